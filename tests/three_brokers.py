@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.embedded import jars, ports
-from nrmbus.bus.embedded.embedded import _ENVIRONMENT, EmbeddedKafka, _java
+from nrmbus.bus.embedded.embedded import ENVIRONMENT, EmbeddedKafka, java_on
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id
@@ -39,7 +39,7 @@ class Node(EmbeddedKafka):
     def begin(self) -> None:
         """Start the broker; two of three have to run before one answers."""
         self._held.enter_context(self.folder.held())
-        java = _java(jars.class_path(self._cache))
+        java = java_on(jars.class_path(self._cache))
         self._format(java)
         self._launch(java)
 
@@ -50,7 +50,7 @@ class Node(EmbeddedKafka):
             subprocess.run(
                 [*java, *command, f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -36,7 +36,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
-from nrmbus.bus.vitals import vitals
+from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
@@ -353,6 +353,7 @@ class Auditor:
         del ref
         return {
             "service": AUDITOR,
+            "release": RELEASE,
             "live": True,
             "ready": self._caught_up and self._trouble is None,
             "trouble": self.stopped_at,

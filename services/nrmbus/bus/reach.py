@@ -144,6 +144,24 @@ class Reach:
             "ssl.endpoint.identification.algorithm": "https",
         }
 
+    def properties(self) -> bytes:
+        """Return the settings for Kafka's own tools, private key included, as a properties file: hand it over by `piped` only.
+
+        Raises:
+            NoBus: there is no private key.
+            KeysSealed: nothing given opens it.
+        """
+        if self.tls is None:
+            return b"security.protocol=PLAINTEXT\n"
+        try:
+            key, chain, authority = self.tls.private_key(), self.tls.certificate.read_bytes(), self.tls.ca.read_bytes()
+        except OSError:
+            raise NoBus(_UNUSABLE.format(self.tls.folder)) from None
+        pem = {"keystore.key": key, "keystore.certificate.chain": chain, "truststore.certificates": authority}
+        lines = ["security.protocol=SSL", "ssl.keystore.type=PEM", "ssl.truststore.type=PEM"]
+        lines += [f"ssl.{name}=" + text.decode("ascii").strip().replace("\n", "\\n") for name, text in pem.items()]
+        return "\n".join([*lines, ""]).encode()
+
 
 _PIPED: Final = 4096
 """Bytes that every system's pipe holds, however many of them there are."""

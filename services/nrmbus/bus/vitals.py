@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -14,6 +15,10 @@ from nrmbus.bus.reach import Tls
 from nrmbus.telemetry import counts
 from nrmbus.wire.errors import ClosedReason, ProofCode, WireCode
 
+RELEASE: Final = metadata.version("nrmbus")
+"""Release of this code, as every service shows it in its health and tells the broker."""
+BEFORE_RELEASE: Final = "@"
+"""Stands before the release in the client id of a desk's consumer, which the operator sees at the broker."""
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code by which the registrar has a letter sealed again."""
 

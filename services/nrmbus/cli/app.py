@@ -63,6 +63,10 @@ COMMANDS: Final = {
         "operate.check",
         "Check step by step whether this machine reaches the broker: name, port, TLS, certificate, rights, topic, clock, round trip.",
     ),
+    "upgrade": Command(
+        "operate.upgrade",
+        "Show what this release will change on this machine, and which services and desks still run another one.",
+    ),
     "doctor": Command(
         "operate.doctor", "Find what is wrong with a bus on this machine, and name the command that mends it."
     ),

@@ -21,7 +21,7 @@ from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_away, sentence_of
-from nrmbus.bus.vitals import vitals
+from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.broker_clock import BrokerClock
@@ -267,6 +267,7 @@ class DeskProcess:
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
             "ready": started and lag is not None and moving and not self.desk.ahead and self.seat.held_up is None,
+            "release": RELEASE,
             "state": self.seat.directory.state(self.seat.me, self.seat.now()),
             "held_up": self.seat.held_up,
             "directory_stale": self._reader.stale,

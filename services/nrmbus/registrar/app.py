@@ -16,7 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
-from nrmbus.bus.vitals import know_codes, vitals
+from nrmbus.bus.vitals import RELEASE, know_codes, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
@@ -127,6 +127,7 @@ class Registrar:
                 inbox.setdefault(agency, {})[str(number)] = last
         return {
             "service": REGISTRAR,
+            "release": RELEASE,
             "ready": self._owner is not None and self._owner.standing,
             "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),

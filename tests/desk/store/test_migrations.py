@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agencies import BUS
+from nrmbus.bus.errors import BusError
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.ledger import Ledger
@@ -20,10 +21,15 @@ revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
+release = "0.2.0"
 
 
 def upgrade() -> None:
     op.add_column("meta", sa.Column("remark", sa.Text()))
+
+
+def downgrade() -> None:
+    op.drop_column("meta", "remark")
 """
 
 
@@ -34,22 +40,47 @@ def made(path: Path) -> None:
         ledger.execute("INSERT INTO meta VALUES ('bus', 'of before')")
 
 
-def test_an_upgraded_ledger_keeps_its_rows_and_gets_the_new_column(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The next release adds a column and starts on a ledger of this release."""
-    path = tmp_path / "ledger.sqlite"
-    made(path)
+@pytest.fixture
+def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the next release, which adds a column."""
     shutil.copytree(schema.MIGRATIONS, tmp_path / "migrations")
     (tmp_path / "migrations" / "versions" / "r0002_remark.py").write_text(NEXT)
     monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "migrations")
     monkeypatch.setattr(schema, "REVISION", "0002")
 
+
+def test_an_upgraded_ledger_keeps_its_rows_and_gets_the_new_column(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The next release adds a column and starts on a ledger of this release; it can be taken back with what was written."""
+    path = tmp_path / "ledger.sqlite"
+    made(path)
+    request.getfixturevalue("next_release")
+
     schema.bring_up(path)
 
     assert schema.revision_of(path) == "0002"
-    with closing(sqlite3.connect(path)) as ledger:
+    with closing(sqlite3.connect(path)) as ledger, ledger:
         assert ledger.execute("SELECT name, value, remark FROM meta").fetchall() == [("bus", "of before", None)]
+        ledger.execute("INSERT INTO meta VALUES ('agency', 'of now', 'lost with its column')")
+
+    assert schema.take_back(path, "0.1.9") == "0001"
+
+    assert schema.revision_of(path) == "0001"
+    with closing(sqlite3.connect(path)) as ledger:
+        assert ledger.execute("SELECT * FROM meta").fetchall() == [("bus", "of before"), ("agency", "of now")]
+
+
+@pytest.mark.parametrize(("release", "sentence"), [("0.0.9", "has a ledger"), ("next", "no release's number")])
+def test_a_ledger_is_not_taken_back_to_a_release_that_never_was(tmp_path: Path, release: str, sentence: str) -> None:
+    """A mistyped release changes nothing."""
+    path = tmp_path / "ledger.sqlite"
+    made(path)
+
+    with pytest.raises(BusError, match=sentence):
+        schema.take_back(path, release)
+
+    assert schema.revision_of(path) == schema.REVISION
 
 
 async def test_a_ledger_of_an_unknown_release_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:

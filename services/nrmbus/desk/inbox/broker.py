@@ -19,6 +19,7 @@ from faststream.security import BaseSecurity
 
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where, reach
+from nrmbus.bus.vitals import BEFORE_RELEASE, RELEASE
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox.acknowledgement import Acknowledgements
@@ -79,7 +80,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
     return KafkaBroker(
         place.servers,
         security=BaseSecurity(ssl_context=context) if context else None,
-        client_id=service,
+        client_id=f"{service}{BEFORE_RELEASE}{RELEASE}",  # tells the operator who is on which release
         consumer_only=True,
         apply_types=False,  # it would validate the event again, and ask for its context in another thread
         request_timeout_ms=_EVERY["request_timeout_ms"],

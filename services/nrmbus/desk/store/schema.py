@@ -5,16 +5,21 @@ and is needed only for a ledger of an earlier release. A test holds that both wa
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Engine, create_engine, create_mock_engine, event
 from sqlalchemy.pool import NullPool
 
+from nrmbus.bus.errors import BusError
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.tables import METADATA
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 REVISION: Final = "0001"
 """Newest revision in ``migrations/versions``."""
@@ -86,22 +91,72 @@ def _statements() -> tuple[str, ...]:
     return tuple(made)
 
 
+def _config() -> "Config":
+    from alembic.config import Config  # noqa: PLC0415 - 0.4 s that most starts need not spend
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def releases() -> dict[str, str]:
+    """Return every revision that this release knows, newest first, with the first release that had it."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415 - as in `_config`
+
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return {script.revision: str(script.module.release) for script in scripts}
+
+
 def migrate(engine: Engine) -> None:
     """Run the migrations up to the newest revision in one transaction.
 
     Raises:
         DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
     """
-    from alembic import command  # noqa: PLC0415 - 0.4 s that most starts need not spend
-    from alembic.config import Config  # noqa: PLC0415 - the same
-    from alembic.migration import MigrationContext  # noqa: PLC0415 - the same
-    from alembic.script import ScriptDirectory  # noqa: PLC0415 - the same
+    from alembic import command  # noqa: PLC0415 - as in `_config`
 
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    with engine.begin() as connection:
-        if not known.issuperset(MigrationContext.configure(connection).get_current_heads()):
-            raise DeskError("ledger_unknown")
-        config.attributes["connection"] = connection
+    with _known(engine) as config:
         command.upgrade(config, "head")
+
+
+def take_back(path: Path, release: str) -> str:
+    """Undo the migrations at *path* that *release* does not know, in one transaction; return the revision after it.
+
+    Raises:
+        DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
+        BusError: *release* is older than the first one, or not a release's number.
+    """
+    from alembic import command  # noqa: PLC0415 - as in `_config`
+
+    wanted = _number(release)
+    target = next((revision for revision, since in releases().items() if _number(since) <= wanted), None)
+    if target is None:
+        raise BusError(f"No release up to {release} has a ledger.")
+    engine = _engine(path)
+    try:
+        with _known(engine) as config:
+            if revision_of(path) != target:
+                command.downgrade(config, target)
+    finally:
+        engine.dispose()
+    return target
+
+
+def _number(release: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in release.split("."))
+    except ValueError:
+        raise BusError(f"{release} is no release's number, as 0.1.0 is.") from None
+
+
+@contextmanager
+def _known(engine: Engine) -> "Iterator[Config]":
+    """Yield Alembic's settings within a transaction on a ledger of a revision that this release knows."""
+    from alembic.migration import MigrationContext  # noqa: PLC0415 - as in `_config`
+
+    with engine.begin() as connection:
+        if not releases().keys() >= set(MigrationContext.configure(connection).get_current_heads()):
+            raise DeskError("ledger_unknown")
+        config = _config()
+        config.attributes["connection"] = connection
+        yield config

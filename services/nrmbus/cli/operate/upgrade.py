@@ -1,0 +1,192 @@
+"""``nrmbus upgrade``: what a change of the release does to this machine's part of a bus, and the two steps that a person takes."""
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.console import Console
+
+from nrmbus.bus.embedded import jars, metadata_level
+from nrmbus.bus.errors import BusError, FolderHeld, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.vitals import RELEASE
+from nrmbus.cli import health
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.options import AsJson
+from nrmbus.desk.store import schema
+from nrmbus.desk.store.ledger import FILE
+
+app = Commands()
+
+ROOM: Final = 3
+"""Times the size of a ledger that its upgrade may need on the disk: the write-ahead file holds what changes."""
+
+Result = Literal["done", "next", "later", "prevents"]
+_MARKS: Final = {
+    "done": "[green]ok[/]  ",
+    "next": "[cyan]next[/]",
+    "later": "[cyan]then[/]",
+    "prevents": "[red]no[/]  ",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Result for one part: done, done at the *next* start, to be done *later* by a person, or something *prevents* the upgrade."""
+
+    part: str
+    result: Result
+    what: str
+
+
+@app.register(example="nrmbus upgrade --check")
+def upgrade(
+    *,
+    context: KeysContext,
+    check: Annotated[bool, typer.Option("--check", help="Only look; change nothing.")] = False,
+    finish: Annotated[
+        bool,
+        typer.Option("--finish", help="Raise the level of Kafka's metadata, for good: no earlier Kafka starts on it."),
+    ] = False,
+    back_to: Annotated[
+        str | None,
+        typer.Option(
+            "--back-to",
+            metavar="RELEASE",
+            help="Take the ledgers on this machine back to what RELEASE reads; nothing may run here.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what this release will change on this machine, and which services and desks still run another one.
+
+    Give it with the new release, before it runs and afterwards. Exit status: 1 if something prevents the upgrade.
+    """
+    folder = context.folder
+    if check + finish + (back_to is not None) != 1:
+        raise BusError("Give one of --check, --finish and --back-to.")
+    if back_to is not None:
+        _take_back(folder, back_to)
+        return
+    if folder.is_held:
+        context.unlock(folder)
+    if finish:
+        _finish(folder)
+    found = list(looks(folder))
+    prevented = any(each.result == "prevents" for each in found)
+    if as_json:
+        typer.echo(json.dumps({"release": RELEASE, "parts": [asdict(each) for each in found], "well": not prevented}))
+    else:
+        console = Console(highlight=False, soft_wrap=True)
+        for each in found:
+            console.print(f"  {_MARKS[each.result]}  {each.part:<14}  {each.what}")
+    sys.exit(prevented)
+
+
+def looks(folder: BusFolder) -> Iterator[Look]:
+    """Yield what this release finds on this machine, part by part; changes nothing."""
+    running = folder.is_held or bool(folder.running)
+    yield from _ledgers(folder)
+    if not folder.is_joined and not folder.settings.bootstrap:
+        yield from _kafka(folder, running=running)
+    yield from _releases(folder)
+    if running and not folder.is_joined:
+        yield from _peers(folder)
+
+
+def _ledgers(folder: BusFolder) -> Iterator[Look]:
+    free = shutil.disk_usage(folder.path).free
+    for agency in folder.agencies():
+        ledger = folder.agency(agency).path / FILE
+        revision = schema.revision_of(ledger) if ledger.exists() else None
+        if revision in (None, schema.REVISION):
+            yield Look(agency, "done", "its ledger is as this release writes it")
+        elif revision not in schema.releases():
+            yield Look(agency, "prevents", "a newer release made its ledger: install that release, or a newer one")
+        elif free < ROOM * ledger.stat().st_size:
+            yield Look(
+                agency, "prevents", "its ledger is upgraded at the next start, and the disk has no room for that"
+            )
+        else:
+            yield Look(agency, "next", "its ledger is upgraded at the next start, in one transaction")
+
+
+def _kafka(folder: BusFolder, *, running: bool) -> Iterator[Look]:
+    home = jars.jar_home()
+    if all((home / jar.name).exists() for jar in jars.pinned()):
+        yield Look("Kafka", "done", f"{jars.KAFKA} is in the cache")
+    else:
+        yield Look("Kafka", "next", f"{jars.KAFKA} is fetched at the next start, which needs a network")
+    if not running:
+        return
+    level = metadata_level.read(folder)
+    if level.is_newest:
+        yield Look("Kafka metadata", "done", f"at level {level.present}, the newest of this Kafka")
+    else:
+        yield Look(
+            "Kafka metadata",
+            "later",
+            f"at level {level.present}, so the earlier Kafka can still be started; "
+            f"once the new release has proved itself: nrmbus upgrade --finish raises it to {level.newest}",
+        )
+
+
+def _releases(folder: BusFolder) -> Iterator[Look]:
+    """Yield the services of this machine that run, with their releases."""
+    for name, found in asyncio.run(health.ask_all(folder)).items():
+        if found is None:
+            yield Look(name, "later", "does not answer: nrmbus status")
+            continue
+        release = str(found.get("release", ""))
+        if release == RELEASE:
+            yield Look(name, "done", f"runs {release}")
+        else:
+            yield Look(name, "next", f"runs {release or 'an earlier release'}, until it is started again")
+
+
+def _peers(folder: BusFolder) -> Iterator[Look]:
+    """Yield the desks on other machines, with the releases that they told the broker."""
+    here = set(folder.agencies())
+    for peer in peers_of(folder):
+        releases = peer["releases"]
+        if peer["agency"] in here or peer["suspended"] or not isinstance(releases, list):
+            continue
+        if not releases:
+            yield Look(str(peer["agency"]), "later", "its desk is not connected, so its release is unknown")
+        elif releases == [RELEASE]:
+            yield Look(str(peer["agency"]), "done", f"runs {RELEASE} elsewhere")
+        else:
+            yield Look(str(peer["agency"]), "later", f"runs {', '.join(releases)} elsewhere, which goes on working")
+
+
+def _finish(folder: BusFolder) -> None:
+    if folder.is_joined or folder.settings.bootstrap:
+        raise NoBus("This machine runs no Kafka of the bus: the cluster's administrator raises its metadata.version.")
+    if not folder.is_held:
+        raise NoBus("The bus is not running here: nrmbus up, and then again nrmbus upgrade --finish")
+    if not metadata_level.read(folder).is_newest:
+        metadata_level.raise_to_newest(folder)
+
+
+def _take_back(folder: BusFolder, release: str) -> None:
+    """Take every ledger of this machine back; each is whole before and after.
+
+    Raises:
+        FolderHeld: something runs here.
+        BusError: *release* is none that this one can go back to.
+    """
+    if folder.is_held or folder.running:
+        raise FolderHeld("Something runs here on this release: stop it first, and start it with the earlier release.")
+    with folder.held():
+        for agency in folder.agencies():
+            ledger = folder.agency(agency).path / FILE
+            if ledger.exists():
+                revision = schema.take_back(ledger, release)
+                typer.echo(f"{agency}: the ledger is at revision {revision}, which release {release} reads")
