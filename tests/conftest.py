@@ -110,10 +110,12 @@ def kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name the files that are long enough for a reviewer to ask whether each has one subject (`contract/test_sizes.py`)."""
+    """Print what tests measured, and the files that are long enough for a reviewer to ask about (`contract/test_sizes.py`)."""
     for report in terminalreporter.getreports("passed"):
         for name, value in report.user_properties:
             if name == "long_files" and value:
                 terminalreporter.write_line(
                     "Does each of these long files have one subject? " + ", ".join(map(str, value))
                 )
+            if name == "measured":
+                terminalreporter.write_line(f"measured: {value}")

@@ -15,6 +15,7 @@ from typing import Final
 
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.folder import BusFolder
 from patience import until
 
@@ -175,9 +176,9 @@ class Relayed(EmbeddedKafka):
         super().__init__(folder)
         self.behind, self.relay = ports.free_ports(2)
 
-    def _properties(self, data: str, own_ports: list[int]) -> bytes:
+    def _properties(self, data: str, node: Node) -> bytes:
         """Return the properties of any broker, and the listener behind the relay."""
-        lines = super()._properties(data, own_ports).decode().splitlines()
+        lines = super()._properties(data, node).decode().splitlines()
         settings = dict(line.split("=", 1) for line in lines)
         settings["listeners"] += f",RELAYED://{ports.HOST}:{self.behind}"
         settings["advertised.listeners"] += f",RELAYED://{ports.HOST}:{self.relay}"

@@ -32,7 +32,7 @@ def test_a_bus_is_made_once_and_for_ever(tmp_path: Path) -> None:
     assert int(made.bus, 16) >= 0
 
 
-@pytest.mark.parametrize("other", [{"partitions": 3}, {"play": True}, {"policy": "az@2019-01-01"}])
+@pytest.mark.parametrize("other", [{"partitions": 3}, {"play": True}, {"policy": "az@2019-01-01"}, {"brokers": 3}])
 def test_settings_of_a_bus_cannot_change(tmp_path: Path, other: dict[str, int | bool | str]) -> None:
     """Another number of partitions would lose the order of every case: refused, with what to do."""
     folder = BusFolder(tmp_path)

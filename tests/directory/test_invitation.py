@@ -70,6 +70,19 @@ def test_an_invitation_names_every_address(operator: BusFolder, tmp_path: Path) 
     assert joined.bootstrap == "bus.example.org:9093,10.0.0.5:9094"
 
 
+def test_a_machine_joins_three_brokers_as_it_joins_one(operator: BusFolder, tmp_path: Path) -> None:
+    """Given a bus with three brokers, when a machine is invited, then its file is read by a release that knows only one."""
+    one, file = tmp_path / "one.json", tmp_path / "three.json"
+    invitation.invite(one, bootstrap=BROKER, data=operator.path)
+    _altered(operator.path / "bus.json", brokers=3)
+    assert operator.settings.brokers == 3
+    invitation.invite(file, bootstrap=BROKER, data=operator.path)
+
+    assert file.read_bytes() == one.read_bytes()
+    invitation.join(file, data=(joined := BusFolder(tmp_path / "ngo-b")).path)
+    assert "brokers" not in plain.loads((joined.path / "bus.json").read_text())
+
+
 ALTERED: dict[str, dict[str, Any]] = {
     "another operator": {"operator": "0" * 64},
     "another broker": {"bootstrap": "evil.invalid:9093"},

@@ -1,7 +1,6 @@
 """A bus on a cluster of three brokers: it begins and works while the first of the three addresses is down."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -11,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.cli import health
 from nrmbus.directory.invitation import Invitation
 from patience import until
-from three_brokers import Node, three_brokers
+from three_brokers import three_brokers
 
 pytestmark = pytest.mark.broker
 
@@ -32,6 +33,7 @@ class Up:
 
     folder: BusFolder
     nodes: tuple[Node, ...]
+    kafka: EmbeddedKafka
     process: "subprocess.Popen[str]"
     lines: list[str]
     unready: dict[str, str]
@@ -50,9 +52,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
     """Yield a bus that was made and started while the first broker of its cluster was down."""
     home = tmp_path_factory.mktemp("three")
     (home / "agencies.yaml").write_text("ngo-a: {role: ngo_outreach}\n")
-    with three_brokers(home) as nodes:
-        nodes[0].kill()
-        where = ",".join(node.bootstrap for node in nodes)
+    with three_brokers(home) as kafka:
+        kafka.kill()
+        where = kafka.bootstrap
         begin = ["up", "--play", "--plaintext", "--bootstrap", where, "--agencies", str(home / "agencies.yaml")]
         with subprocess.Popen(
             [*NRMBUS, *begin, "--data", str(home / "bus")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -64,7 +66,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
                     lines.append(line)
                     if " is up: " in line:
                         break
-                yield Up(folder, nodes, process, lines, health.not_ready(folder))
+                yield Up(folder, kafka.nodes, kafka, process, lines, health.not_ready(folder))
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(60)
@@ -94,17 +96,16 @@ def test_commands_and_invitations_know_all_addresses(up: Up, tmp_path: Path) -> 
     file = tmp_path / "bus.invitation.json"
     status, output = up.says("invite", str(file))
     assert status == 0, output
-    assert Invitation.read(file).bootstrap == ",".join(node.bootstrap for node in up.nodes)
+    assert Invitation.read(file).bootstrap == up.kafka.bootstrap
 
 
 def test_it_goes_on_when_another_broker_is_down(up: Up) -> None:
     """The bus continues when the first broker is back and the second goes down."""
     before = up.nodes[0].pid
-    up.nodes[0].stop()
-    up.nodes[0].begin()
+    up.kafka.restart(up.nodes[0])
     assert up.nodes[0].pid != before
     in_sync(up)
-    os.kill(up.nodes[1].pid or 0, signal.SIGKILL)
+    up.nodes[1].kill()
 
     until(
         "another event is registered", lambda: up.says("publish", "ngo-a", "--event", str(SIGNAL))[0] == 0, UP_SECONDS

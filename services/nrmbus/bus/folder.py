@@ -121,6 +121,14 @@ class BusSettings:
     """HOST:PORT of a foreign cluster, several with commas between; None if the broker is embedded."""
     tls: bool = True
     """True if the broker takes only TLS connections with a certificate; False for plain text without any check."""
+    brokers: int = 1
+    """How many brokers the embedded Kafka has, 1 or 3."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """Content of the file; without the number of brokers if there is one, since an older release knows no such setting."""
+        found = {key: value for key, value in asdict(self).items() if value is not None}
+        return found if self.brokers > 1 else {key: value for key, value in found.items() if key != "brokers"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +248,16 @@ class BusFolder:
         policy: str | None = None,
         bootstrap: str | None = None,
         tls: bool | None = None,
+        brokers: int | None = None,
     ) -> BusSettings:
         """Make a bus here, or return the present one. A missing argument means the present value, or the default of `BusSettings`.
 
         Raises:
             NoBus: the bus that is here was made otherwise.
         """
-        asked = {"play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap, "tls": tls}
+        asked = {
+            "play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap, "tls": tls, "brokers": brokers
+        }  # fmt: skip
         given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
         if self.exists:
             found = self.settings
@@ -258,7 +269,7 @@ class BusFolder:
                     )
             return found
         made = BusSettings((PLAY if play else "") + secrets.token_hex(8), created=utc_now(), **given)
-        write_json(self.path / "bus.json", {key: value for key, value in asdict(made).items() if value is not None})
+        write_json(self.path / "bus.json", made.body)
         return made
 
     @property

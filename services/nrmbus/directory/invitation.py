@@ -6,7 +6,7 @@ a fingerprint, which two people compare over another channel, such as the teleph
 
 import hashlib
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field
@@ -48,7 +48,8 @@ class Invitation(Carried):
     @property
     def settings(self) -> BusSettings:
         """Return the settings of the bus as a joining machine stores them."""
-        return BusSettings(**{each.name: getattr(self, each.name) for each in fields(BusSettings)})
+        known = {each.name for each in fields(BusSettings)} & type(self).model_fields.keys()
+        return BusSettings(**{name: getattr(self, name) for name in known})
 
     @classmethod
     def to(cls, folder: BusFolder, bootstrap: str | None = None) -> Self:
@@ -58,8 +59,11 @@ class Invitation(Carried):
             NoBus: no bus was made here, or its broker is not running.
             DirectoryError: ``operator_key_missing``, ``invitation_malformed`` for an address that is none (`is_address`).
         """
-        known = asdict(folder.settings) | {"bootstrap": bootstrap or ",".join(folder.addresses) or folder.bootstrap}
-        return cls.parsed(json.dumps(known | {"operator": operator_key(folder.path).public.hex()}))
+        # One machine joins as to a single broker: it needs the brokers' addresses, and not their number.
+        known = replace(
+            folder.settings, brokers=1, bootstrap=bootstrap or ",".join(folder.addresses) or folder.bootstrap
+        )
+        return cls.parsed(json.dumps(known.body | {"operator": operator_key(folder.path).public.hex()}))
 
     def accept(self, folder: BusFolder, fingerprint: str | None = None) -> bool:
         """Join *folder* to this bus, or update the broker's address; return whether it had joined before.
@@ -81,7 +85,7 @@ class Invitation(Carried):
             raise NoBus(f"The folder {folder.path} is the operator's own: choose another with --data DIR.")
         make_private(folder.keys)
         write_private(folder.keys / OPERATOR_KEY, self.operator.encode() + b"\n")
-        write_json(folder.path / "bus.json", asdict(self.settings))
+        write_json(folder.path / "bus.json", self.settings.body)
         folder.forget_addresses()
         return was
 

@@ -21,6 +21,7 @@ from aiokafka.errors import KafkaError
 from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.jars import Progress
+from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka.gate import Gate
@@ -35,7 +36,6 @@ from nrmbus.host.service_state import FAILING_ENDS, Running
 from nrmbus.host.services import SERVICES
 from nrmbus.host.spawn import Spawner, spawner
 
-BROKER: Final = "broker"
 LOOK_SECONDS: Final = 0.2
 """Seconds between two looks for a new agency's folder."""
 HELD_SECONDS: Final = 2.0
@@ -78,6 +78,7 @@ class Supervisor:
         self._newcomers = agencies or {}
         self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
         self._services: dict[str, Running] = {}
+        self._brokers: dict[str, Node] = {}
         self._selector = selectors.DefaultSelector()
         self._wake: socket.socket | None = None
         self._spawner: Spawner | None = None
@@ -160,9 +161,7 @@ class Supervisor:
         self._selector.register(woken, selectors.EVENT_READ)
         if self._kafka:
             self._kafka.fetch(self._progress)
-            broker = self._services[BROKER] = Running(BROKER)
-            broker.begin()
-            self._begin_broker(broker, self._kafka)
+            self._begin_brokers(self._kafka)
         settings = self.folder.settings
         if settings.bootstrap:  # who comes to another's cluster first is the operator
             self._gate.equip({OPERATOR: self.folder.keys})
@@ -177,12 +176,28 @@ class Supervisor:
         # By itself: nobody waits for a service to be started while an answer is made.
         self._answering.start()
 
-    def _begin_broker(self, broker: Running, kafka: EmbeddedKafka) -> None:
+    def _begin_brokers(self, kafka: EmbeddedKafka) -> None:
+        self._brokers = {node.name: node for node in kafka.nodes}
+        for name in self._brokers:
+            self._services[name] = Running(name)
+            self._services[name].begin()
+        kafka.start()
+        for node in kafka.nodes:
+            self._watch_broker(node)
+
+    def _watch_broker(self, node: Node) -> None:
+        broker = self._services[node.name]
+        if not node.runs:  # it ended while the others were waited for
+            self._has_ended(broker)
+            return
+        broker.pid = node.pid
+        self._selector.register(node.ended, selectors.EVENT_READ, broker)
+
+    def _restart_broker(self, node: Node, kafka: EmbeddedKafka) -> None:
         before = kafka.bootstrap
-        where = kafka.restart() if before else kafka.start()
-        broker.pid = kafka.pid
-        self._selector.register(kafka.ended, selectors.EVENT_READ, broker)
-        if before and where != before:
+        where = kafka.restart(node)
+        self._watch_broker(node)
+        if where != before:
             # Another program took its port while it was down. A restarted service reads the new address.
             self._signal_all(signal.SIGTERM)
 
@@ -240,8 +255,8 @@ class Supervisor:
     def _begin(self, service: Running) -> None:
         service.begin()
         try:
-            if service.name == BROKER and self._kafka:
-                self._begin_broker(service, self._kafka)
+            if self._kafka and (node := self._brokers.get(service.name)):
+                self._restart_broker(node, self._kafka)
             elif self._spawner:
                 self._begin_service(service, self._spawner)
         except (BusError, OSError) as error:  # no memory for another process, a jar that was altered meanwhile
@@ -250,17 +265,17 @@ class Supervisor:
 
     def _keep_certificates(self) -> None:
         """Renew the certificates on this machine, and restart each service that has a new one."""
-        broker = self._services.get(BROKER)
-        if not self.folder.settings.tls or (broker and broker.pid is None):
+        brokers = [self._services[name] for name in self._brokers]
+        if not self.folder.settings.tls or (brokers and not any(each.pid for each in brokers)):
             return
-        homes = {name: home_of(self.folder, name) for name in self._services if name != BROKER}
+        homes = {name: home_of(self.folder, name) for name in self._services if name not in self._brokers}
         try:
             renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
         except BusError as error:  # it is tried again at the next look
             self._notify(f"Certificates could not be kept: {error}")
             return
-        if self._kafka and self._kafka.is_due:
-            renewed |= {BROKER}
+        if self._kafka and (due := self._kafka.due):
+            renewed |= {due.name}
         for name in renewed - {OPERATOR}:
             pid = self._services[name].pid
             if pid is not None:
@@ -326,12 +341,12 @@ class Supervisor:
 
     def _signal_all(self, number: int, names: Container[str] | None = None) -> None:
         for each in self._services.values():
-            if each.pid is not None and each.name != BROKER and (names is None or each.name in names):
+            if each.pid is not None and each.name not in self._brokers and (names is None or each.name in names):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(each.pid, number)
 
     def _end_services(self) -> None:
-        self._end(set(self._services) - {BROKER})
+        self._end(self._services.keys() - self._brokers.keys())
         for each in self._services.values():
             if each.lifeline:
                 each.lifeline.close()

@@ -60,6 +60,13 @@ class TestWhatAnOperatorMayName:
         assert told == [f"AGENCIES1://{NOT_OURS}:9093"]
         assert named["listener.name.agencies1.max.connections"] == "1000"
 
+    def test_of_three_brokers_each_has_a_port_of_its_own(self) -> None:
+        """Given one address and three brokers, then the next two ports are the others', and another address may not have them."""
+        found = listeners.listening(["127.0.0.1:9200"], brokers=3)
+        assert found.addresses == ("127.0.0.1:9200", "127.0.0.1:9201", "127.0.0.1:9202")
+        with pytest.raises(NoBus, match="three in a row"):
+            listeners.listening(["127.0.0.1:9200", "localhost:9202"], brokers=3)
+
     def test_a_port_that_another_program_has_is_named(self) -> None:
         """Given a port in use, when the broker's settings are made, then the message names it and what to do."""
         with socket.create_server(("127.0.0.1", 0)) as other:
@@ -99,14 +106,14 @@ def test_the_certificate_names_every_address(tmp_path: Path) -> None:
     folder.create()
     authority, home = Authority(folder), folder.service(BROKER)
     assert authority.equip(BROKER, home)
-    assert EmbeddedKafka(folder).is_due is False
+    assert not authority.is_due(BROKER, home)
     folder.listen(Listening(("bus.example.org:9093", "10.0.0.5:9094", "[fd00::5]:9095")))
 
-    assert EmbeddedKafka(folder).is_due
+    assert authority.is_due(BROKER, home)
     assert authority.equip(BROKER, home)
     assert {"127.0.0.1", "localhost", "bus.example.org", "10.0.0.5", "fd00::5"} == certificate.names(Tls(home))
     folder.listen(Listening())
-    assert EmbeddedKafka(folder).is_due is False, "a name more does no harm"
+    assert not authority.is_due(BROKER, home), "a name more does no harm"
 
 
 @pytest.mark.broker

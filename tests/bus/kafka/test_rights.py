@@ -138,7 +138,7 @@ def test_a_topic_is_as_closed_by_its_number_as_by_its_name(closed_bus: Closed) -
 
 def test_nobody_speaks_in_anothers_name(closed_bus: Closed) -> None:
     """Neither at the port of clients nor at that of brokers: a request wrapped with another's name is not taken."""
-    _, controller = closed_bus.kafka._ports
+    _, controller = closed_bus.kafka.nodes[0].ports
     for who in (AGENCIES[0], SERVICES[0]):
         assert answer(closed_bus.reach(who), ENVELOPE) == b""
         told = answer(closed_bus.reach(who), ENVELOPE, controller)

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS
 from nrmbus.bus.pki.certificate import now
@@ -96,7 +97,8 @@ class OthersCluster(EmbeddedKafka):
     def _equip(self) -> None:
         """Do nothing: the broker has its certificates from elsewhere."""
 
-    def _properties(self, data: str, own_ports: list[int]) -> bytes:
+    def _properties(self, data: str, node: Node) -> bytes:
+        own_ports = node.ports
         own = ";".join(f"User:{each}" for each in (OWN, "CN=admin,O=Ministry"))
         told = {**self.told, "super.users": f"{self.told.get('super.users', '')};{own}".strip(";")}
         key, chain = (each.read_text().replace("\n", "\\n") for each in (self._broker.key, self._broker.certificate))

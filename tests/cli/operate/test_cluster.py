@@ -13,7 +13,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
 from nrmbus.cli.operate import up as command
-from nrmbus.cli.operate.up import introduced, reached_by_tls, until_told, wait_until_ready
+from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits, until_told, wait_until_ready
 from nrmbus.cli.options import checked_address
 from nrmbus.directory.invitation import is_this_machine
 from nrmbus.host.services import SERVICES
@@ -34,6 +34,16 @@ def test_contradicting_options_are_one_sentence(
     """For a new bus on another's cluster the message names the option; our own broker has no plain text."""
     with pytest.raises(NoBus, match=sentence):
         reached_by_tls(bootstrap, Path() if tls else None, plaintext=plaintext, is_new=is_new)
+
+
+@pytest.mark.parametrize(
+    ("brokers", "cluster", "sentence"),
+    [(2, None, "--brokers takes 1 or 3"), (3, "kafka.example:9093", "--brokers is for the bus's own Kafka")],
+)
+def test_a_number_of_brokers_that_cannot_be_is_one_sentence(brokers: int, cluster: str | None, sentence: str) -> None:
+    """Neither two brokers, nor a number for somebody else's cluster."""
+    with pytest.raises(NoBus, match=sentence):
+        see_that_it_fits(brokers, cluster)
 
 
 def test_the_first_choice_holds_at_later_starts() -> None:

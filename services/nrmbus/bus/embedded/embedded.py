@@ -1,33 +1,35 @@
-"""Kafka without installing anything: one broker on 127.0.0.1, from pinned jars and a Java runtime that came as a wheel.
+"""Kafka without installing anything: one broker on 127.0.0.1, or three, from pinned jars and a Java runtime that came as a wheel.
 
-The broker never outlives its parent (see ``babysitter.py``), keeps its data over restarts, and writes only into the bus's
+A broker never outlives its parent (see ``babysitter.py``), keeps its data over restarts, and writes only into the bus's
 folder and, for files that can be fetched again, into the cache.
 """
 
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final
 
 from nrmbus.bus.embedded import jars, listeners, ports
 from nrmbus.bus.embedded.archive import Archive, rehearse
+from nrmbus.bus.embedded.node import ENVIRONMENT, Node
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, utc_now, write_json
+from nrmbus.bus.folder import BusFolder, Listening, utc_now, write_json
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id, tls_settings
+from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id, replicated_settings, tls_settings
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
-from nrmbus.bus.reach import Tls, Where, piped
+from nrmbus.bus.reach import Reach, Tls, Where, piped
 
 START_SECONDS: Final = 60.0
 """How long a start may take before it has failed; 1 to 3 s are usual."""
 GRACE_SECONDS: Final = 3.0
 """Patience for the broker to end after SIGTERM; 0.2 s are usual."""
+LATE_SECONDS: Final = 15.0
+"""How long a start waits for all of three brokers; then the majority is enough, and the third may follow."""
 REHEARSAL_GRACE_SECONDS: Final = 60.0
 HERE: Final = Path(__file__).parent
 
@@ -56,7 +58,7 @@ JAVA_OPTIONS: Final = (
 
 
 class EmbeddedKafka:
-    """The broker of one bus. Start and stop it from one thread; a second instance on the same folder is refused."""
+    """The brokers of one bus. Start and stop them from one thread; a second instance on the same folder is refused."""
 
     def __init__(self, folder: BusFolder, *, cache: Path | None = None, rehearsal: bool = False) -> None:
         """Prepare for *folder*, in which a bus was made; jars lie in *cache* (default: the user's cache).
@@ -67,12 +69,11 @@ class EmbeddedKafka:
         self._rehearsal = rehearsal
         self._grace = REHEARSAL_GRACE_SECONDS if rehearsal else GRACE_SECONDS
         self._cache = cache or jars.jar_home()
-        self._keeper: subprocess.Popen[bytes] | None = None
         self._held = ExitStack()
-        self._ports: list[int] = []
         self._given_up = False
-        self.pid: int | None = None
-        """The broker's own process, while it runs."""
+        count = folder.settings.brokers
+        self.nodes = tuple(Node(number, count) for number in range(1, count + 1))
+        """One, or three of which any may be away."""
 
     # -- fetch -------------------------------------------------------------------------------------------------------
 
@@ -115,85 +116,98 @@ class EmbeddedKafka:
 
     @property
     def bootstrap(self) -> str:
-        """HOST:PORT for clients; empty before the first start."""
-        return f"{ports.HOST}:{self._ports[0]}" if self._ports else ""
+        """HOST:PORT for clients, several with commas between; empty before the first start."""
+        return ",".join(node.address for node in self.nodes if node.ports)
 
     @property
-    def ended(self) -> IO[bytes]:
-        """A pipe that reads as ended when the broker's process is gone; for who waits for several things at once.
-
-        Raises:
-            KafkaFailed: it was not started.
-        """
-        if self._keeper is None or self._keeper.stdout is None:
-            raise KafkaFailed("Kafka was not started.")
-        return self._keeper.stdout
+    def pid(self) -> int | None:
+        """The process of the first broker, while it runs."""
+        return self.nodes[0].pid
 
     @property
-    def is_due(self) -> bool:
-        """True if the broker's certificate is due for renewal, which a start does."""
-        return self.folder.settings.tls and Authority(self.folder).is_due(BROKER, self.folder.service(BROKER))
+    def due(self) -> Node | None:
+        """A broker that a restart gives a newer certificate, if all others have every record; None if there is none."""
+        if not self.folder.settings.tls or not all(node.runs for node in self.nodes):
+            return None
+        home = self.folder.service(BROKER)
+        if Authority(self.folder).is_due(BROKER, home):
+            found: Node | None = self.nodes[0]
+        else:
+            chain = Tls(home).certificate.read_bytes()
+            found = next((node for node in self.nodes if node.chain != chain), None)
+        return found if len(self.nodes) == 1 or (found and _in_sync(self.folder.as_operator, self.nodes)) else None
 
     def start(self) -> str:
-        """Start the broker, wait until it answers as this bus's own, and say where: HOST:PORT.
+        """Start the brokers, wait until they answer as this bus's own, and say where: HOST:PORT, several with commas between.
 
         Raises:
             FolderHeld: another process runs this bus.
             JarAltered: a jar is not the pinned one.
-            KafkaFailed: it did not start; the message says where its log is.
+            KafkaFailed: none started, or fewer than two of three; the message says where the log is.
         """
         self._held.enter_context(self.folder.held())
         try:
             self._equip()
-            java = java_on(jars.class_path(self._cache))
-            archive = Archive(self._cache, java)
-            self._format([*java, *archive.options()])
-            java += archive.recording() if self._rehearsal else archive.options()
+            java = self._java()
             for _ in range(3):  # somebody else may take a port between our look and the broker's
                 self._choose_ports()
-                self._launch(java)
+                self._format(java)
+                for node in self.nodes:
+                    self._launch(node, java)
                 if self._wait():
                     return self.bootstrap
+                self._end_all()
             raise KafkaFailed(f"Kafka found no free port on {ports.HOST}: see what listens with ss -tlnp")
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
-        """End the broker and let go of the folder; does nothing where none runs."""
-        if self._keeper is not None:
-            self._end_keeper(self._keeper)
+        """End the brokers and let go of the folder; does nothing where none runs."""
+        if any(node.pid for node in self.nodes):
+            self._end_all()
             (self.folder.run / "broker.json").unlink(missing_ok=True)
         self._held.close()
 
-    def restart(self) -> str:
-        """Restart the broker after it ended, on the same ports if possible: clients reconnect on their own."""
-        if self._keeper is not None:
-            self._end_keeper(self._keeper)
-        return self.start()
+    def restart(self, node: Node | None = None) -> str:
+        """Restart a broker after it ended, on the same ports if possible: clients reconnect on their own.
+
+        A single one is waited for; one of three is not, since the others go on meanwhile.
+
+        Raises:
+            KafkaFailed: another program has a port of one of three.
+        """
+        if node is None or node.count == 1:
+            self._end_all()
+            return self.start()
+        node.end(self._grace)
+        if not node.has_its_ports:
+            raise KafkaFailed(
+                f"Another program took a port of {node.name} ({', '.join(map(str, node.ports))}; ss -tlnp shows it). "
+                "End that program, or start nrmbus up again, which takes other ports."
+            )
+        self._equip()
+        self._launch(node, self._java())
+        return self.bootstrap
 
     def give_up(self) -> None:
         """Cut a start that another thread is waiting in; there is no other after it."""
         self._given_up = True
 
     def kill(self) -> None:
-        """End the broker at once, as kill -9 does; what was acknowledged stays."""
-        if self.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
+        """End the first broker at once, as kill -9 does; what was acknowledged stays."""
+        self.nodes[0].kill()
 
-    def _end_keeper(self, keeper: subprocess.Popen[bytes]) -> None:
-        if keeper.stdin is not None:
-            keeper.stdin.close()  # what the keeper takes for our end
-        try:
-            keeper.wait(self._grace + 2)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            keeper.kill()
-            keeper.wait()
-        if keeper.stdout is not None:
-            keeper.stdout.close()
-        self._keeper, self.pid = None, None
+    def _end_all(self) -> None:
+        for node in self.nodes:
+            node.let_go()
+        for node in self.nodes:
+            node.end(self._grace)
+
+    def _java(self) -> list[str]:
+        java = java_on(jars.class_path(self._cache))
+        archive = Archive(self._cache, java)
+        return java + (archive.recording() if self._rehearsal else archive.options())
 
     def _equip(self) -> None:
         """Have the broker's certificate, and the operator's, who comes to it first."""
@@ -209,9 +223,14 @@ class EmbeddedKafka:
         if self.folder.kafka.exists():
             return
         partial = self.folder.path / "kafka.partial"
-        command = ["kafka.tools.StorageTool", "format", "--standalone", "--ignore-formatted"]
+        for node in self.nodes:
+            self._format_one(node, java)
+        partial.rename(self.folder.kafka)
+
+    def _format_one(self, node: Node, java: list[str]) -> None:
+        command = ["kafka.tools.StorageTool", "format", *["--standalone"][: node.count == 1], "--ignore-formatted"]
         command += ["--cluster-id", cluster_id(self.folder.settings.bus), "--config"]
-        with self._log() as log, piped(self._properties("kafka.partial", [1, 2])) as properties:
+        with self._log(node) as log, piped(self._properties("kafka.partial", node)) as properties:
             done = subprocess.run(
                 [*java, *command, f"/dev/fd/{properties}"],
                 cwd=self.folder.path,
@@ -224,31 +243,41 @@ class EmbeddedKafka:
                 check=False,
             )
         if done.returncode != 0:
-            raise KafkaFailed(f"Kafka could not make its data folder: read {self.folder.logs / 'broker.log'}")
-        partial.rename(self.folder.kafka)
+            raise KafkaFailed(f"Kafka could not make its data folder: read {self._log_of(node)}")
 
     def _choose_ports(self) -> None:
         """Keep the ports of before if they are free, so that clients find the broker again."""
-        if not (self._ports and all(map(ports.is_free, self._ports))):
-            self._ports = ports.free_ports(2, avoid=self._ports)
+        if not all(node.has_its_ports for node in self.nodes):
+            before = [port for node in self.nodes for port in node.ports]
+            free = ports.free_ports(2 * len(self.nodes), avoid=before)
+            for node in self.nodes:
+                node.ports, free = free[:2], free[2:]
 
-    def _properties(self, data: str, own_ports: list[int]) -> bytes:
+    def _properties(self, data: str, node: Node) -> bytes:
         """Return the content of ``server.properties``, which Kafka reads from a pipe, so that no private key is on disk in the clear."""
-        broker, controller = own_ports
-        settings = self.folder.settings
+        settings, listens = self.folder.settings, self.folder.listens
         name = "SSL" if settings.tls else "PLAINTEXT"
-        outside, mine, told = listeners.settings(self.folder.listens, name)
-        own = f"{name}://{ports.HOST}:{broker}"
+        # Each broker has every third address, as `listeners.listening` counted them out.
+        its = Listening(listens.addresses[node.number - 1 :: node.count], forwarded=listens.forwarded)
+        outside, mine, told = listeners.settings(its, name)
+        own = f"{name}://{node.address}"
         these = {
+            **replicated_settings(node.count),
             **({**tls_settings(settings.bus), **self._own()} if settings.tls else {}),
             **outside,
-            "listeners": ",".join([own, f"CONTROLLER://{ports.HOST}:{controller}", *mine]),
+            "node.id": node.number,
+            "listeners": ",".join([own, f"CONTROLLER://{node.controller}", *mine]),
             "advertised.listeners": ",".join([own, *told]),
-            "controller.quorum.bootstrap.servers": f"{ports.HOST}:{controller}",
+            **self._quorum(),
             # Relative to the bus's folder: a comma or an umlaut in its path would not survive a properties file.
-            "log.dirs": data,
+            "log.dirs": node.data(data),
         }
         return "".join(f"{key}={value}\n" for key, value in {**BROKER_SETTINGS, **these}.items()).encode()
+
+    def _quorum(self) -> dict[str, str]:
+        if len(self.nodes) == 1:
+            return {"controller.quorum.bootstrap.servers": self.nodes[0].controller}
+        return {"controller.quorum.voters": ",".join(f"{node.number}@{node.controller}" for node in self.nodes)}
 
     def _own(self) -> dict[str, str]:
         """Return the broker's key and certificate as settings, which Kafka masks wherever it shows settings."""
@@ -258,56 +287,51 @@ class EmbeddedKafka:
         )
         return {"ssl.keystore.key": key, "ssl.keystore.certificate.chain": chain}
 
-    def _log(self) -> IO[bytes]:
-        self.folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.folder.logs / "broker.log"
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+    def _log_of(self, node: Node) -> Path:
+        return self.folder.logs / f"{node.name}.log"
 
-    def _launch(self, java: list[str]) -> None:
-        keeper = [sys.executable, "-S", "-E", "-I", str(HERE / "babysitter.py"), str(self._grace)]
-        with self._log() as log, piped(self._properties("kafka", self._ports)) as properties:
-            self._keeper = subprocess.Popen(
-                [*keeper, *java, "kafka.Kafka", f"/dev/fd/{properties}"],
-                cwd=self.folder.path,
-                env=ENVIRONMENT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                pass_fds=[properties],
-                start_new_session=True,  # a terminal's Ctrl-C is for the parent, who ends us in order
-            )
-        self.pid = int(self._keeper.stdout.readline())  # type: ignore[union-attr]  # a pipe, as asked for above
-        controller = f"{ports.HOST}:{self._ports[1]}"
-        now = {"bootstrap": self.bootstrap, "controller": controller, "pid": self.pid, "since": utc_now()}
+    def _log(self, node: Node) -> IO[bytes]:
+        self.folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.fdopen(os.open(self._log_of(node), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+    def _launch(self, node: Node, java: list[str]) -> None:
+        if self.folder.settings.tls:
+            node.chain = Tls(self.folder.service(BROKER)).certificate.read_bytes()
+        with self._log(node) as log:
+            node.launch(java, self._properties("kafka", node), self.folder.path, log, self._grace)
+        first = self.nodes[0]
+        now = {"bootstrap": self.bootstrap, "controller": first.controller, "pid": first.pid, "since": utc_now()}
         write_json(self.folder.run / "broker.json", now)
 
     def _wait(self) -> bool:
-        """Wait until our broker answers; false when somebody else has its port.
+        """Wait until our brokers answer; false when somebody else has a port of theirs.
 
         Raises:
-            KafkaFailed: it ended, or said nothing in time.
+            KafkaFailed: too few started, or said nothing in time.
         """
-        keeper, ours = self._keeper, cluster_id(self.folder.settings.bus)
-        until = time.monotonic() + START_SECONDS
-        while keeper and not self._given_up and time.monotonic() < until:
-            if keeper.poll() is not None:
-                self._end_keeper(keeper)
-                if not all(map(ports.is_free, self._ports)):
-                    return False
+        began, missing, gone = time.monotonic(), list(self.nodes), 0
+        majority = len(self.nodes) // 2 + 1
+        while not self._given_up and (spent := time.monotonic() - began) < START_SECONDS:
+            for node in tuple(missing):
+                if not node.runs:
+                    node.end(self._grace)
+                    if not node.has_its_ports:
+                        return False
+                    missing.remove(node)  # started again by whoever watches it
+                    gone += 1
+                elif ports.accepts(node.ports[0]):
+                    answer = _asked(Reach(node.address, self.folder.as_operator.tls), node)
+                    if answer == cluster_id(self.folder.settings.bus):
+                        missing.remove(node)
+                    elif answer is not None:
+                        return False
+            there = len(self.nodes) - len(missing) - gone
+            if there >= majority and (not missing or spent > LATE_SECONDS):
+                return True
+            if there + len(missing) < majority:
                 break
-            if ports.accepts(self._ports[0]):
-                answer = _asked(self.folder.as_operator)
-                if answer == ours:
-                    return True
-                if answer is not None:
-                    self._end_keeper(keeper)
-                    return False
             time.sleep(0.02)
-        raise KafkaFailed(f"Kafka did not start: read {self.folder.logs / 'broker.log'}")
-
-
-ENVIRONMENT: Final = {"LC_ALL": "C.UTF-8"}
-"""Nothing of the person's own: a JAVA_TOOL_OPTIONS would change the broker; the locale, so that any folder's name works."""
+        raise KafkaFailed(f"Kafka did not start: read {self._log_of((missing or self.nodes)[0])}")
 
 
 def java_on(class_path: str) -> list[str]:
@@ -319,12 +343,23 @@ def java_on(class_path: str) -> list[str]:
     return [str(JAVA), *JAVA_OPTIONS, "-cp", class_path]
 
 
-def _asked(where: Where) -> str | None:
-    """Return the cluster id that *where* answers with, or None if nobody answers or no broker is ready."""
+def _asked(where: Where, node: Node) -> str | None:
+    """Return the cluster id that *where* answers with, or None if nobody answers or *node* does not serve yet."""
     from confluent_kafka import KafkaException  # noqa: PLC0415 - only here and in `clients.admin`
 
     try:
         metadata = clients.admin(where).list_topics(timeout=2)
     except KafkaException:
         return None
-    return str(metadata.cluster_id) if metadata.brokers else None
+    return str(metadata.cluster_id) if node.number in metadata.brokers else None
+
+
+def _in_sync(where: Where, nodes: Sequence[Node]) -> bool:
+    """Return whether every one of *nodes* has all records of each partition."""
+    from confluent_kafka import KafkaException  # noqa: PLC0415 - only here and in `clients.admin`
+
+    try:
+        topics = clients.admin(where).list_topics(timeout=2).topics.values()
+    except KafkaException:
+        return False
+    return all(len(each.isrs) == len(nodes) for topic in topics for each in topic.partitions.values())

@@ -20,10 +20,11 @@ CONNECTIONS: Final = {"max.connections": 1000, "max.connection.creation.rate": 5
 """Limits of each listener for other machines: thirty desks hold about two hundred connections."""
 
 
-def listening(given: Iterable[str], *, forwarded: bool = False) -> Listening:
+def listening(given: Iterable[str], *, forwarded: bool = False, brokers: int = 1) -> Listening:
     """Return what to listen on, from HOST or HOST:PORT as a person gives them.
 
     *forwarded* says that a router passes connections for these addresses on to this machine.
+    Of several *brokers* the first has the port, and each other one the next port.
 
     Raises:
         NoBus: one is no address, or none of this machine, or two have one port; the message says what to give.
@@ -34,13 +35,21 @@ def listening(given: Iterable[str], *, forwarded: bool = False) -> Listening:
             raise NoBus(
                 f"--listen takes HOST or HOST:PORT, as other machines reach this one; without PORT it is {PORT}."
             )
+    found = tuple(_with_port(each, more) for each in found for more in range(brokers))
     ports = [parts(each)[1] for each in found]
     if len(set(ports)) < len(ports):
-        raise NoBus("Each --listen needs a port of its own: Kafka answers on a port with one name.")
+        raise NoBus(
+            "Each --listen needs a port of its own, and on a bus with three brokers three in a row: "
+            "Kafka answers on a port with one name."
+        )
     made = Listening(found, forwarded=forwarded)
     for each in found:
         bound(each, forwarded=forwarded)
     return made
+
+
+def _with_port(address: str, more: int) -> str:
+    return f"{address.rpartition(':')[0]}:{parts(address)[1] + more}"
 
 
 def bound(address: str, *, forwarded: bool) -> str:

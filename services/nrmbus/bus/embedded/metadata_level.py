@@ -13,7 +13,8 @@ from typing import Final
 
 from nrmbus.bus.embedded import jars
 from nrmbus.bus.embedded.archive import Archive
-from nrmbus.bus.embedded.embedded import ENVIRONMENT, java_on
+from nrmbus.bus.embedded.embedded import java_on
+from nrmbus.bus.embedded.node import ENVIRONMENT
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import piped

@@ -7,14 +7,12 @@ from typing import Final
 
 from nrmbus.bus.pki.authority import BROKER, OPERATOR
 
-NODE: Final = 1
-
 MAX_REQUEST: Final = 2 * 1024 * 1024
 """The largest request that a broker takes, in bytes; a larger write takes several requests."""
 
 BROKER_SETTINGS: Final = {
     "process.roles": "broker,controller",
-    "node.id": NODE,
+    "node.id": 1,
     "controller.listener.names": "CONTROLLER",
     # A single broker: what a cluster has three of, it has once.
     "default.replication.factor": 1,
@@ -62,6 +60,22 @@ BROKER_SETTINGS: Final = {
     # This many batches are decompressed at the same time: the heap has room for two large ones.
     "num.io.threads": 2,
 }
+
+
+def replicated_settings(brokers: int) -> dict[str, int]:
+    """Return what a cluster of so many *brokers* is set to beside `BROKER_SETTINGS`: each record is on three, and written on two."""
+    if brokers == 1:
+        return {}
+    return {
+        "default.replication.factor": brokers,
+        "min.insync.replicas": brokers - 1,
+        "offsets.topic.replication.factor": brokers,
+        "transaction.state.log.replication.factor": brokers,
+        "transaction.state.log.min.isr": brokers - 1,
+        # Others take over after this; a machine that is busy for a moment must not look like a broker that is away.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
+    }
 
 
 def listener_settings(bus: str, *operators: str) -> dict[str, str]:

@@ -34,6 +34,12 @@ NAMED_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.5
 
 
+THREE: Final = (
+    "Kafka runs as three brokers on this machine: any one of them may be away. This is for trying; it does not protect "
+    "from losing the machine. For that give --bootstrap a cluster of three machines (deploy/README.md)."
+)
+
+
 class Ended(KeyboardInterrupt):
     """Signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
 
@@ -136,6 +142,12 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             help="With --listen: a router passes connections on to this machine, so listen on all of its addresses.",
         ),
     ] = False,
+    brokers: Annotated[
+        int | None,
+        typer.Option(
+            help="Number of brokers of a new bus's Kafka, 1 or 3, to try what happens while one is away; it cannot change later. (default: 1)"
+        ),
+    ] = None,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
@@ -154,14 +166,20 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     if policy is not None:
         known_policy(policy)
     cluster = bootstrap or (folder.settings.bootstrap if folder.exists else None)
-    listens = for_others(listen, forwarded=forwarded, cluster=cluster)  # before anything is made
+    known = folder.settings.brokers if folder.exists else 1
+    see_that_it_fits(brokers, cluster)  # before anything is made
+    listens = for_others(listen, forwarded=forwarded, cluster=cluster, brokers=brokers or known)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
-    settings = folder.create(play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls)
+    settings = folder.create(
+        play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls, brokers=brokers
+    )
     operators_own(folder)
     if listens is not None:
         folder.listen(listens)
     if not settings.tls:
         typer.echo(PLAINTEXT)
+    if settings.brokers > 1:
+        typer.echo(THREE)
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
     unlock(folder, unprotected=keys_unprotected)
     if tls:  # not before: the authority's key may be made here
@@ -196,7 +214,19 @@ def tell_service_manager() -> None:
         told.sendall(b"READY=1")
 
 
-def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None) -> Listening | None:
+def see_that_it_fits(brokers: int | None, cluster: str | None) -> None:
+    """Check the number of *brokers* that an option asks for.
+
+    Raises:
+        NoBus: there is no such number, or the bus uses a *cluster*, which has its own.
+    """
+    if brokers is not None and cluster:
+        raise NoBus("--brokers is for the bus's own Kafka; this bus uses a cluster, which has as many as it has.")
+    if brokers not in (None, 1, 3):
+        raise NoBus("--brokers takes 1 or 3: of two, neither could go on alone.")
+
+
+def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None, brokers: int = 1) -> Listening | None:
     """Return where the broker listens for other machines, as the options say, or None if they leave it as it was.
 
     Raises:
@@ -210,7 +240,7 @@ def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None
         raise NoBus(
             "--listen is for the bus's own Kafka; this bus uses a cluster, which other machines reach as it is."
         )
-    return listening([] if listen == ["none"] else listen, forwarded=forwarded)
+    return listening([] if listen == ["none"] else listen, forwarded=forwarded, brokers=brokers)
 
 
 def wait_until_ready(folder: BusFolder, notify: Callable[[str], None]) -> None:
