@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ("hatchling", "editables")  # what builds the editable install; .ci/install puts them in first
 HEADER = """\
 # Exact versions for pip's -c, on Linux and macOS, for Python {pythons}; no index, address or hash, so that any mirror serves.
-# Made by `make pins`: a resolve of .[embedded,test] and of what builds it, wheels only, in fresh environments, oldest Python first.
+# Made by `make pins`: a resolve of all extras and of what builds it, wheels only, in fresh environments, oldest Python first.
 # A line with a marker is needed, or must differ, for that Python only. tests/contract/test_pins.py checks that none is missing.
 """
 
@@ -70,8 +70,9 @@ def lines(resolved: Mapping[str, Mapping[str, str]]) -> list[str]:
 def main() -> None:
     """Resolve for each Python and write the file; exit with a sentence where none is to be found or pip finds no solution."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
-    requirements = [*project["dependencies"], *extras["embedded"], *extras["test"], *BUILD]
+    extras = [line for lines in project["optional-dependencies"].values() for line in lines]
+    own = f"{project['name']}["  # an extra within an extra
+    requirements = [*project["dependencies"], *(line for line in extras if not line.startswith(own)), *BUILD]
     versions = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
     pythons = interpreters(versions)
     missing = [version for version in versions if version not in pythons]

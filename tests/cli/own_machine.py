@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 
+import extras
 from nrmbus.bus.folder import BusFolder, make_private
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
@@ -74,11 +75,11 @@ class Apart:
         return end
 
     def start(self, *, rotates: bool = False) -> None:
-        """Run its desk alone, as a person or a service manager does; with *rotates*, as if its first sealing key, and no later one, was in its last days."""
+        """Run its desk alone, with the packages of a desk alone, as a person or a service manager does; with *rotates*, as if its first sealing key, and no later one, was in its last days."""
         argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
         argv += ["rotates"] if rotates else []
         with (self.folder.path / "desk.log").open("ab") as log:
-            command = [sys.executable, "-c", f"import sys; sys.argv = {argv!r}\n{_RUN}"]
+            command = [sys.executable, "-c", f"{extras.only('desk')}\nsys.argv = {argv!r}\n{_RUN}"]
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def stop(self) -> None:

@@ -1,5 +1,6 @@
 """The wheel: what somebody else installs is what was tested."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.test_readme import Terminal, walk
 from contract.tree import ROOT, files
 from nrmbus.bus.folder import cache_home
 
@@ -24,8 +26,11 @@ def _wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.broker
 @pytest.mark.slow
-def test_a_story_plays_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None:
-    """Given an empty folder and a machine that has the wheel and the libraries, when a story is played, then every expectation holds.
+@pytest.mark.timeout(1200)
+def test_a_newcomer_needs_nothing_but_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """Given an empty folder and a machine that has the wheel and the libraries, then a story plays and the README's commands work.
+
+    The folder gets the agencies and events of `deploy/`, which the page's commands name.
 
     The libraries are those of this environment: a package index is not asked.
     """
@@ -37,7 +42,8 @@ def test_a_story_plays_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None
     install = [str(python), "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", str(wheel)]
     subprocess.run(install, check=True)
     home = tmp_path / "empty"
-    home.mkdir()
+    for given in ("agencies", "examples"):
+        shutil.copytree(ROOT / "deploy" / given, home / "deploy" / given)
     play = [str(python.with_name("nrmbus")), "play", "01-woman-referred-by-ngo"]
     # Kafka's jars come from this machine's cache; nothing else of it is seen.
     environment = {"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(home), "XDG_CACHE_HOME": str(cache_home().parent)}
@@ -48,6 +54,7 @@ def test_a_story_plays_from_the_wheel_alone(wheel: Path, tmp_path: Path) -> None
     origin = [str(python), "-c", "import nrmbus; print(nrmbus.__file__)"]
     found = subprocess.run(origin, cwd=home, check=True, capture_output=True, text=True).stdout
     assert Path(found).is_relative_to(libraries), "the wheel was played, and not this checkout"
+    assert walk((ROOT / "README.md").read_text(encoding="utf-8"), Terminal(tmp_path, home, python)) >= 10
 
 
 def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:

@@ -76,6 +76,7 @@ ROOTS = [
     Requirement(line)
     for lines in ([*PROJECT["dependencies"], "hatchling", "editables"], *PROJECT["optional-dependencies"].values())
     for line in lines
+    if Requirement(line).name != PROJECT["name"]  # an extra within an extra
 ]
 
 

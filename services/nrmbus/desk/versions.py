@@ -13,7 +13,6 @@ from nrmbus.events.casting import Cast, Lost, cast
 from nrmbus.events.errors import Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type, versions
-from nrmbus.rules import read
 
 Speaks = Mapping[str, int]
 """Type, without ``nrm.`` -> version that a system speaks."""
@@ -88,6 +87,8 @@ def by_part(name: str, version: int, letter: Mapping[str, Any], opened: Iterable
 
 def heard(event: Event, letter: Mapping[str, Any]) -> tuple[Event, Mapping[str, Any]]:
     """Return *event* and its *letter* in the version that the Rules and the procedures read."""
+    from nrmbus.rules import read  # noqa: PLC0415 - nrmbus publish and schema use this module where no Rules are installed
+
     now = read(event)
     if now is event:
         return event, letter

