@@ -109,6 +109,7 @@ KEPT = {
     **dict.fromkeys(described(BusSettings).keys() - {"bus"}, "; kept in `bus.json` for good"),
     "listen": "; kept in `listen.json`",
     **dict.fromkeys(described(Listening), "; kept in `listen.json`"),
+    "canary": "; kept in `canary.json`",
 }
 """Where a bus keeps an option of `nrmbus up`, by the option's name."""
 

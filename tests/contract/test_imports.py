@@ -23,6 +23,7 @@ ROOMS: dict[str, set[str]] = {
     "bus": {"wire", "telemetry"},
     "directory": {"bus"},
     "registrar": {"rules", "directory"},
+    "canary": {"directory"},
     **{reader: {"rules", "directory"} for reader in READERS},
     "desk": {"rules", "directory"},
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005

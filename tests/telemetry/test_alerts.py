@@ -51,7 +51,17 @@ class Fault(NamedTuple):
 
 
 DESK = 'job="nrmbus-desk",instance="127.0.0.1:8004"'
+CANARY = 'job="nrmbus-canary",instance="127.0.0.1:8005"'
 FAULTS: Final = (
+    Fault(
+        "NrmbusNothingHandedOver",
+        {
+            f"nrmbus_canary_age_seconds{{{CANARY}}}": "30x5 60+60x30",
+            f"nrmbus_canary_interval_seconds{{{CANARY}}}": "60x40",
+        },
+        9,
+        11,
+    ),
     Fault("NrmbusServiceAway", {f"up{{{DESK}}}": "1x5 0x30"}, 5, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_ready{{{DESK}}}": "1x5 0x30"}, 9, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_trouble{{{DESK}}}": "0x5 1x30"}, 9, 12),
@@ -81,6 +91,8 @@ FAULTS: Final = (
 """A fault of each rule."""
 
 WELL: Final = {
+    f"nrmbus_canary_age_seconds{{{CANARY}}}": "40x900 300 40x1100",  # five rounds missed while the registrar was upgraded
+    f"nrmbus_canary_interval_seconds{{{CANARY}}}": "60x2000",
     f"up{{{DESK}}}": "1x2000",
     f"nrmbus_ready{{{DESK}}}": "1x2000",
     f"nrmbus_trouble{{{DESK}}}": "0x2000",

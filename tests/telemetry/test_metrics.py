@@ -21,7 +21,7 @@ FACTS: dict[str, Any] = {
     "cases_unknown": 0, "quarantined": 1, "held_back": ["ngo-a"], "numbers": {"0": 9, "1": 4}, "signed": {"0": 8, "1": 3},
     "cosigned": {"0": {"size": 7, "witnesses": 2}, "1": {"size": 3, "witnesses": 3}}, "checkpoint_age": 12,
     "certificate_left": 864_000.0, "sealing_key_left": -1.0, "clock_ahead": -0.5, "disk_free": 10, "disk_size": 20,
-    "restarts": 2,
+    "restarts": 2, "canary_age": 61.5, "canary_way": 0.4, "canary_seconds": 60,
 }  # fmt: skip
 """All that a service could know, in the form of its health."""
 OF_THE_PROCESS = "process_"

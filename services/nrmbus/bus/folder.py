@@ -2,12 +2,14 @@
 
 bus.json                    settings that were fixed when the bus was made
 listen.json                 addresses for other machines, as nrmbus up --listen set them
+canary.json                 seconds between two test hand-overs, as nrmbus up --canary set them
 addresses.json              on another machine: the newest list of them that the operator signed
 kafka/                      the embedded broker's data
 keys/operator.seed          the operator's key, which signs the directory
 keys/authority/             the certificate authority's key and register
 registrar/, timekeeper/     those services' keys
 auditor/                    the auditor's keys, signed heads and logs
+canary-a/, canary-b/        the keys of the two test agencies; canary/ has the door of the service that speaks for both
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
@@ -40,6 +42,8 @@ PRIVATE_FILE: Final = 0o600
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A bus's name on this machine: one folder below `data_home`, and never a way out of it."""
 _TOLD: Final = "addresses.json"
+CANARY_SECONDS: Final = 60.0
+"""Seconds between two test hand-overs, unless the operator sets others."""
 PLAY: Final = "play-"
 """Prefix of the id of a bus for playing, fixed when the bus is made: only such a bus has a movable clock."""
 
@@ -309,6 +313,26 @@ class BusFolder:
             raise NoBus(f"{path} cannot be read: remove it, and say nrmbus up --listen again.") from None
 
     @property
+    def canary_seconds(self) -> float:
+        """Seconds between two test hand-overs of the canary; 0 if this bus has none.
+
+        Raises:
+            NoBus: the file cannot be read.
+        """
+        path = self.path / "canary.json"
+        try:
+            return max(0.0, float(json.loads(path.read_bytes())["seconds"]))
+        except FileNotFoundError:
+            return 0.0
+        except (ValueError, KeyError, TypeError):
+            raise NoBus(f"{path} cannot be read: remove it, and run nrmbus up --canary SECONDS again.") from None
+
+    def send_canary(self, seconds: float | None) -> None:
+        """Have the bus make a test hand-over every so many *seconds*, from its next start on; None keeps what was set, or sets `CANARY_SECONDS`."""
+        if seconds is not None or not (self.path / "canary.json").exists():
+            write_json(self.path / "canary.json", {"seconds": CANARY_SECONDS if seconds is None else seconds})
+
+    @property
     def is_joined(self) -> bool:
         """True if the folder was made by `nrmbus join`: the operator is on another machine, and only desks run here."""
         return (self.keys / "operator.pub").exists() and not (self.keys / "operator.seed").exists()
@@ -369,7 +393,7 @@ class BusFolder:
         return self.reach(self.keys)
 
     def service(self, name: str) -> Path:
-        """Return the folder of the registrar, the timekeeper or the auditor."""
+        """Return the folder of the registrar, the timekeeper, the auditor, the canary or a test agency."""
         return self.path / name
 
     def agency(self, agency: str) -> AgencyFolder:

@@ -20,7 +20,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "up": Command(
         "operate.up",
-        "Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, and a desk for each agency.",
+        "Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, canary, and a desk for each agency.",
         "embedded",
     ),
     "run": Command(

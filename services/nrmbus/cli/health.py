@@ -11,7 +11,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.client import Door, DoorError
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.directory.admission import home_of
-from nrmbus.host.services import SERVICES
+from nrmbus.host.services import SERVICES, services_of
 
 ASK_SECONDS: Final = 10.0
 """Seconds that a service may take to answer; it takes milliseconds, on a busy machine longer."""
@@ -24,7 +24,7 @@ def expected(folder: BusFolder) -> tuple[str, ...]:
 
     The desk of an agency that is suspended or has left does not run.
     """
-    known = (*SERVICES, *folder.agencies())
+    known = (*services_of(folder), *folder.agencies())
     if not folder.is_held:
         return tuple(each for each in known if each in folder.running)
     denied = suspended(folder)
@@ -38,7 +38,7 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 
 async def ask(folder: BusFolder, name: str) -> Health | None:
     """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
-    home = home_of(folder, name)
+    home = folder.service(name) if name in SERVICES else home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()
@@ -79,6 +79,8 @@ def why_not_ready(health: Health) -> str:
         return sentences.get(str(trouble), "It stands still: its log says at what.")
     if held_up is not None:
         return "It sends nothing, because the directory may be behind or has keys that the agency did not ask for."
+    if (age := health.get("canary_age")) is not None:
+        return f"No test hand-over has come back for {age:.0f} s: broker or registrar hand nothing over."
     if lag:
         return f"It has {lag} records of its inbox still to read."
     return "It has not read to the end what it must know before it works."

@@ -18,7 +18,7 @@ from nrmbus.directory.fold import RUNNING, SERVICES, TWO, WARNED
 from nrmbus.directory.heads import is_due, utc_time
 from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
-from nrmbus.wire.names import AUDITOR, DIRECTORY
+from nrmbus.wire.names import AUDITOR, CANARY, DIRECTORY, TEST_AGENCIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,16 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     operator, settings = Operator(folder.path), folder.settings
     where = folder.as_operator
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
-    asking_now = {*newcomers, *RUNNING}
+    running = {**RUNNING, **(dict.fromkeys(TEST_AGENCIES, CANARY) if folder.canary_seconds else {})}
+    asking_now = {*newcomers, *running}
     await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
     directory = await read_directory(folder)
     if earlier := sorted(directory.entries.keys() - asking_now):
         await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
-    gate, here = Gate(folder), {*newcomers, *RUNNING, *folder.agencies()}
+    gate, here = Gate(folder), {*newcomers, *running, *folder.agencies()}
     await asyncio.to_thread(gate.equip, {each: home_of(folder, each) for each in here})
     await asyncio.to_thread(gate.apply)
-    asking = {name: Newcomer(role) for name, role in RUNNING.items()}
+    asking = {name: Newcomer(role) for name, role in running.items()}
     asking |= dict(newcomers)
     new: list[str] = []
     async with clients.producer(where) as producer:
@@ -110,6 +111,11 @@ def _is_ending(directory: Directory, agency: str, now: datetime) -> bool:
     # Of the bus's own services, whose keys no command changes: its start does.
     ends = directory.sealing_ends(agency, now) if agency in SERVICES else None
     return ends is not None and now >= ends - WARNED
+
+
+def ids_of(service: str) -> tuple[str, ...]:
+    """Return the ids under which *service* comes to the broker: its own, or those of both test agencies for the canary."""
+    return tuple(TEST_AGENCIES) if service == CANARY else (service,)
 
 
 def home_of(folder: BusFolder, agency: str) -> Path:

@@ -21,17 +21,23 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryCode
 from nrmbus.wire import base64, ids
-from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
+from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TEST_AGENCIES, TIMEKEEPER
 
 SERVICES: Final[Mapping[str, str]] = MappingProxyType(
-    {REGISTRAR: "registrar", TIMEKEEPER: "timekeeper", "statistics": "statistics", AUDITOR: "auditor"}
+    {
+        REGISTRAR: "registrar",
+        TIMEKEEPER: "timekeeper",
+        "statistics": "statistics",
+        AUDITOR: "auditor",
+        **dict.fromkeys(TEST_AGENCIES, CANARY),
+    }
 )
 """Services that sign or open something, and their role: they stand in the directory like agencies."""
 
 RUNNING: Final[Mapping[str, str]] = MappingProxyType(
-    {name: role for name, role in SERVICES.items() if name != "statistics"}
+    {name: role for name, role in SERVICES.items() if name != "statistics" and name not in TEST_AGENCIES}
 )
-"""Services that exist. A new bus has no entry for the others: letters sealed to a key that no process keeps, changes and
+"""Services that every bus has. A new bus has no entry for the statistics: letters sealed to a key that no process keeps, changes and
 destroys would stay readable to the operator, also after every erasure."""
 
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)

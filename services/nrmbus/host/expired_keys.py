@@ -1,6 +1,6 @@
 """Sealing keys of the bus's own services that have no desk, once their time is over: destroyed like any agency's.
 
-Nothing is sealed to registrar or auditor, so nothing is handed over first. A running desk, the timekeeper's too, destroys
+Nothing is sealed to registrar, auditor or the test agencies, so nothing is handed over first. A running desk, the timekeeper's too, destroys
 its own keys (`nrmbus.desk.erasure.rounds`).
 """
 
@@ -16,9 +16,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Identity, epochs
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.commands import time_of
-from nrmbus.wire.names import AUDITOR, REGISTRAR
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TEST_AGENCIES
 
-WITHOUT_DESK: Final = (AUDITOR, REGISTRAR)
+WITHOUT_DESK: Final = (AUDITOR, REGISTRAR, *TEST_AGENCIES)
 
 
 def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str, ...]:

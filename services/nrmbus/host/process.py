@@ -28,7 +28,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
     """Turn this process into the service *name*, and leave when it ends.
 
     Args:
-        name: ``registrar``, ``timekeeper``, ``auditor`` or an agency's id.
+        name: ``registrar``, ``timekeeper``, ``auditor``, ``canary`` or an agency's id.
         path: the bus's folder.
         lifeline: one end of a socket whose other end only the supervisor holds: at its end, so ends this process.
     """

@@ -6,21 +6,25 @@ from typing import Final
 
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
+from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TIMEKEEPER
 
 SERVICES: Final = {
     REGISTRAR: "nrmbus.registrar.app",
     TIMEKEEPER: "nrmbus.timekeeper.app",
     AUDITOR: "nrmbus.auditor.app",
+    CANARY: "nrmbus.canary.app",
 }
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
-
-"""It has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is."""
 
 _BEGINS: Final = "{} starts here, and says below what it does. Ctrl-C ends it."
 
 DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
+
+
+def services_of(folder: BusFolder) -> tuple[str, ...]:
+    """Return the services that the bus in *folder* has: the canary only if it is set."""
+    return tuple(each for each in SERVICES if each != CANARY or folder.canary_seconds)
 
 
 def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None) -> None:
@@ -34,6 +38,7 @@ def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = la
     folder.settings  # noqa: B018 - raises where no bus was made
     try:
         if name in SERVICES:
+            # The timekeeper has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is.
             with folder.alone(name) if name == TIMEKEEPER else folder.among(name):
                 notify(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)

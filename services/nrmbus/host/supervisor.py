@@ -27,13 +27,13 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.directory import DirectoryError
-from nrmbus.directory.admission import Newcomer, admit, home_of
+from nrmbus.directory.admission import Newcomer, admit, home_of, ids_of
 from nrmbus.directory.commands import sign_head
 from nrmbus.directory.heads import EVERY
 from nrmbus.host import expired_keys, log_rotation
 from nrmbus.host.request_loop import Answering
 from nrmbus.host.service_state import FAILING_ENDS, Running
-from nrmbus.host.services import SERVICES
+from nrmbus.host.services import services_of
 from nrmbus.host.spawn import Spawner, spawner
 
 LOOK_SECONDS: Final = 0.2
@@ -169,7 +169,7 @@ class Supervisor:
         since = BEFORE_ANY_TICK if settings.play else WallClock().now()
         asyncio.run(admit(self.folder, self._newcomers, since))
         self._head_due = time.monotonic() + EVERY.total_seconds()
-        for name in SERVICES:
+        for name in services_of(self.folder):
             self._services[name] = Running(name)
         self._thread = threading.Thread(target=self._watch, name="supervisor")
         self._thread.start()
@@ -268,7 +268,8 @@ class Supervisor:
         brokers = [self._services[name] for name in self._brokers]
         if not self.folder.settings.tls or (brokers and not any(each.pid for each in brokers)):
             return
-        homes = {name: home_of(self.folder, name) for name in self._services if name not in self._brokers}
+        ids = {each: name for name in self._services if name not in self._brokers for each in ids_of(name)}
+        homes = {each: home_of(self.folder, each) for each in ids}
         try:
             renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
         except BusError as error:  # it is tried again at the next look
@@ -276,7 +277,7 @@ class Supervisor:
             return
         if self._kafka and (due := self._kafka.due):
             renewed |= {due.name}
-        for name in renewed - {OPERATOR}:
+        for name in {ids.get(each, each) for each in renewed - {OPERATOR}}:
             pid = self._services[name].pid
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):

@@ -22,7 +22,7 @@ from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.letter import Container
-from nrmbus.wire.names import CASES, QUARANTINE, inbox_of
+from nrmbus.wire.names import CANARY, CASES, QUARANTINE, TEST_AGENCIES, inbox_of
 from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import Answer, Policy, Registration
 from nrmbus.wire.transaction import salts
@@ -34,7 +34,7 @@ STALE_AFTER: Final = timedelta(days=7)
 class Decision:
     """The decision about one submission, and the records that make it true."""
 
-    outcome: Literal["registered", "refused", "repeated", "answered", "quarantined"]
+    outcome: Literal["registered", "refused", "repeated", "answered", "quarantined", "tested"]
     code: str | None
     outs: list[Out]
 
@@ -96,6 +96,9 @@ class Shard:
             self._in_its_place(signed, at)
         except WireError as error:
             return Decision("quarantined", error.code, self.unreadable(at, signed.record, error.code, now))
+        if (other := TEST_AGENCIES.get(signed.source)) is not None:
+            sha256 = signed.record.digest()
+            return Decision("tested", None, [self._answer(at, CANARY, now, about=signed, sha256=sha256, to=other)])
         known = self.memory.answered((signed.source, signed.subject, signed.id))
         if known and known.envelope == signed.digest:
             self.repeats += 1
@@ -152,7 +155,7 @@ class Shard:
         event = signed.event()
         if max(event.time, event.recordedtime) - now > times.AHEAD_AT_MOST:
             raise WireError("time_in_future")
-        if any(self._directory.state(agency, now) is None for agency in event.data.named):
+        if any(each in TEST_AGENCIES or self._directory.state(each, now) is None for each in event.data.named):
             raise WireError("unknown_recipient")
         letter = signed.letter()
         wraps = [pair for part in letter.parts for pair in letter.wraps(part).items()] if letter else []
@@ -335,13 +338,15 @@ class Shard:
         sha256: str,
         about: Signed | None = None,
         expected_sequence: int | None = None,
+        to: str | None = None,
     ) -> Out:
+        to = to or at.owner
         answer = Answer(
-            bus=self.bus, to=at.owner, partition=at.partition, time=now, code=code, topic=at.topic, offset=at.offset, sha256=sha256,
+            bus=self.bus, to=to, partition=at.partition, time=now, code=code, topic=at.topic, offset=at.offset, sha256=sha256,
             subject=about.subject if about else None, id=about.id if about else None, expected_sequence=expected_sequence,
         )  # fmt: skip
         said = Statement("answer", answer.json())
-        return Out(inbox_of(at.owner), at.partition, about.record.key if about else None, b"", (), ((ANSWER, said),))
+        return Out(inbox_of(to), at.partition, about.record.key if about else None, b"", (), ((ANSWER, said),))
 
 
 @frozen

@@ -14,7 +14,7 @@ from nrmbus.telemetry import counts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-KINDS: Final = frozenset({"registrar", "timekeeper", "auditor", "desk"})
+KINDS: Final = frozenset({"registrar", "timekeeper", "auditor", "canary", "desk"})
 
 SERVICE: Final = "nrmbus_service"
 HANDLED: Final = "nrmbus_handled"
@@ -73,6 +73,9 @@ def _witnesses(facts: Facts) -> object:
 
 
 ROWS: Final = (
+    Row("nrmbus_canary_age_seconds", "gauge", "Time since the newest test hand-over that came back was sent.", _of("canary_age")),
+    Row("nrmbus_canary_way_seconds", "gauge", "Time that this hand-over and its acknowledgement took.", _of("canary_way")),
+    Row("nrmbus_canary_interval_seconds", "gauge", "Time between two test hand-overs, as it is set.", _of("canary_seconds")),
     Row("nrmbus_ready", "gauge", "1 if the service does its work.", _of("ready")),
     Row("nrmbus_trouble", "gauge", "1 if the service has stopped at a fault that needs a person.", _trouble),
     Row("nrmbus_directory_stale", "gauge", "1 if the directory's topic cannot be read.", _of("directory_stale")),

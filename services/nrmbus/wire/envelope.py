@@ -44,7 +44,7 @@ from nrmbus.wire.record import (
     headers_of,
 )
 
-__all__ = ["Record", "Signed", "decode", "encode", "with_letter"]
+__all__ = ["Record", "Signed", "decode", "encode", "encode_test", "with_letter"]
 
 _PAYLOAD_TYPE: Final = material.PAYLOAD_TYPE.encode()
 CONTENT_TYPE: Final = "application/json"
@@ -85,11 +85,32 @@ def encode(event: Event, key: SigningKey) -> Record:
         value = getattr(event, name)
         if value is not None and header not in attributes:
             attributes[header] = str(value)
+    return _signed(attributes, data, key)
+
+
+def encode_test(source: str, step: str, subject: str, id: str, time: datetime, key: SigningKey) -> Record:
+    """Write and sign a test hand-over (``nrm.canary.<step>``): an envelope without content that no release registers."""
+    attributes = {
+        "content-type": CONTENT_TYPE,
+        "ce_specversion": SPECVERSION,
+        "ce_id": id,
+        "ce_source": _SOURCE + source,
+        "ce_type": f"nrm.canary.{step}",
+        "ce_subject": subject,
+        "ce_time": times.write(time),
+        "ce_dataschema": f"urn:nrmbus:nrm.canary.{step}:1",
+        "ce_recordedtime": times.write(time),
+        "ce_sequence": "1",
+    }
+    return _signed(attributes, b"{}", key)
+
+
+def _signed(attributes: dict[str, str], data: bytes, key: SigningKey) -> Record:
     payload = material.payload(attributes, data, material.signed_names(attributes))
     headers = [(name, value.encode()) for name, value in attributes.items()]
     envelope = dsse.wrap(material.PAYLOAD_TYPE, payload, key)
     headers.append((MATERIAL, base64.encode(envelope).encode()))
-    record = Record(event.subject.encode(), data, tuple(headers))
+    record = Record(attributes["ce_subject"].encode(), data, tuple(headers))
     headers_of(record)  # never sign a record that nobody would accept
     return record
 

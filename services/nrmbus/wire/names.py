@@ -1,10 +1,16 @@
 """Names of the bus's own services, and of its topics; ``deploy/topics/`` says what each topic is for."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 REGISTRAR: Final = "registrar"
 TIMEKEEPER: Final = "timekeeper"
 AUDITOR: Final = "auditor"
+CANARY: Final = "canary"
+"""The service that hands over between the two test agencies, and the role of both in the directory."""
+TEST_AGENCIES: Final[Mapping[str, str]] = MappingProxyType({"canary-a": "canary-b", "canary-b": "canary-a"})
+"""Each test agency, and the other one. Nothing of theirs is registered (decision 0044)."""
 
 CASES: Final = "nrm.cases"
 """The history: every registration, with the envelope of what was registered."""

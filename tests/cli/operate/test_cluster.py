@@ -16,7 +16,7 @@ from nrmbus.cli.operate import up as command
 from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits, until_told, wait_until_ready
 from nrmbus.cli.options import checked_address
 from nrmbus.directory.invitation import is_this_machine
-from nrmbus.host.services import SERVICES
+from nrmbus.host.services import services_of
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_a_service_that_never_ran_does_not_answer(tmp_path: Path) -> None:
     folder = BusFolder(tmp_path)
     folder.create(play=True)
     with folder.held():
-        assert health.not_ready(folder) == dict.fromkeys(SERVICES, "It does not answer.")
+        assert health.not_ready(folder) == dict.fromkeys(services_of(folder), "It does not answer.")
 
 
 def test_a_signal_in_the_middle_of_an_event_loop_ends_the_block() -> None:

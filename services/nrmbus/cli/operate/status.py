@@ -28,7 +28,7 @@ from nrmbus.cli.health import Health
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
-from nrmbus.wire.names import AUDITOR
+from nrmbus.wire.names import AUDITOR, CANARY
 
 app = Commands()
 
@@ -74,6 +74,8 @@ class Status:
     others: tuple[str, ...]
     free_gib: float
     services: tuple[Service, ...]
+    canary: float | None = None
+    """Seconds since the newest test hand-over was sent that came back; None if there is no canary, or it is away."""
     elsewhere: tuple[Mapping[str, Any], ...] = ()
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
@@ -141,6 +143,7 @@ def look(folder: BusFolder) -> Status:
         others=folder.addresses if not folder.is_joined else (),
         free_gib=round(shutil.disk_usage(folder.path).free / 1024**3, 1),
         services=services,
+        canary=(healths.get(CANARY) or {}).get("canary_age"),
         elsewhere=elsewhere,
         history=_history(healths.get(AUDITOR) or {}),
         ending=tuple(_ending(folder, healths, elsewhere, now)),
@@ -252,6 +255,8 @@ def _head(found: Status) -> RenderableType:
     lines.add_row(
         "bus", Text.assemble(found.bus, ", ", (state, "green" if found.well else "bold red"), f"  ({found.at})")
     )
+    if found.canary is not None:
+        lines.add_row("canary", f"the newest test hand-over that came back was sent {found.canary:.0f} s ago")
     lines.add_row("folder", f"{found.folder}, {found.free_gib} GiB free")
     if found.kafka:
         lines.add_row(

@@ -148,6 +148,14 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             help="Number of brokers of a new bus's Kafka, 1 or 3, to try what happens while one is away; it cannot change later. (default: 1)"
         ),
     ] = None,
+    canary: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Make a test hand-over between two test agencies every so many seconds, which the bus keeps; 0 makes none. (default: 60)",
+        ),
+    ] = None,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
@@ -157,7 +165,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     ] = None,
     keys_unprotected: Unprotected = False,
 ) -> None:
-    """Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, and a desk for each agency.
+    """Run a bus on this machine until Ctrl-C: Kafka, registrar, timekeeper, auditor, canary, and a desk for each agency.
 
     The first start makes the bus and downloads Kafka. A service that ends is started again.
     """
@@ -176,6 +184,10 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     operators_own(folder)
     if listens is not None:
         folder.listen(listens)
+    if canary and settings.play:
+        raise NoBus("A bus for playing makes no test hand-overs, since its clock is moved by hand: leave --canary out.")
+    if not settings.play:
+        folder.send_canary(canary)
     if not settings.tls:
         typer.echo(PLAINTEXT)
     if settings.brokers > 1:
@@ -325,7 +337,7 @@ def known_policy(name: str) -> None:
 
 @app.register(example="nrmbus run registrar --data ./my-bus")
 def run(
-    service: Annotated[str, typer.Argument(help="registrar, timekeeper, auditor, broker, or an agency's id.")],
+    service: Annotated[str, typer.Argument(help="registrar, timekeeper, auditor, canary, broker, or an agency's id.")],
     context: KeysContext,
 ) -> None:
     """Run one service of a bus in the foreground until Ctrl-C; the broker must be running."""

@@ -1,0 +1,1 @@
+"""Test hand-overs every minute between two test agencies, whose age tells whether the bus hands anything over."""
