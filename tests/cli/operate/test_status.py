@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder, write_json
@@ -50,6 +51,50 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sta
             return look(folder)
 
     return made
+
+
+class TestReady:
+    """`nrmbus status --ready` is for a health check: it says whether the services of one machine move."""
+
+    def ready(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch, **healths: Any) -> tuple[int, str]:
+        """Return exit status and output where a desk and its neighbour answer so."""
+
+        async def answered(_: BusFolder) -> Mapping[str, Any]:
+            return healths
+
+        monkeypatch.setattr(health, "ask_all", answered)
+        done = CliRunner().invoke(status.app, ["--ready", "--data", str(folder.path)])
+        return done.exit_code, done.output
+
+    def test_what_moves_is_ready(self, desk: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a desk that answers and moves, then there is no word, although its certificate ends tomorrow."""
+        assert self.ready(desk, monkeypatch, **{"ngo-b": READY}) == (0, "")
+
+    def test_what_stands_still_or_is_silent_is_not(self, desk: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a desk that stands still at a record, or does not answer, then it is named with the reason."""
+        stuck = self.ready(desk, monkeypatch, **{"ngo-b": {**READY, "ready": False, "lag": 7}})
+        silent = self.ready(desk, monkeypatch, **{"ngo-b": None})
+
+        assert stuck == (1, "ngo-b is not ready. It has 7 records of its inbox still to read.\n")
+        assert silent == (1, "ngo-b is not ready. It does not answer.\n")
+
+    def test_where_nothing_runs_nothing_is_ready(self, desk: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a folder in which no service runs, then that is no health."""
+        monkeypatch.setattr(health, "expected", lambda _: ())
+
+        code, said = self.ready(desk, monkeypatch)
+        assert code == 1
+        assert said.startswith("No service of nrmbus runs")
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
+    """Return the folder of a machine on which one desk must run, whose certificate ends tomorrow."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka:9092", tls=False)
+    monkeypatch.setattr(health, "expected", lambda _: ("ngo-b",))
+    monkeypatch.setattr(status, "ends", lambda _: datetime.now(UTC) + timedelta(days=1))
+    return folder
 
 
 def screen(found: Status) -> str:

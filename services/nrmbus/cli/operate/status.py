@@ -93,14 +93,21 @@ def status(
     context: BusContext,
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every two seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
+    ready: Annotated[
+        bool,
+        typer.Option("--ready", help="Only say whether each service that must run here is ready: for a health check."),
+    ] = False,
 ) -> None:
     """Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.
 
     On the operator's machine the command also lists the agencies on other machines and whether their desks are connected.
     Exit status: 1 if something that must run here is not ready, or a certificate or key ends soon.
+    With --ready the command asks the services of this machine alone, and nothing but their state decides.
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
+    if ready:
+        raise typer.Exit(not_ready(folder))
     if as_json:
         found = look(folder)
         typer.echo(json.dumps(asdict(found) | {"well": found.well}))
@@ -115,6 +122,20 @@ def status(
             time.sleep(LOOK_SECONDS)
             live.update(shown(look(folder)), refresh=True)
     sys.exit(0)
+
+
+def not_ready(folder: BusFolder) -> bool:
+    """Print each service that must run here and is not ready, with the reason; return whether there is one, or none runs at all.
+
+    A service is ready while it moves: one that stands still at a record is not, though it answers.
+    """
+    if not health.expected(folder):
+        typer.echo(f"No service of nrmbus runs in {folder.path}: nrmbus up, or nrmbus run SERVICE.")
+        return True
+    found = health.not_ready(folder)
+    for name, reason in found.items():
+        typer.echo(f"{name} is not ready. {reason}")
+    return bool(found)
 
 
 # -- what is looked at -----------------------------------------------------------------------------------------------

@@ -1,0 +1,145 @@
+"""The image's Containerfile: what a reader of it may rely on. No registry is asked, and nothing is built."""
+
+import fnmatch
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from contract.tree import ROOT, files, lay
+from nrmbus.cli.app import COMMANDS, loaded
+
+FILE = ROOT / "deploy" / "container" / "Containerfile"
+NOBODY = 10_000
+"""Below this a number may be an account of the host."""
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """Return the instructions of a Containerfile, each with its argument on one line."""
+    joined = re.sub(r"\\\n\s*", "", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE))
+    return [
+        (word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in joined.splitlines()) if word
+    ]
+
+
+def stages(text: str) -> list[list[tuple[str, str]]]:
+    """Return the instructions of each stage, with its FROM first."""
+    found: list[list[tuple[str, str]]] = [[]]
+    for word, rest in instructions(text):
+        if word == "FROM":
+            found.append([])
+        found[-1].append((word, rest))
+    return found[1:]
+
+
+def let_in(ignored: str, root: Path) -> set[str]:
+    """Return the files below *root* that a list of ignored files lets into a build, as engines read it: the last match wins."""
+    allowed = set()
+    for path in files(root):
+        name, inside = path.relative_to(root).as_posix(), True
+        for line in ignored.splitlines():
+            pattern = line.removeprefix("!")
+            prefixes = [name[: at.start()] for at in re.finditer("/", name)] + [name]
+            if line and line[0] != "#" and any(fnmatch.fnmatch(each, pattern) for each in prefixes):
+                inside = line.startswith("!")
+        if inside:
+            allowed.add(name)
+    return allowed
+
+
+def faults(text: str) -> list[str]:
+    """Return what is wrong with a Containerfile: a moving base, an account with a name, a shell at run time, root's own image."""
+    last = dict(stages(text)[-1])
+    bases = [rest.partition("=")[2] for word, rest in instructions(text) if (word, rest[:7]) == ("ARG", "PYTHON=")]
+    found = [
+        f"the base {base} moves" for base in bases if not re.search(r"(@sha256:[0-9a-f]{64}|:\d+\.\d+-slim-\w+)$", base)
+    ]
+    if not bases:
+        found.append("no base")
+    user = re.fullmatch(r"(\d+):(\d+)", last.get("USER", ""))
+    if not (user and min(map(int, user.groups())) >= NOBODY):
+        found.append("the user is no high number")
+    found += [f"{word} needs a shell" for word in ("ENTRYPOINT", "CMD") if not last.get(word, "").startswith("[")]
+    if " CMD [" not in last.get("HEALTHCHECK", ""):
+        found.append("HEALTHCHECK needs a shell, or is none")
+    if any(word in ("RUN", "ADD") for word, _ in stages(text)[-1]):
+        found.append("the shipped stage runs something")
+    return found
+
+
+def test_it_is_as_closed_as_it_says() -> None:
+    """The base is named by release, the account is a high number, and neither start nor health check needs a shell."""
+    assert faults(FILE.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fault"),
+    [
+        ("python:3.13-slim-trixie", "python:latest", "the base docker.io/library/python:latest moves"),
+        ("USER 65532:65532", "USER nrmbus", "the user is no high number"),
+        ("USER 65532:65532", "USER 0:0", "the user is no high number"),
+        ('ENTRYPOINT ["nrmbus"]', "ENTRYPOINT nrmbus", "ENTRYPOINT needs a shell"),
+        ('CMD ["nrmbus", "status", "--ready"]', "CMD nrmbus status", "HEALTHCHECK needs a shell, or is none"),
+        ("STOPSIGNAL SIGTERM", "RUN apt-get update", "the shipped stage runs something"),
+    ],
+)
+def test_an_open_door_is_found(before: str, after: str, fault: str) -> None:
+    """Sabotage: each of these is named."""
+    text = FILE.read_text(encoding="utf-8")
+    assert before in text
+
+    assert faults(text.replace(before, after)) == [fault]
+
+
+def test_it_is_healthy_while_it_moves() -> None:
+    """The health check is a command that there is, with an option that it has: it asks the services, and no port."""
+    check = dict(stages(FILE.read_text(encoding="utf-8"))[-1])["HEALTHCHECK"].partition(" CMD ")[2]
+    program, command, option = json.loads(check)
+
+    assert (program, command in COMMANDS) == ("nrmbus", True)
+    assert option in [flag for each in loaded(command).params for flag in each.opts]
+
+
+def test_it_has_what_the_wheel_needs_and_no_more() -> None:
+    """Given the list of ignored files, then all that is copied comes in; tests, keys and data do not. Docker reads the same list."""
+    ignored = (ROOT / ".containerignore").read_text(encoding="utf-8")
+    inside = let_in(ignored, ROOT)
+    copied = [
+        source.removeprefix("./")
+        for word, rest in stages(FILE.read_text(encoding="utf-8"))[0]
+        if word == "COPY"
+        for source in rest.split()[:-1]
+    ]
+
+    assert [source for source in copied if not any(f"{name}/".startswith(f"{source}/") for name in inside)] == []
+    assert {name.partition("/")[0] for name in inside} == {source.partition("/")[0] for source in copied}
+    assert not [name for name in inside if name.startswith("deploy/") and not name.startswith(tuple(copied))]
+    assert (ROOT / ".dockerignore").read_text(encoding="utf-8") == ignored
+    wheel = {
+        "pyproject.toml",
+        PROJECT["readme"],
+        *PROJECT["license-files"],
+        "deploy/quotas.yaml",
+        "deploy/topics/inbox.yaml",
+    }
+    assert wheel <= inside
+
+
+def test_a_key_beside_the_code_stays_out(tmp_path: Path) -> None:
+    """Sabotage: what lies in a clone by accident does not come into an image."""
+    tree = dict.fromkeys(["bus.key", "my-bus/keys/operator.seed", "deploy/compose/keys", "services/nrmbus/a.py"], "x")
+    lay(tmp_path, tree)
+
+    assert let_in((ROOT / ".containerignore").read_text(encoding="utf-8"), tmp_path) == {"services/nrmbus/a.py"}
+
+
+def test_the_labels_are_those_of_the_package() -> None:
+    """A registry shows the name, version and licence of the package."""
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', FILE.read_text(encoding="utf-8")))
+
+    assert (labels["title"], labels["version"], labels["licenses"]) == tuple(
+        PROJECT[key] for key in ("name", "version", "license")
+    )
