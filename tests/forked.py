@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.lease import How
 from nrmbus.host.services import run_service
 from nrmbus.host.spawn import FORK_IS_SAFE, WARM
 
@@ -58,13 +59,17 @@ class Forked:
         return ended
 
 
-def service(name: str, folder: BusFolder) -> Forked:
+def service(name: str, folder: BusFolder, how: How = "wait") -> Forked:
     """The service or desk *name* of the bus in *folder*, its log beside the others there."""
-    return Forked(folder.logs / f"{name}.log", _serve, name, folder.path)
+    return Forked(folder.logs / f"{name}.log", _serve, name, folder.path, how)
 
 
-def _serve(name: str, path: Path) -> None:
-    run_service(name, BusFolder(path))
+def _serve(name: str, path: Path, how: How) -> None:
+    run_service(name, BusFolder(path), _say, how)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, flush=True)  # noqa: T201 - into the log of the service
 
 
 def _begin(log: str, environment: Mapping[str, str], run: Callable[..., object], given: tuple[object, ...]) -> None:

@@ -46,7 +46,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "keys letters witness",
         "outbox",
         "desk",
-        "addresses erasure relay",
+        "addresses erasure holding relay",
         "access",
         "http inbox",
         "app",

@@ -1,6 +1,7 @@
 """A whole small bus on a real broker: the registrar and desks as processes of their own, and their doors."""
 
 import asyncio
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from forked import Forked, service
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.lease import How
 from nrmbus.client import Door, DoorError
 from nrmbus.directory.admission import Newcomer, admit
 from patience import PATIENCE, ended, eventually
@@ -36,11 +38,12 @@ class LiveBus:
     def __init__(self, folder: BusFolder) -> None:
         self.folder = folder
         self._processes: dict[str, subprocess.Popen[bytes] | Forked] = {}
+        self._copies: list[LiveBus] = []
 
-    def start(self, *names: str) -> None:
-        """Start services; `ready` waits for them."""
+    def start(self, *names: str, how: How = "wait") -> None:
+        """Start services; `ready` waits for them. *how* says what a desk does that another process runs."""
         for name in names:
-            self._processes[name] = service(name, self.folder)
+            self._processes[name] = service(name, self.folder, how)
 
     def start_earlier(self, name: str) -> None:
         """Start a service as a release that knows only the first version of each type."""
@@ -52,6 +55,14 @@ class LiveBus:
         """End a service and wait for it; return the seconds taken, without the time that the service had no processor."""
         took, _ = ended(self._processes[name], how)
         return took
+
+    def signal(self, name: str, which: signal.Signals) -> None:
+        """Send a service a signal."""
+        self._processes[name].send_signal(which)
+
+    def pid(self, name: str) -> int:
+        """Return the number of a service's process."""
+        return self._processes[name].pid
 
     def status(self, name: str) -> int | None:
         """Return the exit status of a service, or None while it runs."""
@@ -107,8 +118,18 @@ class LiveBus:
             raise AssertionError(f"{error}: {health}\n{logs}") from None
         return health
 
+    def copied(self, to: Path) -> "LiveBus":
+        """Return this bus on another host: a copy of the whole folder *to* another place, whose desks do not run yet."""
+        shutil.copytree(self.folder.path, to)
+        other = LiveBus(BusFolder(to))
+        other._processes["registrar"] = self._processes["registrar"]
+        self._copies.append(other)
+        return other
+
     def stop(self) -> None:
-        """Kill all running services."""
+        """Kill all running services, on every host."""
+        for other in self._copies:
+            other.stop()
         for process in self._processes.values():
             process.kill()
             process.wait(PATIENCE)

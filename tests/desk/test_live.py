@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import signal
 import subprocess
 import sys
@@ -179,42 +178,6 @@ async def test_a_desk_told_to_end_ends_at_once(broker: Broker) -> None:
 
         assert bus.status("ngo-a") in {0, -signal.SIGTERM}
         assert seconds < 2.0
-
-
-async def test_a_ledger_restored_from_a_backup_catches_up_by_itself(broker: Broker) -> None:
-    """Kafka has a later offset than the restored ledger: the desk reads from the ledger's position, and its numbers continue."""
-    async with live(broker, TWO, run=list(TWO)) as bus:
-        ledger = bus.folder.agency("ngo-a").ledger
-        async with bus.door("ngo-a") as door:
-            await door.publish(signal_of(CASE), wait=LONGEST_WAIT)
-        await quiet(bus, *TWO)
-        bus.kill("ngo-a", signal.SIGTERM)
-        backup = {path.name: path.read_bytes() for path in ledger.parent.glob("ledger.sqlite*")}
-        bus.start("ngo-a")
-        await bus.ready("ngo-a")
-        async with bus.door("ngo-a") as door:
-            lost = await door.publish(about("consent.given", CONSENT), wait=LONGEST_WAIT)
-        await quiet(bus, *TWO)
-        bus.kill("ngo-a", signal.SIGTERM)
-        for path in ledger.parent.glob("ledger.sqlite*"):
-            path.unlink()
-        for name, content in backup.items():
-            (ledger.parent / name).write_bytes(content)
-        shutil.copymode(bus.folder.agency("special-unit").ledger, ledger)
-        bus.start("ngo-a")
-        await bus.ready("ngo-a")
-
-        async with bus.door("ngo-a") as door:
-            after = await door.publish(
-                about(
-                    "consent.refused",
-                    {name: CONSENT[name] for name in ("purposes", "given_by")} | {"receivers": ["special-unit"]},
-                ),
-                wait=20,
-            )
-        known = rows(bus, "ngo-a", "SELECT id FROM events WHERE type = 'consent.given'")
-        assert known == [(lost["id"],)], "its own event came back from the inbox"
-        assert (after["verdict"], after["events"][0]["sequence"]) == ("registered", 3)
 
 
 async def test_a_record_with_a_header_that_is_no_text_delays_nothing(broker: Broker) -> None:

@@ -81,6 +81,15 @@ def why_not_ready(health: Health) -> str:
         return "It sends nothing, because the directory may be behind or has keys that the agency did not ask for."
     if (age := health.get("canary_age")) is not None:
         return f"No test hand-over has come back for {age:.0f} s: broker or registrar hand nothing over."
+    if (older := health.get("ledger_older")) and not older["caught_up"]:
+        return str(older["sentence"])
     if lag:
         return f"It has {lag} records of its inbox still to read."
     return "It has not read to the end what it must know before it works."
+
+
+def remark_on(health: Health) -> str:
+    """Return in a sentence what a person should know of a service that is ready, or an empty text."""
+    if "ledger_older" in health.get("open_tasks", ()):
+        return "It began with an older copy of its ledger, and has caught up: nrmbus doctor says what to do."
+    return ""

@@ -19,8 +19,9 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, lease
 from nrmbus.bus.kafka.failures import is_away, sentence_of
+from nrmbus.bus.kafka.lease import Begins, How, LeaseHeld, turn
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
@@ -28,6 +29,7 @@ from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import Door, application
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
@@ -47,6 +49,7 @@ from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.telemetry import log
 from nrmbus.wire.keys.keyfile import is_sealed
 from nrmbus.wire.names import inbox_of, outbox_of
 
@@ -65,8 +68,14 @@ _PATIENCE: Final = 0.25
 class DeskProcess:
     """Process of one agency's desk, at *home* in a bus's *folder*."""
 
-    def __init__(self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, *, renews: bool = False) -> None:
-        """Make the process, not running yet; *renews*: also renew certificate and keys. Raises ``speaks_unpublished``."""
+    def __init__(
+        self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, begins: Begins, *, renews: bool = False
+    ) -> None:
+        """Make the process, which *begins* as the holder of the desk; *renews*: also renew certificate and keys.
+
+        Raises:
+            DeskError: ``speaks_unpublished``.
+        """
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, _settings(home)
         self._folder = folder
@@ -130,6 +139,7 @@ class DeskProcess:
         """True if the process ends only to reconnect with another certificate."""
         self.failed = False
         """True if a task that must not end has ended."""
+        self.holding = Holding(self.desk, begins, self._stop)
         self.stop: Callable[[], None] = lambda: None
         """Ends the process; set by the server."""
 
@@ -146,6 +156,7 @@ class DeskProcess:
                 self.seat.own.read_to_the_end(self.seat.directory.number)
             self.seat.procedure = procedure_of(self.seat.role)
             await self.desk.load(self._settings)
+            await self.holding.begin()
             await beginnings.look(self.seat, self._where, self._partitions)
             watched = None
             if self._elsewhere is not None:
@@ -159,12 +170,15 @@ class DeskProcess:
             await producer.start()
             stack.push_async_callback(producer.stop)
             await stack.enter_async_context(FastStream(broker, logger=None))
-            self._relay = Relay(self.desk, through(producer, outbox_of(self.seat.me), self._clock))
+            sends = through(producer, outbox_of(self.seat.me), self._clock)
+            self._relay = Relay(self.desk, sends, may_send=self.holding.may_send)
             background = asyncio.create_task(self._background(clock, self._relay, watched))
             background.add_done_callback(self.ended)
             try:
                 yield
             finally:
+                if self._inbox.consumer is not None:
+                    await self.holding.end(self._inbox.consumer)
                 background.cancel()
                 with suppress(asyncio.CancelledError, Exception):
                     await background
@@ -173,6 +187,8 @@ class DeskProcess:
         self, clock: WallClock | SteppedClock, relay: Relay, watched: addresses.Following | None
     ) -> None:
         async with asyncio.TaskGroup() as tasks:
+            if self._inbox is not None and self._inbox.consumer is not None:
+                tasks.create_task(self.holding.run(self._inbox.consumer))
             tasks.create_task(relay.run())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
@@ -199,6 +215,9 @@ class DeskProcess:
         self.anew = True
         self.stop()
 
+    def _stop(self) -> None:
+        self.stop()
+
     def ended(self, task: "asyncio.Task[None]") -> None:
         """End the process when a *task* that must not end has failed."""
         error = None if task.cancelled() else task.exception()
@@ -210,7 +229,7 @@ class DeskProcess:
 
     async def _catch_up(self, relay: Relay) -> None:
         """Wait until the inbox is read to its end; then start signing, and release cases that waited for this release."""
-        await self.desk.assigned.wait()
+        await self.holding.claimed()
         inbox = self._inbox
         consumer = inbox.consumer if inbox else None
         if inbox is None or consumer is None:
@@ -227,6 +246,9 @@ class DeskProcess:
                 await rounds.erase_due(self.desk)
                 await rounds.delete_stopped(self.desk)
                 await beginnings.tell(self.seat)
+        if self.holding.must_catch_up:
+            await relay.until_registrar_is_past(self.holding)
+        await self.holding.caught_up()
         relay.caught_up.set()
         self.seat.ledger.changed.set()
         await release_by_itself(self.desk, inbox)
@@ -324,11 +346,14 @@ def _port(home: AgencyFolder) -> int | None:
     return port
 
 
-async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProcess:
+async def _run(
+    folder: BusFolder, agency: str, listening: Listening, how: How, notify: Callable[[str], None]
+) -> DeskProcess:
     home = folder.agency(agency)
+    begins = await turn(folder, agency, home.path, how, notify)
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
     try:
-        process = DeskProcess(folder, home, ledger, renews=True)
+        process = DeskProcess(folder, home, ledger, begins, renews=True)
         door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
         server = Server(application(door, listening.allows, process.running), listening, keep=True)
         process.stop = server.stop
@@ -338,11 +363,13 @@ async def _run(folder: BusFolder, agency: str, listening: Listening) -> DeskProc
         await ledger.close()
 
 
-def _until_it_ends(folder: BusFolder, agency: str, listening: Listening, notify: Callable[[str], None]) -> DeskProcess:
+def _until_it_ends(
+    folder: BusFolder, agency: str, listening: Listening, how: How, notify: Callable[[str], None]
+) -> DeskProcess:
     """Run the desk, once a broker answers; on the operator's machine the supervisor starts the desk again instead."""
     for waited in itertools.count():
         try:
-            return asyncio.run(_run(folder, agency, listening))
+            return asyncio.run(_run(folder, agency, listening, how, notify))
         except KafkaError as error:
             if not (folder.is_joined and is_away(error)):
                 raise
@@ -353,8 +380,10 @@ def _until_it_ends(folder: BusFolder, agency: str, listening: Listening, notify:
     raise AssertionError("a desk ends, or is ended")
 
 
-def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None) -> None:
+def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None, how: How = "wait") -> None:
     """Run the desk of *agency* until SIGTERM; *notify* is called with a sentence when it waits for the broker.
+
+    If another process runs the desk, *how* says what to do.
 
     On a machine of its own a desk outlives hours without a connection, and starts without one: it then tries again until
     a broker answers, with pauses that differ from desk to desk.
@@ -363,19 +392,26 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     certificate from its start. The door stays open at the same address, and requests wait meanwhile.
 
     Raises:
-        SystemExit: 70 when the desk could not go on.
+        SystemExit: 70 when the desk could not go on, 72 when another process runs it.
         BusError: the desk did not start; the message says how to fix this.
     """
     home = folder.agency(agency).path
     telemetry.set_up(agency, home)
     listening = Listening(home, _port(folder.agency(agency)))
     try:
-        while (ended := _until_it_ends(folder, agency, listening, notify)).anew and not ended.failed:
+        while (ended := _until_it_ends(folder, agency, listening, how, notify)).anew and not ended.failed:
             telemetry.handled("connections_anew")
+    except LeaseHeld as held:
+        log.report("held_elsewhere", number=held.lease.generation, pid=held.lease.pid)
+        notify(lease.refused(agency, held.lease))
+        raise SystemExit(lease.HELD) from None
     except DeskError as error:
         where = "".join(f" ({found.pointer} {found.kind})" for found in error.problems)
         raise BusError(f"The desk of {agency} does not start: {error.sentence}{where}") from None
     finally:
         listening.socket.close()
+    if ended.holding.put_out is not None:
+        notify(lease.put_out(agency, ended.holding.put_out))
+        raise SystemExit(lease.HELD)
     if ended.failed:
         raise SystemExit(RESTART)

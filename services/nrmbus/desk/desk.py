@@ -11,7 +11,7 @@ from sqlalchemy import Connection, func, select
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.procedure.interface import Result, Settings, refused
-from nrmbus.desk.state import beginnings, book
+from nrmbus.desk.state import beginnings, book, older_copy
 from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.state.integrity import Unaltered
@@ -33,6 +33,10 @@ def _unknown(_: int) -> int | None:
 
 async def _nobody(_: object) -> None:
     raise DeskError("not_available")
+
+
+async def _at_once() -> None:
+    return None
 
 
 class Desk:
@@ -67,6 +71,14 @@ class Desk:
         """Number of inbox records that this desk does not trust."""
         self.assigned = asyncio.Event()
         """Set once this desk may read the inbox."""
+        self.joined = asyncio.Event()
+        """Set each time that this desk has joined the group of its inbox; cleared when its lease is on the bus."""
+        self.before_joining_again: Callable[[], Awaitable[None]] = _at_once
+        """Returns if this desk may join its group again, after the broker ended its membership; set by the process."""
+        self.lease = ""
+        """Metadata of each acknowledgement: the lease by which this process runs the desk."""
+        self.heard_again: dict[str, asyncio.Event] = {}
+        """Own event that was sent once more -> set when its receipt has come again."""
         self.progress = time.monotonic()
         """Monotonic time of the last handled record."""
         self.working = False
@@ -145,7 +157,7 @@ class Desk:
         """Return the problems known without reading the ledger."""
         standing = {
             "trouble": self.seat.trouble, "parked": len(self.parked), "set_aside": self.set_aside,
-            beginnings.TASK: beginnings.shown(self.seat.ledger),
+            beginnings.TASK: beginnings.shown(self.seat.ledger), older_copy.TASK: older_copy.shown(self.seat),
         }  # fmt: skip
         found = epochs.ending(self.seat.directory, self.seat.me, self.seat.now())
         if found is None:

@@ -8,11 +8,12 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import Connection, Row, exists, literal_column, select
+from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
@@ -20,6 +21,7 @@ from nrmbus.desk import broker_clock
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.outbox import queue, verdicts
+from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.wire.errors import WireError
@@ -57,14 +59,27 @@ OPEN: Final = _LIGHT.where((_ROW.state == "waiting") | (_ROW.state == "signed") 
 NEW: Final = _LIGHT.where(((_ROW.state == "waiting") & _IS_FIRST) | _ASKED_AGAIN)
 """Query for the rows of `OPEN` that wait for no answer: what a commit can have made due."""
 
+_EVENTS: Final = tables.events.c
+_NEWEST_OWN: Final = select(tables.events).where(
+    _EVENTS.position.in_(select(func.max(_EVENTS.position)).where(_EVENTS.source == bindparam("me")).group_by(_EVENTS.partition))
+)  # fmt: skip
 _COUNT: Final = queue.CHANGE.values(attempts=_ROW.attempts + 1)
+
+
+class Sure(Protocol):
+    """Holder of the desk."""
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether nobody else can hold the desk now."""
 
 
 class Relay:
     """Only sender of a desk. *send* returns when the broker has the record on all replicas, or raises."""
 
-    def __init__(self, desk: Desk, send: Send) -> None:
-        self._desk, self._seat, self._send = desk, desk.seat, send
+    def __init__(self, desk: Desk, send: Send, *, may_send: Callable[[], bool] = lambda: True) -> None:
+        """Send with *send* while *may_send*: another process may have put this one out."""
+        self._desk, self._seat, self._send, self._may_send = desk, desk.seat, send, may_send
         self._tried: dict[tuple[int, str], tuple[float, int]] = {}
         """Row and state -> time of the last signing or sending, and number of tries since the start."""
         self._alarmed: int | None = None
@@ -112,21 +127,43 @@ class Relay:
         """Return of the due *rows* those to be signed now, at most one of each case, and those to be sent again."""
         to_sign: list[Row[Any]] = []
         to_repeat: list[Row[Any]] = []
-        may_sign = self.caught_up.is_set() and not self._seat.held_up
+        may_sign, may_send = self.caught_up.is_set() and not self._seat.held_up, self._may_send()
         past = ""
         for row in rows:
             if row.subject == past:
                 continue
             if row.state == "closed":
-                if row.bytes and self._due(row):
+                if row.bytes and may_send and self._due(row):
                     to_repeat.append(row)
                 continue
             past = row.subject  # what stands behind an open row waits for its answer
-            if row.state == "signed" and (row.again or self._due(row)):
+            if row.state == "signed" and may_send and (row.again or self._due(row)):
                 to_repeat.append(row)
             elif row.state == "waiting" and may_sign and self._due(row):
                 to_sign.append(row)
         return to_sign, to_repeat
+
+    async def until_registrar_is_past(self, holding: Sure) -> None:
+        """Wait until the registrar has answered all that lies in the outbox now.
+
+        The registrar reads an outbox in order. The newest registered event of each partition is sent once more, and its
+        receipt comes again behind the answers to all that was sent before. On a partition without a registered event
+        under the key in use there is nothing to send.
+        """
+        with self._seat.ledger.read() as tx:
+            newest = [signed_of(row) for row in tx.execute(_NEWEST_OWN, {"me": self._seat.me})]
+        asked = {each.id: each.record for each in newest if each.kid == self._seat.identity.signing.kid}
+        heard = self._desk.heard_again = {id: asyncio.Event() for id in asked}
+        while waiting := [id for id in asked if not heard[id].is_set()]:
+            for id in waiting:
+                if holding.is_sure:
+                    with suppress(Exception):  # unknown, not failed: sent again
+                        await asyncio.wait_for(self._send(asked[id]), SEND_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FIRST_PATIENCE if holding.is_sure else LOOK_EVERY):
+                    for id in waiting:
+                        await heard[id].wait()
+        self._desk.heard_again = {}
 
     async def _alarm(self) -> None:
         """Report that another party may speak as this agency, or read its letters: a person has to look."""
@@ -216,7 +253,8 @@ class Relay:
 
     async def _out_in_order(self, due: Iterable[tuple[Row[Any], Record]]) -> None:
         for row, record in due:
-            await self._out(row, record)
+            if self._may_send():  # a host that stood still wakes up here; the row stays due
+                await self._out(row, record)
 
     async def _out(self, row: Row[Any], record: Record) -> None:
         outcome, error = "sent", {}

@@ -45,7 +45,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         if keyfile.held() is None:
             print("Private keys lie unprotected on this bus.", file=sys.stderr)  # noqa: T201 - the service's log
         threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
-        run_service(name, folder)
+        run_service(name, folder, _say)
         status = 0
     except BusError as error:
         print(error, file=sys.stderr)  # noqa: T201 - standard error is the service's log
@@ -58,6 +58,10 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
     finally:
         sys.stderr.flush()
         os._exit(status)  # nothing of the process that it was forked from may run its tidying here
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the service's log
 
 
 def _passphrase(lifeline: int) -> keyfile.Passphrase | None:

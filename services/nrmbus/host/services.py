@@ -2,11 +2,14 @@
 
 import importlib
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TIMEKEEPER
+
+if TYPE_CHECKING:  # a process that only looks a name up need not wait for Kafka's client
+    from nrmbus.bus.kafka.lease import How
 
 SERVICES: Final = {
     REGISTRAR: "nrmbus.registrar.app",
@@ -27,8 +30,12 @@ def services_of(folder: BusFolder) -> tuple[str, ...]:
     return tuple(each for each in SERVICES if each != CANARY or folder.canary_seconds)
 
 
-def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None) -> None:
+def run_service(
+    name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None, how: "How" = "wait"
+) -> None:
     """Be the service *name* of the bus in *folder* until SIGTERM. *notify* is called when it begins.
+
+    *how* says what a desk does that runs on another host already.
 
     Raises:
         FolderHeld: another process is it here already. Two of one ledger would take each other's place at the broker and at the door.
@@ -45,7 +52,7 @@ def run_service(name: str, folder: BusFolder, notify: Callable[[str], None] = la
         elif name in folder.agencies():
             with folder.alone(name):
                 notify(_BEGINS.format(f"The desk of {name}"))
-                importlib.import_module(DESK).main(folder, name, notify)
+                importlib.import_module(DESK).main(folder, name, notify, how)
         elif folder.agency(name).keys.exists():
             raise NoBus(
                 f"{name} is not on the bus yet, or its keys do not hold yet: nrmbus agency check {name} "

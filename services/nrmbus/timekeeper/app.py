@@ -13,9 +13,11 @@ from aiokafka import TopicPartition
 
 from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, Tick
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.lease import LeaseHeld, refused, turn
 from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
@@ -162,9 +164,10 @@ class Timekeeper:
 async def _run(folder: BusFolder) -> bool:
     home = AgencyFolder(folder.service(TIMEKEEPER))
     listening = Listening(home.path)
+    begins = await turn(folder, TIMEKEEPER, home.path)
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=TIMEKEEPER)
     try:
-        process = DeskProcess(folder, home, ledger)
+        process = DeskProcess(folder, home, ledger, begins)
         timekeeper = Timekeeper(folder, process)
         app = pages(
             {"/health": timekeeper.health, "/case": timekeeper.case},
@@ -175,6 +178,8 @@ async def _run(folder: BusFolder) -> bool:
         server = Server(app, listening)
         process.stop = server.stop
         await server.run_until_told()
+        if process.holding.put_out is not None:
+            raise LeaseHeld(process.holding.put_out)
         return not process.failed
     finally:
         await ledger.close()
@@ -183,5 +188,9 @@ async def _run(folder: BusFolder) -> bool:
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit 70 if the service could not go on; the supervisor restarts it."""
     telemetry.set_up(TIMEKEEPER, folder.service(TIMEKEEPER))
-    if not asyncio.run(_run(folder)):
+    try:
+        goes_on = asyncio.run(_run(folder))
+    except LeaseHeld as held:
+        raise BusError(refused(TIMEKEEPER, held.lease)) from None
+    if not goes_on:
         raise SystemExit(70)

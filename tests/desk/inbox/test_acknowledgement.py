@@ -25,11 +25,13 @@ class Broker:
 
     def __init__(self, failures: int = 0) -> None:
         self.told: list[dict[TopicPartition, int]] = []
+        self.metadata: set[str] = set()
         self.failures = failures
 
     async def commit(self, offsets: Any) -> None:
         """Note *offsets*."""
-        self.told.append(dict(offsets))
+        self.told.append({each: at.offset for each, at in offsets.items()})
+        self.metadata = {at.metadata for at in offsets.values()}
         if len(self.told) <= self.failures:
             raise KafkaConnectionError
 
@@ -47,15 +49,16 @@ def record(offset: int) -> Any:
 
 
 async def test_many_records_in_a_second_are_two_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first record is acknowledged at once, and the others together soon after."""
+    """The first record is acknowledged at once, and the others together soon after; each request names the desk's lease."""
     monkeypatch.setattr(acknowledgement, "EVERY", 0.05)
-    broker, desk = Broker(), Acknowledgements()
+    broker, desk = Broker(), Acknowledgements(lambda: "lease")
     for offset in range(20):
         await desk.of(record(offset), broker).commit()
     await eventually("the last record is acknowledged", lambda: broker.told[-1] == {PARTITION: 20})
 
     assert broker.told[0] == {PARTITION: 1}
     assert len(broker.told) < 20
+    assert broker.metadata == {"lease"}
 
 
 async def test_a_broker_that_is_away_is_told_next_time(monkeypatch: pytest.MonkeyPatch) -> None:

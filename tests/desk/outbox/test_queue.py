@@ -205,6 +205,18 @@ async def test_nothing_is_signed_before_the_inbox_was_read_to_its_end(tmp_path: 
         assert [type_of(each) for each in await given.out()] == ["case.signal_recorded"]
 
 
+async def test_a_desk_that_may_have_been_put_out_sends_nothing(tmp_path: Path) -> None:
+    """Nothing leaves until the broker has confirmed the desk: no new event, and none that was signed before."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        given.relay._may_send = lambda: False
+        await given.ask(**signal_())
+        assert [await given.out(), await given.out()] == [[], []]
+        assert [row.attempts for row in await given.rows("outbox")] == [1], "it waits, and is not tried each second"
+        given.relay._may_send = lambda: True
+
+        assert [type_of(each) for each in await given.out()] == ["case.signal_recorded"]
+
+
 async def test_a_changed_audience_is_sealed_again_by_itself_before_anything_else_of_the_case(tmp_path: Path) -> None:
     """The desk seals again, under a new id, to the readers that the registrar names, and the answer refers to the new id."""
     async with desk_of("ngo-a", tmp_path) as given:

@@ -1,6 +1,6 @@
-"""Private attributes of aiokafka that the registrar needs, each behind a public function."""
+"""Private attributes of aiokafka that registrar and desks need, each behind a public function."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
@@ -34,3 +34,18 @@ async def committed(
 def wait_for_silent(consumer: AIOKafkaConsumer, milliseconds: int) -> None:
     """Have the next fetches of *consumer* wait at most so long at the broker, if none of their partitions has a record."""
     consumer._fetcher._fetch_max_wait_ms = milliseconds  # noqa: SLF001 - aiokafka takes it only once, at the start
+
+
+def on_heartbeat(consumer: AIOKafkaConsumer, now: Callable[[], float], confirmed: Callable[[float], None]) -> None:
+    """Call *confirmed* after each heartbeat of *consumer* that the broker confirms, with the time *now* of its asking."""
+    coordinator = consumer._coordinator  # noqa: SLF001 - aiokafka does not tell of its heartbeats
+    ask = coordinator._do_heartbeat  # noqa: SLF001 - the same
+
+    async def asked() -> bool:
+        at = now()
+        answered: bool = await ask()
+        if answered:
+            confirmed(at)
+        return answered
+
+    coordinator._do_heartbeat = asked  # noqa: SLF001 - the same

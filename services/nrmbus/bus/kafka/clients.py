@@ -87,7 +87,8 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "max_partition_fetch_bytes": 8 * 1024 * 1024,
         },
         "desk": {
-            "session_timeout_ms": 45_000,  # a slow handler is not expelled; the stable instance id makes a restart quick all the same
+            # Longer than a broker's fail-over; so long another host waits for a desk that is silent (decision 0045).
+            "session_timeout_ms": 15_000,
             "heartbeat_interval_ms": 3_000,
             "max_poll_interval_ms": 300_000,
         },

@@ -129,14 +129,17 @@ def differing(
     ]
 
 
+_GONE: Final = {"ledger_lost": "lost its ledger", "ledger_older": "began with an older copy of its ledger"}
+
+
 def marked(folder: BusFolder, differences: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return *differences* with ``ledger_lost`` where a desk cannot know what it opened, since it lost its ledger."""
+    """Return *differences* with ``ledger_lost`` or ``ledger_older`` where a desk cannot know what it opened."""
     lost = {}
     for agency in sorted({each["agency"] for each in differences if each["missing"] == "desk"}):
         with suppress(OSError, ValueError, KeyError, HTTPException):
             _, raw = local_door.asked(folder.agency(agency).path, "GET", "/health", DESK_SECONDS)
-            if found := json.loads(raw).get("ledger_lost"):
-                lost[agency] = {"ledger_lost": found["noticed"]}
+            health = json.loads(raw)
+            lost[agency] = {code: found["noticed"] for code in _GONE if (found := health.get(code))}
     return [each | (lost.get(each["agency"], {}) if each["missing"] == "desk" else {}) for each in differences]
 
 
@@ -196,8 +199,9 @@ def _event(id: str, events: Mapping[str, Mapping[str, Any]]) -> str:
 
 def _sentence(difference: Mapping[str, Any]) -> str:
     who = f"{difference['agency']}, {difference['actor']}, event {difference['event']}, {difference['purpose']}"
-    if lost := difference.get("ledger_lost"):
-        return f"Registered; the desk lost its ledger ({lost}), so nobody can say whether it was opened: {who}."
+    for code, what in _GONE.items():
+        if noticed := difference.get(code):
+            return f"Registered; the desk {what} ({noticed}), so nobody can say whether it was opened: {who}."
     if difference["missing"] == "desk":
         return f"Registered and then not opened, {difference['times']} times: {who}."
     return f"OFF THE RECORD: opened and never registered, {difference['times']} times: {who}."

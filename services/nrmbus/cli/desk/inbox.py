@@ -85,9 +85,7 @@ def notes_on(agency: str, health: Mapping[str, Any]) -> list[str]:
     if not health.get("ready"):
         why = "events may be missing here: nrmbus doctor says why"
         notes.append(f"The desk of {agency} has not read its inbox to the end, so {why}.")
-    if lost := health.get("ledger_lost"):
-        notes.append(lost["sentence"])
-    return notes
+    return notes + [found["sentence"] for code in ("ledger_lost", "ledger_older") if (found := health.get(code))]
 
 
 class Page:

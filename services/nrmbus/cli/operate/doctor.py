@@ -301,7 +301,7 @@ def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: 
 
 
 def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterator[Finding]:
-    """Yield the desks and services that do not answer, are not ready, or lost their ledger, by their *healths*."""
+    """Yield the desks and services that do not answer, are not ready, or lost their ledger or a part of it, by their *healths*."""
     ending = failing(folder)
     for name, health in healths.items():
         log = folder.logs / f"{name}.log"
@@ -336,14 +336,18 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 "Events are dated wrongly, and those from the future are refused.",
                 _SET_CLOCKS,
             )
-        if lost := health.get("ledger_lost"):
-            yield Finding(
-                "ledger_lost",
-                f"{name} lost its ledger.",
-                lost["sentence"],
-                "mark the task ledger_lost as done when the agency has compared its files",
-                serious="ledger_lost" in health.get("open_tasks", ()),
-            )
+        for code, what in (
+            ("ledger_lost", "lost its ledger"),
+            ("ledger_older", "began with an older copy of its ledger"),
+        ):
+            if found := health.get(code):
+                yield Finding(
+                    code,
+                    f"{name} {what}.",
+                    found["sentence"],
+                    f"mark the task {code} as done when the agency has compared its files",
+                    serious=code in health.get("open_tasks", ()) or not found.get("caught_up", True),
+                )
 
 
 async def _of_the_services(folder: BusFolder) -> list[Finding]:

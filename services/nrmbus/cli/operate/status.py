@@ -187,7 +187,7 @@ def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterab
             yield Service(
                 name,
                 "ready" if ready else "not ready",
-                "" if ready else health.why_not_ready(found),
+                health.remark_on(found) if ready else health.why_not_ready(found),
                 restarts,
                 *(int(found.get(each) or 0) for each in ("lag", "outbox_open", "tasks", "parked")),
             )

@@ -16,6 +16,7 @@ from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
+from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
@@ -339,9 +340,24 @@ def known_policy(name: str) -> None:
 def run(
     service: Annotated[str, typer.Argument(help="registrar, timekeeper, auditor, canary, broker, or an agency's id.")],
     context: KeysContext,
+    *,
+    standby: Annotated[
+        bool,
+        typer.Option("--standby", help="Wait while another host runs the desk, and begin when it is silent or ends."),
+    ] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Begin even if another host runs the desk; that one then stops.")
+    ] = False,
 ) -> None:
-    """Run one service of a bus in the foreground until Ctrl-C; the broker must be running."""
+    """Run one service of a bus in the foreground until Ctrl-C; the broker must be running.
+
+    A desk runs in one place only. If another host runs it, the command says which and since when, waits until it is clear
+    whether that host lives, and then begins or ends. Exit status: 70 if the service could not go on, 72 if another host
+    runs the desk.
+    """
     folder = context.folder
+    if standby and take_over:
+        raise typer.BadParameter("Give --standby or --take-over, not both.")
     if service not in folder.agencies() and not folder.agency(service).keys.exists():
         operators_own(folder)
     if service != "broker":
@@ -349,9 +365,10 @@ def run(
     context.unlock(folder)
     if service != "broker":
         try:
-            run_service(service, folder, notify=typer.echo)
+            how: How = "standby" if standby else "take_over" if take_over else "wait"
+            run_service(service, folder, typer.echo, how)
         except SystemExit as error:
-            if error.code:
+            if error.code and error.code != HELD:
                 typer.echo(
                     f"{service} has ended: the line above names the error; TopicAuthorizationFailedError means that the "
                     "agency is suspended. Start it again when the cause is mended.",

@@ -6,13 +6,14 @@ each record would have every record wait for the broker.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 
 EVERY: Final = 1.0
 """Seconds between two acknowledgements."""
@@ -21,7 +22,7 @@ EVERY: Final = 1.0
 class Consumer(Protocol):
     """Part of a consumer that acknowledges, or reads again."""
 
-    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Have the broker keep *offsets*."""
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
@@ -34,21 +35,24 @@ class Consumer(Protocol):
 class Acknowledgements:
     """Acknowledgements of one desk, for each consumer that reads its inbox."""
 
-    def __init__(self) -> None:
+    def __init__(self, metadata: Callable[[], str] = str) -> None:
+        """Acknowledge with *metadata*, which the broker keeps beside each offset."""
+        self._metadata = metadata
         self._known: WeakKeyDictionary[Consumer, _Handled] = WeakKeyDictionary()
 
     def of(self, record: Any, consumer: Consumer) -> "OfRecords":
         """Return *consumer* as FastStream sees it for *record*."""
         handled = self._known.get(consumer)
         if handled is None:
-            handled = self._known[consumer] = _Handled()
+            handled = self._known[consumer] = _Handled(self._metadata)
         return OfRecords(record, consumer, handled)
 
 
 class _Handled:
     """Handled offsets of one consumer that the broker does not have yet; it keeps the consumer only while it waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, metadata: Callable[[], str]) -> None:
+        self._metadata = metadata
         self._due: dict[TopicPartition, int] = {}
         self._last = -EVERY
         self._later: asyncio.Task[None] | None = None
@@ -69,7 +73,7 @@ class _Handled:
 
     async def _send(self, consumer: Consumer) -> None:
         due, self._due, self._last = self._due, {}, time.monotonic()
-        await consumer.commit(due)
+        await consumer.commit({each: OffsetAndMetadata(at, self._metadata()) for each, at in due.items()})
 
 
 class OfRecords:

@@ -44,8 +44,10 @@ class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
         """Steer the consumer of *inbox*."""
         self._inbox = inbox
 
-    def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        """Do nothing: each record is committed before the next one is read."""
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        """Before this desk joins its group again, make sure that nobody else runs it. Each record is committed already."""
+        if revoked:
+            await self._desk.before_joining_again()
 
     def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Seek before anything is awaited, or aiokafka takes the committed offset first."""
@@ -56,6 +58,7 @@ class FromTheLedger(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafk
                 consumer.seek(partition, position.next_offset if position is not None else 0)
         if assigned:
             self._desk.assigned.set()
+            self._desk.joined.set()
 
 
 async def tolerant(record: Any, original: Callable[[Any], Awaitable[KafkaAckableMessage]]) -> KafkaAckableMessage:
@@ -87,7 +90,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
         metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
         allow_auto_create_topics=False,
         graceful_timeout=_GRACE_SECONDS,
-        middlewares=() if desk is None else (partial(LedgerMiddleware, desk, Acknowledgements()),),
+        middlewares=() if desk is None else (partial(LedgerMiddleware, desk, Acknowledgements(lambda: desk.lease)),),
         logger=None,  # FastStream's own logger prints the texts of exceptions
     )
 

@@ -172,6 +172,8 @@ def _repeated(desk: Desk, tx: Connection, record: Verified, arrived: Delivered) 
     digest = tx.scalar(select(columns.digest).where(same))
     if digest == delivery.digest:
         verdicts.repeated(desk.seat, tx, arrived.registration)
+        if (waits := desk.heard_again.get(arrived.registration.id)) is not None:
+            desk.seat.ledger.then(waits.set)
         return
     # The chain that this desk holds is whole; another one under the same number is evidence, not news.
     raw = verify.record_of(record.consumed)

@@ -67,6 +67,7 @@ _NEW_SEQUENCE: Final = upsert(tables.sequences)
 _PASS_SEQUENCE: Final = _NEW_SEQUENCE.on_conflict_do_update(
     index_elements=["subject"], set_={"next": func.max(tables.sequences.c.next, _NEW_SEQUENCE.excluded.next)}
 )
+_NOTE: Final = replaced(tables.meta, "value")
 _OPEN_TASK: Final = upsert(tables.tasks).on_conflict_do_nothing()
 
 
@@ -166,6 +167,7 @@ class Ledger:
         self.path = path
         self.id = ""
         """Random name of this ledger: each ledger numbers its rows independently."""
+        self._notes: dict[str, str] = {}
         # Deleted cells are overwritten with zeros: an erased key must not be found in a free page.
         self._writing = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", _busy_timeout(0))
         self._reading = _engine(path, "BEGIN", "query_only=ON", _busy_timeout(_BUSY_SECONDS))
@@ -221,7 +223,7 @@ class Ledger:
                 tx.execute(insert(tables.meta), [{"name": name, "value": value} for name, value in found.items()])
             elif {name: found.get(name) for name in whose} != whose:
                 raise DeskError("ledger_foreign")
-            self.id = found["ledger"]
+            self.id, self._notes = found["ledger"], found
             for row in tx.execute(select(tables.positions)):
                 self._positions[row.partition] = Position(row.inbox_number, row.digest, row.next_offset)
             for row in tx.execute(select(tables.beginnings)):
@@ -251,6 +253,11 @@ class Ledger:
     def beginnings(self) -> Mapping[int, Beginning]:
         """Return the beginning of each partition; empty if the ledger is as old as the inbox."""
         return MappingProxyType(self._beginnings)
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """Return what the ledger says about itself, by name."""
+        return MappingProxyType(self._notes)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[Connection]:
@@ -408,6 +415,17 @@ class Ledger:
         statement = upsert(tables.beginnings).values(partition=partition, **row)
         tx.execute(statement.on_conflict_do_update(index_elements=["partition"], set_=row))
         self.then(lambda: self._beginnings.update({partition: beginning}))
+
+    def note(self, tx: Connection, name: str, value: str) -> None:
+        """Note within *tx* something about this ledger itself."""
+        tx.execute(_NOTE, {"name": name, "value": value})
+        self.then(lambda: self._notes.update({name: value}))
+
+    def name_anew(self, tx: Connection) -> None:
+        """Give this ledger another random name within *tx*: its rows are numbered otherwise than before."""
+        name = secrets.token_hex(8)
+        self.note(tx, "ledger", name)
+        self.then(lambda: setattr(self, "id", name))
 
     def next_sequence(self, tx: Connection, subject: str) -> int:
         """Return the number of the next signed event of a case, from 1."""

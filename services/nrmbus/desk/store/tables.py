@@ -26,7 +26,7 @@ meta: Final = Table(
     METADATA,
     Column("name", Text, primary_key=True),
     Column("value", Text, nullable=False),
-    comment="Bus and agency that the ledger belongs to, and its random name. Another desk is refused",
+    comment="Bus and agency that the ledger belongs to, its random name and its generation. Another desk is refused",
 )
 
 positions: Final = Table(

@@ -1,0 +1,64 @@
+"""State of a consumer group, as anybody with a right to the group reads it without joining."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.structs import OffsetAndMetadata
+
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.reach import Where, reach
+
+_AGAIN_SECONDS: Final = 0.1
+_PATIENCE_SECONDS: Final = 15.0
+"""Patience for a coordinator that loads its groups or moves to another broker."""
+
+
+class Group(NamedTuple):
+    """Consumer group: whether a member is in it, and its committed offsets with their metadata."""
+
+    has_members: bool
+    committed: Mapping[TopicPartition, OffsetAndMetadata]
+
+
+Ask = Callable[[str, Iterable[TopicPartition]], Awaitable[Group]]
+
+
+@asynccontextmanager
+async def asking(where: Where) -> AsyncIterator[Ask]:
+    """Yield a function that returns the state of a group, with what is committed for the given partitions.
+
+    Raises:
+        KafkaError: no broker answers, or denies access to the group.
+    """
+    client = AIOKafkaAdminClient(client_id="nrm-groups", **reach(where).settings(), **clients.settings())
+    try:
+        await client.start()
+        yield lambda group, partitions: _patiently(client, group, list(partitions))
+    finally:
+        await client.close()
+
+
+async def _patiently(client: AIOKafkaAdminClient, group: str, partitions: list[TopicPartition]) -> Group:
+    loop = asyncio.get_running_loop()
+    until = loop.time() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return await _asked(client, group, partitions)
+        except KafkaError as error:
+            if not error.retriable or loop.time() > until:
+                raise
+        await asyncio.sleep(_AGAIN_SECONDS)
+
+
+async def _asked(client: AIOKafkaAdminClient, group: str, partitions: list[TopicPartition]) -> Group:
+    coordinator = await client.find_coordinator(group)
+    (answer,) = await client.describe_consumer_groups([group], coordinator)
+    ((code, _, _, _, _, members, *_),) = answer.groups
+    if code:
+        raise for_code(code)
+    return Group(bool(members), await client.list_consumer_group_offsets(group, coordinator, partitions))

@@ -1,0 +1,106 @@
+"""Holding of a desk by this process: the claim at the start, the proof while it runs, and the end."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import SQLAlchemyError
+
+from nrmbus import telemetry
+from nrmbus.bus.kafka.lease import Begins, Held, Lease, LeaseHeld
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.state import older_copy
+from nrmbus.desk.store.ledger import Position
+from nrmbus.telemetry import log
+
+_AGAIN_SECONDS: Final = 0.2
+
+
+class Holding:
+    """Lease of *desk* in this process, which *begins* as its holder; *stop* ends the process."""
+
+    def __init__(self, desk: Desk, begins: Begins, stop: Callable[[], None]) -> None:
+        self._desk, self._begins, self._stop = desk, begins, stop
+        self._held = Held(begins.me.lease(0))
+        self._since: dict[str, int] = {}
+        self.put_out: Lease | None = None
+        """Lease of the process that has taken the desk over; None while this process has it."""
+        self.must_catch_up = False
+        """True until the desk has caught up, if another process ran the desk last. Until then the desk sends nothing."""
+
+    async def begin(self) -> None:
+        """Number this start, and note in the ledger if it is an older copy. Call before the inbox is read."""
+        me, standing = self._begins
+        ledger, lease = self._desk.seat.ledger, standing.lease
+        self._since = older_copy.read_to(ledger)
+        self._held = Held(me.lease(await older_copy.look(self._desk.seat, standing)))
+        self.must_catch_up = older_copy.is_behind(ledger) or (lease is not None and lease.place != me.place)
+        self._desk.lease = self._held.lease.written()
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether nobody else can hold the desk now."""
+        return self._held.is_sure and self.put_out is None
+
+    def may_send(self) -> bool:
+        """Return whether this process may send what the ledger has for the bus."""
+        return self.is_sure and not self.must_catch_up
+
+    async def run(self, consumer: AIOKafkaConsumer) -> None:
+        """Write the lease to the bus each time that *consumer* has joined the group of the inbox."""
+        self._held.follow(consumer)
+
+        async def before_joining_again() -> None:
+            try:
+                with suppress(KafkaError, TimeoutError):  # the claim that follows checks again
+                    await self._held.check(consumer, self._offsets())
+            except LeaseHeld as held:
+                self._is_put_out(held.lease)
+                raise asyncio.CancelledError from None  # it ends the membership: to join would put the other one out
+
+        self._desk.before_joining_again = before_joining_again
+        while True:
+            await self._desk.joined.wait()
+            self._desk.joined.clear()
+            try:
+                async with asyncio.timeout(_AGAIN_SECONDS * 50):
+                    await self._held.claim(consumer, self._offsets())
+            except LeaseHeld as held:
+                self._is_put_out(held.lease)
+            except (KafkaError, TimeoutError):
+                self._desk.joined.set()
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def claimed(self) -> None:
+        """Wait until the lease is on the bus."""
+        await self._held.claimed.wait()
+
+    def _is_put_out(self, lease: Lease) -> None:
+        self.put_out = lease
+        log.report("put_out", number=lease.generation, pid=lease.pid)
+        self._stop()
+
+    async def caught_up(self) -> None:
+        """Note that this desk has caught up, and let it send."""
+        while True:
+            try:
+                await older_copy.tell(self._desk.seat, self._since)
+                break
+            except SQLAlchemyError as error:  # a full disk, a held file: tried again
+                telemetry.handled("not_available", error=type(error).__name__)
+                await asyncio.sleep(_AGAIN_SECONDS * 5)
+        self.must_catch_up = False
+
+    async def end(self, consumer: AIOKafkaConsumer) -> None:
+        """Write to the bus that this process ends, so that the next holder need not wait."""
+        if self.put_out is None:
+            self._desk.lease = self._held.ends()
+            await self._held.end(consumer, self._offsets())
+
+    def _offsets(self) -> dict[TopicPartition, int]:
+        """Return where the ledger goes on in each partition of the inbox."""
+        known = self._desk.seat.ledger.positions
+        return {each: known.get(each.partition, Position()).next_offset for each in self._begins.me.inbox}
