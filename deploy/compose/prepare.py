@@ -1,0 +1,207 @@
+"""Make what the containers of compose.yaml need: the cluster's certificates, the brokers' settings, the bus's folder.
+
+It runs in the image of nrmbus, as root in a container without a network: ``docker compose run --rm prepare``. Another run
+renews the brokers' certificates, which are good for a year, and leaves the bus as it is; then restart one broker after another.
+
+``docker compose run --rm prepare prometheus`` writes Prometheus' settings, with the address and the token of each service
+of the bus, once the bus has run.
+"""
+
+import json
+import os
+import sys
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, guest_settings, replicated_settings
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.certificate import now
+from nrmbus.host.services import SERVICES
+from nrmbus.wire.keys import keyfile
+
+BROKERS: Final = (1, 2, 3)
+KAFKA, NRMBUS, PROMETHEUS = 1000, 65532, 65534
+"""Numbers of the accounts in the images."""
+MOUNTED: Final = "/mnt/shared/config"
+"""Where Kafka's image reads its settings."""
+_LIFE: Final = timedelta(days=366)
+_CA_LIFE: Final = timedelta(days=3660)
+_PEM: Final = serialization.Encoding.PEM
+
+
+def name_of(broker: int) -> str:
+    """Return the name of a container with a broker."""
+    return f"kafka-{broker}"
+
+
+def address_of(broker: int, host: str) -> str:
+    """Return where the bus and the agencies reach a broker: *host* if other machines do, else the container itself."""
+    return f"{host or name_of(broker)}:9{broker}93"
+
+
+def subject(name: str) -> x509.Name:
+    """Return the subject of a certificate of the cluster."""
+    parts = ((NameOID.ORGANIZATION_NAME, "nrmbus-cluster"), (NameOID.COMMON_NAME, name))
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in parts])
+
+
+class ClusterAuthority:
+    """Authority of the cluster, which certifies its brokers and nobody else; the bus has another."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the authority in *folder*, or make it there."""
+        self._key_path, self.path = folder / "ca.key", folder / "ca.pem"
+        if not self._key_path.exists():
+            key = ec.generate_private_key(ec.SECP256R1())
+            write_private(self._key_path, raw(key))
+            write_private(self.path, signed(subject("ca"), key, key, _CA_LIFE, ca=True))
+        found = serialization.load_pem_private_key(self._key_path.read_bytes(), None)
+        assert isinstance(found, ec.EllipticCurvePrivateKey)  # noqa: S101 - this program made it
+        self._key = found
+
+    def certify(self, name: str, *hosts: str) -> tuple[str, str]:
+        """Return a new private key and its certificate for *name*, which also answers as *hosts*, in PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        return raw(key).decode(), signed(subject(name), key, self._key, _LIFE, name, *hosts).decode()
+
+
+def raw(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Return a private key in PEM, as Kafka reads it."""
+    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def signed(
+    name: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    authority: ec.EllipticCurvePrivateKey,
+    life: timedelta,
+    *hosts: str,
+    ca: bool = False,
+) -> bytes:
+    """Return a certificate in PEM for *key*, signed by the cluster's *authority*."""
+    public = authority.public_key()
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(subject("ca"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now() - timedelta(minutes=5))
+        .not_valid_after(now() + life)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+    )
+    if hosts:
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName([*map(general, filter(None, hosts))]), critical=False
+        )
+    return builder.sign(authority, hashes.SHA256()).public_bytes(_PEM)
+
+
+def general(host: str) -> x509.GeneralName:
+    """Return *host* as a subject alternative name."""
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def properties(broker: int, bus: str, host: str, key: str, certificate: str) -> str:
+    """Return the ``server.properties`` of a *broker*: three listeners, each with TLS, of which one is for *bus* alone."""
+    listener, rights = guest_settings(bus, Path(MOUNTED) / "bus.pem")
+    name, own = name_of(broker), [f"User:CN={name_of(each)},O=nrmbus-cluster" for each in BROKERS]
+    trust = {"type": "PEM", "location": f"{MOUNTED}/cluster.pem"}
+    settings = {
+        **BROKER_SETTINGS,
+        **replicated_settings(len(BROKERS)),
+        "node.id": broker,
+        "controller.quorum.voters": ",".join(f"{each}@{name_of(each)}:9091" for each in BROKERS),
+        "listeners": f"CONTROLLER://{name}:9091,INTERNAL://{name}:9092,NRMBUS://{name}:9{broker}93",
+        "advertised.listeners": f"INTERNAL://{name}:9092,NRMBUS://{address_of(broker, host)}",
+        "listener.security.protocol.map": "CONTROLLER:SSL,INTERNAL:SSL,NRMBUS:SSL",
+        "inter.broker.listener.name": "INTERNAL",
+        "log.dirs": "/var/lib/kafka/data",
+        "ssl.client.auth": "required",
+        "ssl.enabled.protocols": "TLSv1.3",
+        "ssl.protocol": "TLSv1.3",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.key": key.replace("\n", "\\n"),
+        "ssl.keystore.certificate.chain": certificate.replace("\n", "\\n"),
+        **{
+            f"listener.name.{own}.ssl.truststore.{key}": trust[key]
+            for own in ("controller", "internal")
+            for key in trust
+        },
+        **listener,
+        **rights,
+        "super.users": ";".join([rights["super.users"], *own]),
+    }
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def prepare(made: Path, folder: BusFolder, host: str) -> None:
+    """Write below *made* what each broker needs, and make the bus in *folder* on them."""
+    cluster = ClusterAuthority(made / "cluster")
+    bus = folder.create(bootstrap=",".join(address_of(each, host) for each in BROKERS), tls=True).bus
+    authority = Authority(folder)
+    authority.trust_brokers_of(cluster.path.read_bytes())
+    for broker in BROKERS:
+        config = made / name_of(broker)
+        written = properties(broker, bus, host, *cluster.certify(name_of(broker), host))
+        write_private(config / "server.properties", written.encode())
+        write_private(config / "cluster.pem", cluster.path.read_bytes())
+        write_private(config / "bus.pem", authority.path.read_bytes())
+        give(config, KAFKA)
+    give(folder.path.parent, NRMBUS)
+
+
+def prometheus(made: Path, folder: BusFolder) -> None:
+    """Write Prometheus' settings below *made*: a job for each service of the bus that has a door."""
+    jobs, config = [], made / "prometheus"
+    for name in SERVICES:
+        try:
+            door = json.loads((folder.service(name) / "door.json").read_bytes())
+        except FileNotFoundError:
+            sys.exit("The bus has not run yet: docker compose up --detach operator, and wait until it is healthy.")
+        write_private(config / f"{name}.token", door["token"].encode())
+        jobs.append(
+            {
+                "job_name": f"nrmbus-{name}",
+                "authorization": {"credentials_file": f"{name}.token"},
+                "static_configs": [{"targets": [door["url"].rpartition("/")[2]]}],
+            }
+        )
+    every = {"scrape_interval": "15s", "evaluation_interval": "15s"}
+    alerts = ["/etc/nrmbus/observability/alerts.yaml"]
+    written = {"global": every, "rule_files": alerts, "scrape_configs": jobs}
+    write_private(config / "prometheus.yaml", json.dumps(written, indent=1).encode())  # JSON is YAML
+    give(config, PROMETHEUS)
+
+
+def give(folder: Path, account: int) -> None:
+    """Let *account*, and nobody else, have *folder* and what is in it."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, account, account)
+
+
+def main() -> None:
+    """Prepare, or with ``prometheus`` write Prometheus' settings."""
+    made, folder = Path("/made"), BusFolder.named("local")
+    if sys.argv[1:] == ["prometheus"]:
+        prometheus(made, folder)
+        return
+    keyfile.hold(keyfile.asked())
+    prepare(made, folder, os.environ.get("HOST", ""))
+
+
+if __name__ == "__main__":
+    main()

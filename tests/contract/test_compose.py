@@ -1,0 +1,215 @@
+"""compose.yaml: a bus of closed containers with secrets as files, and brokers that are set as the bus needs them."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID
+
+from contract.test_container import PROJECT
+from contract.tree import ROOT
+from nrmbus.bus.embedded.jars import KAFKA
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka.cluster import guest_settings, replicated_settings
+from nrmbus.cli.app import COMMANDS
+from nrmbus.wire.keys import keyfile
+
+HERE = ROOT / "deploy" / "compose"
+FILE = yaml.safe_load((HERE / "compose.yaml").read_text(encoding="utf-8"))
+SERVICES: Mapping[str, Any] = FILE["services"]
+IMAGE = f"nrmbus:{PROJECT['version']}"
+
+
+def reads_compose_files(command: list[str]) -> bool:
+    """Return whether *command* is a Docker Compose that is there, and new enough to know today's files."""
+    if shutil.which(command[0]) is None:
+        return False
+    said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False).stdout
+    return re.match(r"v?([2-9]|\d\d)\.", said) is not None
+
+
+ENGINES = [each for each in (["docker", "compose"], ["docker-compose"]) if reads_compose_files(each)]
+
+
+def program(path: Path) -> Any:
+    """Return the program at *path* as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+PREPARE = program(HERE / "prepare.py")
+
+
+def faults(services: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is open in *services*: rights, a writable root, a moving image, a port, a secret that stands in the file."""
+    for name, each in services.items():
+        if each["cap_drop"] != ["ALL"] or each["security_opt"] != ["no-new-privileges:true"]:
+            yield f"{name} has rights"
+        if not each.get("read_only") and not each["image"].startswith("apache/kafka:"):
+            yield f"{name} may write its root"
+        if ":" not in each["image"] or each["image"].endswith(":latest"):
+            yield f"{name} has an image that moves"
+        if not each.get("mem_limit"):
+            yield f"{name} may take all memory"
+        yield from (
+            f"{name} opens {port}"
+            for port in each.get("ports", [])
+            if not port.startswith(("127.0.0.1:", "${LISTEN:-127.0.0.1}:"))
+        )
+        for key in each.get("environment", {}):
+            if any(word in key for word in ("PASSWORD", "TOKEN", "SECRET")) and not key.endswith("__FILE"):
+                yield f"{name} has the secret {key}"
+
+
+def test_every_container_is_closed() -> None:
+    """No container has a capability, a secret in its environment, or a port for others that nobody asked for."""
+    assert [*faults(SERVICES)] == []
+    assert [name for name, each in SERVICES.items() if str(each.get("user", "")).startswith("0")] == ["prepare"]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"cap_drop": []}, "desk-a has rights"),
+        ({"read_only": False}, "desk-a may write its root"),
+        ({"image": "nrmbus:latest"}, "desk-a has an image that moves"),
+        ({"mem_limit": None}, "desk-a may take all memory"),
+        ({"ports": ["8000:8000"]}, "desk-a opens 8000:8000"),
+        ({"environment": {"DB_PASSWORD": "x"}}, "desk-a has the secret DB_PASSWORD"),
+    ],
+)
+def test_an_open_container_is_found(change: Mapping[str, Any], fault: str) -> None:
+    """Sabotage: each of these is named."""
+    assert [*faults({"desk-a": {**SERVICES["desk-a"], **change}})] == [fault]
+
+
+def test_it_has_a_bus_with_three_brokers_and_two_desks() -> None:
+    """The containers run commands that there are, from the image of this release and the Kafka that the bus is tested with."""
+    ours = {name: each for name, each in SERVICES.items() if each["image"] == IMAGE and name != "prepare"}
+
+    assert {name: each["command"] for name, each in ours.items()} == {
+        "operator": ["up"],
+        "desk-a": ["run", "ngo-a"],
+        "desk-b": ["run", "special-unit"],
+    }
+    assert {each["command"][0] for each in ours.values()} <= COMMANDS.keys()
+    brokers = {name: each for name, each in SERVICES.items() if each["image"] == f"apache/kafka:{KAFKA}"}
+    assert [*brokers] == [PREPARE.name_of(number) for number in PREPARE.BROKERS]
+    for number, (name, each) in zip(PREPARE.BROKERS, brokers.items(), strict=True):
+        inside = PREPARE.address_of(number, "").rpartition(":")[2]
+        assert each["ports"] == [f"${{LISTEN:-127.0.0.1}}:{inside}:{inside}"]
+        assert f"{name}-config:{PREPARE.MOUNTED}:ro" in each["volumes"]
+        assert f"{name}-config:/made/{name}" in SERVICES["prepare"]["volumes"]
+
+
+def test_secrets_are_files_that_git_does_not_know() -> None:
+    """Each desk has a key file of its own; what lies in `secrets/` and `exchange/` is never committed."""
+    secret = {name: each["file"] for name, each in FILE["secrets"].items()}
+
+    assert len(set(secret.values())) == len(secret)
+    assert all(path.startswith("./secrets/") for path in secret.values())
+    assert {"/deploy/compose/secrets/", "/deploy/compose/exchange/"} <= {
+        *(ROOT / ".gitignore").read_text().splitlines()
+    }
+    used = [each["source"] for name in ("operator", "desk-a", "desk-b") for each in SERVICES[name]["secrets"]]
+    assert len(set(used)) == 3
+
+
+def test_every_file_that_is_mounted_is_there() -> None:
+    """A name that is not there would be made as an empty folder by the engine."""
+    mounted = [
+        volume.split(":")[0]
+        for each in SERVICES.values()
+        for volume in each.get("volumes", [])
+        if volume.startswith(".") and not volume.startswith("./exchange")
+    ]
+
+    assert mounted
+    assert [path for path in mounted if not (HERE / path).exists()] == []
+
+
+@pytest.fixture(name="made")
+def _made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """What `prepare` makes for brokers that other machines reach as bus.example.org; accounts are not changed."""
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    keyfile.hold(keyfile.Passphrase(b"of the compose file"))
+    PREPARE.prepare(tmp_path / "made", BusFolder(tmp_path / "bus"), "bus.example.org")
+    yield tmp_path
+    keyfile.hold(None)
+
+
+def settings(made: Path, broker: int) -> dict[str, str]:
+    """Return the settings of a broker, as Kafka reads them."""
+    text = (made / "made" / PREPARE.name_of(broker) / "server.properties").read_text()
+    return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def chain(made: Path, broker: int) -> x509.Certificate:
+    """Return the certificate of a broker."""
+    pem = settings(made, broker)["ssl.keystore.certificate.chain"].replace("\\n", "\n")
+    return x509.load_pem_x509_certificate(pem.encode())
+
+
+def test_brokers_are_set_as_the_bus_needs_them(made: Path) -> None:
+    """Each broker has the settings of the bus's listener, three copies of each record, and a certificate for its names."""
+    bus = BusFolder(made / "bus").settings
+    authority = x509.load_pem_x509_certificate((made / "made/cluster/ca.pem").read_bytes())
+
+    assert bus.bootstrap == "bus.example.org:9193,bus.example.org:9293,bus.example.org:9393"
+    for broker in PREPARE.BROKERS:
+        found, certificate = settings(made, broker), chain(made, broker)
+        listener, rights = guest_settings(bus.bus, Path("/mnt/shared/config/bus.pem"))
+        wanted = {**listener, **{key: str(value) for key, value in replicated_settings(3).items()}}
+        assert {key: found[key] for key in wanted} == wanted
+        assert found["super.users"].split(";")[1:] == [f"User:CN=kafka-{each},O=nrmbus-cluster" for each in (1, 2, 3)]
+        assert found["authorizer.class.name"] == rights["authorizer.class.name"]
+        certificate.verify_directly_issued_by(authority)
+        assert certificate.subject.rfc4514_string() == f"CN=kafka-{broker},O=nrmbus-cluster"
+        names = certificate.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+        assert isinstance(names, x509.SubjectAlternativeName)
+        assert names.get_values_for_type(x509.DNSName) == [f"kafka-{broker}", "bus.example.org"]
+        trusted = made / "made" / f"kafka-{broker}"
+        assert (trusted / "bus.pem").read_bytes() != (trusted / "cluster.pem").read_bytes()
+
+
+def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
+    """The bus, its authority and the cluster's authority stay, so that one broker after another can be restarted."""
+    before = chain(made, 1), BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()
+    PREPARE.prepare(made / "made", BusFolder(made / "bus"), "bus.example.org")
+
+    assert chain(made, 1) != before[0]
+    assert (BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()) == before[1:]
+
+
+def test_prometheus_waits_for_a_bus_that_ran(made: Path) -> None:
+    """Before the services chose their addresses there is nothing to watch, and the message says what to start."""
+    with pytest.raises(SystemExit, match="docker compose up --detach operator"):
+        PREPARE.prometheus(made / "made", BusFolder(made / "bus"))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("engine", ENGINES, ids=" ".join)
+def test_docker_compose_accepts_it(engine: list[str], tmp_path: Path) -> None:
+    """Given Docker Compose, when it reads the file with all profiles, then it has no word about it. Where there is none, pytest says so."""
+    copy = tmp_path / "compose.yaml"
+    copy.write_text((HERE / "compose.yaml").read_text())
+    done = subprocess.run(
+        [*engine, "--file", str(copy), "--profile", "*", "config", "--quiet"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
