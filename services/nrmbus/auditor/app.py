@@ -137,8 +137,9 @@ class Auditor:
         return seen
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        """End the process when a *task* has failed, or was cancelled by anything but the end: else it would look ready for ever."""
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if error is not None or (task.cancelled() and not self._ending.is_set()):
             log.report("stopped", error=error.code if isinstance(error, LogError) else type(error).__name__)
             self.failed = True
             self.stop()

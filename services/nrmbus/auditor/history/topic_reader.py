@@ -1,5 +1,6 @@
 """Reader of several topics without a consumer group: the caller says from which offset, and no record is passed over."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
@@ -34,6 +35,7 @@ class TopicReader:
 
     async def stop(self) -> None:
         """Read no more."""
+        await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
         await self._consumer.stop()
 
     def join(self, offsets: Mapping[TopicPartition, int]) -> None:

@@ -1,0 +1,41 @@
+"""An auditor that no longer audits does not look ready: whatever ends its work ends the process, and its supervisor starts it again."""
+
+import asyncio
+
+import pytest
+from aiokafka import TopicPartition
+
+from brokers import Broker
+from nrmbus.auditor.app import Auditor
+from nrmbus.auditor.history.topic_reader import TopicReader
+from nrmbus.wire.names import AUDITOR, CASES
+
+
+async def test_a_task_that_was_cancelled_by_a_library_ends_the_process() -> None:
+    """Given work that a library cancelled while nobody ended the auditor, then the process ends; at its own end it does not."""
+    auditor = object.__new__(Auditor)
+    auditor._ending, auditor.failed = asyncio.Event(), False
+    told: list[bool] = []
+    auditor.stop = lambda: told.append(True)
+    work = asyncio.create_task(asyncio.sleep(60))
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+    auditor._ended(work)
+    assert (auditor.failed, told) == (True, [True])
+
+    auditor.failed = False
+    auditor._ending.set()
+    auditor._ended(work)
+    assert (auditor.failed, told) == (False, [True])
+
+
+@pytest.mark.broker
+async def test_a_reader_that_has_nothing_to_read_is_closed_in_order(broker: Broker) -> None:
+    """Given a comparison of no record, as after a first checkpoint over one registration, then nothing is cancelled."""
+    folder = broker.fresh_bus()
+    cases = TopicPartition(CASES, 0)
+    for _ in range(5):
+        async with TopicReader(folder.as_operator, AUDITOR) as reader:
+            reader.join({cases: 0})
+            assert await reader.passed({cases: 0})
