@@ -37,14 +37,23 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 
 
 async def ask(folder: BusFolder, name: str) -> Health | None:
-    """Return the health of the desk or service *name*, with the kinds of its open tasks; None if it does not answer."""
+    """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``; None if it does not answer."""
     home = folder.service(name) if name in SERVICES else home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()
             tasks = [] if name in SERVICES else (await door.tasks())["tasks"]
-            return {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
+            found = {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
+            with suppress(DoorError):  # a service of an earlier release has no metrics
+                found["shown"] = _numbers(await door.metrics())
+            return found
     return None
+
+
+def _numbers(shown: str) -> dict[str, float]:
+    """Return the metrics without labels, by name."""
+    lines = (line.partition(" ") for line in shown.splitlines() if line and line[0] != "#" and "{" not in line)
+    return {name: float(value) for name, _, value in lines}
 
 
 async def ask_all(folder: BusFolder) -> dict[str, Health | None]:

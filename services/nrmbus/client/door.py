@@ -279,6 +279,14 @@ class Door:
         """Return how far the desk is: clock, positions, unanswered rows; one moment's snapshot."""
         return await self._ask("GET", "/health")
 
+    async def metrics(self) -> str:
+        """Return the numbers of this desk or service in Prometheus' text format."""
+        with suppress(httpx.TransportError):
+            answer = await self._http.get("/metrics")
+            if answer.is_success:
+                return answer.text
+        raise DoorError("unreachable", "the desk does not answer; is the bus up?")
+
     async def get(self, path: str, **params: str) -> Json:
         """Look at another page of this desk or service."""
         return await self._ask("GET", path, params=params)

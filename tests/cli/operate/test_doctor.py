@@ -19,7 +19,15 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
-from nrmbus.cli.operate.doctor import TopicRead, of_clocks, of_sealing_keys, of_services
+from nrmbus.cli.operate.doctor import (
+    TopicRead,
+    of_clocks,
+    of_peers,
+    of_quarantine,
+    of_sealing_keys,
+    of_services,
+    of_stopped,
+)
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
@@ -348,7 +356,8 @@ class TestTheDoctor:
         assert CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)]).exit_code == 0
         shown = CliRunner().invoke(app, ["doctor", "--data", str(folder.path)])
         assert shown.exit_code == 0
-        assert "Nothing is wrong" in shown.output
+        assert "Nothing is wrong" not in shown.output, "desks were not asked, since the bus does not run"
+        assert "No fault was found" in shown.output
         assert key_file.read_text().strip() not in shown.output
 
 
@@ -407,14 +416,79 @@ def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_pat
     assert found[0].why == "Its log ends: The disk is full."
 
 
+def measured(ahead: float | None) -> dict[str, Any]:
+    """Return the health of a desk that measured so many seconds; None if it has not measured yet."""
+    return {"ready": True, "shown": {} if ahead is None else {"nrmbus_clock_ahead_seconds": ahead}}
+
+
 @pytest.mark.parametrize(("ahead", "says"), [(90.0, "90 s ahead of the broker's"), (-3600.5, "s behind the broker's")])
 def test_a_wrong_clock_is_told_with_the_difference(tmp_path: Path, ahead: float, says: str) -> None:
     """Given a desk that measured another time at the broker, then the finding has the difference and the command; seconds do no harm."""
     folder = BusFolder(tmp_path)
 
-    (found,) = of_services(folder, {"ngo-a": {"ready": True, "clock_ahead": ahead}})
+    (found,) = of_services(folder, {"ngo-a": measured(ahead)})
     assert (found.code, found.serious) == ("clock_skew", True)
     assert says in found.what
     assert "timedatectl" in found.mend
     for harmless in (None, 0.0, 2.0, -2.0):
-        assert list(of_services(folder, {"ngo-a": {"ready": True, "clock_ahead": harmless}})) == []
+        assert list(of_services(folder, {"ngo-a": measured(harmless)})) == []
+
+
+PEER = {
+    "agency": "ngo-b",
+    "suspended": False,
+    "connected": ["192.0.2.7"],
+    "certificate_ends": "2999-01-01T00:00:00+00:00",
+}
+
+
+@pytest.mark.parametrize(
+    ("shown", "code"),
+    [
+        ({"outbox_oldest_seconds": 901}, "outbox_waits"),
+        ({"cases_parked": 1}, "parked"),
+        ({"cases_unreadable": 1}, "deadlines_unknown"),
+        ({"witness_alarms": 1}, "checkpoint_contradicts"),
+        ({"registrations_not_cosigned": 3, "checkpoint_age_seconds": 901}, "checkpoint_stale"),
+        ({"registrations_unsigned": 3, "checkpoint_age_seconds": 7201}, "checkpoint_stale"),
+    ],
+)
+def test_what_the_numbers_of_a_service_show_is_a_finding(tmp_path: Path, shown: dict[str, float], code: str) -> None:
+    """Given a service that is ready, and a number past its limit, then it is a fault; before the limit it is none."""
+    named = {f"nrmbus_{name}": value for name, value in shown.items()}
+
+    (found,) = of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": named}})
+    assert (found.code, found.serious) == (code, True)
+    seconds = {name: value - 2 for name, value in named.items() if name.endswith("_seconds")}
+    harmless = {**named, **seconds} if seconds else dict.fromkeys(named, 0.0)
+    assert list(of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": harmless}})) == []
+
+
+def test_peers_are_looked_at() -> None:
+    """Given agencies on other machines, then a certificate that nobody renews is a fault, and silence is a note."""
+    soon = (NOW + timedelta(days=3)).isoformat()
+    assert list(of_peers([PEER, {**PEER, "suspended": True, "connected": []}], (), NOW)) == []
+
+    found = list(of_peers([{**PEER, "certificate_ends": soon, "connected": []}], (), NOW))
+    assert [(each.code, each.serious) for each in found] == [("certificate", True), ("silent", False)]
+    assert list(of_peers([{**PEER, "connected": []}], {"ngo-b"}, NOW)) == [], "it is asked itself"
+
+
+def test_a_submission_in_quarantine_is_found_for_a_day() -> None:
+    """Given records in quarantine, then those of the last day are a fault; an older one was seen by somebody."""
+    old, new = NOW - timedelta(days=2), NOW - timedelta(hours=2)
+    assert list(of_quarantine(TopicRead(quarantined=(old,)), NOW)) == []
+
+    (found,) = of_quarantine(TopicRead(quarantined=(old, new)), NOW)
+    assert (found.code, found.serious) == ("quarantine", True)
+
+
+def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFolder) -> None:
+    """Given a joined folder, then a stopped desk is a fault, unless it runs, or its agency is closed."""
+    assert list(of_stopped(folder, ())) == [], "the operator's desks are asked"
+    (folder.keys / "operator.seed").rename(folder.keys / "operator.pub")
+
+    assert [each.code for each in of_stopped(folder, ())] == ["stopped"]
+    assert list(of_stopped(folder, {"ngo-a"})) == []
+    with folder.alone("ngo-a"):
+        assert list(of_stopped(folder, ())) == []

@@ -205,3 +205,31 @@ def test_nobody_waits_for_who_is_suspended(tmp_path: Path, monkeypatch: pytest.M
 
     assert [(each.name, each.state) for each in status._services(folder, {})] == [("ngo-a", "suspended")]
     assert asyncio.run(health.ask_all(folder)) == {}
+
+
+def test_a_number_past_its_limit_is_a_fault_on_the_screen(
+    looked: Callable[..., Status], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given services that are ready, and numbers that are not well, then the screen has each with its command, and all is not well."""
+    shown = {
+        "nrmbus_outbox_oldest_seconds": 3700.0,
+        "nrmbus_letters_unopened": 4.0,
+        "nrmbus_certificate_left_seconds": 864_000.0,
+    }
+    beside = {"nrmbus_checkpoint_age_seconds": 61.0, "nrmbus_clocks_overdue": 2.0}
+    found = looked({"auditor": {**AUDITOR, "shown": beside}, "ngo-a": {**READY, "shown": shown}})
+
+    assert not found.well
+    assert (found.services[1].unopened, found.services[1].days) == (4, 10)
+    seen = " ".join(screen(found).split())
+    assert "The oldest event of ngo-a has had no answer for 1 h 1 min. Mend: nrmbus check" in seen
+    assert "newest checkpoint 61 s ago, 2 duties overdue" in seen
+    monkeypatch.setattr(status, "LEAST_FREE", 2**62)
+    assert "MiB are free on the disk. Mend:" in screen(looked({"ngo-a": READY}))
+
+
+def test_the_age_of_the_canary_is_on_the_screen(looked: Callable[..., Status]) -> None:
+    """Given a bus with a canary, then one line says how old the newest test hand-over is."""
+    seen = screen(looked({"canary": {**READY, "canary_age": 12.4}}))
+
+    assert "the newest test hand-over that came back was sent 12 s ago" in seen

@@ -6,12 +6,12 @@ import os
 import shutil
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import typer
 from aiokafka import TopicPartition
@@ -25,6 +25,8 @@ from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health, ask_all, failing, why_not_ready
 from nrmbus.cli.membership.keys import private_keys
+from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, Finding, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
 from nrmbus.directory.admission import home_of
@@ -34,38 +36,21 @@ from nrmbus.directory.heads import is_stale, utc_time
 from nrmbus.environment import KEY_FILE
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.keys import keyfile
-from nrmbus.wire.names import DIRECTORY
+from nrmbus.wire.names import DIRECTORY, QUARANTINE
 
 app = Commands()
-
-SKEW: Final = timedelta(seconds=5)
-"""Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
-
-LEAST_FREE: Final = 2 * 1024**3
-"""Bytes; with less free space Kafka and the ledgers may stop within a day."""
 
 SOON: Final = timedelta(days=7)
 """Certificates are renewed automatically ten days before their end; one with less time left was not renewed."""
 
-_SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
+HARMLESS: Final = frozenset({"keys_unprotected"})
+"""Codes of notes with which nothing is wrong: a bus for playing has its keys open by intention."""
+LAST_QUARANTINED: Final = 100
+"""Offsets of the quarantine that are read, from its end."""
 MOST_NAMED: Final = 10
 """Number of open files above which one finding names them all."""
 
 _PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Fault, reason why it matters, and command that mends it; *serious* ones set the exit status."""
-
-    code: str
-    what: str
-    why: str
-    mend: str
-    serious: bool = True
-
-    def __str__(self) -> str:
-        return f"{'' if self.serious else '(note) '}{self.what} {self.why} Mend: {self.mend}"
 
 
 def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
@@ -165,7 +150,7 @@ def _clocks_ahead(folder: BusFolder) -> Iterator[Finding]:
                 "clock_skew",
                 f"The clock of {agency}'s desk is at least {_seconds(ahead)} ahead of the registrar's, by its newest event.",
                 "The desk destroys a sealing key too soon, and its events are refused as from the future.",
-                _SET_CLOCKS,
+                SET_CLOCKS,
             )
 
 
@@ -201,7 +186,8 @@ class TopicRead:
     """Clocks and keys by the directory's topic: the newest record by the broker's clock, and the newest head by both clocks.
 
     *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
-    whose folder private keys lie, so many, that had to be destroyed a day ago or before.
+    whose folder private keys lie, so many, that had to be destroyed a day ago or before. *closed* are suspended or retired
+    agencies of this machine, *quarantined* the broker's times of the newest records in quarantine, for the operator alone.
     """
 
     newest: datetime | None = None
@@ -210,6 +196,8 @@ class TopicRead:
     stale: bool = False
     ending: tuple[Ending, ...] = ()
     left: tuple[tuple[str, int], ...] = ()
+    closed: frozenset[str] = frozenset()
+    quarantined: tuple[datetime, ...] = ()
 
 
 def of_sealing_keys(topic: TopicRead, now: datetime) -> Iterator[Finding]:
@@ -245,14 +233,14 @@ def of_clocks(topic: TopicRead, now: datetime) -> Iterator[Finding]:
             "clock_skew",
             f"This machine's clock is at least {_seconds(topic.newest - now)} behind the broker's.",
             why,
-            _SET_CLOCKS,
+            SET_CLOCKS,
         )
     if topic.head_signed is not None and topic.head_appended is not None:
         by = topic.head_signed - topic.head_appended
         if abs(by) > SKEW:
             where = "ahead of" if by > timedelta() else "behind"
             yield Finding(
-                "clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, _SET_CLOCKS
+                "clock_skew", f"The operator's clock is {_seconds(abs(by))} {where} the broker's.", why, SET_CLOCKS
             )
     if topic.stale:
         yield Finding(
@@ -288,7 +276,23 @@ async def read_topic(folder: BusFolder, where: Reach) -> TopicRead:
     here = [*folder.agencies(), *(each for each in SERVICES if (folder.service(each) / "keys").exists())]
     ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
     left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))
-    return TopicRead(newest, head.time if head else None, appended, is_stale(directory, now), ending, left)
+    closed = frozenset(each for each in folder.agencies() if directory.state(each, now) in ("suspended", "retired"))
+    quarantined = () if folder.is_joined else await _quarantined(where)
+    return TopicRead(
+        newest, head.time if head else None, appended, is_stale(directory, now), ending, left, closed, quarantined
+    )
+
+
+async def _quarantined(where: Reach) -> tuple[datetime, ...]:
+    """Return the broker's times of the last records in quarantine."""
+    partition, found = TopicPartition(QUARANTINE, 0), list[datetime]()
+    async with clients.reading(where, partition) as (consumer, end):
+        first = (await consumer.beginning_offsets([partition]))[partition]
+        consumer.seek(partition, max(first, end - LAST_QUARANTINED))
+        while await consumer.position(partition) < end:
+            for records in (await consumer.getmany(timeout_ms=200)).values():
+                found += [datetime.fromtimestamp(each.timestamp / 1000, UTC) for each in records]
+    return tuple(found)
 
 
 def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: datetime) -> Iterator[tuple[str, int]]:
@@ -328,14 +332,7 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 why_not_ready(health),
                 f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
             )
-        ahead = health.get("clock_ahead") or 0.0
-        if abs(ahead) > SKEW.total_seconds():
-            yield Finding(
-                "clock_skew",
-                f"The clock of this machine is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} the broker's, as the desk of {name} measured.",
-                "Events are dated wrongly, and those from the future are refused.",
-                _SET_CLOCKS,
-            )
+        yield from of_numbers(name, health.get("shown", {}))
         for code, what in (
             ("ledger_lost", "lost its ledger"),
             ("ledger_older", "began with an older copy of its ledger"),
@@ -350,42 +347,104 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 )
 
 
-async def _of_the_services(folder: BusFolder) -> list[Finding]:
-    return list(of_services(folder, await ask_all(folder)))
+def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
+    """Yield the desks of an agency's machine that do not run; *closed* agencies, suspended or retired, need none."""
+    for agency in folder.agencies() if folder.is_joined else ():
+        if agency not in closed and not folder.runs(agency):
+            yield Finding(
+                "stopped",
+                f"The desk of {agency} does not run.",
+                "Nothing is sent or received for it.",
+                f"nrmbus run {agency} --data '{folder.path}'",
+            )
 
 
-async def _of_the_broker(folder: BusFolder) -> list[Finding]:
+def of_peers(peers: Iterable[Mapping[str, Any]], here: Collection[str], now: datetime) -> Iterator[Finding]:
+    """Yield the agencies on other machines whose desk is not connected, or whose certificate nobody renewed."""
+    for peer in peers:
+        agency, written = str(peer["agency"]), peer["certificate_ends"]
+        if agency in here or peer["suspended"]:
+            continue
+        if written and (end := datetime.fromisoformat(written)) - now < SOON:
+            yield Finding(
+                "certificate",
+                f"The certificate of {agency} {'has ended' if end <= now else f'ends on {end:%Y-%m-%d %H:%M} UTC'}.",
+                "Its desk renews it automatically while it is connected, so it was away, or failed.",
+                f"ask its people to run nrmbus check, and nrmbus agency renew {agency}",
+            )
+        if not peer["connected"]:
+            yield Finding(
+                "silent",
+                f"The desk of {agency}, on another machine, is not connected.",
+                "What is sent to it waits; whether that is a fault only its people know.",
+                "ask them for the result of nrmbus check",
+                serious=False,
+            )
+
+
+def of_quarantine(topic: TopicRead, now: datetime) -> Iterator[Finding]:
+    """Yield a finding if a submission without a valid signature came within the last day."""
+    recent = [each for each in topic.quarantined if now - each < timedelta(days=1)]
+    if recent:
+        yield Finding(
+            "quarantine",
+            f"{len(recent)} submissions without a valid signature of their sender came within a day, the newest at {recent[-1]:%Y-%m-%d %H:%M} UTC.",
+            "Another program than a desk writes to an outbox, or somebody tries to.",
+            "logs/registrar.log has lines quarantined with topic and offset; ask the agency that owns the topic",
+        )
+
+
+async def _of_the_services(folder: BusFolder, closed: Collection[str]) -> list[Finding]:
+    return [*of_stopped(folder, closed), *of_services(folder, await ask_all(folder))]
+
+
+def _of_the_peers(folder: BusFolder) -> list[Finding]:
+    if folder.is_joined or not folder.settings.tls:
+        return []
+    try:
+        return list(of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)))
+    except BusError as error:
+        return [Finding("peers_unknown", "The agencies on other machines were not looked at.", str(error),
+                        f"nrmbus doctor --data '{folder.path}', while the bus runs and with the key file", serious=False)]  # fmt: skip
+
+
+async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
     try:
         bootstrap = folder.bootstrap
     except BusError:
-        return [Finding("not_running", "The bus does not run.", "Clocks and directory were not checked.",
-                        f"nrmbus up --data '{folder.path}'", serious=False)]  # fmt: skip
+        return [Finding("not_running", "The bus does not run.", "Clocks, directory, desks and quarantine were not checked.",
+                        f"nrmbus up --data '{folder.path}'", serious=False)], TopicRead()  # fmt: skip
+    found: list[Finding] = []
     try:
         home = reader_of(folder)
         async with asyncio.timeout(20):
             topic, now = await read_topic(folder, folder.reach(home)), datetime.now(UTC)
-            return [*of_clocks(topic, now), *of_sealing_keys(topic, now), *of_left_keys(topic)]
+        found = [*of_clocks(topic, now), *of_sealing_keys(topic, now), *of_left_keys(topic), *of_quarantine(topic, now)]
     except DirectoryError as error:
         if error.code == "certificate_missing":
-            return [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not checked.",
+            found = [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not checked.",
                             "nrmbus agency check AGENCY FILE, with the file that comes back from the operator", serious=False)]  # fmt: skip
-        return [
-            Finding(
-                "directory",
-                "The directory cannot be trusted.",
-                str(error),
-                "ask the operator before anything is sent.",
-            )
-        ]
+        else:
+            found = [
+                Finding(
+                    "directory",
+                    "The directory cannot be trusted.",
+                    str(error),
+                    "ask the operator before anything is sent.",
+                )
+            ]
     except KeysSealed as error:
-        return [Finding("keys_locked", "The broker was not asked: a connection needs a private key.", str(error),
+        found = [Finding("keys_locked", "The broker was not asked: a connection needs a private key.", str(error),
                         f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
         mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
         if folder.is_joined:
             mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); if the broker has moved, run nrmbus join with a newer invitation"
-        return [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
+        found = [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
                         "Nothing is sent or received.", mend)]  # fmt: skip
+    else:
+        return found, topic
+    return found, TopicRead()
 
 
 @app.register(example="nrmbus doctor --data ./my-bus")
@@ -396,16 +455,25 @@ def doctor(
 ) -> None:
     """Find what is wrong with a bus on this machine, and name the command that mends it.
 
-    It finds desks and services that are not ready, files open to others, unprotected keys, expiring sealing keys and
-    certificates, wrong clocks, a stale directory and a full disk. It changes nothing. Exit status: 1 if something is
-    wrong; notes do not count.
+    It asks every desk and service of this machine, and at the operator looks at every agency elsewhere. It finds who is not
+    ready, silent or behind, files open to others, unprotected keys, expiring sealing keys and certificates, wrong clocks,
+    a stale directory or checkpoint, a full disk and records in quarantine. It changes nothing. Exit status: 1 if something
+    is wrong; notes do not count.
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
     found = list(findings(folder, datetime.now(UTC)))
-    with suppress(KeyboardInterrupt):
-        found += asyncio.run(_of_the_broker(folder))
-        found += asyncio.run(_of_the_services(folder))
+    try:
+        of_the_broker, topic = asyncio.run(_of_the_broker(folder))
+        found += [*of_the_broker, *asyncio.run(_of_the_services(folder, topic.closed))]
+        if {each.code for each in of_the_broker}.isdisjoint({"not_running", "keys_locked", "broker"}):
+            found += _of_the_peers(folder)
+    except KeyboardInterrupt:
+        found.append(
+            Finding(
+                "interrupted", "Not everything was looked at.", "It was interrupted.", "run it again", serious=False
+            )
+        )
     if as_json:
         typer.echo(
             json.dumps({"well": not any(each.serious for each in found), "findings": [asdict(each) for each in found]})
@@ -413,6 +481,8 @@ def doctor(
     else:
         for each in found:
             typer.echo(str(each))
-        if not any(each.serious for each in found):
+        if not found or all(each.code in HARMLESS for each in found):
             typer.echo(f"Nothing is wrong in {folder.path}.")
+        elif not any(each.serious for each in found):
+            typer.echo(f"No fault was found in {folder.path}, but see what the notes say.")
     sys.exit(any(each.serious for each in found))

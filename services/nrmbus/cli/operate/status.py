@@ -26,6 +26,7 @@ from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health
 from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.faults import LEAST_FREE, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.wire.names import AUDITOR, CANARY
@@ -35,6 +36,11 @@ app = Commands()
 LOOK_SECONDS: Final = 2.0
 SOON: Final = timedelta(days=10)
 """A certificate is renewed ten days before its end; one with less time was not."""
+_BESIDE: Final = {
+    "checkpoint_age": "newest checkpoint {} s ago",
+    "overdue": "{} duties overdue",
+    "quarantined": "{} submissions in quarantine since the registrar started",
+}
 _STYLES: Final = {
     "ready": "green",
     "not ready": "yellow",
@@ -49,7 +55,8 @@ class Service:
     """One desk or service of this machine.
 
     *behind* counts inbox records still to read, *unanswered* events that the registrar has not answered, *tasks* what
-    waits for a person, *parked* records of cases that stand still.
+    waits for a person, *parked* records of cases that stand still, *unopened* letters that nobody has opened. *days* are
+    left until its certificate ends, *key_days* until its sealing key does; None where that is not known.
     """
 
     name: str
@@ -60,6 +67,9 @@ class Service:
     unanswered: int = 0
     tasks: int = 0
     parked: int = 0
+    unopened: int = 0
+    days: int | None = None
+    key_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +89,15 @@ class Status:
     elsewhere: tuple[Mapping[str, Any], ...] = ()
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    """What the numbers of the services show to be wrong, each with the command that mends it."""
     notes: tuple[str, ...] = ()
 
     @property
     def well(self) -> bool:
-        """True if everything that must run here is ready, and nothing has ended or ends within days."""
-        return self.running and not self.ending and all(each.state in ("ready", "suspended") for each in self.services)
+        """True if everything that must run here is ready, no number shows a fault, and nothing has ended or ends within days."""
+        ready = all(each.state in ("ready", "suspended") for each in self.services)
+        return self.running and ready and not self.ending and not self.faults
 
 
 @app.register(example="nrmbus status --data ./my-bus")
@@ -101,7 +114,7 @@ def status(
     """Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.
 
     On the operator's machine the command also lists the agencies on other machines and whether their desks are connected.
-    Exit status: 1 if something that must run here is not ready, or a certificate or key ends soon.
+    Exit status: 1 if something that must run here is not ready, a number shows a fault, or a certificate or key ends soon.
     With --ready the command asks the services of this machine alone, and nothing but their state decides.
     """
     folder = context.folder
@@ -166,8 +179,9 @@ def look(folder: BusFolder) -> Status:
         services=services,
         canary=(healths.get(CANARY) or {}).get("canary_age"),
         elsewhere=elsewhere,
-        history=_history(healths.get(AUDITOR) or {}),
+        history=_history(healths),
         ending=tuple(_ending(folder, healths, elsewhere, now)),
+        faults=tuple(_faults(folder, healths)),
         notes=notes,
     )
 
@@ -183,14 +197,33 @@ def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterab
         elif found is None:
             yield Service(name, "away", "It does not answer.", restarts)
         else:
-            ready = bool(found.get("ready"))
+            ready, shown = bool(found.get("ready")), found.get("shown", {})
             yield Service(
                 name,
                 "ready" if ready else "not ready",
                 health.remark_on(found) if ready else health.why_not_ready(found),
                 restarts,
-                *(int(found.get(each) or 0) for each in ("lag", "outbox_open", "tasks", "parked")),
+                behind=int(found.get("lag") or 0),
+                unanswered=int(found.get("outbox_open") or 0),
+                tasks=int(found.get("tasks") or 0),
+                parked=int(found.get("parked") or 0),
+                unopened=int(shown.get("nrmbus_letters_unopened", 0)),
+                days=_days(shown.get("nrmbus_certificate_left_seconds")),
+                key_days=_days(shown.get("nrmbus_sealing_key_left_seconds")),
             )
+
+
+def _days(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds // 86_400)
+
+
+def _faults(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterable[str]:
+    for name, found in healths.items():
+        for each in of_numbers(name, (found or {}).get("shown", {})):
+            if each.serious:
+                yield f"{each.what} Mend: {each.mend}"
+    if (free := shutil.disk_usage(folder.path).free) < LEAST_FREE:
+        yield f"{free // 1024**2} MiB are free on the disk. Mend: make room beside the folder, or enlarge the disk"
 
 
 def _supervised(folder: BusFolder) -> dict[str, Any]:
@@ -211,12 +244,23 @@ def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> tuple[tuple[Mappin
         )
 
 
-def _history(auditor: Health) -> dict[str, int]:
-    """Return how many registrations there are, how many of them a checkpoint covers, and a co-signed one."""
+def _history(healths: Mapping[str, Health | None]) -> dict[str, int]:
+    """Return how many registrations there are, how many of them a checkpoint covers, and a co-signed one; and what is overdue."""
+    auditor = healths.get(AUDITOR) or {}
+    shown = {name: value for found in healths.values() if found for name, value in found.get("shown", {}).items()}
+    beside = {
+        member: int(shown[name])
+        for member, name in (
+            ("checkpoint_age", "nrmbus_checkpoint_age_seconds"),
+            ("overdue", "nrmbus_clocks_overdue"),
+            ("quarantined", "nrmbus_quarantined_records_total"),
+        )
+        if name in shown
+    }
     if not auditor.get("numbers"):
-        return {}
+        return beside
     cosigned = auditor.get("cosigned", {}).values()
-    return {
+    return beside | {
         "registered": sum(auditor["numbers"].values()),
         "signed": sum(auditor.get("signed", {}).values()),
         "cosigned": sum(each["size"] for each in cosigned),
@@ -262,8 +306,8 @@ def shown(found: Status) -> RenderableType:
         parts += [Text(), _table(found.services)]
     if found.elsewhere:
         parts += [Text(), _others(found.elsewhere)]
-    for line in found.ending:
-        parts.append(Text(line, "yellow"))
+    parts += [Text(line, "bold red") for line in found.faults]
+    parts += [Text(line, "yellow") for line in found.ending]
     parts += [Text(line, "yellow") for line in found.notes]
     return Group(*parts)
 
@@ -283,21 +327,23 @@ def _head(found: Status) -> RenderableType:
         lines.add_row(
             "Kafka", found.kafka + (f", for other machines {', '.join(found.others)}" if found.others else "")
         )
-    if found.history:
+    if "registered" in found.history:
         lines.add_row(
             "history",
             "{registered} registered, {signed} under a checkpoint, {cosigned} co-signed by {witnesses} witnesses".format(**found.history),
         )  # fmt: skip
+    if beside := [text.format(found.history[name]) for name, text in _BESIDE.items() if found.history.get(name)]:
+        lines.add_row("", ", ".join(beside))
     return lines
 
 
 def _table(services: Iterable[Service]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for title, right in (("service", 0), ("state", 0), ("restarts", 1), ("behind", 1), ("unanswered", 1), ("tasks", 1), ("parked", 1)):  # fmt: skip
+    for title, right in (("service", 0), ("state", 0), ("restarts", 1), ("behind", 1), ("unanswered", 1), ("tasks", 1), ("parked", 1), ("unopened", 1)):  # fmt: skip
         table.add_column(title, justify="right" if right else "left")
     table.add_column("", overflow="fold")
     for each in services:
-        numbers = (each.restarts, each.behind, each.unanswered, each.tasks, each.parked)
+        numbers = (each.restarts, each.behind, each.unanswered, each.tasks, each.parked, each.unopened)
         table.add_row(
             each.name,
             Text(each.state, _STYLES[each.state]),

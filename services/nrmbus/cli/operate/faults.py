@@ -1,0 +1,106 @@
+"""Faults that the numbers of a service show: the same limits as those of the alerts, for a bus that nobody scrapes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+SKEW: Final = timedelta(seconds=5)
+"""Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
+SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
+LEAST_FREE: Final = 2 * 1024**3
+"""Bytes; with less free space Kafka and the ledgers may stop within a day."""
+WAITS: Final = timedelta(minutes=15)
+"""An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
+UNSIGNED: Final = timedelta(hours=2)
+"""The auditor signs new registrations within an hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Fault, reason why it matters, and command that mends it; *serious* ones set the exit status."""
+
+    code: str
+    what: str
+    why: str
+    mend: str
+    serious: bool = True
+
+    def __str__(self) -> str:
+        return f"{'' if self.serious else '(note) '}{self.what} {self.why} Mend: {self.mend}"
+
+
+def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
+    """Yield the faults that the metrics of the service *name* show; a number that it does not know shows none."""
+
+    def number(of: str) -> float:
+        return numbers.get(f"nrmbus_{of}", 0.0)
+
+    if abs(ahead := number("clock_ahead_seconds")) > SKEW.total_seconds():
+        where = "ahead of" if ahead > 0 else "behind"
+        yield Finding(
+            "clock_skew",
+            f"The clock of this machine is {abs(ahead):.0f} s {where} the broker's, as the desk of {name} measured.",
+            "Events are dated wrongly, and those from the future are refused.",
+            SET_CLOCKS,
+        )
+    if (oldest := number("outbox_oldest_seconds")) > WAITS.total_seconds():
+        yield Finding(
+            "outbox_waits",
+            f"The oldest event of {name} has had no answer for {_span(oldest)}.",
+            "It stands in the ledger and is not registered; legal clocks run on.",
+            "nrmbus check, then look at the registrar",
+        )
+    if parked := number("cases_parked"):
+        yield Finding(
+            "parked",
+            f"{parked:.0f} records of cases at {name} wait for a person or for another release.",
+            "Their cases stand still at this desk; all others go on.",
+            "the desk made a task for each, which says what to do",
+        )
+    if unknown := number("cases_unreadable"):
+        yield Finding(
+            "deadlines_unknown",
+            f"{name} cannot read {unknown:.0f} cases.",
+            "Nothing is published of their deadlines.",
+            "upgrade the operator's services; if they are the newest: nrmbus auditor judge",
+        )
+    if number("witness_alarms"):
+        yield Finding(
+            "checkpoint_contradicts",
+            f"The desk of {name} saw a checkpoint that contradicts an earlier one.",
+            "The history was cut or forked, or another program signs in the auditor's name.",
+            "change nothing, keep the folder as it is, and call the auditor (deploy/RUNBOOK.md#checkpoint-contradicts)",
+        )
+    if set_aside := number("inbox_set_aside_records_total"):
+        yield Finding(
+            "set_aside",
+            f"{set_aside:.0f} records in the inbox of {name} did not come from the registrar, and were set aside.",
+            "Only a registrar may write there.",
+            "ask the operator who else has the right: nrmbus topics check",
+            serious=False,
+        )
+    yield from _checkpoints(name, number)
+
+
+def _checkpoints(name: str, number: Callable[[str], float]) -> Iterator[Finding]:
+    age = number("checkpoint_age_seconds")
+    if number("registrations_not_cosigned") and age > WAITS.total_seconds():
+        yield Finding(
+            "checkpoint_stale",
+            f"No desk has co-signed the newest checkpoint of {name}, which is {_span(age)} old.",
+            "The proof of the newest registrations rests on the auditor alone.",
+            "start the desks that are away: nrmbus status; one that refuses says so in the auditor's log",
+        )
+    if number("registrations_unsigned") and age > UNSIGNED.total_seconds():
+        yield Finding(
+            "checkpoint_stale",
+            f"The newest checkpoint of {name} is {_span(age)} old, and there are newer registrations.",
+            "They are in the history, and nobody has signed a tree over them.",
+            "ask again in a minute if they have just come; else look at logs/auditor.log, and start the auditor again",
+        )
+
+
+def _span(seconds: float) -> str:
+    hours, minutes = divmod(int(seconds) // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
