@@ -24,7 +24,7 @@ from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, guest_settings, replicated_settings
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import now
-from nrmbus.host.services import SERVICES
+from nrmbus.host.services import services_of
 from nrmbus.wire.keys import keyfile
 
 BROKERS: Final = (1, 2, 3)
@@ -167,7 +167,7 @@ def prepare(made: Path, folder: BusFolder, host: str) -> None:
 def prometheus(made: Path, folder: BusFolder) -> None:
     """Write Prometheus' settings below *made*: a job for each service of the bus that has a door."""
     jobs, config = [], made / "prometheus"
-    for name in SERVICES:
+    for name in services_of(folder):
         try:
             door = json.loads((folder.service(name) / "door.json").read_bytes())
         except FileNotFoundError:

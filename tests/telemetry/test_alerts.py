@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -37,8 +38,20 @@ def anchors(page: str) -> set[str]:
 
 def metrics_of(expression: str) -> set[str]:
     """The names of metrics in an expression: neither functions nor words, and nothing within braces or brackets."""
-    bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]", "", expression)
+    grouped = r"\b(?:by|without|on|ignoring)\s*\([^)]*\)"
+    bare = re.sub(rf"\{{[^}}]*\}}|\[[^\]]*\]|{grouped}", "", expression)
     return set(re.findall(r"\b[a-z_]{2,}\b(?!\s*\()", bare)) - {"or", "and", "unless"}
+
+
+def fires(alert: str, shown: Mapping[str, float]) -> bool:
+    """Return whether the expression of *alert* holds for what a service shows now; for how long it must hold is left out.
+
+    Comparisons and arithmetic over numbers without labels read the same in Python. A number that is not shown makes no alert.
+    """
+    (rule,) = (each for each in rules() if each["alert"] == alert)
+    bare = re.sub(r"\{[^}]*\}", "", str(rule["expr"]))
+    known = metrics_of(str(rule["expr"])) <= shown.keys()
+    return known and bool(eval(bare, {"__builtins__": {}, "abs": abs}, dict(shown)))  # noqa: S307 - our own file
 
 
 class Fault(NamedTuple):
@@ -75,6 +88,15 @@ FAULTS: Final = (
     Fault("NrmbusClockOverdue", {f"nrmbus_clocks_overdue{{{DESK}}}": "0x5 2x40"}, 19, 22),
     Fault("NrmbusDeadlinesUnknown", {f"nrmbus_cases_unreadable{{{DESK}}}": "0x5 1x40"}, 19, 22),
     Fault("NrmbusCheckpointNotCosigned", {f"nrmbus_registrations_not_cosigned{{{DESK}}}": "0x5 3x90"}, 60, 70),
+    Fault(
+        "NrmbusCheckpointStale",
+        {
+            f"nrmbus_registrations_unsigned{{{DESK}}}": "0x5 3x90",
+            f"nrmbus_checkpoint_age_seconds{{{DESK}}}": "6900+60x90",
+        },
+        20,
+        22,
+    ),
     Fault("NrmbusCheckpointContradicts", {f"nrmbus_witness_alarms{{{DESK}}}": "0x5 1x9"}, 4, 7),
     Fault("NrmbusCertificateEnds", {f"nrmbus_certificate_left_seconds{{{DESK}}}": "700000x5 600000x90"}, 60, 70),
     Fault("NrmbusSealingKeyEnds", {f"nrmbus_sealing_key_left_seconds{{{DESK}}}": "1300000x5 1200000x90"}, 60, 70),
@@ -103,6 +125,8 @@ WELL: Final = {
     f"nrmbus_cases_parked{{{DESK}}}": "0x2000",
     f"nrmbus_clocks_overdue{{{DESK}}}": "0x2000",
     f"nrmbus_registrations_not_cosigned{{{DESK}}}": "0x900 8x2 0x1000",
+    f"nrmbus_registrations_unsigned{{{DESK}}}": "0x900 8x1 0x8 5x50 0x1000",
+    f"nrmbus_checkpoint_age_seconds{{{DESK}}}": "90000+60x902 0+60x1000",  # nothing came for a day
     f"nrmbus_certificate_left_seconds{{{DESK}}}": "2592000-60x2000",
     f"nrmbus_clock_ahead_seconds{{{DESK}}}": "0.4x2000",
     f"nrmbus_disk_free_bytes{{{DESK}}}": "50e9x2000",
@@ -137,6 +161,21 @@ def test_every_section_of_the_runbook_is_of_a_rule() -> None:
         assert "\n1. " in section, section.splitlines()[0]
 
 
+def test_every_bad_day_was_played() -> None:
+    """A bad day says what it means, what is lost, the commands, and the test that played it."""
+    _, found, days = (ROOT / RUNBOOK).read_text(encoding="utf-8").partition("\n# Bad days\n")
+    sections = re.split(r"^### ", days, flags=re.MULTILINE)[1:]
+
+    assert found
+    assert len(sections) >= 8
+    for section in sections:
+        title, tests = section.splitlines()[0], re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", section)
+        assert all(each in section for each in ("**Means:** ", "**Lost:** ", "\n1. ", "\nPlayed by ")), title
+        assert tests, title
+        for file, name in tests:
+            assert f"def {name}(" in (ROOT / file).read_text(encoding="utf-8"), (title, name)
+
+
 def test_every_metric_of_a_rule_is_one_that_a_service_shows() -> None:
     """A rule about a name that nobody shows never fires, and nobody notices."""
     named = {rule["alert"]: metrics_of(str(rule["expr"])) for rule in rules()}
@@ -150,6 +189,7 @@ def test_the_name_of_a_metric_is_found_in_an_expression() -> None:
     expression = 'abs(one_a{job=~"x-.+"}[1h]) > 5 or increase(two_b[1h]) < 0.1 * three_c and up == 0'
 
     assert metrics_of(expression) == {"one_a", "two_b", "three_c", "up"}
+    assert metrics_of("sum by (outcome) (increase(one_a[1d])) / on (instance) two_b or vector(0)") == {"one_a", "two_b"}
 
 
 def test_no_rule_looks_at_a_rate() -> None:
