@@ -5,7 +5,7 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-all lint types bench chaos wheel settings pins clean
+.PHONY: help install demo check test test-all lint types bench chaos wheel sbom settings pins clean
 
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
@@ -50,6 +50,9 @@ chaos: install ## Kill services and brokers under load, then count what was lost
 
 wheel: install ## Build the wheel that other machines install, in dist/
 	@$(python) -m hatchling build --target wheel --directory dist
+
+sbom: install ## Write what the wheel needs, with licences, in dist/ (CycloneDX)
+	@$(python) .ci/sbom.py
 
 settings: install ## Write deploy/SETTINGS.md anew from the settings in the code
 	@$(python) .ci/settings.py

@@ -2,13 +2,15 @@
 
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from contract.test_pins import installed, wanted
 
 PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 _BLOCK = """
@@ -32,24 +34,6 @@ def lines(extra: str = "") -> Iterator[Requirement]:
             yield requirement
 
 
-def closure(requirements: Iterable[Requirement]) -> set[str]:
-    """Return the names of all installed distributions that *requirements* bring here."""
-    seen: set[tuple[str, str]] = set()
-    waiting = [(each, "") for each in requirements]
-    while waiting:
-        requirement, extra = waiting.pop()
-        if requirement.marker and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        name = canonicalize_name(requirement.name)
-        for wish in {"", *requirement.extras} - {each for known, each in seen if known == name}:
-            seen.add((name, wish))
-            try:
-                waiting += [(Requirement(line), wish) for line in metadata.requires(name) or []]
-            except metadata.PackageNotFoundError:
-                continue
-    return {name for name, _ in seen}
-
-
 @cache
 def _owners() -> Mapping[str, list[str]]:
     return {module: [*map(canonicalize_name, owners)] for module, owners in metadata.packages_distributions().items()}
@@ -58,7 +42,7 @@ def _owners() -> Mapping[str, list[str]]:
 @cache
 def absent(extra: str) -> frozenset[str]:
     """Return the modules that are installed here and would not be with only *extra*."""
-    present = closure([*lines(), *lines(extra)]) | {canonicalize_name(PROJECT["name"])}
+    present = wanted([*lines(), *lines(extra)], {}, installed) | {canonicalize_name(PROJECT["name"])}
     return frozenset(module for module, owners in _owners().items() if present.isdisjoint(owners))
 
 

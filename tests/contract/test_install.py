@@ -296,6 +296,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "bench",
         "chaos",
         "wheel",
+        "sbom",
         "settings",
         "pins",
         "clean",
