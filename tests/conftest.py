@@ -15,6 +15,7 @@ from fastapi.dependencies import models
 from hypothesis import settings
 
 from brokers import Broker, running
+from postgres import SERVERS
 from trail import PARTS, WATCH
 
 # The wall's time of one example says who else had the processor; an example that hangs meets pytest's own limit.
@@ -23,6 +24,15 @@ settings.load_profile("nrmbus")
 
 _LONGEST_FIRST: Final = ("broker", "slow", "oracle")
 """Files with such tests begin before all others, in this order: most of their time they wait, and the last to end delays all."""
+
+
+def pytest_report_header() -> list[str]:
+    """Say aloud what the machine lacks for a part of the tests."""
+    return (
+        []
+        if SERVERS
+        else ["PostgreSQL is not installed: ledgers are tested in files alone (apt-get install postgresql)"]
+    )
 
 
 # -- several workers (pytest -n) -----------------------------------------------------------------------------------------

@@ -74,3 +74,9 @@ NOTIFY_SOCKET: Final = Variable(
     default="none",
     does="systemd sets it, for a unit of `Type=notify`: `nrmbus up` reports there that the bus is ready.",
 )
+PASSWORD_FILE: Final = Variable(
+    "PGPASSFILE",
+    by="agency",
+    default="`~/.pgpass`",
+    does="File with the password for the ledger's PostgreSQL server, in libpq's form and for its owner only; asyncpg reads it.",
+)

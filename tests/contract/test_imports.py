@@ -49,6 +49,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "addresses erasure holding relay",
         "access",
         "http inbox",
+        "waiting",
         "app",
     ),
     "auditor": ("errors history", "log", "evidence reports", "web", "app"),

@@ -19,6 +19,7 @@ from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
 from agencies import CASE, NOW, POLICY, Town, town
+from desk.kept import place_at
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.door import Door, application
 from nrmbus.desk.inbox.broker import make_broker, make_inbox
@@ -332,7 +333,7 @@ async def desk_of(
     """Yield the desk of *agency* with its ledger at *home*, which a second call continues; its system *speaks* these versions."""
     registrar = registrar or FakeRegistrar(town())
     here, clock, sent = registrar.town, StandingClock(), []
-    ledger = await Ledger.open(home / "ledger.sqlite", bus=here.bus, agency=agency)
+    ledger = await Ledger.open(await place_at(home / "ledger.sqlite"), bus=here.bus, agency=agency)
     seat = Seat(
         bus=here.bus, identity=here.identities[agency], ledger=ledger, directory=here.directory, rules=here.rules,
         agencies=here.agencies, clock=clock, procedure=procedure_of(here.agencies[agency].role),

@@ -243,7 +243,7 @@ def test_one_ledger_has_one_process(service: str, tmp_path: Path, monkeypatch: p
     folder.create(play=True)
     write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
     began: list[object] = []
-    monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(main=lambda *of: began.append(of)))
+    monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(main=lambda *of, **_: began.append(of)))
 
     with folder.alone(service), pytest.raises(FolderHeld, match=rf"ledger of {service} .* is held by process \d+"):
         services.run_service(service, BusFolder(folder.path))

@@ -78,6 +78,7 @@ FAULTS: Final = (
     Fault("NrmbusServiceAway", {f"up{{{DESK}}}": "1x5 0x30"}, 5, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_ready{{{DESK}}}": "1x5 0x30"}, 9, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_trouble{{{DESK}}}": "0x5 1x30"}, 9, 12),
+    Fault("NrmbusLedgerAway", {f"nrmbus_ledger_away{{{DESK}}}": "0x5 1x30"}, 6, 9),
     Fault(
         "NrmbusServiceRestarts", {f"process_start_time_seconds{{{DESK}}}": "100x20 400x5 700x5 900x5 900x30"}, 24, 35
     ),
@@ -118,6 +119,7 @@ WELL: Final = {
     f"up{{{DESK}}}": "1x2000",
     f"nrmbus_ready{{{DESK}}}": "1x2000",
     f"nrmbus_trouble{{{DESK}}}": "0x2000",
+    f"nrmbus_ledger_away{{{DESK}}}": "0x900 1x1 0x1100",  # a server that was started again
     f"process_start_time_seconds{{{DESK}}}": "100x900 90000x1100",  # one restart, for an upgrade
     f"nrmbus_restarts_total{{{DESK}}}": "0x900 1x1100",
     f"nrmbus_outbox_oldest_seconds{{{DESK}}}": "0x900 60+60x10 0x1000",  # a registrar that was away for ten minutes

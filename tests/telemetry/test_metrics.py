@@ -15,7 +15,7 @@ from nrmbus.telemetry.metrics import AGE, HANDLED, KINDS, LABELS, ROWS, SERVICE,
 
 CANARY = "CANARY-she-may-not-leave"
 FACTS: dict[str, Any] = {
-    "ready": True, "trouble": "inbox_gap", "directory_stale": False, "lag": 3, "set_aside": 1, "outbox_open": 2,
+    "held_up": "ledger_away", "ready": True, "trouble": "inbox_gap", "directory_stale": False, "lag": 3, "set_aside": 1, "outbox_open": 2,
     "outbox_oldest": 61.5, "parked": 1, "tasks": 4, "letters_unopened": 5, "erasing": 0, "clocks_overdue": 2,
     "witness": {"bus/nrm.cases/0": {"size": 3, "code": "tree_shrank"}, "bus/nrm.cases/1": {"size": 3, "code": None}},
     "cases_unknown": 0, "quarantined": 1, "held_back": ["ngo-a"], "numbers": {"0": 9, "1": 4}, "signed": {"0": 8, "1": 3},
@@ -112,7 +112,8 @@ def test_an_unknown_number_is_absent_and_never_nought() -> None:
     }
 
     assert empty == {SERVICE}
-    assert nothing == {SERVICE, "nrmbus_trouble"}  # None is how a health says that there is no trouble
+    # None is how a health says that there is no trouble, and that nothing holds the desk up.
+    assert nothing == {SERVICE, "nrmbus_trouble", "nrmbus_ledger_away"}
 
 
 def test_the_numbers_are_those_of_the_health() -> None:

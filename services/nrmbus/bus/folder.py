@@ -157,6 +157,8 @@ class AgencySettings:
     """Staff number of the person who answers for readings by the agency's system; without it each reading names its reader."""
     port: Any = None
     """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
+    ledger: Any = None
+    """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,8 +83,10 @@ def failing(folder: BusFolder) -> dict[str, str]:
 def why_not_ready(health: Health) -> str:
     """Return in a sentence why the service whose *health* this is, is not ready."""
     trouble, held_up, lag = health.get("trouble"), health.get("held_up"), health.get("lag")
+    sentences = {str(code): meaning.sentence for code, meaning in MEANINGS.items()}
+    if held_up in sentences:  # it waits for its ledger
+        return sentences[held_up]
     if trouble is not None:
-        sentences = {str(code): meaning.sentence for code, meaning in MEANINGS.items()}
         return sentences.get(str(trouble), "It stands still: its log says at what.")
     if held_up is not None:
         return "It sends nothing, because the directory may be behind or has keys that the agency did not ask for."

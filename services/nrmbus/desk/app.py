@@ -7,6 +7,8 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -43,7 +45,9 @@ from nrmbus.desk.relay import Relay, through
 from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import Place, place_of, run
 from nrmbus.desk.versions import declared
+from nrmbus.desk.waiting import opened
 from nrmbus.desk.witness import follower
 from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
@@ -136,7 +140,7 @@ class DeskProcess:
         """The bus's folder if the broker runs on another machine, and may move."""
         self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
-        """True if the process ends only to reconnect with another certificate."""
+        """True if the process ends only to reconnect: with another certificate, or to its ledger."""
         self.failed = False
         """True if a task that must not end has ended."""
         self.holding = Holding(self.desk, begins, self._stop)
@@ -190,6 +194,7 @@ class DeskProcess:
             if self._inbox is not None and self._inbox.consumer is not None:
                 tasks.create_task(self.holding.run(self._inbox.consumer))
             tasks.create_task(relay.run())
+            tasks.create_task(self._begin_anew_without_ledger())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
             tasks.create_task(self._look_over(relay))
@@ -211,6 +216,12 @@ class DeskProcess:
         with suppress(SQLAlchemyError):  # a full disk, a held file: the next reading checks again
             await self.desk.unaltered.look()
 
+    async def _begin_anew_without_ledger(self) -> None:
+        """Say nothing more once the ledger is lost: what is in memory may be behind it, so all is read again."""
+        await self.seat.ledger.lost.wait()
+        telemetry.handled("waiting", code="ledger_away")
+        self._begin_anew()
+
     def _begin_anew(self) -> None:
         self.anew = True
         self.stop()
@@ -221,7 +232,9 @@ class DeskProcess:
     def ended(self, task: "asyncio.Task[None]") -> None:
         """End the process when a *task* that must not end has failed."""
         error = None if task.cancelled() else task.exception()
-        if error is not None:
+        if error is not None and self.seat.ledger.is_cause_of(error):
+            self._begin_anew()
+        elif error is not None:
             causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
             telemetry.handled("stopped", error=type(causes[0]).__name__)
             self.failed = True
@@ -346,42 +359,64 @@ def _port(home: AgencyFolder) -> int | None:
     return port
 
 
-async def _run(
-    folder: BusFolder, agency: str, listening: Listening, how: How, notify: Callable[[str], None]
-) -> DeskProcess:
-    home = folder.agency(agency)
-    begins = await turn(folder, agency, home.path, how, notify)
-    ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=agency)
+async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess | None:
+    """Run the desk until it ends, or is to begin anew; None if it was told to end while it waited for its ledger."""
+    home, bus = folder.agency(agency), folder.settings.bus
+    ledger = None
     try:
+        if isinstance(start.place, Path):
+            begins = await turn(folder, agency, home.path, start.how, start.notify)
+            ledger = await Ledger.open(start.place, bus=bus, agency=agency)
+        else:
+            ledger = await opened(start.place, start.listening, start.notify, how=start.how, bus=bus, agency=agency)
+            if ledger is None:
+                return None
+            # This process has the ledger's lock, so no other one can sign: nobody need wait for the other's lease.
+            begins = await turn(folder, agency, home.path, "take_over", start.notify)
         process = DeskProcess(folder, home, ledger, begins, renews=True)
         door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
-        server = Server(application(door, listening.allows, process.running), listening, keep=True)
+        server = Server(application(door, start.listening.allows, process.running), start.listening, keep=True)
         process.stop = server.stop
-        await server.run_until_told()
+        try:
+            await server.run_until_told()
+        except (SQLAlchemyError, DeskError) as error:
+            if not ledger.is_cause_of(error):
+                raise
+            process.anew = True
+        process.anew = process.anew or ledger.lost.is_set()
         return process
     finally:
-        await ledger.close()
+        if ledger is not None:
+            await ledger.close()
 
 
-def _until_it_ends(
-    folder: BusFolder, agency: str, listening: Listening, how: How, notify: Callable[[str], None]
-) -> DeskProcess:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How a desk starts."""
+
+    place: Place
+    listening: Listening
+    notify: Callable[[str], None]
+    how: How
+
+
+def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess | None:
     """Run the desk, once a broker answers; on the operator's machine the supervisor starts the desk again instead."""
     for waited in itertools.count():
         try:
-            return asyncio.run(_run(folder, agency, listening, how, notify))
+            return run(_run(folder, agency, start), start.place)
         except KafkaError as error:
             if not (folder.is_joined and is_away(error)):
                 raise
             telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
             if waited == 0:
-                notify(f"{sentence_of(error)} The desk of {agency} tries again until it does.")
+                start.notify(f"{sentence_of(error)} The desk of {agency} tries again until it does.")
             time.sleep(min(LONGEST_PAUSE, 2.0**waited) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the desks
     raise AssertionError("a desk ends, or is ended")
 
 
 def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None, how: How = "wait") -> None:
-    """Run the desk of *agency* until SIGTERM; *notify* is called with a sentence when it waits for the broker.
+    """Run the desk of *agency* until SIGTERM; *notify* is called with a sentence when it waits for the broker or the ledger.
 
     If another process runs the desk, *how* says what to do.
 
@@ -389,7 +424,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     a broker answers, with pauses that differ from desk to desk.
 
     With a new certificate the desk ends in order and begins again in this process, since a connection keeps the
-    certificate from its start. The door stays open at the same address, and requests wait meanwhile.
+    certificate from its start. The same happens when the connection to the ledger is lost. The door stays open at the
+    same address, and requests wait meanwhile.
 
     Raises:
         SystemExit: 70 when the desk could not go on, 72 when another process runs it.
@@ -399,19 +435,25 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     telemetry.set_up(agency, home)
     listening = Listening(home, _port(folder.agency(agency)))
     try:
-        while (ended := _until_it_ends(folder, agency, listening, how, notify)).anew and not ended.failed:
+        start = _Start(place_of(folder.agency(agency)), listening, notify, how)
+        while (ended := _until_it_ends(folder, agency, start)) and ended.anew and not ended.failed:
             telemetry.handled("connections_anew")
+            if not isinstance(start.place, Path):
+                start = replace(start, how="standby")  # another desk may have taken the ledger over meanwhile
     except LeaseHeld as held:
         log.report("held_elsewhere", number=held.lease.generation, pid=held.lease.pid)
         notify(lease.refused(agency, held.lease))
         raise SystemExit(lease.HELD) from None
     except DeskError as error:
         where = "".join(f" ({found.pointer} {found.kind})" for found in error.problems)
+        if error.code == "ledger_held":
+            notify(f"The desk of {agency} was not started. {error.detail}")
+            raise SystemExit(lease.HELD) from None
         raise BusError(f"The desk of {agency} does not start: {error.sentence}{where}") from None
     finally:
         listening.socket.close()
-    if ended.holding.put_out is not None:
+    if ended is not None and ended.holding.put_out is not None:
         notify(lease.put_out(agency, ended.holding.put_out))
         raise SystemExit(lease.HELD)
-    if ended.failed:
+    if ended is not None and ended.failed:
         raise SystemExit(RESTART)

@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_foreign", "ledger_in_use", "ledger_unknown", "inbox_restarted", "settings_drift",
+    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_away", "ledger_driver_missing", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
@@ -49,6 +49,10 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "not_admitted": _Meaning(503, "The directory does not have this agency: admit the agency, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
         "ledger_unknown": _Meaning(500, "Another release made the tables of this ledger, and this one cannot read them: start the desk with that release, or with a newer one."),
+        "ledger_away": _Meaning(503, "The PostgreSQL server of this desk's ledger does not answer, or refuses this desk: check that the server runs and that `ledger` in agency.json and the password file are right."),
+        "ledger_driver_missing": _Meaning(500, "`ledger` in agency.json names a PostgreSQL database, and its driver is not installed: pip install 'nrmbus[postgres]'."),
+        "ledger_held": _Meaning(503, "Another process has this desk's ledger open: end that process; --standby waits for its end, and --take-over puts it out."),
+        "ledger_unfit": _Meaning(500, "`ledger` in agency.json is not the address of a PostgreSQL database, or has a password in it: write postgresql://USER@HOST/DATABASE, and the password into the file that PGPASSFILE names."),
         "ledger_in_use": _Meaning(503, "Destroyed data are still in the ledger's write-ahead file, because another program reads the ledger or the disk is full: end that program or make room, then give the command again."),
         "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make the subscriber with desk/inbox/broker.py."),
         "id_reused": _Meaning(409, SENTENCES["id_reused"]),

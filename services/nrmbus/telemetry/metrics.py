@@ -49,6 +49,10 @@ def _trouble(facts: Facts) -> object:
     return facts["trouble"] is not None if "trouble" in facts else None
 
 
+def _ledger_away(facts: Facts) -> object:
+    return facts["held_up"] == "ledger_away" if "held_up" in facts else None
+
+
 def _alarms(facts: Facts) -> object:
     found = facts.get("witness")
     return sum(each.get("code") is not None for each in found.values()) if isinstance(found, Mapping) else None
@@ -78,6 +82,7 @@ ROWS: Final = (
     Row("nrmbus_canary_interval_seconds", "gauge", "Time between two test hand-overs, as it is set.", _of("canary_seconds")),
     Row("nrmbus_ready", "gauge", "1 if the service does its work.", _of("ready")),
     Row("nrmbus_trouble", "gauge", "1 if the service has stopped at a fault that needs a person.", _trouble),
+    Row("nrmbus_ledger_away", "gauge", "1 while the desk waits for the server of its ledger.", _ledger_away),
     Row("nrmbus_directory_stale", "gauge", "1 if the directory's topic cannot be read.", _of("directory_stale")),
     Row("nrmbus_inbox_lag_records", "gauge", "Records of the inbox that are not read yet.", _of("lag")),
     Row("nrmbus_inbox_set_aside_records", "counter", "Records of the inbox that the registrar did not deliver.", _of("set_aside")),

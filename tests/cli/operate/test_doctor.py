@@ -134,7 +134,7 @@ class TestARealBus:
         del key_file
         refusals = []
 
-        def main(*_: object) -> None:
+        def main(*_: object, **_more: object) -> None:
             shown = CliRunner().invoke(app, ["keys", "protect", "--data", str(folder.path)])
             refusals.append((shown.exit_code, str(shown.exception)))
 

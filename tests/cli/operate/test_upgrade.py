@@ -20,7 +20,7 @@ from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli import health
 from nrmbus.cli.operate import upgrade
 from nrmbus.desk.store import schema
-from nrmbus.desk.store.ledger import FILE
+from nrmbus.desk.store.place import on_tables
 
 
 class Usage(NamedTuple):
@@ -56,13 +56,13 @@ def stopped(tmp_path: Path) -> BusFolder:
     home = folder.agency("ngo-a").path
     home.mkdir(parents=True)
     (home / "agency.json").write_text("{}")
-    schema.bring_up(home / FILE)
+    on_tables(folder.agency("ngo-a").ledger, schema.bring_up)
     return folder
 
 
 def restamp(folder: BusFolder, revision: str) -> None:
     """Have another release's ledger."""
-    with closing(sqlite3.connect(folder.agency("ngo-a").path / FILE)) as ledger, ledger:
+    with closing(sqlite3.connect(folder.agency("ngo-a").ledger)) as ledger, ledger:
         ledger.execute("UPDATE alembic_version SET version_num = ?", (revision,))
 
 

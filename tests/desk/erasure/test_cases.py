@@ -16,7 +16,8 @@ from desk.access.test_opening import CONSENT, readings, until_sent
 from desk.given import CANARY, REF, Given, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
-from nrmbus.desk.store import tables
+from nrmbus.desk.store import sqlite, tables
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
@@ -336,18 +337,18 @@ async def test_whoever_is_killed_before_the_file_is_emptied_empties_it_the_next_
             raise sqlite3.OperationalError("database or disk is full")
         return _checkpoint(path)
 
-    _checkpoint = rounds._checkpoint
+    _checkpoint = sqlite._checkpoint
     async with desk_of("vac", tmp_path) as given:
         await hear_a_letter(given)
         key = (await given.rows("case_keys"))[0].sealed
         await hear_that_it_is_due(given)
         with monkeypatch.context() as killed:
-            killed.setattr(rounds, "off_the_disk", Mock(side_effect=KeyboardInterrupt))
+            killed.setattr(Ledger, "off_the_disk", Mock(side_effect=KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 await rounds.erase_due(given.desk)
         assert any(key in path.read_bytes() for path in tmp_path.glob("ledger.sqlite*"))
 
-        monkeypatch.setattr(rounds, "_checkpoint", emptied)
+        monkeypatch.setattr(sqlite, "_checkpoint", emptied)
         monkeypatch.setattr(rounds, "LOOK_EVERY", 0.05)
         looking = asyncio.create_task(rounds.run(given.desk, tmp_path, lambda: True))
 

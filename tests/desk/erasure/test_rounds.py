@@ -14,6 +14,7 @@ from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys
+from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Identity, operator
 from nrmbus.telemetry import log
 from nrmbus.wire.keys import keyfile
@@ -49,7 +50,7 @@ CUTS: dict[str, tuple[Any, str]] = {
     "sealing drafts anew": (rounds, "_seal_drafts_anew"),
     "keeping letters": (case_keys, "keep_all"),
     "handing over": (case_keys, "hand_over"),
-    "emptying the write-ahead file": (rounds, "off_the_disk"),
+    "emptying the write-ahead file": (Ledger, "off_the_disk"),
     "destroying": (keyfile, "destroy"),
 }
 

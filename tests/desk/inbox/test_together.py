@@ -14,7 +14,7 @@ from desk.given import BED, REF, FakeRegistrar, Given, Read, consumed, desk_of, 
 from nrmbus.desk.inbox import hear, release, settle, store, transaction
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
-from nrmbus.desk.store import ledger as ledger_module
+from nrmbus.desk.store import sqlite as ledger_module
 from nrmbus.desk.store import tables
 from nrmbus.shelter import procedure as shelter
 from nrmbus.wire.envelope import Signed

@@ -207,3 +207,13 @@ async def test_a_gap_says_what_to_do(tmp_path: Path) -> None:
         (task,) = (await given.door.get("/v1/tasks")).json()["tasks"]
         assert (task["kind"], task["code"]) == ("inbox_gap", "inbox_gap")
         assert "operator" in task["sentence"]
+
+
+async def test_a_desk_that_was_killed_before_it_read_anything_has_lost_no_ledger(tmp_path: Path) -> None:
+    """Its own receipts lie in the inbox, and its ledger has the events that they are about: the inbox is not even looked at."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(type="case.signal_recorded", data=SIGNAL)
+    async with desk_of("ngo-a", tmp_path) as given:
+        await beginnings.look(given.desk.seat, "127.0.0.1:1", 1)
+
+        assert not given.desk.seat.ledger.beginnings

@@ -11,7 +11,7 @@ from sqlalchemy import update
 from agencies import NOW
 from desk.given import REF, Given, desk_of
 from desk.letters.test_case_keys import DAY, desk_with_keys
-from desk.store.test_ledger import bed_request
+from desk.store.given import bed_request
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.state import book

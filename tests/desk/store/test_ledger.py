@@ -1,22 +1,24 @@
 """The ledger keeps its promise: one record, one transaction, and nothing half done."""
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, create_engine, event, inspect
+from sqlalchemy import Connection, event, inspect
 from sqlalchemy.engine.interfaces import ReflectedIndex
 
 from agencies import BUS, CASE, SIGNAL, town
-from desk.given import BED, CANARY, REF, FakeRegistrar, Given, Read, desk_of, killed_at_call
+from desk.given import CANARY, FakeRegistrar, Read, desk_of, killed_at_call
+from desk.kept import place_at
+from desk.store.given import bed_request, outcome
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import hear, settle
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import with_tables
 from nrmbus.shelter import procedure
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
@@ -24,27 +26,11 @@ from nrmbus.wire.record import Record
 WITHDRAWN = {"stage": "referral", "requested_by": "person"}
 
 
+pytestmark = pytest.mark.usefixtures("kept")
+
+
 class Killed(BaseException):
     """Stands for SIGKILL: nothing in the desk may catch it."""
-
-
-def bed_request(registrar: FakeRegistrar, *, ref: str = REF, case: str = CASE, category: str = "women") -> Record:
-    """Return the special unit's request for a bed."""
-    parts = {"coded": {"category": category}}
-    return registrar.event(
-        "special-unit", "shelter.bed_requested", BED, case=case, referral=ref, parts=parts, opens=["shelter"]
-    )
-
-
-async def outcome(given: Given) -> dict[str, Any]:
-    """Return the state that one bed request must have left behind."""
-    return {
-        "events": [(row.type, row.parts) for row in await given.rows("events")],
-        "outbox": [(row.type, row.id) for row in await given.rows("outbox")],
-        "positions": [(row.inbox_number, row.next_offset) for row in await given.rows("positions")],
-        "tasks": len(await given.rows("tasks")),
-        "beds": len(getattr(given.desk.book, "beds", ())),
-    }
 
 
 def after(times: int, target: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,34 +232,13 @@ async def test_a_desk_refuses_the_ledger_of_another(tmp_path: Path) -> None:
     async with desk_of("shelter", tmp_path):
         pass
     with pytest.raises(DeskError, match="ledger_foreign"):
-        await Ledger.open(tmp_path / "ledger.sqlite", bus=BUS, agency="vac")
-
-
-async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path: Path) -> None:
-    """The file is private, and every commit is on disk before it counts."""
-    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as tx:
-        settings = {
-            name: tx.exec_driver_sql(f"PRAGMA {name}").scalar()
-            for name in ("journal_mode", "synchronous", "foreign_keys")
-        }
-
-        assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-        assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o077 == 0
-
-
-async def test_no_connection_caches_much_of_the_ledger(tmp_path: Path) -> None:
-    """A desk's memory does not grow with its ledger: writer and readers keep half a MiB of pages each."""
-    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as writer:
-        with given.desk.seat.ledger.read() as reader:
-            found = [each.exec_driver_sql("PRAGMA cache_size").scalar() for each in (writer, reader)]
-
-        assert found == [-512, -512]
+        await Ledger.open(await place_at(tmp_path / "ledger.sqlite"), bus=BUS, agency="vac")
 
 
 async def test_a_reader_cannot_write(tmp_path: Path) -> None:
     """The ledger has one writer: a page that only looks cannot change the record."""
     async with desk_of("shelter", tmp_path) as given:
-        with given.desk.seat.ledger.read() as tx, pytest.raises(Exception, match="readonly"):
+        with given.desk.seat.ledger.read() as tx, pytest.raises(Exception, match=r"read-?only"):
             tx.exec_driver_sql("DELETE FROM meta")
 
 
@@ -283,81 +248,75 @@ def _index(index: ReflectedIndex) -> str:
     return str({**index, "dialect_options": only})
 
 
-def described(path: Path) -> dict[str, Any]:
+def described(connection: Connection) -> dict[str, Any]:
     """Return the tables of a ledger, with columns, keys and indexes."""
-    engine = create_engine(f"sqlite:///{path}")
-    found = inspect(engine)
-    tables = {
-        name: (
-            [
-                (column["name"], str(column["type"]), column["nullable"], column["default"])
-                for column in found.get_columns(name)
-            ],
-            found.get_pk_constraint(name),
-            sorted(map(str, found.get_unique_constraints(name))),
-            sorted(map(_index, found.get_indexes(name))),
-            sorted(map(str, found.get_foreign_keys(name))),
+    found = inspect(connection)
+    columns, keys, unique = (
+        found.get_multi_columns(),
+        found.get_multi_pk_constraint(),
+        found.get_multi_unique_constraints(),
+    )
+    indexes, foreign = found.get_multi_indexes(), found.get_multi_foreign_keys()
+    return {
+        str(name): (
+            [(each["name"], _type(each["type"]), each["nullable"], each["default"]) for each in of_table],
+            keys[name],
+            sorted(map(str, unique.get(name, ()))),
+            sorted(map(_index, indexes.get(name, ()))),
+            sorted(map(str, foreign.get(name, ()))),
         )
-        for name in found.get_table_names()
+        for name, of_table in columns.items()
     }
-    engine.dispose()
-    return tables
 
 
-def test_a_new_ledger_and_a_migrated_one_have_the_same_tables(tmp_path: Path) -> None:
+def _type(of_column: Any) -> str:
+    return f"{of_column} {getattr(of_column, 'collation', None)}"
+
+
+def within(make: Callable[[Connection], None]) -> Callable[[Connection], None]:
+    """Return work that does *make* in a transaction."""
+
+    def work(connection: Connection) -> None:
+        with connection.begin():
+            make(connection)
+
+    return work
+
+
+async def test_a_new_ledger_and_a_migrated_one_have_the_same_tables(tmp_path: Path) -> None:
     """A desk made today and one made by the first release and renewed since are the same desk."""
-    schema.bring_up(tmp_path / "fresh.sqlite")
-    engine = schema._engine(tmp_path / "migrated.sqlite")
-    schema.migrate(engine)
-    engine.dispose()
+    fresh, migrated = await place_at(tmp_path / "fresh.sqlite"), await place_at(tmp_path / "migrated.sqlite")
+    await with_tables(fresh, within(schema.make))
+    await with_tables(migrated, within(schema.migrate))
 
-    assert described(tmp_path / "fresh.sqlite") == described(tmp_path / "migrated.sqlite")
-    assert schema.revision_of(tmp_path / "migrated.sqlite") == schema.REVISION
+    found = await with_tables(fresh, described)
+    assert len(found) > 15
+    assert found == await with_tables(migrated, described)
+    assert await with_tables(migrated, schema.revision_of) == schema.REVISION
 
 
-@pytest.mark.parametrize("make", ["fresh", "migrated"])
-def test_a_desk_killed_while_it_makes_its_tables_makes_them_next_time(make: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", [schema.make, schema.migrate])
+async def test_a_desk_killed_while_it_makes_its_tables_makes_them_next_time(
+    make: Callable[[Connection], None], tmp_path: Path
+) -> None:
     """Half a schema is never left behind."""
-    path = tmp_path / "ledger.sqlite"
-    engine = schema._engine(path)
+    place = await place_at(tmp_path / "ledger.sqlite")
 
-    @event.listens_for(engine, "before_cursor_execute")
-    def cut(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "outbox" in statement:
-            raise Killed
+    def cut(connection: Connection) -> None:
+        @event.listens_for(connection, "before_cursor_execute")
+        def kill(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            if "outbox" in statement:
+                raise Killed
+
+        within(make)(connection)
 
     with pytest.raises(Killed):
-        schema._fresh(engine) if make == "fresh" else schema.migrate(engine)
-    engine.dispose()
-    with sqlite3.connect(path) as connection:
-        assert connection.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
-    connection.close()
+        await with_tables(place, cut)
+    assert not await with_tables(place, described)
 
-    schema.bring_up(path)
+    await with_tables(place, schema.bring_up)
 
-    assert schema.revision_of(path) == schema.REVISION
-
-
-async def test_a_ledger_restored_from_a_backup_reads_again_what_it_lost(tmp_path: Path) -> None:
-    """The position in the ledger counts, not Kafka's: after a restore the inbox is read from where the backup stood."""
-    registrar = FakeRegistrar(town())
-    records = [
-        registrar.register(bed_request(registrar, case=f"{number:02x}" * 16), to="shelter") for number in range(3)
-    ]
-    async with desk_of("shelter", tmp_path / "now") as given:
-        await given.hear(records[0])
-        async with given.desk.seat.ledger.write() as tx:
-            backup(tx, tmp_path / "backup")
-        for record in records[1:]:
-            await given.hear(record)
-        whole = await outcome(given)
-    async with desk_of("shelter", tmp_path / "backup") as given:
-        (position,) = given.desk.seat.ledger.positions.values()
-        assert (position.inbox_number, position.next_offset) == (1, records[1].offset)
-        for record in records[1:]:
-            await given.hear(record)
-
-        assert await outcome(given) == whole
+    assert await with_tables(place, schema.revision_of) == schema.REVISION
 
 
 async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path: Path) -> None:
@@ -374,14 +333,3 @@ async def test_a_restored_ledger_learns_from_receipts_what_it_had_said(tmp_path:
 
         assert [row.source for row in await given.rows("events")] == ["ngo-a", "ngo-a"]
         assert decode(following).sequence == 3
-
-
-def backup(tx: Connection, home: Path) -> None:
-    """Copy the ledger as it is now."""
-    home.mkdir()
-    source: Any = tx.connection.driver_connection
-    source.commit()
-    target = sqlite3.connect(home / "ledger.sqlite")
-    source.backup(target)
-    target.close()
-    source.execute("BEGIN IMMEDIATE")

@@ -12,6 +12,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import on_tables
 
 NEXT = """
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ def downgrade() -> None:
 
 def made(path: Path) -> None:
     """Make a ledger of this release at *path*, with one row."""
-    schema.bring_up(path)
+    on_tables(path, schema.bring_up)
     with closing(sqlite3.connect(path)) as ledger, ledger:
         ledger.execute("INSERT INTO meta VALUES ('bus', 'of before')")
 
@@ -57,16 +58,16 @@ def test_an_upgraded_ledger_keeps_its_rows_and_gets_the_new_column(
     made(path)
     request.getfixturevalue("next_release")
 
-    schema.bring_up(path)
+    on_tables(path, schema.bring_up)
 
-    assert schema.revision_of(path) == "0002"
+    assert on_tables(path, schema.revision_of) == "0002"
     with closing(sqlite3.connect(path)) as ledger, ledger:
         assert ledger.execute("SELECT name, value, remark FROM meta").fetchall() == [("bus", "of before", None)]
         ledger.execute("INSERT INTO meta VALUES ('agency', 'of now', 'lost with its column')")
 
-    assert schema.take_back(path, "0.1.9") == "0001"
+    assert on_tables(path, lambda tables: schema.take_back(tables, "0.1.9")) == "0001"
 
-    assert schema.revision_of(path) == "0001"
+    assert on_tables(path, schema.revision_of) == "0001"
     with closing(sqlite3.connect(path)) as ledger:
         assert ledger.execute("SELECT * FROM meta").fetchall() == [("bus", "of before"), ("agency", "of now")]
 
@@ -78,9 +79,9 @@ def test_a_ledger_is_not_taken_back_to_a_release_that_never_was(tmp_path: Path, 
     made(path)
 
     with pytest.raises(BusError, match=sentence):
-        schema.take_back(path, release)
+        on_tables(path, lambda tables: schema.take_back(tables, release))
 
-    assert schema.revision_of(path) == schema.REVISION
+    assert on_tables(path, schema.revision_of) == schema.REVISION
 
 
 async def test_a_ledger_of_an_unknown_release_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -94,6 +95,6 @@ async def test_a_ledger_of_an_unknown_release_is_refused_and_stays_as_it_is(tmp_
         await Ledger.open(path, bus=BUS, agency="vac")
 
     assert refused.value.code == "ledger_unknown"
-    assert schema.revision_of(path) == "0099"
+    assert on_tables(path, schema.revision_of) == "0099"
     with closing(sqlite3.connect(path)) as ledger:
         assert ledger.execute("SELECT value FROM meta").fetchall() == [("of before",)]

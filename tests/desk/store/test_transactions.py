@@ -1,47 +1,61 @@
 """Transactions of a ledger: nothing counts before it is on disk, and the event loop never waits for the disk."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import IntegrityError
 
 from agencies import BUS
-from nrmbus.desk.store import ledger as ledger_module
-from nrmbus.desk.store import tables
+from desk.kept import place_at
+from nrmbus.desk.store import postgres, sqlite, tables
 from nrmbus.desk.store.ledger import Ledger, Position, open_task
 from patience import eventually
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 DUE = Position(inbox_number=1, digest="1" * 64, next_offset=1)
-ORPHAN = (
-    "INSERT INTO events(subject, source, id, type, technical, time, registered, partition, inbox_number, number,"
-    " recipients, headers, value, parts) VALUES ('', '', '', '', 0, '', '', 7, 7, 7, '[]', x'', x'', '[]')"
-)
-"""Event without its delivery: with deferred foreign keys the ledger refuses this at the commit alone."""
+ORPHAN = {
+    "sqlite": (
+        "PRAGMA defer_foreign_keys=ON",
+        """INSERT INTO events(subject, source, id, type, technical, time, registered, partition, inbox_number, number,
+        recipients, headers, value, parts) VALUES ('', '', '', '', 0, '', '', 7, 7, 7, '[]', x'', x'', '[]')""",
+    ),
+    "postgresql": (
+        "CREATE TEMPORARY TABLE parent (id integer PRIMARY KEY)",
+        "CREATE TEMPORARY TABLE child (id integer REFERENCES parent DEFERRABLE INITIALLY DEFERRED)",
+        "INSERT INTO child VALUES (7)",
+    ),
+}
+"""Row without the one that it refers to, with deferred foreign keys: the database refuses this at the commit alone."""
 
 
 @asynccontextmanager
 async def opened(home: Path) -> AsyncIterator[Ledger]:
     """Yield a ledger at *home*."""
-    ledger = await Ledger.open(home / "ledger.sqlite", bus=BUS, agency="vac")
+    ledger = await Ledger.open(await place_at(home / "ledger.sqlite"), bus=BUS, agency="vac")
     try:
         yield ledger
     finally:
         await ledger.close()
 
 
+def orphan(tx: Connection) -> None:
+    """Write what the database refuses at the commit alone."""
+    for statement in ORPHAN[tx.dialect.name]:
+        tx.exec_driver_sql(statement)
+
+
 async def orphaned(ledger: Ledger, told: list[str]) -> None:
     """Write what the disk refuses at the commit; a commit would be in *told*."""
     async with ledger.write() as tx:
-        tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-        tx.exec_driver_sql(ORPHAN)
+        orphan(tx)
         ledger.advance(tx, 0, DUE)
         ledger.then(lambda: told.append("remembered"))
 
@@ -60,9 +74,9 @@ async def advanced(ledger: Ledger, position: Position = DUE) -> None:
 
 
 def on_disk(ledger: Ledger) -> list[Any]:
-    """Return the positions that another program finds in the ledger's file."""
-    with closing(sqlite3.connect(ledger.path)) as connection:
-        return connection.execute("SELECT inbox_number FROM positions").fetchall()
+    """Return the positions that another connection finds in the ledger."""
+    with ledger.read() as tx:
+        return [tuple(row) for row in tx.exec_driver_sql("SELECT inbox_number FROM positions").all()]
 
 
 @dataclass(frozen=True)
@@ -74,17 +88,23 @@ class Disk:
 
 
 @contextmanager
-def slow_disk(monkeypatch: pytest.MonkeyPatch, work: str = "_commit") -> Iterator[Disk]:
-    """Yield a disk on which *work* waits, at the latest until the block ends."""
-    disk, whole = Disk(threading.Event(), threading.Event()), getattr(ledger_module, work)
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """Yield a disk or server on which a commit waits, at the latest until the block ends."""
+    disk, whole, on_server = Disk(threading.Event(), threading.Event()), sqlite._commit, postgres.Postgres._commit
 
-    def slow(of: Any) -> Any:
+    def slow(of: Any) -> None:
         disk.asked.set()
         disk.may_go_on.wait()
-        return whole(of)
+        whole(of)
+
+    async def slow_on_server(self: Any, of: Any) -> None:
+        disk.asked.set()
+        await eventually("the server may go on", disk.may_go_on.is_set)
+        await on_server(self, of)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger_module, work, slow)
+        patch.setattr(sqlite, "_commit", slow)
+        patch.setattr(postgres.Postgres, "_commit", slow_on_server)
         try:
             yield disk
         finally:
@@ -144,66 +164,6 @@ async def test_a_writer_that_is_cancelled_during_its_commit_is_remembered(
 
             assert ledger.positions[0].inbox_number == 2
             assert on_disk(ledger) == [(2,)]
-
-
-@contextmanager
-def another_program(ledger: Ledger) -> Iterator[sqlite3.Connection]:
-    """Yield the connection of another program that writes."""
-    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield other
-
-
-async def test_another_program_that_writes_holds_up_the_writer_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A writer waits for the other program in a thread, and the desk goes on reading meanwhile."""
-    async with opened(tmp_path) as ledger:
-        with slow_disk(monkeypatch, "_begin_patiently") as disk:
-            with another_program(ledger) as other:
-                writing = asyncio.create_task(advanced(ledger))
-                await eventually("the writer waits for the lock", disk.asked.is_set)
-                with ledger.read() as tx:
-                    assert tx.exec_driver_sql("SELECT count(*) FROM meta").scalar()
-                disk.may_go_on.set()
-                other.execute("COMMIT")
-            await writing
-
-            assert on_disk(ledger) == [(1,)]
-
-
-async def test_a_writer_waits_for_another_program_no_longer_than_its_patience(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A file that another program never gives up is an error, after which the ledger works again."""
-    monkeypatch.setattr(ledger_module, "_BUSY_SECONDS", 0)
-    async with opened(tmp_path) as ledger:
-        with another_program(ledger), pytest.raises(OperationalError, match="locked"):
-            await advanced(ledger)
-
-        await advanced(ledger)
-        assert on_disk(ledger) == [(1,)]
-
-
-async def test_a_writer_that_is_cancelled_while_another_program_writes_leaves_the_file_free(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The cancelled writer gets the lock after all, and gives the lock back at once."""
-    async with opened(tmp_path) as ledger:
-        with slow_disk(monkeypatch, "_begin_patiently") as disk:
-            with another_program(ledger) as other:
-                writing = asyncio.create_task(advanced(ledger))
-                await eventually("the writer waits for the lock", disk.asked.is_set)
-                writing.cancel()
-                other.execute("COMMIT")
-                disk.may_go_on.set()
-                with pytest.raises(asyncio.CancelledError):
-                    await writing
-                other.execute("BEGIN IMMEDIATE")
-                other.execute("ROLLBACK")
-
-            assert on_disk(ledger) == []
-            await advanced(ledger)
 
 
 def task(ledger: Ledger, name: str, told: list[str]) -> Callable[[Connection], str]:
@@ -275,10 +235,6 @@ async def test_a_shared_commit_that_fails_fails_for_everyone(tmp_path: Path) -> 
     """If the disk refuses the commit, nobody is told that it was done, and memory stays as the disk is."""
     async with opened(tmp_path) as ledger:
         told: list[str] = []
-
-        def orphan(tx: Connection) -> None:
-            tx.exec_driver_sql("PRAGMA defer_foreign_keys=ON")
-            tx.exec_driver_sql(ORPHAN)
 
         both = (task(ledger, "good", told), orphan)
         found = await asyncio.gather(*map(ledger.together, both), return_exceptions=True)

@@ -15,6 +15,7 @@ from nrmbus.cli.desk.desks import door_of, known_cases, known_refs
 from nrmbus.cli.desk.documents import object_in
 from nrmbus.cli.options import BusContext
 from nrmbus.client import Door, DoorError
+from nrmbus.desk.errors import MEANINGS
 from nrmbus.wire.ids import EVENT_ID, new_ref
 
 app = Commands()
@@ -168,6 +169,9 @@ def waits_for(health: Mapping[str, Any]) -> str | None:
         return f"The agency is {state}: the broker takes nothing from it; nrmbus agency show, at the operator, says since when."
     if held_up == "directory_stale":
         return "The directory is stale, so nothing new is signed: the operator's nrmbus up, or nrmbus agency head, signs how far it goes."
+    for code, meaning in MEANINGS.items():
+        if code == held_up:  # the desk waits for its ledger
+            return meaning.sentence
     if held_up:
         return "The directory has keys for this agency that it did not ask for: stop, and ask the operator and the admitters."
     return (

@@ -242,9 +242,9 @@ def retire(
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
         if deleted := [case for case, to in disposals.items() if to is None]:
-            typer.echo(asyncio.run(destroyed(folder, agency, deleted)))
+            typer.echo(destroyed(folder, agency, deleted))
         _written(asked, agency, out)
-        for line in asyncio.run(left_out(folder, agency, disposals)):
+        for line in left_out(folder, agency, disposals):
             typer.echo(line)
 
 

@@ -6,16 +6,18 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.desk.erasure.departure import delete, part_in
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store.place import place_of, run
 
 
-async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]) -> list[str]:
+def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]) -> list[str]:
     """Return the cases that still keep admitters from signing, in lines for the file of ``--cases``.
 
     Raises:
         BusError: the ledger is another's.
     """
     try:
-        known = await part_in(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency)
+        place = place_of(folder.agency(agency))
+        known = run(part_in(place, bus=folder.settings.bus, agency=agency), place)
     except DeskError as error:
         raise BusError(str(error)) from None
     left = [f'"{case}":' for case in known if case not in disposals]
@@ -26,14 +28,15 @@ async def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str |
     return [*said, *left] if left else []
 
 
-async def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
+def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
     """Destroy the keys to the letters of *cases* at *agency*; return a sentence about it.
 
     Raises:
         BusError: the ledger is another's, or something of these cases is not answered yet.
     """
     try:
-        here = await delete(folder.agency(agency).ledger, bus=folder.settings.bus, agency=agency, cases=cases)
+        place = place_of(folder.agency(agency))
+        here = run(delete(place, bus=folder.settings.bus, agency=agency, cases=cases), place)
     except DeskError as error:
         raise BusError(str(error)) from None
     return (

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 import typer
@@ -21,7 +22,7 @@ from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.options import AsJson
 from nrmbus.desk.store import schema
-from nrmbus.desk.store.ledger import FILE
+from nrmbus.desk.store.place import exists, on_tables, place_of
 
 app = Commands()
 
@@ -104,13 +105,13 @@ def looks(folder: BusFolder) -> Iterator[Look]:
 def _ledgers(folder: BusFolder) -> Iterator[Look]:
     free = shutil.disk_usage(folder.path).free
     for agency in folder.agencies():
-        ledger = folder.agency(agency).path / FILE
-        revision = schema.revision_of(ledger) if ledger.exists() else None
+        ledger = place_of(folder.agency(agency))
+        revision = on_tables(ledger, schema.revision_of) if exists(ledger) else None
         if revision in (None, schema.REVISION):
             yield Look(agency, "done", "its ledger is as this release writes it")
         elif revision not in schema.releases():
             yield Look(agency, "prevents", "a newer release made its ledger: install that release, or a newer one")
-        elif free < ROOM * ledger.stat().st_size:
+        elif isinstance(ledger, Path) and free < ROOM * ledger.stat().st_size:
             yield Look(
                 agency, "prevents", "its ledger is upgraded at the next start, and the disk has no room for that"
             )
@@ -186,7 +187,7 @@ def _take_back(folder: BusFolder, release: str) -> None:
         raise FolderHeld("Something runs here on this release: stop it first, and start it with the earlier release.")
     with folder.held():
         for agency in folder.agencies():
-            ledger = folder.agency(agency).path / FILE
-            if ledger.exists():
-                revision = schema.take_back(ledger, release)
+            ledger = place_of(folder.agency(agency))
+            if exists(ledger):
+                revision = on_tables(ledger, lambda tables: schema.take_back(tables, release))
                 typer.echo(f"{agency}: the ledger is at revision {revision}, which release {release} reads")

@@ -3,18 +3,19 @@
 import sqlite3
 from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import Place, exists
 
 
-async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -> bool:
-    """Destroy the letters of *cases*, and their keys, in the ledger at *path*; return whether there is a ledger.
+async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str]) -> bool:
+    """Destroy the letters of *cases*, and their keys, in the ledger at *place*; return whether there is a ledger.
 
     Envelopes, registrations and the record of readings stay, as after an erasure. Idempotent.
 
@@ -22,17 +23,17 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
         DeskError: ``ledger_foreign``; ``still_open`` if an event of these cases is unanswered; ``ledger_in_use`` if
             deleted pages could not be emptied: the deletion may not be signed yet.
     """
-    if not path.exists():
+    if not exists(place):
         return False
-    ledger = await Ledger.open(path, bus=bus, agency=agency)
+    ledger = await Ledger.open(place, bus=bus, agency=agency)
     try:
         async with ledger.write() as tx:
             for case in cases:
                 if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             rounds.erase(tx, cases)
-        with suppress(sqlite3.Error):  # a full disk counts as in use
-            await rounds.off_the_disk(ledger)
+        with suppress(SQLAlchemyError, sqlite3.Error):  # a full disk counts as in use
+            await ledger.off_the_disk()
         if ledger.holds_deleted:
             raise DeskError("ledger_in_use")
     finally:
@@ -40,15 +41,15 @@ async def delete(path: Path, *, bus: str, agency: str, cases: Collection[str]) -
     return True
 
 
-async def part_in(path: Path, *, bus: str, agency: str) -> tuple[str, ...]:
-    """Return every case with an event in the ledger at *path*, sent or received; empty if there is no ledger.
+async def part_in(place: Place, *, bus: str, agency: str) -> tuple[str, ...]:
+    """Return every case with an event in the ledger at *place*, sent or received; empty if there is no ledger.
 
     Raises:
         DeskError: ``ledger_foreign``.
     """
-    if not path.exists():
+    if not exists(place):
         return ()
-    ledger = await Ledger.open(path, bus=bus, agency=agency)
+    ledger = await Ledger.open(place, bus=bus, agency=agency)
     try:
         known = select(tables.events.c.subject).union(select(tables.outbox.c.subject))
         with ledger.read() as tx:

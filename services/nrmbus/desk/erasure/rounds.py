@@ -10,14 +10,14 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable, Iterable
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, Select, bindparam, case, delete, exists, func, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
@@ -81,7 +81,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                 await erase_due(desk)
                 await delete_stopped(desk)
                 if is_first or desk.seat.ledger.holds_deleted:
-                    await off_the_disk(desk.seat.ledger)
+                    await desk.seat.ledger.off_the_disk()
                     is_first = False
                 said = await remind(desk.seat, said)
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:  # a full disk, a held file: tried again
@@ -149,7 +149,7 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
             _confirm(seat, tx, row)
             done.append(row.subject)
         erase(tx, late)
-    await off_the_disk(seat.ledger)
+    await seat.ledger.off_the_disk()
     telemetry.handled("erased", count=len(done))
     return tuple(done)
 
@@ -209,22 +209,6 @@ def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
     tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
 
 
-async def off_the_disk(ledger: Ledger) -> None:
-    """Empty the ledger's write-ahead file, which still holds old pages; in the ledger itself deleted rows are zeros.
-
-    While another program reads the ledger, for example a backup, the file cannot be emptied: the next look tries again.
-    """
-    ledger.holds_deleted = True
-    ledger.holds_deleted = not await asyncio.to_thread(partial(_checkpoint, ledger.path))
-
-
-def _checkpoint(path: Path) -> bool:
-    # Writers are blocked while the checkpoint waits for readers, so it waits less than a writer would.
-    with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
-        busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        return not busy
-
-
 # -- of what an agency has confirmed to have deleted -----------------------------------------------------------------
 
 
@@ -248,7 +232,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
             tx.execute(
                 update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=letters.ERASED)
             )
-    await off_the_disk(seat.ledger)
+    await seat.ledger.off_the_disk()
     telemetry.handled("deleted", count=len(due))
     return tuple(due)
 
@@ -258,7 +242,7 @@ def _deletable(me: str) -> Any:
     came = tables.events.alias("came")
     left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
     own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
-    return own & (func.instr(_EVENTS.value, _DELETED) > 0) & exists().where(left, came.c.position < _EVENTS.position)
+    return own & tables.has_bytes(_EVENTS.value, _DELETED) & exists().where(left, came.c.position < _EVENTS.position)
 
 
 def is_due(seat: Seat, tx: Connection, signed: Signed) -> bool:
@@ -274,7 +258,7 @@ def _ordered() -> Select[Any]:
     same = (letter.c.source == bindparam("source")) & (letter.c.id == bindparam("id"))
     later = (word.c.subject == letter.c.subject) & (word.c.position > letter.c.position)
     ordered = (word.c.type == AccessErasureDue.type) & (word.c.registered <= bindparam("until"))
-    deleted = (word.c.type == ConsentStopConfirmed.type) & (func.instr(word.c.value, _DELETED) > 0)
+    deleted = (word.c.type == ConsentStopConfirmed.type) & tables.has_bytes(word.c.value, _DELETED)
     told = deleted & (word.c.source == bindparam("me")) & (letter.c.source != bindparam("me"))
     rows = select(word.c.position).select_from(letter.join(word, later))
     return rows.where(letter.c.subject == bindparam("subject"), same, or_(ordered, told)).limit(1)
@@ -332,7 +316,7 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
             case_keys.keep_all(seat, tx)
             case_keys.hand_over(seat, tx)
             book.hand_over(seat, tx)
-        await off_the_disk(seat.ledger)
+        await seat.ledger.off_the_disk()
     seat.handed_to = using
 
 

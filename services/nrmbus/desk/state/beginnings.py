@@ -48,7 +48,7 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
 
     Call before the inbox is read. Nothing is noted if the inbox was always empty.
     """
-    if seat.ledger.positions or seat.ledger.beginnings:
+    if seat.ledger.positions or seat.ledger.beginnings or _has_published(seat.ledger):
         return
     topic = inbox_of(seat.me)
     asking = clients.reader(where)
@@ -68,6 +68,12 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
                 seat.ledger.advance(tx, each.partition, position)
     if lost:
         telemetry.handled("alarm", code=TASK)
+
+
+def _has_published(ledger: Ledger) -> bool:
+    """Return whether something waits or was sent: then the inbox was empty when the ledger began, which is no new one."""
+    with ledger.read() as tx:
+        return tx.execute(select(tables.outbox.c.seq).limit(1)).first() is not None
 
 
 async def _beginning(seat: Seat, where: Where, partition: TopicPartition) -> tuple[Beginning, Position | None, bool]:

@@ -8,7 +8,7 @@ import json
 from typing import Final
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables

@@ -1,50 +1,34 @@
-"""The desk's ledger: SQLite in WAL, every commit on disk before it counts, one writer at a time.
+"""The desk's ledger: every commit on disk before it counts, one writer at a time; in SQLite or PostgreSQL.
 
-Writers open `Ledger.write`, a transaction that begins immediately and commits or leaves no trace. Readers open
-`Ledger.read`, one snapshot however long the block takes. The positions of the inbox's partitions, which a desk needs
-before reading a record, are also kept in memory and follow each commit.
+Writers open `Ledger.write`, a transaction that commits or leaves no trace. Readers open `Ledger.read`, one snapshot
+however long the block takes. The positions of the inbox's partitions, which a desk needs before reading a record, are
+also kept in memory and follow each commit.
 
-Statements run in the event loop's thread, since each takes microseconds (decision 0031). Waiting for the disk, or for
-another program that holds the file, happens in a thread of the ledger's own.
+Statements are plain calls, without `await` (decision 0031). On SQLite a statement runs in the event loop's thread; on
+PostgreSQL the calling task waits for the server while other tasks run (decision 0046).
 """
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    RootTransaction,
-    Table,
-    bindparam,
-    create_engine,
-    event,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as upsert
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Table, bindparam, case, insert, select, update
+from sqlalchemy.dialects.postgresql import Insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.store import schema, tables
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.place import Place, engine_of
 
 _T = TypeVar("_T")
 
-FILE: Final = "ledger.sqlite"
-_BUSY_SECONDS: Final = 5
-_SETTINGS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-512")
-"""Settings of every connection. It caches 512 KiB of pages: SQLite's default is four times as much for each of three
-connections, and the system caches the file anyway."""
+HELD_SECONDS: Final = 10.0
+"""Patience with another desk's lock: as long as a server may take to notice that the other machine is gone."""
 NOTHING_BEFORE: Final = "0" * 64
 """Digest that the first delivery of a chain gives for its predecessor."""
 
@@ -64,8 +48,9 @@ _ADVANCE: Final = replaced(tables.positions, "inbox_number", "digest", "next_off
 _SEQUENCE: Final = select(tables.sequences.c.next).where(tables.sequences.c.subject == bindparam("subject"))
 _SET_SEQUENCE: Final = replaced(tables.sequences, "next")
 _NEW_SEQUENCE: Final = upsert(tables.sequences)
+_NOW, _THEN = tables.sequences.c.next, _NEW_SEQUENCE.excluded.next
 _PASS_SEQUENCE: Final = _NEW_SEQUENCE.on_conflict_do_update(
-    index_elements=["subject"], set_={"next": func.max(tables.sequences.c.next, _NEW_SEQUENCE.excluded.next)}
+    index_elements=["subject"], set_={"next": case((_NOW > _THEN, _NOW), else_=_THEN)}
 )
 _NOTE: Final = replaced(tables.meta, "value")
 _OPEN_TASK: Final = upsert(tables.tasks).on_conflict_do_nothing()
@@ -101,43 +86,6 @@ class Beginning:
         return None if self.inbox_number is None else self.inbox_number - 1
 
 
-def _engine(path: Path, begin: str, *pragmas: str) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False})
-
-    # The driver's own transactions begin too late (at the first write) and end at surprising places.
-    @event.listens_for(engine, "connect")
-    def _settings(connection: Any, _record: object) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (*_SETTINGS, *pragmas):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-    return engine
-
-
-def _busy_timeout(seconds: int) -> str:
-    return f"busy_timeout={seconds * 1000}"
-
-
-def _commit(transaction: RootTransaction) -> None:
-    try:
-        transaction.commit()
-    except BaseException:
-        transaction.rollback()
-        raise
-
-
-def _begin_patiently(connection: Connection) -> RootTransaction:
-    driver: Any = connection.connection.driver_connection
-    driver.execute(f"PRAGMA {_busy_timeout(_BUSY_SECONDS)}")
-    try:
-        return connection.begin()
-    finally:
-        driver.execute(f"PRAGMA {_busy_timeout(0)}")
-
-
 @dataclass(slots=True)
 class _Waiting:
     """Work that waits for a shared transaction, and the caller that waits for its answer."""
@@ -163,19 +111,12 @@ class _Waiting:
 class Ledger:
     """One agency's ledger on one bus."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Place) -> None:
+        self.place = place
         self.id = ""
         """Random name of this ledger: each ledger numbers its rows independently."""
         self._notes: dict[str, str] = {}
-        # Deleted cells are overwritten with zeros: an erased key must not be found in a free page.
-        self._writing = _engine(path, "BEGIN IMMEDIATE", "secure_delete=ON", _busy_timeout(0))
-        self._reading = _engine(path, "BEGIN", "query_only=ON", _busy_timeout(_BUSY_SECONDS))
-        self._writer = self._writing.connect()
-        self._readers: list[Connection] = []
-        """Connections of readers that nobody uses now."""
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="ledger")
-        """Thread that waits for the disk; uses the writer's connection only while the event loop waits for it."""
+        self._engine = engine_of(place)
         self._turn = asyncio.Lock()
         self._waiting: list[_Waiting] = []
         """Work for the next shared transaction."""
@@ -191,28 +132,41 @@ class Ledger:
         self.commits = asyncio.Condition()
         """Notified at every commit, for tasks that wait for an answer."""
         self.holds_deleted = False
-        """True while the write-ahead file still has deleted pages, because another program reads the ledger."""
+        """True while the database's files still have deleted rows, because another program reads the ledger."""
         self.count = 0
         """Number of commits, so that no commit is missed between looking and waiting."""
 
     @classmethod
-    async def open(cls, path: Path, *, bus: str, agency: str) -> Self:
-        """Open the ledger at *path*; make or upgrade its tables first.
+    async def open(
+        cls, place: Place, *, bus: str, agency: str, patience: float = HELD_SECONDS, puts_out: bool = False
+    ) -> Self:
+        """Open the ledger at *place*; make or upgrade its tables first.
+
+        Wait *patience* seconds for the end of another desk that has the ledger open; *puts_out* ends its connection.
 
         Raises:
             DeskError: ``ledger_foreign`` if the ledger belongs to another bus or agency, ``ledger_unknown`` if an
-                unknown release made it.
+                unknown release made it, ``ledger_held`` if another desk has it open, ``ledger_away`` if its server does
+                not answer.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        schema.bring_up(path)
-        ledger = cls(path)
+        ledger = cls(place)
         try:
+            await ledger._engine.open(agency, patience, puts_out=puts_out)
             await ledger._own(bus, agency)
         except BaseException:
             await ledger.close()
             raise
         return ledger
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Event that is set when the connection that writes is gone: nothing is written until the ledger is opened again."""
+        return self._engine.lost
+
+    def is_cause_of(self, error: BaseException) -> bool:
+        """Return whether opening the ledger again may help against *error*, or all that an exception group holds."""
+        within = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
+        return any(self.is_cause_of(each) if each is not error else self._engine.is_cause_of(each) for each in within)
 
     async def _own(self, bus: str, agency: str) -> None:
         whose = {"bus": bus, "agency": agency}
@@ -232,13 +186,8 @@ class Ledger:
 
     async def close(self) -> None:
         """Close every connection."""
-        async with self._turn:  # the thread may still be committing
-            for connection in (self._writer, *self._readers):
-                connection.close()
-            self._readers.clear()
-            self._writing.dispose()
-            self._reading.dispose()
-            self._disk.shutdown()
+        async with self._turn:  # a commit may still be under way
+            await self._engine.close()
 
     def passed(self, count: int) -> bool:
         """Return whether a commit happened since `count` was *count*."""
@@ -264,14 +213,14 @@ class Ledger:
         """Open the only writing transaction: commits when the block ends, rolls back if the block raises."""
         async with self._turn:
             self._due, self._then, self._otherwise, self._wakes = {}, [], [], True
-            transaction = await self._begin()
+            transaction = await self._engine.begin()
             try:
                 try:
-                    yield self._writer
+                    yield transaction.connection
                 except BaseException:
-                    transaction.rollback()
+                    await self._engine.rollback(transaction)
                     raise
-                is_cancelled = await self._wait_for(lambda: _commit(transaction))
+                is_cancelled = await self._engine.commit(transaction)
             except BaseException:
                 self._undo({}, 0, 0)
                 raise
@@ -347,39 +296,15 @@ class Ledger:
         while len(self._otherwise) > otherwise:
             self._otherwise.pop()()
 
-    async def _begin(self) -> RootTransaction:
-        try:
-            return self._writer.begin()
-        except OperationalError:  # another program writes: wait for it, but not in the event loop's thread
-            begun: list[RootTransaction] = []
-            if await self._wait_for(lambda: begun.append(_begin_patiently(self._writer))):
-                begun[0].rollback()
-                raise asyncio.CancelledError from None
-            return begun[0]
-
-    async def _wait_for(self, work: Callable[[], None]) -> bool:
-        """Do *work* in the ledger's thread; return whether this task was cancelled meanwhile.
-
-        The wait goes on when the task is cancelled: until *work* is done, nobody else may use the connection.
-        """
-        working, is_cancelled = asyncio.get_running_loop().run_in_executor(self._disk, work), False
-        while not working.done():
-            try:
-                await asyncio.wait([working])
-            except asyncio.CancelledError:
-                is_cancelled = True
-        working.result()
-        return is_cancelled
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self) -> AbstractContextManager[Connection]:
         """Open one snapshot: all reads in the block are consistent."""
-        connection = self._readers.pop() if self._readers else self._reading.connect()
-        try:
-            with connection.begin():
-                yield connection
-        finally:
-            self._readers.append(connection)
+        return self._engine.read()
+
+    async def off_the_disk(self) -> None:
+        """Remove deleted rows from the files of the database, as far as it can; `holds_deleted` says if that failed."""
+        self.holds_deleted = True
+        async with self._turn:
+            self.holds_deleted = not await self._engine.off_the_disk()
 
     def make_nothing_due(self) -> None:
         """Note that the open writing transaction gives the relay nothing new to do."""

@@ -4,15 +4,11 @@ A fresh ledger gets the tables of this release at once and is stamped with their
 and is needed only for a ledger of an earlier release. A test holds that both ways end in the same tables.
 """
 
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import Engine, create_engine, create_mock_engine, event
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, create_mock_engine, inspect
 
 from nrmbus.bus.errors import BusError
 from nrmbus.desk.errors import DeskError
@@ -29,64 +25,45 @@ MIGRATIONS: Final = Path(__file__).parent / "migrations"
 _STAMP: Final = "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
 
 
-def revision_of(path: Path) -> str | None:
-    """Return the revision of the ledger at *path*; None if it has no tables yet."""
-    with closing(sqlite3.connect(path)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            return None
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchone()
-        return str(found[0]) if found else None
+def revision_of(connection: Connection) -> str | None:
+    """Return the revision of the ledger behind *connection*; None if it has no tables yet."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    return None if found is None else str(found)
 
 
-def bring_up(path: Path) -> None:
-    """Make or upgrade the tables at *path*, all or nothing: after a kill the next start finds the ledger as it was.
+def bring_up(connection: Connection) -> None:
+    """Make or upgrade the tables behind *connection*, all or nothing: after a kill the next start finds the ledger as it was.
 
     Raises:
         DeskError: ``ledger_unknown`` if a release that this one does not know made the tables.
     """
-    revision = revision_of(path)
-    if revision == REVISION:
-        return
-    engine = _engine(path)
-    try:
+    with connection.begin():
+        revision = revision_of(connection)
         if revision is None:
-            _fresh(engine)
-        else:
-            migrate(engine)
-    finally:
-        engine.dispose()
+            make(connection)
+        elif revision != REVISION:
+            migrate(connection)
 
 
-def _engine(path: Path) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-
-    # sqlite3 would commit before each CREATE; without its own transactions, BEGIN and COMMIT are ours.
-    @event.listens_for(engine, "connect")
-    def _plain(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None
-        connection.execute("PRAGMA journal_mode=WAL")
-
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    return engine
-
-
-def _fresh(engine: Engine) -> None:
-    with engine.begin() as connection:
-        for statement in _statements():
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql(_STAMP)
-        connection.exec_driver_sql("INSERT INTO alembic_version VALUES (?)", (REVISION,))
+def make(connection: Connection) -> None:
+    """Make the tables of this release within the open transaction."""
+    for statement in _statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+    connection.exec_driver_sql(_STAMP)
+    connection.exec_driver_sql(f"INSERT INTO alembic_version VALUES ('{REVISION}')")  # noqa: S608 - a constant
 
 
 @cache
-def _statements() -> tuple[str, ...]:
-    """Return what makes every table and index, in order of their references; compiled once a process."""
+def _statements(dialect: str) -> tuple[str, ...]:
+    """Return what makes every table and index in *dialect*, in order of their references; compiled once a process."""
     made: list[str] = []
 
     def add(statement: Any, *_: Any, **__: Any) -> None:
         made.append(str(statement.compile(dialect=engine.dialect)))  # else the condition of an index is left out
 
-    engine = create_mock_engine("sqlite://", add)
+    engine = create_mock_engine(f"{dialect}+asyncpg://" if dialect == "postgresql" else f"{dialect}://", add)
     METADATA.create_all(engine, checkfirst=False)
     return tuple(made)
 
@@ -107,20 +84,19 @@ def releases() -> dict[str, str]:
     return {script.revision: str(script.module.release) for script in scripts}
 
 
-def migrate(engine: Engine) -> None:
-    """Run the migrations up to the newest revision in one transaction.
+def migrate(connection: Connection) -> None:
+    """Run the migrations up to the newest revision within the open transaction.
 
     Raises:
         DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
     """
     from alembic import command  # noqa: PLC0415 - as in `_config`
 
-    with _known(engine) as config:
-        command.upgrade(config, "head")
+    command.upgrade(_known(connection), "head")
 
 
-def take_back(path: Path, release: str) -> str:
-    """Undo the migrations at *path* that *release* does not know, in one transaction; return the revision after it.
+def take_back(connection: Connection, release: str) -> str:
+    """Undo the migrations that *release* does not know, in one transaction; return the revision after it.
 
     Raises:
         DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
@@ -132,13 +108,10 @@ def take_back(path: Path, release: str) -> str:
     target = next((revision for revision, since in releases().items() if _number(since) <= wanted), None)
     if target is None:
         raise BusError(f"No release up to {release} has a ledger.")
-    engine = _engine(path)
-    try:
-        with _known(engine) as config:
-            if revision_of(path) != target:
-                command.downgrade(config, target)
-    finally:
-        engine.dispose()
+    with connection.begin():
+        config = _known(connection)
+        if revision_of(connection) != target:
+            command.downgrade(config, target)
     return target
 
 
@@ -149,14 +122,12 @@ def _number(release: str) -> tuple[int, ...]:
         raise BusError(f"{release} is no release's number, as 0.1.0 is.") from None
 
 
-@contextmanager
-def _known(engine: Engine) -> "Iterator[Config]":
-    """Yield Alembic's settings within a transaction on a ledger of a revision that this release knows."""
+def _known(connection: Connection) -> "Config":
+    """Return Alembic's settings for the open transaction, on a ledger of a revision that this release knows."""
     from alembic.migration import MigrationContext  # noqa: PLC0415 - as in `_config`
 
-    with engine.begin() as connection:
-        if not releases().keys() >= set(MigrationContext.configure(connection).get_current_heads()):
-            raise DeskError("ledger_unknown")
-        config = _config()
-        config.attributes["connection"] = connection
-        yield config
+    if not releases().keys() >= set(MigrationContext.configure(connection).get_current_heads()):
+        raise DeskError("ledger_unknown")
+    config = _config()
+    config.attributes["connection"] = connection
+    return config

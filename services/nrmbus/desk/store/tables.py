@@ -3,11 +3,14 @@
 Times are UTC to the second, as on the wire. ``subject`` is the case or the incident.
 """
 
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -16,56 +19,89 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 METADATA: Final = MetaData()
+
+INTEGER: Final = Integer().with_variant(BigInteger(), "postgresql")
+"""64 bits on both, as the numbers of Kafka and of the registrar are."""
+TEXT: Final = Text().with_variant(Text(collation="C"), "postgresql")
+"""Compared byte by byte on both, whatever the database's language is."""
+
+
+class _HasBytes(FunctionElement[bool]):
+    """Condition that a column of bytes contains other bytes."""
+
+    type = Boolean()
+    inherit_cache = True
+
+
+@compiles(_HasBytes, "sqlite")
+def _instr(element: _HasBytes, compiler: SQLCompiler, **how: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **how)}) > 0"
+
+
+@compiles(_HasBytes, "postgresql")
+def _position(element: _HasBytes, compiler: SQLCompiler, **how: Any) -> str:
+    whole, part = (compiler.process(each, **how) for each in element.clauses)
+    return f"position({part} in {whole}) > 0"
+
+
+def has_bytes(column: ColumnElement[Any], part: bytes) -> ColumnElement[bool]:
+    """Return the condition that *column* contains *part*."""
+    return _HasBytes(column, literal(part, LargeBinary()))
+
 
 meta: Final = Table(
     "meta",
     METADATA,
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
+    Column("name", TEXT, primary_key=True),
+    Column("value", TEXT, nullable=False),
     comment="Bus and agency that the ledger belongs to, its random name and its generation. Another desk is refused",
 )
 
 positions: Final = Table(
     "positions",
     METADATA,
-    Column("partition", Integer, primary_key=True),
-    Column("inbox_number", Integer, nullable=False, comment="The last delivery; the next one has this plus one"),
-    Column("digest", Text, nullable=False, comment="SHA-256 of the last delivery; the next one names it"),
-    Column("next_offset", Integer, nullable=False, comment="Where reading goes on, whatever Kafka remembers"),
+    Column("partition", INTEGER, primary_key=True, autoincrement=False),
+    Column("inbox_number", INTEGER, nullable=False, comment="The last delivery; the next one has this plus one"),
+    Column("digest", TEXT, nullable=False, comment="SHA-256 of the last delivery; the next one names it"),
+    Column("next_offset", INTEGER, nullable=False, comment="Where reading goes on, whatever Kafka remembers"),
     comment="How far each partition of the inbox was read: the chain of deliveries, and the guard of a restored backup",
 )
 
 beginnings: Final = Table(
     "beginnings",
     METADATA,
-    Column("partition", Integer, primary_key=True),
-    Column("inbox_number", Integer, comment="The first delivery that this ledger knows; none until one came"),
-    Column("previous", Text, nullable=False, comment="SHA-256 of the delivery before it"),
-    Column("since", Text, comment="When the first delivery was registered"),
-    Column("until", Integer, nullable=False, comment="Where the inbox ended when this ledger began"),
-    Column("noticed", Text, nullable=False, comment="When this ledger began"),
-    Column("lost", Integer, nullable=False, comment="1: the agency had a ledger before, which is gone"),
+    Column("partition", INTEGER, primary_key=True, autoincrement=False),
+    Column("inbox_number", INTEGER, comment="The first delivery that this ledger knows; none until one came"),
+    Column("previous", TEXT, nullable=False, comment="SHA-256 of the delivery before it"),
+    Column("since", TEXT, comment="When the first delivery was registered"),
+    Column("until", INTEGER, nullable=False, comment="Where the inbox ended when this ledger began"),
+    Column("noticed", TEXT, nullable=False, comment="When this ledger began"),
+    Column("lost", INTEGER, nullable=False, comment="1: the agency had a ledger before, which is gone"),
     comment="From where on a ledger knows its inbox that began when something lay there; none where nothing did",
 )
 
 inbox: Final = Table(
     "inbox",
     METADATA,
-    Column("partition", Integer, primary_key=True),
-    Column("inbox_number", Integer, primary_key=True),
-    Column("number", Integer, nullable=False, comment="The registration's number"),
-    Column("subject", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("verdict", Text, nullable=False),
-    Column("digest", Text, nullable=False, comment="SHA-256 of the delivery"),
+    Column("partition", INTEGER, primary_key=True),
+    Column("inbox_number", INTEGER, primary_key=True),
+    Column("number", INTEGER, nullable=False, comment="The registration's number"),
+    Column("subject", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("verdict", TEXT, nullable=False),
+    Column("digest", TEXT, nullable=False, comment="SHA-256 of the delivery"),
     Column("delivery", LargeBinary, nullable=False, comment="As the registrar signed it"),
     Column("registration", LargeBinary, nullable=False, comment="As the registrar signed it"),
-    Column("received", Text, nullable=False),
+    Column("received", TEXT, nullable=False),
     Index("inbox_by_id", "id"),
     comment="Every delivery, once",
 )
@@ -73,24 +109,24 @@ inbox: Final = Table(
 events: Final = Table(
     "events",
     METADATA,
-    Column("position", Integer, primary_key=True, autoincrement=True, comment="The order in which this desk heard"),
-    Column("subject", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("technical", Integer, nullable=False),
-    Column("time", Text, nullable=False),
-    Column("registered", Text, nullable=False),
-    Column("partition", Integer, nullable=False),
-    Column("inbox_number", Integer, nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("referral", Text),
-    Column("recipients", Text, nullable=False, comment="JSON: who was told, as far as this desk knows"),
+    Column("position", INTEGER, primary_key=True, autoincrement=True, comment="The order in which this desk heard"),
+    Column("subject", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("technical", INTEGER, nullable=False),
+    Column("time", TEXT, nullable=False),
+    Column("registered", TEXT, nullable=False),
+    Column("partition", INTEGER, nullable=False),
+    Column("inbox_number", INTEGER, nullable=False),
+    Column("number", INTEGER, nullable=False),
+    Column("referral", TEXT),
+    Column("recipients", TEXT, nullable=False, comment="JSON: who was told, as far as this desk knows"),
     Column("headers", LargeBinary, nullable=False, comment="JSON: the envelope's headers, as signed"),
     Column("value", LargeBinary, nullable=False, comment="The envelope's data, as signed"),
     Column("letter", LargeBinary, comment="This desk's copy of the letter: sealed"),
-    Column("parts", Text, nullable=False, comment="JSON: parts that this desk's key opened when the letter came"),
-    Column("shut", Text, comment="Why the letter could not be opened"),
+    Column("parts", TEXT, nullable=False, comment="JSON: parts that this desk's key opened when the letter came"),
+    Column("shut", TEXT, comment="Why the letter could not be opened"),
     UniqueConstraint("subject", "source", "id"),
     ForeignKeyConstraint(["partition", "inbox_number"], ["inbox.partition", "inbox.inbox_number"]),
     Index("events_by_case", "subject", "position"),
@@ -100,84 +136,84 @@ events: Final = Table(
 outbox: Final = Table(
     "outbox",
     METADATA,
-    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("seq", INTEGER, primary_key=True, autoincrement=True),
     Column(
         "turn",
-        Integer,
+        INTEGER,
         nullable=False,
         comment="The order within a case: a row sealed again keeps the turn of the first",
     ),
-    Column("subject", Text, nullable=False),
-    Column("id", Text, nullable=False),
-    Column("type", Text, nullable=False),
-    Column("origin", Text, nullable=False, comment="door, procedure or receipt: who made the draft"),
-    Column("state", Text, nullable=False),
-    Column("asked", Text, nullable=False, comment="Keyed digest of what was asked, to know it again"),
+    Column("subject", TEXT, nullable=False),
+    Column("id", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("origin", TEXT, nullable=False, comment="door, procedure or receipt: who made the draft"),
+    Column("state", TEXT, nullable=False),
+    Column("asked", TEXT, nullable=False, comment="Keyed digest of what was asked, to know it again"),
     Column("clear", LargeBinary, nullable=False, comment="JSON: the draft without its letter"),
     Column("draft", LargeBinary, comment="The draft's letter, sealed to this desk alone"),
-    Column("traceparent", Text),
-    Column("seal_to", Text, comment="JSON: who may open which part, when the registrar said so"),
-    Column("sequence", Integer),
-    Column("resealed", Integer, nullable=False, server_default=text("0"), comment="How often it was sealed again"),
-    Column("recipients", Text, comment="JSON: who will be told, by the view that it was sealed under"),
-    Column("digest", Text, comment="SHA-256 of the record as it is sent; an answer may name it by that alone"),
+    Column("traceparent", TEXT),
+    Column("seal_to", TEXT, comment="JSON: who may open which part, when the registrar said so"),
+    Column("sequence", INTEGER),
+    Column("resealed", INTEGER, nullable=False, server_default=text("0"), comment="How often it was sealed again"),
+    Column("recipients", TEXT, comment="JSON: who will be told, by the view that it was sealed under"),
+    Column("digest", TEXT, comment="SHA-256 of the record as it is sent; an answer may name it by that alone"),
     Column("headers", LargeBinary, comment="JSON: the signed envelope's headers"),
     Column("value", LargeBinary, comment="The signed envelope's data"),
     Column("letter", LargeBinary, comment="The letter, sealed to its audience"),
-    Column("attempts", Integer, nullable=False, server_default=text("0"), comment="How often it was sent"),
+    Column("attempts", INTEGER, nullable=False, server_default=text("0"), comment="How often it was sent"),
     Column(
-        "again", Integer, nullable=False, server_default=text("0"), comment="1: to be sent once more, though answered"
+        "again", INTEGER, nullable=False, server_default=text("0"), comment="1: to be sent once more, though answered"
     ),
-    Column("receipts", Integer, nullable=False, server_default=text("0"), comment="How often the same receipt came"),
-    Column("verdict", Text, comment="registered, refused or failed"),
-    Column("code", Text),
-    Column("rule", Text),
-    Column("article", Text),
-    Column("number", Integer),
-    Column("receipt", Text, comment="SHA-256 of the registration"),
-    Column("replaced_by", Text, comment="The id under which it was sealed again"),
-    Column("made", Text, nullable=False),
-    Column("closed", Text),
+    Column("receipts", INTEGER, nullable=False, server_default=text("0"), comment="How often the same receipt came"),
+    Column("verdict", TEXT, comment="registered, refused or failed"),
+    Column("code", TEXT),
+    Column("rule", TEXT),
+    Column("article", TEXT),
+    Column("number", INTEGER),
+    Column("receipt", TEXT, comment="SHA-256 of the registration"),
+    Column("replaced_by", TEXT, comment="The id under which it was sealed again"),
+    Column("made", TEXT, nullable=False),
+    Column("closed", TEXT),
     UniqueConstraint("subject", "id"),
     CheckConstraint("state in ('waiting', 'signed', 'closed')", name="outbox_state"),
     Index("outbox_open", "state", "subject", "turn", "seq"),
     Index("outbox_by_id", "id"),
-    Index("outbox_again", "again", sqlite_where=text("again = 1")),
+    Index("outbox_again", "again", sqlite_where=text("again = 1"), postgresql_where=text("again = 1")),
     comment="What this agency wants to say, said, and was answered",
 )
 
 sequences: Final = Table(
     "sequences",
     METADATA,
-    Column("subject", Text, primary_key=True),
-    Column("next", Integer, nullable=False),
+    Column("subject", TEXT, primary_key=True),
+    Column("next", INTEGER, nullable=False),
     comment="The number that the next signed event of a case gets",
 )
 
 reads: Final = Table(
     "reads",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("at", Text, nullable=False),
-    Column("who", Text, nullable=False, comment="The member of staff by number, or the desk itself"),
-    Column("subject", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("event", Text, nullable=False),
-    Column("part", Text, nullable=False),
-    Column("purpose", Text, nullable=False),
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("at", TEXT, nullable=False),
+    Column("who", TEXT, nullable=False, comment="The member of staff by number, or the desk itself"),
+    Column("subject", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("event", TEXT, nullable=False),
+    Column("part", TEXT, nullable=False),
+    Column("purpose", TEXT, nullable=False),
     comment="Who opened which part of which letter, when and what for: written before it is opened",
 )
 
 tasks: Final = Table(
     "tasks",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("opened", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("event", Text, comment="The event that asks for it"),
-    Column("kind", Text, nullable=False),
-    Column("about", Text, nullable=False, comment="JSON: codes and ids a person needs to act on it"),
-    Column("done", Text),
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("opened", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False),
+    Column("event", TEXT, comment="The event that asks for it"),
+    Column("kind", TEXT, nullable=False),
+    Column("about", TEXT, nullable=False, comment="JSON: codes and ids a person needs to act on it"),
+    Column("done", TEXT),
     UniqueConstraint("subject", "event", "kind"),
     Index("tasks_open", "done", "id"),
     comment="What a person has to look at",
@@ -186,11 +222,11 @@ tasks: Final = Table(
 parked: Final = Table(
     "parked",
     METADATA,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("subject", Text, nullable=False),
-    Column("position", Integer, nullable=False, unique=True, comment="The event that was not handled"),
-    Column("error", Text, nullable=False, comment="The error's class, never its text"),
-    Column("since", Text, nullable=False),
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("subject", TEXT, nullable=False),
+    Column("position", INTEGER, nullable=False, unique=True, comment="The event that was not handled"),
+    Column("error", TEXT, nullable=False, comment="The error's class, never its text"),
+    Column("since", TEXT, nullable=False),
     ForeignKeyConstraint(["position"], ["events.position"]),
     Index("parked_by_case", "subject", "id"),
     comment="Cases of which a record could not be handled, and what came behind it, in order",
@@ -199,19 +235,19 @@ parked: Final = Table(
 set_aside: Final = Table(
     "set_aside",
     METADATA,
-    Column("partition", Integer, primary_key=True),
-    Column("offset", Integer, primary_key=True),
-    Column("size", Integer, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("code", Text, nullable=False),
-    Column("at", Text, nullable=False),
+    Column("partition", INTEGER, primary_key=True),
+    Column("offset", INTEGER, primary_key=True),
+    Column("size", INTEGER, nullable=False),
+    Column("sha256", TEXT, nullable=False),
+    Column("code", TEXT, nullable=False),
+    Column("at", TEXT, nullable=False),
     comment="Records of the inbox that no registrar delivered to this desk: where they lie, never what they hold",
 )
 
 book: Final = Table(
     "book",
     METADATA,
-    Column("procedure", Text, primary_key=True),
+    Column("procedure", TEXT, primary_key=True),
     Column("state", LargeBinary, nullable=False, comment="Sealed: what the agency's procedure keeps over all cases"),
     comment="The procedure's own state",
 )
@@ -219,25 +255,25 @@ book: Final = Table(
 followed: Final = Table(
     "followed",
     METADATA,
-    Column("topic", Text, primary_key=True),
-    Column("next_offset", Integer, nullable=False, comment="Where reading goes on"),
+    Column("topic", TEXT, primary_key=True),
+    Column("next_offset", INTEGER, nullable=False, comment="Where reading goes on"),
     comment="How far the topics of checkpoints and of this desk's own co-signatures were read",
 )
 
 witnessed: Final = Table(
     "witnessed",
     METADATA,
-    Column("origin", Text, primary_key=True),
-    Column("size", Integer, primary_key=True),
+    Column("origin", TEXT, primary_key=True),
+    Column("size", INTEGER, primary_key=True),
     Column("root", LargeBinary, nullable=False),
-    Column("offset", Integer, comment="Where the checkpoint lies; none while only this desk's co-signature was read"),
+    Column("offset", INTEGER, comment="Where the checkpoint lies; none while only this desk's co-signature was read"),
     Column("digest", LargeBinary, comment="SHA-256 of the note"),
     Column(
         "note", LargeBinary, comment="As the log signed it: of the newest checkpoint alone, the topic has the others"
     ),
     Column("cosignature", LargeBinary, comment="The note that this desk signed"),
-    Column("sent", Integer, nullable=False, server_default=text("0"), comment="1: the broker has the co-signature"),
-    Column("at", Text, nullable=False, comment="When it was co-signed, and before that, when it was checked"),
+    Column("sent", INTEGER, nullable=False, server_default=text("0"), comment="1: the broker has the co-signature"),
+    Column("at", TEXT, nullable=False, comment="When it was co-signed, and before that, when it was checked"),
     Index("witnessed_unsent", "sent", "origin", "size"),
     comment="Checkpoints that this desk found to follow one another, and which of them it co-signed, before it was sent",
 )
@@ -245,21 +281,21 @@ witnessed: Final = Table(
 witness_alarms: Final = Table(
     "witness_alarms",
     METADATA,
-    Column("source", Text, primary_key=True, comment="Topic and offset; the task that it opened has it as its event"),
-    Column("origin", Text, comment="The log that signed it; none where no log of this bus did"),
-    Column("size", Integer, comment="Of the tree that is claimed"),
-    Column("code", Text, nullable=False),
+    Column("source", TEXT, primary_key=True, comment="Topic and offset; the task that it opened has it as its event"),
+    Column("origin", TEXT, comment="The log that signed it; none where no log of this bus did"),
+    Column("size", INTEGER, comment="Of the tree that is claimed"),
+    Column("code", TEXT, nullable=False),
     Column("record", LargeBinary, nullable=False, comment="The record as it came: evidence"),
     Column("held", LargeBinary, comment="The newest note of that log that was checked: what it contradicts"),
-    Column("at", Text, nullable=False),
+    Column("at", TEXT, nullable=False),
     comment="Checkpoints that were not co-signed, and why",
 )
 
 case_keys: Final = Table(
     "case_keys",
     METADATA,
-    Column("subject", Text, primary_key=True),
-    Column("kid", Text, nullable=False, comment="This agency's sealing key that it is sealed to"),
+    Column("subject", TEXT, primary_key=True),
+    Column("kid", TEXT, nullable=False, comment="This agency's sealing key that it is sealed to"),
     Column("sealed", LargeBinary, nullable=False, comment="32 random bytes, sealed: never derived, never sent"),
     comment="Of each case, the key under which its letters' keys are kept: without it what is kept opens no more",
 )
@@ -267,10 +303,10 @@ case_keys: Final = Table(
 letter_keys: Final = Table(
     "letter_keys",
     METADATA,
-    Column("subject", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("event", Text, primary_key=True),
-    Column("part", Text, primary_key=True),
+    Column("subject", TEXT, primary_key=True),
+    Column("source", TEXT, primary_key=True),
+    Column("event", TEXT, primary_key=True),
+    Column("part", TEXT, primary_key=True),
     Column("sealed", LargeBinary, nullable=False, comment="The part's content key, under the key of its case"),
     comment="What opens the letters that are kept, once the sealing key that they came under is destroyed",
 )
@@ -278,11 +314,11 @@ letter_keys: Final = Table(
 erasures: Final = Table(
     "erasures",
     METADATA,
-    Column("subject", Text, primary_key=True),
-    Column("cause", Text, nullable=False, comment="The event that ordered it; empty where its time was over"),
-    Column("ground", Text, nullable=False),
-    Column("asked", Text, nullable=False),
-    Column("done", Text, comment="When the keys and letters were destroyed here"),
-    Column("horizon", Text, comment="From when on no backup of this ledger opens them either"),
+    Column("subject", TEXT, primary_key=True),
+    Column("cause", TEXT, nullable=False, comment="The event that ordered it; empty where its time was over"),
+    Column("ground", TEXT, nullable=False),
+    Column("asked", TEXT, nullable=False),
+    Column("done", TEXT, comment="When the keys and letters were destroyed here"),
+    Column("horizon", TEXT, comment="From when on no backup of this ledger opens them either"),
     comment="Cases whose letters this desk has to destroy, or has destroyed",
 )

@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task

@@ -1,5 +1,7 @@
 """Baseline: the tables of the first release."""
 
+import re
+
 from alembic import op
 
 revision = "0001"
@@ -115,7 +117,20 @@ TABLES = (
 """Statements that made the tables of ``tables.py`` at the first release; later revisions change them, this one never."""
 
 
+ON_POSTGRESQL = (
+    (r"\(\s*(seq|id|position) INTEGER NOT NULL", r"(\1 BIGSERIAL NOT NULL"),
+    (r"\bINTEGER\b", "BIGINT"),
+    (r"\bTEXT\b", 'TEXT COLLATE "C"'),
+    (r"\bBLOB\b", "BYTEA"),
+)
+"""The same columns on PostgreSQL: patterns, and what replaces them. A leading number counts up automatically."""
+
+
 def upgrade() -> None:
     """Make the tables."""
+    is_postgresql = op.get_bind().dialect.name == "postgresql"
     for statement in TABLES:
-        op.execute(statement)
+        made = statement
+        for pattern, replacement in ON_POSTGRESQL if is_postgresql else ():
+            made = re.sub(pattern, replacement, made)
+        op.execute(made)

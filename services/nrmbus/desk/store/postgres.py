@@ -1,0 +1,240 @@
+"""A ledger on a PostgreSQL server. The connection that writes also holds the lock, so that there is one desk only.
+
+The lock lives exactly as long as that connection. So whoever can commit holds the lock, and a desk whose connection is
+gone cannot write another row, whatever it still believes: it opens the ledger again and reads all it remembers anew.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import asyncpg
+from sqlalchemy import Connection, Engine, ExceptionContext, RootTransaction, event, text
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store import schema
+from nrmbus.desk.store.address import Address
+from nrmbus.desk.store.suspending import until_done
+
+CONNECT_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 10.0
+"""Seconds after which a server that does not answer a statement counts as away."""
+LOOK_EVERY: Final = 1.0
+"""Seconds between two looks whether an idle connection still lives: a machine that lost its power closes none."""
+_HELD_LOOK: Final = 0.2
+
+_SETTINGS: Final = {
+    "synchronous_commit": "on",
+    "tcp_keepalives_idle": "3",
+    "tcp_keepalives_interval": "1",
+    "tcp_keepalives_count": "3",
+    "idle_in_transaction_session_timeout": "60s",
+}
+"""Settings of every session. A server that a desk's machine left without a word gives its lock free after 6 seconds."""
+
+_LEDGER: Final = 0x6E726D  # "nrm"
+_NAME: Final = "(SELECT oid::bigint::integer FROM pg_namespace WHERE nspname = current_schema())"
+_TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
+_HOLDER: Final = text(
+    "SELECT pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory'"  # noqa: S608 - of constants
+    f" AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    f" AND l.classid = {_LEDGER} AND l.objid = {_NAME}::oid"
+)
+_PUT_OUT: Final = text("SELECT pg_terminate_backend(:pid)")
+_AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+_CLEANING: Final = ("VACUUM (FULL) case_keys", "VACUUM (FULL) letter_keys", "VACUUM events", "VACUUM outbox")
+
+
+async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
+    try:
+        return await asyncpg.connect(
+            address.url,
+            timeout=CONNECT_SECONDS,
+            command_timeout=answer,
+            server_settings={**_SETTINGS, **settings, "application_name": name[:63]},
+        )
+    except _AWAY as error:
+        raise OperationalError(None, None, error) from None
+
+
+def _engine(address: Address, name: str, **more: Any) -> Engine:
+    async def connect() -> Any:
+        return await _connect(address, name, answer=ANSWER_SECONDS)
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, hide_parameters=True, **more)
+
+    @event.listens_for(engine.sync_engine, "handle_error", retval=True)
+    def _as_away(context: ExceptionContext) -> BaseException | None:
+        error = context.original_exception
+        return OperationalError(None, None, error) if isinstance(error, OSError | TimeoutError) else None
+
+    return engine.sync_engine
+
+
+def making(address: Address) -> Engine:
+    """Return an engine that makes tables at *address*, all or nothing."""
+    return _engine(address, "nrmbus", poolclass=NullPool)
+
+
+class Postgres:
+    """The database at *address*: one connection that writes and holds the lock, and a pool of those that read."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self.lost = asyncio.Event()
+        """Set when the connection that writes is gone, and the lock with it."""
+        self._writing: Engine | None = None
+        self._reading: Engine | None = None
+        self._writer: Connection | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self._free = asyncio.Lock()
+        """Held while the writer's connection is in use."""
+
+    async def open(self, agency: str, patience: float, *, puts_out: bool) -> None:
+        """Connect, take the lock after at most *patience* seconds, and make or upgrade the tables.
+
+        *puts_out* ends the connection of the desk that has the lock.
+
+        Raises:
+            DeskError: ``ledger_away`` if the server does not answer or refuses, ``ledger_held`` if another desk has the lock.
+        """
+        name = f"nrmbus {agency} {socket.gethostname()} {os.getpid()}"
+        self._writing = _engine(self._address, name, poolclass=NullPool)
+        snapshot = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = _engine(self._address, name, execution_options=snapshot)
+        try:
+            self._writer = self._writing.connect()
+            await self._lock(self._writer, patience, puts_out=puts_out)
+            driver: Any = self._writer.connection.driver_connection
+            driver.add_termination_listener(lambda _: self.lost.set())
+            schema.bring_up(self._writer)
+        except SQLAlchemyError as error:
+            raise DeskError("ledger_away", safe={"error": _kind(error)}) from None
+        self._watch = asyncio.create_task(self._look())
+
+    async def _lock(self, writer: Connection, patience: float, *, puts_out: bool) -> None:
+        until = asyncio.get_running_loop().time() + patience
+        while True:
+            with writer.begin():
+                if writer.scalar(_TRY):
+                    return
+                holder = writer.execute(_HOLDER).first()
+                if holder and puts_out:
+                    writer.execute(_PUT_OUT, {"pid": holder.pid})
+            if holder and asyncio.get_running_loop().time() >= until:
+                raise DeskError("ledger_held", detail=_held_by(holder.application_name))
+            await asyncio.sleep(_HELD_LOOK)
+
+    async def close(self) -> None:
+        """Close every connection, and with it give the lock back."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watch
+        if self._writer is not None:
+            with suppress(SQLAlchemyError, OSError):
+                self._writer.close()
+        for engine in (self._writing, self._reading):
+            if engine is not None:
+                with suppress(SQLAlchemyError, OSError):
+                    engine.dispose()
+
+    async def begin(self) -> RootTransaction:
+        """Begin a writing transaction. Raises DeskError ``not_available`` if the connection is lost."""
+        await self._free.acquire()
+        try:
+            if self._writer is None or self.lost.is_set():
+                raise DeskError("not_available")
+            return self._writer.begin()
+        except BaseException:
+            self._free.release()
+            raise
+
+    async def commit(self, transaction: RootTransaction) -> bool:
+        """Commit; return whether this task was cancelled meanwhile.
+
+        If the connection breaks during the commit, its outcome is unknown: the ledger counts as lost and is read again.
+        """
+        return await until_done(asyncio.create_task(self._commit(transaction)))
+
+    async def _commit(self, transaction: RootTransaction) -> None:
+        try:
+            transaction.commit()
+        except BaseException:
+            await self.rollback(transaction)
+            raise
+        self._free.release()
+
+    async def rollback(self, transaction: RootTransaction) -> None:
+        """Undo everything; without a connection the server does it."""
+        try:
+            transaction.rollback()
+        except SQLAlchemyError:
+            self.lost.set()
+        finally:
+            if transaction.connection.invalidated:
+                self.lost.set()
+            self._free.release()
+
+    def is_cause_of(self, error: BaseException) -> bool:
+        """Return whether *error* comes from the server, so that opening the ledger again may help."""
+        return self.lost.is_set() or isinstance(error, SQLAlchemyError)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open one snapshot. Raises SQLAlchemyError if the server is away."""
+        if self._reading is None:
+            raise RuntimeError("a ledger is opened before it is read")
+        with self._reading.connect() as connection, connection.begin():
+            yield connection
+
+    async def off_the_disk(self) -> bool:
+        """Rewrite the tables of keys, so that their files hold no deleted row, and clean those of letters.
+
+        Return False while another program, for example a backup, reads the keys. The server's write-ahead log and its
+        backups keep deleted rows for a while: an erasure's horizon covers them.
+        """
+        connection = await _connect(self._address, "nrmbus", lock_timeout="1s")
+        try:
+            for statement in _CLEANING:
+                await connection.execute(statement)
+        except asyncpg.LockNotAvailableError:
+            return False
+        finally:
+            await connection.close()
+        return True
+
+    async def _look(self) -> None:
+        """Look now and then whether the idle connection still lives, until it does not."""
+        if self._writer is None:
+            return
+        driver: Any = self._writer.connection.driver_connection
+        while not self.lost.is_set():
+            await asyncio.sleep(LOOK_EVERY)
+            async with self._free:
+                try:
+                    await driver.fetchval("SELECT 1", timeout=CONNECT_SECONDS)
+                except _AWAY:
+                    driver.terminate()
+                    self.lost.set()
+
+
+def _held_by(holder: str) -> str:
+    """Return who holds the lock, by the name that its desk gave the server."""
+    _, _, where = holder.partition(" ")
+    _, host, process = (*where.split(" "), "", "", "")[:3]
+    return f"The desk on {host}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
+
+
+def _kind(error: BaseException) -> str:
+    """Return the name of the server's error, never its text."""
+    cause = getattr(error, "orig", None) or error
+    return type(getattr(cause, "__cause__", None) or cause).__name__

@@ -1,0 +1,221 @@
+"""A ledger on a PostgreSQL server: one desk at a time, and a connection that may go at any moment."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from agencies import BUS
+from nrmbus.bus.folder import AgencyFolder, write_json
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store import postgres, tables
+from nrmbus.desk.store.ledger import Ledger, Position
+from nrmbus.desk.store.place import place_of
+from nrmbus.desk.store.suspending import suspend
+from patience import eventually
+from postgres import SERVERS, Server, serving
+
+DUE = Position(inbox_number=1, digest="1" * 64, next_offset=1)
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=["server"][: len(SERVERS)])
+def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """Yield a PostgreSQL server to be killed."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+async def _suspending() -> None:
+    """Have the test's tasks wait inside statements."""
+    suspend(asyncio.get_running_loop())
+
+
+async def opened(server: Server, path: Path) -> Ledger:
+    """Return the ledger of a desk, without patience for another one."""
+    place = await server.at(path)
+    return await Ledger.open(place, bus=BUS, agency="vac", patience=0.0)
+
+
+async def advanced(ledger: Ledger) -> None:
+    """Commit that partition 0 was read to `DUE`."""
+    async with ledger.write() as tx:
+        ledger.advance(tx, 0, DUE)
+
+
+async def positions(ledger: Ledger) -> int:
+    """Return the number of positions that are stored."""
+    with ledger.read() as tx:
+        return len(tx.execute(select(tables.positions)).all())
+
+
+async def test_a_second_desk_is_refused_and_told_who_and_where(own_server: Server, tmp_path: Path) -> None:
+    """Two desks of one agency would sign different events under one number."""
+    first = await opened(own_server, tmp_path)
+    with pytest.raises(DeskError) as refused:
+        await opened(own_server, tmp_path)
+    await first.close()
+
+    assert refused.value.code == "ledger_held"
+    assert "The desk on " in refused.value.detail
+    second = await opened(own_server, tmp_path)
+    assert second.id == first.id
+    await second.close()
+
+
+async def test_a_desk_that_is_put_out_loses_its_ledger_at_once(own_server: Server, tmp_path: Path) -> None:
+    """A person decides which of two machines runs the desk: the other one can write nothing more."""
+    first = await opened(own_server, tmp_path)
+    second = await Ledger.open(first.place, bus=BUS, agency="vac", patience=60.0, puts_out=True)
+    await first.lost.wait()
+    with pytest.raises(DeskError, match="not_available"):
+        await advanced(first)
+    await advanced(second)
+    await first.close()
+    await second.close()
+
+
+async def test_a_killed_server_loses_the_ledger_and_not_what_it_has(own_server: Server, tmp_path: Path) -> None:
+    """An idle desk notices at once, writes no more, and finds what was committed when it opens the ledger again."""
+    ledger = await opened(own_server, tmp_path)
+    await advanced(ledger)
+    own_server.kill()
+    await ledger.lost.wait()
+    with pytest.raises(DeskError, match="not_available"):
+        await advanced(ledger)
+    with pytest.raises(SQLAlchemyError):
+        await positions(ledger)
+    with pytest.raises(DeskError, match="ledger_away"):
+        await opened_again(ledger)
+    await ledger.close()
+    own_server.start()
+
+    again = await opened(own_server, tmp_path)
+    assert again.positions[0] == DUE
+    await again.close()
+
+
+async def opened_again(ledger: Ledger) -> Ledger:
+    """Open the same ledger once more."""
+    return await Ledger.open(ledger.place, bus=BUS, agency="vac", patience=0.0)
+
+
+async def test_a_server_that_does_not_answer_is_given_up_and_the_loop_goes_on(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A frozen server holds up its own statements alone, and counts as away after some seconds."""
+    monkeypatch.setattr(postgres, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
+    ledger = await opened(own_server, tmp_path)
+    own_server.signal(signal.SIGSTOP)
+    try:
+        writing = asyncio.create_task(advanced(ledger))
+        await asyncio.sleep(0)
+        assert not writing.done()
+        with pytest.raises(SQLAlchemyError):
+            await writing
+        await ledger.lost.wait()
+    finally:
+        own_server.signal(signal.SIGCONT)
+    await ledger.close()
+
+
+async def test_a_cancelled_task_keeps_the_connection(own_server: Server, tmp_path: Path) -> None:
+    """A client that hangs up during a statement must not cost the desk its ledger: the statement is answered first."""
+    ledger = await opened(own_server, tmp_path)
+    began = asyncio.Event()
+
+    async def slow() -> None:
+        async with ledger.write() as tx:
+            ledger.advance(tx, 0, DUE)
+            began.set()
+            tx.exec_driver_sql("SELECT pg_sleep(0.2)")
+            await asyncio.sleep(60)
+
+    task = asyncio.create_task(slow())
+    await began.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not ledger.lost.is_set()
+    assert await positions(ledger) == 0
+
+    await advanced(ledger)
+    assert await positions(ledger) == 1
+    await ledger.close()
+
+
+async def test_a_statement_lets_other_tasks_run(own_server: Server, tmp_path: Path) -> None:
+    """The event loop goes on while the server works."""
+    ledger = await opened(own_server, tmp_path)
+
+    async def slow() -> None:
+        with ledger.read() as tx:
+            tx.exec_driver_sql("SELECT pg_sleep(0.3)")
+
+    task, turns = asyncio.create_task(slow()), 0
+    while not task.done():
+        await asyncio.sleep(0.001)
+        turns += 1
+    await task
+
+    assert turns > 20
+    await ledger.close()
+
+
+async def test_deleted_rows_are_rewritten_unless_a_backup_reads_them(own_server: Server, tmp_path: Path) -> None:
+    """A reader of the keys' table is not waited for: the desk tries again at its next look."""
+    ledger = await opened(own_server, tmp_path)
+    backup = await own_server.connect()
+    reading = backup.transaction()
+    await reading.start()
+    await backup.execute(f"SET LOCAL search_path = {own_server.schema_of(ledger)}")
+    await backup.fetch("SELECT * FROM case_keys")
+    await ledger.off_the_disk()
+    held = ledger.holds_deleted
+    await reading.rollback()
+    await ledger.off_the_disk()
+
+    assert (held, ledger.holds_deleted) == (True, False)
+    await backup.close()
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://vac:CANARY-secret@db/ledgers", "postgresql://vac@db/ledgers?password=CANARY-secret",
+        "postgresql://vac@db", "sqlite:///ledger.sqlite", 5, "postgresql://[CANARY/ledgers",
+    ],
+)  # fmt: skip
+def test_an_address_is_of_a_postgresql_database_and_has_no_password(url: object, tmp_path: Path) -> None:
+    """A password in `agency.json` would get into backups and process lists: it is refused, and not repeated."""
+    home = AgencyFolder(tmp_path)
+    write_json(home.agency_json, {"ledger": url})
+    with pytest.raises(DeskError) as refused:
+        place_of(home)
+
+    assert refused.value.code == "ledger_unfit"
+    assert "CANARY" not in str(refused.value)
+
+
+def test_without_a_word_the_ledger_is_a_file(tmp_path: Path) -> None:
+    """An agency that sets nothing keeps its file."""
+    assert place_of(AgencyFolder(tmp_path)) == tmp_path / "ledger.sqlite"
+
+
+async def test_memory_stays_as_it_was_if_nothing_could_be_begun(own_server: Server, tmp_path: Path) -> None:
+    """A lost ledger answers every writer, and holds up none."""
+    ledger = await opened(own_server, tmp_path)
+    ledger.lost.set()
+    writers = [asyncio.create_task(advanced(ledger)) for _ in range(3)]
+    found = await asyncio.gather(*writers, return_exceptions=True)
+
+    assert [type(each) for each in found] == [DeskError] * 3
+    assert not ledger.positions
+    await eventually("nobody waits", lambda: all(each.done() for each in writers))
+    await ledger.close()
