@@ -54,7 +54,7 @@ wheel: install ## Build the wheel that other machines install, in dist/
 sbom: install ## Write what the wheel needs, with licences, in dist/ (CycloneDX)
 	@$(python) .ci/sbom.py
 
-settings: install ## Write deploy/SETTINGS.md anew from the settings in the code
+settings: install ## Write deploy/SETTINGS.md again from the settings in the code
 	@$(python) .ci/settings.py
 
 pins: install ## Renew constraints.txt from what the package index has today

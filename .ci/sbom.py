@@ -103,7 +103,7 @@ def extras() -> list[str]:
 
 
 def needed() -> dict[str, set[str]]:
-    """Return each installed package that nrmbus needs with all its extras, and the packages that it needs itself."""
+    """Return the installed packages of nrmbus with all extras, each with the packages that it asks for."""
     roots = {(PROJECT["name"], extra) for extra in ("", *extras())}
     found: dict[str, set[str]] = {}
     waiting, seen = [*roots], set(roots)
@@ -122,7 +122,7 @@ def needed() -> dict[str, set[str]]:
 
 
 def requires(name: str, extra: str) -> list[str]:
-    """Return what a package asks for; of our own package, what pyproject.toml says and not what was installed last."""
+    """Return the requirements of a package; those of nrmbus are read from pyproject.toml, and not from the last install."""
     if name == PROJECT["name"]:
         lines: list[str] = PROJECT["optional-dependencies"][extra] if extra else PROJECT["dependencies"]
         return lines

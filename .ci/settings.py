@@ -1,4 +1,4 @@
-"""Write deploy/SETTINGS.md anew from the code: every setting, its default, where it is set, and what it does."""
+"""Write deploy/SETTINGS.md again from the code: every setting with its default, its place and its meaning."""
 
 import ast
 import inspect
@@ -65,7 +65,7 @@ def described(owner: type) -> dict[str, str]:
 
 
 def variables() -> Iterator[tuple[str, Row]]:
-    """Yield who sets it, and the row, of each environment variable."""
+    """Yield the row of each environment variable, once for each group of those who set it."""
     for each in vars(environment).values():
         if isinstance(each, environment.Variable):
             for by in each.by.split(", "):
@@ -73,7 +73,7 @@ def variables() -> Iterator[tuple[str, Row]]:
 
 
 def in_files() -> Iterator[tuple[str, Row]]:
-    """Yield who sets it, and the row, of each setting in a file that a person writes."""
+    """Yield the row of each setting in a file that a person writes, and the group of those who set it."""
     for line in (ROOT / "deploy" / "quotas.yaml").read_text(encoding="utf-8").splitlines():
         if found := re.fullmatch(r"(\w+): (\S+) +# (.+)", line):
             yield OPERATOR, Row(f"`{found[1]}`", found[2], "file `deploy/quotas.yaml`", found[3])
@@ -115,7 +115,7 @@ KEPT = {
 
 
 def options() -> Iterator[tuple[str, Row]]:
-    """Yield who gives it, and the row, of each option of each command; commands with the same option share a row."""
+    """Yield the row of each option of a command, and the group of those who give it; commands with the same option share a row."""
     found: dict[tuple[str, str, str, str], list[str]] = {}
     for top in COMMANDS:
         for name, command in commands(top, loaded(top)):

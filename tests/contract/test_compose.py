@@ -142,7 +142,7 @@ def test_every_file_that_is_mounted_is_there() -> None:
 
 @pytest.fixture(name="made")
 def _made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """What `prepare` makes for brokers that other machines reach as bus.example.org; accounts are not changed."""
+    """Folder that `prepare` fills for brokers that other machines reach as bus.example.org; accounts are not changed."""
     monkeypatch.setattr(os, "chown", lambda *_: None)
     keyfile.hold(keyfile.Passphrase(b"of the compose file"))
     PREPARE.prepare(tmp_path / "made", BusFolder(tmp_path / "bus"), "bus.example.org")

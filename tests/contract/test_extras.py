@@ -1,4 +1,4 @@
-"""The extras: what each install can do, and that a command whose packages are missing says what to install."""
+"""Extras of the wheel: each has the packages of its commands, and a command without its packages names the extra."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ import extras
 from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
-    "client": ["nrmbus.client"],
+    "client": ["nrmbus.client", "nrmbus.bus.folder"],
     "desk": ["nrmbus.desk.app", "nrmbus.cli.membership.agency", "nrmbus.desk.store.schema", "alembic.command"],
     "operator": ["nrmbus.registrar.app", "nrmbus.timekeeper.app", "nrmbus.auditor.app", "nrmbus.bus.kafka.gate"],
 }

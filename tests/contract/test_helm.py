@@ -157,7 +157,7 @@ def unrestricted(pod: Any) -> list[str]:
 @pytest.mark.oracle
 @pytest.mark.parametrize("helm", HELMS)
 class TestHelm:
-    """What Helm makes of the chart. Where there is no Helm, pytest says that nothing was looked at."""
+    """Manifests that Helm makes of the chart. Without Helm, pytest says that nothing was looked at."""
 
     def test_it_lints(self, helm: str, tmp_path: Path) -> None:
         """Given a party's values, when Helm lints the chart strictly, then nothing is wrong."""
