@@ -9,6 +9,7 @@ from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
 from desk.test_live import TWO, quiet, rows, topic
 from nrmbus.bus.kafka import lease
+from nrmbus.cli import health
 from nrmbus.wire.envelope import decode
 from patience import LONGEST_WAIT, eventually
 
@@ -50,6 +51,9 @@ async def test_of_two_hosts_one_runs_the_desk(broker: Broker, tmp_path: Path) ->
         told = log_of(second.folder, UNIT)
         assert f"process {first.pid(UNIT)}, since 20" in told
         assert rows(second, UNIT, "SELECT count(*) FROM outbox") == [(1,)]
+        asked = await health.ask(second.folder, UNIT)
+        assert asked is not None
+        assert "This one stands by" in health.remark_on(asked), "nrmbus status says it there"
 
         # The first ends in order: the second need not wait until it has been silent.
         first.kill(UNIT, signal.SIGTERM)

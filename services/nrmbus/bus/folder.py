@@ -447,6 +447,10 @@ class BusFolder:
             os.close(descriptor)
         return False
 
+    def standby_marker(self, service: str) -> Path:
+        """Return the file that is there while *service* waits here for another process, with the reason in a sentence."""
+        return self.run / f"{service}.standby"
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Be the one process that runs this bus, until the end of the block. The system releases the lock of a killed process.

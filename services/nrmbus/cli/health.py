@@ -37,7 +37,12 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 
 
 async def ask(folder: BusFolder, name: str) -> Health | None:
-    """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``; None if it does not answer."""
+    """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``.
+
+    None if it does not answer; of a service that waits for another process only the reason, as ``standby``.
+    """
+    with suppress(OSError):
+        return {"ready": True, "standby": folder.standby_marker(name).read_text(encoding="utf-8")}
     home = folder.service(name) if name in SERVICES else home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
@@ -101,6 +106,8 @@ def why_not_ready(health: Health) -> str:
 
 def remark_on(health: Health) -> str:
     """Return in a sentence what a person should know of a service that is ready, or an empty text."""
+    if waits := health.get("standby"):
+        return str(waits)
     if "ledger_older" in health.get("open_tasks", ()):
         return "It began with an older copy of its ledger, and has caught up: nrmbus doctor says what to do."
     return ""

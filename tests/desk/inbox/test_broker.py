@@ -57,7 +57,7 @@ ALTERED: dict[str, Callable[[KafkaBroker, Inbox], object]] = {
     "reads what a transaction took back": lambda _, inbox: inbox._connection_args.update(
         isolation_level="read_uncommitted"
     ),
-    "is expelled after ten seconds": lambda _, inbox: inbox._connection_args.update(session_timeout_ms=10_000),
+    "is expelled after six seconds": lambda _, inbox: inbox._connection_args.update(session_timeout_ms=6_000),
     "has no stable name in its group": lambda _, inbox: inbox._connection_args.pop("group_instance_id"),
     "has another's name in its group": lambda _, inbox: inbox._connection_args.update(group_instance_id="vac"),
     "answers where a producer says": lambda _, inbox: setattr(inbox, "_no_reply", False),

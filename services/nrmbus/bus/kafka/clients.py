@@ -88,8 +88,8 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
         },
         "desk": {
             # Longer than a broker's fail-over; so long another host waits for a desk that is silent (decision 0045).
-            "session_timeout_ms": 15_000,
-            "heartbeat_interval_ms": 3_000,
+            "session_timeout_ms": 10_000,
+            "heartbeat_interval_ms": 2_000,
             "max_poll_interval_ms": 300_000,
         },
         "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},

@@ -25,7 +25,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus.aiokafka_patches import private
-from nrmbus.bus.folder import BusFolder, lock_file, utc_now
+from nrmbus.bus.folder import BusFolder, lock_file, utc_now, write_private
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.wire.names import inbox_of
 
@@ -138,18 +138,23 @@ async def turn(
     """
     settings, place = folder.settings, place_of(folder.run / f"{agency}.lock")
     inbox = tuple(TopicPartition(inbox_of(agency), each) for each in range(settings.partitions))
-    me, begun, told = Me(settings.bus, agency, place, inbox), time.monotonic(), False
-    async with groups.asking(folder.reach(home)) as ask:
-        while True:
-            standing = _standing(await ask(me.group, me.inbox), me)
-            if standing.lease is None or how == "take_over" or is_free(standing, me.place):
-                return Begins(me, standing)
-            if how == "wait" and time.monotonic() - begun > SILENT + _MARGIN:
-                raise LeaseHeld(standing.lease)
-            if not told:
-                notify(waits(me.agency, standing.lease, how))
-                told = True
-            await asyncio.sleep(LOOK_SECONDS)
+    me, begun, marker = Me(settings.bus, agency, place, inbox), time.monotonic(), folder.standby_marker(agency)
+    marker.unlink(missing_ok=True)  # of a process that was killed while it waited
+    try:
+        async with groups.asking(folder.reach(home)) as ask:
+            while True:
+                standing = _standing(await ask(me.group, me.inbox), me)
+                if standing.lease is None or how == "take_over" or is_free(standing, me.place):
+                    return Begins(me, standing)
+                if how == "wait" and time.monotonic() - begun > SILENT + _MARGIN:
+                    raise LeaseHeld(standing.lease)
+                if not marker.exists():
+                    sentence = waits(me.agency, standing.lease, how)
+                    write_private(marker, sentence.encode())
+                    notify(sentence)
+                await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        marker.unlink(missing_ok=True)
 
 
 def _standing(group: groups.Group, me: "Me") -> Standing:

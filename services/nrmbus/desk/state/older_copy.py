@@ -32,8 +32,13 @@ _LETTERS: Final = (
     "after the copy was made: ask their senders to send them again."
 )
 _KEYS: Final = (
-    "The private keys of this folder are older than the directory's, so nothing is sent: put the newest copy of keys/ in "
-    "place and start again; if it is gone for good, ask for new keys with nrmbus agency lost."
+    "The directory names keys of this agency that this folder does not have, so nothing is sent. If keys/ was put back too, "
+    "put its newest copy in place and start again; if that is gone for good, ask for new keys with nrmbus agency lost. If "
+    "keys/ was not put back, another person may speak as this agency: follow the task entry_not_asked."
+)
+_TOO_OLD: Final = (
+    "Kafka no longer has what follows the copy: stop the desk, move ledger.sqlite and the files beside it to another folder, "
+    "keep them, and start again. The desk then begins with what Kafka has, and says since when it knows everything."
 )
 _INBOX, _OUTBOX = tables.inbox.c, tables.outbox.c
 
@@ -100,7 +105,8 @@ def _sentence(seat: Seat, found: Mapping[str, Any]) -> str:
     copy = f"On {found['noticed']} this desk began with an older copy of its ledger, which ends on {found['ends']}."
     keys = f" {_KEYS}" if seat.own is not None and seat.own.alarm is not None else ""
     if "again" not in found:
-        return f"{copy} It reads its inbox again, and sends nothing until it has caught up.{keys}"
+        gap = f" {_TOO_OLD}" if seat.trouble == "inbox_gap" else ""
+        return f"{copy} It reads its inbox again, and sends nothing until it has caught up.{gap}{keys}"
     letters = f" {_LETTERS.format(keys=found['keys'])}" if found["keys"] else ""
     return (
         f"{copy} It has caught up: {found['again']} deliveries were read again, {found['own']} of them receipts of events "
