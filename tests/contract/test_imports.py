@@ -29,6 +29,7 @@ ROOMS: dict[str, set[str]] = {
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005
     **{agency: {"desk"} for agency in AGENCIES},
     "client": {"wire"},
+    "backup": {"directory"},
     "published": {"desk", "registrar"},  # what partners read of all of them; no service imports it
     "host": {"registrar", "client"},
     "play": {"host", "auditor", "desk"},

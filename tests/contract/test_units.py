@@ -29,8 +29,8 @@ def service(unit: Path) -> dict[str, str]:
 
 
 def test_there_is_one_for_each_kind_of_machine() -> None:
-    """An operator's machine runs a whole bus, an agency's machine a desk."""
-    assert [each.name for each in UNITS] == ["nrmbus-desk@.service", "nrmbus.service"]
+    """An operator's machine runs a whole bus, an agency's machine a desk, and a timer backs up either."""
+    assert [each.name for each in UNITS] == ["nrmbus-backup.service", "nrmbus-desk@.service", "nrmbus.service"]
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)

@@ -83,6 +83,14 @@ COMMANDS: Final = {
     "doctor": Command(
         "operate.doctor", "Find what is wrong with a bus on this machine, and name the command that mends it."
     ),
+    "backup": Command(
+        "operate.backup",
+        "Back up a bus while it runs, or an agency's folder: keys as they are sealed, ledgers, and the history record by record.",
+    ),
+    "restore": Command(
+        "operate.backup",
+        "Restore a backup: a whole bus into an empty folder, or with --part one part that was lost.",
+    ),
     "invite": Command(
         "membership.invitation",
         "Write an invitation for another machine: the bus's name, its broker's address, its operator's public key.",

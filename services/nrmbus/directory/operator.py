@@ -282,6 +282,11 @@ class Operator:
         """Return the key that everybody on this bus trusts for the directory: 32 bytes."""
         return self._key.public
 
+    @property
+    def signing(self) -> SigningKey:
+        """Return the operator's key, for what else the operator vouches for: a backup of the bus."""
+        return self._key
+
     def number(self, entry: Entry | Admitters, directory: Directory) -> bytes:
         """Return *entry* under the next number, signed for the topic. `Directory.add` checks whether it is believed."""
         return statement.sign("directory", body_of(entry) | {"number": directory.number + 1}, self._key)

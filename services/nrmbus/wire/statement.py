@@ -25,6 +25,7 @@ Thing = Literal[
     "publication",
     "certificate",
     "snapshot",
+    "backup",
 ]
 
 LIMIT: Final = dsse.LIMIT

@@ -1,7 +1,6 @@
 """Erasing a case destroys every key to its letters, even for somebody with the folder; signed clear text stays and verifies."""
 
 import asyncio
-import shutil
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +13,8 @@ from sqlalchemy import insert
 from agencies import BUS, CASE, NOW, SIGNAL
 from desk.access.test_opening import CONSENT, readings, until_sent
 from desk.given import CANARY, REF, Given, desk_of
+from nrmbus.backup import folders
+from nrmbus.backup.store import Store
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store import sqlite, tables
@@ -209,13 +210,15 @@ async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:
 
 
 async def test_a_folder_restored_from_before_an_erasure_erases_again_and_confirms_nothing_twice(tmp_path: Path) -> None:
-    """A restored desk reads its inbox again from the backup's position: it erases the case again and does not confirm twice."""
-    home, old = tmp_path / "home", tmp_path / "old"
+    """A desk restored from a backup, made while it ran, reads what it missed: it erases the case again and does not confirm twice."""
+    home, old, store = tmp_path / "home", tmp_path / "old", Store.at(tmp_path / "backup")
     home.mkdir()
     async with desk_of("vac", home) as given:
         _, place = await hear_a_letter(given)
         registrar = given.registrar
-    shutil.copytree(home, old)
+        with store.held():
+            files = folders.keep(home, lambda: folders.paths(home), store, None, lambda *_: None)
+    folders.put_back(store, files.items(), old)
     since = []
     async with desk_of("vac", home, registrar=registrar) as given:
         due = registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})

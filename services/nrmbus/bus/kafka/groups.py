@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
@@ -41,6 +41,22 @@ async def asking(where: Where) -> AsyncIterator[Ask]:
         yield lambda group, partitions: _patiently(client, group, list(partitions))
     finally:
         await client.close()
+
+
+async def commit(where: Where, group: str, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    """Commit *offsets* with their metadata for *group*, which has no members; librdkafka adds bytes to the metadata.
+
+    Raises:
+        KafkaError: no broker answers, or denies access to the group.
+    """
+    reads = clients.settings("reader")
+    client = AIOKafkaConsumer(client_id="nrm-groups", group_id=group, **reach(where).settings(), **reads)
+    await client.start()
+    try:
+        client.assign(list(offsets))
+        await client.commit(dict(offsets))
+    finally:
+        await client.stop()
 
 
 async def _patiently(client: AIOKafkaAdminClient, group: str, partitions: list[TopicPartition]) -> Group:

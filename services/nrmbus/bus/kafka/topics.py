@@ -105,6 +105,15 @@ def apply(
     return tuple(each for each in drift if each.kind in {"partitions", "stray"} or (each.lengthened and not shorten))
 
 
+def override(where: Where, names: Iterable[str], setting: str, value: str) -> None:
+    """Set *setting* of the topics *names* to *value*, until `apply` sets what is declared.
+
+    Raises:
+        KafkaFailed: the broker does not answer.
+    """
+    _Broker(where).set([Drift(name, "setting", setting, value, None) for name in names])
+
+
 def docs(declarations: Iterable[Declaration] | None = None) -> str:
     """Return a table of all topics, in Markdown."""
     rows = [

@@ -1,0 +1,51 @@
+"""Reasons why a backup is not written, not believed or not restored: one code each, with what to do."""
+
+from typing import Final, Literal
+
+from nrmbus.bus.errors import BusError
+
+BackupCode = Literal[
+    "no_backup", "busy", "disk_full", "not_written", "manifest_unreadable", "format_unknown", "signature_invalid",
+    "file_missing", "file_cut", "file_altered", "record_unreadable", "history_refused", "inbox_broken",
+    "directory_refused", "root_differs", "bus_older", "other_bus", "other_kind", "folder_not_empty", "newer_here",
+    "bus_running", "part_absent", "cluster_not_empty", "offset_differs",
+]  # fmt: skip
+
+SENTENCES: Final[dict[BackupCode, str]] = {
+    "no_backup": "There is no complete backup here: name the folder that nrmbus backup wrote. A backup that was cut off leaves no manifest, and is never restored.",
+    "busy": "Another backup is being written here: wait until it has ended.",
+    "disk_full": "The disk is full, so nothing was published, and what was complete before stays: free some space, or name a folder on another disk.",
+    "not_written": "The folder cannot be written: see whether it exists and whose it is.",
+    "manifest_unreadable": "The manifest of the newest backup cannot be read: it was altered or cut. Take an older one with --generation N, or another copy.",
+    "format_unknown": "A later release wrote this backup: use that release.",
+    "signature_invalid": "The manifest is not signed by the key that is expected: do not restore it; ask who could write to this folder.",
+    "file_missing": "A file of the backup is missing: take an older one with --generation N, or another copy.",
+    "file_cut": "A file of the backup is shorter or longer than it was written: take an older one with --generation N, or another copy.",
+    "file_altered": "A file of the backup was altered: take an older one with --generation N, or another copy.",
+    "record_unreadable": "A record of the backup cannot be read: take an older one with --generation N, or another copy.",
+    "history_refused": "The history in the backup does not verify: do not restore it; take another copy, and call the auditor.",
+    "inbox_broken": "An inbox in the backup lacks a delivery: do not restore it; take another copy.",
+    "directory_refused": "The directory in the backup does not verify: do not restore it; take another copy, and call the auditor.",
+    "root_differs": "The history in the backup is not the one whose checkpoint was published: do not restore it; take another copy, and call the auditor.",
+    "bus_older": "The bus has less than the backup that is here already: it was restored from an older state, or lost records. Keep this folder as it is, and write to another one.",
+    "other_bus": "This is the backup of another bus: name the right folder.",
+    "other_kind": "This is a backup of another kind: one of a bus and one of an agency are kept in folders of their own.",
+    "folder_not_empty": "A whole bus is restored into an empty folder only: name another one with --data DIR, or one part with --part.",
+    "newer_here": "What is here is newer than the backup, and would be lost: look for a newer backup; or say --over-newer to lose it.",
+    "bus_running": "Something runs in this folder: end it first.",
+    "part_absent": "The backup has no such part: nrmbus backup DIR --verify lists what it has.",
+    "cluster_not_empty": "The cluster has records of a bus already: restore to an empty one.",
+    "offset_differs": "The broker put a record in another place than it had: see that nobody else writes there, and restore again.",
+}  # fmt: skip
+
+
+class BackupError(BusError):
+    """Raised when a backup cannot be written, believed or restored; ``code`` is of the closed list `BackupCode`.
+
+    *where* says of what: a generation, a file's name in the folder of the bus, or a partition and a number. Never content.
+    """
+
+    def __init__(self, code: BackupCode, where: str = "") -> None:
+        super().__init__(f"{code}{f' ({where})' if where else ''}: {SENTENCES[code]}")
+        self.code: BackupCode = code
+        self.where = where

@@ -1,0 +1,184 @@
+"""Files of a bus, or of one agency's folder, into a backup and back: keys as they are sealed, ledgers as SQLite copies them."""
+
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final
+
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.store import Manifest, Store, Stored
+from nrmbus.bus.folder import BusFolder, make_private, write_private
+from nrmbus.wire.keys import keyfile
+
+LEDGER: Final = "ledger.sqlite"
+_DATABASES: Final = (b"SQLite format 3\x00",)
+_NOT_KEPT: Final = ("kafka", "kafka.partial", "run", "logs")
+"""Folders below the bus's that no backup has: the broker's data are kept as records, the rest is about running processes."""
+_MADE_AGAIN: Final = ("door.json", "lock")
+_LEFT: Final = ("-wal", "-shm", "-journal", ".lock")
+"""Ends of the names of files that are made again, or belong to a database."""
+_SECRETS: Final = (".seed", "key.pem")
+_TRIES: Final = 20
+_PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
+    "settings": lambda parts: len(parts) == 1 or parts[-1] == "agency.json",
+    "keys": lambda parts: bool({"keys", "tls"} & set(parts)) and parts[-1] not in {"heads.db", "directory"},
+    "ledger": lambda parts: parts[-1] == LEDGER,
+    "log": lambda parts: (parts[0] == "auditor" and not {"keys", "tls"} & set(parts)) or parts[-1] == "heads.db",
+}
+"""Parts of a folder that can be restored alone, by the path of a file."""
+BROKER: Final = "broker"
+"""The part that is all topics of the broker."""
+DIRECTORY: Final = "directory"
+"""The part that is the topic of the directory alone."""
+PARTS: Final = (*_PARTS, DIRECTORY, BROKER)
+
+
+def of_part(part: str, path: str) -> bool:
+    """Return whether the file at *path* below the folder belongs to *part*."""
+    return _PARTS[part](tuple(path.split("/")))
+
+
+def paths(root: Path, below: str = "") -> list[str]:
+    """Return the paths, below *root*, of all files that a backup has; *below* is a folder of it, for an agency alone."""
+    found = []
+    for path in (root / below).rglob("*"):
+        parts = path.relative_to(root).parts
+        if parts[0] in _NOT_KEPT or any(_is_made_again(each) for each in parts):
+            continue
+        if path.is_file() and not path.is_symlink():
+            found.append("/".join(parts))
+    return sorted(found)
+
+
+def _is_made_again(name: str) -> bool:
+    # Hidden files are halves of files that are being written.
+    return (
+        name in _MADE_AGAIN
+        or name.startswith((".", "scratch-", "snapshots", "damaged-", "tmp"))
+        or name.endswith(_LEFT)
+    )
+
+
+def agency_paths(folder: BusFolder, agency: str) -> list[str]:
+    """Return the paths of an agency's own folder, and of what its desk needs to find the bus."""
+    shared = ("bus.json", "addresses.json", "keys/operator.pub")
+    return [each for each in shared if (folder.path / each).exists()] + paths(folder.path, f"agencies/{agency}")
+
+
+def keep(
+    root: Path,
+    found: Callable[[], Iterable[str]],
+    store: Store,
+    before: Manifest | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, Stored]:
+    """Store the files below *root* whose paths *found* returns; a file that goes away meanwhile is looked for once more.
+
+    Tiles of the auditor's log that are full never change, so those of *before* are not read again.
+    """
+    for _ in range(_TRIES):
+        files: dict[str, Stored] = {}
+        heads = _heads(root)
+        due = list(found())
+        with suppress(FileNotFoundError):
+            for number, path in enumerate(due):
+                known = before.files.get(path) if before else None
+                files[path] = (
+                    known if known and _is_full_tile(path) and store.has(known) else _stored(root / path, store)
+                )
+                progress(number + 1, len(due))
+            if _heads(root) == heads:
+                return files
+    raise BackupError("not_written", "files of the bus change too fast")
+
+
+def _heads(root: Path) -> dict[Path, bytes]:
+    """Return the heads of the auditor's logs: while one changes, its tiles are written and removed."""
+    return {path: path.read_bytes() for path in root.glob("auditor/logs/*/head")}
+
+
+def _is_full_tile(path: str) -> bool:
+    return path.startswith("auditor/logs/") and "/tile/" in path and ".p/" not in path
+
+
+def _stored(path: Path, store: Store) -> Stored:
+    with path.open("rb") as file:
+        is_database = file.read(16) in _DATABASES
+    if not is_database:
+        return store.put_file(path)
+    with tempfile.TemporaryDirectory(dir=store.path, prefix="partial-") as home:
+        copy = Path(home) / "copy"
+        _copied(path, copy)
+        return store.put_file(copy)
+
+
+def _copied(path: Path, copy: Path) -> None:
+    """Copy the database at *path* as of one moment, while others write to it."""
+    with closing(_database(path)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        target.execute("PRAGMA journal_mode=DELETE")
+
+
+def _database(path: Path) -> sqlite3.Connection:
+    # Not read-only, which SQLite refuses for a ledger that no process has open.
+    return sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+
+
+def unprotected(root: Path, files: Iterable[str]) -> list[str]:
+    """Return the paths of the private keys among *files* that are not sealed."""
+    secret = [each for each in files if each.endswith(_SECRETS)]
+    return [each for each in secret if not keyfile.is_sealed(root / each)]
+
+
+def put_back(store: Store, files: Iterable[tuple[str, Stored]], root: Path) -> None:
+    """Write *files* of the backup below *root*, each complete or not at all."""
+    for path, stored in files:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise BackupError("manifest_unreadable", path)
+        target = root / path
+        make_private(target.parent)
+        write_private(target, store.read(stored, path))
+        for end in _LEFT:
+            target.with_name(target.name + end).unlink(missing_ok=True)
+
+
+COUNTED: Final = (LEDGER, "heads.db")
+"""Databases of which `rows` says how far they go."""
+
+
+def rows(path: Path) -> dict[str, int] | None:
+    """Return how far a ledger goes, or a table of signed trees; None if it cannot be read.
+
+    Of a ledger: its deliveries by partition, and its rows of the outbox and of readings. Of trees: the size by log.
+    """
+    found: dict[str, int] = {}
+    with suppress(sqlite3.Error, ValueError, IndexError), closing(_database(path)) as database:
+        if _has(database, "signed"):
+            for origin, note in database.execute("SELECT origin, note FROM signed"):
+                found[origin] = int(bytes(note).split(b"\n")[1])
+            return found
+        for number, last in database.execute("SELECT partition, inbox_number FROM positions"):
+            found[f"inbox {number}"] = last
+        for table, column in (("outbox", "seq"), ("reads", "id")):
+            (last,) = database.execute(f"SELECT coalesce(max({column}), 0) FROM {table}").fetchone()  # noqa: S608 - names of ours
+            found[table] = last
+        return found
+    return None
+
+
+def _has(database: sqlite3.Connection, table: str) -> bool:
+    return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
+
+
+def is_mark(path: str) -> bool:
+    """Return whether the file at *path* says how far the history, or the directory, went."""
+    return path.startswith("registrar/history/") or path.endswith("/directory")
+
+
+def free(path: Path) -> int:
+    """Return the free bytes of the disk that has, or will have, *path*."""
+    there = next(each for each in (path, *path.parents) if each.exists())
+    return shutil.disk_usage(there).free

@@ -1,0 +1,110 @@
+"""One backup of a running bus, or of one agency's folder: files first, then the topics, then the manifest."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+from nrmbus.backup import folders
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.store import Manifest, Store, Stored, said, writer
+from nrmbus.backup.topics import Archive, Progress
+from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.directory import Identity
+from nrmbus.directory.admission import read_directory
+from nrmbus.directory.operator import Operator
+from nrmbus.wire.keys.keys import SigningKey
+
+FILES: Final = "Copying files"
+BUS: Final = "bus"
+AGENCY: Final = "agency"
+
+
+class Made(NamedTuple):
+    """A backup that was written."""
+
+    manifest: Manifest
+    written: int
+    """Bytes of new files."""
+    removed: int
+    """Older generations that were removed."""
+    unprotected: tuple[str, ...]
+    """Private keys that lie open in the backup."""
+    signed_by: str
+
+
+async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progress) -> Made:
+    """Back up the bus in *folder*, which runs; keep the newest *keep* generations.
+
+    Raises:
+        BackupError: nothing was published, and what was complete before stays.
+        BusError, KafkaError: the bus does not run, or its broker does not answer.
+        DirectoryError: the directory cannot be believed.
+    """
+    with store.held(), said():
+        before, generation = _before(store, folder, BUS)
+        directory = await read_directory(folder)
+        files = _files(folder, store, before, lambda: folders.paths(folder.path), progress)
+        records, groups = await Archive(folder, store, before, directory, progress).read()
+        manifest = _manifest(folder, generation, files, kind=BUS, records=records, groups=groups)
+        return _published(folder, store, manifest, Operator(folder.path).signing, keep)
+
+
+def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progress: Progress, sign: bool) -> Made:
+    """Back up the folder of *agency*, whether or not its desk runs; with *sign*, the agency's key signs the manifest.
+
+    Raises:
+        BackupError: as `of_bus`.
+    """
+    home = folder.agency(agency)
+    with store.held(), said():
+        if not home.keys.exists():
+            raise BackupError("part_absent", f"agencies/{agency}")
+        before, generation = _before(store, folder, AGENCY, agency)
+        files = _files(folder, store, before, lambda: folders.agency_paths(folder, agency), progress)
+        key = Identity.at(home.path, agency).signing if sign else None
+        return _published(folder, store, _manifest(folder, generation, files, kind=AGENCY, agency=agency), key, keep)
+
+
+def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tuple[Manifest | None, int]:
+    """Return the backup that this one goes on from, if there is a sound one, and the number of this one."""
+    there = store.generations()
+    for number in reversed(there):
+        with suppress(BackupError):
+            before = store.manifest(number)
+            break
+    else:
+        return None, there[-1] + 1 if there else 1
+    if before.bus != folder.settings.bus:
+        raise BackupError("other_bus")
+    if (before.kind, before.agency) != (kind, agency):
+        raise BackupError("other_kind")
+    if not all(store.has(each) for _, each in before.segments()):
+        before = Manifest(**{**dict(before), "records": {}})  # everything is read once more
+    return before, there[-1] + 1
+
+
+def _files(
+    folder: BusFolder, store: Store, before: Manifest | None, found: Callable[[], list[str]], progress: Progress
+) -> dict[str, Stored]:
+    return folders.keep(folder.path, found, store, before, lambda done, total: progress(FILES, done, total))
+
+
+def _manifest(folder: BusFolder, generation: int, files: dict[str, Stored], **more: Any) -> Manifest:
+    return Manifest(
+        bus=folder.settings.bus,
+        generation=generation,
+        made=utc_now(),
+        by=writer(),
+        private_keys="unprotected" if folders.unprotected(folder.path, files) else "sealed",
+        files=files,
+        **more,
+    )
+
+
+def _published(folder: BusFolder, store: Store, manifest: Manifest, key: SigningKey | None, keep: int) -> Made:
+    manifest = Manifest(**{**dict(manifest), "signer": key.public.hex() if key else ""})
+    store.publish(manifest, key)
+    removed = store.prune(keep, datetime.now(UTC))
+    opened = tuple(folders.unprotected(folder.path, manifest.files))
+    return Made(manifest, store.written, removed, opened, key.kid if key else "")

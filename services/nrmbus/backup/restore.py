@@ -1,0 +1,207 @@
+"""Restore of a backup: everything into an empty folder, or one part that was lost."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from nrmbus.backup import folders
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.rebuild import rebuild
+from nrmbus.backup.store import Manifest, Store, Stored, said, synced
+from nrmbus.backup.topics import Progress
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.high_water import HighWater
+from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
+
+STAGE: Final = ".restoring"
+_NEEDED: Final = 1.5
+"""Free disk that a restore asks for, in lengths of the backup: its records are in the broker's form afterwards."""
+_LISTEN: Final = "listen.json"
+Unlock = Callable[[BusFolder], None]
+
+
+def everything(
+    store: Store,
+    manifest: Manifest,
+    target: BusFolder,
+    unlock: Unlock,
+    progress: Progress,
+    bootstrap: str | None = None,
+) -> None:
+    """Restore a verified backup into the empty folder of *target*; the bus is there whole, or not at all.
+
+    *unlock* opens the private keys of a folder. *bootstrap* names the empty cluster that takes the records, if the bus
+    uses a cluster, and another one than before.
+
+    Raises:
+        BackupError: ``folder_not_empty``, ``disk_full``, ``cluster_not_empty`` or ``offset_differs``.
+        BusError, KafkaError: Kafka does not start, or fails.
+    """
+    stage = BusFolder(target.path / STAGE)
+    with said():
+        _empty(target.path)
+        needed = int(sum(each.length for _, each in manifest.stored()) * _NEEDED)
+        if folders.free(target.path) < needed:
+            raise BackupError("disk_full", f"{needed} bytes are needed")
+        make_private(stage.path)
+        # Addresses for other machines are of the machine that was: they come back when the broker has ended.
+        folders.put_back(store, [each for each in manifest.files.items() if each[0] != _LISTEN], stage.path)
+        if bootstrap:
+            made = replace(stage.settings, bootstrap=bootstrap)
+            write_json(stage.path / "bus.json", asdict(made))
+    if manifest.kind == "bus":
+        unlock(stage)
+        _with_broker(stage, lambda: asyncio.run(rebuild(stage, store, manifest, progress)), progress)
+    with said():
+        folders.put_back(store, [each for each in manifest.files.items() if each[0] == _LISTEN], stage.path)
+        for name in ("run", "logs"):
+            shutil.rmtree(stage.path / name, ignore_errors=True)
+        # The settings last: before they are there, no bus is.
+        for path in sorted(stage.path.iterdir(), key=lambda path: path.name == "bus.json"):
+            path.rename(target.path / path.name)
+        stage.path.rmdir()
+        synced(target.path)
+
+
+def _empty(path: Path) -> None:
+    """Make *path* an empty folder; what a restore that was cut off has left is removed."""
+    make_private(path)
+    if (path / STAGE).exists() and not (path / "bus.json").exists():
+        for each in path.iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+    if any(path.iterdir()):
+        raise BackupError("folder_not_empty", str(path))
+
+
+def _with_broker(folder: BusFolder, work: Callable[[], None], progress: Progress) -> None:
+    if folder.settings.bootstrap:
+        work()
+        return
+    kafka = EmbeddedKafka(folder)
+    kafka.fetch(progress)
+    try:
+        kafka.start()
+        work()
+    finally:
+        kafka.stop()
+
+
+def one_part(
+    store: Store,
+    manifest: Manifest,
+    target: BusFolder,
+    part: str,
+    unlock: Unlock,
+    progress: Progress,
+    *,
+    agency: str | None = None,
+    over_newer: bool = False,
+) -> list[str]:
+    """Restore *part* into the folder of *target*, where nothing runs; return the paths that were written.
+
+    Keys and settings that are here stay: only those that are missing come back. With *agency*, only of this agency.
+
+    Raises:
+        BackupError: ``part_absent``, ``other_bus``, ``bus_running`` or ``newer_here``; nothing was changed then.
+    """
+    if part not in folders.PARTS:
+        raise BackupError("part_absent", part)
+    if target.exists and target.settings.bus != manifest.bus:
+        raise BackupError("other_bus")
+    if target.is_held or target.running:
+        raise BackupError("bus_running", ", ".join(target.running) or str(target.path))
+    with target.held():
+        if part in (folders.BROKER, folders.DIRECTORY):
+            return _broker(store, manifest, target, part, unlock, progress, over_newer=over_newer)
+        below = f"agencies/{agency}/" if agency else ""
+        due = {
+            path: stored
+            for path, stored in manifest.files.items()
+            if path.startswith(below) and folders.of_part(part, path)
+        }
+        if not due:
+            raise BackupError("part_absent", f"{part} {below}".strip())
+        with said():
+            if part in ("keys", "settings") and not over_newer:
+                due = {path: stored for path, stored in due.items() if not (target.path / path).exists()}
+            elif not over_newer:
+                _check_older(store, target, due)
+            if part == "log":
+                shutil.rmtree(target.path / "auditor" / "logs", ignore_errors=True)
+            folders.put_back(store, due.items(), target.path)
+        return sorted(due)
+
+
+def _check_older(store: Store, target: BusFolder, due: dict[str, Stored]) -> None:
+    """Check that no ledger and no table of signed trees among *due* goes further here than in the backup.
+
+    Raises:
+        BackupError: ``newer_here``.
+    """
+    for path, stored in due.items():
+        here = target.path / path
+        if here.exists() and here.name in folders.COUNTED:
+            kept, now = folders.rows(store.check(stored, path)), folders.rows(here)
+            if now is None:
+                raise BackupError("newer_here", f"{path} cannot be read, so nobody knows what it has")
+            ahead = [f"{name}: {last} here, {(kept or {}).get(name, 0)} in the backup" for name, last in now.items()
+                     if last > (kept or {}).get(name, 0)]  # fmt: skip
+            if ahead:
+                raise BackupError("newer_here", f"{path}, {', '.join(ahead)}")
+
+
+def _broker(
+    store: Store,
+    manifest: Manifest,
+    target: BusFolder,
+    part: str,
+    unlock: Unlock,
+    progress: Progress,
+    *,
+    over_newer: bool,
+) -> list[str]:
+    """Write the topics of the backup to an empty broker, or the directory alone to a broker that has lost it."""
+    if manifest.kind != "bus":
+        raise BackupError("part_absent", part)
+    for number, partition in manifest.records[CASES].items():
+        mark = HighWater(target.service(REGISTRAR) / "history" / number).read()
+        if mark and mark.number > partition.number and not over_newer:
+            known = f"partition {number}: number {mark.number} was registered, {partition.number} is in the backup"
+            raise BackupError("newer_here", known)
+    unlock(target)
+    if part == folders.DIRECTORY:
+        _with_broker(target, lambda: asyncio.run(rebuild(target, store, manifest, progress, [DIRECTORY])), progress)
+        return [DIRECTORY]
+    if target.kafka.exists() and not over_newer:
+        raise BackupError("newer_here", f"{target.kafka} has the data of a broker: remove it if they are lost")
+    if target.settings.bootstrap:
+        asyncio.run(rebuild(target, store, manifest, progress))
+    else:
+        stage = _beside(target)
+        _with_broker(stage, lambda: asyncio.run(rebuild(stage, store, manifest, progress)), progress)
+        with said():
+            shutil.rmtree(target.kafka, ignore_errors=True)
+            stage.kafka.rename(target.kafka)
+            shutil.rmtree(stage.path)
+            synced(target.path)
+    if over_newer:
+        marks = [each for each in manifest.files.items() if folders.is_mark(each[0])]
+        with said():
+            folders.put_back(store, marks, target.path)
+    return sorted(manifest.records)
+
+
+def _beside(target: BusFolder) -> BusFolder:
+    """Return a folder with the keys and settings of *target*, and a broker of its own, which a cut leaves apart."""
+    stage = BusFolder(target.path / STAGE)
+    with said():
+        shutil.rmtree(stage.path, ignore_errors=True)
+        make_private(stage.path)
+        shutil.copyfile(target.path / "bus.json", stage.path / "bus.json")
+        for name in ("keys", "broker"):
+            (stage.path / name).symlink_to(target.path / name)
+    return stage

@@ -1,0 +1,364 @@
+"""Folder of a backup: files named by their SHA-256, and one manifest for each complete backup (generation).
+
+    objects/ab/abcd…        a file of the bus, or a segment of records
+    manifests/00000007      two lines: the manifest, canonical JSON; and a signed statement of its digest, or nothing
+
+A file is written under another name, synced, read back, and renamed; a manifest is renamed into its place after all its
+files are there. So a generation is complete or absent, wherever its writing is cut off, and a file that stays the same is
+written once. Names say nothing of whom a file is about.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from importlib import metadata
+from pathlib import Path
+from typing import Final, Self
+
+from pydantic import Field, ValidationError
+
+from nrmbus.backup.errors import BackupError
+from nrmbus.bus.folder import PRIVATE_FILE, lock_file, make_private
+from nrmbus.events.model import Frozen
+from nrmbus.wire import json, statement
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.keys.keys import SigningKey, VerifyKey
+
+FORMAT: Final = 1
+KEEP: Final = 30
+"""Generations that are kept, unless another number is asked for."""
+KEPT_DAYS: Final = timedelta(days=30)
+"""The age from which a generation is removed, unless it is the newest: the time for which a key opens letters after its use
+has ended. So no backup opens a letter after the horizon that an erasure names (``desk/README.md``, Erasure)."""
+_CHUNK: Final = 1 << 20
+_LIMIT: Final = 1 << 28
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+class Stored(Frozen):
+    """File of a backup: its SHA-256, which is its name, and its length in bytes."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    length: int = Field(ge=0)
+
+
+class Segment(Stored):
+    """File with *count* records of one partition, from the offset *first* to *last*."""
+
+    first: int
+    last: int
+    count: int
+
+
+class Partition(Frozen):
+    """Records of one partition of a topic: from the offset *begin* to *end*, without *end*."""
+
+    begin: int
+    end: int
+    segments: tuple[Segment, ...] = ()
+    number: int = 0
+    """Of ``nrm.cases`` the last registration's number, of an inbox the last delivery's; 0 of other topics."""
+    digest: str = ""
+    """Of ``nrm.cases`` the digest of that registration."""
+
+
+class Committed(Frozen):
+    """How far a group has read a partition, with its note."""
+
+    offset: int
+    note: str = ""
+
+
+class Manifest(Frozen):
+    """List of everything that one backup has."""
+
+    format: int = FORMAT
+    kind: str = "bus"
+    """``bus``, or ``agency`` for the folder of one agency."""
+    bus: str
+    agency: str = ""
+    generation: int
+    made: str
+    """The wall's time."""
+    by: str
+    """The release that wrote it."""
+    private_keys: str
+    """``sealed``, or ``unprotected`` if any private key lies open in the backup."""
+    signer: str = Field(default="", pattern=r"^(?:[0-9a-f]{64})?$")
+    """Public key of the one who signed this, in hex; empty if nobody did."""
+    files: dict[str, Stored]
+    """By the path below the folder of the bus."""
+    records: dict[str, dict[str, Partition]] = Field(default_factory=dict)
+    """By topic and partition."""
+    groups: dict[str, dict[str, dict[str, Committed]]] = Field(default_factory=dict)
+    """By group, topic and partition."""
+
+    def stored(self) -> Iterator[tuple[str, Stored]]:
+        """Yield every file of this backup, with what it holds."""
+        yield from self.files.items()
+        yield from self.segments()
+
+    def segments(self) -> Iterator[tuple[str, Segment]]:
+        """Yield every file of records, with its topic and partition."""
+        for topic, partitions in self.records.items():
+            for number, each in partitions.items():
+                yield from ((f"{topic}/{number}", segment) for segment in each.segments)
+
+
+def writer() -> str:
+    """Return the release that writes: its name and version."""
+    return f"nrmbus {metadata.version('nrmbus')}"
+
+
+@contextmanager
+def said() -> Iterator[None]:
+    """Turn an error of the disk in the block into a BackupError."""
+    try:
+        yield
+    except OSError as error:
+        code = error.errno
+    else:
+        return
+    raise BackupError("disk_full" if code in _FULL else "not_written", os.strerror(code or errno.EIO))
+
+
+@dataclass(slots=True)
+class Store:
+    """Folder of a backup."""
+
+    path: Path
+    written: int = 0
+    """Bytes of new files, since this object was made."""
+    _whole: set[str] = field(default_factory=set)
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """Return the folder *path*; nothing is touched."""
+        return cls(path.expanduser().absolute())
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Be the one process that writes here, until the end of the block; leftovers of a killed process are removed first.
+
+        Raises:
+            BackupError: ``busy``, ``not_written`` or ``disk_full``.
+        """
+        with said(), lock_file(self.path / "lock") as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BackupError("busy") from None
+            for left in self.unfinished():
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            yield
+
+    def unfinished(self) -> list[Path]:
+        """Return the files of a backup that was cut off, or is being written."""
+        return sorted(self.path.glob("partial-*"))
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def put(self, chunks: Iterable[bytes]) -> Stored:
+        """Store a file with the content of *chunks*: durable, and read back, when this returns."""
+        partial = self.path / f"partial-{os.getpid()}"
+        digest, length = hashlib.sha256(), 0
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                for chunk in chunks:
+                    file.write(chunk)
+                    digest.update(chunk)
+                    length += len(chunk)
+                file.flush()
+                os.fsync(file.fileno())
+            stored = Stored(sha256=digest.hexdigest(), length=length)
+            if not self.has(stored):
+                _check(partial, stored, "", afresh=True)
+                _move(partial, self._object(stored))
+                self.written += length
+        finally:
+            partial.unlink(missing_ok=True)
+        self._whole.add(stored.sha256)
+        return stored
+
+    def put_file(self, path: Path) -> Stored:
+        """Store the file at *path*, which is read once if it is here already."""
+        found = Stored(sha256=_digest(path), length=path.stat().st_size)
+        return found if self.has(found) else self.put(_chunks(path))
+
+    def has(self, stored: Stored) -> bool:
+        """Return whether the file is here, with its length; `read` and `check` compare the content."""
+        if stored.sha256 in self._whole:
+            return True
+        with suppress(FileNotFoundError):
+            return self._object(stored).stat().st_size == stored.length
+        return False
+
+    def check(self, stored: Stored, where: str = "") -> Path:
+        """Compare a file with its length and digest; return its path.
+
+        Raises:
+            BackupError: ``file_missing``, ``file_cut`` or ``file_altered``.
+        """
+        path = self._object(stored)
+        _check(path, stored, where)
+        return path
+
+    def read(self, stored: Stored, where: str = "") -> bytes:
+        """Return the content of a file; raises as `check`."""
+        path = self.check(stored, where)
+        return path.read_bytes()
+
+    def _object(self, stored: Stored) -> Path:
+        return self.path / "objects" / stored.sha256[:2] / stored.sha256
+
+    # -- generations -------------------------------------------------------------------------------------------------
+
+    def generations(self) -> list[int]:
+        """Return the numbers of all complete backups here, the oldest first."""
+        with suppress(FileNotFoundError):
+            return sorted(int(each.name) for each in os.scandir(self.path / "manifests") if each.name.isdecimal())
+        return []
+
+    def publish(self, manifest: Manifest, key: SigningKey | None) -> None:
+        """Make *manifest* the newest backup: all its files must be here. Signed with *key*, its ``signer``, if there is one.
+
+        Raises:
+            BackupError: ``file_missing`` or ``file_cut``: nothing is published.
+        """
+        for where, stored in manifest.stored():
+            if not self.has(stored):
+                raise BackupError("file_missing", where)
+        body = json.dumps(manifest.model_dump(mode="json"))
+        signature = b""
+        if key is not None:
+            about = {"bus": manifest.bus, "generation": manifest.generation, "sha256": json.digest(body)}
+            signature = statement.sign("backup", about, key)
+        partial = self.path / f"partial-{os.getpid()}"
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, PRIVATE_FILE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body + b"\n" + signature + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        _move(partial, self._manifest(manifest.generation))
+
+    def manifest(self, generation: int | None = None) -> Manifest:
+        """Return the manifest of *generation* (default: the newest); who signed it is for `signer` to say.
+
+        Raises:
+            BackupError: ``no_backup``, ``manifest_unreadable`` or ``format_unknown``.
+        """
+        there = self.generations()
+        number = generation if generation is not None else (there[-1] if there else 0)
+        if number not in there:
+            raise BackupError("no_backup", f"generation {number}" if number else "")
+        found, raw = None, self._lines(number)[0]
+        with suppress(WireError, ValidationError):
+            if json.loads(raw, limit=_LIMIT).get("format") != FORMAT:
+                raise BackupError("format_unknown", f"generation {number}")
+            found = Manifest.model_validate_json(raw)
+        if found is None or found.generation != number:
+            raise BackupError("manifest_unreadable", f"generation {number}")
+        return found
+
+    def signer(self, manifest: Manifest, key: VerifyKey | None) -> str:
+        """Return the kid of *key*, which signed *manifest*; without a key, of the one that the manifest names, or ``""``.
+
+        Raises:
+            BackupError: ``signature_invalid``.
+        """
+        body, signature = self._lines(manifest.generation)
+        due = {"bus": manifest.bus, "generation": manifest.generation, "sha256": json.digest(body)}
+        with suppress(WireError):
+            if key is None and not manifest.signer and not signature:
+                return ""
+            key = key or VerifyKey(bytes.fromhex(manifest.signer))
+            if (
+                manifest.signer == key.public.hex()
+                and statement.verify("backup", signature, {key.kid: key}.__getitem__)[0] == due
+            ):
+                return key.kid
+        raise BackupError("signature_invalid", f"generation {manifest.generation}")
+
+    def _lines(self, generation: int) -> tuple[bytes, bytes]:
+        body, _, signature = self._manifest(generation).read_bytes().partition(b"\n")
+        return body, signature.rstrip(b"\n")
+
+    def prune(self, keep: int, now: datetime) -> int:
+        """Remove all but the newest *keep* generations, and those older than `KEPT_DAYS`; return how many. The newest stays.
+
+        Files that no generation has any more are removed too.
+        """
+        there = self.generations()
+        old = set(there[:-keep]) if keep else set(there[:-1])
+        for number in there[:-1]:
+            with suppress(BackupError):
+                if now - datetime.fromisoformat(self.manifest(number).made) > KEPT_DAYS:
+                    old.add(number)
+        for number in sorted(old):
+            self._manifest(number).unlink()
+        needed, unreadable = set[str](), False
+        for number in self.generations():
+            try:
+                needed |= {stored.sha256 for _, stored in self.manifest(number).stored()}
+            except BackupError:
+                unreadable = True  # what it needs nobody knows: nothing goes
+        if not unreadable:
+            for path in self.path.glob("objects/*/*"):
+                if path.name not in needed:
+                    path.unlink()
+        return len(old)
+
+    def _manifest(self, generation: int) -> Path:
+        return self.path / "manifests" / f"{generation:08}"
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    for chunk in _chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check(path: Path, stored: Stored, where: str, *, afresh: bool = False) -> None:
+    """Compare the file at *path* with what was *stored*; *afresh* has it read from the disk and not from memory."""
+    try:
+        length = path.stat().st_size
+        if length != stored.length:
+            raise BackupError("file_cut", where)
+        if afresh and hasattr(os, "posix_fadvise"):
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if _digest(path) != stored.sha256:
+            raise BackupError("file_altered", where)
+    except FileNotFoundError:
+        raise BackupError("file_missing", where) from None
+
+
+def _move(partial: Path, target: Path) -> None:
+    """Give a synced file its name, so that the name is durable too."""
+    make_private(target.parent)
+    partial.replace(target)
+    for folder in (target.parent, target.parent.parent):
+        synced(folder)
+
+
+def synced(folder: Path) -> None:
+    """Make the names in *folder* durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,201 @@
+"""``nrmbus backup`` and ``nrmbus restore``."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nrmbus.backup import make, restore
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.folders import PARTS
+from nrmbus.backup.store import KEEP, Store
+from nrmbus.backup.topics import Progress
+from nrmbus.backup.verify import Verified, verified
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.keys import KeysContext, unlock
+from nrmbus.cli.operate.up import progress_bar
+from nrmbus.cli.options import AsJson, BusContext, checked_address
+from nrmbus.directory import DirectoryError, operator_key
+from nrmbus.environment import KEY_FILE
+from nrmbus.wire.names import CASES
+
+app = Commands()
+
+Where = Annotated[Path, typer.Argument(metavar="DIR", help="The folder of the backups, on another disk.")]
+Generation = Annotated[
+    int | None, typer.Option("--generation", metavar="N", help="An older backup of this folder. (default: the newest)")
+]
+_UNPROTECTED = "{} private keys lie unprotected in this backup: whoever has it can act as their owners."
+_ELSEWHERE = "The passphrase or key file of the private keys is not in it: keep a copy of that elsewhere."
+
+
+@app.register(example="nrmbus backup /mnt/backup --data ./my-bus")
+def backup(
+    directory: Where,
+    *,
+    context: KeysContext,
+    agency: Annotated[
+        str | None, typer.Option("--agency", metavar="ID", help="Back up the folder of this agency alone.")
+    ] = None,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Backups that are kept here; those older than 30 days go in any case.")
+    ] = KEEP,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Write nothing; verify a backup that is here, without the bus.")
+    ] = False,
+    generation: Generation = None,
+    as_json: AsJson = False,
+) -> None:
+    """Back up a bus while it runs, or an agency's folder: keys as they are sealed, ledgers, and the history record by record.
+
+    A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, or if --verify
+    finds a fault.
+    """
+    store = Store.at(directory)
+    try:
+        with _progress(as_json=as_json) as progress:
+            if verify:
+                _, found = verified(store, generation, progress, operator=_operator(context))
+                return _say(found, as_json=as_json)
+            made = _made(context, store, agency, keep, progress)
+    except BackupError as error:
+        return _fail(error, as_json=as_json)
+    except DirectoryError as error:
+        raise BusError(str(error)) from None
+    body = {
+        "generation": made.manifest.generation, "written": made.written, "removed": made.removed,
+        "signed_by": made.signed_by, "private_keys": made.manifest.private_keys, "numbers": _numbers(made),
+    }  # fmt: skip
+    if as_json:
+        typer.echo(json.dumps(body))
+        return None
+    upto = ", ".join(f"partition {number} up to number {last}" for number, last in _numbers(made).items())
+    typer.echo(f"Backup {made.manifest.generation} is complete: {made.written} new bytes{f'; {upto}' if upto else ''}.")
+    typer.echo(_UNPROTECTED.format(len(made.unprotected)) if made.unprotected else _ELSEWHERE)
+    if not made.signed_by:
+        typer.echo(f"Its manifest is not signed: name the key file with {KEY_FILE.name}=FILE to have it signed.")
+    return None
+
+
+@contextmanager
+def _progress(*, as_json: bool) -> Iterator[Progress]:
+    """Yield a function that shows progress, unless a program reads the output."""
+    if as_json:
+        yield lambda _what, _done, _total: None
+        return
+    with progress_bar() as shown:
+        yield shown
+
+
+def _made(context: KeysContext, store: Store, agency: str | None, keep: int, progress: Progress) -> make.Made:
+    folder = context.folder
+    settings = folder.settings
+    if agency is not None:
+        # A desk's folder is copied without its keys being opened; they only sign.
+        sign = settings.play or context.keys_unprotected or KEY_FILE.get() is not None
+        if sign:
+            context.unlock(folder)
+        return make.of_agency(folder, store, agency, keep=keep, progress=progress, sign=sign)
+    if folder.is_joined:
+        raise BusError("The operator is on another machine: say nrmbus backup DIR --agency ID.")
+    context.unlock(folder)
+    return asyncio.run(make.of_bus(folder, store, keep=keep, progress=progress))
+
+
+def _numbers(made: make.Made) -> dict[str, int]:
+    return {number: each.number for number, each in made.manifest.records.get(CASES, {}).items()}
+
+
+def _operator(context: BusContext) -> Any:
+    """Return the operator's key of the bus that is here, which must have signed a backup of it; None if no bus is here."""
+    try:
+        return operator_key(context.folder.path) if context.folder.exists else None
+    except DirectoryError:
+        return None
+
+
+def _say(found: Verified, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"verified": True, **found.json()}))
+        return
+    typer.echo(
+        f"Backup {found.generation} of {found.made} verifies: {found.files} files, {found.length} bytes, by {found.by}."
+    )
+    for number, last in found.numbers.items():
+        typer.echo(
+            f"Partition {number}: up to number {last}; published up to {found.checkpoints.get(number, 0)}, "
+            f"co-signed up to {found.cosigned.get(number, 0)}."
+        )
+    typer.echo(f"Signed by {found.signed_by or 'nobody'}; private keys are {found.private_keys}.")
+    if found.unfinished:
+        typer.echo("A later backup was cut off, or is being written; it does not count.")
+
+
+def _fail(error: BackupError, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps({"verified": False, "code": error.code, "where": error.where}))
+    else:
+        sys.stderr.write(f"nrmbus: {error}\n")
+    raise typer.Exit(1)
+
+
+@app.register(example="nrmbus restore /mnt/backup --data ./my-bus", name="restore")
+def restored(
+    directory: Where,
+    *,
+    context: KeysContext,
+    part: Annotated[
+        str | None,
+        typer.Option("--part", metavar="NAME", help=f"Only a part that was lost: {', '.join(PARTS)}."),
+    ] = None,
+    agency: Annotated[
+        str | None, typer.Option("--agency", metavar="ID", help="With --part: only what is this agency's.")
+    ] = None,
+    generation: Generation = None,
+    over_newer: Annotated[
+        bool, typer.Option("--over-newer", help="With --part: lose what is here and newer than the backup.")
+    ] = False,
+    bootstrap: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="The empty cluster that takes the records, if it is another than before."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Restore a backup: a whole bus into an empty folder, or with --part one part that was lost.
+
+    The backup is verified first. A broker gets each record with its number, bytes and offset.
+    """
+    checked_address(bootstrap)
+    store, folder = Store.at(directory), context.folder
+
+    def opened(stage: BusFolder) -> None:
+        unlock(stage, unprotected=context.keys_unprotected)
+
+    try:
+        with _progress(as_json=as_json) as progress:
+            manifest, found = verified(store, generation, progress, operator=_operator(context))
+            if part is None:
+                restore.everything(store, manifest, folder, opened, progress, bootstrap)
+                written = [str(folder.path)]
+            else:
+                written = restore.one_part(
+                    store, manifest, folder, part, opened, progress, agency=agency, over_newer=over_newer
+                )
+    except BackupError as error:
+        return _fail(error, as_json=as_json)
+    if as_json:
+        typer.echo(json.dumps({"generation": found.generation, "made": found.made, "restored": written}))
+        return None
+    typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
+    command = f"nrmbus run {manifest.agency}" if manifest.kind == "agency" else "nrmbus up"
+    typer.echo(f"Next: {command} --data '{folder.path}'; on another host with --listen HOST, if agencies reach it.")
+    return None

@@ -1,0 +1,167 @@
+"""An agency backs up its own folder without the bus, and restores it on another machine, or a part of it."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import NullPool, create_engine
+from typer.testing import CliRunner
+
+from nrmbus.backup.store import Store
+from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json
+from nrmbus.cli.app import app
+from nrmbus.desk.store import schema
+from nrmbus.directory import Identity
+from nrmbus.environment import KEY_FILE
+from nrmbus.wire.keys import keyfile
+
+SECRET = b"a passphrase of the example\n"
+READ = "INSERT INTO reads (at, who, subject, source, event, part, purpose) VALUES ('', 'S-1', '', '', '', '', '')"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BusFolder]:
+    """Yield a folder with an agency's desk, whose bus is on another machine; its keys are sealed under a key file elsewhere."""
+    key = tmp_path / "key"
+    key.touch(mode=0o600)
+    key.write_bytes(SECRET)
+    monkeypatch.setenv(KEY_FILE.name, str(key))
+    keyfile.hold(keyfile.Passphrase(SECRET.strip()))
+    folder = BusFolder(tmp_path / "home")
+    folder.create(bootstrap="127.0.0.1:9", tls=False)
+    agency = folder.agency("ngo-b")
+    Identity.at(agency.path, agency.id)
+    write_json(agency.agency_json, {"agency": agency.id, "role": "ngo_legal"})
+    with create_engine(f"sqlite:///{agency.ledger}", poolclass=NullPool).connect() as connection:
+        schema.bring_up(connection)
+    read(agency)
+    yield folder
+    keyfile.hold(None)
+
+
+def read(agency: AgencyFolder) -> None:
+    """Have somebody open a letter: the ledger has one row more."""
+    with closing(sqlite3.connect(agency.ledger)) as ledger, ledger:
+        ledger.execute(READ)
+
+
+def typed(*command: object, status: int = 0) -> dict[str, object]:
+    """Run a command of `nrmbus` that ends with *status*; return what it prints as JSON."""
+    result = CliRunner().invoke(app, [*map(str, command), "--json"])
+    assert result.exit_code == status, (result.output, result.exc_info)
+
+    body: dict[str, object] = json.loads(result.stdout.splitlines()[-1])
+    return body
+
+
+def content(folder: BusFolder) -> dict[str, bytes]:
+    """Every file below *folder* by its path; databases count by their tables."""
+    return {
+        path.relative_to(folder.path).as_posix(): b"ledger" if path.name == "ledger.sqlite" else path.read_bytes()
+        for path in folder.path.rglob("*")
+        if path.is_file() and not path.name.startswith("ledger.sqlite-") and "run" not in path.parts
+    }
+
+
+def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_path: Path) -> None:
+    """Keys come back sealed as they were, signed by the agency's key; the passphrase is nowhere in the backup."""
+    store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
+    made = typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    assert (made["private_keys"], made["signed_by"]) == (
+        "sealed",
+        Identity.at(folder.agency("ngo-b").path, "ngo-b").signing.kid,
+    )
+    assert typed("backup", store, "--verify", "--data", elsewhere.path)["kind"] == "agency"
+    typed("restore", store, "--data", elsewhere.path)
+
+    assert content(elsewhere) == content(folder)
+    assert not [path for path in store.rglob("*") if path.is_file() and SECRET.strip() in path.read_bytes()]
+    with closing(sqlite3.connect(elsewhere.agency("ngo-b").ledger)) as ledger:
+        assert ledger.execute("SELECT count(*) FROM reads").fetchone() == (1,)
+
+
+def test_without_the_key_file_it_is_backed_up_unsigned(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A timer needs no passphrase to copy what is sealed."""
+    monkeypatch.delenv(KEY_FILE.name)
+    keyfile.hold(None)
+
+    assert typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)["signed_by"] == ""
+
+
+def test_a_ledger_that_is_newer_stays_unless_somebody_says_so(folder: BusFolder, tmp_path: Path) -> None:
+    """A lost ledger comes back; one that has a reading more than the backup, or that cannot be read, is not written over."""
+    store, agency = tmp_path / "backup", folder.agency("ngo-b")
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    part = ("restore", store, "--part", "ledger", "--data", folder.path)
+    agency.ledger.unlink()
+    assert typed(*part)["restored"] == ["agencies/ngo-b/ledger.sqlite"]
+    typed(*part)
+    read(agency)
+
+    refused = typed(*part, status=1)
+    assert (refused["code"], refused["where"]) == (
+        "newer_here",
+        "agencies/ngo-b/ledger.sqlite, reads: 2 here, 1 in the backup",
+    )
+    agency.ledger.write_bytes(b"damaged")
+    assert typed(*part, status=1)["code"] == "newer_here"
+    typed(*part, "--over-newer")
+    assert typed(*part)["restored"] == ["agencies/ngo-b/ledger.sqlite"]
+
+
+def test_keys_that_are_here_stay(folder: BusFolder, tmp_path: Path) -> None:
+    """Only a key that is missing comes back: one that was changed since the backup is never replaced by the old one."""
+    store, keys = tmp_path / "backup", folder.agency("ngo-b").keys
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    (keys / "signing.seed").unlink()
+    (keys / "sealing.seed").write_bytes(b"another key")
+
+    restored = typed("restore", store, "--part", "keys", "--data", folder.path)["restored"]
+    assert restored == ["agencies/ngo-b/keys/signing.seed"]
+    assert (keys / "sealing.seed").read_bytes() == b"another key"
+
+
+def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_path: Path) -> None:
+    """Refused, each by its code: a folder that is not empty, one that runs, another bus, a part that an agency has not."""
+    store = tmp_path / "backup"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    part = ("restore", store, "--part", "ledger", "--data", folder.path)
+
+    assert typed("restore", store, "--data", folder.path, status=1)["code"] == "folder_not_empty"
+    assert typed(*part, "--part", "broker", status=1)["code"] == "part_absent"
+    with folder.alone("ngo-b"):
+        assert typed(*part, status=1)["code"] == "bus_running"
+    (folder.path / "bus.json").unlink()
+    folder.create()
+    assert typed(*part, status=1)["code"] == "other_bus"
+
+
+def test_a_restore_that_was_cut_off_begins_again(folder: BusFolder, tmp_path: Path) -> None:
+    """Half a restored folder is no bus: the next restore removes it and writes everything."""
+    store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    typed("restore", store, "--data", elsewhere.path)
+    whole = content(elsewhere)
+    (elsewhere.path / ".restoring" / "agencies").mkdir(parents=True)
+    (elsewhere.path / "bus.json").rename(elsewhere.path / ".restoring" / "bus.json")
+    shutil.rmtree(elsewhere.agency("ngo-b").keys)
+
+    assert not elsewhere.exists
+    typed("restore", store, "--data", elsewhere.path)
+    assert content(elsewhere) == whole
+
+
+def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path) -> None:
+    """The backups of two agencies, or of a bus and an agency, are kept apart."""
+    store = tmp_path / "backup"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    Identity.at(folder.agency("ngo-c").path, "ngo-c")
+
+    assert typed("backup", store, "--agency", "ngo-c", "--data", folder.path, status=1)["code"] == "other_kind"
+    assert Store.at(store).generations() == [1]

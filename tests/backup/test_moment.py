@@ -1,0 +1,77 @@
+"""A backup is of one moment: an inbox ends with the deliveries of the registrations in it, though the bus goes on meanwhile."""
+
+from pathlib import Path
+
+import pytest
+
+from backup.given import placed, spoken
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.records import Kept, Writer, records
+from nrmbus.backup.store import Partition, Store
+from nrmbus.backup.topics import Moment
+
+
+def taken(moment: Moment, store: Store, found: list[Kept], before: Partition | None = None) -> Writer:
+    """Have the history of *moment* go on by *found*, behind *before*."""
+    writer = Writer(store, "nrm.cases/0", 0, 0, before)
+    for each in found:
+        moment.register(0, each, writer)
+        writer.add(each)
+    return writer
+
+
+def test_a_delivery_of_a_later_registration_is_left_to_the_next_backup(tmp_path: Path) -> None:
+    """Restored with that delivery, the registrar would give its number once more; the next backup has it."""
+    bus, said = spoken()
+    cases, inbox = placed(said["nrm.cases"]), placed(said["nrm.inbox.ngo-a"])
+    store, moment = Store.at(tmp_path), Moment(bus.bus, bus.directory)
+    with store.held():
+        before = taken(moment, store, cases[:2]).done()
+        writer = Writer(store, "nrm.inbox.ngo-a/0", 0, 0, None)
+
+        assert [moment.has(0, each, writer) for each in inbox] == [True, True, False]
+        later = Moment(bus.bus, bus.directory)
+        taken(later, store, cases[2:], before)
+        assert later.has(0, inbox[2], writer)
+        assert (writer.number, writer.digest) == (3, "")
+
+
+def test_a_known_receipt_that_comes_again_is_kept(tmp_path: Path) -> None:
+    """A sender that asks once more gets the same delivery; it stands behind the others, and is no later one."""
+    bus, said = spoken()
+    moment, store = Moment(bus.bus, bus.directory), Store.at(tmp_path)
+    inbox = placed(said["nrm.inbox.ngo-a"])
+    with store.held():
+        taken(moment, store, placed(said["nrm.cases"]))
+        writer = Writer(store, "nrm.inbox.ngo-a/0", 0, 0, None)
+        assert all(moment.has(0, each, writer) for each in inbox)
+
+        assert moment.has(0, inbox[0], writer)
+
+
+def test_a_history_that_does_not_go_on_is_not_backed_up(tmp_path: Path) -> None:
+    """A backup that would end with a gap is not written; the one before stays."""
+    bus, said = spoken()
+    store = Store.at(tmp_path)
+    cases = placed(said["nrm.cases"])
+    with store.held(), pytest.raises(BackupError) as caught:
+        taken(Moment(bus.bus, bus.directory), store, [cases[0], cases[2]])
+    assert (caught.value.code, caught.value.where) == ("history_refused", "partition 0, number 2: gap")
+
+
+def test_a_partition_goes_on_behind_the_records_of_before(tmp_path: Path) -> None:
+    """A segment that is not full is written again with what came; records that Kafka no longer keeps are left out."""
+    _, said = spoken()
+    store, cases = Store.at(tmp_path), placed(said["nrm.cases"])
+    with store.held():
+        first = Writer(store, "nrm.cases/0", 0, 0, None)
+        first.add(cases[0])
+        second = Writer(store, "nrm.cases/0", 0, 0, first.done())
+        second.add(cases[1])
+        both = second.done()
+        third = Writer(store, "nrm.cases/0", cases[1].offset + 1, 0, both)
+        third.add(cases[2])
+
+    assert len(both.segments) == 1
+    assert [*records(store, "", both.segments)] == cases[:2]
+    assert [*records(store, "", third.done().segments)] == [cases[2]]

@@ -1,0 +1,158 @@
+"""A backup is there whole or not at all, writes only what is new, and goes when its time is over."""
+
+import errno
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.store import KEPT_DAYS, Manifest, Store, Stored, said
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+
+def published(store: Store, generation: int, *contents: bytes, made: datetime = NOW) -> Manifest:
+    """Publish a generation with a file for each of *contents*."""
+    files = {f"file-{number}": store.put([content]) for number, content in enumerate(contents)}
+    manifest = Manifest(
+        bus="play-0123456789abcdef", generation=generation, made=made.strftime("%Y-%m-%dT%H:%M:%SZ"), by="nrmbus",
+        private_keys="sealed", files=files,
+    )  # fmt: skip
+    store.publish(manifest, None)
+    return manifest
+
+
+def contents(store: Store) -> set[bytes]:
+    """What lies among the files of *store*."""
+    return {path.read_bytes() for path in store.path.glob("objects/*/*")}
+
+
+def test_writes_a_file_once(tmp_path: Path) -> None:
+    """The second backup writes only the file that changed; both can be read."""
+    store = Store.at(tmp_path)
+    with store.held():
+        first = published(store, 1, b"same", b"before")
+        before = store.written
+        published(store, 2, b"same", b"after")
+
+    assert store.written - before == len(b"after")
+    assert store.read(first.files["file-1"]) == b"before"
+    assert store.manifest().generation == 2
+
+
+def test_is_for_its_owner_only(tmp_path: Path) -> None:
+    """Every file has mode 0600 and every folder 0700, whatever the umask is."""
+    before = os.umask(0)
+    try:
+        store = Store.at(tmp_path / "backup")
+        with store.held():
+            published(store, 1, b"one")
+    finally:
+        os.umask(before)
+
+    modes = {(path.is_dir(), path.stat().st_mode & 0o777) for path in [store.path, *store.path.rglob("*")]}
+    assert modes == {(True, 0o700), (False, 0o600)}
+
+
+def test_a_backup_that_was_cut_off_does_not_count(tmp_path: Path) -> None:
+    """Killed in the middle, a backup leaves no manifest; the one before stays, and the next one tidies up."""
+    store = Store.at(tmp_path)
+    with store.held():
+        published(store, 1, b"whole")
+
+        def killed() -> Iterator[bytes]:
+            yield b"half"
+            os._exit(9)
+
+        if (child := os.fork()) == 0:
+            store.put(killed())
+        os.waitpid(child, 0)
+
+    assert store.manifest().generation == 1
+    assert store.unfinished()
+    with store.held():
+        assert not store.unfinished()
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.ENOSPC, "disk_full"), (errno.EACCES, "not_written")])
+def test_a_full_disk_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, code: str) -> None:
+    """The error names the cause; the backup before stays, and no half file is left."""
+    store = Store.at(tmp_path)
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with store.held():
+        published(store, 1, b"whole")
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(BackupError) as caught, said():
+            published(store, 2, b"more")
+
+    assert caught.value.code == code
+    assert (store.generations(), contents(store), store.unfinished()) == ([1], {b"whole"}, [])
+
+
+def test_a_file_that_does_not_read_back_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that says it has written, and gives something else back, is found before anything is published."""
+    store = Store.at(tmp_path)
+    synced = os.fsync
+
+    def spoils(descriptor: int) -> None:
+        synced(descriptor)
+        if path := next(tmp_path.glob("partial-*"), None):
+            path.write_bytes(b"spoilt")
+
+    monkeypatch.setattr(os, "fsync", spoils)
+    with pytest.raises(BackupError) as caught, store.held():
+        published(store, 1, b"sounds")
+    assert (caught.value.code, store.generations()) == ("file_altered", [])
+
+
+def test_nothing_is_published_without_all_its_files(tmp_path: Path) -> None:
+    """A manifest that names a file which is not here is never published."""
+    store = Store.at(tmp_path)
+    manifest = Manifest(
+        bus="play-0123456789abcdef", generation=1, made="2026-11-27T12:00:00Z", by="nrmbus", private_keys="sealed",
+        files={"file": Stored(sha256="0" * 64, length=1)},
+    )  # fmt: skip
+    with pytest.raises(BackupError) as caught, store.held():
+        store.publish(manifest, None)
+    assert (caught.value.code, store.generations()) == ("file_missing", [])
+
+
+def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
+    """A second backup into the same folder is told that one is being written."""
+    with Store.at(tmp_path).held(), pytest.raises(BackupError) as caught, Store.at(tmp_path).held():
+        pass
+    assert caught.value.code == "busy"
+
+
+def test_older_backups_go_by_number_and_by_age(tmp_path: Path) -> None:
+    """The newest N stay, none stays beyond thirty days but the newest, and files go with the last backup that has them."""
+    store = Store.at(tmp_path)
+    with store.held():
+        old = NOW - KEPT_DAYS - timedelta(hours=1)
+        published(store, 1, b"shared", b"oldest", made=old)
+        for number in (2, 3, 4):
+            published(store, number, b"shared", b"%d" % number)
+
+        assert (store.prune(9, NOW), store.generations()) == (1, [2, 3, 4])
+        assert (store.prune(2, NOW), store.generations()) == (1, [3, 4])
+        assert contents(store) == {b"shared", b"3", b"4"}
+        assert (store.prune(9, NOW + 2 * KEPT_DAYS), store.generations()) == (1, [4])
+
+
+def test_no_file_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
+    """Nobody knows what a damaged manifest needs, so no file is removed."""
+    store = Store.at(tmp_path)
+    with store.held():
+        published(store, 1, b"first")
+        published(store, 2, b"second")
+        (store.path / "manifests" / "00000002").write_bytes(b"damaged")
+        published(store, 3, b"third")
+        store.prune(2, NOW)
+
+    assert contents(store) == {b"first", b"second", b"third"}

@@ -1,0 +1,150 @@
+"""A backup verifies without the bus, and each thing that can be wrong with it has a code of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from backup.given import backup, spoken
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.store import Store
+from nrmbus.backup.verify import Verified, verified
+from nrmbus.wire.keys.keys import SigningKey
+
+
+def looked(store: Store, **of: object) -> Verified:
+    """Verify the newest backup in *store*."""
+    return verified(store, None, lambda *_: None, **of)[1]  # type: ignore[arg-type]
+
+
+def test_verifies_every_registration_and_the_published_root(tmp_path: Path) -> None:
+    """What was verified says up to which number, what was published of it, and who signed the manifest."""
+    found = looked(backup(tmp_path))
+
+    assert (found.numbers, found.checkpoints, found.cosigned) == ({"0": 3}, {"0": 3}, {})
+    assert found.signed_by == spoken()[0].operator.signing.kid
+
+
+def objects(store: Store, name: str) -> Path:
+    """The file in *store* of a path, or of a topic and partition."""
+    stored = dict(store.manifest().stored())[name]
+    return store.path / "objects" / stored.sha256[:2] / stored.sha256
+
+
+def _flipped(store: Store) -> None:
+    path = objects(store, "nrm.cases/0")
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    path.write_bytes(raw)
+
+
+def _cut(store: Store) -> None:
+    path = objects(store, "nrm.cases/0")
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def _removed(store: Store) -> None:
+    objects(store, "nrm.inbox.ngo-a/0").unlink()
+
+
+def _manifest_of(store: Store) -> Path:
+    return store.path / "manifests" / "00000001"
+
+
+def _manifest_cut(store: Store) -> None:
+    _manifest_of(store).write_bytes(_manifest_of(store).read_bytes()[:100])
+
+
+def _manifest_rewritten(store: Store) -> None:
+    path = _manifest_of(store)
+    path.write_bytes(path.read_bytes().replace(b'"made":"2026', b'"made":"2025'))
+
+
+def _signature_removed(store: Store) -> None:
+    path = _manifest_of(store)
+    path.write_bytes(path.read_bytes().splitlines()[0] + b"\n\n")
+
+
+def _of_a_later_release(store: Store) -> None:
+    path = _manifest_of(store)
+    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":2'))
+
+
+def _without_manifest(store: Store) -> None:
+    _manifest_of(store).unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "code"),
+    [
+        (_flipped, "file_altered"),
+        (_cut, "file_cut"),
+        (_removed, "file_missing"),
+        (_manifest_cut, "manifest_unreadable"),
+        (_manifest_rewritten, "signature_invalid"),
+        (_signature_removed, "signature_invalid"),
+        (_of_a_later_release, "format_unknown"),
+        (_without_manifest, "no_backup"),
+    ],
+)
+def test_each_harm_to_the_files_has_its_code(tmp_path: Path, harm: Callable[[Store], None], code: str) -> None:
+    """A byte that changes, a file that is cut or gone, and a manifest that nobody signed are found, each by its code."""
+    store = backup(tmp_path)
+    harm(store)
+
+    with pytest.raises(BackupError) as caught:
+        looked(store)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("without", "code"),
+    [
+        (("nrm.cases", 1), "history_refused"),
+        (("nrm.cases", 2), "history_refused"),
+        (("nrm.inbox.ngo-a", 0), None),
+        (("nrm.inbox.ngo-a", 1), "inbox_broken"),
+        (("nrm.inbox.ngo-a", 2), "inbox_broken"),
+        (("nrm.directory", 1), "directory_refused"),
+    ],
+)
+def test_a_record_that_is_missing_is_found_although_the_operator_signed(
+    tmp_path: Path, without: tuple[str, int], code: str | None
+) -> None:
+    """Only the oldest records of an inbox may be missing, since Kafka keeps an inbox for thirty days."""
+    store = backup(tmp_path, without=[without])
+    if code is None:
+        looked(store)
+        return
+
+    with pytest.raises(BackupError) as caught:
+        looked(store)
+    assert caught.value.code == code
+
+
+def test_a_history_without_the_published_root_is_found(tmp_path: Path) -> None:
+    """The auditor has published another tree than the history in the backup gives."""
+    with pytest.raises(BackupError) as caught:
+        looked(backup(tmp_path, root=bytes(32)))
+    assert caught.value.code == "root_differs"
+
+
+def test_another_operator_than_the_one_here_is_not_believed(tmp_path: Path) -> None:
+    """Where the bus is at hand, its own operator must have signed."""
+    with pytest.raises(BackupError) as caught:
+        looked(backup(tmp_path), operator=SigningKey(bytes(32)).verify_key)
+    assert caught.value.code == "signature_invalid"
+
+
+def test_names_and_manifest_say_nothing_of_a_case(tmp_path: Path) -> None:
+    """No file name and no line of the manifest has a reference of a case, an event, or a person's number."""
+    store = backup(tmp_path)
+    cases = [record for records in spoken()[1]["nrm.cases"] for record in records]
+    known = {each.key.decode() for each in cases if each.key} | {
+        dict(each.headers)["ce_id"].decode() for each in cases if each.value
+    }
+    shown = json.dumps([str(path) for path in tmp_path.rglob("*")]) + _manifest_of(store).read_text()
+
+    assert known
+    assert not [each for each in known if each in shown]
