@@ -1,5 +1,5 @@
 """Fixtures of the desk's tests."""
 
-from desk.kept import kept, server
+from desk.kept import kept, postgresql, server
 
-__all__ = ("kept", "server")
+__all__ = ("kept", "postgresql", "server")

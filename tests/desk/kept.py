@@ -5,6 +5,7 @@ A module runs on both with ``pytestmark = pytest.mark.usefixtures("kept")`` and 
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,12 @@ def server() -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)])
+def postgresql(request: pytest.FixtureRequest) -> Server:
+    """Return the same to a test that has no sense without a server."""
+    return request.getfixturevalue("server")  # type: ignore[no-any-return]  # the fixture above
+
+
 @pytest.fixture(params=KINDS)
 async def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the test's ledgers kept in files or on a server; return which."""
@@ -37,6 +44,14 @@ async def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setattr(_Here, "server", request.getfixturevalue("server"))
         suspend(asyncio.get_running_loop())
     return str(request.param)
+
+
+@contextmanager
+def kept_on(server: Server) -> Iterator[None]:
+    """Have the ledgers of the block kept on *server*."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_Here, "server", server)
+        yield
 
 
 async def place_at(path: Path) -> Place:

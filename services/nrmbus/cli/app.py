@@ -110,6 +110,7 @@ COMMANDS: Final = {
     "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that.", "client"),
     "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds.", "operator"),
     "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them.", "operator"),
+    "ledger": Command("operate.ledger", "The place of a desk's ledger: a file, or a PostgreSQL server."),
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
     "schema": Command(
         "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "client"

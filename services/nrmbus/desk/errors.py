@@ -12,7 +12,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
     "token_required", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
-    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_away", "ledger_driver_missing", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
+    "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished",
 ]  # fmt: skip
@@ -49,6 +49,9 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "not_admitted": _Meaning(503, "The directory does not have this agency: admit the agency, then start its desk."),
         "ledger_foreign": _Meaning(500, "The ledger belongs to another bus or agency: start the desk on its own folder."),
         "ledger_unknown": _Meaning(500, "Another release made the tables of this ledger, and this one cannot read them: start the desk with that release, or with a newer one."),
+        "ledger_absent": _Meaning(404, "This desk has no ledger yet: start the desk once, or set `ledger` in agency.json before its first start."),
+        "ledger_differs": _Meaning(500, "The copy does not give back what was written into it: check the disk or the server of the new place, and copy again."),
+        "ledger_filled": _Meaning(409, "There is a ledger in the new place already: name an empty database, or move the file away."),
         "ledger_away": _Meaning(503, "The PostgreSQL server of this desk's ledger does not answer, or refuses this desk: check that the server runs and that `ledger` in agency.json and the password file are right."),
         "ledger_driver_missing": _Meaning(500, "`ledger` in agency.json names a PostgreSQL database, and its driver is not installed: pip install 'nrmbus[postgres]'."),
         "ledger_held": _Meaning(503, "Another process has this desk's ledger open: end that process; --standby waits for its end, and --take-over puts it out."),

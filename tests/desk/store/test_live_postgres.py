@@ -28,7 +28,7 @@ TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
 UNIT = "special-unit"
 
 
-@pytest.fixture
+@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)])
 def own_server() -> Iterator[Server]:
     """Yield a PostgreSQL server to be killed."""
     with serving() as server:
@@ -71,9 +71,8 @@ async def rows(server: Server, bus: LiveBus, agency: str, query: str) -> list[tu
         await connection.close()
 
 
-@pytest.mark.parametrize("_programs", SERVERS)
 async def test_server_and_desks_killed_again_and_again_lose_and_double_nothing(
-    _programs: Path, broker: Broker, own_server: Server
+    broker: Broker, own_server: Server
 ) -> None:
     """SIGKILL of the server or of a desk while events flow: each event arrives once, is answered, and closed.
 
@@ -121,8 +120,7 @@ async def health_at(home: Path) -> dict[str, Any]:
     return {}
 
 
-@pytest.mark.parametrize("_programs", SERVERS)
-async def test_a_standby_takes_over(_programs: Path, broker: Broker, own_server: Server, tmp_path: Path) -> None:
+async def test_a_standby_takes_over(broker: Broker, own_server: Server, tmp_path: Path) -> None:
     """A second machine waits with the same desk, and takes over in seconds once the first is gone; each event comes once."""
     async with on_postgresql(broker, own_server) as bus:
         other = BusFolder(shutil.copytree(bus.folder.path, tmp_path / "other"))

@@ -1,0 +1,55 @@
+"""``nrmbus ledger``: the place of a desk's ledger, a file or a PostgreSQL server."""
+
+import json
+from typing import Annotated, Final
+
+import typer
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import write_json
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import BusContext
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store import copying
+from nrmbus.desk.store.address import Address
+from nrmbus.desk.store.place import place_of, run
+
+app = Commands("ledger", "The place of a desk's ledger: a file, or a PostgreSQL server.")
+
+FILE: Final = "file"
+
+
+@app.register(example="nrmbus ledger copy vac --to postgresql://nrmbus@db.example.org/ledger")
+def copy(
+    agency: Annotated[str, typer.Argument(help="The agency's id.")],
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help=f"The PostgreSQL database, or `{FILE}`.")],
+    *,
+    context: BusContext,
+) -> None:
+    """Copy the ledger of a stopped desk to a PostgreSQL server, or from there to a file; the desk then starts there.
+
+    The target must be empty. Every row is compared before the copy counts, and a copy that was cut leaves nothing. The
+    earlier ledger stays as it is, with its keys: remove it once the desk runs on the new one.
+    """
+    folder = context.folder
+    home = folder.agency(agency)
+    if not home.agency_json.exists():
+        raise BusError(f"There is no desk of {agency} in {folder.path}: the ledger of a desk is copied on its machine.")
+    try:
+        source, target = place_of(home), home.ledger if to == FILE else Address.parse(to)
+        if source == target:
+            raise BusError(f"The ledger of {agency} is there already.")
+        with folder.alone(agency):
+            on_server = target if isinstance(target, Address) else source
+            counts = run(copying.copy(source, target, bus=folder.settings.bus, agency=agency), on_server)
+            settings = {**json.loads(home.agency_json.read_bytes()), "ledger": to}
+            if to == FILE:
+                del settings["ledger"]
+            write_json(home.agency_json, settings)
+    except DeskError as error:
+        raise BusError(f"Nothing was copied. {error.sentence}") from None
+    where = home.ledger if to == FILE else to
+    typer.echo(
+        f"{sum(counts.values())} rows were copied and compared. The desk of {agency} starts on {where} from now on."
+    )
+    typer.echo("The earlier ledger is as it was, and has keys that are erased later: remove it once the desk runs.")

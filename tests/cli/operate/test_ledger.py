@@ -1,0 +1,81 @@
+"""`nrmbus ledger copy`: a stopped desk's ledger goes to a server and back, and the desk starts there."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from nrmbus.bus.errors import BusError, FolderHeld
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli.app import app
+from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import place_of, run
+from postgres import SERVERS, Server, serving
+
+
+@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)], scope="module")
+def server() -> Iterator[Server]:
+    """Yield a PostgreSQL server."""
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> BusFolder:
+    """Given a bus with the stopped desk of one agency."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    home = folder.agency("ngo-a")
+    write_json(home.agency_json, {"agency": "ngo-a", "port": 20123})
+    run(name_of(folder), home.ledger)
+    return folder
+
+
+async def name_of(folder: BusFolder) -> str:
+    """Return the random name of the desk's ledger."""
+    ledger = await Ledger.open(place_of(folder.agency("ngo-a")), bus=folder.settings.bus, agency="ngo-a")
+    try:
+        return ledger.id
+    finally:
+        await ledger.close()
+
+
+def copied(folder: BusFolder, to: str) -> str:
+    """Give the command; return what it prints. Raises what it raises."""
+    words = ["ledger", "copy", "ngo-a", "--to", to, "--data", str(folder.path)]
+    return str(CliRunner().invoke(app, words, catch_exceptions=False).output)
+
+
+def test_the_desk_starts_where_its_ledger_was_copied_to(server: Server, folder: BusFolder) -> None:
+    """The setting follows the copy, there and back, and every other setting stays."""
+    home = folder.agency("ngo-a")
+    address, name = asyncio.run(server.at(folder.path)), run(name_of(folder), home.ledger)
+
+    with folder.alone("ngo-a"), pytest.raises(FolderHeld, match="is held by process"):
+        copied(BusFolder(folder.path), address.url)
+    assert "rows were copied and compared" in copied(folder, address.url)
+    assert json.loads(home.agency_json.read_bytes()) == {"agency": "ngo-a", "port": 20123, "ledger": address.url}
+    assert run(name_of(folder), address) == name
+
+    with pytest.raises(BusError, match="move the file away"):
+        copied(folder, "file")
+    home.ledger.rename(home.path / "before.sqlite")
+    copied(folder, "file")
+    assert json.loads(home.agency_json.read_bytes()) == {"agency": "ngo-a", "port": 20123}
+    assert run(name_of(folder), home.ledger) == name
+
+
+def test_what_is_no_address_changes_nothing(folder: BusFolder) -> None:
+    """A password on a command line would be in every list of processes: it is refused, and not repeated."""
+    with pytest.raises(BusError, match="Nothing was copied") as refused:
+        copied(folder, "postgresql://nrmbus:CANARY@db/ledger")
+    assert "CANARY" not in str(refused.value)
+    with pytest.raises(BusError, match="is there already"):
+        copied(folder, "file")
+    with pytest.raises(BusError, match="There is no desk of ngo-b"):
+        CliRunner().invoke(
+            app, ["ledger", "copy", "ngo-b", "--to", "file", "--data", str(folder.path)], catch_exceptions=False
+        )
