@@ -4,8 +4,11 @@ import importlib.util
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,13 @@ from cryptography.x509.oid import ExtensionOID
 
 from contract.test_container import PROJECT
 from contract.tree import ROOT
-from nrmbus.bus.embedded.jars import KAFKA
+from nrmbus.bus.embedded.embedded import java_on
+from nrmbus.bus.embedded.jars import KAFKA, class_path, fetch, jar_home
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import guest_settings, replicated_settings
 from nrmbus.cli.app import COMMANDS
 from nrmbus.wire.keys import keyfile
+from patience import until
 
 HERE = ROOT / "deploy" / "compose"
 FILE = yaml.safe_load((HERE / "compose.yaml").read_text(encoding="utf-8"))
@@ -197,6 +202,74 @@ def test_prometheus_waits_for_a_bus_that_ran(made: Path) -> None:
     """Before the services chose their addresses there is nothing to watch, and the message says what to start."""
     with pytest.raises(SystemExit, match="docker compose up --detach operator"):
         PREPARE.prometheus(made / "made", BusFolder(made / "bus"))
+
+
+@contextmanager
+def brokers(made: Path) -> Iterator[list["subprocess.Popen[bytes]"]]:
+    """Run the three brokers as processes, each with its settings and its own folder in place of a container's."""
+    java, running = java_on(class_path(jar_home())), []
+    with ExitStack() as stack:
+        for number in PREPARE.BROKERS:
+            config = made / "made" / PREPARE.name_of(number)
+            path = config / "here.properties"
+            text = (config / "server.properties").read_text().replace(PREPARE.MOUNTED, str(config))
+            path.write_text(text.replace("/var/lib/kafka/data", str(config / "data")))
+            log = stack.enter_context((config / "log").open("wb"))
+            form = [
+                *java,
+                "kafka.tools.StorageTool",
+                "format",
+                "--cluster-id",
+                "bnJtYnVzLWNvbXBvc2UtMQ",
+                "--config",
+                str(path),
+            ]
+            subprocess.run(form, stdout=log, stderr=log, check=True)
+            running.append(subprocess.Popen([*java, "kafka.Kafka", str(path)], stdout=log, stderr=log))
+        try:
+            yield running
+        finally:
+            for each in running:
+                each.kill()
+                each.wait()
+
+
+def listens(address: str) -> bool:
+    """Return whether a program listens at HOST:PORT."""
+    host, port = address.split(":")
+    with suppress(OSError), socket.create_connection((host, int(port)), timeout=1):
+        return True
+    return False
+
+
+@pytest.mark.broker
+@pytest.mark.slow
+@pytest.mark.parametrize("host", ["127.0.0.1"] if sys.platform == "linux" else [])  # macOS has one address for itself
+def test_three_brokers_take_the_bus_in(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given three real brokers with the settings, then the bus is up on them, and stays ready when one of them is killed."""
+    monkeypatch.setattr(PREPARE, "name_of", lambda number: f"{host}{number}")
+    monkeypatch.setattr(os, "chown", lambda *_: None)
+    key, bus = tmp_path / "operator.keys", BusFolder(tmp_path / "bus")
+    key.write_text("of the compose file")
+    key.chmod(0o600)
+    fetch(jar_home(), lambda *_: None)
+    keyfile.hold(keyfile.Passphrase.of_file(key))
+    PREPARE.prepare(tmp_path / "made", bus, "")
+    keyfile.hold(None)
+    environment = {**os.environ, keyfile.SETTING: str(key)}
+    nrmbus = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
+    with brokers(tmp_path) as running, (tmp_path / "up.log").open("wb") as log:
+        until("all brokers listen", lambda: all(listens(PREPARE.address_of(each, "")) for each in PREPARE.BROKERS))
+        up = subprocess.Popen([*nrmbus, "up", "--data", str(bus.path)], env=environment, stdout=log, stderr=log)
+        try:
+            until("the bus is up", lambda: up.poll() is not None or b"is up" in (tmp_path / "up.log").read_bytes())
+            assert up.poll() is None, (tmp_path / "up.log").read_text()
+            running[1].kill()
+            ready = [*nrmbus, "status", "--ready", "--data", str(bus.path)]
+            until("it goes on", lambda: subprocess.run(ready, env=environment, check=False).returncode == 0)
+        finally:
+            up.terminate()
+            up.wait()
 
 
 @pytest.mark.oracle

@@ -38,7 +38,10 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
         "imagePullSecrets": ["registry"],
         "persistence": {"storageClass": "encrypted"},
         "spansEndpoint": "http://collector:4318",
-        "networkPolicy": {"further": [{"ports": [{"protocol": "TCP", "port": 4318}]}]},
+        "networkPolicy": {
+            "names": [{"ipBlock": {"cidr": "169.254.20.10/32"}}],
+            "further": [{"ports": [{"protocol": "TCP", "port": 4318}]}],
+        },
         "sidecars": [{"name": "own-system", "image": "own-system:1"}],
         "nodeSelector": {"zone": "a"},
         "tolerations": [{"key": "nrmbus", "operator": "Exists"}],
