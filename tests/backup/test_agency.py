@@ -1,10 +1,11 @@
 """An agency backs up its own folder without the bus, and restores it on another machine, or a part of it."""
 
 import json
+import resource
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,43 @@ def test_a_restore_that_was_cut_off_begins_again(folder: BusFolder, tmp_path: Pa
     assert not elsewhere.exists
     typed("restore", store, "--data", elsewhere.path)
     assert content(elsewhere) == whole
+
+
+@contextmanager
+def no_file_longer_than(length: int) -> Iterator[None]:
+    """Have the system refuse every file that would get longer, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_fills_leaves_what_was_complete(folder: BusFolder, tmp_path: Path) -> None:
+    """Neither half a backup nor half a restored folder counts; with room, both work again."""
+    store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
+    backup = ("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    restore = ("restore", store, "--data", elsewhere.path)
+    typed(*backup)
+    read(folder.agency("ngo-b"))
+
+    with no_file_longer_than(16_384):
+        assert typed(*backup, status=1)["code"] == "disk_full"
+        assert typed(*restore, status=1)["code"] == "disk_full"
+    assert (Store.at(store).generations(), elsewhere.exists) == ([1], False)
+    assert typed(*backup)["generation"] == 2
+    typed(*restore)
+    assert content(elsewhere) == content(folder)
+
+
+def test_a_ledger_on_a_server_is_said_to_be_missing(folder: BusFolder, tmp_path: Path) -> None:
+    """Nobody believes that a backup has the ledger which it has not."""
+    settings = json.loads(folder.agency("ngo-b").agency_json.read_bytes())
+    write_json(folder.agency("ngo-b").agency_json, settings | {"ledger": "postgresql://db.example.org/ledger"})
+
+    made = typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)
+    assert made["on_servers"] == ["ngo-b"]
 
 
 def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files of a bus, or of one agency's folder, into a backup and back: keys as they are sealed, ledgers as SQLite copies them."""
 
+import json
 import shutil
 import sqlite3
 import tempfile
@@ -131,6 +132,17 @@ def unprotected(root: Path, files: Iterable[str]) -> list[str]:
     """Return the paths of the private keys among *files* that are not sealed."""
     secret = [each for each in files if each.endswith(_SECRETS)]
     return [each for each in secret if not keyfile.is_sealed(root / each)]
+
+
+def on_servers(root: Path, files: Iterable[str]) -> list[str]:
+    """Return the agencies whose ledger is on a server, which no backup of a folder has."""
+    found = []
+    for path in files:
+        if path.endswith("/agency.json"):
+            with suppress(ValueError, OSError):
+                if json.loads((root / path).read_bytes()).get("ledger"):
+                    found.append(path.split("/")[-2])
+    return found
 
 
 def put_back(store: Store, files: Iterable[tuple[str, Stored]], root: Path) -> None:

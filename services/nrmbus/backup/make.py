@@ -30,6 +30,8 @@ class Made(NamedTuple):
     """Older generations that were removed."""
     unprotected: tuple[str, ...]
     """Private keys that lie open in the backup."""
+    on_servers: tuple[str, ...]
+    """Agencies whose ledger is on a PostgreSQL server, and not in the backup."""
     signed_by: str
 
 
@@ -107,4 +109,5 @@ def _published(folder: BusFolder, store: Store, manifest: Manifest, key: Signing
     store.publish(manifest, key)
     removed = store.prune(keep, datetime.now(UTC))
     opened = tuple(folders.unprotected(folder.path, manifest.files))
-    return Made(manifest, store.written, removed, opened, key.kid if key else "")
+    on_servers = tuple(folders.on_servers(folder.path, manifest.files))
+    return Made(manifest, store.written, removed, opened, on_servers, key.kid if key else "")

@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ has ended. So no backup opens a letter after the horizon that an erasure names (
 _CHUNK: Final = 1 << 20
 _LIMIT: Final = 1 << 28
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_OF_SQLITE: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 
 
 class Stored(Frozen):
@@ -118,14 +120,17 @@ def writer() -> str:
 
 @contextmanager
 def said() -> Iterator[None]:
-    """Turn an error of the disk in the block into a BackupError."""
+    """Turn an error of the disk in the block, or SQLite's word for it, into a BackupError."""
     try:
         yield
     except OSError as error:
-        code = error.errno
+        is_full, why = error.errno in _FULL, os.strerror(error.errno or errno.EIO)
+    except sqlite3.Error as error:
+        # An error of writing is what a limit, or a disk that is full for this account, looks like to SQLite.
+        is_full, why = error.sqlite_errorcode & 0xFF in _FULL_OF_SQLITE, error.sqlite_errorname
     else:
         return
-    raise BackupError("disk_full" if code in _FULL else "not_written", os.strerror(code or errno.EIO))
+    raise BackupError("disk_full" if is_full else "not_written", why)
 
 
 @dataclass(slots=True)

@@ -33,6 +33,9 @@ Generation = Annotated[
     int | None, typer.Option("--generation", metavar="N", help="An older backup of this folder. (default: the newest)")
 ]
 _UNPROTECTED = "{} private keys lie unprotected in this backup: whoever has it can act as their owners."
+_ON_SERVERS = (
+    "On a PostgreSQL server, and not in it, is the ledger of {}: back that up there, for example with pg_dump."
+)
 _ELSEWHERE = "The passphrase or key file of the private keys is not in it: keep a copy of that elsewhere."
 
 
@@ -72,6 +75,7 @@ def backup(
     body = {
         "generation": made.manifest.generation, "written": made.written, "removed": made.removed,
         "signed_by": made.signed_by, "private_keys": made.manifest.private_keys, "numbers": _numbers(made),
+        "on_servers": list(made.on_servers),
     }  # fmt: skip
     if as_json:
         typer.echo(json.dumps(body))
@@ -79,6 +83,8 @@ def backup(
     upto = ", ".join(f"partition {number} up to number {last}" for number, last in _numbers(made).items())
     typer.echo(f"Backup {made.manifest.generation} is complete: {made.written} new bytes{f'; {upto}' if upto else ''}.")
     typer.echo(_UNPROTECTED.format(len(made.unprotected)) if made.unprotected else _ELSEWHERE)
+    if made.on_servers:
+        typer.echo(_ON_SERVERS.format(", ".join(made.on_servers)))
     if not made.signed_by:
         typer.echo(f"Its manifest is not signed: name the key file with {KEY_FILE.name}=FILE to have it signed.")
     return None
