@@ -30,9 +30,9 @@ A, B = "admitter-a", "admitter-b"
 _RUN = f"""
 import sys
 from datetime import timedelta
-from nrmbus.desk import addresses
-from nrmbus.desk.keys import certificate, rotation
-addresses.LOOK_SECONDS = certificate.LOOK_SECONDS = rotation.LOOK_SECONDS = {LOOK}
+from nrmbus.desk.keys import rotation
+from nrmbus.directory import addresses, own_certificate
+addresses.LOOK_SECONDS = own_certificate.LOOK_SECONDS = rotation.LOOK_SECONDS = {LOOK}
 if "rotates" in sys.argv:
     sys.argv.remove("rotates")
     ends = rotation.Rotating._ends

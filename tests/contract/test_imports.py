@@ -47,7 +47,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "keys letters witness",
         "outbox",
         "desk",
-        "addresses erasure holding relay",
+        "erasure holding relay",
         "access",
         "http inbox",
         "waiting",

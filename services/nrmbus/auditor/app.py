@@ -37,7 +37,17 @@ from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
-from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
+from nrmbus.directory import (
+    Directory,
+    DirectoryReader,
+    Entry,
+    Identity,
+    Published,
+    addresses,
+    operator_key,
+    own_certificate,
+)
+from nrmbus.directory.own_certificate import Renewing
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
@@ -83,6 +93,8 @@ class Auditor:
         self.site = Site(self.home, bus=bus, partitions=partitions, profile=profile)
         self.questions = Questions(self, Users(self.home), OffTheRecord(self.home))
         self.failed = False
+        self.anew = False
+        """True if the process ends only to connect with another certificate, or at another address."""
         self.stop: Callable[[], None] = self._ending.set
 
     def _admitted(self, entry: Entry) -> None:
@@ -103,6 +115,12 @@ class Auditor:
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(reader, producer))
             beside = list(map(asyncio.create_task, (self._directory_reader.follow(), self.questions.settle())))
+            if self._folder.is_joined:  # where the operator runs her, his supervisor does both
+                watched = await stack.enter_async_context(addresses.following(self._folder, where, self._directory))
+                beside.append(asyncio.create_task(addresses.run(watched, self._begin_anew)))
+                if self._settings.tls:
+                    renewing = Renewing(self._folder, AUDITOR, lambda: Identity.at(self.home, AUDITOR).signing)
+                    beside.append(asyncio.create_task(own_certificate.run(renewing, self._begin_anew)))
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -135,6 +153,10 @@ class Auditor:
         self.site.open(opened)
         self.questions.open(opened)
         return seen
+
+    def _begin_anew(self) -> None:
+        self.anew = True
+        self.stop()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         """End the process when a *task* has failed, or was cancelled by anything but the end: else it would look ready for ever."""
@@ -389,10 +411,17 @@ async def _run(folder: BusFolder) -> None:
     # After serving, uvicorn raises the signal again, and would end with the signal's exit status.
     signal.signal(signal.SIGTERM, ended)
     await server.run_until_told()
-    raise SystemExit(auditor.status)
+    if auditor.status or not auditor.anew:
+        raise SystemExit(auditor.status)
 
 
 def main(folder: BusFolder) -> None:
-    """Run until SIGTERM. Raises SystemExit: 0, or 70 if the process failed or the history stopped it."""
+    """Run until SIGTERM. Raises SystemExit: 0, or 70 if the process failed or the history stopped it.
+
+    On a machine of her own the auditor begins again in this process with a new certificate or at a new address, since a
+    connection keeps those from its start.
+    """
     telemetry.set_up(AUDITOR, folder.service(AUDITOR))
-    asyncio.run(_run(folder))
+    while True:
+        asyncio.run(_run(folder))
+        telemetry.handled("connections_anew")

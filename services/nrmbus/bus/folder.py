@@ -2,6 +2,7 @@
 
 bus.json                    settings that were fixed when the bus was made
 listen.json                 addresses for other machines, as nrmbus up --listen set them
+audited-elsewhere           there if the auditor runs on a machine of her own, as nrmbus up --without-auditor set it
 canary.json                 seconds between two test hand-overs, as nrmbus up --canary set them
 addresses.json              on another machine: the newest list of them that the operator signed
 kafka/                      the embedded broker's data
@@ -328,6 +329,28 @@ class BusFolder:
             return 0.0
         except (ValueError, KeyError, TypeError):
             raise NoBus(f"{path} cannot be read: remove it, and run nrmbus up --canary SECONDS again.") from None
+
+    @property
+    def audited_elsewhere(self) -> bool:
+        """True if the auditor of this bus runs on a machine of her own, with keys that the operator never had."""
+        return (self.path / "audited-elsewhere").exists()
+
+    def audit(self, *, elsewhere: bool) -> None:
+        """Have the auditor run on another machine, or here, from the next start on.
+
+        Raises:
+            NoBus: the auditor's keys are here already, and would stay in the operator's hands.
+        """
+        mark = self.path / "audited-elsewhere"
+        if not elsewhere:
+            mark.unlink(missing_ok=True)
+        elif (self.path / "auditor" / "keys").exists() and not mark.exists():
+            raise NoBus(
+                "This bus has an auditor whose keys the operator made: only a new bus can have one elsewhere. "
+                "Leave --without-auditor out, or choose another folder with --data DIR."
+            )
+        else:
+            write_private(mark, b"")
 
     def send_canary(self, seconds: float | None) -> None:
         """Have the bus make a test hand-over every so many *seconds*, from its next start on; None keeps what was set, or sets `CANARY_SECONDS`."""

@@ -25,7 +25,6 @@ from nrmbus.bus.kafka import clients, lease
 from nrmbus.bus.kafka.failures import is_away, sentence_of
 from nrmbus.bus.kafka.lease import Begins, How, LeaseHeld, turn
 from nrmbus.bus.vitals import RELEASE, vitals
-from nrmbus.desk import addresses
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
@@ -35,8 +34,7 @@ from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import Door, application
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
-from nrmbus.desk.keys import certificate, lost_keys, rotation
-from nrmbus.desk.keys.certificate import Renewing
+from nrmbus.desk.keys import lost_keys, rotation
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.procedure.interface import Settings
@@ -50,7 +48,8 @@ from nrmbus.desk.versions import declared
 from nrmbus.desk.waiting import opened
 from nrmbus.desk.witness import follower
 from nrmbus.desk.witness.follower import Witness
-from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, addresses, operator_key, own_certificate
+from nrmbus.directory.own_certificate import Renewing
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
@@ -135,7 +134,9 @@ class DeskProcess:
         self._clock = BrokerClock()
         self._went_on = False
         """True once the cases that waited for this release have been let through."""
-        self._renewing = Renewing(folder, self.seat) if renews and settings.tls else None
+        self._renewing = (
+            Renewing(folder, self.seat.me, lambda: self.seat.identity.signing) if renews and settings.tls else None
+        )
         self._elsewhere = folder if renews and folder.is_joined else None
         """The bus's folder if the broker runs on another machine, and may move."""
         self._rotating = Rotating(folder, self.seat) if renews else None
@@ -206,7 +207,7 @@ class DeskProcess:
             if self._rotating is not None:
                 tasks.create_task(rotation.run(self._rotating, self._begin_anew))
             if self._renewing is not None:
-                tasks.create_task(certificate.run(self._renewing, self._begin_anew))
+                tasks.create_task(own_certificate.run(self._renewing, self._begin_anew))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
 

@@ -37,9 +37,14 @@ class Newcomer:
 
 async def read_directory(folder: BusFolder) -> Directory:
     """Return the present directory."""
-    directory = Directory(folder.settings.bus, operator_key(folder.path))
-    async with DirectoryReader(folder.as_operator, directory, lambda _: None, home=folder.keys):
+    directory, home = Directory(folder.settings.bus, operator_key(folder.path)), reading_place(folder)
+    async with DirectoryReader(folder.reach(home), directory, lambda _: None, home=home):
         return directory
+
+
+def reading_place(folder: BusFolder) -> Path:
+    """Return the folder whose certificate reads the bus here: the operator's, or on her own machine the auditor's."""
+    return folder.service(AUDITOR) if folder.is_joined else folder.keys
 
 
 async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
@@ -65,7 +70,9 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     where = folder.as_operator
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
     running = {**RUNNING, **(dict.fromkeys(TEST_AGENCIES, CANARY) if folder.canary_seconds else {})}
-    asking_now = {*newcomers, *running}
+    if folder.audited_elsewhere:  # whose keys are made there, and admitted like an agency's
+        del running[AUDITOR]
+    asking_now = {*newcomers, *RUNNING, *running}
     await asyncio.to_thread(topics.apply, where, sorted(asking_now), settings.partitions, play=settings.play)
     directory = await read_directory(folder)
     if earlier := sorted(directory.entries.keys() - asking_now):

@@ -7,25 +7,26 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.clock import clock_of
-from nrmbus.bus.folder import BusFolder, write_json, write_private
+from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json, write_private
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import RESERVED, Authority
 from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
-from nrmbus.directory.admission import numbering, read_directory
+from nrmbus.directory.admission import home_of, numbering, read_directory
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind
+from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
+from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
-from nrmbus.wire.names import DIRECTORY
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.names import AUDITOR, DIRECTORY
 
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file of all entries: some thousand changes of keys."""
@@ -71,7 +72,10 @@ def reader_of(folder: BusFolder) -> Path:
     """
     if not folder.settings.tls or Tls(folder.keys).certificate.exists():
         return folder.keys
-    for path in sorted((folder.path / "agencies").glob("*/tls/cert.pem")):
+    for path in (
+        *sorted((folder.path / "agencies").glob("*/tls/cert.pem")),
+        *folder.service(AUDITOR).glob("tls/cert.pem"),
+    ):
         return path.parents[1]
     raise DirectoryError("certificate_missing")
 
@@ -87,16 +91,19 @@ def ask_first(
     Raises:
         DirectoryError: ``id_reserved``, of the agency or of its supervisor; ``supervisor_itself``.
     """
-    if not is_agency(agency) or agency in {*SERVICES, *RESERVED} or not is_agency(supervisor or agency):
+    is_auditor = (agency, role) == (AUDITOR, AUDITOR)
+    reserved = agency in {*SERVICES, *RESERVED} and not is_auditor
+    if not is_agency(agency) or reserved or not is_agency(supervisor or agency):
         raise DirectoryError("id_reserved")
     if supervisor == agency:
         raise DirectoryError("supervisor_itself")
-    home = folder.agency(agency).path
+    home = home_of(folder, agency)
+    log = LogIdentity.at(home).public if is_auditor else None
     identity, directory = Identity.at(home, agency), Directory(folder.settings.bus, operator_key(folder.path))
     csr = certificate.request(Tls(home)).decode("ascii")
-    wanted = _wanted(identity, role, supervisor, contact, csr)
+    wanted = _wanted(identity, role, supervisor, contact, csr, log)
     entry = joining.proposed(directory, wanted, "admitted", made=utc_time())
-    return Request(entry=joining.asked_by(entry, [identity.signing, identity.witness]), csr=csr)
+    return Request(entry=joining.asked_by(entry, _proving(identity, log)), csr=csr)
 
 
 async def ask_for_new_keys(
@@ -116,7 +123,7 @@ async def ask_for_new_keys(
     Raises:
         DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
     """
-    home = folder.agency(agency).path
+    home = home_of(folder, agency)
     directory = known or await read_as(folder, home)
     last = directory.entries.get(agency)
     if last is None:
@@ -129,20 +136,30 @@ async def ask_for_new_keys(
         raise DirectoryError("previous_key_missing")
     coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
     csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
-    wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr)
+    wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, last.log)
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []
-    return Request(entry=joining.asked_by(entry, [coming.signing, coming.witness, *old]), csr=csr)
+    return Request(entry=joining.asked_by(entry, [*_proving(coming, last.log), *old]), csr=csr)
 
 
 def _wanted(
-    identity: Identity, role: str, supervisor: str | None, contact: Contact | None, csr: str | None
+    identity: Identity,
+    role: str,
+    supervisor: str | None,
+    contact: Contact | None,
+    csr: str | None,
+    log: LogEntry | None,
 ) -> joining.Wanted:
-    public = (identity.signing.public, identity.sealing.public, identity.witness.public)
+    witness = None if log else identity.witness.public  # the auditor is no witness of her own log
     return joining.Wanted(
-        identity.agency, role, *public, supervisor=supervisor, contact=contact, csr=digest(csr) if csr else None
-    )
+        identity.agency, role, identity.signing.public, identity.sealing.public, witness,
+        supervisor=supervisor, contact=contact, log=log, csr=digest(csr) if csr else None,
+    )  # fmt: skip
+
+
+def _proving(identity: Identity, log: LogEntry | None) -> list[SigningKey]:
+    return [identity.signing] if log else [identity.signing, identity.witness]
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
@@ -170,7 +187,7 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
         DirectoryError: ``challenge_unopened``; ``certificate_altered`` where *request* came back with another authority;
             ``certificate_missing`` where none has come yet.
     """
-    home = folder.agency(agency)
+    home = AgencyFolder(home_of(folder, agency))
     if request is not None and request.certificate and request.ca:
         came, operator = (request.certificate, request.ca, request.word), operator_key(folder.path)
         believe(folder.settings.bus, agency, *came, operator)
@@ -191,7 +208,7 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
         return "pending", None
     if identity.signing.kid != newest.kids.signing:
         identity.promote(home.path)
-    if not home.agency_json.exists():
+    if agency != AUDITOR and not home.agency_json.exists():
         who = {"agency": agency, "role": standing.last.role}
         write_json(
             home.agency_json, who | ({"supervisor": standing.last.supervisor} if standing.last.supervisor else {})

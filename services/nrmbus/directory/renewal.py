@@ -21,6 +21,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
+from nrmbus.directory.admission import home_of
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
@@ -64,7 +65,7 @@ class Renewal(Carried):
 
 def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Renewal:
     """Return the agency's request for another certificate of its TLS key, signed with *signing* or the stored key."""
-    home = folder.agency(agency).path
+    home = home_of(folder, agency)
     asked = Asked(
         bus=folder.settings.bus,
         agency=agency,
@@ -129,7 +130,7 @@ def keep(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     came, operator = (renewal.certificate, renewal.ca, renewal.word), operator_key(folder.path)
     believe(folder.settings.bus, agency, *came, operator)
     check(folder, agency, renewal)
-    certificate.keep(Tls(folder.agency(agency).path), renewal.certificate.encode(), renewal.ca.encode())
+    certificate.keep(Tls(home_of(folder, agency)), renewal.certificate.encode(), renewal.ca.encode())
 
 
 def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
@@ -140,7 +141,7 @@ def take(folder: BusFolder, agency: str, renewal: Renewal) -> None:
             OSError: there is no trusted authority yet.
     """
     check(folder, agency, renewal)
-    tls = Tls(folder.agency(agency).path)
+    tls = Tls(home_of(folder, agency))
     certificate.keep(tls, (renewal.certificate or "").encode(), tls.ca.read_bytes())
 
 
@@ -152,7 +153,7 @@ def check(folder: BusFolder, agency: str, renewal: Renewal) -> None:
     Raises:
         DirectoryError: ``certificate_invalid``.
     """
-    tls, sound = Tls(folder.agency(agency).path), False
+    tls, sound = Tls(home_of(folder, agency)), False
     with suppress(ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion):
         new, by = _read(renewal.certificate), _read(renewal.authority)
         own = x509.load_pem_x509_csr(certificate.request(tls)).public_key()

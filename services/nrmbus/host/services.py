@@ -26,8 +26,9 @@ DESK: Final = "nrmbus.desk.app"
 
 
 def services_of(folder: BusFolder) -> tuple[str, ...]:
-    """Return the services that the bus in *folder* has: the canary only if it is set."""
-    return tuple(each for each in SERVICES if each != CANARY or folder.canary_seconds)
+    """Return the services of the bus in *folder* that run on the operator's machine: the canary only if it is set, the auditor unless it is elsewhere."""
+    there = {CANARY: folder.canary_seconds > 0, AUDITOR: not folder.audited_elsewhere}
+    return tuple(each for each in SERVICES if there.get(each, True))
 
 
 def run_service(

@@ -26,7 +26,7 @@ from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
-from nrmbus.directory.admission import read_directory
+from nrmbus.directory.admission import read_directory, reading_place
 from nrmbus.rules import Rules, View
 from nrmbus.wire import statement
 from nrmbus.wire.history import Chain, plain
@@ -286,7 +286,7 @@ async def audited(folder: BusFolder, *, signatures: Signatures = "all", progress
     """
     directory, settings = await read_directory(folder), folder.settings
     history = History(directory, signatures=signatures)
-    async with HistoryReader(folder.as_operator, settings.partitions, history) as reader:
+    async with HistoryReader(folder.reach(reading_place(folder)), settings.partitions, history) as reader:
         await reader.catch_up(progress=progress)
     return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)
 
@@ -295,6 +295,6 @@ def audited_in_jobs(folder: BusFolder, *, jobs: int | None = None, progress: Pro
     """Return what `audited` returns, read in several processes as `read_whole` does; raises alike."""
     directory, settings = asyncio.run(read_directory(folder)), folder.settings
     rules = rules_of(directory, settings.policy)
-    task = Task(folder.as_operator, directory, "all", rules)
+    task = Task(folder.reach(reading_place(folder)), directory, "all", rules)
     history = read_whole(task, settings.partitions, jobs=jobs, progress=progress)
     return Audited(history, directory, rules, settings.partitions)

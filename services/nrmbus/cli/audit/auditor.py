@@ -51,8 +51,8 @@ def page(context: BusContext) -> None:
     """Print the address of the page, for a browser on this machine; the bus must be running."""
     folder = context.folder
     folder.bootstrap  # noqa: B018 - raises where no bus is up
-    if folder.is_joined:
-        raise BusError("The auditor's page is on the operator's machine: nrmbus auditor page there.")
+    if folder.audited_elsewhere or (folder.is_joined and not (folder.service("auditor") / "keys").exists()):
+        raise BusError("The auditor's page is on the auditor's machine: nrmbus auditor page there.")
     try:
         door = json.loads((folder.service("auditor") / "door.json").read_bytes())
     except FileNotFoundError:

@@ -26,7 +26,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health, ask_all, failing, why_not_ready
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.operate.check import peers_of
-from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, Finding, of_numbers
+from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, UNSIGNED, Finding, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
 from nrmbus.directory.admission import home_of
@@ -36,7 +36,7 @@ from nrmbus.directory.heads import is_stale, utc_time
 from nrmbus.environment import KEY_FILE
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.keys import keyfile
-from nrmbus.wire.names import DIRECTORY, QUARANTINE
+from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, DIRECTORY, QUARANTINE
 
 app = Commands()
 
@@ -45,8 +45,8 @@ SOON: Final = timedelta(days=7)
 
 HARMLESS: Final = frozenset({"keys_unprotected"})
 """Codes of notes with which nothing is wrong: a bus for playing has its keys open by intention."""
-LAST_QUARANTINED: Final = 100
-"""Offsets of the quarantine that are read, from its end."""
+LAST: Final = 100
+"""Offsets of a topic that are read, from its end."""
 MOST_NAMED: Final = 10
 """Number of open files above which one finding names them all."""
 
@@ -187,7 +187,8 @@ class TopicRead:
 
     *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
     whose folder private keys lie, so many, that had to be destroyed a day ago or before. *closed* are suspended or retired
-    agencies of this machine, *quarantined* the broker's times of the newest records in quarantine, for the operator alone.
+    agencies of this machine, *quarantined* the broker's times of the newest records in quarantine, for the operator alone;
+    *checkpointed* and *registered* those of the newest checkpoint and registration, where the auditor is elsewhere.
     """
 
     newest: datetime | None = None
@@ -198,6 +199,8 @@ class TopicRead:
     left: tuple[tuple[str, int], ...] = ()
     closed: frozenset[str] = frozenset()
     quarantined: tuple[datetime, ...] = ()
+    checkpointed: datetime | None = None
+    registered: datetime | None = None
 
 
 def of_sealing_keys(topic: TopicRead, now: datetime) -> Iterator[Finding]:
@@ -277,22 +280,28 @@ async def read_topic(folder: BusFolder, where: Reach) -> TopicRead:
     ending = tuple(found for each in here if (found := epochs.ending(directory, each, now)))
     left = () if folder.settings.play else tuple(_left(folder, directory, here, now - timedelta(days=1)))
     closed = frozenset(each for each in folder.agencies() if directory.state(each, now) in ("suspended", "retired"))
-    quarantined = () if folder.is_joined else await _quarantined(where)
+    quarantined = () if folder.is_joined else tuple(await _last(where, QUARANTINE))
+    signed = registered = None
+    if folder.audited_elsewhere:
+        signed = max(await _last(where, CHECKPOINTS), default=None)
+        partitions = range(folder.settings.partitions)
+        registered = max([each for number in partitions for each in await _last(where, CASES, number)], default=None)
+    stale = is_stale(directory, now)
     return TopicRead(
-        newest, head.time if head else None, appended, is_stale(directory, now), ending, left, closed, quarantined
+        newest, head.time if head else None, appended, stale, ending, left, closed, quarantined, signed, registered
     )
 
 
-async def _quarantined(where: Reach) -> tuple[datetime, ...]:
-    """Return the broker's times of the last records in quarantine."""
-    partition, found = TopicPartition(QUARANTINE, 0), list[datetime]()
+async def _last(where: Reach, topic: str, number: int = 0) -> list[datetime]:
+    """Return the broker's times of the last records of *topic*."""
+    partition, found = TopicPartition(topic, number), list[datetime]()
     async with clients.reading(where, partition) as (consumer, end):
         first = (await consumer.beginning_offsets([partition]))[partition]
-        consumer.seek(partition, max(first, end - LAST_QUARANTINED))
+        consumer.seek(partition, max(first, end - LAST))
         while await consumer.position(partition) < end:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += [datetime.fromtimestamp(each.timestamp / 1000, UTC) for each in records]
-    return tuple(found)
+    return found
 
 
 def _left(folder: BusFolder, directory: Directory, agencies: Iterable[str], by: datetime) -> Iterator[tuple[str, int]]:
@@ -348,12 +357,14 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the desks of an agency's machine that do not run; *closed* agencies, suspended or retired, need none."""
-    for agency in folder.agencies() if folder.is_joined else ():
-        if agency not in closed and not folder.runs(agency):
+    """Yield the desks, and the auditor, of a machine elsewhere that do not run; *closed* agencies, suspended or retired, need none."""
+    if not folder.is_joined:
+        return
+    for agency in (*folder.agencies(), *([AUDITOR] if (folder.service(AUDITOR) / "keys").exists() else [])):
+        if agency not in closed and agency not in folder.running:
             yield Finding(
                 "stopped",
-                f"The desk of {agency} does not run.",
+                "The auditor does not run." if agency == AUDITOR else f"The desk of {agency} does not run.",
                 "Nothing is sent or received for it.",
                 f"nrmbus run {agency} --data '{folder.path}'",
             )
@@ -380,6 +391,19 @@ def of_peers(peers: Iterable[Mapping[str, Any]], here: Collection[str], now: dat
                 "ask them for the result of nrmbus check",
                 serious=False,
             )
+
+
+def of_the_auditor(topic: TopicRead, now: datetime) -> Iterator[Finding]:
+    """Yield a finding if an auditor on another machine signs nothing: a registration is older than she may take, and newer than her checkpoint."""
+    signed, registered = topic.checkpointed, topic.registered
+    if registered and now - registered > UNSIGNED and (signed is None or signed < registered):
+        since = f"since {signed:%Y-%m-%d %H:%M} UTC" if signed else "ever"
+        yield Finding(
+            "auditor_silent",
+            f"The auditor, on another machine, has signed no checkpoint {since}, and there are newer registrations.",
+            "They are in the history, and nobody has signed a tree over them.",
+            "ask the auditor for the result of nrmbus status and nrmbus check",
+        )
 
 
 def of_quarantine(topic: TopicRead, now: datetime) -> Iterator[Finding]:
@@ -419,7 +443,13 @@ async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
         home = reader_of(folder)
         async with asyncio.timeout(20):
             topic, now = await read_topic(folder, folder.reach(home)), datetime.now(UTC)
-        found = [*of_clocks(topic, now), *of_sealing_keys(topic, now), *of_left_keys(topic), *of_quarantine(topic, now)]
+        found = [
+            *of_clocks(topic, now),
+            *of_sealing_keys(topic, now),
+            *of_left_keys(topic),
+            *of_quarantine(topic, now),
+            *of_the_auditor(topic, now),
+        ]
     except DirectoryError as error:
         if error.code == "certificate_missing":
             found = [Finding("no_certificate", "No agency of this folder was admitted yet.", "Clocks and directory were not checked.",

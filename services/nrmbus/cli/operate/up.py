@@ -23,6 +23,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
+from nrmbus.directory.admission import home_of
 from nrmbus.environment import NOTIFY_SOCKET
 from nrmbus.host.services import run_service
 from nrmbus.host.supervisor import Supervisor
@@ -157,6 +158,13 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             help="Make a test hand-over between two test agencies every so many seconds, which the bus keeps; 0 makes none. (default: 60)",
         ),
     ] = None,
+    without_auditor: Annotated[
+        bool | None,
+        typer.Option(
+            "--without-auditor/--with-auditor",
+            help="Run no auditor: one joins from a machine of her own, with keys that the operator never has. The bus keeps it. (default: with)",
+        ),
+    ] = None,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
@@ -189,6 +197,8 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         raise NoBus("A bus for playing makes no test hand-overs, since its clock is moved by hand: leave --canary out.")
     if not settings.play:
         folder.send_canary(canary)
+    if without_auditor is not None:
+        folder.audit(elsewhere=without_auditor)
     if not settings.tls:
         typer.echo(PLAINTEXT)
     if settings.brokers > 1:
@@ -358,7 +368,7 @@ def run(
     folder = context.folder
     if standby and take_over:
         raise typer.BadParameter("Give --standby or --take-over, not both.")
-    if service not in folder.agencies() and not folder.agency(service).keys.exists():
+    if service not in folder.agencies() and not (home_of(folder, service) / "keys").exists():
         operators_own(folder)
     if service != "broker":
         folder.bootstrap  # noqa: B018 - raises where no broker is running

@@ -19,7 +19,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import every
 from nrmbus.bus.reach import Reach
-from nrmbus.directory import Directory
+from nrmbus.directory.directory import Directory
 from nrmbus.wire.names import DIRECTORY
 
 LOOK_SECONDS: Final = 15.0

@@ -1,4 +1,4 @@
-"""Renewal of the desk's own certificate: request to the operator in time, verification, use.
+"""Renewal of the own certificate of a desk, or of an auditor elsewhere: request to the operator in time, verification, use.
 
 If the operator's `nrmbus up` runs on the same machine, `nrmbus up` renews the certificate first, and no request is
 sent.
@@ -18,11 +18,13 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import every
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Reach, Tls
-from nrmbus.desk.state.context import Seat
-from nrmbus.directory import DirectoryError, renewal
+from nrmbus.directory import renewal
+from nrmbus.directory.admission import home_of
 from nrmbus.directory.entry import body_of
+from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.renewal import Renewal
 from nrmbus.wire import json
+from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.names import ANSWERS, requests_of
 
 LOOK_SECONDS: Final = 60.0
@@ -35,11 +37,11 @@ _READ_MS: Final = 200
 
 
 class Renewing:
-    """Watch over one desk's certificate, from the desk's start on."""
+    """Watch over the certificate of *me*, from the start of its process on; *signing* returns the present signing key."""
 
-    def __init__(self, folder: BusFolder, seat: Seat) -> None:
-        self._folder, self._seat = folder, seat
-        self._tls = Tls(folder.agency(seat.me).path)
+    def __init__(self, folder: BusFolder, me: str, signing: Callable[[], SigningKey]) -> None:
+        self._folder, self._me, self._signing = folder, me, signing
+        self._tls = Tls(home_of(folder, me))
         self._began_with = self._now()
         self._was_due = False
         self._asked: float | None = None
@@ -65,8 +67,8 @@ class Renewing:
         return False
 
     async def _ask(self) -> None:
-        me, signing = self._seat.me, self._seat.identity.signing
-        asked = await asyncio.to_thread(renewal.ask, self._folder, me, signing)
+        me = self._me
+        asked = await asyncio.to_thread(renewal.ask, self._folder, me, self._signing())
         async with clients.producer(self._where()) as producer:
             await producer.send_and_wait(requests_of(me), value=json.dumps(body_of(asked)), partition=0)
         self._asked = time.monotonic()
@@ -74,7 +76,7 @@ class Renewing:
 
     async def _takes_answer(self) -> bool:
         """Look for a certificate among all stored answers: the answer may have come before this desk was started."""
-        topic, mine = TopicPartition(ANSWERS, 0), self._seat.me.encode()
+        topic, mine = TopicPartition(ANSWERS, 0), self._me.encode()
         taken = False
         async with clients.reading(self._where(), topic) as (consumer, end):
             while await consumer.position(topic) < end:
@@ -84,7 +86,7 @@ class Renewing:
 
     def _takes(self, raw: bytes) -> bool:
         try:
-            renewal.take(self._folder, self._seat.me, Renewal.parsed(raw))
+            renewal.take(self._folder, self._me, Renewal.parsed(raw))
         except DirectoryError:  # an earlier certificate, or none at all
             return False
         telemetry.handled("renewed", topic=ANSWERS)

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
-from nrmbus.desk.addresses import SILENT_LOOKS, Following
+from nrmbus.directory.addresses import SILENT_LOOKS, Following
 
 INVITED, MOVED = "old.example.org:9093", "new.example.org:9093"
 

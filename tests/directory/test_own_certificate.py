@@ -3,8 +3,6 @@
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -12,9 +10,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
-from nrmbus.desk.keys import certificate as desk_certificate
-from nrmbus.desk.keys.certificate import Renewing
-from nrmbus.desk.state.context import Seat
+from nrmbus.directory import own_certificate
+from nrmbus.directory.own_certificate import Renewing
+from nrmbus.wire.keys.keys import SigningKey
 
 
 class Watched(Renewing):
@@ -47,7 +45,7 @@ class There:
 
     def begins(self) -> Watched:
         """Return the desk's watch over its present certificate."""
-        return Watched(self.folder, cast("Seat", SimpleNamespace(me="ngo-a")))
+        return Watched(self.folder, "ngo-a", SigningKey.generate)
 
 
 @pytest.fixture(name="there")
@@ -71,7 +69,7 @@ async def test_one_that_is_due_is_asked_for_at_the_second_look_and_once(
     found = there.begins()
 
     assert [(await found.look(), found.asked) for _ in range(4)] == [(False, 0), (False, 1), (False, 1), (False, 1)]
-    monkeypatch.setattr(desk_certificate, "AGAIN_SECONDS", -1.0)
+    monkeypatch.setattr(own_certificate, "AGAIN_SECONDS", -1.0)
     await found.look()
     assert (found.asked, found.read) == (2, 4)
 
