@@ -30,6 +30,12 @@ async def heard(bus: LiveBus, number: int) -> None:
     assert answer["verdict"] == "registered"
 
 
+async def answered(bus: LiveBus, receipts: int) -> None:
+    """Wait until the unit's desk on that host knows of so many registered receipts of its own."""
+    own = "SELECT count(DISTINCT id) FROM inbox WHERE source = 'special-unit' AND verdict = 'registered'"
+    await eventually("its receipts are registered", lambda: rows(bus, UNIT, own) == [(receipts,)])
+
+
 async def gone(bus: LiveBus) -> int | None:
     """Wait until the unit's desk on that host has ended; return its exit status."""
     await eventually("the desk ends", lambda: bus.status(UNIT) is not None)
@@ -59,33 +65,30 @@ async def test_of_two_hosts_one_runs_the_desk(broker: Broker, tmp_path: Path) ->
         first.kill(UNIT, signal.SIGTERM)
         await second.ready(UNIT)
         await heard(first, 3)
-        await quiet(second, UNIT)
-        assert rows(second, UNIT, "SELECT count(*) FROM outbox WHERE verdict = 'registered'") == [(3,)]
+        await answered(second, 3)
 
         # The first is told to take over while the second lives: the second stops, and does not come back.
         first.start(UNIT, how="take_over")
+        await heard(first, 4)
         assert await gone(second) == lease.HELD
         assert f"took it over: host {told.partition('host ')[2].partition(',')[0]}" in log_of(second.folder, UNIT)
-        await first.ready(UNIT)
 
         # The first stands still: the second takes over, and the first sends nothing more when it wakes up.
         second.start(UNIT, how="standby")
         await eventually("the second waits", lambda: log_of(second.folder, UNIT).count("runs already") == 2)
         first.signal(UNIT, signal.SIGSTOP)
-        await heard(first, 4)
-        await second.ready(UNIT)
         await heard(first, 5)
-        await quiet(second, UNIT)
+        await second.ready(UNIT)
+        await heard(first, 6)
+        await answered(second, 6)
         before = await said(first)
         first.signal(UNIT, signal.SIGCONT)
         assert await gone(first) == lease.HELD
-        await heard(first, 6)
-        await quiet(second, UNIT)
+        await heard(first, 7)
+        await answered(second, 7)
 
         after = await said(first)
         assert after[: len(before)] == before
         assert len(after) == len(before) + 1
-        own = "SELECT count(DISTINCT id) FROM inbox WHERE source = 'special-unit' AND verdict = 'registered'"
-        assert rows(second, UNIT, own) == [(6,)]
         assert rows(second, UNIT, "SELECT count(*) FROM inbox WHERE verdict = 'refused'") == [(0,)]
         assert rows(second, UNIT, "SELECT count(*) FROM tasks WHERE kind IN ('refused', 'not_sent')") == [(0,)]

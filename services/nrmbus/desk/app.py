@@ -223,6 +223,11 @@ class DeskProcess:
         telemetry.handled("waiting", code="ledger_away")
         self._begin_anew()
 
+    @property
+    def begins_anew(self) -> bool:
+        """Return whether the process ended only to connect again."""
+        return self.anew and not self.failed and self.holding.put_out is None
+
     def _begin_anew(self) -> None:
         self.anew = True
         self.stop()
@@ -373,7 +378,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             if ledger is None:
                 return None
             # This process has the ledger's lock, so no other one can sign: nobody need wait for the other's lease.
-            begins = await turn(folder, agency, home.path, "take_over", start.notify)
+            begins = (await turn(folder, agency, home.path, "take_over", start.notify))._replace(quiet=0.0)
         process = DeskProcess(folder, home, ledger, begins, renews=True)
         door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
         server = Server(application(door, start.listening.allows, process.running), start.listening, keep=True)
@@ -437,10 +442,10 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     listening = Listening(home, _port(folder.agency(agency)))
     try:
         start = _Start(place_of(folder.agency(agency)), listening, notify, how)
-        while (ended := _until_it_ends(folder, agency, start)) and ended.anew and not ended.failed:
+        while (ended := _until_it_ends(folder, agency, start)) and ended.begins_anew:
             telemetry.handled("connections_anew")
-            if not isinstance(start.place, Path):
-                start = replace(start, how="standby")  # another desk may have taken the ledger over meanwhile
+            # Another desk may have taken over meanwhile, and must not be put out.
+            start = replace(start, how="wait" if isinstance(start.place, Path) else "standby")
     except LeaseHeld as held:
         log.report("held_elsewhere", number=held.lease.generation, pid=held.lease.pid)
         notify(lease.refused(agency, held.lease))

@@ -33,7 +33,7 @@ class Holding:
 
     async def begin(self) -> None:
         """Number this start, and note in the ledger if it is an older copy. Call before the inbox is read."""
-        me, standing = self._begins
+        me, standing, _ = self._begins
         ledger, lease = self._desk.seat.ledger, standing.lease
         self._since = older_copy.read_to(ledger)
         self._held = Held(me.lease(await older_copy.look(self._desk.seat, standing)))
@@ -75,8 +75,9 @@ class Holding:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def claimed(self) -> None:
-        """Wait until the lease is on the bus."""
+        """Wait until the lease is on the bus, and nobody else can believe to hold the desk."""
         await self._held.claimed.wait()
+        await asyncio.sleep(self._begins.quiet)
 
     def _is_put_out(self, lease: Lease) -> None:
         self.put_out = lease

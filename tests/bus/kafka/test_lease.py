@@ -141,6 +141,9 @@ async def test_who_takes_over_asks_nobody(folder: BusFolder, asked: Bus) -> None
     begins = await turn(folder, asked, "take_over", told)
 
     assert (begins.standing.lives, told) == (True, [])
+    assert begins.quiet == lease.SILENT, "the other may not have noticed yet: it sends nothing for so long"
+    asked.lives = lambda: False
+    assert (await turn(folder, asked, "take_over", told)).quiet == 0
 
 
 async def test_the_highest_generation_holds_the_desk() -> None:

@@ -1,0 +1,34 @@
+"""A desk that another host runs ends with an exit status of its own, and says what to do."""
+
+from pathlib import Path
+
+import pytest
+
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.kafka import lease
+from nrmbus.bus.kafka.lease import Lease, LeaseHeld
+from nrmbus.desk import app
+
+OTHER = Lease("0123456789abcdef", 3, "b" * 32, "host-b", 7, "2026-03-02T09:00:00Z")
+
+
+def test_a_refused_desk_says_who_runs_it_and_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """systemd starts nothing again after status 72: both hosts would only take turns."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    write_json(folder.agency("ngo-a").agency_json, {})
+    told: list[str] = []
+
+    def held(*_: object) -> None:
+        raise LeaseHeld(OTHER)
+
+    monkeypatch.setattr(app, "_until_it_ends", held)
+    with pytest.raises(SystemExit) as left:
+        app.main(folder, "ngo-a", told.append)
+
+    assert left.value.code == lease.HELD == 72
+    assert [OTHER.holder in each and "--take-over" in each for each in told] == [True]
+    unit = (Path(__file__).parents[2] / "deploy" / "systemd" / "nrmbus-desk@.service").read_text(encoding="utf-8")
+    assert f"RestartPreventExitStatus={lease.HELD}\n" in unit
