@@ -1,14 +1,39 @@
 """An auditor that no longer audits does not look ready: whatever ends its work ends the process, and its supervisor starts it again."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaConnectionError
 
 from brokers import Broker
+from nrmbus.auditor import app
 from nrmbus.auditor.app import Auditor
 from nrmbus.auditor.history.topic_reader import TopicReader
+from nrmbus.bus.folder import BusFolder
 from nrmbus.wire.names import AUDITOR, CASES
+
+
+def test_on_a_machine_of_her_own_she_waits_for_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no broker at her start, then she tries again until there is one; beside the operator her supervisor does that."""
+    folder, ends = BusFolder(tmp_path), [SystemExit(0), KafkaConnectionError(), KafkaConnectionError()]
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    pauses: list[float] = []
+
+    async def run(_: BusFolder) -> None:
+        raise ends.pop()
+
+    monkeypatch.setattr(app, "_run", run)
+    monkeypatch.setattr("time.sleep", pauses.append)
+    with pytest.raises(KafkaConnectionError):
+        app.main(folder)
+
+    folder.keys.mkdir()
+    (folder.keys / "operator.pub").touch()
+    with pytest.raises(SystemExit):
+        app.main(folder)
+    assert pauses == [2.0]
 
 
 async def test_a_task_that_was_cancelled_by_a_library_ends_the_process() -> None:

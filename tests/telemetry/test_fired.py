@@ -25,11 +25,11 @@ from nrmbus.cli import health
 from nrmbus.cli.app import app
 from nrmbus.cli.operate import doctor, faults
 from nrmbus.client import Door
-from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.host import supervisor
 from nrmbus.host.services import SERVICES
 from nrmbus.host.supervisor import Supervisor
-from nrmbus.wire.names import outbox_of
+from nrmbus.wire.names import CANARY, TEST_AGENCIES, outbox_of
 from patience import LONGEST_WAIT, until
 from telemetry.test_alerts import fires, metrics_of, rules
 from telemetry.test_dashboards import named
@@ -154,6 +154,28 @@ def test_every_number_of_alerts_and_dashboards_is_there(bus: BusFolder) -> None:
     wanted = named() | {name for rule in rules() for name in metrics_of(str(rule["expr"]))}
 
     assert wanted - shown == {"up"}, "which Prometheus makes"
+
+
+def test_a_canary_that_is_ready_had_its_hand_over_back(bus: BusFolder) -> None:
+    """Given a bus that is up, then metrics say how old the newest test hand-over is, and the directory names both test agencies."""
+    shown = scraped(bus, CANARY)
+
+    assert not fires("NrmbusNothingHandedOver", shown)
+    assert 0 < shown["nrmbus_canary_way_seconds"] < shown["nrmbus_canary_age_seconds"] + 60
+    assert shown["nrmbus_certificate_left_seconds"] > 0
+    entries = asyncio.run(read_directory(bus)).entries
+    assert {name: entries[name].role for name in TEST_AGENCIES} == dict.fromkeys(TEST_AGENCIES, CANARY)
+
+
+def test_nothing_is_handed_over(bus: BusFolder) -> None:
+    """Given a frozen registrar, whose process runs, then the age passes five intervals; it falls when the registrar goes on, and nothing was registered."""
+    before = asked(bus, "auditor")["numbers"]
+    with frozen(bus, "registrar"):
+        until("the canary is not ready", lambda: not asked(bus, CANARY)["ready"])
+        assert fires("NrmbusNothingHandedOver", scraped(bus, CANARY))
+        assert "No test hand-over has come back" in health.not_ready(bus)[CANARY]
+    until("hand-overs come back", lambda: asked(bus, CANARY)["ready"])
+    assert asked(bus, "auditor")["numbers"] == before
 
 
 def test_a_desk_that_is_silent(bus: BusFolder) -> None:

@@ -7,6 +7,7 @@ supervisor starts it again.
 
 import asyncio
 import signal
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
 from nrmbus.auditor.errors import LogError
@@ -35,6 +37,7 @@ from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.failures import is_away
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.directory import (
@@ -62,6 +65,8 @@ COMMIT_SECONDS: Final = 1.0
 """How long a registration may wait to be durable; after a crash it is read again from the topic."""
 PAUSE_SECONDS: Final = 10.0
 """Real time between two checkpoints, however fast a stepped clock goes: each checkpoint is work for every desk."""
+LONGEST_PAUSE: Final = 20.0
+"""Seconds between two attempts to reach the broker from a machine of her own, at most."""
 CLOSING_SECONDS: Final = 2.0
 """How long the last checkpoint may take; a signed one that is not published yet is published at the next start."""
 
@@ -418,10 +423,19 @@ async def _run(folder: BusFolder) -> None:
 def main(folder: BusFolder) -> None:
     """Run until SIGTERM. Raises SystemExit: 0, or 70 if the process failed or the history stopped it.
 
-    On a machine of her own the auditor begins again in this process with a new certificate or at a new address, since a
-    connection keeps those from its start.
+    On a machine of her own the auditor waits for the broker, and begins again in this process with a new certificate or at
+    a new address, since a connection keeps those from its start.
     """
     telemetry.set_up(AUDITOR, folder.service(AUDITOR))
+    waited = 0
     while True:
-        asyncio.run(_run(folder))
-        telemetry.handled("connections_anew")
+        try:
+            asyncio.run(_run(folder))
+            telemetry.handled("connections_anew")
+            waited = 0
+        except KafkaError as error:
+            if not (folder.is_joined and is_away(error)):
+                raise
+            waited += 1
+            telemetry.handled("not_available", attempt=waited, error=type(error).__name__)
+            time.sleep(min(LONGEST_PAUSE, 2.0**waited))

@@ -28,11 +28,13 @@ from nrmbus.wire import ids
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import CANARY, REGISTRAR, TEST_AGENCIES, inbox_of, outbox_of
-from nrmbus.wire.record import ANSWER, Record
+from nrmbus.wire.record import ANSWER, REGISTRATION, Record
 from nrmbus.wire.registration import Answer, verify_answer
 
 MISSED: Final = 5
 """Rounds that may be missing before the canary is not ready, and its alert fires."""
+REFUSED_SECONDS: Final = 3600.0
+"""Seconds until the next round after a registrar of an earlier release registered one as an event that it does not know."""
 RESTART: Final = 70
 """Exit code of a canary that could not go on; the supervisor then starts it again."""
 
@@ -49,6 +51,8 @@ class Canary:
         self._producers: dict[str, AIOKafkaProducer] = {}
         keys = {each: Identity.at(folder.service(each), each).signing for each in TEST_AGENCIES}
         self._hand_overs = HandOvers(self._settings.bus, self._settings.partitions, keys, time.monotonic())
+        self._again_at = 0.0
+        """No round begins before this monotonic time."""
         self.failed = False
         self.stop: Callable[[], None] = lambda: None
         """Ends the process; set by the server."""
@@ -87,6 +91,8 @@ class Canary:
             consumer.seek(each, ends[each])
 
     async def _begin(self) -> None:
+        if time.monotonic() < self._again_at:
+            return
         for record in self._hand_overs.begin(time.monotonic(), datetime.now(UTC).replace(microsecond=0)):
             await self._send(SENDER, record)
 
@@ -103,7 +109,12 @@ class Canary:
                     await self._take(agency, each)
 
     async def _take(self, agency: str, record: ConsumerRecord) -> None:
-        answer = await self._answer(dict(record.headers).get(ANSWER))
+        headers = dict(record.headers)
+        if REGISTRATION in headers:  # for ever in the history, so that a round a minute would fill it
+            self._again_at = time.monotonic() + REFUSED_SECONDS
+            log.report("registrar_too_old", seconds=REFUSED_SECONDS)
+            return
+        answer = await self._answer(headers.get(ANSWER))
         if answer is None:
             return
         now = datetime.now(UTC).replace(microsecond=0)
