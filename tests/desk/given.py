@@ -272,7 +272,8 @@ class Given:
     async def rows(self, table: str) -> list[Any]:
         """Return every row of a table of the ledger."""
         with self.desk.seat.ledger.read() as tx:
-            return list(tx.execute(select(tables.METADATA.tables[table])).all())
+            found = tables.METADATA.tables[table]
+            return list(tx.execute(select(found).order_by(*found.primary_key.columns)).all())
 
 
 def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: bool = False) -> Any:

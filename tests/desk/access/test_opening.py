@@ -1,7 +1,6 @@
 """Withdrawn data stay closed, a letter waits for later deliveries, and a reading is recorded first."""
 
 import asyncio
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,8 @@ from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import parking
 from nrmbus.wire.envelope import decode
 from patience import PATIENCE, eventually
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
 TAKEN_BACK = {"purposes": ["information_sharing"], "receivers": ["vac"]}
@@ -257,11 +258,12 @@ class TestOnRecordBeforeItIsRead:
             whole = letters._open
 
             def watched(*args: Any) -> letters.Opened:
-                with sqlite3.connect(tmp_path / "ledger.sqlite") as other:
+                with given.desk.seat.ledger.read() as other:  # a connection of its own sees what is committed
                     registered = "SELECT count(*) FROM outbox WHERE type = 'access.granted' AND verdict = 'registered'"
                     rows = "SELECT count(*) FROM reads WHERE who = 'S-17'"
-                    seen.append((other.execute(registered).fetchone()[0], other.execute(rows).fetchone()[0]))
-                other.close()
+                    seen.append(
+                        (other.exec_driver_sql(registered).scalar_one(), other.exec_driver_sql(rows).scalar_one())
+                    )
                 return whole(*args)
 
             monkeypatch.setattr(letters, "_open", watched)

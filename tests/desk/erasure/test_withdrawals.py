@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from agencies import BUS, CASE, SIGNAL
 from desk.access.test_opening import consented, supplied, withdrawn
 from desk.given import CANARY, desk_of
@@ -9,6 +11,8 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.letters import case_keys
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Place
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 
 async def test_p7_what_an_agency_says_that_it_deleted_is_gone_from_its_desk(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.desk.app import _settings
 from nrmbus.desk.errors import DeskError
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 async def test_p4_nobody_reads_unnamed(tmp_path: Path) -> None:
     """A reader without a number, or with a name, opens nothing, and no reading is recorded."""

@@ -9,6 +9,8 @@ from nrmbus.desk.outbox import queue
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 async def asked_for_a_bed(given: Given) -> None:
     """Have the special unit ask for a bed, the shelter hold one, and the letter's receipt be answered."""

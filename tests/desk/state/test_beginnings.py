@@ -16,6 +16,8 @@ from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 UNTIL = 100
 SHARING: dict[str, Any] = {
     "purposes": ["information_sharing"],

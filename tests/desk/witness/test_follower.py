@@ -14,6 +14,8 @@ from nrmbus.wire.log.checkpoint import Policy, origin_of
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.names import CHECKPOINTS
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 
 class TestAnHonestLog:
     async def test_the_newest_tree_is_cosigned_and_counts_under_a_policy(self, tmp_path: Path) -> None:
