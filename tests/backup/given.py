@@ -1,5 +1,6 @@
 """A backup without a bus: an invented history with its directory, checkpoint and inboxes, in files."""
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
@@ -89,7 +90,11 @@ def backup(path: Path, *, root: bytes | None = None, without: Iterable[tuple[str
     numbers["nrm.cases"] = (last.registration.number, last.digest)
     store = Store.at(path)
     with store.held():
-        files = {"keys/operator.pub": store.put_file(home() / "keys" / "operator.pub")}
+        settings = {"bus": bus.bus, "created": MADE, "play": True, "bootstrap": "127.0.0.1:9", "tls": False}
+        files = {
+            "bus.json": store.put([json.dumps(settings).encode()]),
+            "keys/operator.pub": store.put_file(home() / "keys" / "operator.pub"),
+        }
         records = written(store, topics, numbers)
         manifest = Manifest(
             bus=bus.bus,

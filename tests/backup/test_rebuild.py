@@ -1,13 +1,15 @@
 """Records come back to an empty broker at their old offsets, whatever stood between them."""
 
 import asyncio
+import json
 import time
 from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from typer.testing import CliRunner
 
-from backup.given import MADE
+from backup.given import MADE, backup, placed, spoken
 from brokers import Broker
 from nrmbus.backup import topics
 from nrmbus.backup.errors import BackupError
@@ -16,6 +18,7 @@ from nrmbus.backup.records import Kept, Writer
 from nrmbus.backup.store import Committed, Manifest, Partition, Store
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, groups
+from nrmbus.cli.app import app
 from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
@@ -86,6 +89,21 @@ async def test_every_record_has_its_offset_bytes_and_time_again(broker: Broker, 
     async with groups.asking(folder.as_operator) as ask:
         (committed,) = (await ask("ngo-a.desk", [TopicPartition("nrm.inbox.ngo-a", 0)])).committed.values()
     assert (committed.offset, committed.metadata) == (11, "7")
+
+
+def test_a_bus_is_restored_to_another_cluster(broker: Broker, tmp_path: Path) -> None:
+    """Its settings name the new cluster, which has the history at its offsets; a second restore to it is refused."""
+    store, elsewhere = backup(tmp_path / "backup"), tmp_path / "elsewhere"
+    broker.fresh_bus()
+    command = ["restore", str(store.path), "--bootstrap", broker.bootstrap, "--data"]
+
+    assert CliRunner().invoke(app, [*command, str(elsewhere)]).exit_code == 0
+    folder = BusFolder(elsewhere)
+    assert folder.bootstrap == broker.bootstrap
+    assert asyncio.run(found(folder, "nrm.cases")) == placed(spoken()[1]["nrm.cases"])
+    again = CliRunner().invoke(app, [*command, str(tmp_path / "again"), "--json"])
+    assert json.loads(again.stdout)["code"] == "cluster_not_empty"
+    assert not BusFolder(tmp_path / "again").exists
 
 
 async def test_a_cluster_that_has_records_is_left_alone(broker: Broker, tmp_path: Path) -> None:
