@@ -6,15 +6,18 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
+from nrmbus.backup.folders import NOTED
 from nrmbus.backup.store import Store
 from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json
 from nrmbus.cli.app import app
+from nrmbus.cli.operate import doctor
 from nrmbus.desk.store import schema
 from nrmbus.directory import Identity
 from nrmbus.environment import KEY_FILE
@@ -64,7 +67,7 @@ def content(folder: BusFolder) -> dict[str, bytes]:
     return {
         path.relative_to(folder.path).as_posix(): b"ledger" if path.name == "ledger.sqlite" else path.read_bytes()
         for path in folder.path.rglob("*")
-        if path.is_file() and not path.name.startswith("ledger.sqlite-") and "run" not in path.parts
+        if path.is_file() and not path.name.startswith(("ledger.sqlite-", NOTED)) and "run" not in path.parts
     }
 
 
@@ -193,6 +196,17 @@ def test_a_ledger_on_a_server_is_said_to_be_missing(folder: BusFolder, tmp_path:
 
     made = typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)
     assert made["on_servers"] == ["ngo-b"]
+
+
+def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_path: Path) -> None:
+    """`nrmbus doctor` says since when a timer has made no backup; a folder that never had one is not spoken of."""
+    now = datetime.now(UTC)
+    assert "backup_old" not in {each.code for each in doctor.findings(folder, now + timedelta(days=2))}
+    typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)
+
+    assert "backup_old" not in {each.code for each in doctor.findings(folder, now)}
+    (missed,) = [each for each in doctor.findings(folder, now + timedelta(days=2)) if each.code == "backup_old"]
+    assert "--agency ngo-b" in missed.mend
 
 
 def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ LEDGER: Final = "ledger.sqlite"
 _DATABASES: Final = (b"SQLite format 3\x00",)
 _NOT_KEPT: Final = ("kafka", "kafka.partial", "run", "logs")
 """Folders below the bus's that no backup has: the broker's data are kept as records, the rest is about running processes."""
-_MADE_AGAIN: Final = ("door.json", "lock")
+NOTED: Final = "backup.json"
+"""File that says, in the folder that was backed up, when the last backup was complete."""
+_MADE_AGAIN: Final = ("door.json", "lock", "spans", NOTED)
 _LEFT: Final = ("-wal", "-shm", "-journal", ".lock")
 """Ends of the names of files that are made again, or belong to a database."""
 _SECRETS: Final = (".seed", "key.pem")

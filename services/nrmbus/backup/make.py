@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
-from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.operator import Operator
@@ -49,7 +50,7 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
         files = _files(folder, store, before, lambda: folders.paths(folder.path), progress)
         records, groups = await Archive(folder, store, before, directory, progress).read()
         manifest = _manifest(folder, generation, files, kind=BUS, records=records, groups=groups)
-        return _published(folder, store, manifest, Operator(folder.path).signing, keep)
+        return _published(folder, folder.path, store, manifest, Operator(folder.path).signing, keep)
 
 
 def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progress: Progress, sign: bool) -> Made:
@@ -65,7 +66,8 @@ def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progre
         before, generation = _before(store, folder, AGENCY, agency)
         files = _files(folder, store, before, lambda: folders.agency_paths(folder, agency), progress)
         key = Identity.at(home.path, agency).signing if sign else None
-        return _published(folder, store, _manifest(folder, generation, files, kind=AGENCY, agency=agency), key, keep)
+        manifest = _manifest(folder, generation, files, kind=AGENCY, agency=agency)
+        return _published(folder, home.path, store, manifest, key, keep)
 
 
 def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tuple[Manifest | None, int]:
@@ -104,9 +106,14 @@ def _manifest(folder: BusFolder, generation: int, files: dict[str, Stored], **mo
     )
 
 
-def _published(folder: BusFolder, store: Store, manifest: Manifest, key: SigningKey | None, keep: int) -> Made:
+def _published(
+    folder: BusFolder, home: Path, store: Store, manifest: Manifest, key: SigningKey | None, keep: int
+) -> Made:
+    """Publish *manifest*, and note in *home* that it is complete."""
     manifest = Manifest(**{**dict(manifest), "signer": key.public.hex() if key else ""})
     store.publish(manifest, key)
+    with suppress(OSError):  # the backup is complete, whatever the disk of the bus says
+        write_json(home / folders.NOTED, {"generation": manifest.generation, "made": manifest.made})
     removed = store.prune(keep, datetime.now(UTC))
     opened = tuple(folders.unprotected(folder.path, manifest.files))
     on_servers = tuple(folders.on_servers(folder.path, manifest.files))

@@ -4,6 +4,7 @@ bus.json                    settings that were fixed when the bus was made
 listen.json                 addresses for other machines, as nrmbus up --listen set them
 audited-elsewhere           there if the auditor runs on a machine of her own, as nrmbus up --without-auditor set it
 canary.json                 seconds between two test hand-overs, as nrmbus up --canary set them
+backup.json                 when the last backup was complete, here and in an agency's folder
 addresses.json              on another machine: the newest list of them that the operator signed
 kafka/                      the embedded broker's data
 keys/operator.seed          the operator's key, which signs the directory

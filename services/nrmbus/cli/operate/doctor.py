@@ -17,6 +17,7 @@ import typer
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
+from nrmbus.backup.folders import NOTED
 from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
@@ -43,6 +44,9 @@ app = Commands()
 SOON: Final = timedelta(days=7)
 """Certificates are renewed automatically ten days before their end; one with less time left was not renewed."""
 
+NO_BACKUP: Final = timedelta(days=1)
+"""Age of the last backup from which it is missed, where there was one."""
+
 HARMLESS: Final = frozenset({"keys_unprotected"})
 """Codes of notes with which nothing is wrong: a bus for playing has its keys open by intention."""
 LAST: Final = 100
@@ -60,6 +64,7 @@ def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
     yield from _certificates(folder, now)
     yield from _clocks_ahead(folder)
     yield from _disk(folder)
+    yield from _backups(folder, now)
 
 
 def _permissions(folder: BusFolder) -> Iterator[Finding]:
@@ -176,6 +181,22 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
             "A full disk stops Kafka and every desk; nothing is lost, and nothing is registered.",
             f"make room, or move the bus: du -sh '{folder.path}'/*",
         )
+
+
+def _backups(folder: BusFolder, now: datetime) -> Iterator[Finding]:
+    """Yield the backups of this folder, and of agencies in it, that somebody began to make and makes no more."""
+    for path in (folder.path / NOTED, *sorted(folder.path.glob(f"agencies/*/{NOTED}"))):
+        made = None
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            made = datetime.fromisoformat(json.loads(path.read_bytes())["made"])
+        if made is not None and now - made > NO_BACKUP:
+            agency = f" --agency {path.parent.name}" if path.parent != folder.path else ""
+            yield Finding(
+                "backup_old",
+                f"The last backup of {path.parent} is of {made:%Y-%m-%d %H:%M} UTC.",
+                "What came since is lost with this disk.",
+                f"nrmbus backup DIR{agency} --data '{folder.path}', and see why its timer did not.",
+            )
 
 
 # -- what the broker says ----------------------------------------------------------------------------------------------
