@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Final, NoReturn
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
@@ -74,18 +75,24 @@ def until_told() -> Iterator[None]:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that reports progress; a bar appears with the first report."""
-    bar = Progress(TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    """Yield a function that reports progress on standard error: bars on a terminal, and else one line for each thing."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    bar = Progress(*columns, console=console, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, done: int, total: int) -> None:
         if what not in tasks:
+            for ended in bar.task_ids:
+                bar.remove_task(ended)  # its line stands there already
             bar.start()
             tasks[what] = bar.add_task(what, total=None)
+            if bar.disable:
+                typer.echo(f"{what} …", err=True)
         # Nobody knows how far a thing is that has but one step: the bar only moves.
         bar.update(tasks[what], completed=done, total=total if total > 1 or done else None)
         if done == total:
-            bar.stop()
+            bar.stop()  # before the command prints anything else
 
     try:
         yield show
