@@ -32,6 +32,7 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
         **OPERATOR,
         "networkPolicy": {"brokers": [{"podSelector": {"matchLabels": {"strimzi.io/kind": "Kafka"}}}]},
     },
+    "auditor": {"role": "auditor", "keySecret": "audit-keys"},
     "all": {
         **DESK,
         "image": {"digest": "sha256:" + 64 * "0"},
@@ -81,7 +82,8 @@ def test_its_schema_takes_each_party(party: str) -> None:
     ("values", "where"),
     [
         ({}, ["agency", "keySecret"]),
-        ({**DESK, "role": "broker"}, ["agency", "bootstrap", "clusterAuthority", "role"]),
+        ({**DESK, "role": "broker"}, ["agency", "role"]),
+        ({**DESK, "role": "auditor"}, ["agency"]),
         ({**DESK, "bootstrap": "k1:9093"}, ["bootstrap"]),
         ({**OPERATOR, "clusterAuthority": ""}, ["clusterAuthority"]),
         ({**DESK, "agency": "NGO A"}, ["agency"]),
@@ -89,7 +91,17 @@ def test_its_schema_takes_each_party(party: str) -> None:
         ({**DESK, "readiness": {"periodSeconds": 1}}, ["readiness/periodSeconds"]),
         ({**DESK, "networkPolicy": {"ports": []}}, ["networkPolicy/ports"]),
     ],
-    ids=["empty", "role", "two-parties", "no-authority", "agency", "latest", "hurry", "no-port"],
+    ids=[
+        "empty",
+        "role",
+        "auditor-of-an-agency",
+        "two-parties",
+        "no-authority",
+        "agency",
+        "latest",
+        "hurry",
+        "no-port",
+    ],
 )
 def test_its_schema_refuses_what_would_not_run(values: Mapping[str, Any], where: list[str]) -> None:
     """A slip is named before anything is installed."""
@@ -193,7 +205,13 @@ class TestHelm:
         assert (policy["ingress"], policy["policyTypes"]) == ([], ["Ingress", "Egress"])
 
     @pytest.mark.parametrize(
-        ("party", "starts"), [("desk", ["run", "ngo-a"]), ("operator", ["up", "--bootstrap"]), ("setup", None)]
+        ("party", "starts"),
+        [
+            ("desk", ["run", "ngo-a"]),
+            ("operator", ["up", "--bootstrap"]),
+            ("auditor", ["run", "auditor"]),
+            ("setup", None),
+        ],
     )
     def test_it_runs_commands_that_there_are(
         self, helm: str, party: str, starts: list[str] | None, tmp_path: Path
