@@ -416,6 +416,27 @@ def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_pat
     assert found[0].why == "Its log ends: The disk is full."
 
 
+@pytest.mark.parametrize(
+    ("caught_up", "open_tasks", "is_serious", "mend"),
+    [
+        (False, [], True, "it catches up automatically"),
+        (True, ["ledger_older"], True, "mark the task ledger_older as done"),
+        (True, [], False, "mark the task ledger_older as done"),
+    ],
+)
+def test_an_older_copy_is_told_until_a_person_has_seen_it(
+    tmp_path: Path, *, caught_up: bool, open_tasks: list[str], is_serious: bool, mend: str
+) -> None:
+    """It stays in the list as a note, since what did not come back is missing for good."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    older = {"caught_up": caught_up, "sentence": "On a day this desk began with an older copy."}
+    (found,) = of_services(folder, {"ngo-a": {"ready": True, "ledger_older": older, "open_tasks": open_tasks}})
+
+    assert (found.code, found.why) == ("ledger_older", older["sentence"])
+    assert (found.serious, mend in found.mend) == (is_serious, True)
+
+
 def measured(ahead: float | None) -> dict[str, Any]:
     """Return the health of a desk that measured so many seconds; None if it has not measured yet."""
     return {"ready": True, "shown": {} if ahead is None else {"nrmbus_clock_ahead_seconds": ahead}}

@@ -136,6 +136,23 @@ def test_who_is_not_ready_is_named_with_the_reason(
     assert "1 of 2 ready" in screen(found)
 
 
+@pytest.mark.parametrize(
+    ("health_of_one", "remark"),
+    [
+        ({**READY, "open_tasks": ["ledger_older"]}, "It began with an older copy of its ledger"),
+        ({"ready": True, "standby": "The desk of ngo-a runs already: host b."}, "runs already: host b"),
+    ],
+)
+def test_what_a_person_should_know_of_a_ready_desk_is_said(
+    looked: Callable[..., Status], health_of_one: Mapping[str, Any], remark: str
+) -> None:
+    """Given a desk that began with an older copy, or stands by for another host, then it is well, and the screen says so."""
+    found = looked({"ngo-a": health_of_one})
+
+    assert found.well
+    assert remark in found.services[0].remark
+
+
 def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., Status], tmp_path: Path) -> None:
     """Given the supervisor's report, then the last line of the log is shown in place of "does not answer"."""
     write_json(

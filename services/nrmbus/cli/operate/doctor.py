@@ -368,12 +368,14 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
             ("ledger_older", "began with an older copy of its ledger"),
         ):
             if found := health.get(code):
+                is_over = found.get("caught_up", True)
+                mend = f"mark the task {code} as done when the agency has compared its files"
                 yield Finding(
                     code,
                     f"{name} {what}.",
                     found["sentence"],
-                    f"mark the task {code} as done when the agency has compared its files",
-                    serious=code in health.get("open_tasks", ()) or not found.get("caught_up", True),
+                    mend if is_over else "it catches up automatically, unless this says what to do; then ask again",
+                    serious=code in health.get("open_tasks", ()) or not is_over,
                 )
 
 
