@@ -53,7 +53,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "waiting",
         "app",
     ),
-    "auditor": ("errors history", "log", "evidence reports", "web", "app"),
+    "auditor": ("elsewhere errors history", "log", "evidence reports", "web", "app"),
     "cli": ("actor commands health local_door options shown", "desk membership", "operate", "audit", "app", "__init__"),
     "wire": (
         "errors ids names times",

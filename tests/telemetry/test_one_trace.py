@@ -53,8 +53,9 @@ def as_kept(span: Exported, trace: str) -> list[str]:
 
 
 def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
-    """What *service* logged."""
-    return [json.loads(line) for line in log_of(folder, service).splitlines()]
+    """What *service* logged after the sentence with which it begins."""
+    said = log_of(folder, service).splitlines()
+    return [json.loads(line) for line in said if "starts here, and says below what it does" not in line]
 
 
 async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:

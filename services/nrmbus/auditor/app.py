@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
+from nrmbus.auditor.elsewhere import beside as beside_her
 from nrmbus.auditor.errors import LogError
 from nrmbus.auditor.history.live import LiveHistory
 from nrmbus.auditor.history.topic_reader import TopicReader
@@ -40,17 +41,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_away
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
-from nrmbus.directory import (
-    Directory,
-    DirectoryReader,
-    Entry,
-    Identity,
-    Published,
-    addresses,
-    operator_key,
-    own_certificate,
-)
-from nrmbus.directory.own_certificate import Renewing
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
@@ -119,13 +110,12 @@ class Auditor:
             stack.push_async_callback(producer.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(reader, producer))
-            beside = list(map(asyncio.create_task, (self._directory_reader.follow(), self.questions.settle())))
-            if self._folder.is_joined:  # where the operator runs her, his supervisor does both
-                watched = await stack.enter_async_context(addresses.following(self._folder, where, self._directory))
-                beside.append(asyncio.create_task(addresses.run(watched, self._begin_anew)))
-                if self._settings.tls:
-                    renewing = Renewing(self._folder, AUDITOR, lambda: Identity.at(self.home, AUDITOR).signing)
-                    beside.append(asyncio.create_task(own_certificate.run(renewing, self._begin_anew)))
+            beside: list[asyncio.Future[Any]] = list(
+                map(asyncio.create_task, (self._directory_reader.follow(), self.questions.settle()))
+            )
+            if self._folder.is_joined:  # where the operator runs her, his supervisor does all of it
+                elsewhere = beside_her(self._folder, where, self._directory, self._begin_anew)
+                beside += [asyncio.ensure_future(work()) for work in await stack.enter_async_context(elsewhere)]
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -163,7 +153,7 @@ class Auditor:
         self.anew = True
         self.stop()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Future[Any]) -> None:
         """End the process when a *task* has failed, or was cancelled by anything but the end: else it would look ready for ever."""
         error = None if task.cancelled() else task.exception()
         if error is not None or (task.cancelled() and not self._ending.is_set()):

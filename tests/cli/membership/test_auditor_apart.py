@@ -25,6 +25,7 @@ from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
 from nrmbus.cli.membership import agency, invitation
+from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.doctor import TopicRead, of_the_auditor
 from nrmbus.client import Door
 from nrmbus.directory.admission import Newcomer
@@ -126,6 +127,8 @@ def test_an_auditor_on_her_own_machine_signs_answers_and_exports(bus: BusFolder,
         assert exported.returncode == 0, exported.stderr
         assert findings(hers).keys() & {"stopped", "not_ready", "not_answering"} == set()
         renewed(bus, hers)
+        until("the operator sees her", lambda: [each["connected"] for each in seen_by(bus)] == [["127.0.0.1"]])
+    until("the operator misses her", lambda: [each["connected"] for each in seen_by(bus)] == [[]])
 
     entries = asyncio.run(audited(bus)).history.entries
     questions = [each for each in entries if each.registration.source == AUDITOR]
@@ -149,6 +152,11 @@ def renewed(bus: BusFolder, hers: BusFolder) -> None:
     until("she has another certificate", lambda: not certificate.is_due(tls, certificate.now()))
     until("she connects with it", lambda: "connections_anew" in (hers.path / "auditor.log").read_text())
     until("she is ready", lambda: not health.not_ready(hers))
+
+
+def seen_by(bus: BusFolder) -> list[dict[str, object]]:
+    """Return what the operator's status knows of her."""
+    return [each for each in peers_of(bus) if each["agency"] == AUDITOR]
 
 
 def state(folder: BusFolder) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.cli.options import AsJson
 from nrmbus.directory import SERVICES
-from nrmbus.wire.names import inbox_of
+from nrmbus.wire.names import AUDITOR, inbox_of
 
 app = Commands()
 
@@ -270,14 +270,15 @@ async def _clock(folder: BusFolder, agency: str) -> Step:
 
 
 def peers_of(folder: BusFolder) -> list[dict[str, object]]:
-    """Return for each agency from where its desk is connected, on which release, and until when its newest certificate is good.
+    """Return for each agency, and for an auditor elsewhere, from where its desk is connected, on which release, and until when its newest certificate is good.
 
     Raises:
         KafkaFailed: no broker answers, or it refuses.
         KeysSealed: nothing given opens the operator's key.
     """
     authority = Authority(folder)
-    agencies = sorted({*authority.agencies(), *folder.agencies()} - SERVICES.keys())
+    elsewhere = {AUDITOR} & authority.agencies() if folder.audited_elsewhere else set()
+    agencies = sorted(({*authority.agencies(), *folder.agencies()} - SERVICES.keys()) | elsewhere)
     found = Administration(folder.as_operator).answers(
         lambda client: (
             client.describe_consumer_groups([f"{each}.desk" for each in agencies]).values() if agencies else ()

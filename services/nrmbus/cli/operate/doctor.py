@@ -409,7 +409,7 @@ def of_peers(peers: Iterable[Mapping[str, Any]], here: Collection[str], now: dat
         if not peer["connected"]:
             yield Finding(
                 "silent",
-                f"The desk of {agency}, on another machine, is not connected.",
+                f"{'The auditor' if agency == AUDITOR else f'The desk of {agency}'}, on another machine, is not connected.",
                 "What is sent to it waits; whether that is a fault only its people know.",
                 "ask them for the result of nrmbus check",
                 serious=False,

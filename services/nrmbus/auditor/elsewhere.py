@@ -1,0 +1,52 @@
+"""Work of an auditor on a machine of her own beside auditing: what the supervisor does for her where the operator runs her."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiokafka import AIOKafkaConsumer
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
+from nrmbus.bus.reach import Reach
+from nrmbus.bus.vitals import BEFORE_RELEASE, RELEASE
+from nrmbus.directory import Directory, Identity, addresses, own_certificate
+from nrmbus.directory.own_certificate import Renewing
+from nrmbus.wire.names import AUDITOR, inbox_of
+
+READ_MS = 60_000
+"""Longest wait for a record of her inbox; a member of a group must ask within five minutes."""
+
+
+@asynccontextmanager
+async def beside(
+    folder: BusFolder, where: Reach, directory: Directory, begin_anew: Callable[[], None]
+) -> AsyncIterator[list[Callable[[], Awaitable[object]]]]:
+    """Yield what has to run beside the auditor; *begin_anew* is called when she must connect again."""
+    member = AIOKafkaConsumer(
+        client_id=f"{AUDITOR}{BEFORE_RELEASE}{RELEASE}",  # tells the operator on which release she is
+        group_id=f"{AUDITOR}.desk",
+        group_instance_id=AUDITOR,
+        **where.settings(),
+        **clients.settings("reader", "desk"),
+    )
+    async with addresses.following(folder, where, directory) as watched:
+        await member.start()
+        try:
+            member.subscribe([inbox_of(AUDITOR)])
+            work: list[Callable[[], Awaitable[object]]] = [
+                partial(addresses.run, watched, begin_anew),
+                partial(_be_seen, member),
+            ]
+            if folder.settings.tls:
+                renewing = Renewing(folder, AUDITOR, lambda: Identity.at(folder.service(AUDITOR), AUDITOR).signing)
+                work.append(partial(own_certificate.run, renewing, begin_anew))
+            yield work
+        finally:
+            await member.stop()
+
+
+async def _be_seen(member: AIOKafkaConsumer) -> None:
+    """Stay in the group of her inbox until cancelled, so that the operator sees whether she is connected; receipts are left unread."""
+    while True:
+        await member.getmany(timeout_ms=READ_MS)
