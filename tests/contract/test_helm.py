@@ -30,6 +30,7 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
     "setup": {**DESK, "setup": True},
     "operator": {
         **OPERATOR,
+        "withoutAuditor": True,
         "networkPolicy": {"brokers": [{"podSelector": {"matchLabels": {"strimzi.io/kind": "Kafka"}}}]},
     },
     "auditor": {"role": "auditor", "keySecret": "audit-keys"},
