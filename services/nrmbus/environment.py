@@ -30,7 +30,7 @@ PLACE: Final = Variable(
     "NRMBUS_PLACE",
     by="operator",
     default="`a`",
-    does="Name of one of several registrars; each needs a name of its own.",
+    does="Place of a service among several that stand by for one another, on a machine of their own; each needs a name of its own. `nrmbus host` makes one for each machine.",
 )
 FORK: Final = Variable(
     "NRMBUS_FORK",

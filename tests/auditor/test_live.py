@@ -206,16 +206,15 @@ async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
 
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
-    """The first goes on; the second ends with another status, and its supervisor tries again."""
+    """The first goes on; the second is told who has the place, and touches nothing."""
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)
     door = (bus.home / "door.json").read_bytes()
     second = bus.start()
-    assert second.wait(30) == 70
+    assert second.wait(30) == 1
     bus.running.pop()
-    (bus.home / "door.json").write_bytes(door)
-    assert [each["error"] for each in bus.log() if each["event"] == "stopped"] == ["folder_busy"]
+    assert (bus.home / "door.json").read_bytes() == door
     await bus.register(2)
 
     await bus.until(lambda health: health["size"]["0"] == 5)

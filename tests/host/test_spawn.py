@@ -7,11 +7,13 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from nrmbus.bus import standby
 from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.host import services
@@ -243,6 +245,7 @@ def test_one_ledger_has_one_process(service: str, tmp_path: Path, monkeypatch: p
     folder.create(play=True)
     write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
     began: list[object] = []
+    monkeypatch.setattr(standby, "working", lambda *_: nullcontext())
     monkeypatch.setattr(importlib, "import_module", lambda _: SimpleNamespace(main=lambda *of, **_: began.append(of)))
 
     with folder.alone(service), pytest.raises(FolderHeld, match=rf"ledger of {service} .* is held by process \d+"):

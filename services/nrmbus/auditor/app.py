@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, RequestTimedOutError
 
 from nrmbus import telemetry
 from nrmbus.auditor.elsewhere import beside as beside_her
@@ -34,6 +34,7 @@ from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.questions import Questions
 from nrmbus.auditor.web.users import Users
+from nrmbus.bus.aiokafka_patches.late_requests import ShardProducer
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
@@ -58,6 +59,8 @@ PAUSE_SECONDS: Final = 10.0
 """Real time between two checkpoints, however fast a stepped clock goes: each checkpoint is work for every desk."""
 LONGEST_PAUSE: Final = 20.0
 """Seconds between two attempts to reach the broker from a machine of her own, at most."""
+PUBLISHER: Final = "nrm-auditor-p0"
+"""Transactional id of whoever publishes checkpoints."""
 CLOSING_SECONDS: Final = 2.0
 """How long the last checkpoint may take; a signed one that is not published yet is published at the next start."""
 
@@ -108,8 +111,12 @@ class Auditor:
             producer = clients.producer(where, client_id=AUDITOR)
             await producer.start()
             stack.push_async_callback(producer.stop)
+            # It fences the auditor before, so that what is published now is all that will ever be published by another.
+            publisher = clients.transactional_producer(where, PUBLISHER)
+            await publisher.start()
+            stack.push_async_callback(publisher.stop)
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
-            auditing = asyncio.create_task(self._audit(reader, producer))
+            auditing = asyncio.create_task(self._audit(reader, publisher))
             beside: list[asyncio.Future[Any]] = list(
                 map(asyncio.create_task, (self._directory_reader.follow(), self.questions.settle()))
             )
@@ -163,7 +170,7 @@ class Auditor:
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
-    async def _audit(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:
+    async def _audit(self, reader: TopicReader, producer: ShardProducer) -> None:
         try:
             await self._begin(reader)
             while not self._ending.is_set():
@@ -263,7 +270,7 @@ class Auditor:
                         if said:
                             yield said
 
-    async def _step(self, reader: TopicReader, producer: AIOKafkaProducer, wait_ms: int) -> bool:
+    async def _step(self, reader: TopicReader, producer: ShardProducer, wait_ms: int) -> bool:
         """Take new records, and do what is due; return whether a record of the history came."""
         assert self.logs is not None  # noqa: S101 - made before the first step
         assert self._clock is not None  # noqa: S101 - likewise
@@ -310,11 +317,14 @@ class Auditor:
             await self._directory_reader.catch_up()
             await asyncio.to_thread(logs.take, records)
 
-    async def _publish(self, logs: Logs, producer: AIOKafkaProducer) -> bool:
+    async def _publish(self, logs: Logs, producer: ShardProducer) -> bool:
         """Publish signed checkpoints that are not published yet; return whether there were any."""
         due = await asyncio.to_thread(logs.unpublished)
         for value, said in due:
-            await producer.send_and_wait(CHECKPOINTS, value, partition=0)
+            async with producer.transaction():
+                await producer.send_and_wait(CHECKPOINTS, value, partition=0)
+            if producer.unanswered:  # a start fences what may come late
+                raise RequestTimedOutError
             await asyncio.to_thread(logs.published, said)
         return bool(due)
 
@@ -333,7 +343,7 @@ class Auditor:
                 log.report("cosignature_refused", agency=agency, code=error.code)
         await asyncio.to_thread(logs.cosigned.read_to, topic.topic, reader.offset(topic))
 
-    async def _close(self, reader: TopicReader, producer: AIOKafkaProducer) -> None:
+    async def _close(self, reader: TopicReader, producer: ShardProducer) -> None:
         """Publish a last checkpoint over all registrations, also those that arrive meanwhile."""
         if self.logs is None or self._clock is None or not self._caught_up:
             return

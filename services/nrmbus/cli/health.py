@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.replicas import parted, turn_of
 from nrmbus.client import Door, DoorError
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.directory.admission import home_of
@@ -24,9 +25,10 @@ def expected(folder: BusFolder) -> tuple[str, ...]:
 
     The desk of an agency that is suspended or has left does not run.
     """
-    known = (*services_of(folder), *folder.agencies())
+    running = folder.running
+    known = (*services_of(folder), *(each for each in running if parted(each)[1] > 1), *folder.agencies())
     if not folder.is_held:
-        return tuple(each for each in known if each in folder.running)
+        return tuple(each for each in known if each in running)
     denied = suspended(folder)
     return tuple(each for each in known if each not in denied)
 
@@ -41,13 +43,14 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
 
     None if it does not answer; of a service that waits for another process only the reason, as ``standby``.
     """
-    with suppress(OSError):
-        return {"ready": True, "standby": folder.standby_marker(name).read_text(encoding="utf-8")}
+    for marker in map(folder.standby_marker, (name, turn_of(name))):
+        with suppress(OSError):
+            return {"ready": True, "standby": marker.read_text(encoding="utf-8")}
     home = folder.service(name) if name in SERVICES else home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()
-            tasks = [] if name in SERVICES else (await door.tasks())["tasks"]
+            tasks = [] if parted(name)[0] in SERVICES else (await door.tasks())["tasks"]
             found = {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
             with suppress(DoorError):  # a service of an earlier release has no metrics
                 found["shown"] = _numbers(await door.metrics())

@@ -11,6 +11,7 @@ from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.replicas import parted
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
@@ -18,7 +19,7 @@ from nrmbus.directory.fold import RUNNING, SERVICES, TWO, WARNED
 from nrmbus.directory.heads import is_due, utc_time
 from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
-from nrmbus.wire.names import AUDITOR, CANARY, DIRECTORY, TEST_AGENCIES
+from nrmbus.wire.names import AUDITOR, CANARY, DIRECTORY, REGISTRAR, TEST_AGENCIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +128,8 @@ def ids_of(service: str) -> tuple[str, ...]:
 
 def home_of(folder: BusFolder, agency: str) -> Path:
     """Return the folder with the keys of *agency*, or of a service of the bus."""
-    return folder.service(agency) if agency in SERVICES else folder.agency(agency).path
+    service, _ = parted(agency)
+    if service not in SERVICES:
+        return folder.agency(agency).path
+    # Each registrar has a door of its own; of the others one works at a time, at the service's.
+    return folder.service(agency if service == REGISTRAR else service)

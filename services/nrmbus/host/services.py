@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.replicas import parted, replica
 from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TIMEKEEPER
 
 if TYPE_CHECKING:  # a process that only looks a name up need not wait for Kafka's client
@@ -31,6 +32,15 @@ def services_of(folder: BusFolder) -> tuple[str, ...]:
     return tuple(each for each in SERVICES if there.get(each, True))
 
 
+def processes_of(folder: BusFolder, replicas: int) -> tuple[str, ...]:
+    """Return the names of all processes of these services: *replicas* of each, and one canary."""
+    return tuple(
+        replica(each, number)
+        for each in services_of(folder)
+        for number in range(1, 2 if each == CANARY else replicas + 1)
+    )
+
+
 def run_service(
     name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None, how: "How" = "wait"
 ) -> None:
@@ -44,10 +54,20 @@ def run_service(
         BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
+    service, number = parted(name)
     try:
-        if name in SERVICES:
-            # The timekeeper has a ledger, as desks have. Several registrars may stand by, and the auditor's table says whose turn it is.
-            with folder.alone(name) if name == TIMEKEEPER else folder.among(name):
+        if service == REGISTRAR:
+            with folder.alone(name):
+                notify(_BEGINS.format(name))
+                importlib.import_module(SERVICES[service]).main(folder, number)
+        elif service in (TIMEKEEPER, AUDITOR):
+            from nrmbus.bus.standby import working  # noqa: PLC0415 - it needs Kafka's client, as above
+
+            with folder.alone(name), working(folder, name):
+                notify(_BEGINS.format(name))
+                importlib.import_module(SERVICES[service]).main(folder)
+        elif name in SERVICES:
+            with folder.among(name):
                 notify(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
         elif name in folder.agencies():

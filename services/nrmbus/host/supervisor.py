@@ -26,6 +26,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
+from nrmbus.bus.replicas import parted
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of, ids_of
 from nrmbus.directory.commands import sign_head
@@ -33,7 +34,7 @@ from nrmbus.directory.heads import EVERY
 from nrmbus.host import expired_keys, log_rotation
 from nrmbus.host.request_loop import Answering
 from nrmbus.host.service_state import FAILING_ENDS, Running
-from nrmbus.host.services import services_of
+from nrmbus.host.services import processes_of
 from nrmbus.host.spawn import Spawner, spawner
 
 LOOK_SECONDS: Final = 0.2
@@ -61,6 +62,7 @@ class Supervisor:
         *,
         fork: bool | None = None,
         agencies: Mapping[str, Newcomer] | None = None,
+        replicas: int = 1,
         notify: Callable[[str], None] = lambda _: None,
         progress: Progress = lambda _what, _done, _total: None,
     ) -> None:
@@ -70,12 +72,13 @@ class Supervisor:
             folder: where a bus was made.
             fork: whether services are forked from a warm process; by default where that is safe.
             agencies: who is admitted at the start, as far as the directory does not know them.
+            replicas: how many processes of each service of the bus run here; all but one stand by.
             notify: called with a sentence about what happens to services.
             progress: called with how far fetching Kafka is.
         """
         self.folder = folder
         self._fork, self._notify, self._progress = fork, notify, progress
-        self._newcomers = agencies or {}
+        self._newcomers, self._replicas = agencies or {}, replicas
         self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
         self._services: dict[str, Running] = {}
         self._brokers: dict[str, Node] = {}
@@ -169,7 +172,7 @@ class Supervisor:
         since = BEFORE_ANY_TICK if settings.play else WallClock().now()
         asyncio.run(admit(self.folder, self._newcomers, since))
         self._head_due = time.monotonic() + EVERY.total_seconds()
-        for name in services_of(self.folder):
+        for name in processes_of(self.folder, self._replicas):
             self._services[name] = Running(name)
         self._thread = threading.Thread(target=self._watch, name="supervisor")
         self._thread.start()
@@ -268,7 +271,8 @@ class Supervisor:
         brokers = [self._services[name] for name in self._brokers]
         if not self.folder.settings.tls or (brokers and not any(each.pid for each in brokers)):
             return
-        ids = {each: name for name in self._services if name not in self._brokers for each in ids_of(name)}
+        ours = {parted(name)[0] for name in self._services if name not in self._brokers}
+        ids = {each: name for name in ours for each in ids_of(name)}
         homes = {each: home_of(self.folder, each) for each in ids}
         try:
             renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
@@ -277,11 +281,11 @@ class Supervisor:
             return
         if self._kafka and (due := self._kafka.due):
             renewed |= {due.name}
-        for name in {ids.get(each, each) for each in renewed - {OPERATOR}}:
-            pid = self._services[name].pid
-            if pid is not None:
+        ended = {ids.get(each, each) for each in renewed - {OPERATOR}}
+        for name, each in self._services.items():
+            if each.pid is not None and {name, parted(name)[0]} & ended:
                 with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGTERM)
+                    os.kill(each.pid, signal.SIGTERM)
 
     def _end(self, names: set[str]) -> None:
         """End the services *names* and wait for them; kill those that take too long."""

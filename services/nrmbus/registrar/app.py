@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from nrmbus import environment, telemetry
+from nrmbus import telemetry
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
+from nrmbus.bus.replicas import place_of, replica
 from nrmbus.bus.vitals import RELEASE, know_codes, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
 from nrmbus.registrar.batch import Batcher
@@ -32,6 +33,7 @@ from nrmbus.telemetry.metrics import page
 from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import OUTBOX, REGISTRAR
 
+_STANDS_BY: Final = "Another process of the registrar has every partition, and this one stands by."
 GARBAGE: Final = 100_000
 """New objects after which the interpreter looks for cycles among them."""
 
@@ -39,8 +41,8 @@ GARBAGE: Final = 100_000
 class Registrar:
     """One registrar process: directory, rules, clock, and the partitions it owns."""
 
-    def __init__(self, folder: BusFolder) -> None:
-        self._folder, self._settings = folder, folder.settings
+    def __init__(self, folder: BusFolder, name: str, place: str) -> None:
+        self._folder, self._settings, self._name, self._place = folder, folder.settings, name, place
         self._identity = Identity.at(folder.service(REGISTRAR), REGISTRAR)
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
@@ -94,7 +96,7 @@ class Registrar:
             await stack.enter_async_context(self._reader)
             self._owner = Owner(
                 where=where,
-                place=environment.PLACE.get() or "a",
+                place=self._place,
                 clock=self._clock,
                 batcher=Batcher(self._identity.signing, self._directory),
                 askings=self._askings,
@@ -128,7 +130,8 @@ class Registrar:
         return {
             "service": REGISTRAR,
             "release": RELEASE,
-            "ready": self._owner is not None and self._owner.standing,
+            "ready": self._owner is not None and (self._owner.standing or self._owner.stands_by),
+            "standby": _STANDS_BY if self._owner is not None and self._owner.stands_by else None,
             "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
@@ -144,7 +147,7 @@ class Registrar:
     async def metrics(self) -> bytes:
         """Return the registrar's metrics for Prometheus."""
         quarantined = sum(count for (outcome, _), count in counts.handled().items() if outcome == "quarantined")
-        own = vitals(self._folder, self._folder.service(REGISTRAR), REGISTRAR)
+        own = vitals(self._folder, self._folder.service(REGISTRAR), self._name)
         return page(REGISTRAR, {**await self.health(), **own, "quarantined": quarantined})
 
     async def case(self, ref: str) -> dict[str, Any] | None:
@@ -166,16 +169,18 @@ def _must_not_end(task: asyncio.Task[None]) -> None:
         leave(type(error).__name__)
 
 
-def main(folder: BusFolder) -> None:
-    """Run until SIGTERM. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
-    telemetry.set_up(REGISTRAR, folder.service(REGISTRAR))
+def main(folder: BusFolder, number: int = 1) -> None:
+    """Run until SIGTERM, as the *number*-th here. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
+    name = replica(REGISTRAR, number)
+    home = folder.service(name)
+    telemetry.set_up(REGISTRAR, home)
     # A shard's state only grows and has no cycles: garbage collection of it took a quarter of the time.
     gc.freeze()
     gc.set_threshold(GARBAGE)
-    listening = Listening(folder.service(REGISTRAR))
+    listening = Listening(home)
 
     async def run() -> None:
-        registrar = Registrar(folder)
+        registrar = Registrar(folder, name, place_of(number))
         shown = {"/health": registrar.health, "/case": registrar.case}
         app = pages(shown, listening, registrar.running, metrics=registrar.metrics)
         await Server(app, listening).run_until_told()

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import IllegalStateError
+from aiokafka.errors import IllegalStateError, InvalidSessionTimeoutError
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
@@ -173,12 +173,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._held: tuple[str, ...] = ()
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
-        self._consumer: AIOKafkaConsumer = clients.group_consumer(
-            where, group=GROUP, instance=f"registrar-{place}", kind="registrar"
-        )
+        self._place = place
+        self._consumer: AIOKafkaConsumer = self._member()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
         self._joined_before = False
+        self.stands_by = False
+        """True while other registrars own every partition."""
         self.owned: dict[int, Owned] = {}
 
     @property
@@ -190,13 +191,26 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             and all(each.ready for each in self.owned.values())
         )
 
+    def _member(self, *, patient: bool = False) -> AIOKafkaConsumer:
+        return clients.group_consumer(
+            self._where, group=GROUP, instance=f"registrar-{self._place}", kind="registrar", patient=patient
+        )
+
     async def run(self) -> None:
         """Serve until cancelled. Step 1: start, then subscribe with the listener from the first join."""
         await self._consumer.start()
         try:
             self._consumer.subscribe(pattern=OUTBOXES, listener=self)
-            # The coordinator's task ends only by an error nobody else sees (step 9).
-            await private.coordination_ended(self._consumer)
+            try:
+                # The coordinator's task ends only by an error nobody else sees (step 9).
+                await private.coordination_ended(self._consumer)
+            except InvalidSessionTimeoutError:
+                log.report("session_longer")
+                await self._consumer.stop()
+                self._consumer = self._member(patient=True)
+                await self._consumer.start()
+                self._consumer.subscribe(pattern=OUTBOXES, listener=self)
+                await private.coordination_ended(self._consumer)
             leave("coordination_ended")
         finally:
             await self._pause_all()
@@ -224,6 +238,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         by_number: dict[int, list[TopicPartition]] = {}
         for topic_partition in topic_partitions:
             by_number.setdefault(topic_partition.partition, []).append(topic_partition)
+        self.stands_by = not by_number
         for number, own in by_number.items():
             warm = self._warm.pop(number, None)
             self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")
@@ -246,6 +261,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """Step 7: cancel shards that are idle, wait for those inside a transaction. Step 8: keep what they know warm."""
         del revoked  # the protocol is eager: everything is revoked
         await self._pause_all()
+        self.stands_by = False
         self._warm = {number: owned for number, owned in self.owned.items() if owned.ready}
         self.owned = {}
 

@@ -164,7 +164,8 @@ class Timekeeper:
 async def _run(folder: BusFolder) -> bool:
     home = AgencyFolder(folder.service(TIMEKEEPER))
     listening = Listening(home.path)
-    begins = await turn(folder, TIMEKEEPER, home.path)
+    # Whose turn it is was decided before (`bus/standby.py`), so the lease of another host is over.
+    begins = await turn(folder, TIMEKEEPER, home.path, "take_over")
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=TIMEKEEPER)
     try:
         process = DeskProcess(folder, home, ledger, begins)

@@ -39,17 +39,15 @@ def test_an_agency_may_do_these_things_and_no_other() -> None:
 
 
 def test_only_the_registrar_makes_things_true() -> None:
-    """Only the registrar writes the history and inboxes and has a transactional id, and its group is the declared one."""
+    """Only the registrar writes the history and inboxes, and its group is the declared one; the auditor publishes under ids of its own."""
     found = entitlements(load_declarations(), EVERYBODY, 2, play=True)
     guarded = {
-        each.who
-        for each in found
-        if each.operation == "write"
-        and (each.name.startswith(("nrm.cases", "nrm.inbox.")) or each.kind == "transactional_id")
+        each.who for each in found if each.operation == "write" and each.name.startswith(("nrm.cases", "nrm.inbox."))
     }
     assert guarded == {"registrar"}
-    ids = {each.name for each in found if each.kind == "transactional_id"}
-    assert ids == {"nrm-registrar-p0", "nrm-registrar-p1"}
+    ids = {(each.who, each.name) for each in found if each.kind == "transactional_id"}
+    shards = [(who, f"nrm-{who}-p{number}") for who in ("registrar", "auditor") for number in (0, 1)]
+    assert ids == set(shards)
     assert Entitlement("registrar", "group", GROUP, "read") in found
     assert {each.who for each in found if each.name == "nrm.cases" and each.operation == "read"} == {
         "registrar", "timekeeper", "auditor", "statistics",

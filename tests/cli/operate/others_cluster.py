@@ -106,7 +106,7 @@ class OthersCluster(EmbeddedKafka):
         # Settings by listener, as the page says: a password for all listeners could not be omitted for the bus's.
         trust = (("type", "PKCS12"), ("location", store), ("password", PASSWORD))
         settings: Mapping[str, Any] = {
-            **BROKER_SETTINGS,
+            **{key: value for key, value in BROKER_SETTINGS.items() if key != "group.min.session.timeout.ms"},
             "listeners": f"INTERNAL://{ports.HOST}:{own_ports[0]},CONTROLLER://{ports.HOST}:{own_ports[1]},NRMBUS://{self.guest}",
             "listener.security.protocol.map": "INTERNAL:SSL,CONTROLLER:SSL,NRMBUS:SSL",
             "inter.broker.listener.name": "INTERNAL",

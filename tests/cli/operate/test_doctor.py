@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -140,6 +141,7 @@ class TestARealBus:
 
         ran = ModuleType("ran")
         monkeypatch.setattr(ran, "main", main, raising=False)
+        monkeypatch.setattr("nrmbus.bus.standby.working", lambda *_: nullcontext())
         monkeypatch.setattr("nrmbus.host.services.importlib.import_module", lambda _: ran)
         run_service(service, folder)
 

@@ -158,6 +158,8 @@ def test_an_event_of_an_agency_is_registered_there(up: Guest) -> None:
     assert status == 0, lines
     assert any("registered" in line for line in lines), lines
     assert up.says("topics", "check", "--data", str(up.folder.path))[0] == 0
+    log = (up.folder.logs / "registrar.log").read_text()
+    assert "session_longer" in log, "the cluster allows no session below six seconds, so a standby takes over after six"
     assert Gate(up.folder).check() == ()
 
 

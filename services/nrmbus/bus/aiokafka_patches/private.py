@@ -1,14 +1,25 @@
 """Private attributes of aiokafka that registrar and desks need, each behind a public function."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+LOOK_SECONDS: Final = 0.2
+"""Seconds between two looks for an error of a group."""
+
 
 async def coordination_ended(consumer: AIOKafkaConsumer) -> None:
-    """Wait until *consumer* no longer takes part in its group; only an error ends that, and only this function shows the error."""
-    await consumer._coordinator._coordination_task  # noqa: SLF001 - aiokafka has no public way to learn it
+    """Wait until *consumer* no longer takes part in its group; only an error ends that, and only this function shows the error.
+
+    The group's own refusals, such as a session that is too short, are shown to whoever reads; a member that waits reads nothing.
+    """
+    coordinator = consumer._coordinator  # noqa: SLF001 - aiokafka has no public way to learn it
+    while not (await asyncio.wait([coordinator._coordination_task], timeout=LOOK_SECONDS))[0]:  # noqa: SLF001 - likewise
+        coordinator.check_errors()
+    await coordinator._coordination_task  # noqa: SLF001 - likewise
 
 
 def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
@@ -19,6 +30,12 @@ def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
 def rejoin(consumer: AIOKafkaConsumer) -> None:
     """Have the group of *consumer* share out its partitions again."""
     consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way to ask
+
+
+def generation(consumer: AIOKafkaConsumer) -> int:
+    """Return the generation of the group of *consumer*: it rises whenever the work is given out."""
+    found: int = consumer._coordinator.generation  # noqa: SLF001 - aiokafka has no public name for it
+    return found
 
 
 async def committed(

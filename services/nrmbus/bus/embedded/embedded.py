@@ -295,8 +295,8 @@ class EmbeddedKafka:
         return os.fdopen(os.open(self._log_of(node), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
     def _launch(self, node: Node, java: list[str]) -> None:
-        if self.folder.settings.tls:
-            node.chain = Tls(self.folder.service(BROKER)).certificate.read_bytes()
+        certificate = Tls(self.folder.service(BROKER)).certificate
+        node.chain = certificate.read_bytes() if certificate.exists() else b""
         with self._log(node) as log:
             node.launch(java, self._properties("kafka", node), self.folder.path, log, self._grace)
         first = self.nodes[0]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
+from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
@@ -51,7 +52,7 @@ _UNANSWERED: Final = frozenset(
 )
 """Reasons after which another broker, or the next controller, may answer."""
 
-Kind = Literal["every", "reader", "watcher", "registrar", "desk", "producer", "shard"]
+Kind = Literal["every", "reader", "watcher", "registrar", "turn", "patient", "desk", "producer", "shard"]
 
 MAX_RECORD: Final = 384 * 1024
 """The largest record on any topic, in bytes: 256 KiB of submission (wire W2), and the registrar's headers.
@@ -75,8 +76,9 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
         # same connection waits so long, so a watcher sends no other request.
         "watcher": {"fetch_max_wait_ms": 2_000},
         "registrar": {
-            "session_timeout_ms": 6_000,
-            "heartbeat_interval_ms": 1_000,
+            # A registrar that stands by takes over when this is over. Being taken for away by mistake costs a rebalance.
+            "session_timeout_ms": 1_500,
+            "heartbeat_interval_ms": 300,
             "rebalance_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
             # Only one request to a broker is open at a time: an outbox that was just read to its end waits until the
@@ -86,6 +88,14 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             # Letters for two transactions of an outbox in each answer, so that no transaction waits for the next.
             "max_partition_fetch_bytes": 8 * 1024 * 1024,
         },
+        "turn": {
+            "session_timeout_ms": 1_500,
+            "heartbeat_interval_ms": 300,
+            "rebalance_timeout_ms": 6_000,
+            "max_poll_interval_ms": 2_147_483_647,  # it never polls
+        },
+        # On a cluster that allows no shorter session (group.min.session.timeout.ms).
+        "patient": {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000},
         "desk": {
             # Longer than a broker's fail-over; so long another host waits for a desk that is silent (decision 0045).
             "session_timeout_ms": 10_000,
@@ -119,7 +129,15 @@ def reader(where: Where, *, client_id: str = "nrm-reader", watcher: bool = False
     return AIOKafkaConsumer(client_id=client_id, group_id=None, **reach(where).settings(), **settings(*kinds))
 
 
-def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["registrar", "desk"]) -> AIOKafkaConsumer:
+def group_consumer(
+    where: Where,
+    *,
+    group: str,
+    instance: str,
+    kind: Literal["registrar", "desk", "turn"],
+    patient: bool = False,
+    assignor: type[AbstractPartitionAssignor] = RangePartitionAssignor,
+) -> AIOKafkaConsumer:
     """Return a member of *group* with the stable name *instance*; after a kill and a restart the member has its partitions in 0.6 s.
 
     Without a stable name the group waits out the dead member's session. Range is the one assignor that gives equal
@@ -129,9 +147,9 @@ def group_consumer(where: Where, *, group: str, instance: str, kind: Literal["re
         client_id=instance,
         group_id=group,
         group_instance_id=instance,
-        partition_assignment_strategy=(RangePartitionAssignor,),
+        partition_assignment_strategy=(assignor,),
         **reach(where).settings(),
-        **settings("reader", kind),
+        **settings("reader", kind, *(("patient",) if patient else ())),
     )
 
 

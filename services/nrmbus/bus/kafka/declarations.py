@@ -23,7 +23,7 @@ _CONFIG: Final = frozenset(
 _AGENCY: Final = "{agency}"
 _NAME: Final = re.compile(r"nrm\.[a-z]+(\.\{agency\})?")
 _WHO: Final = re.compile(r"[a-z][a-z-]*|\{agency\}")
-_GROUP: Final = re.compile(r"(\{agency\}\.)?[a-z][a-z-]*")
+_GROUP: Final = re.compile(r"(\{(agency|reader)\}\.)?[a-z][a-z-]*")
 _SHARD: Final = re.compile(r"[a-z][a-z-]*\{partition\}")
 _DAYS: Final = re.compile(r"([1-9][0-9]*) days")
 _DAY_MS: Final = 86_400_000
@@ -45,7 +45,7 @@ class Declaration:
     dead_letter: str
     config: Mapping[str, str]
     group: str = ""
-    """Consumer group of the readers, one per agency with ``{agency}``; empty if each reader keeps its own offsets."""
+    """Consumer group of the readers, one per agency with ``{agency}``, one per reader with ``{reader}``; empty if each reader keeps its own offsets."""
     transactional_id: str = ""
     """Transactional id of the writers, with ``{partition}`` for the partition's number; empty if they have none."""
 
@@ -114,7 +114,7 @@ class _File:
             retention_ms=self._retention(self._one(values, "retention")),
             dead_letter=self._one(values, "dead_letter"),
             config={key: self._scalar(node) for key, node in config.items()},
-            group=self._optional(values, "group", _GROUP, "a name, or {agency}.NAME"),
+            group=self._optional(values, "group", _GROUP, "a name, {agency}.NAME or {reader}.NAME"),
             transactional_id=self._optional(values, "transactional_id", _SHARD, "NAME{partition}"),
         )
 

@@ -48,7 +48,7 @@ def entitlements(
             found.update(Entitlement(who, "topic", topic, "read") for who in readers)
             if each.group:
                 group = each.group.replace("{agency}", agency)
-                found.update(Entitlement(who, "group", group, "read") for who in readers)
+                found.update(Entitlement(who, "group", group.replace("{reader}", who), "read") for who in readers)
             if each.transactional_id:
                 ids = [each.transactional_id.replace("{partition}", str(number)) for number in range(partitions)]
                 found.update(Entitlement(who, "transactional_id", one, "write") for who in writers for one in ids)

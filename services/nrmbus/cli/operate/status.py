@@ -22,6 +22,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import BROKER
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
+from nrmbus.bus.replicas import parted
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health
@@ -272,7 +273,7 @@ def _ending(
     folder: BusFolder, healths: Mapping[str, Health | None], elsewhere: Iterable[Mapping[str, Any]], now: datetime
 ) -> Iterable[str]:
     """Yield a sentence for each certificate and key that has ended or ends soon."""
-    homes = {name: home_of(folder, name) for name in healths} if folder.settings.tls else {}
+    homes = {name: home_of(folder, name) for name in healths if parted(name)[1] == 1} if folder.settings.tls else {}
     if homes and not folder.is_joined and not folder.settings.bootstrap:
         homes[BROKER] = folder.service(BROKER)
     until = {name: ends(Tls(home)) for name, home in homes.items()}

@@ -19,6 +19,7 @@ from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.replicas import PLACES
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
@@ -172,6 +173,14 @@ def up(  # noqa: PLR0913 - one each for what may be asked
             help="Run no auditor: one joins from a machine of her own, with keys that the operator never has. The bus keeps it. (default: with)",
         ),
     ] = None,
+    replicas: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=len(PLACES),
+            help="Number of processes of registrar, timekeeper and auditor; all but one stand by. (default: 1)",
+        ),
+    ] = 1,
     agencies: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Admit the new agencies of this YAML file."),
@@ -219,7 +228,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         until_told(),
         admitting(agencies),
         progress_bar() as progress,
-        Supervisor(folder, fork=fork, agencies=newcomers, notify=typer.echo, progress=progress),
+        Supervisor(folder, fork=fork, agencies=newcomers, replicas=replicas, notify=typer.echo, progress=progress),
     ):
         wait_until_ready(folder, typer.echo)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")

@@ -251,7 +251,7 @@ def _operations(declared: Iterable[Declaration], profile: Profile) -> Iterator[t
                     "title": f"{who} {verb} {topic.topic}",
                 }
                 if action == "receive" and topic.group:
-                    operation["bindings"] = _group(topic.group)
+                    operation["bindings"] = _group(topic.group.replace("{reader}", who))
                 yield f"{who}.{verb}.{_name(topic)}", operation
     for service in SERVICES:
         if published := [name for name, row in profile.types.items() if service in row.by]:
