@@ -142,6 +142,8 @@ class DeskProcess:
         self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
         """True if the process ends only to reconnect: with another certificate, or to its ledger."""
+        self.lost_ledger = False
+        """True if the connection to the ledger was lost: then this process begins as a standby, whoever runs the desk now."""
         self.failed = False
         """True if a task that must not end has ended."""
         self.holding = Holding(self.desk, begins, self._stop)
@@ -226,7 +228,7 @@ class DeskProcess:
     @property
     def begins_anew(self) -> bool:
         """Return whether the process ended only to connect again."""
-        return self.anew and not self.failed and self.holding.put_out is None
+        return not self.failed and (self.lost_ledger or (self.anew and self.holding.put_out is None))
 
     def _begin_anew(self) -> None:
         self.anew = True
@@ -389,7 +391,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             if not ledger.is_cause_of(error):
                 raise
             process.anew = True
-        process.anew = process.anew or ledger.lost.is_set()
+        process.lost_ledger = ledger.lost.is_set()
         return process
     finally:
         if ledger is not None:

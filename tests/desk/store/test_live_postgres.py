@@ -112,6 +112,10 @@ def _stand_by(path: Path) -> None:
     run_service(UNIT, BusFolder(path), how="standby")
 
 
+def _take_over(path: Path) -> None:
+    run_service(UNIT, BusFolder(path), how="take_over")
+
+
 async def health_at(home: Path) -> dict[str, Any]:
     """Return the health that the door at *home* tells; empty while it is shut."""
     with suppress(DoorError, httpx.HTTPError, KeyError, OSError):
@@ -121,7 +125,10 @@ async def health_at(home: Path) -> dict[str, Any]:
 
 
 async def test_a_standby_takes_over(broker: Broker, own_server: Server, tmp_path: Path) -> None:
-    """A second machine waits with the same desk, and takes over in seconds once the first is gone; each event comes once."""
+    """A second machine waits with the same desk, and takes over in seconds once the first is gone; each event comes once.
+
+    A person who puts the second out by a command on the first makes a standby of it again.
+    """
     async with on_postgresql(broker, own_server) as bus:
         other = BusFolder(shutil.copytree(bus.folder.path, tmp_path / "other"))
         other.agency(UNIT).door.unlink()
@@ -148,6 +155,12 @@ async def test_a_standby_takes_over(broker: Broker, own_server: Server, tmp_path
                     return [each["case"][:2] for each in (await door.inbox())["events"]] == ["01", "02"]
 
             await eventually("the standby has both events, in order, once", has_heard)
+
+            first = Forked(bus.folder.logs / f"{UNIT}.log", _take_over, bus.folder.path)
+            await eventually("the one that was put out stands by again", waits)
+            await bus.ready(UNIT)
+            first.kill()
+            await eventually("the standby has taken over once more", has_taken_over)
         finally:
             standby.kill()
 
