@@ -1,11 +1,11 @@
-"""What keeping and destroying letters costs in a desk's ledger, on disk: each commit synced, as a desk does it."""
+"""What keeping and destroying letters costs in a desk's ledger, in a file or on a server: each commit synced, as a desk does it."""
 
 import dataclasses
 import json
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final
 
 from referrals import FROM, TO, Sealer, load
@@ -20,15 +20,19 @@ from nrmbus.desk.letters import case_keys
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.desk.store.place import Place
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.keys.keys import SealingKey
-from nrmbus.wire.letter import Place
+from nrmbus.wire.letter import Place as Within
 
 LETTERS: Final = 1_000
 """Each of a case of its own, with four parts for this desk."""
 ERASED: Final = 50
 HAND_OVERS: Final = 3
+COMMITS: Final = 200
+STATEMENTS: Final = 8
+"""As many as a publication's transaction at the door or for its receipt has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,10 @@ class Ledgers:
     keeping: float
     hand_over: Spread
     erasures: list[float]
+    commits: list[float]
+    """Milliseconds of a transaction with `STATEMENTS`, sorted."""
+    cpu: float
+    """Milliseconds of this process's CPU for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +58,9 @@ class _Standing:
         return self.time
 
 
-async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
-    """A ledger with `LETTERS`: they are kept, handed over to the next sealing key, and some cases erased."""
-    ledger = await Ledger.open(home / "ledger.sqlite", bus=town.bus, agency=TO)
+async def ledgers(town: Town, place: Place, now: datetime) -> Ledgers:
+    """A new ledger at *place* with `LETTERS`: they are kept, handed over to the next sealing key, and some cases erased."""
+    ledger = await Ledger.open(place, bus=town.bus, agency=TO)
     seat = Seat(
         bus=town.bus, identity=town.identities[TO], ledger=ledger, directory=town.directory, rules=town.rules,
         agencies={}, clock=_Standing(now),
@@ -70,9 +78,38 @@ async def ledgers(town: Town, home: Path, now: datetime) -> Ledgers:
         keeping = (time.perf_counter() - started) / LETTERS * 1000
         hand_over = ranged([await _hand_over(seat, case_keys.place_of(seat, came[0])) for _ in range(HAND_OVERS)])
         seat.identity = town.identities[TO]  # nothing is erased under a key that the directory does not name
-        return Ledgers(keeping, hand_over, await _erase(seat, [each.subject for each in came[:ERASED]]))
+        erasures = await _erase(seat, [each.subject for each in came[:ERASED]])
+        return Ledgers(keeping, hand_over, erasures, *await _commit(ledger))
     finally:
         await ledger.close()
+
+
+async def _commit(ledger: Ledger) -> tuple[list[float], float]:
+    """Milliseconds of each of `COMMITS` transactions, sorted; and of CPU, threads included."""
+    took, cpu = list[float](), time.process_time()
+    for number in range(COMMITS):
+        started = time.perf_counter()
+        async with ledger.write() as tx:
+            for each in range(STATEMENTS // 2):
+                ledger.set_sequence(tx, f"{number % 10}.{each}", ledger.next_sequence(tx, f"{number % 10}.{each}") + 1)
+        took.append((time.perf_counter() - started) * 1000)
+    return sorted(took), (time.process_time() - cpu) / COMMITS * 1000
+
+
+def lines(found: dict[str, Ledgers]) -> Iterator[str]:
+    """Yield the table of the ledgers *found*, by their kind."""
+    yield f"| | {' | '.join(found)} |"
+    yield f"| --- |{' --- |' * len(found)}"
+    rows: dict[str, Callable[[Ledgers], str]] = {
+        f"a transaction of {STATEMENTS} statements, p50, ms": lambda each: f"{each.commits[COMMITS // 2]:.1f}",
+        "… p99, ms": lambda each: f"{each.commits[COMMITS * 99 // 100]:.1f}",
+        "… the desk's CPU, ms": lambda each: f"{each.cpu:.2f}",
+        "keep a letter of four parts under the key of its case, ms": lambda each: f"{each.keeping:.2f}",
+        f"hand {LETTERS:,} letters over at the end of an epoch, s": lambda each: f"{each.hand_over['p50']:.2f}",
+        "erase a case, confirmed, median, ms": lambda each: f"{ranged(each.erasures)['p50']:.1f}",
+    }
+    for name, of in rows.items():
+        yield f"| {name} | {' | '.join(map(of, found.values()))} |"
 
 
 def _copy(signed: Signed) -> bytes:
@@ -100,7 +137,7 @@ async def _store(ledger: Ledger, came: list[Signed], copies: list[bytes], now: d
         tx.execute(insert(tables.events), events)
 
 
-async def _hand_over(seat: Seat, place: Place) -> float:
+async def _hand_over(seat: Seat, place: Within) -> float:
     """Seconds; afterwards the new sealing key alone opens what is kept."""
     fresh, before = SealingKey.generate(), seat.identity.opening
     seat.identity = dataclasses.replace(seat.identity, sealing=fresh, opening={**before, fresh.kid: fresh})

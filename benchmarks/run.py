@@ -28,6 +28,7 @@ from closed_table import lines as closed_lines
 from growth import COUNTS, LONG, grown
 from growth import lines as growth_lines
 from ledgers import ledgers
+from ledgers import lines as ledger_lines
 from proving import EVENTS, LEAVES, trail
 from questions import lines as question_lines
 from questions import questions
@@ -40,6 +41,8 @@ from whole import DESKS, whole_bus
 
 from desk import desk
 from desk import lines as desk_lines
+from nrmbus.desk.store.address import Address
+from nrmbus.desk.store.place import Place, run
 
 README: Final = Path(__file__).with_name("README.md")
 BEGIN: Final = "<!-- what `make bench` measured last -->"
@@ -57,6 +60,9 @@ QUESTIONS: Final = (
     "<!-- what `make bench ONLY=questions` measured last -->", "<!-- end of what it measured about questions -->"
 )  # fmt: skip
 SIZES: Final = ("<!-- what `make bench ONLY=sizes` measured last -->", "<!-- end of what it measured about sizes -->")
+LEDGERS: Final = (
+    "<!-- what `make bench ONLY=ledgers` measured last -->", "<!-- end of what it measured about ledgers -->"
+)  # fmt: skip
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
@@ -93,7 +99,7 @@ def table(rounds: list[Round], closing: list[Closed], home: Path, events: int, f
     announce("the registrar's steps, letters and ledgers, without a broker")
     town = Town.at(home / "town", now)
     parts, checked, sealed = spine(town, now), checking(town, now), sealing(town, now)
-    kept = asyncio.run(ledgers(town, home / "ledger", now))
+    kept = asyncio.run(ledgers(town, home / "ledger" / "ledger.sqlite", now))
     announce("certificates, rights and connections")
     certified = certificates(home / "certificates")
     announce("a whole bus, and readings at its desks")
@@ -191,8 +197,11 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions", "sizes", "peer"),
+        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers"),
         help="measure this alone, and leave the other tables as they are",
+    )
+    parser.add_argument(
+        "--ledger", metavar="ADDRESS", help="with --only ledgers: an empty PostgreSQL database, measured beside a file"
     )
     asked = parser.parse_args()
     facts, started = machine(), time.monotonic()
@@ -206,6 +215,8 @@ def main() -> None:
         measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES)
     if asked.only == "peer":
         measure_peer(facts, asked.events, asked.singles)
+    if asked.only == "ledgers":
+        measure_ledgers(facts, Address.parse(asked.ledger) if asked.ledger else None)
     if asked.only:
         return
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
@@ -220,6 +231,16 @@ def main() -> None:
         written = table(rounds, closing, Path(scratch), asked.events, facts)
     keep((BEGIN, END), [written, "", f"The whole run took {(time.monotonic() - started) / 60:.1f} minutes."])
     keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
+
+
+def measure_ledgers(facts: str, address: Address | None) -> None:
+    """Measure a ledger in a file, and one at *address*, in one run."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        town = Town.at(Path(scratch) / "town", now)
+        places: dict[str, Place] = {"file": Path(scratch) / "ledger.sqlite"} | ({"server": address} if address else {})
+        found = {name: run(ledgers(town, place, now), place) for name, place in places.items()}
+    keep(LEDGERS, [_dated(facts), "", *ledger_lines(found)])
 
 
 def measure_desk(facts: str, publications: int, rounds: int) -> None:
