@@ -88,6 +88,15 @@ def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_pat
         assert ledger.execute("SELECT count(*) FROM reads").fetchone() == (1,)
 
 
+def test_an_auditor_on_her_own_machine_backs_up_her_folder(folder: BusFolder, tmp_path: Path) -> None:
+    """Her keys, signed heads and log are in no backup of the operator's machine."""
+    Identity.at(folder.service("auditor"), "auditor")
+    typed("backup", tmp_path / "backup", "--agency", "auditor", "--data", folder.path)
+    typed("restore", tmp_path / "backup", "--data", tmp_path / "elsewhere")
+
+    assert {"auditor/keys/signing.seed", "bus.json"} <= content(BusFolder(tmp_path / "elsewhere")).keys()
+
+
 def test_without_the_key_file_it_is_backed_up_unsigned(
     folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.given import placed, spoken
+from backup.given import checkpoint, placed, spoken
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.records import Kept, Writer, records
 from nrmbus.backup.store import Partition, Store
@@ -34,6 +34,19 @@ def test_a_delivery_of_a_later_registration_is_left_to_the_next_backup(tmp_path:
         taken(later, store, cases[2:], before)
         assert later.has(0, inbox[2], writer)
         assert (writer.number, writer.digest) == (3, "")
+
+
+def test_a_checkpoint_of_a_later_tree_is_left_to_the_next_backup(tmp_path: Path) -> None:
+    """Restored with that checkpoint, the auditor would find the history cut, although nothing was lost."""
+    bus, said = spoken()
+    cases = [record for transaction in said["nrm.cases"] for record in transaction]
+    moment, store = Moment(bus.bus, bus.directory), Store.at(tmp_path)
+    notes = [(checkpoint(bus, cases[:size]).value or b"").partition(b"\n\n")[2] for size in (2, 3)]
+    with store.held():
+        taken(moment, store, placed(said["nrm.cases"])[:2])
+
+    assert [moment.covers(note) for note in notes] == [True, False]
+    assert moment.covers(b"anybody's words")
 
 
 def test_a_known_receipt_that_comes_again_is_kept(tmp_path: Path) -> None:

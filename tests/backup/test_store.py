@@ -131,18 +131,16 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
 
 
 def test_older_backups_go_by_number_and_by_age(tmp_path: Path) -> None:
-    """The newest N stay, none stays beyond thirty days but the newest, and files go with the last backup that has them."""
+    """There stay the newest N and the last one of each earlier day; none beyond thirty days but the newest; files go with the last that has them."""
     store = Store.at(tmp_path)
     with store.held():
-        old = NOW - KEPT_DAYS - timedelta(hours=1)
-        published(store, 1, b"shared", b"oldest", made=old)
-        for number in (2, 3, 4):
-            published(store, number, b"shared", b"%d" % number)
+        yesterday, old = NOW - timedelta(days=1), NOW - KEPT_DAYS - timedelta(hours=1)
+        for number, made in enumerate((old, yesterday, yesterday, NOW, NOW, NOW), 1):
+            published(store, number, b"shared", b"%d" % number, made=made)
 
-        assert (store.prune(9, NOW), store.generations()) == (1, [2, 3, 4])
-        assert (store.prune(2, NOW), store.generations()) == (1, [3, 4])
-        assert contents(store) == {b"shared", b"3", b"4"}
-        assert (store.prune(9, NOW + 2 * KEPT_DAYS), store.generations()) == (1, [4])
+        assert (store.prune(2, NOW), store.generations()) == (3, [3, 5, 6])
+        assert contents(store) == {b"shared", b"3", b"5", b"6"}
+        assert (store.prune(9, NOW + 2 * KEPT_DAYS), store.generations()) == (2, [6])
 
 
 def test_no_file_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:

@@ -65,10 +65,10 @@ def _is_made_again(name: str) -> bool:
     )
 
 
-def agency_paths(folder: BusFolder, agency: str) -> list[str]:
-    """Return the paths of an agency's own folder, and of what its desk needs to find the bus."""
+def agency_paths(folder: BusFolder, below: str) -> list[str]:
+    """Return the paths of the folder *below*, which is an agency's own, and of what it needs to find the bus."""
     shared = ("bus.json", "addresses.json", "keys/operator.pub")
-    return [each for each in shared if (folder.path / each).exists()] + paths(folder.path, f"agencies/{agency}")
+    return [each for each in shared if (folder.path / each).exists()] + paths(folder.path, below)
 
 
 def keep(

@@ -12,7 +12,7 @@ from nrmbus.backup.store import Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
 from nrmbus.bus.folder import BusFolder, utc_now, write_json
 from nrmbus.directory import Identity
-from nrmbus.directory.admission import read_directory
+from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.operator import Operator
 from nrmbus.wire.keys.keys import SigningKey
 
@@ -54,20 +54,21 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
 
 
 def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progress: Progress, sign: bool) -> Made:
-    """Back up the folder of *agency*, whether or not its desk runs; with *sign*, the agency's key signs the manifest.
+    """Back up the folder of *agency*, or of the auditor on her own machine, whether or not it runs; with *sign*, the agency's key signs the manifest.
 
     Raises:
         BackupError: as `of_bus`.
     """
-    home = folder.agency(agency)
+    home = home_of(folder, agency)
     with store.held(), said():
-        if not home.keys.exists():
-            raise BackupError("part_absent", f"agencies/{agency}")
+        below = home.relative_to(folder.path).as_posix()
+        if not (home / "keys").exists():
+            raise BackupError("part_absent", below)
         before, generation = _before(store, folder, AGENCY, agency)
-        files = _files(folder, store, before, lambda: folders.agency_paths(folder, agency), progress)
-        key = Identity.at(home.path, agency).signing if sign else None
+        files = _files(folder, store, before, lambda: folders.agency_paths(folder, below), progress)
+        key = Identity.at(home, agency).signing if sign else None
         manifest = _manifest(folder, generation, files, kind=AGENCY, agency=agency)
-        return _published(folder, home.path, store, manifest, key, keep)
+        return _published(folder, home, store, manifest, key, keep)
 
 
 def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tuple[Manifest | None, int]:

@@ -33,7 +33,7 @@ from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
 FORMAT: Final = 1
 KEEP: Final = 30
-"""Generations that are kept, unless another number is asked for."""
+"""Newest generations that are kept, unless another number is asked for."""
 KEPT_DAYS: Final = timedelta(days=30)
 """The age from which a generation is removed, unless it is the newest: the time for which a key opens letters after its use
 has ended. So no backup opens a letter after the horizon that an erasure names (``desk/README.md``, Erasure)."""
@@ -296,17 +296,20 @@ class Store:
         return body, signature.rstrip(b"\n")
 
     def prune(self, keep: int, now: datetime) -> int:
-        """Remove all but the newest *keep* generations, and those older than `KEPT_DAYS`; return how many. The newest stays.
+        """Remove generations; return how many.
 
-        Files that no generation has any more are removed too.
+        There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
+        newest. Files that no generation has any more are removed too.
         """
         there = self.generations()
-        old = set(there[:-keep]) if keep else set(there[:-1])
-        for number in there[:-1]:
+        made: dict[int, datetime] = {}
+        for number in there:
             with suppress(BackupError):
-                if now - datetime.fromisoformat(self.manifest(number).made) > KEPT_DAYS:
-                    old.add(number)
-        for number in sorted(old):
+                made[number] = datetime.fromisoformat(self.manifest(number).made)
+        last_of_day = {each.date(): number for number, each in sorted(made.items())}
+        young = {number for number in there if number not in made or now - made[number] <= KEPT_DAYS}
+        stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
+        for number in set(there) - stay:
             self._manifest(number).unlink()
         needed, unreadable = set[str](), False
         for number in self.generations():
@@ -318,7 +321,7 @@ class Store:
             for path in self.path.glob("objects/*/*"):
                 if path.name not in needed:
                     path.unlink()
-        return len(old)
+        return len(there) - len(stay)
 
     def _manifest(self, generation: int) -> Path:
         return self.path / "manifests" / f"{generation:08}"

@@ -1,12 +1,14 @@
 """Reader of the topics of a running bus into a backup: what is new since the last one, up to one moment of the history.
 
 Committed offsets are read first, then ``nrm.cases``, then everything else, so that nothing names a record that the backup
-does not have. An inbox ends with the last delivery of the transactions in ``nrm.cases``. The registrar signs a transaction
+does not have. Checkpoints and co-signatures end with the last tree over the registrations in ``nrm.cases``. An inbox ends
+with the last delivery of the transactions there. The registrar signs a transaction
 once, so a delivery has the signature of its registration.
 """
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -19,9 +21,11 @@ from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.directory import Directory
 from nrmbus.wire import history
-from nrmbus.wire.errors import WireError
+from nrmbus.wire.errors import ProofError, WireError
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.names import CASES, INBOX, OUTBOX, REGISTRAR, TEST_AGENCIES, inbox_of, outbox_of
+from nrmbus.wire.log.checkpoint import Checkpoint, place_of
+from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import CASES, CHECKPOINTS, INBOX, OUTBOX, REGISTRAR, TEST_AGENCIES, WITNESS, inbox_of, outbox_of
 from nrmbus.wire.record import DELIVERY
 from nrmbus.wire.registration import NOTHING_BEFORE, Delivery
 from nrmbus.wire.statement import proved
@@ -88,6 +92,8 @@ class Moment:
         self._bus, self._directory = bus, directory
         self._signatures: dict[int, set[bytes]] = {}
         """Of each partition, the transactions of these registrations."""
+        self.numbers: dict[int, int] = {}
+        """Of each partition, the number of the last registration."""
 
     def register(self, partition: int, kept: Kept, writer: Writer) -> None:
         """Verify that *kept* is the next registration of its partition; *writer* counts it.
@@ -106,6 +112,7 @@ class Moment:
         else:
             writer.number, writer.digest = found.registration.number, found.digest
             self._signatures.setdefault(partition, set()).add(found.proved.signature[:_KNOWN])
+            self.numbers[partition] = writer.number
             return
         raise BackupError("history_refused", f"partition {partition}, number {writer.number + 1}: {code}")
 
@@ -129,6 +136,14 @@ class Moment:
         writer.number = number
         return True
 
+    def covers(self, note: bytes) -> bool:
+        """Return whether the tree in the signed checkpoint *note* has registrations up to this moment alone; anybody's words count as such."""
+        with suppress(ProofError):
+            tree = Checkpoint.parse(Note.parse(note).text)
+            bus, partition = place_of(tree.origin)
+            return bus != self._bus or tree.size <= self.numbers.get(partition, 0)
+        return True
+
 
 class Archive:
     """Reader of all topics of the bus in *folder* into *store*, from where the backup *before* ends."""
@@ -149,6 +164,8 @@ class Archive:
         topics = await look(self._folder)
         where = self._folder.as_operator
         records: dict[str, dict[str, Partition]] = {}
+        known = self._before.records.get(CASES, {}) if self._before else {}
+        self._moment.numbers = {int(number): each.number for number, each in known.items()}
         for is_cases in (True, False):
             some = [each for each in sorted(topics.begins) if (each.topic == CASES) is is_cases]
             ends = await asyncio.to_thread(offsets, self._folder, {each.topic for each in some}, latest=True)
@@ -228,9 +245,15 @@ class Archive:
     def _is_due(self, where: TopicPartition, kept: Kept, writer: Writer) -> bool:
         if where in self._cut:
             return False
+        is_due = True
         if where.topic == CASES:
             self._moment.register(where.partition, kept, writer)
-        elif where.topic.startswith(INBOX) and not self._moment.has(where.partition, kept, writer):
+        elif where.topic.startswith(INBOX):
+            is_due = self._moment.has(where.partition, kept, writer)
+        elif where.topic == CHECKPOINTS:
+            is_due = self._moment.covers((kept.value or b"").partition(b"\n\n")[2])
+        elif where.topic.startswith(WITNESS):
+            is_due = self._moment.covers(kept.value or b"")
+        if not is_due:
             self._cut.add(where)
-            return False
-        return True
+        return is_due

@@ -45,10 +45,19 @@ def backup(
     *,
     context: KeysContext,
     agency: Annotated[
-        str | None, typer.Option("--agency", metavar="ID", help="Back up the folder of this agency alone.")
+        str | None,
+        typer.Option(
+            "--agency",
+            metavar="ID",
+            help="Back up the folder of this agency alone, or of the auditor on her own machine (auditor).",
+        ),
     ] = None,
     keep: Annotated[
-        int, typer.Option(min=1, help="Backups that are kept here; those older than 30 days go in any case.")
+        int,
+        typer.Option(
+            min=1,
+            help="Newest backups that are kept here, beside the last one of each earlier day; none stays longer than 30 days.",
+        ),
     ] = KEEP,
     verify: Annotated[
         bool, typer.Option("--verify", help="Write nothing; verify a backup that is here, without the bus.")
