@@ -18,7 +18,7 @@ PAGE = ROOT / "deploy" / "SETTINGS.md"
 OPERATOR, AGENCY, AUDITOR, EVERYONE = "operator", "agency", "auditor", "everyone"
 BY = {
     "publish inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger": AGENCY,
-    "up play doctor topics backup restore invite admitter agency keys.protect": OPERATOR,
+    "up play doctor topics cluster backup restore invite admitter agency keys.protect": OPERATOR,
     "replay why trace reads person-report export verify auditor erasure retention": AUDITOR,
     "run status check upgrade keys schema": EVERYONE,
 }

@@ -111,6 +111,9 @@ COMMANDS: Final = {
     "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds.", "operator"),
     "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them.", "operator"),
     "ledger": Command("operate.ledger", "The place of a desk's ledger: a file, or a PostgreSQL server."),
+    "cluster": Command(
+        "operate.cluster", "An existing Kafka cluster: print the settings that a bus needs, and check them.", "operator"
+    ),
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
     "schema": Command(
         "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "client"

@@ -158,6 +158,13 @@ def test_an_event_of_an_agency_is_registered_there(up: Guest) -> None:
     assert status == 0, lines
     assert any("registered" in line for line in lines), lines
     assert up.says("topics", "check", "--data", str(up.folder.path))[0] == 0
+    status, lines = up.says("cluster", "check", "--data", str(up.folder.path))
+    assert status == 1, "one broker is no cluster of three"
+    assert "Broker 1 has min.insync.replicas=1: set min.insync.replicas=2" in lines
+    assert not any("authorizer" in line or "super.users" in line for line in lines)
+    status, lines = up.says("cluster", "settings", "--data", str(up.folder.path))
+    assert status == 0
+    assert set(up.cluster.told.items()) <= {tuple(line.split("=", 1)) for line in lines if "=" in line}
     log = (up.folder.logs / "registrar.log").read_text()
     assert "session_longer" in log, "the cluster allows no session below six seconds, so a standby takes over after six"
     assert Gate(up.folder).check() == ()

@@ -80,6 +80,27 @@ def replicated_settings(brokers: int) -> dict[str, int]:
     }
 
 
+_COUNT: Final = 3
+_OF_A_CLUSTER: Final = (
+    "auto.create.topics.enable", "unclean.leader.election.enable", "offsets.retention.minutes",
+    "group.initial.rebalance.delay.ms", "group.min.session.timeout.ms",
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms",
+)  # fmt: skip
+CLUSTER_SETTINGS: Final = {
+    **{key: value for key, value in replicated_settings(_COUNT).items() if not key.startswith("broker.")},
+    **{key: BROKER_SETTINGS[key] for key in _OF_A_CLUSTER},
+}
+"""What a bus needs of a whole cluster that was there before it."""
+ADVISED_SETTINGS: Final = {
+    key: BROKER_SETTINGS[key]
+    for key in (
+        "group.coordinator.rebalance.protocols", "group.max.size", "max.incremental.fetch.session.cache.slots",
+        "socket.request.max.bytes", "producer.id.expiration.ms",
+    )
+}  # fmt: skip
+"""Settings without which the owner of one certificate can fill a broker's memory; other users of the cluster may need other values."""
+
+
 def listener_settings(bus: str, *operators: str) -> dict[str, str]:
     """Return the settings of the listener of *bus*, which accepts only names that the bus's authority certifies.
 
