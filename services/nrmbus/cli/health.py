@@ -17,6 +17,8 @@ from nrmbus.host.services import SERVICES, services_of
 ASK_SECONDS: Final = 10.0
 """Seconds that a service may take to answer; it takes milliseconds, on a busy machine longer."""
 
+_STANDBY: Final = "Another process has the ledger of this desk open; this one takes over when that one is gone."
+
 Health = Mapping[str, Any]
 
 
@@ -50,7 +52,9 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()
-            tasks = [] if parted(name)[0] in SERVICES else (await door.tasks())["tasks"]
+            if health.get("held_up") == "ledger_held":
+                return {"ready": True, "standby": _STANDBY}
+            tasks = [] if parted(name)[0] in SERVICES or "waits" in health else (await door.tasks())["tasks"]
             found = {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
             with suppress(DoorError):  # a service of an earlier release has no metrics
                 found["shown"] = _numbers(await door.metrics())

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from nrmbus import telemetry
 from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.kafka.lease import How
+from nrmbus.bus.vitals import RELEASE
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.store.ledger import HELD_SECONDS, Ledger
@@ -93,7 +94,7 @@ class _Waiting:
 
     def health(self) -> dict[str, Any]:
         """Return the health of a desk that waits."""
-        standing = {"service": self._agency, "live": True, "ready": False, "state": None}
+        standing = {"service": self._agency, "live": True, "ready": False, "release": RELEASE, "state": None}
         return {**standing, "held_up": self._error.code, "waits": round(time.monotonic() - self._since, 1)}
 
     def application(self, listening: Listening) -> Any:

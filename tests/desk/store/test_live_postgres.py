@@ -17,6 +17,7 @@ from desk.kept import KINDS
 from desk.live import LiveBus, live, log_of, signal_of
 from forked import Forked
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.cli import health as healths
 from nrmbus.client import Door, DoorError
 from nrmbus.host.services import run_service
 from patience import eventually
@@ -139,6 +140,9 @@ async def test_a_standby_takes_over(broker: Broker, own_server: Server, tmp_path
                 return (await health_at(other.agency(UNIT).path)).get("held_up") == "ledger_held"
 
             await eventually("the standby waits", waits)
+            assert "takes over" in ((await healths.ask(other, UNIT)) or {})["standby"], (
+                "nrmbus status takes it for well"
+            )
             await taken(bus, 1)
             bus.kill(UNIT, signal.SIGKILL)
             since = time.monotonic()

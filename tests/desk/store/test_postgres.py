@@ -219,3 +219,21 @@ async def test_memory_stays_as_it_was_if_nothing_could_be_begun(own_server: Serv
     assert not ledger.positions
     await eventually("nobody waits", lambda: all(each.done() for each in writers))
     await ledger.close()
+
+
+async def test_a_full_disk_undoes_a_transaction_and_costs_no_connection(own_server: Server, tmp_path: Path) -> None:
+    """What the server has no room for is refused; as soon as there is room, the same is taken."""
+    ledger = await opened(own_server, tmp_path)
+    async with ledger.write() as tx:
+        full = "BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END"
+        tx.exec_driver_sql(f"CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ {full} $$")
+        tx.exec_driver_sql("CREATE TRIGGER full_disk BEFORE INSERT ON positions EXECUTE FUNCTION full_disk()")
+    with pytest.raises(SQLAlchemyError):
+        await advanced(ledger)
+    assert (dict(ledger.positions), ledger.lost.is_set()) == ({}, False)
+    async with ledger.write() as tx:
+        tx.exec_driver_sql("DROP TRIGGER full_disk ON positions")
+
+    await advanced(ledger)
+    assert await positions(ledger) == 1
+    await ledger.close()
