@@ -71,8 +71,13 @@ def written(
     return records
 
 
-def backup(path: Path, *, root: bytes | None = None, without: Iterable[tuple[str, int]] = ()) -> Store:
-    """Return a complete backup in *path*; *without* names records that are left out, by topic and place."""
+def backup(
+    path: Path, *, root: bytes | None = None, without: Iterable[tuple[str, int]] = (), reworded: int | None = None
+) -> Store:
+    """Return a complete backup in *path*; *without* names records that are left out, by topic and place.
+
+    *reworded* is the place of a registration whose event has other words than its sender signed.
+    """
     bus, said = spoken()
     left_out = set(without)
     cases = [record for records in said["nrm.cases"] for record in records]
@@ -86,6 +91,9 @@ def backup(path: Path, *, root: bytes | None = None, without: Iterable[tuple[str
         topic: [each for place, each in enumerate(found) if (topic, place) not in left_out]
         for topic, found in topics.items()
     }
+    if reworded is not None:
+        words = topics["nrm.cases"][reworded]
+        topics["nrm.cases"][reworded] = words._replace(value=(words.value or b"").replace(b"false", b"true"))
     numbers = {topic: (sum(map(len, records)), "") for topic, records in said.items()}
     numbers["nrm.cases"] = (last.registration.number, last.digest)
     store = Store.at(path)

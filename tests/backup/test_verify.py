@@ -123,6 +123,13 @@ def test_a_record_that_is_missing_is_found_although_the_operator_signed(
     assert caught.value.code == code
 
 
+def test_an_event_with_other_words_than_its_sender_signed_is_found(tmp_path: Path) -> None:
+    """The registration commits to the event: whoever writes backups can change no word of it."""
+    with pytest.raises(BackupError) as caught:
+        looked(backup(tmp_path, reworded=0))
+    assert (caught.value.code, caught.value.where) == ("history_refused", "partition 0, number 1: envelope_altered")
+
+
 def test_a_history_without_the_published_root_is_found(tmp_path: Path) -> None:
     """The auditor has published another tree than the history in the backup gives."""
     with pytest.raises(BackupError) as caught:
