@@ -45,8 +45,8 @@ types: install ## Check types: mypy, strict
 bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers or peer measures one part
 	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))
 
-chaos: install ## Kill services and brokers under load, then count what was lost or doubled
-	@$(python) -m nrmbus.play.chaos
+chaos: install ## Kill services and brokers under load, then count what was lost or doubled. BROKERS=3 has three brokers
+	@$(python) -m nrmbus.play.chaos $(if $(BROKERS),--brokers $(BROKERS))
 
 wheel: install ## Build the wheel that other machines install, in dist/
 	@$(python) -m hatchling build --target wheel --directory dist

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.play.chaos import DESKS, FIRST, look_into_ledgers, play
+from nrmbus.play.chaos import DESKS, FIRST, OF_THREE, Chaos, look_into_ledgers, play
 from nrmbus.play.chaos_report import REGISTRAR_SECONDS, Fault, Found, limit_of
 
 ACCEPTED = [("ngo-a", "case-1", "event-1"), ("ngo-a", "case-2", "event-2"), ("ngo-b", "case-3", "event-3")]
@@ -89,3 +89,15 @@ def test_p1_a_bus_under_faults_loses_and_doubles_nothing(tmp_path: Path) -> None
     assert {each.kind for each in found.faults} == set(FIRST)
     assert found.acknowledged > 100
     assert found.accepted > 50
+
+
+def test_of_three_brokers_one_is_harmed_at_a_time(tmp_path: Path) -> None:
+    """Given three brokers, then a plan kills and freezes one of them, and never all; one broker is the broker."""
+    one, three = BusFolder(tmp_path / "one"), BusFolder(tmp_path / "three")
+    one.create()
+    three.create(brokers=3)
+
+    plan = Chaos(three, 1).plan(60)
+    assert {each for each in plan if "broker" in each} == set(OF_THREE)
+    assert {Chaos(three, seed)._named("one broker") for seed in range(30)} == {"broker.1", "broker.2", "broker.3"}
+    assert not set(OF_THREE) & set(Chaos(one, 1).plan(60))

@@ -57,7 +57,7 @@ SIGNAL: Final = {
 }  # fmt: skip
 
 REGISTRAR_FROZEN: Final = 7.5
-"""Longer than the registrar's session (6 s): it wakes up as a zombie."""
+"""Longer than the registrar's session, and than a broker's: it wakes up as a zombie."""
 DESK_FROZEN: Final = 47.0
 """Longer than a desk's session (45 s)."""
 BACK_SECONDS: Final = 60.0
@@ -71,6 +71,8 @@ KINDS: Final[Mapping[str, int]] = {
 FIRST: Final = (
     "kill registrar", "kill desk", "kill timekeeper", "kill broker", "freeze registrar", "restart registrar", "restart desk",
 )  # fmt: skip
+OF_THREE: Final = ("kill one broker", "freeze one broker")
+"""What is done to a bus with three brokers in place of what is done to a single one."""
 Notify = Callable[[int, str], None]
 
 
@@ -78,7 +80,7 @@ class Chaos:
     """One bus, its load and its faults."""
 
     def __init__(self, folder: BusFolder, seed: int) -> None:
-        self._folder = folder
+        self._folder, self._brokers = folder, folder.settings.brokers
         self._random = random.Random(seed)  # noqa: S311 - a seed that can be repeated is what is wanted
         self.found = Found(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", seed)
         self.accepted: list[tuple[str, str, str]] = []
@@ -164,8 +166,12 @@ class Chaos:
 
     def plan(self, count: int) -> list[str]:
         """Return *count* faults in random order: each kind once if there is room, a frozen desk in 25, the rest by weight."""
-        fixed = [*FIRST, *["freeze desk"] * (count // 25)][:count]
-        rest = self._random.choices(list(KINDS), list(KINDS.values()), k=count - len(fixed))
+        more = OF_THREE if self._brokers > 1 else ()
+        usual = [each for each in FIRST if not (more and "broker" in each)]
+        fixed = [*more, *usual, *["freeze desk"] * (count // 25)][:count]
+        kinds_of = {each: often for each, often in KINDS.items() if not (more and "broker" in each)}
+        kinds_of |= dict.fromkeys(more, 5)
+        rest = self._random.choices(list(kinds_of), list(kinds_of.values()), k=count - len(fixed))
         kinds = [*fixed, *rest]
         self._random.shuffle(kinds)
         return kinds
@@ -173,7 +179,7 @@ class Chaos:
     async def harm(self, kind: str) -> Fault:
         """Do one fault and wait until it is past."""
         what, _, whom = kind.partition(" ")
-        services = [self._random.choice(list(DESKS)) if each == "desk" else each for each in whom.split(" and ")]
+        services = [self._named(each) for each in whom.split(" and ")]
         before = {each: self._pid(each) for each in services}
         read = {each: await self._read(each) for each in services if each in DESKS}
         if what == "freeze":
@@ -197,6 +203,11 @@ class Chaos:
                 since = time.time()
             await self._until(lambda: self._registers(since), service)
         return Fault(kind, "+".join(services), round(time.monotonic() - started, 2))
+
+    def _named(self, whom: str) -> str:
+        """Return the process that a word of a fault means, chosen among the desks or the brokers."""
+        several = {"desk": list(DESKS), "one broker": [f"broker.{each + 1}" for each in range(self._brokers)]}
+        return self._random.choice(several[whom]) if whom in several else whom
 
     async def _freeze(self, service: str) -> None:
         pid = self._pid(service)
@@ -327,12 +338,18 @@ def _rows(folder: BusFolder, agency: str, query: str, *values: str) -> dict[tupl
 
 
 def play(
-    home: Path, *, faults: int, seconds: float = 3600.0, seed: int = 0, notify: Notify = lambda _number, _what: None
+    home: Path,
+    *,
+    faults: int,
+    seconds: float = 3600.0,
+    seed: int = 0,
+    brokers: int = 1,
+    notify: Notify = lambda _number, _what: None,
 ) -> Found:
-    """Run a fresh bus in *home* under *faults*, then check everything; *notify* is called with each fault."""
+    """Run a fresh bus with one or three *brokers* in *home* under *faults*, then check everything; *notify* is called with each fault."""
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it would report each broker that we kill
     folder = BusFolder(home)
-    folder.create(partitions=1)
+    folder.create(partitions=1, brokers=brokers)
     with Supervisor(folder, agencies={name: Newcomer(role) for name, role in DESKS.items()}):
         chaos = Chaos(folder, seed)
         asyncio.run(chaos.run(faults, seconds, notify))
@@ -348,6 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--seed", type=int, default=random.SystemRandom().randrange(10**6), help="repeats a run's faults"
     )
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="of the bus's Kafka (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     asked = parser.parse_args(arguments)
     with (
@@ -356,7 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ):
         bar = progress.add_task("starting the bus", total=asked.faults)
         found = play(
-            Path(home) / "bus", faults=asked.faults, seconds=asked.seconds, seed=asked.seed,
+            Path(home) / "bus", faults=asked.faults, seconds=asked.seconds, seed=asked.seed, brokers=asked.brokers,
             notify=lambda number, what: progress.update(bar, completed=number, description=what),
         )  # fmt: skip
     if asked.json:
