@@ -30,7 +30,7 @@ PLACE: Final = Variable(
     "NRMBUS_PLACE",
     by="operator",
     default="`a`",
-    does="Place of a service among several that stand by for one another, on a machine of their own; each needs a name of its own. `nrmbus host` makes one for each machine.",
+    does="Place of a service among several that stand by for one another, on a machine of their own; each needs a name of its own. `nrmbus up --replicas` names those of its machine itself.",
 )
 FORK: Final = Variable(
     "NRMBUS_FORK",
