@@ -80,7 +80,8 @@ def _groups(names: Collection[str]) -> dict[str, set[str]]:
     agencies = [name.removeprefix(INBOX) for name in names if name.startswith(INBOX)]
     found: dict[str, set[str]] = {}
     for each in load_declarations():
-        for agency in agencies if each.group else ():
+        # By the group of a service's turn nobody reads, so nothing is committed there (decision 0050).
+        for agency in agencies if each.group and "{reader}" not in each.group else ():
             found.setdefault(each.group.format(agency=agency), set()).update({*each.names([agency])} & set(names))
     return found
 
