@@ -12,6 +12,7 @@ from opentelemetry.trace import Link, SpanContext, StatusCode, TraceFlags, Trace
 
 from nrmbus.telemetry import span_file, trace
 from nrmbus.telemetry.allowed import Allowed
+from nrmbus.telemetry.log import set_up_log
 from nrmbus.telemetry.span_file import Span, SpanFile, kept
 from spans import leave, line_of
 
@@ -106,12 +107,13 @@ def test_a_torn_line_costs_no_other(tmp_path: Path, torn: bytes) -> None:
 
 def test_a_disk_that_takes_nothing_stops_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The trail never depends on spans: the service continues, and its log says once that spans are lost."""
+    set_up_log("ngo-a")
     (tmp_path / "spans").write_text("in the way")
     file = SpanFile(tmp_path, "ngo-a")
     for number in range(3):
         file.export([ended(number)])
 
-    assert capsys.readouterr().out.count("spans_not_kept") == 1
+    assert capsys.readouterr().err.count("spans_not_kept") == 1
     assert list(kept(tmp_path)) == []
 
 

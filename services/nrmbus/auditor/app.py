@@ -180,11 +180,11 @@ class Auditor:
         except LogError as error:
             if error.code == "folder_busy":  # another auditor has the logs, and may release them later
                 raise
-            self._trouble = error
             log.report("history_refused", code=error.code, partition=place_of(error.origin)[1], number=error.number)
             if self.logs:
                 with suppress(LogError):  # the records before it are sound
                     await asyncio.to_thread(self.logs.commit)
+            self._trouble = error  # after that: who reads of the trouble reads how far the log goes, too
         finally:
             self._closing = True
             if self._behind:  # not cancelled: a thread at work on the logs would go on

@@ -40,8 +40,12 @@ TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 29, 30, 31, 53
 Right = tuple[str, str, str, str]
 """A row of holder, kind, name and operation."""
 
-GROUPS = (*(f"{who}.desk" for who in EVERYBODY), "nrm-registrar", "nrm-check", "another")
-IDS = (*(f"nrm-registrar-p{number}" for number in range(PARTITIONS + 1)), "ngo-a", "registrar")
+GROUPS = (*(f"{who}.{kind}" for who in EVERYBODY for kind in ("desk", "turn")), "nrm-registrar", "nrm-check", "another")
+IDS = (
+    *(f"nrm-{who}-p{number}" for who in ("registrar", "auditor") for number in range(PARTITIONS + 1)),
+    "ngo-a",
+    "registrar",
+)
 
 
 def declared(owners: set[str]) -> Iterator[Right]:
@@ -68,7 +72,7 @@ def declared(owners: set[str]) -> Iterator[Right]:
                 if reads:
                     yield who, "topic", topic, "read"
                     if "group" in body:
-                        yield who, "group", named(body["group"]), "read"
+                        yield who, "group", named(body["group"]).replace("{reader}", who), "read"
                 if writes or reads:
                     yield who, "topic", topic, "ask"
 

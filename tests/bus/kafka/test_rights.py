@@ -35,7 +35,9 @@ def allowed() -> set[tuple[str, str, str, str]]:
     found = {("registrar", "topic", "nrm.cases", "write"), ("registrar", "topic", "nrm.quarantine", "write")}
     found |= {("auditor", "topic", "nrm.checkpoints", "write"), ("registrar", "group", "nrm-registrar", "read")}
     found |= {("registrar", "transactional_id", f"nrm-registrar-p{number}", "write") for number in range(PARTITIONS)}
+    found |= {("auditor", "transactional_id", f"nrm-auditor-p{number}", "write") for number in range(PARTITIONS)}
     found |= {(who, "topic", "nrm.cases", "read") for who in HISTORY}
+    found |= {(who, "group", f"{who}.turn", "read") for who in HISTORY}
     for who in EVERYBODY:
         found |= {
             (who, "topic", topic, "read") for topic in ("nrm.checkpoints", "nrm.clock", "nrm.directory")
