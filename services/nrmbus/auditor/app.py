@@ -39,7 +39,7 @@ from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.kafka.failures import is_away
+from nrmbus.bus.kafka.failures import is_passing
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
@@ -434,7 +434,7 @@ def main(folder: BusFolder) -> None:
             telemetry.handled("connections_anew")
             waited = 0
         except KafkaError as error:
-            if not (folder.is_joined and is_away(error)):
+            if not (folder.is_joined and is_passing(error)):
                 raise
             waited += 1
             telemetry.handled("not_available", attempt=waited, error=type(error).__name__)

@@ -22,7 +22,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.bus.kafka import clients, lease
-from nrmbus.bus.kafka.failures import is_away, sentence_of
+from nrmbus.bus.kafka.failures import is_passing, sentence_of
 from nrmbus.bus.kafka.lease import Begins, How, LeaseHeld, turn
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk.access.opening import is_reader
@@ -414,11 +414,11 @@ def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess
         try:
             return run(_run(folder, agency, start), start.place)
         except KafkaError as error:
-            if not (folder.is_joined and is_away(error)):
+            if not (folder.is_joined and is_passing(error)):
                 raise
             telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
             if waited == 0:
-                start.notify(f"{sentence_of(error)} The desk of {agency} tries again until it does.")
+                start.notify(f"{sentence_of(error)} The desk of {agency} tries again until it can work.")
             time.sleep(min(LONGEST_PAUSE, 2.0**waited) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the desks
     raise AssertionError("a desk ends, or is ended")
 

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 import typed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka.failures import sentence_of
+from nrmbus.bus.kafka.failures import is_passing, sentence_of
 from nrmbus.directory import Operator
 
 NO_RIGHT, AWAY, OTHERWISE = "denied access", "does not answer", "refused or broke off"
@@ -60,3 +60,18 @@ def test_a_command_without_a_broker_ends_in_a_sentence(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.startswith("nrmbus: Kafka does not answer")
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "passing"),
+    [
+        (errors.KafkaConnectionError(), True),
+        (errors.RequestTimedOutError(), True),
+        (errors.UnknownTopicOrPartitionError(), True),  # as aiokafka reports a line that is cut again and again
+        (errors.TopicAuthorizationFailedError(), False),
+        (errors.UnsupportedVersionError(), False),
+    ],
+)
+def test_a_desk_elsewhere_tries_again_after_what_may_pass(error: errors.KafkaError, passing: bool) -> None:  # noqa: FBT001 - expected of each row
+    """A bad line ends no desk; a right that is missing does."""
+    assert is_passing(error) is passing

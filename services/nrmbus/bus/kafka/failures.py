@@ -2,7 +2,7 @@
 
 import errno
 import os
-from typing import Final
+from typing import Any, Final
 
 _AWAY: Final = "Kafka does not answer: check that the bus is running and reachable. If the broker moved, run nrmbus join with a new invitation; if the certificate expired, nrmbus agency renew. A suspended or retired agency gets no answer."
 _NOT_LET: Final = "Kafka denied access: this agency is not admitted yet, is suspended, has left, or does not own this topic. nrmbus agency list shows its state."
@@ -44,6 +44,14 @@ def is_away(error: BaseException) -> bool:
         error,
         errors.KafkaConnectionError | errors.NodeNotReadyError | errors.KafkaTimeoutError | errors.RequestTimedOutError,
     )
+
+
+def is_passing(error: Any) -> bool:
+    """Return whether another attempt may succeed: no broker answers, or aiokafka calls its *error* retriable.
+
+    On a line that is cut again and again, a known topic is reported as unknown.
+    """
+    return is_away(error) or bool(error.retriable)
 
 
 def of_system(error: OSError) -> str | None:
