@@ -1,9 +1,11 @@
 """An auditor that no longer audits does not look ready: whatever ends its work ends the process, and its supervisor starts it again."""
 
 import asyncio
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaConnectionError
 
@@ -13,6 +15,13 @@ from nrmbus.auditor.app import Auditor
 from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.folder import BusFolder
 from nrmbus.wire.names import AUDITOR, CASES
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Take back the log that `app.main` sets up, which later tests of this process would write to."""
+    yield
+    structlog.reset_defaults()
 
 
 def test_on_a_machine_of_her_own_she_waits_for_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
