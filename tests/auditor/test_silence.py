@@ -14,14 +14,16 @@ from nrmbus.auditor import app
 from nrmbus.auditor.app import Auditor
 from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.folder import BusFolder
+from nrmbus.telemetry import trace
 from nrmbus.wire.names import AUDITOR, CASES
 
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Take back the log that `app.main` sets up, which later tests of this process would write to."""
+    """Take back the log and the trace that `app.main` sets up, which later tests of this process would write to."""
     yield
     structlog.reset_defaults()
+    trace.shut_down()
 
 
 def test_on_a_machine_of_her_own_she_waits_for_the_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,15 +10,17 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import lease
 from nrmbus.bus.kafka.lease import Lease, LeaseHeld
 from nrmbus.desk import app
+from nrmbus.telemetry import trace
 
 OTHER = Lease("0123456789abcdef", 3, "b" * 32, "host-b", 7, "2026-03-02T09:00:00Z")
 
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Take back the log that `app.main` sets up, which later tests of this process would write to."""
+    """Take back the log and the trace that `app.main` sets up, which later tests of this process would write to."""
     yield
     structlog.reset_defaults()
+    trace.shut_down()
 
 
 def test_a_refused_desk_says_who_runs_it_and_is_not_started_again(
