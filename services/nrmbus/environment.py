@@ -30,7 +30,7 @@ PLACE: Final = Variable(
     "NRMBUS_PLACE",
     by="operator",
     default="`a`",
-    does="Place of a service among several that stand by for one another, on a machine of their own; each needs a name of its own. `nrmbus up --replicas` names those of its machine itself.",
+    does="Place of a service among several that stand by for one another, on a machine of their own; each machine needs a name of its own. With `--replicas` the second process on it adds `.2`, and so on.",
 )
 FORK: Final = Variable(
     "NRMBUS_FORK",

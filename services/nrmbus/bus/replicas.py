@@ -21,7 +21,8 @@ def parted(name: str) -> tuple[str, int]:
 
 def place_of(number: int) -> str:
     """Return the place of the *number*-th process, under which Kafka knows it: no two processes of a bus may have the same."""
-    return environment.PLACE.get() or PLACES[number - 1]
+    machine = environment.PLACE.get()
+    return replica(machine, number) if machine else PLACES[number - 1]
 
 
 def turn_of(name: str) -> str:
