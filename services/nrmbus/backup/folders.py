@@ -1,6 +1,5 @@
 """Files of a bus, or of one agency's folder, into a backup and back: keys as they are sealed, ledgers as SQLite copies them."""
 
-import json
 import shutil
 import sqlite3
 import tempfile
@@ -11,7 +10,8 @@ from typing import Final
 
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored
-from nrmbus.bus.folder import BusFolder, make_private, write_private
+from nrmbus.bus.errors import NoBus
+from nrmbus.bus.folder import AgencyFolder, BusFolder, make_private, write_private
 from nrmbus.wire.keys import keyfile
 
 LEDGER: Final = "ledger.sqlite"
@@ -141,9 +141,10 @@ def on_servers(root: Path, files: Iterable[str]) -> list[str]:
     found = []
     for path in files:
         if path.endswith("/agency.json"):
-            with suppress(ValueError, OSError):
-                if json.loads((root / path).read_bytes()).get("ledger"):
-                    found.append(path.split("/")[-2])
+            home = AgencyFolder((root / path).parent)
+            with suppress(NoBus):
+                if home.settings.ledger:
+                    found.append(home.id)
     return found
 
 

@@ -88,6 +88,21 @@ class TestCheck:
         assert parts(stopped)["ngo-a"] == "prevents"
         assert "install that release, or a newer one" in asked(stopped, "--check")[1]
 
+    @pytest.mark.parametrize(
+        ("address", "result"),
+        [("postgresql://nobody@127.0.0.1:1/ledger", "later"), ("mysql://127.0.0.1/ledger", "prevents")],
+    )
+    def test_a_ledger_that_cannot_be_looked_at_is_said_to_be_so(
+        self, stopped: BusFolder, address: str, result: str
+    ) -> None:
+        """Given a server that is away, or an address that is none, then the others are looked at all the same."""
+        stopped.agency("ngo-a").agency_json.write_text(json.dumps({"ledger": address}))
+
+        found = parts(stopped)
+
+        assert found["ngo-a"] == result
+        assert "Kafka" in found
+
     def test_services_and_desks_of_another_release_are_named(
         self, stopped: BusFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -129,6 +144,13 @@ class TestBack:
 
         assert status == 0
         assert f"ngo-a: the ledger is at revision {schema.REVISION}" in output
+
+    def test_a_server_that_is_away_is_one_sentence(self, stopped: BusFolder) -> None:
+        """Nothing is taken back then, and nobody reads a traceback."""
+        stopped.agency("ngo-a").agency_json.write_text('{"ledger": "postgresql://nobody@127.0.0.1:1/ledger"}')
+
+        with pytest.raises(BusError, match="server"):
+            asked(stopped, "--back-to", RELEASE)
 
     def test_nothing_is_taken_back_while_something_runs(self, stopped: BusFolder) -> None:
         """A running desk would write on into tables that are gone."""

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.bus.embedded import jars, metadata_level
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
@@ -21,8 +22,9 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.options import AsJson
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
-from nrmbus.desk.store.place import exists, on_tables, place_of
+from nrmbus.desk.store.place import alone_with_tables, exists, on_tables, place_of, run
 
 app = Commands()
 
@@ -74,7 +76,10 @@ def upgrade(
     if check + finish + (back_to is not None) != 1:
         raise BusError("Give one of --check, --finish and --back-to.")
     if back_to is not None:
-        _take_back(folder, back_to)
+        try:
+            _take_back(folder, back_to)
+        except DeskError as error:
+            raise BusError(error.sentence) from None
         return
     if folder.is_held:
         context.unlock(folder)
@@ -105,8 +110,15 @@ def looks(folder: BusFolder) -> Iterator[Look]:
 def _ledgers(folder: BusFolder) -> Iterator[Look]:
     free = shutil.disk_usage(folder.path).free
     for agency in folder.agencies():
-        ledger = place_of(folder.agency(agency))
-        revision = on_tables(ledger, schema.revision_of) if exists(ledger) else None
+        try:
+            ledger = place_of(folder.agency(agency))
+            revision = on_tables(ledger, schema.revision_of) if exists(ledger) else None
+        except DeskError as error:
+            yield Look(agency, "prevents", error.sentence)
+            continue
+        except SQLAlchemyError:
+            yield Look(agency, "later", "its ledger cannot be looked at: the file is damaged, or its server is away")
+            continue
         if revision in (None, schema.REVISION):
             yield Look(agency, "done", "its ledger is as this release writes it")
         elif revision not in schema.releases():
@@ -182,6 +194,7 @@ def _take_back(folder: BusFolder, release: str) -> None:
     Raises:
         FolderHeld: something runs here.
         BusError: *release* is none that this one can go back to.
+        DeskError: a ledger's server does not answer, or a desk elsewhere has the ledger open.
     """
     if folder.is_held or folder.running:
         raise FolderHeld("Something runs here on this release: stop it first, and start it with the earlier release.")
@@ -189,5 +202,7 @@ def _take_back(folder: BusFolder, release: str) -> None:
         for agency in folder.agencies():
             ledger = place_of(folder.agency(agency))
             if exists(ledger):
-                revision = on_tables(ledger, lambda tables: schema.take_back(tables, release))
+                revision = run(
+                    alone_with_tables(ledger, agency, lambda tables: schema.take_back(tables, release)), ledger
+                )
                 typer.echo(f"{agency}: the ledger is at revision {revision}, which release {release} reads")

@@ -1,7 +1,6 @@
 """Place of a ledger: a file, or the address of a PostgreSQL database."""
 
 import asyncio
-import json
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractContextManager
 from importlib import import_module
@@ -58,10 +57,10 @@ def place_of(home: AgencyFolder) -> Place:
     """Return the place of the agency's ledger: ``ledger`` in ``agency.json``, or else a file beside it.
 
     Raises:
+        NoBus: ``agency.json`` cannot be read.
         DeskError: ``ledger_unfit`` if ``ledger`` is no address of a PostgreSQL database, or has a password in it.
     """
-    body = json.loads(home.agency_json.read_bytes()) if home.agency_json.exists() else {}
-    found = body.get("ledger")
+    found = home.settings.ledger
     return home.ledger if found is None else Address.parse(found)
 
 
@@ -90,6 +89,20 @@ def on_tables(place: Place, work: Callable[[Connection], _T]) -> _T:
 async def with_tables(place: Place, work: Callable[[Connection], _T]) -> _T:
     """Do the same in an event loop that `run` has made."""
     return _on_tables(place, work)
+
+
+async def alone_with_tables(place: Place, agency: str, work: Callable[[Connection], _T]) -> _T:
+    """Do *work* as `with_tables`, while no desk of *agency* can open the ledger on a server.
+
+    Raises:
+        DeskError: ``ledger_held`` if a desk has the ledger open, ``ledger_away`` if the server does not answer.
+    """
+    engine = engine_of(place)
+    try:
+        await engine.open(agency, 0.0, puts_out=False)
+        return _on_tables(place, work)
+    finally:
+        await engine.close()
 
 
 def _on_tables(place: Place, work: Callable[[Connection], _T]) -> _T:
