@@ -5,7 +5,7 @@ the late one from a request of the next transaction: only a newer epoch has the 
 
 Each was broken once: without ``await self._fence(owned)`` in `Owner._commit` all of ``…_that_was_sent_again_…`` fail; with
 ``new = old`` in its test, ``…_a_late_abort_…``; with a transactional id of the process, as by `launch` with sabotage,
-``…_that_gave_up_…``; with `ShardProducer.follows` always true, ``…_that_lost_its_shard_…``.
+``…_that_gave_up_…``; with `TransactionalProducer.follows` always true, ``…_that_lost_its_shard_…``.
 """
 
 import asyncio

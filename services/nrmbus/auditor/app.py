@@ -34,12 +34,13 @@ from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.questions import Questions
 from nrmbus.auditor.web.users import Users
-from nrmbus.bus.aiokafka_patches.late_requests import ShardProducer
+from nrmbus.bus.aiokafka_patches.late_requests import TransactionalProducer
 from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_passing
+from nrmbus.bus.periodic import pause_after
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
@@ -57,8 +58,6 @@ COMMIT_SECONDS: Final = 1.0
 """How long a registration may wait to be durable; after a crash it is read again from the topic."""
 PAUSE_SECONDS: Final = 10.0
 """Real time between two checkpoints, however fast a stepped clock goes: each checkpoint is work for every desk."""
-LONGEST_PAUSE: Final = 20.0
-"""Seconds between two attempts to reach the broker from a machine of her own, at most."""
 PUBLISHER: Final = "nrm-auditor-p0"
 """Transactional id of whoever publishes checkpoints."""
 CLOSING_SECONDS: Final = 2.0
@@ -170,7 +169,7 @@ class Auditor:
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
-    async def _audit(self, reader: TopicReader, producer: ShardProducer) -> None:
+    async def _audit(self, reader: TopicReader, producer: TransactionalProducer) -> None:
         try:
             await self._begin(reader)
             while not self._ending.is_set():
@@ -270,7 +269,7 @@ class Auditor:
                         if said:
                             yield said
 
-    async def _step(self, reader: TopicReader, producer: ShardProducer, wait_ms: int) -> bool:
+    async def _step(self, reader: TopicReader, producer: TransactionalProducer, wait_ms: int) -> bool:
         """Take new records, and do what is due; return whether a record of the history came."""
         assert self.logs is not None  # noqa: S101 - made before the first step
         assert self._clock is not None  # noqa: S101 - likewise
@@ -317,7 +316,7 @@ class Auditor:
             await self._directory_reader.catch_up()
             await asyncio.to_thread(logs.take, records)
 
-    async def _publish(self, logs: Logs, producer: ShardProducer) -> bool:
+    async def _publish(self, logs: Logs, producer: TransactionalProducer) -> bool:
         """Publish signed checkpoints that are not published yet; return whether there were any."""
         due = await asyncio.to_thread(logs.unpublished)
         for value, said in due:
@@ -343,7 +342,7 @@ class Auditor:
                 log.report("cosignature_refused", agency=agency, code=error.code)
         await asyncio.to_thread(logs.cosigned.read_to, topic.topic, reader.offset(topic))
 
-    async def _close(self, reader: TopicReader, producer: ShardProducer) -> None:
+    async def _close(self, reader: TopicReader, producer: TransactionalProducer) -> None:
         """Publish a last checkpoint over all registrations, also those that arrive meanwhile."""
         if self.logs is None or self._clock is None or not self._caught_up:
             return
@@ -438,4 +437,4 @@ def main(folder: BusFolder) -> None:
                 raise
             waited += 1
             telemetry.handled("not_available", attempt=waited, error=type(error).__name__)
-            time.sleep(min(LONGEST_PAUSE, 2.0**waited))
+            time.sleep(pause_after(waited))

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import random
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +23,7 @@ from nrmbus.bus.http_server import PORTS, Listening, Server
 from nrmbus.bus.kafka import clients, lease
 from nrmbus.bus.kafka.failures import is_passing, sentence_of
 from nrmbus.bus.kafka.lease import Begins, How, LeaseHeld, turn
+from nrmbus.bus.periodic import pause_after
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.broker_clock import BrokerClock
@@ -59,8 +59,6 @@ from nrmbus.wire.names import inbox_of, outbox_of
 RESTART: Final = 70
 """Exit code of a desk that could not go on; the supervisor then starts the desk again."""
 
-LONGEST_PAUSE: Final = 20.0
-"""Seconds between two attempts to reach the broker, at most."""
 STUCK_SECONDS: Final = 15.0
 """Seconds without a handled record, while records wait, after which a desk is not ready."""
 
@@ -419,7 +417,7 @@ def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess
             telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
             if waited == 0:
                 start.notify(f"{sentence_of(error)} The desk of {agency} tries again until it can work.")
-            time.sleep(min(LONGEST_PAUSE, 2.0**waited) * random.uniform(0.5, 1.0))  # noqa: S311 - spreads the desks
+            time.sleep(pause_after(waited + 1))
     raise AssertionError("a desk ends, or is ended")
 
 

@@ -19,7 +19,7 @@ from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus import telemetry
 from nrmbus.bus.aiokafka_patches import private
-from nrmbus.bus.aiokafka_patches.late_requests import ShardProducer
+from nrmbus.bus.aiokafka_patches.late_requests import TransactionalProducer
 from nrmbus.bus.clock import Clock, SteppedClock
 from nrmbus.bus.errors import MarkDamaged
 from nrmbus.bus.high_water import HighWater, Mark
@@ -72,7 +72,7 @@ class Owned:
 
     partition: int
     shard: Shard
-    producer: ShardProducer
+    producer: TransactionalProducer
     high_water: HighWater
     """How far the history went when this machine last wrote it."""
     snapshots: SnapshotService
@@ -330,7 +330,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         producer = await self._fencing(number)
         return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
 
-    async def _fencing(self, number: int) -> ShardProducer:
+    async def _fencing(self, number: int) -> TransactionalProducer:
         """Return a started producer of a shard; its epoch has the broker refuse every request of earlier producers."""
         producer = clients.transactional_producer(self._where, f"nrm-registrar-p{number}")
         await producer.start()

@@ -26,7 +26,7 @@ _OF_A_TRANSACTION: Final = (
 )
 
 
-class ShardProducer(AIOKafkaProducer):  # type: ignore[misc]  # the library has no types
+class TransactionalProducer(AIOKafkaProducer):  # type: ignore[misc]  # the library has no types
     """Producer that must not begin another transaction once a request is `unanswered`."""
 
     def __init__(self, **settings: Any) -> None:
@@ -35,7 +35,7 @@ class ShardProducer(AIOKafkaProducer):  # type: ignore[misc]  # the library has 
         """True after a time-out or a lost connection between a request of a transaction and its answer."""
         self._ask, self.client.send = self.client.send, self._asked
 
-    def follows(self, other: "ShardProducer") -> bool:
+    def follows(self, other: "TransactionalProducer") -> bool:
         """Return whether no producer of another process had the transactional id between *other* and this one.
 
         Each start raises the epoch. Kafka raises it by more where it also ended a transaction, or begins again under another

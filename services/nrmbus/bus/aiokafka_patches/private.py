@@ -14,7 +14,7 @@ LOOK_SECONDS: Final = 0.2
 async def coordination_ended(consumer: AIOKafkaConsumer) -> None:
     """Wait until *consumer* no longer takes part in its group; only an error ends that, and only this function shows the error.
 
-    The group's own refusals, such as a session that is too short, are shown to whoever reads; a member that waits reads nothing.
+    aiokafka shows a refusal by the group, such as a session that is too short, to a consumer that reads; a member that waits reads nothing.
     """
     coordinator = consumer._coordinator  # noqa: SLF001 - aiokafka has no public way to learn it
     while not (await asyncio.wait([coordinator._coordination_task], timeout=LOOK_SECONDS))[0]:  # noqa: SLF001 - likewise

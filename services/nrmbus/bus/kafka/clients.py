@@ -21,7 +21,7 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError
 
 from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
-from nrmbus.bus.aiokafka_patches.late_requests import ShardProducer
+from nrmbus.bus.aiokafka_patches.late_requests import TransactionalProducer
 from nrmbus.bus.aiokafka_patches.tolerant import whatever_was_written
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.reach import Where, reach
@@ -158,13 +158,13 @@ def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProduc
     return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings("producer"))
 
 
-def transactional_producer(where: Where, transactional_id: str) -> ShardProducer:
+def transactional_producer(where: Where, transactional_id: str) -> TransactionalProducer:
     """Return the producer of one shard. *transactional_id* names the shard, never the process: a start fences the previous owner.
 
     Await every send's future before the commit: a failed send does not fail aiokafka's transaction.
     After a transaction with an `unanswered` request, start another producer before the next transaction.
     """
-    return ShardProducer(
+    return TransactionalProducer(
         client_id=transactional_id,
         transactional_id=transactional_id,
         **reach(where).settings(),

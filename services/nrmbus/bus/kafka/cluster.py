@@ -90,7 +90,7 @@ CLUSTER_SETTINGS: Final = {
     **{key: value for key, value in replicated_settings(_COUNT).items() if not key.startswith("broker.")},
     **{key: BROKER_SETTINGS[key] for key in _OF_A_CLUSTER},
 }
-"""What a bus needs of a whole cluster that was there before it."""
+"""Settings that a bus needs of a whole cluster that was there before the bus."""
 ADVISED_SETTINGS: Final = {
     key: BROKER_SETTINGS[key]
     for key in (
