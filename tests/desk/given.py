@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 from aiokafka import ConsumerRecord, TopicPartition
+from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
 
@@ -22,6 +23,7 @@ from agencies import CASE, NOW, POLICY, Town, town
 from desk.kept import place_at
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
 from nrmbus.desk.inbox.broker import make_broker, make_inbox
 from nrmbus.desk.inbox.release import release
 from nrmbus.desk.procedure.handlers import Inbox
@@ -50,6 +52,11 @@ from nrmbus.wire.registration import (
 REF = "cd" * 16
 CANARY = "CANARY-a name that must stay sealed"
 TOKEN = "a-token-of-the-door"
+CALLERS: dict[str | None, Caller] = {
+    f"Bearer {TOKEN}": LOCAL,
+    **{f"Bearer a-token-to-{scope}": Caller(f"to-{scope}", frozenset([scope])) for scope in SCOPES},
+}
+"""The callers that every desk here knows, by their Authorization header: one with every scope, and one for each scope."""
 BED = {"to": ["shelter"], "urgency": "emergency"}
 
 
@@ -305,15 +312,21 @@ def _at(door: Door) -> Any:
 
     async def asked(scope: Any, receive: Any, send: Any) -> None:
         _DOOR.set(door)
-        await _application()(scope, receive, send)
+        await _guarded()(scope, receive, send)
 
     return asked
 
 
 @cache
-def _application() -> Any:
+def _guarded() -> Any:
     routes = {name: _forwarded(each) for name, each in vars(Door).items() if not name.startswith("_")}
-    return application(SimpleNamespace(**routes), lambda given: given == f"Bearer {TOKEN}")  # type: ignore[arg-type]
+    return application(SimpleNamespace(**routes), CALLERS.get)  # type: ignore[arg-type]
+
+
+def door_application() -> FastAPI:
+    """Return the door's application behind the check of the token."""
+    found: FastAPI = _guarded().app
+    return found
 
 
 def _forwarded(method: Any) -> Any:

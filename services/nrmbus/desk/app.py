@@ -32,6 +32,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.http.scopes import LOCAL, Caller
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
 from nrmbus.desk.keys import lost_keys, rotation
@@ -381,7 +382,11 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             begins = (await turn(folder, agency, home.path, "take_over", start.notify))._replace(quiet=0.0)
         process = DeskProcess(folder, home, ledger, begins, renews=True)
         door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
-        server = Server(application(door, start.listening.allows, process.running), start.listening, keep=True)
+
+        def known(given: str | None) -> Caller | None:
+            return LOCAL if start.listening.allows(given) else None
+
+        server = Server(application(door, known, process.running), start.listening, keep=True)
         process.stop = server.stop
         try:
             await server.run_until_told()

@@ -22,6 +22,7 @@ from nrmbus.bus.kafka.lease import How
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http.door import Token
+from nrmbus.desk.http.scopes import LOCAL
 from nrmbus.desk.store.ledger import HELD_SECONDS, Ledger
 from nrmbus.desk.store.place import Place
 from nrmbus.telemetry.metrics import CONTENT_TYPE, page
@@ -116,7 +117,7 @@ class _Waiting:
         routes = [Route("/health", health), Route("/metrics", metrics)]
         every = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
         app = Starlette(routes=[*routes, Route("/{path:path}", refused, methods=every)], lifespan=lambda _: _nothing())
-        return Token(app, listening.allows)
+        return Token(app, lambda given: LOCAL if listening.allows(given) else None)
 
 
 def _kind(error: DeskError) -> dict[str, Any]:

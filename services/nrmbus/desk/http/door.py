@@ -29,6 +29,7 @@ from nrmbus.desk.errors import DeskCode, DeskError, of_wire, problem
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http.measured import Measured
+from nrmbus.desk.http.scopes import Caller, Opens, admit, needs
 from nrmbus.desk.outbox import queue, refusals, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task
@@ -66,17 +67,20 @@ _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowe
 class Token:
     """Check of the token: runs first on each request, before the body is read."""
 
-    def __init__(self, app: ASGIApp, allows: Callable[[str | None], bool]) -> None:
-        self._app, self._allows = app, allows
+    def __init__(self, app: ASGIApp, known: Callable[[str | None], Caller | None]) -> None:
+        """Guard *app*; *known* returns the caller whose token an Authorization header has, or None."""
+        self.app, self._known = app, known
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on requests with the token; answer 401 to the others."""
+        """Pass on requests with a known token, and their caller; answer 401 to the others."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
-        if scope["type"] == "http" and len(sent) == 1 and self._allows(sent[0]):
-            await self._app(scope, receive, send)
+        caller = self._known(sent[0]) if scope["type"] == "http" and len(sent) == 1 else None
+        if caller is not None:
+            admit(scope, caller)
+            await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await _answer(DeskError("token_required"))(scope, receive, send)
 
@@ -195,7 +199,7 @@ class Door:
         after: After = 0,
         ledger: LedgerId | None = None,
         limit: Limit = 200,
-        open: Flag = False,  # noqa: FBT002 - a query parameter has its default in the signature
+        open: Opens = False,  # noqa: FBT002 - a query parameter has its default in the signature
         technical: Flag = False,  # noqa: FBT002 - the same
         actor: Who | None = None,
         purpose: AccessPurpose = "case_work",
@@ -323,25 +327,25 @@ async def _at_once() -> AsyncIterator[None]:
 
 def application(
     door: Door,
-    allows: Callable[[str | None], bool],
+    known: Callable[[str | None], Caller | None],
     running: Callable[[], AbstractAsyncContextManager[None]] = _at_once,
 ) -> ASGIApp:
-    """Return the HTTP application of *door*; *allows* checks the token, *running* is active while the door is open."""
+    """Return the HTTP application of *door*; *known* returns the caller with a token, *running* is active while the door is open."""
     app = FastAPI(title="nrmbus desk", docs_url=None, redoc_url=None, lifespan=lambda _: running())
-    app.post("/v1/events", response_model=None)(door.say)
-    app.post("/v1/events/{id}/again", response_model=None)(door.again)
-    app.get("/v1/events/{id}")(door.event)
-    app.get("/v1/inbox")(door.inbox)
-    app.get("/v1/cases")(door.cases)
-    app.get("/v1/cases/{ref}")(door.case)
-    app.get("/v1/cases/{ref}/reads")(door.reads)
-    app.post("/v1/cases/{ref}/reads")(door.read_case)
-    app.post("/v1/cases/{ref}/release")(door.release)
-    app.get("/v1/tasks")(door.tasks)
-    app.post("/v1/tasks/{task}/done")(door.done)
-    app.get("/v1/witness")(door.witness)
-    app.get("/health")(door.health)
-    app.get("/metrics", response_model=None)(door.metrics)
+    app.post("/v1/events", response_model=None, dependencies=[needs("publish")])(door.say)
+    app.post("/v1/events/{id}/again", response_model=None, dependencies=[needs("publish")])(door.again)
+    app.get("/v1/events/{id}", dependencies=[needs("publish")])(door.event)
+    app.get("/v1/inbox", dependencies=[needs("read")])(door.inbox)
+    app.get("/v1/cases", dependencies=[needs("read")])(door.cases)
+    app.get("/v1/cases/{ref}", dependencies=[needs("read")])(door.case)
+    app.get("/v1/cases/{ref}/reads", dependencies=[needs("read")])(door.reads)
+    app.post("/v1/cases/{ref}/reads", dependencies=[needs("open")])(door.read_case)
+    app.post("/v1/cases/{ref}/release", dependencies=[needs("administer")])(door.release)
+    app.get("/v1/tasks", dependencies=[needs("read")])(door.tasks)
+    app.post("/v1/tasks/{task}/done", dependencies=[needs("publish")])(door.done)
+    app.get("/v1/witness", dependencies=[needs("read")])(door.witness)
+    app.get("/health", dependencies=[needs()])(door.health)
+    app.get("/metrics", response_model=None, dependencies=[needs()])(door.metrics)
 
     async def desk_error(_request: Request, error: Exception) -> Response:
         return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))
@@ -361,4 +365,4 @@ def application(
     app.add_exception_handler(HTTPException, http_error)
     app.add_exception_handler(RequestValidationError, parameter_error)
     app.add_exception_handler(Exception, desk_error)
-    return Token(app, allows)
+    return Token(app, known)

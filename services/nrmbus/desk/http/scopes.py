@@ -1,0 +1,82 @@
+"""Scopes of the door: what a caller may do, and how a route declares the scope that it needs.
+
+The middleware that checks the token puts a `Caller` into the request's scope. Each route has `needs` among its
+dependencies, which refuses a caller without the scope and names the scope in OpenAPI.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal, get_args
+
+from fastapi import Depends, Query, Security
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from starlette.requests import HTTPConnection, Request
+from starlette.types import Scope
+
+from nrmbus.desk.errors import DeskError
+
+ScopeName = Literal["publish", "read", "open", "administer"]
+SCOPES: Final[tuple[ScopeName, ...]] = get_args(ScopeName)
+"""``publish`` events and act on tasks, ``read`` without letters, ``open`` letters and hand cases on, ``administer`` the desk."""
+
+_KEY: Final = "nrmbus.caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The program behind a request: the name of its token, and what the token permits."""
+
+    name: str
+    scopes: frozenset[ScopeName]
+
+    def require(self, *scopes: ScopeName) -> None:
+        """Raise DeskError ``scope_missing`` with the first of *scopes* that this caller lacks."""
+        for scope in scopes:
+            if scope not in self.scopes:
+                raise DeskError("scope_missing", safe={"scope": scope})
+
+
+LOCAL: Final = Caller("door.json", frozenset(SCOPES))
+"""A program that read the token in ``door.json``, as only the agency's own account can: it may do everything."""
+
+
+def admit(scope: Scope, caller: Caller) -> None:
+    """Put *caller* into the *scope* of a request."""
+    scope[_KEY] = caller
+
+
+def caller_of(request: HTTPConnection) -> Caller:
+    """Return the caller of *request*; the middleware has checked its token."""
+    found = request.scope[_KEY]
+    assert isinstance(found, Caller)  # noqa: S101 - for mypy: a scope's values have no types
+    return found
+
+
+class _Needs(SecurityBase):
+    """Dependency of a route on scopes of the caller's token; OpenAPI shows all of them as one scheme."""
+
+    def __init__(self, scopes: tuple[ScopeName, ...]) -> None:
+        self.model = HTTPBearer(description="The token of `door.json`, or a token that `nrmbus token add` printed.")
+        self.scheme_name = "token"
+        self.scopes = scopes
+
+    async def __call__(self, request: Request) -> None:
+        caller_of(request).require(*self.scopes)
+
+
+def needs(*scopes: ScopeName) -> Any:
+    """Return the dependency of a route on all of *scopes*; without any, every token will do.
+
+    Use it as ``router.get(path, dependencies=[needs("read")])``.
+    """
+    return Security(_Needs(scopes), scopes=scopes)
+
+
+async def _opens(request: Request, open: Annotated[bool, Query()] = False) -> bool:  # noqa: FBT002 - a query parameter
+    if open:
+        caller_of(request).require("open")
+    return open
+
+
+Opens = Annotated[bool, Depends(_opens)]
+"""The query parameter ``open`` of a route that opens letters if it is set, which needs the scope of that name."""
