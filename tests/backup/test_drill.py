@@ -115,6 +115,8 @@ class Drill:
     keys: list[str] = field(default_factory=list)
     records: Records = field(default_factory=dict)
     number: int = 0
+    generation: int = 0
+    known: dict[str, Any] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,8 @@ def drill(tmp_path_factory: pytest.TempPathFactory) -> Drill:
         manifest = made.store.manifest()
         made.records = records(folder, manifest)
         made.number = sum(each.number for each in manifest.records["nrm.cases"].values())
-    assert first["generation"] < second["generation"]
+    made.generation = second["generation"]
+    assert first["generation"] < made.generation
     assert sum(second["numbers"].values()) == made.number > sum(first["numbers"].values())
     made.before.path.rename(home / "gone")
     return made
@@ -223,6 +226,39 @@ def test_the_bus_stands_up_elsewhere_with_every_number_proof_and_offset(restored
         assert sum(numbers.values()) > restored.number
         assert numbers == asked(folder, "registrar")["numbers"]
         assert not [path for path in restored.store.path.rglob("*") if path.is_file() and b"Alina" in path.read_bytes()]
+        restored.known, restored.number = _case(folder, restored.case), _numbers(folder)
+
+
+def test_a_lost_machine_comes_back_beside_topics_that_are_newer(restored: Drill) -> None:
+    """The folder alone is restored, older than the broker's topics: nothing is numbered twice, and desks have what they said."""
+    lost = restored.after.path.rename(restored.after.path.with_name("lost"))
+    data = ("--data", restored.after.path, OPEN)
+    done("restore", restored.store.path, "--generation", restored.generation, "--part", "folder", *data)
+    assert refused("restore", restored.store.path, "--part", "folder", *data) == "folder_not_empty"
+    assert not restored.after.kafka.exists()
+    (lost / "kafka").rename(restored.after.kafka)
+
+    with up(restored.after) as folder:
+        until("the desk has every event of its case", lambda: _case(folder, restored.case) == restored.known)
+        assert _numbers(folder) == restored.number
+        published(folder, "ngo-a", "consent", case=restored.case)
+        until("the auditor has all", lambda: _reached(folder))
+        assert _numbers(folder) > restored.number
+        again = restored.evidence.with_name("third")
+        assert typed("export", "--case", restored.case, "--out", again, "--data", folder.path).exit_code == 0
+        assert set(_lines(restored.evidence)) <= set(_lines(again))
+
+
+def _case(folder: BusFolder, case: str) -> dict[str, Any]:
+    async def known() -> dict[str, Any]:
+        async with Door.of(folder.agency("ngo-a").path) as door:
+            return await door.case(case)
+
+    return asyncio.run(known())
+
+
+def _numbers(folder: BusFolder) -> int:
+    return sum(asked(folder, "registrar")["numbers"].values())
 
 
 def _received(folder: BusFolder, agency: str) -> list[str]:

@@ -36,7 +36,9 @@ BROKER: Final = "broker"
 """The part that is all topics of the broker."""
 DIRECTORY: Final = "directory"
 """The part that is the topic of the directory alone."""
-PARTS: Final = (*_PARTS, DIRECTORY, BROKER)
+FOLDER: Final = "folder"
+"""The part that is everything but the broker's topics, for a machine that was lost while its cluster was not."""
+PARTS: Final = (*_PARTS, DIRECTORY, BROKER, FOLDER)
 
 
 def of_part(part: str, path: str) -> bool:

@@ -31,11 +31,13 @@ def everything(
     unlock: Unlock,
     progress: Progress,
     bootstrap: str | None = None,
+    *,
+    only_folder: bool = False,
 ) -> None:
     """Restore a verified backup into the empty folder of *target*; the bus is there whole, or not at all.
 
-    *unlock* opens the private keys of a folder. *bootstrap* names the empty cluster that takes the records, if the bus
-    uses a cluster, and another one than before.
+    *unlock* opens the private keys of a folder. *bootstrap* names the cluster of the bus, if it is another one than
+    before. The cluster must be empty and takes the records; with *only_folder* it has them, and nothing is written there.
 
     Raises:
         BackupError: ``folder_not_empty``, ``disk_full``, ``cluster_not_empty`` or ``offset_differs``.
@@ -53,7 +55,7 @@ def everything(
         if bootstrap:
             made = replace(stage.settings, bootstrap=bootstrap)
             write_json(stage.path / "bus.json", asdict(made))
-    if manifest.kind == "bus":
+    if manifest.kind == "bus" and not only_folder:
         unlock(stage)
         _with_broker(stage, lambda: asyncio.run(rebuild(stage, store, manifest, progress)), progress)
     with said():

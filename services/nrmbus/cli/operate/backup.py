@@ -12,7 +12,7 @@ import typer
 
 from nrmbus.backup import make, restore
 from nrmbus.backup.errors import BackupError
-from nrmbus.backup.folders import PARTS
+from nrmbus.backup.folders import FOLDER, PARTS
 from nrmbus.backup.store import KEEP, Store
 from nrmbus.backup.topics import Progress
 from nrmbus.backup.verify import Verified, verified
@@ -180,14 +180,16 @@ def restored(
     bootstrap: Annotated[
         str | None,
         typer.Option(
-            metavar="HOST:PORT", help="The empty cluster that takes the records, if it is another than before."
+            metavar="HOST:PORT",
+            help="The cluster of the restored bus, if it is another than before; empty, but with --part folder.",
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Restore a backup: a whole bus into an empty folder, or with --part one part that was lost.
 
-    The backup is verified first. A broker gets each record with its number, bytes and offset.
+    The backup is verified first. A broker gets each record with its number, bytes and offset. --part folder restores
+    everything else into an empty folder, for a machine that was lost while its cluster was not.
     """
     checked_address(bootstrap)
     store, folder = Store.at(directory), context.folder
@@ -198,8 +200,8 @@ def restored(
     try:
         with _progress(as_json=as_json) as progress:
             manifest, found = verified(store, generation, progress, operator=_operator(context))
-            if part is None:
-                restore.everything(store, manifest, folder, opened, progress, bootstrap)
+            if part in (None, FOLDER):
+                restore.everything(store, manifest, folder, opened, progress, bootstrap, only_folder=part == FOLDER)
                 written = [str(folder.path)]
             else:
                 written = restore.one_part(
