@@ -161,6 +161,8 @@ class AgencySettings:
     """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
     ledger: Any = None
     """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
+    edge: Any = field(default_factory=list)
+    """Adapters for other standards above the desk's door, like `["cloudevents", "fhir"]`; none without it."""
 
 
 @dataclass(frozen=True, slots=True)

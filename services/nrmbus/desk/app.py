@@ -52,6 +52,7 @@ from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, addresses, operator_key, own_certificate
 from nrmbus.directory.own_certificate import Renewing
 from nrmbus.directory.own_entry_watch import Own
+from nrmbus.edge.mounts import ADAPTERS, mount
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.keys.keyfile import is_sealed
@@ -355,6 +356,14 @@ def _settings(home: AgencyFolder) -> Settings:
     return Settings(capacity=given.capacity, speaks=dict(declared(given.speaks)), reader=reader)
 
 
+def _edge(home: AgencyFolder) -> tuple[str, ...]:
+    """Return the adapters that ``agency.json`` names; raise DeskError ``edge_unknown`` for one that does not exist."""
+    names = home.settings.edge
+    if not isinstance(names, list) or not all(isinstance(each, str) and each in ADAPTERS for each in names):
+        raise DeskError("edge_unknown")
+    return tuple(dict.fromkeys(names))
+
+
 def _port(home: AgencyFolder) -> int | None:
     """Return the port that ``agency.json`` sets for the door, or None if the desk chooses."""
     port = home.settings.port
@@ -386,7 +395,9 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         def known(given: str | None) -> Caller | None:
             return LOCAL if start.listening.allows(given) else None
 
-        server = Server(application(door, known, process.running), start.listening, keep=True)
+        served = application(door, known, process.running)
+        mount(_edge(home), served, agency)
+        server = Server(served, start.listening, keep=True)
         process.stop = server.stop
         try:
             await server.run_until_told()

@@ -14,7 +14,7 @@ DeskCode = Literal[
     "token_required", "scope_missing", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
     "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
-    "unknown_recipient", "unknown_version", "speaks_unpublished",
+    "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
 ]  # fmt: skip
 """Codes of a desk's own refusals; the registrar's refusals have other codes."""
 
@@ -69,6 +69,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
         "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),
         "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it with `nrmbus schema list`, or upgrade the desk."),
+        "edge_unknown": _Meaning(500, "`edge` in agency.json is not a list of adapters that this release has: correct it by the page of the room `edge`, or upgrade the desk."),
     }
 )  # fmt: skip
 """Status and sentence of each code."""

@@ -18,8 +18,9 @@ from fastapi.responses import JSONResponse
 from pydantic import StringConstraints
 from sqlalchemy import Connection, update
 from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -67,7 +68,7 @@ _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowe
 class Token:
     """Check of the token: runs first on each request, before the body is read."""
 
-    def __init__(self, app: ASGIApp, known: Callable[[str | None], Caller | None]) -> None:
+    def __init__(self, app: Starlette, known: Callable[[str | None], Caller | None]) -> None:
         """Guard *app*; *known* returns the caller whose token an Authorization header has, or None."""
         self.app, self._known = app, known
 
@@ -329,7 +330,7 @@ def application(
     door: Door,
     known: Callable[[str | None], Caller | None],
     running: Callable[[], AbstractAsyncContextManager[None]] = _at_once,
-) -> ASGIApp:
+) -> Token:
     """Return the HTTP application of *door*; *known* returns the caller with a token, *running* is active while the door is open."""
     app = FastAPI(title="nrmbus desk", docs_url=None, redoc_url=None, lifespan=lambda _: running())
     app.post("/v1/events", response_model=None, dependencies=[needs("publish")])(door.say)

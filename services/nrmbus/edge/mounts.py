@@ -1,0 +1,34 @@
+"""Adapters that a desk mounts, by the names that ``edge`` in ``agency.json`` has."""
+
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Final, Protocol
+
+from starlette.applications import Starlette
+from starlette.types import Receive, Scope, Send
+
+from nrmbus.edge.cloud_events.routes import CloudEvents
+from nrmbus.edge.door import OwnDoor
+
+
+class Guarded(Protocol):
+    """An application behind a check of the token, as a desk serves it."""
+
+    @property
+    def app(self) -> Starlette:
+        """Return the routes behind the check."""
+        ...
+
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Answer a request."""
+        ...
+
+
+ADAPTERS: Final[Mapping[str, type[CloudEvents]]] = {"cloudevents": CloudEvents}
+"""Adapters by name; the name is also the first part of their addresses."""
+
+
+def mount(names: Iterable[str], served: Guarded, agency: str) -> None:
+    """Mount the adapters *names* behind the check of the token in *served*, the application of the desk of *agency*."""
+    door = OwnDoor(served, agency)
+    for name in names:
+        served.app.mount(f"/{name}", ADAPTERS[name](door).application())
