@@ -298,6 +298,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "wheel",
         "sbom",
         "settings",
+        "docs",
         "pins",
         "clean",
     ]
