@@ -3,27 +3,28 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, partial
-from inspect import iscoroutinefunction, signature
+from functools import partial
+from inspect import iscoroutinefunction
 from itertools import count
 from pathlib import Path
-from types import MappingProxyType, SimpleNamespace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 import httpx
 from aiokafka import ConsumerRecord, TopicPartition
-from fastapi import FastAPI
 from faststream.kafka import TestKafkaBroker
 from sqlalchemy import select
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agencies import CASE, NOW, POLICY, Town, town
+from desk.documented import judge
 from desk.kept import place_at
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.http.door import Token, routed
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
+from nrmbus.desk.http.served import Door
 from nrmbus.desk.inbox.broker import make_broker, make_inbox
 from nrmbus.desk.inbox.release import release
 from nrmbus.desk.procedure.handlers import Inbox
@@ -304,40 +305,18 @@ def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: b
     return waiting if iscoroutinefunction(step) else plain
 
 
-_DOOR: ContextVar[Door] = ContextVar("door")
+_ROUTED: Final = Token(routed(), CALLERS.get)
+"""The routes that all desks share: FastAPI takes longer to make them than a test takes."""
 
 
-def _at(door: Door) -> Any:
-    """Return the HTTP application of *door*. All desks share its routes, which take FastAPI longer to make than a test takes."""
+def _at(door: Door) -> ASGIApp:
+    """Return the HTTP application of *door*."""
 
-    async def asked(scope: Any, receive: Any, send: Any) -> None:
-        _DOOR.set(door)
-        await _guarded()(scope, receive, send)
+    async def asked(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = {"door": door}
+        await _ROUTED(scope, receive, send)
 
     return asked
-
-
-@cache
-def _guarded() -> Any:
-    routes = {name: _forwarded(each) for name, each in vars(Door).items() if not name.startswith("_")}
-    return application(SimpleNamespace(**routes), CALLERS.get)  # type: ignore[arg-type]
-
-
-def door_application() -> FastAPI:
-    """Return the door's application behind the check of the token."""
-    found: FastAPI = _guarded().app
-    return found
-
-
-def _forwarded(method: Any) -> Any:
-    """Return a route with the parameters of *method*, which asks the door of the desk that is spoken to."""
-
-    async def route(**given: Any) -> Any:
-        return await getattr(_DOOR.get(), method.__name__)(**given)
-
-    whole = signature(method, eval_str=True)
-    route.__signature__ = whole.replace(parameters=list(whole.parameters.values())[1:])  # type: ignore[attr-defined]
-    return route
 
 
 @asynccontextmanager
@@ -369,7 +348,7 @@ async def desk_of(
     door = Door(desk, health=health, release=partial(release, desk, inbox))
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(_at(door), raise_app_exceptions=False),
-        base_url="http://desk", headers={"authorization": f"Bearer {TOKEN}"},
+        base_url="http://desk", headers={"authorization": f"Bearer {TOKEN}"}, event_hooks={"response": [judge]},
     )  # fmt: skip
     try:
         async with TestKafkaBroker(broker, connect_only=False), client:

@@ -31,8 +31,9 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.holding import Holding
-from nrmbus.desk.http.door import Door, application
+from nrmbus.desk.http.door import application
 from nrmbus.desk.http.scopes import LOCAL, Caller
+from nrmbus.desk.http.served import Door
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
 from nrmbus.desk.keys import lost_keys, rotation

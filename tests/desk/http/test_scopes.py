@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from agencies import CASE
-from desk.given import TOKEN, desk_of, door_application
+from desk.documented import operations
+from desk.given import TOKEN, desk_of
 from nrmbus.desk.http.scopes import SCOPES
 
 PLACES = {"id": "0" * 32, "ref": CASE, "task": "1"}
@@ -12,10 +13,9 @@ PLACES = {"id": "0" * 32, "ref": CASE, "task": "1"}
 def _operations() -> list[tuple[str, str, list[str]]]:
     """Return method, an address, and the scopes of each route, as OpenAPI shows them."""
     found = []
-    for path, methods in door_application().openapi()["paths"].items():
-        for method, operation in methods.items():
-            (scheme,) = operation["security"]  # a route without declared scopes has none
-            found.append((method, path.format_map({**PLACES}), list(scheme["token"])))
+    for path, method, operation in operations():
+        (scheme,) = operation["security"]  # a route without declared scopes has none
+        found.append((method, path.format_map({**PLACES}), list(scheme["token"])))
     return found
 
 

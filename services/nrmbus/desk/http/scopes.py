@@ -5,9 +5,9 @@ dependencies, which refuses a caller without the scope and names the scope in Op
 """
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
-from fastapi import Depends, Query, Security
+from fastapi import Security
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from starlette.requests import HTTPConnection, Request
@@ -67,16 +67,6 @@ class _Needs(SecurityBase):
 def needs(*scopes: ScopeName) -> Any:
     """Return the dependency of a route on all of *scopes*; without any, every token will do.
 
-    Use it as ``router.get(path, dependencies=[needs("read")])``.
+    `documented.answers` puts it among the route's arguments.
     """
     return Security(_Needs(scopes), scopes=scopes)
-
-
-async def _opens(request: Request, open: Annotated[bool, Query()] = False) -> bool:  # noqa: FBT002 - a query parameter
-    if open:
-        caller_of(request).require("open")
-    return open
-
-
-Opens = Annotated[bool, Depends(_opens)]
-"""The query parameter ``open`` of a route that opens letters if it is set, which needs the scope of that name."""

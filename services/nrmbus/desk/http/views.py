@@ -140,6 +140,12 @@ def _accepted(tx: Connection, row: Row[Any]) -> list[int] | None:
     return list(Registration.parse(body_of("registration", raw)).accepts or ())  # verified before it was stored
 
 
+def page(name: str, found: list[dict[str, Any]], limit: int, cursor: str) -> dict[str, Any]:
+    """Return a page of *found*, read with one entry more than *limit*; ``next`` is the member *cursor* of its last entry."""
+    following = found[limit - 1][cursor] if len(found) > limit else None
+    return {name: found[:limit], "next": following}
+
+
 def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """Return one answer for all events of a request: pending, or else the first verdict other than registered."""
     first = next((part for part in parts if part["verdict"] != "registered"), parts[0])

@@ -1,0 +1,292 @@
+"""Answers of the door as models, for its document; `views` makes them. A later release may add members, never take any away."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from nrmbus.desk.http.documented import Answer, plain
+
+Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]
+Verdict = Literal["pending", "registered", "refused", "failed"]
+
+CASE: Final = "5f0c2a7be3d94e1f8a6b7c8d9e0f1a2b"
+EVENT: Final = "01930000-0000-7000-8000-000000000000"
+AT: Final = "2026-03-02T05:00:00Z"
+
+
+class EventState(Answer):
+    """State of one event of this agency, and the registrar's verdict."""
+
+    id: str
+    case: Ref = Field(description="Case or incident of the event.")
+    type: str | None = Field(None, description="Left out if only the registrar's receipt of it is there.")
+    version: int | None = None
+    state: Literal["waiting", "signed", "closed"]
+    verdict: Verdict = Field(
+        description="`refused` by the registrar, or by G-11 here; `failed` if it could not be sent or read."
+    )
+    code: str | None = Field(None, description="Why it was refused or failed.")
+    sentence: str | None = Field(None, description="What happened and what to do, in the words of the profile.")
+    accepts: list[int] | None = Field(None, description="The versions that the registrar accepts.")
+    rule: str | None = None
+    article: str | None = Field(None, description="The law behind the rule.")
+    number: int | None = Field(None, description="Number of the registration in its partition.")
+    sequence: int | None = Field(None, description="Number among this agency's events of the case.")
+    receipt: str | None = Field(None, description="SHA-256 of the registration.")
+    receipts: int = Field(description="How often the receipt came.")
+    again: bool = Field(description="True while the event is being sent once more.")
+    receivers: list[str] | None = None
+    ref: str | None = Field(None, description="Reference of the referral.")
+    time: Time | None = None
+    asked_id: str | None = Field(
+        None, description="The id of the request, if the event was sealed again under another."
+    )
+
+
+class Published(Answer):
+    """Verdict on a request: the first that is not `registered`, of all its events."""
+
+    verdict: Verdict
+    id: str
+    case: Ref
+    type: str | None = None
+    code: str | None = None
+    sentence: str | None = None
+    accepts: list[int] | None = None
+    rule: str | None = None
+    article: str | None = None
+    number: int | None = None
+    receipt: str | None = None
+    events: list[EventState] = Field(description="One for each receiver of a consent; else one.")
+
+
+class Original(Answer):
+    """The event as its agency signed it, with the registrar's registration: enough to verify it."""
+
+    headers: dict[str, str] = Field(description="The signed headers.")
+    value: str = Field(description="The signed data, in base64.")
+    registration: str = Field(description="As the registrar signed it, in base64.")
+
+
+class LostField(Answer):
+    """Field without a place in the shown version."""
+
+    version: int = Field(description="The version that has it.")
+    pointer: str = Field(description="`/data/…` or `/letter/…`.")
+
+
+class InboxEvent(Answer):
+    """Received event. `type` and `version` name its schemas: `nrm.<type>.v<version>.data` and `.letter` of this document."""
+
+    row: int = Field(description="Number of the row in this ledger: the cursor `after`.")
+    partition: int
+    inbox_number: int
+    number: int = Field(description="Number of the registration in the partition.")
+    id: str
+    type: str
+    published: int = Field(description="Version in which it was published.")
+    version: int | None = Field(None, description="Version in which it is shown; left out with `unknown`.")
+    case: Ref
+    source: str = Field(description="Agency that published it.")
+    time: Time
+    registered: Time
+    ref: str | None = Field(None, description="Reference of the referral.")
+    parts: list[str] = Field(description="Parts of the letter that this agency may open.")
+    shut: str | None = Field(None, description="Why the letter stays closed.")
+    technical: bool
+    parked: bool | None = Field(None, description="True if it waits; the case says why.")
+    unknown: bool | None = Field(None, description="True if this release does not know the type or version.")
+    original: Original
+    data: dict[str, Any] | None = Field(None, description="Facts in the clear; left out with `unknown`.")
+    lost: list[LostField] | None = Field(None, description="Places without a value: what this version cannot say.")
+    letter: dict[str, dict[str, Any]] | None = Field(None, description="The opened parts, each with its fields.")
+
+
+class Inbox(Answer):
+    """Page of received events, in order."""
+
+    ledger: str = Field(description="The ledger that numbers the rows; it changes if the ledger is replaced.")
+    events: list[InboxEvent]
+    next: int | None = Field(description="Cursor of the next page; null if there is nothing more now.")
+
+
+class Duty(Answer):
+    """Something that is due in a case."""
+
+    code: str = Field(description="Clock of the Rules.")
+    due: Time | None = None
+    ref: str | None = None
+
+
+class Stop(Answer):
+    """Withdrawal of consent that this agency recorded or has to answer."""
+
+    agency: str
+    withdrawn: Time
+    event: str
+    answer: str = Field(description="`missing` while there is none.")
+    due: Time | None = None
+    overdue: bool | None = None
+
+
+class Parked(Answer):
+    """Why a case waits: its oldest record that could not be handled."""
+
+    error: str
+    sentence: str
+    row: int
+    type: str
+    published: int
+    since: Time
+    waiting: int = Field(description="Number of records that wait.")
+
+
+class Case(Answer):
+    """Case as this agency sees it: the fold of all sent and received events."""
+
+    case: Ref
+    status: str | None = Field(None, description="Status by the Rules; left out with `incomplete`.")
+    child: bool | None = None
+    version: int | None = Field(None, description="Count of the events that this agency knows of: `expected_version`.")
+    on_case: bool | None = Field(None, description="True if this agency takes part in the case.")
+    events: int
+    open_referrals: list[str]
+    open_deadlines: list[Duty] | None = None
+    stops: list[Stop] | None = None
+    incomplete: bool | None = Field(None, description="True if the beginning is gone after a loss of the ledger.")
+    sentence: str | None = None
+    parked: bool
+    parked_because: Parked | None = None
+
+
+class CaseRow(Answer):
+    """Case in the list."""
+
+    case: Ref
+    events: int
+    last: Time = Field(description="Registration of the newest event.")
+
+
+class CaseList(Answer):
+    """Page of cases, by reference."""
+
+    cases: list[CaseRow]
+    next: str | None = Field(description="Cursor of the next page; null if there is nothing more.")
+
+
+class Read(Answer):
+    """Opening of one part of one letter at this desk."""
+
+    at: Time
+    who: str = Field(description="Staff number, or `desk` for the desk itself.")
+    source: str
+    event: str
+    part: str
+    purpose: str
+
+
+class ReadList(Answer):
+    """Openings of a case's letters."""
+
+    reads: list[Read]
+
+
+class Written(Answer):
+    """Parts of one letter, and whether each has content."""
+
+    source: str
+    event: str
+    parts: dict[str, bool]
+
+
+class Recorded(Answer):
+    """Registration of a reading: with it the case may be read."""
+
+    verdict: Literal["registered"]
+    id: str
+    case: Ref
+    number: int
+    events: list[EventState]
+    written: list[Written] | None = Field(None, description="For `person_report`: the parts with content, by name.")
+
+
+class Released(Answer):
+    """Result of letting a case's parked records through."""
+
+    case: Ref
+    left: int = Field(description="Number of records that still wait.")
+
+
+class Task(Answer):
+    """Task for a person; further members depend on its kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    task: int
+    opened: Time
+    kind: str
+    case: str | None = None
+    event: str | None = None
+    sentence: str | None = None
+    code: str | None = None
+
+
+class TaskList(Answer):
+    """Page of open tasks, oldest first."""
+
+    tasks: list[Task]
+    next: int | None = Field(description="Cursor of the next page; null if there is nothing more.")
+
+
+class TaskDone(Answer):
+    """Task that is done."""
+
+    task: int
+    done: Literal[True]
+
+
+class Alarm(Answer):
+    """Checkpoint that does not follow the checked history."""
+
+    code: str
+    sentence: str
+    size: int | None
+    at: Time
+    record: str
+
+
+class WitnessedLog(Answer):
+    """Log of the history, as this desk checked and co-signed it."""
+
+    origin: str
+    size: int = Field(description="Size of the last co-signed tree.")
+    root: str | None
+    at: Time | None
+    checked: int
+    alarms: list[Alarm]
+
+
+class Witness(Answer):
+    """Logs of the history."""
+
+    logs: list[WitnessedLog]
+
+
+class Health(Answer):
+    """State of the desk, in one snapshot; a member may be null. The page of the room `desk` explains each."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=plain)
+
+    service: str = Field(description="The agency.")
+    live: bool
+    ready: bool = Field(description="True once the inbox was read to its end and nothing stands in the way.")
+    release: str | None = None
+    held_up: str | None = Field(None, description="Code of the reason why nothing is sent; null if there is none.")
+    trouble: str | None = Field(
+        None, description="Code of the reason why the inbox has stopped; null if there is none."
+    )
+    lag: int | None = Field(None, description="Unread records of the inbox; null while unknown.")
+    outbox_open: int | None = Field(None, description="Events without an answer.")
+    tasks: int | None = Field(None, description="Open tasks.")
+    parked: int | None = Field(None, description="Cases that wait.")

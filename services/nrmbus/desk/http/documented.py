@@ -1,0 +1,125 @@
+"""Documentation of the door's routes: answers by their models, errors by their codes.
+
+Nothing here runs for a request. A model documents an answer and does not check it; the tests check real answers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from nrmbus.desk.errors import MEANINGS, DeskCode, DeskError, problem
+from nrmbus.desk.http import scopes
+from nrmbus.desk.http.scopes import ScopeName
+from nrmbus.events.errors import Problem as Fault
+
+PROBLEM_JSON: Final = "application/problem+json"
+EVERYWHERE: Final[tuple[DeskCode, ...]] = ("token_required", "not_available", "ledger_away", "ledger_held")
+"""Codes that every route may answer: without the token, and while the desk has no ledger."""
+_FAULTY: Final[Mapping[DeskCode, DeskError]] = {
+    "unknown_field": DeskError("unknown_field", [Fault("/data/urgency", "enum", ("emergency", "routine"))]),
+    "scope_missing": DeskError("scope_missing", safe={"scope": "read"}),
+    "unknown_version": DeskError("unknown_version", accepts=[1, 2]),
+}
+"""Occurrences that show more than their code does."""
+
+
+def _absent_not_null(schema: dict[str, Any], model: type[BaseModel]) -> None:
+    """Document an optional member as absent: only a member without a default may be null."""
+    for name, field in model.model_fields.items():
+        if not field.is_required():
+            member = schema["properties"][field.alias or name]
+            kinds = [each for each in member.pop("anyOf", ()) if each.get("type") != "null"]
+            if kinds:
+                member |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    plain(schema)
+
+
+def plain(schema: dict[str, Any]) -> None:
+    """Leave out the titles and defaults that pydantic gives to members."""
+    for member in schema.get("properties", {}).values():
+        member.pop("title", None)
+        member.pop("default", None)
+
+
+class Answer(BaseModel):
+    """Base of the documented answers. A member with the default None is left out of the answer if there is no value."""
+
+    model_config = ConfigDict(json_schema_extra=_absent_not_null)
+
+
+class ProblemPlace(Answer):
+    """One fault of a request, by its place; a value that was sent is never repeated."""
+
+    pointer: str = Field(description="RFC 6901, into the body; `?name` is a parameter of the address.")
+    kind: str = Field(description="What is wrong there.")
+    allowed: list[str] | None = Field(None, description="The values or names that would do.")
+    nearest: list[str] | None = Field(None, description="The names that were probably meant.")
+
+
+class Problem(Answer):
+    """An error by RFC 9457. `sentence` says what happened and what to do; nothing of the request is repeated."""
+
+    type: str = Field(description="`urn:nrmbus:problem:` and the code.")
+    title: str = Field(description="The kind of problem.")
+    detail: str = Field(description="This occurrence.")
+    sentence: str = Field(description="What happened, then what to do.")
+    status: int
+    code: str = Field(description="One word for programs, of a closed list.")
+    problems: list[ProblemPlace] | None = Field(None, description="Each fault of the request.")
+    accepts: list[int] | None = Field(None, description="The versions that would do.")
+    scope: str | None = Field(None, description="The scope that the token lacks.")
+    line: int | None = Field(None, description="Where the JSON breaks.")
+    column: int | None = None
+    refusal: str | None = Field(None, description="The registrar's code, if the registrar refused.")
+    rule: str | None = Field(None, description="The rule that refuses.")
+    article: str | None = Field(None, description="The law behind the rule.")
+
+
+def errors(*codes: DeskCode) -> dict[int | str, dict[str, Any]]:
+    """Return the documented errors of a route by status: its own *codes* and those of every route."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for code in dict.fromkeys((*codes, *EVERYWHERE)):
+        status, _ = MEANINGS[code]
+        of_status = found.setdefault(status, {"codes": []})
+        of_status["codes"].append(code)
+    return {status: _refusal(each["codes"]) for status, each in sorted(found.items(), key=lambda each: int(each[0]))}
+
+
+def _refusal(codes: list[DeskCode]) -> dict[str, Any]:
+    examples = {code: {"value": problem(_FAULTY.get(code, DeskError(code)))} for code in codes}
+    kind: dict[str, Any] = {
+        "allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]
+    }
+    said = " ".join(f"`{code}`: {MEANINGS[code].sentence}" for code in codes)
+    return {"description": said, "content": {PROBLEM_JSON: {"schema": kind, "examples": examples}}}
+
+
+def answers(
+    model: type[BaseModel],
+    example: Mapping[str, Any],
+    *codes: DeskCode,
+    needs: Sequence[ScopeName] = (),
+    pending: Mapping[str, Any] | None = None,
+    said: str = "Done.",
+) -> dict[str, Any]:
+    """Return the arguments of a route that answers *model* or an error of *codes*, to a token with the scopes *needs*.
+
+    *pending* is an example of a 202.
+    """
+    found: dict[int | str, dict[str, Any]] = {200: _answer(model, example, said)}
+    if pending is not None:
+        found[202] = _answer(model, pending, "The outcome is not known yet: ask for it later by the id.")
+    return {"response_model": None} | guarded(found, *codes, needs=needs)
+
+
+def guarded(
+    found: Mapping[int | str, dict[str, Any]], *codes: DeskCode, needs: Sequence[ScopeName] = ()
+) -> dict[str, Any]:
+    """Return the arguments of a route with the good answers *found*, its errors, and the scopes that it *needs*."""
+    lacking: tuple[DeskCode, ...] = ("scope_missing",) if needs else ()
+    return {"responses": {**found, **errors(*lacking, *codes)}, "dependencies": [scopes.needs(*needs)]}
+
+
+def _answer(model: type[BaseModel], example: Mapping[str, Any], said: str) -> dict[str, Any]:
+    return {"model": model, "description": said, "content": {"application/json": {"example": dict(example)}}}

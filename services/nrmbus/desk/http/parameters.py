@@ -1,0 +1,55 @@
+"""Parameters of the door's routes: each has one name, one form and one sentence, wherever it is used."""
+
+from typing import Annotated, Final, Literal
+
+from fastapi import Path, Query
+from pydantic import StringConstraints
+
+from nrmbus.events.access import AccessPurpose
+
+LONGEST_WAIT: Final = 60.0
+LAST_ROW: Final = 2**63 - 1
+"""Largest row number of SQLite."""
+
+_REF: Final = "^[0-9a-f]{32}$"
+_SPOKEN: Final = r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$"
+
+Wait = Annotated[
+    float,
+    Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the outcome; 0 answers at once.", examples=[20]),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one page.")]
+After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
+AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
+Case = Annotated[str | None, Query(pattern=_REF, description="Only this case: its reference, 32 hex digits.")]
+LedgerId = Annotated[
+    str | None,
+    Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),
+]
+Actor = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        description="Staff number of the person who reads; it has a digit.",
+        examples=["S-17"],
+    ),
+]
+Purpose = Annotated[AccessPurpose, Query(description="What the person reads for.")]
+Open = Annotated[bool, Query(description="Open the letters too, at most 50 a page: each reading is registered first.")]
+Technical = Annotated[bool, Query(description="Include events about letters, readings and clocks.")]
+Spoken = Annotated[
+    list[Annotated[str, StringConstraints(pattern=_SPOKEN)]] | None,
+    Query(
+        max_length=256,
+        description="Version of a type that the program speaks, as `referral.submitted:2`; else the one that "
+        "`agency.json` declares.",
+    ),
+]
+What = Annotated[
+    Literal["case", "person_report", "export"],
+    Query(description="Reading of the case as a whole, or its disclosure to the person or to somebody else."),
+]
+
+EventPath = Annotated[str, Path(description="Id of an event of this agency.")]
+CasePath = Annotated[str, Path(description="Reference of a case: 32 hex digits.")]
+TaskPath = Annotated[int, Path(ge=0, le=LAST_ROW, description="Number of the task.")]

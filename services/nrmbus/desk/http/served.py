@@ -1,0 +1,102 @@
+"""The desk behind the door: handlers share it, and each request carries it in its state."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any, cast
+
+from fastapi import Request
+
+from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import request as event_request
+from nrmbus.desk.http import views
+from nrmbus.desk.http.measured import Measured
+from nrmbus.desk.outbox import refusals
+from nrmbus.events.model import Draft
+
+
+class Door:
+    """One desk, as the routes use it."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        health: Callable[[], Awaitable[dict[str, Any]]],
+        release: Callable[[str], Awaitable[int]],
+        vitals: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through."""
+        self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
+        self.release, self.vitals = release, vitals
+        self.measured = Measured(desk.seat)
+        self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
+
+    async def health(self) -> dict[str, Any]:
+        """Return the state of the desk, in one snapshot."""
+        process = await self._health()
+        standing = {"service": self.seat.me, "live": True}
+        return {**standing, **process, **self.desk.health(), **self._shown.position()}
+
+    async def until(
+        self, look: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool], seconds: float
+    ) -> dict[str, Any]:
+        """Return what *look* finds: as soon as it is *enough*, or after *seconds*; it looks again after each commit."""
+        until = time.monotonic() + seconds
+        while True:
+            seen = self.ledger.count
+            found = await look()
+            left = until - time.monotonic()
+            if enough(found) or left <= 0:
+                return found
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left), self.ledger.commits:
+                    await self.ledger.commits.wait_for(partial(self.ledger.passed, seen))
+
+    async def said(self, ids: list[tuple[str, str]]) -> dict[str, Any]:
+        """Return the state of the events *ids*, each as case and id, together."""
+        with self.ledger.read() as tx:
+            found = [views.said(tx, self.seat.me, subject, id) for subject, id in ids]
+        return views.together([refusals.told(self.seat, part) for part in found if part is not None])
+
+    async def put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
+        """Have the registrar record the readings of *drafts*. Nothing was read if this raises."""
+        if not drafts:
+            return {}
+        ids = await opening.put(self.desk, drafts)
+        found = await self.until(
+            lambda: self.said(ids), lambda found: found["verdict"] != "pending", opening.WITHIN_SECONDS
+        )
+        if found["verdict"] == "refused":
+            ground: dict[str, object] = {name: found[name] for name in ("rule", "article") if name in found}
+            raise DeskError("read_refused", detail=found["sentence"], safe={"refusal": found["code"], **ground})
+        if found["verdict"] != "registered":
+            raise DeskError("read_not_registered")
+        return found
+
+
+def door_of(request: Request) -> Door:
+    """Return the door that *request* came through."""
+    return cast("Door", request.state.door)
+
+
+async def body_of(request: Request) -> bytes:
+    """Return the body, unless it is too long.
+
+    Raises:
+        DeskError: ``too_large``, by the actual or the announced length.
+    """
+    announced = request.headers.get("content-length", "0")
+    if not announced.isdecimal() or int(announced[:12]) > event_request.BODY_LIMIT:
+        raise DeskError("too_large")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > event_request.BODY_LIMIT:
+            raise DeskError("too_large")
+        parts.append(part)
+    return b"".join(parts)

@@ -1,0 +1,51 @@
+"""Routes of tasks: the list, and marking one as done."""
+
+from typing import Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import views
+from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
+from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.parameters import After, Limit, TaskPath
+from nrmbus.desk.http.served import door_of
+from nrmbus.desk.store.ledger import finish_task as finish
+
+routes: Final = APIRouter(tags=["tasks"])
+
+
+@routes.get(
+    "/v1/tasks",
+    summary="List the open tasks",
+    **answers(
+        TaskList,
+        {"tasks": [{"task": 3, "opened": AT, "case": CASE, "event": EVENT, "kind": "read"}], "next": 3},
+        "unknown_field",
+        needs=["read"],
+        said="A page of open tasks, oldest first.",
+    ),
+)
+async def list_tasks(request: Request, after: After = 0, limit: Limit = 200) -> JSONResponse:
+    """Return what a person at this agency has to look at. Records nothing."""
+    door = door_of(request)
+    with door.ledger.read() as tx:
+        found = views.tasks(tx, after=after, limit=limit + 1)
+    return JSONResponse(views.page("tasks", found, limit, "task"))
+
+
+@routes.post(
+    "/v1/tasks/{task}/done",
+    summary="Mark a task as done",
+    **answers(
+        TaskDone, {"task": 3, "done": True}, "not_found", "unknown_field", needs=["publish"], said="The task is done."
+    ),
+)
+async def finish_task(request: Request, task: TaskPath) -> JSONResponse:
+    """Record that a task is done, with the time; it leaves the list."""
+    door = door_of(request)
+    async with door.ledger.write() as tx:
+        if not finish(tx, task, door.seat.stamp()):
+            raise DeskError("not_found")
+    return JSONResponse({"task": task, "done": True})
