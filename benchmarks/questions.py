@@ -24,7 +24,7 @@ from whole import DESKS, FROM, SIGNAL, until_ready
 
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire import ids

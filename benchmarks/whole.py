@@ -14,7 +14,8 @@ from typing import Any, Final
 from throughput import AGENCIES, PATIENCE_SECONDS
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.services import SERVICES
 from nrmbus.host.supervisor import Supervisor

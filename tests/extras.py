@@ -39,10 +39,15 @@ def _owners() -> Mapping[str, list[str]]:
     return {module: [*map(canonicalize_name, owners)] for module, owners in metadata.packages_distributions().items()}
 
 
+def packages(extra: str) -> set[str]:
+    """Return the packages of an environment with only *extra*."""
+    return wanted([*lines(), *lines(extra)], {}, installed) | {canonicalize_name(PROJECT["name"])}
+
+
 @cache
 def absent(extra: str) -> frozenset[str]:
     """Return the modules that are installed here and would not be with only *extra*."""
-    present = wanted([*lines(), *lines(extra)], {}, installed) | {canonicalize_name(PROJECT["name"])}
+    present = packages(extra)
     return frozenset(module for module, owners in _owners().items() if present.isdisjoint(owners))
 
 

@@ -19,7 +19,7 @@ from typing import Final
 import httpx
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 
 OPERATOR: Final = "bus.example.org"
 NETWORK: Final = "10.77.0"

@@ -26,6 +26,12 @@ KEY_FILE: Final = Variable(
     default="none: a command asks for the passphrase at a terminal",
     does="Path of the key file under which private keys are sealed, never its content. `nrmbus keys new FILE` makes one.",
 )
+DOOR: Final = Variable(
+    "NRMBUS_DOOR",
+    by="agency",
+    default="none",
+    does="Folder of a desk, or a `door.json` with its `url` and `token`, for a program that gives none (`AsyncDesk.of()`).",
+)
 PLACE: Final = Variable(
     "NRMBUS_PLACE",
     by="operator",

@@ -18,7 +18,7 @@ from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.reach import reach
 from nrmbus.cli import health
 from nrmbus.cli.app import app
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, home_of
 from nrmbus.host.supervisor import Supervisor
 from patience import LONGEST_WAIT, PATIENCE, until

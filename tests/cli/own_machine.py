@@ -21,7 +21,8 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership import agency, invitation
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.wire.ids import new_event_id
 from patience import LONGEST_WAIT, PATIENCE
 

@@ -5,7 +5,8 @@ import asyncio
 import httpx
 import pytest
 
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 
 CANARY = "Leyla"
 

@@ -1,4 +1,4 @@
-"""`Door.follow` goes on over whatever happens to its desk: each event once, in order, until the caller ends it."""
+"""`Door.pages` goes on over whatever happens to its desk: each event once, in order, until the caller ends it."""
 
 import asyncio
 import json
@@ -9,8 +9,9 @@ from typing import Any
 import httpx
 import pytest
 
-from nrmbus.client import Door, DoorError
 from nrmbus.client import door as of_door
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -24,7 +25,7 @@ class Desk:
             list(script),
             list[int](),
             "first",
-            "http://one",
+            "http://127.0.0.1:1",
         )
         self.ledger = "a" * 16
         self.say()
@@ -43,7 +44,7 @@ class Desk:
             case "gone":
                 raise httpx.ConnectError("nobody there")
             case "moved":
-                self.url, self.token = "http://two", "second"
+                self.url, self.token = "http://127.0.0.1:2", "second"
                 self.say()
                 raise httpx.ConnectError("nobody there")
             case "shut":
@@ -77,14 +78,14 @@ async def rows_of(desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: list[str
     connect = httpx.AsyncClient
 
     def connected(**how: Any) -> httpx.AsyncClient:
-        return connect(**how, transport=httpx.MockTransport(desk.answer))
+        return connect(**how | {"transport": httpx.MockTransport(desk.answer)})
 
     monkeypatch.setattr(httpx, "AsyncClient", connected)
-    found = []
+    found: list[int] = []
     async with Door.of(desk.home) as door:
-        async for event in door.follow(every=0.001, waiting=lambda error: waiting.append(error.code)):
-            found.append(event["row"])
-            if event["row"] == until:
+        async for events in door.pages(every=0.001, waiting=lambda error: waiting.append(error.code)):
+            found += [event["row"] for event in events]
+            if found[-1] == until:
                 break
     return found
 

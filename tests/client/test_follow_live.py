@@ -11,6 +11,7 @@ from brokers import Broker
 from desk.live import live, signal_of
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.client import AsyncDesk
 from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker
@@ -32,9 +33,9 @@ async def test_a_program_that_follows_survives_its_desk(kafka: Broker) -> None:
         heard = asyncio.Queue[str]()
 
         async def follow() -> None:
-            async with bus.door("special-unit") as door:
-                async for event in door.follow(every=0.05):
-                    heard.put_nowait(event["case"])
+            async with AsyncDesk.of(bus.folder.agency("special-unit").path) as desk:
+                async for event in desk.inbox():
+                    heard.put_nowait(event.case)
 
         async def told(case: str) -> None:
             async with bus.door("ngo-a") as door:

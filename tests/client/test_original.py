@@ -9,7 +9,8 @@ import pytest
 
 from agencies import town
 from desk.given import CANARY, REF, TOKEN, desk_of
-from nrmbus.client import Door, verify_original
+from nrmbus.client import verify_original
+from nrmbus.client.door import Door
 from nrmbus.wire import base64
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
@@ -155,8 +156,7 @@ async def test_a_program_names_its_versions_once(tmp_path: Path) -> None:
     async with desk_of("special-unit", tmp_path) as given:
         event = given.registrar.event("ngo-a", TYPE, DATA, version=2, referral=REF)
         await given.hear(given.registrar.register(event, to="special-unit"))
-        async with Door("http://desk", TOKEN, speaks={TYPE: 2}) as door:
-            door._http._transport = given.door._transport
+        async with Door("http://desk", TOKEN, speaks={TYPE: 2}, transport=given.door._transport) as door:
             (newer,) = (await door.inbox())["events"]
             said = await door.publish(
                 {"type": TYPE, "case": newer["case"], "actor": "S-1", "ref": REF, "data": DATA | {"to": ["vac"]}}

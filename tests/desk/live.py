@@ -20,7 +20,8 @@ from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.lease import How
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import Newcomer, admit
 from patience import PATIENCE, ended, eventually
 

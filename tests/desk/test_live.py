@@ -16,7 +16,8 @@ from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
 from nrmbus.bus.folder import write_json
 from nrmbus.bus.kafka import clients
-from nrmbus.client import Door, verify_original
+from nrmbus.client import verify_original
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire.record import Record
 from patience import LONGEST_WAIT, PATIENCE, eventually

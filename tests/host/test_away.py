@@ -25,7 +25,8 @@ from nrmbus.bus import http_server
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import Newcomer, admit, home_of
 from patience import LONGEST_WAIT, ended, interruptible, until
 

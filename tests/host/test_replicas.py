@@ -13,7 +13,7 @@ import pytest
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import health
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
 from patience import lives, until

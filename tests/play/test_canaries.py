@@ -21,7 +21,7 @@ from nrmbus.auditor.reports.waterfall import waterfall
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play

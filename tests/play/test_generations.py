@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.events.casting import Cast, cast
 from nrmbus.events.registry import versions
 from nrmbus.host import supervisor

@@ -12,7 +12,7 @@ from machines import OPERATOR, POSSIBLE, Machine, machines
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.folder import BusFolder, Listening, make_private
 from nrmbus.cli.membership import invitation
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage, newcomers_of
 from nrmbus.play.player import play

@@ -15,7 +15,8 @@ import pytest
 
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage

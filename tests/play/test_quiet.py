@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.play.quiet import Quiet
 from nrmbus.play.stage import StageError
 

@@ -24,7 +24,7 @@ from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
 from nrmbus.cli.operate import doctor, faults
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.host import supervisor
 from nrmbus.host.services import SERVICES

@@ -5,7 +5,6 @@ import sys
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka.failures import sentence_of
-from nrmbus.cli.app import app, missing
 from nrmbus.host.core_dumps import leave_no_picture
 
 
@@ -14,6 +13,14 @@ def main() -> None:
     leave_no_picture()
     # Other libraries' loggers print nothing, as in the services: the sentence below names the error.
     logging.basicConfig(level=logging.CRITICAL, handlers=[logging.NullHandler()])
+    try:
+        from nrmbus.cli.app import app, missing  # noqa: PLC0415 - a plain install has no Typer
+    except ModuleNotFoundError as error:
+        if error.name not in {"typer", "rich"}:
+            raise
+        sys.exit(
+            f"nrmbus: the commands need the package {error.name}, which is not installed: pip install 'nrmbus[cli]'"
+        )
     try:
         app()
     except BusError as error:

@@ -14,7 +14,7 @@ class Command(NamedTuple):
     module: str
     help: str
     extra: str = "desk"
-    """The extra of pyproject.toml that the command needs; ``client`` is a plain install."""
+    """The extra of pyproject.toml that the command needs."""
 
 
 COMMANDS: Final = {
@@ -32,20 +32,20 @@ COMMANDS: Final = {
     "publish": Command(
         "desk.publish",
         "Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.",
-        "client",
+        "cli",
     ),
     "inbox": Command(
         "desk.inbox",
         "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",
-        "client",
+        "cli",
     ),
     "replay": Command(
         "audit.replay",
         "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",
-        "client",
+        "cli",
     ),
     "why": Command(
-        "audit.why", "Show who received an event, who did not and by which rule, and what became of it.", "client"
+        "audit.why", "Show who received an event, who did not and by which rule, and what became of it.", "cli"
     ),
     "trace": Command(
         "audit.trace",
@@ -66,7 +66,7 @@ COMMANDS: Final = {
     "verify": Command(
         "audit.verify",
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
-        "client",
+        "cli",
     ),
     "status": Command(
         "operate.status",
@@ -107,7 +107,7 @@ COMMANDS: Final = {
     "admitter": Command(
         "membership.admitter", "The people who admit agencies, each with a key of their own; two must agree."
     ),
-    "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that.", "client"),
+    "keys": Command("membership.keys", "Private keys on disk: seal them, and make a key file for that.", "cli"),
     "erasure": Command("audit.erasure", "Erasure of a case: the agencies' confirmations, and holds.", "operator"),
     "retention": Command("audit.retention", "Closed cases, and how long the profile keeps them.", "operator"),
     "ledger": Command("operate.ledger", "The place of a desk's ledger: a file, or a PostgreSQL server."),
@@ -116,7 +116,7 @@ COMMANDS: Final = {
     ),
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
     "schema": Command(
-        "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "client"
+        "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "cli"
     ),
 }
 """By name, in the order of ``nrmbus --help``. Each line is the first paragraph of the command's own help."""
@@ -128,7 +128,7 @@ LATER: Final = {
     **dict.fromkeys(("asyncpg", "greenlet"), "postgres"),
 }
 """Packages that a command may need beyond its own extra, by their import name, and the extra that has each."""
-EXTRAS: Final = ("client", "desk", "operator", "embedded", "postgres")
+EXTRAS: Final = ("cli", "desk", "operator", "embedded", "postgres")
 """Each has the packages of those before it; but ``postgres`` has those of ``desk`` and its driver alone."""
 
 
@@ -137,7 +137,7 @@ def missing(error: ModuleNotFoundError, command: str) -> str | None:
     package = (error.name or "nrmbus").partition(".")[0]
     if package == "nrmbus":
         return None
-    wanted = (COMMANDS[command].extra if command in COMMANDS else "client", LATER.get(package, "desk"))
+    wanted = (COMMANDS[command].extra if command in COMMANDS else "cli", LATER.get(package, "desk"))
     extra = max(wanted, key=EXTRAS.index)
     return f"nrmbus {command} needs the package {package}, which is not installed: pip install 'nrmbus[{extra}]'"
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import parted, turn_of
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import SERVICES, services_of

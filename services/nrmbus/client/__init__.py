@@ -1,6 +1,31 @@
 """The SDK that an agency's own system imports: publish through the agency's desk, and read its inbox."""
 
-from nrmbus.client.door import Door, DoorError
-from nrmbus.client.original import verify_original
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Door", "DoorError", "verify_original"]
+from nrmbus.client.desk import AsyncDesk
+from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavailable, Unreachable
+from nrmbus.client.received import Cursor, Received
+from nrmbus.client.sync import Desk
+from nrmbus.client.verdicts import Pending, Refused, Registered, Verdict
+from nrmbus.wire.ids import new_event_id, new_ref
+
+if TYPE_CHECKING:
+    from nrmbus.client.original import verify_original
+
+__all__ = [
+    "AsyncDesk", "Cursor", "Desk", "DoorError", "Pending", "Received", "Refused", "Registered", "RequestRefused",
+    "TokenRefused", "Unavailable", "Unreachable", "Verdict", "new_event_id", "new_ref", "verify_original",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Return `verify_original`, which alone needs the package cryptography.
+
+    Raises:
+        ModuleNotFoundError: cryptography is not installed; the message says which extra has it.
+    """
+    if name != "verify_original":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from nrmbus.client.original import verify_original  # noqa: PLC0415 - see above
+
+    return verify_original

@@ -1,18 +1,18 @@
-"""The door of an agency's desk, from outside: HTTP on this machine, a token from a file that only the agency can read."""
+"""Client of a door: HTTP and JSON as the desk or service has them, for `AsyncDesk` and for tools that show what they get."""
 
 import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
-from nrmbus.events.errors import Problem
+from nrmbus.client.errors import DoorError, RequestRefused, Unreachable, refused
 
 _PATIENCE: Final = httpx.Timeout(35.0, connect=10.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -23,28 +23,6 @@ LONGEST_PAUSE: Final = 5.0
 
 Json = dict[str, Any]
 _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
-
-
-class DoorError(Exception):
-    """The desk did not do what it was asked. The message says why and what to do; ``code`` is one word for programs.
-
-    ``problems`` names the fields that do not fit, each as (pointer, kind), in the words of the published schemas, with what
-    is ``allowed`` there and the names ``nearest`` to the one that was sent; ``accepts`` the versions of the type that the
-    desk knows, where it does not know the one that was asked for; ``sentence`` what the code means and what to do.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        status: int = 0,
-        problems: tuple[Problem, ...] = (),
-        accepts: tuple[int, ...] = (),
-        sentence: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.sentence = sentence or message
-        self.code, self.status, self.problems, self.accepts = code, status, problems, accepts
 
 
 def _read(answer: httpx.Response) -> Json:
@@ -59,77 +37,112 @@ def _read(answer: httpx.Response) -> Json:
     if isinstance(body, dict):
         return body
     if answer.is_success:
-        raise DoorError("not_a_desk", "what answers there is no desk of this bus; start the desk again")
+        raise Unreachable("not_a_desk", "what answers there is no desk of this bus; start the desk again")
     return {}
 
 
-def _refused(body: Json, status: int) -> DoorError:
-    """Return the error for the problem object *body* (RFC 9457): its message has what is wrong, then what to do."""
-    problems = tuple(
-        Problem(each["pointer"], each["kind"], each.get("allowed", ()), each.get("nearest", ()))
-        for each in body.get("problems", ())
-    )
-    sentence = body.get("sentence") or body.get("title") or "the desk refused the request"
-    detail = body.get("detail") or ""
-    message = sentence if not detail or sentence.lower().endswith(detail.lower()) else f"{sentence} {detail}"
-    return DoorError(
-        body.get("code", "refused"), message, status, problems, tuple(body.get("accepts", ())), sentence=sentence
-    )
+class _Address(NamedTuple):
+    url: str
+    token: str
+    ca: str | None = None
 
 
-def _address(home: Path) -> tuple[str, str] | None:
-    """Return address and token in the ``door.json`` of *home*, or None if there is none."""
+def _address(home: Path) -> _Address | None:
+    """Return the address in the ``door.json`` *home*, or in that of the folder *home*; None if there is none."""
     with suppress(FileNotFoundError):
-        found = json.loads((home / "door.json").read_text())
-        return found["url"], found["token"]
+        file = home / "door.json" if home.is_dir() else home
+        found = json.loads(file.read_text(encoding="utf-8"))
+        ca = found.get("ca")
+        return _Address(found["url"], found["token"], ca and str(file.parent / ca))
     return None
 
 
+def _trusted(url: httpx.URL, ca: str | None) -> ssl.SSLContext:
+    """Return the authorities that vouch for *url*: those in the file *ca*, else those of this machine.
+
+    Raises:
+        RequestRefused: ``tls_required``: plain HTTP would carry the token, and letters, to another machine unsealed.
+    """
+    if url.scheme == "https":
+        return ssl.create_default_context(cafile=ca)
+    if url.scheme == "http" and _is_here(url.host):
+        return _TRUSTS_NOBODY
+    raise RequestRefused("tls_required", "a desk on another machine is asked over https only: give its https address")
+
+
+def _is_here(host: str) -> bool:
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
 class Door:
-    """One agency's desk. Use as an async context manager.
+    """Door of one desk or service, as JSON. Use as an async context manager.
 
     Every method raises DoorError: ``unreachable`` when no desk answers, else the desk's own code.
     """
 
-    def __init__(self, url: str, token: str, *, speaks: Mapping[str, int] = _AS_DECLARED) -> None:
-        """Ask at *url* with *token*. *speaks*: of each type named, the version that this program says and is handed.
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        ca: str | Path | None = None,
+        speaks: Mapping[str, int] = _AS_DECLARED,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Ask at *url* with *token*; *ca* is a file with the authority of its certificate, if that is not a public one.
 
-        A type that is not named is spoken as the agency's ``agency.json`` declares, else in version 1.
+        *speaks*: of each type named, the version that this program says and is handed. A type that is not named is spoken
+        as the agency's ``agency.json`` declares, else in version 1. *transport* answers instead of a network, for tests.
         """
-        self._speaks = [f"{name}:{version}" for name, version in speaks.items()]
+        self.speaks = dict(speaks)
         self._home: Path | None = None
-        self._at = (url, token)
+        self._transport = transport
+        self._at = _Address(url, token, None if ca is None else str(ca))
         self._http = self._connected()
         self._left: list[httpx.AsyncClient] = []
 
     def _connected(self) -> httpx.AsyncClient:
-        url, token = self._at
+        url = httpx.URL(self._at.url)
         return httpx.AsyncClient(
             base_url=url,
-            headers={"authorization": f"Bearer {token}"},
-            params={"speaks": self._speaks},
+            headers={"authorization": f"Bearer {self._at.token}"},
             timeout=_PATIENCE,
             trust_env=False,
-            verify=_TRUSTS_NOBODY if url.startswith("http:") else True,
+            verify=_TRUSTS_NOBODY if self._transport else _trusted(url, self._at.ca),
+            transport=self._transport,
         )
 
     @classmethod
     def of(cls, home: Path, *, speaks: Mapping[str, int] = _AS_DECLARED) -> Self:
         """Return the door of the desk whose folder is *home*: the desk writes address and token to ``door.json`` there (mode 0600).
 
+        *home* may also be such a file: ``url``, ``token``, and ``ca`` if its certificate has an authority of its own.
+
         Raises:
-            DoorError: ``unreachable`` when the desk never ran.
+            Unreachable: the desk never ran.
         """
         found = _address(home)
         if found is None:
-            raise DoorError(
+            raise Unreachable(
                 "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
             )
-        door = cls(*found, speaks=speaks)
+        door = cls(found.url, found.token, ca=found.ca, speaks=speaks)
         door._home = home
         return door
 
-    def _look_again(self) -> bool:
+    @property
+    def url(self) -> str:
+        """Return the address of the desk."""
+        return self._at.url
+
+    @property
+    def token(self) -> str:
+        """Return the token with which the desk is asked."""
+        return self._at.token
+
+    def look_again(self) -> bool:
         """Connect to where the desk is by its ``door.json``; return whether that is another address or token than before."""
         found = _address(self._home) if self._home else None
         if found is None or found == self._at:
@@ -189,22 +202,21 @@ class Door:
         params |= {name: each for name, each in chosen.items() if each is not None}
         return await self._ask("GET", "/v1/inbox", params=params)
 
-    async def follow(
+    async def pages(
         self,
         *,
         after: int = 0,
         ledger: str | None = None,
-        case: str | None = None,
-        opened: bool = False,
-        actor: str | None = None,
         every: float = 0.5,
+        follow: bool = True,
         waiting: Callable[[DoorError], None] = lambda _: None,
-    ) -> AsyncIterator[Json]:
-        """Yield events as they come, from row *after* on, each once and in order; else as `inbox`.
+        **asked: Any,
+    ) -> AsyncIterator[list[Json]]:
+        """Yield events as they come, from row *after* on, each once and in order, as many together as the desk handed over at once.
 
-        It goes on until the caller cancels it. While the desk is away, starts again or cannot answer, it asks again with
+        It goes on until the caller cancels it; without *follow* it ends after the newest event, or with the first error. While the desk is away, starts again or cannot answer, it asks again with
         growing pauses of up to 5 s, from the last row on, at the address and with the token of ``door.json`` (of a door
-        made by `of`). *waiting* is called once each time that begins, with the reason.
+        made by `of`). *waiting* is called once each time that begins, with the reason. *asked*: as `inbox`.
 
         Each event has the ``ledger`` that numbers its ``row``: keep both to go on later. If the ledger of the desk was
         replaced, *waiting* is called with ``inbox_restarted`` and every event comes again from the first row on; an event
@@ -214,21 +226,6 @@ class Door:
             DoorError: the desk refuses for good: another token is wanted (401, 403) and ``door.json`` has none, or it
                 would refuse the same question again (any other 4xx: ``reader_unnamed``, say).
         """
-        asked: Json = {"case": case, "opened": opened, "actor": actor}
-        async for page in self.pages(after=after, ledger=ledger, every=every, waiting=waiting, **asked):
-            for event in page:
-                yield event
-
-    async def pages(
-        self,
-        *,
-        after: int = 0,
-        ledger: str | None = None,
-        every: float = 0.5,
-        waiting: Callable[[DoorError], None] = lambda _: None,
-        **asked: Any,
-    ) -> AsyncIterator[list[Json]]:
-        """Yield events as `follow` does, as many together as the desk handed over at once. *asked*: as `inbox`."""
         pause = 0.0
         while True:
             events: list[Json] = []
@@ -240,24 +237,25 @@ class Door:
                     waiting(error)
                     after, ledger = 0, None
                     continue
-                moved = self._look_again()
-                if self._is_for_good(error) and not moved:
+                moved = self.look_again()
+                if (self._is_for_good(error) and not moved) or not follow:
                     raise
                 if not pause:
                     waiting(error)
-                pause = min(pause * 2, LONGEST_PAUSE) or SHORTEST_PAUSE
+                pause = error.retry_after or min(pause * 2, LONGEST_PAUSE) or SHORTEST_PAUSE
             else:
                 pause = 0.0
             if events:
                 after = events[-1]["row"]
                 yield [{**event, "ledger": ledger} if ledger else event for event in events]
-            else:
+            elif follow or pause:
                 await asyncio.sleep(pause or every)
+            else:
+                return
 
     def _is_for_good(self, error: DoorError) -> bool:
         """Return whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
-        refused = HTTPStatus.BAD_REQUEST <= error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-        return refused and (error.code != "refused" or self._home is None)
+        return not error.retryable and (error.code != "refused" or self._home is None)
 
     async def case(self, ref: str) -> Json:
         """Return a case as this agency sees it."""
@@ -285,7 +283,7 @@ class Door:
             answer = await self._http.get("/metrics")
             if answer.is_success:
                 return answer.text
-        raise DoorError("unreachable", "the desk does not answer; is the bus up?")
+        raise Unreachable("unreachable", "the desk does not answer; is the bus up?")
 
     async def get(self, path: str, **params: str) -> Json:
         """Look at another page of this desk or service."""
@@ -295,13 +293,16 @@ class Door:
         """Have this desk do what the page *path* does, which asks for nothing more."""
         return await self._ask("POST", path)
 
-    async def _ask(self, method: str, path: str, **how: Any) -> Json:
+    async def _ask(
+        self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any
+    ) -> Json:
         answer = None
+        asked = {"speaks": [f"{name}:{version}" for name, version in self.speaks.items()], **params}
         with suppress(httpx.TransportError):  # its text would show the address of the request
-            answer = await self._http.request(method, path, **how)
+            answer = await self._http.request(method, path, params=asked, **how)
         if answer is None:
-            raise DoorError("unreachable", "the desk does not answer; is the bus up?")
+            raise Unreachable("unreachable", "the desk does not answer; is the bus up?")
         body = _read(answer)
         if answer.is_error:
-            raise _refused(body, answer.status_code)
+            raise refused(body, answer.status_code, answer.headers.get("retry-after"))
         return body

@@ -3,20 +3,26 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+try:
+    from nrmbus.wire.envelope import Signed, decode
+    from nrmbus.wire.keys.keys import VerifyKey
+    from nrmbus.wire.registration import Registration, verify_registration
+except ModuleNotFoundError as error:
+    if (error.name or "").partition(".")[0] not in {"cryptography", "nacl"}:
+        raise
+    message = "verify_original needs the package cryptography, which is not installed: pip install 'nrmbus[cli]'"
+    raise ModuleNotFoundError(message, name=error.name) from None
 from nrmbus.wire import base64
-from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
-from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import REGISTRAR
 from nrmbus.wire.record import Record
-from nrmbus.wire.registration import Registration, verify_registration
 
 
 def verify_original(row: Mapping[str, Any], key_of: Callable[[str, str], VerifyKey]) -> Signed:
     """Return the event that the source of an inbox *row* signed, if its signature, the registrar's and the row fit together.
 
     Args:
-        row: an event as `Door.inbox` gives it, with its ``original``.
+        row: an event as ``Received.row`` has it, with its ``original``.
         key_of: the public key of an agency (or ``registrar``) by its id and the key's, as the directory has it:
             `nrmbus.directory.Directory.any_verify_key`. It raises LookupError or WireError where there is none.
 

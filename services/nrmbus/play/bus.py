@@ -20,7 +20,8 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.events.model import Part

@@ -32,7 +32,8 @@ from rich.progress import Progress
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import Newcomer, home_of, read_directory
 from nrmbus.host.supervisor import Supervisor

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.play.stage import StageError
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 

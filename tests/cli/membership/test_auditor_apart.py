@@ -27,7 +27,7 @@ from nrmbus.cli.app import app
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.doctor import TopicRead, of_the_auditor
-from nrmbus.client import Door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.services import services_of
 from nrmbus.host.supervisor import Supervisor

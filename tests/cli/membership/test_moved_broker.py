@@ -17,7 +17,8 @@ from desk.live import signal_of
 from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.folder import BusFolder, Listening
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import read_directory
 from nrmbus.host.supervisor import Supervisor
 from patience import until

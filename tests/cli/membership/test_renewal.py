@@ -73,8 +73,8 @@ async def answered(up: Supervisor, one: Apart, ref: str) -> str:
     async with door_of(up.folder, "special-unit") as unit, door_of(one.folder, one.name) as door:
         await unit.publish(case, wait=LONGEST_WAIT)
         async with asyncio.timeout(PATIENCE):
-            async for heard in door.follow():
-                return str(heard["type"])
+            async for heard in door.pages():
+                return str(heard[0]["type"])
     raise AssertionError("nothing was heard")
 
 

@@ -18,7 +18,8 @@ from desk.live import LiveBus, live, log_of, signal_of
 from forked import Forked
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.cli import health as healths
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.host.services import run_service
 from patience import eventually
 from postgres import SERVERS, Server, schema_at, serving

@@ -9,7 +9,8 @@ from typing import Final
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 
 START_SECONDS: Final = 20.0
 """Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""

@@ -17,7 +17,8 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of
 from nrmbus.cli.options import BusContext, OnlyCase
 from nrmbus.cli.shown import numbered_table
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 
 app = Commands()
 

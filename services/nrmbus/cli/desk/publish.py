@@ -14,7 +14,8 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, known_cases, known_refs
 from nrmbus.cli.desk.documents import object_in
 from nrmbus.cli.options import BusContext
-from nrmbus.client import Door, DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.wire.ids import EVENT_ID, new_ref
 

@@ -1,0 +1,240 @@
+"""An agency's desk for a program: events as the published models, verdicts and errors as types."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self, TypedDict, Unpack
+
+import httpx
+
+from nrmbus import environment
+from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
+from nrmbus.client.errors import DoorError, Unreachable
+from nrmbus.client.received import BEGINNING, Cursor, Received, received
+from nrmbus.client.verdicts import Verdict, verdict_of
+from nrmbus.events.model import Data, Letter
+from nrmbus.wire import times
+from nrmbus.wire.ids import new_event_id
+
+PATIENCE: Final = 10.0
+"""Seconds for which an event is offered again to a desk that is away or starts again."""
+WAIT: Final = 10.0
+"""Seconds to wait for a verdict; an ordinary one takes a tenth of a second."""
+
+
+class Members(TypedDict, total=False):
+    """Members of an event beside its data, each as `POST /v1/events` has it."""
+
+    actor: str
+    """Staff number of the person who acts; only the agency knows whose it is. It has a digit."""
+    case: str
+    """The case; left out, an event that begins a case gets a new reference."""
+    sealed: Letter | Mapping[str, Any]
+    """The letter: everything about a person."""
+    ref: str
+    """Referral, bed, hold, payment, service or review that the event is about; a new one for its first event (`new_ref`)."""
+    approver: str
+    """Staff number of the second person, if two must act."""
+    consent: Iterable[str]
+    """Ids of the consents that the event rests on."""
+    decision: str
+    """Id of the decision that the event rests on."""
+    cause: str
+    """Id of the event that this one answers."""
+    legal_basis: str
+    """Act and article of the legal basis."""
+    time: datetime
+    """When it happened, in UTC to the second; left out, it happened now."""
+    incident: str
+    expected_version: int
+    """Events of the case that the program had seen; refused as ``version_passed`` if there are more."""
+    id: str
+    """Id of the event, a UUIDv7 (`new_event_id`): the same id again gives the answer of the first time."""
+
+
+def spoken(models: Iterable[type[Data]]) -> dict[str, int]:
+    """Return the version of each type of *models*.
+
+    Raises:
+        ValueError: a type is given in two versions.
+    """
+    found: dict[str, int] = {}
+    for model in models:
+        if found.setdefault(model.type, model.version) != model.version:
+            raise ValueError(f"{model.type} is given in two versions; a program speaks one")
+    return found
+
+
+def asked(event: Data | Mapping[str, Any], members: Mapping[str, Any]) -> Json:
+    """Return the body of a request that publishes *event*, with an id, so that it can be repeated."""
+    if isinstance(event, Data):
+        body: Json = {"type": event.type, "version": event.version, "data": event.to_mapping()}
+    else:
+        body = dict(event)
+    body |= {name: _plain(value) for name, value in members.items() if value is not None}
+    return {"id": new_event_id(), **body}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Letter():
+            return value.to_mapping()
+        case datetime():
+            return times.write(value)
+        case str() | int() | Mapping():
+            return value
+        case _:
+            return list(value)
+
+
+class AsyncDesk:
+    """Desk of an agency. Use as an async context manager.
+
+    Methods raise a `DoorError`, whose class says whether another attempt can help; a refusal by the Rules is no error but
+    a `Refused` verdict.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        ca: str | Path | None = None,
+        speaks: Iterable[type[Data]] = (),
+        patience: float = PATIENCE,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Use the desk at *url* with *token*.
+
+        Args:
+            url: ``http://127.0.0.1:PORT`` of a desk on this machine, or the ``https`` address of another one.
+            token: as `nrmbus token add` shows it, or that of the desk's ``door.json``.
+            ca: file with the authority of the desk's certificate, if that is not a public one.
+            speaks: models of the events that come in another version than ``agency.json`` declares, or 1.
+            patience: seconds for which `publish` tries again while the desk is away.
+            transport: answers instead of a network, for tests (`nrmbus.client.testing.FakeDesk`).
+        """
+        self._take(Door(url, token, ca=ca, speaks=spoken(speaks), transport=transport), patience)
+
+    def _take(self, door: Door, patience: float) -> None:
+        self.door, self._patience = door, patience
+
+    @classmethod
+    def of(cls, home: Path | None = None, *, speaks: Iterable[type[Data]] = (), patience: float = PATIENCE) -> Self:
+        """Return the desk whose folder, or ``door.json``, is *home*; without it, the one that ``NRMBUS_DOOR`` names.
+
+        A desk that moves or gets another token is found again there.
+
+        Raises:
+            Unreachable: there is no such file, since the desk never ran; or no *home* is given or set.
+        """
+        named = environment.DOOR.get()
+        if home is None and named is None:
+            raise Unreachable("unreachable", "no desk is named: give its folder, or set NRMBUS_DOOR to its door.json")
+        desk = cls.__new__(cls)
+        desk._take(Door.of(home or Path(str(named)), speaks=spoken(speaks)), patience)  # noqa: SLF001 - an object of this class
+        return desk
+
+    async def __aenter__(self) -> Self:
+        await self.door.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.door.__aexit__(*error)
+
+    async def publish(
+        self, event: Data | Mapping[str, Any], *, wait: float = WAIT, **members: Unpack[Members]
+    ) -> Verdict:
+        """Publish *event* and return the verdict; `Pending` if it did not come within *wait* seconds.
+
+        Args:
+            event: a published model, as ``ReferralAccepted(next_step="reception")``, registered in its version; or the
+                whole event in JSON types, as in ``deploy/examples``.
+            wait: seconds, at most 30.
+            members: the rest of the event (`Members`): ``case``, ``actor``, ``sealed``, ``ref`` and so on.
+
+        While the desk is away, the event is offered again for the seconds of ``patience``, under one id: it is published
+        once.
+
+        Raises:
+            DoorError: the desk did not take the event. After a retryable one, publish it again with the same ``id``.
+        """
+        body, until, pause = asked(event, members), time.monotonic() + self._patience, SHORTEST_PAUSE
+        while True:
+            try:
+                return verdict_of(await self.door.publish(body, wait=wait))
+            except DoorError as error:
+                moved, pause = self.door.look_again(), error.retry_after or pause
+                if not (error.retryable or moved) or time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    async def verdict(self, event_id: str) -> Verdict:
+        """Return the verdict on an event of this agency, as it is now.
+
+        Raises:
+            RequestRefused: ``not_found`` if the agency never published it.
+        """
+        return verdict_of(await self.door.event(event_id))
+
+    async def inbox(
+        self,
+        *,
+        after: Cursor | str = BEGINNING,
+        case: str | None = None,
+        opened: bool = False,
+        actor: str | None = None,
+        follow: bool = True,
+        waiting: Callable[[DoorError], None] = lambda _: None,
+    ) -> AsyncIterator[Received[Data | None]]:
+        """Yield the events that this agency received, in order, and go on as they come.
+
+        Args:
+            after: the cursor of the last event that the program has dealt with; left out, from the beginning.
+            case: only this case.
+            opened: with letters; each reading is registered first, for *actor*.
+            actor: staff number of the person who reads; left out, that of ``agency.json``.
+            follow: end after the newest event if False.
+            waiting: called once each time that the desk stops answering, with the reason, while this waits for it.
+
+        If the desk's ledger was replaced, *waiting* hears ``inbox_restarted`` and every event comes again, with its id.
+
+        Raises:
+            DoorError: the desk refuses for good: the token, say, or ``reader_unnamed``.
+        """
+        cursor = Cursor.parse(after) if isinstance(after, str) else after
+        pages = self.door.pages(
+            after=cursor.row,
+            ledger=cursor.ledger,
+            follow=follow,
+            waiting=waiting,
+            case=case,
+            opened=opened,
+            actor=actor,
+        )
+        async for page in pages:
+            for row in page:
+                yield received(row, row.get("ledger"))
+
+    async def case(self, ref: str) -> Json:
+        """Return a case as this agency sees it: status, version, open referrals, duties."""
+        return await self.door.case(ref)
+
+    async def cases(self) -> list[Json]:
+        """Return the cases that this agency knows."""
+        found: list[Json] = []
+        while page := (await self.door.get("/v1/cases", after=found[-1]["case"] if found else ""))["cases"]:
+            found += page
+        return found
+
+    async def tasks(self) -> list[Json]:
+        """Return the tasks that wait for a person of this agency."""
+        tasks: list[Json] = (await self.door.tasks())["tasks"]
+        return tasks
+
+    async def health(self) -> Json:
+        """Return how far the desk is, and what is wrong with it if something is."""
+        return await self.door.health()

@@ -1,0 +1,96 @@
+"""Errors of a desk's door: what happened, what to do, and whether another attempt can help."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+from nrmbus.events.errors import Problem
+
+LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+"""Refusals of the 400s that end after a while."""
+LONGEST_RETRY_AFTER: Final = 3600.0
+"""Most seconds that a ``Retry-After`` can ask for."""
+
+
+class DoorError(Exception):
+    """The desk did not do what it was asked. The message says why and what to do, and repeats nothing that was sent.
+
+    Attributes:
+        code: one word for programs, of the desk's closed list.
+        status: the HTTP status; 0 if no desk answered.
+        sentence: what the code means and what to do.
+        problems: fields that do not fit, each as (pointer, kind) in the words of the published schemas, with the values
+            that are ``allowed`` there and the names ``nearest`` to the one that was sent.
+        accepts: versions of the type that the desk knows, if it does not know the one that was sent.
+        refusal, rule, article: code and basis of the registrar's refusal, if one stands behind the answer.
+        retry_after: seconds to wait before another attempt, if the desk named them.
+        retryable: whether the same request can succeed later.
+    """
+
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        status: int = 0,
+        problems: tuple[Problem, ...] = (),
+        accepts: tuple[int, ...] = (),
+        sentence: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.sentence = sentence or message
+        self.code, self.status, self.problems, self.accepts = code, status, problems, accepts
+        self.refusal: str | None = None
+        self.rule: str | None = None
+        self.article: str | None = None
+        self.retry_after: float | None = None
+
+
+class Unreachable(DoorError):
+    """No desk answers at this address now: it is away, starts again, or another program has its port."""
+
+    retryable = True
+
+
+class Unavailable(DoorError):
+    """The desk cannot do it now, or has had too many requests: wait ``retry_after`` seconds, or a few, and ask again."""
+
+    retryable = True
+
+
+class TokenRefused(DoorError):
+    """The token is missing, wrong, ended, or lacks the scope that this request needs."""
+
+
+class RequestRefused(DoorError):
+    """The desk would refuse the same request again: correct it, by ``code`` and ``problems``."""
+
+
+def refused(body: Mapping[str, Any], status: int, retry_after: str | None = None) -> DoorError:
+    """Return the error for the problem object *body* (RFC 9457): its message has what is wrong, then what to do."""
+    problems = tuple(
+        Problem(each["pointer"], each["kind"], each.get("allowed", ()), each.get("nearest", ()))
+        for each in body.get("problems", ())
+    )
+    sentence = body.get("sentence") or body.get("title") or "the desk refused the request"
+    detail = body.get("detail") or ""
+    message = sentence if not detail or sentence.lower().endswith(detail.lower()) else f"{sentence} {detail}"
+    accepts = tuple(body.get("accepts", ()))
+    error = _class_of(status)(body.get("code", "refused"), message, status, problems, accepts, sentence)
+    error.refusal, error.rule, error.article = (body.get(name) for name in ("refusal", "rule", "article"))
+    error.retry_after = _seconds(retry_after)
+    return error
+
+
+def _class_of(status: int) -> type[DoorError]:
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        return TokenRefused
+    return Unavailable if status in LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR else RequestRefused
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Return the seconds of a ``Retry-After``, bounded; None for a date, which no desk sends."""
+    if retry_after is None or not retry_after.isascii() or not retry_after.isdecimal():
+        return None
+    return min(float(retry_after[:12]), LONGEST_RETRY_AFTER)

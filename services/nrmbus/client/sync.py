@@ -1,0 +1,124 @@
+"""The desk for a program without asyncio: the same names, and each call waits for its answer."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Members
+from nrmbus.client.door import Json
+from nrmbus.client.errors import DoorError
+from nrmbus.client.received import BEGINNING, Cursor, Received
+from nrmbus.client.verdicts import Verdict
+from nrmbus.events.model import Data
+
+Result = TypeVar("Result")
+
+
+class _Loop:
+    """Event loop in a thread of its own, for callers in any other thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="nrmbus-desk", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Return what *work* returns; an interrupt of the caller cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def close(self) -> None:
+        """End the loop and its thread."""
+        self.run(self._loop.shutdown_asyncgens())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Desk:
+    """Desk of an agency. Use as a context manager; methods are those of `AsyncDesk`."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        ca: str | Path | None = None,
+        speaks: Iterable[type[Data]] = (),
+        patience: float = PATIENCE,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Use the desk at *url* with *token*, as `AsyncDesk` does."""
+        self._take(AsyncDesk(url, token, ca=ca, speaks=speaks, patience=patience, transport=transport))
+
+    def _take(self, desk: AsyncDesk) -> None:
+        self._desk, self._loop = desk, _Loop()
+
+    @classmethod
+    def of(cls, home: Path | None = None, *, speaks: Iterable[type[Data]] = (), patience: float = PATIENCE) -> Self:
+        """Return the desk of `AsyncDesk.of`."""
+        desk = cls.__new__(cls)
+        desk._take(AsyncDesk.of(home, speaks=speaks, patience=patience))  # noqa: SLF001 - an object of this class
+        return desk
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._loop.run(self._desk.__aexit__(*error))
+        self._loop.close()
+
+    def publish(self, event: Data | Mapping[str, Any], *, wait: float = WAIT, **members: Unpack[Members]) -> Verdict:
+        """Publish *event* and return the verdict, as `AsyncDesk.publish`."""
+        return self._loop.run(self._desk.publish(event, wait=wait, **members))
+
+    def verdict(self, event_id: str) -> Verdict:
+        """Return the verdict on an event of this agency, as it is now."""
+        return self._loop.run(self._desk.verdict(event_id))
+
+    def inbox(
+        self,
+        *,
+        after: Cursor | str = BEGINNING,
+        case: str | None = None,
+        opened: bool = False,
+        actor: str | None = None,
+        follow: bool = True,
+        waiting: Callable[[DoorError], None] = lambda _: None,
+    ) -> Iterator[Received[Data | None]]:
+        """Yield the events that this agency received, in order, and go on as they come, as `AsyncDesk.inbox`."""
+        events = self._desk.inbox(
+            after=after, case=case, opened=opened, actor=actor, follow=follow, waiting=waiting
+        ).__aiter__()
+
+        async def following() -> Received[Data | None]:
+            return await anext(events)
+
+        with suppress(StopAsyncIteration):
+            while True:
+                yield self._loop.run(following())
+
+    def case(self, ref: str) -> Json:
+        """Return a case as this agency sees it."""
+        return self._loop.run(self._desk.case(ref))
+
+    def cases(self) -> list[Json]:
+        """Return the cases that this agency knows."""
+        return self._loop.run(self._desk.cases())
+
+    def tasks(self) -> list[Json]:
+        """Return the tasks that wait for a person of this agency."""
+        return self._loop.run(self._desk.tasks())
+
+    def health(self) -> Json:
+        """Return how far the desk is, and what is wrong with it if something is."""
+        return self._loop.run(self._desk.health())

@@ -1,0 +1,240 @@
+"""Promises of the SDK, which hold at every desk: the real one in this process, one on a bus, and the SDK's own fake."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from client.given import CANARY, LETTER, REFERRAL, SIGNAL, Place, in_process, on_a_bus
+from desk.given import TOKEN
+from nrmbus.client import (
+    AsyncDesk,
+    Cursor,
+    Desk,
+    Pending,
+    Received,
+    Refused,
+    Registered,
+    RequestRefused,
+    TokenRefused,
+    Unavailable,
+    Unreachable,
+    new_event_id,
+    new_ref,
+)
+from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
+from nrmbus.events.model import Data
+from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
+from patience import LONGEST_WAIT
+
+
+@pytest.fixture(name="place", params=["in_process", pytest.param("on_a_bus", marks=pytest.mark.broker)])
+async def _place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
+    """Each kind of desk."""
+    if request.param == "on_a_bus":
+        async with on_a_bus(request.getfixturevalue("kafka")) as place:
+            yield place
+    else:
+        async with in_process(tmp_path) as place:
+            yield place
+
+
+async def heard(desk: AsyncDesk, after: Cursor | str = "0") -> list[Received[Data | None]]:
+    """Everything that the desk has received after a cursor."""
+    return [event async for event in desk.inbox(after=after, follow=False)]
+
+
+async def test_what_a_program_publishes_and_hears(place: Place) -> None:
+    """One desk, all promises: a bus takes long to start."""
+    async with place.desk() as desk:
+        await an_event_is_registered_once(desk)
+        await a_refusal_is_a_verdict(place, desk)
+        await a_fault_names_place_and_remedy(desk)
+        await events_come_typed_and_in_order(place, desk)
+        await a_letter_is_opened_on_record(desk)
+    await a_foreign_token_is_refused(place)
+
+
+async def an_event_is_registered_once(desk: AsyncDesk) -> None:
+    """Given an id of its own, when a program publishes twice, then both verdicts are the same registration."""
+    case, id = new_ref(), new_event_id()
+    first = await desk.publish(SIGNAL, case=case, actor="S-7", sealed=LETTER, id=id, wait=LONGEST_WAIT)
+    again = await desk.publish(SIGNAL, case=case, actor="S-7", sealed=LETTER, id=id, wait=LONGEST_WAIT)
+    shown = await desk.verdict(id)
+
+    assert isinstance(first, Registered)
+    assert (first.id, first.case) == (id, case)
+    assert isinstance(again, Registered)
+    assert isinstance(shown, Registered)
+    assert first.number == again.number == shown.number
+    assert case in [each["case"] for each in await desk.cases()]
+    with pytest.raises(RequestRefused) as raised:
+        await desk.publish(SIGNAL, case=case, actor="S-8", id=id)
+    assert (raised.value.code, raised.value.retryable) == ("id_reused", False)
+    with pytest.raises(RequestRefused, match="nothing at this address"):
+        await desk.verdict(new_event_id())
+
+
+async def a_refusal_is_a_verdict(place: Place, desk: AsyncDesk) -> None:
+    """Given a person without consent, when she is referred, then the verdict has code, rule and a sentence, and is no error."""
+    opened = await desk.publish(SIGNAL, actor="S-7", wait=LONGEST_WAIT)
+    place.refuse()
+    verdict = await desk.publish(
+        REFERRAL, case=opened.case, ref=new_ref(), actor="S-7", legal_basis="CoM 21/2008 art. 7", wait=LONGEST_WAIT
+    )
+
+    assert isinstance(verdict, Refused)
+    assert (verdict.code, verdict.rule) == ("consent_required", "G-32")
+    assert "onsent" in verdict.sentence
+
+
+async def a_fault_names_place_and_remedy(desk: AsyncDesk) -> None:
+    """Given a wrong code, a misspelt name or an unknown type, then the error has its place and what is allowed, never the input."""
+    body = {"type": "case.signal_recorded", "actor": "S-7", "data": SIGNAL.to_mapping()}
+    data = SIGNAL.to_mapping()
+    wrong: dict[str, dict[str, Any]] = {
+        "unknown_field": {"data": data | {"urgency": CANARY}},
+        "unknown_type": {"type": "case.imagined"},
+        "unknown_version": {"version": 9},
+    }
+    for code, part in wrong.items():
+        with pytest.raises(RequestRefused) as raised:
+            await desk.publish({**body, **part})
+        assert raised.value.code == code
+        assert CANARY not in str(raised.value)
+        if code == "unknown_field":
+            (problem,) = raised.value.problems
+            assert problem.pointer == "/data/urgency"
+            assert "emergency" in problem.allowed
+        assert raised.value.accepts == ((1,) if code == "unknown_version" else ())
+    with pytest.raises(RequestRefused) as raised:
+        await desk.publish({**body, "data": {**data, "urgncy": data["urgency"]}, "actor": "Leyla"})
+    assert CANARY.split()[0] not in str(raised.value)
+    assert raised.value.code == "unknown_field"
+
+
+async def events_come_typed_and_in_order(place: Place, desk: AsyncDesk) -> None:
+    """Given three reports, then each comes once as the published model, and a stored cursor goes on behind it.
+
+    A cursor of another ledger begins again: the program is told, and each event has the id that it had.
+    """
+    cases = [new_ref() for _ in range(3)]
+    for case in cases:
+        await place.tell(case)
+    events = await heard(desk)
+
+    assert [event.case for event in events] == cases
+    assert all(isinstance(event.data, SignalRecorded) and event.source == "ngo-a" for event in events)
+    assert all(event.letter is None for event in events)
+    assert "detector" not in repr(events)
+    later = Cursor.parse(str(events[0].cursor))
+    assert [event.case for event in await heard(desk, later)] == cases[1:]
+    assert await heard(desk, str(events[-1].cursor)) == []
+    assert [event.case async for event in desk.inbox(case=cases[1], follow=False)] == [cases[1]]
+    told: list[str] = []
+    stale = Cursor(events[-1].cursor.row, "0" * 16)
+    again = desk.inbox(after=stale, follow=False, waiting=lambda error: told.append(error.code))
+    assert [event.id async for event in again] == [event.id for event in events]
+    assert told == ["inbox_restarted"]
+
+
+async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:
+    """Given a reader, then the letter comes as its model; without one, nothing is opened."""
+    with pytest.raises(RequestRefused) as raised:
+        _ = [event async for event in desk.inbox(opened=True, follow=False)]
+    assert raised.value.code == "reader_unnamed"
+    event = await anext(aiter(desk.inbox(opened=True, actor="S-7", follow=False)))
+
+    assert isinstance(event.letter, SignalRecordedLetter)
+    assert event.letter.age_band == LETTER.age_band
+    assert CANARY not in repr(event)
+
+
+async def a_foreign_token_is_refused(place: Place) -> None:
+    """Given a wrong token, then the error says so, and that another attempt does not help."""
+    async with place.desk(token="wrong") as desk:
+        with pytest.raises(TokenRefused) as raised:
+            await desk.publish(SIGNAL, actor="S-7")
+    assert (raised.value.code, raised.value.retryable) == ("token_required", False)
+
+
+async def test_without_waiting_a_verdict_is_pending(tmp_path: Path) -> None:
+    """Given a registrar that has not answered, then the verdict is pending, and names the event that can be asked for."""
+    async with in_process(tmp_path) as place, place.desk() as desk:
+        verdict = await desk.publish(SIGNAL, actor="S-7", wait=0)
+        assert isinstance(verdict, Pending)
+        assert (await desk.verdict(verdict.id)).case == verdict.case
+
+
+async def test_a_program_without_asyncio_has_the_same_desk(tmp_path: Path) -> None:
+    """Given a desk, then the synchronous client publishes, reads verdict, cases and inbox, and ends its thread."""
+    async with in_process(tmp_path) as place:
+        case = new_ref()
+        await place.tell(case)
+
+        def program() -> tuple[list[str], str]:
+            with Desk(place.url, TOKEN) as desk:
+                verdict = desk.publish(SIGNAL, actor="S-7", sealed=LETTER)
+                assert isinstance(verdict, Registered)
+                assert desk.verdict(verdict.id).case == verdict.case
+                assert {each["case"] for each in desk.cases()} == {case, desk.case(verdict.case)["case"]}
+                assert desk.tasks()[0]["case"] == case
+                assert desk.health()["service"] == "special-unit"
+                heard = [event.case for event in desk.inbox(follow=False)]
+                return heard, next(iter(desk.inbox())).case
+
+        assert await asyncio.to_thread(program) == ([case], case)
+    assert not [each.name for each in threading.enumerate() if each.name == "nrmbus-desk"]
+
+
+async def test_an_event_survives_a_desk_that_starts_again(tmp_path: Path) -> None:
+    """Given a desk that is away at first, when a program publishes, then the event is offered again and registered once."""
+    answers: list[int | None] = [None, 503, 429, 200]
+    ids = set[str]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        ids.add(json.loads(request.content)["id"])
+        status = answers.pop(0)
+        if status is None:
+            raise httpx.ConnectError("nobody there")
+        said = {"id": "1", "case": "2", "verdict": "registered", "number": 3, "receipt": "4"}
+        return httpx.Response(status, json=said if status == 200 else {"code": "x"}, headers={"retry-after": "0"})
+
+    transport = httpx.MockTransport(answer)
+    async with AsyncDesk("http://127.0.0.1:1", "token", transport=transport) as desk:
+        assert isinstance(await desk.publish(SIGNAL, actor="S-7"), Registered)
+    assert len(ids) == 1
+    answers = [429]
+    async with AsyncDesk("http://127.0.0.1:1", "token", transport=transport, patience=0) as desk:
+        with pytest.raises(Unavailable) as raised:
+            await desk.publish(SIGNAL, actor="S-7")
+    assert (raised.value.retryable, raised.value.retry_after) == (True, 0.0)
+
+
+@pytest.mark.parametrize("url", ["http://desk.example", "http://192.0.2.1:8000", "ftp://127.0.0.1"])
+def test_a_token_travels_to_another_machine_over_tls_only(url: str) -> None:
+    """Given an address that is neither https nor on this machine, then no request is made."""
+    with pytest.raises(RequestRefused) as raised:
+        AsyncDesk(url, "token")
+    assert raised.value.code == "tls_required"
+
+
+async def test_the_environment_names_the_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given `NRMBUS_DOOR`, a folder or a file with url and token, then a program needs no address of its own."""
+    monkeypatch.delenv("NRMBUS_DOOR", raising=False)
+    with pytest.raises(Unreachable, match="NRMBUS_DOOR"):
+        AsyncDesk.of()
+    file = tmp_path / "door.json"
+    file.write_text(json.dumps({"url": "http://127.0.0.1:1", "token": "t"}))
+    for named in (tmp_path, file):
+        monkeypatch.setenv("NRMBUS_DOOR", str(named))
+        async with AsyncDesk.of(speaks=[ReferralSubmittedV2]) as desk:
+            assert (desk.door.url, desk.door.token) == ("http://127.0.0.1:1", "t")
+            assert desk.door.speaks == {"referral.submitted": 2}
+    with pytest.raises(ValueError, match="two versions"):
+        AsyncDesk.of(speaks=[ReferralSubmittedV2, ReferralSubmitted])
