@@ -53,7 +53,12 @@ def absent(extra: str) -> frozenset[str]:
 
 def only(extra: str) -> str:
     """Return Python code after which a program finds no package but those of *extra*."""
-    return _BLOCK.format(names=set(absent(extra)))
+    return without(*absent(extra))
+
+
+def without(*modules: str) -> str:
+    """Return Python code after which a program finds none of *modules*."""
+    return _BLOCK.format(names=set(modules))
 
 
 def command(extra: str, *words: str) -> list[str]:

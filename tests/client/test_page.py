@@ -1,16 +1,22 @@
 """Every example of the SDK's page runs against a real desk, as an integrator would copy it."""
 
 import asyncio
+import hmac
 import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from client.given import in_process
 from contract.tree import ROOT
 from desk.given import TOKEN
 from nrmbus.client import new_ref
+from nrmbus.wire import base64
 
 PAGE = (ROOT / "services" / "nrmbus" / "client" / "README.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -29,7 +35,7 @@ async def printed(program: str, door: Path) -> str:
 
 async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     """Given a desk that has heard of one person, then the first example publishes, and the second reads the report."""
-    publishes, follows = EXAMPLES
+    publishes, follows, _ = EXAMPLES
     door = tmp_path / "door.json"
     async with in_process(tmp_path) as place:
         door.write_text(json.dumps({"url": place.url, "token": TOKEN}))
@@ -37,3 +43,19 @@ async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
 
         assert re.fullmatch(r"registered as number \d+, case [0-9a-f]{32}\n", await printed(publishes, door))
         assert re.fullmatch(rf"ngo-a {case} emergency 25-34\ngo on from \d+\.[0-9a-f]+\n", await printed(follows, door))
+
+
+def test_the_receiver_of_the_page_deals_with_a_notice_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Given a request of the desk, when it comes twice, then the example prints it once; a foreign request gets 400."""
+    room: dict[str, Any] = {}
+    exec(EXAMPLES[2], room)  # noqa: S102 - the page's own example
+    body = b'{"type":"nrmbus.event.refused","timestamp":"2026-03-02T05:00:00Z","data":{"id":"1","link":"/v1/events/1"}}'
+    stamp = str(int(time.time()))
+    secret = base64.decode(room["KEYS"][0].removeprefix("whsec_"), "unreadable")
+    signature = hmac.digest(secret, f"msg_1.{stamp}.".encode() + body, "sha256")
+    headers = {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": f"v1,{base64.encode(signature)}"}
+    done = set[str]()
+
+    assert [room["receive"](headers, body, done) for _ in range(2)] == [204, 204]
+    assert room["receive"](headers, body + b" ", done) == 400
+    assert capsys.readouterr().out == "nrmbus.event.refused /v1/events/1\n"

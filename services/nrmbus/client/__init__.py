@@ -7,6 +7,7 @@ from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavai
 from nrmbus.client.received import Cursor, Received
 from nrmbus.client.sync import Desk
 from nrmbus.client.verdicts import Pending, Refused, Registered, Verdict
+from nrmbus.client.webhook import Webhook, WebhookRefused, verify_webhook
 from nrmbus.wire.ids import new_event_id, new_ref
 
 if TYPE_CHECKING:
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncDesk", "Cursor", "Desk", "DoorError", "Pending", "Received", "Refused", "Registered", "RequestRefused",
-    "TokenRefused", "Unavailable", "Unreachable", "Verdict", "new_event_id", "new_ref", "verify_original",
+    "TokenRefused", "Unavailable", "Unreachable", "Verdict", "Webhook", "WebhookRefused", "new_event_id", "new_ref",
+    "verify_original", "verify_webhook",
 ]  # fmt: skip
 
 
