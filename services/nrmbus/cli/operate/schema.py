@@ -154,11 +154,11 @@ def freeze() -> None:
     It prints each file that it wrote, and then the parts that only a person can write. Exit status: 0 if nothing is
     left to do, else 1.
     """
-    from nrmbus.published import asyncapi, gate, golden  # noqa: PLC0415 - the other commands need nothing of it
+    from nrmbus.published import asyncapi, gate, golden, openapi  # noqa: PLC0415 - the other commands need nothing of it
 
-    for path in (*schemas.write(), *golden.write(), *asyncapi.write()):
+    for path in (*schemas.write(), *golden.write(), *asyncapi.write(), *openapi.write()):
         typer.echo(f"wrote schemas/{path}")
-    left = [*gate.findings(), *golden.check()]
+    left = [*gate.findings(), *golden.check(), *openapi.refused()]
     for each in left:
         typer.echo(each)
     raise typer.Exit(bool(left))
