@@ -55,9 +55,9 @@ def asked(event: Mapping[str, Any], agency: str) -> Json:
     body: Json = {"type": kind}
     if "dataschema" in event:
         body["version"] = _version(event["dataschema"], kind)
-    if "subject" in event:
-        body["incident" if _is_about_incident(kind) else "case"] = event["subject"]
     body |= {member: event[name] for name, member in MEMBERS.items() if name in event}
+    if "subject" in event:  # of an event about an incident, the subject is the incident
+        body["incident" if _is_about_incident(kind) else "case"] = event["subject"]
     if isinstance(body.get("consent"), str):
         body["consent"] = body["consent"].split(" ")
     if isinstance(body.get("expected_version"), str) and _INTEGER.fullmatch(body["expected_version"]):
