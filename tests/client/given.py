@@ -13,6 +13,7 @@ from brokers import Broker
 from desk.given import TOKEN, Given, desk_of
 from desk.live import live
 from nrmbus.client import AsyncDesk
+from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
 from nrmbus.events.referral import ReferralSubmitted
 from patience import LONGEST_WAIT
@@ -99,6 +100,25 @@ async def in_process(home: Path) -> AsyncIterator[InProcess]:
             registering.cancel()
             with suppress(asyncio.CancelledError):
                 await registering
+
+
+class InMemory:
+    """The SDK's own fake."""
+
+    def __init__(self) -> None:
+        self._fake = FakeDesk("special-unit", agencies=["ngo-a"])
+
+    def desk(self, **how: Any) -> AsyncDesk:
+        """Return the fake's desk."""
+        return self._fake.desk(**how)
+
+    async def tell(self, case: str) -> None:
+        """Put the signal into the inbox."""
+        self._fake.receive(SIGNAL, source="ngo-a", case=case, sealed=LETTER)
+
+    def refuse(self) -> None:
+        """Refuse the next referral."""
+        self._fake.refuse(ReferralSubmitted, "consent_required", "No consent covers this agency.", rule="G-32")
 
 
 class OnABus:

@@ -34,8 +34,8 @@ async def printed(program: str, door: Path) -> str:
 
 
 async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
-    """Given a desk that has heard of one person, then the first example publishes, and the second reads the report."""
-    publishes, follows, _ = EXAMPLES
+    """Given a desk that has heard of one person, then the first example publishes, the second reads the report, and the test passes."""
+    publishes, follows, _, tests = EXAMPLES
     door = tmp_path / "door.json"
     async with in_process(tmp_path) as place:
         door.write_text(json.dumps({"url": place.url, "token": TOKEN}))
@@ -43,6 +43,7 @@ async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
 
         assert re.fullmatch(r"registered as number \d+, case [0-9a-f]{32}\n", await printed(publishes, door))
         assert re.fullmatch(rf"ngo-a {case} emergency 25-34\ngo on from \d+\.[0-9a-f]+\n", await printed(follows, door))
+        assert await printed(tests, door) == ""
 
 
 def test_the_receiver_of_the_page_deals_with_a_notice_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from client.given import CANARY, LETTER, REFERRAL, SIGNAL, Place, in_process, on_a_bus
+from client.given import CANARY, LETTER, REFERRAL, SIGNAL, InMemory, Place, in_process, on_a_bus
 from desk.given import TOKEN
 from nrmbus.client import (
     AsyncDesk,
@@ -33,12 +33,14 @@ from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
 from patience import LONGEST_WAIT
 
 
-@pytest.fixture(name="place", params=["in_process", pytest.param("on_a_bus", marks=pytest.mark.broker)])
+@pytest.fixture(name="place", params=["in_memory", "in_process", pytest.param("on_a_bus", marks=pytest.mark.broker)])
 async def _place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """Each kind of desk."""
     if request.param == "on_a_bus":
         async with on_a_bus(request.getfixturevalue("kafka")) as place:
             yield place
+    elif request.param == "in_memory":
+        yield InMemory()
     else:
         async with in_process(tmp_path) as place:
             yield place
@@ -116,6 +118,12 @@ async def a_fault_names_place_and_remedy(desk: AsyncDesk) -> None:
         await desk.publish({**body, "data": {**data, "urgncy": data["urgency"]}, "actor": "Leyla"})
     assert CANARY.split()[0] not in str(raised.value)
     assert raised.value.code == "unknown_field"
+    with pytest.raises(RequestRefused) as raised:
+        await desk.publish(REFERRAL.model_copy(update={"to": ("ngo-b",)}), case=new_ref(), actor="S-7")
+    assert raised.value.code == "unknown_recipient"
+    (problem,) = raised.value.problems
+    assert problem.pointer == "/data/to/0"
+    assert "ngo-a" in problem.nearest
 
 
 async def events_come_typed_and_in_order(place: Place, desk: AsyncDesk) -> None:

@@ -12,7 +12,7 @@ from contract.tree import ROOT, files
 from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
-    "client": ["nrmbus.client", "nrmbus.events.registry", "nrmbus.bus.folder"],
+    "client": ["nrmbus.client", "nrmbus.client.testing", "nrmbus.events.registry", "nrmbus.bus.folder"],
     "cli": ["nrmbus.client.original"],
     "desk": ["nrmbus.desk.app", "nrmbus.cli.membership.agency", "nrmbus.desk.store.schema", "alembic.command"],
     "operator": ["nrmbus.registrar.app", "nrmbus.timekeeper.app", "nrmbus.auditor.app", "nrmbus.bus.kafka.gate"],

@@ -1,0 +1,282 @@
+"""A desk in memory, for the tests of a program: no bus, no files, no keys.
+
+The fake reads every request by the desk's own code and the published models, so a request that it takes fits a real desk. It
+judges nothing: no rule of the mechanism, no consent, no right to open a part of a letter, no deadline. A test says what is
+refused. Nothing is signed, so `verify_original` has nothing to verify.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from itertools import count
+from typing import Any, Final, NamedTuple, cast
+
+import httpx
+
+from nrmbus.client.desk import AsyncDesk
+from nrmbus.client.sync import Desk
+from nrmbus.desk import versions
+from nrmbus.desk.errors import DeskError, problem
+from nrmbus.desk.http import request as event_request
+from nrmbus.events.casting import cast as cast_to
+from nrmbus.events.errors import Problem
+from nrmbus.events.model import Data, Draft, Letter
+from nrmbus.events.nearest import nearest
+from nrmbus.events.registry import versions as published_versions
+from nrmbus.wire import times
+from nrmbus.wire.ids import new_event_id, new_ref
+
+URL: Final = "http://127.0.0.1"
+TOKEN: Final = "fake-desk"  # noqa: S105 - it opens nothing
+_UNJUDGED: Final = "This desk is a fake for tests: it does not judge the case."
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One opening of a letter: a real desk has it registered before anything is shown."""
+
+    actor: str
+    event: str
+    parts: tuple[str, ...]
+
+
+class _Refusal(NamedTuple):
+    type: str
+    code: str
+    sentence: str
+    rule: str | None
+    article: str | None
+
+
+@dataclass(slots=True)
+class _Heard:
+    """Row of the inbox."""
+
+    row: int
+    id: str
+    case: str
+    source: str
+    time: str
+    data: Data
+    letter: Letter | None
+    ref: str | None
+
+
+@dataclass(slots=True)
+class _Said:
+    """Events of one request of the agency, and the answer."""
+
+    canonical: bytes
+    drafts: tuple[Draft, ...]
+    answer: Json = field(default_factory=dict)
+
+
+class FakeDesk(httpx.AsyncBaseTransport):
+    """Desk of one agency, which answers what the door of a real one answers.
+
+    Attributes:
+        published: drafts that were registered, in order, each with its ``data``, ``letter`` and the members of the envelope.
+        readings: letters that were opened.
+        tasks: what ``desk.tasks()`` returns.
+        reader: staff number that reads if a program names none, as in ``agency.json``.
+        pending: while true, no verdict comes; the next look at an event after that has one.
+        away: while true, nobody answers at the desk's address.
+    """
+
+    def __init__(self, agency: str = "ngo-a", *, agencies: Iterable[str] = ("special-unit", "shelter")) -> None:
+        """Make the desk of *agency*, on a bus with these other *agencies*."""
+        self.agency, self.agencies = agency, frozenset({agency, *agencies})
+        self.published: list[Draft] = []
+        self.readings: list[Reading] = []
+        self.tasks: list[Json] = []
+        self.reader: str | None = None
+        self.pending = self.away = False
+        self._ledger = os.urandom(8).hex()
+        self._numbers = count(1)
+        self._inbox: list[_Heard] = []
+        self._said: dict[str, _Said] = {}
+        self._refusals: list[_Refusal] = []
+
+    def desk(self, **how: Any) -> AsyncDesk:
+        """Return the desk as a program uses it; *how* as for `AsyncDesk`."""
+        return AsyncDesk(**{"url": URL, "token": TOKEN, "transport": self, **how})
+
+    def sync_desk(self, **how: Any) -> Desk:
+        """Return the desk for a program without asyncio."""
+        return Desk(**{"url": URL, "token": TOKEN, "transport": self, **how})
+
+    def receive(
+        self,
+        event: Data,
+        *,
+        source: str = "special-unit",
+        case: str | None = None,
+        sealed: Letter | None = None,
+        ref: str | None = None,
+        time: datetime | None = None,
+        id: str | None = None,
+    ) -> str:
+        """Have *source* publish *event* for this agency; return the event's id.
+
+        The letter *sealed* is open to this agency in all its parts: the fake knows no Rules.
+        """
+        heard = _Heard(
+            row=len(self._inbox) + 1, id=id or new_event_id(), case=case or new_ref(), source=source,
+            time=times.write(time or self.now()), data=event, letter=sealed, ref=ref,
+        )  # fmt: skip
+        self._inbox.append(heard)
+        return heard.id
+
+    def refuse(
+        self, event: type[Data], code: str, sentence: str, *, rule: str | None = None, article: str | None = None
+    ) -> None:
+        """Refuse the next event of this type, as the registrar or a rule would."""
+        self._refusals.append(_Refusal(event.type, code, sentence, rule, article))
+
+    def lose_ledger(self) -> None:
+        """Number the rows of the inbox from the start again, as a desk whose ledger was replaced."""
+        self._ledger = os.urandom(8).hex()
+
+    @property
+    def me(self) -> str:
+        """Return the agency, as the desk's own code asks for it."""
+        return self.agency
+
+    def now(self) -> datetime:
+        """Return the time, to the second."""
+        return datetime.now(UTC).replace(microsecond=0)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer *request* as a desk does."""
+        if self.away:
+            raise httpx.ConnectError("the fake desk is away", request=request)
+        body = await request.aread()
+        try:
+            status, answer = self._answer(request, body)
+        except DeskError as error:
+            status, answer = error.status, problem(error)
+        return httpx.Response(status, json=answer, request=request)
+
+    def _answer(self, request: httpx.Request, body: bytes) -> tuple[int, Json]:
+        if request.headers.get("authorization") != f"Bearer {TOKEN}":
+            raise DeskError("token_required")
+        asked = request.url.params
+        speaks = versions.asked(asked.get_list("speaks"), {})
+        match [request.method, *request.url.path.strip("/").split("/")]:
+            case ["POST", "v1", "events"]:
+                answer = self._publish(body, speaks)
+                return (HTTPStatus.ACCEPTED if answer["verdict"] == "pending" else HTTPStatus.OK), answer
+            case ["GET", "v1", "events", id]:
+                return HTTPStatus.OK, self._look(id)["events"][0]
+            case ["GET", "v1", "inbox"]:
+                return HTTPStatus.OK, self._page(asked, speaks)
+            case ["GET", "v1", "cases"]:
+                cases = [{"case": ref, "events": events} for ref, events in sorted(self._cases().items())]
+                return HTTPStatus.OK, {"cases": [each for each in cases if each["case"] > asked.get("after", "")]}
+            case ["GET", "v1", "cases", ref] if ref in self._cases():
+                return HTTPStatus.OK, self._case(ref)
+            case ["GET", "v1", "tasks"]:
+                return HTTPStatus.OK, {"tasks": self.tasks}
+            case ["GET", "health"]:
+                return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
+            case _:
+                raise DeskError("not_found")
+
+    # -- publishing --------------------------------------------------------------------------------------------------
+
+    def _publish(self, body: bytes, speaks: versions.Speaks) -> Json:
+        wanted, canonical = event_request.read(body)
+        drafts = event_request.drafts_of(cast("Any", self), wanted, speaks)
+        unknown = [
+            Problem(f"/data/{name}/{place}", "unknown_recipient", nearest=nearest(agency, self.agencies))
+            for name in ("to", "receivers")
+            for place, agency in enumerate(getattr(drafts[0].data, name, None) or ())
+            if agency not in self.agencies
+        ]
+        if unknown:
+            raise DeskError("unknown_recipient", unknown)
+        id = drafts[0].id or ""
+        if (before := self._said.get(id)) is None:
+            self._said[id] = _Said(canonical, drafts)
+        elif before.canonical != canonical:
+            raise DeskError("id_reused")
+        return self._look(id)
+
+    def _look(self, id: str) -> Json:
+        """Return the answer on the events *id*, judged now if they were not before and verdicts come."""
+        said = self._said.get(id)
+        if said is None:
+            raise DeskError("not_found")
+        if said.answer.get("verdict", "pending") == "pending":
+            said.answer = self._together([self._judge(draft) for draft in said.drafts])
+        return said.answer
+
+    def _judge(self, draft: Draft) -> Json:
+        state: Json = {
+            "id": draft.id, "case": draft.subject, "type": draft.type, "version": draft.version, "state": "signed",
+            "verdict": "pending", "receipts": 0, "again": False, "time": times.write(draft.time),
+        }  # fmt: skip
+        if self.pending:
+            return state
+        state |= {"state": "closed", "number": next(self._numbers), "receipt": os.urandom(32).hex(), "receipts": 1}
+        refusal = next((each for each in self._refusals if each.type == draft.type), None)
+        if refusal is None:
+            self.published.append(draft)
+            return state | {"verdict": "registered"}
+        self._refusals.remove(refusal)
+        ground = {name: value for name, value in refusal._asdict().items() if name != "type" and value is not None}
+        return state | {"verdict": "refused", **ground}
+
+    @staticmethod
+    def _together(states: list[Json]) -> Json:
+        first = next((each for each in states if each["verdict"] != "registered"), states[0])
+        names = ("verdict", "id", "case", "type", "code", "sentence", "rule", "article", "number", "receipt")
+        return {name: first[name] for name in names if name in first} | {"events": states}
+
+    # -- looking -----------------------------------------------------------------------------------------------------
+
+    def _page(self, asked: httpx.QueryParams, speaks: versions.Speaks) -> Json:
+        after, opens = int(asked.get("after", "0")), asked.get("open") == "true"
+        if after > len(self._inbox) or (after and asked.get("ledger") not in (None, self._ledger)):
+            raise DeskError("inbox_restarted")
+        reader = asked.get("actor") or self.reader
+        if opens and reader is None:
+            raise DeskError("reader_unnamed")
+        rows = [each for each in self._inbox if each.row > after and asked.get("case") in (None, each.case)]
+        rows = rows[: int(asked.get("limit", "200"))]
+        return {
+            "ledger": self._ledger,
+            "events": [self._shown(each, speaks, reader if opens else None) for each in rows],
+        }
+
+    def _shown(self, heard: _Heard, speaks: versions.Speaks, reader: str | None) -> Json:
+        model = type(heard.data)
+        version = versions.version_of(speaks, model.type)
+        parts: tuple[Any, ...] = model.letter.part_names() if model.letter and heard.letter else ()
+        letter: Mapping[str, Any] = heard.letter.to_mapping() if heard.letter and reader else {}
+        now = cast_to(published_versions(model.type), model.version, version, heard.data.to_mapping(), letter)
+        body: Json = {
+            "row": heard.row, "partition": 0, "inbox_number": heard.row, "number": heard.row, "id": heard.id,
+            "type": model.type, "published": model.version, "version": version, "case": heard.case,
+            "source": heard.source, "time": heard.time, "registered": heard.time, "parts": list(parts),
+            "technical": model.technical, "data": dict(now.data),
+        }  # fmt: skip
+        if reader and parts:
+            self.readings.append(Reading(actor=reader, event=heard.id, parts=parts))
+            body["letter"] = versions.by_part(model.type, version, now.letter, parts)
+        more = {"ref": heard.ref, "lost": versions.listed(now.lost) or None}
+        return body | {name: value for name, value in more.items() if value is not None}
+
+    def _cases(self) -> Mapping[str, int]:
+        found: dict[str, int] = {}
+        for ref in (*(each.subject for each in self.published), *(each.case for each in self._inbox)):
+            found[ref] = found.get(ref, 0) + 1
+        return found
+
+    def _case(self, ref: str) -> Json:
+        known = {"case": ref, "incomplete": True, "sentence": _UNJUDGED, "events": self._cases()[ref]}
+        return {**known, "open_referrals": [], "parked": False}
