@@ -305,16 +305,17 @@ def killed_at_call(step: Any, turn: int, error: type[BaseException], *, after: b
     return waiting if iscoroutinefunction(step) else plain
 
 
-_ROUTED: Final = Token(routed(), CALLERS.get)
+_ROUTED: Final = routed()
 """The routes that all desks share: FastAPI takes longer to make them than a test takes."""
 
 
 def _at(door: Door) -> ASGIApp:
     """Return the HTTP application of *door*."""
+    guarded = Token(_ROUTED, lambda given: CALLERS.get(given) or door.tokens.caller_of(given))
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"door": door}
-        await _ROUTED(scope, receive, send)
+        await guarded(scope, receive, send)
 
     return asked
 

@@ -24,6 +24,7 @@ async def answers(error: DeskError, home: Path) -> Mapping[str, httpx.Response]:
             found = {path: await door.get(path) for path in ("/health", "/metrics", "/v1/cases")}
             return found | {
                 "post": await door.post("/v1/events", json={}),
+                "token": await door.get("/health", headers={"authorization": "Bearer nrm_of-the-ledger"}),
                 "nobody": await door.get("/health", headers={"authorization": ""}),
             }
 
@@ -44,7 +45,7 @@ async def test_a_desk_that_waits_takes_nothing(tmp_path: Path) -> None:
     """Every other path is refused with the same code, and nobody without the token is told anything."""
     found = await answers(DeskError("ledger_away"), tmp_path)
 
-    for path in ("/v1/cases", "post"):
+    for path in ("/v1/cases", "post", "token"):  # a token that cannot be looked up is not refused for good
         assert (found[path].status_code, found[path].json()["code"]) == (503, "ledger_away")
         assert found[path].headers["content-type"] == "application/problem+json"
     assert found["nobody"].status_code == 401

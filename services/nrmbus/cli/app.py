@@ -39,6 +39,11 @@ COMMANDS: Final = {
         "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",
         "cli",
     ),
+    "token": Command(
+        "desk.token",
+        "Tokens for the agency's own systems: what each may do at the desk's door, until when, and how often it was used.",
+        "cli",
+    ),
     "replay": Command(
         "audit.replay",
         "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",

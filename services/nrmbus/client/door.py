@@ -289,9 +289,13 @@ class Door:
         """Look at another page of this desk or service."""
         return await self._ask("GET", path, params=params)
 
-    async def post(self, path: str) -> Json:
-        """Have this desk do what the page *path* does, which asks for nothing more."""
-        return await self._ask("POST", path)
+    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
+        """Have this desk do what the page *path* does, with the JSON object *body* if it asks for one."""
+        return await self._ask("POST", path, **({} if body is None else {"json": dict(body)}))
+
+    async def delete(self, path: str) -> Json:
+        """Have this desk end what is at *path*."""
+        return await self._ask("DELETE", path)
 
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any

@@ -32,8 +32,8 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import application
-from nrmbus.desk.http.scopes import LOCAL, Caller
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
 from nrmbus.desk.keys import lost_keys, rotation
@@ -147,6 +147,8 @@ class DeskProcess:
         """True if the connection to the ledger was lost: then this process begins as a standby, whoever runs the desk now."""
         self.failed = False
         """True if a task that must not end has ended."""
+        self.tokens: Tokens | None = None
+        """Tokens of the agency's systems; set with the door."""
         self.holding = Holding(self.desk, begins, self._stop)
         self.stop: Callable[[], None] = lambda: None
         """Ends the process; set by the server."""
@@ -198,6 +200,8 @@ class DeskProcess:
             if self._inbox is not None and self._inbox.consumer is not None:
                 tasks.create_task(self.holding.run(self._inbox.consumer))
             tasks.create_task(relay.run())
+            if self.tokens is not None:
+                tasks.create_task(self.tokens.run())
             tasks.create_task(self._begin_anew_without_ledger())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
@@ -391,12 +395,15 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             # This process has the ledger's lock, so no other one can sign: nobody need wait for the other's lease.
             begins = (await turn(folder, agency, home.path, "take_over", start.notify))._replace(quiet=0.0)
         process = DeskProcess(folder, home, ledger, begins, renews=True)
-        door = Door(process.desk, health=process.health, release=process.release, vitals=process.vitals)
-
-        def known(given: str | None) -> Caller | None:
-            return LOCAL if start.listening.allows(given) else None
-
-        served = application(door, known, process.running)
+        door = Door(
+            process.desk,
+            health=process.health,
+            release=process.release,
+            vitals=process.vitals,
+            is_local=start.listening.allows,
+        )
+        process.tokens = door.tokens
+        served = application(door, door.tokens.caller_of, process.running)
         mount(_edge(home), served, agency)
         server = Server(served, start.listening, keep=True)
         process.stop = server.stop

@@ -22,13 +22,17 @@ from nrmbus.bus.kafka.lease import How
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http.door import Token
-from nrmbus.desk.http.scopes import LOCAL
+from nrmbus.desk.http.scopes import LOCAL, Caller, caller_of
+from nrmbus.desk.http.tokens import BEARER
 from nrmbus.desk.store.ledger import HELD_SECONDS, Ledger
 from nrmbus.desk.store.place import Place
 from nrmbus.telemetry.metrics import CONTENT_TYPE, page
 
 LONGEST_PAUSE: Final = 1.0
 """Seconds between two attempts to open the ledger, at most: a desk is back that long after its server."""
+
+_UNREAD: Final = Caller("unread", frozenset())
+"""A caller with what may be a token of the ledger: it is told to wait, as the desk would tell a valid one, and nothing else."""
 
 
 async def opened(
@@ -101,10 +105,14 @@ class _Waiting:
     def application(self, listening: Listening) -> Any:
         """Return the door's application."""
 
-        async def health(_: Request) -> Response:
+        async def health(request: Request) -> Response:
+            if caller_of(request) is not LOCAL:
+                return await refused(request)
             return JSONResponse(self.health())
 
-        async def metrics(_: Request) -> Response:
+        async def metrics(request: Request) -> Response:
+            if caller_of(request) is not LOCAL:
+                return await refused(request)
             facts = self.health()
             if self._error.code == "ledger_held":
                 del facts["ready"]  # a standby is well: no alert looks at it
@@ -117,7 +125,13 @@ class _Waiting:
         routes = [Route("/health", health), Route("/metrics", metrics)]
         every = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD"]
         app = Starlette(routes=[*routes, Route("/{path:path}", refused, methods=every)], lifespan=lambda _: _nothing())
-        return Token(app, lambda given: LOCAL if listening.allows(given) else None)
+
+        def known(given: str | None) -> Caller | None:
+            if listening.allows(given):
+                return LOCAL
+            return _UNREAD if given is not None and given.startswith(BEARER) else None
+
+        return Token(app, known)
 
 
 def _kind(error: DeskError) -> dict[str, Any]:

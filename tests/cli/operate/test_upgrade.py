@@ -75,7 +75,7 @@ class TestCheck:
         self, stopped: BusFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It is said before, and prevented where the disk has no room for it."""
-        monkeypatch.setattr(schema, "REVISION", "0002")
+        monkeypatch.setattr(schema, "REVISION", "next")
         assert parts(stopped)["ngo-a"] == "next"
 
         monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1, 1, 0))

@@ -7,7 +7,7 @@ from desk.documented import operations
 from desk.given import TOKEN, desk_of
 from nrmbus.desk.http.scopes import SCOPES
 
-PLACES = {"id": "0" * 32, "ref": CASE, "task": "1"}
+PLACES = {"id": "0" * 32, "ref": CASE, "task": "1", "name": "booking"}
 
 
 def _operations() -> list[tuple[str, str, list[str]]]:

@@ -295,6 +295,21 @@ async def test_a_new_ledger_and_a_migrated_one_have_the_same_tables(tmp_path: Pa
     assert await with_tables(migrated, schema.revision_of) == schema.REVISION
 
 
+async def test_every_revision_can_be_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken back to the baseline and upgraded again, a ledger has the same tables."""
+    place = await place_at(tmp_path / "ledger.sqlite")
+    await with_tables(place, schema.bring_up)
+    before = await with_tables(place, described)
+    later = {revision: "99.0.0" if revision > "0001" else "0.1.0" for revision in schema.releases()}
+    monkeypatch.setattr(schema, "releases", lambda: later)
+
+    assert await with_tables(place, lambda tables: schema.take_back(tables, "0.1.0")) == "0001"
+    assert len(await with_tables(place, described)) < len(before)
+
+    await with_tables(place, schema.bring_up)
+    assert await with_tables(place, described) == before
+
+
 @pytest.mark.parametrize("make", [schema.make, schema.migrate])
 async def test_a_desk_killed_while_it_makes_its_tables_makes_them_next_time(
     make: Callable[[Connection], None], tmp_path: Path

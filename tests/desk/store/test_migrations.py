@@ -14,15 +14,15 @@ from nrmbus.desk.store import schema
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import on_tables
 
-NEXT = """
+NEXT = f"""
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "next"
+down_revision = "{schema.REVISION}"
 branch_labels = None
 depends_on = None
-release = "0.2.0"
+release = "99.0.0"
 
 
 def upgrade() -> None:
@@ -45,29 +45,29 @@ def made(path: Path) -> None:
 def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given the next release, which adds a column."""
     shutil.copytree(schema.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations" / "versions" / "r0002_remark.py").write_text(NEXT)
+    (tmp_path / "migrations" / "versions" / "next_remark.py").write_text(NEXT)
     monkeypatch.setattr(schema, "MIGRATIONS", tmp_path / "migrations")
-    monkeypatch.setattr(schema, "REVISION", "0002")
+    monkeypatch.setattr(schema, "REVISION", "next")
 
 
 def test_an_upgraded_ledger_keeps_its_rows_and_gets_the_new_column(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """The next release adds a column and starts on a ledger of this release; it can be taken back with what was written."""
-    path = tmp_path / "ledger.sqlite"
+    path, before = tmp_path / "ledger.sqlite", schema.REVISION
     made(path)
     request.getfixturevalue("next_release")
 
     on_tables(path, schema.bring_up)
 
-    assert on_tables(path, schema.revision_of) == "0002"
+    assert on_tables(path, schema.revision_of) == "next"
     with closing(sqlite3.connect(path)) as ledger, ledger:
         assert ledger.execute("SELECT name, value, remark FROM meta").fetchall() == [("bus", "of before", None)]
         ledger.execute("INSERT INTO meta VALUES ('agency', 'of now', 'lost with its column')")
 
-    assert on_tables(path, lambda tables: schema.take_back(tables, "0.1.9")) == "0001"
+    assert on_tables(path, lambda tables: schema.take_back(tables, "98.0.0")) == before
 
-    assert on_tables(path, schema.revision_of) == "0001"
+    assert on_tables(path, schema.revision_of) == before
     with closing(sqlite3.connect(path)) as ledger:
         assert ledger.execute("SELECT * FROM meta").fetchall() == [("bus", "of before"), ("agency", "of now")]
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field
 
 from nrmbus.desk.http.documented import Answer, plain
+from nrmbus.desk.http.scopes import ScopeName
 
 Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]
@@ -244,6 +245,33 @@ class TaskDone(Answer):
 
     task: int
     done: Literal[True]
+
+
+class Token(Answer):
+    """Token of one of the agency's systems, without the token itself."""
+
+    name: str = Field(description="Of the system that got it.")
+    scopes: list[ScopeName] = Field(description="What it permits; none: health and metrics alone.")
+    state: Literal["valid", "ended", "revoked"]
+    made: Time
+    made_by: str = Field(description="Name of the token that asked for it.")
+    ends: Time
+    revoked: Time | None = None
+    used: int = Field(description="How often.")
+    last_used: Time | None = None
+
+
+class TokenList(Answer):
+    """Page of tokens, by name."""
+
+    tokens: list[Token]
+    next: str | None = Field(description="Cursor of the next page; null if there is nothing more.")
+
+
+class MadeToken(Token):
+    """Token that was just made."""
+
+    token: str = Field(description="Shown once: the desk has only its digest.")
 
 
 class Alarm(Answer):

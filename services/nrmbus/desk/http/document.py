@@ -39,6 +39,7 @@ _TAGS: Final = {
     "cases": "Look at cases; record readings; let parked records through.",
     "tasks": "What a person at this agency has to look at.",
     "state": "The desk itself: health, metrics, co-signatures.",
+    "tokens": "Tokens for the agency's own systems, each with its scopes and its end.",
     "document": "This document.",
 }
 _SHORT: Final = {

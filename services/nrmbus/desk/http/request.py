@@ -7,7 +7,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ from nrmbus.wire.record import DATA_LIMIT
 
 if TYPE_CHECKING:  # nrmbus publish and schema use this module where no ledger is installed
     from nrmbus.desk.state.context import Seat
+
+_Model = TypeVar("_Model", bound=Frozen)
 
 BODY_LIMIT: Final = 512 * 1024
 """Largest size of a request in bytes: a letter's parts, plus JSON's escapes."""
@@ -65,7 +67,12 @@ class Asked(Frozen):
 
 
 def read(raw: bytes) -> tuple[Asked, bytes]:
-    """Return the request in *raw*, and its canonical bytes: the same for the same request.
+    """Return the request for an event in *raw*, and its canonical bytes. Raises as `read_as`."""
+    return read_as(Asked, raw)
+
+
+def read_as(model: type[_Model], raw: bytes) -> tuple[_Model, bytes]:
+    """Return the object of *model* in *raw*, and its canonical bytes: the same for the same request.
 
     Raises:
         DeskError: ``json_invalid``, ``json_duplicate``, ``too_large``, ``unknown_field``.
@@ -73,7 +80,7 @@ def read(raw: bytes) -> tuple[Asked, bytes]:
     failed: DeskError
     try:
         body = json.loads(raw, limit=BODY_LIMIT)
-        return Asked.from_json(raw), json.dumps(body)
+        return model.from_json(raw), json.dumps(body)
     except WireError as error:
         failed = of_wire(error)
     except Invalid as error:

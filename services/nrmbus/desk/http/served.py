@@ -15,6 +15,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
+from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
 from nrmbus.events.model import Draft
 
@@ -29,10 +30,15 @@ class Door:
         health: Callable[[], Awaitable[dict[str, Any]]],
         release: Callable[[str], Awaitable[int]],
         vitals: Callable[[], Mapping[str, float]] = dict,
+        is_local: Callable[[str | None], bool] = lambda _: False,
     ) -> None:
-        """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through."""
+        """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through.
+
+        *is_local* recognises the token of ``door.json`` in an Authorization header.
+        """
         self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
         self.release, self.vitals = release, vitals
+        self.tokens = Tokens(desk.seat.ledger, is_local)
         self.measured = Measured(desk.seat)
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
 

@@ -322,3 +322,19 @@ erasures: Final = Table(
     Column("horizon", TEXT, comment="From when on no backup of this ledger opens them either"),
     comment="Cases whose letters this desk has to destroy, or has destroyed",
 )
+
+tokens: Final = Table(
+    "tokens",
+    METADATA,
+    Column("name", TEXT, primary_key=True, comment="Of the system that got it"),
+    Column("digest", TEXT, nullable=False, comment="SHA-256 of the token, which is nowhere"),
+    Column("scopes", TEXT, nullable=False, comment="With spaces between"),
+    Column("made", TEXT, nullable=False),
+    Column("made_by", TEXT, nullable=False, comment="Name of the token that asked for it"),
+    Column("ends", TEXT, nullable=False),
+    Column("revoked", TEXT, comment="When it was ended early"),
+    Column("used", INTEGER, nullable=False, server_default=text("0"), comment="How often, up to half a minute ago"),
+    Column("last_used", TEXT),
+    Column("a_minute", INTEGER, comment="Requests a minute that it may send; none: as many as the desk's other tokens"),
+    comment="Tokens of the agency's own systems; one whose name is given again is replaced",
+)

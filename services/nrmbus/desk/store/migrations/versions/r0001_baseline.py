@@ -126,11 +126,14 @@ ON_POSTGRESQL = (
 """The same columns on PostgreSQL: patterns, and what replaces them. A leading number counts up automatically."""
 
 
+def on_dialect(statement: str) -> str:
+    """Return *statement* as the database behind the migration writes it."""
+    for pattern, replacement in ON_POSTGRESQL if op.get_bind().dialect.name == "postgresql" else ():
+        statement = re.sub(pattern, replacement, statement)
+    return statement
+
+
 def upgrade() -> None:
     """Make the tables."""
-    is_postgresql = op.get_bind().dialect.name == "postgresql"
     for statement in TABLES:
-        made = statement
-        for pattern, replacement in ON_POSTGRESQL if is_postgresql else ():
-            made = re.sub(pattern, replacement, made)
-        op.execute(made)
+        op.execute(on_dialect(statement))

@@ -1,0 +1,179 @@
+"""Tokens of the agency's own systems: shown once, scoped, ended, counted, and worth nothing once revoked."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agencies import BUS, NOW
+from desk.given import StandingClock, desk_of
+from desk.kept import place_at
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
+from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Ledger
+from nrmbus.wire import times
+
+pytestmark = pytest.mark.usefixtures("kept")
+DAY = timedelta(days=1)
+
+
+@asynccontextmanager
+async def tokens_at(home: Path, clock: StandingClock | None = None) -> AsyncIterator[tuple[Tokens, Ledger]]:
+    """Yield the tokens of a desk that starts on the ledger at *home*."""
+    ledger = await Ledger.open(await place_at(home / "ledger.sqlite"), bus=BUS, agency="ngo-a")
+    try:
+        yield Tokens(ledger, lambda given: given == "Bearer local", (clock or StandingClock()).now), ledger
+    finally:
+        await ledger.close()
+
+
+def wanted(name: str = "booking", scopes: tuple[str, ...] = ("read",), days: float = 30) -> NewToken:
+    """Return a request for a token."""
+    return NewToken.model_validate({"name": name, "scopes": scopes, "ends": NOW + days * DAY})
+
+
+def code_of(refused: pytest.ExceptionInfo[DeskError]) -> tuple[str, list[Any]]:
+    """Return the code of a refusal, and its problems."""
+    return refused.value.code, list(refused.value.problems)
+
+
+async def test_a_token_is_shown_once_and_stored_as_a_digest(tmp_path: Path) -> None:
+    """Neither the list nor the ledger has the token; the desk knows it after a restart."""
+    async with tokens_at(tmp_path) as (tokens, ledger):
+        made = await tokens.add(wanted(scopes=("open", "read")), LOCAL)
+        secret = made.pop("token")
+
+        assert tokens.caller_of(f"Bearer {secret}") == Caller("booking", frozenset(["read", "open"]))
+        assert made == {
+            "name": "booking", "scopes": ["read", "open"], "state": "valid", "made": "2026-03-02T05:00:00Z",
+            "made_by": "door.json", "ends": "2026-04-01T05:00:00Z", "used": 0,
+        }  # fmt: skip
+        with ledger.read() as tx:
+            (row,) = tx.execute(tables.tokens.select()).all()
+        assert secret not in repr([row, tokens.page("", 10)])
+
+    async with tokens_at(tmp_path) as (tokens, _):
+        assert tokens.caller_of(f"Bearer {secret}") is not None
+        for other in (
+            None,
+            "",
+            secret,
+            f"bearer {secret}",
+            f"Bearer {secret}x",
+            f"Bearer {secret[:-1]}",
+            "Bearer nrm_",
+        ):
+            assert tokens.caller_of(other) is None
+
+
+async def test_a_revoked_token_is_worth_nothing_from_that_moment(tmp_path: Path) -> None:
+    """Revoking takes effect with its answer, and lasts; the name may then be given again."""
+    async with tokens_at(tmp_path) as (tokens, _):
+        secret = (await tokens.add(wanted(), LOCAL))["token"]
+
+        assert (await tokens.revoke("booking"))["state"] == "revoked"
+        assert tokens.caller_of(f"Bearer {secret}") is None
+        assert (await tokens.revoke("booking"))["revoked"] == "2026-03-02T05:00:00Z"
+        with pytest.raises(DeskError, match="not_found"):
+            await tokens.revoke("nobody")
+
+    async with tokens_at(tmp_path) as (tokens, _):
+        assert tokens.caller_of(f"Bearer {secret}") is None
+        again = await tokens.add(wanted(), LOCAL)
+        assert tokens.caller_of(f"Bearer {again['token']}") is not None
+        assert tokens.caller_of(f"Bearer {secret}") is None
+
+
+async def test_a_token_ends(tmp_path: Path) -> None:
+    """From its end on it is worth nothing; a valid one is not replaced, and one that ended is."""
+    clock = StandingClock()
+    async with tokens_at(tmp_path, clock) as (tokens, _):
+        secret = (await tokens.add(wanted(days=1), LOCAL))["token"]
+        with pytest.raises(DeskError, match="token_exists"):
+            await tokens.add(wanted(days=2), LOCAL)
+
+        clock.time = NOW + DAY
+        assert tokens.caller_of(f"Bearer {secret}") is None
+        assert [each["state"] for each in tokens.page("", 10)] == ["ended"]
+        again = await tokens.add(wanted(days=3), LOCAL)
+        assert tokens.caller_of(f"Bearer {again['token']}") is not None
+
+        for days, kind in ((1, "greater_than_equal"), (LONGEST.days + 2, "less_than_equal")):
+            with pytest.raises(DeskError) as refused:
+                await tokens.add(wanted("other", days=days), LOCAL)
+            assert code_of(refused) == ("unknown_field", [("/ends", kind)])
+
+
+async def test_a_token_makes_none_that_may_do_more_or_lasts_longer(tmp_path: Path) -> None:
+    """Whoever got the administrator's token for a day cannot make the day a year, nor open letters with it."""
+    async with tokens_at(tmp_path) as (tokens, _):
+        secret = (await tokens.add(wanted("page", ("administer", "read"), days=1), LOCAL))["token"]
+        page = tokens.caller_of(f"Bearer {secret}")
+        assert page is not None
+
+        with pytest.raises(DeskError) as refused:
+            await tokens.add(wanted(scopes=("read", "open"), days=1), page)
+        assert (refused.value.code, refused.value.safe) == ("scope_missing", {"scope": "open"})
+        with pytest.raises(DeskError) as refused:
+            await tokens.add(wanted(days=2), page)
+        assert code_of(refused) == ("unknown_field", [("/ends", "less_than_equal")])
+        made = await tokens.add(wanted(days=1), page)
+        assert (made["made_by"], made["scopes"]) == ("page", ["read"])
+
+
+async def test_each_use_is_counted(tmp_path: Path) -> None:
+    """The list shows how often and when last, at once, and so after a restart and a revocation."""
+    clock = StandingClock()
+    async with tokens_at(tmp_path, clock) as (tokens, _):
+        made = await tokens.add(wanted(), LOCAL)
+        tokens.caller_of(f"Bearer {made['token']}")
+        await tokens.record_uses()
+        clock.time = NOW + DAY
+        tokens.caller_of(f"Bearer {made['token']}")
+
+        seen = tokens.page("", 10)[0]
+        assert (seen["used"], seen["last_used"]) == (2, "2026-03-03T05:00:00Z")
+        assert (await tokens.revoke("booking"))["used"] == 2
+
+    async with tokens_at(tmp_path, clock) as (tokens, _):
+        seen = tokens.page("", 10)[0]
+        assert (seen["used"], seen["last_used"]) == (2, "2026-03-03T05:00:00Z")
+
+
+async def test_the_token_of_the_door_file_may_do_everything(tmp_path: Path) -> None:
+    """A local program goes on as before."""
+    async with tokens_at(tmp_path) as (tokens, _):
+        caller = tokens.caller_of("Bearer local")
+        assert caller is not None
+        assert caller.scopes == set(SCOPES)
+
+
+async def test_the_administrator_makes_and_revokes_tokens_at_the_door(tmp_path: Path) -> None:
+    """A system gets in with the token that was made, does what it permits, and is out with the next request."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        ends = times.write(utc_now() + DAY)
+        made = (await here.door.post("/v1/tokens", json={"name": "booking", "scopes": ["read"], "ends": ends})).json()
+        as_booking = {"authorization": f"Bearer {made['token']}"}
+
+        assert (await here.door.get("/v1/cases", headers=as_booking)).status_code == 200
+        assert (await here.door.get("/v1/tokens", headers=as_booking)).json()["scope"] == "administer"
+        (seen,) = (await here.door.get("/v1/tokens")).json()["tokens"]
+        assert (seen["name"], seen["used"], seen["state"]) == ("booking", 2, "valid")
+
+        assert (await here.door.delete("/v1/tokens/booking")).json()["state"] == "revoked"
+        refused = await here.door.get("/v1/cases", headers=as_booking)
+        assert (refused.status_code, refused.json()["code"]) == (401, "token_required")
+        assert refused.headers["www-authenticate"] == "Bearer"
+        for body, pointer in (
+            ({"name": "Elnara Quliyeva", "scopes": [], "ends": ends}, "/name"),
+            ({"name": "a", "scopes": ["everything"], "ends": ends}, "/scopes/0"),
+            ({"name": "a", "scopes": []}, "/ends"),
+        ):
+            answer = await here.door.post("/v1/tokens", json=body)
+            assert [each["pointer"] for each in answer.json()["problems"]] == [pointer]
+            assert "Elnara" not in answer.text
