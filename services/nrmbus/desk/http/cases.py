@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from nrmbus.desk.access import opening
@@ -10,12 +10,12 @@ from nrmbus.desk.access.written_parts import written
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Case, CaseList, ReadList, Recorded, Released
-from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import Actor, AfterText, CasePath, Limit, Purpose, What
 from nrmbus.desk.http.served import door_of
 from nrmbus.wire.ids import REF
 
-routes: Final = APIRouter(tags=["cases"])
+routes: Final = subject("cases")
 
 _CASE: Final = {
     "case": CASE, "status": "SUSPECTED", "child": False, "version": 1, "on_case": True, "events": 1,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 from sqlalchemy import Connection
@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError, of_wire, problem
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http.answers import CASE, Ref
-from nrmbus.desk.http.documented import Answer, ProblemPlace, answers
+from nrmbus.desk.http.documented import Answer, ProblemPlace, answers, subject
 from nrmbus.desk.http.parameters import Spoken
 from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.outbox import refusals
@@ -24,7 +24,7 @@ from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import new_ref
 
-routes: Final = APIRouter(tags=["events"])
+routes: Final = subject("events")
 
 MOST: Final = 50
 """Most events of one request."""

@@ -7,10 +7,10 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
-from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded
+from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
 from nrmbus.desk.http.request import MOST_RECEIVERS, Asked
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES
@@ -18,7 +18,7 @@ from nrmbus.events.schemas import AsOnTheWire, schema_of
 
 Node = dict[str, Any]
 
-routes: Final = APIRouter(tags=["document"])
+routes: Final = subject("document")
 
 _DESCRIPTION: Final = """\
 The door of an agency's desk: the agency's own system publishes events here, reads what other agencies published, and \

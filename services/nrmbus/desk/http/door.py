@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskCode, DeskError, problem
@@ -85,16 +86,11 @@ def application(
 
 def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Door]]] | None = None) -> FastAPI:
     """Return the routes of every desk, with their errors; the state of a request has its door."""
+    # Given as one list: FastAPI would look for an included router's route a second time at each request.
+    listed: list[BaseRoute] = [route for each in ROUTES for route in each.routes]
     app = FastAPI(
-        title="nrmbus desk",
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        lifespan=lifespan,
-        generate_unique_id_function=lambda route: route.name,
+        title="nrmbus desk", routes=listed, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
     )
-    for each in ROUTES:
-        app.include_router(each)
 
     async def desk_error(_request: Request, error: Exception) -> Response:
         return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import Connection, update
 
@@ -11,14 +11,14 @@ from nrmbus.desk.errors import DeskError, of_wire
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http.answers import AT, CASE, EVENT, EventState, Published
-from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import EventPath, Spoken, Wait
 from nrmbus.desk.http.served import body_of, door_of
 from nrmbus.desk.outbox import queue, refusals, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.wire.errors import WireError
 
-routes: Final = APIRouter(tags=["events"])
+routes: Final = subject("events")
 
 _STATE: Final = {
     "id": EVENT, "case": CASE, "type": "case.signal_recorded", "version": 1, "state": "closed",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
@@ -11,12 +11,12 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Inbox
-from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import Actor, After, Case, LedgerId, Limit, Open, Purpose, Spoken, Technical
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 
-routes: Final = APIRouter(tags=["inbox"])
+routes: Final = subject("inbox")
 
 
 class Asked(BaseModel):

@@ -52,7 +52,7 @@ def caller_of(request: HTTPConnection) -> Caller:
     return found
 
 
-class _Needs(SecurityBase):
+class Needs(SecurityBase):
     """Dependency of a route on scopes of the caller's token; OpenAPI shows all of them as one scheme."""
 
     def __init__(self, scopes: tuple[ScopeName, ...]) -> None:
@@ -61,6 +61,7 @@ class _Needs(SecurityBase):
         self.scopes = scopes
 
     async def __call__(self, request: Request) -> None:
+        """Raise DeskError ``scope_missing`` if the caller of *request* lacks a scope."""
         caller_of(request).require(*self.scopes)
 
 
@@ -69,4 +70,4 @@ def needs(*scopes: ScopeName) -> Any:
 
     `documented.answers` puts it among the route's arguments.
     """
-    return Security(_Needs(scopes), scopes=scopes)
+    return Security(Needs(scopes), scopes=scopes)

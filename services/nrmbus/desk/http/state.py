@@ -2,16 +2,16 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
 from nrmbus.desk.http.answers import AT, Health, Witness
-from nrmbus.desk.http.documented import answers, guarded
+from nrmbus.desk.http.documented import answers, guarded, subject
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.witness import cosignatures
 from nrmbus.telemetry.metrics import CONTENT_TYPE, page
 
-routes: Final = APIRouter(tags=["state"])
+routes: Final = subject("state")
 
 _LOG: Final = {
     "origin": "play-0/cases/0", "size": 31, "root": "q83vEjRWeJA=", "at": AT, "checked": 31, "alarms": [],

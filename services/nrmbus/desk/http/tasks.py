@@ -2,18 +2,18 @@
 
 from typing import Final
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
-from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import After, Limit, TaskPath
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store.ledger import finish_task as finish
 
-routes: Final = APIRouter(tags=["tasks"])
+routes: Final = subject("tasks")
 
 
 @routes.get(

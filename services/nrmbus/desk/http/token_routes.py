@@ -2,19 +2,19 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import JSONResponse
 
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import MadeToken, Token, TokenList
-from nrmbus.desk.http.documented import answers
+from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import AfterText, Limit
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import body_of, door_of
 from nrmbus.desk.http.tokens import NewToken
 
-routes: Final = APIRouter(tags=["tokens"])
+routes: Final = subject("tokens")
 
 _ASKED: Final = {"name": "booking", "scopes": ["publish", "read"], "ends": "2026-05-31T05:00:00Z"}
 _TOKEN: Final = {
