@@ -178,10 +178,11 @@ def test_what_breaks_a_client_is_refused(what: str) -> None:
     """A program that was written by the frozen document would fail: one sentence says where, and what to do."""
     change, sentence = BREAKS[what]
 
-    (found,) = breaks(FROZEN, changed(change))
+    found = breaks(FROZEN, changed(change))
 
-    assert found.startswith(sentence)
-    assert ": " in found, "what to do"
+    (first,) = (each for each in found if "POST /v1/checks" not in each)  # which takes the same events
+    assert first.startswith(sentence)
+    assert all(": " in each for each in found), "what to do"
 
 
 @pytest.mark.parametrize("what", ADDITIONS)

@@ -14,7 +14,7 @@ auditor/                    the auditor's keys, signed heads and logs
 canary-a/, canary-b/        the keys of the two test agencies; canary/ has the door of the service that speaks for both
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
-agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
+agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json; import.json has the key of imports
 registrar/history/          high-water marks of the history, per partition
 registrar/snapshots/        the registrar's state, signed, per partition; may be removed
 */directory                 high-water mark of the directory

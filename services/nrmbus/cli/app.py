@@ -34,6 +34,10 @@ COMMANDS: Final = {
         "Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.",
         "cli",
     ),
+    "import": Command(
+        "desk.importing.command",
+        "Publish the running cases of an agency from a table: one row is one case, one column a field of an event.",
+    ),
     "inbox": Command(
         "desk.inbox",
         "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",

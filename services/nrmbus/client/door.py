@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -166,6 +166,10 @@ class Door:
         (a UUIDv7) you may publish the same event again after a cut connection: the answer is that of the first time.
         """
         return await self._ask("POST", "/v1/events", json=dict(event), params={"wait": wait})
+
+    async def check(self, events: Sequence[Mapping[str, Any]]) -> Json:
+        """Return what would become of the *events* of one case, each as if those before it were registered; nothing is published."""
+        return await self._ask("POST", "/v1/checks", json={"events": [dict(each) for each in events]})
 
     async def again(self, event_id: str, *, wait: float = 0) -> Json:
         """Send the very same bytes of an earlier event once more; the answer is the same registration."""
