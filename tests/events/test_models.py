@@ -178,6 +178,7 @@ def test_every_type_is_published_once_under_its_step() -> None:
         "access.erasure_due",
         "access.granted",
         "access.reseal_due",
+        "document.chunk_sent",
         "letter.kept_shut",
         "letter.opened",
         "letter.unreadable",

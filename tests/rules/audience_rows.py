@@ -377,6 +377,11 @@ def _services_and_letters() -> Iterator[Seen]:
     yield Seen(signalled, "timekeeper", "deadline.breached", ("ngo-a",), said=late)
     yield Seen(child_signalled, "timekeeper", "deadline.breached", ("district", "school"), said=late)
     yield Seen(_late_barred, "timekeeper", "deadline.breached", ("ngo-l", "vac"), said=_late_for_ngo())
+    few = ("fund", "hospital", "migration", UNIT)
+    parts = {"health": ("hospital", UNIT), "identity": few, "money": ("fund",), "story": (UNIT,)}
+    for type in ("document.shared", "document.chunk_sent"):
+        yield Seen(planned, "vac", type, few, parts, {"to": few})
+        yield Seen(barring(planned, "ngo-l"), "vac", type, (), said={"to": ["ngo-l"]})
     letter = {"cause": "00000001-0000-7000-8000-000000000001"}
     yield Seen(signalled, UNIT, "letter.opened", ("ngo-a",), said=letter)
     yield Seen(signalled, UNIT, "letter.unreadable", ("ngo-a",), said=letter)

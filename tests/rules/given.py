@@ -88,6 +88,8 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "stay.permit_renewed": {"valid_days": 365},
     "review.requested": {"kind": "reconsideration", "new_evidence": True},
     "review.decided": {"outcome": "reopen", "reasons": ["new_evidence"]},
+    "document.shared": {"document_type": "medical_report", "chunks": 2},
+    "document.chunk_sent": {"index": 0},
     "letter.unreadable": {"reason": "key"},
     "access.granted": {"what": "case", "purpose": "audit"},
     "access.break_glass": {"reason": "missing_person"},

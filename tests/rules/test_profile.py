@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "7415333876403c10fe15b839379a0f3ed75396b5a28f37204689e6b7fdb7922a"
+PINNED = "915212e79b10d9a6596452275aa31c480fe7b9cfb9457a75f4fece45b8287dbd"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -37,6 +37,8 @@ _SAID: Final[Mapping[str, tuple[Fields, ...]]] = {
         {"to": [UNIT]}, {"to": [UNIT]}, {"to": [UNIT, "vac"]}, {"to": ["vac"]}, {"to": ["ngo-l"], "mode": "transfer"},
         {"to": ["vac"], "withhold_from": [UNIT]}, {"to": ["ngo-a", "ngo-l"]},
     ),
+    "document.shared": ({"to": ["vac"]}, {"to": ["ngo-l", UNIT]}),
+    "document.chunk_sent": ({"to": ["vac"]},),
     "shelter.bed_requested": ({"to": ["shelter"]}, {"to": ["ngo-shelter", "shelter"]}),
     "shelter.discharged": ({"reason": "own_request"}, {}),
     "stay.hold_requested": ({"to": ["migration"]},),

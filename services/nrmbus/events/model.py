@@ -129,6 +129,12 @@ Agencies = Annotated[
     Field(min_length=1, max_length=64, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_sorted_unique),
 ]
+FewAgencies = Annotated[
+    tuple[AgencyId, ...],
+    Field(min_length=1, max_length=16, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_sorted_unique),
+]
+"""Readers of a letter that is nearly full: a wrapped key for each reader and part has to fit beside it."""
 AgencyOrRole = Annotated[
     str, Field(pattern=r"^[a-z][a-z0-9_-]{1,30}$", description="An agency's id in the directory, or a role")
 ]

@@ -88,6 +88,12 @@ def _past_objecting(context: EventContext) -> bool:
     return context.emergency is None or context.emergency.at_once or context.emergency.state != "asked"
 
 
+def _not_next(context: EventContext) -> bool:
+    """Return whether a chunk is not the next one of its document: each comes once, in order."""
+    document, index = context.document, value(context.event, "index", 0)
+    return document is not None and (index != document.came or index >= document.chunks)
+
+
 _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "access.break_glass": _taken,
     "access.break_glass_objected": _past_objecting,
@@ -96,6 +102,7 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "case.follow_up_due": _not_to_remind,
     "consent.stop_confirmed": _stopped,
     "deadline.breached": lambda context: breached_by(context) is None,
+    "document.chunk_sent": _not_next,
     "payment.executed": _order_over,
     "payment.failed": _order_over,
     "payment.ordered": _taken,

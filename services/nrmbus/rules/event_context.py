@@ -7,7 +7,7 @@ from nrmbus.events.model import Event
 from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Bed, Emergency, Hold, Referral, Review, Service, Standing, View
+from nrmbus.rules.view import Bed, Document, Emergency, Hold, Referral, Review, Service, Standing, View
 
 SHARING = "information_sharing"
 SERVICES = "services"
@@ -148,6 +148,11 @@ class EventContext:
     def emergency(self) -> Emergency | None:
         """Return the emergency request that the event names, or None."""
         return self.view.emergencies.get(self.event.referral or "")
+
+    @property
+    def document(self) -> Document | None:
+        """Return the announced document that the event is caused by, or None."""
+        return self.view.documents.get(self.event.causationid or "")
 
     @property
     def service(self) -> Service | None:

@@ -27,6 +27,11 @@ def _letter_known(context: EventContext) -> bool:
     return letter is not None and context.source in letter.recipients
 
 
+def _document_known(context: EventContext) -> bool:
+    document = context.document
+    return document is not None and {*context.to} <= {document.source, *document.recipients}
+
+
 def _is_known(context: EventContext, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
     return record is not None and (context.role == TIMEKEEPER or context.source in record.known_to)
 
@@ -36,6 +41,11 @@ RECORDS: Final[Mapping[Record, Sides]] = {
         lambda context: _is_known(context, context.emergency),
         lambda context: context.emergency is not None and context.emergency.holder == context.source,
         lambda context: context.emergency is not None and context.emergency.mark.source == context.source,
+    ),
+    "document": Sides(
+        _document_known,
+        lambda context: context.document is not None and context.source in context.document.recipients,
+        lambda context: context.document is not None and context.document.source == context.source,
     ),
     "bed": Sides(
         lambda context: _is_known(context, context.bed),

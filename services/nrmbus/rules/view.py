@@ -297,6 +297,16 @@ class Letters:
 
 
 @frozen
+class Document:
+    """One announced document: its sender, the agencies that got the announcement, and how many of its chunks came."""
+
+    source: str
+    recipients: tuple[str, ...]
+    chunks: int
+    came: int = 0
+
+
+@frozen
 class Emergency:
     """One emergency request: the holder, the requested ``parts``, and whether the answer waits for an objection."""
 
@@ -354,6 +364,7 @@ class View:
     letters: PersistentMap[Letters] = field(default_factory=PersistentMap)
     erasure: Erasure = field(default_factory=Erasure)
     emergencies: Mapping[str, Emergency] = field(default_factory=dict)
+    documents: Mapping[str, Document] = field(default_factory=dict)
 
     @property
     def detector(self) -> str | None:

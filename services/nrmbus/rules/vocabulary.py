@@ -79,7 +79,7 @@ Condition = Literal[
 ]
 """Conditions under which a row of section 2 or 5 applies to an event."""
 
-Record = Literal["bed", "emergency", "hold", "letter", "referral", "review", "service", "withdrawal"]
+Record = Literal["bed", "document", "emergency", "hold", "letter", "referral", "review", "service", "withdrawal"]
 """Records that an event may answer, found by reference (a letter's event by the causation)."""
 
 Side = Literal["asked", "asker"]

@@ -1,5 +1,7 @@
 """G-01 to G-11: for each rule an event that it refuses, and a similar event that it lets pass."""
 
+from typing import Any
+
 from nrmbus.rules import Refusal
 from rules.given import Bench
 from rules.stories import (
@@ -182,6 +184,7 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("no service of the bus reads", b.ask("timekeeper", "access.granted"), "G-01"),
         ("a letter the fund has not got", b.ask("fund", "letter.opened", cause=b.facts[0].event.id), "G-03"),
     ]
+    found += _documents()
     b = planned(Bench())
     b.say("vac", "service.requested", ref="S-2", to=["ngo-l"])
     found += [
@@ -205,6 +208,8 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     said = {"ref": "R-9", "legal_basis": LEGAL}
     found += [
         ("police refers to the centre", police.ask("police-x", REFERRAL, to=["vac"], **said), "G-10"),
+        ("police shares with the centre", police.ask("police-x", "document.shared", to=["vac"]), "G-10"),
+        ("police shares with the unit", police.ask("police-x", "document.shared", to=["special-unit"]), None),
         ("police refers to the unit", police.ask("police-x", REFERRAL, to=["special-unit"], **said), None),
         ("the commission knows the child", child.ask("child-commission", "safeguard.best_interests_decided"), None),
     ]
@@ -212,6 +217,36 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
     b.say("ngo-a", "incident.opened")
     found += [("an incident is no case", b.ask("ngo-a", "case.closed"), "G-02")]
     return found
+
+
+def _documents() -> list[tuple[str, Refusal | None, str | None]]:
+    """A document of two chunks for the legal NGO, of which the first has come."""
+    chunk = "document.chunk_sent"
+    b = planned(Bench())
+    first: dict[str, Any] = {"to": ["ngo-l"], "cause": b.say("vac", "document.shared", to=["ngo-l"]).id}
+    begun = b.fork()
+    begun.say("vac", chunk, **first)
+    done = begun.fork()
+    done.say("vac", chunk, index=1, **first)
+    barred = begun.fork()
+    barred.say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+    elsewhere = {**first, "cause": b.facts[0].event.id}
+    return [
+        ("a chunk before its turn", b.ask("vac", chunk, index=1, **first), "G-51"),
+        (
+            "a chunk for an agency that did not get the announcement",
+            b.ask("vac", chunk, **{**first, "to": ["special-unit"]}),
+            "G-03",
+        ),
+        ("a chunk of no document", b.ask("vac", chunk, **elsewhere), "G-03"),
+        ("a chunk of another agency's document", b.ask("ngo-l", chunk, **{**first, "to": ["vac"]}), "G-04"),
+        ("a chunk by a receiver", b.ask("ngo-l", chunk, **first), "G-04"),
+        ("a chunk a second time", begun.ask("vac", chunk, index=0, **first), "G-51"),
+        ("the next chunk", begun.ask("vac", chunk, index=1, **first), None),
+        ("the next chunk after a withdrawal", barred.ask("vac", chunk, index=1, **first), "G-31"),
+        ("one chunk too many", done.ask("vac", chunk, index=2, **first), "G-51"),
+        ("a document with no consent for its receiver", b.ask("vac", "document.shared", to=["embassy"]), "G-32"),
+    ]
 
 
 def _strange(b: Bench) -> object:

@@ -16,6 +16,7 @@ from nrmbus.rules.duties import ERASED, resumed, settled
 from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
+from nrmbus.rules.evolve.document import DOCUMENT
 from nrmbus.rules.evolve.emergency import EMERGENCY
 from nrmbus.rules.evolve.erasure import DUE, ERASURE, ends_keeping, over
 from nrmbus.rules.evolve.identification import IDENTIFICATION
@@ -39,6 +40,7 @@ FOLDERS: Mapping[str, Folder] = {
     **STAY,
     **ERASURE,
     **EMERGENCY,
+    **DOCUMENT,
 }
 TOLD = frozenset({"vac", "fund"})
 TELLING = frozenset(

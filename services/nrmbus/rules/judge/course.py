@@ -138,7 +138,7 @@ def closure_reason_not_allowed(q: Question) -> bool:
 
 @_rules.rule("G-51")
 def not_open(q: Question) -> bool:
-    """A second answer to a referral or review; execution of an order that is not open; what is not due by the history."""
+    """A second answer to a referral or review; an order that is not open; a chunk out of order; what is not due by the history."""
     if is_over(q):
         return True
     return q.event.type in SAID_WHEN_DUE and not is_due(q.tables, q.roles, q.view, q.event, q.now)

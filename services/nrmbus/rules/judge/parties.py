@@ -15,6 +15,7 @@ AUDITOR = "auditor"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
 _DOCUMENTS = "handover.document_transferred"
+_SHARED = ("document.shared", "document.chunk_sent")
 _OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
 _REVIEW = "review.requested"
@@ -70,7 +71,7 @@ def _of_the_erasure(q: Question) -> bool:
 
 @_rules.rule("G-03")
 def unknown_reference(q: Question) -> bool:
-    """A referral, bed, hold, review, decision or consent that is not of this case or that the sender does not know.
+    """A referral, bed, hold, review, document, decision or consent that is not of this case or that the sender does not know.
 
     Events of `ANSWERED_BY_REFERENCE` need a reference; an objection names a consent or override, of which it is a receiver.
     """
@@ -167,9 +168,11 @@ def recipient_not_allowed(q: Question) -> bool:
     to = q.to
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True
+    bound = q.role == "police_other" and q.event.type in ("referral.submitted", *_SHARED)
+    if bound and any(q.roles.of(agency) != UNIT for agency in to):
+        return True
     if q.event.type == "referral.submitted":
-        only_unit = q.role == "police_other" and any(q.roles.of(agency) != UNIT for agency in to)
-        return only_unit or q.source in to or not all(q.in_group(agency, "RECEIVERS") for agency in to)
+        return q.source in to or not all(q.in_group(agency, "RECEIVERS") for agency in to)
     if q.event.type == "shelter.bed_requested":
         return not all(q.in_group(agency, "SHELTERS") for agency in to)
     if q.event.type == "service.requested":
