@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.kafka import lease
 from nrmbus.bus.kafka.lease import Lease, LeaseHeld
@@ -43,3 +44,16 @@ def test_a_refused_desk_says_who_runs_it_and_is_not_started_again(
     assert [OTHER.holder in each and "--take-over" in each for each in told] == [True]
     unit = (Path(__file__).parents[2] / "deploy" / "systemd" / "nrmbus-desk@.service").read_text(encoding="utf-8")
     assert f"RestartPreventExitStatus={lease.HELD}\n" in unit
+
+
+def test_a_desk_that_may_not_listen_for_others_is_not_started(tmp_path: Path) -> None:
+    """Given `listen` without a certificate or names for one, the start is refused before the door opens, with what to do."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    home = folder.agency("ngo-a")
+    write_json(home.agency_json, {"listen": {"address": "0.0.0.0", "port": 8443}})  # noqa: S104 - what is refused
+
+    with pytest.raises(BusError, match="without TLS it listens on this machine alone"):
+        app.main(folder, "ngo-a")
+
+    assert not home.door.exists()

@@ -1,6 +1,7 @@
 """A desk on a real broker and the directory: unrequested entries, stale heads, and lost keys."""
 
 import asyncio
+import json
 import shutil
 from datetime import timedelta
 from pathlib import Path
@@ -11,14 +12,20 @@ import pytest
 from brokers import Broker
 from desk.live import STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, CONSENT, REFERRAL, REFERRED, TWO, about
+from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import write_json
 from nrmbus.cli.membership import agency
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
+from nrmbus.desk.http.tokens import utc_now
 from nrmbus.directory import Identity, Operator, admission, commands, joining
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.commands import publish
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter
 from nrmbus.directory.reader import MARK
+from nrmbus.wire import times
 from patience import LONGEST_WAIT, eventually
 
 pytestmark = pytest.mark.broker
@@ -61,6 +68,27 @@ async def test_each_remembers_how_far_the_directory_went(broker: Broker) -> None
         homes = (bus.folder.agency("ngo-a").path, bus.folder.service("registrar"), bus.folder.keys)
         noted = f"{directory.number} {directory.digest}\n"
         assert {(home / MARK).read_text() for home in homes} == {noted}
+
+
+async def test_another_machine_reaches_the_door_by_tls_with_a_token_of_its_own(broker: Broker) -> None:
+    """Given `listen` and no certificate, a system that trusts the door's authority publishes with a token that was made for it."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}) as bus:
+        home, (port,) = bus.folder.agency("ngo-a"), free_ports(1)
+        listen = {"address": "127.0.0.1", "port": port, "names": ["127.0.0.1"]}
+        write_json(home.agency_json, {**json.loads(home.agency_json.read_bytes()), "listen": listen})
+        bus.start("ngo-a")
+        await bus.ready("ngo-a")
+        asked = {"name": "booking", "scopes": ["publish"], "ends": times.write(utc_now() + timedelta(days=1))}
+        async with bus.door("ngo-a") as local:
+            token = (await local.post("/v1/tokens", asked))["token"]
+            async with Door(f"https://127.0.0.1:{port}", token, ca=home.path / "door" / "ca.pem") as door:
+                assert (await door.publish(signal_of(CASE), wait=LONGEST_WAIT))["verdict"] == "registered"
+                with pytest.raises(DoorError, match="scope"):
+                    await door.inbox()
+            await local.delete("/v1/tokens/booking")
+        async with Door(f"https://127.0.0.1:{port}", token, ca=home.path / "door" / "ca.pem") as door:
+            with pytest.raises(DoorError, match="token"):
+                await door.health()
 
 
 async def test_behind_an_old_head_a_desk_signs_nothing_until_a_fresh_one(

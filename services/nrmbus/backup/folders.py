@@ -27,7 +27,7 @@ _SECRETS: Final = (".seed", "key.pem")
 _TRIES: Final = 20
 _PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
     "settings": lambda parts: len(parts) == 1 or parts[-1] == "agency.json",
-    "keys": lambda parts: bool({"keys", "tls"} & set(parts)) and parts[-1] not in {"heads.db", "directory"},
+    "keys": lambda parts: bool({"keys", "tls", "door"} & set(parts)) and parts[-1] not in {"heads.db", "directory"},
     "ledger": lambda parts: parts[-1] == LEDGER,
     "log": lambda parts: (parts[0] == "auditor" and not {"keys", "tls"} & set(parts)) or parts[-1] == "heads.db",
 }

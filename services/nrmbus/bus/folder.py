@@ -15,6 +15,8 @@ canary-a/, canary-b/        the keys of the two test agencies; canary/ has the d
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json; import.json has the key of imports
+agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
+agencies/<id>/door/         key.pem (sealed) and ca.pem of the door's own authority, if other machines reach the door
 registrar/history/          high-water marks of the history, per partition
 registrar/snapshots/        the registrar's state, signed, per partition; may be removed
 */directory                 high-water mark of the directory
@@ -159,6 +161,8 @@ class AgencySettings:
     """Staff number of the person who answers for readings by the agency's system; without it each reading names its reader."""
     port: Any = None
     """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
+    listen: Any = None
+    """Address of the desk's door for other machines, always by TLS, like `{"address": "10.1.2.3", "port": 8443, "names": ["desk.example.org"]}`; without it only this machine reaches the door."""
     ledger: Any = None
     """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
     edge: Any = field(default_factory=list)

@@ -1,4 +1,7 @@
-"""A door on this machine: HTTP on 127.0.0.1, a port and a token that stay over restarts, in a file only its owner can read."""
+"""A door on this machine: HTTP on 127.0.0.1, a port and a token that stay over restarts, in a file only its owner can read.
+
+Other machines reach a door by TLS alone (`tls_listener`). A client that sends its request slowly is cut off.
+"""
 
 import asyncio
 import errno
@@ -12,10 +15,12 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, NamedTuple
 
+import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -26,6 +31,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from nrmbus import telemetry
 from nrmbus.bus.embedded.ports import HOST, free_ports
+from nrmbus.bus.tls_listener import TlsListener
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import CONTENT_TYPE
 from nrmbus.wire.keys import files
@@ -55,12 +61,15 @@ class _Last(NamedTuple):
 class Listening:
     """A bound socket and its token; every reader of *home*/door.json may send requests."""
 
-    def __init__(self, home: Path, port: int | None = None) -> None:
+    def __init__(self, home: Path, port: int | None = None, beyond: TlsListener | None = None) -> None:
         """Bind *port* of 127.0.0.1, else that of the last start, else a free one, and write *home*/door.json (mode 0600).
+
+        Other machines reach the door at *beyond*, with tokens of their own.
 
         The token of the last start is kept, so that connected programs survive a restart. If another program has taken
         the port meanwhile, port and token are new and ``moved`` is set: a client may have sent the token to that program.
         """
+        self.beyond = beyond
         last = _last(home)
         wanted = port or last.port
         bound = _bound(wanted, time.monotonic() + _PATIENCE) if wanted else None
@@ -78,6 +87,12 @@ class Listening:
         with os.fdopen(descriptor, "w") as file:
             json.dump({"url": f"http://{HOST}:{self.port}", "token": self.token, "pid": os.getpid()}, file)
         partial.rename(home / DOOR_FILE)  # at once: nobody reads half a file
+
+    def close(self) -> None:
+        """Close the sockets: nobody waits for this door any more."""
+        self.socket.close()
+        if self.beyond is not None:
+            self.beyond.socket.close()
 
     def allows(self, authorization: str | None) -> bool:
         """Return whether the value of an Authorization header is right, in the same time for every wrong value."""
@@ -129,14 +144,69 @@ MOST: Final = 100
 file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
 
+SLOW_SECONDS: Final = 20.0
+"""Patience with a client that has begun a request, or has connected and sent none; it grows with what has come."""
+BYTES_A_SECOND: Final = 4096
+"""Bytes that earn a second more: 512 KiB may take two and a half minutes."""
+
+
 class _Bounded(H11Protocol):
-    """One connection. If there are too many, an idle connection is closed, so that a client with the token still gets in."""
+    """One connection of a door.
+
+    If there are too many, an idle connection is closed, so that a client with the token still gets in. Connections of this
+    machine and of others are counted apart, so that no flood from outside closes a local one.
+    """
+
+    _until = 0.0
+    """When the patience with this client ends (monotonic)."""
+    _slow: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
-        if len(there) > MOST:
-            next((each for each in there if each is not self and not each.is_asked), self).transport.abort()
+        alike = [each for each in there if each.scheme == self.scheme]
+        if len(alike) > MOST:
+            next((each for each in alike if each is not self and not each.is_asked), self).transport.abort()
+        self._be_patient()
+
+    def data_received(self, data: bytes) -> None:
+        self._until += len(data) / BYTES_A_SECOND
+        super().data_received(data)
+        self._look()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._look()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop()
+        super().connection_lost(exc)
+
+    def _look(self) -> None:
+        """Run out of patience only while the client owes the rest of a request."""
+        state = self.conn.their_state
+        owes = state is h11.SEND_BODY or (state is h11.IDLE and bool(self.conn.trailing_data[0]))
+        if not owes:
+            self._stop()
+        elif self._slow is None:
+            self._be_patient()
+
+    def _be_patient(self) -> None:
+        self._until = self.loop.time() + SLOW_SECONDS
+        self._slow = self.loop.call_at(self._until, self._give_up)
+
+    def _stop(self) -> None:
+        if self._slow is not None:
+            self._slow.cancel()
+            self._slow = None
+
+    def _give_up(self) -> None:
+        if self.flow.read_paused:  # the service is slow, not the client
+            self._be_patient()
+        elif self._until > self.loop.time():
+            self._slow = self.loop.call_at(self._until, self._give_up)
+        else:
+            self.transport.abort()
 
     @property
     def is_asked(self) -> bool:
@@ -194,6 +264,9 @@ class Server(uvicorn.Server):
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 self._lifespan = asyncio.current_task()
+            elif scope.get("scheme") == "http" and _host(scope) not in _HERE:
+                await Response(status_code=421)(scope, receive, send)
+                return
             try:
                 await app(scope, receive, send)
             except Exception as error:
@@ -216,6 +289,20 @@ class Server(uvicorn.Server):
                 signal.raise_signal(self._told)  # as uvicorn does when it has served
                 return
             raise self._failure or RuntimeError("the service did not start")
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the application, then listen on this machine, and for others if the door does."""
+        await super().startup(sockets)
+        beyond, config = self._listening.beyond, self.config
+        if beyond is not None and self.started:
+            make = partial(_Bounded, config, self.server_state, self.lifespan.state)
+            self.servers.append(await beyond.serve(make, config.backlog))
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End connections and the application; whoever is in a handshake is cut off."""
+        if self._listening.beyond is not None:
+            self._listening.beyond.cut_off()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at a signal; the time runs from the first one."""
@@ -252,6 +339,18 @@ class Server(uvicorn.Server):
         if self._lifespan is not None and not self._lifespan.done():
             self._lifespan.cancel()
             loop.call_later(_HURRY_SECONDS, self._hurry, loop)
+
+
+_HERE: Final = frozenset({HOST, "localhost", "[::1]"})
+"""Names of this machine. A page on the web may give its own name this machine's address (DNS rebinding); then the browser
+sends requests here under that name. By TLS no browser does so: the certificate has another name."""
+
+
+def _host(scope: Scope) -> str:
+    """Return the host that a request names, without the port."""
+    sent = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+    host = sent[0] if len(sent) == 1 else ""
+    return re.sub(r":[0-9]{1,5}$", "", host).lower()
 
 
 Page = Callable[[str], Awaitable[dict[str, Any] | None]]

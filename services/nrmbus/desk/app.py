@@ -24,6 +24,7 @@ from nrmbus.bus.kafka import clients, lease
 from nrmbus.bus.kafka.failures import is_passing, sentence_of
 from nrmbus.bus.kafka.lease import Begins, How, LeaseHeld, turn
 from nrmbus.bus.periodic import pause_after
+from nrmbus.bus.tls_listener import Listen, TlsListener
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.broker_clock import BrokerClock
@@ -463,7 +464,10 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     """
     home = folder.agency(agency).path
     telemetry.set_up(agency, home)
-    listening = Listening(home, _port(folder.agency(agency)))
+    own = folder.agency(agency)
+    listen = Listen.parse(own.settings.listen, own.agency_json)
+    beyond = TlsListener(listen, home, agency) if listen else None
+    listening = Listening(home, _port(own), beyond)
     try:
         start = _Start(place_of(folder.agency(agency)), listening, notify, how)
         while (ended := _until_it_ends(folder, agency, start)) and ended.begins_anew:
@@ -481,7 +485,7 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
             raise SystemExit(lease.HELD) from None
         raise BusError(f"The desk of {agency} does not start: {error.sentence}{where}") from None
     finally:
-        listening.socket.close()
+        listening.close()
     if ended is not None and ended.holding.put_out is not None:
         notify(lease.put_out(agency, ended.holding.put_out))
         raise SystemExit(lease.HELD)

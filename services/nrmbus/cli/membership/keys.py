@@ -52,6 +52,7 @@ _PLACES: Final = (
     "keys/authority/key.pem",
     "*/tls/key.pem",
     "agencies/*/tls/key.pem",
+    "agencies/*/door/key.pem",
     "*/keys/**/*.seed",
     "agencies/*/keys/**/*.seed",
     "admitters/*/keys/*.seed",
