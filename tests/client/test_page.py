@@ -22,20 +22,30 @@ PAGE = (ROOT / "services" / "nrmbus" / "client" / "README.md").read_text(encodin
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-async def printed(program: str, door: Path) -> str:
-    """Return what *program* prints with the desk that the file *door* names; it must end with status 0."""
+async def printed(program: str, door: Path, *, ended_after: bytes | None = None) -> str:
+    """Return what *program* prints with the desk that the file *door* names; it must end with status 0.
+
+    One that goes on gets SIGTERM *ended_after* that line.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-W", "error", "-c", program, env={**os.environ, "NRMBUS_DOOR": str(door)},
+        sys.executable, "-u", "-W", "error", "-c", program, env={**os.environ, "NRMBUS_DOOR": str(door)}, cwd=door.parent,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
-    text, _ = await process.communicate()
+    assert process.stdout is not None
+    line = b""
+    if ended_after is not None:
+        while (line := await process.stdout.readline()) not in (ended_after, b""):
+            pass
+        if line:
+            process.terminate()
+    text = line + (await process.communicate())[0]
     assert process.returncode == 0, text.decode()
     return text.decode()
 
 
 async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
-    """Given a desk that has heard of one person, then the first example publishes, the second reads the report, and the test passes."""
-    publishes, follows, _, tests = EXAMPLES
+    """Given a desk that has heard of one person, then the first example publishes, the second reads the report, the third handles it once, and the test passes."""
+    publishes, follows, handles, _, tests = EXAMPLES
     door = tmp_path / "door.json"
     async with in_process(tmp_path) as place:
         door.write_text(json.dumps({"url": place.url, "token": TOKEN}))
@@ -44,12 +54,14 @@ async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         assert re.fullmatch(r"registered as number \d+, case [0-9a-f]{32}\n", await printed(publishes, door))
         assert re.fullmatch(rf"ngo-a {case} emergency 25-34\ngo on from \d+\.[0-9a-f]+\n", await printed(follows, door))
         assert await printed(tests, door) == ""
+        assert await printed(handles, door, ended_after=b"emergency 25-34\n") == "emergency 25-34\n"
+        assert await printed(handles.replace("dead_letter=bury", "follow=False"), door) == ""
 
 
 def test_the_receiver_of_the_page_deals_with_a_notice_once(capsys: pytest.CaptureFixture[str]) -> None:
     """Given a request of the desk, when it comes twice, then the example prints it once; a foreign request gets 400."""
     room: dict[str, Any] = {}
-    exec(EXAMPLES[2], room)  # noqa: S102 - the page's own example
+    exec(EXAMPLES[3], room)  # noqa: S102 - the page's own example
     body = b'{"type":"nrmbus.event.refused","timestamp":"2026-03-02T05:00:00Z","data":{"id":"1","link":"/v1/events/1"}}'
     stamp = str(int(time.time()))
     secret = base64.decode(room["KEYS"][0].removeprefix("whsec_"), "unreadable")

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from desk.given import TOKEN
 from nrmbus.client import (
     AsyncDesk,
     Cursor,
+    CursorFile,
     Desk,
     Pending,
     Received,
@@ -28,7 +30,7 @@ from nrmbus.client import (
     new_ref,
 )
 from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
-from nrmbus.events.model import Data
+from nrmbus.events.model import Data, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
 from patience import LONGEST_WAIT
 
@@ -59,6 +61,7 @@ async def test_what_a_program_publishes_and_hears(place: Place) -> None:
         await a_fault_names_place_and_remedy(desk)
         await events_come_typed_and_in_order(place, desk)
         await a_letter_is_opened_on_record(desk)
+        await handlers_hear_each_event_once(place, desk)
     await a_foreign_token_is_refused(place)
 
 
@@ -161,6 +164,27 @@ async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:
     assert isinstance(event.letter, SignalRecordedLetter)
     assert event.letter.age_band == LETTER.age_band
     assert CANARY not in repr(event)
+
+
+async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
+    """Given a handler that has dealt with all, when one more event comes, then the next run hands over that one alone."""
+    cases, letters = list[str](), list[Letter | None]()
+
+    @desk.on(SignalRecorded)
+    async def report(event: Received[SignalRecorded]) -> None:
+        cases.append(event.case)
+        letters.append((await desk.open(event, actor="S-7")).letter)
+
+    with TemporaryDirectory() as folder:
+        store = CursorFile(Path(folder) / "cursor")
+        await desk.run(store, follow=False)
+        assert cases == [event.case for event in await heard(desk)]
+        await place.tell(case := new_ref())
+        await desk.run(store, follow=False)
+        await desk.run(store, follow=False)
+    assert cases[-1] == case
+    assert len(cases) == len(set(cases)) == len(await heard(desk))
+    assert all(isinstance(letter, SignalRecordedLetter) for letter in letters)
 
 
 async def a_foreign_token_is_refused(place: Place) -> None:

@@ -2,8 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
+from nrmbus.client.cursors import CursorFile, CursorStore, CursorTable
 from nrmbus.client.desk import AsyncDesk
 from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavailable, Unreachable
+from nrmbus.client.handlers import HandlerFailed, NotKnown
 from nrmbus.client.received import Cursor, Received
 from nrmbus.client.sync import Desk
 from nrmbus.client.verdicts import Pending, Refused, Registered, Verdict
@@ -14,9 +16,7 @@ if TYPE_CHECKING:
     from nrmbus.client.original import verify_original
 
 __all__ = [
-    "AsyncDesk", "Cursor", "Desk", "DoorError", "Pending", "Received", "Refused", "Registered", "RequestRefused",
-    "TokenRefused", "Unavailable", "Unreachable", "Verdict", "Webhook", "WebhookRefused", "new_event_id", "new_ref",
-    "verify_original", "verify_webhook",
+    "AsyncDesk", "Cursor", "CursorFile", "CursorStore", "CursorTable", "Desk", "DoorError", "HandlerFailed", "NotKnown", "Pending", "Received", "Refused", "Registered", "RequestRefused", "TokenRefused", "Unavailable", "Unreachable", "Verdict", "Webhook", "WebhookRefused", "new_event_id", "new_ref", "verify_original", "verify_webhook",
 ]  # fmt: skip
 
 

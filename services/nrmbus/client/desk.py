@@ -1,22 +1,30 @@
 """An agency's desk for a program: events as the published models, verdicts and errors as types."""
 
 import asyncio
+import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 import httpx
 
 from nrmbus import environment
+from nrmbus.client.cursors import CursorStore
 from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
 from nrmbus.client.errors import DoorError, Unreachable
+from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
 from nrmbus.client.verdicts import Verdict, verdict_of
 from nrmbus.events.model import Data, Letter
 from nrmbus.wire import times
 from nrmbus.wire.ids import new_event_id
+
+Model = TypeVar("Model", bound=Data)
+Content = TypeVar("Content", bound=Data | None)
+Wanted: TypeAlias = Callable[[Received[Model]], Awaitable[None] | None]
+"""Handler of one model."""
 
 PATIENCE: Final = 10.0
 """Seconds for which an event is offered again to a desk that is away or starts again."""
@@ -120,6 +128,8 @@ class AsyncDesk:
 
     def _take(self, door: Door, patience: float) -> None:
         self.door, self._patience = door, patience
+        self._handlers: dict[str, Handler] = {}
+        self._runs: dict[Run, asyncio.AbstractEventLoop] = {}
 
     @classmethod
     def of(cls, home: Path | None = None, *, speaks: Iterable[type[Data]] = (), patience: float = PATIENCE) -> Self:
@@ -218,6 +228,77 @@ class AsyncDesk:
         async for page in pages:
             for row in page:
                 yield received(row, row.get("ledger"))
+
+    async def open(self, event: Received[Content], *, actor: str | None = None) -> Received[Content]:
+        """Return *event* with its letter, as far as this agency may open it; the reading is registered first, for *actor*.
+
+        Raises:
+            DoorError: ``inbox_restarted`` if the desk's ledger was replaced meanwhile; ``reader_unnamed``.
+        """
+        row, ledger = event.cursor
+        page = await self.door.inbox(after=row - 1, ledger=ledger, limit=1, opened=True, actor=actor)
+        return cast("Received[Content]", received(page["events"][0], page.get("ledger")))
+
+    def on(self, event: type[Model]) -> Callable[[Wanted[Model]], Wanted[Model]]:
+        """Return a decorator that makes a function the handler of *event*, in the version of that class.
+
+        Raises:
+            ValueError: the type has a handler, or is spoken in another version.
+        """
+
+        def registered(handler: Wanted[Model]) -> Wanted[Model]:
+            if event.type in self._handlers or self.door.speaks.get(event.type, event.version) != event.version:
+                raise ValueError(f"{event.type} has a handler, or is spoken in another version")
+            self.door.speaks[event.type] = event.version
+            self._handlers[event.type] = handler
+            return handler
+
+        return registered
+
+    async def run(
+        self,
+        cursor: CursorStore,
+        *,
+        dead_letter: DeadLetter | None = None,
+        pauses: Sequence[float] = PAUSES,
+        at_once: int = AT_ONCE,
+        follow: bool = True,
+        waiting: Callable[[DoorError], None] = lambda _: None,
+        signals: Iterable[signal.Signals] = SIGNALS,
+    ) -> None:
+        """Hand each event to its handler (`on`), and store the cursor after it; end at a signal, or at `stop`.
+
+        An event comes **at least once**: again after a crash between handler and cursor, and after each failure. Make a
+        handler idempotent by ``event.id``. Events of a case come one after the other, in order; those of several cases at
+        the same time. A type without a handler is passed over.
+
+        Args:
+            cursor: where the place in the inbox is kept: `CursorFile`, `CursorTable`, or your own.
+            dead_letter: gets an event whose handler failed for good, with the error; then the event counts as dealt with.
+                Without it, the run ends with `HandlerFailed` and the cursor stays before the event.
+            pauses: seconds before each further attempt. An error of the desk that is not retryable has none.
+            at_once: how many events are handled at the same time.
+            follow: end when everything that is there now is dealt with, if False.
+            waiting: as for `inbox`.
+            signals: end the run in order: handlers at work may end, and the cursor is stored.
+
+        Raises:
+            HandlerFailed: see *dead_letter*.
+            DoorError: as `inbox`.
+        """
+        run = Run(self._handlers, cursor, dead_letter=dead_letter, pauses=pauses, at_once=at_once)
+        self._runs[run] = asyncio.get_running_loop()
+        try:
+            after = await asyncio.to_thread(cursor.load)
+            with ended_by(signals, self.stop):
+                await run.of(self.inbox(after=after, follow=follow, waiting=waiting))
+        finally:
+            del self._runs[run]
+
+    def stop(self) -> None:
+        """End each `run` in order; from any thread."""
+        for run, loop in tuple(self._runs.items()):
+            loop.call_soon_threadsafe(run.stop.set)
 
     async def case(self, ref: str) -> Json:
         """Return a case as this agency sees it: status, version, open referrals, duties."""

@@ -1,17 +1,20 @@
 """The desk for a program without asyncio: the same names, and each call waits for its answer."""
 
 import asyncio
+import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Members
+from nrmbus.client.cursors import CursorStore
+from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Members, Model, Wanted
 from nrmbus.client.door import Json
 from nrmbus.client.errors import DoorError
+from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received
 from nrmbus.client.verdicts import Verdict
 from nrmbus.events.model import Data
@@ -106,6 +109,36 @@ class Desk:
         with suppress(StopAsyncIteration):
             while True:
                 yield self._loop.run(following())
+
+    def open(self, event: Received[Content], *, actor: str | None = None) -> Received[Content]:
+        """Return *event* with its letter, as `AsyncDesk.open`."""
+        return self._loop.run(self._desk.open(event, actor=actor))
+
+    def on(self, event: type[Model]) -> Callable[[Wanted[Model]], Wanted[Model]]:
+        """Return a decorator that makes a function the handler of *event*, as `AsyncDesk.on`."""
+        return self._desk.on(event)
+
+    def run(
+        self,
+        cursor: CursorStore,
+        *,
+        dead_letter: DeadLetter | None = None,
+        pauses: Sequence[float] = PAUSES,
+        at_once: int = AT_ONCE,
+        follow: bool = True,
+        waiting: Callable[[DoorError], None] = lambda _: None,
+        signals: Iterable[signal.Signals] = SIGNALS,
+    ) -> None:
+        """Hand each event to its handler, as `AsyncDesk.run`; handlers run in threads, which may use this desk."""
+        running = self._desk.run(
+            cursor, dead_letter=dead_letter, pauses=pauses, at_once=at_once, follow=follow, waiting=waiting, signals=()
+        )
+        with ended_by(signals, self.stop):
+            self._loop.run(running)
+
+    def stop(self) -> None:
+        """End `run` in order; from any thread."""
+        self._desk.stop()
 
     def case(self, ref: str) -> Json:
         """Return a case as this agency sees it."""

@@ -1,0 +1,193 @@
+"""Handlers of a program: each event is handed over at least once, and the events of a case one after the other."""
+
+import asyncio
+import signal
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from inspect import isawaitable, iscoroutinefunction
+from typing import Any, Final, TypeAlias
+
+from nrmbus.client.cursors import CursorStore
+from nrmbus.client.errors import DoorError
+from nrmbus.client.received import Cursor, Received
+from nrmbus.events.model import Data
+
+Handler: TypeAlias = Callable[[Received[Any]], Awaitable[None] | None]
+DeadLetter: TypeAlias = Callable[[Received[Data | None], Exception], Awaitable[None] | None]
+
+PAUSES: Final = (1.0, 5.0, 25.0, 120.0)
+"""Seconds before each further attempt of a handler."""
+AT_ONCE: Final = 8
+"""Cases whose events are handled at the same time."""
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_WINDOW: Final = 1000
+"""Events handed over behind one that is not dealt with; a program that dies there gets them again."""
+
+
+class HandlerFailed(Exception):
+    """A handler failed for good, and no dead-letter hook took the event. The cursor stays before it, so nothing is lost."""
+
+    def __init__(self, event: Received[Data | None]) -> None:
+        """Name the *event* by type and id."""
+        self.event = event
+        super().__init__(
+            f"the handler of {event.type} failed for event {event.id}: mend it and run again, or give dead_letter"
+        )
+
+
+class NotKnown(Exception):
+    """The event has a version that this release, or the desk's, does not know, so no handler can read it."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__("the event has a version that is not known here: upgrade, then read it again")
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """Place of an event in the order of the inbox, from its hand-over until everything before it is dealt with."""
+
+    cursor: Cursor
+    done: bool = False
+    task: asyncio.Task[None] | None = None
+
+
+class Run:
+    """One run of a program's handlers."""
+
+    def __init__(
+        self,
+        handlers: Mapping[str, Handler],
+        store: CursorStore,
+        *,
+        dead_letter: DeadLetter | None = None,
+        pauses: Sequence[float] = PAUSES,
+        at_once: int = AT_ONCE,
+    ) -> None:
+        """Prepare a run of *handlers*, by type."""
+        self._handlers, self._store, self._dead_letter, self._pauses = handlers, store, dead_letter, pauses
+        self._slots, self._storing, self._moved = asyncio.Semaphore(at_once), asyncio.Lock(), asyncio.Event()
+        self._places: deque[_Place] = deque()
+        self._last: dict[str, _Place] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._error: Exception | None = None
+        self.stop = asyncio.Event()
+        """Ends the run once the handlers that are at work have ended."""
+
+    async def of(self, inbox: AsyncIterator[Received[Data | None]]) -> None:
+        """Hand over the events of *inbox* until it ends or `stop` is set, and store the cursor behind each.
+
+        Raises:
+            HandlerFailed: a handler failed for good.
+        """
+        reading, stopping = asyncio.ensure_future(self._read(inbox)), asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done() or reading.exception():
+                self.stop.set()
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            await self._advance()
+        finally:
+            left = [reading, stopping, *self._tasks]
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+        if self._error is not None:
+            raise self._error
+        if not reading.cancelled():
+            reading.result()
+
+    async def _read(self, inbox: AsyncIterator[Received[Data | None]]) -> None:
+        async for event in inbox:
+            place = _Place(event.cursor, done=event.type not in self._handlers)
+            self._places.append(place)
+            if not place.done:
+                await self._slots.acquire()
+                place.task = asyncio.create_task(self._handle(event, place, self._last.get(event.case)))
+                self._last[event.case] = place
+                self._tasks.add(place.task)
+                place.task.add_done_callback(self._tasks.discard)
+            elif len(self._places) >= _WINDOW:
+                await self._advance()
+            while len(self._places) >= _WINDOW:
+                self._moved.clear()
+                await self._moved.wait()
+
+    async def _handle(self, event: Received[Data | None], place: _Place, before: _Place | None) -> None:
+        """Deal with *event* after the one *before* it in its case."""
+        try:
+            if before is not None and before.task is not None:
+                await asyncio.wait({before.task})
+            if not self.stop.is_set() and await self._deal(event):  # set if the one before was not dealt with
+                place.done = True
+                await self._advance()
+        except Exception as error:  # noqa: BLE001 - of the hook or the store: the run ends with it
+            self._end(error)
+        finally:
+            self._slots.release()
+            if self._last.get(event.case) is place:
+                del self._last[event.case]
+
+    async def _deal(self, event: Received[Data | None]) -> bool:
+        """Call the handler until it succeeds or fails for good; return whether the event is dealt with."""
+        failure: Exception = NotKnown()
+        for pause in () if event.data is None else (*self._pauses, None):
+            try:
+                await _called(self._handlers[event.type], event)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the handler gets the event again
+                failure = error
+            else:
+                return True
+            if pause is None or (isinstance(failure, DoorError) and not failure.retryable):
+                break
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.stop.wait(), max(pause, getattr(failure, "retry_after", None) or 0))
+                return False
+        if self._dead_letter is None:
+            failed = HandlerFailed(event)
+            failed.__cause__ = failure
+            self._end(failed)
+            return False
+        await _called(self._dead_letter, event, failure)
+        return True
+
+    def _end(self, error: Exception) -> None:
+        self._error = self._error or error
+        self.stop.set()
+
+    async def _advance(self) -> None:
+        """Store the cursor of the last event before which, and with which, everything is dealt with."""
+        async with self._storing:
+            behind = None
+            while self._places and self._places[0].done:
+                behind = self._places.popleft().cursor
+            self._moved.set()
+            if behind is not None:
+                await asyncio.to_thread(self._store.store, behind)
+
+
+async def _called(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call *function*; one that is no coroutine function runs in a thread of its own."""
+    if iscoroutinefunction(function):
+        await function(*arguments)
+        return
+    found = await asyncio.to_thread(function, *arguments)
+    if isawaitable(found):
+        await found
+
+
+@contextmanager
+def ended_by(signals: Iterable[signal.Signals], end: Callable[[], None]) -> Iterator[None]:
+    """Call *end* at each of *signals* while the block runs, if it runs in the main thread."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        before = {each: signal.signal(each, lambda *_: end()) for each in signals}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

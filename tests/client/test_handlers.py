@@ -1,0 +1,370 @@
+"""Handlers: whatever fails, each event is dealt with, in the order of its case, and the cursor never runs ahead."""
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from client.given import LETTER, SIGNAL
+from nrmbus.client import (
+    AsyncDesk,
+    Cursor,
+    CursorFile,
+    CursorStore,
+    CursorTable,
+    HandlerFailed,
+    NotKnown,
+    Received,
+    RequestRefused,
+    TokenRefused,
+    handlers,
+    new_ref,
+)
+from nrmbus.client.received import BEGINNING
+from nrmbus.client.testing import FakeDesk
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.model import Data
+from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted, ReferralSubmittedV2
+
+CASE, OTHER = "ab" * 16, "cd" * 16
+
+
+class Kept:
+    """Store in memory, which remembers all that it was given."""
+
+    def __init__(self) -> None:
+        self.all: list[Cursor] = []
+
+    def load(self) -> Cursor:
+        """The last one."""
+        return self.all[-1] if self.all else BEGINNING
+
+    def store(self, cursor: Cursor) -> None:
+        """Remember."""
+        self.all.append(cursor)
+
+
+@pytest.fixture(name="fake")
+def _fake() -> FakeDesk:
+    """A desk that has heard of two cases: rows 1, 3 of one, row 2 of the other, and row 4, which no handler is for."""
+    fake = FakeDesk("special-unit", agencies=["ngo-a"])
+    for case in (CASE, OTHER, CASE):
+        fake.receive(SIGNAL, source="ngo-a", case=case, sealed=LETTER)
+    fake.receive(ReferralAccepted(next_step="reception"), source="ngo-a", case=OTHER)
+    return fake
+
+
+async def test_events_are_handled_once_and_the_cursor_follows(fake: FakeDesk) -> None:
+    """Given two runs with one store, then the second hears only what came after the first."""
+    store, heard = Kept(), list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            assert event.data.urgency == "emergency"
+            assert store.load().row == event.cursor.row - 1
+            heard.append(event.cursor.row)
+
+        await desk.run(store, follow=False, at_once=1, pauses=())
+        assert (heard, store.load().row) == ([1, 2, 3], 4)
+        fake.receive(SIGNAL, source="ngo-a", case=new_ref())
+        await desk.run(store, follow=False, pauses=())
+
+    assert heard == [1, 2, 3, 5]
+    assert [each.row for each in store.all] == sorted({each.row for each in store.all})
+
+
+async def test_a_case_waits_for_its_failing_event_and_others_go_on(fake: FakeDesk) -> None:
+    """Given a handler that fails twice for row 1, then row 2 of another case comes in between, row 3 after it, and no cursor runs ahead."""
+    store, heard, tries = Kept(), list[int](), 0
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            nonlocal tries
+            if event.cursor.row == 1 and (tries := tries + 1) < 3:
+                raise OSError("full")
+            if event.cursor.row == 1:
+                assert 2 in heard
+                assert store.all == []
+            heard.append(event.cursor.row)
+
+        await desk.run(store, follow=False, pauses=(0.01, 0.01))
+
+    assert heard == [2, 1, 3]
+    assert (tries, store.load().row) == (3, 4)
+
+
+async def test_a_handler_that_fails_for_good_ends_the_run_before_its_event(fake: FakeDesk) -> None:
+    """Given no hook, then the run ends with the reason, later events of the case were not handed over, and the next run begins there."""
+    store, heard, broken = Kept(), list[int](), True
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        def report(event: Received[SignalRecorded]) -> None:
+            heard.append(event.cursor.row)
+            if broken and event.cursor.row == 1:
+                raise KeyError("Leyla")
+
+        with pytest.raises(HandlerFailed, match=r"case\.signal_recorded") as raised:
+            await desk.run(store, follow=False, pauses=(0.0,))
+        assert isinstance(raised.value.__cause__, KeyError)
+        assert "Leyla" not in str(raised.value)
+        assert heard.count(1) == 2
+        assert 3 not in heard
+        assert store.load() == BEGINNING
+        broken, before = False, len(heard)
+        await desk.run(store, follow=False)
+
+    again = heard[before:]
+    assert sorted(again) == [1, 2, 3]
+    assert again.index(1) < again.index(3)
+    assert store.load().row == 4
+
+
+async def test_a_dead_letter_is_handed_to_the_hook_and_the_case_goes_on(fake: FakeDesk) -> None:
+    """Given a hook, then it gets the event and the error once, and the run goes on behind it; a failing hook ends the run."""
+    store, dead, heard = Kept(), list[tuple[int, str]](), list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 1:
+                raise RequestRefused(
+                    "unknown_field", "it does not fit", 422
+                )  # the desk's own error: no further attempt
+            heard.append(event.cursor.row)
+
+        def bury(event: Received[Data | None], error: Exception) -> None:
+            dead.append((event.cursor.row, type(error).__name__))
+
+        def fail(event: Received[Data | None], error: Exception) -> None:
+            raise OSError("no room") from error
+
+        with pytest.raises(OSError, match="no room"):
+            await desk.run(store, follow=False, pauses=(9,), dead_letter=fail)
+        await desk.run(store, follow=False, pauses=(9,), dead_letter=bury)
+
+    assert dead == [(1, "RequestRefused")]
+    assert heard[-1] == 3
+    assert store.load().row == 4
+
+
+async def test_an_event_of_an_unknown_version_is_a_dead_letter(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an event that the desk's release does not know, then its handler cannot read it, and the hook learns why."""
+    shown = fake._shown
+    monkeypatch.setattr(fake, "_shown", lambda *how: {**shown(*how), "unknown": True})
+    dead = list[Exception]()
+    async with fake.desk() as desk:
+        desk.on(SignalRecorded)(lambda _: None)
+        await desk.run(Kept(), follow=False, dead_letter=lambda _, error: dead.append(error))
+
+    assert [type(each) for each in dead] == [NotKnown] * 3
+
+
+async def test_an_end_in_order_lets_a_handler_end_and_starts_no_other(fake: FakeDesk) -> None:
+    """Given a handler at work and one that waits for another attempt, when the run is stopped, then the first ends, and its event is not heard again."""
+    store, started, going_on, heard = Kept(), asyncio.Event(), asyncio.Event(), list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 2:
+                raise OSError
+            started.set()
+            await going_on.wait()
+            heard.append(event.cursor.row)
+
+        running = asyncio.create_task(desk.run(store, pauses=(3600,)))
+        await started.wait()
+        desk.stop()
+        await asyncio.sleep(0)
+        assert not running.done()
+        going_on.set()
+        await running
+        desk.stop()
+
+    assert (heard, store.load().row) == ([1], 1)
+
+
+async def test_a_cancelled_run_leaves_the_cursor_before_what_was_not_done(fake: FakeDesk) -> None:
+    """Given a run that is cancelled, then its handlers are cancelled with it, and their events come again."""
+    store, started, cancelled = Kept(), asyncio.Event(), list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            started.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                cancelled.append(event.cursor.row)
+                raise
+
+        running = asyncio.create_task(desk.run(store))
+        await started.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    assert 1 in cancelled
+    assert store.load() == BEGINNING
+
+
+async def test_a_store_that_fails_ends_the_run(fake: FakeDesk) -> None:
+    """Given a full disk, then the program learns it, and does not go on without a cursor."""
+
+    class Full(Kept):
+        def store(self, cursor: Cursor) -> None:
+            raise OSError("no space left")
+
+    async with fake.desk() as desk:
+        desk.on(SignalRecorded)(lambda _: None)
+        with pytest.raises(OSError, match="no space"):
+            await desk.run(Full())
+
+
+async def test_no_more_handlers_at_once_than_asked(fake: FakeDesk) -> None:
+    """Given events of many cases, then two handlers are at work at the same time, never three."""
+    for _ in range(6):
+        fake.receive(SIGNAL, source="ngo-a", case=new_ref())
+    at_work, most = 0, 0
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(_: Received[SignalRecorded]) -> None:
+            nonlocal at_work, most
+            at_work += 1
+            most = max(most, at_work)
+            await asyncio.sleep(0)
+            at_work -= 1
+
+        await desk.run(Kept(), follow=False, at_once=2)
+    assert most == 2
+
+
+async def test_few_events_are_handed_over_behind_one_that_waits(
+    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an event that waits for another attempt, then a bounded number comes behind it: as many come again after a crash."""
+    monkeypatch.setattr(handlers, "_WINDOW", 4)
+    heard, cases = list[int](), [new_ref() for _ in range(6)]
+    for case in cases:
+        fake.receive(SIGNAL, source="ngo-a", case=case)
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 1 and 1 not in heard:
+                heard.append(1)
+                raise OSError
+            assert event.cursor.row <= 4 or heard.count(1) == 2
+            heard.append(event.cursor.row)
+
+        await desk.run(Kept(), follow=False, pauses=(0.05,))
+    assert sorted(heard) == [1, 1, 2, 3, *range(5, 11)]
+
+
+async def test_a_handler_opens_the_letter_that_it_needs(fake: FakeDesk) -> None:
+    """Given a handler that opens one letter, then that reading alone is on record."""
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 2:
+                opened = await desk.open(event, actor="S-7")
+                assert (opened.id, opened.letter) == (event.id, LETTER)
+
+        await desk.run(Kept(), follow=False)
+    assert [(each.actor, len(fake.readings)) for each in fake.readings] == [("S-7", 1)]
+
+
+def test_one_handler_a_type_and_one_version_a_program(fake: FakeDesk) -> None:
+    """Given a second handler, or another version, then the mistake is told where it is made."""
+    desk = fake.desk(speaks=[ReferralSubmittedV2])
+    desk.on(SignalRecorded)(print)
+
+    with pytest.raises(ValueError, match="has a handler"):
+        desk.on(SignalRecorded)(print)
+    with pytest.raises(ValueError, match="another version"):
+        desk.on(ReferralSubmitted)(print)
+    desk.on(ReferralSubmittedV2)(print)
+    assert desk.door.speaks == {"case.signal_recorded": 1, "referral.submitted": 2}
+
+
+@pytest.mark.parametrize(
+    "made", [lambda path: CursorFile(path / "c"), lambda path: CursorTable(path / "db")], ids=["file", "SQLite"]
+)
+def test_a_cursor_survives_the_program(made: Callable[[Path], CursorStore], tmp_path: Path) -> None:
+    """Given a file or a SQLite database, then a second program finds the cursor of the first."""
+    assert made(tmp_path).load() == BEGINNING
+    made(tmp_path).store(Cursor(7, "a" * 16))
+    made(tmp_path).store(Cursor(8, "a" * 16))
+
+    assert made(tmp_path).load() == Cursor(8, "a" * 16)
+    (file,) = tmp_path.iterdir()
+    assert file.name == "db" or file.stat().st_mode & 0o077 == 0
+
+
+def test_two_programs_share_a_database(tmp_path: Path) -> None:
+    """Given two names, then each has a cursor of its own; a file that is no cursor is no beginning."""
+    CursorTable(tmp_path / "db", "one").store(Cursor(1))
+    assert CursorTable(tmp_path / "db", "two").load() == BEGINNING
+    (tmp_path / "c").write_text("{}")
+    with pytest.raises(ValueError, match="a cursor is a row"):
+        CursorFile(tmp_path / "c").load()
+
+
+@pytest.fixture(name="ended_by_term")
+def _ended_by_term() -> Iterator[list[str]]:
+    """What SIGTERM did outside a run: nothing, if it ends runs in order and is put back."""
+    seen: list[str] = []
+    before = signal.signal(signal.SIGTERM, lambda *_: seen.append("term"))
+    yield seen
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_program_without_asyncio_ends_in_order_at_a_signal(fake: FakeDesk, ended_by_term: list[str]) -> None:
+    """Given plain functions that use the desk themselves, when the process gets SIGTERM, then the run ends behind what is done."""
+    store, threads = Kept(), set[str]()
+    with fake.sync_desk() as desk:
+
+        @desk.on(SignalRecorded)
+        def report(event: Received[SignalRecorded]) -> None:
+            threads.add(threading.current_thread().name)
+            assert desk.open(event, actor="S-7").letter == LETTER
+            if event.cursor.row == 3:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        desk.run(store)
+        assert store.load().row >= 3
+        desk.run(store, follow=False)
+    assert "MainThread" not in threads
+    assert ended_by_term == []
+
+
+async def test_an_asynchronous_run_ends_in_order_at_a_signal(fake: FakeDesk, ended_by_term: list[str]) -> None:
+    """Given a service manager that stops the program, then handlers end and the cursor is stored."""
+    store = Kept()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 3:
+                signal.raise_signal(signal.SIGTERM)
+
+        await desk.run(store)
+    assert store.load().row >= 3
+    assert ended_by_term == []
+
+
+async def test_a_desk_that_refuses_for_good_ends_the_run(fake: FakeDesk) -> None:
+    """Given a token that ended, then the run ends with the desk's own error."""
+    async with AsyncDesk("http://127.0.0.1", "another", transport=fake) as desk:
+        desk.on(SignalRecorded)(lambda _: None)
+        with pytest.raises(TokenRefused):
+            await desk.run(Kept())
