@@ -22,6 +22,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one
 After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
 AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
 Case = Annotated[str | None, Query(pattern=_REF, description="Only this case: its reference, 32 hex digits.")]
+Referral = Annotated[str | None, Query(pattern=_REF, description="Only this referral: its reference, 32 hex digits.")]
 LedgerId = Annotated[
     str | None,
     Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),

@@ -1,0 +1,171 @@
+"""Routes of what happened in cases: the timeline of one, and the referrals of all."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy import Connection, Row, select
+
+from nrmbus.desk import versions
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import views
+from nrmbus.desk.http.answers import AT, CASE, EVENT, LostField, Ref, Time
+from nrmbus.desk.http.documented import Answer, answers, subject
+from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
+from nrmbus.desk.http.served import door_of
+from nrmbus.desk.store import tables
+
+routes: Final = subject("cases")
+
+_EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
+_ROWS: Final = (
+    select(tables.events, _INBOX.registration, _PARKED.error)
+    .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
+    .outerjoin(tables.parked, _PARKED.position == _EVENTS.position)
+)
+_OF_INBOX: Final = ("row", "partition", "inbox_number", "original")
+
+
+class Asked(BaseModel):
+    """Parameters of a timeline."""
+
+    after: After = 0
+    limit: Limit = 200
+    technical: Technical = False
+    speaks: Spoken = None
+
+
+class TimelineEvent(Answer):
+    """Event of a case that this agency published or received, without its letter."""
+
+    number: int = Field(description="Number of the registration: the cursor `after`, and the order of the case.")
+    id: str
+    type: str
+    published: int = Field(description="Version in which it was published.")
+    version: int | None = Field(None, description="Version in which it is shown; left out with `unknown`.")
+    case: Ref
+    source: str = Field(description="Agency that published it; this agency's own events are here too.")
+    time: Time
+    registered: Time
+    ref: str | None = Field(None, description="Reference of the referral.")
+    parts: list[str] = Field(description="Parts of the letter that this agency may open.")
+    shut: str | None = Field(None, description="Why the letter stays closed.")
+    technical: bool
+    parked: bool | None = None
+    unknown: bool | None = Field(None, description="True if this release does not know the type or version.")
+    data: dict[str, Any] | None = Field(None, description="Facts in the clear; left out with `unknown`.")
+    lost: list[LostField] | None = Field(None, description="Places without a value: what this version cannot say.")
+
+
+class Timeline(Answer):
+    """Page of a case's events, in the order of their registration."""
+
+    events: list[TimelineEvent]
+    next: int | None = Field(description="Cursor of the next page; null if there is nothing more now.")
+
+
+class ReferralAnswer(Answer):
+    """One receiver of a referral, and how it stands there."""
+
+    agency: str
+    state: Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"] = Field(
+        description="`submitted` while there is no answer."
+    )
+    acknowledged: bool
+    asked: bool = Field(description="True while a question of the receiver waits for the sender.")
+
+
+class ReferralItem(Answer):
+    """Referral that this agency sent or received."""
+
+    row: int = Field(description="Number of the row in this ledger: the cursor `after`.")
+    ref: Ref
+    case: Ref
+    source: str = Field(description="Agency that sent it.")
+    id: str = Field(description="Event of the referral.")
+    time: Time
+    registered: Time
+    receivers: list[ReferralAnswer]
+
+
+class ReferralList(Answer):
+    """Page of referrals, in the order in which this desk heard of them."""
+
+    referrals: list[ReferralItem]
+    next: int | None = Field(description="Cursor of the next page; null if there is nothing more now.")
+
+
+_EVENT: Final = {
+    "number": 31, "id": EVENT, "type": "referral.acknowledged", "published": 1, "version": 1, "case": CASE,
+    "source": "special-unit", "time": AT, "registered": AT, "ref": CASE, "parts": [], "technical": False,
+    "data": {"receipt_no": "SU-1", "duty_role": "duty_officer"},
+}  # fmt: skip
+_REFERRAL: Final = {
+    "row": 7, "ref": CASE, "case": CASE, "source": "ngo-a", "id": EVENT, "time": AT, "registered": AT,
+    "receivers": [{"agency": "special-unit", "state": "submitted", "acknowledged": True, "asked": False}],
+}  # fmt: skip
+
+
+@routes.get(
+    "/v1/cases/{ref}/timeline",
+    summary="Look at what happened in a case",
+    **answers(
+        Timeline, {"events": [_EVENT], "next": 31}, "not_found", "unknown_field", "unknown_type", "unknown_version",
+        needs=["read"], said="A page of the case's events.",
+    ),
+)  # fmt: skip
+async def list_case_events(request: Request, ref: CasePath, asked: Annotated[Asked, Query()]) -> JSONResponse:
+    """Return the events of a case that this agency published or received, in the order of registration. Records nothing; no letter is opened."""
+    door = door_of(request)
+    spoken = versions.asked(asked.speaks or (), door.desk.speaks)
+    rows = (
+        _ROWS.where(_EVENTS.subject == ref, _EVENTS.number > asked.after)
+        .order_by(_EVENTS.number)
+        .limit(asked.limit + 1)
+    )
+    if not asked.technical:
+        rows = rows.where(_EVENTS.technical == 0)
+    with door.ledger.read() as tx:
+        found = [views.heard(row, spoken) for row in tx.execute(rows)]
+        if not found and tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == ref).limit(1)) is None:
+            raise DeskError("not_found")
+    events = [{name: value for name, value in each.items() if name not in _OF_INBOX} for each in found]
+    return JSONResponse(views.page("events", events, asked.limit, "number"))
+
+
+@routes.get(
+    "/v1/referrals",
+    summary="List the referrals",
+    **answers(
+        ReferralList, {"referrals": [_REFERRAL], "next": 7}, "unknown_field", needs=["read"], said="A page of referrals.",
+    ),
+)  # fmt: skip
+async def list_referrals(
+    request: Request, case: Case = None, ref: Referral = None, after: After = 0, limit: Limit = 200
+) -> JSONResponse:
+    """Return the referrals that this agency sent or received, with the answers that it knows. Records nothing."""
+    door = door_of(request)
+    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
+    for column, wanted in ((_EVENTS.subject, case), (_EVENTS.referral, ref)):
+        if wanted is not None:
+            rows = rows.where(column == wanted)
+    with door.ledger.read() as tx:
+        found = [_referral(tx, door.desk, row) for row in tx.execute(rows.order_by(_EVENTS.position).limit(limit + 1))]
+    return JSONResponse(views.page("referrals", found, limit, "row"))
+
+
+def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
+    known = desk.cases.view(tx, row.subject).referrals.get(row.referral)
+    names = ("agency", "state", "acknowledged", "asked")
+    return {
+        "row": row.position,
+        "ref": row.referral,
+        "case": row.subject,
+        "source": row.source,
+        "id": row.id,
+        "time": row.time,
+        "registered": row.registered,
+        "receivers": [{name: getattr(each, name) for name in names} for each in known.receivers] if known else [],
+    }

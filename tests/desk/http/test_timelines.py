@@ -1,0 +1,66 @@
+"""What happened in a case, as one list of the agency's own events and those that it received."""
+
+from pathlib import Path
+from typing import Any
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, desk_of
+
+REFERRAL: dict[str, Any] = {
+    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
+}  # fmt: skip
+
+
+async def test_a_timeline_has_what_was_said_and_what_was_heard_in_the_order_of_registration(tmp_path: Path) -> None:
+    """Own and received events stand in one list, in the version that the reader speaks, page by page and without letters."""
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", REFERRAL, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        await here.settle()
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        first = (await here.door.get(f"/v1/cases/{CASE}/timeline", params={"limit": 2})).json()
+        rest = await here.door.get(
+            f"/v1/cases/{CASE}/timeline", params={"after": first["next"], "speaks": "referral.submitted:2"}
+        )
+        whole = await here.door.get(
+            f"/v1/cases/{CASE}/timeline", params={"technical": True, "speaks": "referral.submitted:2"}
+        )
+
+        assert [(each["source"], each["type"]) for each in (*first["events"], *rest.json()["events"])] == [
+            ("ngo-a", "case.signal_recorded"), ("ngo-a", "referral.submitted"), ("vac", "referral.accepted"),
+        ]  # fmt: skip
+        assert rest.json()["next"] is None
+        assert {each["type"] for each in whole.json()["events"]} > {"letter.opened"}
+        assert [
+            each["data"]["services"] for each in whole.json()["events"] if each["type"] == "referral.submitted"
+        ] == [[{"code": "legal"}]]
+        numbers = [each["number"] for each in whole.json()["events"]]
+        assert numbers == sorted(numbers)
+        assert "CANARY" not in whole.text
+        assert "original" not in whole.text
+        assert (await here.door.get(f"/v1/cases/{'0' * 32}/timeline")).status_code == 404
+
+
+async def test_referrals_are_listed_with_their_answers(tmp_path: Path) -> None:
+    """A referral is found by its reference, with each receiver and what it answered."""
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        await here.hear(
+            registrar.register(registrar.event("ngo-a", "referral.submitted", REFERRAL, referral=REF), to="vac")
+        )
+        before = (await here.door.get("/v1/referrals", params={"ref": REF})).json()
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        (after,) = (await here.door.get("/v1/referrals", params={"case": CASE})).json()["referrals"]
+
+        assert before["next"] is None
+        (found,) = before["referrals"]
+        assert (found["ref"], found["case"], found["source"]) == (REF, CASE, "ngo-a")
+        assert found["receivers"] == [{"agency": "vac", "state": "submitted", "acknowledged": False, "asked": False}]
+        assert after["receivers"][0]["state"] == "accepted"
+        assert (await here.door.get("/v1/referrals", params={"ref": "0" * 32})).json()["referrals"] == []
+        assert (await here.door.get("/v1/referrals", params={"after": found["row"]})).json()["referrals"] == []
