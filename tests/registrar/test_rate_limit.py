@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.quotas import load_submissions
+from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.registrar import owner as owners
 from nrmbus.registrar.owner import FAIR_SHARE, Owned, Owner
-from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.telemetry import log
 
 FLOOD, QUIET = TopicPartition("nrm.outbox.ngo-a", 0), TopicPartition("nrm.outbox.ngo-b", 0)
@@ -33,6 +33,9 @@ def test_no_more_is_taken_than_at_once_and_a_second(rate: Rate, steps: list[tupl
         assert taken <= rate.at_once + rate.a_second * now + largest
         assert pace.held(now) == (() if pace.may("a", now) else ("a",))
         assert pace.may("b", now)
+        still = pace.wait("a", now)
+        assert (still > 0) >= (not pace.may("a", now))
+        assert pace.wait("a", now + still) == 0
     assert pace.may("a", now + 30 / rate.a_second + 1)  # who stops is soon free again, whatever came before
 
 

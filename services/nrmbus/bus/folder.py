@@ -15,7 +15,6 @@ canary-a/, canary-b/        the keys of the two test agencies; canary/ has the d
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json; import.json has the key of imports
-agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json
 agencies/<id>/door/         key.pem (sealed) and ca.pem of the door's own authority, if other machines reach the door
 registrar/history/          high-water marks of the history, per partition
 registrar/snapshots/        the registrar's state, signed, per partition; may be removed
@@ -163,6 +162,8 @@ class AgencySettings:
     """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
     listen: Any = None
     """Address of the desk's door for other machines, always by TLS, like `{"address": "10.1.2.3", "port": 8443, "names": ["desk.example.org"]}`; without it only this machine reaches the door."""
+    requests_a_minute: Any = None
+    """Requests a minute that each token of the agency's systems may send at the door, unless it has a limit of its own; 6000 without it."""
     ledger: Any = None
     """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
     edge: Any = field(default_factory=list)

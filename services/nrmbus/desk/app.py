@@ -33,6 +33,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import application
+from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
@@ -381,6 +382,16 @@ def _port(home: AgencyFolder) -> int | None:
     return port
 
 
+def _requests(home: AgencyFolder) -> int:
+    """Return the requests a minute that a token without a limit of its own may send."""
+    found = home.settings.requests_a_minute
+    if found is not None and not (type(found) is int and 0 < found <= MOST_A_MINUTE):
+        raise BusError(
+            f"`requests_a_minute` in {home.agency_json} is no limit: write a number from 1 to {MOST_A_MINUTE:,}, or leave it out."
+        )
+    return A_MINUTE if found is None else found
+
+
 async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess | None:
     """Run the desk until it ends, or is to begin anew; None if it was told to end while it waited for its ledger."""
     home, bus = folder.agency(agency), folder.settings.bus
@@ -402,6 +413,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             release=process.release,
             vitals=process.vitals,
             is_local=start.listening.allows,
+            a_minute=_requests(home),
         )
         process.tokens = door.tokens
         served = application(door, door.tokens.caller_of, process.running)

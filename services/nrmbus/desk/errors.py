@@ -11,7 +11,7 @@ from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.wire.errors import SENTENCES, WireError
 
 DeskCode = Literal[
-    "token_required", "scope_missing", "token_exists", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
+    "token_required", "scope_missing", "token_exists", "too_many_requests", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
     "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
@@ -33,6 +33,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "token_required": _Meaning(401, "The request has no token that is valid: send the token of door.json, or one of `nrmbus token add` that has neither ended nor been revoked, as a bearer token."),
         "scope_missing": _Meaning(403, "The token lacks the scope that this request needs, which `scope` names: ask for a token with that scope (`nrmbus token add`)."),
         "token_exists": _Meaning(409, "There is a valid token of this name: revoke it first (`nrmbus token revoke`), or choose another name."),
+        "too_many_requests": _Meaning(429, "This token sends more requests than it may: wait as many seconds as `Retry-After` says, and ask the agency's administrator for a higher limit if the system needs more."),
         "not_found": _Meaning(404, "This desk has nothing at this address: check the id in the address."),
         "method_not_allowed": _Meaning(405, "This address does not take this HTTP method: check the method."),
         "not_sent_yet": _Meaning(409, "The event is not signed yet, so it cannot be sent again: wait for its verdict."),

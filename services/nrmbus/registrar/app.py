@@ -16,6 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka.quotas import load_submissions
+from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.bus.replicas import place_of, replica
 from nrmbus.bus.vitals import RELEASE, know_codes, vitals
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
@@ -23,7 +24,6 @@ from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.owner import Owner, leave
-from nrmbus.registrar.rate_limit import Pace, Rate
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch

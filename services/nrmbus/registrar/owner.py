@@ -25,11 +25,11 @@ from nrmbus.bus.errors import MarkDamaged
 from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
+from nrmbus.bus.rate_limit import Pace
 from nrmbus.bus.reach import Where
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
-from nrmbus.registrar.rate_limit import Pace
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService

@@ -12,6 +12,7 @@ from agencies import BUS, NOW
 from desk.given import StandingClock, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
 from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
 from nrmbus.desk.store import tables
@@ -27,7 +28,7 @@ async def tokens_at(home: Path, clock: StandingClock | None = None) -> AsyncIter
     """Yield the tokens of a desk that starts on the ledger at *home*."""
     ledger = await Ledger.open(await place_at(home / "ledger.sqlite"), bus=BUS, agency="ngo-a")
     try:
-        yield Tokens(ledger, lambda given: given == "Bearer local", (clock or StandingClock()).now), ledger
+        yield Tokens(ledger, lambda given: given == "Bearer local", now=(clock or StandingClock()).now), ledger
     finally:
         await ledger.close()
 
@@ -48,7 +49,7 @@ async def test_a_token_is_shown_once_and_stored_as_a_digest(tmp_path: Path) -> N
         made = await tokens.add(wanted(scopes=("open", "read")), LOCAL)
         secret = made.pop("token")
 
-        assert tokens.caller_of(f"Bearer {secret}") == Caller("booking", frozenset(["read", "open"]))
+        assert tokens.caller_of(f"Bearer {secret}") == Caller("booking", frozenset(["read", "open"]), A_MINUTE)
         assert made == {
             "name": "booking", "scopes": ["read", "open"], "state": "valid", "made": "2026-03-02T05:00:00Z",
             "made_by": "door.json", "ends": "2026-04-01T05:00:00Z", "used": 0,

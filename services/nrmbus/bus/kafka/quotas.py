@@ -1,6 +1,6 @@
 """Quotas of ``deploy/quotas.yaml``: how much each agency may write, read and submit. The broker enforces the first two.
 
-The registrar delays submissions beyond the third (`nrmbus.registrar.rate_limit`). No sender beyond a quota is refused: it
+The registrar delays submissions beyond the third (`nrmbus.bus.rate_limit`). No sender beyond a quota is refused: it
 waits. The bus's own services have no quota.
 aiokafka's client carries the two requests, which none of the Python administration clients has.
 """

@@ -50,6 +50,16 @@ def add(
         ),
     ] = None,
     days: Annotated[int, typer.Option(metavar="N", min=1, max=366, help="Days until the token ends.")] = 90,
+    a_minute: Annotated[
+        int | None,
+        typer.Option(
+            "--requests",
+            metavar="N",
+            min=1,
+            max=1_000_000,
+            help="Requests a minute that it may send. (default: as agency.json says, else 6000)",
+        ),
+    ] = None,
     as_json: AsJson = False,
     context: BusContext,
 ) -> None:
@@ -58,7 +68,8 @@ def add(
     The desk stores a digest. The system sends the token in the header `Authorization: Bearer`.
     """
     ends = times.write(datetime.now(UTC).replace(microsecond=0) + timedelta(days=days))
-    asked = {"name": name, "scopes": [each.value for each in scope or ()], "ends": ends}
+    asked: dict[str, Any] = {"name": name, "scopes": [each.value for each in scope or ()], "ends": ends}
+    asked |= {} if a_minute is None else {"a_minute": a_minute}
     made = asyncio.run(_post(context.folder, agency, asked))
     if as_json:
         typer.echo(json.dumps(made))

@@ -256,6 +256,7 @@ class Token(Answer):
     made: Time
     made_by: str = Field(description="Name of the token that asked for it.")
     ends: Time
+    a_minute: int | None = Field(None, description="Requests a minute, if it has a limit of its own.")
     revoked: Time | None = None
     used: int = Field(description="How often.")
     last_used: Time | None = None

@@ -18,14 +18,17 @@ from nrmbus.desk.http.scopes import ScopeName
 from nrmbus.events.errors import Problem as Fault
 
 PROBLEM_JSON: Final = "application/problem+json"
-EVERYWHERE: Final[tuple[DeskCode, ...]] = ("token_required", "not_available", "ledger_away", "ledger_held")
-"""Codes that every route may answer: without the token, and while the desk has no ledger."""
+EVERYWHERE: Final[tuple[DeskCode, ...]] = (
+    "token_required", "too_many_requests", "not_available", "ledger_away", "ledger_held",
+)  # fmt: skip
+"""Codes that every route may answer: without a token, beyond its limits, and while the desk has no ledger."""
 _FAULTY: Final[Mapping[DeskCode, DeskError]] = {
     "unknown_field": DeskError("unknown_field", [Fault("/data/urgency", "enum", ("emergency", "routine"))]),
     "scope_missing": DeskError("scope_missing", safe={"scope": "read"}),
     "unknown_version": DeskError("unknown_version", accepts=[1, 2]),
 }
 """Occurrences that show more than their code does."""
+_RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 
 
 def _absent_not_null(schema: dict[str, Any], model: type[BaseModel]) -> None:
@@ -121,7 +124,8 @@ def _refusal(codes: list[DeskCode]) -> dict[str, Any]:
         "allOf": [{"$ref": "#/components/schemas/Problem"}, {"properties": {"code": {"enum": codes}}}]
     }
     said = " ".join(f"`{code}`: {MEANINGS[code].sentence}" for code in codes)
-    return {"description": said, "content": {PROBLEM_JSON: {"schema": kind, "examples": examples}}}
+    found = {"description": said, "content": {PROBLEM_JSON: {"schema": kind, "examples": examples}}}
+    return found | ({"headers": {"Retry-After": _RETRY_AFTER}} if "too_many_requests" in codes else {})
 
 
 def answers(

@@ -3,7 +3,7 @@
 Errors (RFC 9457) never repeat input, and nothing is done before the token was checked.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -19,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import cases, checks, document, events, inbox, state, tasks, timelines, token_routes
 from nrmbus.desk.http.documented import PROBLEM_JSON
+from nrmbus.desk.http.limits import Limits
+from nrmbus.desk.http.request import BODY_LIMIT
 from nrmbus.desk.http.scopes import Caller, admit
 from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
@@ -29,32 +31,46 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
 )  # fmt: skip
 """The routes by subject, in the order of the document."""
 
+_DIGITS: Final = 12
 _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
 class Token:
-    """Check of the token: runs first on each request, before the body is read."""
+    """Check of the token and of its limits: runs first on each request, before the body is read."""
 
-    def __init__(self, app: Starlette, known: Callable[[str | None], Caller | None]) -> None:
+    def __init__(
+        self, app: Starlette, known: Callable[[str | None], Caller | None], limits: Limits | None = None
+    ) -> None:
         """Guard *app*; *known* returns the caller whose token an Authorization header has, or None."""
-        self.app, self._known = app, known
+        self.app, self._known, self._limits = app, known, limits or Limits()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on requests with a known token, and their caller; answer 401 to the others."""
+        """Pass on requests with a known token, and their caller; answer 401 to the others, and 429 beyond a limit."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
         caller = self._known(sent[0]) if scope["type"] == "http" and len(sent) == 1 else None
-        if caller is not None:
+        if caller is not None and (wait := self._limits.enter(caller, _size(scope))):
+            await _answer(DeskError("too_many_requests"), {"retry-after": str(wait)})(scope, receive, send)
+        elif caller is not None:
             admit(scope, caller)
-            await self.app(scope, receive, send)
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                self._limits.leave(caller)
         elif scope["type"] == "http":
-            await _answer(DeskError("token_required"))(scope, receive, send)
+            await _answer(DeskError("token_required"), {"www-authenticate": "Bearer"})(scope, receive, send)
 
 
-def _answer(error: DeskError) -> Response:
-    headers = {"www-authenticate": "Bearer"} if error.status == DeskError("token_required").status else None
+def _size(scope: Scope) -> int:
+    """Return the announced size of a body; one that is not announced counts as the largest."""
+    sent = dict(scope["headers"])
+    size = sent.get(b"content-length", b"0").decode("latin-1")
+    return int(size) if size.isdecimal() and len(size) < _DIGITS and b"transfer-encoding" not in sent else BODY_LIMIT
+
+
+def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Response:
     return JSONResponse(problem(error), error.status, headers, media_type=PROBLEM_JSON)
 
 

@@ -28,6 +28,8 @@ class Caller:
 
     name: str
     scopes: frozenset[ScopeName]
+    a_minute: int | None = None
+    """Requests a minute that it may send; None: without a limit."""
 
     def require(self, *scopes: ScopeName) -> None:
         """Raise DeskError ``scope_missing`` with the first of *scopes* that this caller lacks."""

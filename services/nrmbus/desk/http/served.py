@@ -14,6 +14,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http import views
+from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
@@ -31,14 +32,16 @@ class Door:
         release: Callable[[str], Awaitable[int]],
         vitals: Callable[[], Mapping[str, float]] = dict,
         is_local: Callable[[str | None], bool] = lambda _: False,
+        a_minute: int = A_MINUTE,
     ) -> None:
         """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through.
 
-        *is_local* recognises the token of ``door.json`` in an Authorization header.
+        *is_local* recognises the token of ``door.json`` in an Authorization header; the other tokens may send *a_minute*
+        requests, unless they have limits of their own.
         """
         self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
         self.release, self.vitals = release, vitals
-        self.tokens = Tokens(desk.seat.ledger, is_local)
+        self.tokens = Tokens(desk.seat.ledger, is_local, a_minute)
         self.measured = Measured(desk.seat)
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
 

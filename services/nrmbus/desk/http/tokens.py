@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, replaced
@@ -55,6 +56,9 @@ class NewToken(Frozen):
         tuple[ScopeName, ...], Field(max_length=len(SCOPES), description="None: `/health` and `/metrics` alone.")
     ]
     ends: Annotated[Time, Field(description="At most 366 days from now.")]
+    a_minute: Annotated[
+        int | None, Field(ge=1, le=MOST_A_MINUTE, description="Requests a minute; left out: what `agency.json` says.")
+    ] = None
 
 
 @dataclass(slots=True)
@@ -77,13 +81,20 @@ class Tokens:
     """The tokens of one desk."""
 
     def __init__(
-        self, ledger: Ledger, is_local: Callable[[str | None], bool], now: Callable[[], datetime] = utc_now
+        self,
+        ledger: Ledger,
+        is_local: Callable[[str | None], bool],
+        a_minute: int = A_MINUTE,
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Read the tokens in *ledger*; *is_local* recognises the token of ``door.json`` in an Authorization header."""
-        self._ledger, self._is_local, self._now = ledger, is_local, now
+        """Read the tokens in *ledger*; *is_local* recognises the token of ``door.json`` in an Authorization header.
+
+        *a_minute* is the limit of a token that has none of its own.
+        """
+        self._ledger, self._is_local, self._a_minute, self._now = ledger, is_local, a_minute, now
         with ledger.read() as tx:
             rows = tx.execute(select(tables.tokens).where(_ROW.revoked.is_(None))).all()
-        self._valid = {row.digest: _of(row) for row in rows}
+        self._valid = {row.digest: self._of(row) for row in rows}
 
     def caller_of(self, authorization: str | None) -> Caller | None:
         """Return the caller with the token of an Authorization header, and count the use; None if no such token is valid."""
@@ -112,7 +123,7 @@ class Tokens:
         row = {
             "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": maker.name,
             "scopes": " ".join(each for each in SCOPES if each in asked.scopes), "ends": times.write(asked.ends),
-            "revoked": None, "used": 0, "last_used": None,
+            "a_minute": asked.a_minute, "revoked": None, "used": 0, "last_used": None,
         }  # fmt: skip
         async with self._ledger.write() as tx:
             mine = next((each for each in self._valid.values() if each.caller == maker), None)
@@ -132,7 +143,12 @@ class Tokens:
     def _put(self, made: Row[Any], before: Row[Any] | None) -> None:
         if before is not None:
             self._forget(before.digest)
-        self._valid[made.digest] = _of(made)
+        self._valid[made.digest] = self._of(made)
+
+    def _of(self, row: Row[Any]) -> _Token:
+        scopes = frozenset(each for each in SCOPES if each in row.scopes.split())
+        caller = Caller(row.name, scopes, self._a_minute if row.a_minute is None else row.a_minute)
+        return _Token(caller, row.made, times.read(row.ends) or datetime.min.replace(tzinfo=UTC))
 
     def _forget(self, digest: str) -> None:
         self._valid.pop(digest, None)
@@ -169,7 +185,7 @@ class Tokens:
             "name": row.name, "scopes": row.scopes.split(), "state": self._standing(row), "made": row.made,
             "made_by": row.made_by, "ends": row.ends, "used": row.used + (since.used if since else 0),
         }  # fmt: skip
-        more = {"revoked": row.revoked, "last_used": last}
+        more = {"a_minute": row.a_minute, "revoked": row.revoked, "last_used": last}
         return shown | {name: value for name, value in more.items() if value is not None}
 
     def _standing(self, row: Row[Any]) -> str:
@@ -208,8 +224,3 @@ def _written(token: _Token, count: int) -> None:
 
 def _digest(token: str) -> str:
     return sha256(token.encode("utf-8", "replace")).hexdigest()
-
-
-def _of(row: Row[Any]) -> _Token:
-    caller = Caller(row.name, frozenset(each for each in SCOPES if each in row.scopes.split()))
-    return _Token(caller, row.made, times.read(row.ends) or datetime.min.replace(tzinfo=UTC))
