@@ -1,5 +1,6 @@
 """The fake desk beyond the promises of every desk: what a test can make it do."""
 
+import httpx
 import pytest
 
 from client.given import LETTER, REFERRAL, SIGNAL
@@ -102,4 +103,27 @@ async def test_a_lost_ledger_numbers_rows_again() -> None:
         fake.lose_ledger()
         inbox = desk.inbox(after=event.cursor, follow=False, waiting=lambda error: told.append(error.code))
         assert [each.id async for each in inbox] == [event.id]
+    assert told == ["inbox_restarted"]
+
+
+async def test_a_program_that_follows_keeps_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a program that follows, then one request brings all events; after a lost ledger, a second one begins again."""
+    fake, paths, told = FakeDesk(), list[str](), list[str]()
+    answer = fake.handle_async_request
+
+    async def counted(request: httpx.Request) -> httpx.Response:
+        paths.append(request.url.path)
+        return await answer(request)
+
+    monkeypatch.setattr(fake, "handle_async_request", counted)
+    async with fake.desk() as desk:
+        ids, inbox = [], desk.inbox(waiting=lambda error: told.append(error.code))
+        for _ in range(3):
+            ids.append(fake.receive(SIGNAL, source="special-unit"))
+            assert (await anext(inbox)).id == ids[-1]
+        assert paths == ["/v1/inbox/stream"]
+        fake.lose_ledger()
+        assert [(await anext(inbox)).id for _ in ids] == ids
+        await inbox.aclose()
+    assert set(paths) == {"/v1/inbox/stream"}
     assert told == ["inbox_restarted"]

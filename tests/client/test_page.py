@@ -52,7 +52,7 @@ async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         await place.tell(case := new_ref())
 
         assert re.fullmatch(r"registered as number \d+, case [0-9a-f]{32}\n", await printed(publishes, door))
-        assert re.fullmatch(rf"ngo-a {case} emergency 25-34\ngo on from \d+\.[0-9a-f]+\n", await printed(follows, door))
+        assert re.fullmatch(rf"ngo-a {case} emergency 25-34\ngo on from \d+-[0-9a-f]+\n", await printed(follows, door))
         assert await printed(tests, door) == ""
         assert await printed(handles, door, ended_after=b"emergency 25-34\n") == "emergency 25-34\n"
         assert await printed(handles.replace("dead_letter=bury", "follow=False"), door) == ""

@@ -62,6 +62,7 @@ async def test_what_a_program_publishes_and_hears(place: Place) -> None:
         await events_come_typed_and_in_order(place, desk)
         await a_letter_is_opened_on_record(desk)
         await handlers_hear_each_event_once(place, desk)
+        await a_program_that_follows_hears_what_comes(place, desk)
     await a_foreign_token_is_refused(place)
 
 
@@ -185,6 +186,23 @@ async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
     assert cases[-1] == case
     assert len(cases) == len(set(cases)) == len(await heard(desk))
     assert all(isinstance(letter, SignalRecordedLetter) for letter in letters)
+
+
+async def a_program_that_follows_hears_what_comes(place: Place, desk: AsyncDesk) -> None:
+    """Given a program that waits behind the newest event, when two reports come, then it hears both, with letters too."""
+    after = (await heard(desk))[-1].cursor
+    inboxes = [desk.inbox(after=after), desk.inbox(after=after, opened=True, actor="S-7")]
+    waiting = [asyncio.ensure_future(anext(inbox)) for inbox in inboxes]
+    await asyncio.sleep(0)
+    for case in (first := new_ref(), second := new_ref()):
+        await place.tell(case)
+    plain, opened = [await each for each in waiting]
+
+    assert (plain.case, opened.case, plain.cursor) == (first, first, opened.cursor)
+    assert (plain.letter, opened.letter and opened.letter.age_band) == (None, LETTER.age_band)  # type: ignore[attr-defined]
+    assert [(await anext(inbox)).case for inbox in inboxes] == [second, second]
+    for inbox in inboxes:
+        await inbox.aclose()
 
 
 async def a_foreign_token_is_refused(place: Place) -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
@@ -199,7 +200,7 @@ class AsyncDesk:
         actor: str | None = None,
         follow: bool = True,
         waiting: Callable[[DoorError], None] = lambda _: None,
-    ) -> AsyncIterator[Received[Data | None]]:
+    ) -> AsyncGenerator[Received[Data | None], None]:
         """Yield the events that this agency received, in order, and go on as they come.
 
         Args:
@@ -225,9 +226,10 @@ class AsyncDesk:
             opened=opened,
             actor=actor,
         )
-        async for page in pages:
-            for row in page:
-                yield received(row, row.get("ledger"))
+        async with aclosing(pages):
+            async for page in pages:
+                for row in page:
+                    yield received(row, row.get("ledger"))
 
     async def open(self, event: Received[Content], *, actor: str | None = None) -> Received[Content]:
         """Return *event* with its letter, as far as this agency may open it; the reading is registered first, for *actor*.

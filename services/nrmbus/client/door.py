@@ -3,8 +3,9 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,8 @@ from typing import Any, Final, NamedTuple, Self
 
 import httpx
 
-from nrmbus.client.errors import DoorError, RequestRefused, Unreachable, refused
+from nrmbus.client import sse
+from nrmbus.client.errors import NOT_A_DESK, DoorError, RequestRefused, Unreachable, refused
 
 _PATIENCE: Final = httpx.Timeout(35.0, connect=10.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -20,6 +22,11 @@ _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SHORTEST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 """Seconds between two questions to a desk that does not answer."""
+WAIT: Final = 20.0
+"""Seconds that the desk may wait for an event before it answers that there is none."""
+_NO_STREAM: Final = frozenset({"not_found", "method_not_allowed", "streams_used_up"})
+"""Codes of a desk that has no stream: one of an earlier release, or one with as many as it can carry."""
+_AWAY: Final = "the desk does not answer; is the bus up?"
 
 Json = dict[str, Any]
 _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
@@ -37,7 +44,7 @@ def _read(answer: httpx.Response) -> Json:
     if isinstance(body, dict):
         return body
     if answer.is_success:
-        raise Unreachable("not_a_desk", "what answers there is no desk of this bus; start the desk again")
+        raise Unreachable("not_a_desk", NOT_A_DESK)
     return {}
 
 
@@ -186,10 +193,13 @@ class Door:
         ledger: str | None = None,
         case: str | None = None,
         limit: int = 200,
+        wait: float = 0,
         opened: bool = False,
         actor: str | None = None,
     ) -> Json:
-        """Events received, in order, from row *after* on. *opened*: with letters, each on record as read first, by *actor*.
+        """Return events received, in order, from row *after* on; an empty answer comes after *wait* seconds only.
+
+        *opened*: with letters; each reading is registered first, for *actor*.
 
         The answer names the ``ledger`` that numbers the rows. Pass it with *after* to go on: DoorError ``inbox_restarted``
         if the desk has another ledger now, so that you ask again from the first row.
@@ -202,7 +212,7 @@ class Door:
         desk was upgraded.
         """
         params = {"after": after, "limit": limit, "open": str(opened).lower()}
-        chosen = {"case": case, "actor": actor, "ledger": ledger}
+        chosen = {"case": case, "actor": actor, "ledger": ledger, "wait": wait or None}
         params |= {name: each for name, each in chosen.items() if each is not None}
         return await self._ask("GET", "/v1/inbox", params=params)
 
@@ -215,12 +225,16 @@ class Door:
         follow: bool = True,
         waiting: Callable[[DoorError], None] = lambda _: None,
         **asked: Any,
-    ) -> AsyncIterator[list[Json]]:
+    ) -> AsyncGenerator[list[Json], None]:
         """Yield events as they come, from row *after* on, each once and in order, as many together as the desk handed over at once.
 
-        It goes on until the caller cancels it; without *follow* it ends after the newest event, or with the first error. While the desk is away, starts again or cannot answer, it asks again with
-        growing pauses of up to 5 s, from the last row on, at the address and with the token of ``door.json`` (of a door
-        made by `of`). *waiting* is called once each time that begins, with the reason. *asked*: as `inbox`.
+        The desk sends each event as it comes, by a stream of server-sent events; for letters, and at a desk without streams,
+        the door asks and the desk waits with its answer.
+
+        It goes on until the caller cancels it; without *follow* it ends after the newest event, or with the first error.
+        While the desk is away, starts again or cannot answer, it asks again with growing pauses of up to 5 s, from the last
+        row on, at the address and with the token of ``door.json`` (of a door made by `of`). *waiting* is called once each
+        time that begins, with the reason. *asked*: as `inbox`.
 
         Each event has the ``ledger`` that numbers its ``row``: keep both to go on later. If the ledger of the desk was
         replaced, *waiting* is called with ``inbox_restarted`` and every event comes again from the first row on; an event
@@ -230,32 +244,70 @@ class Door:
             DoorError: the desk refuses for good: another token is wanted (401, 403) and ``door.json`` has none, or it
                 would refuse the same question again (any other 4xx: ``reader_unnamed``, say).
         """
-        pause = 0.0
+        wanted = follow and not asked.get("opened")  # a stream opens no letters
+        pause, streams = 0.0, wanted
         while True:
-            events: list[Json] = []
+            began, there = time.monotonic(), False
             try:
-                page = await self.inbox(after=after, ledger=ledger, **asked)
-                events, ledger = page["events"], page.get("ledger")
+                async with aclosing(
+                    self._streamed(after, ledger, **asked)
+                    if streams
+                    else self._asked(after, ledger, WAIT if follow else 0, **asked)
+                ) as pages:
+                    async for events, numbered_by in pages:
+                        there, pause, after, ledger = True, 0.0, events[-1]["row"], numbered_by
+                        yield [{**event, "ledger": ledger} if ledger else event for event in events]
             except DoorError as error:
                 if error.code == "inbox_restarted" and after:
                     waiting(error)
                     after, ledger = 0, None
+                    continue
+                if streams and error.code in _NO_STREAM:
+                    streams = False
                     continue
                 moved = self.look_again()
                 if (self._is_for_good(error) and not moved) or not follow:
                     raise
                 if not pause:
                     waiting(error)
-                pause = error.retry_after or min(pause * 2, LONGEST_PAUSE) or SHORTEST_PAUSE
+                pause, streams = error.retry_after or min(pause * 2, LONGEST_PAUSE) or SHORTEST_PAUSE, wanted
             else:
                 pause = 0.0
-            if events:
-                after = events[-1]["row"]
-                yield [{**event, "ledger": ledger} if ledger else event for event in events]
-            elif follow or pause:
-                await asyncio.sleep(pause or every)
-            else:
-                return
+                if not follow and not there:
+                    return
+            if not there:  # a desk of an earlier release answers at once that there is nothing
+                await asyncio.sleep(pause or max(0.0, every - (time.monotonic() - began)))
+
+    async def _asked(
+        self, after: int, ledger: str | None, wait: float, **asked: Any
+    ) -> AsyncGenerator[tuple[list[Json], str | None], None]:
+        page = await self.inbox(after=after, ledger=ledger, wait=wait, **asked)
+        if page["events"]:
+            yield page["events"], page.get("ledger")
+
+    async def _streamed(
+        self, after: int, ledger: str | None, *, case: str | None = None, **_: Any
+    ) -> AsyncGenerator[tuple[list[Json], str | None], None]:
+        """Yield what the desk's stream of events brings, until it ends; nothing if it never begins.
+
+        Raises:
+            DoorError: the desk refuses, or has another ledger now (``inbox_restarted``).
+        """
+        chosen = {"after": str(after), "ledger": ledger, "case": case}
+        params = self._params({name: each for name, each in chosen.items() if each is not None})
+        begun = False
+        with suppress(httpx.TransportError):  # the same as an end: whoever follows connects again
+            async with self._http.stream("GET", "/v1/inbox/stream", params=params) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
+                if not answer.headers.get("content-type", "").startswith(sse.MEDIA_TYPE):
+                    raise Unreachable("not_a_desk", NOT_A_DESK)
+                begun = True
+                async for page in sse.pages(answer.aiter_bytes()):
+                    yield page
+        if not begun:
+            raise Unreachable("unreachable", _AWAY)
 
     def _is_for_good(self, error: DoorError) -> bool:
         """Return whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
@@ -287,7 +339,7 @@ class Door:
             answer = await self._http.get("/metrics")
             if answer.is_success:
                 return answer.text
-        raise Unreachable("unreachable", "the desk does not answer; is the bus up?")
+        raise Unreachable("unreachable", _AWAY)
 
     async def get(self, path: str, **params: str) -> Json:
         """Look at another page of this desk or service."""
@@ -301,15 +353,17 @@ class Door:
         """Have this desk end what is at *path*."""
         return await self._ask("DELETE", path)
 
+    def _params(self, params: Mapping[str, Any]) -> Json:
+        return {"speaks": [f"{name}:{version}" for name, version in self.speaks.items()], **params}
+
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any
     ) -> Json:
         answer = None
-        asked = {"speaks": [f"{name}:{version}" for name, version in self.speaks.items()], **params}
         with suppress(httpx.TransportError):  # its text would show the address of the request
-            answer = await self._http.request(method, path, params=asked, **how)
+            answer = await self._http.request(method, path, params=self._params(params), **how)
         if answer is None:
-            raise Unreachable("unreachable", "the desk does not answer; is the bus up?")
+            raise Unreachable("unreachable", _AWAY)
         body = _read(answer)
         if answer.is_error:
             raise refused(body, answer.status_code, answer.headers.get("retry-after"))

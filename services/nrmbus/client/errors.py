@@ -10,6 +10,7 @@ LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTP
 """Refusals of the 400s that end after a while."""
 LONGEST_RETRY_AFTER: Final = 3600.0
 """Most seconds that a ``Retry-After`` can ask for."""
+NOT_A_DESK: Final = "what answers there is no desk of this bus; start the desk again"
 
 
 class DoorError(Exception):

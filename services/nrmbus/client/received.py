@@ -18,7 +18,7 @@ class Cursor(NamedTuple):
     ledger: str | None = None
 
     def __str__(self) -> str:
-        return f"{self.row}.{self.ledger}" if self.ledger else str(self.row)
+        return f"{self.row}-{self.ledger}" if self.ledger else str(self.row)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -27,9 +27,9 @@ class Cursor(NamedTuple):
         Raises:
             ValueError: *text* is no cursor.
         """
-        row, _, ledger = text.partition(".")
+        row, _, ledger = text.partition("-")
         if not (row.isascii() and row.isdecimal()):
-            raise ValueError("a cursor is a row, and after a full stop its ledger") from None
+            raise ValueError("a cursor is a row, and after a hyphen its ledger") from None
         return cls(int(row), ledger or None)
 
 

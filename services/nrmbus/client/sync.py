@@ -99,16 +99,17 @@ class Desk:
         waiting: Callable[[DoorError], None] = lambda _: None,
     ) -> Iterator[Received[Data | None]]:
         """Yield the events that this agency received, in order, and go on as they come, as `AsyncDesk.inbox`."""
-        events = self._desk.inbox(
-            after=after, case=case, opened=opened, actor=actor, follow=follow, waiting=waiting
-        ).__aiter__()
+        events = self._desk.inbox(after=after, case=case, opened=opened, actor=actor, follow=follow, waiting=waiting)
 
         async def following() -> Received[Data | None]:
             return await anext(events)
 
-        with suppress(StopAsyncIteration):
-            while True:
-                yield self._loop.run(following())
+        try:
+            with suppress(StopAsyncIteration):
+                while True:
+                    yield self._loop.run(following())
+        finally:
+            self._loop.run(events.aclose())
 
     def open(self, event: Received[Content], *, actor: str | None = None) -> Received[Content]:
         """Return *event* with its letter, as `AsyncDesk.open`."""

@@ -5,8 +5,11 @@ judges nothing: no rule of the mechanism, no consent, no right to open a part of
 refused. Nothing is signed, so `verify_original` has nothing to verify.
 """
 
+import asyncio
+import json
 import os
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -16,6 +19,7 @@ from typing import Any, Final, NamedTuple, cast
 import httpx
 
 from nrmbus.client.desk import AsyncDesk
+from nrmbus.client.sse import MEDIA_TYPE
 from nrmbus.client.sync import Desk
 from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, problem
@@ -30,6 +34,8 @@ from nrmbus.wire.ids import new_event_id, new_ref
 
 URL: Final = "http://127.0.0.1"
 TOKEN: Final = "fake-desk"  # noqa: S105 - it opens nothing
+_LOOK: Final = 0.01
+"""Seconds between two looks at what a test has put into the inbox, which it may do in any thread."""
 _UNJUDGED: Final = "This desk is a fake for tests: it does not judge the case."
 
 Json = dict[str, Any]
@@ -117,7 +123,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         case: str | None = None,
         sealed: Letter | None = None,
         ref: str | None = None,
-        time: datetime | None = None,
+        at: datetime | None = None,
         id: str | None = None,
     ) -> str:
         """Have *source* publish *event* for this agency; return the event's id.
@@ -126,7 +132,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         """
         heard = _Heard(
             row=len(self._inbox) + 1, id=id or new_event_id(), case=case or new_ref(), source=source,
-            time=times.write(time or self.now()), data=event, letter=sealed, ref=ref,
+            time=times.write(at or self.now()), data=event, letter=sealed, ref=ref,
         )  # fmt: skip
         self._inbox.append(heard)
         return heard.id
@@ -155,11 +161,37 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if self.away:
             raise httpx.ConnectError("the fake desk is away", request=request)
         body = await request.aread()
+        until = time.monotonic() + float(request.url.params.get("wait", "0"))
         try:
             status, answer = self._answer(request, body)
+            if request.url.path == "/v1/inbox/stream":
+                return httpx.Response(status, headers={"content-type": MEDIA_TYPE}, content=self._events(request))
+            while answer.get("events") == [] and time.monotonic() < until:
+                await asyncio.sleep(_LOOK)
+                status, answer = self._answer(request, body)
         except DeskError as error:
             status, answer = error.status, problem(error)
         return httpx.Response(status, json=answer, request=request)
+
+    async def _events(self, request: httpx.Request) -> AsyncIterator[bytes]:
+        """Yield server-sent events, until the desk is away or has another ledger."""
+        ledger, asked, speaks = (
+            self._ledger,
+            request.url.params,
+            versions.asked(request.url.params.get_list("speaks"), {}),
+        )
+        yield b": open\n\n"
+        while not self.away and self._ledger == ledger:
+            try:
+                page = self._page(asked, speaks)
+            except DeskError as error:
+                asked = asked.remove("after")
+                yield f"event: inbox_restarted\nid: 0-{ledger}\ndata: {json.dumps(problem(error))}\n\n".encode()
+                continue
+            for row in page["events"]:
+                asked = asked.set("after", row["row"]).set("ledger", ledger)
+                yield f"id: {row['row']}-{ledger}\ndata: {json.dumps(row)}\n\n".encode()
+            await asyncio.sleep(_LOOK)
 
     def _answer(self, request: httpx.Request, body: bytes) -> tuple[int, Json]:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
@@ -172,6 +204,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return (HTTPStatus.ACCEPTED if answer["verdict"] == "pending" else HTTPStatus.OK), answer
             case ["GET", "v1", "events", id]:
                 return HTTPStatus.OK, self._look(id)["events"][0]
+            case ["GET", "v1", "inbox", "stream"]:
+                return HTTPStatus.OK, {}
             case ["GET", "v1", "inbox"]:
                 return HTTPStatus.OK, self._page(asked, speaks)
             case ["GET", "v1", "cases"]:
