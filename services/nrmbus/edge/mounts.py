@@ -1,6 +1,6 @@
 """Adapters that a desk mounts, by the names that ``edge`` in ``agency.json`` has."""
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
 
 from starlette.applications import Starlette
@@ -8,6 +8,15 @@ from starlette.types import Receive, Scope, Send
 
 from nrmbus.edge.cloud_events.routes import CloudEvents
 from nrmbus.edge.door import OwnDoor
+from nrmbus.edge.fhir.routes import Fhir
+
+
+class Adapter(Protocol):
+    """Adapter of one standard."""
+
+    def application(self) -> Starlette:
+        """Return the routes of the adapter."""
+        ...
 
 
 class Guarded(Protocol):
@@ -23,7 +32,7 @@ class Guarded(Protocol):
         ...
 
 
-ADAPTERS: Final[Mapping[str, type[CloudEvents]]] = {"cloudevents": CloudEvents}
+ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {"cloudevents": CloudEvents, "fhir": Fhir}
 """Adapters by name; the name is also the first part of their addresses."""
 
 

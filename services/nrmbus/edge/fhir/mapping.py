@@ -1,0 +1,358 @@
+"""Referrals as FHIR R4 resources, and changes of a Task as events: pure, both ways.
+
+The profiles are SDOHCC ServiceRequest and SDOHCC Task For Referral Management of the SDOH Clinical Care guide (2.3.0).
+`README.md` has the tables, and what does not fit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, get_args
+
+from nrmbus.edge.misfit import Misfit
+from nrmbus.events.codes import (
+    DeclinedBy,
+    DeclineReason,
+    DutyRole,
+    NextStep,
+    Question,
+    RevocationReason,
+    ServiceOutcome,
+)
+from nrmbus.events.errors import Problem
+
+Json = dict[str, Any]
+
+GUIDE: Final = "http://hl7.org/fhir/us/sdoh-clinicalcare"
+TASK_PROFILE: Final = f"{GUIDE}/StructureDefinition/SDOHCC-TaskForReferralManagement"
+REQUEST_PROFILE: Final = f"{GUIDE}/StructureDefinition/SDOHCC-ServiceRequest"
+CODES: Final = "urn:nrmbus:code"
+"""Systems of the bus's own code lists: this, and the name of the list."""
+EXTENSION: Final = "urn:nrmbus:fhir"
+CASE, AGENCY, REFERRAL, RECEIPT = "urn:nrmbus:case", "urn:nrmbus:agency", "urn:nrmbus:referral", "urn:nrmbus:receipt"
+PRIORITIES: Final[Mapping[str, str]] = {"emergency": "stat", "urgent": "urgent", "normal": "routine"}
+URGENCIES: Final[Mapping[str, str]] = {priority: urgency for urgency, priority in PRIORITIES.items()}
+STATUSES: Final = ("requested", "accepted", "rejected", "on-hold", "completed", "cancelled")
+"""Statuses that a Task of this desk has."""
+
+
+@dataclass
+class Answer:
+    """The state of a referral at one of its receivers."""
+
+    status: str = "requested"
+    progress: tuple[str, str] | None = None
+    """Code list and code of the ``businessStatus``."""
+    reason: tuple[str, str] | None = None
+    """Code list and code of the ``statusReason``."""
+    receipt: str | None = None
+    outcome: str | None = None
+    declined_by: str | None = None
+    alternative: str | None = None
+    duty_role: str | None = None
+    changed: str = ""
+    before_question: str = "requested"
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the receiver has not answered yet."""
+        return self.status == "requested" or (self.status == "on-hold" and self.before_question == "requested")
+
+
+@dataclass
+class Referral:
+    """A referral, folded from the events of its case that the desk knows."""
+
+    ref: str
+    case: str
+    source: str
+    said: Json
+    time: str
+    version: int = 0
+    answers: dict[str, Answer] = field(default_factory=dict)
+    ended: str | None = None
+
+    @property
+    def changed(self) -> str:
+        """Return the time of the newest change."""
+        return max(answer.changed for answer in self.answers.values())
+
+
+def referrals(events: Iterable[Mapping[str, Any]], me: str) -> dict[str, Referral]:
+    """Return the referrals among the *events* of one case, in the order of registration, by reference.
+
+    A receiver hears no other receiver's answer, so for *me* as a receiver the referral has its own answer alone.
+    """
+    found: dict[str, Referral] = {}
+    for event in events:
+        kind = event["type"].removeprefix("referral.")
+        if event["type"] == "referral.submitted":
+            data, ref = event["data"], event["ref"]
+            asked = data["to"] if event["source"] == me else [each for each in data["to"] if each == me]
+            answers = {each: Answer(changed=event["registered"]) for each in asked}
+            found[ref] = Referral(ref, event["case"], event["source"], data, event["time"], answers=answers)
+        elif event["type"] == "case.withdrawn":
+            for each in found.values():
+                _end(each, event, "case_withdrawn")
+        elif event["type"].startswith("referral.") and (referral := found.get(event.get("ref", ""))) is not None:
+            if kind in {"revoked", "expired"}:
+                _end(referral, event, event["data"]["reason"])
+            elif kind == "info_supplied":
+                _answered(referral, event)
+            elif (answer := referral.answers.get(event["source"])) is not None:
+                _take(answer, kind, event)
+    return {ref: each for ref, each in found.items() if each.answers}
+
+
+def _end(referral: Referral, event: Mapping[str, Any], reason: str) -> None:
+    for answer in referral.answers.values():
+        if answer.is_open:
+            answer.status, answer.reason, answer.changed = (
+                "cancelled",
+                ("revocation-reason", reason),
+                event["registered"],
+            )
+            referral.ended = reason
+
+
+def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
+    for answer in referral.answers.values():
+        if answer.status == "on-hold" and answer.reason == ("question", event["data"]["question"]):
+            answer.status, answer.reason, answer.changed = answer.before_question, None, event["registered"]
+
+
+def _take(answer: Answer, kind: str, event: Mapping[str, Any]) -> None:
+    data = event["data"]
+    answer.changed = event["registered"]
+    match kind:
+        case "acknowledged":
+            answer.progress = ("referral-progress", "acknowledged")
+            answer.receipt, answer.duty_role = data["receipt_no"], data["duty_role"]
+        case "accepted":
+            answer.status, answer.progress, answer.reason = "accepted", ("next-step", data["next_step"]), None
+        case "declined":
+            answer.status, answer.reason = "rejected", ("decline-reason", data["reason"])
+            answer.declined_by, answer.alternative = data["declined_by"], data.get("alternative")
+        case "info_requested":
+            if answer.status != "on-hold":
+                answer.before_question = answer.status
+            answer.status, answer.reason = "on-hold", ("question", data["question"])
+        case "completed":
+            answer.status, answer.outcome, answer.reason = "completed", data["outcome"], None
+        case _:
+            pass
+
+
+def task(referral: Referral, owner: str) -> Json:
+    """Return the Task of *referral* at its receiver *owner*."""
+    answer = referral.answers[owner]
+    identifiers = [{"system": REFERRAL, "value": referral.ref}]
+    if answer.receipt:
+        identifiers.append({"system": RECEIPT, "value": answer.receipt})
+    extensions = [
+        {"url": f"{EXTENSION}:{name}", "valueCode": value}
+        for name, value in (
+            ("duty-role", answer.duty_role),
+            ("declined-by", answer.declined_by),
+            ("alternative", answer.alternative),
+        )
+        if value
+    ]
+    return {
+        "resourceType": "Task",
+        "id": f"{referral.ref}.{owner}",
+        "meta": _meta(TASK_PROFILE, referral.version, answer.changed),
+        **({"extension": extensions} if extensions else {}),
+        "identifier": identifiers,
+        "status": answer.status,
+        **({"statusReason": _concept(*answer.reason)} if answer.reason else {}),
+        **({"businessStatus": _concept(*answer.progress)} if answer.progress else {}),
+        "intent": "order",
+        "priority": PRIORITIES[referral.said["urgency"]],
+        "code": {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]},
+        "focus": {"reference": f"ServiceRequest/{referral.ref}", "type": "ServiceRequest"},
+        "for": person(referral.case),
+        "authoredOn": referral.time,
+        "lastModified": answer.changed,
+        "requester": organization(referral.source),
+        "owner": organization(owner),
+        **({"output": [_output(answer.outcome)]} if answer.outcome else {}),
+    }
+
+
+def service_request(referral: Referral) -> Json:
+    """Return the ServiceRequest of *referral*."""
+    said = referral.said
+    extensions: list[Json] = [{"url": f"{EXTENSION}:mode", "valueCode": said["mode"]}]
+    if "child" in said:
+        extensions.append({"url": f"{EXTENSION}:child", "valueBoolean": said["child"]})
+    extensions += [{"url": f"{EXTENSION}:withhold-from", "valueCode": each} for each in said.get("withhold_from", ())]
+    statuses = {answer.status for answer in referral.answers.values()}
+    status = "revoked" if referral.ended else "completed" if statuses == {"completed"} else "active"
+    return {
+        "resourceType": "ServiceRequest",
+        "id": referral.ref,
+        "meta": _meta(REQUEST_PROFILE, referral.version, referral.changed),
+        "extension": extensions,
+        "identifier": [{"system": REFERRAL, "value": referral.ref}],
+        "status": status,
+        "intent": "order",
+        "category": [{"coding": [{"system": "http://snomed.info/sct", "code": "410606002"}]}],
+        "priority": PRIORITIES[said["urgency"]],
+        "code": _concept("referral-reason", said["reason"]),
+        **({"orderDetail": [_service(each) for each in said["services"]]} if said["services"] else {}),
+        "subject": person(referral.case),
+        "authoredOn": referral.time,
+        "requester": organization(referral.source),
+        "performer": [organization(each) for each in referral.answers],
+    }
+
+
+def submitted(request: Mapping[str, Any]) -> Json:
+    """Return the data of the ``referral.submitted`` that *request* was made from, in version 3: the inverse of `service_request`."""
+    codes = {each["url"].removeprefix(f"{EXTENSION}:"): each for each in request["extension"]}
+    withheld = [each["valueCode"] for each in request["extension"] if each["url"] == f"{EXTENSION}:withhold-from"]
+    return {
+        "to": [each["identifier"]["value"] for each in request["performer"]],
+        "mode": codes["mode"]["valueCode"],
+        "reason": _code(request["code"], "referral-reason"),
+        "urgency": URGENCIES[request["priority"]],
+        "services": [_asked(each) for each in request.get("orderDetail", ())],
+        **({"child": codes["child"]["valueBoolean"]} if "child" in codes else {}),
+        **({"withhold_from": withheld} if withheld else {}),
+    }
+
+
+def _service(asked: Any) -> Json:
+    code, frame = (asked, None) if isinstance(asked, str) else (asked["code"], asked.get("time_frame"))
+    extension = [{"url": f"{EXTENSION}:time-frame", "valueCode": frame}]
+    return {**({"extension": extension} if frame else {}), **_concept("service", code)}
+
+
+def _asked(detail: Mapping[str, Any]) -> Json:
+    frames = [each["valueCode"] for each in detail.get("extension", ())]
+    return {"code": _code(detail, "service"), **({"time_frame": frames[0]} if frames else {})}
+
+
+def person(case: str) -> Json:
+    """Return the logical reference to the person of *case*: never more than the case's reference."""
+    return {"type": "Patient", "identifier": {"system": CASE, "value": case}}
+
+
+def organization(agency: str) -> Json:
+    """Return the logical reference to *agency*."""
+    return {"type": "Organization", "identifier": {"system": AGENCY, "value": agency}}
+
+
+def _meta(profile: str, version: int, changed: str) -> Json:
+    return {"versionId": str(version), "lastUpdated": changed, "profile": [profile]}
+
+
+def _concept(listed: str, code: str) -> Json:
+    return {"coding": [{"system": f"{CODES}:{listed}", "code": code}], "text": code.replace("_", " ")}
+
+
+def _output(outcome: str) -> Json:
+    kind = {"system": f"{GUIDE}/CodeSystem/SDOHCC-CodeSystemTemporaryCodes", "code": "resulting-activity"}
+    return {"type": {"coding": [kind]}, "valueCodeableConcept": _concept("service-outcome", outcome)}
+
+
+_FIXED: Final = ("id", "resourceType", "intent", "code", "focus", "for", "requester", "owner")
+"""Members of a Task that nobody changes."""
+_CHANGES: Final[Mapping[Any, tuple[str, str, str, tuple[str, ...]]]] = {
+    "accepted": ("next_step", "businessStatus", "next-step", get_args(NextStep)),
+    "rejected": ("reason", "statusReason", "decline-reason", get_args(DeclineReason)),
+    "on-hold": ("question", "statusReason", "question", get_args(Question)),
+    "completed": ("outcome", "output", "service-outcome", get_args(ServiceOutcome)),
+    "cancelled": ("reason", "statusReason", "revocation-reason", get_args(RevocationReason)),
+}
+"""For each new status the one code of its event: its name, the Task's member that has it, the code list, its codes."""
+EVENTS: Final[Mapping[Any, str]] = {
+    "received": "acknowledged",
+    "accepted": "accepted",
+    "rejected": "declined",
+    "on-hold": "info_requested",
+    "completed": "completed",
+    "cancelled": "revoked",
+}
+"""Event ``referral.<...>`` that a new status of a Task publishes."""
+
+
+def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
+    """Return the door's request (``type``, ``data``, perhaps ``sealed``) that leads from the Task *before* to *after*.
+
+    None if nothing changes.
+
+    Raises:
+        Misfit: the bus has no event for the change, or a code that the event needs is missing.
+    """
+    if fixed := [name for name in _FIXED if after.get(name) != before.get(name)]:
+        raise Misfit(*(Problem(f"/{name}", "literal_error") for name in fixed))
+    old, new = before["status"], after.get("status")
+    if after.get("note") and old == "on-hold":
+        return _supplied(before, after)
+    if new == "received" or (new == old == "requested" and _receipt(after) != _receipt(before)):
+        return _acknowledged(after)
+    if new == old:
+        return None
+    if not isinstance(new, str) or new not in _CHANGES:
+        raise Misfit(Problem("/status", "literal_error", EVENTS))
+    name, member, listed, allowed = _CHANGES[new]
+    value = _code(_output_of(after) if member == "output" else after.get(member), listed)
+    data: Json = {name: _among(f"/{member}", value, allowed)}
+    if new == "rejected":
+        by = _extension(after, "declined-by") or "provider"
+        data["declined_by"] = _among("/extension", by, get_args(DeclinedBy))
+        if (alternative := _extension(after, "alternative")) is not None:
+            data["alternative"] = alternative
+    return {"type": f"referral.{EVENTS[new]}", "data": data}
+
+
+def _acknowledged(after: Mapping[str, Any]) -> Json:
+    receipt = _receipt(after)
+    if receipt is None:
+        raise Misfit(Problem("/identifier", "missing", (RECEIPT,)))
+    role = _among("/extension", _extension(after, "duty-role"), get_args(DutyRole))
+    return {"type": "referral.acknowledged", "data": {"receipt_no": receipt, "duty_role": role}}
+
+
+def _supplied(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
+    """Return the answer to the open question: its text is for the letter, which the desk seals."""
+    note = _first(after["note"])
+    if not isinstance(note.get("text"), str):
+        raise Misfit(Problem("/note/0/text", "missing"))
+    question = _code(before.get("statusReason"), "question")
+    return {"type": "referral.info_supplied", "data": {"question": question}, "sealed": {"answer": note["text"]}}
+
+
+def _among(pointer: str, value: Any, allowed: tuple[str, ...]) -> Any:
+    if value not in allowed:
+        raise Misfit(Problem(pointer, "missing" if value is None else "literal_error", allowed))
+    return value
+
+
+def _listed(value: Any) -> list[Mapping[str, Any]]:
+    return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list) else []
+
+
+def _first(value: Any) -> Mapping[str, Any]:
+    return next(iter(_listed(value)), {})
+
+
+def _code(concept: Any, listed: str) -> Any:
+    """Return the code of *concept* in the bus's own list *listed*; None if it has none."""
+    codings = _listed(concept.get("coding")) if isinstance(concept, Mapping) else []
+    return next((each.get("code") for each in codings if each.get("system") == f"{CODES}:{listed}"), None)
+
+
+def _output_of(resource: Mapping[str, Any]) -> Any:
+    return _first(resource.get("output")).get("valueCodeableConcept")
+
+
+def _extension(resource: Mapping[str, Any], name: str) -> Any:
+    urls = _listed(resource.get("extension"))
+    return next((each.get("valueCode") for each in urls if each.get("url") == f"{EXTENSION}:{name}"), None)
+
+
+def _receipt(resource: Mapping[str, Any]) -> Any:
+    identifiers = _listed(resource.get("identifier"))
+    return next((each.get("value") for each in identifiers if each.get("system") == RECEIPT), None)

@@ -1,0 +1,315 @@
+"""Routes of a FHIR R4 server for referrals, above the door's routes for cases, the inbox and events."""
+
+import re
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib import metadata
+from operator import ge, gt, le, lt
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nrmbus.edge.door import DoorProblem, OwnDoor, body_of, seconds_of
+from nrmbus.edge.fhir import mapping, rest
+from nrmbus.edge.fhir.mapping import AGENCY, CASE, Referral
+from nrmbus.edge.misfit import Misfit, NotThere
+from nrmbus.edge.problems import answer_of
+from nrmbus.events.errors import Problem
+from nrmbus.wire import json, times
+from nrmbus.wire.errors import WireError
+
+Json = dict[str, Any]
+
+FHIR_JSON: Final = "application/fhir+json"
+PATCH_JSON: Final = "application/json-patch+json"
+MOST: Final = 200
+"""Most referrals of a page."""
+_TASK: Final = re.compile(r"([0-9a-f]{32})\.([a-z][a-z0-9-]{1,30})")
+_REF: Final = re.compile(r"[0-9a-f]{32}")
+_SPEAKS: Final = ("speaks", "referral.submitted:3")
+_BESIDE: Final = frozenset({"_count", "_include", "_format", "after"})
+_COMPARED: Final = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+_SYSTEMS: Final[Mapping[str, str]] = {"owner": AGENCY, "requester": AGENCY, "patient": CASE}
+"""Systems of the identifiers by which a reference is searched for."""
+
+
+class Fhir:
+    """Request handlers of the FHIR server."""
+
+    def __init__(self, door: OwnDoor) -> None:
+        """Read and publish at *door*."""
+        self._door = door
+
+    def application(self) -> Starlette:
+        """Return the routes of this adapter."""
+        routes = [
+            Route("/metadata", self.capability),
+            Route("/Task", self.tasks),
+            Route("/Task/{id}", self.task),
+            Route("/Task/{id}", self.change, methods=["PUT", "PATCH"]),
+            Route("/ServiceRequest", self.requests),
+            Route("/ServiceRequest/{id}", self.request),
+            Route("/ServiceRequest/{id}/$letter", self.letter),
+        ]
+        found = (DoorProblem, Misfit, NotThere, WireError, HTTPException)
+        return Starlette(routes=routes, exception_handlers=dict.fromkeys(found, _refused))
+
+    async def capability(self, request: Request) -> Response:
+        """Return what this server can do. Asks the door for nothing."""
+        today = datetime.now(UTC).strftime("%Y-%m-%d")
+        return _resource(rest.capability(_base(request), today, metadata.version("nrmbus")))
+
+    async def task(self, request: Request) -> Response:
+        """Return a Task."""
+        ref, owner = _named(request)
+        return _resource(_task_of(await self._referral(request, ref), owner))
+
+    async def request(self, request: Request) -> Response:
+        """Return a ServiceRequest."""
+        return _resource(mapping.service_request(await self._referral(request, _ref_of(request))))
+
+    async def tasks(self, request: Request) -> Response:
+        """Return the Tasks of a page of referrals, with their ServiceRequests if ``_include=Task:focus`` asks for them."""
+        wanted = _wanted(request, rest.TASK_PARAMETERS)
+        found, requests = [], []
+        referrals, links = await self._page(request, wanted)
+        for each in referrals:
+            tasks = [each_task for owner in each.answers if _fits(each_task := mapping.task(each, owner), wanted)]
+            found += tasks
+            if tasks and "Task:focus" in request.query_params.getlist("_include"):
+                requests.append(mapping.service_request(each))
+        return _resource(rest.bundle(_base(request), found, requests, links))
+
+    async def requests(self, request: Request) -> Response:
+        """Return the ServiceRequests of a page of referrals."""
+        wanted = _wanted(request, rest.REQUEST_PARAMETERS)
+        referrals, links = await self._page(request, wanted)
+        found = [each for each in map(mapping.service_request, referrals) if _fits(each, wanted)]
+        return _resource(rest.bundle(_base(request), found, (), links))
+
+    async def letter(self, request: Request) -> Response:
+        """Return the letter of a referral, after the registrar has recorded that ``actor`` reads it for ``purpose``."""
+        row = (await self._listed(request, _ref_of(request)))["row"]
+        asked = [each for each in request.query_params.multi_items() if each[0] in {"actor", "purpose"}]
+        asked += [("after", str(row - 1)), ("limit", "1"), ("technical", "true"), ("open", "true"), _SPEAKS]
+        page = (await self._door.ask(request, "GET", "/v1/inbox", params=asked)).body
+        found = next((each for each in page["events"] if each["row"] == row and "letter" in each), None)
+        if found is None:
+            raise NotThere
+        return _resource(rest.letter(found["letter"], found["version"]))
+
+    async def change(self, request: Request) -> Response:
+        """Publish the event that leads to the Task in the body; the answer is the Task after it.
+
+        Headers: ``If-Match`` with the version of the Task that the program has seen. Parameters: ``actor``, ``approver``,
+        ``wait``.
+        """
+        ref, owner = _named(request)
+        referral = await self._referral(request, ref)
+        before = _task_of(referral, owner)
+        event = mapping.change(before, await _after(request, before))
+        if event is None:
+            return _resource(before)
+        body = {**event, "version": 1, "case": referral.case, "ref": ref} | _seen(request)
+        body |= {name: request.query_params[name] for name in ("actor", "approver") if name in request.query_params}
+        answer = await self._door.ask(request, "POST", "/v1/events", params={"wait": seconds_of(request)}, body=body)
+        match answer.body["verdict"]:
+            case "registered":
+                return _resource(_task_of(await self._referral(request, ref), owner))
+            case "pending":
+                return _resource(rest.outcome(202, answer.body, "information"), 202)
+            case _:
+                status = 412 if answer.body.get("code") == "version_passed" else 422
+                return _resource(rest.outcome(status, answer.body), status)
+
+    async def _listed(self, request: Request, ref: str) -> Json:
+        found = (await self._door.ask(request, "GET", "/v1/referrals", params={"ref": ref})).body["referrals"]
+        if not found:
+            raise NotThere
+        return dict(found[0])
+
+    async def _referral(self, request: Request, ref: str) -> Referral:
+        case = (await self._listed(request, ref))["case"]
+        known = await self._of_case(request, case)
+        if ref not in known:
+            raise NotThere
+        return known[ref]
+
+    async def _of_case(self, request: Request, case: str) -> dict[str, Referral]:
+        events = [each async for each in self._timeline(request, case)]
+        seen = (await self._door.ask(request, "GET", f"/v1/cases/{case}")).body.get("version", 0)
+        found = mapping.referrals(events, self._door.agency)
+        for each in found.values():
+            each.version = seen
+        return found
+
+    async def _timeline(self, request: Request, case: str) -> AsyncIterator[Json]:
+        after: int | None = 0
+        while after is not None:
+            params = [("after", str(after)), ("limit", "1000"), _SPEAKS]
+            page = (await self._door.ask(request, "GET", f"/v1/cases/{case}/timeline", params=params)).body
+            for each in page["events"]:
+                if "data" in each:  # a type of a newer release has none, and is no part of a referral
+                    yield each
+            after = page["next"]
+
+    async def _page(self, request: Request, wanted: Mapping[str, list[str]]) -> tuple[list[Referral], dict[str, str]]:
+        """Return the referrals of a page, and the links of its Bundle."""
+        params: list[tuple[str, str]] = [
+            ("after", request.query_params.get("after", "0")),
+            ("limit", str(_count(request))),
+        ]
+        params += [("case", wanted["patient"][0])] if len(wanted.get("patient", ())) == 1 else []
+        refs = {each.partition(".")[0] for name in ("_id", "focus") for each in wanted.get(name, ())}
+        if len(refs) == 1:
+            params += [("ref", ref) for ref in refs if _REF.fullmatch(ref)]
+        page = (await self._door.ask(request, "GET", "/v1/referrals", params=params)).body
+        cases: dict[str, dict[str, Referral]] = {}
+        found = []
+        for each in page["referrals"]:
+            if each["case"] not in cases:
+                cases[each["case"]] = await self._of_case(request, each["case"])
+            if (known := cases[each["case"]].get(each["ref"])) is not None:
+                found.append(known)
+        links = {"self": str(request.url)}
+        if page["next"] is not None:
+            links["next"] = str(request.url.include_query_params(after=page["next"]))
+        return found, links
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+def _resource(body: Json, status: int = 200) -> Response:
+    version = body.get("meta", {}).get("versionId")
+    return JSONResponse(body, status, {"etag": f'W/"{version}"'} if version else None, media_type=FHIR_JSON)
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        code = "method_not_allowed" if error.status_code == 405 else "not_found"
+        sentence = "This server has nothing at this address, or not by this method: read its CapabilityStatement at /fhir/metadata."
+        return _resource(rest.outcome(error.status_code, {"code": code, "sentence": sentence}), error.status_code)
+    answer = answer_of(error, _place)
+    response = _resource(rest.outcome(answer.status, answer.body), answer.status)
+    response.headers.update(answer.headers)
+    return response
+
+
+_PLACES: Final[Mapping[str, str]] = {
+    "/actor": "?actor",
+    "/approver": "?approver",
+    "/data/receipt_no": "/identifier",
+    "/data/alternative": "/extension",
+    "/sealed/answer": "/note/0/text",
+}
+"""Where a fault of the door's request stands in the request of this server."""
+
+
+def _place(pointer: str) -> str:
+    return _PLACES.get(pointer, pointer)
+
+
+def _named(request: Request) -> tuple[str, str]:
+    found = _TASK.fullmatch(request.path_params["id"])
+    if found is None:
+        raise NotThere
+    return found[1], found[2]
+
+
+def _ref_of(request: Request) -> str:
+    ref = str(request.path_params["id"])
+    if _REF.fullmatch(ref) is None:
+        raise NotThere
+    return ref
+
+
+def _task_of(referral: Referral, owner: str) -> Json:
+    if owner not in referral.answers:
+        raise NotThere
+    return mapping.task(referral, owner)
+
+
+async def _after(request: Request, before: Json) -> Json:
+    """Return the Task that the body asks for: whole, or as a JSON Patch of the one *before*."""
+    raw = await body_of(request)
+    if request.method == "PUT":
+        return json.loads(raw, limit=len(raw))
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != PATCH_JSON:
+        raise Misfit(Problem("", "literal_error", (PATCH_JSON,)))
+    whole = json.loads(b'{"operations":%s}' % raw, limit=len(raw) + 15)
+    return rest.patched(before, whole["operations"] if len(whole) == 1 else None)
+
+
+def _seen(request: Request) -> Json:
+    """Return what the program has seen of the case, by ``If-Match``."""
+    given = request.headers.get("if-match")
+    if given is None:
+        return {}
+    found = re.fullmatch(r'W/"([0-9]{1,9})"', given)
+    if found is None:
+        raise Misfit(Problem("?if-match", "string_pattern_mismatch"))
+    return {"expected_version": int(found[1])}
+
+
+def _count(request: Request) -> int:
+    given = request.query_params.get("_count", "50")
+    if not given.isdecimal() or not 0 < len(given) < 6:
+        raise Misfit(Problem("?_count", "int_parsing"))
+    return min(max(int(given), 1), MOST)
+
+
+def _wanted(request: Request, known: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the values of each search parameter; a filter that this server does not know is refused and not left out."""
+    found: dict[str, list[str]] = {}
+    for given, value in request.query_params.multi_items():
+        name, _, modifier = given.partition(":")
+        if name in _BESIDE:
+            continue
+        if name not in known or modifier not in ("", "identifier") or (modifier and name not in _SYSTEMS):
+            raise Misfit(Problem("", "unknown_field", sorted(known)))
+        values = [each.rpartition("/")[2].removeprefix(f"{_SYSTEMS.get(name)}|") for each in value.split(",")]
+        found.setdefault(name, []).extend([value] if name == "_lastUpdated" else values)
+    return found
+
+
+def _fits(resource: Json, wanted: Mapping[str, Iterable[str]]) -> bool:
+    return all(
+        all(_is_in_time(resource["meta"]["lastUpdated"], each) for each in values)
+        if name == "_lastUpdated"
+        else not set(values).isdisjoint(_values(resource, name))
+        for name, values in wanted.items()
+    )
+
+
+def _values(resource: Json, name: str) -> set[str]:
+    match name:
+        case "_id":
+            return {resource["id"]}
+        case "patient":
+            return {(resource.get("for") or resource["subject"])["identifier"]["value"]}
+        case "focus":
+            return {resource["focus"]["reference"].rpartition("/")[2]}
+        case "code":
+            return {"fulfill", "http://hl7.org/fhir/CodeSystem/task-code|fulfill", "task-code|fulfill"}
+        case "status":
+            return {resource["status"]}
+        case _:
+            return {resource[name]["identifier"]["value"]}
+
+
+def _is_in_time(changed: str, wanted: str) -> bool:
+    """Return whether the time *changed* is as *wanted*: ``ge``, ``gt``, ``le`` or ``lt``, and a time or a day."""
+    compare, when = _COMPARED.get(wanted[:2]), None
+    with suppress(ValueError):  # its text would show what came
+        when = datetime.fromisoformat(wanted[2:])
+    known = times.read(changed)
+    if compare is None or when is None or known is None:
+        raise Misfit(Problem("?_lastUpdated", "string_pattern_mismatch", sorted(_COMPARED)))
+    return bool(compare(known, when if when.tzinfo else when.replace(tzinfo=UTC)))

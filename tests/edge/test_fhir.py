@@ -1,0 +1,249 @@
+"""A FHIR client reads the referrals of an agency, searches them, and answers one by the status of its Task."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, Given
+from edge.fhir_judge import judged
+from edge.given import edge_of
+from patience import eventually
+
+TASK = f"/Task/{REF}.vac"
+PATCH = {"content-type": "application/json-patch+json"}
+SUBMITTED: dict[str, Any] = {
+    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"],
+}  # fmt: skip
+
+
+async def hear_referral(here: Given) -> None:
+    """Let the desk of vac hear of a case and of a referral with a letter that it may open."""
+    registrar = here.registrar
+    await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+    sent = registrar.event(
+        "ngo-a", "referral.submitted", SUBMITTED, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+    )
+    await here.hear(registrar.register(sent, to="vac"))
+    await here.settle()
+
+
+def to(status: str, **members: Any) -> bytes:
+    """Return the JSON Patch that sets the status of a Task, and other members."""
+    operations = [{"op": "add", "path": f"/{name}", "value": value} for name, value in members.items()]
+    return json.dumps([*operations, {"op": "replace", "path": "/status", "value": status}]).encode()
+
+
+def coded(listed: str, code: str) -> dict[str, Any]:
+    """Return a concept with a code of the bus."""
+    return {"coding": [{"system": f"urn:nrmbus:code:{listed}", "code": code}]}
+
+
+ACCEPT = to("accepted", businessStatus=coded("next-step", "plan"))
+
+
+async def test_a_receiver_answers_a_referral_by_its_task(tmp_path: Path) -> None:
+    """Acknowledged, accepted, completed: each change is one registered event, and the Task shows it; every answer is valid R4."""
+    done = [{"type": coded("x", "y"), "valueCodeableConcept": coded("service-outcome", "provided_by_own_agency")}]
+    receipt = [{"system": "urn:nrmbus:receipt", "value": "V-1"}]
+    duty = [{"url": "urn:nrmbus:fhir:duty-role", "valueCode": "other"}]
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        first = await fhir.get(TASK)
+        assert judged(first.json())["status"] == "requested"
+        assert first.headers["content-type"] == "application/fhir+json"
+        for content, status, kind in (
+            (to("requested", identifier=receipt, extension=duty), "requested", "referral.acknowledged"),
+            (ACCEPT, "accepted", "referral.accepted"),
+            (to("completed", output=done), "completed", "referral.completed"),
+        ):
+            answer = await here.during(fhir.patch(TASK, content=content, headers=PATCH, params={"actor": "V-7"}))
+            assert (answer.status_code, judged(answer.json())["status"]) == (200, status)
+            row = (await here.rows("outbox"))[-1]
+            assert (row.type, row.verdict) == (kind, "registered")
+            assert json.loads(row.clear)["actor"] == "V-7"
+            assert answer.headers["etag"] != first.headers["etag"]
+        last = await fhir.get(TASK)
+        again = await fhir.put(TASK, json=last.json(), params={"actor": "V-7"})
+        assert (again.status_code, again.json()) == (200, last.json()), "nothing changes, and nothing is published"
+        request = judged((await fhir.get(f"/ServiceRequest/{REF}")).json())
+        assert (request["status"], request["subject"]["identifier"]["value"]) == ("completed", CASE)
+        assert "CANARY" not in f"{last.text}{request}"
+
+
+async def test_a_sender_sees_each_answer_and_takes_a_referral_back(tmp_path: Path) -> None:
+    """The sender's Tasks, one for each receiver, follow the answers; a cancelled Task revokes the referral."""
+    async with edge_of("ngo-a", tmp_path, "fhir") as (here, fhir):
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        for receiver in ("vac", "shelter"):
+            consent = {
+                "purposes": ["services", "information_sharing"],
+                "receivers": [receiver],
+                "given_by": "individual",
+                "form": "written",
+            }
+            await here.registered(type="consent.given", data=consent)
+        await here.registered(type="referral.submitted", ref=REF, data={**SUBMITTED, "to": ["shelter", "vac"]})
+        declined = here.registrar.event(
+            "vac", "referral.declined", {"reason": "no_capacity", "declined_by": "provider"}, referral=REF
+        )
+        await here.hear(here.registrar.register(declined, to="ngo-a"))
+        await here.settle()
+        found = judged(
+            (await fhir.get("/Task", params={"requester": "Organization/ngo-a", "_include": "Task:focus"})).json()
+        )
+        back = to("cancelled", statusReason=coded("revocation-reason", "sent_in_error"))
+        answer = await here.during(
+            fhir.patch(f"/Task/{REF}.shelter", content=back, headers=PATCH, params={"actor": "S-1"})
+        )
+
+        entries = [
+            (
+                each["resource"]["resourceType"],
+                each["resource"].get("owner", {}).get("identifier", {}).get("value"),
+                each["resource"]["status"],
+            )
+            for each in found["entry"]
+        ]
+        assert entries == [
+            ("Task", "shelter", "requested"),
+            ("Task", "vac", "rejected"),
+            ("ServiceRequest", None, "active"),
+        ]
+        assert found["entry"][1]["resource"]["statusReason"]["text"] == "no capacity"
+        assert (answer.status_code, judged(answer.json())["status"]) == (200, "cancelled")
+
+
+async def test_a_refusal_of_the_rules_is_an_outcome_with_its_rule(tmp_path: Path) -> None:
+    """A change that the registrar refuses has status 422, one that overlooks newer events 412; both name rule and sentence."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        for code, rule, status in (("not_open", "G-51", 422), ("version_passed", "G-02", 412)):
+            before = len(here.sent)
+            asking = asyncio.create_task(
+                fhir.patch(TASK, content=ACCEPT, headers=PATCH | {"if-match": 'W/"2"'}, params={"actor": "V-7"})
+            )
+            await eventually("something is sent", here.out)
+            await here.hear(here.registrar.refuse(here.sent[before], code, rule))
+            answer = await asking
+            (issue,) = judged(answer.json())["issue"]
+
+            assert answer.status_code == status
+            assert issue["details"]["coding"][0]["code"] == code
+            assert json.loads((await here.rows("outbox"))[-1].clear)["expectedversion"] == 2
+
+
+async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> None:
+    """Without an answer of the registrar the status is 202, and the Task is as it was."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        answer = await fhir.patch(TASK, content=ACCEPT, headers=PATCH, params={"actor": "V-7", "wait": "0"})
+
+        assert (answer.status_code, judged(answer.json())["issue"][0]["severity"]) == (202, "information")
+        assert (await fhir.get(TASK)).json()["status"] == "requested"
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ({}, 1),
+        ({"status": "requested,accepted"}, 1),
+        ({"status": "completed"}, 0),
+        ({"owner": "Organization/vac"}, 1),
+        ({"owner:identifier": "urn:nrmbus:agency|vac"}, 1),
+        ({"owner": "Organization/shelter"}, 0),
+        ({"patient:identifier": f"urn:nrmbus:case|{CASE}"}, 1),
+        ({"patient:identifier": f"urn:nrmbus:case|{'0' * 32}"}, 0),
+        ({"focus": f"ServiceRequest/{REF}"}, 1),
+        ({"_id": f"{REF}.vac"}, 1),
+        ({"_id": f"{REF}.shelter"}, 0),
+        ({"code": "http://hl7.org/fhir/CodeSystem/task-code|fulfill"}, 1),
+        ({"_lastUpdated": "ge2026-03-02"}, 1),
+        ({"_lastUpdated": "gt2026-03-03T00:00:00Z"}, 0),
+    ],
+)
+async def test_tasks_are_found_by_the_parameters_of_the_guide(
+    query: dict[str, str], count: int, tmp_path: Path
+) -> None:
+    """Each parameter that a referral target must have filters the Tasks."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        found = judged((await fhir.get("/Task", params=query)).json())
+
+        assert len(found.get("entry", ())) == count
+        assert found["link"][0]["relation"] == "self"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "given", "status", "code"),
+    [
+        ("GET", f"/Task/{REF}.shelter", {}, 404, "not-found"),
+        ("GET", f"/Task/{CANARY}", {}, 404, "not-found"),
+        ("GET", f"/ServiceRequest/{'0' * 32}", {}, 404, "not-found"),
+        ("GET", "/Patient", {}, 404, "not-found"),
+        ("DELETE", TASK, {}, 405, "not-supported"),
+        ("GET", "/Task", {"params": {"patient.name": CANARY}}, 422, "value"),
+        ("GET", "/Task", {"params": {"_count": CANARY}}, 422, "value"),
+        ("GET", "/Task", {"params": {"_lastUpdated": f"ge{CANARY}"}}, 422, "value"),
+        ("PUT", TASK, {"content": b'{"CANARY'}, 400, "structure"),
+        ("PUT", TASK, {"content": b'{"status": "x", "status": "y"}'}, 400, "structure"),
+        ("PUT", TASK, {"json": {"resourceType": "Task", "status": CANARY}}, 422, "value"),
+        ("PATCH", TASK, {"content": b"[]"}, 422, "value"),
+        ("PATCH", TASK, {"content": b'{"x": 1}', "headers": PATCH}, 422, "value"),
+        ("PATCH", TASK, {"content": b'[{"op": "move", "path": "/status"}]', "headers": PATCH}, 422, "value"),
+        (
+            "PATCH",
+            TASK,
+            {"content": b'[{"op": "add", "path": "/for/display", "value": "CANARY"}]', "headers": PATCH},
+            422,
+            "value",
+        ),
+        ("PATCH", TASK, {"content": ACCEPT, "headers": PATCH}, 422, "value"),
+        ("PATCH", TASK, {"content": ACCEPT, "headers": PATCH | {"if-match": CANARY}}, 422, "value"),
+    ],
+)
+async def test_what_does_not_fit_is_an_outcome_that_repeats_nothing(
+    method: str, path: str, given: dict[str, Any], status: int, code: str, tmp_path: Path
+) -> None:
+    """Every error is a valid OperationOutcome with its type; nothing of the request is in it, and nothing is published."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        before = len(await here.rows("outbox"))
+        answer = await fhir.request(method, path, **given)
+
+        assert (answer.status_code, judged(answer.json())["issue"][0]["code"]) == (status, code)
+        assert "CANARY" not in answer.text
+        assert len(await here.rows("outbox")) == before
+
+
+async def test_a_letter_is_opened_for_a_named_person_and_on_record(tmp_path: Path) -> None:
+    """The operation `$letter` opens the letter of this one referral, after the registrar has recorded the reading; no Patient has it."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        unnamed = await fhir.get(f"/ServiceRequest/{REF}/$letter")
+        answer = await here.during(
+            fhir.get(f"/ServiceRequest/{REF}/$letter", params={"actor": "V-7", "purpose": "case_work"})
+        )
+
+        assert (unnamed.status_code, judged(unnamed.json())["issue"][0]["code"]) == (422, "required")
+        letter = judged(answer.json())
+        assert {"name": "identity", "part": [{"name": "name", "valueString": CANARY}]} in letter["parameter"]
+        assert {row.who for row in await here.rows("reads")} == {"desk", "V-7"}
+        read_only = await fhir.get(
+            f"/ServiceRequest/{REF}/$letter",
+            params={"actor": "V-7"},
+            headers={"authorization": "Bearer a-token-to-read"},
+        )
+        assert (read_only.status_code, judged(read_only.json())["issue"][0]["code"]) == (403, "forbidden")
+
+
+async def test_the_server_says_what_it_can_do(tmp_path: Path) -> None:
+    """The CapabilityStatement is valid, and names resources, interactions and parameters."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        found = judged((await fhir.get("/metadata")).json())
+
+        assert found["fhirVersion"] == "4.0.1"
+        assert [each["type"] for each in found["rest"][0]["resource"]] == ["Task", "ServiceRequest"]

@@ -1,0 +1,172 @@
+"""A referral is a valid FHIR R4 ServiceRequest with a Task for each receiver, and a change of a Task is one event."""
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.fhir_judge import judged
+from edge.given import examples
+from nrmbus.edge.fhir import mapping
+from nrmbus.edge.misfit import Misfit
+from nrmbus.events.body import Body
+from nrmbus.events.codes import (
+    DeclineReason,
+    NextStep,
+    Question,
+    RevocationReason,
+    ServiceOutcome,
+)
+from nrmbus.events.registry import data_type
+
+CASE, REF = "ab" * 16, "cd" * 16
+SUBMITTED = {name: each for name, each in examples().items() if name.startswith("referral.submitted ")}
+
+
+def said(kind: str, source: str, data: Mapping[str, Any], minute: int = 0) -> dict[str, Any]:
+    """Return an event of the referral, registered so many minutes after it was submitted."""
+    at = f"2026-03-02T05:{minute:02}:00Z"
+    return {"type": kind, "source": source, "case": CASE, "ref": REF, "time": at, "registered": at, "data": data}
+
+
+def newest(data: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Return *data* of a referral in version 3."""
+    body = Body(dict(data), {})
+    for each in range(version + 1, 4):
+        body = data_type("referral.submitted", each).up(body)
+    return dict(body.data)
+
+
+@given(name=st.sampled_from(sorted(SUBMITTED)))
+def test_every_published_referral_goes_out_and_comes_back(name: str) -> None:
+    """The ServiceRequest of a published example is valid, and has everything that the event says in the clear."""
+    example, version = SUBMITTED[name]["event"], int(name.split()[1][1:])
+    data = newest(example["data"], version)
+    (referral,) = mapping.referrals([said("referral.submitted", "ngo-a", example["data"])], "ngo-a").values()
+
+    request = judged(mapping.service_request(referral))
+
+    assert mapping.submitted(request) == data
+    for owner in data["to"]:
+        assert judged(mapping.task(referral, owner))["status"] == "requested"
+
+
+REFERRAL = said(
+    "referral.submitted", "ngo-a",
+    {"to": ["shelter", "vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": [{"code": "legal"}]},
+)  # fmt: skip
+ANSWERS = st.one_of(
+    st.builds(lambda no, role: ("referral.acknowledged", {"receipt_no": no, "duty_role": role}), st.from_regex(r"[A-Z]{2}-[0-9]{4}", fullmatch=True), st.sampled_from(["duty_officer", "patrol", "other"])),
+    st.builds(lambda step: ("referral.accepted", {"next_step": step}), st.sampled_from(get_args(NextStep))),
+    st.builds(lambda question: ("referral.info_requested", {"question": question}), st.sampled_from(get_args(Question))),
+    st.builds(lambda outcome: ("referral.completed", {"outcome": outcome}), st.sampled_from(get_args(ServiceOutcome))),
+    st.builds(
+        lambda reason, by, more: ("referral.declined", {"reason": reason, "declined_by": by, **more}),
+        st.sampled_from(get_args(DeclineReason)), st.sampled_from(["provider", "person"]), st.sampled_from([{}, {"alternative": "ngo-l"}]),
+    ),
+    st.builds(lambda reason: ("referral.revoked", {"reason": reason}), st.sampled_from(get_args(RevocationReason))),
+)  # fmt: skip
+"""Each answer that a party of a referral gives by changing a Task."""
+
+
+@given(
+    first=st.sampled_from([None, ("referral.acknowledged", {"receipt_no": "A-1", "duty_role": "other"})]),
+    answer=ANSWERS,
+)
+def test_the_change_that_an_event_makes_asks_for_that_event(first: Any, answer: Any) -> None:
+    """A party that sets a Task to what it becomes by an event publishes just this event; the Task is valid before and after."""
+    events = [REFERRAL, *([said(first[0], "vac", first[1], 1)] if first else [])]
+    by = "ngo-a" if answer[0] == "referral.revoked" else "vac"
+    before = judged(_task(events))
+    after = judged(_task([*events, said(answer[0], by, answer[1], 2)]))
+
+    assert mapping.change(before, after) == {"type": answer[0], "data": answer[1]}
+    assert mapping.change(after, after) is None
+    assert after["lastModified"] == "2026-03-02T05:02:00Z"
+
+
+def test_a_question_holds_the_task_until_its_answer() -> None:
+    """The asker answers with a note, whose text is for the letter; the Task goes on where it was."""
+    asked = [REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)]
+    held = judged(_task(asked))
+    again = judged(_task([*asked, said("referral.info_supplied", "ngo-a", {"question": "language"}, 2)]))
+    accepted = [
+        REFERRAL,
+        said("referral.accepted", "vac", {"next_step": "plan"}, 1),
+        said("referral.info_requested", "vac", {"question": "other"}, 2),
+    ]
+
+    assert (held["status"], held["statusReason"]["text"]) == ("on-hold", "language")
+    assert mapping.change(held, {**held, "note": [{"text": "Example: Russian."}]}) == {
+        "type": "referral.info_supplied", "data": {"question": "language"}, "sealed": {"answer": "Example: Russian."},
+    }  # fmt: skip
+    assert again["status"] == "requested"
+    assert "statusReason" not in again
+    assert _task([*accepted, said("referral.info_supplied", "ngo-a", {"question": "other"}, 3)])["status"] == "accepted"
+
+
+def test_the_other_ends_of_a_referral() -> None:
+    """A referral that expired, or whose case was withdrawn, is cancelled with the reason; one that was accepted is not."""
+    late = [REFERRAL, said("referral.expired", "timekeeper", {"reason": "no_answer"}, 9)]
+    left = [
+        REFERRAL,
+        said("referral.accepted", "shelter", {"next_step": "plan"}, 1),
+        {**said("case.withdrawn", "ngo-a", {}, 9), "ref": None},
+    ]
+
+    assert judged(_task(late))["statusReason"]["text"] == "no answer"
+    assert judged(_task(left))["statusReason"]["text"] == "case withdrawn"
+    assert judged(_task(left, "shelter"))["status"] == "accepted"
+    (referral,) = mapping.referrals(late, "ngo-a").values()
+    assert judged(mapping.service_request(referral))["status"] == "revoked"
+
+
+def test_a_receiver_sees_its_own_task_alone() -> None:
+    """No receiver learns from a Task how another one answered."""
+    (referral,) = mapping.referrals([REFERRAL], "vac").values()
+
+    assert list(referral.answers) == ["vac"]
+    assert mapping.referrals([REFERRAL], "guardianship") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "kind"),
+    [
+        ({"status": "in-progress"}, "/status", "literal_error"),
+        ({"status": "failed"}, "/status", "literal_error"),
+        ({"status": ["accepted"]}, "/status", "literal_error"),
+        ({"status": "accepted"}, "/businessStatus", "missing"),
+        ({"status": "accepted", "businessStatus": {"coding": [{"system": "urn:nrmbus:code:next-step", "code": "x"}]}}, "/businessStatus", "literal_error"),
+        ({"status": "accepted", "businessStatus": {"coding": [{"system": "http://example.org", "code": "plan"}]}}, "/businessStatus", "missing"),
+        ({"status": "rejected"}, "/statusReason", "missing"),
+        ({"status": "rejected", "statusReason": {"coding": "no_capacity"}}, "/statusReason", "missing"),
+        ({"status": "completed", "output": [7]}, "/output", "missing"),
+        ({"status": "received"}, "/identifier", "missing"),
+        ({"status": "received", "identifier": [{"system": "urn:nrmbus:receipt", "value": "A-1"}]}, "/extension", "missing"),
+        ({"owner": {"reference": "Organization/1"}}, "/owner", "literal_error"),
+        ({"for": {"reference": "Patient/1", "display": "CANARY"}}, "/for", "literal_error"),
+    ],
+)  # fmt: skip
+def test_a_change_without_an_event_is_refused_by_its_place(change: Any, pointer: str, kind: str) -> None:
+    """The problem has the place and the codes that would do, and nothing of what was sent."""
+    before = _task([REFERRAL])
+    with pytest.raises(Misfit) as caught:
+        mapping.change(before, {**before, **change})
+
+    assert [tuple(each) for each in caught.value.problems] == [(pointer, kind)]
+    assert "CANARY" not in repr(caught.value.problems)
+
+
+def test_an_open_question_is_answered_with_words() -> None:
+    """A note without text is no answer."""
+    held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])
+    for note in ([{"time": "2026-03-02"}], ["x"], "x"):
+        with pytest.raises(Misfit):
+            mapping.change(held, {**held, "note": note})
+
+
+def _task(events: list[dict[str, Any]], owner: str = "vac") -> dict[str, Any]:
+    (referral,) = mapping.referrals(events, "ngo-a").values()
+    return mapping.task(referral, owner)
