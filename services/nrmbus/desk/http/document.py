@@ -49,6 +49,8 @@ _SHORT: Final = {
 }
 _BESIDE: Final = ("type", "version", "data", "sealed", "to", "decision")
 """Members of a request that its type describes, or that are documented as members of its ``data``."""
+_INT32: Final = 2**31 - 1
+_LARGEST: Final = 2**63 - 1
 _NAMED: Final = "#/components/schemas/"
 
 
@@ -84,7 +86,18 @@ def document(app: FastAPI) -> Node:
             "content": {"application/json": {"schema": {"$ref": f"{_NAMED}Event"}, "example": _SHORT}},
         }
     }
+    _size(found)
     return found
+
+
+def _size(node: Any) -> None:
+    """Say of each integer below *node* that may not fit into 32 bits that it has 64: a generated client else has 32."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer" and node.get("maximum", _LARGEST) > _INT32 and "enum" not in node:
+            node["format"] = "int64"
+        node = list(node.values())
+    for each in node if isinstance(node, list) else ():
+        _size(each)
 
 
 def _of_model(model: type[Any]) -> Node:

@@ -39,7 +39,7 @@ public final class Ngo {
   private final EventsApi events;
   private final InboxApi inbox;
   private final CasesApi cases;
-  private Integer after = 0;
+  private Long after = 0L;
 
   private Ngo(String url, String token) {
     ApiClient desk = new ApiClient();
