@@ -55,7 +55,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "keys letters witness",
         "outbox",
         "desk",
-        "erasure holding relay",
+        "erasure holding relay webhooks",
         "access",
         "http inbox",
         "waiting",

@@ -227,6 +227,7 @@ class Given:
     clock: StandingClock
     sent: list[Record]
     door: httpx.AsyncClient
+    behind: Door
 
     async def ask(self, **event: Any) -> dict[str, Any]:
         """Publish *event* at the door; return the answer, which must not be an error."""
@@ -353,6 +354,6 @@ async def desk_of(
     )  # fmt: skip
     try:
         async with TestKafkaBroker(broker, connect_only=False), client:
-            yield Given(here, registrar, desk, inbox, relay, clock, sent, client)
+            yield Given(here, registrar, desk, inbox, relay, clock, sent, client, door)
     finally:
         await ledger.close()

@@ -48,6 +48,9 @@ COMMANDS: Final = {
         "Tokens for the agency's own systems: what each may do at the desk's door, until when, and how often it was used.",
         "cli",
     ),
+    "webhook": Command(
+        "desk.webhook", "Webhooks: have a desk tell the agency's own system that something happened.", "cli"
+    ),
     "replay": Command(
         "audit.replay",
         "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",

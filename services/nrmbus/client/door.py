@@ -345,9 +345,9 @@ class Door:
         """Look at another page of this desk or service."""
         return await self._ask("GET", path, params=params)
 
-    async def post(self, path: str, body: Mapping[str, Any] | None = None) -> Json:
+    async def post(self, path: str, body: Mapping[str, Any] | None = None, **params: str) -> Json:
         """Have this desk do what the page *path* does, with the JSON object *body* if it asks for one."""
-        return await self._ask("POST", path, **({} if body is None else {"json": dict(body)}))
+        return await self._ask("POST", path, params=params, **({} if body is None else {"json": dict(body)}))
 
     async def delete(self, path: str) -> Json:
         """Have this desk end what is at *path*."""

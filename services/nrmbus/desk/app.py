@@ -35,7 +35,6 @@ from nrmbus.desk.holding import Holding
 from nrmbus.desk.http.door import application
 from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.served import Door
-from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.inbox.broker import check_settings, make_broker, make_inbox
 from nrmbus.desk.inbox.release import release, release_by_itself
 from nrmbus.desk.keys import lost_keys, rotation
@@ -50,6 +49,8 @@ from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, place_of, run
 from nrmbus.desk.versions import declared
 from nrmbus.desk.waiting import opened
+from nrmbus.desk.webhooks.dispatcher import Webhooks
+from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.desk.witness import follower
 from nrmbus.desk.witness.follower import Witness
 from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, addresses, operator_key, own_certificate
@@ -149,8 +150,8 @@ class DeskProcess:
         """True if the connection to the ledger was lost: then this process begins as a standby, whoever runs the desk now."""
         self.failed = False
         """True if a task that must not end has ended."""
-        self.tokens: Tokens | None = None
-        """Tokens of the agency's systems; set with the door."""
+        self.door: Door | None = None
+        """The door, with the tokens and the webhooks of the agency's systems."""
         self.holding = Holding(self.desk, begins, self._stop)
         self.stop: Callable[[], None] = lambda: None
         """Ends the process; set by the server."""
@@ -202,8 +203,9 @@ class DeskProcess:
             if self._inbox is not None and self._inbox.consumer is not None:
                 tasks.create_task(self.holding.run(self._inbox.consumer))
             tasks.create_task(relay.run())
-            if self.tokens is not None:
-                tasks.create_task(self.tokens.run())
+            if self.door is not None:
+                tasks.create_task(self.door.tokens.run())
+                tasks.create_task(self.door.webhooks.run())
             tasks.create_task(self._begin_anew_without_ledger())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
@@ -412,10 +414,11 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             health=process.health,
             release=process.release,
             vitals=process.vitals,
+            webhooks=Webhooks(process.seat, Egress.read(home.settings.webhooks), may_send=process.holding.may_send),
             is_local=start.listening.allows,
             a_minute=_requests(home),
         )
-        process.tokens = door.tokens
+        process.door = door
         served = application(door, door.tokens.caller_of, process.running)
         mount(_edge(home), served, agency)
         server = Server(served, start.listening, keep=True)

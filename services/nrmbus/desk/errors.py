@@ -15,6 +15,7 @@ DeskCode = Literal[
     "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
+    "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed",
 ]  # fmt: skip
 """Codes of a desk's own refusals; the registrar's refusals have other codes."""
 
@@ -72,6 +73,10 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),
         "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it with `nrmbus schema list`, or upgrade the desk."),
         "edge_unknown": _Meaning(500, "`edge` in agency.json is not a list of adapters that this release has: correct it by the page of the room `edge`, or upgrade the desk."),
+        "webhooks_unfit": _Meaning(500, '`webhooks` in agency.json does not have its form: write `networks` (a list like ["10.1.0.0/16"]), `http_on_loopback` (true or false) and `ca` (the path of a PEM file), or leave them out.'),
+        "webhooks_full": _Meaning(409, "This desk has as many webhooks as it serves: remove one that is no longer used."),
+        "webhook_address_refused": _Meaning(422, "The desk does not send to this address: give an https address whose name has public addresses only, or have the administrator allow its network in `webhooks` of agency.json."),
+        "webhook_not_confirmed": _Meaning(422, "The receiver did not confirm that it wants webhooks: have it answer OPTIONS with `WebHook-Allowed-Origin`, or answer the challenge with the same `challenge`, then add the webhook again."),
     }
 )  # fmt: skip
 """Status and sentence of each code."""

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 
 from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
 from nrmbus.desk.http.request import MOST_RECEIVERS, Asked
+from nrmbus.desk.http.webhooks import WebhookRequest
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import AsOnTheWire, schema_of
@@ -38,6 +39,7 @@ _TAGS: Final = {
     "inbox": "Read the events that other agencies published for this one.",
     "cases": "Look at cases; record readings; let parked records through.",
     "tasks": "What a person at this agency has to look at.",
+    "webhooks": "Have the desk tell the agency's own system that something happened.",
     "state": "The desk itself: health, metrics, co-signatures.",
     "tokens": "Tokens for the agency's own systems, each with its scopes and its end.",
     "document": "This document.",
@@ -78,7 +80,9 @@ def document(app: FastAPI) -> Node:
             del operation["responses"]["422"]  # FastAPI's own, for a parameter that takes every text
     parts = found["components"]
     answers = {name: each for name, each in parts["schemas"].items() if not name.endswith("ValidationError")}
-    parts["schemas"] = dict(sorted((answers | _of_model(Problem)).items())) | dict(_events())
+    parts["schemas"] = dict(sorted((answers | _of_model(Problem) | _of_model(WebhookRequest)).items())) | dict(
+        _events()
+    )
     parts["requestBodies"] = {
         "Event": {
             "required": True,

@@ -18,6 +18,8 @@ from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
+from nrmbus.desk.webhooks.dispatcher import Webhooks
+from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.events.model import Draft
 
 
@@ -33,16 +35,19 @@ class Door:
         vitals: Callable[[], Mapping[str, float]] = dict,
         is_local: Callable[[str | None], bool] = lambda _: False,
         a_minute: int = A_MINUTE,
+        webhooks: Webhooks | None = None,
     ) -> None:
         """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through.
 
         *is_local* recognises the token of ``door.json`` in an Authorization header; the other tokens may send *a_minute*
-        requests, unless they have limits of their own.
+        requests, unless they have limits of their own. Without *webhooks* they are those of a desk whose administrator
+        has set nothing.
         """
         self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
         self.release, self.vitals = release, vitals
         self.tokens = Tokens(desk.seat.ledger, is_local, a_minute)
         self.measured = Measured(desk.seat)
+        self.webhooks = webhooks or Webhooks(desk.seat, Egress())
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
 
     async def health(self) -> dict[str, Any]:

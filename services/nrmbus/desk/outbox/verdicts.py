@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, bindparam, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from nrmbus.desk.outbox import queue, refusals
 from nrmbus.desk.state.cases import signed_of
@@ -20,6 +20,8 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.registration import Answer, Registration
 
 _ROW = tables.outbox.c
+_NEXT_ANSWER: Final = select(func.coalesce(func.max(tables.outbox.alias("others").c.answered), 0) + 1).scalar_subquery()
+_CLOSE: Final = queue.CHANGE.values(answered=_NEXT_ANSWER)
 _OF_EVENT: Final = select(tables.outbox).where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
 
 
@@ -29,7 +31,7 @@ def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
 
 
 def _close(tx: Connection, seq: int, at: str, **values: Any) -> None:
-    tx.execute(queue.CHANGE, {"row": seq, "state": "closed", "closed": at, "again": 0, **values})
+    tx.execute(_CLOSE, {"row": seq, "state": "closed", "closed": at, "again": 0, **values})
 
 
 def _after(seat: Seat, tx: Connection, registration: Registration) -> None:

@@ -174,10 +174,12 @@ outbox: Final = Table(
     Column("replaced_by", TEXT, comment="The id under which it was sealed again"),
     Column("made", TEXT, nullable=False),
     Column("closed", TEXT),
+    Column("answered", INTEGER, comment="The order in which rows were closed"),
     UniqueConstraint("subject", "id"),
     CheckConstraint("state in ('waiting', 'signed', 'closed')", name="outbox_state"),
     Index("outbox_open", "state", "subject", "turn", "seq"),
     Index("outbox_by_id", "id"),
+    Index("outbox_answered", "answered"),
     Index("outbox_again", "again", sqlite_where=text("again = 1"), postgresql_where=text("again = 1")),
     comment="What this agency wants to say, said, and was answered",
 )
@@ -337,4 +339,61 @@ tokens: Final = Table(
     Column("last_used", TEXT),
     Column("a_minute", INTEGER, comment="Requests a minute that it may send; none: as many as the desk's other tokens"),
     comment="Tokens of the agency's own systems; one whose name is given again is replaced",
+)
+
+webhooks: Final = Table(
+    "webhooks",
+    METADATA,
+    Column("id", TEXT, primary_key=True, comment="Random; the secret is in the book under this name"),
+    Column("url", TEXT, nullable=False),
+    Column(
+        "types", TEXT, nullable=False, comment="JSON: the types that it is sent; an empty list: all but technical ones"
+    ),
+    Column("in_order", INTEGER, nullable=False, comment="1: of a case, one after the other"),
+    Column("state", TEXT, nullable=False, comment="active, paused, disabled or removed"),
+    Column("since", TEXT, nullable=False, comment="When the state began"),
+    Column("heard", INTEGER, nullable=False, comment="The last position of events that was looked at for it"),
+    Column("answered", INTEGER, nullable=False, comment="The same of outbox, by the order in which rows were closed"),
+    Column("tasked", INTEGER, nullable=False, comment="The same of tasks"),
+    Column("failing", TEXT, comment="Since when nothing but failures came; none after a success"),
+    Column("failed", TEXT, comment="The last failure"),
+    Column("held", TEXT, comment="Until when nothing is sent to it; when it is paused: when it is pinged next"),
+    Column("told", INTEGER, nullable=False, server_default=text("0"), comment="1: a task says that it fails"),
+    comment="Endpoints of the agency's own system that are told that something happened",
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    METADATA,
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("webhook", TEXT, nullable=False),
+    Column("message", TEXT, nullable=False, comment="webhook-id: the same on each attempt"),
+    Column("type", TEXT, nullable=False),
+    Column("subject", TEXT, nullable=False, comment="Never sent: the order is that of the case"),
+    Column("about", TEXT, nullable=False, comment="The id that is sent: of the event, or the task's number"),
+    Column("place", INTEGER, comment="The row that the link leads to"),
+    Column("time", TEXT, nullable=False),
+    Column("state", TEXT, nullable=False, comment="open, delivered, exhausted or cancelled"),
+    Column("attempts", INTEGER, nullable=False, server_default=text("0"), comment="Since it became open"),
+    Column("due", TEXT, nullable=False),
+    Column("closed", TEXT),
+    UniqueConstraint("webhook", "message"),
+    ForeignKeyConstraint(["webhook"], ["webhooks.id"]),
+    Index("deliveries_open", "webhook", "state", "due"),
+    Index("deliveries_in_order", "webhook", "state", "subject", "id"),
+    comment="What each endpoint is to be told, and was told; no content",
+)
+
+attempts: Final = Table(
+    "attempts",
+    METADATA,
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("delivery", INTEGER, nullable=False),
+    Column("at", TEXT, nullable=False),
+    Column("status", INTEGER, comment="Of the answer; none where none came"),
+    Column("error", TEXT, comment="Why none came: one word of a closed list"),
+    Column("milliseconds", INTEGER, nullable=False),
+    ForeignKeyConstraint(["delivery"], ["deliveries.id"]),
+    Index("attempts_of_delivery", "delivery"),
+    comment="Each attempt of a delivery; no bodies",
 )

@@ -1,0 +1,157 @@
+"""Sender of webhooks: one request over HTTP/1.1 to one endpoint, to an address that the egress guard has checked.
+
+No redirect is followed, no proxy of the environment is used, no cookie is kept, and no more than a few kilobytes of an
+answer are read. A whole attempt has a limit in time.
+"""
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Final, Literal, get_args
+
+import httpx
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.webhooks.egress import Egress, Url
+
+ATTEMPT_SECONDS: Final = 20.0
+"""Seconds that an attempt may take, from the name to the status of the answer; the specification says 15 to 30."""
+CONNECT_SECONDS: Final = 5.0
+"""Seconds that one address may take to accept a connection, before the next one is tried."""
+REST_SECONDS: Final = 1.0
+"""Seconds that the body of an answer may take: the status has decided already."""
+ANSWER_BYTES: Final = 4_096
+"""Most bytes that are read of an answer's body; a longer one ends the connection."""
+CONNECTIONS: Final = 8
+"""Most requests to one endpoint at the same time."""
+ADDRESSES: Final = 4
+"""Most addresses of a name that are tried."""
+
+Fault = Literal["timeout", "not_resolved", "address_refused", "certificate", "unreachable", "no_http"]
+"""Reasons why no answer came."""
+FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Result of one request."""
+
+    status: int | None
+    error: Fault | None
+    milliseconds: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def is_success(self) -> bool:
+        """Return whether the receiver took it: 2xx and nothing else."""
+        return self.status is not None and 200 <= self.status < 300
+
+
+class Sender:
+    """Connections to one endpoint."""
+
+    def __init__(self, url: str, egress: Egress) -> None:
+        """Send to *url* as *egress* allows. Raises DeskError ``webhook_address_refused`` for a URL that is never allowed."""
+        self._egress, self._url = egress, egress.parsed(url)
+        context = ssl.create_default_context(cafile=egress.authorities) if self._url.scheme == "https" else _NO_TLS
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30)
+        self._transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+        self._looking: asyncio.Future[list[str]] | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.aclose()
+
+    async def post(self, headers: Mapping[str, str], body: bytes, *, method: str = "POST") -> Attempt:
+        """Send *body*; return the answer, or why none came. Never raises."""
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                found = await self._addresses()
+                if not found:
+                    return Attempt(None, "not_resolved", _since(began))
+                answer = await self._sent(self._egress.checked(self._url, found), method, headers, body)
+            return Attempt(answer.status_code, None, _since(began), *await self._rest_of(answer))
+        except DeskError:
+            fault: Fault = "address_refused"
+        except (TimeoutError, httpx.TimeoutException):
+            fault = "timeout"
+        except httpx.ConnectError as error:
+            fault = "certificate" if _is_of_tls(error) else "unreachable"
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+            fault = "no_http"
+        return Attempt(None, fault, _since(began))
+
+    async def _sent(
+        self, addresses: tuple[str, ...], method: str, headers: Mapping[str, str], body: bytes
+    ) -> httpx.Response:
+        """Send to the first of *addresses* that accepts a connection; the certificate must be that of the name."""
+        *others, last = addresses[:ADDRESSES]
+        for address in (*others, last):
+            url = httpx.URL(
+                scheme=self._url.scheme, host=address, port=self._url.port, raw_path=self._url.target.encode()
+            )
+            whole = {"host": self._url.name, "accept": "*/*", "user-agent": "nrmbus-webhooks", **headers}
+            # The name is given beside the address: the request goes to the address that was checked, and to no other.
+            extensions = {
+                "sni_hostname": self._url.host,
+                "timeout": httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict(),
+            }
+            request = httpx.Request(method, url, headers=whole, content=body, extensions=extensions)
+            try:
+                return await self._transport.handle_async_request(request)
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if address == last or _is_of_tls(error):
+                    raise
+        raise AssertionError("the last address answers, or raises")
+
+    async def _rest_of(self, answer: httpx.Response) -> tuple[dict[str, str], bytes]:
+        """Return headers and the beginning of the body; close what is longer, or slower, than it may be."""
+        body = b""
+        try:
+            with suppress(TimeoutError, httpx.HTTPError):
+                async with asyncio.timeout(REST_SECONDS):
+                    async for part in answer.aiter_raw():
+                        body += part
+                        if len(body) > ANSWER_BYTES:
+                            break
+        finally:
+            with suppress(httpx.HTTPError):
+                await answer.aclose()
+        return dict(answer.headers), body[:ANSWER_BYTES]
+
+    async def _addresses(self) -> list[str]:
+        """Return the addresses of the name, none if it has none. One look-up runs at a time: a name server that is silent holds one thread."""
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_future()
+            Thread(target=_look_up, args=(self._url, self._looking), daemon=True).start()
+        return await asyncio.shield(self._looking)
+
+
+_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For plain HTTP: reading the system's list of authorities takes 25 ms."""
+
+
+def _look_up(url: Url, answer: asyncio.Future[list[str]]) -> None:
+    """Resolve the name of *url* outside the event loop's own threads, which a silent name server would fill."""
+    found: list[str] = []
+    with suppress(OSError, UnicodeError):
+        found = [str(each[4][0]) for each in socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)]
+    with suppress(RuntimeError):  # the desk has ended meanwhile
+        answer.get_loop().call_soon_threadsafe(answer.set_result, found)
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _since(began: float) -> int:
+    return round((time.monotonic() - began) * 1000)

@@ -1,0 +1,445 @@
+"""Webhooks reach the agency's own system: at least once, under the same id, and nobody waits for anybody else."""
+
+import json
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from agencies import CASE, SIGNAL
+from desk.given import BED, CANARY, REF, Given, desk_of, killed_at_call
+from desk.webhooks.receiver import LOOPBACK, Hooks, certified, hooks_of, receiving, says, silence
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store import tables
+from nrmbus.desk.webhooks import schedule, sender, store
+from nrmbus.desk.webhooks.egress import Egress
+from nrmbus.desk.webhooks.notices import OWN
+from nrmbus.wire import times
+from patience import eventually
+
+on_both = pytest.mark.usefixtures("kept")
+
+OTHER_CASE = "0c" * 16
+
+
+class Killed(BaseException):
+    """The process was killed here."""
+
+
+async def hear(given: Given, case: str = CASE, ref: str = REF) -> str:
+    """Have the shelter receive a request for a bed; return the event's id."""
+    record = given.registrar.event(
+        "special-unit", "shelter.bed_requested", BED, case=case, referral=ref,
+        parts={"coded": {"category": "women"}, "story": {"notes": CANARY}}, opens=["shelter"],
+    )  # fmt: skip
+    await given.hear(given.registrar.register(record, to="shelter"))
+    return next(value.decode() for name, value in record.headers if name == "ce_id")
+
+
+async def states(given: Given) -> list[tuple[str, str, int]]:
+    """Return type, state and attempts of each delivery."""
+    return [(row.type, row.state, row.attempts) for row in await given.rows("deliveries")]
+
+
+async def until_killed(hooks: Hooks) -> None:
+    """Let the webhooks work until they are killed, or have nothing left to do."""
+    for _ in range(8):
+        await hooks.webhooks.once()
+        for task in tuple(hooks.webhooks._tasks):
+            await task
+
+
+@on_both
+async def test_a_webhook_says_that_something_happened_and_leads_to_it(tmp_path: Path) -> None:
+    """The body has type, time, id and a path at the door that shows the event; it has no case, no person, and is small."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        event = await hear(given)
+
+        await hooks.settle()
+
+        (got,) = receiver.got
+        said = json.loads(got.body)
+        assert (said["type"], said["data"]["id"]) == ("shelter.bed_requested", event)
+        assert (got.method, got.target, got.headers["content-type"]) == ("POST", "/hook?of=agency", "application/json")
+        assert got.headers["host"] == f"localhost:{receiver.port}"
+        assert got.headers["webhook-request-origin"] == receiver.asked[0].headers["webhook-request-origin"]
+        whole = got.body.decode() + str(got.headers)
+        assert CASE not in whole
+        assert CANARY not in whole
+        assert len(got.body) < 1_000
+        (shown,) = (await given.door.get(said["data"]["link"])).json()["events"]
+        assert (shown["id"], shown["registered"]) == (event, said["timestamp"])
+
+
+async def test_the_answer_to_an_own_event_and_a_task_are_told_too(tmp_path: Path) -> None:
+    """A program hears what became of the events that it published at the door, and of tasks; the links lead there."""
+    async with desk_of("ngo-a", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, *OWN)
+        await given.registered(type="case.signal_recorded", data=SIGNAL)
+        refused = await given.said(type="case.signal_recorded", case=OTHER_CASE, data=SIGNAL)
+        await given.hear(given.registrar.refuse(refused, "not_allowed"))
+
+        await hooks.settle()
+
+        told = {json.loads(each.body)["type"]: json.loads(each.body) for each in receiver.got}
+        assert {"nrmbus.event.registered", "nrmbus.event.refused"} <= told.keys()
+        for type_, verdict in (("nrmbus.event.registered", "registered"), ("nrmbus.event.refused", "refused")):
+            shown = (await given.door.get(told[type_]["data"]["link"])).json()
+            assert (shown["id"], shown["verdict"]) == (told[type_]["data"]["id"], verdict)
+
+
+async def test_an_endpoint_gets_the_types_that_it_asked_for(tmp_path: Path) -> None:
+    """One endpoint gets a type, another nothing of it, a third everything; what happened before it was added, none."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as one, receiving() as two, receiving() as three:
+        await hear(given, OTHER_CASE, "ef" * 16)
+        async with hooks_of(given) as hooks:
+            await hooks.add(one.url, "shelter.bed_requested")
+            await hooks.add(two.url, "referral.submitted")
+            await hooks.add(three.url)
+            await hear(given)
+
+            await hooks.settle()
+
+        assert [len(each.got) for each in (one, two)] == [1, 0]
+        assert json.loads(three.got[0].body)["type"] == "shelter.bed_requested"
+
+
+@pytest.mark.parametrize("status", [500, 404, 301, 400, 101])
+async def test_whatever_is_no_success_is_tried_again_by_the_schedule_with_the_same_id(
+    tmp_path: Path, status: int
+) -> None:
+    """Ten attempts over three days, each with the same id and its own time; then the desk gives up and opens a task."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = says(status, "location: http://169.254.169.254/latest/meta-data/")
+        await hear(given)
+        at = []
+        for delay in schedule.DELAYS:
+            hooks.wall.time += delay
+            await hooks.settle()
+            await hooks.settle()
+            at.append(int(hooks.wall.time.timestamp()))
+
+        assert len(set(receiver.ids)) == 1
+        assert [int(each.headers["webhook-timestamp"]) for each in receiver.got] == at
+        assert await states(given) == [("shelter.bed_requested", "exhausted", 10)]
+        (task,) = [row for row in await given.rows("tasks") if row.kind.startswith("webhook")]
+        assert task.kind == "webhook_exhausted"
+
+
+@pytest.mark.parametrize("turn", range(3))
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("step", ["together", "post", "commit"])
+async def test_a_desk_that_is_killed_at_any_point_loses_nothing_and_repeats_under_the_same_id(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, turn: int, *, after: bool
+) -> None:
+    """Killed before or after each commit and each request; the next process sends what has no recorded answer."""
+    async with receiving() as receiver:
+        async with desk_of("shelter", tmp_path) as given, hooks_of(given) as hooks:
+            await hooks.add(receiver.url, "shelter.*")
+            events = {await hear(given), await hear(given, OTHER_CASE, "ef" * 16)}
+            where: Any = {
+                "together": given.desk.seat.ledger, "post": sender.Sender, "commit": given.desk.seat.ledger._engine,
+            }[step]  # fmt: skip
+            with monkeypatch.context() as patch:
+                patch.setattr(where, step, killed_at_call(getattr(where, step), turn, Killed, after=after))
+                with suppress(Killed, DeskError):
+                    await until_killed(hooks)
+        async with desk_of("shelter", tmp_path, registrar=given.registrar) as given, hooks_of(given) as hooks:
+            hooks.wall.go_on(seconds=5)
+            await hooks.settle()
+
+            assert {json.loads(each.body)["data"]["id"] for each in receiver.got} == events
+            assert len(set(receiver.ids)) == 2
+            assert [state for _, state, _ in await states(given)] == ["delivered", "delivered"]
+
+
+@on_both
+async def test_in_order_a_case_waits_for_its_first_webhook_and_other_cases_go_on(tmp_path: Path) -> None:
+    """If the first webhook of a case fails, the second waits; another case does not. Without order nobody waits."""
+    async with receiving() as ordered, receiving() as loose, desk_of("shelter", tmp_path) as given:  # noqa: SIM117 - too long
+        async with hooks_of(given) as hooks:
+            await hooks.add(ordered.url, "shelter.*", in_order=True)
+            await hooks.add(loose.url, "shelter.*")
+            ordered.answer = loose.answer = says(500)
+            first, second = await hear(given), await hear(given, CASE, "ef" * 16)
+            other = await hear(given, OTHER_CASE, "ba" * 16)
+
+            await hooks.settle()
+            assert {json.loads(each.body)["data"]["id"] for each in ordered.got} == {first, other}
+            assert {json.loads(each.body)["data"]["id"] for each in loose.got} == {first, second, other}
+            ordered.answer = says(204)
+            ordered.got.clear()
+            hooks.wall.go_on(seconds=5)
+            await hooks.settle()
+
+            of_case = [json.loads(each.body)["data"]["id"] for each in ordered.got]
+            assert [each for each in of_case if each != other] == [first, second]
+
+
+async def test_an_endpoint_that_says_gone_is_disabled_and_told_of_until_it_is_enabled(tmp_path: Path) -> None:
+    """410 ends it at once, with a task. After `enable` everything that waited is sent, and a task says so."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = says(410)
+        await hear(given)
+        await hooks.settle()
+        await hear(given, OTHER_CASE, "ef" * 16)
+        hooks.wall.go_on(days=3)
+        await hooks.settle()
+        assert len(receiver.got) == 1
+
+        receiver.answer = says(204)
+        await hooks.webhooks.enable(webhook)
+        await hooks.settle()
+
+        assert [state for _, state, _ in await states(given)] == ["delivered", "delivered"]
+        told = [(row.kind, row.done is not None) for row in await given.rows("tasks") if row.kind.startswith("webhook")]
+        assert told == [("webhook_gone", True), ("webhook_recovered", False)]
+
+
+@on_both
+async def test_an_endpoint_that_fails_for_five_days_is_paused_and_goes_on_when_it_answers(tmp_path: Path) -> None:
+    """Its owner hears of the pause and of the recovery, which a daily ping finds; nothing is lost meanwhile."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = says(503)
+        for day in range(6):
+            await hear(given, OTHER_CASE, f"{day:032x}")
+            for _ in range(4):
+                await hooks.settle()
+                hooks.wall.go_on(hours=5)
+        hooks.wall.go_on(hours=15)
+        await hooks.settle()
+        (row,) = await given.rows("webhooks")
+        assert row.state == "paused"
+        before = len(receiver.got)
+        await hear(given)
+        await hooks.settle()
+        assert len(receiver.got) == before, "a paused endpoint is left alone"
+
+        receiver.answer = says(200)
+        hooks.wall.go_on(days=1)
+        await hooks.settle()
+        await hooks.settle()
+
+        open_ones = [row for row in await given.rows("deliveries") if row.state == "open"]
+        assert open_ones == []
+        kinds = [row.kind for row in await given.rows("tasks") if row.kind.startswith("webhook")]
+        assert kinds[-1] == "webhook_recovered"
+        assert "webhook_paused" in kinds
+        last = [json.loads(each.body)["type"] for each in receiver.got[before:]]
+        assert last[0] == "nrmbus.ping"
+        assert last.count("shelter.bed_requested") >= 2
+
+
+@pytest.mark.parametrize(
+    ("status", "asks", "waits"), [(429, "120", 120), (502, "x", 60), (504, "999999999999", 86_400)]
+)
+async def test_an_overloaded_endpoint_is_left_alone_for_as_long_as_it_asks(
+    tmp_path: Path, status: int, asks: str, waits: int
+) -> None:
+    """429, 502 and 504 hold back every delivery to that endpoint: for Retry-After, at least a minute, at most a day."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = says(status, f"retry-after: {asks}")
+        await hear(given)
+        await hooks.settle()
+        receiver.answer = says(204)
+        await hear(given, OTHER_CASE, "ef" * 16)
+
+        hooks.wall.go_on(seconds=waits - 1)
+        await hooks.settle()
+        assert len(receiver.got) == 1
+        hooks.wall.go_on(seconds=1)
+        await hooks.settle()
+
+        assert len(receiver.got) == 3
+
+
+async def test_nobody_waits_for_a_receiver_that_is_silent_endless_or_false(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One never answers, one answers 300 MB, one has an expired certificate, one redirects to the metadata address."""
+    tls, authority = certified(tmp_path, "localhost", expired=True)
+    sent = 0
+
+    async def endless(_got: Any, writer: Any) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 x\r\ncontent-length: 314572800\r\n\r\n")
+        for _ in range(300):
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+            sent += 1
+
+    metadata = says(302, "location: http://169.254.169.254/latest/meta-data/")
+    egress = Egress(LOOPBACK.networks, plain_on_loopback=True, authorities=authority)
+    async with desk_of("shelter", tmp_path) as given, hooks_of(given, egress) as hooks:  # noqa: SIM117 - too long
+        async with receiving(silence) as mute, receiving(endless) as long, receiving(metadata) as moved:
+            async with receiving(tls=tls) as old, receiving() as good:
+                for each in (mute, long, moved, good):
+                    await hooks.add(each.url, "shelter.*")
+                with given.desk.seat.ledger.read() as tx:
+                    (first, *_) = store.endpoints(tx)
+                async with given.desk.seat.ledger.write() as tx:
+                    last = store.add(tx, old.url, ["shelter.*"], in_order=False, at=first.since)
+                await hooks.webhooks.rotate(last, timedelta(), "v1")
+                event = await hear(given)
+
+                monkeypatch.setattr(sender, "ATTEMPT_SECONDS", 600.0)
+                await hooks.webhooks.once()
+                busy = set(hooks.webhooks._tasks)
+                await eventually("all but one are done", lambda: sum(not each.done() for each in busy) == 1)
+
+                assert [json.loads(each.body)["data"]["id"] for each in good.got] == [event]
+                assert (len(moved.got), len(old.got), len(mute.got)) == (1, 0, 1)
+                assert sent < 100
+                found = {row.delivery: (row.status, row.error) for row in await given.rows("attempts")}
+                assert sorted(map(str, found.values())) == sorted(
+                    map(str, [(200, None), (204, None), (302, None), (None, "certificate")])
+                )
+
+
+async def test_an_attempt_ends_after_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A receiver that is silent costs its own attempt and no more: it is recorded as a timeout, and tried again."""
+    monkeypatch.setattr(sender, "ATTEMPT_SECONDS", 0.05)
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = silence
+        await hear(given)
+
+        await hooks.settle()
+
+        assert [(row.status, row.error) for row in await given.rows("attempts")] == [(None, "timeout")]
+
+
+async def test_the_certificate_must_be_that_of_the_name(tmp_path: Path) -> None:
+    """The desk connects to the address that it checked, and asks there for the certificate of the name."""
+    tls, authority = certified(tmp_path, "localhost")
+    egress = Egress(LOOPBACK.networks, authorities=authority)
+    async with desk_of("shelter", tmp_path) as given, receiving(tls=tls) as receiver, hooks_of(given, egress) as hooks:
+        await hooks.add(receiver.url)
+        with pytest.raises(DeskError) as refused:
+            await hooks.add(receiver.url.replace("localhost", "127.0.0.1"))
+
+        assert refused.value.code == "webhook_not_confirmed"
+        assert refused.value.safe["answer"] == "certificate"
+
+
+@pytest.mark.parametrize("moved", ["169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "10.0.0.1"])
+async def test_a_name_that_moved_to_a_forbidden_address_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
+) -> None:
+    """The guard looks at each attempt: a name that has a forbidden address later is refused, and no connection is made."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.connections = 0
+        found = [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", moved)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
+        await hear(given)
+
+        await hooks.settle()
+
+        assert [row.error for row in await given.rows("attempts")] == ["address_refused"]
+        assert receiver.connections == 0
+
+
+async def test_an_endpoint_must_confirm_before_it_is_told_anything(tmp_path: Path) -> None:
+    """By CloudEvents' handshake or by sending a challenge back; an answer of success alone is no consent."""
+
+    async def echo(got: Any, writer: Any) -> None:
+        challenge = json.loads(got.body)["data"]["challenge"]
+        await says(200, body=json.dumps({"challenge": challenge}).encode())(got, writer)
+
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        receiver.allows = None
+        with pytest.raises(DeskError, match="did not confirm"):
+            await hooks.add(receiver.url)
+        receiver.allows = "somebody-else.example.org"
+        with pytest.raises(DeskError, match="did not confirm"):
+            await hooks.add(receiver.url)
+        assert await given.rows("webhooks") == []
+        receiver.answer = echo
+        await hooks.add(receiver.url)
+        receiver.allows, receiver.answer = "shelter.nrmbus", says(500)
+        await hooks.add(receiver.url)
+
+        assert len(await given.rows("webhooks")) == 2
+
+
+@on_both
+async def test_one_delivery_is_sent_again_and_a_time_is_recovered(tmp_path: Path) -> None:
+    """`resend` repeats one message; `recover` sends what was given up, and what happened before the endpoint was added."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        early = await hear(given)
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        late = await hear(given, OTHER_CASE, "ef" * 16)
+        await hooks.settle()
+        (message,) = receiver.ids
+
+        await hooks.webhooks.resend(webhook, message)
+        await hooks.settle()
+        assert receiver.ids == [message, message]
+        since, until = times.write(given.clock.time), times.write(given.clock.time + timedelta(days=1))
+        assert await hooks.webhooks.recover(webhook, since, until, delivered=False) == 1
+        await hooks.settle()
+        assert json.loads(receiver.got[-1].body)["data"]["id"] == early
+        assert await hooks.webhooks.recover(webhook, since, until, delivered=True) == 2
+        await hooks.settle()
+
+        assert {json.loads(each.body)["data"]["id"] for each in receiver.got[-2:]} == {early, late}
+        assert len(set(receiver.ids)) == 2
+        with pytest.raises(DeskError):
+            await hooks.webhooks.resend(webhook, "msg_" + "0" * 32)
+
+
+@on_both
+async def test_a_removed_endpoint_is_forgotten_with_its_secret_and_its_log_ends_after_a_month(tmp_path: Path) -> None:
+    """What was not sent is cancelled, address and secret are gone at once; what was sent is shown for thirty days."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        await hear(given)
+        await hooks.settle()
+        receiver.answer = says(500)
+        await hear(given, OTHER_CASE, "ef" * 16)
+        await hooks.settle()
+
+        await hooks.webhooks.remove(webhook)
+
+        assert [state for _, state, _ in await states(given)] == ["delivered", "cancelled"]
+        assert [row.procedure for row in await given.rows("book") if row.procedure.startswith("webhook/")] == []
+        (row,) = await given.rows("webhooks")
+        assert row.url == ""
+        await hooks.add(receiver.url)
+        hooks.wall.go_on(days=31)
+        hooks.webhooks._pruned = -1e9
+        await hooks.settle()
+        assert [row.id != webhook for row in await given.rows("webhooks")] == [True]
+        assert await states(given) == []
+
+
+async def test_a_secret_that_opens_no_more_disables_the_endpoint_with_a_task(tmp_path: Path) -> None:
+    """A ledger from before the destruction of a key: the desk says so, signs with nothing else, and goes on after `rotate`."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver:
+        async with hooks_of(given) as hooks:
+            webhook = await hooks.add(receiver.url, "shelter.*")
+        async with given.desk.seat.ledger.write() as tx:
+            tx.execute(update(tables.book).values(state=b'{"kid": "gone", "sealed": "AAAA"}'))
+        async with hooks_of(given) as hooks:
+            await hear(given)
+            await hooks.settle()
+            assert receiver.got == []
+            assert [row.kind for row in await given.rows("tasks") if row.kind.startswith("webhook")] == [
+                "webhook_secret_lost"
+            ]
+
+            await hooks.webhooks.rotate(webhook, timedelta(), None)
+            await hooks.webhooks.enable(webhook)
+            await hooks.settle()
+
+            assert len(receiver.got) == 1
