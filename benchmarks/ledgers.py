@@ -49,12 +49,13 @@ class Ledgers:
 
 
 @dataclass(frozen=True, slots=True)
-class _Standing:
+class Standing:
     """A clock that shows one time."""
 
     time: datetime
 
     def now(self) -> datetime:
+        """Return the time."""
         return self.time
 
 
@@ -63,7 +64,7 @@ async def ledgers(town: Town, place: Place, now: datetime) -> Ledgers:
     ledger = await Ledger.open(place, bus=town.bus, agency=TO)
     seat = Seat(
         bus=town.bus, identity=town.identities[TO], ledger=ledger, directory=town.directory, rules=town.rules,
-        agencies={}, clock=_Standing(now),
+        agencies={}, clock=Standing(now),
     )  # fmt: skip
     try:
         sealer = Sealer(town.bus, town.directory, town.rules, letters=True)
@@ -120,21 +121,29 @@ def _copy(signed: Signed) -> bytes:
 
 async def _store(ledger: Ledger, came: list[Signed], copies: list[bytes], now: datetime) -> None:
     """The rows of letters that came: what the inbox leaves there, as far as keeping and erasing look at it."""
-    at, inbox, events = times.write(now), list[dict[str, Any]](), list[dict[str, Any]]()
-    for number, (each, copy) in enumerate(zip(came, copies, strict=True), 1):
-        one = {"partition": 0, "inbox_number": number, "number": number, "subject": each.subject, "source": each.source}
-        inbox.append(
-            {**one, "id": each.id, "verdict": "registered", "digest": "", "delivery": b"", "registration": b"", "received": at}
-        )  # fmt: skip
-        events.append(
-            {
-                **one, "id": each.id, "type": each.type, "technical": 0, "time": at, "registered": at, "recipients": "[]",
-                "headers": json.dumps(dict(each.attributes)).encode(), "value": each.data, "letter": copy, "parts": "[]",
-            }
-        )  # fmt: skip
+    rows = [
+        rows_of(now, each.id, number, {"subject": each.subject, "source": each.source}, {
+            "type": each.type, "headers": json.dumps(dict(each.attributes)).encode(), "value": each.data, "letter": copy,
+        }) for number, (each, copy) in enumerate(zip(came, copies, strict=True), 1)
+    ]  # fmt: skip
     async with ledger.write() as tx:
-        tx.execute(insert(tables.inbox), inbox)
-        tx.execute(insert(tables.events), events)
+        tx.execute(insert(tables.inbox), [inbox for inbox, _ in rows])
+        tx.execute(insert(tables.events), [event for _, event in rows])
+
+
+_OF_NOBODY: Final = {"subject": "0" * 32, "source": "special-unit"}
+_BARE: Final = {"type": "referral.submitted", "headers": b"{}", "value": b"{}"}
+
+
+def rows_of(
+    now: datetime, id: str, number: int, of: dict[str, str] = _OF_NOBODY, said: dict[str, Any] = _BARE
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the rows of ``inbox`` and ``events`` of an event that was registered under *number*."""
+    at = times.write(now)
+    one = {"partition": 0, "inbox_number": number, "number": number, **of, "id": id}
+    delivery = {"verdict": "registered", "digest": "", "delivery": b"", "registration": b"", "received": at}
+    event = {"technical": 0, "time": at, "registered": at, "recipients": "[]", "parts": "[]", **said}
+    return one | delivery, one | event
 
 
 async def _hand_over(seat: Seat, place: Within) -> float:

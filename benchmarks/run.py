@@ -37,6 +37,8 @@ from sealing import sealing
 from stages import casts, spine
 from throughput import Round, Side, both, spread
 from town import Town
+from webhooks import lines as webhook_lines
+from webhooks import webhooks
 from whole import DESKS, whole_bus
 
 from desk import desk
@@ -62,6 +64,9 @@ QUESTIONS: Final = (
 SIZES: Final = ("<!-- what `make bench ONLY=sizes` measured last -->", "<!-- end of what it measured about sizes -->")
 LEDGERS: Final = (
     "<!-- what `make bench ONLY=ledgers` measured last -->", "<!-- end of what it measured about ledgers -->"
+)  # fmt: skip
+WEBHOOKS: Final = (
+    "<!-- what `make bench ONLY=webhooks` measured last -->", "<!-- end of what it measured about webhooks -->"
 )  # fmt: skip
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 SHARE: Final = 10
@@ -197,7 +202,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers"),
+        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks"),
         help="measure this alone, and leave the other tables as they are",
     )
     parser.add_argument(
@@ -213,6 +218,8 @@ def main() -> None:
         measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS)
     if asked.only in (None, "sizes"):
         measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES)
+    if asked.only in (None, "webhooks"):
+        measure_webhooks(facts)
     if asked.only == "peer":
         measure_peer(facts, asked.events, asked.singles)
     if asked.only == "ledgers":
@@ -241,6 +248,15 @@ def measure_ledgers(facts: str, address: Address | None) -> None:
         places: dict[str, Place] = {"file": Path(scratch) / "ledger.sqlite"} | ({"server": address} if address else {})
         found = {name: run(ledgers(town, place, now), place) for name, place in places.items()}
     keep(LEDGERS, [_dated(facts), "", *ledger_lines(found)])
+
+
+def measure_webhooks(facts: str) -> None:
+    """Measure the webhooks of a desk, and keep their table."""
+    announce("webhooks")
+    now = datetime.now(UTC).replace(microsecond=0)
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        found = asyncio.run(webhooks(Town.at(Path(scratch) / "town", now), Path(scratch), now))
+    keep(WEBHOOKS, [_dated(facts), "", *webhook_lines(found)])
 
 
 def measure_desk(facts: str, publications: int, rounds: int) -> None:
