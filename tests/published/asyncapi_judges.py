@@ -1,10 +1,8 @@
 """Judges of an AsyncAPI document: AsyncAPI's own JSON Schema and its own parser; and the resolution of references."""
 
 import json
-import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -33,32 +31,6 @@ def by_the_schema(document: Mapping[str, Any]) -> Faults:
         except (LookupError, OSError):
             faults.append(place)
     return faults
-
-
-def installed(home: Path) -> Path | None:
-    """A folder in *home* with the pinned parser in it, installed there once; none where there is no npm, or no network for it."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if not node or not npm:
-        return None
-    pinned = (HERE / "package-lock.json").read_bytes()
-    ready = home / "ready"
-    if (ready / "node_modules").is_dir() and (ready / "package-lock.json").read_bytes() == pinned:
-        return ready
-    with tempfile.TemporaryDirectory(dir=home) as scratch:
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, scratch)
-        command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        quick = {**os.environ, "npm_config_fetch_retries": "1", "npm_config_update_notifier": "false"}
-        try:
-            done = subprocess.run(command, cwd=scratch, capture_output=True, check=False, timeout=60, env=quick)
-        except subprocess.TimeoutExpired:  # a network that swallows everything
-            return None
-        if done.returncode:
-            return None
-        shutil.rmtree(ready, ignore_errors=True)
-        Path(scratch).rename(ready)
-        Path(scratch).mkdir()
-    return ready
 
 
 def by_the_parser(home: Path, folder: Path, documents: Mapping[str, Mapping[str, Any]]) -> dict[str, Faults]:

@@ -14,6 +14,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it shi
 
 import plain_yaml
 from agencies import BUS, NOW, SIGNAL
+from node import installed
 from nrmbus.bus.kafka.cluster import tls_settings
 from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.events.model import Data, Event, Part
@@ -27,11 +28,11 @@ from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.record import Record
 from published.asyncapi_judges import (
     FROZEN,
+    HERE,
     Faults,
     by_the_parser,
     by_the_schema,
     inlined,
-    installed,
     resolved,
     schema_file,
 )
@@ -69,7 +70,7 @@ def _verdicts(
     documents = {"frozen": FROZEN} | {breakage: broken(breakage) for breakage in BREAKAGES}
     schema = {name: by_the_schema(document) for name, document in documents.items()}
     kept = getattr(request.config, "cache", None)  # pytest may run without one
-    home = installed(kept.mkdir("asyncapi-parser") if kept else tmp_path_factory.mktemp("parser"))
+    home = installed(kept.mkdir("asyncapi-parser") if kept else tmp_path_factory.mktemp("parser"), HERE)
     parser = by_the_parser(home, tmp_path_factory.mktemp("schemas"), documents) if home else schema
     return {"schema": schema, "parser": parser}
 

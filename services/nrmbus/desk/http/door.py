@@ -27,8 +27,7 @@ from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
     events.routes, checks.routes, inbox.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
-    state.routes,
-    token_routes.routes, document.routes,
+    state.routes, token_routes.routes, document.routes,
 )  # fmt: skip
 """The routes by subject, in the order of the document."""
 
