@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from nrmbus.edge.cloud_events.routes import CloudEvents
 from nrmbus.edge.door import OwnDoor
 from nrmbus.edge.fhir.routes import Fhir
+from nrmbus.edge.htcds.routes import Htcds
 
 
 class Adapter(Protocol):
@@ -32,7 +33,7 @@ class Guarded(Protocol):
         ...
 
 
-ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {"cloudevents": CloudEvents, "fhir": Fhir}
+ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {"cloudevents": CloudEvents, "fhir": Fhir, "htcds": Htcds}
 """Adapters by name; the name is also the first part of their addresses."""
 
 

@@ -1,7 +1,7 @@
 """Routes of a FHIR R4 server for referrals, above the door's routes for cases, the inbox and events."""
 
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
@@ -141,22 +141,12 @@ class Fhir:
         return known[ref]
 
     async def _of_case(self, request: Request, case: str) -> dict[str, Referral]:
-        events = [each async for each in self._timeline(request, case)]
+        events = [each async for each in self._door.timeline(request, case, [_SPEAKS])]
         seen = (await self._door.ask(request, "GET", f"/v1/cases/{case}")).body.get("version", 0)
         found = mapping.referrals(events, self._door.agency)
         for each in found.values():
             each.version = seen
         return found
-
-    async def _timeline(self, request: Request, case: str) -> AsyncIterator[Json]:
-        after: int | None = 0
-        while after is not None:
-            params = [("after", str(after)), ("limit", "1000"), _SPEAKS]
-            page = (await self._door.ask(request, "GET", f"/v1/cases/{case}/timeline", params=params)).body
-            for each in page["events"]:
-                if "data" in each:  # a type of a newer release has none, and is no part of a referral
-                    yield each
-            after = page["next"]
 
     async def _page(self, request: Request, wanted: Mapping[str, list[str]]) -> tuple[list[Referral], dict[str, str]]:
         """Return the referrals of a page, and the links of its Bundle."""

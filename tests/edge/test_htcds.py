@@ -1,0 +1,161 @@
+"""A case is exported as HTCDS 2.0 for those who may, on record first, in the standard's own fields and codes."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF
+from edge.given import edge_of, examples
+from nrmbus.edge.htcds import mapping
+from nrmbus.events.codes import Sector, Service
+
+STANDARD: dict[str, Any] = json.loads((Path(__file__).parent / "htcds_fields.json").read_bytes())["fields"]
+"""Fields of the standard, as its authors published them."""
+SEVERAL = ("Multiselect Picklist",)
+MANY = {"cas_ReferredOrganisation", "spl_Type"}
+"""Fields of which the standard says that there may be several records; here they are lists."""
+
+
+def judged(made: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a record, each of which is one of the standard, with its type and its codes."""
+    for name, value in made["fields"].items():
+        field = STANDARD[name]
+        values = value if isinstance(value, list) else [value]
+        assert isinstance(value, list) == (field["type"] in SEVERAL or name in MANY), name
+        assert "values" not in field or set(values) <= set(field["values"]), name
+        if field["type"] == "Checkbox":
+            assert isinstance(value, bool)
+        if field["type"] == "Date":
+            assert re.fullmatch(r"\d{4}-\d\d-\d\d", value)
+    return dict(made["fields"])
+
+
+def event(kind: str, data: dict[str, Any], source: str = "ngo-a", turn: int = 0) -> dict[str, Any]:
+    """Return an event of a timeline."""
+    return {"id": f"{kind}-{turn}", "type": kind, "source": source, "time": "2026-03-02T05:00:00Z", "data": data}
+
+
+@given(names=st.lists(st.sampled_from(sorted(examples())), max_size=6))
+def test_every_case_fits_the_standard(names: list[str]) -> None:
+    """Whatever happened, in whatever order, every field is one of HTCDS with its type and codes; what has no place is listed."""
+    events: list[dict[str, Any]] = []
+    letters: dict[str, dict[str, Any]] = {}
+    for turn, name in enumerate(names):
+        kind, (said, letter) = name.split()[0], (examples()[name]["event"], examples()[name].get("letter", {}))
+        events.append(event(kind, said["data"], "example-ngo" if turn % 2 else "example-unit", turn))
+        letters[f"{kind}-{turn}"] = letter
+    made = mapping.record(events, letters, "example-unit")
+
+    judged(made)
+    assert all(re.fullmatch(r"[a-z_.]+/(data|letter)/[a-z_/]+", each) for each in made["left_out"])
+    (row,) = csv.DictReader(io.StringIO(mapping.to_csv(made)))
+    assert set(row) == set(made["fields"])
+
+
+def test_every_code_of_a_list_that_is_mapped_has_one() -> None:
+    """Each section of industry and each service leads to a code of the standard."""
+    assert set(mapping.SECTORS) == set(get_args(Sector))
+    assert set(mapping.SECTORS.values()) == set(STANDARD["vic_ForcedLabourIndustry"]["values"])
+    assert set(mapping.PLANS) < set(get_args(Service))
+    assert {*mapping.PLANS.values(), "SocialCare"} <= set(STANDARD["spl_Type"]["values"])
+
+
+def test_a_story_comes_out_field_by_field() -> None:
+    """Referral, decision, plan and closing: the newest value counts, and what the standard cannot say is named."""
+    letters: dict[str, dict[str, Any]] = {
+        "case.signal_recorded-0": {"age_band": "25-34", "sex": "F", "citizenship": "XA", "language": "rus"},
+        "referral.submitted-1": {"name": "Alina Example", "birth_date": "1996-02-29", "contact": {"method": "phone", "value": "+994000000001"}},
+        "identification.status_decided-2": {"exploitation": ["ForcedLabour", "Slavery"]},
+    }  # fmt: skip
+    made = mapping.record(
+        [
+            event("case.signal_recorded", SIGNAL),
+            event("referral.submitted", {"to": ["vac"], "reason": "LegalAid"}, "ngo-a", 1),
+            event("referral.accepted", {"next_step": "plan"}, "vac"),
+            event("identification.status_decided", {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}, "special-unit", 2),
+            event("plan.adopted", {"services": ["legal", "health"], "planned_end_days": 30}, "vac"),
+            event("consent.given", {"receivers": ["vac"]}),
+            event("case.closed", {"reason": "integrated", "follow_up": True}, "vac"),
+        ],
+        letters,
+        "vac",
+    )  # fmt: skip
+
+    assert judged(made) == {
+        "cas_Status": "Closed", "prs_PrimaryLanguage": "rus", "prs_Gender": "Feminine", "prs_Citizenship": ["XA"],
+        "prs_FirstName": "Alina Example", "prs_Birthdate": "1996-02-29", "prs_MobilePhone": "+994000000001",
+        "cas_ReferringOrganisation": "ngo-a", "cas_ReasonForIncomingReferral": "Other", "cas_IncomingReferralDate": "2026-03-02",
+        "vic_TraffickingStatus": "ActualVictimOfTrafficking", "vic_TraffickingStatusDecisionMakingOrg": "Police",
+        "vic_TypeOfExploitation": ["ForcedLabour", "Other"], "spl_Type": ["Health", "Legal"], "spl_PlannedEndDate": "2026-04-01",
+        "con_Consent": True, "cas_ReasonForCaseClosure": "integrated",
+    }  # fmt: skip
+    assert made["left_out"] == [
+        "case.signal_recorded/letter/age_band",
+        "referral.submitted/data/reason",
+        "identification.status_decided/letter/exploitation",
+    ]
+
+
+def test_no_cell_begins_a_formula() -> None:
+    """A name that a spreadsheet program would compute is text there; a telephone number stays as it is."""
+    made = {"fields": {"prs_FirstName": "=HYPERLINK(1)", "prs_MobilePhone": "+994000000001"}}
+
+    assert mapping.to_csv(made).splitlines()[1] == "'=HYPERLINK(1),+994000000001"
+
+
+async def test_an_export_is_recorded_before_it_is_answered(tmp_path: Path) -> None:
+    """The registrar records the export and each opened letter for the named person; JSON and CSV have the same fields."""
+    async with edge_of("vac", tmp_path, "htcds") as (here, htcds):
+        registrar = here.registrar
+        signal = registrar.event(
+            "ngo-a", "case.signal_recorded", SIGNAL, parts={"coded": {"citizenship": "XA"}}, opens=["vac"]
+        )
+        await here.hear(registrar.register(signal, to="vac"))
+        said = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", said, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        await here.settle()
+        answer = await here.during(htcds.get(f"/cases/{CASE}", params={"actor": "V-7", "purpose": "case_work"}))
+        table = await here.during(htcds.get(f"/cases/{CASE}", params={"actor": "V-7", "format": "csv"}))
+
+        fields = judged(answer.json())
+        assert (fields["prs_FirstName"], fields["prs_Citizenship"]) == (CANARY, ["XA"])
+        (row,) = csv.DictReader(io.StringIO(table.text))
+        assert row["prs_FirstName"] == CANARY
+        granted = [
+            json.loads(each.clear)["data"] for each in await here.rows("outbox") if each.type == "access.granted"
+        ]
+        assert [each["what"] for each in granted][:3] == ["export", "letter", "letter"]
+        assert {row.who for row in await here.rows("reads")} == {"desk", "V-7"}
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "headers", "status", "code"),
+    [
+        (f"/cases/{CASE}", {}, {}, 422, "reader_unnamed"),
+        (f"/cases/{CASE}", {"actor": "V-7", "format": CANARY}, {}, 422, "unknown_field"),
+        (f"/cases/{CASE}", {"actor": "V-7", "purpose": CANARY}, {}, 422, "unknown_field"),
+        (f"/cases/{CANARY}", {"actor": "V-7"}, {}, 404, "not_found"),
+        (f"/cases/{CASE}", {"actor": "V-7"}, {"authorization": "Bearer a-token-to-read"}, 403, "scope_missing"),
+    ],
+)
+async def test_who_may_not_export_gets_nothing(
+    path: str, params: dict[str, str], headers: dict[str, str], status: int, code: str, tmp_path: Path
+) -> None:
+    """Without a person, a purpose or the scope nothing is recorded and nothing is answered."""
+    async with edge_of("vac", tmp_path, "htcds") as (here, htcds):
+        answer = await htcds.get(path, params=params, headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (status, code)
+        assert "CANARY" not in answer.text
+        assert await here.rows("outbox") == []
