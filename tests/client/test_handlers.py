@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from client.given import LETTER, SIGNAL
+from client.given import LETTER, REFERRAL, SIGNAL
 from nrmbus.client import (
     AsyncDesk,
     Cursor,
@@ -267,6 +267,26 @@ async def test_few_events_are_handed_over_behind_one_that_waits(
 
         await desk.run(Kept(), follow=False, pauses=(0.05,))
     assert sorted(heard) == [1, 1, 2, 3, *range(5, 11)]
+
+
+async def test_a_handler_that_dies_after_its_answer_answers_once(fake: FakeDesk) -> None:
+    """Given an answer under the id that follows from the event, when the handler is called again, then it is published once."""
+    died = set[str]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            answer = REFERRAL.model_copy(update={"to": ("ngo-a",)})
+            for name in ("referral", "other") if event.cursor.row == 2 else ("referral",):
+                await desk.publish(answer, id=event.answer_id(name), case=event.case, ref=event.id[:8] * 4, actor="S-1")
+            if event.id not in died:
+                died.add(event.id)
+                raise OSError("killed here")
+
+        await desk.run(Kept(), follow=False, pauses=(0.0,))
+
+    assert sorted(each.subject for each in fake.published) == [CASE, CASE, OTHER, OTHER]
+    assert len({each.id for each in fake.published}) == 4
 
 
 async def test_a_handler_opens_the_letter_that_it_needs(fake: FakeDesk) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import ssl
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +13,18 @@ from typing import Any
 import httpx
 import pytest
 
-from client.given import CANARY, LETTER, REFERRAL, SIGNAL, InMemory, Place, in_process, on_a_bus
-from desk.given import TOKEN
+from client.given import CANARY, LETTER, REFERRAL, SIGNAL, InMemory, Place, in_process, on_a_bus, served
+from desk.given import TOKEN, desk_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.door_authority import DoorAuthority
+from nrmbus.bus.reach import Tls
 from nrmbus.client import (
     AsyncDesk,
     Cursor,
     CursorFile,
     Desk,
+    DoorError,
     Pending,
     Received,
     Refused,
@@ -79,6 +86,7 @@ async def an_event_is_registered_once(desk: AsyncDesk) -> None:
     assert isinstance(shown, Registered)
     assert first.number == again.number == shown.number
     assert case in [each["case"] for each in await desk.cases()]
+    assert await desk.referrals(case=case) == []
     with pytest.raises(RequestRefused) as raised:
         await desk.publish(SIGNAL, case=case, actor="S-8", id=id)
     assert (raised.value.code, raised.value.retryable) == ("id_reused", False)
@@ -288,3 +296,50 @@ async def test_the_environment_names_the_desk(tmp_path: Path, monkeypatch: pytes
             assert desk.door.speaks == {"referral.submitted": 2}
     with pytest.raises(ValueError, match="two versions"):
         AsyncDesk.of(speaks=[ReferralSubmittedV2, ReferralSubmitted])
+
+
+async def test_a_desk_elsewhere_is_reached_by_tls_with_its_own_authority(tmp_path: Path) -> None:
+    """Given a desk that asks for certificates, then a program with the right files is served, by hand and by a door's file."""
+    home = tmp_path / "door"
+    authority, folder, client = DoorAuthority(home, "door"), BusFolder(tmp_path / "bus"), Tls(tmp_path / "client")
+    made = authority.issue(("127.0.0.1",))
+    server = {"ssl_certfile": home / "desk.pem", "ssl_keyfile": home / "desk.key"}
+    for file, raw in zip(server.values(), (made.chain, made.key), strict=True):
+        file.write_bytes(raw)
+    folder.create()
+    clients = Authority(folder)
+    clients.equip("ngo-a", client.home)
+    ca, pair = shutil.copy(authority.ca, client.folder / "authority.pem"), (client.certificate, client.key)
+    tls = {**server, "ssl_ca_certs": clients.path, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    async with desk_of("special-unit", tmp_path) as given, served(given.door._transport.app, **tls) as url:  # type: ignore[attr-defined]
+        door = client.folder / "elsewhere.json"
+        named = {"ca": "authority.pem", "certificate": pair[0].name, "key": pair[1].name}
+        door.write_text(json.dumps({"url": url, "token": TOKEN} | named))
+        for desk in (AsyncDesk(url, TOKEN, ca=ca, certificate=pair), AsyncDesk.of(door)):
+            async with desk:
+                assert (await desk.health())["service"] == "special-unit"
+        for code, wrong in {
+            "unreachable": AsyncDesk(url, TOKEN, ca=ca),
+            "not_trusted": AsyncDesk(url, TOKEN, certificate=pair),
+        }.items():
+            async with wrong:
+                with pytest.raises(DoorError) as raised:
+                    await wrong.health()
+                assert (raised.value.code, raised.value.retryable) == (code, code == "unreachable")
+        async with AsyncDesk(url, TOKEN, certificate=pair) as wrong:
+            with pytest.raises(RequestRefused, match="give `ca`"):  # it does not follow for ever
+                await anext(wrong.inbox())
+
+
+async def test_a_list_is_read_to_its_end() -> None:
+    """Given a list of two pages, then the program gets both, and only what it selected."""
+    asked = list[dict[str, str]]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(dict(request.url.params))
+        first = "after" not in asked[-1]
+        return httpx.Response(200, json={"referrals": [{"row": 1 if first else 2}], "next": 1 if first else None})
+
+    async with AsyncDesk("http://127.0.0.1:1", "t", transport=httpx.MockTransport(answer)) as desk:
+        assert await desk.referrals(case="ab") == [{"row": 1}, {"row": 2}]
+    assert asked == [{"case": "ab"}, {"case": "ab", "after": "1"}]

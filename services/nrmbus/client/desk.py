@@ -111,6 +111,7 @@ class AsyncDesk:
         token: str,
         *,
         ca: str | Path | None = None,
+        certificate: tuple[str | Path, str | Path] | None = None,
         speaks: Iterable[type[Data]] = (),
         patience: float = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -121,11 +122,14 @@ class AsyncDesk:
             url: ``http://127.0.0.1:PORT`` of a desk on this machine, or the ``https`` address of another one.
             token: as `nrmbus token add` shows it, or that of the desk's ``door.json``.
             ca: file with the authority of the desk's certificate, if that is not a public one.
+            certificate: files with this program's own certificate and its key, if the desk asks for one.
             speaks: models of the events that come in another version than ``agency.json`` declares, or 1.
             patience: seconds for which `publish` tries again while the desk is away.
             transport: answers instead of a network, for tests (`nrmbus.client.testing.FakeDesk`).
         """
-        self._take(Door(url, token, ca=ca, speaks=spoken(speaks), transport=transport), patience)
+        self._take(
+            Door(url, token, ca=ca, certificate=certificate, speaks=spoken(speaks), transport=transport), patience
+        )
 
     def _take(self, door: Door, patience: float) -> None:
         self.door, self._patience = door, patience
@@ -306,17 +310,31 @@ class AsyncDesk:
         """Return a case as this agency sees it: status, version, open referrals, duties."""
         return await self.door.case(ref)
 
+    async def timeline(self, ref: str) -> list[Json]:
+        """Return the events of a case that this agency sent or received, in order."""
+        return await self._all(f"/v1/cases/{ref}/timeline")
+
     async def cases(self) -> list[Json]:
         """Return the cases that this agency knows."""
-        found: list[Json] = []
-        while page := (await self.door.get("/v1/cases", after=found[-1]["case"] if found else ""))["cases"]:
-            found += page
-        return found
+        return await self._all("/v1/cases")
+
+    async def referrals(self, **members: str) -> list[Json]:
+        """Return the referrals that this agency sent or received, with their answers; *members* select (``case``, ``ref``)."""
+        return await self._all("/v1/referrals", **members)
 
     async def tasks(self) -> list[Json]:
         """Return the tasks that wait for a person of this agency."""
-        tasks: list[Json] = (await self.door.tasks())["tasks"]
-        return tasks
+        return await self._all("/v1/tasks")
+
+    async def _all(self, path: str, **asked: str) -> list[Json]:
+        """Return the entries of all pages of a list."""
+        found: list[Json] = []
+        while True:
+            page = await self.door.get(path, **asked)
+            found += next(each for each in page.values() if isinstance(each, list))
+            if page.get("next") is None:
+                return found
+            asked["after"] = str(page["next"])
 
     async def health(self) -> Json:
         """Return how far the desk is, and what is wrong with it if something is."""

@@ -26,6 +26,7 @@ WAIT: Final = 20.0
 """Seconds that the desk may wait for an event before it answers that there is none."""
 _NO_STREAM: Final = frozenset({"not_found", "method_not_allowed", "streams_used_up"})
 """Codes of a desk that has no stream: one of an earlier release, or one with as many as it can carry."""
+_NOT_TRUSTED: Final = "no authority that is trusted here vouches for the desk's certificate: give `ca`, and the address as in the certificate"
 _AWAY: Final = "the desk does not answer; is the bus up?"
 
 Json = dict[str, Any]
@@ -52,6 +53,8 @@ class _Address(NamedTuple):
     url: str
     token: str
     ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
 
 
 def _address(home: Path) -> _Address | None:
@@ -59,22 +62,36 @@ def _address(home: Path) -> _Address | None:
     with suppress(FileNotFoundError):
         file = home / "door.json" if home.is_dir() else home
         found = json.loads(file.read_text(encoding="utf-8"))
-        ca = found.get("ca")
-        return _Address(found["url"], found["token"], ca and str(file.parent / ca))
+        named = {name: str(file.parent / found[name]) for name in ("ca", "certificate", "key") if name in found}
+        return _Address(found["url"], found["token"], **named)
     return None
 
 
-def _trusted(url: httpx.URL, ca: str | None) -> ssl.SSLContext:
-    """Return the authorities that vouch for *url*: those in the file *ca*, else those of this machine.
+def _trusted(at: _Address) -> ssl.SSLContext:
+    """Return the context for a connection: the authorities that vouch for the desk, and this program's certificate.
 
     Raises:
         RequestRefused: ``tls_required``: plain HTTP would carry the token, and letters, to another machine unsealed.
     """
+    url = httpx.URL(at.url)
     if url.scheme == "https":
-        return ssl.create_default_context(cafile=ca)
+        context = ssl.create_default_context(cafile=at.ca)
+        if at.certificate is not None:
+            context.load_cert_chain(at.certificate, at.key)
+        return context
     if url.scheme == "http" and _is_here(url.host):
         return _TRUSTS_NOBODY
     raise RequestRefused("tls_required", "a desk on another machine is asked over https only: give its https address")
+
+
+def _away(error: httpx.TransportError) -> DoorError:
+    """Return why no desk answers: nobody is there, or somebody whom the given authority does not vouch for."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RequestRefused("not_trusted", _NOT_TRUSTED)
+        cause = cause.__cause__ or cause.__context__
+    return Unreachable("unreachable", _AWAY)
 
 
 def _is_here(host: str) -> bool:
@@ -95,10 +112,11 @@ class Door:
         token: str,
         *,
         ca: str | Path | None = None,
+        certificate: tuple[str | Path, str | Path] | None = None,
         speaks: Mapping[str, int] = _AS_DECLARED,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Ask at *url* with *token*; *ca* is a file with the authority of its certificate, if that is not a public one.
+        """Ask at *url* with *token*; *ca* and *certificate* as for `AsyncDesk`.
 
         *speaks*: of each type named, the version that this program says and is handed. A type that is not named is spoken
         as the agency's ``agency.json`` declares, else in version 1. *transport* answers instead of a network, for tests.
@@ -106,18 +124,18 @@ class Door:
         self.speaks = dict(speaks)
         self._home: Path | None = None
         self._transport = transport
-        self._at = _Address(url, token, None if ca is None else str(ca))
+        chain, key = map(str, certificate) if certificate else (None, None)
+        self._at = _Address(url, token, None if ca is None else str(ca), chain, key)
         self._http = self._connected()
         self._left: list[httpx.AsyncClient] = []
 
     def _connected(self) -> httpx.AsyncClient:
-        url = httpx.URL(self._at.url)
         return httpx.AsyncClient(
-            base_url=url,
+            base_url=self._at.url,
             headers={"authorization": f"Bearer {self._at.token}"},
             timeout=_PATIENCE,
             trust_env=False,
-            verify=_TRUSTS_NOBODY if self._transport else _trusted(url, self._at.ca),
+            verify=_TRUSTS_NOBODY if self._transport else _trusted(self._at),
             transport=self._transport,
         )
 
@@ -125,7 +143,7 @@ class Door:
     def of(cls, home: Path, *, speaks: Mapping[str, int] = _AS_DECLARED) -> Self:
         """Return the door of the desk whose folder is *home*: the desk writes address and token to ``door.json`` there (mode 0600).
 
-        *home* may also be such a file: ``url``, ``token``, and ``ca`` if its certificate has an authority of its own.
+        *home* may also be such a file: ``url`` and ``token``, and the files ``ca``, ``certificate`` and ``key`` where they are needed.
 
         Raises:
             Unreachable: the desk never ran.
@@ -135,7 +153,8 @@ class Door:
             raise Unreachable(
                 "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
             )
-        door = cls(found.url, found.token, ca=found.ca, speaks=speaks)
+        pair = (found.certificate, found.key) if found.certificate and found.key else None
+        door = cls(found.url, found.token, ca=found.ca, certificate=pair, speaks=speaks)
         door._home = home
         return door
 
@@ -295,8 +314,8 @@ class Door:
         """
         chosen = {"after": str(after), "ledger": ledger, "case": case}
         params = self._params({name: each for name, each in chosen.items() if each is not None})
-        begun = False
-        with suppress(httpx.TransportError):  # the same as an end: whoever follows connects again
+        begun, failed = False, None
+        try:
             async with self._http.stream("GET", "/v1/inbox/stream", params=params) as answer:
                 if answer.is_error:
                     await answer.aread()
@@ -306,8 +325,10 @@ class Door:
                 begun = True
                 async for page in sse.pages(answer.aiter_bytes()):
                     yield page
-        if not begun:
-            raise Unreachable("unreachable", _AWAY)
+        except httpx.TransportError as error:
+            failed = None if begun else _away(error)  # a stream that is cut has ended: the next one goes on
+        if failed is not None:
+            raise failed
 
     def _is_for_good(self, error: DoorError) -> bool:
         """Return whether the desk would refuse the same question again. Another program on its port answers without a desk's code."""
@@ -359,11 +380,13 @@ class Door:
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any
     ) -> Json:
-        answer = None
-        with suppress(httpx.TransportError):  # its text would show the address of the request
+        answer: httpx.Response | DoorError
+        try:
             answer = await self._http.request(method, path, params=self._params(params), **how)
-        if answer is None:
-            raise Unreachable("unreachable", _AWAY)
+        except httpx.TransportError as error:
+            answer = _away(error)
+        if isinstance(answer, DoorError):  # outside the block: the error's text would show the address of the request
+            raise answer
         body = _read(answer)
         if answer.is_error:
             raise refused(body, answer.status_code, answer.headers.get("retry-after"))

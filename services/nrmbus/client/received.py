@@ -1,5 +1,6 @@
 """Events that an agency received, read by the published models."""
 
+import hashlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 from nrmbus.events.errors import EventError
 from nrmbus.events.model import Data, Letter
 from nrmbus.events.registry import data_type
+from nrmbus.wire.ids import lp, uuid7
 
 
 class Cursor(NamedTuple):
@@ -69,6 +71,14 @@ class Received(Generic[Content_co]):
     """Reason why the letter stays closed."""
     row: Mapping[str, Any] = field(repr=False)
     """The desk's whole row in JSON types: ``lost``, ``original``, ``parked`` and all else."""
+
+    def answer_id(self, name: str) -> str:
+        """Return the id for this program's answer called *name* to this event: the same each time the event comes.
+
+        A handler that publishes under this id publishes once, however often it is called.
+        """
+        digest = hashlib.sha256(lp("nrmbus/answer/v1") + lp(self.source) + lp(self.id) + lp(name)).digest()
+        return uuid7(int(self.registered.timestamp() * 1000), digest)
 
 
 def received(row: Mapping[str, Any], ledger: str | None) -> Received[Data | None]:

@@ -56,12 +56,14 @@ class Desk:
         token: str,
         *,
         ca: str | Path | None = None,
+        certificate: tuple[str | Path, str | Path] | None = None,
         speaks: Iterable[type[Data]] = (),
         patience: float = PATIENCE,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """Use the desk at *url* with *token*, as `AsyncDesk` does."""
-        self._take(AsyncDesk(url, token, ca=ca, speaks=speaks, patience=patience, transport=transport))
+        how: dict[str, Any] = {"ca": ca, "certificate": certificate, "speaks": speaks, "patience": patience}
+        self._take(AsyncDesk(url, token, **how, transport=transport))
 
     def _take(self, desk: AsyncDesk) -> None:
         self._desk, self._loop = desk, _Loop()
@@ -144,6 +146,14 @@ class Desk:
     def case(self, ref: str) -> Json:
         """Return a case as this agency sees it."""
         return self._loop.run(self._desk.case(ref))
+
+    def timeline(self, ref: str) -> list[Json]:
+        """Return the events of a case that this agency sent or received, in order."""
+        return self._loop.run(self._desk.timeline(ref))
+
+    def referrals(self, **members: str) -> list[Json]:
+        """Return the referrals that this agency sent or received, with their answers, as `AsyncDesk.referrals`."""
+        return self._loop.run(self._desk.referrals(**members))
 
     def cases(self) -> list[Json]:
         """Return the cases that this agency knows."""

@@ -87,7 +87,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
     Attributes:
         published: drafts that were registered, in order, each with its ``data``, ``letter`` and the members of the envelope.
         readings: letters that were opened.
-        tasks: what ``desk.tasks()`` returns.
+        tasks, referrals: what ``desk.tasks()`` and ``desk.referrals()`` return.
         reader: staff number that reads if a program names none, as in ``agency.json``.
         pending: while true, no verdict comes; the next look at an event after that has one.
         away: while true, nobody answers at the desk's address.
@@ -99,6 +99,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         self.published: list[Draft] = []
         self.readings: list[Reading] = []
         self.tasks: list[Json] = []
+        self.referrals: list[Json] = []
         self.reader: str | None = None
         self.pending = self.away = False
         self._ledger = os.urandom(8).hex()
@@ -215,6 +216,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, self._case(ref)
             case ["GET", "v1", "tasks"]:
                 return HTTPStatus.OK, {"tasks": self.tasks}
+            case ["GET", "v1", "referrals"]:
+                return HTTPStatus.OK, {"referrals": self.referrals}
             case ["GET", "health"]:
                 return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
             case _:
