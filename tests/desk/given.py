@@ -55,9 +55,10 @@ CANARY = "CANARY-a name that must stay sealed"
 TOKEN = "a-token-of-the-door"
 CALLERS: dict[str | None, Caller] = {
     f"Bearer {TOKEN}": LOCAL,
+    "Bearer a-token-to-nothing": Caller("to-nothing", frozenset()),
     **{f"Bearer a-token-to-{scope}": Caller(f"to-{scope}", frozenset([scope])) for scope in SCOPES},
 }
-"""The callers that every desk here knows, by their Authorization header: one with every scope, and one for each scope."""
+"""The callers that every desk here knows, by their Authorization header: one with every scope, one with none, and one for each scope."""
 BED = {"to": ["shelter"], "urgency": "emergency"}
 
 

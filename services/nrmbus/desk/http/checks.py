@@ -88,7 +88,8 @@ _EXAMPLE: Final = {
         }
     },
     **answers(
-        CheckList, _EXAMPLE, "json_invalid", "json_duplicate", "too_large", "unknown_field",
+        CheckList, _EXAMPLE, "json_invalid", "json_duplicate", "too_large", "unknown_field", "unknown_type",
+        "unknown_version",
         needs=["publish"], said="What would become of each event.",
     ),
 )  # fmt: skip
