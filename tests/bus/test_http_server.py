@@ -14,7 +14,7 @@ from starlette.responses import Response
 from nrmbus.bus import http_server
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.http_server import MOST, Listening, Server, pages
+from nrmbus.bus.http_server import ENDS_SECONDS, MOST, Listening, Server, pages
 from patience import PATIENCE, eventually
 
 
@@ -177,7 +177,7 @@ async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -
     ):
         waiting = asyncio.create_task(client.get("/slow"))
         await is_asked.wait()
-        for _ in range(3 * MOST):
+        for _ in range(2 * MOST):
             _, writer = await asyncio.open_connection("127.0.0.1", listening.port)
             stack.callback(writer.close)
             writer.write(BEGUN[begun])
@@ -187,6 +187,60 @@ async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -
         assert len(server.server_state.connections) <= MOST
     server.stop()
     await serving
+
+
+@asynccontextmanager
+async def endless(home: Path, part: bytes) -> AsyncIterator[tuple[Server, asyncio.StreamReader, asyncio.Event]]:
+    """Yield a server, a client of its endless answer, and an event that is set when the answer has ended."""
+    listening, is_over = Listening(home), asyncio.Event()
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        del scope
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        gone = asyncio.ensure_future(receive())
+        try:
+            while not gone.done():
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+                if len(part) == 1:
+                    await gone
+        finally:
+            gone.cancel()
+            is_over.set()
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({}, listening, running, {"/endless": answer}), listening)
+    serving = asyncio.create_task(server.run_until_told())
+    await eventually("it listens", lambda: server.started)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+    writer.write(f"GET /endless/ HTTP/1.1\r\nhost: 127.0.0.1:{listening.port}\r\n\r\n".encode())
+    try:
+        yield server, reader, is_over
+    finally:
+        server.stop()
+        await serving
+        writer.close()
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that nobody reads ends, and its connection is there for somebody else."""
+    monkeypatch.setattr(http_server, "UNREAD_SECONDS", 0.05)
+    async with endless(tmp_path, b"x" * 65_536) as (server, _, is_over):
+        async with asyncio.timeout(PATIENCE):
+            await is_over.wait()
+        await eventually("the connection is gone", lambda: not server.server_state.connections)
+
+
+async def test_an_idle_stream_keeps_no_service_from_its_end(tmp_path: Path) -> None:
+    """A client that waits for the next event is cut off in good time."""
+    async with endless(tmp_path, b"x") as (server, reader, is_over):
+        assert b"200 OK" in await reader.readline()
+        async with asyncio.timeout(ENDS_SECONDS):
+            server.stop()
+            await is_over.wait()
 
 
 async def test_metrics_are_behind_the_token_as_well(tmp_path: Path) -> None:

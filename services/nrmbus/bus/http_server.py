@@ -139,7 +139,7 @@ def _bound_to_any() -> socket.socket:
     raise OSError(errno.EADDRINUSE, "no port of this machine is free")
 
 
-MOST: Final = 100
+MOST: Final = 250
 """Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
 file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
@@ -148,6 +148,8 @@ SLOW_SECONDS: Final = 20.0
 """Patience with a client that has begun a request, or has connected and sent none; it grows with what has come."""
 BYTES_A_SECOND: Final = 4096
 """Bytes that earn a second more: 512 KiB may take two and a half minutes."""
+UNREAD_SECONDS: Final = 60.0
+"""Seconds after which a client is cut off that reads nothing of its answer."""
 
 
 class _Bounded(H11Protocol):
@@ -160,6 +162,7 @@ class _Bounded(H11Protocol):
     _until = 0.0
     """When the patience with this client ends (monotonic)."""
     _slow: asyncio.TimerHandle | None = None
+    _cut: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -180,6 +183,8 @@ class _Bounded(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop()
+        if self._cut is not None:
+            self._cut.cancel()
         super().connection_lost(exc)
 
     def _look(self) -> None:
@@ -207,6 +212,17 @@ class _Bounded(H11Protocol):
             self._slow = self.loop.call_at(self._until, self._give_up)
         else:
             self.transport.abort()
+
+    def pause_writing(self) -> None:
+        """Stop sending to a client that reads too slowly, and cut it off if it reads nothing for `UNREAD_SECONDS`."""
+        super().pause_writing()
+        self._cut = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Send on: the client has read."""
+        super().resume_writing()
+        if self._cut is not None:
+            self._cut.cancel()
 
     @property
     def is_asked(self) -> bool:

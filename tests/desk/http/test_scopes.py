@@ -24,6 +24,8 @@ async def test_every_route_refuses_a_token_without_its_scope(tmp_path: Path) -> 
     async with desk_of("ngo-a", tmp_path) as here:
         for method, path, needed in _operations():
             for scope in SCOPES:
+                if path.endswith("/stream") and set(needed) <= {scope}:
+                    continue  # it would never end
                 answer = await here.door.request(
                     method, path, headers={"authorization": f"Bearer a-token-to-{scope}"}, content=b"{"
                 )

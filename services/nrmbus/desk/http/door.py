@@ -17,7 +17,19 @@ from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskCode, DeskError, problem
-from nrmbus.desk.http import cases, checks, document, events, inbox, state, tasks, timelines, token_routes, webhooks
+from nrmbus.desk.http import (
+    cases,
+    checks,
+    document,
+    events,
+    inbox,
+    inbox_stream,
+    state,
+    tasks,
+    timelines,
+    token_routes,
+    webhooks,
+)
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.limits import Limits
 from nrmbus.desk.http.request import BODY_LIMIT
@@ -26,7 +38,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
-    events.routes, checks.routes, inbox.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
+    events.routes, checks.routes, inbox.routes, inbox_stream.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
     state.routes, token_routes.routes, document.routes,
 )  # fmt: skip
 """The routes by subject, in the order of the document."""

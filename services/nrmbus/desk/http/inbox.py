@@ -1,10 +1,12 @@
 """Routes of the inbox: received events, with or without their letters."""
 
-from typing import Annotated, Final
+import time
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy import Row
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -12,9 +14,25 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Inbox
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import Actor, After, Case, LedgerId, Limit, Open, Purpose, Spoken, Technical
+from nrmbus.desk.http.parameters import (
+    Actor,
+    After,
+    Case,
+    LedgerId,
+    Limit,
+    OfSource,
+    OfType,
+    Open,
+    Purpose,
+    Referral,
+    Since,
+    Spoken,
+    Technical,
+    Until,
+    Wait,
+)
 from nrmbus.desk.http.scopes import caller_of
-from nrmbus.desk.http.served import door_of
+from nrmbus.desk.http.served import Door, door_of
 
 routes: Final = subject("inbox")
 
@@ -22,10 +40,16 @@ routes: Final = subject("inbox")
 class Asked(BaseModel):
     """Parameters of the inbox."""
 
-    case: Case = None
     after: After = 0
     ledger: LedgerId = None
     limit: Limit = 200
+    wait: Wait = 0
+    case: Case = None
+    type: OfType = None
+    source: OfSource = None
+    ref: Referral = None
+    since: Since = None
+    until: Until = None
     open: Open = False
     technical: Technical = False
     actor: Actor = None
@@ -33,18 +57,16 @@ class Asked(BaseModel):
     speaks: Spoken = None
 
 
-_INBOX: Final = {
-    "ledger": "9f2c4e6a8b0d1f35",
-    "events": [
-        {
-            "row": 12, "partition": 0, "inbox_number": 12, "number": 31, "id": EVENT, "type": "referral.acknowledged",
-            "published": 1, "case": CASE, "source": "special-unit", "time": AT, "registered": AT, "ref": CASE,
-            "parts": [], "technical": False, "original": {"headers": {"ce_id": EVENT}, "value": "e30=", "registration": "e30="},
-            "version": 1, "data": {"receipt_no": "SU-1", "duty_role": "duty_officer"},
-        }
-    ],
-    "next": 12,
+ONLY: Final = ("case", "type", "source", "ref")
+"""Members by which the inbox is filtered."""
+
+EVENT_EXAMPLE: Final = {
+    "row": 12, "partition": 0, "inbox_number": 12, "number": 31, "id": EVENT, "type": "referral.acknowledged",
+    "published": 1, "case": CASE, "source": "special-unit", "time": AT, "registered": AT, "ref": CASE,
+    "parts": [], "technical": False, "original": {"headers": {"ce_id": EVENT}, "value": "e30=", "registration": "e30="},
+    "version": 1, "data": {"receipt_no": "SU-1", "duty_role": "duty_officer"},
 }  # fmt: skip
+_INBOX: Final = {"ledger": "9f2c4e6a8b0d1f35", "events": [EVENT_EXAMPLE], "next": 12}
 
 
 @routes.get(
@@ -58,8 +80,10 @@ _INBOX: Final = {
 async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSONResponse:
     """Return events received, in order, each in the spoken version, and the `ledger` that numbers the rows.
 
-    Without `open` nothing is recorded. With `open`, which needs the scope of that name, the letters come too: the registrar records each reading first, for
-    `actor` and `purpose`, and the desk records who opened which part.
+    With `wait` an empty page comes only after that time: the answer comes as soon as there is an event.
+
+    Without `open` nothing is recorded. With `open`, which needs the scope of that name, the letters come too: the
+    registrar records each reading first, for `actor` and `purpose`, and the desk records who opened which part.
 
     Row numbers begin again if the ledger was replaced: `inbox_restarted`.
     """
@@ -67,16 +91,18 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
     desk = door.desk
     spoken = versions.asked(asked.speaks or (), desk.speaks)
     most = min(asked.limit, opening.MOST) if asked.open else asked.limit
-    with door.ledger.read() as tx:
-        if asked.after > views.newest(tx) or (asked.after and asked.ledger not in (None, door.ledger.id)):
-            raise DeskError("inbox_restarted")
-        rows = views.received(
-            tx, door.seat, case=asked.case, after=asked.after, limit=most + 1, technical=asked.technical
-        )
+    if asked.open:
+        caller_of(request).require("open")
+    until, rows = time.monotonic() + asked.wait, list[Row[Any]]()
+    while True:
+        newest, rows = _page(door, asked, most + 1)
+        left = until - time.monotonic()
+        if rows or left <= 0:
+            break
+        await door.arrivals.past(newest, left)
     following = rows[most - 1].position if len(rows) > most else None
     rows = rows[:most]
     if asked.open:
-        caller_of(request).require("open")
         who, purpose = opening.reader(desk, asked.actor), asked.purpose
         found = await opening.to_open(desk, rows, who=who, purpose=purpose)
         await door.put_on_record(found.due.values())
@@ -84,3 +110,14 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
     else:
         events = [views.heard(row, spoken) for row in rows]
     return JSONResponse({"ledger": door.ledger.id, "events": events, "next": following})
+
+
+def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]]]:
+    """Return the newest row, and the rows that are *asked* for."""
+    with door.ledger.read() as tx:
+        newest = views.newest(tx)
+        if asked.after > newest or (asked.after and asked.ledger not in (None, door.ledger.id)):
+            raise DeskError("inbox_restarted")
+        only = {name: getattr(asked, name) for name in (*ONLY, "since", "until")}
+        rows = views.received(tx, door.seat, after=asked.after, limit=limit, technical=asked.technical, **only)
+    return newest, rows

@@ -13,7 +13,7 @@ A_MINUTE: Final = 6_000
 """Requests a minute that a token may send, unless `agency.json` or the token itself says otherwise."""
 MOST_A_MINUTE: Final = 1_000_000
 AT_A_TIME: Final = 50
-"""Requests of one token that may be unanswered, long polls among them: half the connections of a door."""
+"""Requests of one token that may be unanswered, long polls and streams among them: a fifth of the connections of a door."""
 PART: Final = 64 * 1024
 """Bytes of a body that count as one request more."""
 _BURST: Final = 6

@@ -3,7 +3,7 @@
 from typing import Annotated, Final, Literal
 
 from fastapi import Path, Query
-from pydantic import StringConstraints
+from pydantic import AwareDatetime, StringConstraints
 
 from nrmbus.events.access import AccessPurpose
 
@@ -23,6 +23,21 @@ After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` 
 AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
 Case = Annotated[str | None, Query(pattern=_REF, description="Only this case: its reference, 32 hex digits.")]
 Referral = Annotated[str | None, Query(pattern=_REF, description="Only this referral: its reference, 32 hex digits.")]
+OfType = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}$",
+        description="Only events of this type, without the prefix `nrm.`.",
+        examples=["referral.submitted"],
+    ),
+]
+OfSource = Annotated[
+    str | None, Query(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="Only events that this agency published.")
+]
+Since = Annotated[
+    AwareDatetime | None, Query(description="Only what was registered at this time or later, by RFC 3339.")
+]
+Until = Annotated[AwareDatetime | None, Query(description="Only what was registered before this time, by RFC 3339.")]
 LedgerId = Annotated[
     str | None,
     Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),

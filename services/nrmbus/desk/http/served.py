@@ -14,8 +14,10 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http import views
+from nrmbus.desk.http.arrivals import Arrivals
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.measured import Measured
+from nrmbus.desk.http.streams import Streams
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.webhooks.dispatcher import Webhooks
@@ -48,6 +50,7 @@ class Door:
         self.tokens = Tokens(desk.seat.ledger, is_local, a_minute)
         self.measured = Measured(desk.seat)
         self.webhooks = webhooks or Webhooks(desk.seat, Egress())
+        self.arrivals, self.streams = Arrivals(self.ledger, desk.seat.me), Streams()
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
 
     async def health(self) -> dict[str, Any]:

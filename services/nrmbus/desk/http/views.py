@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, func, literal_column, select
@@ -32,6 +33,7 @@ STOP: Final = "D-STOP"
 
 _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
 
+_FILTERS: Final = {"case": _EVENTS.subject, "type": _EVENTS.type, "source": _EVENTS.source, "ref": _EVENTS.referral}
 OPEN_ROWS: Final = (
     select(func.count())
     .select_from(tables.outbox)
@@ -166,15 +168,27 @@ def subject_of(tx: Connection, me: str, id: str) -> str | None:
     return put or tx.scalar(answered)
 
 
+def filtered(columns: Mapping[str, Any], time: Any, only: Mapping[str, str | datetime | None]) -> list[Any]:
+    """Return the conditions of *only*: equality of *columns*, by name, and bounds of *time* as ``since`` and ``until``."""
+    found = []
+    for name, value in only.items():
+        if isinstance(value, datetime):
+            at = times.write(value.astimezone(UTC).replace(microsecond=0))
+            found.append(time >= at if name == "since" else time < at)
+        elif value is not None:
+            found.append(columns[name] == value)
+    return found
+
+
 def newest(tx: Connection) -> int:
     """Return the number of the newest row; 0 if there is none."""
     return tx.scalar(select(func.max(_EVENTS.position))) or 0
 
 
 def received(
-    tx: Connection, seat: Seat, *, case: str | None, after: int, limit: int, technical: bool
+    tx: Connection, seat: Seat, *, after: int, limit: int, technical: bool, **only: str | datetime | None
 ) -> list[Row[Any]]:
-    """Return the rows of received events after row *after*, in order, each with its registration."""
+    """Return the rows of received events after row *after*, in order, each with its registration; *only* are filters."""
     inbox, parked = tables.inbox, tables.parked
     rows = (
         select(tables.events, inbox.c.registration, parked.c.error)
@@ -182,8 +196,7 @@ def received(
         .outerjoin(parked, parked.c.position == _EVENTS.position)
         .where(_EVENTS.position > after, _EVENTS.source != seat.me)
     )
-    if case is not None:
-        rows = rows.where(_EVENTS.subject == case)
+    rows = rows.where(*filtered(_FILTERS, _EVENTS.registered, only))
     if not technical:
         rows = rows.where(_EVENTS.technical == 0)
     return list(tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all())
