@@ -13,7 +13,7 @@ OUTCOMES: Final = frozenset(
         "alarm", "answered", "asked", "checked", "connections_anew", "cosigned", "deleted", "epoch_ended", "erased",
         "forged", "handled", "interim_key_made", "known", "not_available", "not_sent", "parked", "quarantined", "refused",
         "registered", "renewed", "repeated", "retried", "sent", "set_aside", "stopped",
-        "waiting",
+        "waiting", "webhook_disabled", "webhook_failed", "webhook_paused",
     }
 )  # fmt: skip
 """Every outcome that a service says of a message."""

@@ -1,5 +1,6 @@
 """Webhooks reach the agency's own system: at least once, under the same id, and nobody waits for anybody else."""
 
+import asyncio
 import json
 import socket
 from contextlib import suppress
@@ -8,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, Row, update
 
 from agencies import CASE, SIGNAL
 from desk.given import BED, CANARY, REF, Given, desk_of, killed_at_call
-from desk.webhooks.receiver import LOOPBACK, Hooks, certified, hooks_of, receiving, says, silence
+from desk.webhooks.receiver import LOOPBACK, Got, Hooks, certified, hooks_of, receiving, says, silence
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import schedule, sender, store
@@ -421,6 +422,65 @@ async def test_a_removed_endpoint_is_forgotten_with_its_secret_and_its_log_ends_
         await hooks.settle()
         assert [row.id != webhook for row in await given.rows("webhooks")] == [True]
         assert await states(given) == []
+
+
+async def test_a_success_beside_a_410_enables_nothing(tmp_path: Path) -> None:
+    """Of two requests at the same time one says gone: the other one's success recovers nothing, and no ping does either."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        late = asyncio.Event()
+
+        async def first_is_gone(got: Got, writer: asyncio.StreamWriter) -> None:
+            if len(receiver.got) == 1:
+                await says(410)(got, writer)
+                late.set()
+            else:
+                await late.wait()
+                await eventually("the first is recorded", lambda: given.rows("attempts"))
+                await says(204)(got, writer)
+
+        receiver.answer = first_is_gone
+        for case in (CASE, OTHER_CASE):
+            await hear(given, case, case)
+        await hooks.settle()
+        receiver.answer = says(204)
+        await hooks.webhooks.ping(webhook)
+
+        assert [row.state for row in await given.rows("webhooks")] == ["disabled"]
+        assert [(row.kind, row.done) for row in await given.rows("tasks") if "webhook" in row.kind] == [
+            ("webhook_gone", None)
+        ]
+
+
+async def test_a_desk_without_webhooks_looks_at_no_commit_until_one_is_added(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody pays for webhooks that nobody has; the first one that is added is served at once by the running task."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        looks, look = list[object](), store.endpoints
+
+        def counted(tx: Connection) -> list[Row[Any]]:
+            looks.append(tx)
+            return look(tx)
+
+        monkeypatch.setattr(store, "endpoints", counted)
+        running = asyncio.create_task(hooks.webhooks.run())
+        try:
+            await eventually("it waits", lambda: looks)
+            await hear(given)
+            await given.rows("events")
+            assert len(looks) == 1
+            await hooks.add(receiver.url, "shelter.*")
+            await hear(given, OTHER_CASE, "ef" * 16)
+
+            await eventually("it is sent", lambda: len(receiver.got) == 1)
+            (row,) = await given.rows("deliveries")
+            await eventually("it is recorded", lambda: given.rows("attempts"))
+            assert row.subject == OTHER_CASE
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
 
 
 async def test_a_secret_that_opens_no_more_disables_the_endpoint_with_a_task(tmp_path: Path) -> None:

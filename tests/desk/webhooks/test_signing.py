@@ -79,6 +79,10 @@ def test_during_the_grace_a_receiver_verifies_with_the_old_secret_or_the_new_one
     assert [each.partition(",")[0] for each in headers["webhook-signature"].split(" ")] == ["v1a", "v1"]
     assert [each.signs_at(end) for each in (new, kept)] == [True, False]
     assert len(signing.rotated([new, kept], end, end + timedelta(hours=1), "v1")) == 2
+    held: tuple[Secret, ...] = (new,)
+    for _ in range(9):
+        held = signing.rotated(held, now(), end, "v1")
+    assert len(held) == signing.MOST
 
 
 def test_secrets_are_kept_whole_and_shown_by_no_repr() -> None:

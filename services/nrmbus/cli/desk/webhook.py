@@ -6,12 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
 
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import AsJson, BusContext
-from nrmbus.cli.shown import numbered_table, short
+from nrmbus.cli.shown import short
 from nrmbus.client.door import Door
 
 app = Commands("webhook", "Webhooks: have a desk tell the agency's own system that something happened.")
@@ -156,14 +155,15 @@ def deliveries(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    table = numbered_table("type", "state", "attempts", "message")
     for each in found["deliveries"]:
-        tried = ", ".join(f"{one.get('status') or one['error']} ({one['milliseconds']} ms)" for one in each["attempts"])
         due = f", due {short(each['due'])}" if "due" in each else ""
-        table.add_row(
-            str(each["delivery"]), short(each["time"]), each["type"], each["state"] + due, tried or "–", each["message"]
+        tried = (f"{one.get('status') or one['error']} ({one['milliseconds']} ms)" for one in each["attempts"])
+        typer.echo(
+            f"{short(each['time'])}  {each['type']}  {each['state']}{due}: {', '.join(tried) or 'not tried yet'}"
         )
-    Console().print(table)
+        typer.echo(f"  {each['message']}")
+    if not found["deliveries"]:
+        typer.echo(f"Nothing{f' {state}' if state else ''} is in the log of {webhook}.")
 
 
 @app.register(example="nrmbus webhook resend ngo-a 9f86d081884c7d65 msg_9f86d081884c7d659a2feaa0c55ad015")

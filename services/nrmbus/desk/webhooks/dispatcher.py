@@ -35,6 +35,8 @@ LOOK_SECONDS: Final = 60.0
 AGAIN_SECONDS: Final = 5.0
 """Pause after a look that failed because of the ledger."""
 PRUNE_SECONDS: Final = 3_600.0
+CONFIRM_SECONDS: Final = 10.0
+"""Seconds that a receiver has to answer the handshake, and the challenge after it: whoever adds it waits for both."""
 MOST: Final = 32
 """Most endpoints of one agency."""
 GRACE_AT_MOST: Final = timedelta(days=7)
@@ -81,6 +83,8 @@ class Webhooks:
         self._now, self._jitter = now, jitter
         self._lines: dict[str, _Line] = {}
         self._tasks = set[asyncio.Task[None]]()
+        self._added = asyncio.Event()
+        """Cleared while there is no endpoint: then commits are none of this task's business."""
         self._pruned = -PRUNE_SECONDS
 
     # -- sending -------------------------------------------------------------------------------------------------------
@@ -94,7 +98,11 @@ class Webhooks:
                     pause = await self.once()
                 except (SQLAlchemyError, DeskError) as error:  # a full disk, a held file: tried again
                     telemetry.handled("not_available", error=type(error).__name__)
+                    self._added.set()
                 await self._until_commit(count, pause)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PRUNE_SECONDS):
+                        await self._added.wait()
         finally:
             await self.close()
 
@@ -116,11 +124,15 @@ class Webhooks:
 
     async def once(self) -> float:
         """Write the deliveries of what happened, begin those that are due, and return after how many seconds to look again."""
+        await self._prune()
+        self._added.clear()
         with self._seat.ledger.read() as tx:
             rows, newest = store.endpoints(tx), notices.newest(tx)
-        if not rows or not self._may_send():
+        if not rows:
+            return 0.0
+        self._added.set()
+        if not self._may_send():
             return LOOK_SECONDS
-        await self._prune()
         pause = LOOK_SECONDS
         if any(row.state == "active" and store.place_of(row) != newest for row in rows):
             now = times.write(self._now())
@@ -191,10 +203,12 @@ class Webhooks:
         return notices.body_of(row.type, row.time, row.about, row.place, self._seat.ledger.id)
 
     async def _sent(self, line: _Line, sender: Sender, message: str, body: bytes) -> Attempt:
+        return await sender.post(self._headers(line.secrets, message, body), body)
+
+    def _headers(self, secrets: Sequence[Secret], message: str, body: bytes) -> dict[str, str]:
         now = self._now()
-        using = [each for each in line.secrets if each.signs_at(now)]
-        headers = signing.headers_of(message, body, now, using)
-        return await sender.post({**headers, ORIGIN: self._origin, "content-type": "application/json"}, body)
+        signed = signing.headers_of(message, body, now, [each for each in secrets if each.signs_at(now)])
+        return {**signed, ORIGIN: self._origin, "content-type": "application/json"}
 
     @property
     def _origin(self) -> str:
@@ -204,8 +218,10 @@ class Webhooks:
         if not attempt.is_success:
             code = attempt.error or str(attempt.status)
             telemetry.handled("webhook_failed", id=webhook, code=code, milliseconds=attempt.milliseconds)
-        if state in {"paused", "disabled"}:
-            telemetry.handled(f"webhook_{state}", id=webhook)
+        if state == "paused":
+            telemetry.handled("webhook_paused", id=webhook)
+        elif state == "disabled":
+            telemetry.handled("webhook_disabled", id=webhook)
 
     async def _line(self, row: Row[Any]) -> _Line | None:
         """Return the connection to an endpoint; None if its secret can be read no more, which becomes a task."""
@@ -249,20 +265,23 @@ class Webhooks:
             book.store(self._seat, tx, _book_of(webhook), raw)
             return webhook
 
-        return await self._seat.ledger.together(added), secret
+        webhook = await self._seat.ledger.together(added)
+        self._added.set()
+        return webhook, secret
 
     async def _confirmed(self, url: str, secret: Secret) -> None:
         """Ask the receiver: by the handshake of CloudEvents' webhooks, or else by a challenge that it sends back."""
         sender = Sender(url, self._egress)
         try:
-            asked = await sender.post({ORIGIN: self._origin}, b"", method="OPTIONS")
+            asked = await sender.post({ORIGIN: self._origin}, b"", method="OPTIONS", seconds=CONFIRM_SECONDS)
             if asked.error == "address_refused":
                 raise DeskError("webhook_address_refused")
             if asked.is_success and asked.headers.get("webhook-allowed-origin") in {"*", self._origin}:
                 return
             message, challenge = _random_id(), _random_id()
             said = {"type": _CHALLENGE, "timestamp": times.write(self._now()), "data": {"challenge": challenge}}
-            answer = await self._sent(_Line(sender, (secret,)), sender, message, json.dumps(said))
+            headers = self._headers([secret], message, body := json.dumps(said))
+            answer = await sender.post(headers, body, seconds=CONFIRM_SECONDS)
             if not answer.is_success or _challenge_in(answer.body) != challenge:
                 raise DeskError(
                     "webhook_not_confirmed", safe={"answer": answer.status or answer.error or "unreachable"}

@@ -68,11 +68,13 @@ class Sender:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def post(self, headers: Mapping[str, str], body: bytes, *, method: str = "POST") -> Attempt:
-        """Send *body*; return the answer, or why none came. Never raises."""
+    async def post(
+        self, headers: Mapping[str, str], body: bytes, *, method: str = "POST", seconds: float | None = None
+    ) -> Attempt:
+        """Send *body*; return the answer, or why none came within `ATTEMPT_SECONDS`, or *seconds*. Never raises."""
         began = time.monotonic()
         try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
+            async with asyncio.timeout(ATTEMPT_SECONDS if seconds is None else seconds):
                 found = await self._addresses()
                 if not found:
                     return Attempt(None, "not_resolved", _since(began))

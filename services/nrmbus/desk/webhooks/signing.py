@@ -18,6 +18,8 @@ Algorithm = Literal["v1a", "v1"]
 ORIGIN: Final = "webhook-request-origin"
 """Header that names the sender, as CloudEvents' webhooks require in the handshake and in each delivery."""
 
+MOST: Final = 4
+"""Most secrets that sign at the same time: each makes a request longer."""
 _BYTES: Final = 32
 
 
@@ -79,7 +81,7 @@ def rotated(held: Iterable[Secret], now: datetime, until: datetime, algorithm: A
     """Return a new secret before those of *held* that still sign, each of which signs *until* then at most."""
     end = times.write(until)
     kept = (replace(each, until=min(each.until or end, end)) for each in held if each.signs_at(now))
-    return (Secret.made(algorithm), *(each for each in kept if each.signs_at(now)))
+    return (Secret.made(algorithm), *(each for each in kept if each.signs_at(now)))[:MOST]
 
 
 def written(held: Iterable[Secret]) -> bytes:

@@ -217,7 +217,10 @@ def _close(tx: Connection, delivery: int, state: DeliveryState, at: str, attempt
 
 
 def _succeeded(seat: Seat, tx: Connection, row: Row[Any], at: str) -> State:
-    if row.state == "paused":
+    state: State = row.state
+    if state in {"disabled", "removed"}:  # by the answer to another request, or by a person
+        return state
+    if state == "paused":
         enable(tx, row.id, at)
     if row.failing is not None or row.told:
         change(tx, row.id, failing=None, failed=None, told=0)
@@ -226,7 +229,7 @@ def _succeeded(seat: Seat, tx: Connection, row: Row[Any], at: str) -> State:
         told = update(tables.tasks).where(_TASKS.done.is_(None), _TASKS.kind.in_(TASKS), about)
         tx.execute(told.values(done=seat.stamp()))
         tell(seat, tx, row.id, "webhook_recovered", seat.stamp())
-    return "active" if row.state == "paused" else row.state
+    return "active"
 
 
 def _failed(
