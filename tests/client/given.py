@@ -45,6 +45,8 @@ class InProcess:
 
     def __init__(self, given: Given, url: str) -> None:
         self._given, self.url, self._refused, self._in_order = given, url, False, asyncio.Lock()
+        self.refused_type: str | None = None
+        """Type of which every event is refused."""
 
     def desk(self, **how: Any) -> AsyncDesk:
         """Return a client of the desk's own HTTP application."""
@@ -68,7 +70,8 @@ class InProcess:
         registrar = self._given.registrar
         while True:
             for record in await self._given.out():
-                refuse, self._refused = self._refused, False
+                kind = dict(record.headers)["ce_type"].decode().removeprefix("nrm.")
+                refuse, self._refused = self._refused or kind == self.refused_type, False
                 async with self._in_order:
                     answer = registrar.refuse(record, "consent_required", "G-32") if refuse else None
                     await self._given.hear(answer or registrar.register(record, to="special-unit"))

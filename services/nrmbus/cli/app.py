@@ -51,6 +51,11 @@ COMMANDS: Final = {
     "webhook": Command(
         "desk.webhook", "Webhooks: have a desk tell the agency's own system that something happened.", "cli"
     ),
+    "conformance": Command(
+        "desk.conformance",
+        "Check over HTTP whether a door keeps the promises on which agencies' systems rely, and say which it breaks.",
+        "conformance",
+    ),
     "replay": Command(
         "audit.replay",
         "Replay the history of one case or of all: what was registered or refused, by which rule, and who received it.",

@@ -1,0 +1,92 @@
+"""``nrmbus conformance``: whether a door keeps the promises on which agencies' systems rely."""
+
+import asyncio
+import json
+import ssl
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.options import AsJson
+
+app = Commands()
+
+_MARKS = {"holds": "[green]holds[/]", "broken": "[bold red]broken[/]", "not_tried": "[yellow]not tried[/]"}
+
+
+@app.register(example="nrmbus conformance ./my-bus/agencies/ngo-a/door.json --publish")
+def conformance(
+    door: Annotated[str, typer.Argument(help="Address of the door, or the `door.json` that has address and token.")],
+    *,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the token, if the door is given by its address.")
+    ] = None,
+    ca: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Authority of the door's certificate, if it is not a public one."),
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Publish invented events, at a bus without real cases.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check over HTTP whether a door keeps the promises on which agencies' systems rely, and say which it breaks.
+
+    The door may be that of a desk, or an implementation of an agency's own. Without --publish nothing is published, and
+    the promises that need an event are not tried. Exit status: 1 if a promise is broken.
+    """
+    try:
+        from nrmbus.published.conformance import promises  # noqa: PLC0415 - its validator is an extra of its own
+    except ModuleNotFoundError as error:
+        if error.name != "jsonschema":
+            raise
+        raise BusError("The judge of answers is not installed: pip install 'nrmbus[conformance]'") from None
+    url, token, authority = _address(door, token_file, ca)
+    found = asyncio.run(_checked(promises, url, token, authority, publish=publish, as_json=as_json))
+    if as_json:
+        typer.echo(json.dumps({"door": url, "promises": [{**asdict(each), "outcome": each.outcome} for each in found]}))
+    else:
+        count = {outcome: sum(each.outcome == outcome for each in found) for outcome in _MARKS}
+        typer.echo(
+            f"{count['holds']} promises hold, {count['broken']} are broken, {count['not_tried']} were not tried."
+        )
+    if any(each.broken for each in found):
+        raise typer.Exit(1)
+
+
+async def _checked(promises: Any, url: str, token: str, ca: str | None, *, publish: bool, as_json: bool) -> list[Any]:
+    console, found = Console(highlight=False), []
+    verify: Any = ssl.create_default_context(cafile=ca) if url.startswith("https:") else False
+    async with promises.Probe.at(url, token, publishes=publish, verify=verify) as probe:
+        async for each in promises.check(probe):
+            found.append(each)
+            if not as_json:
+                console.print(f"{_MARKS[each.outcome]}  {each.promise}")
+                if each.broken or each.not_tried:
+                    console.print(f"       {each.broken or each.not_tried}", markup=False)
+    return found
+
+
+def _address(door: str, token_file: Path | None, ca: Path | None) -> tuple[str, str, str | None]:
+    """Return address, token and authority of the door.
+
+    Raises:
+        BusError: no token is given, or a file cannot be read.
+    """
+    try:
+        if not door.startswith(("http://", "https://")):
+            found = json.loads(Path(door).read_text(encoding="utf-8"))
+            return found["url"], found["token"], str(ca) if ca else None
+        if token_file is None:
+            raise BusError("A door that is given by its address needs --token-file FILE, or `-` for standard input.")
+        token = typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text("utf-8")
+        return door.rstrip("/"), token.strip(), str(ca) if ca else None
+    except (OSError, ValueError, KeyError):
+        raise BusError(
+            "The file with the address or the token cannot be read: name a door.json or a token file."
+        ) from None

@@ -1,0 +1,164 @@
+"""The suite of a door's promises: a real desk keeps them all, and a door that breaks one is told which and how."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from client.given import in_process
+from desk.given import TOKEN
+from nrmbus.published.conformance.probe import CANARY, Probe
+from nrmbus.published.conformance.promises import PROMISES, Found, check
+from nrmbus.wire.ids import new_ref
+from typed import run
+
+Change = Callable[[httpx.Request, httpx.Response, Any], httpx.Response | None]
+
+
+class Changed(httpx.AsyncBaseTransport):
+    """A door before the desk at *url*, which changes its answers."""
+
+    def __init__(self, change: Change) -> None:
+        self._change, self._desk = change, httpx.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask the desk, and change what it answers."""
+        came = await self._desk.handle_async_request(request)
+        await came.aread()
+        kind = came.headers.get("content-type", "")
+        body = came.json() if kind.partition(";")[0].endswith("json") else None
+        return self._change(request, came, body) or came
+
+    async def aclose(self) -> None:
+        """Close the connections to the desk."""
+        await self._desk.aclose()
+
+
+def answered(came: httpx.Response, body: Any, status: int | None = None) -> httpx.Response:
+    """Return *came* with another body."""
+    headers = {name: value for name, value in came.headers.items() if name.lower() != "content-length"}
+    return httpx.Response(status or came.status_code, headers=headers, content=json.dumps(body).encode())
+
+
+def at(method: str, path: str, change: Callable[[Any], Any]) -> Change:
+    """Return a door that changes the good answers of one route."""
+
+    def changed(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+        if (request.method, request.url.path) != (method, path) or came.is_error:
+            return None
+        return answered(came, change(body))
+
+    return changed
+
+
+def open_to_all(_: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door that answers without a token."""
+    return httpx.Response(200, json={"ok": True}) if came.status_code == httpx.codes.UNAUTHORIZED else None
+
+
+def repeats(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door whose errors repeat what was sent."""
+    if request.method != "POST" or not came.is_error:
+        return None
+    return answered(came, {**body, "detail": request.content.decode(errors="replace")[:4000]})
+
+
+def plain_errors(_: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door whose errors are plain JSON."""
+    if not came.is_error:
+        return None
+    return httpx.Response(came.status_code, headers={"www-authenticate": "Bearer"}, json=body)
+
+
+def bare_refusal(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door whose refusals have no article."""
+    if came.is_error or not isinstance(body, dict) or body.get("verdict") != "refused":
+        return None
+    return answered(came, {name: each for name, each in body.items() if name != "article"})
+
+
+def backwards(body: Any) -> Any:
+    """The list from its end."""
+    return {**body, "events": body["events"][::-1]}
+
+
+_NUMBERS = count(1)
+BREAKS: dict[str, tuple[Change, str]] = {
+    "token": (open_to_all, "401 was expected and 200"),
+    "addresses": (plain_errors, "an error is application/problem+json"),
+    "faults": (repeats, "the answer repeats what was sent"),
+    "lists": (at("GET", "/v1/inbox", lambda it: {**it, "next": None}), "`next` is null before the end"),
+    "once": (
+        at("POST", "/v1/events", lambda it: {**it, "number": next(_NUMBERS)}),
+        "`number` of an event that was published twice is not the same",
+    ),
+    "verdict": (bare_refusal, "a refusal has no article"),
+    "known": (at("GET", "/v1/cases", lambda it: {**it, "cases": []}), "a case of this agency is missing"),
+    "inbox": (at("GET", "/v1/inbox", backwards), "the rows are not in order"),
+    "letters": (
+        at("GET", "/v1/inbox", lambda it: {**it, "events": [{**each, "letter": {}} for each in it["events"]]}),
+        "a letter came although nobody asked",
+    ),
+    "health": (at("GET", "/openapi.json", lambda it: {**it, "paths": {}}), "the document lacks /health"),
+}
+"""By promise: a door that breaks it, and what the suite says."""
+
+
+@pytest.fixture(name="url")
+async def _url(tmp_path: Path) -> AsyncIterator[str]:
+    """Yield the address of a real desk that has received three letters and refuses a referral without consent."""
+    async with in_process(tmp_path) as place:
+        for _ in range(3):
+            await place.tell(new_ref())
+        place.refused_type = "referral.submitted"
+        yield place.url
+
+
+async def found(url: str, *names: str, change: Change | None = None, publishes: bool = True) -> list[Found]:
+    """Return the outcomes of the promises in *names*, or of all."""
+    transport = Changed(change) if change else None
+    async with Probe.at(url, TOKEN, publishes=publishes, transport=transport) as probe:
+        return [each async for each in check(probe, names)]
+
+
+async def test_a_desk_keeps_every_promise(url: str) -> None:
+    """Our own door passes the suite that we ask of others; without leave to publish, it says what was not tried."""
+    outcomes = await found(url)
+    assert [(each.name, each.broken or each.not_tried) for each in outcomes] == [(name, "") for name in PROMISES]
+    assert all(each.promise for each in outcomes)
+
+    quiet = await found(url, publishes=False)
+    assert {each.name for each in quiet if each.not_tried} == {"once", "verdict", "known", "letters"}
+    assert not [each for each in quiet if each.broken]
+
+
+async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
+    """Sabotage: for each promise a door that breaks it; no finding repeats what was sent."""
+    assert BREAKS.keys() == PROMISES.keys()
+    for name, (change, says) in BREAKS.items():
+        before = ("once",) if name == "known" else ()
+        last = (await found(url, *before, name, change=change))[-1]
+        assert says in last.broken, (name, last)
+        assert CANARY not in last.broken
+
+
+async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
+    """The command takes a door.json or an address with a token file; its exit status is that of the door."""
+    door = tmp_path / "door.json"
+    door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
+    kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
+    assert "10 promises hold, 0 are broken, 0 were not tried." in kept.stdout
+    assert kept.returncode == 0
+
+    (tmp_path / "token").write_text("another", encoding="utf-8")
+    broken = await asyncio.to_thread(run, "conformance", url, "--token-file", str(tmp_path / "token"), "--json")
+    outcomes = {each["name"]: each["outcome"] for each in json.loads(broken.stdout)["promises"]}
+    assert outcomes["addresses"] == "broken"
+    assert broken.returncode == 1
+    missing = await asyncio.to_thread(run, "conformance", url)
+    assert "--token-file" in missing.stderr
