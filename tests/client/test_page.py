@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -72,3 +73,17 @@ def test_the_receiver_of_the_page_deals_with_a_notice_once(capsys: pytest.Captur
     assert [room["receive"](headers, body, done) for _ in range(2)] == [204, 204]
     assert room["receive"](headers, body + b" ", done) == 400
     assert capsys.readouterr().out == "nrmbus.event.refused /v1/events/1\n"
+
+
+def test_the_examples_of_the_page_have_types(tmp_path: Path) -> None:
+    """Given an integrator who checks types strictly, then every example passes, since the package has its types with it."""
+    files = [tmp_path / f"example_{number}.py" for number in range(len(EXAMPLES))]
+    for file, text in zip(files, EXAMPLES, strict=True):
+        file.write_text(text)
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("from nrmbus.client import Desk\n\nwith Desk.of() as desk:\n    desk.verdict(7)\n")
+    check = [sys.executable, "-m", "mypy", *map(str, files), str(wrong)]
+    said = subprocess.run(check, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+    assert said.count("error:") == 1, said
+    assert "wrong.py:4: error: Argument 1" in said
