@@ -3,10 +3,13 @@
 import hmac
 import subprocess
 import sys
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
 import pytest
+import standardwebhooks
+import svix
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +60,16 @@ def test_the_vector_of_the_specification_holds() -> None:
     with pytest.raises(WebhookRefused) as raised:
         verify_webhook(given, b'{"test": 2432232314}', "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", now=1614265330)
     assert raised.value.code == "body"
+
+
+@pytest.mark.parametrize("library", [standardwebhooks.Webhook, svix.Webhook], ids=["standardwebhooks", "svix"])
+def test_a_signature_of_the_public_libraries_is_accepted(library: type[svix.Webhook]) -> None:
+    """Given a sender with the libraries that others use, then the same secret verifies here."""
+    at = datetime.now(UTC)
+    sent = headers(library(WHSEC).sign(ID, at, BODY.decode()), **{"WEBHOOK-TIMESTAMP": str(int(at.timestamp()))})
+
+    assert verify_webhook(sent, BODY, WHSEC).id == ID
+    assert verify_webhook(sent, BODY, [WHPK, WHSEC]).id == ID
 
 
 @pytest.mark.parametrize(
