@@ -46,6 +46,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "null": "is null: leave it out",
     "no_letter": "stands there, and this type has no letter",
     "twice": "stands there twice",
+    "differs": "is not what the upload was answered with",
+    "wrong_part": "stands in another part than the type of the document says",
     "unknown_recipient": "is no agency of the directory",
     "string_pattern_mismatch": "does not have the form that it must have",
     "too_short": "is too short",

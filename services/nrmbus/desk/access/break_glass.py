@@ -19,6 +19,7 @@ from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessResealDue, AccessResealed, AccessResealedLetter
+from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Invalid
 from nrmbus.events.model import Draft, Event, Part
 from nrmbus.rules.view import View
@@ -97,6 +98,7 @@ def with_letters(me: str, subject: str) -> Any:
         select(tables.events, outbox.letter.label("own"))
         .outerjoin(tables.outbox, own)
         .where(events.subject == subject, events.letter.is_not(None) | outbox.letter.is_not(None))
+        .where(events.type != DocumentChunkSent.type)  # the announcement's letter names the file
         .order_by(events.position)
     )
 

@@ -26,6 +26,7 @@ from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
+from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
 from nrmbus.rules.event_context import NOBODYS
@@ -116,6 +117,11 @@ def _read_before(tx: Connection, signed: Signed) -> bool:
     return tx.execute(row).first() is not None
 
 
+def owes_receipt(event: Event, opened: letters.Opened) -> bool:
+    """Return whether the sender is told about the letter: of a chunk that opened, the announcement's receipt is enough."""
+    return event.type != DocumentChunkSent.type or opened.shut is not None
+
+
 def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draft:
     """Return the receipt of *me* for the letter of *event*: opened, unreadable with a reason, or kept shut."""
     data: Data = LetterOpened()
@@ -203,8 +209,8 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
 
 
 def can_open(row: Row[Any]) -> bool:
-    """Return whether the letter of *row* opened on arrival and can be opened again."""
-    return row.letter is not None and row.parts != "[]"
+    """Return whether the letter of *row* opened on arrival and can be opened again; chunks open as their document alone."""
+    return row.letter is not None and row.parts != "[]" and row.type != DocumentChunkSent.type
 
 
 async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
-from nrmbus.desk.outbox import queue
+from nrmbus.desk.outbox import documents, queue
 from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -80,6 +80,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
             if ready():
                 await erase_due(desk)
                 await delete_stopped(desk)
+                await end_uploads(desk.seat)
                 if is_first or desk.seat.ledger.holds_deleted:
                     await desk.seat.ledger.off_the_disk()
                     is_first = False
@@ -174,7 +175,8 @@ def _left_over() -> Any:
     cases = select(_ERASURES.subject).where(_ERASURES.done.is_not(None))
     came = select(_EVENTS.subject).where(_EVENTS.subject.in_(cases), _EVENTS.letter.is_not(None))
     closed = (_OUTBOX.state == "closed") & or_(_OUTBOX.letter.is_not(None), _OUTBOX.draft.is_not(None))
-    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed))
+    uploaded = select(tables.documents.c.subject).where(tables.documents.c.subject.in_(cases))
+    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded)
 
 
 def may_be_sent(tx: Connection, subject: str) -> bool:
@@ -193,6 +195,7 @@ def erase(tx: Connection, subjects: Iterable[str]) -> None:
         tx.execute(had.values(letter=None, shut=letters.ERASED))
         rows = update(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.state == "closed")
         tx.execute(rows.values(letter=None, draft=None, asked=""))
+        documents.drop(tx, tables.documents.c.subject == subject)
 
 
 def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
@@ -207,6 +210,20 @@ def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
         queue.put(seat, tx, draft, origin="procedure")
     done = update(tables.erasures).where(_ERASURES.subject == row.subject)
     tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))
+
+
+# -- of an upload ----------------------------------------------------------------------------------------------------
+
+
+async def end_uploads(seat: Seat) -> None:
+    """Destroy the uploads that nobody has announced within a day."""
+    over = documents.ended(seat)
+    with seat.ledger.read() as tx:
+        if tx.scalar(select(tables.documents.c.document).where(over).limit(1)) is None:
+            return
+    async with seat.ledger.write() as tx:
+        documents.drop(tx, over)
+    await seat.ledger.off_the_disk()
 
 
 # -- of what an agency has confirmed to have deleted -----------------------------------------------------------------
@@ -313,6 +330,7 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
     if whole:
         async with seat.ledger.write() as tx:
             _seal_drafts_anew(seat, tx)
+            documents.seal_anew(seat, tx)
             case_keys.keep_all(seat, tx)
             case_keys.hand_over(seat, tx)
             book.hand_over(seat, tx)

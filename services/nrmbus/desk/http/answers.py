@@ -77,6 +77,32 @@ class LostField(Answer):
     pointer: str = Field(description="`/data/…` or `/letter/…`.")
 
 
+class UploadedFile(Answer):
+    """What the content is, without its name."""
+
+    media_type: str = Field(description="Kind of content, by the content alone.")
+    size: int = Field(description="Size in bytes.")
+    sha256: str = Field(description="SHA-256 in lower hex.")
+
+
+class Uploaded(Answer):
+    """Upload that waits for the event that announces it."""
+
+    document: str = Field(description="Id of the upload: `document` of the event `document.shared`.")
+    case: Ref
+    chunks: int = Field(description="`chunks` of the event's data.")
+    file: UploadedFile = Field(description="With a `name`, the file of the event's letter.")
+    ends: Time = Field(description="When the upload is destroyed unless an event announces it.")
+
+
+class DocumentState(Answer):
+    """How much of a document has come."""
+
+    chunks: int
+    came: int
+    complete: bool
+
+
 class InboxEvent(Answer):
     """Received event. `type` and `version` name its schemas: `nrm.<type>.v<version>.data` and `.letter` of this document."""
 
@@ -100,6 +126,7 @@ class InboxEvent(Answer):
     unknown: bool | None = Field(None, description="True if this release does not know the type or version.")
     original: Original
     data: dict[str, Any] | None = Field(None, description="Facts in the clear; left out with `unknown`.")
+    document: DocumentState | None = Field(None, description="Of `document.shared`: how much of its content has come.")
     lost: list[LostField] | None = Field(None, description="Places without a value: what this version cannot say.")
     letter: dict[str, dict[str, Any]] | None = Field(None, description="The opened parts, each with its fields.")
 

@@ -37,6 +37,7 @@ a request of today means."""
 _TAGS: Final = {
     "events": "Publish events, and learn the registrar's verdict.",
     "inbox": "Read the events that other agencies published for this one.",
+    "documents": "Upload documents, and read those that were shared.",
     "cases": "Look at cases; record readings; let parked records through.",
     "tasks": "What a person at this agency has to look at.",
     "webhooks": "Have the desk tell the agency's own system that something happened.",

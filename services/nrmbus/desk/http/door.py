@@ -21,6 +21,7 @@ from nrmbus.desk.http import (
     cases,
     checks,
     document,
+    documents,
     events,
     inbox,
     inbox_stream,
@@ -38,7 +39,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
-    events.routes, checks.routes, inbox.routes, inbox_stream.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
+    events.routes, checks.routes, inbox.routes, documents.routes, inbox_stream.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
     state.routes, token_routes.routes, document.routes,
 )  # fmt: skip
 """The routes by subject, in the order of the document."""

@@ -14,7 +14,7 @@ from nrmbus.desk.http.answers import AT, CASE, EVENT, EventState, Published
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import EventPath, Spoken, Wait
 from nrmbus.desk.http.served import body_of, door_of
-from nrmbus.desk.outbox import queue, refusals, verdicts
+from nrmbus.desk.outbox import documents, queue, refusals, verdicts
 from nrmbus.desk.store import tables
 from nrmbus.wire.errors import WireError
 
@@ -43,7 +43,7 @@ _PENDING: Final = {
     openapi_extra={"requestBody": {"$ref": "#/components/requestBodies/Event"}},
     **answers(
         Published, _PUBLISHED, "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field",
-        "unknown_type", "unknown_version", "unknown_recipient", "id_reused",
+        "unknown_type", "unknown_version", "unknown_recipient", "id_reused", "document_unknown",
         needs=["publish"], said="The verdict: registered, refused or failed.", pending=_PENDING,
     ),
 )  # fmt: skip
@@ -62,6 +62,8 @@ async def publish_event(request: Request, wait: Wait = 0, speaks: Spoken = None)
         placed = repeated.in_its_case(seat, tx, wanted, canonical, drafts)
         digest = event_request.known_by(seat, canonical)[0]
         for draft in placed:
+            if wanted.document is not None and views.said(tx, seat.me, draft.subject, draft.id or "") is None:
+                documents.announce(seat, tx, wanted.document, draft)
             queue.put(seat, tx, draft, origin="door", asked=digest, is_new=wanted.id is None)
         return [(draft.subject, draft.id or "") for draft in placed]
 

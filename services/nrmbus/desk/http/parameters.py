@@ -66,6 +66,8 @@ What = Annotated[
     Query(description="Reading of the case as a whole, or its disclosure to the person or to somebody else."),
 ]
 
+OfCase = Annotated[str, Query(pattern=_REF, description="The case that it belongs to: its reference, 32 hex digits.")]
+
 EventPath = Annotated[str, Path(description="Id of an event of this agency.")]
 CasePath = Annotated[str, Path(description="Reference of a case: 32 hex digits.")]
 TaskPath = Annotated[int, Path(ge=0, le=LAST_ROW, description="Number of the task.")]

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
 from nrmbus.desk.versions import Speaks, version_of
+from nrmbus.events.document import DocumentShared
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
 from nrmbus.events.registry import data_type
@@ -36,6 +37,9 @@ _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
 """Longer sequence of digits than in any date or number of a law."""
 MOST_RECEIVERS: Final = 64
 """Most receivers of one consent: each becomes an event; the same limit as for an event's recipients."""
+
+SHARED: Final = DocumentShared.type
+"""Type that announces an upload."""
 
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 """Types that begin a case: without ``case`` the desk assigns the reference."""
@@ -61,6 +65,9 @@ class Asked(Frozen):
     occurred: Time | None = None
     actor: Code
     approver: Code | None = None
+    document: Annotated[
+        EventId | None, Field(description="The upload that `document.shared` announces; no other type has one.")
+    ] = None
     legal_basis: Printable | None = None
     expected_version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
     id: EventId | None = None
@@ -109,6 +116,8 @@ def drafts_of(seat: "Seat", asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
     """
     model = _model(asked, speaks)
     legal_basis, said, letter = parts_of(asked, model)
+    if (asked.document is None) == (model.type == SHARED):
+        raise _wrong("/document", "missing" if asked.document is None else "unknown_field")
     if (pointer := _named_in_the_clear(asked, legal_basis)) is not None:
         raise _wrong(pointer, "string_pattern_mismatch")
     if asked.id is not None and is_derived(asked.id):

@@ -40,7 +40,7 @@ def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_a
         _take_back(desk, tx, arrived, stored, park_as)
     if stored.position is None or arrived.signed is None:
         return nothing
-    if arrived.event is not None and record.opened.came:
+    if arrived.event is not None and record.opened.came and opening.owes_receipt(arrived.event, record.opened):
         _put_receipt(desk, tx, record, arrived, arrived.event)
     if record.released is None and (error := _why_parked(desk, record, arrived, park_as)) is not None:
         _park(desk, tx, arrived, stored.position, error)

@@ -16,7 +16,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import verify
 from nrmbus.desk.inbox.verify import Delivered, SetAside, Verified
 from nrmbus.desk.letters import case_keys
-from nrmbus.desk.outbox import verdicts
+from nrmbus.desk.outbox import documents, verdicts
 from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.cases import pack
 from nrmbus.desk.store import tables
@@ -140,6 +140,8 @@ def _event(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, sig
     }  # fmt: skip
     case_keys.keep(desk.seat, tx, signed)
     position: int | None = tx.scalar(_PUT_EVENT, row)
+    if is_own and arrived.event is not None:
+        documents.go_on(desk.seat, tx, arrived.event)
     return position
 
 

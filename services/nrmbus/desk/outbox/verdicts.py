@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row, bindparam, func, select, update
 
-from nrmbus.desk.outbox import queue, refusals
+from nrmbus.desk.outbox import documents, queue, refusals
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -79,6 +79,7 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     if registration.code == queue.RESEALED:
         replaced_by = queue.put_again(seat, tx, row, registration.seal_to or {})
     _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
+    documents.not_registered(tx, row, replaced_by)
     if replaced_by is not None:
         return None
     if row.origin == "receipt":
@@ -144,6 +145,7 @@ def fail(seat: Seat, tx: Connection, row: Row[Any], why: queue.Refused) -> Event
         seat.ledger.set_sequence(tx, row.subject, row.sequence)
     verdict = "refused" if why.rule else "failed"
     _close(tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None)
+    documents.not_registered(tx, row)
     if verdict == "failed" or row.origin != "door":
         _task(seat, tx, row, "not_sent", why.code, why.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, select
+from sqlalchemy import Connection, Row, Select, bindparam, null, select
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -24,8 +24,8 @@ NEWEST: Final = 2**63 - 1
 """Largest position in a ledger."""
 
 _EVENTS = tables.events.c
-_AFTER: Final = (
-    select(tables.events)
+_AFTER: Final[Select[Any]] = (
+    select(*(each for each in _EVENTS if each.name != "letter"), null().label("letter"))  # a fold reads no letter
     .where(
         _EVENTS.subject == bindparam("subject"),
         _EVENTS.position > bindparam("position"),

@@ -397,3 +397,28 @@ attempts: Final = Table(
     Index("attempts_of_delivery", "delivery"),
     comment="Each attempt of a delivery; no bodies",
 )
+
+documents: Final = Table(
+    "documents",
+    METADATA,
+    Column("document", TEXT, primary_key=True),
+    Column("subject", TEXT, nullable=False),
+    Column("event", TEXT, comment="The event that announces it; none while it waits for one"),
+    Column(
+        "sealed",
+        LargeBinary,
+        comment="Size, digest and kind of content, sealed to this desk; none until all of it came",
+    ),
+    Column("made", TEXT, nullable=False),
+    Column("ends", TEXT, nullable=False, comment="When it is destroyed unless an event announces it"),
+    comment="Documents that were uploaded to be shared, until their last chunk is registered",
+)
+
+document_pieces: Final = Table(
+    "document_pieces",
+    METADATA,
+    Column("document", TEXT, primary_key=True),
+    Column("index", INTEGER, primary_key=True, autoincrement=False),
+    Column("sealed", LargeBinary, nullable=False, comment="A piece of the content, sealed to this desk alone"),
+    comment="Content of the documents above, until it is in the outbox",
+)

@@ -1,0 +1,306 @@
+"""Documents that this agency shares: uploaded, then announced by an event, then sent chunk by chunk.
+
+An upload is kept as pieces that are sealed to this desk alone, and ends after a day unless an event announces it. Once
+the announcement is registered, the first chunk goes into the outbox, and each further one when the one before it is
+registered. So a kill resumes where the ledger stands, other events of the case go out between two chunks, and a refusal
+ends what is left.
+"""
+
+import base64
+import codecs
+import json
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import letters
+from nrmbus.desk.outbox import queue
+from nrmbus.desk.procedure.interface import BY_ITSELF
+from nrmbus.desk.state.cases import event_of
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
+from nrmbus.events.document import (
+    CHUNK,
+    LARGEST,
+    PART_OF,
+    DocumentChunkSent,
+    DocumentChunkSentLetter,
+    DocumentFile,
+    DocumentShared,
+    DocumentSharedLetter,
+    MediaType,
+)
+from nrmbus.events.errors import Problem
+from nrmbus.events.model import Draft, Event
+from nrmbus.wire import times
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.ids import new_event_id, said_by_itself
+
+KEPT: Final = timedelta(days=1)
+"""How long an upload waits for the event that announces it."""
+
+MOST: Final = 20
+"""Most uploads that wait at a time."""
+
+_TOGETHER: Final = 8
+"""Pieces that are written in one transaction: one commit for each would take longer than the upload."""
+
+_BEGINNINGS: Final[tuple[tuple[bytes, MediaType], ...]] = (
+    (b"%PDF-", "application/pdf"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+)
+_TEXT: Final[MediaType] = "text/plain"
+_CONTROLS: Final = bytes(each for each in range(0x20) if each not in b"\t\n\f\r") + b"\x7f"
+
+_DOCUMENTS, _PIECES = tables.documents.c, tables.document_pieces.c
+_EVENTS: Final = tables.events.c
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What was uploaded: its id, the file without its name, and how many chunks it makes."""
+
+    document: str
+    media_type: MediaType
+    size: int
+    sha256: str
+    ends: str
+
+    @property
+    def chunks(self) -> int:
+        """Return the number of chunks."""
+        return -(-self.size // CHUNK)
+
+
+def _by_beginning(piece: bytes) -> MediaType:
+    for beginning, kind in _BEGINNINGS:
+        if piece.startswith(beginning):
+            return kind
+    return _TEXT
+
+
+class _Kind:
+    """Kind of content, by the content alone: what a name or a header claims counts for nothing."""
+
+    def __init__(self) -> None:
+        self._found: MediaType | None = None
+        self._text = codecs.getincrementaldecoder("utf-8")()
+
+    def read(self, piece: bytes, *, is_last: bool) -> MediaType:
+        """Return the kind by the content so far, of which *piece* is the next.
+
+        Raises:
+            DeskError: ``document_unfit``.
+        """
+        found = self._found or _by_beginning(piece)
+        if found == _TEXT and not self._is_text(piece, is_last=is_last):
+            raise DeskError("document_unfit")
+        self._found = found
+        return found
+
+    def _is_text(self, piece: bytes, *, is_last: bool) -> bool:
+        try:
+            self._text.decode(piece, final=is_last)
+        except UnicodeDecodeError:
+            return False
+        return len(piece) == len(piece.translate(None, _CONTROLS))
+
+
+async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Upload:
+    """Keep what *stream* yields for the case *subject*, sealed to this desk; return what it is.
+
+    Raises:
+        DeskError: ``document_unfit``, ``document_too_large``, ``documents_waiting``.
+    """
+    document, now = new_event_id(int(seat.now().timestamp() * 1000)), seat.now()
+    row = {"document": document, "subject": subject, "made": times.write(now), "ends": times.write(now + KEPT)}
+
+    def begin(tx: Connection) -> None:
+        if len(tx.execute(select(_DOCUMENTS.document).where(_DOCUMENTS.event.is_(None))).all()) >= MOST:
+            raise DeskError("documents_waiting")
+        tx.execute(insert(tables.documents), row)
+
+    await seat.ledger.together(begin)
+    try:
+        found = await _kept(seat, document, subject, stream, row["ends"])
+        sealed = _sealed(seat, document, subject, "file", asdict(found))
+        done = update(tables.documents).where(_DOCUMENTS.document == document).values(sealed=sealed)
+        await seat.ledger.together(lambda tx: tx.execute(done))
+    except BaseException:
+        await seat.ledger.together(lambda tx: drop(tx, _DOCUMENTS.document == document))
+        raise
+    return found
+
+
+async def _kept(seat: Seat, document: str, subject: str, stream: AsyncIterator[bytes], ends: str) -> Upload:
+    kind, digest, size, rows = _Kind(), sha256(), 0, list[dict[str, Any]]()
+    media_type: MediaType = _TEXT
+    async for piece, is_last in _pieces(stream):
+        index, size = size // CHUNK, size + len(piece)
+        media_type = kind.read(piece, is_last=is_last)
+        digest.update(piece)
+        chunk = {"chunk": base64.b64encode(piece).decode("ascii")}
+        rows.append({"document": document, "index": index, "sealed": _sealed(seat, document, subject, index, chunk)})
+        if is_last or len(rows) == _TOGETHER:
+            written, rows = rows, []
+            await seat.ledger.together(lambda tx, written=written: tx.execute(insert(tables.document_pieces), written))  # type: ignore[misc]  # mypy reads no default of a lambda
+    return Upload(document, media_type, size, digest.hexdigest(), ends)
+
+
+async def _pieces(stream: AsyncIterator[bytes]) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield the content in pieces of `CHUNK` bytes, and whether each is the last one."""
+    waiting, size = bytearray(), 0
+    async for part in stream:
+        size += len(part)
+        if size > LARGEST:
+            raise DeskError("document_too_large")
+        waiting += part
+        while len(waiting) > CHUNK:
+            yield bytes(waiting[:CHUNK]), False
+            del waiting[:CHUNK]
+    if not waiting:
+        raise DeskError("document_unfit")
+    yield bytes(waiting), True
+
+
+def _sealed(seat: Seat, document: str, subject: str, of: int | str, fields: dict[str, Any]) -> bytes:
+    return letters.seal_draft(seat, {"story": fields}, id=said_by_itself(seat.me, document, str(of)), subject=subject)
+
+
+def _unsealed(seat: Seat, document: str, subject: str, of: int | str, sealed: bytes) -> dict[str, Any]:
+    id = said_by_itself(seat.me, document, str(of))
+    return letters.unseal_draft(seat, sealed, id=id, subject=subject)["story"]
+
+
+def drop(tx: Connection, which: ColumnElement[bool]) -> None:
+    """Destroy within *tx* the uploads *which*, with their content."""
+    of_them = select(_DOCUMENTS.document).where(which)
+    tx.execute(delete(tables.document_pieces).where(_PIECES.document.in_(of_them)))
+    tx.execute(delete(tables.documents).where(which))
+
+
+def ended(seat: Seat) -> ColumnElement[bool]:
+    """Return the condition for uploads that nobody has announced in time."""
+    return _DOCUMENTS.event.is_(None) & (_DOCUMENTS.ends <= seat.stamp())
+
+
+# -- announcing ------------------------------------------------------------------------------------------------------
+
+
+def announce(seat: Seat, tx: Connection, document: str, draft: Draft) -> None:
+    """Note within *tx* that *draft* announces the upload *document*.
+
+    Raises:
+        DeskError: ``document_unknown``; ``unknown_field`` if the draft says anything else of the file than the upload.
+    """
+    mine = (_DOCUMENTS.document == document) & (_DOCUMENTS.subject == draft.subject)
+    row = tx.execute(select(tables.documents).where(mine)).first()
+    if row is None or row.sealed is None or row.event not in (None, draft.id):
+        raise DeskError("document_unknown")
+    found = Upload(**_unsealed(seat, document, draft.subject, "file", row.sealed))
+    if problems := _differing(draft, found):
+        raise DeskError("unknown_field", problems)
+    tx.execute(update(tables.documents).where(mine).values(event=draft.id))
+
+
+def _differing(draft: Draft, found: Upload) -> list[Problem]:
+    data, letter = draft.data, draft.letter
+    assert isinstance(data, DocumentShared)  # noqa: S101 - for mypy: the type of the draft says so
+    problems = [] if data.chunks == found.chunks else [Problem("/data/chunks", "differs")]
+    right = f"{PART_OF[data.document_type]}_file"
+    for name in DocumentSharedLetter.model_fields:
+        file = getattr(letter, name, None)
+        if name == right and not isinstance(file, DocumentFile):
+            problems.append(Problem(f"/sealed/{name}", "missing"))
+        elif name == right:
+            same = ("media_type", "size", "sha256")
+            problems += [
+                Problem(f"/sealed/{name}/{each}", "differs")
+                for each in same
+                if getattr(file, each) != getattr(found, each)
+            ]
+        elif isinstance(file, DocumentFile):
+            problems.append(Problem(f"/sealed/{name}", "wrong_part"))
+    return problems
+
+
+def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None) -> None:
+    """Note within *tx* that the *row* of the outbox was closed, and that *replaced_by* goes instead of it, if anything does.
+
+    A refused announcement leaves the upload to be announced again; after a refused chunk, no further one would be
+    registered either, so the rest is destroyed.
+    """
+    if row.type == DocumentShared.type:
+        tx.execute(update(tables.documents).where(_DOCUMENTS.event == row.id).values(event=replaced_by))
+    elif row.type == DocumentChunkSent.type and replaced_by is None:
+        drop(tx, _DOCUMENTS.event == json.loads(row.clear)["causationid"])
+
+
+# -- sending ---------------------------------------------------------------------------------------------------------
+
+
+def go_on(seat: Seat, tx: Connection, event: Event) -> None:
+    """Put within *tx* the chunk that follows *event* into the outbox: an own announcement or chunk that was registered."""
+    data = event.data
+    if isinstance(data, DocumentShared):
+        announced, index = event, 0
+    elif isinstance(data, DocumentChunkSent) and (found := _announcement(tx, event)) is not None:
+        announced, index = found, data.index + 1
+    else:
+        return
+    row = tx.execute(select(tables.documents).where(_DOCUMENTS.event == announced.id)).first()
+    said = announced.data
+    if row is None or not isinstance(said, DocumentShared):
+        return
+    if index >= said.chunks:
+        drop(tx, _DOCUMENTS.document == row.document)
+        return
+    this = (_PIECES.document == row.document) & (_PIECES.index == index)
+    sealed = tx.scalar(select(_PIECES.sealed).where(this))
+    if sealed is None:  # it is in the outbox already
+        return
+    try:
+        piece = _unsealed(seat, row.document, row.subject, index, sealed)["chunk"]
+    except WireError:  # in a ledger from an old backup: the key is gone, and the document stays incomplete
+        drop(tx, _DOCUMENTS.document == row.document)
+        return
+    draft = Draft(
+        type=DocumentChunkSent.type, version=DocumentChunkSent.version, subject=announced.subject,
+        data=DocumentChunkSent(to=said.to, index=index), time=seat.now(), actor=BY_ITSELF,
+        letter=DocumentChunkSentLetter.from_mapping({f"{PART_OF[said.document_type]}_chunk": piece}),
+        legalbasis=announced.legalbasis, consent=announced.consent, referral=announced.referral,
+        causationid=announced.id, id=said_by_itself(seat.me, row.document, f"chunk/{index}"),
+    )  # fmt: skip
+    queue.put(seat, tx, draft, origin="receipt", correlationid=announced.correlationid or announced.id)
+    tx.execute(delete(tables.document_pieces).where(this))
+
+
+def _announcement(tx: Connection, chunk: Event) -> Event | None:
+    same = (_EVENTS.subject == chunk.subject) & (_EVENTS.source == chunk.source) & (_EVENTS.id == chunk.causationid)
+    row = tx.execute(select(tables.events).where(same)).first()
+    return None if row is None else event_of(row)
+
+
+def seal_anew(seat: Seat, tx: Connection) -> None:
+    """Seal within *tx* all that was uploaded to the sealing key in use."""
+    for row in tx.execute(select(tables.documents)).all():
+        of = (seat, row.document, row.subject)
+        try:
+            if row.sealed is not None:
+                file = _sealed(*of, "file", _unsealed(*of, "file", row.sealed))
+                tx.execute(update(tables.documents).where(_DOCUMENTS.document == row.document).values(sealed=file))
+            left = select(_PIECES.index).where(_PIECES.document == row.document)
+            for index in tx.scalars(left).all():
+                this = (_PIECES.document == row.document) & (_PIECES.index == index)
+                piece = _unsealed(*of, index, tx.scalar(select(_PIECES.sealed).where(this)) or b"")
+                tx.execute(update(tables.document_pieces).where(this).values(sealed=_sealed(*of, index, piece)))
+        except WireError:  # in a ledger from an old backup: it cannot be sent
+            drop(tx, _DOCUMENTS.document == row.document)
