@@ -20,6 +20,7 @@ from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import (
     cases,
     checks,
+    cursors,
     document,
     documents,
     events,
@@ -39,7 +40,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
-    events.routes, checks.routes, inbox.routes, documents.routes, inbox_stream.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
+    events.routes, checks.routes, inbox.routes, documents.routes, inbox_stream.routes, cursors.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
     state.routes, token_routes.routes, document.routes,
 )  # fmt: skip
 """The routes by subject, in the order of the document."""

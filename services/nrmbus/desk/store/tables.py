@@ -341,6 +341,16 @@ tokens: Final = Table(
     comment="Tokens of the agency's own systems; one whose name is given again is replaced",
 )
 
+cursors: Final = Table(
+    "cursors",
+    METADATA,
+    Column("token", TEXT, primary_key=True, comment="Name of the token of the program"),
+    Column("name", TEXT, primary_key=True, comment="As the program chose it"),
+    Column("position", INTEGER, nullable=False, comment="The row that was read last"),
+    Column("moved", TEXT, nullable=False),
+    comment="How far programs have read the inbox that keep nothing themselves",
+)
+
 webhooks: Final = Table(
     "webhooks",
     METADATA,
