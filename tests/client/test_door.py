@@ -1,10 +1,15 @@
 """The door from outside: whatever comes back, an agency's own system meets one kind of error."""
 
 import asyncio
+import json
+from typing import Any
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from nrmbus.client import AsyncDesk
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 
@@ -94,3 +99,56 @@ def test_only_a_door_behind_tls_reads_the_trusted_authorities(monkeypatch: pytes
     Door("http://127.0.0.1:1", "token")
     with pytest.raises(Read):
         Door("https://desk.example", "token")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["registered", "refused", CANARY]),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from([
+            "verdict", "id", "case", "number", "receipt", "code", "sentence", "events", "row", "time", "problems", "accepts",
+            "ledger", "type", "version", "data", "letter", "parts", "source", "registered", "published", "pointer", "kind",
+        ]),
+        inner,
+    ),
+    max_leaves=8,
+)  # fmt: skip
+ANSWER = st.dictionaries(
+    st.sampled_from(["verdict", "id", "case", "code", "problems", "accepts", "events", "next"]), JSON
+)
+
+
+@given(answer=ANSWER, status=st.sampled_from([200, 202, 409, 422, 429, 500]), is_stream=st.booleans())
+def test_whatever_answers_a_program_meets_one_kind_of_error(answer: Any, status: int, *, is_stream: bool) -> None:
+    """Given any JSON with a desk's own names, then the answer is understood, or it is a DoorError without its text."""
+
+    def answered(request: httpx.Request) -> httpx.Response:
+        if is_stream and request.url.path.endswith("/stream") and status == 200:
+            said = f"id: 1-a\ndata: {json.dumps(answer)}\n\n".encode()
+            return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=said)
+        return httpx.Response(status, json=answer)
+
+    async def use() -> list[Exception]:
+        met = list[Exception]()
+        async with AsyncDesk("http://127.0.0.1", "t", patience=0, transport=httpx.MockTransport(answered)) as desk:
+            once = desk.inbox(follow=is_stream, waiting=stop)
+            for work in (desk.publish({"type": "case.signal_recorded"}), desk.verdict("x"), anext(once, None)):
+                try:
+                    await work
+                except (DoorError, Stopped) as error:
+                    met.append(error)
+            await once.aclose()
+        return met
+
+    for error in asyncio.run(use()):
+        assert CANARY not in str(error) or status >= 400  # a desk's own sentence is shown
+        assert isinstance(error, Stopped) or error.__cause__ is error.__context__ is None
+
+
+class Stopped(Exception):
+    """The inbox waits for its desk."""
+
+
+def stop(_: DoorError) -> None:
+    """End a program that would wait."""
+    raise Stopped

@@ -1,14 +1,22 @@
 """The fake desk beyond the promises of every desk: what a test can make it do."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import httpx
 import pytest
 
+from agencies import CASE, ROLES
 from client.given import LETTER, REFERRAL, SIGNAL
+from desk.given import desk_of
 from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unreachable, new_ref
 from nrmbus.client.testing import FakeDesk, Reading
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
+OTHER = "cd" * 16
+ID = "01930000-0000-7000-8000-000000000001"
 NEWER = ReferralSubmittedV3(
     to=("ngo-a",), mode="referral", reason="LegalAid", urgency="normal",
     services=(ServiceAsked(code="legal", time_frame="24_hours"),),
@@ -127,3 +135,77 @@ async def test_a_program_that_follows_keeps_one_stream(monkeypatch: pytest.Monke
         await inbox.aclose()
     assert set(paths) == {"/v1/inbox/stream"}
     assert told == ["inbox_restarted"]
+
+
+DATA = SIGNAL.to_mapping()
+REFER = REFERRAL.to_mapping()
+GIVEN = {
+    "purposes": ["services"], "receivers": ["ngo-a", "vac"], "given_by": "individual", "form": "written",
+}  # fmt: skip
+ALIKE: dict[str, tuple[Any, ...]] = {
+    "no JSON": (b"{",),
+    "a member twice": (b'{"type": "x", "type": "y"}',),
+    "a list": (b"[]",),
+    "too large": (b'{"type": "' + b"x" * 600_000 + b'"}',),
+    "nothing": (b"{}",),
+    "null": ({"case": None},),
+    "an unknown member": ({"Leyla": 1},),
+    "a wrong id": ({"id": "1"},),
+    "an id of the desk's own": ({"id": "01930000-0000-8000-8000-000000000001"},),
+    "a name as staff number": ({"actor": "Leyla"},),
+    "a telephone number as a basis": ({"legal_basis": "call 012 345 67 89"},),
+    "two times": ({"time": "2026-03-02T05:00:00Z", "occurred": "2026-03-02T05:00:00Z"},),
+    "no case": ({"type": "referral.submitted", "data": REFER},),
+    "data that do not fit": ({"data": {**DATA, "urgncy": 1, "urgency": "now"}},),
+    "a letter that does not fit": ({"sealed": {"age": 3, "sex": "F"}},),
+    "a letter where there is none": ({"type": "referral.accepted", "case": CASE, "data": {}, "sealed": {}},),
+    "a technical type": ({"type": "letter.opened", "case": CASE},),
+    "an unknown type": ({"type": "case.imagined"},),
+    "an unknown version": ({"version": 9},),
+    "an unknown receiver": ({"type": "referral.submitted", "case": CASE, "data": {**REFER, "to": ["ngo-b"]}},),
+    "a receiver twice": ({"type": "consent.given", "case": CASE, "data": {**GIVEN, "receivers": ["vac", "vac"]}},),
+    "a signal": ({},),
+    "the same id": ({"id": ID}, {"id": ID}),
+    "the same id in the case": ({"id": ID}, {"id": ID, "case": CASE}),
+    "another event under the id": ({"id": ID}, {"id": ID, "actor": "S-2"}),
+    "a consent for two": ({"type": "consent.given", "case": CASE, "data": GIVEN},),
+}
+
+
+def told(answer: httpx.Response) -> dict[str, Any]:
+    """What a program learns of an answer: all that is not random."""
+    body = answer.json()
+    kept = {
+        name: body[name]
+        for name in ("code", "title", "detail", "problems", "accepts", "verdict", "type")
+        if name in body
+    }
+    return {"status": answer.status_code, "members": sorted(body), "events": len(body.get("events", ())), **kept}
+
+
+@pytest.mark.parametrize("bodies", ALIKE.values(), ids=ALIKE)
+async def test_the_fake_refuses_what_a_desk_refuses(bodies: tuple[Any, ...], tmp_path: Path) -> None:
+    """Given any request, then the fake answers with status, code, places and hints of a real desk."""
+    fake = FakeDesk("special-unit", agencies=ROLES)
+    fake.pending = True  # in this test nobody registers what the real desk sends
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        for each in bodies:
+            base = {"type": SIGNAL.type, "actor": "S-1", "data": DATA}
+            raw = each if isinstance(each, bytes) else json.dumps({**base, **each}).encode()
+            there, here = [await http.post("/v1/events", content=raw) for http in (real.door, desk.door._http)]
+
+            assert told(here) == told(there)
+
+
+async def test_an_id_without_a_case_is_known_in_its_case(tmp_path: Path) -> None:
+    """Given an event that began a case, when it comes again with the case that it got, then it is the same event."""
+    fake = FakeDesk("special-unit", agencies=ROLES)
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        for http in (real.door, desk.door._http):
+            event = {"type": SIGNAL.type, "actor": "S-1", "data": DATA, "id": ID}
+            first = (await http.post("/v1/events", json=event)).json()
+            again = await http.post("/v1/events", json={**event, "case": first["case"]})
+            other = await http.post("/v1/events", json={**event, "case": OTHER})
+
+            assert (again.json()["id"], again.json()["case"]) == (ID, first["case"])
+            assert other.json()["code"] == "id_reused"

@@ -14,7 +14,7 @@ import httpx
 from nrmbus import environment
 from nrmbus.client.cursors import CursorStore
 from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
-from nrmbus.client.errors import DoorError, Unreachable
+from nrmbus.client.errors import DoorError, Unreachable, understood
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
 from nrmbus.client.verdicts import Verdict, verdict_of
@@ -179,7 +179,7 @@ class AsyncDesk:
         body, until, pause = asked(event, members), time.monotonic() + self._patience, SHORTEST_PAUSE
         while True:
             try:
-                return verdict_of(await self.door.publish(body, wait=wait))
+                return understood(verdict_of, await self.door.publish(body, wait=wait))
             except DoorError as error:
                 moved, pause = self.door.look_again(), error.retry_after or pause
                 if not (error.retryable or moved) or time.monotonic() + pause > until:
@@ -193,7 +193,7 @@ class AsyncDesk:
         Raises:
             RequestRefused: ``not_found`` if the agency never published it.
         """
-        return verdict_of(await self.door.event(event_id))
+        return understood(verdict_of, await self.door.event(event_id))
 
     async def inbox(
         self,
@@ -233,7 +233,7 @@ class AsyncDesk:
         async with aclosing(pages):
             async for page in pages:
                 for row in page:
-                    yield received(row, row.get("ledger"))
+                    yield understood(received, row, row.get("ledger"))
 
     async def open(self, event: Received[Content], *, actor: str | None = None) -> Received[Content]:
         """Return *event* with its letter, as far as this agency may open it; the reading is registered first, for *actor*.
@@ -243,7 +243,7 @@ class AsyncDesk:
         """
         row, ledger = event.cursor
         page = await self.door.inbox(after=row - 1, ledger=ledger, limit=1, opened=True, actor=actor)
-        return cast("Received[Content]", received(page["events"][0], page.get("ledger")))
+        return cast("Received[Content]", understood(lambda: received(page["events"][0], page.get("ledger"))))
 
     def on(self, event: type[Model]) -> Callable[[Wanted[Model]], Wanted[Model]]:
         """Return a decorator that makes a function the handler of *event*, in the version of that class.
@@ -331,7 +331,7 @@ class AsyncDesk:
         found: list[Json] = []
         while True:
             page = await self.door.get(path, **asked)
-            found += next(each for each in page.values() if isinstance(each, list))
+            found += next((each for each in page.values() if isinstance(each, list)), ())
             if page.get("next") is None:
                 return found
             asked["after"] = str(page["next"])

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Self
 import httpx
 
 from nrmbus.client import sse
-from nrmbus.client.errors import NOT_A_DESK, DoorError, RequestRefused, Unreachable, refused
+from nrmbus.client.errors import NOT_A_DESK, DoorError, RequestRefused, Unreachable, refused, understood
 
 _PATIENCE: Final = httpx.Timeout(35.0, connect=10.0)
 _TRUSTS_NOBODY: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -301,8 +301,8 @@ class Door:
         self, after: int, ledger: str | None, wait: float, **asked: Any
     ) -> AsyncGenerator[tuple[list[Json], str | None], None]:
         page = await self.inbox(after=after, ledger=ledger, wait=wait, **asked)
-        if page["events"]:
-            yield page["events"], page.get("ledger")
+        if events := understood(sse.rows, page.get("events")):
+            yield events, page.get("ledger")
 
     async def _streamed(
         self, after: int, ledger: str | None, *, case: str | None = None, **_: Any

@@ -1,10 +1,13 @@
 """Errors of a desk's door: what happened, what to do, and whether another attempt can help."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 from nrmbus.events.errors import Problem
+
+Read = TypeVar("Read")
 
 LATER: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 """Refusals of the 400s that end after a while."""
@@ -68,20 +71,41 @@ class RequestRefused(DoorError):
     """The desk would refuse the same request again: correct it, by ``code`` and ``problems``."""
 
 
+def understood(read: Callable[..., Read], *answer: Any) -> Read:
+    """Return what *read* makes of an *answer*.
+
+    Raises:
+        Unreachable: ``not_a_desk``: the answer has not the form of a desk's. The error repeats nothing of it.
+    """
+    with suppress(KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError):
+        return read(*answer)
+    raise Unreachable("not_a_desk", NOT_A_DESK)
+
+
 def refused(body: Mapping[str, Any], status: int, retry_after: str | None = None) -> DoorError:
     """Return the error for the problem object *body* (RFC 9457): its message has what is wrong, then what to do."""
-    problems = tuple(
-        Problem(each["pointer"], each["kind"], each.get("allowed", ()), each.get("nearest", ()))
-        for each in body.get("problems", ())
+    code, sentence, title, detail = (_text(body.get(name)) for name in ("code", "sentence", "title", "detail"))
+    problems, accepts = body.get("problems"), body.get("accepts")
+    said = sentence or title or "the desk refused the request"
+    error = _class_of(status)(
+        code or "refused",
+        said if not detail or said.lower().endswith(detail.lower()) else f"{said} {detail}",
+        status,
+        understood(lambda: tuple(map(_problem, problems))) if problems else (),
+        understood(lambda: tuple(map(int, accepts))) if accepts else (),
+        said,
     )
-    sentence = body.get("sentence") or body.get("title") or "the desk refused the request"
-    detail = body.get("detail") or ""
-    message = sentence if not detail or sentence.lower().endswith(detail.lower()) else f"{sentence} {detail}"
-    accepts = tuple(body.get("accepts", ()))
-    error = _class_of(status)(body.get("code", "refused"), message, status, problems, accepts, sentence)
-    error.refusal, error.rule, error.article = (body.get(name) for name in ("refusal", "rule", "article"))
+    error.refusal, error.rule, error.article = (_text(body.get(name)) for name in ("refusal", "rule", "article"))
     error.retry_after = _seconds(retry_after)
     return error
+
+
+def _text(found: object) -> str | None:
+    return found if isinstance(found, str) else None
+
+
+def _problem(found: Mapping[str, Any]) -> Problem:
+    return Problem(str(found["pointer"]), str(found["kind"]), found.get("allowed", ()), found.get("nearest", ()))
 
 
 def _class_of(status: int) -> type[DoorError]:

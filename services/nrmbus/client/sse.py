@@ -1,12 +1,13 @@
 """Server-sent events of a desk's inbox, as WHATWG's HTML standard has them (section 9.2)."""
 
 import json
+import operator
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, Final
 
-from nrmbus.client.errors import NOT_A_DESK, Unreachable, refused
+from nrmbus.client.errors import NOT_A_DESK, Unreachable, refused, understood
 from nrmbus.client.received import Cursor
 
 MEDIA_TYPE: Final = "text/event-stream"
@@ -14,6 +15,17 @@ _LARGEST: Final = 4 * 1024 * 1024
 """Bytes of one event; a desk's largest is below half a megabyte."""
 
 Rows = list[dict[str, Any]]
+
+
+def rows(events: Any) -> Rows:
+    """Return *events* if each is an object with the number of its row.
+
+    Raises:
+        TypeError, KeyError: one is not.
+    """
+    if not isinstance(events, list):
+        raise TypeError
+    return [{**each, "row": operator.index(each["row"])} for each in events]
 
 
 async def pages(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[Rows, str | None]]:
@@ -27,18 +39,18 @@ async def pages(chunks: AsyncIterator[bytes]) -> AsyncIterator[tuple[Rows, str |
         *blocks, left = (left + chunk).replace(b"\r\n", b"\n").split(b"\n\n")
         if len(left) > _LARGEST:
             raise Unreachable("not_a_desk", NOT_A_DESK)
-        rows: Rows = []
+        found: Rows = []
         ledger: str | None = None
         for fields in map(_fields, blocks):
             if fields.get("event") == "inbox_restarted":
-                if rows:
-                    yield rows, ledger
+                if found:
+                    yield understood(rows, found), ledger
                 raise refused(_object(fields.get("data", "")), HTTPStatus.CONFLICT)
             if "data" in fields:
                 ledger = _cursor(fields.get("id", "")).ledger
-                rows.append(_object(fields["data"]))
-        if rows:
-            yield rows, ledger
+                found.append(_object(fields["data"]))
+        if found:
+            yield understood(rows, found), ledger
 
 
 def _fields(block: bytes) -> dict[str, str]:

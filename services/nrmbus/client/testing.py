@@ -76,7 +76,7 @@ class _Heard:
 class _Said:
     """Events of one request of the agency, and the answer."""
 
-    canonical: bytes
+    wanted: Mapping[str, Any]
     drafts: tuple[Draft, ...]
     answer: Json = field(default_factory=dict)
 
@@ -226,7 +226,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
     # -- publishing --------------------------------------------------------------------------------------------------
 
     def _publish(self, body: bytes, speaks: versions.Speaks) -> Json:
-        wanted, canonical = event_request.read(body)
+        wanted, _ = event_request.read(body)
         drafts = event_request.drafts_of(cast("Any", self), wanted, speaks)
         unknown = [
             Problem(f"/data/{name}/{place}", "unknown_recipient", nearest=nearest(agency, self.agencies))
@@ -236,10 +236,12 @@ class FakeDesk(httpx.AsyncBaseTransport):
         ]
         if unknown:
             raise DeskError("unknown_recipient", unknown)
-        id = drafts[0].id or ""
-        if (before := self._said.get(id)) is None:
-            self._said[id] = _Said(canonical, drafts)
-        elif before.canonical != canonical:
+        id, subject = drafts[0].id or "", wanted.case or wanted.incident
+        said = {
+            name: value for name, value in wanted if name not in {"case", "incident"}
+        }  # a repetition may name its case
+        before = self._said.setdefault(id, _Said(said, drafts))
+        if before.wanted != said or subject not in (None, before.drafts[0].subject):
             raise DeskError("id_reused")
         return self._look(id)
 
