@@ -64,7 +64,8 @@ def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
     rooms = {path.relative_to(services).as_posix() for path in files() if path.is_relative_to(services / "nrmbus")}
     declared = {f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics} | {
-        "nrmbus/deploy/quotas.yaml"
+        "nrmbus/deploy/quotas.yaml",
+        "nrmbus/deploy/agencies/az-example.yaml",
     }
 
     assert carried == rooms | declared

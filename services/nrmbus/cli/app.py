@@ -29,6 +29,11 @@ COMMANDS: Final = {
     "play": Command(
         "operate.play", "Play a scenario and print its story: step, time, agency, event, result, receivers.", "embedded"
     ),
+    "sandbox": Command(
+        "operate.sandbox",
+        "Run a bus of invented agencies until Ctrl-C, print a token for one of them, and have the others answer referrals.",
+        "embedded",
+    ),
     "publish": Command(
         "desk.publish",
         "Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.",

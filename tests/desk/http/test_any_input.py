@@ -114,13 +114,15 @@ async def test_whatever_comes_is_answered_as_the_document_says(
         for found in SCHEMA.get_all_operations():
             assert isinstance(found, Ok)
             operation = found.ok()
+            # A stream does not end, so that its own tests read it; here it refuses.
+            streams = "text/event-stream" in operation.definition.raw["responses"]["200"]["content"]
             names = {each for each in known if f"{{{each}}}" in operation.path}
             for mode in GenerationMode:
                 for number, case in enumerate(cases(operation, mode, count)):
                     sent = Sent(case, {name: known[name] for name in names} if number % 2 else {})
                     texts |= sent.texts
                     for name, authorization in TOKENS.items():
-                        if name != "valid" and number > 1:
+                        if (name == "valid" and streams) or (name != "valid" and number > 1):
                             continue
                         answer = await sent.by(here, authorization)
                         seen.add(answer.status_code)

@@ -1,0 +1,142 @@
+"""``nrmbus sandbox``: a bus with invented agencies, a token for one of them, and a counterpart that answers referrals."""
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.membership.admitting import admitting, newcomers_of
+from nrmbus.cli.membership.keys import unlock
+from nrmbus.cli.operate.up import progress_bar, until_told, wait_until_ready
+from nrmbus.cli.options import Data
+from nrmbus.client import AsyncDesk
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
+from nrmbus.host.supervisor import Supervisor
+from nrmbus.play import counterpart
+from nrmbus.play.counterpart import ACTOR, Declines
+from nrmbus.wire import times
+from nrmbus.wire.ids import new_ref
+
+app = Commands()
+
+NAME: Final = "sandbox"
+"""Name of the bus, of the token, and of the folder that marks a bus as invented."""
+SENDER: Final = "ngo-a"
+RECEIVER: Final = "special-unit"
+DAYS: Final = 7
+INVENTED: Final = "Everything on this bus is invented: agencies, people, cases. Its keys lie open on the disk. Never bring a real case here."
+
+
+def agencies_file() -> Path:
+    """Return the file of invented agencies: in the wheel beside the package, else in the tree."""
+    packaged, name = Path(__file__).parents[2] / "deploy" / "agencies", "az-example.yaml"
+    return (packaged if packaged.is_dir() else Path(__file__).parents[4] / "deploy" / "agencies") / name
+
+
+@app.register(example="nrmbus sandbox ngo-a --decline urgency=normal")
+def sandbox(
+    agency: Annotated[
+        str, typer.Argument(help=f"The agency that you play: {SENDER} sends a referral, the others receive one.")
+    ] = SENDER,
+    *,
+    decline: Annotated[
+        str,
+        typer.Option(
+            metavar="MEMBER=VALUE", help="Referrals that are declined: a member of their data, and its value."
+        ),
+    ] = "urgency=normal",
+    data: Data = None,
+) -> None:
+    """Run a bus of invented agencies until Ctrl-C, print a token for one of them, and have the others answer referrals.
+
+    The other agencies acknowledge each referral and accept it, or decline it by --decline. Three printed curl commands
+    play a hand-off. The bus stays in its folder, and the next start goes on with it; each start makes a new token.
+    """
+    declines = Declines.parse(decline)
+    if declines is None:
+        raise typer.BadParameter("--decline takes MEMBER=VALUE of a referral's data, as urgency=normal.")
+    folder = BusFolder(data) if data else BusFolder.named(NAME)
+    marked = folder.path / NAME
+    if folder.exists and not marked.is_dir():
+        raise BusError(
+            f"The bus in {folder.path} is no sandbox, and nobody may answer there by a script: choose another --data DIR."
+        )
+    settings = folder.create()
+    make_private(marked)
+    newcomers = newcomers_of(agencies_file(), settings.policy)
+    if agency not in newcomers:
+        raise typer.BadParameter(f"The sandbox has {', '.join(newcomers)}.")
+    unlock(folder, unprotected=True)
+    with (
+        until_told(),
+        admitting(agencies_file()),
+        progress_bar() as progress,
+        Supervisor(folder, agencies=newcomers, notify=typer.echo, progress=progress),
+    ):
+        wait_until_ready(folder, typer.echo)
+        asyncio.run(_play(folder, agency, newcomers, declines, marked))
+
+
+async def _play(folder: BusFolder, agency: str, others: Iterable[str], declines: Declines, cursors: Path) -> None:
+    homes = {each: folder.agency(each).path for each in others}
+    url, token = await _token(homes[agency])
+    if agency == SENDER:
+        async with AsyncDesk.of(homes[SENDER]) as desk:
+            case = await counterpart.prepare(desk, RECEIVER)
+        asked, what = counterpart.referral(case, new_ref(), RECEIVER), f"Refer the person to {RECEIVER}"
+    else:
+        async with AsyncDesk.of(homes[SENDER]) as desk:
+            case, ref = await counterpart.refer(desk, agency)
+        asked = {
+            "type": "referral.acknowledged", "case": case, "ref": ref, "actor": ACTOR,
+            "data": {"receipt_no": "SANDBOX-1", "duty_role": "duty_officer"},
+        }  # fmt: skip
+        what = f"Acknowledge the referral of {SENDER}"
+    for line in _introduced(url, token, agency, declines, [
+        (what, _curl(token, f"{url}/v1/events?wait=20", asked)),
+        ("Read what came for you in this case; the answer to a referral takes a second", _curl(token, f"{url}/v1/inbox?case={case}")),
+        ("Look at the case", _curl(token, f"{url}/v1/cases/{case}")),
+    ]):  # fmt: skip
+        typer.echo(line)
+    typer.echo(f"Ctrl-C ends it. The bus stays in {folder.path}.")
+    del homes[agency]
+    await counterpart.answer_referrals(homes, declines, cursors, typer.echo)
+
+
+async def _token(home: Path) -> tuple[str, str]:
+    """Return the address of the desk whose folder is *home*, and a new token; that of the last start ends."""
+    ends = times.write(datetime.now(UTC).replace(microsecond=0) + timedelta(days=DAYS))
+    async with Door.of(home) as door:
+        with suppress(DoorError):
+            await door.delete(f"/v1/tokens/{NAME}")
+        made = await door.post("/v1/tokens", {"name": NAME, "scopes": ["publish", "read", "open"], "ends": ends})
+    return json.loads((home / "door.json").read_bytes())["url"], made["token"]
+
+
+def _curl(token: str, url: str, body: Mapping[str, Any] | None = None) -> str:
+    """Return a command that asks *url*, with *body* if it publishes; no value in it has a quote."""
+    sent = f" -H 'Content-Type: application/json' -d '{json.dumps(body)}'" if body else ""
+    return f"curl -sS -H 'Authorization: Bearer {token}'{sent} '{url}'"
+
+
+def _introduced(
+    url: str, token: str, agency: str, declines: Declines, commands: Iterable[tuple[str, str]]
+) -> Iterable[str]:
+    yield INVENTED
+    yield f"You are {agency}, whose desk is at {url}. The token for {DAYS} days (publish, read, open):"
+    yield f"{token}\n"
+    for number, (what, command) in enumerate(commands, 1):
+        yield f"{number}. {what}:\n{command}\n"
+    yield (
+        "The other agencies acknowledge each referral and accept it; they decline one whose "
+        f"`{declines.member}` is `{declines.value}`."
+    )
