@@ -114,6 +114,11 @@ class DeskError(Exception):
         self._detail = detail
         super().__init__(f"{code}: {self.sentence}")
 
+    def of_event(self, number: int) -> "DeskError":
+        """Return the same error, as that of the event *number* of a list, from 0."""
+        problems = [each.below(f"/events/{number}") for each in self.problems]
+        return DeskError(self.code, problems, self.accepts, self._detail, {**self.safe, "event": number})
+
     @property
     def title(self) -> str:
         """Return the kind of problem: the first half of the code's sentence."""

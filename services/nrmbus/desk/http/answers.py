@@ -62,6 +62,30 @@ class Published(Answer):
     events: list[EventState] = Field(description="One for each receiver of a consent; else one.")
 
 
+class Batch(Answer):
+    """Verdicts on the events of a request, in their order."""
+
+    verdict: Verdict = Field(description="`pending`, `failed` or `refused` if one of them is, in this order.")
+    published: list[Published]
+
+
+STATE_EXAMPLE: Final = {
+    "id": EVENT, "case": CASE, "type": "case.signal_recorded", "version": 1, "state": "closed",
+    "verdict": "registered", "number": 7, "sequence": 1, "receipt": "0" * 64, "receipts": 1, "again": False, "time": AT,
+}  # fmt: skip
+PUBLISHED_EXAMPLE: Final = {
+    "verdict": "registered", "id": EVENT, "case": CASE, "type": "case.signal_recorded", "number": 7,
+    "receipt": "0" * 64, "events": [STATE_EXAMPLE],
+}  # fmt: skip
+_OPEN: Final = {
+    "id": EVENT, "case": CASE, "type": "case.signal_recorded", "version": 1, "state": "waiting", "verdict": "pending",
+    "receipts": 0, "again": False, "time": AT,
+}  # fmt: skip
+PENDING_EXAMPLE: Final = {
+    "verdict": "pending", "id": EVENT, "case": CASE, "type": "case.signal_recorded", "events": [_OPEN],
+}  # fmt: skip
+
+
 class Original(Answer):
     """The event as its agency signed it, with the registrar's registration: enough to verify it."""
 

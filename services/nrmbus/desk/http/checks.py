@@ -18,16 +18,12 @@ from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.outbox.rehearsal import Rehearsal
 from nrmbus.desk.versions import Speaks
-from nrmbus.events.errors import Problem
 from nrmbus.events.model import Draft
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import new_ref
 
 routes: Final = subject("events")
-
-MOST: Final = 50
-"""Most events of one request."""
 
 
 class Check(Answer):
@@ -64,29 +60,7 @@ _EXAMPLE: Final = {
 @routes.post(
     "/v1/checks",
     summary="Check events before they are published",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "description": "The events of one case, in their order; each as for `POST /v1/events`.",
-            "content": {
-                "application/json": {
-                    "schema": {
-                        "type": "object",
-                        "properties": {
-                            "events": {
-                                "type": "array",
-                                "minItems": 1,
-                                "maxItems": MOST,
-                                "items": {"$ref": "#/components/schemas/Event"},
-                            }
-                        },
-                        "required": ["events"],
-                        "additionalProperties": False,
-                    }
-                }
-            },
-        }
-    },
+    openapi_extra={"requestBody": {"$ref": "#/components/requestBodies/Events"}},
     **answers(
         CheckList, _EXAMPLE, "json_invalid", "json_duplicate", "too_large", "unknown_field", "unknown_type",
         "unknown_version",
@@ -102,25 +76,9 @@ async def check_events(request: Request, speaks: Spoken = None) -> JSONResponse:
     door = door_of(request)
     spoken = versions.asked(speaks or (), door.desk.speaks)
     checking = _Checking(door, spoken)
-    for each in _events_in(await body_of(request)):
+    for each in event_request.events_in(await body_of(request)):
         await checking.take(each)
     return JSONResponse({"checks": checking.found})
-
-
-def _events_in(raw: bytes) -> list[dict[str, Any]]:
-    try:
-        body = json.loads(raw, limit=event_request.BODY_LIMIT)
-    except WireError as error:
-        failed = of_wire(error)
-    else:
-        events = body.get("events")
-        if set(body) == {"events"} and isinstance(events, list) and all(isinstance(each, dict) for each in events):
-            if 0 < len(events) <= MOST:
-                return events
-            failed = DeskError("unknown_field", [Problem("/events", "too_long" if events else "too_short")])
-        else:
-            failed = DeskError("unknown_field", [Problem("", "unknown_field", ("events",))])
-    raise failed
 
 
 class _Checking:

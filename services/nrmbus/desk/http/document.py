@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 
 from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
-from nrmbus.desk.http.request import MOST_RECEIVERS, Asked
+from nrmbus.desk.http.request import MOST_EVENTS, MOST_RECEIVERS, Asked
 from nrmbus.desk.http.webhooks import WebhookRequest
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES
@@ -50,6 +50,19 @@ _SHORT: Final = {
     "actor": "S-1",
     "data": {"channel": "hotline", "trafficking_form": "labour", "urgency": "urgent", "in_country": True},
 }
+_EVENTS: Final = {
+    "type": "object",
+    "properties": {
+        "events": {
+            "type": "array",
+            "minItems": 1,
+            "maxItems": MOST_EVENTS,
+            "items": {"$ref": "#/components/schemas/Event"},
+        }
+    },
+    "required": ["events"],
+    "additionalProperties": False,
+}
 _BESIDE: Final = ("type", "version", "data", "sealed", "to", "decision")
 """Members of a request that its type describes, or that are documented as members of its ``data``."""
 _INT32: Final = 2**31 - 1
@@ -85,11 +98,16 @@ def document(app: FastAPI) -> Node:
         _events()
     )
     parts["requestBodies"] = {
+        "Events": {
+            "required": True,
+            "description": "The events, in their order; each as for `POST /v1/events`.",
+            "content": {"application/json": {"schema": _EVENTS, "example": {"events": [_SHORT]}}},
+        },
         "Event": {
             "required": True,
             "description": "The event, by its type.",
             "content": {"application/json": {"schema": {"$ref": f"{_NAMED}Event"}, "example": _SHORT}},
-        }
+        },
     }
     _size(found)
     return found

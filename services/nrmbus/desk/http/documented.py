@@ -76,6 +76,7 @@ class Problem(Answer):
     problems: list[ProblemPlace] | None = Field(None, description="Each fault of the request.")
     accepts: list[int] | None = Field(None, description="The versions that would do.")
     scope: str | None = Field(None, description="The scope that the token lacks.")
+    event: int | None = Field(None, description="Number of the event in a list of events, from 0.")
     line: int | None = Field(None, description="Where the JSON breaks.")
     column: int | None = None
     refusal: str | None = Field(None, description="The registrar's code, if the registrar refused.")

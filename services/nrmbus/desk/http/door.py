@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import (
+    batches,
     cases,
     checks,
     cursors,
@@ -40,11 +41,24 @@ from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
-    events.routes, checks.routes, inbox.routes, documents.routes, inbox_stream.routes, cursors.routes, cases.routes, timelines.routes, tasks.routes, webhooks.routes,
-    state.routes, token_routes.routes, document.routes,
-)  # fmt: skip
+    events.routes,
+    batches.routes,
+    checks.routes,
+    inbox.routes,
+    documents.routes,
+    inbox_stream.routes,
+    cursors.routes,
+    cases.routes,
+    timelines.routes,
+    tasks.routes,
+    webhooks.routes,
+    state.routes,
+    token_routes.routes,
+    document.routes,
+)
 """The routes by subject, in the order of the document."""
 
+_PLACES: Final = {"query": "?{}", "path": "{{{}}}", "header": "{}:"}
 _DIGITS: Final = 12
 _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -89,9 +103,9 @@ def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Respo
 
 
 def _of_parameter(item: Any) -> Problem:
-    """Return the problem of a parameter of the address: ``?name`` of the query, ``{name}`` of the path."""
+    """Return the problem of a parameter: ``?name`` of the query, ``{name}`` of the path, ``name:`` of the headers."""
     where, name = item["loc"][:2]
-    return Problem(f"?{name}" if where == "query" else f"{{{name}}}", item["type"], values_of(item))
+    return Problem(_PLACES[where].format(name), item["type"], values_of(item))
 
 
 @asynccontextmanager

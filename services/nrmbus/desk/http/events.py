@@ -10,31 +10,17 @@ from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, of_wire
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
-from nrmbus.desk.http.answers import AT, CASE, EVENT, EventState, Published
+from nrmbus.desk.http.answers import PENDING_EXAMPLE, PUBLISHED_EXAMPLE, STATE_EXAMPLE, EventState, Published
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import EventPath, Spoken, Wait
+from nrmbus.desk.http.parameters import EventPath, IdempotencyKey, Prefer, Spoken, Wait, patience
 from nrmbus.desk.http.served import body_of, door_of
 from nrmbus.desk.outbox import documents, queue, refusals, verdicts
+from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
+from nrmbus.events.model import Draft
 from nrmbus.wire.errors import WireError
 
 routes: Final = subject("events")
-
-_STATE: Final = {
-    "id": EVENT, "case": CASE, "type": "case.signal_recorded", "version": 1, "state": "closed",
-    "verdict": "registered", "number": 7, "sequence": 1, "receipt": "0" * 64, "receipts": 1, "again": False, "time": AT,
-}  # fmt: skip
-_PUBLISHED: Final = {
-    "verdict": "registered", "id": EVENT, "case": CASE, "type": "case.signal_recorded", "number": 7,
-    "receipt": "0" * 64, "events": [_STATE],
-}  # fmt: skip
-_OPEN: Final = {
-    "id": EVENT, "case": CASE, "type": "case.signal_recorded", "version": 1, "state": "waiting", "verdict": "pending",
-    "receipts": 0, "again": False, "time": AT,
-}  # fmt: skip
-_PENDING: Final = {
-    "verdict": "pending", "id": EVENT, "case": CASE, "type": "case.signal_recorded", "events": [_OPEN],
-}  # fmt: skip
 
 
 @routes.post(
@@ -42,37 +28,57 @@ _PENDING: Final = {
     summary="Publish an event",
     openapi_extra={"requestBody": {"$ref": "#/components/requestBodies/Event"}},
     **answers(
-        Published, _PUBLISHED, "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field",
+        Published, PUBLISHED_EXAMPLE, "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field",
         "unknown_type", "unknown_version", "unknown_recipient", "id_reused", "document_unknown",
-        needs=["publish"], said="The verdict: registered, refused or failed.", pending=_PENDING,
+        needs=["publish"], said="The verdict: registered, refused or failed.", pending=PENDING_EXAMPLE,
     ),
 )  # fmt: skip
-async def publish_event(request: Request, wait: Wait = 0, speaks: Spoken = None) -> JSONResponse:
+async def publish_event(
+    request: Request,
+    wait: Wait = 0,
+    prefer: Prefer = None,
+    idempotency_key: IdempotencyKey = None,
+    speaks: Spoken = None,
+) -> JSONResponse:
     """Record the event in the outbox before it answers: the desk signs, numbers, seals and sends it, also after a restart.
 
-    The registrar's verdict is recorded when it comes. An `id` of your own makes the request safe to repeat.
+    The registrar's verdict is recorded when it comes. An `id` of your own, or an `Idempotency-Key`, makes the request safe
+    to repeat: the same request again has the same answer, and another one with the same id is `id_reused`.
     """
     door = door_of(request)
     seat = door.seat
-    wanted, canonical = event_request.read(await body_of(request))
+    wanted, canonical = event_request.read(await body_of(request), idempotency_key and idempotency_key.strip('"'))
     drafts = event_request.drafts_of(seat, wanted, versions.asked(speaks or (), door.desk.speaks))
     await recipients.see(seat, wanted)
 
     def put(tx: Connection) -> list[tuple[str, str]]:
-        placed = repeated.in_its_case(seat, tx, wanted, canonical, drafts)
-        digest = event_request.known_by(seat, canonical)[0]
-        for draft in placed:
-            if wanted.document is not None and views.said(tx, seat.me, draft.subject, draft.id or "") is None:
-                documents.announce(seat, tx, wanted.document, draft)
-            queue.put(seat, tx, draft, origin="door", asked=digest, is_new=wanted.id is None)
-        return [(draft.subject, draft.id or "") for draft in placed]
+        return [(draft.subject, draft.id or "") for draft in placed(seat, tx, wanted, canonical, drafts)]
 
     try:
         ids = await door.ledger.together(put)
     except WireError as error:
         raise of_wire(error) from None
-    answer = await door.until(lambda: door.said(ids), lambda found: found["verdict"] != "pending", wait)
-    return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200)
+    seconds, headers = patience(request, wait, prefer)
+    answer = await door.until(lambda: door.said(ids), lambda found: found["verdict"] != "pending", seconds)
+    return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200, headers)
+
+
+def placed(
+    seat: Seat, tx: Connection, asked: event_request.Asked, canonical: bytes, drafts: tuple[Draft, ...]
+) -> tuple[Draft, ...]:
+    """Put *drafts* into the outbox within *tx*, as *asked* with the *canonical* request; return them in their case.
+
+    Raises:
+        DeskError: ``id_reused``, ``document_unknown``.
+        WireError: ``letter_too_large``.
+    """
+    drafts = repeated.in_its_case(seat, tx, asked, canonical, drafts)
+    digest = event_request.known_by(seat, canonical)[0]
+    for draft in drafts:
+        if asked.document is not None and views.said(tx, seat.me, draft.subject, draft.id or "") is None:
+            documents.announce(seat, tx, asked.document, draft)
+        queue.put(seat, tx, draft, origin="door", asked=digest, is_new=asked.id is None)
+    return drafts
 
 
 @routes.get(
@@ -80,7 +86,7 @@ async def publish_event(request: Request, wait: Wait = 0, speaks: Spoken = None)
     summary="Ask for the state of an event",
     **answers(
         EventState,
-        _STATE,
+        STATE_EXAMPLE,
         "not_found",
         needs=["publish"],
         said="The state, followed to the id of an event that was sealed again.",
@@ -101,8 +107,8 @@ async def get_event(request: Request, id: EventPath) -> JSONResponse:
     "/v1/events/{id}/again",
     summary="Send an event once more",
     **answers(
-        Published, _PUBLISHED, "not_found", "not_sent_yet", "still_open", "unknown_field",
-        needs=["publish"], said="The same receipt came again.", pending=_PENDING,
+        Published, PUBLISHED_EXAMPLE, "not_found", "not_sent_yet", "still_open", "unknown_field",
+        needs=["publish"], said="The same receipt came again.", pending=PENDING_EXAMPLE,
     ),
 )  # fmt: skip
 async def send_event_again(request: Request, id: EventPath, wait: Wait = 0) -> JSONResponse:

@@ -1,11 +1,13 @@
 """Parameters of the door's routes: each has one name, one form and one sentence, wherever it is used."""
 
+import re
 from typing import Annotated, Final, Literal
 
-from fastapi import Path, Query
+from fastapi import Header, Path, Query, Request
 from pydantic import AwareDatetime, StringConstraints
 
 from nrmbus.events.access import AccessPurpose
+from nrmbus.wire import ids
 
 LONGEST_WAIT: Final = 60.0
 LAST_ROW: Final = 2**63 - 1
@@ -67,7 +69,33 @@ What = Annotated[
 ]
 
 OfCase = Annotated[str, Query(pattern=_REF, description="The case that it belongs to: its reference, 32 hex digits.")]
+Prefer = Annotated[
+    str | None,
+    Header(
+        max_length=200,
+        description="`wait=SECONDS` (RFC 7240) instead of the parameter `wait`; the answer has `Preference-Applied`.",
+        examples=["wait=20"],
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        pattern=f'^("{ids.EVENT_ID.pattern}"|{ids.EVENT_ID.pattern})$',
+        description="The `id` of the event, a UUIDv7, instead of the member.",
+        examples=['"01930000-0000-7000-8000-000000000000"'],
+    ),
+]
+_WAITS: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 EventPath = Annotated[str, Path(description="Id of an event of this agency.")]
 CasePath = Annotated[str, Path(description="Reference of a case: 32 hex digits.")]
 TaskPath = Annotated[int, Path(ge=0, le=LAST_ROW, description="Number of the task.")]
+
+
+def patience(request: Request, wait: float, prefer: str | None) -> tuple[float, dict[str, str] | None]:
+    """Return for how many seconds to wait, and the headers of the answer; a parameter goes before a preference."""
+    found = _WAITS.search(prefer) if prefer and "wait" not in request.query_params else None
+    if found is None:
+        return wait, None
+    seconds = min(int(found[1]), int(LONGEST_WAIT))
+    return float(seconds), {"preference-applied": f"wait={seconds}"}

@@ -44,7 +44,7 @@ def in_its_case(
     if subject not in subjects:
         raise DeskError("id_reused")
     known = _known_by(seat, request, member, subject)
-    drafts = tuple(_in_case(draft, subject) for draft in drafts)
+    drafts = tuple(in_case(draft, subject) for draft in drafts)
     for draft in drafts:
         row = verdicts.row_of(tx, subject, draft.id or "")
         if row is not None and row.asked not in known:
@@ -54,7 +54,8 @@ def in_its_case(
     return drafts
 
 
-def _in_case(draft: Draft, subject: str) -> Draft:
+def in_case(draft: Draft, subject: str) -> Draft:
+    """Return *draft* in the case *subject*."""
     said = {name: getattr(draft, name) for name in Draft.model_fields}
     return Draft(**{**said, "subject": subject})
 

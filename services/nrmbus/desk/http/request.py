@@ -41,6 +41,9 @@ MOST_RECEIVERS: Final = 64
 SHARED: Final = DocumentShared.type
 """Type that announces an upload."""
 
+MOST_EVENTS: Final = 50
+"""Most events of one request."""
+
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 """Types that begin a case: without ``case`` the desk assigns the reference."""
 
@@ -73,9 +76,17 @@ class Asked(Frozen):
     id: EventId | None = None
 
 
-def read(raw: bytes) -> tuple[Asked, bytes]:
-    """Return the request for an event in *raw*, and its canonical bytes. Raises as `read_as`."""
-    return read_as(Asked, raw)
+def read(raw: bytes, id: str | None = None) -> tuple[Asked, bytes]:
+    """Return the request for an event in *raw*, and its canonical bytes; *id* is that of a header.
+
+    Raises as `read_as`, and ``unknown_field`` for another id in the body.
+    """
+    asked, canonical = read_as(Asked, raw)
+    if id is None or asked.id == id:
+        return asked, canonical
+    if asked.id is not None:
+        raise _wrong("/id", "twice")
+    return read_as(Asked, json.dumps({**json.loads(canonical, limit=len(canonical)), "id": id}))
 
 
 def read_as(model: type[_Model], raw: bytes) -> tuple[_Model, bytes]:
@@ -92,6 +103,27 @@ def read_as(model: type[_Model], raw: bytes) -> tuple[_Model, bytes]:
         failed = of_wire(error)
     except Invalid as error:
         failed = of_invalid(error)
+    raise failed
+
+
+def events_in(raw: bytes) -> list[dict[str, Any]]:
+    """Return the events of a request for several, each as for one.
+
+    Raises:
+        DeskError: ``json_invalid``, ``json_duplicate``, ``too_large``, ``unknown_field``.
+    """
+    try:
+        body = json.loads(raw, limit=BODY_LIMIT)
+    except WireError as error:
+        failed = of_wire(error)
+    else:
+        events = body.get("events")
+        if set(body) == {"events"} and isinstance(events, list) and all(isinstance(each, dict) for each in events):
+            if 0 < len(events) <= MOST_EVENTS:
+                return events
+            failed = DeskError("unknown_field", [Problem("/events", "too_long" if events else "too_short")])
+        else:
+            failed = DeskError("unknown_field", [Problem("", "unknown_field", ("events",))])
     raise failed
 
 
