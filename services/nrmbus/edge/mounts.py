@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 from nrmbus.edge.cloud_events.routes import CloudEvents
 from nrmbus.edge.door import OwnDoor
 from nrmbus.edge.fhir.routes import Fhir
+from nrmbus.edge.govstack.routes import GovStack
 from nrmbus.edge.htcds.routes import Htcds
 
 
@@ -33,7 +34,12 @@ class Guarded(Protocol):
         ...
 
 
-ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {"cloudevents": CloudEvents, "fhir": Fhir, "htcds": Htcds}
+ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {
+    "cloudevents": CloudEvents,
+    "fhir": Fhir,
+    "govstack": GovStack,
+    "htcds": Htcds,
+}
 """Adapters by name; the name is also the first part of their addresses."""
 
 
