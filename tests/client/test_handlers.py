@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from client.given import LETTER, REFERRAL, SIGNAL
@@ -388,3 +389,24 @@ async def test_a_desk_that_refuses_for_good_ends_the_run(fake: FakeDesk) -> None
         desk.on(SignalRecorded)(lambda _: None)
         with pytest.raises(TokenRefused):
             await desk.run(Kept())
+
+
+async def test_a_desk_that_starts_again_keeps_the_cursor(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a cursor at the desk, when the desk is away for a moment, then the run goes on, and nothing is handled twice."""
+    away, heard, answer = ["PUT", "GET"], list[int](), fake.handle_async_request
+
+    async def sometimes(request: httpx.Request) -> httpx.Response:
+        if "/cursors/" in request.url.path and request.method in away:
+            away.remove(request.method)
+            raise httpx.ConnectError("starts again")
+        return await answer(request)
+
+    monkeypatch.setattr(fake, "handle_async_request", sometimes)
+    async with fake.desk() as desk:
+        desk.on(SignalRecorded)(lambda event: heard.append(event.cursor.row))
+        await desk.run("booking", follow=False)
+        await desk.run("booking", follow=False)
+        assert (sorted(heard), away) == ([1, 2, 3], [])
+        fake.lose_ledger()
+        await desk.run("booking", follow=False)
+    assert sorted(heard) == [1, 1, 2, 2, 3, 3]

@@ -176,7 +176,10 @@ async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:
 
 
 async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
-    """Given a handler that has dealt with all, when one more event comes, then the next run hands over that one alone."""
+    """Given a handler that has dealt with all, when one more event comes, then the next run hands over that one alone.
+
+    A cursor that the desk keeps under a name is another one.
+    """
     cases, letters = list[str](), list[Letter | None]()
 
     @desk.on(SignalRecorded)
@@ -191,6 +194,10 @@ async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
         await place.tell(case := new_ref())
         await desk.run(store, follow=False)
         await desk.run(store, follow=False)
+        await desk.run("booking", follow=False)
+        assert len(cases) == 2 * len(set(cases))
+        await desk.run("booking", follow=False)
+        del cases[len(cases) // 2 :]
     assert cases[-1] == case
     assert len(cases) == len(set(cases)) == len(await heard(desk))
     assert all(isinstance(letter, SignalRecordedLetter) for letter in letters)
@@ -343,3 +350,20 @@ async def test_a_list_is_read_to_its_end() -> None:
     async with AsyncDesk("http://127.0.0.1:1", "t", transport=httpx.MockTransport(answer)) as desk:
         assert await desk.referrals(case="ab") == [{"row": 1}, {"row": 2}]
     assert asked == [{"case": "ab"}, {"case": "ab", "after": "1"}]
+
+
+async def test_a_program_that_follows_keeps_one_stream(tmp_path: Path) -> None:
+    """Given a real desk, then one request brings each event as it comes."""
+    async with in_process(tmp_path) as place, place.desk() as desk:
+        paths = list[str]()
+
+        async def noted(request: httpx.Request) -> None:
+            paths.append(request.url.path)
+
+        desk.door._http.event_hooks = {"request": [noted]}
+        inbox = desk.inbox()
+        for case in (new_ref(), new_ref()):
+            await place.tell(case)
+            assert (await anext(inbox)).case == case
+        await inbox.aclose()
+        assert paths == ["/v1/inbox/stream"]

@@ -2,22 +2,25 @@
 
 import os
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from nrmbus.client.door import Door, Json
+from nrmbus.client.errors import RequestRefused, understood
 from nrmbus.client.received import BEGINNING, Cursor
 
 _PRIVATE: Final = 0o600
 
 
 class CursorStore(Protocol):
-    """Store of one cursor. Its methods are called one at a time, in a thread of their own."""
+    """Store of one cursor. Its methods are called one at a time; plain ones in a thread of their own."""
 
-    def load(self) -> Cursor:
+    def load(self) -> Cursor | Awaitable[Cursor]:
         """Return the stored cursor, or `BEGINNING` if there is none."""
 
-    def store(self, cursor: Cursor) -> None:
+    def store(self, cursor: Cursor) -> Awaitable[None] | None:
         """Store *cursor* durably: everything up to it is dealt with."""
 
 
@@ -73,3 +76,29 @@ class CursorTable:
         database = sqlite3.connect(self._database)
         database.execute("CREATE TABLE IF NOT EXISTS nrmbus_cursors (name TEXT PRIMARY KEY, place TEXT NOT NULL)")
         return database
+
+
+class CursorAtDesk:
+    """Cursor that the desk keeps, under a name of the program's token; it ends with the ledger whose rows it counts."""
+
+    def __init__(self, door: Door, name: str, ask: Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]]) -> None:
+        """Keep the cursor called *name* at the desk of *door*; *ask* tries again while the desk is away."""
+        self._door, self._path, self._ask = door, f"/v1/cursors/{name}", ask
+
+    async def load(self) -> Cursor:
+        """Return the stored cursor."""
+        try:
+            found: Any = await self._ask(lambda: self._door.get(self._path))
+        except RequestRefused as error:
+            if error.code != "not_found":
+                raise
+            return BEGINNING
+        return understood(lambda: Cursor(int(found["after"])))
+
+    async def store(self, cursor: Cursor) -> None:
+        """Have the desk record the cursor, unless its ledger was replaced meanwhile: every event comes again then."""
+        try:
+            await self._ask(lambda: self._door.put(self._path, after=str(cursor.row)))
+        except RequestRefused as error:
+            if error.code != "inbox_restarted":
+                raise

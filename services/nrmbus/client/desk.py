@@ -12,10 +12,10 @@ from typing import Any, Final, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
 import httpx
 
 from nrmbus import environment
-from nrmbus.client.cursors import CursorStore
+from nrmbus.client.cursors import CursorAtDesk, CursorStore
 from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
 from nrmbus.client.errors import DoorError, Unreachable, understood
-from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, ended_by
+from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, called, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
 from nrmbus.client.verdicts import Verdict, verdict_of
 from nrmbus.events.model import Data, Letter
@@ -176,10 +176,15 @@ class AsyncDesk:
         Raises:
             DoorError: the desk did not take the event. After a retryable one, publish it again with the same ``id``.
         """
-        body, until, pause = asked(event, members), time.monotonic() + self._patience, SHORTEST_PAUSE
+        body = asked(event, members)
+        return understood(verdict_of, await self._patiently(lambda: self.door.publish(body, wait=wait)))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[Json]]) -> Json:
+        """Return what *ask* returns; while the desk is away, ask again for the seconds of ``patience``."""
+        until, pause = time.monotonic() + self._patience, SHORTEST_PAUSE
         while True:
             try:
-                return understood(verdict_of, await self.door.publish(body, wait=wait))
+                return await ask()
             except DoorError as error:
                 moved, pause = self.door.look_again(), error.retry_after or pause
                 if not (error.retryable or moved) or time.monotonic() + pause > until:
@@ -263,7 +268,7 @@ class AsyncDesk:
 
     async def run(
         self,
-        cursor: CursorStore,
+        cursor: CursorStore | str,
         *,
         dead_letter: DeadLetter | None = None,
         pauses: Sequence[float] = PAUSES,
@@ -279,7 +284,8 @@ class AsyncDesk:
         the same time. A type without a handler is passed over.
 
         Args:
-            cursor: where the place in the inbox is kept: `CursorFile`, `CursorTable`, or your own.
+            cursor: where the place in the inbox is kept: `CursorFile`, `CursorTable`, your own, or a name, under which the
+                desk keeps it for this token.
             dead_letter: gets an event whose handler failed for good, with the error; then the event counts as dealt with.
                 Without it, the run ends with `HandlerFailed` and the cursor stays before the event.
             pauses: seconds before each further attempt. An error of the desk that is not retryable has none.
@@ -292,10 +298,11 @@ class AsyncDesk:
             HandlerFailed: see *dead_letter*.
             DoorError: as `inbox`.
         """
-        run = Run(self._handlers, cursor, dead_letter=dead_letter, pauses=pauses, at_once=at_once)
+        store = CursorAtDesk(self.door, cursor, self._patiently) if isinstance(cursor, str) else cursor
+        run = Run(self._handlers, store, dead_letter=dead_letter, pauses=pauses, at_once=at_once)
         self._runs[run] = asyncio.get_running_loop()
         try:
-            after = await asyncio.to_thread(cursor.load)
+            after = await called(store.load)
             with ended_by(signals, self.stop):
                 await run.of(self.inbox(after=after, follow=follow, waiting=waiting))
         finally:

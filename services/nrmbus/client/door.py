@@ -366,6 +366,10 @@ class Door:
         """Look at another page of this desk or service."""
         return await self._ask("GET", path, params=params)
 
+    async def put(self, path: str, **params: str) -> Json:
+        """Have this desk keep what *params* say under *path*."""
+        return await self._ask("PUT", path, params=params)
+
     async def post(self, path: str, body: Mapping[str, Any] | None = None, **params: str) -> Json:
         """Have this desk do what the page *path* does, with the JSON object *body* if it asks for one."""
         return await self._ask("POST", path, params=params, **({} if body is None else {"json": dict(body)}))

@@ -137,7 +137,7 @@ class Run:
         failure: Exception = NotKnown()
         for pause in () if event.data is None else (*self._pauses, None):
             try:
-                await _called(self._handlers[event.type], event)
+                await called(self._handlers[event.type], event)
             except Exception as error:  # noqa: BLE001 - whatever it is, the handler gets the event again
                 failure = error
             else:
@@ -152,7 +152,7 @@ class Run:
             failed.__cause__ = failure
             self._end(failed)
             return False
-        await _called(self._dead_letter, event, failure)
+        await called(self._dead_letter, event, failure)
         return True
 
     def _end(self, error: Exception) -> None:
@@ -167,17 +167,15 @@ class Run:
                 behind = self._places.popleft().cursor
             self._moved.set()
             if behind is not None:
-                await asyncio.to_thread(self._store.store, behind)
+                await called(self._store.store, behind)
 
 
-async def _called(function: Callable[..., Any], *arguments: Any) -> None:
-    """Call *function*; one that is no coroutine function runs in a thread of its own."""
+async def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what *function* returns; one that is no coroutine function runs in a thread of its own."""
     if iscoroutinefunction(function):
-        await function(*arguments)
-        return
+        return await function(*arguments)
     found = await asyncio.to_thread(function, *arguments)
-    if isawaitable(found):
-        await found
+    return await found if isawaitable(found) else found
 
 
 @contextmanager

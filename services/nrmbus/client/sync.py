@@ -123,7 +123,7 @@ class Desk:
 
     def run(
         self,
-        cursor: CursorStore,
+        cursor: CursorStore | str,
         *,
         dead_letter: DeadLetter | None = None,
         pauses: Sequence[float] = PAUSES,

@@ -104,6 +104,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         self.pending = self.away = False
         self._ledger = os.urandom(8).hex()
         self._numbers = count(1)
+        self._cursors: dict[str, int] = {}
         self._inbox: list[_Heard] = []
         self._said: dict[str, _Said] = {}
         self._refusals: list[_Refusal] = []
@@ -147,6 +148,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
     def lose_ledger(self) -> None:
         """Number the rows of the inbox from the start again, as a desk whose ledger was replaced."""
         self._ledger = os.urandom(8).hex()
+        self._cursors.clear()
 
     @property
     def me(self) -> str:
@@ -214,10 +216,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, {"cases": [each for each in cases if each["case"] > asked.get("after", "")]}
             case ["GET", "v1", "cases", ref] if ref in self._cases():
                 return HTTPStatus.OK, self._case(ref)
-            case ["GET", "v1", "tasks"]:
-                return HTTPStatus.OK, {"tasks": self.tasks}
-            case ["GET", "v1", "referrals"]:
-                return HTTPStatus.OK, {"referrals": self.referrals}
+            case ["GET", "v1", "tasks" | "referrals" as kind]:
+                return HTTPStatus.OK, {kind: getattr(self, kind)}
+            case [method, "v1", "cursors", name]:
+                return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")))
             case ["GET", "health"]:
                 return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
             case _:
@@ -309,6 +311,15 @@ class FakeDesk(httpx.AsyncBaseTransport):
             body["letter"] = versions.by_part(model.type, version, now.letter, parts)
         more = {"ref": heard.ref, "lost": versions.listed(now.lost) or None}
         return body | {name: value for name, value in more.items() if value is not None}
+
+    def _cursor(self, method: str, name: str, after: int) -> Json:
+        if method == "PUT":
+            if after > len(self._inbox):
+                raise DeskError("inbox_restarted")
+            self._cursors[name] = after
+        if name not in self._cursors:
+            raise DeskError("not_found")
+        return {"name": name, "after": self._cursors[name]}
 
     def _cases(self) -> Mapping[str, int]:
         found: dict[str, int] = {}
