@@ -281,7 +281,7 @@ class Server(uvicorn.Server):
             if scope["type"] == "lifespan":
                 self._lifespan = asyncio.current_task()
             elif scope.get("scheme") == "http" and _host(scope) not in _HERE:
-                await Response(status_code=421)(scope, receive, send)
+                await JSONResponse(_MISDIRECTED, 421, media_type="application/problem+json")(scope, receive, send)
                 return
             try:
                 await app(scope, receive, send)
@@ -360,6 +360,16 @@ class Server(uvicorn.Server):
 _HERE: Final = frozenset({HOST, "localhost", "[::1]"})
 """Names of this machine. A page on the web may give its own name this machine's address (DNS rebinding); then the browser
 sends requests here under that name. By TLS no browser does so: the certificate has another name."""
+
+
+_MISDIRECTED: Final = {
+    "type": "urn:nrmbus:problem:other_host",
+    "title": "The request names another host.",
+    "detail": "Ask at 127.0.0.1 or localhost; other machines reach a door by TLS.",
+    "sentence": "The request names another host: ask at 127.0.0.1 or localhost; other machines reach a door by TLS.",
+    "status": 421,
+    "code": "other_host",
+}
 
 
 def _host(scope: Scope) -> str:

@@ -1,5 +1,6 @@
 """Tokens of the agency's own systems: shown once, scoped, ended, counted, and worth nothing once revoked."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -7,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
 
 from agencies import BUS, NOW
 from desk.given import StandingClock, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
 from nrmbus.desk.http.tokens import LONGEST, NewToken, Tokens, utc_now
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.wire import times
+from patience import eventually
 
 pytestmark = pytest.mark.usefixtures("kept")
 DAY = timedelta(days=1)
@@ -88,6 +95,49 @@ async def test_a_revoked_token_is_worth_nothing_from_that_moment(tmp_path: Path)
         again = await tokens.add(wanted(), LOCAL)
         assert tokens.caller_of(f"Bearer {again['token']}") is not None
         assert tokens.caller_of(f"Bearer {secret}") is None
+
+
+async def test_whoever_waits_for_an_answer_gets_nothing_after_its_token_was_revoked(tmp_path: Path) -> None:
+    """A stream ends with the next line that it would get, and a long poll gets 401."""
+    lines, let_go = asyncio.Queue[bytes](), asyncio.Event()
+
+    async def stream(_: Request) -> StreamingResponse:
+        async def body() -> AsyncIterator[bytes]:
+            while True:
+                yield await lines.get()
+
+        return StreamingResponse(body())
+
+    async def poll(_: Request) -> Response:
+        await let_go.wait()
+        return Response(b"what was waited for")
+
+    async with tokens_at(tmp_path) as (tokens, _):
+        secret = (await tokens.add(wanted(), LOCAL))["token"]
+        app = Starlette(routes=[Route("/stream", stream), Route("/poll", poll)])
+        guarded = Token(app, tokens.caller_of, holds=tokens.holds)
+        sent: dict[str, list[Any]] = {"/stream": [], "/poll": []}
+
+        async def ask(path: str) -> None:
+            async def send(message: Any) -> None:
+                sent[path].append(message)
+
+            headers = [(b"authorization", f"Bearer {secret}".encode())]
+            scope = {"type": "http", "method": "GET", "path": path, "headers": headers, "query_string": b""}
+            await guarded(scope, asyncio.Event().wait, send)  # type: ignore[arg-type]  # nobody hangs up
+
+        asking = {path: asyncio.create_task(ask(path)) for path in sent}
+        lines.put_nowait(b"before")
+        await eventually("the stream has begun", lambda: len(sent["/stream"]) == 2)
+        await tokens.revoke("booking")
+        lines.put_nowait(b"after")
+        let_go.set()
+        await asyncio.wait(asking.values())
+
+    assert asking["/stream"].exception() is not None
+    assert [each.get("body") for each in sent["/stream"]] == [None, b"before"]
+    assert sent["/poll"][0]["status"] == 401
+    assert b"waited" not in b"".join(each.get("body", b"") for each in sent["/poll"])
 
 
 async def test_a_token_ends(tmp_path: Path) -> None:

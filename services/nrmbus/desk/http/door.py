@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import (
@@ -36,7 +36,7 @@ from nrmbus.desk.http import (
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.limits import Limits
 from nrmbus.desk.http.request import BODY_LIMIT
-from nrmbus.desk.http.scopes import Caller, admit
+from nrmbus.desk.http.scopes import LOCAL, Caller, admit
 from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
@@ -67,10 +67,18 @@ class Token:
     """Check of the token and of its limits: runs first on each request, before the body is read."""
 
     def __init__(
-        self, app: Starlette, known: Callable[[str | None], Caller | None], limits: Limits | None = None
+        self,
+        app: Starlette,
+        known: Callable[[str | None], Caller | None],
+        limits: Limits | None = None,
+        *,
+        holds: Callable[[Caller], bool] = lambda _: True,
     ) -> None:
-        """Guard *app*; *known* returns the caller whose token an Authorization header has, or None."""
-        self.app, self._known, self._limits = app, known, limits or Limits()
+        """Guard *app*; *known* returns the caller whose token an Authorization header has, or None.
+
+        *holds* says of a caller whether its token is still valid.
+        """
+        self.app, self._known, self._limits, self._holds = app, known, limits or Limits(), holds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests with a known token, and their caller; answer 401 to the others, and 429 beyond a limit."""
@@ -84,11 +92,33 @@ class Token:
         elif caller is not None:
             admit(scope, caller)
             try:
-                await self.app(scope, receive, send)
+                await self.app(scope, receive, send if caller is LOCAL else self._to(caller, scope, receive, send))
             finally:
                 self._limits.leave(caller)
         elif scope["type"] == "http":
-            await _answer(DeskError("token_required"), {"www-authenticate": "Bearer"})(scope, receive, send)
+            await _token_required()(scope, receive, send)
+
+    def _to(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
+        """Return *send* that hands nothing more to *caller* once its token has ended: a stream ends, a long poll gets 401."""
+        is_refused = False
+
+        async def sent(message: Message) -> None:
+            nonlocal is_refused
+            if is_refused:
+                return
+            if self._holds(caller):
+                await send(message)
+            elif message["type"] == "http.response.start":
+                is_refused = True
+                await _token_required()(scope, receive, send)
+            else:
+                raise TokenEnded
+
+        return sent
+
+
+class TokenEnded(Exception):
+    """Raised in an answer that has begun: its token was revoked, or has ended, and the connection is closed."""
 
 
 def _size(scope: Scope) -> int:
@@ -96,6 +126,10 @@ def _size(scope: Scope) -> int:
     sent = dict(scope["headers"])
     size = sent.get(b"content-length", b"0").decode("latin-1")
     return int(size) if size.isdecimal() and len(size) < _DIGITS and b"transfer-encoding" not in sent else BODY_LIMIT
+
+
+def _token_required() -> Response:
+    return _answer(DeskError("token_required"), {"www-authenticate": "Bearer"})
 
 
 def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Response:
@@ -125,7 +159,7 @@ def application(
         async with running():
             yield {"door": door}  # the state of each request
 
-    return Token(routed(lifespan), known)
+    return Token(routed(lifespan), known, holds=door.tokens.holds)
 
 
 def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Door]]] | None = None) -> FastAPI:

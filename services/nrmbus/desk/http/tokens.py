@@ -110,6 +110,12 @@ class Tokens:
         found.last_used = times.write(now)
         return found.caller
 
+    def holds(self, caller: Caller) -> bool:
+        """Return whether the token of *caller* is still valid: neither revoked nor replaced, nor at its end."""
+        return caller is LOCAL or any(
+            each.caller is caller and each.ends > self._now() for each in self._valid.values()
+        )
+
     async def add(self, asked: NewToken, maker: Caller) -> dict[str, Any]:
         """Make a token; return it with its row. This is the only time that anybody sees it.
 
