@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -198,28 +198,29 @@ def _xlsx(**entries: bytes) -> bytes:
     return raw.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("raw", "said"),
-    [
-        (_xlsx(xl__vbaProject_bin=b"x"), "has macros"),
-        (_xlsx(xl__extra_xml=b"0" * (sheet.UNPACKED + 1)), "unpacks to more"),
-        (_xlsx(xl__extra_xml=b'<!DOCTYPE a [<!ENTITY b "CANARY">]><a>&b;</a>'), "definitions"),
-        (_xlsx(xl__extra_xml="<a/>".encode("utf-16")), "definitions"),
-        (b"PK\x05\x06" + b"\0" * 18, "no workbook"),
-        (b"\xff\xfeCANARY", "neither XLSX nor text"),
-        (b"a\0b", "neither XLSX nor text"),
-        (b'number,"CANARY', "no well-formed CSV"),
-        (b"number", "no row behind"),
-        (b"a\n" + b"x\n" * (sheet.MOST_ROWS + 1), "more than 10000 rows"),
-        (b"," * 300 + b"\nx", "more than 200 columns"),
-        (b"x" * (sheet.LARGEST + 1), "larger than 20 MiB"),
-    ],
-    ids=str,
-)  # fmt: skip
-def test_a_hostile_file_is_refused_before_it_is_read(raw: bytes, said: str, tmp_path: Path) -> None:
+HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
+    "macros": (lambda: _xlsx(xl__vbaProject_bin=b"x"), "has macros"),
+    "a bomb": (lambda: _xlsx(xl__extra_xml=b"0" * (sheet.UNPACKED + 1)), "unpacks to more"),
+    "an entity": (lambda: _xlsx(xl__extra_xml=b'<!DOCTYPE a [<!ENTITY b "CANARY">]><a>&b;</a>'), "definitions"),
+    "another encoding": (lambda: _xlsx(xl__extra_xml="<a/>".encode("utf-16")), "definitions"),
+    "an empty archive": (lambda: b"PK\x05\x06" + b"\0" * 18, "no workbook"),
+    "no text": (lambda: b"\xff\xfeCANARY", "neither XLSX nor text"),
+    "a NUL": (lambda: b"a\0b", "neither XLSX nor text"),
+    "an open quote": (lambda: b'number,"CANARY', "no well-formed CSV"),
+    "a heading alone": (lambda: b"number", "no row behind"),
+    "too many rows": (lambda: b"a\n" + b"x\n" * (sheet.MOST_ROWS + 1), "more than 10000 rows"),
+    "too many columns": (lambda: b"," * 300 + b"\nx", "more than 200 columns"),
+    "too long": (lambda: b"x" * (sheet.LARGEST + 1), "larger than 20 MiB"),
+}
+"""Files by what is wrong with them, made when they are needed, and what is said."""
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_file_is_refused_before_it_is_read(what: str, tmp_path: Path) -> None:
     """Macros, bombs, entities and other things than tables end in one sentence, which repeats nothing of them."""
+    make, said = HOSTILE[what]
     file = tmp_path / "cases.xlsx"
-    file.write_bytes(raw)
+    file.write_bytes(make())
     with pytest.raises(BusError) as caught:
         sheet.filled(sheet.rows_of(file))
 
