@@ -177,7 +177,7 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     body = answer.json()
     kept = {
         name: body[name]
-        for name in ("code", "title", "detail", "problems", "accepts", "verdict", "type")
+        for name in ("code", "event", "title", "detail", "problems", "accepts", "verdict", "type")
         if name in body
     }
     return {"status": answer.status_code, "members": sorted(body), "events": len(body.get("events", ())), **kept}
@@ -195,6 +195,38 @@ async def test_the_fake_refuses_what_a_desk_refuses(bodies: tuple[Any, ...], tmp
             there, here = [await http.post("/v1/events", content=raw) for http in (real.door, desk.door._http)]
 
             assert told(here) == told(there)
+
+
+BASE = {"type": SIGNAL.type, "actor": "S-1", "data": DATA}
+DISMISSED = {"type": "case.signal_dismissed", "actor": "S-1", "data": {"reason": "no_indicator"}}
+BATCHES: dict[str, Any] = {
+    "no list": {"events": {}},
+    "another member": {"events": [BASE], "Leyla": 1},
+    "none": {"events": []},
+    "no object": {"events": [1]},
+    "too many": {"events": [BASE] * 5000},
+    "no case to follow": {"events": [DISMISSED]},
+    "a fault in the second": {"events": [BASE, {**DISMISSED, "data": {"reason": "Leyla"}}]},
+    "an unknown receiver in the third": {"events": [BASE, DISMISSED, {**BASE, "type": "referral.submitted", "data": {**REFER, "to": ["x-y"]}}]},
+    "one after the other": {"events": [{**BASE, "id": ID}, DISMISSED, BASE]},
+    "one id for two": {"events": [{**BASE, "id": ID}, {**BASE, "id": ID, "actor": "S-2"}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
+async def test_the_fake_refuses_a_batch_as_a_desk_does(batch: Any, tmp_path: Path) -> None:
+    """Given several events in one request, then the fake answers with code, number and places of a real desk."""
+    fake = FakeDesk("special-unit", agencies=ROLES)
+    fake.pending = True
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        there, here = [await http.post("/v1/batches", json=batch) for http in (real.door, desk.door._http)]
+
+    assert told(here) == told(there)
+    alike = []
+    for answer in (here, there):
+        cases = [each["case"] for each in answer.json().get("published", ())]
+        alike.append([cases.index(case) for case in cases])
+    assert alike[0] == alike[1]
 
 
 async def test_an_id_without_a_case_is_known_in_its_case(tmp_path: Path) -> None:

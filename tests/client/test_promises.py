@@ -33,10 +33,11 @@ from nrmbus.client import (
     TokenRefused,
     Unavailable,
     Unreachable,
+    event_of,
     new_event_id,
     new_ref,
 )
-from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
+from nrmbus.events.case import SignalDismissed, SignalRecorded, SignalRecordedLetter
 from nrmbus.events.model import Data, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
 from patience import LONGEST_WAIT
@@ -66,6 +67,7 @@ async def test_what_a_program_publishes_and_hears(place: Place) -> None:
         await an_event_is_registered_once(desk)
         await a_refusal_is_a_verdict(place, desk)
         await a_fault_names_place_and_remedy(desk)
+        await several_events_are_taken_together_or_not_at_all(desk)
         await events_come_typed_and_in_order(place, desk)
         await a_letter_is_opened_on_record(desk)
         await handlers_hear_each_event_once(place, desk)
@@ -136,6 +138,25 @@ async def a_fault_names_place_and_remedy(desk: AsyncDesk) -> None:
     (problem,) = raised.value.problems
     assert problem.pointer == "/data/to/0"
     assert "ngo-a" in problem.nearest
+
+
+async def several_events_are_taken_together_or_not_at_all(desk: AsyncDesk) -> None:
+    """Given two events of a new person, then each has a verdict and they share the case; with a fault in one, none is taken."""
+    dismissed = SignalDismissed(reason="no_indicator")
+    opening = event_of(SIGNAL, actor="S-7", sealed=LETTER)
+    bodies = [opening, event_of(dismissed, actor="S-7")]
+    first = await desk.publish_all(bodies, wait=LONGEST_WAIT)
+    again = await desk.publish_all(bodies, wait=LONGEST_WAIT)
+
+    assert [type(each) for each in first] == [Registered, Registered]
+    assert [each.id for each in first] == [each.id for each in again] == [each["id"] for each in bodies]
+    assert first[0].case == first[1].case
+    wrong = [event_of(SIGNAL, actor="S-7"), event_of({**event_of(dismissed, actor="S-7"), "type": "case.imagined"})]
+    with pytest.raises(RequestRefused) as raised:
+        await desk.publish_all(wrong)
+    assert raised.value.code == "unknown_type"
+    with pytest.raises(RequestRefused, match="nothing at this address"):
+        await desk.verdict(wrong[0]["id"])
 
 
 async def events_come_typed_and_in_order(place: Place, desk: AsyncDesk) -> None:

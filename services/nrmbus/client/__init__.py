@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from nrmbus.client.cursors import CursorFile, CursorStore, CursorTable
-from nrmbus.client.desk import AsyncDesk
+from nrmbus.client.desk import AsyncDesk, event_of
 from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavailable, Unreachable
 from nrmbus.client.handlers import HandlerFailed, NotKnown
 from nrmbus.client.received import Cursor, Received
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nrmbus.client.original import verify_original
 
 __all__ = [
-    "AsyncDesk", "Cursor", "CursorFile", "CursorStore", "CursorTable", "Desk", "DoorError", "HandlerFailed", "NotKnown", "Pending", "Received", "Refused", "Registered", "RequestRefused", "TokenRefused", "Unavailable", "Unreachable", "Verdict", "Webhook", "WebhookRefused", "new_event_id", "new_ref", "verify_original", "verify_webhook",
+    "AsyncDesk", "Cursor", "CursorFile", "CursorStore", "CursorTable", "Desk", "DoorError", "HandlerFailed", "NotKnown", "Pending", "Received", "Refused", "Registered", "RequestRefused", "TokenRefused", "Unavailable", "Unreachable", "Verdict", "Webhook", "WebhookRefused", "event_of", "new_event_id", "new_ref", "verify_original", "verify_webhook",
 ]  # fmt: skip
 
 

@@ -76,8 +76,8 @@ def spoken(models: Iterable[type[Data]]) -> dict[str, int]:
     return found
 
 
-def asked(event: Data | Mapping[str, Any], members: Mapping[str, Any]) -> Json:
-    """Return the body of a request that publishes *event*, with an id, so that it can be repeated."""
+def event_of(event: Data | Mapping[str, Any], **members: Unpack[Members]) -> Json:
+    """Return the whole event in JSON types, with an id, so that its publication can be repeated."""
     if isinstance(event, Data):
         body: Json = {"type": event.type, "version": event.version, "data": event.to_mapping()}
     else:
@@ -176,8 +176,21 @@ class AsyncDesk:
         Raises:
             DoorError: the desk did not take the event. After a retryable one, publish it again with the same ``id``.
         """
-        body = asked(event, members)
+        body = event_of(event, **members)
         return understood(verdict_of, await self._patiently(lambda: self.door.publish(body, wait=wait)))
+
+    async def publish_all(self, events: Iterable[Mapping[str, Any]], *, wait: float = WAIT) -> list[Verdict]:
+        """Publish *events* (each of `event_of`) in their order, and return the verdict on each.
+
+        The desk takes all or none. An event without ``case`` belongs to that of the event before it. A refused event does
+        not hold up those behind it.
+
+        Raises:
+            DoorError: the desk took none; ``problems`` point below ``/events/NUMBER``.
+        """
+        bodies = [event_of(each) for each in events]
+        answer = await self._patiently(lambda: self.door.post("/v1/batches", {"events": bodies}, wait=str(wait)))
+        return understood(lambda: [verdict_of(each) for each in answer["published"]])
 
     async def _patiently(self, ask: Callable[[], Awaitable[Json]]) -> Json:
         """Return what *ask* returns; while the desk is away, ask again for the seconds of ``patience``."""

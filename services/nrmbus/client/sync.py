@@ -86,6 +86,10 @@ class Desk:
         """Publish *event* and return the verdict, as `AsyncDesk.publish`."""
         return self._loop.run(self._desk.publish(event, wait=wait, **members))
 
+    def publish_all(self, events: Iterable[Mapping[str, Any]], *, wait: float = WAIT) -> list[Verdict]:
+        """Publish *events* in their order, all or none, as `AsyncDesk.publish_all`."""
+        return self._loop.run(self._desk.publish_all(events, wait=wait))
+
     def verdict(self, event_id: str) -> Verdict:
         """Return the verdict on an event of this agency, as it is now."""
         return self._loop.run(self._desk.verdict(event_id))

@@ -80,6 +80,11 @@ class _Said:
     drafts: tuple[Draft, ...]
     answer: Json = field(default_factory=dict)
 
+    @property
+    def id(self) -> str:
+        """Return the id under which the agency asked."""
+        return self.drafts[0].id or ""
+
 
 class FakeDesk(httpx.AsyncBaseTransport):
     """Desk of one agency, which answers what the door of a real one answers.
@@ -202,8 +207,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
         asked = request.url.params
         speaks = versions.asked(asked.get_list("speaks"), {})
         match [request.method, *request.url.path.strip("/").split("/")]:
-            case ["POST", "v1", "events"]:
-                answer = self._publish(body, speaks)
+            case ["POST", "v1", "events" | "batches" as kind]:
+                answer = self._publish(body, speaks) if kind == "events" else self._publish_all(body, speaks)
                 return (HTTPStatus.ACCEPTED if answer["verdict"] == "pending" else HTTPStatus.OK), answer
             case ["GET", "v1", "events", id]:
                 return HTTPStatus.OK, self._look(id)["events"][0]
@@ -228,6 +233,29 @@ class FakeDesk(httpx.AsyncBaseTransport):
     # -- publishing --------------------------------------------------------------------------------------------------
 
     def _publish(self, body: bytes, speaks: versions.Speaks) -> Json:
+        said = self._taken(body, speaks, self._said)
+        self._said[said.id] = said
+        return self._look(said.id)
+
+    def _publish_all(self, body: bytes, speaks: versions.Speaks) -> Json:
+        """Take all events of a request, or none; one without a case belongs to that of the event before it."""
+        taken, known = list[_Said](), dict(self._said)
+        for number, each in enumerate(event_request.events_in(body)):
+            follows = taken and not {"case", "incident"} & each.keys() and each.get("type") not in event_request.OPENING
+            whole = {**each, "case": taken[-1].drafts[0].subject} if follows else each
+            try:
+                taken.append(self._taken(json.dumps(whole).encode(), speaks, known))
+                known[taken[-1].id] = taken[-1]
+            except DeskError as error:
+                raise error.of_event(number) from None
+        self._said = known
+        published = [self._look(each.id) for each in taken]
+        verdicts = {each["verdict"] for each in published}
+        worst = next((each for each in ("pending", "refused") if each in verdicts), "registered")
+        return {"verdict": worst, "published": published}
+
+    def _taken(self, body: bytes, speaks: versions.Speaks, known: Mapping[str, _Said]) -> _Said:
+        """Return the events of the request *body*: those that are *known* by its id, if it is a repetition."""
         wanted, _ = event_request.read(body)
         drafts = event_request.drafts_of(cast("Any", self), wanted, speaks)
         unknown = [
@@ -238,14 +266,13 @@ class FakeDesk(httpx.AsyncBaseTransport):
         ]
         if unknown:
             raise DeskError("unknown_recipient", unknown)
-        id, subject = drafts[0].id or "", wanted.case or wanted.incident
         said = {
             name: value for name, value in wanted if name not in {"case", "incident"}
         }  # a repetition may name its case
-        before = self._said.setdefault(id, _Said(said, drafts))
-        if before.wanted != said or subject not in (None, before.drafts[0].subject):
+        before = known.get(drafts[0].id or "", _Said(said, drafts))
+        if before.wanted != said or (wanted.case or wanted.incident) not in (None, before.drafts[0].subject):
             raise DeskError("id_reused")
-        return self._look(id)
+        return before
 
     def _look(self, id: str) -> Json:
         """Return the answer on the events *id*, judged now if they were not before and verdicts come."""
