@@ -12,11 +12,13 @@ from typing import Final
 
 import trustme
 
-from desk.given import Given
+from agencies import CASE
+from desk.given import BED, CANARY, REF, Given
 from nrmbus.desk.webhooks.dispatcher import Webhooks
 from nrmbus.desk.webhooks.egress import Egress
 
 LOOPBACK: Final = Egress(networks=(ip_network("127.0.0.0/8"), ip_network("::1/128")), plain_on_loopback=True)
+OTHER_CASE: Final = "0c" * 16
 START: Final = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 
 
@@ -183,3 +185,18 @@ async def hooks_of(given: Given, egress: Egress = LOOPBACK, wall: Wall | None = 
         yield Hooks(webhooks, wall)
     finally:
         await webhooks.close()
+
+
+async def hear(given: Given, case: str = CASE, ref: str = REF) -> str:
+    """Have the shelter receive a request for a bed; return the event's id."""
+    record = given.registrar.event(
+        "special-unit", "shelter.bed_requested", BED, case=case, referral=ref,
+        parts={"coded": {"category": "women"}, "story": {"notes": CANARY}}, opens=["shelter"],
+    )  # fmt: skip
+    await given.hear(given.registrar.register(record, to="shelter"))
+    return next(value.decode() for name, value in record.headers if name == "ce_id")
+
+
+async def states(given: Given) -> list[tuple[str, str, int]]:
+    """Return type, state and attempts of each delivery."""
+    return [(row.type, row.state, row.attempts) for row in await given.rows("deliveries")]

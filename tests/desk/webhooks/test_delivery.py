@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-import socket
+import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -10,40 +10,32 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Row, update
+from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, SIGNAL
-from desk.given import BED, CANARY, REF, Given, desk_of, killed_at_call
-from desk.webhooks.receiver import LOOPBACK, Got, Hooks, certified, hooks_of, receiving, says, silence
+from desk.given import BED, CANARY, REF, desk_of, killed_at_call
+from desk.webhooks.receiver import (
+    OTHER_CASE,
+    Got,
+    Hooks,
+    hear,
+    hooks_of,
+    receiving,
+    says,
+    states,
+)
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
-from nrmbus.desk.webhooks import schedule, sender, store
-from nrmbus.desk.webhooks.egress import Egress
+from nrmbus.desk.webhooks import dispatcher, schedule, sender, store
 from nrmbus.desk.webhooks.notices import OWN
 from nrmbus.wire import times
 from patience import eventually
 
 on_both = pytest.mark.usefixtures("kept")
 
-OTHER_CASE = "0c" * 16
-
 
 class Killed(BaseException):
     """The process was killed here."""
-
-
-async def hear(given: Given, case: str = CASE, ref: str = REF) -> str:
-    """Have the shelter receive a request for a bed; return the event's id."""
-    record = given.registrar.event(
-        "special-unit", "shelter.bed_requested", BED, case=case, referral=ref,
-        parts={"coded": {"category": "women"}, "story": {"notes": CANARY}}, opens=["shelter"],
-    )  # fmt: skip
-    await given.hear(given.registrar.register(record, to="shelter"))
-    return next(value.decode() for name, value in record.headers if name == "ce_id")
-
-
-async def states(given: Given) -> list[tuple[str, str, int]]:
-    """Return type, state and attempts of each delivery."""
-    return [(row.type, row.state, row.attempts) for row in await given.rows("deliveries")]
 
 
 async def until_killed(hooks: Hooks) -> None:
@@ -239,138 +231,65 @@ async def test_an_endpoint_that_fails_for_five_days_is_paused_and_goes_on_when_i
         assert last.count("shelter.bed_requested") >= 2
 
 
-@pytest.mark.parametrize(
-    ("status", "asks", "waits"), [(429, "120", 120), (502, "x", 60), (504, "999999999999", 86_400)]
-)
-async def test_an_overloaded_endpoint_is_left_alone_for_as_long_as_it_asks(
-    tmp_path: Path, status: int, asks: str, waits: int
-) -> None:
-    """429, 502 and 504 hold back every delivery to that endpoint: for Retry-After, at least a minute, at most a day."""
+async def test_a_new_ledger_sends_what_it_reads_again_under_the_same_ids(tmp_path: Path) -> None:
+    """The id follows from what happened: after the loss of a ledger a receiver drops what it has had."""
+    ids = list[list[str]]()
+    record: Any = None
+    for home in (tmp_path / "first", tmp_path / "second"):
+        home.mkdir()
+        async with desk_of("shelter", home) as given, receiving() as receiver, hooks_of(given) as hooks:
+            await hooks.add(receiver.url, "shelter.*")
+            if record is None:
+                submitted = given.registrar.event(
+                    "special-unit", "shelter.bed_requested", BED, referral=REF,
+                    parts={"coded": {"category": "women"}}, opens=["shelter"],
+                )  # fmt: skip
+                record = given.registrar.register(submitted, to="shelter")
+            await given.hear(record)
+            await hooks.settle()
+            ids.append(receiver.ids)
+
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 1
+
+
+async def test_a_process_that_was_put_out_sends_nothing(tmp_path: Path) -> None:
+    """Only the host that runs the desk sends; the other one would repeat what this one has sent."""
     async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
         await hooks.add(receiver.url, "shelter.*")
-        receiver.answer = says(status, f"retry-after: {asks}")
         await hear(given)
+        hooks.webhooks._may_send = lambda: False
         await hooks.settle()
-        receiver.answer = says(204)
-        await hear(given, OTHER_CASE, "ef" * 16)
+        assert receiver.got == []
+        hooks.webhooks._may_send = lambda: True
 
-        hooks.wall.go_on(seconds=waits - 1)
         await hooks.settle()
+
         assert len(receiver.got) == 1
-        hooks.wall.go_on(seconds=1)
-        await hooks.settle()
-
-        assert len(receiver.got) == 3
 
 
-async def test_nobody_waits_for_a_receiver_that_is_silent_endless_or_false(
+async def test_a_result_that_the_ledger_does_not_take_is_sent_again_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One never answers, one answers 300 MB, one has an expired certificate, one redirects to the metadata address."""
-    tls, authority = certified(tmp_path, "localhost", expired=True)
-    sent = 0
-
-    async def endless(_got: Any, writer: Any) -> None:
-        nonlocal sent
-        writer.write(b"HTTP/1.1 200 x\r\ncontent-length: 314572800\r\n\r\n")
-        for _ in range(300):
-            writer.write(bytes(1 << 20))
-            await writer.drain()
-            sent += 1
-
-    metadata = says(302, "location: http://169.254.169.254/latest/meta-data/")
-    egress = Egress(LOOPBACK.networks, plain_on_loopback=True, authorities=authority)
-    async with desk_of("shelter", tmp_path) as given, hooks_of(given, egress) as hooks:  # noqa: SIM117 - too long
-        async with receiving(silence) as mute, receiving(endless) as long, receiving(metadata) as moved:
-            async with receiving(tls=tls) as old, receiving() as good:
-                for each in (mute, long, moved, good):
-                    await hooks.add(each.url, "shelter.*")
-                with given.desk.seat.ledger.read() as tx:
-                    (first, *_) = store.endpoints(tx)
-                async with given.desk.seat.ledger.write() as tx:
-                    last = store.add(tx, old.url, ["shelter.*"], in_order=False, at=first.since)
-                await hooks.webhooks.rotate(last, timedelta(), "v1")
-                event = await hear(given)
-
-                monkeypatch.setattr(sender, "ATTEMPT_SECONDS", 600.0)
-                await hooks.webhooks.once()
-                busy = set(hooks.webhooks._tasks)
-                await eventually("all but one are done", lambda: sum(not each.done() for each in busy) == 1)
-
-                assert [json.loads(each.body)["data"]["id"] for each in good.got] == [event]
-                assert (len(moved.got), len(old.got), len(mute.got)) == (1, 0, 1)
-                assert sent < 100
-                found = {row.delivery: (row.status, row.error) for row in await given.rows("attempts")}
-                assert sorted(map(str, found.values())) == sorted(
-                    map(str, [(200, None), (204, None), (302, None), (None, "certificate")])
-                )
-
-
-async def test_an_attempt_ends_after_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A receiver that is silent costs its own attempt and no more: it is recorded as a timeout, and tried again."""
-    monkeypatch.setattr(sender, "ATTEMPT_SECONDS", 0.05)
+    """A full disk makes no storm: the endpoint rests for a while, and the message comes again under its id."""
     async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
         await hooks.add(receiver.url, "shelter.*")
-        receiver.answer = silence
         await hear(given)
+
+        def full(*_: object) -> None:
+            raise OperationalError("", {}, Exception("disk full"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "settle", full)
+            await hooks.settle()
+            await hooks.settle()
+        assert len(receiver.got) == 1
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + dispatcher.LOOK_SECONDS)
 
         await hooks.settle()
 
-        assert [(row.status, row.error) for row in await given.rows("attempts")] == [(None, "timeout")]
-
-
-async def test_the_certificate_must_be_that_of_the_name(tmp_path: Path) -> None:
-    """The desk connects to the address that it checked, and asks there for the certificate of the name."""
-    tls, authority = certified(tmp_path, "localhost")
-    egress = Egress(LOOPBACK.networks, authorities=authority)
-    async with desk_of("shelter", tmp_path) as given, receiving(tls=tls) as receiver, hooks_of(given, egress) as hooks:
-        await hooks.add(receiver.url)
-        with pytest.raises(DeskError) as refused:
-            await hooks.add(receiver.url.replace("localhost", "127.0.0.1"))
-
-        assert refused.value.code == "webhook_not_confirmed"
-        assert refused.value.safe["answer"] == "certificate"
-
-
-@pytest.mark.parametrize("moved", ["169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "10.0.0.1"])
-async def test_a_name_that_moved_to_a_forbidden_address_gets_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str
-) -> None:
-    """The guard looks at each attempt: a name that has a forbidden address later is refused, and no connection is made."""
-    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
-        await hooks.add(receiver.url, "shelter.*")
-        receiver.connections = 0
-        found = [(0, 0, 0, "", (address, 0)) for address in ("127.0.0.1", moved)]
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_a, **_k: found)
-        await hear(given)
-
-        await hooks.settle()
-
-        assert [row.error for row in await given.rows("attempts")] == ["address_refused"]
-        assert receiver.connections == 0
-
-
-async def test_an_endpoint_must_confirm_before_it_is_told_anything(tmp_path: Path) -> None:
-    """By CloudEvents' handshake or by sending a challenge back; an answer of success alone is no consent."""
-
-    async def echo(got: Any, writer: Any) -> None:
-        challenge = json.loads(got.body)["data"]["challenge"]
-        await says(200, body=json.dumps({"challenge": challenge}).encode())(got, writer)
-
-    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
-        receiver.allows = None
-        with pytest.raises(DeskError, match="did not confirm"):
-            await hooks.add(receiver.url)
-        receiver.allows = "somebody-else.example.org"
-        with pytest.raises(DeskError, match="did not confirm"):
-            await hooks.add(receiver.url)
-        assert await given.rows("webhooks") == []
-        receiver.answer = echo
-        await hooks.add(receiver.url)
-        receiver.allows, receiver.answer = "shelter.nrmbus", says(500)
-        await hooks.add(receiver.url)
-
-        assert len(await given.rows("webhooks")) == 2
+        assert receiver.ids == [receiver.ids[0]] * 2
+        assert await states(given) == [("shelter.bed_requested", "delivered", 1)]
 
 
 @on_both

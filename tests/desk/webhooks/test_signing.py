@@ -1,6 +1,8 @@
 """Signatures of webhooks, judged by the public libraries that receivers use."""
 
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import standardwebhooks
@@ -8,7 +10,7 @@ import svix
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nrmbus.client.webhook import verify_webhook
+from nrmbus.client.webhook import WebhookRefused, verify_webhook
 from nrmbus.desk.webhooks import signing
 from nrmbus.desk.webhooks.signing import Secret
 from nrmbus.wire import base64
@@ -102,3 +104,22 @@ def test_a_message_has_one_id_without_a_full_stop() -> None:
     assert "." not in ID
     assert signing.message_id("bus", "ngo-a", "heard", "case", "vac", "event") == ID
     assert signing.message_id("bus", "ngo-a", "heard", "case", "va", "cevent") != ID
+
+
+PAGE = (Path(signing.__file__).parent / "README.md").read_text(encoding="utf-8")
+PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=["sdk", "public library", "by hand"])
+def test_the_programs_of_the_page_verify(program: str) -> None:
+    """An integrator copies them: each takes what the desk signs, and refuses another body, an old time, another key's signature."""
+    secret = Secret.made("v1a" if "whpk_" in program else "v1")
+    filled = program.replace("whsec_…", secret.shown).replace("whpk_…", secret.shown)
+    others = [Secret.made("v1"), Secret.made("v1a")]
+    headers = signing.headers_of(ID, BODY, now(), [*others, secret])
+    old = signing.headers_of(ID, BODY, now() - timedelta(minutes=6), [secret])
+
+    exec(filled, {"headers": headers, "raw_body": BODY})  # noqa: S102 - the page's own program
+    for wrong, body in ((headers, BODY + b" "), (old, BODY), (signing.headers_of(ID, BODY, now(), others), BODY)):
+        with pytest.raises((PermissionError, WebhookRefused, standardwebhooks.webhooks.WebhookVerificationError)):
+            exec(filled, {"headers": wrong, "raw_body": body})  # noqa: S102 - the same

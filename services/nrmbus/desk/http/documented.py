@@ -79,6 +79,9 @@ class Problem(Answer):
     event: int | None = Field(None, description="Number of the event in a list of events, from 0.")
     line: int | None = Field(None, description="Where the JSON breaks.")
     column: int | None = None
+    answer: int | str | None = Field(
+        None, description="Status of the answer of a webhook's receiver, or why none came."
+    )
     refusal: str | None = Field(None, description="The registrar's code, if the registrar refused.")
     rule: str | None = Field(None, description="The rule that refuses.")
     article: str | None = Field(None, description="The law behind the rule.")

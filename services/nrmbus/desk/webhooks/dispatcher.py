@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, delete
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
-from nrmbus.desk.errors import DeskError
+from nrmbus.desk.errors import DeskCode, DeskError
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -274,8 +274,11 @@ class Webhooks:
         sender = Sender(url, self._egress)
         try:
             asked = await sender.post({ORIGIN: self._origin}, b"", method="OPTIONS", seconds=CONFIRM_SECONDS)
-            if asked.error == "address_refused":
-                raise DeskError("webhook_address_refused")
+            if asked.error is not None:
+                code: DeskCode = (
+                    "webhook_address_refused" if asked.error == "address_refused" else "webhook_not_confirmed"
+                )
+                raise DeskError(code, safe={"answer": asked.error})
             if asked.is_success and asked.headers.get("webhook-allowed-origin") in {"*", self._origin}:
                 return
             message, challenge = _random_id(), _random_id()

@@ -6,6 +6,7 @@ recorded answer, under the same ``webhook-id``.
 """
 
 import json
+import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -42,6 +43,8 @@ TASKS: Final = {
 }
 """Tasks about endpoints, with their sentences."""
 
+_ID: Final = re.compile("[0-9a-f]{16}")
+_MESSAGE: Final = re.compile("msg_[0-9a-f]{32}")
 _HOOKS, _ROWS, _TRIES, _TASKS = tables.webhooks.c, tables.deliveries.c, tables.attempts.c, tables.tasks.c
 _EARLIER: Final = tables.deliveries.alias("earlier")
 _THERE: Final = select(tables.webhooks).where(_HOOKS.state != "removed").order_by(_HOOKS.id)
@@ -81,6 +84,8 @@ def endpoints(tx: Connection) -> list[Row[Any]]:
 
 def endpoint(tx: Connection, webhook: str) -> Row[Any] | None:
     """Return one endpoint; None if there is none, or if it was removed."""
+    if _ID.fullmatch(webhook) is None:  # a server's text takes not every character of an address
+        return None
     row = tx.execute(_OF_HOOK, {"webhook": webhook}).first()
     return None if row is None or row.state == "removed" else row
 
@@ -274,6 +279,8 @@ def tell(seat: Seat, tx: Connection, webhook: str, kind: str, key: str) -> None:
 
 def resend(tx: Connection, webhook: str, message: str, at: str) -> bool:
     """Have one delivery sent again, whatever became of it; return False if there is none."""
+    if _MESSAGE.fullmatch(message) is None:
+        return False
     one = update(tables.deliveries).where(
         _ROWS.webhook == webhook, _ROWS.message == message, _ROWS.type != notices.PING
     )
