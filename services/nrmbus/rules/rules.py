@@ -1,6 +1,6 @@
 """The Rules: one profile and the agencies of the directory, asked about a case. Pure; the same at registrar, desk and timekeeper."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from nrmbus.events.model import Event, Fact, Part
@@ -59,6 +59,14 @@ class Rules:
         return self._judge.refusal(
             Question(self._tables, self._roles, view, understood(event), (), now, letter_parts, spent)
         )
+
+    def refusals(self, view: View, event: Event, now: datetime) -> Iterator[Refusal]:
+        """Yield the refusals of *event* by all rules that apply, in their order; the first is that of `judge`."""
+        return self._judge.refusals(Question(self._tables, self._roles, view, understood(event), (), now))
+
+    def may_publish(self, agency: str, type_: str) -> bool:
+        """Return whether the role of *agency* may ever publish *type_* (section 3)."""
+        return self.role_of(agency) in self._tables.publishers.get(type_, frozenset())
 
     def role_of(self, agency: str) -> str:
         """Return the role of *agency*; an unknown agency has a role that may publish nothing."""

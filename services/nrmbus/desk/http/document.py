@@ -41,6 +41,7 @@ _TAGS: Final = {
     "cases": "Look at cases; record readings; let parked records through.",
     "tasks": "What a person at this agency has to look at.",
     "webhooks": "Have the desk tell the agency's own system that something happened.",
+    "records": "Verdicts, openings of letters, the agencies of the bus.",
     "state": "The desk itself: health, metrics, co-signatures.",
     "tokens": "Tokens for the agency's own systems, each with its scopes and its end.",
     "document": "This document.",

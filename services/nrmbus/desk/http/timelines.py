@@ -1,5 +1,6 @@
 """Routes of what happened in cases: the timeline of one, and the referrals of all."""
 
+from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query, Request
@@ -16,6 +17,7 @@ from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store import tables
+from nrmbus.wire import times
 
 routes: Final = subject("cases")
 
@@ -28,6 +30,9 @@ _ROWS: Final = (
 _OF_INBOX: Final = ("row", "partition", "inbox_number", "original")
 
 
+State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
+
+
 class Asked(BaseModel):
     """Parameters of a timeline."""
 
@@ -35,6 +40,17 @@ class Asked(BaseModel):
     limit: Limit = 200
     technical: Technical = False
     speaks: Spoken = None
+
+
+class _AskedReferrals(BaseModel):
+    after: After = 0
+    limit: Limit = 200
+    case: Case = None
+    ref: Referral = None
+    state: Annotated[State | None, Query(description="Only referrals with a receiver in this state.")] = None
+    direction: Annotated[
+        Literal["sent", "received"] | None, Query(description="Only referrals that this agency sent, or did not send.")
+    ] = None
 
 
 class TimelineEvent(Answer):
@@ -70,9 +86,7 @@ class ReferralAnswer(Answer):
     """One receiver of a referral, and how it stands there."""
 
     agency: str
-    state: Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"] = Field(
-        description="`submitted` while there is no answer."
-    )
+    state: State = Field(description="`submitted` while there is no answer.")
     acknowledged: bool
     asked: bool = Field(description="True while a question of the receiver waits for the sender.")
 
@@ -88,6 +102,12 @@ class ReferralItem(Answer):
     time: Time
     registered: Time
     receivers: list[ReferralAnswer]
+    direction: Literal["sent", "received"] = Field(
+        description="`sent` by this agency; else it was told of the referral."
+    )
+    waits_for: list[str] = Field(description="Agencies whose answer it waits for; the sender, while a question waits.")
+    due: Time | None = Field(None, description="When the earliest duty of this referral is due.")
+    overdue: bool | None = Field(None, description="True if a duty of this referral is overdue.")
 
 
 class ReferralList(Answer):
@@ -105,6 +125,7 @@ _EVENT: Final = {
 _REFERRAL: Final = {
     "row": 7, "ref": CASE, "case": CASE, "source": "ngo-a", "id": EVENT, "time": AT, "registered": AT,
     "receivers": [{"agency": "special-unit", "state": "submitted", "acknowledged": True, "asked": False}],
+    "direction": "sent", "waits_for": ["special-unit"], "due": AT, "overdue": False,
 }  # fmt: skip
 
 
@@ -142,24 +163,35 @@ async def list_case_events(request: Request, ref: CasePath, asked: Annotated[Ask
         ReferralList, {"referrals": [_REFERRAL], "next": 7}, "unknown_field", needs=["read"], said="A page of referrals.",
     ),
 )  # fmt: skip
-async def list_referrals(
-    request: Request, case: Case = None, ref: Referral = None, after: After = 0, limit: Limit = 200
-) -> JSONResponse:
-    """Return the referrals that this agency sent or received, with the answers that it knows. Records nothing."""
-    door = door_of(request)
-    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
-    for column, wanted in ((_EVENTS.subject, case), (_EVENTS.referral, ref)):
-        if wanted is not None:
-            rows = rows.where(column == wanted)
+async def list_referrals(request: Request, asked: Annotated[_AskedReferrals, Query()]) -> JSONResponse:
+    """Return the referrals that this agency sent or received: the answers that it knows, who is waited for, and until when.
+
+    Records nothing.
+    """
+    door, me = door_of(request), door_of(request).seat.me
+    columns = {"case": _EVENTS.subject, "ref": _EVENTS.referral}
+    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > asked.after)
+    rows = rows.where(*views.filtered(columns, _EVENTS.registered, {"case": asked.case, "ref": asked.ref}))
+    if asked.direction is not None:
+        rows = rows.where(_EVENTS.source == me if asked.direction == "sent" else _EVENTS.source != me)
     with door.ledger.read() as tx:
-        found = [_referral(tx, door.desk, row) for row in tx.execute(rows.order_by(_EVENTS.position).limit(limit + 1))]
-    return JSONResponse(views.page("referrals", found, limit, "row"))
+        every = (_referral(tx, door.desk, row) for row in tx.execute(rows.order_by(_EVENTS.position)))
+        wanted = (each for each in every if asked.state in (None, *(party["state"] for party in each["receivers"])))
+        found = list(islice(wanted, asked.limit + 1))
+    return JSONResponse(views.page("referrals", found, asked.limit, "row"))
 
 
 def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
-    known = desk.cases.view(tx, row.subject).referrals.get(row.referral)
+    view = desk.cases.view(tx, row.subject)
+    known = view.referrals.get(row.referral)
     names = ("agency", "state", "acknowledged", "asked")
-    return {
+    parties = known.receivers if known else ()
+    waits_for = [each.agency for each in parties if each.state == "submitted" and not each.asked]
+    if any(each.asked for each in parties):
+        waits_for.append(row.source)
+    duties = [each for each in desk.seat.rules.clocks(view) if each.ref == row.referral] if known else []
+    due = min((each.due for each in duties if each.due), default=None)
+    told = {
         "row": row.position,
         "ref": row.referral,
         "case": row.subject,
@@ -167,5 +199,10 @@ def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
         "id": row.id,
         "time": row.time,
         "registered": row.registered,
-        "receivers": [{name: getattr(each, name) for name in names} for each in known.receivers] if known else [],
+        "receivers": [{name: getattr(each, name) for name in names} for each in parties],
+        "direction": "sent" if row.source == desk.seat.me else "received",
+        "waits_for": waits_for,
     }
+    if due is not None:
+        told |= {"due": times.write(due), "overdue": any(each.breached for each in duties) or due < desk.seat.now()}
+    return told

@@ -63,7 +63,7 @@ def said(tx: Connection, me: str, subject: str, id: str) -> dict[str, Any] | Non
         if next_row is None and next_receipt is None:
             break
         id, row, receipt = following, next_row, next_receipt
-    found = _of_row(tx, row) if row is not None else _of_receipt(tx, receipt) if receipt else None
+    found = state_of(tx, row) if row is not None else _of_receipt(tx, receipt) if receipt else None
     return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
 
 
@@ -74,9 +74,10 @@ def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | N
     return sealed_again(me, id) if receipt is not None and receipt.code == RESEALED else None
 
 
-def _of_row(tx: Connection, row: Row[Any]) -> dict[str, Any]:
+def state_of(tx: Connection, row: Row[Any]) -> dict[str, Any]:
+    """Return the state of the event in a *row* of the outbox, members without a value left out."""
     clear = json.loads(row.clear)
-    return {
+    found = {
         "id": row.id,
         "case": row.subject,
         "type": row.type,
@@ -96,6 +97,7 @@ def _of_row(tx: Connection, row: Row[Any]) -> dict[str, Any]:
         "ref": clear.get("referral"),
         "time": clear["time"],
     }
+    return _there(found)
 
 
 def _receipt(tx: Connection, me: str, subject: str, id: str) -> Registration | None:

@@ -3,7 +3,7 @@
 Pure and deterministic. A refusal cites code, rule and basis as the profile has them, and never what was put in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -61,11 +61,14 @@ class Judge:
 
     def refusal(self, question: Question) -> Refusal | None:
         """Return the refusal by the first rule that applies, or None if the event may be registered."""
+        return next(self.refusals(question), None)
+
+    def refusals(self, question: Question) -> Iterator[Refusal]:
+        """Yield the refusals by all rules that apply, in their order."""
         kind = question.event.type
         for check in self.by_type.get(kind, self.always):
             if check.applies(question):
-                return self._refusal(check.rule, kind)
-        return None
+                yield self._refusal(check.rule, kind)
 
     def _refusal(self, rule: str, kind: str) -> Refusal:
         row = self.profile.types.get(kind)

@@ -1,0 +1,113 @@
+"""Steps of a case: the events that this agency may publish in it now, and of the others the rule that is in the way.
+
+Each step is judged by the Rules, on a specimen of its event. Rules about what a person enters (recipients, reasons, a
+second signature) say nothing about the case, so they close no step; the registrar applies them to the event itself.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from nrmbus.desk.state.context import Seat
+from nrmbus.events.examples import example
+from nrmbus.events.model import Data, Event
+from nrmbus.events.registry import TYPES
+from nrmbus.events.schemas import schema_of
+from nrmbus.rules import Refusal, View
+from nrmbus.wire.ids import new_event_id
+
+ENTERED: Final = frozenset(
+    {
+        "G-07", "G-08", "G-10", "G-11", "G-20", "G-23", "G-24", "G-27", "G-33", "G-34", "G-35", "G-36", "G-44", "G-45",
+        "G-50", "G-62", "G-63",
+    }
+)  # fmt: skip
+"""Rules about what a person enters in the event."""
+_CHOSEN: Final = frozenset({"G-30", "G-31", "G-32"})
+"""Rules about consent for the recipients: what a person enters, where the sender chooses them."""
+_NEW: Final = "0" * 32
+"""A reference under which no record is open."""
+_OBJECTION: Final = "consent.objected"
+_STAGE, _INTERVIEW = "identification.stage_entered", "identification.interview_held"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event that the agency's role may publish, about one record of the case; *refusal* says why not now."""
+
+    data: type[Data]
+    ref: str | None
+    refusal: Refusal | None
+
+
+def steps(seat: Seat, view: View) -> Iterator[Step]:
+    """Yield the steps of the case of *view*, type by type, those about a record once for each record that this desk knows."""
+    for name, data in _newest().items():
+        row = seat.rules.profile.types.get(name)
+        if row is None or not seat.rules.may_publish(seat.me, name):
+            continue
+        records = _records(view, name, row.about)
+        for ref in (None,) if records is None else tuple(records) or (_NEW,):
+            refusal = _refusal(seat, view, data, ref or _NEW)
+            yield Step(data, None if ref == _NEW else ref, refusal)
+
+
+@cache
+def _newest() -> Mapping[str, type[Data]]:
+    """Return the newest version of each type that a person may publish."""
+    return {data.type: data for data in TYPES.values() if not data.technical and data.keyed_by == "case"}
+
+
+@cache
+def _specimen(data: type[Data]) -> Mapping[str, Any]:
+    """Return data with every member, so that no rule about a missing one applies."""
+    made: Mapping[str, Any] = example(schema_of(data), full=True)["event"]["data"]
+    return made
+
+
+def _records(view: View, name: str, about: str | None) -> Mapping[str, Any] | None:
+    """Return the records of *view* that the type *name* is about, by reference; None if it is about none."""
+    if name in ("payment.executed", "payment.failed"):
+        return view.payments
+    found: dict[str, Mapping[str, Any]] = {
+        "referral": view.referrals, "bed": view.beds, "hold": view.holds, "review": view.reviews,
+        "service": view.services, "emergency": view.emergencies,
+    }  # fmt: skip
+    return found.get(about or "")
+
+
+def _refusal(seat: Seat, view: View, data: type[Data], ref: str) -> Refusal | None:
+    event = _event(seat, view, data, ref)
+    entered = ENTERED | _CHOSEN if "to" in data.model_fields else ENTERED
+    if data.type == _OBJECTION and view.consents:
+        entered |= {"G-03"}  # the consent that it names is chosen
+    return next((each for each in seat.rules.refusals(view, event, seat.now()) if each.rule not in entered), None)
+
+
+def _event(seat: Seat, view: View, data: type[Data], ref: str) -> Event:
+    members = dict(_specimen(data))
+    if data.type == _STAGE:
+        stages = seat.rules.profile.statuses.stages
+        members["stage"] = stages[min(view.stage, len(stages) - 1)]
+    if data.type == _INTERVIEW:
+        members["attended"] = ["doctor", "representative"]
+    if "decision" in members and view.decisions:
+        members["decision"] = view.effective or list(view.decisions)[-1]
+    now = seat.now()
+    return Event(
+        id=new_event_id(int(now.timestamp() * 1000)),
+        source=seat.me,
+        type=data.type,
+        version=data.version,
+        subject=view.subject,
+        time=now,
+        recordedtime=now,
+        sequence=1,
+        actor="specimen-1",
+        approver="specimen-2",
+        policy=seat.rules.profile.name,
+        legalbasis="specimen art. 1",
+        referral=ref,
+        data=data.from_mapping(members),
+    )
