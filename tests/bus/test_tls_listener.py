@@ -23,7 +23,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.pki.door_authority import LIFE, RENEWED_BEFORE, DoorAuthority
 from nrmbus.bus.reach import Tls
-from nrmbus.bus.tls_listener import HANDSHAKES, Listen, TlsListener
+from nrmbus.bus.tls_listener import HANDSHAKES, SOON, Listen, TlsListener
 from patience import PATIENCE, eventually
 
 WHERE = Path("agency.json")
@@ -137,6 +137,26 @@ async def test_another_certificate_of_the_doors_own_authority_comes_before_the_e
 
     assert beyond.context() is not before
     beyond.socket.close()
+
+
+async def test_the_agencys_own_certificate_is_named_before_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The desk cannot renew it; that of its own authority it renews by itself."""
+    chain, key, _ = certified(tmp_path, "first")
+    own = TlsListener(listen(certificate=str(chain), key=str(key)), tmp_path, "ngo-a")
+    made = TlsListener(listen(), tmp_path, "ngo-a")
+    assert own.ending() is None
+
+    at = now() + LIFE - SOON
+    monkeypatch.setattr(certificate, "now", lambda: at)
+
+    found = own.ending()
+    assert found is not None
+    assert "put a newer one into the files" in found["sentence"]
+    assert made.ending() is None
+    own.socket.close()
+    made.socket.close()
 
 
 async def test_clients_may_need_a_certificate(tmp_path: Path) -> None:

@@ -9,11 +9,14 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+
+from cryptography import x509
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.pki import certificate
@@ -26,6 +29,8 @@ FOLDER: Final = "door"
 HANDSHAKES: Final = 50
 """Handshakes at once; beyond that number the oldest is cut off."""
 HANDSHAKE_SECONDS: Final = 10.0
+SOON: Final = timedelta(days=14)
+"""Time before the end of the agency's own certificate from which health, status and doctor name it."""
 _NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}\.?)+")
 _MEMBERS: Final = ("address", "port", "names", "certificate", "key", "clients", "tls")
 _OLDEST: Final = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
@@ -138,6 +143,19 @@ class TlsListener:
                 self._seen = self._files()
                 log.report("door_certificate_unfit", port=self._listen.port)
         return self._context
+
+    def ending(self) -> dict[str, str] | None:
+        """Return the end of the agency's own certificate if it ends soon, with what to do; None otherwise."""
+        if self._listen.certificate is None:
+            return None
+        with suppress(OSError, ValueError):
+            end = x509.load_pem_x509_certificate(self._listen.certificate.read_bytes()).not_valid_after_utc
+            if end - certificate.now() > SOON:
+                return None
+            ends = f"{end:%Y-%m-%dT%H:%M:%SZ}"
+            what = f"The certificate of the door for other machines ends on {ends[:10]}"
+            return {"ends": ends, "sentence": f"{what}: put a newer one into the files that `listen` names."}
+        return None
 
     def _files(self) -> tuple[tuple[int, ...], ...]:
         paths = (self._listen.certificate, self._listen.key, self._listen.clients)

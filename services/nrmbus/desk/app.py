@@ -409,9 +409,14 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             # This process has the ledger's lock, so no other one can sign: nobody need wait for the other's lease.
             begins = (await turn(folder, agency, home.path, "take_over", start.notify))._replace(quiet=0.0)
         process = DeskProcess(folder, home, ledger, begins, renews=True)
+        beyond = start.listening.beyond
+
+        async def health() -> dict[str, Any]:
+            return {**await process.health(), "door_certificate": beyond.ending() if beyond else None}
+
         door = Door(
             process.desk,
-            health=process.health,
+            health=health,
             release=process.release,
             vitals=process.vitals,
             webhooks=Webhooks(process.seat, Egress.read(home.settings.webhooks), may_send=process.holding.may_send),

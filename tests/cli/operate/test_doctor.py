@@ -444,6 +444,15 @@ def measured(ahead: float | None) -> dict[str, Any]:
     return {"ready": True, "shown": {} if ahead is None else {"nrmbus_clock_ahead_seconds": ahead}}
 
 
+@pytest.mark.parametrize("code", ["token_ends", "door_certificate"])
+def test_what_a_system_is_refused_for_soon_is_found_with_the_remedy(tmp_path: Path, code: str) -> None:
+    """The desk says what ends, and what to do; the finding has both."""
+    health = {"ready": True, code: {"ends": "2026-03-05T00:00:00Z", "sentence": "It ends on 2026-03-05: make another."}}
+    (found,) = of_services(BusFolder(tmp_path), {"ngo-a": health})
+
+    assert (found.code, found.what, found.mend) == (code, "ngo-a: It ends on 2026-03-05.", "make another")
+
+
 @pytest.mark.parametrize(("ahead", "says"), [(90.0, "90 s ahead of the broker's"), (-3600.5, "s behind the broker's")])
 def test_a_wrong_clock_is_told_with_the_difference(tmp_path: Path, ahead: float, says: str) -> None:
     """Given a desk that measured another time at the broker, then the finding has the difference and the command; seconds do no harm."""

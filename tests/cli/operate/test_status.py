@@ -168,11 +168,13 @@ def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
     """Given a certificate elsewhere or a sealing key in its last days, then a line names it with the time that is left."""
     soon = (datetime.now(UTC) + timedelta(days=3, hours=1)).isoformat()
     key = {"ends": soon, "sentence": "The sealing key ends soon: nrmbus agency rotate ngo-a"}
-    found = looked({"ngo-a": {**READY, "sealing_key": key}}, {**PEER, "certificate_ends": soon})
+    token = {"token": "booking", "ends": soon, "sentence": "The token booking ends soon: nrmbus token add ngo-a NAME"}
+    found = looked({"ngo-a": {**READY, "sealing_key": key, "token_ends": token}}, {**PEER, "certificate_ends": soon})
 
     assert found.ending == (
         "The certificate of ngo-b ends in 3 days.",
         "ngo-a: The sealing key ends soon: nrmbus agency rotate ngo-a",
+        "ngo-a: The token booking ends soon: nrmbus token add ngo-a NAME",
     )
     assert not found.well
     assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": soon, "suspended": True}).well, "it has no need of one"

@@ -94,7 +94,7 @@ def cases(operation: Any, mode: GenerationMode, count: int) -> list[Request]:
     return found
 
 
-@pytest.mark.parametrize("count", [4, pytest.param(250, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("count", [3, pytest.param(250, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
 async def test_whatever_comes_is_answered_as_the_document_says(
     count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -122,7 +122,7 @@ async def test_whatever_comes_is_answered_as_the_document_says(
                     sent = Sent(case, {name: known[name] for name in names} if number % 2 else {})
                     texts |= sent.texts
                     for name, authorization in TOKENS.items():
-                        if (name == "valid" and streams) or (name != "valid" and number > 1):
+                        if (name == "valid" and streams) or (name != "valid" and number):
                             continue
                         answer = await sent.by(here, authorization)
                         seen.add(answer.status_code)

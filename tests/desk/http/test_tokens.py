@@ -196,6 +196,29 @@ async def test_each_use_is_counted(tmp_path: Path) -> None:
         assert (seen["used"], seen["last_used"]) == (2, "2026-03-03T05:00:00Z")
 
 
+async def test_a_token_in_use_is_named_before_its_end(tmp_path: Path) -> None:
+    """A system does not stop one morning because nobody looked; a token that nobody uses is not missed."""
+    clock = StandingClock()
+    async with tokens_at(tmp_path, clock) as (tokens, _):
+        used = (await tokens.add(wanted(days=30), LOCAL))["token"]
+        await tokens.add(wanted("unused", days=20), LOCAL)
+        tokens.caller_of(f"Bearer {used}")
+        assert tokens.ending("ngo-a") is None
+
+        clock.time = NOW + 17 * DAY
+        assert tokens.ending("ngo-a") is None  # it was not used for a week
+        tokens.caller_of(f"Bearer {used}")
+        found = tokens.ending("ngo-a")
+        assert found is not None
+        assert (found["token"], found["ends"]) == ("booking", "2026-04-01T05:00:00Z")
+        await tokens.record_uses()
+
+    async with tokens_at(tmp_path, clock) as (tokens, _):
+        assert tokens.ending("ngo-a") == found
+        await tokens.revoke("booking")
+        assert tokens.ending("ngo-a") is None
+
+
 async def test_the_token_of_the_door_file_may_do_everything(tmp_path: Path) -> None:
     """A local program goes on as before."""
     async with tokens_at(tmp_path) as (tokens, _):

@@ -24,7 +24,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.health import Health, ask_all, failing, why_not_ready
+from nrmbus.cli.health import ENDING, Health, ask_all, failing, why_not_ready
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, UNSIGNED, Finding, of_numbers
@@ -363,6 +363,10 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
             )
         yield from of_numbers(name, health.get("shown", {}))
+        for code in set(ENDING) - {"sealing_key"}:  # the directory tells of sealing keys, also elsewhere
+            if found := health.get(code):
+                what, _, mend = found["sentence"].removesuffix(".").partition(": ")
+                yield Finding(code, f"{name}: {what}.", "A system that uses it is refused from then on.", mend)
         for code, what in (
             ("ledger_lost", "lost its ledger"),
             ("ledger_older", "began with an older copy of its ledger"),

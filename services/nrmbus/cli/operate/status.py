@@ -272,7 +272,7 @@ def _history(healths: Mapping[str, Health | None]) -> dict[str, int]:
 def _ending(
     folder: BusFolder, healths: Mapping[str, Health | None], elsewhere: Iterable[Mapping[str, Any]], now: datetime
 ) -> Iterable[str]:
-    """Yield a sentence for each certificate and key that has ended or ends soon."""
+    """Yield a sentence for each certificate, key and token that has ended or ends soon."""
     homes = {name: home_of(folder, name) for name in healths if parted(name)[1] == 1} if folder.settings.tls else {}
     if homes and not folder.is_joined and not folder.settings.bootstrap:
         homes[BROKER] = folder.service(BROKER)
@@ -282,8 +282,8 @@ def _ending(
         if end is not None and end < now + SOON:
             yield f"The certificate of {name} {_when(end, now)}."
     for name, found in healths.items():
-        if found and (key := found.get("sealing_key")):
-            yield f"{name}: {key['sentence']}"
+        ending = (found.get(each) for each in health.ENDING) if found else ()
+        yield from (f"{name}: {each['sentence']}" for each in ending if each)
 
 
 def _read(written: str | None) -> datetime | None:

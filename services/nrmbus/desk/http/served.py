@@ -56,7 +56,7 @@ class Door:
     async def health(self) -> dict[str, Any]:
         """Return the state of the desk, in one snapshot."""
         process = await self._health()
-        standing = {"service": self.seat.me, "live": True}
+        standing = {"service": self.seat.me, "live": True, "token_ends": self.tokens.ending(self.seat.me)}
         return {**standing, **process, **self.desk.health(), **self._shown.position()}
 
     async def until(

@@ -33,6 +33,10 @@ BEARER: Final = f"Bearer {PREFIX}"
 """Start of the Authorization header of a request with such a token."""
 LONGEST: Final = timedelta(days=366)
 """Longest life of a token."""
+SOON: Final = timedelta(days=14)
+"""Time before the end of a token from which health, status and doctor name it."""
+IN_USE: Final = timedelta(days=7)
+"""Time since the last use after which nobody misses a token."""
 RECORD_SECONDS: Final = 30.0
 """Seconds after which the ledger has the uses so far; a kill loses the later ones."""
 
@@ -70,6 +74,14 @@ class _Token:
     ends: datetime
     used: int = 0
     last_used: str | None = None
+    before: str | None = None
+    """The last use that the ledger has."""
+
+    @property
+    def newest(self) -> datetime | None:
+        """Time of the last use."""
+        last = self.last_used or self.before
+        return times.read(last) if last else None
 
 
 def utc_now() -> datetime:
@@ -116,6 +128,21 @@ class Tokens:
             each.caller is caller and each.ends > self._now() for each in self._valid.values()
         )
 
+    def ending(self, agency: str) -> dict[str, str] | None:
+        """Return the token in use that ends next, if it ends soon, with what to do at *agency*; None otherwise."""
+        now = self._now()
+        used = [each for each in self._valid.values() if (last := each.newest) and last > now - IN_USE]
+        found = min((each for each in used if now < each.ends <= now + SOON), key=lambda each: each.ends, default=None)
+        if found is None:
+            return None
+        name, ends = found.caller.name, times.write(found.ends)
+        what = f"The token {name}, which a system uses, ends on {ends[:10]}"
+        return {
+            "token": name,
+            "ends": ends,
+            "sentence": f"{what}: make another one for the system with nrmbus token add {agency} NAME.",
+        }
+
     async def add(self, asked: NewToken, maker: Caller) -> dict[str, Any]:
         """Make a token; return it with its row. This is the only time that anybody sees it.
 
@@ -154,7 +181,8 @@ class Tokens:
     def _of(self, row: Row[Any]) -> _Token:
         scopes = frozenset(each for each in SCOPES if each in row.scopes.split())
         caller = Caller(row.name, scopes, self._a_minute if row.a_minute is None else row.a_minute)
-        return _Token(caller, row.made, times.read(row.ends) or datetime.min.replace(tzinfo=UTC))
+        ends = times.read(row.ends) or datetime.min.replace(tzinfo=UTC)
+        return _Token(caller, row.made, ends, before=row.last_used)
 
     def _forget(self, digest: str) -> None:
         self._valid.pop(digest, None)
