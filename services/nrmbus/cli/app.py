@@ -43,6 +43,10 @@ COMMANDS: Final = {
         "desk.importing.command",
         "Publish the running cases of an agency from a table: one row is one case, one column a field of an event.",
     ),
+    "history": Command(
+        "desk.history",
+        "Write an agency's own history into a folder: every case, event, readable letter and document, as plain files.",
+    ),
     "inbox": Command(
         "desk.inbox",
         "Show the events that an agency received: row, time (UTC), type, sender, case, and the letter's parts that it may open.",

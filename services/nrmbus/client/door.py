@@ -346,6 +346,14 @@ class Door:
         params = {"what": what, "actor": actor, "purpose": purpose}
         return await self._ask("POST", f"/v1/cases/{ref}/reads", params=params)
 
+    async def document(
+        self, event_id: str, *, actor: str | None = None, purpose: str = "case_work"
+    ) -> tuple[str, bytes]:
+        """Return media type and content of the document that the event *event_id* announces; *actor* is on record as its reader first."""
+        params = {"purpose": purpose} | ({"actor": actor} if actor else {})
+        answer = await self._answer("GET", f"/v1/documents/{event_id}", params=params)
+        return answer.headers.get("content-type", ""), answer.content
+
     async def tasks(self) -> Json:
         """Return the tasks that wait for a person at this agency."""
         return await self._ask("GET", "/v1/tasks")
@@ -384,6 +392,9 @@ class Door:
     async def _ask(
         self, method: str, path: str, *, params: Mapping[str, Any] = MappingProxyType({}), **how: Any
     ) -> Json:
+        return _read(await self._answer(method, path, params=params, **how))
+
+    async def _answer(self, method: str, path: str, *, params: Mapping[str, Any], **how: Any) -> httpx.Response:
         answer: httpx.Response | DoorError
         try:
             answer = await self._http.request(method, path, params=self._params(params), **how)
@@ -391,7 +402,6 @@ class Door:
             answer = _away(error)
         if isinstance(answer, DoorError):  # outside the block: the error's text would show the address of the request
             raise answer
-        body = _read(answer)
         if answer.is_error:
-            raise refused(body, answer.status_code, answer.headers.get("retry-after"))
-        return body
+            raise refused(_read(answer), answer.status_code, answer.headers.get("retry-after"))
+        return answer

@@ -1,0 +1,116 @@
+"""An agency that leaves takes its own history along, in files that need no software of the bus."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, TOKEN, Given, desk_of
+from nrmbus.cli.desk import history
+from nrmbus.client.door import Door
+from typed import run as nrmbus
+
+SAID = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
+
+
+async def take(here: Given, out: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Write the history of vac to *out*, while the registrar registers all that the desk sends; return what was counted."""
+
+    @asynccontextmanager
+    async def door_of(*_: Any) -> AsyncIterator[Door]:
+        yield Door("http://127.0.0.1", TOKEN, transport=here.door._transport)
+
+    monkeypatch.setattr(history, "door_of", door_of)
+    folder: Any = SimpleNamespace(settings=SimpleNamespace(bus=here.town.bus))
+    asking = asyncio.create_task(history._write(folder, "vac", out, "V-7", "case_work"))
+    while not asking.done():
+        await asyncio.wait([asking], timeout=0.01)
+        await here.settle()
+    return asking.result()
+
+
+def lines(file: Path) -> list[dict[str, Any]]:
+    """Return the objects of a file of JSON lines."""
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a case with letters, every event is there once and in order, with what the agency may read."""
+    out = tmp_path / "history"
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", SAID, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        await here.settle()
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        counted = await take(here, out, monkeypatch)
+        granted = [
+            json.loads(each.clear)["data"]["what"]
+            for each in await here.rows("outbox")
+            if each.type == "access.granted"
+        ]
+
+    events = lines(out / "cases" / f"{CASE}.jsonl")
+    kinds = [each["type"] for each in events]
+    assert [kind for kind in kinds if kind not in ("letter.opened", "access.granted")] == [
+        "case.signal_recorded", "referral.submitted", "referral.accepted",
+    ]  # fmt: skip
+    assert [each["number"] for each in events] == sorted({each["number"] for each in events})
+    by_type = {each["type"]: each for each in events}
+    assert by_type["referral.submitted"]["letter"]["identity"] == {"name": CANARY}
+    assert by_type["referral.accepted"]["source"] == "vac"
+    assert by_type["referral.submitted"]["original"]["registration"]
+    assert granted[0] == "export"
+    assert "letter" in granted
+    assert {each["who"] for each in lines(out / "reads.jsonl")} == {"desk", "V-7"}
+    (case,) = lines(out / "cases.jsonl")
+    assert (case["case"], case["recorded"] > 0) == (CASE, True)
+    assert lines(out / "left-out.jsonl") == []
+    assert (counted["cases"], counted["letters"], counted["files"]) == (1, 1, 0)
+    verifying = await asyncio.create_subprocess_exec("sha256sum", "-c", "--quiet", "SHA256SUMS", cwd=out)
+    assert await verifying.wait() == 0
+    named = {line.partition("  ")[2] for line in (out / "SHA256SUMS").read_text().splitlines()}
+    assert named == {str(each.relative_to(out)) for each in out.rglob("*") if each.is_file()} - {"SHA256SUMS"}
+    assert all(each.stat().st_mode & 0o077 == 0 for each in (out, *out.rglob("*")))
+    assert "CANARY" not in (out / "README.txt").read_text()
+
+
+async def test_what_may_not_be_read_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A letter that stays closed after a withdrawal of consent is listed, and its event is there without it."""
+    out = tmp_path / "history"
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", SAID, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        withdrawn = registrar.event(
+            "ngo-a", "consent.withdrawn", {"purposes": ["information_sharing"], "receivers": ["vac"]}
+        )
+        await here.hear(registrar.register(withdrawn, to="vac"))
+        await here.settle()
+        await take(here, out, monkeypatch)
+
+    (left,) = lines(out / "left-out.jsonl")
+    assert (left["type"], left["why"]) == ("referral.submitted", "consent_withdrawn")
+    assert "CANARY" not in "".join(each.read_text() for each in out.rglob("*") if each.is_file())
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    """A folder that is there stays as it is."""
+    done = nrmbus("history", "ngo-a", tmp_path)
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "nrmbus: There is something at DIR already: name a folder that does not exist yet.\n",
+    )
