@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import shutil
 import ssl
 import threading
@@ -177,6 +178,8 @@ async def events_come_typed_and_in_order(place: Place, desk: AsyncDesk) -> None:
     assert [event.case for event in await heard(desk, later)] == cases[1:]
     assert await heard(desk, str(events[-1].cursor)) == []
     assert [event.case async for event in desk.inbox(case=cases[1], follow=False)] == [cases[1]]
+    assert [event.case async for event in desk.inbox(source="ngo-a", type=SIGNAL.type, follow=False)] == cases
+    assert [event async for event in desk.inbox(type="referral.accepted", follow=False)] == []
     told: list[str] = []
     stale = Cursor(events[-1].cursor.row, "0" * 16)
     again = desk.inbox(after=stale, follow=False, waiting=lambda error: told.append(error.code))
@@ -227,7 +230,7 @@ async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
 async def a_program_that_follows_hears_what_comes(place: Place, desk: AsyncDesk) -> None:
     """Given a program that waits behind the newest event, when two reports come, then it hears both, with letters too."""
     after = (await heard(desk))[-1].cursor
-    inboxes = [desk.inbox(after=after), desk.inbox(after=after, opened=True, actor="S-7")]
+    inboxes = [desk.inbox(after=after, type=SIGNAL.type), desk.inbox(after=after, opened=True, actor="S-7")]
     waiting = [asyncio.ensure_future(anext(inbox)) for inbox in inboxes]
     await asyncio.sleep(0)
     for case in (first := new_ref(), second := new_ref()):
@@ -276,6 +279,22 @@ async def test_a_program_without_asyncio_has_the_same_desk(tmp_path: Path) -> No
 
         assert await asyncio.to_thread(program) == ([case], case)
     assert not [each.name for each in threading.enumerate() if each.name == "nrmbus-desk"]
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of os.fork, which servers use all the same
+def test_a_desk_that_has_no_thread_says_so() -> None:
+    """Given a desk that was closed, or made before a fork, then a call raises at once, and does not wait for ever."""
+    with Desk("http://127.0.0.1:1", "token") as desk:
+        if not (child := os.fork()):
+            try:
+                desk.health()
+            except RuntimeError:
+                os._exit(7)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    with pytest.raises(RuntimeError, match="after a fork"):
+        desk.health()
 
 
 async def test_an_event_survives_a_desk_that_starts_again(tmp_path: Path) -> None:

@@ -63,6 +63,15 @@ class Members(TypedDict, total=False):
     """Id of the event, a UUIDv7 (`new_event_id`): the same id again gives the answer of the first time."""
 
 
+class Only(TypedDict, total=False):
+    """Members by which the inbox is filtered; each means equality."""
+
+    case: str
+    type: str
+    source: str
+    ref: str
+
+
 def spoken(models: Iterable[type[Data]]) -> dict[str, int]:
     """Return the version of each type of *models*.
 
@@ -217,21 +226,21 @@ class AsyncDesk:
         self,
         *,
         after: Cursor | str = BEGINNING,
-        case: str | None = None,
         opened: bool = False,
         actor: str | None = None,
         follow: bool = True,
         waiting: Callable[[DoorError], None] = lambda _: None,
+        **only: Unpack[Only],
     ) -> AsyncGenerator[Received[Data | None], None]:
         """Yield the events that this agency received, in order, and go on as they come.
 
         Args:
             after: the cursor of the last event that the program has dealt with; left out, from the beginning.
-            case: only this case.
             opened: with letters; each reading is registered first, for *actor*.
             actor: staff number of the person who reads; left out, that of ``agency.json``.
             follow: end after the newest event if False.
             waiting: called once each time that the desk stops answering, with the reason, while this waits for it.
+            only: members that an event must have (`Only`): ``case``, ``type``, ``source``, ``ref``.
 
         If the desk's ledger was replaced, *waiting* hears ``inbox_restarted`` and every event comes again, with its id.
 
@@ -240,13 +249,7 @@ class AsyncDesk:
         """
         cursor = Cursor.parse(after) if isinstance(after, str) else after
         pages = self.door.pages(
-            after=cursor.row,
-            ledger=cursor.ledger,
-            follow=follow,
-            waiting=waiting,
-            case=case,
-            opened=opened,
-            actor=actor,
+            after=cursor.row, ledger=cursor.ledger, follow=follow, waiting=waiting, opened=opened, actor=actor, **only
         )
         async with aclosing(pages):
             async for page in pages:

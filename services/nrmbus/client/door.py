@@ -210,15 +210,15 @@ class Door:
         *,
         after: int = 0,
         ledger: str | None = None,
-        case: str | None = None,
         limit: int = 200,
         wait: float = 0,
         opened: bool = False,
         actor: str | None = None,
+        **only: str | None,
     ) -> Json:
         """Return events received, in order, from row *after* on; an empty answer comes after *wait* seconds only.
 
-        *opened*: with letters; each reading is registered first, for *actor*.
+        *opened*: with letters; each reading is registered first, for *actor*. *only*: ``case``, ``type``, ``source``, ``ref``.
 
         The answer names the ``ledger`` that numbers the rows. Pass it with *after* to go on: DoorError ``inbox_restarted``
         if the desk has another ledger now, so that you ask again from the first row.
@@ -231,7 +231,7 @@ class Door:
         desk was upgraded.
         """
         params = {"after": after, "limit": limit, "open": str(opened).lower()}
-        chosen = {"case": case, "actor": actor, "ledger": ledger, "wait": wait or None}
+        chosen = {**only, "actor": actor, "ledger": ledger, "wait": wait or None}
         params |= {name: each for name, each in chosen.items() if each is not None}
         return await self._ask("GET", "/v1/inbox", params=params)
 
@@ -305,14 +305,15 @@ class Door:
             yield events, page.get("ledger")
 
     async def _streamed(
-        self, after: int, ledger: str | None, *, case: str | None = None, **_: Any
+        self, after: int, ledger: str | None, *, opened: bool = False, actor: str | None = None, **only: str | None
     ) -> AsyncGenerator[tuple[list[Json], str | None], None]:
         """Yield what the desk's stream of events brings, until it ends; nothing if it never begins.
 
         Raises:
             DoorError: the desk refuses, or has another ledger now (``inbox_restarted``).
         """
-        chosen = {"after": str(after), "ledger": ledger, "case": case}
+        del opened, actor  # of letters, which no stream opens
+        chosen = {**only, "after": str(after), "ledger": ledger}
         params = self._params({name: each for name, each in chosen.items() if each is not None})
         begun, failed = False, None
         try:

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from nrmbus.client.cursors import CursorStore
-from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Members, Model, Wanted
+from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Members, Model, Only, Wanted
 from nrmbus.client.door import Json
 from nrmbus.client.errors import DoorError
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, ended_by
@@ -31,7 +31,16 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Return what *work* returns; an interrupt of the caller cancels it."""
+        """Return what *work* returns; an interrupt of the caller cancels it.
+
+        Raises:
+            RuntimeError: the desk was closed, or this process was forked after the desk was made.
+        """
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError(
+                "this desk has no thread here: make a Desk in each process after a fork, and use it before it is closed"
+            )
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -98,14 +107,14 @@ class Desk:
         self,
         *,
         after: Cursor | str = BEGINNING,
-        case: str | None = None,
         opened: bool = False,
         actor: str | None = None,
         follow: bool = True,
         waiting: Callable[[DoorError], None] = lambda _: None,
+        **only: Unpack[Only],
     ) -> Iterator[Received[Data | None]]:
         """Yield the events that this agency received, in order, and go on as they come, as `AsyncDesk.inbox`."""
-        events = self._desk.inbox(after=after, case=case, opened=opened, actor=actor, follow=follow, waiting=waiting)
+        events = self._desk.inbox(after=after, opened=opened, actor=actor, follow=follow, waiting=waiting, **only)
 
         async def following() -> Received[Data | None]:
             return await anext(events)

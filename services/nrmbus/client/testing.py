@@ -71,6 +71,11 @@ class _Heard:
     letter: Letter | None
     ref: str | None
 
+    @property
+    def type(self) -> str:
+        """Return the type of the event."""
+        return self.data.type
+
 
 @dataclass(slots=True)
 class _Said:
@@ -314,7 +319,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
         reader = asked.get("actor") or self.reader
         if opens and reader is None:
             raise DeskError("reader_unnamed")
-        rows = [each for each in self._inbox if each.row > after and asked.get("case") in (None, each.case)]
+        only = [(name, asked[name]) for name in ("case", "type", "source", "ref") if name in asked]
+        rows = [
+            each for each in self._inbox if each.row > after and all(getattr(each, name) == is_ for name, is_ in only)
+        ]
         rows = rows[: int(asked.get("limit", "200"))]
         return {
             "ledger": self._ledger,
