@@ -16,7 +16,7 @@ DeskCode = Literal[
     "document_damaged", "document_incomplete", "document_too_large", "document_unfit", "document_unknown", "documents_waiting",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
-    "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed",
+    "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed", "webhook_secret_lost",
 ]  # fmt: skip
 """Codes of a desk's own refusals; the registrar's refusals have other codes."""
 
@@ -84,6 +84,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "webhooks_unfit": _Meaning(500, '`webhooks` in agency.json does not have its form: write `networks` (a list like ["10.1.0.0/16"]), `http_on_loopback` (true or false) and `ca` (the path of a PEM file), or leave them out.'),
         "webhooks_full": _Meaning(409, "This desk has as many webhooks as it serves: remove one that is no longer used."),
         "webhook_address_refused": _Meaning(422, "The desk does not send to this address: give an https address whose name has public addresses only, or have the administrator allow its network in `webhooks` of agency.json."),
+        "webhook_secret_lost": _Meaning(409, "The secret of this webhook was sealed to a key that is destroyed: rotate the webhook, give the new key to its receiver, then enable it."),
         "webhook_not_confirmed": _Meaning(422, "The receiver did not confirm that it wants webhooks: have it answer OPTIONS with `WebHook-Allowed-Origin`, or answer the challenge with the same `challenge`, then add the webhook again."),
     }
 )  # fmt: skip

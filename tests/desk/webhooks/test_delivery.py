@@ -416,6 +416,8 @@ async def test_a_secret_that_opens_no_more_disables_the_endpoint_with_a_task(tmp
             assert [row.kind for row in await given.rows("tasks") if row.kind.startswith("webhook")] == [
                 "webhook_secret_lost"
             ]
+            with pytest.raises(DeskError, match="rotate the webhook"):
+                await hooks.webhooks.ping(webhook)
 
             await hooks.webhooks.rotate(webhook, timedelta(), None)
             await hooks.webhooks.enable(webhook)

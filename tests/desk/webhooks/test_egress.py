@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -97,7 +98,9 @@ def test_one_forbidden_address_among_several_refuses_the_name() -> None:
 def test_the_setting_is_read_or_refused(tmp_path: Path) -> None:
     """A misspelt setting stops the start: the desk would otherwise be more open, or more closed, than its file says."""
     ca = tmp_path / "ca.pem"
-    ca.write_text("")
+    trustme.CA().cert_pem.write_to_path(ca)
+    garbage = tmp_path / "garbage.pem"
+    garbage.write_text("no certificate")
     whole = {"networks": ["10.1.0.0/16", "fd00::/8"], "http_on_loopback": True, "ca": str(ca)}
 
     assert Egress.read(None) == Egress()
@@ -112,6 +115,7 @@ def test_the_setting_is_read_or_refused(tmp_path: Path) -> None:
         {"networks": 5},
         {"http_on_loopback": "yes"},
         {"ca": "/absent"},
+        {"ca": str(garbage)},
     ):
         with pytest.raises(DeskError) as refused:
             Egress.read(wrong)

@@ -199,3 +199,25 @@ async def test_an_endpoint_has_a_few_requests_under_way_and_one_after_a_failure(
         await hooks.settle()
 
         assert under_way == [1] * 4
+
+
+async def test_an_address_that_is_allowed_no_more_fails_and_is_told_of(tmp_path: Path) -> None:
+    """The administrator closes a network: its webhooks fail by the schedule, with the reason, and go on if it is opened again."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver:
+        async with hooks_of(given) as hooks:
+            webhook = await hooks.add(receiver.url, "shelter.*")
+        await hear(given)
+        async with hooks_of(given, Egress()) as hooks:
+            await hooks.settle()
+            assert [row.error for row in await given.rows("attempts")] == ["address_refused"]
+            pinged = await given.door.post(f"/v1/webhooks/{webhook}/ping")
+            assert pinged.json()["code"] == "webhook_address_refused"
+        async with hooks_of(given) as hooks:
+            hooks.wall.go_on(seconds=5)
+            await hooks.settle()
+
+        assert len(receiver.got) == 1
+        assert [row.state for row in await given.rows("deliveries")] == [
+            "delivered",
+            "exhausted",
+        ]  # the second is the ping

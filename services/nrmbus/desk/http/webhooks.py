@@ -290,12 +290,15 @@ async def remove_webhook(request: Request, webhook: WebhookPath) -> JSONResponse
     summary="Send a ping",
     **answers(
         Pinged, {"delivered": True, "status": 204, "milliseconds": 38}, "not_found", "webhook_address_refused",
+        "webhook_secret_lost",
         needs=["administer"], said="What came of it.",
     ),
 )  # fmt: skip
 async def ping_webhook(request: Request, webhook: WebhookPath) -> JSONResponse:
     """Send `nrmbus.ping` once and record the attempt. A paused endpoint that answers with success goes on."""
     attempt = await door_of(request).webhooks.ping(webhook)
+    if attempt.error == "address_refused":
+        raise DeskError("webhook_address_refused")
     found = {"status": attempt.status, "error": attempt.error, "milliseconds": attempt.milliseconds}
     return JSONResponse({"delivered": attempt.is_success} | _present(found))
 

@@ -52,8 +52,7 @@ def _wall() -> datetime:
 class _Line:
     """Connection to one endpoint, and what is under way there."""
 
-    sender: Sender | None
-    """None if the administrator's settings no longer allow the address."""
+    sender: Sender
     secrets: tuple[Secret, ...]
     under_way: set[int] = field(default_factory=set)
     width: int = CONNECTIONS
@@ -96,7 +95,7 @@ class Webhooks:
                 count, pause = self._seat.ledger.count, AGAIN_SECONDS
                 try:
                     pause = await self.once()
-                except (SQLAlchemyError, DeskError) as error:  # a full disk, a held file: tried again
+                except Exception as error:  # noqa: BLE001 - a full disk, a held file: tried again; a desk ends by no webhook
                     telemetry.handled("not_available", error=type(error).__name__)
                     self._added.set()
                 await self._until_commit(count, pause)
@@ -112,8 +111,7 @@ class Webhooks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for line in self._lines.values():
-            if line.sender is not None:
-                await line.sender.close()
+            await line.sender.close()
         self._lines.clear()
 
     async def _until_commit(self, count: int, seconds: float) -> None:
@@ -154,7 +152,7 @@ class Webhooks:
         if row.state == "disabled" or (row.state == "paused" and row.held is None):
             return LOOK_SECONDS
         line = await self._line(row)
-        if line is None or line.sender is None:
+        if line is None:
             return LOOK_SECONDS
         waits = max(line.until - time.monotonic(), _left(row.held, now))
         if waits > 0:
@@ -172,19 +170,25 @@ class Webhooks:
             following = store.next_due(tx, row.id, times.write(now))
         for each in [one for one in found if one.id not in line.under_way][:free]:
             line.under_way.add(each.id)
-            self._start(self._deliver(row.id, line, line.sender, each))
+            self._start(self._deliver(row.id, line, each))
         return max(_left(following, now), 0.1) if following else LOOK_SECONDS
 
     def _start(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
 
-    async def _deliver(self, webhook: str, line: _Line, sender: Sender, row: Row[Any]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            telemetry.handled("not_available", error=type(error).__name__)
+
+    async def _deliver(self, webhook: str, line: _Line, row: Row[Any]) -> None:
         """Send one delivery and record what came of it."""
         is_recorded = False
         try:
-            attempt = await self._sent(line, sender, row.message, self._body(row))
+            attempt = await self._sent(line, row.message, self._body(row))
             line.width = min(CONNECTIONS, line.width * 2) if attempt.is_success else 1
             now, factor = self._now(), self._jitter(*schedule.JITTER)
             state = await self._seat.ledger.together(
@@ -192,8 +196,6 @@ class Webhooks:
             )
             is_recorded = True
             self._say(webhook, state, attempt)
-        except (SQLAlchemyError, DeskError) as error:
-            telemetry.handled("not_available", error=type(error).__name__)
         finally:
             line.under_way.discard(row.id)
             if not is_recorded:  # it may have been sent, and nothing says so: it is sent again, but not at once
@@ -202,8 +204,8 @@ class Webhooks:
     def _body(self, row: Row[Any]) -> bytes:
         return notices.body_of(row.type, row.time, row.about, row.place, self._seat.ledger.id)
 
-    async def _sent(self, line: _Line, sender: Sender, message: str, body: bytes) -> Attempt:
-        return await sender.post(self._headers(line.secrets, message, body), body)
+    async def _sent(self, line: _Line, message: str, body: bytes) -> Attempt:
+        return await line.sender.post(self._headers(line.secrets, message, body), body)
 
     def _headers(self, secrets: Sequence[Secret], message: str, body: bytes) -> dict[str, str]:
         now = self._now()
@@ -231,10 +233,7 @@ class Webhooks:
                 at = times.write(self._now())
                 await self._seat.ledger.together(lambda tx: self._lost(tx, row.id, at))
                 return None
-            sender = None
-            with suppress(DeskError):
-                sender = Sender(row.url, self._egress)
-            self._lines[row.id] = _Line(sender, signing.read(raw))
+            self._lines.setdefault(row.id, _Line(Sender(row.url, self._egress), signing.read(raw)))
         return self._lines[row.id]
 
     def _lost(self, tx: Connection, webhook: str, at: str) -> None:
@@ -243,7 +242,7 @@ class Webhooks:
 
     async def _forget(self, webhook: str) -> None:
         line = self._lines.pop(webhook, None)
-        if line is not None and line.sender is not None:
+        if line is not None:
             await line.sender.close()
 
     # -- for the administrator -----------------------------------------------------------------------------------------
@@ -347,12 +346,12 @@ class Webhooks:
         with self._seat.ledger.read() as tx:
             row = _there(tx, webhook)
         line = await self._line(row)
-        if line is None or line.sender is None:
-            raise DeskError("webhook_address_refused")
+        if line is None:
+            raise DeskError("webhook_secret_lost")
         now, id = self._now(), _random_id()
         notice = Notice(id, notices.PING, "", id, times.write(now))
         body = notices.body_of(notice.type, notice.time, notice.about, None, self._seat.ledger.id)
-        attempt = await self._sent(line, line.sender, id, body)
+        attempt = await self._sent(line, id, body)
         at = self._now()
         state = await self._seat.ledger.together(lambda tx: store.pinged(self._seat, tx, webhook, attempt, notice, at))
         self._say(webhook, state, attempt)

@@ -17,7 +17,7 @@ from typing import Final, Literal, get_args
 import httpx
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.webhooks.egress import Egress, Url
+from nrmbus.desk.webhooks.egress import Egress, Url, tls_by
 
 ATTEMPT_SECONDS: Final = 20.0
 """Seconds that an attempt may take, from the name to the status of the answer; the specification says 15 to 30."""
@@ -57,9 +57,9 @@ class Sender:
     """Connections to one endpoint."""
 
     def __init__(self, url: str, egress: Egress) -> None:
-        """Send to *url* as *egress* allows. Raises DeskError ``webhook_address_refused`` for a URL that is never allowed."""
-        self._egress, self._url = egress, egress.parsed(url)
-        context = ssl.create_default_context(cafile=egress.authorities) if self._url.scheme == "https" else _NO_TLS
+        """Send to *url* as *egress* allows."""
+        self._egress, self._url = egress, url
+        context = tls_by(egress.authorities) if url.startswith("https") else _NO_TLS
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30)
         self._transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
         self._looking: asyncio.Future[list[str]] | None = None
@@ -75,10 +75,11 @@ class Sender:
         began = time.monotonic()
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS if seconds is None else seconds):
-                found = await self._addresses()
+                url = self._egress.parsed(self._url)
+                found = await self._addresses(url)
                 if not found:
                     return Attempt(None, "not_resolved", _since(began))
-                answer = await self._sent(self._egress.checked(self._url, found), method, headers, body)
+                answer = await self._sent(url, self._egress.checked(url, found), method, headers, body)
             return Attempt(answer.status_code, None, _since(began), *await self._rest_of(answer))
         except DeskError:
             fault: Fault = "address_refused"
@@ -91,18 +92,16 @@ class Sender:
         return Attempt(None, fault, _since(began))
 
     async def _sent(
-        self, addresses: tuple[str, ...], method: str, headers: Mapping[str, str], body: bytes
+        self, to: Url, addresses: tuple[str, ...], method: str, headers: Mapping[str, str], body: bytes
     ) -> httpx.Response:
         """Send to the first of *addresses* that accepts a connection; the certificate must be that of the name."""
         *others, last = addresses[:ADDRESSES]
         for address in (*others, last):
-            url = httpx.URL(
-                scheme=self._url.scheme, host=address, port=self._url.port, raw_path=self._url.target.encode()
-            )
-            whole = {"host": self._url.name, "accept": "*/*", "user-agent": "nrmbus-webhooks", **headers}
+            url = httpx.URL(scheme=to.scheme, host=address, port=to.port, raw_path=to.target.encode())
+            whole = {"host": to.name, "accept": "*/*", "user-agent": "nrmbus-webhooks", **headers}
             # The name is given beside the address: the request goes to the address that was checked, and to no other.
             extensions = {
-                "sni_hostname": self._url.host,
+                "sni_hostname": to.host,
                 "timeout": httpx.Timeout(None, connect=CONNECT_SECONDS).as_dict(),
             }
             request = httpx.Request(method, url, headers=whole, content=body, extensions=extensions)
@@ -128,11 +127,11 @@ class Sender:
                 await answer.aclose()
         return dict(answer.headers), body[:ANSWER_BYTES]
 
-    async def _addresses(self) -> list[str]:
+    async def _addresses(self, url: Url) -> list[str]:
         """Return the addresses of the name, none if it has none. One look-up runs at a time: a name server that is silent holds one thread."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.get_running_loop().create_future()
-            Thread(target=_look_up, args=(self._url, self._looking), daemon=True).start()
+            Thread(target=_look_up, args=(url, self._looking), daemon=True).start()
         return await asyncio.shield(self._looking)
 
 
