@@ -13,7 +13,7 @@ from nrmbus.wire.errors import SENTENCES, WireError
 DeskCode = Literal[
     "token_required", "scope_missing", "token_exists", "too_many_requests", "not_found", "method_not_allowed", "not_sent_yet", "still_open", "not_parked", "not_available",
     "inbox_gap", "inbox_forked", "inbox_unread", "read_not_registered", "read_refused", "reader_unnamed", "reader_unfit", "not_a_delivery", "not_admitted", "ledger_absent", "ledger_away", "ledger_differs", "ledger_driver_missing", "ledger_filled", "ledger_foreign", "ledger_held", "ledger_in_use", "ledger_unfit", "ledger_unknown", "inbox_restarted", "settings_drift", "streams_used_up",
-    "document_damaged", "document_incomplete", "document_too_large", "document_unfit", "document_unknown", "documents_waiting",
+    "document_damaged", "document_incomplete", "document_shut", "document_too_large", "document_unfit", "document_unknown", "documents_waiting",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
     "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed", "webhook_secret_lost",
@@ -66,6 +66,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "settings_drift": _Meaning(500, "A subscriber's settings would lose or repeat records: make the subscriber with desk/inbox/broker.py."),
         "document_damaged": _Meaning(409, "The content of this document is not what its sender announced, so it is not shown: ask the sender to share the document again."),
         "document_incomplete": _Meaning(409, "Not all of this document is here: wait until its last piece has come; if none comes any more, ask the sender to share it again."),
+        "document_shut": _Meaning(403, "This document stays closed to this agency, and `shut` says why: as for a letter in the inbox, or `not_allowed` by the Rules."),
         "document_too_large": _Meaning(413, "The document is larger than 10,000,000 bytes: send a smaller one, or split it into several."),
         "document_unfit": _Meaning(415, "The content is no PDF, JPEG, PNG or TIFF and no plain text in UTF-8, or there is none: send the document in one of these kinds; its name says nothing about it."),
         "document_unknown": _Meaning(422, "No such upload waits for this case: it was announced before, or a day has passed; upload the document again."),

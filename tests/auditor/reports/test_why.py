@@ -181,6 +181,20 @@ class TestReceipts:
         assert [(each.state, each.reason) for each in case.explain(referral).receipts] == [("kept_shut", None)]
         assert [each.state for each in case.explain(signal).clocks] == ["met"]
 
+    def test_a_chunk_that_opens_owes_none(self) -> None:
+        """The receipt of its announcement is enough; one that did not open is shown."""
+        case = Case()
+        case.say("ngo-a", "case.signal_recorded")
+        case.say("ngo-a", "consent.given", receivers=["special-unit"])
+        said: dict[str, Any] = {"letter": True, "to": ["special-unit"]}
+        announced = case.say("ngo-a", "document.shared", **said)
+        chunk = case.say("ngo-a", "document.chunk_sent", cause=announced.id, **said)
+        assert [each.state for each in case.explain(announced).receipts] == ["missing"]
+        assert case.explain(chunk).receipts == ()
+
+        case.say("special-unit", "letter.unreadable", cause=chunk.id, reason="key")
+        assert [each.state for each in case.explain(chunk).receipts] == ["unreadable"]
+
     def test_an_event_without_a_letter_owes_none(self, seen: Audited) -> None:
         """There is nothing to open."""
         assert explain(seen, of_type(seen, "referral.acknowledged"), end(seen)).receipts == ()

@@ -10,6 +10,7 @@ from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, success
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.auditor.reports.replayed import row_of
 from nrmbus.directory import SERVICES, Directory
+from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
 from nrmbus.rules.profile import matches
@@ -261,10 +262,9 @@ _RECEIPTS: Final[Mapping[str, Literal["opened", "kept_shut", "unreadable"]]] = {
 
 
 def _receipts(entry: Entry, whom: Iterable[Whom], later: Iterable[Entry]) -> Iterator[Receipt]:
-    """Yield the last receipt of each recipient with a sealed part."""
-    found: dict[str, Receipt] = {
-        each.agency: Receipt(each.agency, "missing") for each in whom if each.told and each.parts
-    }
+    """Yield the last receipt of each recipient with a sealed part; a chunk that opens owes none."""
+    owed = () if entry.event and entry.event.type == DocumentChunkSent.type else whom
+    found = {each.agency: Receipt(each.agency, "missing") for each in owed if each.told and each.parts}
     for each, fact in _facts(later):
         event = fact.event
         state = _RECEIPTS.get(event.type)

@@ -14,7 +14,7 @@ from sqlalchemy import Row, and_, select
 
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.letters import case_keys, letters
+from nrmbus.desk.letters import letters
 from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Task
 from nrmbus.desk.state.cases import signed_of
 from nrmbus.desk.store import tables
@@ -112,7 +112,7 @@ async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str)
         mine = [part for part in parts if part in container.parts and seat.me in container.wraps(part)]
         if not mine or not await _on_record(desk, row, mine, purpose):
             return {}
-        secrets = _secrets(desk, container, place)
+        secrets = letters.secrets(desk.seat, container, place)
         return container.open_with({part: secrets[part] for part in mine if part in secrets}, place)
     except (LetterClosed, WireError):
         return {}
@@ -127,11 +127,3 @@ async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: 
     shut = partial(opening.why_shut, desk, signed)
     how: dict[str, Any] = {"who": letters.DESK, "purpose": purpose, "why_shut": shut}
     return await letters.record_reads(desk.seat, signed, parts, **how) is None
-
-
-def _secrets(desk: Desk, container: Container, place: Place) -> Mapping[Part, bytes]:
-    try:
-        return container.unwrap(desk.seat.me, desk.seat.identity.opening, place)
-    except LetterClosed:  # sealed to a key that was destroyed since
-        with desk.seat.ledger.read() as tx:
-            return case_keys.secrets_of(desk.seat, tx, place)

@@ -24,6 +24,7 @@ EVERYWHERE: Final[tuple[DeskCode, ...]] = (
 """Codes that every route may answer: without a token, beyond its limits, and while the desk has no ledger."""
 _FAULTY: Final[Mapping[DeskCode, DeskError]] = {
     "unknown_field": DeskError("unknown_field", [Fault("/data/urgency", "enum", ("emergency", "routine"))]),
+    "document_shut": DeskError("document_shut", safe={"shut": "consent_withdrawn"}),
     "scope_missing": DeskError("scope_missing", safe={"scope": "read"}),
     "unknown_version": DeskError("unknown_version", accepts=[1, 2]),
 }
@@ -75,6 +76,7 @@ class Problem(Answer):
     code: str = Field(description="One word for programs, of a closed list.")
     problems: list[ProblemPlace] | None = Field(None, description="Each fault of the request.")
     accepts: list[int] | None = Field(None, description="The versions that would do.")
+    shut: str | None = Field(None, description="Why a document stays closed.")
     scope: str | None = Field(None, description="The scope that the token lacks.")
     event: int | None = Field(None, description="Number of the event in a list of events, from 0.")
     line: int | None = Field(None, description="Where the JSON breaks.")

@@ -3,12 +3,14 @@
 from typing import Any, Final
 
 from fastapi import Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
+from nrmbus.desk.access import documents as reading
+from nrmbus.desk.access import opening
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Uploaded
-from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import OfCase
+from nrmbus.desk.http.documented import answers, guarded, subject
+from nrmbus.desk.http.parameters import Actor, DocumentPath, OfCase, Purpose
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
 from nrmbus.events.document import LARGEST
@@ -19,6 +21,13 @@ _UPLOADED: Final = {
     "document": EVENT, "case": CASE, "chunks": 3,
     "file": {"media_type": "application/pdf", "size": 204_800, "sha256": "0" * 64}, "ends": AT,
 }  # fmt: skip
+_ENDING: Final[dict[str, str]] = {
+    "application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png", "image/tiff": "tif", "text/plain": "txt",
+}  # fmt: skip
+_CONTENT: Final[dict[str, Any]] = {
+    "description": "The content, as it was uploaded.",
+    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _ENDING},
+}
 _BODY: Final[dict[str, Any]] = {
     "required": True,
     "description": f"The content, at most {LARGEST:,} bytes: PDF, JPEG, PNG, TIFF, or plain text in UTF-8.",
@@ -50,3 +59,38 @@ async def upload_document(request: Request, case: OfCase) -> JSONResponse:
     return JSONResponse(
         {"document": found.document, "case": case, "chunks": found.chunks, "file": file, "ends": found.ends}
     )
+
+
+@routes.get(
+    "/v1/documents/{id}",
+    summary="Read a document",
+    response_model=None,
+    **guarded(
+        {200: _CONTENT}, "not_found", "document_incomplete", "document_damaged", "document_shut", "unknown_field",
+        "reader_unnamed", "inbox_unread", "read_not_registered", "read_refused", needs=["read", "open"],
+    ),
+)  # fmt: skip
+async def read_document(
+    request: Request, id: DocumentPath, actor: Actor = None, purpose: Purpose = "case_work"
+) -> StreamingResponse:
+    """Return the content of the document that the event `id` announces, of this agency or of another.
+
+    The registrar records the reading first, for `actor` and `purpose`, once for the whole document; then the desk records
+    who opened which part. The content was compared with its announced digest before the first byte of it is sent. Its name
+    is in the letter of the event alone.
+    """
+    door = door_of(request)
+    with door.ledger.read() as tx:
+        shared = reading.find(tx, door.seat.me, id)
+    if shared is None:
+        raise DeskError("not_found")
+    who = opening.reader(door.desk, actor)
+    await door.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
+    file = await reading.open_file(door.desk, shared, who=who, purpose=purpose)
+    headers = {
+        "content-length": str(file.size),
+        "content-disposition": f'attachment; filename="document.{_ENDING[file.media_type]}"',
+        "x-content-type-options": "nosniff",
+        "cache-control": "no-store",
+    }
+    return StreamingResponse(reading.pieces(door.desk, shared, file), headers=headers, media_type=file.media_type)

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from sqlalchemy import Row
 
 from nrmbus.desk import versions
-from nrmbus.desk.access import opening
+from nrmbus.desk.access import documents, opening
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Inbox
@@ -93,9 +93,9 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
     most = min(asked.limit, opening.MOST) if asked.open else asked.limit
     if asked.open:
         caller_of(request).require("open")
-    until, rows = time.monotonic() + asked.wait, list[Row[Any]]()
+    until = time.monotonic() + asked.wait
     while True:
-        newest, rows = _page(door, asked, most + 1)
+        newest, rows, came = _page(door, asked, most + 1)
         left = until - time.monotonic()
         if rows or left <= 0:
             break
@@ -106,18 +106,28 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
         who, purpose = opening.reader(desk, asked.actor), asked.purpose
         found = await opening.to_open(desk, rows, who=who, purpose=purpose)
         await door.put_on_record(found.due.values())
-        events = [await views.opened(desk, row, spoken, who=who, purpose=purpose, asked=found) for row in rows]
+        events = [
+            await views.opened(desk, row, spoken, who=who, purpose=purpose, asked=found, came=came.get(row.position))
+            for row in rows
+        ]
     else:
-        events = [views.heard(row, spoken) for row in rows]
+        events = [views.heard(row, spoken, came=came.get(row.position)) for row in rows]
     return JSONResponse({"ledger": door.ledger.id, "events": events, "next": following})
 
 
-def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]]]:
-    """Return the newest row, and the rows that are *asked* for."""
+def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]], dict[int, int]]:
+    """Return the newest row, the rows that are *asked* for, and how many chunks of each document are here."""
     with door.ledger.read() as tx:
         newest = views.newest(tx)
         if asked.after > newest or (asked.after and asked.ledger not in (None, door.ledger.id)):
             raise DeskError("inbox_restarted")
         only = {name: getattr(asked, name) for name in (*ONLY, "since", "until")}
-        rows = views.received(tx, door.seat, after=asked.after, limit=limit, technical=asked.technical, **only)
-    return newest, rows
+        how: dict[str, Any] = {
+            "after": asked.after,
+            "limit": limit,
+            "technical": asked.technical,
+            "letters": asked.open,
+        }
+        rows = views.received(tx, door.seat, **how, **only)
+        came = documents.came(tx, door.desk, rows)
+    return newest, rows, came

@@ -9,6 +9,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
 
 from nrmbus.desk import versions
+from nrmbus.desk.access import documents
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import InboxEvent
@@ -124,5 +125,6 @@ def _read(door: Door, asked: Asked, after: int) -> tuple[int, list[tuple[int, st
     only: dict[str, Any] = {name: getattr(asked, name) for name in ONLY}
     with door.ledger.read() as tx:
         rows = views.received(tx, door.seat, after=after, limit=_PAGE, technical=asked.technical, **only)
-        newest = views.newest(tx)
-    return newest, [(row.position, json.dumps(views.heard(row, spoken), ensure_ascii=False)) for row in rows]
+        newest, came = views.newest(tx), documents.came(tx, door.desk, rows)
+    heard = [(row.position, views.heard(row, spoken, came=came.get(row.position))) for row in rows]
+    return newest, [(position, json.dumps(event, ensure_ascii=False)) for position, event in heard]

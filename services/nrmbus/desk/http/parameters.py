@@ -87,6 +87,7 @@ IdempotencyKey = Annotated[
 ]
 _WAITS: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
+DocumentPath = Annotated[str, Path(description="Id of the event `document.shared` that announces the document.")]
 EventPath = Annotated[str, Path(description="Id of an event of this agency.")]
 CasePath = Annotated[str, Path(description="Reference of a case: 32 hex digits.")]
 TaskPath = Annotated[int, Path(ge=0, le=LAST_ROW, description="Number of the task.")]

@@ -6,13 +6,14 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, Select, select
 
 from nrmbus.desk import versions
+from nrmbus.desk.access import documents
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
-from nrmbus.desk.http.answers import AT, CASE, EVENT, LostField, Ref, Time
+from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, LostField, Ref, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
 from nrmbus.desk.http.served import door_of
@@ -22,8 +23,9 @@ from nrmbus.wire import times
 routes: Final = subject("cases")
 
 _EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
-_ROWS: Final = (
-    select(tables.events, _INBOX.registration, _PARKED.error)
+_ROWS: Final[Select[Any]] = (
+    select(*views.without_letter(), _INBOX.registration, _PARKED.error)
+    .select_from(tables.events)
     .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
     .outerjoin(tables.parked, _PARKED.position == _EVENTS.position)
 )
@@ -69,6 +71,7 @@ class TimelineEvent(Answer):
     parts: list[str] = Field(description="Parts of the letter that this agency may open.")
     shut: str | None = Field(None, description="Why the letter stays closed.")
     technical: bool
+    document: DocumentState | None = Field(None, description="Of `document.shared`: how much of its content has come.")
     parked: bool | None = None
     unknown: bool | None = Field(None, description="True if this release does not know the type or version.")
     data: dict[str, Any] | None = Field(None, description="Facts in the clear; left out with `unknown`.")
@@ -149,7 +152,9 @@ async def list_case_events(request: Request, ref: CasePath, asked: Annotated[Ask
     if not asked.technical:
         rows = rows.where(_EVENTS.technical == 0)
     with door.ledger.read() as tx:
-        found = [views.heard(row, spoken) for row in tx.execute(rows)]
+        read = tx.execute(rows).all()
+        came = documents.came(tx, door.desk, read)
+        found = [views.heard(row, spoken, came=came.get(row.position)) for row in read]
         if not found and tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == ref).limit(1)) is None:
             raise DeskError("not_found")
     events = [{name: value for name, value in each.items() if name not in _OF_INBOX} for each in found]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, func, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, null, select
 
 from nrmbus.desk import versions
 from nrmbus.desk.access import opening
@@ -21,6 +21,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.witness import cosignatures
+from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
@@ -187,13 +188,29 @@ def newest(tx: Connection) -> int:
     return tx.scalar(select(func.max(_EVENTS.position))) or 0
 
 
+def without_letter(*, letters: bool = False) -> tuple[ColumnElement[Any], ...]:
+    """Return the columns of an event, with null instead of its letter unless the *letters* are wanted."""
+    return tuple(each if letters or each.name != "letter" else null().label("letter") for each in _EVENTS)
+
+
 def received(
-    tx: Connection, seat: Seat, *, after: int, limit: int, technical: bool, **only: str | datetime | None
+    tx: Connection,
+    seat: Seat,
+    *,
+    after: int,
+    limit: int,
+    technical: bool,
+    letters: bool = False,
+    **only: str | datetime | None,
 ) -> list[Row[Any]]:
-    """Return the rows of received events after row *after*, in order, each with its registration; *only* are filters."""
+    """Return the rows of received events after row *after*, in order, each with its registration; *only* are filters.
+
+    Letters are read only to be opened, by *letters*: a page of a document's chunks would be 130 MB.
+    """
     inbox, parked = tables.inbox, tables.parked
-    rows = (
-        select(tables.events, inbox.c.registration, parked.c.error)
+    rows: Select[Any] = (
+        select(*without_letter(letters=letters), inbox.c.registration, parked.c.error)
+        .select_from(tables.events)
         .join(inbox, (inbox.c.partition == _EVENTS.partition) & (inbox.c.inbox_number == _EVENTS.inbox_number))
         .outerjoin(parked, parked.c.position == _EVENTS.position)
         .where(_EVENTS.position > after, _EVENTS.source != seat.me)
@@ -204,8 +221,12 @@ def received(
     return list(tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all())
 
 
-def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -> dict[str, Any]:
+def heard(
+    row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None, came: int | None = None
+) -> dict[str, Any]:
     """Return a received event in the version that its reader *speaks*, with the *letter* if opened.
+
+    Of a document *came* says how many chunks are here.
 
     An event unknown to this release has only the fields of the envelope. ``original`` is always included.
     """
@@ -235,6 +256,9 @@ def heard(row: Row[Any], speaks: Speaks, letter: letters.Opened | None = None) -
         version = versions.version_of(speaks, row.type)
         said = versions.told(event, letter.fields if letter else {}, version)
         body |= {"version": version, "data": said.data, "lost": versions.listed(said.lost) or None}
+        if isinstance(event.data, DocumentShared) and came is not None:
+            chunks = event.data.chunks
+            body["document"] = {"chunks": chunks, "came": came, "complete": came == chunks}
         if letter is not None:
             body["letter"] = versions.by_part(row.type, version, said.letter, letter.parts)
     return _there(body)
@@ -254,13 +278,20 @@ def original(signed: Signed, registration: bytes) -> dict[str, Any]:
 
 
 async def opened(
-    desk: Desk, row: Row[Any], speaks: Speaks, *, who: str, purpose: str, asked: opening.LettersToOpen
+    desk: Desk,
+    row: Row[Any],
+    speaks: Speaks,
+    *,
+    who: str,
+    purpose: str,
+    asked: opening.LettersToOpen,
+    came: int | None = None,
 ) -> dict[str, Any]:
     """Return the event as `heard` does, with its letter if the reading was registered as *asked*; else closed."""
     if row.position in asked.due:
-        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose))
+        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose), came)
     shut = asked.shut.get(row.position)
-    return heard(row, speaks, None if shut is None else letters.Opened(shut=shut))
+    return heard(row, speaks, None if shut is None else letters.Opened(shut=shut), came)
 
 
 def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:

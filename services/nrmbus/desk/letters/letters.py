@@ -133,6 +133,15 @@ def _open(
     return Opened(parts)
 
 
+def secrets(seat: Seat, container: letter.Container, place: letter.Place) -> Mapping[Part, bytes]:
+    """Return the content keys of the parts that are sealed to this agency; stored ones if their sealing key is gone."""
+    try:
+        return container.unwrap(seat.me, seat.identity.opening, place)
+    except LetterClosed:
+        with seat.ledger.read() as tx:
+            return case_keys.secrets_of(seat, tx, place)
+
+
 def seal_draft(seat: Seat, parts: Mapping[Part, Mapping[str, Any]], *, id: str, subject: str) -> bytes:
     """Seal the letter of a draft to this desk alone, for the ledger. Raises ``letter_too_large``."""
     audience = {part: [(seat.me, seat.identity.sealing.seal_to)] for part in parts}

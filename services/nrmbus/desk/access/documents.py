@@ -1,0 +1,195 @@
+"""Reading a document that was shared: on record once, verified as a whole, then handed out chunk by chunk.
+
+A document opens as the letter of its announcement does, and under the same reading: consent, erasure and the Rules say of
+its chunks what they say of that letter. The sender reads its own in the same way.
+"""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, null, select
+
+from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import case_keys, letters
+from nrmbus.desk.state.cases import known, signed_of
+from nrmbus.desk.store import tables
+from nrmbus.events.access import AccessPurpose
+from nrmbus.events.document import PART_OF, DocumentChunkSent, DocumentFile, DocumentShared
+from nrmbus.events.errors import Invalid
+from nrmbus.events.model import Draft, Part
+from nrmbus.wire.envelope import Signed
+from nrmbus.wire.errors import LetterClosed, WireError
+
+_EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
+_PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Document as it lies here: its announcement, and the positions of its chunks in order."""
+
+    announcement: Row[Any]
+    data: DocumentShared
+    chunks: tuple[int, ...]
+    is_own: bool
+
+    @property
+    def part(self) -> Part:
+        """Return the part of the letters that the document lies in."""
+        return PART_OF[self.data.document_type]
+
+
+def _rows(me: str, letter: Any = None) -> Select[Any]:
+    """Return the query for events with their letters: this agency's own are those that it sent."""
+    own = and_(_EVENTS.source == me, _OUTBOX.subject == _EVENTS.subject, _OUTBOX.id == _EVENTS.id)
+    kept = func.coalesce(_OUTBOX.letter, _EVENTS.letter) if letter is None else letter
+    return select(*_PLAIN, kept.label("letter")).outerjoin(tables.outbox, own)
+
+
+def find(tx: Connection, me: str, id: str) -> Shared | None:
+    """Return the document that the event *id* announces; None if this desk has no such announcement."""
+    of_id: ColumnElement[bool] = (_EVENTS.id == id) & (_EVENTS.type == DocumentShared.type)
+    row = tx.execute(_rows(me).where(of_id).order_by(_EVENTS.position).limit(1)).first()
+    event = None if row is None else known(signed_of(row))
+    if row is None or event is None or not isinstance(event.data, DocumentShared):
+        return None
+    of_it = (_EVENTS.subject == row.subject) & (_EVENTS.source == row.source)
+    named = tables.has_bytes(_EVENTS.headers, id.encode())
+    chunks = dict[int, int]()
+    for each in tx.execute(
+        _rows(me, null()).where(of_it, _EVENTS.type == DocumentChunkSent.type, named).order_by(_EVENTS.position)
+    ):
+        if dict(json.loads(each.headers)).get("ce_causationid") == id:
+            chunks.setdefault(json.loads(each.value)["index"], each.position)
+    here = tuple(chunks[index] for index in range(event.data.chunks) if index in chunks)
+    return Shared(row, event.data, here, row.source == me)
+
+
+def came(tx: Connection, desk: Desk, rows: Iterable[Row[Any]]) -> dict[int, int]:
+    """Return for each announcement in *rows*, by its position, how many of its chunks have come."""
+    found = dict[int, int]()
+    for row in rows:
+        if row.type == DocumentShared.type:
+            document = desk.cases.view(tx, row.subject).documents.get(row.id)
+            found[row.position] = 0 if document is None else document.came
+    return found
+
+
+async def reading(desk: Desk, shared: Shared, *, who: str, purpose: AccessPurpose) -> Draft:
+    """Return the event to register before *who* reads the document.
+
+    Raises:
+        DeskError: ``document_incomplete``, ``document_shut``, ``unknown_field``.
+    """
+    row, seat = shared.announcement, desk.seat
+    if await desk.unaltered.is_altered(row.subject):
+        raise _shut(letters.ALTERED)
+    signed = signed_of(row)
+    with seat.ledger.read() as tx:
+        if (shut := _why_shut(desk, shared, signed, tx)) is not None:
+            raise _shut(shut)
+        parked = tx.scalar(select(_PARKED.id).where(_PARKED.position.in_((row.position, *shared.chunks))).limit(1))
+        if row.shut is not None:
+            raise _shut(row.shut)
+        if parked is None and not shared.is_own and shared.part not in json.loads(row.parts):
+            raise _shut("not_allowed")
+        if parked is not None or len(shared.chunks) < shared.data.chunks:
+            here = f"{len(shared.chunks)} of {shared.data.chunks} pieces are here."
+            raise DeskError("document_incomplete", detail=here)
+    how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": (shared.part,), "event": row.id}
+    return opening.access(desk, row.subject, "letter", **how)
+
+
+def _shut(why: str) -> DeskError:
+    return DeskError("document_shut", safe={"shut": why})
+
+
+def _why_shut(desk: Desk, shared: Shared, signed: Signed, tx: Connection) -> letters.Shut | None:
+    if not shared.is_own:
+        return opening.why_shut(desk, signed, tx)
+    kept = select(_OUTBOX.letter).where(_OUTBOX.subject == signed.subject, _OUTBOX.id == signed.id)
+    return letters.ERASED if rounds.is_due(desk.seat, tx, signed) or tx.scalar(kept) is None else None
+
+
+async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str) -> DocumentFile:
+    """Record that *who* opens the document, and return what it is, after the content was compared with that.
+
+    Raises:
+        DeskError: ``document_shut``, ``document_damaged``.
+    """
+    signed = signed_of(shared.announcement)
+
+    def why(tx: Connection) -> letters.Shut | None:
+        return _why_shut(desk, shared, signed, tx)
+
+    shut = await letters.record_reads(desk.seat, signed, [shared.part], who=who, purpose=purpose, why_shut=why)
+    if shut is not None:
+        raise _shut(shut)
+    fields = _opened(desk, signed, shared.part)
+    try:
+        file = DocumentFile.from_mapping(fields[f"{shared.part}_file"])
+    except (KeyError, Invalid):
+        file = None
+    if file is None:
+        raise DeskError("document_damaged")
+    async for _ in pieces(desk, shared, file):
+        pass
+    return file
+
+
+async def pieces(desk: Desk, shared: Shared, file: DocumentFile) -> AsyncIterator[bytes]:
+    """Yield the content, the last piece only if all of it is what its sender announced as *file*.
+
+    Raises:
+        DeskError: ``document_damaged``; ``document_shut`` if it was erased meanwhile.
+    """
+    digest, size, waiting = sha256(), 0, b""
+    for position in shared.chunks:
+        if waiting:
+            yield waiting
+        waiting = _piece(desk, shared, position)
+        digest.update(waiting)
+        size += len(waiting)
+        await asyncio.sleep(0)  # others are served between two pieces
+    if (size, digest.hexdigest()) != (file.size, file.sha256):
+        raise DeskError("document_damaged")
+    yield waiting
+
+
+def _piece(desk: Desk, shared: Shared, position: int) -> bytes:
+    with desk.seat.ledger.read() as tx:
+        row = tx.execute(_rows(desk.seat.me).where(_EVENTS.position == position)).one()
+    if row.letter is None:
+        raise _shut(row.shut or letters.ERASED)
+    piece = None
+    try:
+        fields = _opened(desk, signed_of(row), shared.part)
+        piece = base64.b64decode(fields[f"{shared.part}_chunk"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        piece = None
+    if piece is None:
+        raise DeskError("document_damaged")
+    return piece
+
+
+def _opened(desk: Desk, signed: Signed, part: Part) -> dict[str, Any]:
+    """Return the fields of *part* of a letter whose opening is on record."""
+    place, fields = case_keys.place_of(desk.seat, signed), None
+    try:
+        container = signed.letter(whole=False)
+        if container is not None:
+            secrets = letters.secrets(desk.seat, container, place)
+            fields = container.open_with({part: secrets[part]}, place)[part]
+    except (KeyError, LetterClosed, WireError):
+        fields = None
+    if fields is None:
+        raise DeskError("document_damaged")
+    return fields
