@@ -26,7 +26,10 @@ _ENDING: Final[dict[str, str]] = {
 }  # fmt: skip
 _CONTENT: Final[dict[str, Any]] = {
     "description": "The content, as it was uploaded.",
-    "content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _ENDING},
+    "content": {
+        kind: {"schema": {"type": "string", "format": "binary"}, "example": f"the bytes of a {ending}"}
+        for kind, ending in _ENDING.items()
+    },
 }
 _BODY: Final[dict[str, Any]] = {
     "required": True,
