@@ -13,7 +13,7 @@ from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
     "client": ["nrmbus.client", "nrmbus.client.testing", "nrmbus.events.registry", "nrmbus.bus.folder"],
-    "cli": ["nrmbus.client.original"],
+    "cli": ["nrmbus.client.signed"],
     "desk": ["nrmbus.desk.app", "nrmbus.cli.membership.agency", "nrmbus.desk.store.schema", "alembic.command"],
     "operator": ["nrmbus.registrar.app", "nrmbus.timekeeper.app", "nrmbus.auditor.app", "nrmbus.bus.kafka.gate"],
 }
@@ -120,8 +120,9 @@ def test_the_sdk_takes_less_than_15_megabytes() -> None:
 
 
 def test_the_sdk_says_which_extra_verifies_an_original() -> None:
-    """Given an environment with only the SDK, when a program asks for `verify_original`, then the error names the extra."""
-    status, text = said([sys.executable, "-c", f"{extras.only('client')}\nfrom nrmbus.client import verify_original"])
+    """Given an environment with only the SDK, when a program calls `verify_original`, then the error names the extra."""
+    program = f"{extras.only('client')}\nfrom nrmbus.client import *\nverify_original({{}}, None)"
+    status, text = said([sys.executable, "-c", program])
 
     assert status == 1
     assert text.endswith("which is not installed: pip install 'nrmbus[cli]'\n")

@@ -14,7 +14,7 @@ from nrmbus.wire import base64
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 Check: TypeAlias = Callable[[bytes, bytes], bool]
-"""Whether a signature fits a content."""
+"""Check of a signature against a content."""
 
 TOLERANCE: Final = 300.0
 """Seconds that the time of an attempt may differ from this machine's clock."""
