@@ -247,9 +247,11 @@ def declare(bus: LiveBus, agency: str, speaks: dict[str, int]) -> None:
 
 
 async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker) -> None:
-    """The NGO's new system publishes version 2; the unit's old one gets version 1 and a list of the losses; the original verifies."""
+    """The NGO's new system publishes version 2; the unit's old one gets version 1 and a list of the losses, or FHIR; the original verifies."""
     async with live(broker, TWO) as bus:
         declare(bus, "ngo-a", {"referral.submitted": 2})
+        settings = bus.folder.agency("special-unit").agency_json
+        write_json(settings, json.loads(settings.read_bytes()) | {"edge": ["fhir", "cloudevents"]})
         bus.start(*TWO)
         await bus.ready(*TWO)
         async with bus.door("ngo-a") as ngo, bus.door("special-unit") as unit:
@@ -260,6 +262,7 @@ async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker)
             await delivered(bus, "special-unit", 3)
             await quiet(bus, *TWO)
             *_, heard = (await unit.inbox(opened=True, actor="S-1"))["events"]
+            (fhir,) = (await unit.get("/fhir/Task", status="requested"))["entry"]
             tasks = [task["kind"] for task in (await unit.tasks())["tasks"]]
         async with Door.of(bus.folder.agency("special-unit").path, speaks={"referral.submitted": 2}) as newer:
             *_, as_said = (await newer.inbox(opened=True, actor="S-1"))["events"]
@@ -271,6 +274,7 @@ async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker)
     assert [each["pointer"] for each in heard["lost"]] == ["/data/services/0/time_frame", "/letter/interpreter/1"]
     assert (as_said["version"], as_said["data"]["services"]) == (2, NEWER["services"])
     assert as_said["letter"]["coded"] == {"interpreter": ["rus", "tur"]}
+    assert fhir["resource"]["for"]["identifier"]["value"] == CASE, "an adapter above the door of a running desk"
     assert tasks.count("duty_officer") == 1
     for row in (heard, as_said):
         assert json.loads(verify_original(row, directory.any_verify_key).data)["services"] == NEWER["services"]
