@@ -185,14 +185,14 @@ class TestReceipts:
         """The receipt of its announcement is enough; one that did not open is shown."""
         case = Case()
         case.say("ngo-a", "case.signal_recorded")
-        case.say("ngo-a", "consent.given", receivers=["special-unit"])
-        said: dict[str, Any] = {"letter": True, "to": ["special-unit"]}
+        case.say("ngo-a", "consent.given", receivers=["migration"])
+        said: dict[str, Any] = {"letter": True, "to": ["migration"]}
         announced = case.say("ngo-a", "document.shared", **said)
         chunk = case.say("ngo-a", "document.chunk_sent", cause=announced.id, **said)
         assert [each.state for each in case.explain(announced).receipts] == ["missing"]
         assert case.explain(chunk).receipts == ()
 
-        case.say("special-unit", "letter.unreadable", cause=chunk.id, reason="key")
+        case.say("migration", "letter.unreadable", cause=chunk.id, reason="key")
         assert [each.state for each in case.explain(chunk).receipts] == ["unreadable"]
 
     def test_an_event_without_a_letter_owes_none(self, seen: Audited) -> None:

@@ -67,6 +67,7 @@ async def upload_document(request: Request, case: OfCase) -> JSONResponse:
 @routes.get(
     "/v1/documents/{id}",
     summary="Read a document",
+    response_class=StreamingResponse,
     response_model=None,
     **guarded(
         {200: _CONTENT}, "not_found", "document_incomplete", "document_damaged", "document_shut", "unknown_field",
