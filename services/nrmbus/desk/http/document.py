@@ -9,8 +9,10 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
 
 from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
+from nrmbus.desk.http.page import page, policy
 from nrmbus.desk.http.request import MOST_EVENTS, MOST_RECEIVERS, Asked
 from nrmbus.desk.http.webhooks import WebhookRequest
 from nrmbus.events.model import Data
@@ -238,6 +240,25 @@ def _placed(schema: Any, names: Mapping[str, str]) -> Any:
 @cache
 def _text(app: FastAPI) -> bytes:
     return json.dumps(document(app), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@cache
+def _page(app: FastAPI) -> bytes:
+    return page(document(app)).encode()
+
+
+@routes.get(
+    "/docs",
+    summary="Read this document as a page",
+    response_class=HTMLResponse,
+    **guarded(
+        {200: {"description": "A page that loads nothing.", "content": {"text/html": {"schema": {"type": "string"}}}}}
+    ),
+)
+async def get_page(request: Request) -> Response:
+    """Return the document of this door as a page for people, without scripts. On this machine it needs no token. Records nothing."""
+    content = await asyncio.to_thread(_page, request.app)
+    return HTMLResponse(content, headers={"content-security-policy": policy(), "x-content-type-options": "nosniff"})
 
 
 @routes.get(

@@ -39,7 +39,7 @@ from nrmbus.desk.http import (
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.limits import Limits
 from nrmbus.desk.http.request import BODY_LIMIT
-from nrmbus.desk.http.scopes import LOCAL, Caller, admit
+from nrmbus.desk.http.scopes import LOCAL, VISITOR, Caller, admit
 from nrmbus.desk.http.served import Door
 from nrmbus.events.errors import Problem, values_of
 
@@ -93,12 +93,16 @@ class Token:
             return
         sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
         caller = self._known(sent[0]) if scope["type"] == "http" and len(sent) == 1 else None
+        if caller is None and not sent and _is_public(scope):
+            caller = VISITOR
         if caller is not None and (wait := self._limits.enter(caller, _size(scope))):
             await _answer(DeskError("too_many_requests"), {"retry-after": str(wait)})(scope, receive, send)
         elif caller is not None:
             admit(scope, caller)
             try:
-                await self.app(scope, receive, send if caller is LOCAL else self._to(caller, scope, receive, send))
+                await self.app(
+                    scope, receive, send if caller in (LOCAL, VISITOR) else self._to(caller, scope, receive, send)
+                )
             finally:
                 self._limits.leave(caller)
         elif scope["type"] == "http":
@@ -125,6 +129,12 @@ class Token:
 
 class TokenEnded(Exception):
     """Raised in an answer that has begun: its token was revoked, or has ended, and the connection is closed."""
+
+
+def _is_public(scope: Scope) -> bool:
+    """Return whether a browser of this machine asks for the page of the document, which is the same at every desk."""
+    asked = (scope["type"], scope.get("scheme"), scope.get("path"), scope.get("method"))
+    return asked == ("http", "http", "/docs", "GET")
 
 
 def _size(scope: Scope) -> int:

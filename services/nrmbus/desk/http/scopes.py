@@ -42,6 +42,10 @@ LOCAL: Final = Caller("door.json", frozenset(SCOPES))
 """A program that read the token in ``door.json``, as only the agency's own account can: it may do everything."""
 
 
+VISITOR: Final = Caller("", frozenset(), a_minute=600)
+"""A browser of this machine that reads the page of the door's document, and nothing else."""
+
+
 def admit(scope: Scope, caller: Caller) -> None:
     """Put *caller* into the *scope* of a request."""
     scope[_KEY] = caller

@@ -1,33 +1,22 @@
 """The page of the document for people: one HTML file that loads nothing, from ``page.html.j2``."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup, escape
+from nrmbus.desk.http.page import environment_of
 
 _STATEMENTS: Final = (
     "Registration", "Delivery", "Answer", "Audience", "DirectoryEntry", "DirectoryAdmitters", "DirectoryHead",
     "Quarantined", "Tick",
 )  # fmt: skip
 _FORMS: Final = {"outbox": "SubmittedHeaders", "inbox": "DeliveredHeaders", "cases": "RecordedHeaders"}
-_QUOTED: Final = re.compile("`([^`]+)`")
-_JOINTS: Final = re.compile("([._])")
 
 
 def page(document: Mapping[str, Any]) -> str:
     """Return the HTML page of an AsyncAPI *document* of `nrmbus.published.asyncapi.document`. Equal documents give equal pages."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(["j2"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"code": _code, "form": _form, "words": _words, "name": _name, "breaks": _breaks}
+    environment = environment_of(Path(__file__).parent)
+    environment.filters |= {"words": _words, "name": _name}
     schemas = document["components"]["schemas"]
     profile, rules = list(document["x-rules"].items())[-1]
     return environment.get_template("page.html.j2").render(
@@ -104,34 +93,5 @@ def _name(reference: str) -> str:
     return reference.rpartition("/")[2]
 
 
-def _code(text: str) -> Markup:
-    """Return *text* as HTML, with code in backquotes; the document uses no other Markdown."""
-    return Markup(_QUOTED.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped just before
-
-
-def _breaks(name: str) -> Markup:
-    """Return a name that the browser may break after a dot or an underscore."""
-    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(name))))  # noqa: S704 - escaped just before
-
-
 def _words(term: str) -> str:
     return term.replace("_", " ")
-
-
-def _form(schema: Mapping[str, Any]) -> str:
-    """Return the form of a value in one line."""
-    if "$ref" in schema:
-        return _name(schema["$ref"])
-    if "const" in schema:
-        return str(schema["const"])
-    if "enum" in schema:
-        return " | ".join(map(str, schema["enum"]))
-    if schema.get("format"):
-        return "YYYY-MM-DDTHH:MM:SSZ" if schema["format"] == "date-time" else str(schema["format"])
-    if "pattern" in schema:
-        return str(schema["pattern"])
-    if schema.get("type") == "array":
-        return "list of " + _form(schema["items"])
-    if "maxLength" in schema:
-        return f"text, at most {schema['maxLength']:,}"
-    return str(schema.get("type", "any"))

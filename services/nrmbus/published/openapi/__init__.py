@@ -1,9 +1,9 @@
-"""The door of a desk as OpenAPI 3.1, ``schemas/openapi.yaml``: frozen from the routes, and gated.
+"""The door of a desk as OpenAPI 3.1, ``schemas/openapi.yaml``: frozen from the routes, and gated; and its page, ``schemas/openapi.html``.
 
 `nrmbus.desk.http.document` makes the document; `breaks` finds what would break a client of the frozen one. Additions are
 written; a change that breaks a client is refused.
 
-``python -m nrmbus.published.openapi write`` writes the file; ``check`` prints the differences and exits 1.
+``python -m nrmbus.published.openapi write`` writes both files; ``check`` prints the differences and exits 1.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,11 +15,13 @@ import yaml
 
 from nrmbus.desk.http.document import document
 from nrmbus.desk.http.door import routed
+from nrmbus.desk.http.page import page
 from nrmbus.events.schemas import FOLDER, write_or_check
 from nrmbus.published import frozen
 from nrmbus.published.openapi.breaks import breaks
 
 DOCUMENT: Final = "openapi.yaml"
+PAGE: Final = "openapi.html"
 
 
 @cache
@@ -29,8 +31,8 @@ def made() -> Mapping[str, Any]:
 
 
 def documents() -> Mapping[str, str]:
-    """Return the text of the file, by path in the folder ``schemas``."""
-    return {DOCUMENT: frozen.yaml_of(made())}
+    """Return the text of both files, by path in the folder ``schemas``."""
+    return {DOCUMENT: frozen.yaml_of(made()), PAGE: page(made())}
 
 
 def refused(folder: Path = FOLDER) -> tuple[str, ...]:
@@ -40,7 +42,7 @@ def refused(folder: Path = FOLDER) -> tuple[str, ...]:
 
 
 def write(folder: Path = FOLDER) -> tuple[str, ...]:
-    """Write the file if it differs in *folder* and nothing would break a client; return its path if it was written."""
+    """Write the files that differ in *folder*, unless a client would break; return the paths of those that were written."""
     return () if refused(folder) else frozen.write(documents(), folder)
 
 
@@ -51,5 +53,5 @@ def differences(folder: Path = FOLDER) -> Iterator[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write or check the file; return the exit code."""
+    """Write or check both files; return the exit code."""
     return write_or_check("python -m nrmbus.published.openapi", main.__doc__, write, differences, arguments)
