@@ -1,6 +1,8 @@
 """An agency that leaves takes its own history along, in files that need no software of the bus."""
 
 import asyncio
+import base64
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -41,7 +43,8 @@ def lines(file: Path) -> list[dict[str, Any]]:
 
 
 async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a case with letters, every event is there once and in order, with what the agency may read."""
+    """Given a case with letters and a document, every event is there once and in order, with what the agency may read."""
+    content = b"%PDF-1.7 an example"
     out = tmp_path / "history"
     async with desk_of("vac", tmp_path) as here:
         registrar = here.registrar
@@ -50,6 +53,23 @@ async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, mo
             "ngo-a", "referral.submitted", SAID, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
         )
         await here.hear(registrar.register(sent, to="vac"))
+        file = {
+            "name": "a.pdf",
+            "media_type": "application/pdf",
+            "size": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        shared = "01930000-0000-7000-8000-000000000042"
+        announced = registrar.event(
+            "ngo-a", "document.shared", {"to": ["vac"], "document_type": "court_order", "chunks": 1},
+            parts={"story": {"story_file": file}}, opens=["vac"], id=shared, referral=REF,
+        )  # fmt: skip
+        await here.hear(registrar.register(announced, to="vac"))
+        piece = {"story": {"story_chunk": base64.b64encode(content).decode()}}
+        chunk = registrar.event(
+            "ngo-a", "document.chunk_sent", {"to": ["vac"], "index": 0}, parts=piece, opens=["vac"], causationid=shared
+        )
+        await here.hear(registrar.register(chunk, to="vac"))
         await here.settle()
         await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
         counted = await take(here, out, monkeypatch)
@@ -62,20 +82,23 @@ async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, mo
     events = lines(out / "cases" / f"{CASE}.jsonl")
     kinds = [each["type"] for each in events]
     assert [kind for kind in kinds if kind not in ("letter.opened", "access.granted")] == [
-        "case.signal_recorded", "referral.submitted", "referral.accepted",
+        "case.signal_recorded", "referral.submitted", "document.shared", "document.chunk_sent", "referral.accepted",
     ]  # fmt: skip
     assert [each["number"] for each in events] == sorted({each["number"] for each in events})
     by_type = {each["type"]: each for each in events}
     assert by_type["referral.submitted"]["letter"]["identity"] == {"name": CANARY}
     assert by_type["referral.accepted"]["source"] == "vac"
     assert by_type["referral.submitted"]["original"]["registration"]
+    assert (out / by_type["document.shared"]["file"]).read_bytes() == content
+    assert "letter" not in by_type["document.chunk_sent"], "the file has its pieces"
+    assert by_type["document.shared"]["letter"]["story"]["story_file"]["name"] == "a.pdf"
     assert granted[0] == "export"
     assert "letter" in granted
     assert {each["who"] for each in lines(out / "reads.jsonl")} == {"desk", "V-7"}
     (case,) = lines(out / "cases.jsonl")
     assert (case["case"], case["recorded"] > 0) == (CASE, True)
     assert lines(out / "left-out.jsonl") == []
-    assert (counted["cases"], counted["letters"], counted["files"]) == (1, 1, 0)
+    assert (counted["cases"], counted["letters"], counted["files"]) == (1, 2, 1)
     verifying = await asyncio.create_subprocess_exec("sha256sum", "-c", "--quiet", "SHA256SUMS", cwd=out)
     assert await verifying.wait() == 0
     named = {line.partition("  ")[2] for line in (out / "SHA256SUMS").read_text().splitlines()}
