@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.client.door import Door
+from nrmbus.desk.store import schema
+from nrmbus.desk.store.place import on_tables
+from nrmbus.directory.admission import home_of
 from nrmbus.events.casting import Cast, cast
 from nrmbus.events.registry import versions
 from nrmbus.host import supervisor
@@ -38,6 +42,8 @@ class TwoReleases:
 
     def __init__(self, released: Path, behind: set[str], older: set[str]) -> None:
         self._behind, self._older = behind, older
+        tables = (released / "nrmbus" / "desk" / "store" / "schema.py").read_text("utf-8")
+        (self._revision,) = re.findall(r'^REVISION: Final = "(\d+)"', tables, re.MULTILINE)
         tests = Path(__file__).parents[1]
         self._newer = Warm()
         with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +51,10 @@ class TwoReleases:
             self._last, self._before = Warm(), Warm(("older_release", *WARM))
 
     def spawn(self, name: str, folder: Path) -> Started:
-        """Start the service *name*."""
+        """Start the service *name*; before the last release starts again, the ledger is taken back to what it reads."""
+        ledger = home_of(BusFolder(folder), name) / "ledger.sqlite"
+        if name in self._behind and ledger.exists():
+            on_tables(ledger, lambda tables: schema.undo(tables, self._revision))
         last = self._before if name in self._older else self._last
         return (last if name in self._behind else self._newer).spawn(name, folder)
 

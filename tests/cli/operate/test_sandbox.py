@@ -21,7 +21,7 @@ from nrmbus.client import AsyncDesk, Registered
 from nrmbus.play import counterpart
 from nrmbus.play.counterpart import Declines
 from nrmbus.wire.ids import new_ref
-from patience import LONGEST_WAIT, eventually, interruptible, until
+from patience import LONGEST_WAIT, PATIENCE, eventually, interruptible, until
 
 REFERRAL: dict[str, Any] = {"urgency": "normal", "services": ["health", "legal"], "child": False}
 
@@ -39,13 +39,13 @@ def running(folder: Path) -> Iterator[str]:
             return os.pread(output.fileno(), 1 << 20, 0).decode()
 
         try:
-            until("it is ready", lambda: "Ctrl-C ends it" in said() or process.poll() is not None, LONGEST_WAIT)
+            until("it is ready", lambda: "Ctrl-C ends it" in said() or process.poll() is not None)
             assert process.poll() is None, said()
             yield said()
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-        assert process.wait(LONGEST_WAIT) == 0, said()
+        assert process.wait(PATIENCE) == 0, said()
 
 
 def asked(command: str) -> dict[str, Any]:

@@ -102,17 +102,26 @@ def take_back(connection: Connection, release: str) -> str:
         DeskError: ``ledger_unknown`` if this release has no such revision as the ledger's.
         BusError: *release* is older than the first one, or not a release's number.
     """
-    from alembic import command  # noqa: PLC0415 - as in `_config`
-
     wanted = _number(release)
     target = next((revision for revision, since in releases().items() if _number(since) <= wanted), None)
     if target is None:
         raise BusError(f"No release up to {release} has a ledger.")
+    undo(connection, target)
+    return target
+
+
+def undo(connection: Connection, revision: str) -> None:
+    """Undo the migrations after *revision*, in one transaction.
+
+    Raises:
+        DeskError: ``ledger_unknown`` as in `take_back`.
+    """
+    from alembic import command  # noqa: PLC0415 - as in `_config`
+
     with connection.begin():
         config = _known(connection)
-        if revision_of(connection) != target:
-            command.downgrade(config, target)
-    return target
+        if revision_of(connection) != revision:
+            command.downgrade(config, revision)
 
 
 def _number(release: str) -> tuple[int, ...]:
