@@ -1,5 +1,6 @@
 """A reader at a desk's door has a number: a person's own, or for a system the number of the person responsible."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.desk.app import _settings
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.tokens import utc_now
+from nrmbus.wire import times
 
 pytestmark = pytest.mark.usefixtures("kept")
 
@@ -48,6 +51,28 @@ async def test_an_agencys_system_reads_as_who_answers_for_it(tmp_path: Path) -> 
             ("S-900", "case_work"),
             ("S-17", "case_work"),
         ]
+
+
+async def test_an_opening_names_the_system_that_asked_for_it(tmp_path: Path) -> None:
+    """Whoever finds a token copied sees what was opened with it; the reader stays the person."""
+    async with desk_of("vac", tmp_path) as given:
+        await given.hear(supplied(given.registrar))
+        ends = times.write(utc_now() + timedelta(days=1))
+        asked = {"name": "booking", "scopes": ["read", "open"], "ends": ends}
+        token = (await given.door.post("/v1/tokens", json=asked)).json()["token"]
+        params: dict[str, str | bool] = {"open": True, "actor": "S-17"}
+        headers = {"authorization": f"Bearer {token}"}
+        await given.during(given.door.get("/v1/inbox", params=params, headers=headers))
+        await given.during(given.door.get("/v1/inbox", params=params))
+
+        found = (await given.door.get("/v1/reads")).json()["reads"]
+        assert [(each["who"], each.get("system")) for each in found] == [
+            ("desk", None), ("S-17", "booking"), ("S-17", "door.json"),
+        ]  # fmt: skip
+        with_it = (await given.door.get("/v1/reads", params={"system": "booking"})).json()["reads"]
+        assert with_it == [found[1]]
+        whole = (await given.door.get(f"/v1/cases/{CASE}/reads")).json()["reads"]
+        assert [each.get("system") for each in whole] == [None, "booking", "door.json"]
 
 
 @pytest.mark.parametrize("reader", ["leyla", "desk", "by-itself", "S 1", "", 7, ["S-1"]], ids=repr)

@@ -119,8 +119,8 @@ def _why_shut(desk: Desk, shared: Shared, signed: Signed, tx: Connection) -> let
     return letters.ERASED if rounds.is_due(desk.seat, tx, signed) or tx.scalar(kept) is None else None
 
 
-async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str) -> DocumentFile:
-    """Record that *who* opens the document, and return what it is, after the content was compared with that.
+async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str, system: str) -> DocumentFile:
+    """Record that *who* opens the document by *system*, and return what it is, after the content was compared with that.
 
     Raises:
         DeskError: ``document_shut``, ``document_damaged``.
@@ -130,7 +130,8 @@ async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str) -> Do
     def why(tx: Connection) -> letters.Shut | None:
         return _why_shut(desk, shared, signed, tx)
 
-    shut = await letters.record_reads(desk.seat, signed, [shared.part], who=who, purpose=purpose, why_shut=why)
+    how: dict[str, Any] = {"who": who, "purpose": purpose, "why_shut": why, "system": system}
+    shut = await letters.record_reads(desk.seat, signed, [shared.part], **how)
     if shut is not None:
         raise _shut(shut)
     fields = _opened(desk, signed, shared.part)

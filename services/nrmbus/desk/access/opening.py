@@ -59,10 +59,12 @@ _UNREAD_WORD: Final = (
 )
 
 
-async def open_letter(desk: Desk, signed: Signed, *, who: str, purpose: str) -> letters.Opened:
+async def open_letter(
+    desk: Desk, signed: Signed, *, who: str, purpose: str, system: str | None = None
+) -> letters.Opened:
     """Open this desk's copy of the letter of *signed*, each part on record first; ``shut`` says why it stayed closed."""
     shut = partial(why_shut, desk, signed)
-    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, why_shut=shut)
+    return await letters.open_copy(desk.seat, signed, who=who, purpose=purpose, why_shut=shut, system=system)
 
 
 def rests_on_consent(desk: Desk, signed: Signed) -> bool:

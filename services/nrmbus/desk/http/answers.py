@@ -236,6 +236,9 @@ class Read(Answer):
     event: str
     part: str
     purpose: str
+    system: str | None = Field(
+        None, description="Name of the token by which it was asked for; left out if the desk itself opened it."
+    )
 
 
 class ReadList(Answer):

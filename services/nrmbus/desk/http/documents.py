@@ -11,6 +11,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Uploaded
 from nrmbus.desk.http.documented import answers, guarded, subject
 from nrmbus.desk.http.parameters import Actor, DocumentPath, OfCase, Purpose
+from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
 from nrmbus.events.document import LARGEST
@@ -90,7 +91,7 @@ async def read_document(
         raise DeskError("not_found")
     who = opening.reader(door.desk, actor)
     await door.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
-    file = await reading.open_file(door.desk, shared, who=who, purpose=purpose)
+    file = await reading.open_file(door.desk, shared, who=who, purpose=purpose, system=caller_of(request).name)
     headers = {
         "content-length": str(file.size),
         "content-disposition": f'attachment; filename="document.{_ENDING[file.media_type]}"',

@@ -106,9 +106,9 @@ async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSON
         who, purpose = opening.reader(desk, asked.actor), asked.purpose
         found = await opening.to_open(desk, rows, who=who, purpose=purpose)
         await door.put_on_record(found.due.values())
+        how: dict[str, Any] = {"who": who, "purpose": purpose, "system": caller_of(request).name}
         events = [
-            await views.opened(desk, row, spoken, who=who, purpose=purpose, asked=found, came=came.get(row.position))
-            for row in rows
+            await views.opened(desk, row, spoken, asked=found, came=came.get(row.position), **how) for row in rows
         ]
     else:
         events = [views.heard(row, spoken, came=came.get(row.position)) for row in rows]

@@ -20,7 +20,6 @@ from nrmbus.wire import times
 routes: Final = subject("records")
 
 _OUTBOX, _READS = tables.outbox.c, tables.reads.c
-_NAMES: Final = ("at", "who", "source", "event", "part", "purpose")
 
 
 class Receipt(EventState):
@@ -79,6 +78,7 @@ class _AskedReads(BaseModel):
         str | None, Query(max_length=64, description="Only openings by this staff number, or by `desk`.")
     ] = None
     purpose: Annotated[AccessPurpose | None, Query(description="Only openings for this purpose.")] = None
+    system: Annotated[str | None, Query(max_length=64, description="Only openings by the token of this name.")] = None
     since: Since = None
     until: Until = None
 
@@ -133,7 +133,7 @@ async def list_receipts(
         {
             "reads": [
                 {"row": 9, "case": CASE, "at": AT, "who": "S-17", "source": "police", "event": EVENT, "part": "story",
-                 "purpose": "case_work"}
+                 "purpose": "case_work", "system": "booking"}
             ],
             "next": 9,
         },
@@ -143,12 +143,12 @@ async def list_receipts(
 async def list_reads(request: Request, asked: Annotated[_AskedReads, Query()]) -> JSONResponse:
     """Return the openings of letters at this desk in all cases: reader, purpose, part. Records nothing."""
     door = door_of(request)
-    only = asked.model_dump(include={"case", "who", "purpose", "since", "until"})
-    columns = {"case": _READS.subject, "who": _READS.who, "purpose": _READS.purpose}
+    only = asked.model_dump(include={"case", "who", "purpose", "system", "since", "until"})
+    columns = {"case": _READS.subject, "who": _READS.who, "purpose": _READS.purpose, "system": _READS.system}
     rows = select(tables.reads).where(_READS.id > asked.after, *views.filtered(columns, _READS.at, only))
     with door.ledger.read() as tx:
         found = tx.execute(rows.order_by(_READS.id).limit(asked.limit + 1)).all()
-    told = [{"row": row.id, "case": row.subject} | {name: getattr(row, name) for name in _NAMES} for row in found]
+    told = [{"row": row.id, "case": row.subject} | views.read(row) for row in found]
     return JSONResponse(views.page("reads", told, asked.limit, "row"))
 
 

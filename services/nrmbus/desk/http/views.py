@@ -282,14 +282,16 @@ async def opened(
     row: Row[Any],
     speaks: Speaks,
     *,
+    asked: opening.LettersToOpen,
     who: str,
     purpose: str,
-    asked: opening.LettersToOpen,
+    system: str,
     came: int | None = None,
 ) -> dict[str, Any]:
     """Return the event as `heard` does, with its letter if the reading was registered as *asked*; else closed."""
     if row.position in asked.due:
-        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), who=who, purpose=purpose), came)
+        how = {"who": who, "purpose": purpose, "system": system}
+        return heard(row, speaks, await opening.open_letter(desk, signed_of(row), **how), came)
     shut = asked.shut.get(row.position)
     return heard(row, speaks, None if shut is None else letters.Opened(shut=shut), came)
 
@@ -362,8 +364,12 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
 def reads(tx: Connection, subject: str) -> list[dict[str, Any]]:
     """Return all openings of the case's letters at this desk: reader, purpose and part; its own openings too."""
     rows = tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
-    names = ("at", "who", "source", "event", "part", "purpose")
-    return [{name: getattr(row, name) for name in names} for row in rows]
+    return [read(row) for row in rows]
+
+
+def read(row: Row[Any]) -> dict[str, Any]:
+    """Return one row of ``reads``."""
+    return _there({name: getattr(row, name) for name in ("at", "who", "source", "event", "part", "purpose", "system")})
 
 
 def _because(tx: Connection, subject: str) -> dict[str, Any] | None:

@@ -79,7 +79,9 @@ def copy_of(seat: Seat, signed: Signed) -> tuple[letter.Container | None, tuple[
     return None, (), reason
 
 
-async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_shut: WhyShut) -> Opened:
+async def open_copy(
+    seat: Seat, signed: Signed, *, who: str, purpose: str, why_shut: WhyShut, system: str | None = None
+) -> Opened:
     """Open this desk's copy of the letter that came with *signed*, unless *why_shut* has a reason.
 
     A row ``reads`` for each part is committed first: if it cannot be written, nothing is opened. A letter that cannot
@@ -88,7 +90,8 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
     container, mine, reason = copy_of(seat, signed)
     if container is None or not mine:
         return Opened(shut=reason)
-    if (shut := await record_reads(seat, signed, mine, who=who, purpose=purpose, why_shut=why_shut)) is not None:
+    how: dict[str, Any] = {"who": who, "purpose": purpose, "why_shut": why_shut, "system": system}
+    if (shut := await record_reads(seat, signed, mine, **how)) is not None:
         return Opened(shut=shut)
     wraps = {kid for part in mine for agency, kid in container.wraps(part).items() if agency == seat.me}
     if wraps <= seat.identity.opening.keys():
@@ -99,13 +102,22 @@ async def open_copy(seat: Seat, signed: Signed, *, who: str, purpose: str, why_s
 
 
 async def record_reads(
-    seat: Seat, signed: Signed, parts: Iterable[Part], *, who: str, purpose: str, why_shut: WhyShut
+    seat: Seat,
+    signed: Signed,
+    parts: Iterable[Part],
+    *,
+    who: str,
+    purpose: str,
+    why_shut: WhyShut,
+    system: str | None = None,
 ) -> Shut | None:
     """Record on disk that *who* opens *parts* of a letter for *purpose*, or return why the letter must stay closed.
 
+    *system* is the name of the token by which the opening was asked for.
+
     Check and record are one transaction, so that no withdrawal or erasure can come in between.
     """
-    row = {"at": seat.stamp(), "who": who, "purpose": purpose}
+    row = {"at": seat.stamp(), "who": who, "purpose": purpose, "system": system}
     about = {"subject": signed.subject, "source": signed.source, "event": signed.id}
 
     def record(tx: Connection) -> Shut | None:
