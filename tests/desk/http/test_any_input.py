@@ -31,6 +31,8 @@ TOKENS: Final = {
     "valid": f"Bearer {TOKEN}", "missing": None, "foreign": "Bearer nrm_" + "A" * 43, "narrow": "Bearer a-token-to-nothing",
 }  # fmt: skip
 """The header of each caller; the narrow token has no scope, so that it may read health, metrics and the document."""
+FOR_ALL: Final = frozenset({"/docs"})
+"""Pages that are the same at every desk, and need no token on this machine."""
 _SHORT: Final = 5
 """Texts that are no longer may stand in an answer by chance."""
 _OURS: Final = re.compile(r"[0-9a-fA-F-]{32,36}|[0-9TZ:.+-]*")
@@ -128,7 +130,7 @@ async def test_whatever_comes_is_answered_as_the_document_says(
                         seen.add(answer.status_code)
                         of = (name, sent.method, sent.url, sent.body, answer.text)
                         assert not answer.is_server_error or answer.json()["code"] == "read_not_registered", of
-                        if name in {"missing", "foreign"}:
+                        if name in {"missing", "foreign"} and operation.path not in FOR_ALL:
                             assert answer.status_code == HTTPStatus.UNAUTHORIZED, of
                         if answer.is_error:
                             assert [each for each in sent.texts if each in _read(answer)] == [], of
