@@ -9,8 +9,9 @@ import pytest
 from desk.documented import operations, the_document, validator
 from desk.given import desk_of
 from nrmbus.desk.errors import MEANINGS
+from nrmbus.desk.http import request
 from nrmbus.desk.http.documented import EVERYWHERE
-from nrmbus.events.registry import TYPES
+from nrmbus.events.registry import TYPES, data_type
 from nrmbus.events.schemas import FOLDER
 
 ROUTES = [pytest.param(operation, path, id=f"{method} {path}") for path, method, operation in operations()]
@@ -52,6 +53,22 @@ def test_every_example_is_what_the_document_says(operation: dict[str, Any], path
             examples = [media["example"]] if "example" in media else []
             for example in [*examples, *(each["value"] for each in media.get("examples", {}).values())]:
                 validator(media["schema"]).validate(example)
+
+
+def test_every_example_of_a_request_is_one_that_the_door_takes() -> None:
+    """Whoever copies the example of a body publishes an event: the schema takes it, and so does the door's own reading."""
+    bodies = {
+        operation["requestBody"]["$ref"]
+        for _, _, operation in operations()
+        if "$ref" in operation.get("requestBody", {})
+    }
+    for name, body in the_document()["components"]["requestBodies"].items():
+        assert f"#/components/requestBodies/{name}" in bodies
+        media = body["content"]["application/json"]
+        validator(media["schema"]).validate(media["example"])
+        for event in media["example"].get("events", [media["example"]]):
+            asked, _ = request.read(json.dumps(event).encode())
+            request.parts_of(asked, data_type(asked.type, 1))
 
 
 def test_the_statuses_of_errors_are_those_of_their_codes() -> None:

@@ -49,10 +49,10 @@ _TAGS: Final = {
     "document": "This document.",
 }
 _SHORT: Final = {
-    "type": "case.signal_recorded",
-    "actor": "S-1",
-    "data": {"channel": "hotline", "trafficking_form": "labour", "urgency": "urgent", "in_country": True},
-}
+    "type": "case.signal_recorded", "actor": "S-1",
+    "data": {"detector": "ngo_outreach", "child": False, "urgency": "urgent", "detected_abroad": False, "basis": ["indicators"]},
+    "sealed": {"age_band": "25-34", "sex": "F"},
+}  # fmt: skip
 _EVENTS: Final = {
     "type": "object",
     "properties": {
