@@ -1,7 +1,7 @@
 """Reading a document that was shared: on record once, verified as a whole, then handed out chunk by chunk.
 
-A document opens as the letter of its announcement does, and under the same reading: consent, erasure and the Rules say of
-its chunks what they say of that letter. The sender reads its own in the same way.
+A document opens under the same conditions as the letter of its announcement: consent, erasure and the Rules treat the
+chunks like that letter. The sender reads its own documents in the same way.
 """
 
 import asyncio

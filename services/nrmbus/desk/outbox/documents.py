@@ -115,7 +115,7 @@ class _Kind:
 
 
 async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Upload:
-    """Keep what *stream* yields for the case *subject*, sealed to this desk; return what it is.
+    """Keep the content of *stream* for the case *subject*, sealed to this desk; return its description.
 
     Raises:
         DeskError: ``document_unfit``, ``document_too_large``, ``documents_waiting``.
@@ -233,7 +233,7 @@ def _differing(draft: Draft, found: Upload) -> list[Problem]:
 
 
 def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None) -> None:
-    """Note within *tx* that the *row* of the outbox was closed, and that *replaced_by* goes instead of it, if anything does.
+    """Note within *tx* that the *row* of the outbox was closed without a registration; *replaced_by* is the id of its next try.
 
     A refused announcement leaves the upload to be announced again; after a refused chunk, no further one would be
     registered either, so the rest is destroyed.
