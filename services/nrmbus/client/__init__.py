@@ -1,7 +1,7 @@
 """The SDK that an agency's own system imports: publish through the agency's desk, and read its inbox."""
 
 from nrmbus.client.cursors import CursorFile, CursorStore, CursorTable
-from nrmbus.client.desk import AsyncDesk, event_of
+from nrmbus.client.desk import AsyncDesk, Document, event_of
 from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavailable, Unreachable
 from nrmbus.client.handlers import HandlerFailed, NotKnown
 from nrmbus.client.original import verify_original
@@ -12,7 +12,7 @@ from nrmbus.client.webhook import Webhook, WebhookRefused, verify_webhook
 from nrmbus.wire.ids import new_event_id, new_ref
 
 __all__ = [
-    "AsyncDesk", "Cursor", "CursorFile", "CursorStore", "CursorTable", "Desk", "DoorError", "HandlerFailed",
+    "AsyncDesk", "Cursor", "CursorFile", "CursorStore", "CursorTable", "Desk", "Document", "DoorError", "HandlerFailed",
     "NotKnown", "Pending", "Received", "Refused", "Registered", "RequestRefused", "TokenRefused", "Unavailable",
     "Unreachable", "Verdict", "Webhook", "WebhookRefused", "event_of", "new_event_id", "new_ref", "verify_original",
     "verify_webhook",

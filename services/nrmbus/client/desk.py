@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from typing import Any, Final, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 import httpx
 
@@ -18,6 +18,8 @@ from nrmbus.client.errors import DoorError, Unreachable, understood
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, called, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
 from nrmbus.client.verdicts import Verdict, verdict_of
+from nrmbus.events.codes import DocumentType
+from nrmbus.events.document import PART_OF, DocumentShared
 from nrmbus.events.model import Data, Letter
 from nrmbus.wire import times
 from nrmbus.wire.ids import new_event_id
@@ -31,6 +33,13 @@ PATIENCE: Final = 10.0
 """Seconds for which an event is offered again to a desk that is away or starts again."""
 WAIT: Final = 10.0
 """Seconds to wait for a verdict; an ordinary one takes a tenth of a second."""
+
+
+class Document(NamedTuple):
+    """Content of a shared document. Its name is in the letter of the event that announced it."""
+
+    media_type: str
+    content: bytes
 
 
 class Members(TypedDict, total=False):
@@ -200,6 +209,54 @@ class AsyncDesk:
         bodies = [event_of(each) for each in events]
         answer = await self._patiently(lambda: self.door.post("/v1/batches", {"events": bodies}, wait=str(wait)))
         return understood(lambda: [verdict_of(each) for each in answer["published"]])
+
+    async def share(
+        self,
+        content: bytes,
+        document_type: DocumentType,
+        *,
+        name: str,
+        to: Iterable[str],
+        wait: float = WAIT,
+        **members: Unpack[Members],
+    ) -> Verdict:
+        """Share a document with the agencies in *to*, and return the verdict on its announcement; the desk sends the content.
+
+        Args:
+            content: at most 10,000,000 bytes: PDF, JPEG, PNG, TIFF, or plain text in UTF-8.
+            document_type: says in which part of the letter the file lies, and so who may open it.
+            name: the file's name, which stands in the letter alone.
+            to: the agencies.
+            wait: as for `publish`.
+            members: as for `publish`; ``case`` and ``actor`` are needed.
+
+        Raises:
+            DoorError: as `publish`; ``document_unfit`` or ``document_too_large`` for a content that is not taken.
+        """
+        case = members.get("case", "")
+        kept = await self._patiently(lambda: self.door.upload(case, content))
+
+        def announced() -> Json:
+            return {
+                "type": DocumentShared.type, "version": DocumentShared.version, "document": kept["document"],
+                "data": {"to": sorted(set(to)), "document_type": document_type, "chunks": kept["chunks"]},
+                "sealed": {f"{PART_OF[document_type]}_file": {**kept["file"], "name": name}},
+            }  # fmt: skip
+
+        return await self.publish(understood(announced), wait=wait, **members)
+
+    async def document(self, event_id: str, *, actor: str | None = None, purpose: str = "case_work") -> Document:
+        """Return the document that the event *event_id* announces, of this agency or of another, compared with its digest.
+
+        Args:
+            event_id: id of the event ``document.shared``.
+            actor: staff number of the person who reads, who is on record first; left out, that of ``agency.json``.
+            purpose: what the person reads for, as `nrmbus.events.access.AccessPurpose` has it.
+
+        Raises:
+            DoorError: ``document_incomplete`` until the last chunk has come; ``document_shut`` if it may not be opened.
+        """
+        return Document(*await self.door.document(event_id, actor=actor, purpose=purpose))
 
     async def _patiently(self, ask: Callable[[], Awaitable[Json]]) -> Json:
         """Return what *ask* returns; while the desk is away, ask again for the seconds of ``patience``."""

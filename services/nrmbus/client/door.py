@@ -347,6 +347,10 @@ class Door:
         params = {"what": what, "actor": actor, "purpose": purpose}
         return await self._ask("POST", f"/v1/cases/{ref}/reads", params=params)
 
+    async def upload(self, case: str, content: bytes) -> Json:
+        """Have this desk keep *content* for an event ``document.shared`` of *case*; return its id, chunks and file."""
+        return await self._ask("POST", "/v1/documents", params={"case": case}, content=content)
+
     async def document(
         self, event_id: str, *, actor: str | None = None, purpose: str = "case_work"
     ) -> tuple[str, bytes]:

@@ -11,12 +11,13 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from nrmbus.client.cursors import CursorStore
-from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Members, Model, Only, Wanted
+from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Document, Members, Model, Only, Wanted
 from nrmbus.client.door import Json
 from nrmbus.client.errors import DoorError
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received
 from nrmbus.client.verdicts import Verdict
+from nrmbus.events.codes import DocumentType
 from nrmbus.events.model import Data
 
 Result = TypeVar("Result")
@@ -98,6 +99,23 @@ class Desk:
     def publish_all(self, events: Iterable[Mapping[str, Any]], *, wait: float = WAIT) -> list[Verdict]:
         """Publish *events* in their order, all or none, as `AsyncDesk.publish_all`."""
         return self._loop.run(self._desk.publish_all(events, wait=wait))
+
+    def share(
+        self,
+        content: bytes,
+        document_type: DocumentType,
+        *,
+        name: str,
+        to: Iterable[str],
+        wait: float = WAIT,
+        **members: Unpack[Members],
+    ) -> Verdict:
+        """Share a document, as `AsyncDesk.share`."""
+        return self._loop.run(self._desk.share(content, document_type, name=name, to=to, wait=wait, **members))
+
+    def document(self, event_id: str, *, actor: str | None = None, purpose: str = "case_work") -> Document:
+        """Return the document that an event announces, as `AsyncDesk.document`."""
+        return self._loop.run(self._desk.document(event_id, actor=actor, purpose=purpose))
 
     def verdict(self, event_id: str) -> Verdict:
         """Return the verdict on an event of this agency, as it is now."""
