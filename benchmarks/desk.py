@@ -32,7 +32,8 @@ from nrmbus.wire import ids
 
 SENDER: Final = "ngo-l"
 """Agency whose door is measured: nothing comes to it but its own receipts."""
-AT_ONCE: Final = 8
+AT_ONCE: Final = (1, 8, 50)
+"""How many publications are under way at the same time."""
 _SIGNAL: Final = {
     "type": "case.signal_recorded", "actor": "S-1",
     "data": {
@@ -50,10 +51,10 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """One round at both doors: one publication after another, then `AT_ONCE` at once."""
+    """One round at both doors, each with so many publications at once as `AT_ONCE` says."""
 
-    desk: tuple[Rate, Rate]
-    bare: tuple[Rate, Rate]
+    desk: tuple[Rate, ...]
+    bare: tuple[Rate, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +175,10 @@ def _doors(ledger: Path, folder: BusFolder, pid: int, count: int) -> Doors:
     def settled() -> None:
         _until(lambda: _open(folder, SENDER) == 0, "every publication is answered")
 
-    of_desk = tuple(_published(there, pid, count, width, settled) for width in (1, AT_ONCE))
+    of_desk = tuple(_published(there, pid, count, width, settled) for width in AT_ONCE)
     with _bare(ledger) as (bare, url):
-        of_bare = tuple(_published({"url": url}, bare, count, width, lambda: None) for width in (1, AT_ONCE))
-    return Doors((of_desk[0], of_desk[1]), (of_bare[0], of_bare[1]))
+        of_bare = tuple(_published({"url": url}, bare, count, width, lambda: None) for width in AT_ONCE)
+    return Doors(of_desk, of_bare)
 
 
 @contextmanager
@@ -307,9 +308,9 @@ def _inbox(folder: BusFolder, waiting: Sequence[Submission], before: Sequence[Su
 
 def lines(found: Measured) -> list[str]:
     """Return the table *A desk*."""
-    one, eight = (
+    one, eight, fifty = (
         (median(each.desk[width].a_second for each in found.doors), median(each.bare[width].a_second for each in found.doors))
-        for width in (0, 1)
+        for width in range(len(AT_ONCE))
     )  # fmt: skip
     cpu = [median(each.desk[width].cpu for each in found.doors) for width in (0, 1)]
     bare = [median(each.bare[width].cpu for each in found.doors) for width in (0, 1)]
@@ -317,9 +318,10 @@ def lines(found: Measured) -> list[str]:
         "| a desk, on a closed bus | a desk | bare FastAPI route, one row, FULL | desk / bare | aim |",
         "| --- | --- | --- | --- | --- |",
         f"| publications a second, one after another | {one[0]:,.0f} | {one[1]:,.0f} | {one[0] / one[1]:.2f} | ≥ 150, ≥ 0.4 |",
-        f"| … {AT_ONCE} at once | {eight[0]:,.0f} | {eight[1]:,.0f} | {eight[0] / eight[1]:.2f} | ≥ 400, ≥ 0.4 |",
+        f"| … {AT_ONCE[1]} at once | {eight[0]:,.0f} | {eight[1]:,.0f} | {eight[0] / eight[1]:.2f} | ≥ 400, ≥ 0.4 |",
+        f"| … {AT_ONCE[2]} at once | {fifty[0]:,.0f} | {fifty[1]:,.0f} | {fifty[0] / fifty[1]:.2f} | |",
         f"| … CPU of each until its receipt is stored, ms, one after another | {cpu[0]:.1f} | {bare[0]:.1f} | | ≤ 3 |",
-        f"| … {AT_ONCE} at once | {cpu[1]:.1f} | {bare[1]:.1f} | | ≤ 3 |",
+        f"| … {AT_ONCE[1]} at once | {cpu[1]:.1f} | {bare[1]:.1f} | | ≤ 3 |",
         f"| events without a letter that waited in the inbox, a second | {found.events.a_second:,.0f} | | | ≥ 400 |",
         f"| … CPU of each, all that follows included, ms | {found.events.cpu:.1f} | | | |",
         f"| referrals with a letter of five parts, a second | {found.referrals.a_second:,.0f} | | | ≥ 100 |",
