@@ -156,7 +156,7 @@ class Connection:
 
     async def ask(self, method: str, path: str, body: bytes = b"") -> tuple[int, dict[str, Any]]:
         """Return status and JSON of the answer."""
-        head = f"{method} {path} HTTP/1.1\r\nhost: desk\r\nauthorization: Bearer {self._token}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {self._token}\r\n"
         head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
         self._writer.write(head.encode() + body)
         answer = await self._reader.readuntil(b"\r\n\r\n")
