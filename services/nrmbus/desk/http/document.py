@@ -27,7 +27,7 @@ _DESCRIPTION: Final = """\
 The door of an agency's desk: the agency's own system publishes events here, reads what other agencies published, and \
 looks at its cases.
 
-Every request needs `Authorization: Bearer <token>`; `door.json` in the agency's folder has address and token. \
+Every request needs `Authorization: Bearer <token>`, but for `/docs` on the desk's own machine; `door.json` in the agency's folder has address and token. \
 An error is `application/problem+json` (RFC 9457) with a `code` of a closed list, and never repeats what was sent. \
 Times are UTC, to the second.
 
