@@ -42,10 +42,19 @@ def _places() -> list[tuple[re.Pattern[str], str]]:
     return [(re.compile(re.sub(r"\\{[a-z]+\\}", "[^/]+", re.escape(path))), path) for path in paths]
 
 
+def path_of(address: str) -> str | None:
+    """Return the path of the document that *address* belongs to; None if there is none."""
+    return next((path for pattern, path in _places() if pattern.fullmatch(address)), None)
+
+
+def validator(schema: Json) -> Draft202012Validator:
+    """Return somebody else's validator for a *schema* of the document."""
+    return Draft202012Validator({**schema, "components": the_document()["components"]})
+
+
 @cache
 def _validator(path: str, method: str, status: str, kind: str) -> Draft202012Validator:
-    schema = the_document()["paths"][path][method]["responses"][status]["content"][kind]["schema"]
-    return Draft202012Validator({**schema, "components": the_document()["components"]})
+    return validator(the_document()["paths"][path][method]["responses"][status]["content"][kind]["schema"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ def _check_problem(what: str, kind: str, answer: Answer) -> None:
 
 
 def _check_documented(method: str, path: str, kind: str, answer: Answer) -> None:
-    place = next((found for pattern, found in _places() if pattern.fullmatch(path)), None)
+    place = path_of(path)
     if place is None or method not in the_document()["paths"][place]:
         return
     documented = the_document()["paths"][place][method]["responses"]
