@@ -76,7 +76,7 @@ def found_in(folder: Path, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         try:
             # Each of the broker's indices has a megabyte of zeros; line ends in PEM divide the base64 text.
-            content = path.read_bytes().rstrip(b"\0")
+            content = path.read_bytes().rstrip(b"\0") + bytes(32)  # a key may end in a zero
         except FileNotFoundError:  # rolled away while we looked
             continue
         joined = content.replace(b"\\n", b"").replace(b"\n", b"")

@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.address import Address
-from nrmbus.desk.store.suspending import until_done
+from nrmbus.desk.store.suspending import committed
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 10.0
@@ -163,7 +163,7 @@ class Postgres:
 
         If the connection breaks during the commit, its outcome is unknown: the ledger counts as lost and is read again.
         """
-        return await until_done(asyncio.create_task(self._commit(transaction)))
+        return await committed(asyncio.create_task(self._commit(transaction)))
 
     async def _commit(self, transaction: RootTransaction) -> None:
         try:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from nrmbus.desk.store import schema
-from nrmbus.desk.store.suspending import until_done
+from nrmbus.desk.store.suspending import committed
 
 _BUSY_SECONDS: Final = 5
 _SETTINGS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-512")
@@ -136,7 +136,7 @@ class Sqlite:
 
         The wait goes on when the task is cancelled: until *work* is done, nobody else may use the connection.
         """
-        return await until_done(asyncio.get_running_loop().run_in_executor(self._disk, work))
+        return await committed(asyncio.get_running_loop().run_in_executor(self._disk, work))
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -18,13 +18,26 @@ _T = TypeVar("_T")
 
 
 async def until_done(work: asyncio.Future[Any]) -> bool:
-    """Wait until *work* is done, and raise its error; return whether this task was cancelled meanwhile."""
+    """Wait until *work* is done, whatever came of it; return whether this task was cancelled meanwhile."""
     is_cancelled = False
     while not work.done():
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError:
             is_cancelled = True
+    return is_cancelled
+
+
+async def committed(work: asyncio.Future[Any]) -> bool:
+    """Wait until the commit *work* is done, and raise its error; return whether this task was cancelled meanwhile.
+
+    Raises:
+        CancelledError: the commit failed, and the task was cancelled. Whoever cancels a task is waiting for its end, so
+            the error must not hide the cancellation.
+    """
+    is_cancelled = await until_done(work)
+    if is_cancelled and (error := work.exception()) is not None:
+        raise asyncio.CancelledError from error
     work.result()
     return is_cancelled
 
