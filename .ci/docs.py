@@ -25,7 +25,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Overview": ("README.md", "services/README.md", "services/GLOSSARY.md"),
     "Agencies' systems": (
         "services/nrmbus/client/*.md", "services/nrmbus/desk/*.md", "services/nrmbus/desk/*/*.md",
-        "services/nrmbus/edge/*.md", "services/nrmbus/edge/*/*.md", "schemas/*.md", "schemas/*/*.md", "services/nrmbus/events/*.md",
+        "services/nrmbus/edge/*.md", "services/nrmbus/edge/*/*.md", "services/nrmbus/web/*.md", "schemas/*.md", "schemas/*/*.md", "services/nrmbus/events/*.md",
         "services/nrmbus/published/*.md",
     ),
     "Rules": (

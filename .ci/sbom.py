@@ -48,6 +48,8 @@ NAMED: Final = {
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
     "tomli-w": "MIT",
+    "pyasn1-modules": "BSD-2-Clause",
+    "pyopenssl": "Apache-2.0",
 }
 """Packages whose metadata name a family of licences, or name it in words alone."""
 _WORDS: Final = {"Apache 2": "Apache-2.0", "3-Clause BSD License": "BSD-3-Clause", "ISC License": "ISC"}

@@ -26,7 +26,8 @@ ROOMS: dict[str, set[str]] = {
     "canary": {"directory"},
     **{reader: {"rules", "directory"} for reader in READERS},
     "edge": {"wire"},  # adapters that know the door's HTTP API and nothing behind it
-    "desk": {"rules", "directory", "edge"},
+    "web": {"events", "telemetry"},  # what all pages share
+    "desk": {"rules", "directory", "edge", "web"},
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005
     **{agency: {"desk"} for agency in AGENCIES},
     "client": {"wire"},
@@ -58,6 +59,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "erasure holding relay webhooks",
         "access",
         "http inbox",
+        "web",
         "waiting",
         "app",
     ),

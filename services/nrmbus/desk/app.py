@@ -49,6 +49,7 @@ from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, place_of, run
 from nrmbus.desk.versions import declared
 from nrmbus.desk.waiting import opened
+from nrmbus.desk.web.beside import Beside
 from nrmbus.desk.webhooks.dispatcher import Webhooks
 from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.desk.witness import follower
@@ -426,7 +427,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         process.door = door
         served = application(door, door.tokens.caller_of, process.running)
         mount(_edge(home), served, agency)
-        server = Server(served, start.listening, keep=True)
+        server = Server(Beside(served, door), start.listening, keep=True)
         process.stop = server.stop
         try:
             await server.run_until_told()

@@ -1,0 +1,1 @@
+"""The pages of an agency's people, in the desk's process under ``/app``."""

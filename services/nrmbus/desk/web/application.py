@@ -1,0 +1,154 @@
+"""The pages of a desk as one application: sign-in first, permission at the door, and the same headers on every answer."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.web import home
+from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
+from nrmbus.desk.web.staff.members import Member
+from nrmbus.telemetry import log
+from nrmbus.web import look
+from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
+from nrmbus.web.words import LANGUAGES, language_of
+
+SUBJECTS: Final[tuple[Pages, ...]] = (home.routes,)
+"""The pages by subject."""
+_HERE: Final = Path(__file__).parent
+_YEAR_SECONDS: Final = 365 * 86_400
+_STATIC: Final = {**HEADERS, "cache-control": "private, max-age=3600"}
+
+Who = Callable[[Request, Door], Awaitable[Member | None]]
+"""Finds the member whose session a request has."""
+
+
+async def nobody(_request: Request, _door: Door) -> Member | None:
+    """Return None: nobody can sign in yet."""
+    return None
+
+
+class AgencyPages:
+    """ASGI application of a desk's pages."""
+
+    def __init__(self, door: Door, who: Who = nobody) -> None:
+        """Serve the people of the desk behind *door*; *who* finds out who asks."""
+        self._door, self._who = door, who
+        self._templates = look.environment(
+            _HERE / "templates",
+            *(each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir()),
+        )
+        routes = [
+            Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method])
+            for each in SUBJECTS
+            for page in each.routes
+        ]
+        self._app = Starlette(routes=[Route(f"{ROOT}/static/{{name}}", _static), *routes])
+        self._app.add_exception_handler(404, self._not_found)
+        self._app.add_exception_handler(405, self._not_found)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        await self._app(scope, receive, send)
+
+    def _guarded(self, page: Page) -> Callable[[Request], Awaitable[Response]]:
+        async def guarded(request: Request) -> Response:
+            if is_foreign(request):
+                visit = self._visit(request, None)
+                return self._finished(
+                    visit, self._message(visit, 403, visit.t("This form came from another site."), "")
+                )
+            visit = self._visit(request, await self._who(request, self._door))
+            return self._finished(visit, await self._answer(page, visit))
+
+        return guarded
+
+    async def _answer(self, page: Page, visit: Visit) -> Response:
+        member = visit.member
+        if page.may != "anybody" and member is None:
+            return RedirectResponse(f"{ROOT}/sign-in", 303)
+        if page.may not in {"anybody", "member"} and member is not None and page.may not in member.permissions:
+            return self._message(
+                visit,
+                403,
+                visit.t("You may not do this."),
+                visit.t("Ask your administrator if it belongs to your work."),
+            )
+        try:
+            return await page.handler(visit)
+        except NotFound:
+            return self._gone(visit)
+        except FormTooLarge:
+            return self._message(visit, 413, visit.t("The form is too long."), visit.t("Shorten the longest text."))
+        except DeskError as error:
+            if error.code == "not_found":
+                return self._gone(visit)
+            return self._message(visit, error.status, visit.t(error.sentence), error.code)
+        except SQLAlchemyError as error:
+            log.report("page_failed", error=type(error).__name__)
+            return self._message(
+                visit,
+                503,
+                visit.t("The desk cannot reach its store."),
+                visit.t("Nothing was sent. Try again in a minute."),
+            )
+        except Exception as error:  # noqa: BLE001 - what it says may hold what was typed
+            log.report("page_failed", error=type(error).__name__)
+            return self._message(
+                visit, 500, visit.t("This page failed."), visit.t("Nothing was sent. Tell your administrator the time.")
+            )
+
+    def _visit(self, request: Request, member: Member | None) -> Visit:
+        asked, kept = request.query_params.get("lang"), request.cookies.get("lang")
+        own = member.language if member else None
+        language = language_of(asked, own, kept, accepted=request.headers.get("accept-language"))
+        visit = Visit(request, self._door, self._templates, member=member, language=language)
+        visit.places = self._places(visit)
+        return visit
+
+    def _places(self, visit: Visit) -> tuple[Place, ...]:
+        del visit
+        return ()
+
+    def _finished(self, visit: Visit, response: Response) -> Response:
+        response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})
+        asked = visit.request.query_params.get("lang")
+        if asked in LANGUAGES:
+            response.set_cookie(
+                "lang", asked or "", max_age=_YEAR_SECONDS, path=ROOT, httponly=True, samesite="strict",
+                secure=visit.request.url.scheme == "https",
+            )  # fmt: skip
+        return response
+
+    def _message(self, visit: Visit, status: int, title: str, sentence: str) -> Response:
+        return visit.page("message.html.j2", title=title, status=status, sentence=sentence)
+
+    def _gone(self, visit: Visit) -> Response:
+        return self._message(
+            visit,
+            404,
+            visit.t("There is no such page."),
+            visit.t("It may have been removed, or it is not yours to see."),
+        )
+
+    async def _not_found(self, request: Request, _error: Exception) -> Response:
+        visit = self._visit(request, await self._who(request, self._door))
+        return self._finished(visit, self._gone(visit))
+
+
+async def _static(request: Request) -> Response:
+    """Return a style or a script: the same for everybody, so that a browser may keep it."""
+    try:
+        content, media_type = look.static(request.path_params["name"])
+    except KeyError:
+        return Response(status_code=404, headers=HEADERS)
+    return Response(content, media_type=media_type, headers=_STATIC)

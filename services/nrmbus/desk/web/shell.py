@@ -1,0 +1,171 @@
+"""What every page of a desk shares: routes with their permission, the visit, and the answers to errors."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Final, Literal, cast, get_args
+from urllib.parse import parse_qsl, urlencode
+
+from jinja2 import Environment
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.staff.members import Member, Permission
+from nrmbus.web.guard import Form
+from nrmbus.web.words import LANGUAGES, Language, Words
+
+May = Permission | Literal["anybody", "member"]
+"""Permission that a page needs; ``member``: everybody who has signed in; ``anybody``: without signing in."""
+_LEGAL_MAY: Final = frozenset({*get_args(Permission), "anybody", "member"})
+
+
+class NotFound(Exception):
+    """There is no such page, or it is not this agency's to know: the answer is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """What the head and foot of every page say."""
+
+    service: str
+    agency: str
+    home: str
+    static: str
+    languages: Mapping[Language, str]
+    in_language: Callable[[str], str]
+    notice: str = ""
+    footer: str = ""
+    session_ends: str = ""
+    """When the session ends if nothing happens, RFC 3339."""
+    navigation: tuple["Place", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Entry of the navigation: a page, and how many things wait there."""
+
+    text: str
+    path: str
+    is_here: bool
+    count: int | None = None
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Routes of one subject. Each names the permission that it needs; without it nobody gets further."""
+
+    routes: list["Page"] = field(default_factory=list)
+
+    def get(self, path: str, *, may: May) -> Callable[["Handler"], "Handler"]:
+        """Return a decorator: the page at *path*, below `ROOT`."""
+        return self._route("GET", path, may)
+
+    def post(self, path: str, *, may: May) -> Callable[["Handler"], "Handler"]:
+        """Return a decorator: what a form at *path* does."""
+        return self._route("POST", path, may)
+
+    def _route(self, method: str, path: str, may: May) -> Callable[["Handler"], "Handler"]:
+        if may not in _LEGAL_MAY:
+            raise ValueError(f"{path}: {may} is no permission")
+
+        def listed(handler: Handler) -> Handler:
+            self.routes.append(Page(method, path, may, handler))
+            return handler
+
+        return listed
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Route: method, path below `ROOT`, permission, handler."""
+
+    method: str
+    path: str
+    may: May
+    handler: "Handler"
+
+
+class Visit:
+    """One request to a page, with who asks and in which language."""
+
+    def __init__(
+        self, request: Request, door: Door, templates: Environment, *, member: Member | None, language: Language
+    ) -> None:
+        self.request, self.door, self.member = request, door, member
+        self.t = Words(language, door.seat.rules.profile.zone)
+        self._templates = templates
+        self._form: Form | None = None
+        self.places: tuple[Place, ...] = ()
+        """Navigation of this page; the application fills it in."""
+        self.notice, self.session_ends = "", ""
+
+    @cached_property
+    def now(self) -> datetime:
+        """The desk's time."""
+        return self.door.seat.now()
+
+    @property
+    def me(self) -> Member:
+        """Return the member who asks. Pages for ``anybody`` look at `member` instead."""
+        if self.member is None:
+            raise NotFound
+        return self.member
+
+    def path(self, name: str) -> str:
+        """Return the part *name* of the page's path."""
+        return cast("str", self.request.path_params[name])
+
+    def asked(self, name: str, longest: int = 64) -> str:
+        """Return the value of *name* in the query, cut to *longest* characters, or an empty text."""
+        return self.request.query_params.get(name, "").strip()[:longest]
+
+    async def form(self) -> Form:
+        """Return the fields that were sent. Raises FormTooLarge."""
+        if self._form is None:
+            self._form = await Form.read(self.request)
+        return self._form
+
+    def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Response:
+        """Return the page that *template* makes of *values*; *title* says what the page is for, and nothing of a case."""
+        shown = {"t": self.t, "says": self._says(), "title": title, "member": self.member, "url": url, "now": self.now}
+        return HTMLResponse(
+            self._templates.get_template(template).render({"has_errors": False, **shown, **values}), status
+        )
+
+    def see(self, path: str) -> Response:
+        """Return the answer that leads to *path* below `ROOT`, as after a form."""
+        return RedirectResponse(url(path), 303)
+
+    def _says(self) -> Says:
+        t, here = self.t, self.request.url.path
+        query = [(name, value) for name, value in parse_qsl(self.request.url.query) if name != "lang"]
+
+        def in_language(code: str) -> str:
+            # A form's address has no page of its own to show again.
+            place = here if self.request.method == "GET" else f"{ROOT}/"
+            return f"{place}?{urlencode([*query, ('lang', code)])}"
+
+        return Says(
+            service=t("Referrals"),
+            agency=self.door.seat.me,
+            home=f"{ROOT}/",
+            static=f"{ROOT}/static",
+            languages=LANGUAGES,
+            in_language=in_language,
+            notice=self.notice,
+            footer=t("Nothing on these pages leaves this agency unless you send it."),
+            session_ends=self.session_ends,
+            navigation=self.places,
+        )
+
+
+Handler = Callable[[Visit], Awaitable[Response]]
+
+
+def url(path: str) -> str:
+    """Return the address of *path* below `ROOT`."""
+    return f"{ROOT}{path}"

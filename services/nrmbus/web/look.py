@@ -1,0 +1,54 @@
+"""The Jinja environment of the pages: GOV.UK's macros, the kit's own components, and the templates of a subject."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from jinja2 import (
+    BaseLoader,
+    ChainableUndefined,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    StrictUndefined,
+    Undefined,
+)
+from jinja2.utils import missing
+
+_HERE: Final = Path(__file__).parent
+COMPONENTS: Final = "govuk_frontend_jinja"
+STATIC: Final = _HERE / "static"
+
+
+class _Lenient(Undefined):
+    """A name that a template does not know is an error; a member that a component's parameters lack is empty.
+
+    GOV.UK's macros ask each parameter whether it is there. `__new__` makes one of Jinja's two own classes.
+    """
+
+    def __new__(cls, hint: str | None = None, obj: Any = missing, name: str | None = None, **more: Any) -> Any:
+        is_ours = name is not None and (obj is missing or not isinstance(obj, dict | Undefined))
+        return (StrictUndefined if is_ours else ChainableUndefined)(hint, obj, name, **more)
+
+
+def environment(*folders: Path) -> Environment:
+    """Return the environment of the templates in *folders*, then of the kit's; everything shown is escaped."""
+    loader: BaseLoader = ChoiceLoader(
+        [
+            FileSystemLoader([*folders, _HERE / "templates"]),
+            PrefixLoader({COMPONENTS: PackageLoader(COMPONENTS)}),
+        ]
+    )
+    return Environment(
+        loader=loader, autoescape=True, undefined=_Lenient, trim_blocks=True, lstrip_blocks=True, auto_reload=False
+    )
+
+
+@cache
+def static(name: str) -> tuple[bytes, str]:
+    """Return content and media type of the file *name* of `static/`. Raises KeyError if there is none."""
+    types = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+    found = {path.name: path for path in STATIC.iterdir() if path.suffix in types}
+    return found[name].read_bytes(), types[found[name].suffix]

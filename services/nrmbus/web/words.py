@@ -1,0 +1,113 @@
+"""The pages' words: gettext catalogues in Azerbaijani, English and Russian, and times and lengths for people.
+
+The English sentence is the key of a message. Codes are keys of their own: the context of a code's message is its code
+list, and English has words for them too. Every subject of the pages has a catalogue of its own, and all are read together.
+"""
+
+import gettext
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from functools import cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.messages import mofile, pofile
+from babel.messages.catalog import Catalog
+from pydantic import BaseModel
+
+Language = Literal["az", "en", "ru"]
+LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
+"""Languages with their own names; the first is the default."""
+LOCALE: Final = Path(__file__).parent / "locale"
+
+
+def catalogues(language: Language) -> list[Catalog]:
+    """Return the catalogues of *language*, in the order of their names."""
+    found = []
+    for path in sorted((LOCALE / language).glob("*.po")):
+        with path.open("rb") as file:
+            found.append(pofile.read_po(file, locale=language, domain=path.stem))
+    return found
+
+
+@cache
+def _translations(language: Language) -> gettext.NullTranslations:
+    whole = Catalog(locale=language)
+    for catalogue in catalogues(language):
+        for message in catalogue:
+            if message.id and message.string and not message.fuzzy:
+                whole.add(message.id, message.string, context=message.context)
+    compiled = BytesIO()
+    mofile.write_mo(compiled, whole)
+    compiled.seek(0)
+    return gettext.GNUTranslations(compiled)
+
+
+def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
+    """Return the first of *wanted* that the pages speak, else the browser's first *accepted* one (Accept-Language)."""
+    weighed = []
+    for place, each in enumerate((accepted or "")[:200].split(",")):
+        name, _, rest = each.strip().partition(";")
+        weight = rest.strip().removeprefix("q=") or "1"
+        known = weight.replace(".", "", 1).isdecimal()
+        weighed.append((-float(weight) if known else 0.0, place, name.strip().lower().partition("-")[0]))
+    asked = [*wanted, *(name for _, _, name in sorted(weighed))]
+    return cast("Language", next((each for each in asked if each in LANGUAGES), "az"))
+
+
+class Words:
+    """Sentences of one language; times are shown in *zone*."""
+
+    def __init__(self, language: Language, zone: ZoneInfo) -> None:
+        """Use *language*."""
+        self.language, self.zone = language, zone
+        self._known = _translations(language)
+
+    def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
+        """Return the English *sentence* in this language, with *values*; as it is if no catalogue has it.
+
+        *ctx* tells apart two meanings of the same English words.
+        """
+        found = self._known.pgettext(ctx, sentence) if ctx else self._known.gettext(sentence)
+        return found.format(**values) if values else found
+
+    def many(self, one: str, other: str, n: int, **values: Any) -> str:
+        """Return *one* or *other* in this language, as the number *n* asks for."""
+        return self._known.ngettext(one, other, n).format(n=n, **values)
+
+    def code(self, family: str, code: str) -> str:
+        """Return the words of *code* of the code list *family*; without any, the code with spaces."""
+        found = self._known.pgettext(family, code)
+        return found if found != code else code.replace("_", " ").capitalize()
+
+    def agency_role(self, role: str) -> str:
+        """Return the name of an agency's role."""
+        return self.code("role", role)
+
+    def field(self, model: type[BaseModel], name: str) -> str:
+        """Return the label of a field of an event: its description."""
+        return self(model.model_fields[name].description or name)
+
+    def day(self, time: datetime | date) -> str:
+        """Return the day with the month in words, so that day and month cannot be confused."""
+        here = time.astimezone(self.zone) if isinstance(time, datetime) else time
+        return str(format_date(here, "d MMMM y", locale=self.language))
+
+    def clock(self, time: datetime) -> str:
+        """Return hours and minutes."""
+        return str(format_time(time, "HH:mm", tzinfo=self.zone, locale=self.language))
+
+    def moment(self, time: datetime) -> str:
+        """Return day, hours and minutes."""
+        return str(format_datetime(time, "d MMMM y, HH:mm", tzinfo=self.zone, locale=self.language))
+
+    def length(self, length: timedelta) -> str:
+        """Return a length in its largest unit, without a sign."""
+        return str(format_timedelta(abs(length), locale=self.language, threshold=1.2))
+
+    def type(self, type: str) -> str:
+        """Return the name of an event's type."""
+        return self.code("type", type)

@@ -1,0 +1,66 @@
+"""The frame of an agency's pages: who may come in, what every answer has, and what an error says."""
+
+from pathlib import Path
+
+import httpx
+from starlette.types import Receive, Scope, Send
+
+from desk.given import desk_of
+from desk.web.browsing import SITE, browsing, member
+from nrmbus.desk.web.beside import Beside
+from nrmbus.web.guard import HEADERS
+
+
+async def test_without_a_session_every_page_leads_to_the_sign_in(tmp_path: Path) -> None:
+    """Nobody sees more than the sign-in page before a session begins."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here) as browser:
+        answer = await browser.get("/app/")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/app/sign-in")
+
+
+async def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) -> None:
+    """Pages, redirects, errors and refused forms have the same headers, and are kept by no browser."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        answers = [
+            await browser.get("/app/"),
+            await browser.get("/app/nowhere"),
+            await browser.post("/app/"),
+        ]
+
+    assert [each.status_code for each in answers] == [200, 404, 404]
+    for answer in answers:
+        assert {name: answer.headers.get(name) for name in HEADERS} == dict(HEADERS)
+
+
+async def test_the_language_of_the_account_comes_before_the_browser_s(tmp_path: Path) -> None:
+    """The frame is in the member's language, and another may be asked for."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language="ru")) as browser:
+        own = await browser.get("/app/", headers={"accept-language": "en"})
+        asked = await browser.get("/app/?lang=az")
+
+    assert '<html lang="ru"' in own.text
+    assert '<html lang="az"' in asked.text
+    assert asked.headers["set-cookie"].startswith("lang=az;")
+    assert "Path=/app" in asked.headers["set-cookie"]
+
+
+async def test_the_pages_stand_beside_the_door(tmp_path: Path) -> None:
+    """The door answers as ever; a browser that comes to it is led to the pages; styles may be kept by the browser."""
+
+    async def api(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 299, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async with desk_of("ngo-a", tmp_path) as here:
+        transport = httpx.ASGITransport(Beside(api, here.behind))
+        async with httpx.AsyncClient(transport=transport, base_url=SITE) as browser:
+            assert (await browser.get("/v1/cases")).status_code == 299
+            assert (await browser.get("/", headers={"accept": "*/*"})).status_code == 299
+            led = await browser.get("/", headers={"accept": "text/html,*/*"})
+            style = await browser.get("/app/static/page.css")
+            assert (await browser.get("/app/static/..%2fpage.css")).status_code == 404
+
+    assert led.headers["location"] == "/app/"
+    assert style.headers["content-type"] == "text/css; charset=utf-8"
+    assert "max-age" in style.headers["cache-control"]

@@ -1,0 +1,115 @@
+"""Words of the pages: every message has its translation, with the same values, and a missing one is found."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.messages.extract import extract
+
+from contract.tree import ROOT
+from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
+
+ROOMS: Final = tuple(ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "public"))
+BAKU: Final = ZoneInfo("Asia/Baku")
+_VALUE: Final = re.compile(r"\{(\w+)\}")
+_KEYWORDS: Final = {"t": None, "many": (1, 2)}
+Message = tuple[str | None, str]
+
+
+def of_python(source: bytes) -> Iterator[Message]:
+    """Yield context and key of each message in *source*, Python."""
+    for _, message, _, _ in extract("python", BytesIO(source), keywords=_KEYWORDS):
+        yield None, message if isinstance(message, str) else message[0]
+    for found in re.finditer(r"\bt\(\s*(\"[^\"]+\"|'[^']+')[^()]*?ctx=\"(\w+)\"", source.decode()):
+        yield found[2], found[1][1:-1]
+
+
+def of_template(source: bytes) -> Iterator[Message]:
+    """Yield context and key of each message in *source*, a template."""
+    for found in re.finditer(r"\bt\(\s*\"([^\"]+)\"([^()]*?ctx=\"(\w+)\")?", source.decode()):
+        yield found[3], found[1]
+    for found in re.finditer(r"\bt\.many\(\s*\"([^\"]+)\"", source.decode()):
+        yield None, found[1]
+
+
+def messages(rooms: tuple[Path, ...]) -> set[Message]:
+    """Return context and key of every message in the code and the templates of *rooms*."""
+    found: set[Message] = set()
+    for path in (each for room in rooms for each in room.rglob("*") if each.is_file()):
+        if path.suffix == ".py":
+            found |= set(of_python(path.read_bytes()))
+        elif path.suffix == ".j2":
+            found |= set(of_template(path.read_bytes()))
+    with_context = {key for context, key in found if context}
+    return {(context, key) for context, key in found if context or key not in with_context}
+
+
+def untranslated(wanted: set[Message], language: Language) -> list[str]:
+    """Return each of *wanted* that *language* lacks, or says with other values."""
+    known: dict[Message, list[str]] = {}
+    for catalogue in catalogues(language):
+        for message in catalogue:
+            key = message.id if isinstance(message.id, str) else message.id[0]
+            texts = [message.string] if isinstance(message.string, str) else list(message.string or ())
+            known[message.context, key] = [] if message.fuzzy else texts
+    wrong = []
+    for context, key in sorted(wanted, key=str):
+        texts = known.get((context, key), [])
+        if not all(texts) or not texts:
+            wrong.append(f"{key!r} has no translation")
+        elif any(not set(_VALUE.findall(text)) <= set(_VALUE.findall(key)) | {"n"} for text in texts):
+            wrong.append(f"{key!r} is translated with another value")
+    return wrong
+
+
+@pytest.mark.parametrize("language", ["az", "ru"])
+def test_every_message_of_the_pages_is_translated(language: Language) -> None:
+    """Given all code and templates of the pages, no sentence is shown in another language than the reader's."""
+    assert untranslated(messages(ROOMS), language) == []
+
+
+def test_a_missing_translation_is_found(tmp_path: Path) -> None:
+    """Sabotage: sentences of code and template, with context and with plural, that no catalogue has."""
+    (tmp_path / "page.py").write_text(
+        'visit.t("Only here")\nvisit.t.many("{n} only", "{n} onlies", 3)\nt("Shut", ctx="verb")\n'
+    )
+    (tmp_path / "page.html.j2").write_text('{{ t("Here {too}", too=1) }} {{ t.many("{n} there", "{n} theres", 2) }}')
+
+    found = untranslated(messages((tmp_path,)), "az")
+
+    assert found == [
+        f"{key!r} has no translation" for key in ("Shut", "Here {too}", "Only here", "{n} only", "{n} there")
+    ]
+
+
+def test_no_message_is_translated_twice() -> None:
+    """Each message stands in one catalogue, so that a change of words is made once."""
+    for language in LANGUAGES:
+        keys = [(message.context, message.id) for each in catalogues(language) for message in each if message.id]
+        assert len(keys) == len({str(key) for key in keys})
+
+
+def test_a_code_without_words_is_shown_with_spaces() -> None:
+    """A new code of a later release is readable before somebody has translated it."""
+    assert Words("az", BAKU).code("SomeList", "a_new_code") == "A new code"
+
+
+def test_times_are_those_of_the_country_with_the_month_in_words() -> None:
+    """A moment is shown in the profile's zone; lengths have one unit."""
+    moment = datetime(2026, 11, 27, 20, 30, tzinfo=UTC)
+
+    assert Words("en", BAKU).moment(moment) == "28 November 2026, 00:30"
+    assert Words("az", BAKU).day(moment) == "28 noyabr 2026"
+    assert Words("ru", BAKU).length(timedelta(hours=-30)) == "1 день"
+
+
+def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
+    """The language is the asked one, else the account's, else the browser's first known one, else Azerbaijani."""
+    assert language_of("ru", "en", accepted="az") == "ru"
+    assert language_of(None, None, accepted="de, en;q=0.4, ru;q=0.9") == "ru"
+    assert language_of("xx", None, accepted=None) == "az"
