@@ -25,9 +25,10 @@ ROOMS: dict[str, set[str]] = {
     "registrar": {"rules", "directory"},
     "canary": {"directory"},
     **{reader: {"rules", "directory"} for reader in READERS},
+    "intake": {"bus"},  # what the public page and the hotline's desk share, and no more
     "edge": {"wire"},  # adapters that know the door's HTTP API and nothing behind it
     "web": {"events", "telemetry"},  # what all pages share
-    "desk": {"rules", "directory", "edge", "web"},
+    "desk": {"rules", "directory", "edge", "intake", "web"},
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005
     **{agency: {"desk"} for agency in AGENCIES},
     "client": {"wire"},
@@ -53,7 +54,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "broker_clock errors procedure",
         "store versions",
         "state",
-        "keys letters witness",
+        "intake keys letters witness",
         "outbox",
         "desk",
         "erasure holding relay webhooks",

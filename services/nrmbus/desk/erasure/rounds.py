@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.desk import intake
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.outbox import documents, queue
@@ -33,6 +34,7 @@ from nrmbus.directory import SERVICES, Identity, epochs
 from nrmbus.events.consent import ConsentStopConfirmed
 from nrmbus.events.erasure import AccessErasureConfirmed, AccessErasureDue, ErasureGround
 from nrmbus.events.model import Draft
+from nrmbus.intake.store import StoreFull
 from nrmbus.telemetry import log
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed
@@ -85,7 +87,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                     await desk.seat.ledger.off_the_disk()
                     is_first = False
                 said = await remind(desk.seat, said)
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:  # a full disk, a held file: tried again
+        except (SQLAlchemyError, sqlite3.Error, StoreFull, OSError) as error:  # a full disk, a held file: tried again
             telemetry.handled("not_available", error=type(error).__name__)
         seen = await _until_asked(desk.seat.ledger, seen)
 
@@ -311,6 +313,7 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
     ended = set(epochs.to_destroy(known, now)) & seat.identity.opening.keys()
     due = sorted(ended - {seat.identity.sealing.kid})
     await _hand_over(seat, whole=bool(due))
+    await intake.tend(seat, home)
     for kid in due:
         Identity.destroy(home, kid)
     if due:

@@ -1,0 +1,1 @@
+"""Anonymous intake: receipt codes, sealed messages, and the file that the public page and the desk share."""

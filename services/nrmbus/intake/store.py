@@ -1,0 +1,362 @@
+"""The intake file: one SQLite file in the agency's folder, which the public page and the desk both open.
+
+The public page puts sealed messages into it, and the desk puts the hotline's sealing key, answers and closings. Every
+write is one transaction that is on disk when the function returns, so a kill of either process loses nothing that was
+confirmed. Deleted content is overwritten. The file cannot grow beyond its bound; answers have room of their own.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, Self
+
+from nrmbus.bus.folder import PRIVATE_FILE, make_private
+from nrmbus.intake.codes import SALT_BYTES, Holder
+from nrmbus.wire import times
+from nrmbus.wire.keys.keys import SealTo
+
+FOLDER: Final = "public"
+FILE: Final = "intake.sqlite"
+MOST_BYTES: Final = 64 * 1024 * 1024
+"""Size of the file beyond which it takes no more messages: some 6,000 of ordinary length."""
+FOR_ANSWERS: Final = 8 * 1024 * 1024
+"""Bytes beyond it that only the desk may fill."""
+MOST_MESSAGES: Final = 40
+"""Messages of one code, answers included: one code alone does not fill the file."""
+
+_PAGE: Final = 4096
+_WAIT: Final = 10.0
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS about (salt BLOB NOT NULL, public BLOB, seen TEXT, keep_days INTEGER);
+CREATE TABLE IF NOT EXISTS threads (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    ref TEXT NOT NULL UNIQUE,
+    public BLOB NOT NULL,
+    opened TEXT NOT NULL,
+    touched TEXT NOT NULL,
+    danger INTEGER NOT NULL,
+    closed TEXT
+);
+CREATE TABLE IF NOT EXISTS messages (
+    row INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    thread INTEGER NOT NULL REFERENCES threads (number) ON DELETE CASCADE,
+    at TEXT NOT NULL,
+    who TEXT,
+    kid TEXT NOT NULL,
+    letter BLOB NOT NULL,
+    read TEXT
+);
+CREATE INDEX IF NOT EXISTS messages_of_thread ON messages (thread);
+"""
+
+State = Literal["new", "waiting", "answered", "closed"]
+
+
+class StoreFull(Exception):
+    """Raised when the file has reached its bound, or the disk is full: nothing was stored."""
+
+
+class NoKey(Exception):
+    """Raised when no sealing key of the hotline is known yet: nothing can be sealed, and nothing was stored."""
+
+
+class TooMany(Exception):
+    """Raised when one code has as many messages as may wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message in the file; ``who`` is the staff number of the worker who answered, None for the person's own."""
+
+    row: int
+    id: str
+    at: datetime
+    who: str | None
+    letter: bytes
+    read: datetime | None
+    """When the hotline first opened it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """All messages of one code."""
+
+    number: int
+    ref: str
+    public: bytes
+    opened: datetime
+    touched: datetime
+    danger: bool
+    closed: datetime | None
+    messages: tuple[Message, ...] = ()
+
+    @property
+    def state(self) -> State:
+        """Return where it stands: new until the hotline has opened a message, then whose turn it is."""
+        if self.closed is not None:
+            return "closed"
+        if all(each.who is None and each.read is None for each in self.messages):
+            return "new"
+        return "waiting" if self.messages[-1].who is None else "answered"
+
+    @property
+    def waits_since(self) -> datetime:
+        """Return the time of the first message that was not answered yet, else of the last answer."""
+        since = self.messages[-1].at
+        for each in reversed(self.messages):
+            if each.who is not None:
+                break
+            since = each.at
+        return since
+
+
+Seal = Callable[[SealTo], bytes]
+"""Seals a message to the hotline's present key; called inside the transaction that stores it."""
+
+
+class IntakeStore:
+    """The opened file. Its functions may be called from any thread, one at a time."""
+
+    def __init__(self, home: Path, *, most_bytes: int = MOST_BYTES) -> None:
+        """Open, or make, the file in the agency's folder *home*; beyond *most_bytes* it takes nothing."""
+        path = make_private(home / FOLDER) / FILE
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE_FILE))
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "foreign_keys = ON",
+                       f"max_page_count = {most_bytes // _PAGE}"):  # fmt: skip
+            self._db.execute(f"PRAGMA {pragma}")
+        self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        with self._writing() as tx:
+            if tx.execute("SELECT 1 FROM about").fetchone() is None:
+                tx.execute("INSERT INTO about (salt) VALUES (?)", (os.urandom(SALT_BYTES),))
+        self.salt: Final = bytes(self._db.execute("SELECT salt FROM about").fetchone()[0])
+
+    @classmethod
+    def of_desk(cls, home: Path) -> Self:
+        """Open the file for the desk, with the room for answers."""
+        return cls(home, most_bytes=MOST_BYTES + FOR_ANSWERS)
+
+    @staticmethod
+    def is_at(home: Path) -> bool:
+        """Return whether the agency with this folder has an intake."""
+        return (home / FOLDER / FILE).exists()
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Run the block as one transaction, on disk at its end. Raises StoreFull."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException as error:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+                    raise StoreFull from None
+                raise
+
+    def _all(self, statement: str, *values: Any) -> list[Any]:
+        with self._lock:
+            return self._db.execute(statement, values).fetchall()
+
+    # -- the public page ---------------------------------------------------------------------------------------------
+
+    def take(self, holder: Holder, id: str, seal: Seal, *, now: datetime, danger: bool = False) -> None:
+        """Store a message of *holder*: her first one, or another. Stored twice under the same *id*, it is there once.
+
+        Raises:
+            NoKey: there is no key to seal it to.
+            StoreFull: there is no room.
+            TooMany: she has too many messages here.
+        """
+        at = _written(now)
+        with self._writing() as tx:
+            (public,) = tx.execute("SELECT public FROM about").fetchone()
+            if public is None:
+                raise NoKey
+            tx.execute(
+                "INSERT INTO threads (ref, public, opened, touched, danger) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (ref) DO UPDATE SET touched = excluded.touched, closed = NULL,"
+                " danger = max(danger, excluded.danger)",
+                (holder.ref, holder.key.public, at, at, danger),
+            )
+            (number,) = tx.execute("SELECT number FROM threads WHERE ref = ?", (holder.ref,)).fetchone()
+            (count,) = tx.execute("SELECT count(*) FROM messages WHERE thread = ?", (number,)).fetchone()
+            if count >= MOST_MESSAGES and not tx.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone():
+                raise TooMany
+            to = SealTo(public)
+            tx.execute(
+                "INSERT INTO messages (id, thread, at, kid, letter) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                (id, number, at, to.kid, seal(to)),
+            )
+
+    def found(self, ref: str, *, now: datetime) -> Thread | None:
+        """Return the messages of a code's reference, and note that its holder was here; None if there are none."""
+        with self._writing() as tx:
+            tx.execute("UPDATE threads SET touched = ? WHERE ref = ?", (_written(now), ref))
+        rows = self._all("SELECT number FROM threads WHERE ref = ?", ref)
+        return self.thread(rows[0][0]) if rows else None
+
+    def remove(self, ref: str) -> None:
+        """Delete all messages of a code's reference, and overwrite them."""
+        with self._writing() as tx:
+            tx.execute("DELETE FROM threads WHERE ref = ?", (ref,))
+        self._off_the_disk()
+
+    @property
+    def seen(self) -> datetime | None:
+        """Return when the hotline's desk was last here; None if it never was."""
+        ((seen,),) = self._all("SELECT seen FROM about")
+        return times.read(seen) if seen else None
+
+    @property
+    def key_kid(self) -> str | None:
+        """Return the kid of the key that messages are sealed to now, or None."""
+        ((public,),) = self._all("SELECT public FROM about")
+        return SealTo(public).kid if public else None
+
+    # -- the desk ----------------------------------------------------------------------------------------------------
+
+    def tell(self, key: SealTo, now: datetime) -> None:
+        """Name the key that messages are sealed to from now on, and that the desk was here."""
+        with self._writing() as tx:
+            tx.execute("UPDATE about SET public = ?, seen = ?", (key.public, times.write(now)))
+
+    def threads(self) -> list[Thread]:
+        """Return all that came in, those that wait longest first, then answered ones, then closed ones; letters left out."""
+        found: dict[int, list[Message]] = {}
+        for row in self._all("SELECT thread, row, id, at, who, x'', read FROM messages ORDER BY row"):
+            found.setdefault(row[0], []).append(_message(row[1:]))
+        rows = self._all("SELECT number, ref, public, opened, touched, danger, closed FROM threads")
+        order = {"new": 0, "waiting": 0, "answered": 1, "closed": 2}
+        every = [_thread(row, found.get(row[0], [])) for row in rows]
+        return sorted(every, key=lambda each: (order[each.state], not each.danger, each.waits_since, each.number))
+
+    def thread(self, number: int) -> Thread | None:
+        """Return one thread with its letters; None if it does not exist any more."""
+        rows = self._all(
+            "SELECT number, ref, public, opened, touched, danger, closed FROM threads WHERE number = ?", number
+        )
+        letters = self._all("SELECT row, id, at, who, letter, read FROM messages WHERE thread = ? ORDER BY row", number)
+        return _thread(rows[0], [_message(each) for each in letters]) if rows else None
+
+    def mark_read(self, number: int, now: datetime) -> None:
+        """Note that the hotline has opened the messages of a thread."""
+        with self._writing() as tx:
+            tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL",
+                       (_written(now), number))  # fmt: skip
+
+    def answer(self, number: int, id: str, who: str, letter: bytes, kid: str, *, last: int, now: datetime) -> bool:
+        """Store an answer if *last* is still the newest row of the thread; return whether it was stored.
+
+        Stored twice under the same *id*, it is there once. A worker who answers a thread that another has answered
+        meanwhile, or to which the person has written more, is told instead.
+        """
+        with self._writing() as tx:
+            if tx.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone():
+                return True
+            (newest,) = tx.execute("SELECT max(row) FROM messages WHERE thread = ?", (number,)).fetchone()
+            if newest != last:
+                return False
+            values = (id, number, _written(now), who, kid, letter, _written(now))
+            tx.execute(
+                "INSERT INTO messages (id, thread, at, who, kid, letter, read) VALUES (?, ?, ?, ?, ?, ?, ?)", values
+            )
+            tx.execute("UPDATE threads SET touched = ?, closed = NULL WHERE number = ?", (_written(now), number))
+        return True
+
+    def finish(self, number: int, now: datetime, *, delete: bool = False) -> None:
+        """Close a thread, so that its holder can still read it until it is deleted; or *delete* it now."""
+        with self._writing() as tx:
+            if delete:
+                tx.execute("DELETE FROM threads WHERE number = ?", (number,))
+            else:
+                values = (_written(now), _written(now), number)
+                tx.execute("UPDATE threads SET closed = ?, touched = ? WHERE number = ? AND closed IS NULL", values)
+        if delete:
+            self._off_the_disk()
+
+    def behind(self, kid: str) -> Iterator[tuple[str, bytes, Message]]:
+        """Yield reference, the holder's public key and message for each that is sealed to another key than *kid*."""
+        rows = self._all(
+            "SELECT t.ref, t.public, m.row, m.id, m.at, m.who, m.letter, m.read FROM messages m"
+            " JOIN threads t ON t.number = m.thread WHERE m.kid <> ?",
+            kid,
+        )
+        for row in rows:
+            yield row[0], row[1], _message(row[2:])
+
+    def replace(self, id: str, letter: bytes, kid: str) -> None:
+        """Put the same message, sealed to the key *kid*, in the place of the earlier one, which is overwritten."""
+        with self._writing() as tx:
+            tx.execute("UPDATE messages SET letter = ?, kid = ? WHERE id = ?", (letter, kid, id))
+
+    # -- both --------------------------------------------------------------------------------------------------------
+
+    @property
+    def keep_days(self) -> int | None:
+        """Return the days after which a thread without anybody is deleted; None before the public page has set them."""
+        ((days,),) = self._all("SELECT keep_days FROM about")
+        return int(days) if days is not None else None
+
+    def keep(self, days: int) -> None:
+        """Delete a thread *days* days after anybody was there last."""
+        with self._writing() as tx:
+            tx.execute("UPDATE about SET keep_days = ?", (days,))
+
+    def expire(self, now: datetime) -> int:
+        """Delete each thread where nobody has been for `keep_days`; return how many."""
+        days = self.keep_days
+        if days is None:
+            return 0
+        with self._writing() as tx:
+            gone = tx.execute("DELETE FROM threads WHERE touched < ?", (_written(now - timedelta(days=days)),)).rowcount
+        if gone:
+            self._off_the_disk()
+        return int(gone)
+
+    def _off_the_disk(self) -> None:
+        """Empty the write-ahead file too, in which deleted content is still to be found."""
+        with self._lock:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def wall_time() -> datetime:
+    """Return the wall clock's time: no legal clock depends on this file, and the public page has no other clock."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _written(now: datetime) -> str:
+    """Return *now* to the minute: the file says no more than people need."""
+    return times.write(now.replace(second=0, microsecond=0))
+
+
+def _read(text: str) -> datetime:
+    found = times.read(text)
+    if found is None:
+        raise ValueError("no time of this file")
+    return found
+
+
+def _message(row: Any) -> Message:
+    number, id, at, who, letter, read = row
+    return Message(number, id, _read(at), who, bytes(letter), _read(read) if read else None)
+
+
+def _thread(row: Any, messages: list[Message]) -> Thread:
+    number, ref, public, opened, touched, danger, closed = row
+    ended = _read(closed) if closed else None
+    return Thread(number, ref, bytes(public), _read(opened), _read(touched), bool(danger), ended, tuple(messages))

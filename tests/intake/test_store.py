@@ -1,0 +1,238 @@
+"""The intake file: sealed, bounded, shared by two processes, and empty of what was deleted."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from intake.given import CANARY, HOTLINE, ID, KEY, NOW, WRITTEN, holder, on_disk, opened, take
+from nrmbus.intake.messages import MOST_CHARACTERS, Written
+from nrmbus.intake.store import MOST_MESSAGES, IntakeStore, NoKey, StoreFull, TooMany
+from nrmbus.wire.errors import LetterClosed
+from nrmbus.wire.ids import new_event_id
+from nrmbus.wire.keys.keys import SealingKey
+
+
+def answered(store: IntakeStore, text: str, who: int = 1) -> bool:
+    """Have the hotline answer the thread of person *who*."""
+    thread = store.threads()[0]
+    letter = HOTLINE.seal_answer(text, KEY.seal_to, holder(who).key.seal_to, id=ID[:-1] + "9", ref=thread.ref)
+    return store.answer(thread.number, ID[:-1] + "9", "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=NOW)
+
+
+def test_a_message_opens_for_the_hotline_alone(tmp_path: Path) -> None:
+    """The file has no word of it in the clear, and neither the code's holder nor another key opens it."""
+    store, person = opened(tmp_path), holder()
+
+    take(store, person)
+
+    (thread,) = store.threads()
+    found = store.thread(thread.number)
+    assert found is not None
+    (message,) = found.messages
+    assert Written.of_parts(HOTLINE.opened(message.letter, {KEY.kid: KEY}, id=ID, ref=person.ref)) == WRITTEN
+    assert b"CANARY" not in on_disk(tmp_path)
+    other = SealingKey(b"\x22" * 32)
+    with pytest.raises(LetterClosed):
+        HOTLINE.opened(message.letter, {other.kid: other}, id=ID, ref=person.ref)
+    with pytest.raises((LetterClosed, KeyError)):
+        HOTLINE.opened_by(person, message.letter, id=ID)
+
+
+def test_an_answer_opens_for_the_codes_holder_and_for_the_hotline(tmp_path: Path) -> None:
+    """Another person's code opens nothing, and the file shows no word."""
+    store, person = opened(tmp_path), holder()
+    take(store, person)
+
+    assert answered(store, CANARY)
+
+    found = store.found(person.ref, now=NOW)
+    assert found is not None
+    answer = found.messages[-1]
+    assert HOTLINE.opened_by(person, answer.letter, id=answer.id) == CANARY
+    assert HOTLINE.opened(answer.letter, {KEY.kid: KEY}, id=answer.id, ref=person.ref)["story"]["text"] == CANARY
+    with pytest.raises(LetterClosed):
+        HOTLINE.opened_by(replace(holder(2), ref=person.ref), answer.letter, id=answer.id)
+    assert b"CANARY" not in on_disk(tmp_path)
+
+
+def test_a_long_message_is_on_disk_like_any_other(tmp_path: Path) -> None:
+    """The longest text that the page takes fits, in any script; a few words take as much room as a page of them."""
+    store = opened(tmp_path)
+    for number, text in enumerate(("help", "x" * 700, "ş" * MOST_CHARACTERS)):
+        take(store, holder(number + 1), f"{ID[:-1]}{number}", Written(text, "az"))
+
+    sizes = [len(store.thread(each).messages[0].letter) for each in (1, 2, 3)]  # type: ignore[union-attr]
+
+    assert sizes[0] == sizes[1] < sizes[2] < 24_000
+
+
+def test_whose_turn_it_is_follows_from_the_messages(tmp_path: Path) -> None:
+    """New until opened, waiting while the person spoke last, then answered; danger comes before the rest."""
+    store = opened(tmp_path)
+    take(store, holder(1))
+    take(store, holder(2), ID[:-1] + "2", danger=True)
+
+    assert [(each.number, each.state, each.danger) for each in store.threads()] == [(2, "new", True), (1, "new", False)]
+    store.mark_read(2, NOW)
+    assert store.threads()[0].state == "waiting"
+    assert answered(store, "come at ten", 2)
+    assert [(each.number, each.state) for each in store.threads()] == [(1, "new"), (2, "answered")]
+    take(store, holder(2), ID[:-1] + "3")
+    assert store.threads()[0].state == "waiting"
+    store.finish(2, NOW)
+    assert store.threads()[-1].state == "closed"
+    take(store, holder(2), ID[:-1] + "4")
+    assert store.threads()[0].state == "waiting"
+
+
+def test_two_workers_answer_once(tmp_path: Path) -> None:
+    """The second one, who has not seen the first one's answer, is told; the same answer sent twice is there once."""
+    store = opened(tmp_path)
+    take(store, holder())
+    last = store.threads()[0].messages[-1].row
+    first, second = (HOTLINE.seal_answer("x", KEY.seal_to, holder().key.seal_to, id=id, ref=holder().ref)
+                     for id in (ID[:-1] + "a", ID[:-1] + "b"))  # fmt: skip
+
+    assert store.answer(1, ID[:-1] + "a", "a-17", first, KEY.kid, last=last, now=NOW)
+    assert store.answer(1, ID[:-1] + "a", "a-17", first, KEY.kid, last=last, now=NOW)
+    assert not store.answer(1, ID[:-1] + "b", "a-18", second, KEY.kid, last=last, now=NOW)
+    assert len(store.threads()[0].messages) == 2
+
+
+def test_nothing_is_taken_without_a_key_or_without_room(tmp_path: Path) -> None:
+    """What cannot be sealed, or kept, is refused as a whole; the desk has room for answers when the file is full."""
+    store = IntakeStore(tmp_path)
+    with pytest.raises(NoKey):
+        take(store, holder())
+    store.tell(KEY.seal_to, NOW)
+    small = IntakeStore(tmp_path, most_bytes=128 * 1024)
+
+    def fill() -> None:
+        for number in range(100):
+            take(small, holder(number + 1), new_event_id())
+
+    with pytest.raises(StoreFull):
+        fill()
+
+    kept = len(store.threads())
+    assert 0 < kept < 60
+    assert all(each.messages for each in store.threads())
+    assert answered(IntakeStore.of_desk(tmp_path), "an answer", store.threads()[0].number)
+
+
+def test_one_code_does_not_fill_the_file(tmp_path: Path) -> None:
+    """Beyond the bound of one code nothing more is taken, and what is there stays."""
+    store = opened(tmp_path)
+    for _ in range(MOST_MESSAGES):
+        take(store, holder(), new_event_id())
+
+    with pytest.raises(TooMany):
+        take(store, holder(), new_event_id())
+    assert len(store.threads()[0].messages) == MOST_MESSAGES
+
+
+def test_the_same_message_sent_twice_is_there_once(tmp_path: Path) -> None:
+    """A double click or a repeated request adds nothing."""
+    store = opened(tmp_path)
+
+    take(store, holder())
+    take(store, holder())
+
+    assert len(store.threads()[0].messages) == 1
+
+
+def test_what_is_deleted_is_gone_from_the_disk(tmp_path: Path) -> None:
+    """By its holder, by a worker, or after the days without anybody: not even the sealed bytes are left."""
+    store = opened(tmp_path)
+    store.keep(90)
+    for number in (1, 2, 3):
+        take(store, holder(number), f"{ID[:-1]}{number}")
+    letters = [store.thread(each).messages[0].letter for each in (1, 2, 3)]  # type: ignore[union-attr]
+
+    store.remove(holder(1).ref)
+    store.finish(2, NOW, delete=True)
+    assert store.expire(NOW + timedelta(days=90)) == 0
+    assert store.expire(NOW + timedelta(days=90, minutes=1)) == 1
+
+    left = on_disk(tmp_path)
+    assert store.threads() == []
+    assert not any(letter[200:1000] in left for letter in letters)
+
+
+def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:
+    """The days run from the last time that anybody was there."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+
+    store.found(holder().ref, now=NOW + timedelta(days=80))
+
+    assert store.expire(NOW + timedelta(days=100)) == 0
+
+
+def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:
+    """After the earlier key is destroyed, the hotline reads with the next one, and the person reads her answer."""
+    store, next_key = opened(tmp_path), SealingKey(b"\x23" * 32)
+    take(store, holder())
+    assert answered(store, "come at ten")
+
+    for ref, public, each in list(store.behind(next_key.kid)):
+        reader = holder().key.seal_to if each.who else None
+        assert public == holder().key.public
+        again = HOTLINE.sealed_again(each.letter, {KEY.kid: KEY}, next_key.seal_to, reader, id=each.id, ref=ref)
+        store.replace(each.id, again, next_key.kid)
+
+    assert list(store.behind(next_key.kid)) == []
+    found = store.thread(1)
+    assert found is not None
+    first, answer = found.messages
+    keys = {next_key.kid: next_key}
+    assert HOTLINE.opened(first.letter, keys, id=first.id, ref=found.ref)["story"]["text"] == CANARY
+    assert HOTLINE.opened_by(holder(), answer.letter, id=answer.id) == "come at ten"
+
+
+def test_a_kill_loses_no_message_that_was_confirmed(tmp_path: Path) -> None:
+    """A process confirms each message after it is stored, and is killed in the middle: every confirmed one is there."""
+    opened(tmp_path).close()
+    program = textwrap.dedent("""
+        import sys
+        from pathlib import Path
+        from intake.given import holder, opened, take
+        from nrmbus.wire.ids import new_event_id
+        store = opened(Path(sys.argv[1]))
+        for number in range(1, 250):
+            id = new_event_id()
+            take(store, holder(number), id)
+            print(holder(number).ref, flush=True)
+    """)
+    tests = str(Path(__file__).parent.parent)
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": tests},
+    )  # fmt: skip
+    assert process.stdout is not None
+    confirmed = [process.stdout.readline().strip() for _ in range(12)]
+    process.send_signal(signal.SIGKILL)
+    confirmed += process.stdout.read().split()
+    process.wait()
+    process.stdout.close()
+
+    store = IntakeStore(tmp_path)
+    found = [store.found(each, now=NOW) for each in confirmed if len(each) == 32]
+
+    assert len(found) >= 12
+    assert all(each is not None and len(each.messages) == 1 for each in found)
+
+
+def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """No other account of the machine reads it."""
+    opened(tmp_path)
+
+    assert {each.stat().st_mode & 0o077 for each in (tmp_path / "public").iterdir()} == {0}
