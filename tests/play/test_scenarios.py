@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.play.reader import ScenarioError, find, parse, read
-from play.stories import CHILD, WOMAN, altered, play_file, played, text_of
+from play.stories import CHILD, WOMAN, WORK, altered, play_file, played, text_of
 
 
 def test_the_womans_story_holds() -> None:
@@ -37,6 +37,14 @@ def test_the_childs_story_holds_but_for_the_figures() -> None:
     assert report.played == 47
     assert not report.green
     assert report.whole_but_for_what_is_not_built
+
+
+def test_two_days_of_work_leave_each_duty_where_the_story_says() -> None:
+    """Overdue, due in a while and held by a question: every expectation of the file holds."""
+    report = play_file(WORK)
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.played == 40
 
 
 def test_automatic_events_of_services_are_in_the_story() -> None:
