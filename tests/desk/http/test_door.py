@@ -329,7 +329,7 @@ async def test_a_case_is_shown_as_this_desk_sees_it(tmp_path: Path) -> None:
         case = (await here.door.get(f"/v1/cases/{CASE}")).json()
 
         assert (case["status"], case["version"], case["on_case"]) == ("SUSPECTED", 1, True)
-        assert [(duty["code"], duty["due"]) for duty in case["open_deadlines"]] == [("D-REFER", "2026-03-03T05:00:00Z")]
+        assert case["open_deadlines"] == [{"code": "D-REFER", "agency": "ngo-a", "due": "2026-03-03T05:00:00Z"}]
         assert (await here.door.get("/v1/cases")).json() == {
             "cases": [{"case": CASE, "events": 1, "last": "2026-03-02T05:00:00Z"}],
             "next": None,

@@ -167,7 +167,8 @@ class Duty(Answer):
     """Something that is due in a case."""
 
     code: str = Field(description="Clock of the Rules.")
-    due: Time | None = None
+    agency: str = Field(description="Agency that owes it.")
+    due: Time | None = Field(None, description="Left out while a question holds the clock.")
     ref: str | None = None
 
 

@@ -19,7 +19,7 @@ routes: Final = subject("cases")
 
 _CASE: Final = {
     "case": CASE, "status": "SUSPECTED", "child": False, "version": 1, "on_case": True, "events": 1,
-    "open_referrals": [], "open_deadlines": [{"code": "D-REFER", "due": AT}], "parked": False,
+    "open_referrals": [], "open_deadlines": [{"code": "D-REFER", "agency": "ngo-a", "due": AT}], "parked": False,
 }  # fmt: skip
 _STATE: Final = {
     "id": EVENT, "case": CASE, "type": "access.granted", "version": 1, "state": "closed", "verdict": "registered",

@@ -315,7 +315,14 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
             "events": count,
             "open_referrals": list(view.open_referrals),
             "open_deadlines": [
-                _there({"code": duty.code, "due": times.write(duty.due) if duty.due else None, "ref": duty.ref})
+                _there(
+                    {
+                        "code": duty.code,
+                        "agency": duty.answerable,
+                        "due": times.write(duty.due) if duty.due else None,
+                        "ref": duty.ref,
+                    }
+                )
                 for duty in duties
             ],
             "stops": _stops(desk, view) or None,
