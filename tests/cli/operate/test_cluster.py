@@ -12,8 +12,9 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
-from nrmbus.cli.operate import up as command
-from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits, until_told, wait_until_ready
+from nrmbus.cli.operate import foreground
+from nrmbus.cli.operate.foreground import until_told, wait_until_ready
+from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits
 from nrmbus.cli.options import checked_address
 from nrmbus.directory.invitation import is_this_machine
 from nrmbus.host.services import services_of
@@ -115,8 +116,8 @@ def test_unready_services_are_named_until_all_are_ready(tmp_path: Path, monkeypa
     said: list[str] = []
     folder = BusFolder(tmp_path)
     folder.create(play=True)
-    monkeypatch.setattr(command, "NAMED_SECONDS", 0.0)
-    monkeypatch.setattr(command, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(foreground, "NAMED_SECONDS", 0.0)
+    monkeypatch.setattr(foreground, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(health, "not_ready", lambda _folder: states.pop(0))
 
     wait_until_ready(folder, said.append)

@@ -20,7 +20,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext, unlock
-from nrmbus.cli.operate.up import progress_bar
+from nrmbus.cli.operate.foreground import progress_bar
 from nrmbus.cli.options import AsJson, BusContext, checked_address
 from nrmbus.directory import DirectoryError, operator_key
 from nrmbus.environment import KEY_FILE

@@ -16,7 +16,7 @@ from rich.console import Console
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, data_home, make_private
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.operate.up import progress_bar, until_told
+from nrmbus.cli.operate.foreground import progress_bar, until_told
 from nrmbus.cli.options import Data
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage, newcomers_of

@@ -10,12 +10,12 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, make_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import unlock
-from nrmbus.cli.operate.up import progress_bar, until_told, wait_until_ready
+from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
+from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of
 from nrmbus.cli.options import Data
 from nrmbus.client import AsyncDesk
 from nrmbus.client.door import Door
@@ -33,13 +33,6 @@ NAME: Final = "sandbox"
 SENDER: Final = "ngo-a"
 RECEIVER: Final = "special-unit"
 DAYS: Final = 7
-INVENTED: Final = "Everything on this bus is invented: agencies, people, cases. Its keys lie open on the disk. Never bring a real case here."
-
-
-def agencies_file() -> Path:
-    """Return the file of invented agencies: in the wheel beside the package, else in the tree."""
-    packaged, name = Path(__file__).parents[2] / "deploy" / "agencies", "az-example.yaml"
-    return (packaged if packaged.is_dir() else Path(__file__).parents[4] / "deploy" / "agencies") / name
 
 
 @app.register(example="nrmbus sandbox ngo-a --decline urgency=normal")
@@ -65,11 +58,7 @@ def sandbox(
     if declines is None:
         raise typer.BadParameter("--decline takes MEMBER=VALUE of a referral's data, as urgency=normal.")
     folder = BusFolder(data) if data else BusFolder.named(NAME)
-    marked = folder.path / NAME
-    if folder.exists and not marked.is_dir():
-        raise BusError(
-            f"The bus in {folder.path} is no sandbox, and nobody may answer there by a script: choose another --data DIR."
-        )
+    marked = mark_of(folder, NAME)
     settings = folder.create()
     make_private(marked)
     newcomers = newcomers_of(agencies_file(), settings.policy)

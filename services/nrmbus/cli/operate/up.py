@@ -2,15 +2,11 @@
 
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.listeners import listening
@@ -20,10 +16,10 @@ from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import PLACES
-from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
+from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
 from nrmbus.directory.admission import home_of
 from nrmbus.environment import NOTIFY_SOCKET
@@ -33,72 +29,10 @@ from nrmbus.rules import profile_names
 
 app = Commands()
 
-NAMED_SECONDS: Final = 10.0
-"""Seconds before the services that are not ready are named, and between two such lines."""
-LOOK_SECONDS: Final = 0.5
-
-
 THREE: Final = (
     "Kafka runs as three brokers on this machine: any one of them may be away. This is for trying; it does not protect "
     "from losing the machine. For that give --bootstrap a cluster of three machines (deploy/README.md)."
 )
-
-
-class Ended(KeyboardInterrupt):
-    """Signal to end: Ctrl-C, SIGTERM, or the terminal's closing.
-
-    Of all that a signal can raise inside an event loop, asyncio lets only a KeyboardInterrupt out.
-    """
-
-
-@contextmanager
-def until_told() -> Iterator[None]:
-    """Leave the block cleanly at the first signal to end; later signals do not disturb the clean-up."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def ended(_number: int, _frame: object) -> NoReturn:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise Ended
-
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] is not signal.SIG_IGN:  # as nohup leaves it
-            signal.signal(number, ended)
-    try:
-        yield
-    except Ended:
-        pass
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that reports progress on standard error: bars on a terminal, and else one line for each thing."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal)
-    tasks: dict[str, TaskID] = {}
-
-    def show(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            for ended in bar.task_ids:
-                bar.remove_task(ended)  # its line stands there already
-            bar.start()
-            tasks[what] = bar.add_task(what, total=None)
-            if bar.disable:
-                typer.echo(f"{what} …", err=True)
-        # Nobody knows how far a thing is that has but one step: the bar only moves.
-        bar.update(tasks[what], completed=done, total=total if total > 1 or done else None)
-        if done == total:
-            bar.stop()  # before the command prints anything else
-
-    try:
-        yield show
-    finally:
-        bar.stop()
 
 
 @app.register(example="nrmbus up --data ./my-bus")
@@ -215,10 +149,8 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         folder.send_canary(canary)
     if without_auditor is not None:
         folder.audit(elsewhere=without_auditor)
-    if not settings.tls:
-        typer.echo(PLAINTEXT)
-    if settings.brokers > 1:
-        typer.echo(THREE)
+    for warning in (() if settings.tls else (PLAINTEXT,)) + ((THREE,) if settings.brokers > 1 else ()):
+        typer.echo(warning)
     newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
     unlock(folder, unprotected=keys_unprotected)
     if tls:  # not before: the authority's key may be made here
@@ -280,21 +212,6 @@ def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None
             "--listen is for the bus's own Kafka; this bus uses a cluster, which other machines reach as it is."
         )
     return listening([] if listen == ["none"] else listen, forwarded=forwarded, brokers=brokers)
-
-
-def wait_until_ready(folder: BusFolder, notify: Callable[[str], None]) -> None:
-    """Wait until every service of the bus says that it is ready; name the others from time to time.
-
-    The desk of an agency that is suspended or retired does not run, and is not waited for.
-    """
-    due = time.monotonic() + NAMED_SECONDS
-    named: dict[str, str] = {}
-    while unready := health.not_ready(folder):
-        if time.monotonic() >= due and unready != named:
-            named, due = unready, time.monotonic() + NAMED_SECONDS
-            each = " ".join(f"{name}: {why}" for name, why in sorted(unready.items()))
-            notify(f"Not ready yet: {each} Logs are in {folder.logs}.")
-        time.sleep(LOOK_SECONDS)
 
 
 def operators_own(folder: BusFolder) -> None:
