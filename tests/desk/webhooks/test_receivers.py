@@ -12,7 +12,7 @@ import pytest
 from desk.given import desk_of
 from desk.webhooks.receiver import LOOPBACK, OTHER_CASE, Got, certified, hear, hooks_of, receiving, says, silence
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.webhooks import sender, store
+from nrmbus.desk.webhooks import attempt, sender, store
 from nrmbus.desk.webhooks.egress import Egress
 from patience import eventually
 
@@ -189,7 +189,7 @@ async def test_an_endpoint_has_a_few_requests_under_way_and_one_after_a_failure(
         for number in range(20):
             await hear(given, f"{number:032x}", f"{number:032x}")
         await hooks.settle()
-        assert max(under_way) == sender.CONNECTIONS
+        assert max(under_way) == attempt.CONNECTIONS
         status = 500
         for number in range(20, 24):
             await hear(given, f"{number:032x}", f"{number:032x}")

@@ -12,7 +12,6 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
-from nrmbus.desk.http.page import page, policy
 from nrmbus.desk.http.request import MOST_EVENTS, MOST_RECEIVERS, Asked
 from nrmbus.desk.http.webhooks import WebhookRequest
 from nrmbus.events.model import Data
@@ -243,8 +242,10 @@ def _text(app: FastAPI) -> bytes:
 
 
 @cache
-def _page(app: FastAPI) -> bytes:
-    return page(document(app)).encode()
+def _page(app: FastAPI) -> tuple[bytes, str]:
+    from nrmbus.desk.http.page import page, policy  # noqa: PLC0415 - loads Jinja, which a desk that nobody reads does not need
+
+    return page(document(app)).encode(), policy()
 
 
 @routes.get(
@@ -257,8 +258,8 @@ def _page(app: FastAPI) -> bytes:
 )
 async def get_page(request: Request) -> Response:
     """Return the document of this door as a page for people, without scripts. On this machine it needs no token. Records nothing."""
-    content = await asyncio.to_thread(_page, request.app)
-    return HTMLResponse(content, headers={"content-security-policy": policy(), "x-content-type-options": "nosniff"})
+    content, policy = await asyncio.to_thread(_page, request.app)
+    return HTMLResponse(content, headers={"content-security-policy": policy, "x-content-type-options": "nosniff"})
 
 
 @routes.get(

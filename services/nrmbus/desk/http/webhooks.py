@@ -16,9 +16,9 @@ from nrmbus.desk.http.parameters import After, Limit
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.webhooks import notices, store
+from nrmbus.desk.webhooks.attempt import Fault
 from nrmbus.desk.webhooks.dispatcher import GRACE_AT_MOST
 from nrmbus.desk.webhooks.egress import LONGEST_URL
-from nrmbus.desk.webhooks.sender import Fault
 from nrmbus.desk.webhooks.signing import Algorithm, Secret
 from nrmbus.desk.webhooks.store import DeliveryState
 from nrmbus.events.errors import Problem

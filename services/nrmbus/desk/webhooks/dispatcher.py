@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Row, delete
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,12 +23,15 @@ from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import notices, schedule, signing, store
+from nrmbus.desk.webhooks.attempt import ANSWER_BYTES, CONNECTIONS, Attempt
 from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.desk.webhooks.notices import Notice
-from nrmbus.desk.webhooks.sender import ANSWER_BYTES, CONNECTIONS, Attempt, Sender
 from nrmbus.desk.webhooks.signing import ORIGIN, Algorithm, Secret
 from nrmbus.wire import json, times
 from nrmbus.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from nrmbus.desk.webhooks.sender import Sender
 
 LOOK_SECONDS: Final = 60.0
 """Longest time between two looks: a clock that was set back delays nothing for longer."""
@@ -44,6 +47,13 @@ GRACE_AT_MOST: Final = timedelta(days=7)
 _CHALLENGE: Final = "nrmbus.challenge"
 
 
+def _sender(url: str, egress: Egress) -> "Sender":
+    """Return connections to *url*. A desk without endpoints needs no HTTP client, and does not load one."""
+    from nrmbus.desk.webhooks.sender import Sender  # noqa: PLC0415 - loads httpx
+
+    return Sender(url, egress)
+
+
 def _wall() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
@@ -52,7 +62,7 @@ def _wall() -> datetime:
 class _Line:
     """Connection to one endpoint, and what is under way there."""
 
-    sender: Sender
+    sender: "Sender"
     secrets: tuple[Secret, ...]
     under_way: set[int] = field(default_factory=set)
     width: int = CONNECTIONS
@@ -233,7 +243,7 @@ class Webhooks:
                 at = times.write(self._now())
                 await self._seat.ledger.together(lambda tx: self._lost(tx, row.id, at))
                 return None
-            self._lines.setdefault(row.id, _Line(Sender(row.url, self._egress), signing.read(raw)))
+            self._lines.setdefault(row.id, _Line(_sender(row.url, self._egress), signing.read(raw)))
         return self._lines[row.id]
 
     def _lost(self, tx: Connection, webhook: str, at: str) -> None:
@@ -270,7 +280,7 @@ class Webhooks:
 
     async def _confirmed(self, url: str, secret: Secret) -> None:
         """Ask the receiver: by the handshake of CloudEvents' webhooks, or else by a challenge that it sends back."""
-        sender = Sender(url, self._egress)
+        sender = _sender(url, self._egress)
         try:
             asked = await sender.post({ORIGIN: self._origin}, b"", method="OPTIONS", seconds=CONFIRM_SECONDS)
             if asked.error is not None:

@@ -10,13 +10,13 @@ import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from threading import Thread
-from typing import Final, Literal, get_args
+from typing import Final
 
 import httpx
 
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.webhooks.attempt import ANSWER_BYTES, CONNECTIONS, Attempt, Fault
 from nrmbus.desk.webhooks.egress import Egress, Url, tls_by
 
 ATTEMPT_SECONDS: Final = 20.0
@@ -25,32 +25,8 @@ CONNECT_SECONDS: Final = 5.0
 """Seconds that one address may take to accept a connection, before the next one is tried."""
 REST_SECONDS: Final = 1.0
 """Seconds that the body of an answer may take: the status has decided already."""
-ANSWER_BYTES: Final = 4_096
-"""Most bytes that are read of an answer's body; a longer one ends the connection."""
-CONNECTIONS: Final = 8
-"""Most requests to one endpoint at the same time."""
 ADDRESSES: Final = 4
 """Most addresses of a name that are tried."""
-
-Fault = Literal["timeout", "not_resolved", "address_refused", "certificate", "unreachable", "no_http"]
-"""Reasons why no answer came."""
-FAULTS: Final[tuple[Fault, ...]] = get_args(Fault)
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """Result of one request."""
-
-    status: int | None
-    error: Fault | None
-    milliseconds: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
-
-    @property
-    def is_success(self) -> bool:
-        """Return whether the receiver took it: 2xx and nothing else."""
-        return self.status is not None and 200 <= self.status < 300
 
 
 class Sender:

@@ -18,8 +18,8 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.webhooks import notices, schedule
+from nrmbus.desk.webhooks.attempt import Attempt
 from nrmbus.desk.webhooks.notices import Notice, Place
-from nrmbus.desk.webhooks.sender import Attempt
 from nrmbus.wire import times
 
 State = Literal["active", "paused", "disabled", "removed"]

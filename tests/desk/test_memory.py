@@ -1,0 +1,31 @@
+"""A desk loads what it needs, and no more: a machine may run several."""
+
+import subprocess
+import sys
+
+import pytest
+
+LATER = ("aiosmtplib", "argon2", "authlib", "babel", "httpx", "jinja2", "pyotp", "webauthn")
+"""Packages of pages, of the page of the door's document, of webhooks and of mail: loaded when somebody uses them."""
+_LOADED = "import sys\nimport {}\nprint(*sorted({!r} & sys.modules.keys()))"
+
+
+def loaded(module: str) -> list[str]:
+    """Return which of `LATER` a process has after it has imported *module*."""
+    done = subprocess.run(
+        [sys.executable, "-c", _LOADED.format(module, set(LATER))], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split()
+
+
+def test_a_desk_without_people_and_endpoints_loads_nothing_for_them() -> None:
+    """Given a desk whose agency works through its own system, when it starts, then it has no package of pages or webhooks."""
+    assert loaded("nrmbus.desk.app") == []
+
+
+@pytest.mark.parametrize(
+    ("module", "package"), [("nrmbus.desk.http.page", "jinja2"), ("nrmbus.desk.webhooks.sender", "httpx")]
+)
+def test_a_package_that_is_loaded_is_seen(module: str, package: str) -> None:
+    """Sabotage: the modules that need a package do load it."""
+    assert package in loaded(module)
