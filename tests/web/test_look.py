@@ -34,3 +34,12 @@ def test_the_style_of_gov_uk_comes_without_its_typeface_and_crest() -> None:
         style = path.read_text(encoding="utf-8")
         assert not re.search(r"@font-face|GDS Transport|crest\.svg|@import|url\((?!data:)", style)
     assert '--govuk-frontend-version:"6.3.0"' in static("govuk-frontend.css")[0].decode()
+
+
+def test_the_script_of_gov_uk_is_there() -> None:
+    """`page.js` starts the components of the version that the macros belong to."""
+    script = static("govuk-frontend.js")[0].decode()
+
+    assert re.search(r"export\{[^}]*\binitAll\b", script)
+    assert "6.3.0" in script
+    assert "sourceMappingURL" not in script

@@ -1,0 +1,75 @@
+"""Every page of an agency's people in a real browser: all that links lead to, in three languages, on a phone and a desk."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from starlette.requests import Request
+
+from agencies import SIGNAL
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.browsing import member
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.web.application import AgencyPages
+from nrmbus.desk.web.staff.members import Member, Permission
+from nrmbus.web.words import LANGUAGES, Language
+from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
+
+pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]
+
+REFERRAL: dict[str, Any] = {
+    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
+}  # fmt: skip
+
+
+@asynccontextmanager
+async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, str]]:
+    """Yield a desk with a case that waits for it, and the address of its pages for somebody who may do everything."""
+    who = member(*get_args(Permission), language=language)
+
+    async def signed_in(_request: Request, _door: Door) -> Member | None:
+        return who
+
+    async with desk_of("vac", home) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", REFERRAL, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        await here.settle()
+        async with serving(AgencyPages(here.behind, signed_in)) as address:
+            yield here, f"{address}/app/"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_axe_finds_nothing_serious_on_any_page(tmp_path: Path, program: str, language: Language) -> None:
+    """Given every page that links lead to, in each language, no element has a serious fault and no script an error."""
+    async with at_work(tmp_path, language) as (_, start), chromium(program, width=360) as browser:
+        page = await browser.new_page()
+        errors, found = watched(page), {}
+        async for kind, answer in kinds(page, start):
+            assert answer.status < 400, kind
+            if wrong := [*await faults(page), *(["wider than its window"] if await too_wide(page) > 0 else [])]:
+                found[kind] = wrong
+            assert await page.title()
+            assert CANARY not in await page.content()
+
+    assert found == {}
+    assert errors == []
+
+
+async def test_the_pages_are_complete_without_script_on_a_desk_and_in_the_dark(tmp_path: Path, program: str) -> None:
+    """Given a browser without JavaScript that asks for dark colours, the same pages have no serious fault."""
+    async with at_work(tmp_path, "en") as (_, start):
+        async with chromium(program, script=False) as browser:
+            page = await browser.new_page()
+            without = [kind async for kind, _ in kinds(page, start)]
+        async with chromium(program, dark=True) as browser:
+            page = await browser.new_page()
+            found = {kind: wrong async for kind, _ in kinds(page, start) if (wrong := await faults(page))}
+
+    assert without
+    assert found == {}

@@ -1,0 +1,111 @@
+"""Chromium at the pages of a desk in a test: pages are served over HTTP, looked at, and asked for faults of accessibility."""
+
+import asyncio
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+import uvicorn
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # without types
+from playwright.async_api import BrowserContext, Page, Response, async_playwright
+from starlette.types import ASGIApp
+
+CHROMIUM: Final = [found for found in map(shutil.which, ("chromium", "google-chrome")) if found][:1]
+"""The browser of this machine, if there is one: Debian's ``chromium``."""
+SERIOUS: Final = frozenset({"serious", "critical"})
+_RANDOM: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Yield the address at which *app* is served."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, timeout_graceful_shutdown=1))
+    task = asyncio.create_task(server.serve(sockets=[bound]))
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def chromium(
+    program: str, *, width: int = 1280, script: bool = True, dark: bool = False
+) -> AsyncIterator[BrowserContext]:
+    """Yield a browser of its own, without a window, *width* pixels wide."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        context = await browser.new_context(
+            viewport={"width": width, "height": 900},
+            java_script_enabled=script,
+            color_scheme="dark" if dark else "light",
+        )
+        try:
+            yield context
+        finally:
+            await browser.close()
+
+
+def kind(path: str) -> str:
+    """Return *path* with each reference, id and number left out: what two pages of one kind have in common."""
+    return _RANDOM.sub("…", urlsplit(path).path)
+
+
+async def kinds(page: Page, start: str) -> AsyncIterator[tuple[str, Response]]:
+    """Open one page of every kind that links lead to from *start*, within its host; yield its kind and the answer."""
+    host, waiting, seen = urlsplit(start).netloc, [start], {kind(start)}
+    while waiting:
+        answer = await page.goto(waiting.pop(0))
+        assert answer is not None
+        yield kind(page.url), answer
+        links = await page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
+        for link in links:
+            whole = urljoin(page.url, link)
+            if urlsplit(whole).netloc == host and kind(whole) not in seen and "lang=" not in whole:
+                seen.add(kind(whole))
+                waiting.append(whole)
+
+
+async def faults(page: Page) -> list[str]:
+    """Return what axe finds serious on *page*, as rule and element."""
+    found = await Axe().run(page)
+    return [
+        f"{each['id']}: {node['html'][:160]}"
+        for each in found.response["violations"]
+        if each["impact"] in SERIOUS
+        for node in each["nodes"]
+    ]
+
+
+async def too_wide(page: Page) -> int:
+    """Return by how many pixels *page* is wider than its window: nobody should have to scroll sideways."""
+    return int(await page.evaluate("document.documentElement.scrollWidth - window.innerWidth"))
+
+
+def watched(page: Page) -> list[str]:
+    """Return a list that grows with each error of a script or of the policy, and each request that fails, on *page*."""
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    return errors
+
+
+def pictures(folder: Path) -> Callable[[str, int, str], Path]:
+    """Return a function that names a picture in *folder* by page, width and language."""
+
+    def named(page: str, width: int, language: str) -> Path:
+        return folder / f"{page.strip('/').replace('/', '-') or 'home'}-{language}-{width}.png"
+
+    return named
+
+
+def widths() -> Iterator[int]:
+    """Yield the widths of a phone, a tablet and a desk."""
+    yield from (360, 768, 1280)
