@@ -6,31 +6,16 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy import Connection, Row, Select, select
 
 from nrmbus.desk import versions
-from nrmbus.desk.access import documents
-from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.http import views
+from nrmbus.desk.http import courses, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, LostField, Ref, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
 from nrmbus.desk.http.served import door_of
-from nrmbus.desk.store import tables
-from nrmbus.wire import times
 
 routes: Final = subject("cases")
-
-_EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
-_ROWS: Final[Select[Any]] = (
-    select(*views.without_letter(), _INBOX.registration, _PARKED.error)
-    .select_from(tables.events)
-    .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
-    .outerjoin(tables.parked, _PARKED.position == _EVENTS.position)
-)
-_OF_INBOX: Final = ("row", "partition", "inbox_number", "original")
-
 
 State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
 
@@ -144,20 +129,11 @@ async def list_case_events(request: Request, ref: CasePath, asked: Annotated[Ask
     """Return the events of a case that this agency published or received, in the order of registration. Records nothing; no letter is opened."""
     door = door_of(request)
     spoken = versions.asked(asked.speaks or (), door.desk.speaks)
-    rows = (
-        _ROWS.where(_EVENTS.subject == ref, _EVENTS.number > asked.after)
-        .order_by(_EVENTS.number)
-        .limit(asked.limit + 1)
-    )
-    if not asked.technical:
-        rows = rows.where(_EVENTS.technical == 0)
+    how: dict[str, Any] = {"after": asked.after, "limit": asked.limit + 1, "technical": asked.technical}
     with door.ledger.read() as tx:
-        read = tx.execute(rows).all()
-        came = documents.came(tx, door.desk, read)
-        found = [views.heard(row, spoken, came=came.get(row.position)) for row in read]
-        if not found and tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == ref).limit(1)) is None:
+        events = courses.course(tx, door.desk, ref, spoken, **how)
+        if not events and not courses.is_known(tx, ref):
             raise DeskError("not_found")
-    events = [{name: value for name, value in each.items() if name not in _OF_INBOX} for each in found]
     return JSONResponse(views.page("events", events, asked.limit, "number"))
 
 
@@ -173,41 +149,10 @@ async def list_referrals(request: Request, asked: Annotated[_AskedReferrals, Que
 
     Records nothing.
     """
-    door, me = door_of(request), door_of(request).seat.me
-    columns = {"case": _EVENTS.subject, "ref": _EVENTS.referral}
-    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > asked.after)
-    rows = rows.where(*views.filtered(columns, _EVENTS.registered, {"case": asked.case, "ref": asked.ref}))
-    if asked.direction is not None:
-        rows = rows.where(_EVENTS.source == me if asked.direction == "sent" else _EVENTS.source != me)
+    door = door_of(request)
+    only: dict[str, Any] = asked.model_dump(include={"after", "case", "ref", "direction"})
     with door.ledger.read() as tx:
-        every = (_referral(tx, door.desk, row) for row in tx.execute(rows.order_by(_EVENTS.position)))
+        every = courses.referrals(tx, door.desk, **only)
         wanted = (each for each in every if asked.state in (None, *(party["state"] for party in each["receivers"])))
         found = list(islice(wanted, asked.limit + 1))
     return JSONResponse(views.page("referrals", found, asked.limit, "row"))
-
-
-def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
-    view = desk.cases.view(tx, row.subject)
-    known = view.referrals.get(row.referral)
-    names = ("agency", "state", "acknowledged", "asked")
-    parties = known.receivers if known else ()
-    waits_for = [each.agency for each in parties if each.state == "submitted" and not each.asked]
-    if any(each.asked for each in parties):
-        waits_for.append(row.source)
-    duties = [each for each in desk.seat.rules.clocks(view) if each.ref == row.referral] if known else []
-    due = min((each.due for each in duties if each.due), default=None)
-    told = {
-        "row": row.position,
-        "ref": row.referral,
-        "case": row.subject,
-        "source": row.source,
-        "id": row.id,
-        "time": row.time,
-        "registered": row.registered,
-        "receivers": [{name: getattr(each, name) for name in names} for each in parties],
-        "direction": "sent" if row.source == desk.seat.me else "received",
-        "waits_for": waits_for,
-    }
-    if due is not None:
-        told |= {"due": times.write(due), "overdue": any(each.breached for each in duties) or due < desk.seat.now()}
-    return told

@@ -1,0 +1,99 @@
+"""Course of a case: its events without their letters, and its referrals, in plain JSON types."""
+
+from collections.abc import Iterator
+from typing import Any, Final, Literal
+
+from sqlalchemy import Connection, Row, Select, select
+
+from nrmbus.desk.access import documents
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.http import views
+from nrmbus.desk.store import tables
+from nrmbus.desk.versions import Speaks
+from nrmbus.wire import times
+
+_EVENTS, _INBOX, _PARKED = tables.events.c, tables.inbox.c, tables.parked.c
+_ROWS: Final[Select[Any]] = (
+    select(*views.without_letter(), _INBOX.registration, _PARKED.error)
+    .select_from(tables.events)
+    .join(tables.inbox, (_INBOX.partition == _EVENTS.partition) & (_INBOX.inbox_number == _EVENTS.inbox_number))
+    .outerjoin(tables.parked, _PARKED.position == _EVENTS.position)
+)
+_OF_INBOX: Final = ("row", "partition", "inbox_number", "original")
+
+
+def is_known(tx: Connection, subject: str) -> bool:
+    """Return whether this agency has published or received an event of the case *subject*."""
+    return tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == subject).limit(1)) is not None
+
+
+def course(
+    tx: Connection,
+    desk: Desk,
+    subject: str,
+    speaks: Speaks,
+    *,
+    after: int = 0,
+    before: int | None = None,
+    limit: int,
+    technical: bool = False,
+) -> list[dict[str, Any]]:
+    """Return the events of the case *subject* that this agency published or received, in the order of registration.
+
+    Each is in the version that its reader *speaks*. *after* and *before* are numbers of registrations; with *before*
+    the newest ones come first.
+    """
+    rows = _ROWS.where(_EVENTS.subject == subject, _EVENTS.number > after)
+    rows = rows.order_by(_EVENTS.number) if before is None else rows.where(_EVENTS.number < before)
+    rows = rows if before is None else rows.order_by(_EVENTS.number.desc())
+    if not technical:
+        rows = rows.where(_EVENTS.technical == 0)
+    read = tx.execute(rows.limit(limit)).all()
+    came = documents.came(tx, desk, read)
+    found = [views.heard(row, speaks, came=came.get(row.position)) for row in read]
+    return [{name: value for name, value in each.items() if name not in _OF_INBOX} for each in found]
+
+
+def referrals(
+    tx: Connection,
+    desk: Desk,
+    *,
+    after: int = 0,
+    case: str | None = None,
+    ref: str | None = None,
+    direction: Literal["sent", "received"] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield the referrals that this agency sent or received, after row *after*, in the order in which it heard of them."""
+    columns, me = {"case": _EVENTS.subject, "ref": _EVENTS.referral}, desk.seat.me
+    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
+    rows = rows.where(*views.filtered(columns, _EVENTS.registered, {"case": case, "ref": ref}))
+    if direction is not None:
+        rows = rows.where(_EVENTS.source == me if direction == "sent" else _EVENTS.source != me)
+    return (_referral(tx, desk, row) for row in tx.execute(rows.order_by(_EVENTS.position)))
+
+
+def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
+    view = desk.cases.view(tx, row.subject)
+    known = view.referrals.get(row.referral)
+    names = ("agency", "state", "acknowledged", "asked")
+    parties = known.receivers if known else ()
+    waits_for = [each.agency for each in parties if each.state == "submitted" and not each.asked]
+    if any(each.asked for each in parties):
+        waits_for.append(row.source)
+    duties = [each for each in desk.seat.rules.clocks(view) if each.ref == row.referral] if known else []
+    due = min((each.due for each in duties if each.due), default=None)
+    told = {
+        "row": row.position,
+        "ref": row.referral,
+        "case": row.subject,
+        "source": row.source,
+        "id": row.id,
+        "time": row.time,
+        "registered": row.registered,
+        "receivers": [{name: getattr(each, name) for name in names} for each in parties],
+        "direction": "sent" if row.source == desk.seat.me else "received",
+        "waits_for": waits_for,
+    }
+    if due is not None:
+        told |= {"due": times.write(due), "overdue": any(each.breached for each in duties) or due < desk.seat.now()}
+    return told
