@@ -47,6 +47,7 @@ NAMED: Final = {
     "confluent-kafka": "Apache-2.0",
     "markdown-it-py": "MIT",
     "mdurl": "MIT",
+    "segno": "BSD-3-Clause",
     "tomli-w": "MIT",
     "pyasn1-modules": "BSD-2-Clause",
     "pyopenssl": "Apache-2.0",

@@ -57,7 +57,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "intake keys letters witness",
         "outbox",
         "desk",
-        "erasure holding relay webhooks",
+        "erasure holding relay staff webhooks",
         "access",
         "http inbox",
         "web",

@@ -168,6 +168,8 @@ class AgencySettings:
     """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
     edge: Any = field(default_factory=list)
     """Adapters for other standards above the desk's door, like `["cloudevents", "fhir"]`; none without it."""
+    staff: Any = None
+    """Sign-in of the agency's people: `roles` with the permissions of a role that are to differ, `provider` with an OpenID provider that signs them in, like `{"roles": {"worker": ["read_cases", "publish"]}, "provider": {"issuer": "https://id.example.org", "client_id": "nrmbus", "secret_file": "/etc/nrmbus/oidc"}}`; without it passwords and second factors, and the permissions of desk/staff/roles.yaml."""
     webhooks: Any = None
     """Receivers of webhooks beyond the public internet: `networks` that the desk may send to, `http_on_loopback` for tests, `ca` with the receivers' own authority, like `{"networks": ["10.1.0.0/16"], "ca": "/etc/ssl/agency.pem"}`; without it only public addresses by https."""
 

@@ -57,6 +57,9 @@ COMMANDS: Final = {
         "Tokens for the agency's own systems: what each may do at the desk's door, until when, and how often it was used.",
         "cli",
     ),
+    "staff": Command(
+        "desk.staff", "The agency's people: who signs in at the pages of its desk, with which roles.", "cli"
+    ),
     "webhook": Command(
         "desk.webhook", "Webhooks: have a desk tell the agency's own system that something happened.", "cli"
     ),

@@ -43,6 +43,7 @@ from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.desk.relay import Relay, through
+from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Ledger
@@ -423,6 +424,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             webhooks=Webhooks(process.seat, Egress.read(home.settings.webhooks), may_send=process.holding.may_send),
             is_local=start.listening.allows,
             a_minute=_requests(home),
+            staff=StaffSettings.read(home.settings.staff),
         )
         process.door = door
         served = application(door, door.tokens.caller_of, process.running)

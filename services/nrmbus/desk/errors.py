@@ -16,6 +16,7 @@ DeskCode = Literal[
     "document_damaged", "document_incomplete", "document_shut", "document_too_large", "document_unfit", "document_unknown", "documents_waiting",
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
+    "member_exists", "staff_full", "last_administrator", "staff_unfit", "not_a_play",
     "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed", "webhook_secret_lost",
 ]  # fmt: skip
 """Codes of a desk's own refusals; the registrar's refusals have other codes."""
@@ -82,6 +83,11 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),
         "speaks_unpublished": _Meaning(500, "`speaks` in agency.json names a type or version that this release does not have: correct it with `nrmbus schema list`, or upgrade the desk."),
         "edge_unknown": _Meaning(500, "`edge` in agency.json is not a list of adapters that this release has: correct it by the page of the room `edge`, or upgrade the desk."),
+        "member_exists": _Meaning(409, "A member of staff has this name, or this passkey or subject, already: choose another name, or change the member who is there."),
+        "staff_full": _Meaning(409, "This desk has as many members of staff as it serves: remove those who have left."),
+        "last_administrator": _Meaning(409, "Nobody else manages this agency's staff: give another member the role of administrator first."),
+        "staff_unfit": _Meaning(500, "`staff` in agency.json does not have its form: write `roles` (a list of permissions for a role, none about cases for an administrator) and `provider` (`issuer` with https, `client_id`, and if needed `secret_file` and `only`), or leave them out."),
+        "not_a_play": _Meaning(409, "A password that somebody else chose is for an invented member on a bus for playing: leave `example_password` out, and hand over the one-time password."),
         "webhooks_unfit": _Meaning(500, '`webhooks` in agency.json does not have its form: write `networks` (a list like ["10.1.0.0/16"]), `http_on_loopback` (true or false) and `ca` (the path of a PEM file), or leave them out.'),
         "webhooks_full": _Meaning(409, "This desk has as many webhooks as it serves: remove one that is no longer used."),
         "webhook_address_refused": _Meaning(422, "The desk does not send to this address: give an https address whose name has public addresses only, or have the administrator allow its network in `webhooks` of agency.json."),

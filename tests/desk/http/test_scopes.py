@@ -7,7 +7,15 @@ from desk.documented import operations
 from desk.given import TOKEN, desk_of
 from nrmbus.desk.http.scopes import SCOPES
 
-PLACES = {"id": "0" * 32, "ref": CASE, "task": "1", "name": "booking", "webhook": "0" * 16, "message": "msg_0"}
+PLACES = {
+    "id": "0" * 32,
+    "ref": CASE,
+    "task": "1",
+    "name": "booking",
+    "number": "100000",
+    "webhook": "0" * 16,
+    "message": "msg_0",
+}
 
 
 def _operations() -> list[tuple[str, str, list[str]]]:

@@ -9,8 +9,9 @@ from starlette.requests import Request
 
 from desk.given import Given
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.members import Member
+from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.application import AgencyPages
-from nrmbus.desk.web.staff.members import Member, Permission
 from nrmbus.web.words import Language
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "open_letters", "publish")
@@ -21,7 +22,7 @@ def member(
     *permissions: Permission, number: str = "4711", name: str = "Example Worker", language: Language = "en"
 ) -> Member:
     """Return a member with *permissions*; without any, a worker's."""
-    return Member(number, name, frozenset({"worker"}), frozenset(permissions or WORKER), language)
+    return Member(number, name, ("worker",), language, frozenset(permissions or WORKER))
 
 
 @asynccontextmanager

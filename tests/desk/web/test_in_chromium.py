@@ -12,8 +12,9 @@ from agencies import SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import member
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.members import Member
+from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.application import AgencyPages
-from nrmbus.desk.web.staff.members import Member, Permission
 from nrmbus.web.words import LANGUAGES, Language
 from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
 

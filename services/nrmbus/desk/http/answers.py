@@ -6,6 +6,8 @@ from pydantic import ConfigDict, Field
 
 from nrmbus.desk.http.documented import Answer, plain
 from nrmbus.desk.http.scopes import ScopeName
+from nrmbus.desk.staff.members import Language, Standing
+from nrmbus.desk.staff.permissions import Role
 
 Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]
@@ -328,6 +330,38 @@ class MadeToken(Token):
     """Token that was just made."""
 
     token: str = Field(description="Shown once: the desk has only its digest.")
+
+
+class StaffMember(Answer):
+    """Member of the agency's staff, as the administrator sees one."""
+
+    number: str = Field(description="Random: all that the bus sees of the member, as `actor`.")
+    name: str = Field(description="By which the member signs in; empty if the key that it was sealed to is destroyed.")
+    roles: list[Role]
+    language: Language
+    state: Standing = Field(description="Invited: the one-time password was not used yet.")
+    once_ends: Time | None = Field(None, description="End of the one-time password.")
+    second_factor: list[Literal["code", "passkey", "provider"]] = Field(
+        description="Beside a password, or `provider`: the agency's own sign-in."
+    )
+    example: bool = Field(description="An invented member of a bus for playing, who has no second factor.")
+    made: Time
+    signed_in: Time | None = Field(None, description="Last sign-in.")
+
+
+class StaffList(Answer):
+    """Page of members of staff, by number."""
+
+    staff: list[StaffMember]
+    next: str | None = Field(description="Cursor of the next page; null if there is nothing more.")
+
+
+class InvitedMember(StaffMember):
+    """Member of staff who was just added or reset."""
+
+    password: str | None = Field(
+        None, description="One-time password for the first sign-in, shown once; none if the member has no need of it."
+    )
 
 
 class Alarm(Answer):

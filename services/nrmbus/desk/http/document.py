@@ -44,6 +44,7 @@ _TAGS: Final = {
     "webhooks": "Have the desk tell the agency's own system that something happened.",
     "records": "Verdicts, openings of letters, the agencies of the bus.",
     "state": "The desk itself: health, metrics, co-signatures.",
+    "staff": "The agency's people, who sign in at the desk's pages: add, reset, remove.",
     "tokens": "Tokens for the agency's own systems, each with its scopes and its end.",
     "document": "This document.",
 }

@@ -29,6 +29,7 @@ from nrmbus.desk.http import (
     inbox,
     inbox_stream,
     records,
+    staff,
     state,
     steps,
     tasks,
@@ -60,6 +61,7 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     records.routes,
     state.routes,
     token_routes.routes,
+    staff.routes,
     document.routes,
 )
 """The routes by subject, in the order of the document."""

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, cast
 
 from fastapi import Request
@@ -20,6 +20,8 @@ from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.http.streams import Streams
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
+from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.staff.staff import Staff
 from nrmbus.desk.webhooks.dispatcher import Webhooks
 from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.events.model import Draft
@@ -38,12 +40,13 @@ class Door:
         is_local: Callable[[str | None], bool] = lambda _: False,
         a_minute: int = A_MINUTE,
         webhooks: Webhooks | None = None,
+        staff: StaffSettings | None = None,
     ) -> None:
         """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through.
 
         *is_local* recognises the token of ``door.json`` in an Authorization header; the other tokens may send *a_minute*
-        requests, unless they have limits of their own. Without *webhooks* they are those of a desk whose administrator
-        has set nothing.
+        requests, unless they have limits of their own. Without *webhooks* or *staff* they are those of a desk whose
+        administrator has set nothing.
         """
         self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
         self.release, self.vitals = release, vitals
@@ -51,7 +54,13 @@ class Door:
         self.measured = Measured(desk.seat)
         self.webhooks = webhooks or Webhooks(desk.seat, Egress())
         self.arrivals, self.streams = Arrivals(self.ledger, desk.seat.me), Streams()
+        self._staff_settings = staff
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)
+
+    @cached_property
+    def staff(self) -> Staff:
+        """The agency's people; read from the ledger when they are needed first."""
+        return Staff(self.seat, self._staff_settings or StaffSettings())
 
     async def health(self) -> dict[str, Any]:
         """Return the state of the desk, in one snapshot."""

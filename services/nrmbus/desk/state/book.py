@@ -41,7 +41,12 @@ def load(seat: Seat, procedure: str) -> tuple[bytes | None, bool]:
     The state is None if the procedure has heard nothing yet, or if the key was destroyed.
     """
     with seat.ledger.read() as tx:
-        found = tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
+        return load_within(seat, tx, procedure)
+
+
+def load_within(seat: Seat, tx: Connection, procedure: str) -> tuple[bytes | None, bool]:
+    """Return the same as `load`, as *tx* sees it."""
+    found = tx.scalar(select(_BOOK.state).where(_BOOK.procedure == procedure))
     if found is None:
         return None, False
     state = _opened(seat, procedure, found)

@@ -433,3 +433,59 @@ document_pieces: Final = Table(
     Column("sealed", LargeBinary, nullable=False, comment="A piece of the content, sealed to this desk alone"),
     comment="Content of the documents above, until it is in the outbox",
 )
+
+members: Final = Table(
+    "members",
+    METADATA,
+    Column("number", TEXT, primary_key=True, comment="Random: all that the bus sees of a member of staff"),
+    Column("roles", TEXT, nullable=False, comment="With spaces between"),
+    Column("language", TEXT, nullable=False),
+    Column("password", TEXT, comment="Argon2 hash; none after removal, or where another provider signs the member in"),
+    Column(
+        "once_ends", TEXT, comment="The password is one for the first sign-in, which ends then; none for an own one"
+    ),
+    Column("code_step", INTEGER, comment="Time step of the last code of the second factor that was taken"),
+    Column("example", INTEGER, nullable=False, server_default=text("0"), comment="1: invented, without second factor"),
+    Column("made", TEXT, nullable=False),
+    Column("made_by", TEXT, nullable=False, comment="Number of the administrator, or name of a token"),
+    Column("signed_in", TEXT, comment="Last sign-in"),
+    Column("removed", TEXT, comment="When the member left; the row stays, so that the history's number keeps its name"),
+    comment="The agency's people; name, address and secrets of each are sealed in the book",
+)
+
+passkeys: Final = Table(
+    "passkeys",
+    METADATA,
+    Column("id", TEXT, primary_key=True, comment="As the authenticator chose it, in base64url"),
+    Column("member", TEXT, nullable=False),
+    Column("host", TEXT, nullable=False, comment="Name of the desk's machine that the passkey is for"),
+    Column("public_key", LargeBinary, nullable=False),
+    Column("uses", INTEGER, nullable=False, comment="The authenticator's own counter"),
+    Column("made", TEXT, nullable=False),
+    Column("used", TEXT, comment="Last use"),
+    Index("passkeys_of_member", "member"),
+    comment="Passkeys of the agency's people",
+)
+
+sessions: Final = Table(
+    "sessions",
+    METADATA,
+    Column("digest", TEXT, primary_key=True, comment="SHA-256 of the cookie's value, which is nowhere"),
+    Column("id", TEXT, nullable=False, comment="Random, by which a list names the session"),
+    Column("member", TEXT, nullable=False),
+    Column("began", TEXT, nullable=False),
+    Column("used", TEXT, nullable=False, comment="Last use, up to a minute ago"),
+    Column("how", TEXT, nullable=False, comment="What the member signed in with"),
+    UniqueConstraint("id"),
+    Index("sessions_of_member", "member"),
+    comment="Who is signed in; a row that is gone ends a session",
+)
+
+sign_in_failures: Final = Table(
+    "sign_in_failures",
+    METADATA,
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("who", TEXT, nullable=False, comment="Keyed digest of the name that was tried, known or not"),
+    Column("at", TEXT, nullable=False),
+    comment="Failed attempts to sign in within the last minutes",
+)

@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.members import Member
 from nrmbus.desk.web import home
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
-from nrmbus.desk.web.staff.members import Member
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign

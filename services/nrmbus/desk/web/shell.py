@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.members import Member
+from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.staff.members import Member, Permission
 from nrmbus.web.guard import Form
 from nrmbus.web.words import LANGUAGES, Language, Words
 

@@ -1,0 +1,174 @@
+"""``nrmbus staff``: the agency's people, who sign in at the pages of its desk."""
+
+import asyncio
+import json
+from enum import StrEnum
+from typing import Annotated, Any, Final
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.commands import Commands
+from nrmbus.cli.desk.desks import door_of
+from nrmbus.cli.options import AsJson, BusContext
+from nrmbus.cli.shown import short
+from nrmbus.client.door import Door
+
+app = Commands("staff", "The agency's people: who signs in at the pages of its desk, with which roles.")
+
+Agency = Annotated[str, typer.Argument(help="The agency whose desk the member signs in at; the desk must run.")]
+Name = Annotated[str, typer.Argument(help="By which the member signs in, and which colleagues see.")]
+
+PAGES: Final = "/app/"
+
+
+class Role(StrEnum):
+    """Roles of a member of staff."""
+
+    WORKER = "worker"
+    DUTY_OFFICER = "duty_officer"
+    SUPERVISOR = "supervisor"
+    ADMINISTRATOR = "administrator"
+
+
+class Language(StrEnum):
+    """Languages of the pages."""
+
+    AZ = "az"
+    EN = "en"
+    RU = "ru"
+
+
+@app.register(example='nrmbus staff add ngo-a "Leyla Example" --role worker --language az')
+def add(
+    agency: Agency,
+    name: Name,
+    *,
+    role: Annotated[list[Role], typer.Option(help="What the member does, as often as needed.")],
+    language: Annotated[Language, typer.Option(help="Language of pages and mails.")] = Language.AZ,
+    email: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="For notices, which say nothing of a case.")
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="By which the agency's own sign-in (`provider` in agency.json) names the member, who then needs no password.",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+    context: BusContext,
+) -> None:
+    """Add a member of staff, and print a one-time password: nobody can show it again.
+
+    The member signs in with it within three days, and then chooses a password and a second factor. The bus never sees the
+    name, only a random number.
+    """
+    asked: dict[str, Any] = {"name": name, "roles": [each.value for each in role], "language": language.value}
+    asked |= {key: value for key, value in (("email", email), ("subject", subject)) if value is not None}
+    _tell(agency, *asyncio.run(_added(context.folder, agency, asked)), as_json=as_json)
+
+
+@app.register(name="list", example="nrmbus staff list ngo-a")
+def show(agency: Agency, *, as_json: AsJson = False, context: BusContext) -> None:
+    """List an agency's people: number, name, roles, second factor, last sign-in."""
+    staff = asyncio.run(_listed(context.folder, agency))
+    if as_json:
+        typer.echo(json.dumps({"staff": staff}, indent=2))
+    elif staff:
+        Console().print(_table(staff))
+    else:
+        typer.echo(f"Nobody signs in at the desk of {agency}: nrmbus staff add {agency} NAME --role administrator")
+
+
+@app.register(example='nrmbus staff remove ngo-a "Leyla Example"')
+def remove(agency: Agency, name: Name, *, context: BusContext) -> None:
+    """Let a member sign in no more, and end all of the member's sessions; number and name stay for the record of readings."""
+    asyncio.run(_removed(context.folder, agency, name))
+    typer.echo(f"{name} signs in no more at the desk of {agency}.")
+
+
+@app.register(example='nrmbus staff reset ngo-a "Leyla Example"')
+def reset(agency: Agency, name: Name, *, as_json: AsJson = False, context: BusContext) -> None:
+    """Give a member another one-time password, and print it: password and second factors are forgotten, and sessions end."""
+    _tell(agency, *asyncio.run(_reset(context.folder, agency, name)), as_json=as_json)
+
+
+async def add_example(
+    door: Door, name: str, password: str, roles: list[str], language: str, email: str | None = None
+) -> dict[str, Any]:
+    """Add an invented member, who signs in with *password* alone, to the desk behind *door*; return the member.
+
+    A member of that name who is there gets that password and these roles. Only a bus for playing takes such a member.
+    """
+    asked = {"name": name, "roles": roles, "language": language, "example_password": password}
+    return await door.post("/v1/staff", asked | ({} if email is None else {"email": email}))
+
+
+async def _added(folder: BusFolder, agency: str, asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    async with door_of(folder, agency) as door:
+        return await door.post("/v1/staff", asked), door.url
+
+
+async def _listed(folder: BusFolder, agency: str) -> list[dict[str, Any]]:
+    async with door_of(folder, agency) as door:
+        return await _all(door)
+
+
+async def _all(door: Door) -> list[dict[str, Any]]:
+    found, after = list[dict[str, Any]](), ""
+    while True:
+        page = await door.get("/v1/staff", after=after)
+        found += page["staff"]
+        if page["next"] is None:
+            return found
+        after = page["next"]
+
+
+async def _number_of(door: Door, name: str) -> str:
+    there = [each for each in await _all(door) if each["state"] != "removed"]
+    found = [each["number"] for each in there if name in (each["name"], each["number"])]
+    if not found:
+        raise BusError("Nobody of this name signs in there: nrmbus staff list has the names as they are written.")
+    return str(found[0])
+
+
+async def _removed(folder: BusFolder, agency: str, name: str) -> None:
+    async with door_of(folder, agency) as door:
+        await door.delete(f"/v1/staff/{await _number_of(door, name)}")
+
+
+async def _reset(folder: BusFolder, agency: str, name: str) -> tuple[dict[str, Any], str]:
+    async with door_of(folder, agency) as door:
+        return await door.post(f"/v1/staff/{await _number_of(door, name)}/reset", {}), door.url
+
+
+def _tell(agency: str, member: dict[str, Any], url: str, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(member))
+        return
+    if "password" not in member:
+        typer.echo(f"{member['name']} signs in at {url}{PAGES} with the agency's own sign-in.")
+        return
+    typer.echo(member["password"])
+    typer.echo(
+        f"This one-time password is shown once. {member['name']} signs in with it at {url}{PAGES} until "
+        f"{short(member['once_ends'])} UTC, and then chooses a password and a second factor. "
+        f"Hand it over in person or by phone. If it is lost: nrmbus staff reset {agency} '{member['name']}'",
+        err=True,
+    )
+
+
+def _table(staff: list[dict[str, Any]]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title in ("number", "name", "roles", "state", "second factor", "last sign-in (UTC)"):
+        table.add_column(title, overflow="fold")
+    for each in staff:
+        factors = ", ".join(each["second_factor"]) or ("none: invented" if each["example"] else "–")
+        last = short(each["signed_in"]) if "signed_in" in each else "–"
+        table.add_row(each["number"], each["name"], ", ".join(each["roles"]), each["state"], factors, last)
+    return table

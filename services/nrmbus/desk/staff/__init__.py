@@ -1,0 +1,1 @@
+"""The agency's people: members, permissions, passwords, second factors, sessions."""

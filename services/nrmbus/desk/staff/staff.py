@@ -1,0 +1,335 @@
+"""The agency's people at one desk: who may sign in, how, and what each changes of the own account."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Final, Literal
+
+from nrmbus.bus.folder import PLAY
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.staff import passkeys, passwords, second_factor
+from nrmbus.desk.staff.attempts import Attempts
+from nrmbus.desk.staff.members import Language, Member, Members, NewMember
+from nrmbus.desk.staff.passkeys import Challenges
+from nrmbus.desk.staff.passwords import Passwords, Weakness
+from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.staff.sessions import How, Session, Sessions
+from nrmbus.desk.state.context import Seat
+from nrmbus.wire import times
+
+HALF_WAY: Final = timedelta(minutes=15)
+"""Time between the password and the rest of a sign-in."""
+_MOST_HALF_WAY: Final = 1_000
+
+Reason = Literal["wrong", "locked", "over", "code_wrong", "passkey_wrong"]
+"""Why nobody was signed in: wrong name or password, too many failures, a sign-in that took too long, a wrong code or passkey."""
+Stage = Literal["password", "factor", "code"]
+"""What is missing after the password: an own password, an own second factor, or the code of the second factor."""
+
+
+class NotSignedIn(Exception):
+    """Raised where a sign-in fails; says of the member nothing."""
+
+    def __init__(self, reason: Reason) -> None:
+        self.reason: Reason = reason
+        super().__init__(reason)
+
+
+@dataclass(slots=True)
+class HalfWay:
+    """A sign-in whose password was right."""
+
+    member: str
+    until: datetime
+    who: str = field(repr=False)
+    name: str = field(repr=False)
+    password: str | None = field(repr=False, default=None)
+    """Hash of the password that was right: another one since ends the sign-in."""
+    secret: str = field(repr=False, default_factory=second_factor.new_secret)
+    """For an authenticator app, if the member is to have one."""
+
+
+def utc_now() -> datetime:
+    """Return the wall clock's time, by which sessions end, also on a bus for playing."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class Staff:
+    """Members, sessions and sign-ins of one desk."""
+
+    def __init__(self, seat: Seat, settings: StaffSettings, now: Callable[[], datetime] = utc_now) -> None:
+        """Read the staff in the ledger of *seat*, with the agency's *settings*."""
+        self.settings, self.now, self._seat = settings, now, seat
+        self.members = Members(seat, settings.permissions, now)
+        self.sessions = Sessions(seat.ledger, now)
+        self.members.signed_out = self.sessions.forget
+        self.attempts = Attempts(seat, now)
+        self.challenges = Challenges(now)
+        self._passwords = Passwords()
+        self._half_way: dict[str, HalfWay] = {}
+
+    # -- signing in ----------------------------------------------------------------------------------------------------
+
+    async def with_password(self, name: str, password: str) -> tuple[str, Stage | None]:
+        """Return the value of a cookie after a right *password*, and what is missing; None: a session has begun.
+
+        It takes as long for a name that nobody has, and the failure is the same.
+
+        Raises:
+            NotSignedIn: ``wrong``, ``locked``.
+        """
+        who = self.attempts.who(name)
+        if not self.attempts.allows(who):
+            raise NotSignedIn("locked")
+        member = None if self.settings.provider and self.settings.provider.is_only else self.members.named(name)
+        known = self.members.secrets_of(member.number).password if member else None
+        typed = passwords.as_one_time(password) if member and member.once_ends else password
+        with self.attempts.trying(who):
+            if not await self._passwords.fits(known, typed) or member is None or not self._may_begin(member):
+                await self.attempts.failed(who)
+                raise NotSignedIn("wrong")
+        if known is not None and passwords.is_outdated(known):
+            known = await self._passwords.hashed(typed)
+            await self.members.change(member.number, password=known)
+        if member.is_example:
+            return await self._begin(member, "password", who), None
+        value, ends = secrets.token_urlsafe(32), self.now() + HALF_WAY
+        there = {each: one for each, one in self._half_way.items() if one.until > self.now()}
+        self._half_way = dict(list(there.items())[-_MOST_HALF_WAY:])
+        self._half_way[_digest(value)] = HalfWay(member.number, ends, who, member.name, known)
+        return value, stage_of(member)
+
+    def _may_begin(self, member: Member) -> bool:
+        ends = times.read(member.once_ends) if member.once_ends else None
+        return ends is None or self.now() < ends
+
+    def half_way(self, value: str) -> tuple[HalfWay, Member]:
+        """Return the sign-in that has come as far as its password, and its member.
+
+        Raises:
+            NotSignedIn: ``over``.
+        """
+        half = self._half_way.get(_digest(value))
+        member = self.members.find(half.member) if half else None
+        if half is None or member is None or half.until <= self.now():
+            raise NotSignedIn("over")
+        if self.members.secrets_of(half.member).password != half.password:  # reset or removed meanwhile
+            raise NotSignedIn("over")
+        return half, member
+
+    async def set_first_password(self, value: str, new: str) -> Weakness | None:
+        """Give a member who came with a one-time password *new* as own one; return why it is too weak.
+
+        Raises:
+            NotSignedIn: ``over``: there is no such sign-in, or the member has an own password already.
+        """
+        half, member = self.half_way(value)
+        if stage_of(member) != "password":
+            raise NotSignedIn("over")
+        weak = self._weakness(member, new) or ("same" if await self._passwords.fits(half.password, new) else None)
+        if weak is None:
+            hashed = await self._passwords.hashed(new)
+            await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True)
+            half.password = hashed
+        return weak
+
+    async def with_first_code(self, value: str, code: str) -> tuple[str, tuple[str, ...]]:
+        """Make an authenticator app the second factor of a member who has none; return cookie and recovery codes.
+
+        Raises:
+            NotSignedIn: ``over``, ``code_wrong``.
+        """
+        half, member = self.half_way(value)
+        if stage_of(member) != "factor":
+            raise NotSignedIn("over")
+        codes = await self.set_code(member, half.secret, code)
+        if codes is None:
+            raise NotSignedIn("code_wrong")
+        return await self._complete(value, half, "code"), codes
+
+    async def with_first_passkey(self, value: str, answer: str, host: str, origin: str) -> tuple[str, tuple[str, ...]]:
+        """Make a passkey the second factor of a member who has none; return cookie and recovery codes.
+
+        Raises:
+            NotSignedIn: ``over``, ``passkey_wrong``.
+        """
+        half, member = self.half_way(value)
+        if stage_of(member) != "factor":
+            raise NotSignedIn("over")
+        if not await self.add_passkey(member, answer, host, origin):
+            raise NotSignedIn("passkey_wrong")
+        codes = await self.new_recovery_codes(member)
+        return await self._complete(value, half, "passkey"), codes
+
+    async def with_code(self, value: str, code: str) -> str:
+        """Return the cookie of the session that *code*, or a recovery code, begins after the password.
+
+        Raises:
+            NotSignedIn: ``over``, ``locked``, ``code_wrong``.
+        """
+        half, member = self.half_way(value)
+        if stage_of(member) != "code":
+            raise NotSignedIn("over")
+        if not self.attempts.allows(half.who):
+            raise NotSignedIn("locked")
+        known = self.members.secrets_of(member.number)
+        with self.attempts.trying(half.who):
+            step = second_factor.step_of(known.code, code, self.now(), known.step) if known.code else None
+            if step is not None and await self.members.take_step(member.number, step):
+                return await self._complete(value, half, "code")
+            left = second_factor.without(known.recovery, code)
+            if left is not None:
+                await self.members.change(member.number, sealed={"recovery": left})
+                return await self._complete(value, half, "recovery_code")
+            await self.attempts.failed(half.who)
+        raise NotSignedIn("code_wrong")
+
+    async def with_passkey(self, answer: str, host: str, origin: str) -> str:
+        """Return the cookie of the session that a passkey begins; it needs no password.
+
+        Raises:
+            NotSignedIn: ``passkey_wrong``.
+        """
+        id, challenge = passkeys.challenge_in(answer)
+        key = self.members.passkey(id)
+        if key is None or key.host != host or not self.challenges.take(challenge, passkeys.SIGN_IN):
+            raise NotSignedIn("passkey_wrong")
+        uses, member = passkeys.used(key, answer, challenge, origin), self.members.find(key.member)
+        if uses is None or member is None or member.standing != "active":
+            raise NotSignedIn("passkey_wrong")
+        await self.members.used_passkey(key, uses)
+        return await self._begin(member, "passkey", self.attempts.who(member.name))
+
+    async def with_subject(self, subject: str) -> str:
+        """Return the cookie of the session of the member whom the agency's provider calls *subject*.
+
+        Raises:
+            NotSignedIn: ``wrong``: nobody here is called so.
+        """
+        member = self.members.of_subject(subject)
+        if member is None:
+            raise NotSignedIn("wrong")
+        return await self._begin(member, "provider", self.attempts.who(member.name))
+
+    async def _complete(self, value: str, half: HalfWay, how: How) -> str:
+        self._half_way.pop(_digest(value), None)
+        return await self._begin(self.members.there(half.member), how, half.who)
+
+    async def _begin(self, member: Member, how: How, who: str) -> str:
+        await self.attempts.succeeded(who)
+        await self.members.change(member.number, signed_in=times.write(self.now()))
+        return await self.sessions.begin(member.number, how)
+
+    # -- the own account -----------------------------------------------------------------------------------------------
+
+    async def is_password_of(self, member: Member, password: str) -> bool:
+        """Return whether *password* is that of *member*, who is signed in; failures count as those of a sign-in.
+
+        Raises:
+            NotSignedIn: ``locked``.
+        """
+        who = self.attempts.who(member.name)
+        if not self.attempts.allows(who):
+            raise NotSignedIn("locked")
+        with self.attempts.trying(who):
+            if await self._passwords.fits(self.members.secrets_of(member.number).password, password):
+                return True
+            await self.attempts.failed(who)
+        return False
+
+    async def set_password(self, member: Member, session: Session, new: str) -> Weakness | tuple[str]:
+        """Give *member* another password, which ends every session; return the cookie of a new one, or why not."""
+        weak = self._weakness(member, new)
+        if weak is not None:
+            return weak
+        hashed = await self._passwords.hashed(new)
+        await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True)
+        return (await self.sessions.begin(member.number, session.how),)
+
+    def _weakness(self, member: Member, new: str) -> Weakness | None:
+        return passwords.weakness(new, member.name, self._seat.me, "nrmbus")
+
+    async def set_code(self, member: Member, secret: str, code: str) -> tuple[str, ...] | None:
+        """Make an app with *secret* the second factor of *member*; return new recovery codes, or None if *code* is wrong."""
+        step = second_factor.step_of(secret, code, self.now(), None)
+        if step is None:
+            return None
+        codes = second_factor.new_recovery_codes()
+        sealed = {"code": secret, "recovery": [second_factor.digest(each) for each in codes]}
+        await self.members.change(member.number, sealed=sealed, code_step=step)
+        return codes
+
+    async def new_recovery_codes(self, member: Member) -> tuple[str, ...]:
+        """Give *member* new recovery codes, and return them; the earlier ones are worth nothing from now on."""
+        codes = second_factor.new_recovery_codes()
+        await self.members.change(member.number, sealed={"recovery": [second_factor.digest(each) for each in codes]})
+        return codes
+
+    async def add_passkey(self, member: Member, answer: str, host: str, origin: str) -> bool:
+        """Add the passkey in a browser's *answer*; return False if the answer does not hold."""
+        _, challenge = passkeys.challenge_in(answer)
+        if not self.challenges.take(challenge, member.number):
+            return False
+        key = passkeys.added(member.number, answer, challenge, host, origin, self.now())
+        if key is None:
+            return False
+        await self.members.add_passkey(key)
+        return True
+
+    async def remove_passkey(self, member: Member, id: str) -> bool:
+        """Remove a passkey of *member*; return False if it is the only second factor."""
+        if not member.has_code and member.passkeys == 1 and not member.is_example:
+            return False
+        await self.members.remove_passkey(member.number, id)
+        return True
+
+    # -- for the administrator -----------------------------------------------------------------------------------------
+
+    async def add(self, new: NewMember, by: str) -> tuple[Member, str | None]:
+        """Add a member; return it, and its one-time password unless the agency's provider signs it in.
+
+        Raises:
+            DeskError: ``member_exists``, ``staff_full``.
+        """
+        if new.subject is not None:
+            return await self.members.add(new, by, None), None
+        once = passwords.one_time()
+        return await self.members.add(new, by, await self._passwords.hashed(once)), once
+
+    async def add_example(self, new: NewMember, by: str, password: str) -> Member:
+        """Add an invented member who signs in with *password* alone; one of that name gets that password and these roles.
+
+        Raises:
+            DeskError: ``not_a_play``.
+        """
+        if not self._seat.bus.startswith(PLAY):
+            raise DeskError("not_a_play")
+        hashed, known = await self._passwords.hashed(password), self.members.named(new.name)
+        if known is None:
+            return await self.members.add(new, by, hashed, is_example=True)
+        await self.members.set_roles(known.number, new.roles)
+        return await self.members.change(
+            known.number, password=hashed, once_ends=None, example=1, language=new.language
+        )
+
+    async def reset(self, number: str) -> tuple[Member, str]:
+        """Give a member a one-time password, and return both: second factors are forgotten, and sessions end."""
+        once = passwords.one_time()
+        return await self.members.reset(number, await self._passwords.hashed(once)), once
+
+    async def set_language(self, member: Member, language: Language) -> Member:
+        """Have pages and mails speak *language* to *member*."""
+        return await self.members.change(member.number, language=language)
+
+
+def stage_of(member: Member) -> Stage:
+    """Return what is missing after the password of *member*."""
+    if member.once_ends is not None:
+        return "password"
+    return "code" if member.has_code or member.passkeys else "factor"
+
+
+def _digest(value: str) -> str:
+    return sha256(value.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,156 @@
+"""Members: sealed in the ledger, a number on the bus, roles that permit, and nobody locked out of managing."""
+
+from pathlib import Path
+
+import pytest
+
+from desk.given import StandingClock, desk_of
+from desk.staff.given import one_time_in, staff_at
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.staff.members import LANGUAGES, folded
+from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES, StaffSettings, defaults, permits
+from nrmbus.desk.store import tables
+
+pytestmark = pytest.mark.usefixtures("kept", "cheap_passwords")
+
+NAME, ADDRESS = "Leyla Example", "leyla@example.org"
+
+
+async def test_the_ledger_says_of_a_member_nothing_but_a_number(tmp_path: Path) -> None:
+    """Name, address and secrets of the second factor lie sealed; a restart opens them again."""
+    clock = StandingClock()
+    async with staff_at(tmp_path, clock) as here:
+        member, secret, cookie, codes = await here.settled(NAME, "worker", "supervisor")
+        member = await here.staff.members.change(member.number, sealed={"email": ADDRESS})
+        with here.seat.ledger.read() as tx:
+            rows = repr([tx.execute(each.select()).all() for each in tables.METADATA.sorted_tables])
+        for text in (NAME, "Leyla", ADDRESS, secret, cookie, *codes):
+            assert text not in rows
+        assert member.number in rows
+        assert NAME not in repr(member)
+
+    async with staff_at(tmp_path, clock) as here:
+        again = here.staff.members.there(member.number)
+        assert again == member
+        assert here.staff.sessions.look(cookie) is not None
+        assert here.staff.members.secrets_of(member.number).code == secret
+
+
+async def test_a_name_whose_key_is_destroyed_leaves_the_number(tmp_path: Path) -> None:
+    """A ledger that is older than the keys does not stop the desk; the administrator adds the member again."""
+    async with staff_at(tmp_path) as here:
+        member, _ = await here.invited()
+        async with here.seat.ledger.write() as tx:
+            tx.execute(tables.book.update().values(state=b'{"kid": "gone", "sealed": ""}'))
+    async with staff_at(tmp_path) as here:
+        assert here.staff.members.there(member.number).name == ""
+        assert here.staff.members.name_of(member.number) == member.number
+        assert here.staff.members.named("") is None
+
+
+async def test_whoever_leaves_keeps_number_and_name_and_nothing_else(tmp_path: Path) -> None:
+    """Who read a letter last year is still known; the name can be given to another person."""
+    async with staff_at(tmp_path) as here:
+        member, _, cookie, _ = await here.settled(NAME, "worker")
+        gone = await here.staff.members.remove(member.number)
+
+        assert (gone.standing, gone.permissions, gone.email) == ("removed", frozenset(), None)
+        assert here.staff.sessions.look(cookie) is None
+        assert here.staff.members.secrets_of(gone.number) == type(here.staff.members.secrets_of(gone.number))()
+        assert here.staff.members.name_of(member.number) == NAME
+        another, _ = await here.invited(NAME)
+        assert another.number != member.number
+        for change in (here.staff.reset(member.number), here.staff.members.remove(member.number)):
+            with pytest.raises(DeskError, match="not_found"):
+                await change
+
+
+async def test_a_name_is_given_once(tmp_path: Path) -> None:
+    """However it is written: nobody signs in with another one's name."""
+    async with staff_at(tmp_path) as here:
+        await here.invited("Leyla Məmmədova")
+        for same in ("leyla  memmedova", "LEYLA MƏMMƏDOVA"):
+            with pytest.raises(DeskError, match="member_exists"):
+                await here.invited(same)
+    assert folded("IŞIL") == folded("ışıl") == folded("işil") == folded("İŞİL")
+
+
+async def test_changed_roles_end_the_sessions(tmp_path: Path) -> None:
+    """A page that was open yesterday has not yesterday's rights."""
+    async with staff_at(tmp_path) as here:
+        member, _, cookie, _ = await here.settled(NAME, "worker")
+        changed = await here.staff.members.set_roles(member.number, ["administrator"])
+        assert here.staff.sessions.look(cookie) is None
+        assert permits(changed, "manage_staff")
+        assert not permits(changed, "read_cases")
+
+
+async def test_somebody_manages_the_staff_in_the_end(tmp_path: Path) -> None:
+    """The last administrator cannot be made something else; with a second one it can."""
+    async with staff_at(tmp_path) as here:
+        first, _ = await here.invited("First Example", "administrator")
+        with pytest.raises(DeskError, match="last_administrator"):
+            await here.staff.members.set_roles(first.number, ["worker"])
+        with pytest.raises(DeskError, match="last_administrator"):
+            here.staff.members.keep_an_administrator(first.number)
+        await here.invited("Second Example", "administrator")
+        assert (await here.staff.members.set_roles(first.number, ["worker"])).roles == ("worker",)
+
+
+def test_the_permissions_of_each_role_are_those_of_the_page() -> None:
+    """Every role has its row and every permission somebody; an administrator sees no case."""
+    given = defaults()
+    assert set(given) == set(ROLES)
+    assert set().union(*given.values()) == set(PERMISSIONS)
+    assert not given["administrator"] & {"read_cases", "open_letters", "publish", "decide", "approve", "see_reads"}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [], "worker", {"role": {}}, {"roles": []}, {"roles": {"chief": ["publish"]}}, {"roles": {"worker": ["everything"]}},
+        {"roles": {"worker": "publish"}}, {"roles": {"administrator": ["manage_staff", "read_cases"]}}, {"provider": {}},
+        {"provider": {"issuer": "http://id.example.org", "client_id": "a"}},
+        {"provider": {"issuer": "https://id.example.org", "client_id": 7}},
+        {"provider": {"issuer": "https://id.example.org", "client_id": "a", "only": "yes"}},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_settings_that_nobody_meant_are_refused(given: object) -> None:
+    """A desk does not start with permissions that it does not know, nor with an administrator who sees cases."""
+    with pytest.raises(DeskError, match="staff_unfit"):
+        StaffSettings.read(given)
+
+
+def test_an_agency_gives_a_role_other_permissions() -> None:
+    """Roles that it does not name keep theirs."""
+    settings = StaffSettings.read({"roles": {"worker": ["read_cases"]}})
+    assert settings.permissions["worker"] == {"read_cases"}
+    assert settings.permissions["supervisor"] == defaults()["supervisor"]
+    assert StaffSettings.read(None) == StaffSettings()
+
+
+async def test_the_door_adds_lists_resets_and_removes(tmp_path: Path) -> None:
+    """As `nrmbus staff` does: the one-time password is in the answer once, and never in a list."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        asked = {"name": NAME, "roles": ["worker", "administrator"], "language": "az", "email": ADDRESS}
+        made = await here.door.post("/v1/staff", json=asked)
+        once, number = one_time_in(made.text), made.json()["number"]
+        assert made.json()["state"] == "invited"
+        assert (await here.behind.staff.with_password(NAME, once))[1] == "password"
+        assert (await here.door.post("/v1/staff", json=asked)).json()["code"] == "member_exists"
+
+        listed = await here.door.get("/v1/staff")
+        assert [each["number"] for each in listed.json()["staff"]] == [number]
+        assert once not in listed.text
+        again = one_time_in((await here.door.post(f"/v1/staff/{number}/reset")).text)
+        assert again != once
+        assert (await here.door.delete(f"/v1/staff/{number}")).json()["state"] == "removed"
+        assert (await here.door.delete("/v1/staff/100000")).status_code == 404
+        example = {"name": "Aysel", "roles": ["worker"], "example_password": "open sesame"}
+        assert (await here.door.post("/v1/staff", json=example)).json()["example"] is True
+
+
+def test_the_languages_are_those_of_the_pages() -> None:
+    """A page speaks every language that a member may choose."""
+    assert set(LANGUAGES) == {"az", "en", "ru"}
