@@ -45,6 +45,7 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
             "names": [{"ipBlock": {"cidr": "169.254.20.10/32"}}],
             "further": [{"ports": [{"protocol": "TCP", "port": 4318}]}],
         },
+        "door": {"port": 8443, "from": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]},
         "sidecars": [{"name": "own-system", "image": "own-system:1"}],
         "nodeSelector": {"zone": "a"},
         "tolerations": [{"key": "nrmbus", "operator": "Exists"}],
@@ -91,6 +92,8 @@ def test_its_schema_takes_each_party(party: str) -> None:
         ({**DESK, "image": {"tag": "latest"}}, ["image/tag"]),
         ({**DESK, "readiness": {"periodSeconds": 1}}, ["readiness/periodSeconds"]),
         ({**DESK, "networkPolicy": {"ports": []}}, ["networkPolicy/ports"]),
+        ({**DESK, "door": {"port": 443}}, ["door/port"]),
+        ({**OPERATOR, "door": {"port": 8443}}, ["door/port"]),
     ],
     ids=[
         "empty",
@@ -102,6 +105,8 @@ def test_its_schema_takes_each_party(party: str) -> None:
         "latest",
         "hurry",
         "no-port",
+        "privileged-port",
+        "door-of-the-operator",
     ],
 )
 def test_its_schema_refuses_what_would_not_run(values: Mapping[str, Any], where: list[str]) -> None:
@@ -196,14 +201,18 @@ class TestHelm:
 
     @pytest.mark.parametrize("party", PARTIES)
     def test_every_pod_is_restricted(self, helm: str, party: str, tmp_path: Path) -> None:
-        """Given a party, then no pod may do more than it needs, nobody reaches it, and a secret is only named."""
+        """Given a party, then no pod may do more than it needs, nobody reaches it but at its door, and a secret is only named."""
         manifests = [*yaml.safe_load_all(rendered(helm, PARTIES[party], tmp_path).read_text())]
         kinds = sorted(each["kind"] for each in manifests)
 
-        assert kinds == ["NetworkPolicy", "Pod", "PodDisruptionBudget", "ServiceAccount", "StatefulSet"]
+        has_door = "door" in PARTIES[party]
+        others = ["NetworkPolicy", "Pod", "PodDisruptionBudget", "ServiceAccount", "StatefulSet"]
+        assert kinds == sorted([*others, *(["Service"] if has_door else [])])
         assert [unrestricted(pod) for pod in pods(manifests)] == [[], []]
         (policy,) = (each["spec"] for each in manifests if each["kind"] == "NetworkPolicy")
-        assert (policy["ingress"], policy["policyTypes"]) == ([], ["Ingress", "Egress"])
+        assert policy["policyTypes"] == ["Ingress", "Egress"]
+        opened = [{"ports": [{"protocol": "TCP", "port": 8443}], "from": [{"ipBlock": {"cidr": "10.1.0.0/16"}}]}]
+        assert policy["ingress"] == (opened if has_door else [])
 
     @pytest.mark.parametrize(
         ("party", "starts"),
