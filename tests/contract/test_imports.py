@@ -13,7 +13,7 @@ SERVICES = ROOT / "services" / "nrmbus"
 AGENCIES = {"police", "shelter", "fund", "ngo"}
 """Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 
-READERS = {"auditor", "statistics", "coordinator"}
+READERS = {"statistics", "coordinator"}
 
 ROOMS: dict[str, set[str]] = {
     "events": set(),
@@ -28,6 +28,7 @@ ROOMS: dict[str, set[str]] = {
     "intake": {"bus"},  # what the public page and the hotline's desk share, and no more
     "edge": {"wire"},  # adapters that know the door's HTTP API and nothing behind it
     "web": {"events", "telemetry"},  # what all pages share
+    "auditor": {"rules", "directory", "web"},
     "desk": {"rules", "directory", "edge", "intake", "web"},
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005
     **{agency: {"desk"} for agency in AGENCIES},

@@ -14,7 +14,7 @@ from babel.messages.extract import extract
 from contract.tree import ROOT
 from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
 
-ROOMS: Final = tuple(ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "public"))
+ROOMS: Final = tuple(ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "auditor/web", "public"))
 BAKU: Final = ZoneInfo("Asia/Baku")
 _VALUE: Final = re.compile(r"\{(\w+)\}")
 _KEYWORDS: Final = {"t": None, "many": (1, 2)}
@@ -97,6 +97,7 @@ def test_no_message_is_translated_twice() -> None:
 def test_a_code_without_words_is_shown_with_spaces() -> None:
     """A new code of a later release is readable before somebody has translated it."""
     assert Words("az", BAKU).code("SomeList", "a_new_code") == "A new code"
+    assert Words("en", BAKU).code("role", "auditor") == "auditor"  # it has words, which are the code
 
 
 def test_times_are_those_of_the_country_with_the_month_in_words() -> None:
@@ -104,8 +105,27 @@ def test_times_are_those_of_the_country_with_the_month_in_words() -> None:
     moment = datetime(2026, 11, 27, 20, 30, tzinfo=UTC)
 
     assert Words("en", BAKU).moment(moment) == "28 November 2026, 00:30"
+    assert Words("az", BAKU).moment(moment, seconds=True) == "28 noyabr 2026, 00:30:00"
+    assert Words("ru", BAKU).weekday(moment) == "28 ноября 2026, суббота"
     assert Words("az", BAKU).day(moment) == "28 noyabr 2026"
     assert Words("ru", BAKU).length(timedelta(hours=-30)) == "1 день"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "length"),
+    [(0, "0 sec"), (59, "59 sec"), (3000, "50 min"), (90_061, "1 day 1 hr"), (86_400, "1 day")],
+)
+def test_a_duration_is_shown_in_its_two_largest_units(seconds: int, length: str) -> None:
+    """Nobody counts seconds of a month."""
+    assert Words("en", BAKU).duration(seconds) == length
+
+
+def test_a_refusal_of_the_wire_has_the_sentence_that_all_of_them_share() -> None:
+    """A refusal by a rule has a sentence of its own."""
+    t = Words("en", BAKU)
+
+    assert t.refusal("wrong_state") == "The case is not in a status from which this may follow."
+    assert t.refusal("signature_invalid") == t.refusal(None) == t.code("refusal", "of_the_wire")
 
 
 def test_the_reader_s_choice_comes_before_the_browser_s() -> None:

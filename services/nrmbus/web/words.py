@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
 from babel.messages import mofile, pofile
 from babel.messages.catalog import Catalog
+from babel.units import format_unit
 from pydantic import BaseModel
 
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
 """Languages with their own names; the first is the default."""
 LOCALE: Final = Path(__file__).parent / "locale"
+_UNITS: Final = {"duration-day": 86_400, "duration-hour": 3_600, "duration-minute": 60, "duration-second": 1}
 
 
 def catalogues(language: Language) -> list[Catalog]:
@@ -34,14 +36,19 @@ def catalogues(language: Language) -> list[Catalog]:
 
 
 @cache
-def _translations(language: Language) -> gettext.NullTranslations:
+def _whole(language: Language) -> Catalog:
     whole = Catalog(locale=language)
     for catalogue in catalogues(language):
         for message in catalogue:
             if message.id and message.string and not message.fuzzy:
                 whole.add(message.id, message.string, context=message.context)
+    return whole
+
+
+@cache
+def _translations(language: Language) -> gettext.NullTranslations:
     compiled = BytesIO()
-    mofile.write_mo(compiled, whole)
+    mofile.write_mo(compiled, _whole(language))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
 
@@ -80,8 +87,13 @@ class Words:
 
     def code(self, family: str, code: str) -> str:
         """Return the words of *code* of the code list *family*; without any, the code with spaces."""
-        found = self._known.pgettext(family, code)
-        return found if found != code else code.replace("_", " ").capitalize()
+        found = _whole(self.language).get(code, context=family)  # English may say a code's words by the code itself
+        return str(found.string) if found else code.replace("_", " ").capitalize()
+
+    def refusal(self, code: str | None) -> str:
+        """Return the sentence of a refusal; refusals of the wire, which are about no rule, share one."""
+        known = code is not None and _whole(self.language).get(code, context="refusal") is not None
+        return self.code("refusal", code if code and known else "of_the_wire")
 
     def agency_role(self, role: str) -> str:
         """Return the name of an agency's role."""
@@ -96,17 +108,31 @@ class Words:
         here = time.astimezone(self.zone) if isinstance(time, datetime) else time
         return str(format_date(here, "d MMMM y", locale=self.language))
 
-    def clock(self, time: datetime) -> str:
-        """Return hours and minutes."""
-        return str(format_time(time, "HH:mm", tzinfo=self.zone, locale=self.language))
+    def weekday(self, time: datetime) -> str:
+        """Return the day with its name."""
+        return str(format_datetime(time, "d MMMM y, EEEE", tzinfo=self.zone, locale=self.language))
 
-    def moment(self, time: datetime) -> str:
-        """Return day, hours and minutes."""
-        return str(format_datetime(time, "d MMMM y, HH:mm", tzinfo=self.zone, locale=self.language))
+    def clock(self, time: datetime, *, seconds: bool = False) -> str:
+        """Return hours and minutes; *seconds* too where order counts."""
+        return str(format_time(time, "HH:mm:ss" if seconds else "HH:mm", tzinfo=self.zone, locale=self.language))
+
+    def moment(self, time: datetime, *, seconds: bool = False) -> str:
+        """Return day, hours and minutes; *seconds* too where order counts."""
+        return f"{self.day(time)}, {self.clock(time, seconds=seconds)}"
 
     def length(self, length: timedelta) -> str:
         """Return a length in its largest unit, without a sign."""
         return str(format_timedelta(abs(length), locale=self.language, threshold=1.2))
+
+    def duration(self, seconds: int) -> str:
+        """Return a length in its two largest units, rounded down."""
+        counts = []
+        for unit, size in _UNITS.items():
+            count, seconds = divmod(seconds, size)
+            counts.append((count, unit))
+        first = next((place for place, (count, _) in enumerate(counts) if count), len(counts) - 1)
+        shown = [each for each in counts[first : first + 2] if each[0]] or counts[-1:]
+        return " ".join(format_unit(count, unit, "short", locale=self.language) for count, unit in shown)
 
     def type(self, type: str) -> str:
         """Return the name of an event's type."""

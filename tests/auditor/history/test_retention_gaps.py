@@ -14,10 +14,10 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.log.signed_heads import SignedHeads
 from nrmbus.auditor.reports.holders import held
 from nrmbus.auditor.web.pages import shown
-from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.cli.audit import person_report
 from nrmbus.registrar.history_state import HistoryError as RefusedToRun
 from nrmbus.timekeeper.watch import Watch
+from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.record import Record
 from registrar.given import Bus, check_history, to
 from registrar.kept_long_enough import LATER, OPEN_CASE, OTHER_CASE, OVER_AT, Kept, bare

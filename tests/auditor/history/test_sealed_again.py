@@ -14,10 +14,10 @@ from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import Counts, kind_of, successor
 from nrmbus.auditor.reports.figures import by_agency
-from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
+from nrmbus.web.words import Language, Words
 from nrmbus.wire import ids
 from rules.given import DEFAULTS
 
@@ -157,7 +157,7 @@ class TestPage:
                 assert refused not in page, path
                 assert f"/events/{again.id}?partition=0&amp;number={again.number}" in page, path
                 assert 'class="stop kind"' not in page, path
-                assert f'<span class="stop">{Words(language, BAKU)("verdict.refused")}' not in page, path
+                assert f'<span class="stop">{Words(language, BAKU).code("verdict", "refused")}' not in page, path
 
     async def test_figures_and_search_count_it_alike(self, hall: Hall) -> None:
         """The agency's row links to a search that finds it; a search for refusals does not."""

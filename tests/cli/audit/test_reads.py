@@ -15,7 +15,6 @@ from auditor.played import Written, first_audited, first_scenario
 from cli.audit.typed_commands import Commands
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, access_records, held
-from nrmbus.auditor.web.pages.words import LANGUAGES, Language, Words
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -24,6 +23,7 @@ from nrmbus.cli.audit import person_report, reads
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
+from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire import ids
 
 READER = "S-17"
@@ -360,8 +360,8 @@ class TestPersonReport:
         ]
         assert house[0] == said_in(language, "contact.phone", {"phone": "+994 00 000 00 02"})
         assert fund[0] == said_in(language, "contact.none", {})
-        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in said
-        assert f"Example Centre ({words.gloss('role', 'vac')}; vac)" in report.intro[1]
+        assert f"Example Centre ({words.agency_role('vac')}; vac)" in said
+        assert f"Example Centre ({words.agency_role('vac')}; vac)" in report.intro[1]
 
     def test_readings_for_one_purpose_are_one_line(self, commands: Commands) -> None:
         """The line has the count, the first and last time, and the parts, each named once."""
@@ -377,7 +377,7 @@ class TestPersonReport:
 
         assert lines_of([apart, *vac.readings[1:]], words) == [
             f"{words.day(apart.at)} to {words.day(vac.readings[1].at)}, 2 times: what happened to you; your name, birth date, documents; purpose: work on the case",
-            f"{words.moment(vac.readings[2].at)}: what happened to you; purpose: supervision of the work",
+            f"{words.moment(vac.readings[2].at, seconds=True)}: what happened to you; purpose: supervision of the work",
         ]
         assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
 

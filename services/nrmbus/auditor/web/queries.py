@@ -19,9 +19,9 @@ from nrmbus.auditor.reports.replayed import Case, case_mapping, replayed
 from nrmbus.auditor.reports.why import explain
 from nrmbus.auditor.reports.why import mapping as explained_mapping
 from nrmbus.auditor.web.pages.document import document
-from nrmbus.auditor.web.pages.words import Words
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
+from nrmbus.web.words import Words
 from nrmbus.wire import times
 
 Steps = Generator[None, None, dict[str, Any]]
@@ -166,8 +166,10 @@ def _cases(seen: Audited, cases: Iterable[Case | None], as_of: datetime | None, 
         **_verified(seen),
         "replay": {**verified, **({"as_of": times.write(as_of)} if as_of else {}), "cases": found},
         "says": {
-            "counts": words("case.counts"),
-            "clocks": {code: words.gloss("clock", code) for code in sorted(codes)},
+            "counts": words(
+                "registered: {registered}; refused: {refused}; sealed again: {sealed_again}; readings: {readings}"
+            ),
+            "clocks": {code: words.code("clock", code) for code in sorted(codes)},
         },
     }
 

@@ -17,7 +17,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
-from nrmbus.auditor.web.pages.words import Language, Words
 from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.bus.references import whole
 from nrmbus.cli.actor import number_at
@@ -27,6 +26,7 @@ from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, Case, to_write
+from nrmbus.web.words import Language, Words
 
 app = Commands()
 
@@ -195,11 +195,9 @@ def written(of: HoldersReport, words: Words, *, teller: str, number: int | None,
 
 
 def _name(holder: Holder, words: Words) -> str:
-    role = words.gloss("role", holder.role)
+    role = words.agency_role(holder.role)
     if holder.contact:
-        return f"{holder.contact.name} ({'; '.join(filter(None, (role, holder.agency)))})"
-    if not role:
-        return holder.agency
+        return f"{holder.contact.name} ({role}; {holder.agency})"
     first = "İ" if words.language == "az" and role[0] == "i" else role[0].upper()
     return f"{first}{role[1:]}" if role == holder.agency else f"{first}{role[1:]} ({holder.agency})"
 
@@ -264,11 +262,11 @@ def _readings(readings: Iterable[AccessRecord], words: Words, sentence: Any) -> 
         read = [
             phrase
             for each in same
-            for phrase in ([sentence(f"part.{part}") for part in each.parts] or [words.gloss("access", each.what)])
+            for phrase in ([sentence(f"part.{part}") for part in each.parts] or [words.code("access", each.what)])
         ]
-        values = {"what": "; ".join(dict.fromkeys(read)), "purpose": words.gloss("purpose", purpose)}
+        values = {"what": "; ".join(dict.fromkeys(read)), "purpose": words.code("purpose", purpose)}
         if len(same) == 1:
-            yield sentence("read.line", day=words.moment(same[0].at), **values)
+            yield sentence("read.line", day=words.moment(same[0].at, seconds=True), **values)
         elif (first := words.day(same[0].at)) == (last := words.day(same[-1].at)):
             yield sentence("read.day", day=first, count=len(same), **values)
         else:
@@ -294,4 +292,4 @@ def _stopped(holder: Holder, words: Words, sentence: Any) -> str:
 
 def _steps(steps: Iterable[tuple[str, datetime]], words: Words, sentence: Any) -> Iterator[str]:
     for kind, at in steps:
-        yield sentence("step", day=words.day(at), step=words.gloss("type", kind) or kind)
+        yield sentence("step", day=words.day(at), step=words.type(kind))

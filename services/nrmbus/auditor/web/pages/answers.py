@@ -22,7 +22,6 @@ from nrmbus.auditor.reports.waterfall import WaterfallWords, waterfall, waterfal
 from nrmbus.auditor.web.access_log import AccessLog, OnRecord, Question
 from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.visit import Visit
-from nrmbus.auditor.web.pages.words import Words
 from nrmbus.auditor.web.sessions import Session
 from nrmbus.auditor.web.users import Users
 from nrmbus.bus.clock import Clock
@@ -31,6 +30,7 @@ from nrmbus.directory import Directory
 from nrmbus.events.access import Access
 from nrmbus.events.registry import TYPES
 from nrmbus.telemetry.span_file import Span
+from nrmbus.web.words import Words
 from nrmbus.wire import ids
 
 PAGE: Final = 50
@@ -104,12 +104,31 @@ class Answers:
         kept, trouble = self._opened.kept, self._opened.seen.trouble
         found = []
         if kept.stopped_at is not None:
-            found.append(t("alarm.stopped", where=kept.stopped_at))
+            found.append(
+                t(
+                    "The auditor has stopped: the history does not verify ({where}). Earlier registrations hold; nothing more is appended or signed.",
+                    where=kept.stopped_at,
+                )
+            )
         if trouble is not None:
-            found.append(t("alarm.unverified", place=f"{trouble.partition}/{trouble.number}", code=trouble.code))
+            place = f"{trouble.partition}/{trouble.number}"
+            found.append(
+                t(
+                    "The history does not verify at number {place} ({code}). Only earlier registrations are shown.",
+                    place=place,
+                    code=trouble.code,
+                )
+            )
         if kept.stopped_at is None and not kept.caught_up:
-            found.append(t("alarm.behind"))
-        found += [t("alarm.witness", agency=agency, code=code) for agency, code in sorted(kept.refused.items())]
+            found.append(t("The auditor has not read the history to its end yet."))
+        found += [
+            t(
+                "A co-signature of {agency} was not accepted ({code}): that witness may have seen another history.",
+                agency=agency,
+                code=code,
+            )
+            for agency, code in sorted(kept.refused.items())
+        ]
         return found
 
     async def _record(
@@ -154,14 +173,14 @@ class Answers:
     def _read(self, asked: _Places, t: Words) -> tuple[Search | None, str]:
         reference = asked["q"].lower()
         if not Search.reads(reference):
-            return None, t("problem.q")
+            return None, t("Give a case's reference or an event's id, or at least the first 8 characters of one.")
         first, last, problem = _period(asked, t)
         if problem:
             return None, problem
         try:
             wanted = numbers(asked["number"] or None)
         except BusError:
-            return None, t("problem.number")
+            return None, t("Numbers are written 12, 12..20 or 12.. .")
         chosen = Selection(asked["agency"] or None, asked["type"] or None, first, last, wanted)
         return Search(chosen, reference, asked["verdict"], bool(asked["readings"])), ""
 
@@ -220,7 +239,12 @@ class Answers:
         place = said.partition, said.number
         proof = await inclusion(opened.kept.logs, opened.kept.turn, opened.directory, place, said.digest)
         spans = await asyncio.to_thread(opened.spans, said.id)
-        words = WaterfallWords(t("trace.after"), t("trace.took"), t("trace.lost"), t("trace.linked"))
+        words = WaterfallWords(
+            t("after {ms} ms"),
+            t("took {ms} ms"),
+            t("its parent span is not kept here"),
+            t("other events in the same step: {count}"),
+        )
         # `waterfall_html` escapes every value.
         trace = Markup(waterfall_html(waterfall(spans), words)) if spans else ""  # noqa: S704
         async with opened.seen.reading() as seen:
@@ -265,7 +289,7 @@ def _moment(text: str, t: Words, *, begin: bool = False) -> tuple[datetime | Non
     try:
         return moment(text or None, t.zone, "as_of", begin=begin), ""
     except BusError:
-        return None, t("problem.day")
+        return None, t("A day is written like 2026-03-02, a time like 2026-03-02T09:00:00Z.")
 
 
 def _period(asked: _Places, t: Words) -> tuple[datetime | None, datetime | None, str]:

@@ -9,7 +9,7 @@ from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.rendering import environment, static
-from nrmbus.auditor.web.pages.words import Words
+from nrmbus.web.words import Words
 
 
 def document(

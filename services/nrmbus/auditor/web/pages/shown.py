@@ -10,9 +10,9 @@ from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor
 from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
-from nrmbus.auditor.web.pages.words import Words
 from nrmbus.events.access import AccessGranted
 from nrmbus.rules import Profile
+from nrmbus.web.words import Words
 from nrmbus.wire import base64
 from nrmbus.wire.keys.keys import VerifyKey
 
@@ -103,7 +103,7 @@ def case(
         "day": at.astimezone(t.zone).date().isoformat(),
         "step": len(known),
         "steps": len(whole),
-        "times": [t.moment(each.registration.time) for each in whole],
+        "times": [t.moment(each.registration.time, seconds=True) for each in whole],
         "counts": Counts.of([*known, *read]),
         "selected": None if chosen.all else len(rows),
         "first": known[0].registration.time if known else None,

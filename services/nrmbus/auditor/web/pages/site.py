@@ -21,12 +21,12 @@ from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, form_of, inside, same_origin
-from nrmbus.auditor.web.pages.words import LANGUAGES, Words, language_of
 from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.web.users import Users
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.telemetry import log
+from nrmbus.web.words import LANGUAGES, Words, language_of
 
 HEADERS: Final = {
     "cache-control": "no-store",
@@ -86,21 +86,29 @@ class Site:
             if not HOST.fullmatch(request.headers.get("host", "")):
                 return Response(status_code=421, headers=HEADERS)
             asked = request.query_params.get("lang")
-            language = language_of(asked, request.cookies.get("lang"), request.headers.get("accept-language"))
+            language = language_of(asked, request.cookies.get("lang"), accepted=request.headers.get("accept-language"))
             t = Words(language, self._profile.zone)
             visit = Visit(request, t, self._session(request))
             try:
                 response = await answer(visit)
             except NotOnRecordError as error:
-                sentence = t("problem.not_on_record") if error.code == "unanswered" else t("problem.refused")
+                sentence = (
+                    t(
+                        "Your question could not be recorded within ten seconds, so it is not answered. Check that the registrar runs, and ask again."
+                    )
+                    if error.code == "unanswered"
+                    else t("The registrar refused to record your question, so it is not answered.")
+                )
                 response = self._message(visit, 503, sentence, "" if error.code == "unanswered" else error.code)
             except Missing:
-                response = self._message(visit, 404, t("problem.not_found"))
+                response = self._message(visit, 404, t("The history has no such case or event."))
             except KafkaError:
-                response = self._message(visit, 503, t("problem.broker"))
+                response = self._message(visit, 503, t("The history cannot be read now: the broker does not answer."))
             except Exception as error:  # noqa: BLE001 - what it says may hold what was asked
                 log.report("page_failed", error=type(error).__name__)
-                response = self._message(visit, 500, t("problem.failed"))
+                response = self._message(
+                    visit, 500, t("The page failed and shows nothing. Look into the auditor's log.")
+                )
             response.headers.update(HEADERS)
             if asked in LANGUAGES:
                 response.set_cookie("lang", asked or "", max_age=_YEAR_SECONDS, httponly=True, samesite="strict")
@@ -115,7 +123,7 @@ class Site:
             if visit.session is None:
                 return self._sign_in_form(visit, visit.here)
             if self._answers is None:
-                return self._message(visit, 503, visit.t("problem.not_ready"))
+                return self._message(visit, 503, visit.t("The auditor is still starting. Ask again in a moment."))
             shown = await show(self._answers, visit)
             return self._html(visit, shown.template, place=place, on_record=shown.on_record, **shown.values)
 
@@ -141,19 +149,23 @@ class Site:
         name, password, purpose = (form.get(each, "") for each in ("name", "password", "purpose"))
         back = inside(form.get("back", ""))
         if not same_origin(visit.request):
-            return self._sign_in_form(visit, "/search", t("sign_in.foreign"), 403)
+            return self._sign_in_form(
+                visit, "/search", t("The request did not come from this page, and nothing was done."), 403
+            )
         if not name or not password or purpose not in PURPOSES:
-            return self._sign_in_form(visit, back, t("sign_in.incomplete"), 400)
+            return self._sign_in_form(visit, back, t("Give name, password and purpose."), 400)
         if not self._attempts.allows(name[:64]):
             log.report("sign_in_refused", code="too_often")
-            return self._sign_in_form(visit, back, t("sign_in.too_often"), 429)
+            return self._sign_in_form(
+                visit, back, t("Too many attempts have failed. Try again in fifteen minutes."), 429
+            )
         self._attempts.failed(name[:64])  # before it is known, or many at once would all be allowed
         with_password = self._users.password_of(name)  # before it is tried: what is changed meanwhile ends the session
         async with self._one_at_a_time:
             actor = await asyncio.to_thread(self._users.signed_in, name, password)
         if actor is None or with_password is None:
             log.report("sign_in_refused", code="wrong")
-            return self._sign_in_form(visit, back, t("sign_in.wrong"), 401)
+            return self._sign_in_form(visit, back, t("Name or password is not right."), 401)
         self._attempts.succeeded(name[:64])
         response = RedirectResponse(back, 303)
         token = self._sessions.begin(name, actor, with_password, purpose)
@@ -164,7 +176,12 @@ class Site:
     async def _sign_out(self, visit: Visit) -> Response:
         form = await form_of(visit.request)
         if visit.session is None or not comes_from(visit, form):
-            return self._sign_in_form(visit, "/search", visit.t("sign_in.foreign") if visit.session else "", 403)
+            return self._sign_in_form(
+                visit,
+                "/search",
+                visit.t("The request did not come from this page, and nothing was done.") if visit.session else "",
+                403,
+            )
         self._sessions.end(visit.request.cookies.get(self._cookie, ""))
         response = RedirectResponse("/", 303)
         response.delete_cookie(self._cookie, httponly=True, samesite="strict")
@@ -174,7 +191,7 @@ class Site:
         form = await form_of(visit.request)
         purpose = form.get("purpose", "")
         if visit.session is None or not comes_from(visit, form) or purpose not in PURPOSES:
-            return self._message(visit, 403, visit.t("sign_in.foreign"))
+            return self._message(visit, 403, visit.t("The request did not come from this page, and nothing was done."))
         visit.session.purpose = purpose
         return RedirectResponse(inside(form.get("back", "")), 303)
 
@@ -218,7 +235,7 @@ class Site:
         return Response(body, status, media_type="text/html; charset=utf-8")
 
     def _message(self, visit: Visit, status: int, sentence: str, code: str = "") -> Response:
-        title = visit.t("problem.title")
+        title = visit.t("Not answered")
         return self._html(visit, "message.html.j2", status, title=title, sentence=sentence, code=code, back="/search")
 
     def _sign_in_form(self, visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlencode
 
 from starlette.requests import Request
 
-from nrmbus.auditor.web.pages.words import Words
 from nrmbus.auditor.web.sessions import Session
+from nrmbus.web.words import Words
 
 BODY_LIMIT = 8192
 
