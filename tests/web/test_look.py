@@ -19,6 +19,13 @@ def test_a_component_takes_what_it_is_given_and_escapes_it() -> None:
     assert 'class="govuk-button"' in shown
 
 
+def test_a_component_may_be_called_without_content() -> None:
+    """GOV.UK's fieldset asks whether it has content of its caller."""
+    template = '{% from "govuk_frontend_jinja/components/fieldset/macro.html" import govukFieldset %}{{ govukFieldset({"html": "x"}) }}'
+
+    assert "fieldset" in environment().from_string(template).render()
+
+
 @pytest.mark.parametrize(
     "template", ["{{ nothing }}", "{{ place.nothing }}", "{% macro m(a) %}{{ a }}{% endmacro %}{{ m() }}"]
 )

@@ -29,7 +29,8 @@ class _Lenient(Undefined):
     """
 
     def __new__(cls, hint: str | None = None, obj: Any = missing, name: str | None = None, **more: Any) -> Any:
-        is_ours = name is not None and (obj is missing or not isinstance(obj, dict | Undefined))
+        is_caller = name == "caller"  # a macro asks whether it was called with content
+        is_ours = name is not None and not is_caller and (obj is missing or not isinstance(obj, dict | Undefined))
         return (StrictUndefined if is_ours else ChainableUndefined)(hint, obj, name, **more)
 
 
@@ -41,9 +42,14 @@ def environment(*folders: Path) -> Environment:
             PrefixLoader({COMPONENTS: PackageLoader(COMPONENTS)}),
         ]
     )
-    return Environment(
+    made = Environment(
         loader=loader, autoescape=True, undefined=_Lenient, trim_blocks=True, lstrip_blocks=True, auto_reload=False
     )
+    made.globals |= {
+        "undefined": ChainableUndefined(),
+        "null": None,
+    }  # names of Nunjucks that GOV.UK's macros have kept
+    return made
 
 
 @cache

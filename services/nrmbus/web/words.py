@@ -101,7 +101,11 @@ class Words:
 
     def field(self, model: type[BaseModel], name: str) -> str:
         """Return the label of a field of an event: its description."""
-        return self(model.model_fields[name].description or name)
+        return self.label(model.model_fields[name].description or name)
+
+    def label(self, description: str) -> str:
+        """Return the label of a field by its *description* in the model."""
+        return self._known.pgettext("field", description)
 
     def day(self, time: datetime | date) -> str:
         """Return the day with the month in words, so that day and month cannot be confused."""

@@ -24,7 +24,7 @@ from nrmbus import telemetry
 from nrmbus.desk import intake
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
-from nrmbus.desk.outbox import documents, queue
+from nrmbus.desk.outbox import documents, drafts, queue
 from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -83,6 +83,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                 await erase_due(desk)
                 await delete_stopped(desk)
                 await end_uploads(desk.seat)
+                await end_drafts(desk.seat)
                 if is_first or desk.seat.ledger.holds_deleted:
                     await desk.seat.ledger.off_the_disk()
                     is_first = False
@@ -178,7 +179,8 @@ def _left_over() -> Any:
     came = select(_EVENTS.subject).where(_EVENTS.subject.in_(cases), _EVENTS.letter.is_not(None))
     closed = (_OUTBOX.state == "closed") & or_(_OUTBOX.letter.is_not(None), _OUTBOX.draft.is_not(None))
     uploaded = select(tables.documents.c.subject).where(tables.documents.c.subject.in_(cases))
-    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded)
+    typed = select(tables.drafts.c.subject).where(tables.drafts.c.subject.in_(cases))
+    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded, typed)
 
 
 def may_be_sent(tx: Connection, subject: str) -> bool:
@@ -198,6 +200,7 @@ def erase(tx: Connection, subjects: Iterable[str]) -> None:
         rows = update(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.state == "closed")
         tx.execute(rows.values(letter=None, draft=None, asked=""))
         documents.drop(tx, tables.documents.c.subject == subject)
+        drafts.drop(tx, drafts.of_case(subject))
 
 
 def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
@@ -225,6 +228,19 @@ async def end_uploads(seat: Seat) -> None:
             return
     async with seat.ledger.write() as tx:
         documents.drop(tx, over)
+    await seat.ledger.off_the_disk()
+
+
+# -- of a draft ------------------------------------------------------------------------------------------------------
+
+
+async def end_drafts(seat: Seat) -> None:
+    """Destroy the drafts that nobody has changed for 30 days, and those whose event is registered."""
+    with seat.ledger.read() as tx:
+        if not drafts.over(seat, tx):
+            return
+    async with seat.ledger.write() as tx:
+        drafts.drop(tx, tables.drafts.c.id.in_(drafts.over(seat, tx)))
     await seat.ledger.off_the_disk()
 
 
@@ -334,6 +350,7 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
         async with seat.ledger.write() as tx:
             _seal_drafts_anew(seat, tx)
             documents.seal_anew(seat, tx)
+            drafts.seal_anew(seat, tx)
             case_keys.keep_all(seat, tx)
             case_keys.hand_over(seat, tx)
             book.hand_over(seat, tx)

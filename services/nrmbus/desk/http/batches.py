@@ -1,5 +1,6 @@
 """Route that publishes several events in their order: all are taken, or none."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,27 +59,8 @@ async def publish_batch(request: Request, wait: Wait = 0, prefer: Prefer = None,
     is safe to repeat.
     """
     door = door_of(request)
-    spoken = versions.asked(speaks or (), door.desk.speaks)
-    read: list[_Read] = []
-    for number, body in enumerate(event_request.events_in(await body_of(request))):
-        try:
-            read.append(_read(door, body, spoken, is_first=not read))
-            await recipients.see(door.seat, read[-1].asked)
-        except DeskError as error:
-            raise error.of_event(number) from None
-
-    def put(tx: Connection) -> list[list[tuple[str, str]]]:
-        placed: list[tuple[Draft, ...]] = []
-        for number, each in enumerate(read):
-            try:
-                placed.append(_placed(door, tx, each, placed[-1][0].subject if placed else ""))
-            except WireError as error:
-                raise of_wire(error).of_event(number) from None
-            except DeskError as error:
-                raise error.of_event(number) from None
-        return [[(draft.subject, draft.id or "") for draft in drafts] for drafts in placed]
-
-    ids = await door.ledger.together(put)
+    bodies = event_request.events_in(await body_of(request))
+    ids = await publish(door, bodies, versions.asked(speaks or (), door.desk.speaks))
 
     async def said() -> dict[str, Any]:
         published = [await door.said(each) for each in ids]
@@ -89,6 +71,43 @@ async def publish_batch(request: Request, wait: Wait = 0, prefer: Prefer = None,
     seconds, headers = patience(request, wait, prefer)
     answer = await door.until(said, lambda found: found["verdict"] != "pending", seconds)
     return JSONResponse(answer, 202 if answer["verdict"] == "pending" else 200, headers)
+
+
+async def publish(
+    door: Door,
+    bodies: list[dict[str, Any]],
+    spoken: versions.Speaks,
+    within: Callable[[Connection], None] | None = None,
+) -> list[list[tuple[str, str]]]:
+    """Record the events of *bodies* in the outbox, all or none; return case and id of the events that each has become.
+
+    *within* does more in the same transaction, before the events are put.
+
+    Raises:
+        DeskError: as for one event, with the number of the event; whatever *within* raises.
+    """
+    read: list[_Read] = []
+    for number, body in enumerate(bodies):
+        try:
+            read.append(_read(door, body, spoken, is_first=not read))
+            await recipients.see(door.seat, read[-1].asked)
+        except DeskError as error:
+            raise error.of_event(number) from None
+
+    def put(tx: Connection) -> list[list[tuple[str, str]]]:
+        if within is not None:
+            within(tx)
+        placed: list[tuple[Draft, ...]] = []
+        for number, each in enumerate(read):
+            try:
+                placed.append(_placed(door, tx, each, placed[-1][0].subject if placed else ""))
+            except WireError as error:
+                raise of_wire(error).of_event(number) from None
+            except DeskError as error:
+                raise error.of_event(number) from None
+        return [[(draft.subject, draft.id or "") for draft in drafts] for drafts in placed]
+
+    return await door.ledger.together(put)
 
 
 def _read(door: Door, body: dict[str, Any], spoken: versions.Speaks, *, is_first: bool) -> _Read:

@@ -75,14 +75,14 @@ async def check_events(request: Request, speaks: Spoken = None) -> JSONResponse:
     """
     door = door_of(request)
     spoken = versions.asked(speaks or (), door.desk.speaks)
-    checking = _Checking(door, spoken)
+    checking = Checking(door, spoken)
     for each in event_request.events_in(await body_of(request)):
         await checking.take(each)
     return JSONResponse({"checks": checking.found})
 
 
-class _Checking:
-    """Checks of one request."""
+class Checking:
+    """Checks of the events of one request, one after the other."""
 
     def __init__(self, door: Door, speaks: Speaks) -> None:
         self._door, self._speaks = door, speaks

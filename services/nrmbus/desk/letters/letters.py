@@ -166,6 +166,12 @@ def unseal_draft(seat: Seat, draft: bytes, *, id: str, subject: str) -> dict[Par
     return container.open(seat.me, seat.identity.opening, bus=seat.bus, source=seat.me, id=id, subject=subject)
 
 
+def readers_of(seat: Seat, part: Part, opens: Mapping[Part, Iterable[str]]) -> tuple[str, ...]:
+    """Return the agencies that *part* of a letter is sealed to now, beside the sender, if *opens* may open it."""
+    statistics = seat.directory.of_role(STATISTICS) if part == "coded" else ()
+    return tuple(sorted(each for each in {*opens.get(part, ()), *statistics} if not seat.is_shut_out(each)))
+
+
 def seal_letter(
     seat: Seat, parts: Mapping[Part, Mapping[str, Any]], opens: Mapping[Part, Iterable[str]], *, id: str, subject: str
 ) -> tuple[bytes, str]:
@@ -174,11 +180,9 @@ def seal_letter(
     Raises:
         WireError: ``unknown_recipient``, ``letter_too_large``.
     """
-    statistics = seat.directory.of_role(STATISTICS)
-    audience = {}
-    for part in parts:
-        readers = {*opens.get(part, ()), *(statistics if part == "coded" else ())}
-        due = {seat.me, *(agency for agency in readers if not seat.is_shut_out(agency))}
-        audience[part] = [(agency, seat.seal_to(agency)) for agency in sorted(due)]
+    audience = {
+        part: [(agency, seat.seal_to(agency)) for agency in sorted({seat.me, *readers_of(seat, part, opens)})]
+        for part in parts
+    }
     raw = letter.seal(parts, audience, bus=seat.bus, source=seat.me, id=id, subject=subject)
     return raw, letter.Container.parse(raw).digest

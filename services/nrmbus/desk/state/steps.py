@@ -5,11 +5,13 @@ second signature) say nothing about the case, so they close no step; the registr
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
 from nrmbus.desk.state.context import Seat
+from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import TYPES
@@ -77,15 +79,29 @@ def _records(view: View, name: str, about: str | None) -> Mapping[str, Any] | No
     return found.get(about or "")
 
 
+def _said(data: type[Data], members: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
+    for name, field in data.model_fields.items():
+        there = {**members, name: said[name]} if name in said else {key: members[key] for key in members if key != name}
+        if name in said or not field.is_required():
+            with suppress(Invalid):
+                data.from_mapping(there)
+                members = there
+    return members
+
+
 def _refusal(seat: Seat, view: View, data: type[Data], ref: str) -> Refusal | None:
-    event = _event(seat, view, data, ref)
+    event = specimen(seat, view, data, ref)
     entered = ENTERED | _CHOSEN if "to" in data.model_fields else ENTERED
     if data.type == _OBJECTION and view.consents:
         entered |= {"G-03"}  # the consent that it names is chosen
     return next((each for each in seat.rules.refusals(view, event, seat.now()) if each.rule not in entered), None)
 
 
-def _event(seat: Seat, view: View, data: type[Data], ref: str) -> Event:
+def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Mapping[str, Any] | None = None) -> Event:
+    """Return an event of the type *data* in the case of *view*, about the record *ref*, with examples for what nobody said yet.
+
+    *said* has the data so far: of these the members that fit; an optional one that is left out is absent.
+    """
     members = dict(_specimen(data))
     if data.type == _STAGE:
         stages = seat.rules.profile.statuses.stages
@@ -94,6 +110,8 @@ def _event(seat: Seat, view: View, data: type[Data], ref: str) -> Event:
         members["attended"] = ["doctor", "representative"]
     if "decision" in members and view.decisions:
         members["decision"] = view.effective or list(view.decisions)[-1]
+    if said is not None:
+        members = _said(data, members, said)
     now = seat.now()
     return Event(
         id=new_event_id(int(now.timestamp() * 1000)),

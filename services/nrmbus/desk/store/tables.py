@@ -489,3 +489,23 @@ sign_in_failures: Final = Table(
     Column("at", TEXT, nullable=False),
     comment="Failed attempts to sign in within the last minutes",
 )
+
+drafts: Final = Table(
+    "drafts",
+    METADATA,
+    Column("id", TEXT, primary_key=True, comment="Also the id of the event that it becomes"),
+    Column("subject", TEXT, nullable=False),
+    Column("owner", TEXT, nullable=False, comment="Number of the member of staff who types"),
+    Column("type", TEXT, nullable=False),
+    Column(
+        "ref", TEXT, nullable=False, comment="Record of the case that the event answers; empty where it answers none"
+    ),
+    Column("page", TEXT, nullable=False, comment="Where its owner goes on"),
+    Column("version", INTEGER, nullable=False, comment="Number of the change, so that no tab overwrites another"),
+    Column("state", TEXT, nullable=False, comment="open, waits (for a second person) or sent"),
+    Column("sealed", LargeBinary, nullable=False, comment="What was typed, sealed to this desk alone"),
+    Column("made", TEXT, nullable=False),
+    Column("changed", TEXT, nullable=False, comment="It ends 30 days later"),
+    Index("drafts_of_owner", "owner", "changed"),
+    comment="What the agency's people have typed in its pages and not sent yet",
+)

@@ -1,0 +1,241 @@
+"""What the pages of acts know of a case and its agencies: who may be chosen, who will read, and how others are called."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from nrmbus.desk.outbox.readers import readers
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.steps import Step, specimen, steps
+from nrmbus.desk.store import tables
+from nrmbus.desk.web.acts.fields import Choices, Option
+from nrmbus.desk.web.acts.form import Field
+from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.events.model import Data, Part
+from nrmbus.events.registry import versions
+from nrmbus.rules import View
+from nrmbus.rules.clocks import Clock
+
+_EVENTS = tables.events.c
+_SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics", "auditor", "coordinator", "canary"})
+"""Roles that nobody sends a case to."""
+_NOT_ALLOWED: Final = "G-10"
+_NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
+"""Types without a form: a desk publishes the one by itself, and the other needs an upload."""
+DECISIONS: Final = frozenset(
+    {
+        "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
+        "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.break_glass",
+        "access.break_glass_objected",
+    }
+)  # fmt: skip
+"""Types that need the permission to decide; every other type needs the permission to publish."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case as this agency sees it."""
+
+    subject: str
+    view: View
+    is_whole: bool
+    """False if its beginning is gone after a loss: nothing is judged."""
+    clocks: tuple[Clock, ...]
+
+
+def is_known(tx: Connection, subject: str) -> bool:
+    """Return whether this agency has sent or received an event of the case."""
+    return tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == subject).limit(1)) is not None
+
+
+def case_of(visit: Visit, tx: Connection, subject: str) -> Case:
+    """Return the case *subject*; one that has no event yet is empty."""
+    door = visit.door
+    view = door.desk.cases.view(tx, subject)
+    is_whole = not beginnings.is_incomplete(door.ledger, tx, subject)
+    return Case(subject, view, is_whole, door.seat.rules.clocks(view) if is_whole else ())
+
+
+def known_case(visit: Visit, tx: Connection, subject: str) -> Case:
+    """Return the case *subject*. Raises NotFound for one that this agency does not have."""
+    if not is_known(tx, subject):
+        raise NotFound
+    return case_of(visit, tx, subject)
+
+
+def may_do(visit: Visit, type: str) -> bool:
+    """Return whether the member may publish *type* for this agency."""
+    seat = visit.door.seat
+    found = versions(type).values()
+    if type in _NO_FORM or all(each.technical for each in found) or not seat.rules.may_publish(seat.me, type):
+        return False
+    return ("decide" if type in DECISIONS else "publish") in visit.me.permissions
+
+
+def name_of(visit: Visit, agency: str) -> str:
+    """Return an agency's id with its role in words."""
+    entry = visit.door.seat.directory.entries.get(agency)
+    if agency == visit.door.seat.me:
+        return visit.t("{agency} (your agency)", agency=agency)
+    return f"{agency} ({_inside(visit.t.agency_role(entry.role))})" if entry else agency
+
+
+def _inside(words: str) -> str:
+    """Return *words* as they stand within a sentence: without a capital, unless they begin with an abbreviation."""
+    return words[:1].lower() + words[1:] if words[1:2].islower() else words
+
+
+def names_of(visit: Visit, agencies: Iterable[str]) -> list[str]:
+    """Return the names of *agencies*."""
+    return [name_of(visit, each) for each in agencies]
+
+
+class Names(Mapping[str, str]):
+    """Names of agencies, roles and earlier events, as the answers of a form show them."""
+
+    def __init__(self, visit: Visit, events: Mapping[str, str]) -> None:
+        """Name *events* by their words, and agencies by their role."""
+        self._visit, self._events = visit, events
+
+    def __getitem__(self, name: str) -> str:
+        """Return the words for *name*; the name itself if nothing is known of it."""
+        if name in self._events:
+            return self._events[name]
+        if name in self._visit.door.seat.directory.entries:
+            return name_of(self._visit, name)
+        role = self._visit.t.agency_role(name)
+        return role[:1].upper() + role[1:]
+
+    def __iter__(self) -> Any:
+        """Iterate over the events."""
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self._events)
+
+
+def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any], ref: str | None) -> Choices:
+    """Return what may be chosen in a form of *data* in *case*, of which *said* is known so far."""
+    seat = visit.door.seat
+
+    def admitted() -> list[str]:
+        entries = seat.directory.entries.items()
+        open_now = (agency for agency, entry in entries if entry.role not in _SERVICES and agency != seat.me)
+        return sorted(agency for agency in open_now if seat.directory.state(agency, visit.now) == "admitted")
+
+    def agencies(of: Field) -> list[Option]:
+        found = admitted()
+        if of.pointer == "/data/to":
+            found = [each for each in found if _may_get(each)]
+        return [(each, name_of(visit, each)) for each in found]
+
+    def _may_get(agency: str) -> bool:
+        event = specimen(seat, case.view, data, ref, {**said, "to": [agency]})
+        return all(each.rule != _NOT_ALLOWED for each in seat.rules.refusals(case.view, event, visit.now))
+
+    def roles() -> list[Option]:
+        found = {entry.role for entry in seat.directory.entries.values()} - _SERVICES
+        words = sorted((visit.t.agency_role(role), role) for role in found)
+        return [(role, visit.t("All: {role}", role=text)) for text, role in words]
+
+    def events(of: Field) -> list[Option]:
+        del of
+        return list(papers_of(visit, case.view).items())
+
+    return Choices(agencies, roles, events)
+
+
+def papers_of(visit: Visit, view: View) -> Mapping[str, str]:
+    """Return the standing consents and overrides that others recorded, each by its id in words."""
+    found = {}
+    for (receiver, _), standing in view.consents.items():
+        paper = view.papers.get(standing.id)
+        if paper is not None and paper.grants and paper.source != visit.door.seat.me:
+            found[standing.id] = visit.t("For {receiver}, recorded by {source}", receiver=receiver, source=paper.source)
+    return found
+
+
+def readers_of(
+    visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any], ref: str | None
+) -> Mapping[Part, list[str]]:
+    """Return who will be able to read each part of the letter, by name."""
+    found = readers(visit.door.seat, case.view, data, said, ref)
+    return {part: names_of(visit, agencies) for part, agencies in found.items()}
+
+
+def basis_of(visit: Visit, type: str) -> str:
+    """Return act and article by which the Rules have the type *type*; empty if no law is behind it."""
+    row = visit.door.seat.rules.profile.types.get(type)
+    first = (row.basis if row else "").partition(";")[0].partition("[")[0].strip()
+    return "" if first.startswith("RULES.md") else first
+
+
+# -- steps -----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One step as a page shows it."""
+
+    type: str
+    ref: str | None
+    about: str
+    """The record that it answers, in words."""
+    due: datetime | None
+    is_late: bool
+    code: str = ""
+    rule: str = ""
+    article: str = ""
+
+
+def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
+    """Return the steps that the member may take now, the most pressing first, and the others with the reason."""
+    seat = visit.door.seat
+    owed = [each for each in case.clocks if each.answerable == seat.me]
+    ends = {
+        code: {name for end in rule.ends_by for name in end.events} for code, rule in seat.rules.profile.clocks.items()
+    }
+    now: list[Choice] = []
+    later: list[Choice] = []
+    for step in steps(seat, case.view):
+        if not may_do(visit, step.data.type):
+            continue
+        due = _due(step, owed, ends)
+        shown = _choice(visit, case, step, due.due if due else None, is_late=bool(due and due.breached))
+        (now if step.refusal is None else later).append(shown)
+    now.sort(key=lambda each: (each.due is None, each.due or visit.now, each.ref is None))
+    return now, later
+
+
+_OTHERWISE: Final = frozenset({"consent.refused", "case.signal_dismissed"})
+"""Types that end a duty because it is none any more: nobody owes them."""
+
+
+def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock | None:
+    """Return the duty of this agency that the step would end."""
+    if step.data.type in _OTHERWISE:
+        return None
+    alike = [each for each in owed if step.data.type in ends.get(each.code, ()) and each.ref in (None, step.ref)]
+    return min(alike, key=lambda each: (each.due is None, each.due), default=None)
+
+
+def _choice(visit: Visit, case: Case, step: Step, due: datetime | None, *, is_late: bool) -> Choice:
+    refusal = step.refusal
+    why = {} if refusal is None else {"code": refusal.code, "rule": refusal.rule, "article": refusal.article}
+    about = "" if step.ref is None else record_of(visit, case.view, step.ref)
+    return Choice(step.data.type, step.ref, about, due, is_late, **why)
+
+
+def record_of(visit: Visit, view: View, ref: str) -> str:
+    """Return the record *ref* of the case in words: who asked, and when."""
+    kinds: tuple[Mapping[str, Any], ...] = (
+        view.referrals, view.beds, view.holds, view.reviews, view.services, view.payments, view.emergencies,
+    )  # fmt: skip
+    record = next((found[ref] for found in kinds if ref in found), None)
+    if record is None:
+        return ""
+    return visit.t("from {agency}, {day}", agency=name_of(visit, record.mark.source), day=visit.t.day(record.mark.time))

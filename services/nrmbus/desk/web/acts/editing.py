@@ -1,0 +1,269 @@
+"""Work on a draft: its form as a page shows it, saving without loss, what is wrong, and sending."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import Response
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
+from nrmbus.desk.web.acts import around, fields, form, sending
+from nrmbus.desk.web.acts.around import Case
+from nrmbus.desk.web.acts.fields import Shown
+from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.events.errors import Problem
+from nrmbus.events.model import Data
+from nrmbus.telemetry import log
+from nrmbus.web.guard import Form as Sent
+from nrmbus.wire import times
+
+WHAT, LETTER, CHECK = "what", "letter", "check"
+PATIENCE_SECONDS: Final = 2.0
+"""How long a page waits for the registrar before it says that the answer is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """A draft with all that its pages need."""
+
+    draft: Kept
+    data: type[Data]
+    sheet: form.Form
+    case: Case
+    said: Mapping[str, Any]
+    """The data so far."""
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Return the pages of the form."""
+        return (WHAT, LETTER) if self.data.letter is not None else (WHAT,)
+
+    @property
+    def has_recipients(self) -> bool:
+        """Return whether somebody was chosen to whom this goes."""
+        return bool(self.said.get("to"))
+
+    def fields_of(self, page: str) -> tuple[form.Field, ...]:
+        """Return the fields of *page*."""
+        return tuple(each for each in self.sheet.fields if fields.is_letter(each) == (page == LETTER))
+
+
+async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept | Response:
+    """Return the saved draft, or the page that says why it was not saved, with all that was typed on it."""
+    try:
+        return await saved(visit, draft, typed, page, sent)
+    except PassedError as passed:
+        if sent["go"] == "both":
+            return await _both(visit, draft, typed, page)
+        return page_with(
+            visit,
+            draft,
+            typed,
+            "acts/passed.html.j2",
+            visit.t("This draft was changed in another tab."),
+            409,
+            now=moment_of(visit, passed.now.changed),
+        )
+    except TooLongError:
+        return page_with(
+            visit, draft, typed, "acts/not_saved.html.j2", visit.t("This is too long to be sent."), 413, is_long=True
+        )
+    except LookupError:
+        return await lead_on(visit, draft.id)
+    except (SQLAlchemyError, OSError) as error:
+        log.report("draft_not_kept", error=type(error).__name__)
+        return page_with(
+            visit, draft, typed, "acts/not_saved.html.j2", visit.t("Your answers were not saved."), 503, is_long=False
+        )
+
+
+async def _both(visit: Visit, draft: Kept, typed: Typed, page: str) -> Response:
+    async with visit.door.ledger.write() as tx:
+        made = drafts.begin(
+            visit.door.seat, tx, owner=draft.owner, type=draft.type, subject=draft.subject, ref=draft.ref, page=page,
+            typed=sending.fresh(draft.type, typed), is_another=True,
+        )  # fmt: skip
+    return visit.see(f"/acts/{made.id}/{page}")
+
+
+def page_with(visit: Visit, draft: Kept, typed: Typed, template: str, title: str, status: int, **more: Any) -> Response:
+    """Return a page that keeps everything *typed* in hidden fields, so that it can be sent once more."""
+    hidden = [(name, value) for name, values in typed.items() for value in values]
+    return visit.page(
+        template, title=title, status=status, draft=draft, hidden=hidden, action=visit.request.url.path, **more
+    )
+
+
+async def saved(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept:
+    """Save the draft as it is *typed*, unless another tab has since the page was shown. Raises as `drafts.keep`."""
+    seen = int(sent["version"]) if sent["version"].isdecimal() else 0
+
+    async with visit.door.ledger.write() as tx:
+        visit.door.ledger.make_nothing_due()
+        return drafts.keep(visit.door.seat, tx, replace(draft, typed=typed, page=page), seen=seen)
+
+
+def merged(typed: Typed, sent: Sent, of: tuple[form.Field, ...]) -> dict[str, tuple[str, ...]]:
+    """Return *typed* with the fields *of* a page as they were *sent*; other fields stay."""
+    names = tuple(each.name for each in of)
+
+    def is_of_page(name: str) -> bool:
+        return any(name == each or name.startswith(f"{each}.") for each in names)
+
+    kept = {name: values for name, values in typed.items() if not is_of_page(name)}
+    for name in dict.fromkeys(name for name, _ in sent.pairs):
+        values = tuple(sent.all(name))
+        if is_of_page(name) and any(values):
+            kept[name] = values
+    return kept
+
+
+def merged_by_script(draft: Kept, sent: Sent) -> Typed:
+    """Return what was typed with a page's fields as they were sent by the script: those that the page has."""
+    there = set(sent["fields"].split())
+    kept = {name: values for name, values in draft.typed.items() if name not in there}
+    for name in dict.fromkeys(name for name, _ in sent.pairs):
+        values = tuple(sent.all(name))
+        if name in there and any(values):
+            kept[name] = values
+    return kept
+
+
+def own_draft(visit: Visit, id: str) -> Kept | None:
+    """Return the member's draft *id*; None for nobody's and for a colleague's."""
+    with visit.door.ledger.read() as tx:
+        return drafts.of(visit.door.seat, tx, id, visit.me.number)
+
+
+def act_of(visit: Visit, draft: Kept) -> Act:
+    """Return *draft* with its form and its case."""
+    data = sending.model_of(visit.door, draft.type)
+    with visit.door.ledger.read() as tx:
+        case = around.case_of(visit, tx, draft.subject)
+    said = form.read(form.form_of(data), draft.typed, visit.t.zone)[form.DATA]
+    return Act(draft, data, form.form_of(data), case, said)
+
+
+def replace_said(visit: Visit, act: Act, typed: Typed) -> Act:
+    """Return *act* with the data as they are *typed* now."""
+    return replace(
+        act, said=form.read(act.sheet, typed, visit.t.zone)[form.DATA], draft=replace(act.draft, typed=typed)
+    )
+
+
+def shown(visit: Visit, act: Act, typed: Typed, errors: Mapping[str, str]) -> Shown:
+    """Return the fields of *act* for a page."""
+    return Shown(visit.t, typed, errors, around.choices(visit, act.case, act.data, act.said, act.draft.ref))
+
+
+def about_of(visit: Visit, act: Act) -> str:
+    """Return the record that *act* answers, in words; empty if it answers none."""
+    return "" if act.draft.ref is None else around.record_of(visit, act.case.view, act.draft.ref)
+
+
+def anchor_of(act: Act, pointer: str) -> str:
+    """Return the id of the first element of the field at *pointer*."""
+    field = act.sheet.field_at(pointer)
+    name = fields.id_of(pointer[1:].replace("/", "."))
+    if field is None:
+        return "main"
+    if field.kind in {"day", "time"}:
+        return f"{name}-day"
+    if field.kind in {"object", "money"} and field.fields:
+        return fields.id_of(field.fields[0].name)
+    if field.kind == "objects":
+        return fields.id_of(field.in_row(0).fields[0].name)
+    return name
+
+
+def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]:
+    """Return what is wrong on *page*, by pointer, in the order of its fields."""
+    request = form.read(act.sheet, typed, visit.t.zone)
+    found: dict[str, str] = {}
+    for problem in (*form.problems(act.sheet, request), *_problems_of_envelope(act, request)):
+        field, pointer = fields.place_of(act.sheet, typed, problem)
+        if field is not None and fields.is_letter(field) == (page == LETTER):
+            found.setdefault(pointer, fields.sentence(visit.t, field, problem))
+    order = [each.pointer for each in act.sheet.fields]
+    return dict(
+        sorted(found.items(), key=lambda item: next(n for n, each in enumerate(order) if item[0].startswith(each)))
+    )
+
+
+def _problems_of_envelope(act: Act, request: Mapping[str, Any]) -> list[Problem]:
+    """Return what does not fit in the fields of the envelope that the page of the form can tell before the door does."""
+    found = []
+    for each in act.sheet.envelope:
+        value = request.get(each.pointer[1:])
+        if value is None and each.is_required:
+            found.append(Problem(each.pointer, "missing"))
+        if each.kind == "time" and value is not None and not str(value).endswith("Z"):
+            found.append(Problem(each.pointer, "value_error"))
+    return found
+
+
+def sections_of(visit: Visit, case: Case, bodies: list[sending.Body]) -> list[dict[str, Any]]:
+    """Return the answers of *bodies* for a page: of each the clear ones, then each part of the letter with its readers."""
+    return [section for body in bodies for section in _sections(visit, case, body)]
+
+
+def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, Any]]:
+    made = form.form_of(sending.model_of(visit.door, str(body["type"])))
+    t, names = visit.t, around.Names(visit, around.papers_of(visit, case.view))
+    readers = around.readers_of(visit, case, made.data, body[form.DATA], body.get("ref"))
+
+    def rows(of: tuple[form.Field, ...]) -> list[dict[str, str]]:
+        said = fields.answers(t, of, sending.request_in(body), names)
+        return [
+            {"label": fields.label_of(t, each, bare=True), "text": text, "href": f"#{fields.id_of(each.name)}"}
+            for each, text in said
+        ]
+
+    found: list[dict[str, Any]] = [
+        {"page": WHAT, "part": None, "rows": rows((*made.clear, *made.envelope)), "readers": None}
+    ]
+    for part, of in made.parts.items():
+        if there := rows(of):
+            found.append({"page": LETTER, "part": part, "rows": there, "readers": readers.get(part, [])})
+    return found
+
+
+async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
+    """Put *bodies* into the outbox, wait a moment for the registrar, and lead to what became of them."""
+    try:
+        await sending.send(visit.door, draft, bodies)
+    except LookupError:
+        return await lead_on(visit, draft.id)
+    except sending.AnsweredError as error:
+        return _answered(visit, draft, error.first)
+    ids = [(str(each.get("case") or each.get("incident")), str(each["id"])) for each in bodies]
+    with suppress(DeskError):
+        await visit.door.until(
+            lambda: visit.door.said(ids), lambda found: found["verdict"] != "pending", PATIENCE_SECONDS
+        )
+    return visit.see(f"/acts/{draft.id}/sent")
+
+
+def moment_of(visit: Visit, written: str) -> str:
+    """Return a time of the ledger for people."""
+    read = times.read(written)
+    return visit.t.moment(read) if read is not None else written
+
+
+async def lead_on(visit: Visit, id: str) -> Response:
+    """Lead to what became of the event *id* whose draft is gone. Raises NotFound if there was none."""
+    with visit.door.ledger.read() as tx:
+        if sending.row_of(tx, id) is None:
+            raise NotFound
+    return visit.see(f"/acts/{id}/sent")
+
+
+def _answered(visit: Visit, draft: Kept, first: sending.First) -> Response:
+    return visit.page(
+        "acts/answered.html.j2", title=visit.t("This was answered already"), status=409, draft=draft, first=first,
+        who=visit.t("member of staff {number}", number=first.actor), when=moment_of(visit, first.time),
+    )  # fmt: skip

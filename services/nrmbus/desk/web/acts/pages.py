@@ -1,0 +1,324 @@
+"""Pages of one act: choose, fill in, check, send, and see what became of it."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.responses import JSONResponse, Response
+
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
+from nrmbus.desk.web.acts import around, fields, sending
+from nrmbus.desk.web.acts.around import Case
+from nrmbus.desk.web.acts.editing import (
+    CHECK,
+    LETTER,
+    WHAT,
+    Act,
+    about_of,
+    act_of,
+    anchor_of,
+    errors_of,
+    finish,
+    lead_on,
+    merged,
+    merged_by_script,
+    moment_of,
+    own_draft,
+    replace_said,
+    save,
+    saved,
+    sections_of,
+    shown,
+)
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.events.errors import Problem
+from nrmbus.wire import json as wire_json
+
+routes: Final = Pages()
+
+TWO_PERSONS: Final = "two_person_rule"
+FIELD_OF_RULE: Final[Mapping[str, str]] = {
+    "G-07": "/data/duty_role", "G-08": "/time", "G-10": "/data/to", "G-22": "/data/attended", "G-23": "/data/attended",
+    "G-27": "/data/until", "G-30": "/data/to", "G-31": "/data/to", "G-32": "/data/to", "G-33": "/data/withhold_from",
+    "G-34": "/data/withhold_from", "G-35": "/legal_basis", "G-36": "/data/receivers", "G-44": "/data/reasons",
+    "G-50": "/data/reason", "G-62": "/data/amount", "G-63": "/data/payee",
+}  # fmt: skip
+"""Field that a person changes after a refusal by a rule."""
+
+
+# -- choosing --------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/cases/{case}/acts", may="read_cases")
+async def choose(visit: Visit) -> Response:
+    """Show what the member may do in the case now, and why the rest is closed."""
+    with visit.door.ledger.read() as tx:
+        case = around.known_case(visit, tx, visit.path("case"))
+    now, later = around.choices_of(visit, case) if case.is_whole else ([], [])
+    return visit.page(
+        "acts/choose.html.j2", title=visit.t("What do you want to do?"), case=case, now_open=now, later=later,
+        back_path=f"/cases/{case.subject}",
+    )  # fmt: skip
+
+
+@routes.post("/cases/{case}/acts/{type}", may="read_cases")
+async def begin(visit: Visit) -> Response:
+    """Begin the draft of a step, or go on with the member's own."""
+    subject, type = visit.path("case"), visit.path("type")
+    ref = (await visit.form())["ref"][:64] or None
+    if not around.may_do(visit, type):
+        raise NotFound
+    basis = around.basis_of(visit, type)
+
+    async with visit.door.ledger.write() as tx:
+        around.known_case(visit, tx, subject)
+        made = drafts.begin(
+            visit.door.seat, tx, owner=visit.me.number, type=type, subject=subject, ref=ref, page=WHAT,
+            typed=sending.fresh(type, {"legal_basis": (basis,)} if basis else {}),
+        )  # fmt: skip
+    return visit.see(f"/acts/{made.id}/{made.page}")
+
+
+@routes.get("/acts", may="publish")
+async def mine(visit: Visit) -> Response:
+    """List the member's drafts."""
+    with visit.door.ledger.read() as tx:
+        found = drafts.listed(visit.door.seat, tx, owner=visit.me.number)
+        sent = {each.id: sending.outcome(visit.door, tx, [each.id]) for each in found if each.state == "sent"}
+    rows = [
+        {
+            "id": each.id, "type": each.type, "page": each.page if each.state == "open" else "sent", "state": each.state,
+            "changed": moment_of(visit, each.changed), "verdict": sending.verdict_of(sent[each.id]) if sent.get(each.id) else "",
+        }
+        for each in found if sending.verdict_of(sent.get(each.id) or [{"verdict": ""}]) != "registered" or each.state != "sent"
+    ]  # fmt: skip
+    kept_days = drafts.KEPT.days
+    return visit.page("acts/mine.html.j2", title=visit.t("Your drafts"), rows=rows, kept_days=kept_days)
+
+
+# -- filling in --------------------------------------------------------------------------------------------------------------
+
+
+@routes.get("/acts/{id}/{page}", may="read_cases")
+async def show(visit: Visit) -> Response:
+    """Show a page of a draft: its fields, the answers to check, or what became of it."""
+    id, page = visit.path("id"), visit.path("page")
+    if page == "sent":
+        return await _sent(visit, id)
+    draft = own_draft(visit, id)
+    if draft is None or draft.state != "open":
+        return visit.see(f"/acts/{id}/sent")
+    act = act_of(visit, draft)
+    if page == CHECK:
+        return await _check(visit, act)
+    if page not in act.steps:
+        raise NotFound
+    return _fill_in(visit, act, page, draft.typed, {})
+
+
+@routes.post("/acts/{id}/keep", may="publish")
+async def keep(visit: Visit) -> Response:
+    """Save what is typed so far, for the script of the page."""
+    sent = await visit.form()
+    draft = own_draft(visit, visit.path("id"))
+    if draft is None or draft.state != "open":
+        return JSONResponse({"state": "gone"}, 409)
+    try:
+        kept = await saved(visit, draft, merged_by_script(draft, sent), draft.page, sent)
+    except PassedError:
+        return JSONResponse({"state": "passed"}, 409)
+    except (TooLongError, SQLAlchemyError, OSError):
+        return JSONResponse({"state": "failed"}, 503)
+    return JSONResponse({"state": "saved", "version": kept.version, "at": visit.t.clock(visit.now)})
+
+
+@routes.post("/acts/{id}/delete", may="read_cases")
+async def delete(visit: Visit) -> Response:
+    """Delete the member's own draft."""
+    draft = own_draft(visit, visit.path("id"))
+    if draft is not None and draft.state != "sent":
+        async with visit.door.ledger.write() as tx:
+            drafts.drop(tx, drafts.is_draft(draft.id))
+    return visit.see("/acts")
+
+
+@routes.post("/acts/{id}/send", may="publish")
+async def send(visit: Visit) -> Response:
+    """Send the draft, or have it wait for a second person."""
+    draft = own_draft(visit, visit.path("id"))
+    if draft is None:
+        return await lead_on(visit, visit.path("id"))
+    if not around.may_do(visit, draft.type):
+        raise NotFound
+    if draft.state == "waits":
+        return visit.see(f"/acts/{draft.id}/sent")
+    bodies = sending.bodies_of(draft) if draft.state == "sent" else [sending.body_of(visit.door, draft)]
+    if draft.state == "open":
+        act = act_of(visit, draft)
+        if any(errors_of(visit, act, page, draft.typed) for page in act.steps):
+            return visit.see(f"/acts/{draft.id}/{CHECK}")
+        found = await sending.checked(visit.door, bodies)
+        if any(each.get("code") == TWO_PERSONS for each in found):
+            return await _ask_second(visit, draft, bodies)
+        refused = next((each for each in found if each["verdict"] == "refused"), None)
+        if refused is not None and (await visit.form())["go"] != "anyway":
+            return visit.see(f"/acts/{draft.id}/{CHECK}")
+    return await finish(visit, draft, bodies)
+
+
+@routes.post("/acts/{id}/again", may="publish")
+async def again(visit: Visit) -> Response:
+    """Go on with what was typed after a refusal, as a new event; or take it back from a second person."""
+    draft = own_draft(visit, visit.path("id"))
+    if draft is None:
+        raise NotFound
+    seat = visit.door.seat
+    async with visit.door.ledger.write() as tx:
+        now = drafts.of(seat, tx, draft.id, draft.owner)
+        if now is None:
+            raise NotFound
+        if now.state == "waits":
+            made = drafts.keep(seat, tx, replace(now, state="open", request=None), seen=now.version)
+        else:
+            found = sending.outcome(visit.door, tx, [now.id])
+            if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
+                raise NotFound
+            made = drafts.begin(
+                seat, tx, owner=now.owner, type=now.type, subject=now.subject, ref=now.ref, page=WHAT, typed=now.typed,
+                is_another=True,
+            )  # fmt: skip
+            drafts.drop(tx, drafts.is_draft(now.id))
+    return visit.see(f"/acts/{made.id}/{CHECK}")
+
+
+@routes.post("/acts/{id}/{page}", may="publish")
+async def go_on(visit: Visit) -> Response:
+    """Save a page of a draft, and lead to the next one."""
+    id, page, sent = visit.path("id"), visit.path("page"), await visit.form()
+    draft = own_draft(visit, id)
+    if draft is None or draft.state != "open":
+        return await lead_on(visit, id)
+    act = act_of(visit, draft)
+    if page not in act.steps:
+        raise NotFound
+    typed = merged(draft.typed, sent, act.fields_of(page))
+    wrong = errors_of(visit, replace_said(visit, act, typed), page, typed)
+    following = CHECK if page == act.steps[-1] else LETTER
+    goes_on = sent["go"] == "on" and not wrong
+    kept = await save(visit, draft, typed, following if goes_on else page, sent)
+    if isinstance(kept, Response):
+        return kept
+    if sent["go"] == "later":
+        return visit.see("/acts")
+    if goes_on:
+        return visit.see(f"/acts/{id}/{following}")
+    added = sent["go"].startswith("add")
+    return _fill_in(visit, act_of(visit, kept), page, typed, {} if added else wrong)
+
+
+def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
+    parts: list[Mapping[str, Any]] = []
+    view = shown(visit, act, typed, errors)
+    if page == LETTER:
+        readers = around.readers_of(visit, act.case, act.data, act.said, act.draft.ref)
+        parts = [
+            {"part": part, "blocks": view.blocks(of), "readers": readers.get(part, [])}
+            for part, of in act.sheet.parts.items()
+        ]
+    summary = [{"text": text, "href": f"#{anchor_of(act, pointer)}"} for pointer, text in errors.items()]
+    return visit.page(
+        "acts/fill_in.html.j2", title=visit.t.code("act", act.draft.type), status=422 if errors else 200, act=act, page=page,
+        blocks_of_page=view.blocks(act.sheet.clear) if page == WHAT else (), more=view.blocks(act.sheet.envelope) if page == WHAT else (),
+        parts=parts, summary=summary, has_errors=bool(errors), is_more_open=any(each.pointer in errors for each in act.sheet.envelope),
+        number=act.steps.index(page) + 1, pages=len(act.steps) + 1, about=about_of(visit, act),
+        back_path=_back(act, page),
+    )  # fmt: skip
+
+
+def _back(act: Act, page: str) -> str:
+    return f"/acts/{act.draft.id}/{WHAT}" if page == LETTER else f"/cases/{act.case.subject}/acts"
+
+
+# -- checking --------------------------------------------------------------------------------------------------------------
+
+
+async def _check(visit: Visit, act: Act) -> Response:
+    wrong = {page: errors_of(visit, act, page, act.draft.typed) for page in act.steps}
+    for page, errors in wrong.items():
+        if errors:
+            return _fill_in(visit, act, page, act.draft.typed, errors)
+    body = sending.body_of(visit.door, act.draft)
+    (found,) = await sending.checked(visit.door, [body])
+    places = [Problem(each["pointer"], each["kind"]) for each in found.get("problems", ())]
+    errors, place = dict[str, str](), WHAT
+    for problem in places:
+        field, pointer = fields.place_of(act.sheet, act.draft.typed, problem)
+        if field is not None:
+            errors[pointer] = fields.sentence(visit.t, field, problem)
+            place = LETTER if fields.is_letter(field) else WHAT
+    if errors:
+        return _fill_in(visit, act, place, act.draft.typed, errors)
+    refusal = found if found["verdict"] == "refused" else None
+    needs_second = refusal is not None and refusal["code"] == TWO_PERSONS
+    blamed = FIELD_OF_RULE.get(str(refusal.get("rule"))) if refusal else None
+    there = act.sheet.field_at(blamed) if blamed else None
+    mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
+    return visit.page(
+        "acts/check.html.j2", title=visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
+        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend),
+        has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=f"/acts/{act.draft.id}/{act.steps[-1]}",
+        may_send="publish" in visit.me.permissions,
+    )  # fmt: skip
+
+
+async def _ask_second(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
+    request = wire_json.dumps({"events": bodies})
+    async with visit.door.ledger.write() as tx:
+        drafts.keep(visit.door.seat, tx, replace(draft, state="waits", request=request), seen=draft.version)
+    return visit.see(f"/acts/{draft.id}/sent")
+
+
+# -- what became of it -----------------------------------------------------------------------------------------------------
+
+
+async def _sent(visit: Visit, id: str) -> Response:
+    draft = own_draft(visit, id)
+    if draft is not None and draft.state == "open":
+        return visit.see(f"/acts/{id}/{draft.page}")
+    bodies = sending.bodies_of(draft) if draft is not None else []
+    with visit.door.ledger.read() as tx:
+        found = sending.outcome(visit.door, tx, [str(each["id"]) for each in bodies] or [id])
+        row = sending.row_of(tx, id)
+        subject = draft.subject if draft is not None else row.subject if row is not None else None
+        if subject is None or (draft is None and not found):
+            raise NotFound
+        case = around.case_of(visit, tx, subject)
+    if draft is not None and draft.state == "waits":
+        return _page_of_state(visit, draft, case, bodies, "acts/waits.html.j2", visit.t("A second person has to sign"))
+    verdict = sending.verdict_of(found)
+    if verdict == "registered" and draft is not None:
+        async with visit.door.ledger.write() as tx:
+            visit.door.ledger.make_nothing_due()
+            drafts.drop(tx, drafts.is_draft(draft.id))
+    return visit.page(
+        "acts/sent.html.j2", title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
+        sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
+        held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
+        owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
+        live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
+    )  # fmt: skip
+
+
+def _title(visit: Visit, verdict: str) -> str:
+    t = visit.t
+    return {
+        "registered": t("Registered"), "pending": t("Not registered yet"), "refused": t("Refused"),
+    }.get(verdict, t("Not sent"))  # fmt: skip
+
+
+def _page_of_state(
+    visit: Visit, draft: Kept, case: Case, bodies: list[sending.Body], template: str, title: str
+) -> Response:
+    return visit.page(template, title=title, draft=draft, case=case, sections=sections_of(visit, case, bodies))

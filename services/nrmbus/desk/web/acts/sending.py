@@ -1,0 +1,174 @@
+"""From a draft to the outbox: the requests that it becomes, the check before, and what became of them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+
+from nrmbus.desk.http import batches, views
+from nrmbus.desk.http.checks import Checking
+from nrmbus.desk.http.request import MOST_RECEIVERS
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.outbox import drafts, refusals
+from nrmbus.desk.outbox.drafts import Kept, Typed
+from nrmbus.desk.store import tables
+from nrmbus.desk.versions import version_of
+from nrmbus.desk.web.acts import form
+from nrmbus.events.model import Data
+from nrmbus.events.registry import data_type
+from nrmbus.rules.references import ANSWERED_BY_REFERENCE
+from nrmbus.wire import json as wire_json
+from nrmbus.wire.ids import new_ref, said_by_itself
+
+Body = dict[str, Any]
+
+REF: Final = "ref"
+"""Name in a draft of the reference of the record that its event opens."""
+
+EITHER: Final[tuple[frozenset[str], ...]] = (
+    frozenset({"referral.accepted", "referral.declined"}),
+    frozenset({"referral.acknowledged"}),
+    frozenset({"referral.completed"}),
+    frozenset({"referral.revoked"}),
+    frozenset({"handover.person_received"}),
+    frozenset({"shelter.bed_offered", "shelter.bed_refused"}),
+    frozenset({"shelter.admitted"}),
+    frozenset({"stay.hold_confirmed"}),
+    frozenset({"review.decided"}),
+    frozenset({"payment.executed", "payment.failed"}),
+)
+"""Answers of which an agency gives one to the same record: of two people who answer, the second is told of the first."""
+
+_OUTBOX, _EVENTS = tables.outbox.c, tables.events.c
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """The event by which a colleague, or the desk itself, has answered before."""
+
+    id: str
+    type: str
+    actor: str
+    time: str
+    number: int | None
+
+
+class AnsweredError(Exception):
+    """Raised when the agency has answered this record already; *first* says how."""
+
+    def __init__(self, first: First) -> None:
+        """Name the first answer."""
+        self.first = first
+        super().__init__("the agency has answered this already")
+
+
+def fresh(type: str, typed: Typed) -> Typed:
+    """Return *typed* with a new reference, if an event of *type* opens a record that others answer."""
+    return {**typed, REF: (new_ref(),)} if type in ANSWERED_BY_REFERENCE else typed
+
+
+def model_of(door: Door, type: str) -> type[Data]:
+    """Return the model of *type* in the version that the agency speaks."""
+    return data_type(type, version_of(door.desk.speaks, type))
+
+
+def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
+    """Return the request that *draft* is, as `POST /v1/events` takes it."""
+    model = model_of(door, draft.type)
+    said = form.read(form.form_of(model), draft.typed if typed is None else typed, door.seat.rules.profile.zone)
+    keyed = {"incident" if model.keyed_by == "incident" else "case": draft.subject}
+    ref = draft.ref or form.one(draft.typed, REF)
+    about = {"ref": ref} if ref else {}
+    return {
+        "type": model.type,
+        "version": model.version,
+        "id": draft.id,
+        "actor": draft.owner,
+        **keyed,
+        **about,
+        **said,
+    }
+
+
+async def checked(door: Door, bodies: Iterable[Body]) -> list[dict[str, Any]]:
+    """Return what would become of each of *bodies*, one after the other."""
+    checking = Checking(door, door.desk.speaks)
+    for each in bodies:
+        await checking.take(dict(each))
+    return checking.found
+
+
+async def send(door: Door, draft: Kept, bodies: list[Body]) -> Kept:
+    """Put *bodies* into the outbox and note in *draft* that they are sent, in one transaction; safe to repeat.
+
+    Raises:
+        AnsweredError: the agency has answered the record of the draft before.
+        LookupError: the draft is gone: it was deleted, or its event is registered.
+        DeskError: as for a batch.
+    """
+    seat = door.seat
+    request = wire_json.dumps({"events": bodies})
+    done: list[Kept] = []
+
+    def within(tx: Connection) -> None:
+        now = drafts.of(seat, tx, draft.id, draft.owner)
+        if now is None:
+            raise LookupError
+        if now.state != "sent" and (first := answered(tx, draft)) is not None:
+            raise AnsweredError(first)
+        done.append(drafts.keep(seat, tx, replace(now, state="sent", request=request), seen=now.version))
+
+    await batches.publish(door, bodies, door.desk.speaks, within)
+    return done[0]
+
+
+def answered(tx: Connection, draft: Kept) -> First | None:
+    """Return the event by which this agency has answered the record of *draft* before; None if it has not."""
+    alike = next((each for each in EITHER if draft.type in each), None)
+    if alike is None or draft.ref is None:
+        return None
+    rows = select(tables.outbox).where(
+        _OUTBOX.subject == draft.subject, _OUTBOX.type.in_(alike), _OUTBOX.id != draft.id
+    )
+    for row in tx.execute(rows.where(_OUTBOX.replaced_by.is_(None)).order_by(_OUTBOX.seq)).all():
+        clear = json.loads(row.clear)
+        if clear.get("referral") == draft.ref and row.verdict in (None, "registered"):
+            return First(row.id, row.type, clear["actor"], clear["time"], row.number)
+    return None
+
+
+def bodies_of(draft: Kept) -> list[Body]:
+    """Return the requests that a person has confirmed for *draft*; none if nobody has."""
+    return [] if draft.request is None else list(json.loads(draft.request)["events"])
+
+
+def outcome(door: Door, tx: Connection, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the state of each event of *ids*, and of the further ones that a consent with several receivers became."""
+    seat, found = door.seat, list[dict[str, Any]]()
+    for id in ids:
+        subject = views.subject_of(tx, seat.me, id)
+        said = views.said(tx, seat.me, subject, id) if subject else None
+        turn = 0
+        while said is not None and turn < MOST_RECEIVERS:
+            found.append(refusals.told(seat, said))
+            turn += 1
+            said = views.said(tx, seat.me, subject or "", said_by_itself(seat.me, id, str(turn)))
+    return found
+
+
+def verdict_of(found: list[dict[str, Any]]) -> str:
+    """Return the one verdict of several events: pending as long as one is, else the worst."""
+    verdicts = {each["verdict"] for each in found}
+    return next((each for each in ("pending", "failed", "refused") if each in verdicts), "registered")
+
+
+def row_of(tx: Connection, id: str) -> Row[Any] | None:
+    """Return the row of the outbox of the event *id*, or None."""
+    return tx.execute(select(tables.outbox).where(_OUTBOX.id == id).order_by(_OUTBOX.seq).limit(1)).first()
+
+
+def request_in(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the members of *body* that a form has."""
+    return {name: body[name] for name in (form.DATA, form.SEALED, "consent", "legal_basis", "time") if name in body}

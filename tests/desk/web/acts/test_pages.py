@@ -1,0 +1,191 @@
+"""Doing something, as a person with a browser does it: choose, fill in, check, send, and see what became of it."""
+
+import re
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.browsing import browsing, member
+
+CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
+ANSWERS: dict[str, Any] = {
+    "data.to": ["shelter", "vac"], "data.mode": "referral", "data.reason": "EmergencyProtection", "data.urgency": "urgent",
+    "data.services": ["safe_shelter"], "legal_basis": "CoM 21/2008 art. 7",
+}  # fmt: skip
+LETTER = {"sealed.name": "Alina Example", "sealed.facts": CANARY}
+
+
+async def with_case(here: Given) -> None:
+    """Give the desk of an NGO a case, with consent for shelter and centre."""
+    await here.registered(type="case.signal_recorded", data=SIGNAL)
+    await here.ask(type="consent.given", data={**CONSENT, "receivers": ["shelter", "vac"]})
+    await here.settle()
+
+
+async def begun(browser: httpx.AsyncClient, type: str, ref: str = "") -> str:
+    """Choose a step; return the address of its first page."""
+    answer = await browser.post(f"/app/cases/{CASE}/acts/{type}", data={"ref": ref})
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"]
+
+
+async def filled(browser: httpx.AsyncClient, at: str, answers: dict[str, Any], *, go: str = "on") -> httpx.Response:
+    """Fill in the page *at*, as its form says, and press the button *go*."""
+    page = await browser.get(at)
+    assert page.status_code == 200, page.headers
+    version = re.search(r'name="version" value="(\d+)"', page.text)
+    assert version is not None
+    return await browser.post(at, data={"version": version[1], "go": go, **answers})
+
+
+async def checked(browser: httpx.AsyncClient) -> str:
+    """Fill in a referral up to its check page; return that page's address."""
+    at = await begun(browser, "referral.submitted")
+    at = (await filled(browser, at, ANSWERS)).headers["location"]
+    assert at.endswith("/letter")
+    return str((await filled(browser, at, LETTER)).headers["location"])
+
+
+def heading(page: httpx.Response) -> str:
+    """Return the first heading of the page."""
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", page.text, re.DOTALL)
+    assert found is not None, page.text
+    return unescape(found[1]).strip()
+
+
+async def test_a_referral_goes_from_the_choice_to_its_number(tmp_path: Path) -> None:
+    """Given a case, when a worker chooses, fills in, checks and sends, then the page says under which number it is registered."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        choose = await browser.get(f"/app/cases/{CASE}/acts")
+        assert "Refer the person" in choose.text
+        at = await checked(browser)
+        page = await browser.get(at)
+        assert (heading(page), page.status_code) == ("Check your answers", 200)
+        assert "Alina Example" in page.text
+        assert "Can be read by:" in page.text
+
+        sent = await here.during(browser.post(at.replace("/check", "/send")))
+        done = await browser.get(sent.headers["location"])
+
+        assert heading(done) == "Registered"
+        assert "Number 4" in done.text
+        assert await here.rows("drafts") == []
+        (row,) = [each for each in await here.rows("outbox") if each.type == "referral.submitted"]
+        assert (row.verdict, row.id) == ("registered", at.split("/")[3])
+
+
+async def test_a_refusal_of_the_rules_is_seen_before_sending(tmp_path: Path) -> None:
+    """Given a referral without consent, then the check page says rule, article and what to do, and nothing is sent."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        at = await checked(browser)
+        page = await browser.get(at)
+
+        assert "G-32" in page.text
+        assert "<title>Error:" in page.text
+        again = await browser.post(at.replace("/check", "/send"))
+        assert again.headers["location"] == at
+        assert [each.type for each in await here.rows("outbox")] == ["case.signal_recorded"]
+
+
+async def test_what_was_typed_is_still_there_after_a_refusal(tmp_path: Path) -> None:
+    """Given a refusal of the registrar, then code, rule and answers are shown, and a second try is a new event."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await checked(browser)
+        sending = await browser.post(at.replace("/check", "/send"))
+        waiting = await browser.get(sending.headers["location"])
+        assert heading(waiting) == "Not registered yet"
+        (record,) = await here.out()
+        await here.hear(here.registrar.refuse(record, "consent_withdrawn", "G-31"))
+
+        refused = await browser.get(sending.headers["location"])
+        assert heading(refused) == "Refused"
+        assert "G-31" in refused.text
+        assert CANARY in refused.text
+        again = await browser.post(at.replace("/check", "/again"))
+
+        assert again.headers["location"] != at
+        assert CANARY in (await browser.get(again.headers["location"])).text
+
+
+async def test_what_does_not_fit_is_said_at_its_field(tmp_path: Path) -> None:
+    """Given a page with faults, then the summary leads to each field, and what was typed stays."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await begun(browser, "referral.submitted")
+        wrong = await filled(
+            browser, at, {**ANSWERS, "data.to": [], "time.day": "31", "time.month": "2", "time.year": "2026"}
+        )
+
+        assert wrong.status_code == 422
+        assert 'href="#data-to"' in wrong.text
+        assert 'href="#time-day"' in wrong.text
+        assert "<title>Error:" in wrong.text
+        assert re.search(r'value="urgent"\s+checked', wrong.text)
+        assert re.search(r'name="time.day"[^>]*value="31"', wrong.text)
+
+
+async def test_readers_follow_from_the_recipients(tmp_path: Path) -> None:
+    """Given recipients on the first page, then the letter's page names those who will read each part."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = (await filled(browser, await begun(browser, "referral.submitted"), ANSWERS)).headers["location"]
+        page = await browser.get(at)
+        part = page.text.partition('id="part-identity"')[2].partition("</p>")[0]
+
+        assert "shelter (state shelter)" in part
+        assert "vac (victim assistance centre)" in part
+
+
+async def test_every_step_of_a_case_has_a_form_in_every_language(tmp_path: Path) -> None:
+    """Given any step that the agency may take, then its pages are shown, and no title or address tells of the case."""
+    async with (
+        desk_of("special-unit", tmp_path) as here,
+        browsing(here, member("read_cases", "publish", "decide")) as browser,
+    ):
+        await hear_a_case(here)
+        choose = await browser.get(f"/app/cases/{CASE}/acts")
+        steps = set(re.findall(r"/acts/([a-z_]+\.[a-z_]+)\"", choose.text))
+        assert len(steps) > 5
+        for step in steps:
+            at = await begun(browser, step, REF)
+            for lang in ("az", "en", "ru"):
+                page = await browser.get(f"{at}?lang={lang}")
+                assert page.status_code == 200
+                assert CASE not in page.text.partition("<title>")[2].partition("</title>")[0]
+
+
+async def hear_a_case(here: Given) -> None:
+    """Have the desk of the special unit receive a signal and a referral."""
+    me = here.desk.seat.me
+    signal = here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL)
+    await here.hear(here.registrar.register(signal, to=me))
+    consent = here.registrar.event("ngo-a", "consent.given", {**CONSENT, "receivers": [me]})
+    await here.hear(here.registrar.register(consent, to=me))
+    said = {"to": [me], "mode": "transfer", "reason": "FormalIdentification", "urgency": "urgent", "services": []}
+    referral = here.registrar.event("ngo-a", "referral.submitted", said, referral=REF, legalbasis="CoM 21/2008 art. 7")
+    await here.hear(here.registrar.register(referral, to=me))
+
+
+async def test_a_case_that_is_not_here_is_the_one_404(tmp_path: Path) -> None:
+    """Given another agency's case, an unknown draft, or a step that the agency never takes, the answer is the same."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        other = "cd" * 16
+        answers = [
+            await browser.get(f"/app/cases/{other}/acts"),
+            await browser.post(f"/app/cases/{other}/acts/referral.submitted"),
+            await browser.post(f"/app/cases/{CASE}/acts/letter.opened"),
+            await browser.post(f"/app/cases/{CASE}/acts/identification.status_decided"),
+            await browser.get("/app/acts/01930000-0000-7000-8000-000000000000/what"),
+            await browser.post("/app/acts/01930000-0000-7000-8000-000000000000/what"),
+        ]
+
+    assert {each.status_code for each in answers[:4]} == {404}
+    assert len({each.text.partition("<main")[2] for each in answers[:4]}) == 1

@@ -1,0 +1,74 @@
+"""Words of codes and labels: each code list and each field of an event has words in every language, the auditor's where it has them."""
+
+from typing import Final
+
+import pytest
+import yaml
+
+from contract.tree import ROOT
+from nrmbus.desk.web.acts.fields import FAMILIES
+from nrmbus.desk.web.acts.form import Field, form_of, lists
+from nrmbus.events.registry import TYPES
+from nrmbus.web.words import LANGUAGES, Language, catalogues
+
+AUDITORS: Final = ROOT / "services/nrmbus/auditor/web/pages/words/codes.yaml"
+OPEN_LISTS: Final = frozenset({"Access", "AccessPurpose", "Part"})
+"""Lists whose words have another family's name: access, purpose, part."""
+
+
+def known(language: Language) -> dict[tuple[str | None, str], str]:
+    """Return every message of *language*, by context and key."""
+    return {
+        (each.context, str(each.id)): str(each.string) for found in catalogues(language) for each in found if each.id
+    }
+
+
+def every(fields: tuple[Field, ...]) -> list[Field]:
+    """Return *fields* with those inside them."""
+    return [found for each in fields for found in (each, *every(each.fields))]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_code_that_a_form_offers_has_words(language: Language) -> None:
+    """Given a code that people choose from a list, then it has words of its own."""
+    words = known(language)
+    wanted = {(list, code) for list, codes in lists().items() if list not in OPEN_LISTS for code in codes}
+    for data in TYPES.values():
+        wanted |= {
+            (each.list, code) for each in every(form_of(data).fields) if not data.technical for code in each.codes
+        }
+
+    assert [each for each in sorted(wanted) if (FAMILIES.get(each[0], each[0]), each[1]) not in words] == []
+
+
+@pytest.mark.parametrize("language", ["az", "ru"])
+def test_every_field_that_people_fill_in_has_a_label(language: Language) -> None:
+    """A new version of an event brings its labels, and this finds the one that has no translation."""
+    words = known(language)
+    wanted = {each.label for data in TYPES.values() if not data.technical for each in every(form_of(data).fields)}
+
+    assert [each for each in sorted(wanted) if ("field", each) not in words] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_step_has_a_name(language: Language) -> None:
+    """A button says what it does."""
+    words, by_itself = (
+        known(language),
+        {"case.follow_up_due", "deadline.breached", "access.resealed", "referral.expired", "shelter.offer_lapsed"},
+    )
+    types = {data.type for data in TYPES.values() if not data.technical} - by_itself
+
+    assert [each for each in sorted(types) if ("act", each) not in words] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_auditors_words_are_the_same(language: Language) -> None:
+    """Given the auditor's words of a code, then every page says the same."""
+    read = yaml.safe_load(AUDITORS.read_text(encoding="utf-8"))
+    words = known(language)
+    families = {"type", "status", "role", "part", "access", "purpose", "clock", "refusal", "receipt"}
+    for key, said in read.items():
+        family, _, code = key.partition(".")
+        if family in families:
+            assert words.get((family, code)) == said[language], key
