@@ -15,6 +15,7 @@ canary-a/, canary-b/        the keys of the two test agencies; canary/ has the d
 broker/tls/                 the embedded broker's key and certificate
 */tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json; import.json has the key of imports
+agencies/<id>/public/       intake.sqlite with sealed anonymous messages, and door.json of the public page, if it has one
 agencies/<id>/door/         key.pem (sealed) and ca.pem of the door's own authority, if other machines reach the door
 registrar/history/          high-water marks of the history, per partition
 registrar/snapshots/        the registrar's state, signed, per partition; may be removed
@@ -170,6 +171,8 @@ class AgencySettings:
     """Adapters for other standards above the desk's door, like `["cloudevents", "fhir"]`; none without it."""
     staff: Any = None
     """Sign-in of the agency's people: `roles` with the permissions of a role that are to differ, `provider` with an OpenID provider that signs them in, like `{"roles": {"worker": ["read_cases", "publish"]}, "provider": {"issuer": "https://id.example.org", "client_id": "nrmbus", "secret_file": "/etc/nrmbus/oidc"}}`; without it passwords and second factors, and the permissions of desk/staff/roles.yaml."""
+    public: Any = None
+    """Public page of a hotline with anonymous messages, like `{"name": {"az": "…", "en": "…", "ru": "…"}, "run_by": "ngo", "phone": "…", "port": 8480}`; none without it. `services/nrmbus/public/README.md` has its members."""
     webhooks: Any = None
     """Receivers of webhooks beyond the public internet: `networks` that the desk may send to, `http_on_loopback` for tests, `ca` with the receivers' own authority, like `{"networks": ["10.1.0.0/16"], "ca": "/etc/ssl/agency.pem"}`; without it only public addresses by https."""
 

@@ -248,11 +248,13 @@ class Server(uvicorn.Server):
     auditor and timekeeper read the history again.
     """
 
-    def __init__(self, app: Any, listening: Listening, *, keep: bool = False) -> None:
+    def __init__(self, app: Any, listening: Listening, *, keep: bool = False, anybody: bool = False) -> None:
         """Serve the ASGI *app* on *listening*; nothing is logged, since paths and errors may hold content.
 
         With *keep*, the socket stays open when this server ends: clients wait for the next server at the same address.
+        With *anybody*, requests may name any host: the pages are public, and a web server may stand between.
         """
+        self._anybody = anybody
         config = uvicorn.Config(
             self._kept_in_mind(app),
             http=_Bounded,
@@ -280,7 +282,7 @@ class Server(uvicorn.Server):
         async def served(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":
                 self._lifespan = asyncio.current_task()
-            elif scope.get("scheme") == "http" and _host(scope) not in _HERE:
+            elif scope.get("scheme") == "http" and not self._anybody and _host(scope) not in _HERE:
                 await JSONResponse(_MISDIRECTED, 421, media_type="application/problem+json")(scope, receive, send)
                 return
             try:

@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.folder import BusFolder, write_json
@@ -34,6 +35,8 @@ class Newcomer:
     """A shelter's free places by category: women, children, men."""
     contact: Contact | None = None
     """How people find the agency: name, address, phone. It is public on the bus, so a secret shelter gives no address."""
+    public: Mapping[str, Any] | None = None
+    """Public page for people without an account, as `public` of `agency.json` has it: `nrmbus up` then serves it."""
 
 
 async def read_directory(folder: BusFolder) -> Directory:
@@ -111,7 +114,8 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
         path = folder.agency(agency).agency_json
         if not path.exists():
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
-            write_json(path, body | ({"supervisor": newcomer.supervisor} if newcomer.supervisor else {}))
+            more = {"supervisor": newcomer.supervisor, "public": newcomer.public}
+            write_json(path, body | {name: value for name, value in more.items() if value})
     return tuple(new)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from nrmbus.bus.errors import BusError, NoBus
@@ -24,6 +25,34 @@ _BEGINS: Final = "{} starts here, and says below what it does. Ctrl-C ends it."
 
 DESK: Final = "nrmbus.desk.app"
 """The module whose ``main(folder, agency)`` is an agency's desk."""
+
+PUBLIC: Final = "nrmbus.public.app"
+"""The module whose ``main(folder, agency)`` is an agency's public page."""
+
+_PUBLIC_OF: Final = "public."
+
+
+def public_page_of(agency: str) -> str:
+    """Return the name of the process of *agency*'s public page; no agency's id has a dot."""
+    return _PUBLIC_OF + agency
+
+
+def agency_of(name: str) -> str:
+    """Return the agency to which the process *name* belongs: undoes `public_page_of`."""
+    return name.removeprefix(_PUBLIC_OF)
+
+
+def is_public_page(name: str) -> bool:
+    """Return whether the process *name* is a public page. It comes to no broker, and is given no passphrase."""
+    return name.startswith(_PUBLIC_OF)
+
+
+def pages_here(folder: BusFolder, agency: str) -> tuple[str, ...]:
+    """Return the name of the public page of *agency*, if its ``agency.json`` sets one."""
+    with suppress(BusError):  # a file that cannot be read: the agency's desk says so
+        if folder.agency(agency).settings.public is not None:
+            return (public_page_of(agency),)
+    return ()
 
 
 def services_of(folder: BusFolder) -> tuple[str, ...]:
@@ -70,6 +99,9 @@ def run_service(
             with folder.among(name):
                 notify(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
+        elif is_public_page(name) and agency_of(name) in folder.agencies():
+            with folder.alone(name):
+                importlib.import_module(PUBLIC).main(folder, agency_of(name), notify)
         elif name in folder.agencies():
             with folder.alone(name):
                 notify(_BEGINS.format(f"The desk of {name}"))

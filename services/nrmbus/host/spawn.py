@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from nrmbus.environment import FORK
 from nrmbus.host.process import PASSPHRASE_LENGTH
-from nrmbus.host.services import DESK, SERVICES
+from nrmbus.host.services import DESK, SERVICES, is_public_page
 from nrmbus.wire.keys.keyfile import held
 
 WARM: Final = (
@@ -38,9 +38,12 @@ class Started(NamedTuple):
     lifeline: socket.socket
 
 
-def hand_on(lifeline: socket.socket) -> None:
-    """Send the new process the passphrase of the private keys, or that there is none, and never by arguments or environment."""
-    passphrase = held()
+def hand_on(lifeline: socket.socket, name: str) -> None:
+    """Send the new process the passphrase of the private keys, or that there is none, and never by arguments or environment.
+
+    The process *name* gets none if it is a public page: it needs no key.
+    """
+    passphrase = None if is_public_page(name) else held()
     secret = passphrase.hand_on() if passphrase else b""
     with contextlib.suppress(OSError):  # it has ended already, which its lifeline tells
         lifeline.sendall(len(secret).to_bytes(PASSPHRASE_LENGTH) + secret)
@@ -78,7 +81,7 @@ class Fresh:
         with theirs:
             process = _python("nrmbus.host.process", name, str(folder), str(theirs.fileno()), inherits=theirs)
         self._processes.append(process)
-        hand_on(ours)
+        hand_on(ours, name)
         return Started(process.pid, ours)
 
     def close(self) -> None:
@@ -126,7 +129,7 @@ class Warm:
                 request = json.dumps({"name": name, "folder": str(folder)}).encode()
                 socket.send_fds(self._control, [request], [theirs.fileno()])
             started = Started(int(self._control.recv(32)), ours)
-            hand_on(ours)
+            hand_on(ours, name)
             return started
         except BaseException:
             ours.close()

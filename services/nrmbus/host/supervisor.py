@@ -34,7 +34,7 @@ from nrmbus.directory.heads import EVERY
 from nrmbus.host import expired_keys, log_rotation
 from nrmbus.host.request_loop import Answering
 from nrmbus.host.service_state import FAILING_ENDS, Running
-from nrmbus.host.services import processes_of
+from nrmbus.host.services import agency_of, is_public_page, pages_here, processes_of
 from nrmbus.host.spawn import Spawner, spawner
 
 LOOK_SECONDS: Final = 0.2
@@ -213,7 +213,9 @@ class Supervisor:
     def _watch(self) -> None:
         while not self._stopping:
             for agency in self.folder.agencies():
-                self._services.setdefault(agency, Running(agency))
+                if agency not in self._services:
+                    for name in (agency, *pages_here(self.folder, agency)):
+                        self._services[name] = Running(name)
             now = time.monotonic()
             if now >= self._head_due:
                 self._sign_head(now)
@@ -239,12 +241,12 @@ class Supervisor:
         due = [each for each in self._services.values() if each.due is not None and each.due <= now]
         suspended = self._gate.suspended if due else frozenset()
         for each in due:
-            if each.name in suspended:  # the broker would not even let it read that it is
+            if agency_of(each.name) in suspended:  # the broker would not even let it read that it is
                 each.due = now + HELD_SECONDS
                 if not each.held:
                     self._notify(f"{each.name} is suspended or retired, so its desk is not started.")
                     self._write_status()
-            each.held = each.name in suspended
+            each.held = agency_of(each.name) in suspended
         return [each for each in due if not each.held]
 
     def _sign_head(self, now: float) -> None:
@@ -271,7 +273,7 @@ class Supervisor:
         brokers = [self._services[name] for name in self._brokers]
         if not self.folder.settings.tls or (brokers and not any(each.pid for each in brokers)):
             return
-        ours = {parted(name)[0] for name in self._services if name not in self._brokers}
+        ours = {parted(name)[0] for name in self._services if name not in self._brokers and not is_public_page(name)}
         ids = {each: name for name in ours for each in ids_of(name)}
         homes = {each: home_of(self.folder, each) for each in ids}
         try:

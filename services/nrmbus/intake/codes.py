@@ -1,7 +1,7 @@
 """Receipt codes: 16 digits with which a person without an account comes back. No code is ever stored.
 
 A code gives two things by argon2id: the reference under which her messages are found, and the key pair that opens the
-answers. Whoever has the file alone has to try codes, each at the same cost.
+answers. A thief of the file has to try codes, each at the same cost.
 """
 
 import re

@@ -24,7 +24,7 @@ Reach = Literal["code", "phone", "email", "other"]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a person wrote."""
+    """Message of a person, as it was typed."""
 
     text: str
     language: str

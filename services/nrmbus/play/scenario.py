@@ -27,12 +27,13 @@ SERVICES = ("auditor", "broker", "coordinator", "registrar", "timekeeper")
 
 
 class Participant(Frozen):
-    """An agency that plays: role, supervisor, a shelter's free places by category, and how people find it."""
+    """An agency that plays: role, supervisor, a shelter's free places, how people find it, and its public page."""
 
     role: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     supervisor: AgencyId | None = None
     capacity: dict[Category, Count] | None = None
     contact: Contact | None = None
+    public: dict[str, Any] | None = None
 
 
 class Refusal(Frozen):

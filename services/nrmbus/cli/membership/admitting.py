@@ -75,7 +75,11 @@ def _admissible(
             raise BusError(f"{where}: {policy} has no such role; it has {', '.join(sorted(roles))}")
         if one.capacity and one.role not in SHELTERS:
             raise BusError(f"{where}: only a shelter has a capacity")
-        found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {}, one.contact)
+        if one.public is not None:
+            from nrmbus.public.settings import PublicSettings  # noqa: PLC0415 - few agencies have a public page
+
+            PublicSettings.parse(one.public, path)
+        found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {}, one.contact, one.public)
     for agency, newcomer in found.items():
         if newcomer.supervisor is not None and newcomer.supervisor not in found:
             raise BusError(f"{path}, line {lines[agency,]}: the supervisor of {agency} is not in this file")

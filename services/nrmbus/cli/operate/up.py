@@ -23,7 +23,7 @@ from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_r
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
 from nrmbus.directory.admission import home_of
 from nrmbus.environment import NOTIFY_SOCKET
-from nrmbus.host.services import run_service
+from nrmbus.host.services import public_page_of, run_service
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.rules import profile_names
 
@@ -281,9 +281,14 @@ def known_policy(name: str) -> None:
 
 @app.register(example="nrmbus run registrar --data ./my-bus")
 def run(
-    service: Annotated[str, typer.Argument(help="registrar, timekeeper, auditor, canary, broker, or an agency's id.")],
+    service: Annotated[
+        str, typer.Argument(help="registrar, timekeeper, auditor, canary, broker, an agency's id, or public.")
+    ],
     context: KeysContext,
     *,
+    agency: Annotated[
+        str | None, typer.Argument(help="With public: the agency whose public page is served.", show_default=False)
+    ] = None,
     standby: Annotated[
         bool,
         typer.Option("--standby", help="Wait while another host runs the desk, and begin when it is silent or ends."),
@@ -297,10 +302,17 @@ def run(
     A desk runs in one place only. If another host runs it, the command says which and since when, waits until it is clear
     whether that host lives, and then begins or ends. Exit status: 70 if the service could not go on, 72 if another host
     runs the desk.
+
+    The public page of an agency (nrmbus run public AGENCY) is served without a broker, and without a key of the agency.
     """
     folder = context.folder
     if standby and take_over:
         raise typer.BadParameter("Give --standby or --take-over, not both.")
+    if (service == "public") != (agency is not None):
+        raise typer.BadParameter("Name an agency with public, and only with it: nrmbus run public AGENCY.")
+    if agency is not None:
+        run_service(public_page_of(agency), folder, typer.echo)
+        return
     if service not in folder.agencies() and not (home_of(folder, service) / "keys").exists():
         operators_own(folder)
     if service != "broker":

@@ -1,0 +1,78 @@
+"""Process of the public page: it listens, keeps the file tidy, and holds no key.
+
+It asks the broker nothing, so it serves while the bus is down.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final, cast
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from nrmbus import telemetry
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.http_server import Listening, Server
+from nrmbus.bus.periodic import every
+from nrmbus.bus.tls_listener import TlsListener
+from nrmbus.intake.messages import Hotline
+from nrmbus.intake.store import FOLDER, IntakeStore, StoreFull, wall_time
+from nrmbus.public.settings import PublicSettings
+from nrmbus.public.site import PublicSite
+from nrmbus.telemetry import log
+
+TIDY_SECONDS: Final = 3600.0
+"""Seconds between two looks for messages that are too old."""
+
+
+def served(settings: PublicSettings, store: IntakeStore, hotline: Hotline, site: PublicSite | None = None) -> ASGIApp:
+    """Return the application of the public page, with the task that deletes what is too old."""
+    app = (site or PublicSite(settings, store, hotline)).application()
+
+    @asynccontextmanager
+    async def running(_app: Starlette) -> AsyncIterator[None]:
+        task = asyncio.create_task(_tidy(store))
+        try:
+            yield
+        finally:
+            task.cancel()
+
+    app.router.lifespan_context = running
+    if settings.proxies:
+        app.add_middleware(cast("Any", ProxyHeadersMiddleware), trusted_hosts=list(settings.proxies))
+    return app
+
+
+async def _tidy(store: IntakeStore) -> None:
+    async def look() -> None:
+        with suppress(sqlite3.Error, StoreFull):  # a held file, a full disk: the next look
+            if gone := await asyncio.to_thread(store.expire, wall_time()):
+                log.report("intake_expired", count=gone)
+
+    await every(TIDY_SECONDS, look)
+
+
+def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None) -> None:
+    """Serve the public page of *agency* until SIGTERM; call *notify* with its address.
+
+    Raises:
+        BusError: ``public`` of the agency's ``agency.json`` is missing or wrong.
+    """
+    own = folder.agency(agency)
+    settings = PublicSettings.parse(own.settings.public, own.agency_json)
+    telemetry.set_up(f"public-{agency}", own.path / FOLDER)
+    store = IntakeStore(own.path)
+    store.keep(settings.keep_days)
+    beyond = TlsListener(settings.listen, own.path, agency) if settings.listen else None
+    listening = Listening(own.path / FOLDER, settings.port, beyond)
+    try:
+        url = beyond.url if beyond else f"http://127.0.0.1:{listening.port}"
+        notify(f"The public page of {agency} is at {url}/")
+        server = Server(served(settings, store, Hotline(folder.settings.bus, agency)), listening, anybody=True)
+        asyncio.run(server.run_until_told())
+    finally:
+        listening.close()
+        store.close()

@@ -1,0 +1,90 @@
+"""Gate before everything that costs something: proof of work or a wait, and a bound for each address.
+
+No address is kept: the gate counts by a digest under a key that is in memory alone and changes every hour.
+"""
+
+import hashlib
+import hmac
+import os
+import time
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from typing import Final
+
+from nrmbus.bus.rate_limit import Pace, Rate
+from nrmbus.public.slips import Kind, Slip, Slips
+
+BITS: Final = 16
+"""Leading zero bits of a proof: 65,536 tries on average, some seconds of an old phone while its owner types."""
+WAITS: Final[dict[Kind, float]] = {"write": 20.0, "ask": 8.0}
+"""Seconds that a form without a proof must have been open: most people take longer to fill it in."""
+FROM_ONE: Final[dict[Kind, Rate]] = {"write": Rate(8, 1 / 300), "ask": Rate(12, 1 / 60)}
+"""Bound of one address; many people may share an address of a mobile network."""
+WITHOUT_PROOF: Final = Rate(40, 1 / 5)
+"""Bound of all requests without a proof together."""
+ROTATES: Final = 3600.0
+"""Seconds until the digests of addresses get another key, and everything counted is forgotten."""
+
+_PROOF: Final = 20
+_MOST_SPENT: Final = 100_000
+_EVERYBODY: Final = "everybody"
+
+
+def proves(slip: str, proof: str, bits: int = BITS) -> bool:
+    """Return whether *proof* is a number whose digest with *slip* begins with *bits* zeros."""
+    if not (0 < len(proof) <= _PROOF and proof.isascii() and proof.isdecimal()):
+        return False
+    digest = hashlib.sha256(f"{slip}.{proof}".encode()).digest()
+    return int.from_bytes(digest[:4]) >> (32 - bits) == 0
+
+
+class Gate:
+    """Lets a request through, or says for how many seconds it must wait."""
+
+    def __init__(self, slips: Slips, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open slips with *slips*."""
+        self._slips, self._clock = slips, clock
+        self._free = Pace(WITHOUT_PROOF)
+        self._spent: dict[bytes, float] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._key, self._since = os.urandom(32), self._clock()
+        self._paces = {kind: Pace(rate) for kind, rate in FROM_ONE.items()}
+
+    def wait(self, kind: Kind, slip: Slip, sealed: str, proof: str, address: str | None) -> float:
+        """Return 0 and count the request, or the seconds until it may come again."""
+        now = self._clock()
+        if now - self._since >= ROTATES:
+            self._begin()
+        pace, name = self._paces[kind], self._digest(address)
+        is_proved = proves(sealed, proof)
+        waits = [pace.wait(name, now)]
+        if not is_proved:
+            waits += [WAITS[kind] - slip.age, self._free.wait(_EVERYBODY, now)]
+        if (longest := max(waits)) > 0:
+            return longest
+        pace.took(name, 1, now)
+        if not is_proved:
+            self._free.took(_EVERYBODY, 1, now)
+        return 0.0
+
+    def spend(self, slip: Slip) -> bool:
+        """Return whether *slip* is used for the first time; it is good for one question."""
+        now = self._clock()
+        if len(self._spent) >= _MOST_SPENT:
+            self._spent = {once: until for once, until in self._spent.items() if until > now}
+        if slip.once in self._spent or len(self._spent) >= _MOST_SPENT:
+            return False
+        self._spent[slip.once] = now + 4 * 3600.0
+        return True
+
+    def _digest(self, address: str | None) -> str:
+        """Return a digest of *address*; of an IPv6 address its /64, which one subscriber has."""
+        try:
+            found = ip_address((address or "").partition("%")[0])
+        except ValueError:
+            return "unknown"
+        is_six = isinstance(found, IPv6Address) and found.ipv4_mapped is None
+        raw = found.packed[:8] if is_six else found.packed[-4:]
+        return hmac.digest(self._key, raw, "sha256")[:16].hex()

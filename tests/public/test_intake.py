@@ -1,0 +1,354 @@
+"""Anonymous messages: written, confirmed by a code, answered, and read by nobody else."""
+
+import html
+import re
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from intake.given import KEY, on_disk
+from intake.public_page import CANARY, HOTLINE, Here, code_in, here
+from nrmbus.intake import codes
+from nrmbus.intake.codes import Holder
+from nrmbus.intake.messages import MOST_CHARACTERS, Written
+from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
+from nrmbus.public import gate
+from nrmbus.public.gate import Gate, proves
+from nrmbus.public.slips import Slips
+from nrmbus.wire.ids import new_event_id
+from nrmbus.wire.keys.keys import SealTo
+
+
+@pytest.fixture(autouse=True)
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let codes and proofs cost less, as the tests of each hold their price."""
+    monkeypatch.setattr(codes, "MEMORY", 1 << 20)
+
+
+def read(page: Here, number: int = 1) -> list[Written]:
+    """Return what the hotline reads of a thread."""
+    thread = page.store.thread(number)
+    assert thread is not None
+    own = [each for each in thread.messages if each.who is None]
+    return [Written.of_parts(HOTLINE.opened(each.letter, {KEY.kid: KEY}, id=each.id, ref=thread.ref)) for each in own]
+
+
+def answer(page: Here, text: str, number: int = 1) -> None:
+    """Have the hotline open a thread and answer it."""
+    page.store.mark_read(number, wall_time())
+    thread = page.store.thread(number)
+    assert thread is not None
+    id = new_event_id()
+    letter = HOTLINE.seal_answer(text, KEY.seal_to, SealTo(thread.public), id=id, ref=thread.ref)
+    assert page.store.answer(number, id, "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=wall_time())
+
+
+async def test_a_person_writes_and_comes_back_for_the_answer(tmp_path: Path) -> None:
+    """The whole way: message, code, opened, answer, another message, all under one code."""
+    with here(tmp_path) as page:
+        written = await page.write(
+            danger="no", for_whom="myself", reach="phone", contact="CANARY 09", safe_times="night"
+        )
+        code = code_in(written)
+        assert written.status_code == 200
+        assert read(page) == [Written(CANARY, "en", "myself", "phone", "CANARY 09", "night")]
+        assert "Nobody has opened your message yet" in (await page.come_back(codes.shown(code))).text
+
+        answer(page, "Come <at> ten.\nWe wait.")
+        back = await page.come_back(code)
+        assert "The hotline has answered" in back.text
+        assert html.unescape(back.text).count("Come <at> ten.\nWe wait.") == 1
+        assert "Come <at>" not in back.text
+
+        more = await page.send("/en/more", back, text="CANARY I shall come")
+        assert "Your message is with us" in more.text
+        assert [each.text for each in read(page)] == [CANARY, "CANARY I shall come"]
+        assert len(page.store.threads()) == 1
+
+
+async def test_what_a_person_wrote_stands_nowhere_in_the_clear(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in the file, not in a log, not in an address, not on a later page; nor the code, nor the sender's address."""
+    with here(tmp_path, "198.51.100.99") as page:
+        code = code_in(await page.write(reach="email", contact="CANARY@example.org"))
+        answer(page, "CANARY answer")
+        back = await page.come_back(code)
+
+        left = on_disk(tmp_path)
+        out = "".join(capfd.readouterr()) + caplog.text
+        assert b"CANARY" not in left
+        for secret in (code, codes.shown(code), "198.51.100.99"):
+            assert secret.encode() not in left
+            assert secret not in out
+        assert "CANARY" not in out
+        assert CANARY not in back.text
+        assert code not in back.text
+        assert back.headers["cache-control"] == "no-store"
+        assert str(back.url) == "https://line.example/en/answer"
+
+
+async def test_danger_puts_the_number_first(tmp_path: Path) -> None:
+    """The message is taken at once, and the number to call stands above the code."""
+    with here(tmp_path) as page:
+        written = await page.write(danger="yes")
+
+        assert written.text.index("tel:+994000000002") < written.text.index('class="code"')
+        assert page.store.threads()[0].danger
+
+
+async def test_a_form_sent_twice_is_one_message_under_one_code(tmp_path: Path) -> None:
+    """A slow line makes people press twice: the same code is shown, and other words are another message of it."""
+    with here(tmp_path) as page:
+        form = await page.get("/en/write")
+        first = await page.send("/en/write", form, text="first")
+        again = await page.send("/en/write", form, text="first")
+        other = await page.send("/en/write", form, text="second")
+
+        assert code_in(first) == code_in(again) == code_in(other)
+        assert [each.text for each in read(page)] == ["first", "second"]
+
+
+async def test_nothing_typed_is_lost_when_a_form_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An old page, a missing contact, a full disk, a wait: the words are there again, and what to do."""
+    words = {
+        "text": f"{CANARY} <b>",
+        "danger": "yes",
+        "for_whom": "myself",
+        "reach": "phone",
+        "contact": "",
+        "safe_times": "night",
+    }
+    told = {}
+    with here(tmp_path) as page:
+        form = await page.get("/en/write")
+        told["contact"] = await page.send("/en/write", form, **words)
+        words["contact"] = "CANARY 09"
+        told["wait"] = await page.send_unproved("/en/write", form, **words)
+        page.time[0] += 5 * 3600
+        told["old"] = await page.send("/en/write", form, **words)
+        assert page.store.threads() == []
+        renewed = await page.send("/en/write", told["old"])
+        assert code_in(renewed)
+
+        def full(*_: object, **__: object) -> None:
+            raise StoreFull
+
+        monkeypatch.setattr(IntakeStore, "take", full)
+        told["full"] = await page.send("/en/write", await page.get("/en/write"), **words)
+
+    assert {name: each.status_code for name, each in told.items()} == {
+        "contact": 422,
+        "wait": 429,
+        "old": 200,
+        "full": 503,
+    }
+    for each in told.values():
+        assert f"{CANARY} &lt;b&gt;" in each.text
+        assert re.search(r'id="for_whom-myself" value="myself" checked', each.text)
+        assert 'value="night"' in each.text
+    assert "Please wait 20 seconds" in told["wait"].text
+    assert "or call" in told["full"].text
+
+
+async def test_a_text_may_be_as_long_as_the_page_says(tmp_path: Path) -> None:
+    """In the script that takes the most room; one character more is told, and kept."""
+    with here(tmp_path) as page:
+        assert code_in(await page.write("ə" * MOST_CHARACTERS))
+        long = await page.write("ə" * (MOST_CHARACTERS + 1))
+        empty = await page.write("  \n ")
+
+        assert (long.status_code, empty.status_code) == (422, 422)
+        assert "ə" * (MOST_CHARACTERS + 1) in long.text
+        assert 'href="#text"' in empty.text
+
+
+async def test_without_script_a_form_waits_and_is_then_taken(tmp_path: Path) -> None:
+    """A telephone without scripts proves nothing: it has to wait some seconds, and that is all."""
+    with here(tmp_path) as page:
+        form = await page.get("/en/write")
+        early = await page.send_unproved("/en/write", form, text="words")
+        page.time[0] += 20
+        taken = await page.send_unproved("/en/write", early)
+
+        assert early.status_code == 429
+        code = code_in(taken)
+        form = await page.get("/en/answer")
+        assert (await page.send_unproved("/en/answer", form, code=code)).status_code == 429
+        page.time[0] += 8
+        assert "Nobody has opened" in (await page.send_unproved("/en/answer", form, code=code)).text
+
+
+async def test_a_flood_from_one_address_is_held_and_others_are_not(tmp_path: Path) -> None:
+    """Proofs are not enough to fill the file; the bound is forgotten within the hour, with the key of its digests."""
+    with here(tmp_path) as page:
+        statuses = [(await page.write(f"{number}")).status_code for number in range(9)]
+        site = page.client._transport.app  # type: ignore[attr-defined]
+        elsewhere = httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=site, client=("192.0.2.8", 1)), base_url="https://line.example"
+        )
+        other = Here(page.store, tmp_path, elsewhere)
+
+        assert statuses == [200] * 8 + [429]
+        assert code_in(await other.write())
+        page.time[0] += 3601
+        assert (await page.write("later")).status_code == 200
+
+
+async def test_behind_a_web_server_each_person_is_counted_apart(tmp_path: Path) -> None:
+    """The address that a known web server passes on counts; from anybody else the header means nothing."""
+    for proxies, last in ((["192.0.2.7"], 200), (["192.0.2.99"], 429)):
+        with here(tmp_path / str(last), proxies=proxies) as page:
+            statuses = []
+            for number in range(9):
+                page.client.headers["x-forwarded-for"] = f"198.51.100.{number}"
+                statuses.append((await page.write(f"{number}")).status_code)
+            assert statuses == [200] * 8 + [last]
+
+
+def test_an_address_is_counted_by_a_digest_whose_key_changes() -> None:
+    """No address is in the gate's memory; IPv6 counts by subscriber, and an IPv4 address within IPv6 by itself."""
+    time = [0.0]
+    here = Gate(Slips(), lambda: time[0])
+    digests = {each: here._digest(each) for each in ("192.0.2.7", "192.0.2.8", "2001:db8::1", "2001:db8::2",
+                                                     "2001:db8:0:1::1", "::ffff:192.0.2.7", None, "x")}  # fmt: skip
+
+    assert digests["192.0.2.7"] == digests["::ffff:192.0.2.7"] != digests["192.0.2.8"]
+    assert digests["2001:db8::1"] == digests["2001:db8::2"] != digests["2001:db8:0:1::1"]
+    assert digests[None] == digests["x"] == "unknown"
+    here._begin()
+    assert here._digest("192.0.2.7") != digests["192.0.2.7"]
+
+
+def test_a_proof_is_work_and_nothing_else() -> None:
+    """Sixteen leading zero bits over slip and number; no other text passes."""
+    slip = Slips().seal("write")
+    good = next(each for each in range(1 << 24) if proves(slip, str(each)))
+
+    assert good >= 0
+    assert gate.BITS == 16
+    assert not proves(slip + "x", str(good))
+    assert [proves(slip, each, 0) for each in ("", "-1", "1e3", "9" * 21, "٣", " 1")] == [False] * 6
+    assert sum(proves(slip, str(each), 8) for each in range(2048)) in range(1, 32)
+
+
+async def test_a_wrong_code_costs_nothing_and_a_guessed_one_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistyped digit is found before any work; another code shows nothing, and one address has few tries."""
+    asked: list[str] = []
+    derive = Holder.of_code
+
+    def counted(code: str, salt: bytes) -> Holder:
+        asked.append(code)
+        return derive(code, salt)
+
+    monkeypatch.setattr(Holder, "of_code", counted)
+    with here(tmp_path) as page:
+        code = code_in(await page.write())
+        asked.clear()
+        mistyped = code[:-1] + str((int(code[-1]) + 1) % 10)
+        assert "does not fit" in (await page.come_back(mistyped)).text
+        assert asked == []
+
+        statuses = [(await page.come_back(codes.new())).status_code for _ in range(13)]
+        assert statuses == [404] * 12 + [429]
+        assert len(asked) == 12
+        assert (await page.come_back(code)).status_code == 429
+
+
+async def test_one_proof_asks_for_one_code(tmp_path: Path) -> None:
+    """A proof that was used once opens no second guess."""
+    with here(tmp_path) as page:
+        form = await page.get("/en/answer")
+        tries = [await page.send("/en/answer", form, code=codes.new()) for _ in range(2)]
+
+        assert [each.status_code for each in tries] == [404, 429]
+
+
+async def test_somebody_who_was_let_in_stays_so_for_half_an_hour(tmp_path: Path) -> None:
+    """Afterwards the code is asked for again, and what was typed goes with it."""
+    with here(tmp_path) as page:
+        code = code_in(await page.write("first"))
+        back = await page.come_back(code)
+        page.time[0] += 31 * 60
+        late = await page.send("/en/more", back, text="CANARY second")
+        assert "CANARY second" in late.text
+        assert len(read(page)) == 1
+
+        again = await page.send("/en/answer", late, code=code)
+        assert "CANARY second" in again.text
+        assert "Your message is with us" in (await page.send("/en/more", again)).text
+        assert read(page)[1].text == "CANARY second"
+
+
+async def test_a_person_deletes_everything(tmp_path: Path) -> None:
+    """After a question she is sure of; then the code leads nowhere, and the file has nothing left."""
+    with here(tmp_path) as page:
+        code = code_in(await page.write())
+        letter = page.store.thread(1).messages[0].letter  # type: ignore[union-attr]
+        sure = await page.send("/en/remove", await page.come_back(code))
+        assert len(page.store.threads()) == 1
+        gone = await page.send("/en/remove", sure)
+
+        assert "Everything is deleted" in gone.text
+        assert page.store.threads() == []
+        assert letter[200:1000] not in on_disk(tmp_path)
+        assert (await page.come_back(code)).status_code == 404
+
+
+async def test_the_page_says_since_when_nobody_could_read(tmp_path: Path) -> None:
+    """A hotline whose desk is off takes messages, and says so; one that has never named a key takes none."""
+    with here(tmp_path / "away") as page:
+        page.store.tell(KEY.seal_to, wall_time() - timedelta(hours=2))
+        for found in (await page.get("/en/before"), await page.get("/en/write"), await page.write()):
+            assert "nobody at the hotline could read" in found.text
+        page.store.tell(KEY.seal_to, wall_time())
+        assert "nobody at the hotline could read" not in (await page.get("/en/write")).text
+    with here(tmp_path / "never", store=IntakeStore(tmp_path / "never")) as page:
+        form = await page.get("/en/write")
+        assert "We cannot take a message now" in form.text
+        assert "<form" not in form.text
+
+
+async def test_another_site_sends_nothing(tmp_path: Path) -> None:
+    """A form on another site's page would have its visitors write here."""
+    with here(tmp_path) as page:
+        form = await page.get("/en/write")
+        page.client.headers["sec-fetch-site"] = "cross-site"
+
+        assert (await page.send("/en/write", form, text="x")).status_code == 403
+        assert page.store.threads() == []
+
+
+async def test_an_error_shows_and_logs_nothing_of_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever fails, the page says to call, and the log has the kind of error alone."""
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError(CANARY)
+
+    with here(tmp_path) as page:
+        form = await page.get("/en/write")
+        monkeypatch.setattr(IntakeStore, "take", broken)
+        failed = await page.send("/en/write", form, text=CANARY)
+
+        assert failed.status_code == 500
+        assert "or call" in failed.text
+        assert "CANARY" not in failed.text + "".join(capfd.readouterr())
+
+
+def test_slips_are_this_process_s_own() -> None:
+    """A slip of another process, another kind, or after its time, is none."""
+    time = [0.0]
+    slips = Slips(lambda: time[0])
+    slip = slips.seal("pass", b"secret")
+
+    assert slips.open("pass", slip).body == b"secret"  # type: ignore[union-attr]
+    assert b"secret" not in slip.encode()
+    assert [slips.open("write", slip), Slips().open("pass", slip), slips.open("pass", slip[:-4]), slips.open("pass", "")] == [None] * 4  # fmt: skip
+    time[0] = 1801
+    assert slips.open("pass", slip) is None

@@ -1,0 +1,106 @@
+"""The public pages: what anybody reads, on any telephone, and what the page tells nobody."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from intake.public_page import SETTING, here
+from nrmbus.public.site import INFORMATION, PublicSite
+from nrmbus.rules.profile import load_profile
+from nrmbus.web.words import LANGUAGES
+
+LIGHT = 50_000
+"""Bytes of a page with everything that it loads, uncompressed."""
+FORMS = ("before", "write", "answer")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_is_light_and_loads_nothing_from_elsewhere(tmp_path: Path, language: str) -> None:
+    """At 2G the heaviest page takes some seconds; style and script are the site's own, and nothing stands in the page."""
+    with here(tmp_path) as page:
+        for name in (*INFORMATION, *FORMS):
+            found = await page.get(f"/{language}/{name}")
+            assert found.status_code == 200
+            loaded = re.findall(r'(?:src|<link rel="stylesheet" href)="([^"]+)"', found.text)
+            assert [each.split("?")[0] for each in loaded] == ["/static/public.css", "/static/public.js"]
+            whole = found.content + b"".join([(await page.get(each)).content for each in loaded])
+            assert len(whole) < LIGHT
+            assert not re.search(r"<style|style=|<script>|onclick", found.text)
+            assert f'<html lang="{language}">' in found.text
+
+
+async def test_no_page_sets_a_cookie_and_each_has_a_way_out(tmp_path: Path) -> None:
+    """The way out works as a plain link; it forgets the pages that the browser keeps, and leads to the neutral address."""
+    with here(tmp_path) as page:
+        for name in (*INFORMATION, *FORMS):
+            found = await page.get(f"/en/{name}")
+            assert "set-cookie" not in found.headers
+            assert found.text.count('href="/leave" rel="nofollow noreferrer" data-leave') >= 2
+            kept = "no-store" if name in FORMS else "public, max-age=600"
+            assert found.headers["cache-control"] == kept
+            assert "default-src 'none'" in found.headers["content-security-policy"]
+        left = await page.get("/leave")
+        assert (left.status_code, left.headers["location"]) == (303, "https://weather.example/")
+        assert left.headers["clear-site-data"] == '"cache", "storage"'
+        assert left.headers["cache-control"] == "no-store"
+
+
+async def test_the_first_page_is_in_the_reader_s_language(tmp_path: Path) -> None:
+    """A browser's language decides, and nothing is remembered."""
+    with here(tmp_path) as page:
+        wanted = {"ru-RU,ru;q=0.9": "/ru/", "de": "/az/", "en-GB": "/en/"}
+        for accepted, to in wanted.items():
+            assert (await page.get("/", **{"accept-language": accepted})).headers["location"] == to
+
+
+async def test_an_unknown_address_is_a_page_with_the_number(tmp_path: Path) -> None:
+    """A mistyped address helps too."""
+    with here(tmp_path) as page:
+        found = await page.get("/ru/nowhere")
+
+        assert found.status_code == 404
+        assert "+994 00 000 00 02" in found.text
+        assert 'lang="ru"' in found.text
+
+
+@pytest.mark.parametrize(
+    ("run_by", "sentence"),
+    [("police", "so police read what you write"), ("state", "not to the police"), ("ngo", "non-governmental")],
+)
+async def test_the_page_says_who_reads_before_anybody_writes(tmp_path: Path, run_by: str, sentence: str) -> None:
+    """A person who wants no police learns it in time."""
+    with here(tmp_path, run_by=run_by) as page:
+        for name in ("before", "about"):
+            assert sentence in (await page.get(f"/en/{name}")).text
+
+
+async def test_numbers_are_the_agency_s_own(tmp_path: Path) -> None:
+    """Only the state's hotline, which the sources name, is in the page by itself, and an agency can leave it out."""
+    with here(tmp_path / "a", national=None, lines=[{"number": "000", "name": SETTING["name"]}]) as page:
+        assert set(re.findall(r'href="tel:([^"]+)"', (await page.get("/en/call")).text)) == {"+994000000002", "000"}
+    with here(tmp_path / "b") as page:
+        assert 'href="tel:152"' in (await page.get("/en/call")).text
+
+
+async def test_the_figures_of_the_page_are_those_of_the_profile(tmp_path: Path) -> None:
+    """A page that promises other days, or another sum, than the Rules would be found here first."""
+    profile = load_profile("az@2022-04-29")
+    newest = profile.allowance.tariffs[-1]
+    with here(tmp_path) as page:
+        told = (await page.get("/en/help")).text
+
+    assert f"at least {profile.periods.recovery_days} days" in told
+    assert f"in {newest.valid_from[:4]} it was {float(newest.value):.0f} manat" in told
+
+
+async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of readers costs no work, and a browser that can gets a third of the bytes."""
+    with here(tmp_path) as page:
+        first = await page.get("/en/signs", **{"accept-encoding": "gzip"})
+        monkeypatch.setattr(PublicSite, "_rendered", None)
+        again = await page.get("/en/signs", **{"accept-encoding": "identity"})
+
+        assert first.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in again.headers
+        assert first.text == again.text

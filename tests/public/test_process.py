@@ -1,0 +1,142 @@
+"""The public page as a process: it needs no broker and no key, and a kill loses nothing that a code confirmed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from intake.given import HOTLINE, KEY, on_disk
+from intake.public_page import CANARY, SETTING, Fields, code_in, proof
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of
+from nrmbus.host.spawn import hand_on
+from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.public.settings import PublicSettings
+from nrmbus.wire.keys import keyfile
+from nrmbus.wire.keys.keyfile import Passphrase
+from patience import PATIENCE
+
+
+@contextmanager
+def running(folder: BusFolder) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield the process of `nrmbus run public hotline`, and its address."""
+    command = [
+        sys.executable,
+        "-c",
+        "from nrmbus.cli import main; main()",
+        "run",
+        "public",
+        "hotline",
+        "--data",
+        str(folder.path),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found is not None
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def made(home: Path) -> BusFolder:
+    """Return the folder of a bus with a hotline, whose desk has named its key."""
+    folder = BusFolder(home)
+    folder.create()
+    write_json(folder.agency("hotline").agency_json, {"agency": "hotline", "role": "hotline", "public": SETTING})
+    store = IntakeStore(folder.agency("hotline").path)
+    store.tell(KEY.seal_to, wall_time())
+    store.close()
+    return folder
+
+
+def send(client: httpx.Client, path: str, page: httpx.Response, **fields: str) -> httpx.Response:
+    """Fill in the form of *page*, as the page's script would."""
+    filled = Fields(page.text).found | fields
+    return client.post(path, data=filled | {"proof": proof(filled["slip"])})
+
+
+def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
+    """No broker runs here. After kill -9 the same address answers, and the code leads to the message."""
+    folder = made(tmp_path)
+    with running(folder) as (process, url), httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client:
+        written = send(client, "/en/write", client.get("/en/write"), text=CANARY)
+        process.send_signal(signal.SIGKILL)
+        assert process.stdout is not None
+        first_log = process.stdout.read()
+    with running(folder) as (process, again), httpx.Client(base_url=again, trust_env=False, timeout=PATIENCE) as client:
+        assert again == url
+        back = send(client, "/en/answer", client.get("/en/answer"), code=code_in(written))
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout is not None
+        log = first_log + process.stdout.read()
+
+    assert "Nobody has opened your message yet" in back.text
+    assert "CANARY" not in log
+    assert code_in(written) not in log
+    assert len(re.findall(r"127\.0\.0\.1", log)) == 0
+    assert b"CANARY" not in on_disk(tmp_path)
+    store = IntakeStore(folder.agency("hotline").path)
+    thread = store.thread(1)
+    store.close()
+    assert thread is not None
+    hotline = type(HOTLINE)(folder.settings.bus, "hotline")
+    message = thread.messages[0]
+    assert hotline.opened(message.letter, {KEY.kid: KEY}, id=message.id, ref=thread.ref)["story"]["text"] == CANARY
+
+
+def test_the_supervisor_starts_it_for_an_agency_that_says_so(tmp_path: Path) -> None:
+    """The agency's setting names it; a desk's process gets the passphrase, and the public page's gets none."""
+    folder = made(tmp_path)
+    write_json(folder.agency("ngo-a").agency_json, {"agency": "ngo-a", "role": "ngo_outreach"})
+    (name,) = pages_here(folder, "hotline")
+
+    assert (name, agency_of(name), is_public_page(name)) == (public_page_of("hotline"), "hotline", True)
+    assert pages_here(folder, "ngo-a") == ()
+    keyfile.hold(Passphrase(b"a passphrase of twelve"))
+    try:
+        told = {}
+        for each in ("hotline", name):
+            ours, theirs = socket.socketpair()
+            with ours, theirs:
+                hand_on(ours, each)
+                told[each] = os.read(theirs.fileno(), 1024)
+    finally:
+        keyfile.hold(None)
+    assert told == {"hotline": (22).to_bytes(4) + b"a passphrase of twelve", name: bytes(4)}
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("its members", {"names": "x"}),
+        ("name", {"name": {"en": "Only"}}),
+        ("run_by", {"run_by": "xyzzy"}),
+        ("phone", {"phone": "call me"}),
+        ("exit", {"exit": "javascript:alert(1)"}),
+        ("keep_days", {"keep_days": 0}),
+        ("lines", {"lines": [{"number": "112"}]}),
+        ("proxies", {"proxies": ["a name"]}),
+    ],
+)
+def test_a_wrong_setting_is_named_and_its_value_is_not(member: str, value: dict[str, object]) -> None:
+    """The page does not start with half a setting."""
+    with pytest.raises(BusError, match=f"wrong at `{member}`") as wrong:
+        PublicSettings.parse(SETTING | value, Path("agency.json"))
+
+    assert str(next(iter(value.values()))) not in str(wrong.value)
+    with pytest.raises(BusError, match="wrong at `its members`"):
+        PublicSettings.parse(None, Path("agency.json"))
