@@ -1,17 +1,14 @@
-"""Words of codes and labels: each code list and each field of an event has words in every language, the auditor's where it has them."""
+"""Words of codes and labels: each code list and each field of an event has words in every language."""
 
 from typing import Final
 
 import pytest
-import yaml
 
-from contract.tree import ROOT
 from nrmbus.desk.web.acts.fields import FAMILIES
 from nrmbus.desk.web.acts.form import Field, form_of, lists
 from nrmbus.events.registry import TYPES
 from nrmbus.web.words import LANGUAGES, Language, catalogues
 
-AUDITORS: Final = ROOT / "services/nrmbus/auditor/web/pages/words/codes.yaml"
 OPEN_LISTS: Final = frozenset({"Access", "AccessPurpose", "Part"})
 """Lists whose words have another family's name: access, purpose, part."""
 
@@ -60,15 +57,3 @@ def test_every_step_has_a_name(language: Language) -> None:
     types = {data.type for data in TYPES.values() if not data.technical} - by_itself
 
     assert [each for each in sorted(types) if ("act", each) not in words] == []
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_the_auditors_words_are_the_same(language: Language) -> None:
-    """Given the auditor's words of a code, then every page says the same."""
-    read = yaml.safe_load(AUDITORS.read_text(encoding="utf-8"))
-    words = known(language)
-    families = {"type", "status", "role", "part", "access", "purpose", "clock", "refusal", "receipt"}
-    for key, said in read.items():
-        family, _, code = key.partition(".")
-        if family in families:
-            assert words.get((family, code)) == said[language], key

@@ -314,7 +314,7 @@ async def _sent(visit: Visit, id: str) -> Response:
 def _title(visit: Visit, verdict: str) -> str:
     t = visit.t
     return {
-        "registered": t("Registered"), "pending": t("Not registered yet"), "refused": t("Refused"),
+        "registered": t("Registered", ctx="outcome"), "pending": t("Not registered yet"), "refused": t("Refused", ctx="outcome"),
     }.get(verdict, t("Not sent"))  # fmt: skip
 
 
