@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
 from nrmbus.desk.errors import DeskCode, DeskError
+from nrmbus.desk.looking import LOOK_SECONDS, keep_looking
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -33,10 +34,6 @@ from nrmbus.wire.errors import WireError
 if TYPE_CHECKING:
     from nrmbus.desk.webhooks.sender import Sender
 
-LOOK_SECONDS: Final = 60.0
-"""Longest time between two looks: a clock that was set back delays nothing for longer."""
-AGAIN_SECONDS: Final = 5.0
-"""Pause after a look that failed because of the ledger."""
 PRUNE_SECONDS: Final = 3_600.0
 CONFIRM_SECONDS: Final = 10.0
 """Seconds that a receiver has to answer the handshake, and the challenge after it: whoever adds it waits for both."""
@@ -100,18 +97,9 @@ class Webhooks:
 
     async def run(self) -> None:
         """Send what is due until cancelled."""
+        self._added.set()
         try:
-            while True:
-                count, pause = self._seat.ledger.count, AGAIN_SECONDS
-                try:
-                    pause = await self.once()
-                except Exception as error:  # noqa: BLE001 - a full disk, a held file: tried again; a desk ends by no webhook
-                    telemetry.handled("not_available", error=type(error).__name__)
-                    self._added.set()
-                await self._until_commit(count, pause)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(PRUNE_SECONDS):
-                        await self._added.wait()
+            await keep_looking(self._seat.ledger, self._look)
         finally:
             await self.close()
 
@@ -124,11 +112,15 @@ class Webhooks:
             await line.sender.close()
         self._lines.clear()
 
-    async def _until_commit(self, count: int, seconds: float) -> None:
-        ledger = self._seat.ledger
+    async def _look(self) -> float:
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds), ledger.commits:
-                await ledger.commits.wait_for(partial(ledger.passed, count))
+            async with asyncio.timeout(PRUNE_SECONDS):
+                await self._added.wait()
+        try:
+            return await self.once()
+        except Exception:
+            self._added.set()
+            raise
 
     async def once(self) -> float:
         """Write the deliveries of what happened, begin those that are due, and return after how many seconds to look again."""
