@@ -5,7 +5,7 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo check test test-all lint types bench chaos wheel sbom settings docs pins clean
+.PHONY: help install demo try check test test-all lint types bench chaos wheel sbom settings docs pins clean
 
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
@@ -20,6 +20,9 @@ install: ## Install into .venv; asks the network only when pyproject.toml or con
 
 demo: install ## Play one woman's referral over a real Kafka and print the story
 	@.venv/bin/nrmbus play $(scenario)
+
+try: install ## Try the pages: invented agencies and people with something to answer, until Ctrl-C; again, and it goes on
+	@.venv/bin/nrmbus up --example
 
 check: lint types ## Check what needs neither Kafka nor another language: style, types, most tests; under two and a half minutes
 	@echo '== Tests without a broker'

@@ -56,7 +56,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "broker_clock errors procedure",
         "store versions",
         "state",
-        "intake keys letters witness",
+        "intake keys letters looking witness",
         "outbox",
         "desk",
         "erasure holding relay staff webhooks",

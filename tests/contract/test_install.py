@@ -288,6 +288,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "help",
         "install",
         "demo",
+        "try",
         "check",
         "test",
         "test-all",

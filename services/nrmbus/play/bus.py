@@ -78,8 +78,8 @@ class BusStage(Stage):
 
     # -- before the play ---------------------------------------------------------------------------------------------
 
-    def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime) -> None:
-        """Admit who is new, wait until every desk is up, and set the clock to *starts*."""
+    def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime | None) -> None:
+        """Admit who is new, wait until every desk is up, and set the clock to *starts*; with None it stays where it is."""
         if not self._settings.play:
             raise StageError("this bus runs by the wall's clock; play on one made with `nrmbus up --play`")
         if self._settings.policy != policy:
@@ -91,10 +91,11 @@ class BusStage(Stage):
         except (BusError, DirectoryError) as error:
             raise StageError(str(error)) from None
 
-    async def _admit(self, agencies: Mapping[str, Participant], starts: datetime) -> None:
+    async def _admit(self, agencies: Mapping[str, Participant], starts: datetime | None) -> None:
         where = self._folder.as_operator
         async with SteppedClock(where) as clock:
             self._quiet.tick, self._now = clock.tick, clock.now()
+        starts = self._now if starts is None else starts
         if self._now > starts:
             raise StageError("this bus is past the start of the play: play on a fresh one")
         newcomers = newcomers_of(agencies)

@@ -24,9 +24,10 @@ from desk.webhooks.receiver import (
     says,
     states,
 )
+from nrmbus.desk import looking
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
-from nrmbus.desk.webhooks import dispatcher, schedule, sender, store
+from nrmbus.desk.webhooks import schedule, sender, store
 from nrmbus.desk.webhooks.notices import OWN
 from nrmbus.wire import times
 from patience import eventually
@@ -284,7 +285,7 @@ async def test_a_result_that_the_ledger_does_not_take_is_sent_again_later(
             await hooks.settle()
             await hooks.settle()
         assert len(receiver.got) == 1
-        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + dispatcher.LOOK_SECONDS)
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + looking.LOOK_SECONDS)
 
         await hooks.settle()
 

@@ -37,8 +37,16 @@ THREE: Final = (
 
 @app.register(example="nrmbus up --data ./my-bus")
 def up(  # noqa: PLR0913 - one each for what may be asked
+    called: typer.Context,
     *,
     context: BusContext,
+    example: Annotated[
+        bool,
+        typer.Option(
+            "--example",
+            help="Run a bus to try the pages: invented agencies, people and cases. It takes --data and --fork alone.",
+        ),
+    ] = False,
     play: Annotated[
         bool | None,
         typer.Option(
@@ -128,6 +136,12 @@ def up(  # noqa: PLR0913 - one each for what may be asked
 
     The first start makes the bus and downloads Kafka. A service that ends is started again.
     """
+    if example:
+        from nrmbus.cli.operate.example import run_example  # noqa: PLC0415 - nrmbus run needs no player of stories
+
+        see_that_nothing_else_is_asked(called)
+        run_example(context.data, fork=fork)
+        return
     folder = context.folder
     checked_address(bootstrap)
     if policy is not None:
@@ -172,6 +186,18 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         tell_service_manager()
         while True:
             signal.pause()
+
+
+def see_that_nothing_else_is_asked(called: typer.Context) -> None:
+    """Check that ``--example`` comes with no option that would make another bus.
+
+    Raises:
+        BadParameter: it does; the message names the option.
+    """
+    for name in called.params.keys() - {"example", "data", "fork"}:
+        source = called.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"--example makes a bus of its own: leave --{name.replace('_', '-')} out.")
 
 
 def tell_service_manager() -> None:

@@ -1,0 +1,120 @@
+"""``nrmbus up --example``: a bus of invented agencies and people, with two days of invented cases behind it."""
+
+import asyncio
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from nrmbus.bus.embedded.jars import Progress
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.cli.membership.admitting import admitting, newcomers_of
+from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
+from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of
+from nrmbus.client.door import Door
+from nrmbus.directory.admission import Newcomer
+from nrmbus.host.supervisor import Supervisor
+from nrmbus.play.bus import BusStage
+from nrmbus.play.example import catch_up, keep_time, now, play_until_now
+from nrmbus.play.people import PASSWORD, PEOPLE, to_do
+from nrmbus.play.stage import StageError
+
+NAME: Final = "example"
+"""Name of the bus, and of the folder that marks a bus as an example."""
+BEGUN: Final = "begun"
+"""File in the mark of a folder that this command made, and may remove."""
+PLAYED: Final = "played"
+"""File in the mark of an example whose stories were played to the end."""
+WIDTH: Final = 110
+"""Columns of the table at least: on a narrower terminal its lines are broken, and nothing is cut off."""
+
+
+def run_example(data: Path | None, *, fork: bool | None = None) -> None:
+    """Run the example in the folder *data* until a signal: made and played by the first start, gone on with by the others.
+
+    Raises:
+        BusError: the folder is no example's, or the stories could not be played.
+    """
+    folder = BusFolder(data) if data else BusFolder.named(NAME)
+    played = _prepared(folder) / PLAYED
+    newcomers = newcomers_of(agencies_file(), folder.settings.policy)
+    with (
+        until_told(),
+        admitting(agencies_file()),
+        progress_bar() as progress,
+        Supervisor(folder, fork=fork, agencies=newcomers, notify=typer.echo, progress=progress),
+    ):
+        wait_until_ready(folder, typer.echo)
+        _bring_to_now(folder, newcomers, played, progress)
+        asyncio.run(_show(folder, newcomers))
+        typer.echo(INVENTED)
+        typer.echo(f"Ctrl-C ends it. The bus stays in {folder.path}; the same command goes on with it.")
+        asyncio.run(keep_time(folder.as_operator))
+
+
+def _prepared(folder: BusFolder) -> Path:
+    """Make the bus in *folder* if there is none, and return its mark; the rest of a start that was broken off is removed.
+
+    Raises:
+        BusError: another bus is there, or other files are, or the bus runs.
+    """
+    mark = mark_of(folder, NAME)
+    is_ours = (mark / BEGUN).exists()
+    if is_ours and not (mark / PLAYED).exists():
+        with folder.held():
+            pass  # raises if it runs
+        shutil.rmtree(folder.path)
+    if not is_ours and folder.path.exists() and any(folder.path.iterdir()):
+        raise BusError(f"{folder.path} has other files: name a folder with --data DIR that is empty, or not there yet.")
+    (make_private(mark) / BEGUN).touch()
+    folder.create(play=True)
+    return mark
+
+
+def _bring_to_now(folder: BusFolder, newcomers: Mapping[str, Newcomer], played: Path, progress: Progress) -> None:
+    with BusStage(folder) as stage:
+        if played.exists():
+            try:
+                catch_up(stage, newcomers, progress)
+            except StageError as error:  # the clock goes on all the same, and what is due is published as usual
+                typer.echo(f"The bus did not come to rest ({error}): look at nrmbus doctor --data '{folder.path}'.")
+            return
+        report = play_until_now(stage, newcomers, progress)
+        if not report.green:
+            raise BusError(
+                f"The invented cases could not be played ({report.failures[0]}): look at nrmbus doctor --data "
+                f"'{folder.path}', then give the command again; it begins anew."
+            )
+        asyncio.run(_add_people(folder, newcomers))
+        played.touch()
+
+
+async def _add_people(folder: BusFolder, agencies: Iterable[str]) -> None:
+    for agency in agencies:
+        async with Door.of(folder.agency(agency).path) as door:
+            for name, role in PEOPLE[agency].items():
+                await door.post(
+                    "/v1/staff", {"name": name, "roles": [role], "language": "en", "example_password": PASSWORD}
+                )
+
+
+async def _show(folder: BusFolder, agencies: Iterable[str]) -> None:
+    """Print who can sign in where, and what each of them can do now."""
+    table = Table("agency and its pages", "sign in as", "role", "what you can do now", box=SIMPLE_HEAD, pad_edge=False)
+    for agency in agencies:
+        async with Door.of(folder.agency(agency).path) as door:
+            deeds, url = await to_do(door, agency, now()), door.url
+        for place, (name, role) in enumerate(PEOPLE[agency].items()):
+            where = (agency, url)[place] if place < 2 else ""
+            table.add_row(where, name, role.replace("_", " "), deeds[role])
+        table.add_section()
+    console = Console()
+    console.width = max(console.width, WIDTH)
+    console.print(table)
+    typer.echo(f"Everybody's password is {PASSWORD}, and nobody has a second factor.")

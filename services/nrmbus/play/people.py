@@ -1,0 +1,93 @@
+"""Invented people of an example bus, and what waits for them: asked at their desks' doors, as any system of an agency asks."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from nrmbus.client.door import Door
+from nrmbus.wire import times
+
+PASSWORD: Final = "everything-here-is-invented"  # noqa: S105 - printed for everybody
+"""Password of all of them, printed wherever they are: nobody takes it for a secret."""
+
+PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
+    "ngo-a": {"Ayla Example": "worker", "Orkhan Example": "supervisor", "Sevda Example": "administrator"},
+    "ngo-l": {"Leyla Example": "worker", "Kamran Example": "supervisor", "Nigar Example": "administrator"},
+    "special-unit": {
+        "Rashad Example": "duty_officer", "Gunay Example": "worker", "Tural Example": "supervisor", "Zaur Example": "administrator",
+    },
+    "shelter": {"Sabina Example": "worker", "Vusal Example": "supervisor", "Aynur Example": "administrator"},
+    "vac": {"Elnara Example": "worker", "Fuad Example": "supervisor", "Lala Example": "administrator"},
+    "fund": {"Nazim Example": "worker", "Rena Example": "supervisor", "Ilqar Example": "administrator"},
+    "migration": {"Javid Example": "worker", "Tarana Example": "supervisor", "Emin Example": "administrator"},
+}  # fmt: skip
+"""Of each agency of ``deploy/agencies/az-example.yaml``, names with a role."""
+
+_DONE_BY: Final = {
+    "D-REFER": "refer", "D-ACK": "acknowledge", "D-ANSWER": "answer", "D-SERVICE": "answer", "D-ASSIGN": "begin the work",
+    "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
+}  # fmt: skip
+"""Deed that ends a duty, of those that a day's work is about."""
+_MANAGES: Final = "Add colleagues, end sessions, look at health"
+
+
+async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
+    """Return in a few words what each role of *agency* can do at *now*, by the duties, questions, beds and tasks at its desk."""
+    duties = [each for each in await _duties(door) if each["agency"] == agency and "due" in each]
+    dues: dict[str, list[timedelta]] = {}
+    for each in duties:
+        if (done := _DONE_BY.get(each["code"])) and (due := times.read(each["due"])):
+            dues.setdefault(done, []).append(due - now)
+    sent = [each for each in await _all(door, "referrals") if each["direction"] == "sent"]
+    houses = [house for bed in await _all(door, "beds") for house in bed["houses"]]
+    counts = {
+        "answer a question": sum(agency in each["waits_for"] for each in sent),
+        "admit a person whose bed is kept": sum((each["agency"], each["state"]) == (agency, "offered") for each in houses),
+        "look at new events": len(await _all(door, "tasks")),
+    }  # fmt: skip
+    late = sum(left < timedelta() for lefts in dues.values() for left in lefts)
+    work = [_deed(done, lefts) for done, lefts in sorted(dues.items(), key=lambda each: min(each[1]))]
+    work += [f"{deed}: {count}" for deed, count in counts.items() if count]
+    return {
+        "worker": _sentence(work),
+        "duty_officer": _sentence(work),
+        "supervisor": f"Look at what is overdue: {late}; see who read what" if late else "See who read what",
+        "administrator": _MANAGES,
+    }
+
+
+async def _duties(door: Door) -> list[dict[str, Any]]:
+    cases = [await door.case(each["case"]) for each in await _all(door, "cases")]
+    return [duty for each in cases for duty in each.get("open_deadlines", ())]
+
+
+async def _all(door: Door, what: str) -> list[dict[str, Any]]:
+    """Return every entry of a list at the door."""
+    found: list[dict[str, Any]] = []
+    page = await door.get(f"/v1/{what}")
+    while True:
+        found += page[what]
+        if page["next"] is None:
+            return found
+        page = await door.get(f"/v1/{what}", after=page["next"])
+
+
+def _deed(deed: str, lefts: Collection[timedelta]) -> str:
+    """Return a deed with the number of times that it is due, and when: by how much it is late, and how soon the next is."""
+    late = [-each for each in lefts if each < timedelta()]
+    left = [each for each in lefts if each >= timedelta()]
+    overdue = f"overdue by {_length(max(late))}" if late else ""
+    due = f"due in {_length(min(left))}" if left else ""
+    when = f"{len(late)} {overdue}, next {due}" if late and left else overdue or due
+    return f"{deed}: {len(late) + len(left)} ({when})"
+
+
+def _length(time: timedelta) -> str:
+    minutes = int(time.total_seconds()) // 60
+    hours, days = minutes // 60, minutes // 1440
+    return f"{days} days" if days > 1 else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
+def _sentence(deeds: Iterable[str]) -> str:
+    words = "; ".join(deeds)
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,168 @@
+"""``nrmbus up --example``: a stranger finds people with something to do, and the same again after Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.membership.admitting import newcomers_of
+from nrmbus.cli.operate import example, up
+from nrmbus.cli.operate.invented import agencies_file
+from nrmbus.client.door import Door
+from nrmbus.play.people import PEOPLE, to_do
+from patience import PATIENCE, interruptible, until
+
+NOW = datetime(2026, 3, 4, 5, tzinfo=UTC)
+
+
+def at(hours: float) -> str:
+    """Return the time so many hours from now, as a door writes it."""
+    return (NOW + timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def asked(*options: str) -> Any:
+    """Return what the command did."""
+    return CliRunner().invoke(up.app, ["up", "--example", *options])
+
+
+def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
+    """Each agency has people, one of whom administers; a name is one person's."""
+    assert PEOPLE.keys() == newcomers_of(agencies_file(), "az@2022-04-29").keys()
+    assert all({"worker", "administrator"} <= set(each.values()) for each in PEOPLE.values())
+    names = [name for each in PEOPLE.values() for name in each]
+    assert len(set(names)) == len(names)
+    assert all(name.endswith(" Example") for name in names)
+
+
+async def test_what_waits_is_told_by_what_is_due() -> None:
+    """Of the duties in an agency's cases only its own count, with the most overdue and the next; then the rest."""
+    duties = [
+        {"code": "D-ANSWER", "agency": "special-unit", "due": at(-2)}, {"code": "D-SERVICE", "agency": "special-unit", "due": at(1.5)},
+        {"code": "D-RG", "agency": "special-unit", "due": at(72)}, {"code": "D-ANSWER", "agency": "special-unit"},
+        {"code": "D-SERVICE", "agency": "ngo-l", "due": at(1)}, {"code": "D-SHELTER", "agency": "special-unit", "due": at(2)},
+    ]  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {
+        "/v1/cases": {"cases": [{"case": "ab" * 16}], "next": None},
+        f"/v1/cases/{'ab' * 16}": {"open_deadlines": duties},
+        "/v1/referrals": {"referrals": [{"direction": "sent", "waits_for": ["special-unit"]}], "next": None},
+        "/v1/beds": {"beds": [{"houses": [{"agency": "shelter", "state": "offered"}]}], "next": None},
+        "/v1/tasks": {"tasks": [{}, {}], "next": None},
+    }
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.url.path]))
+    async with Door("http://127.0.0.1:1", "token", transport=transport) as door:
+        deeds = await to_do(door, "special-unit", NOW)
+
+    assert deeds["worker"] == (
+        "Answer: 2 (1 overdue by 2 h 0 min, next due in 1 h 30 min); decide on reasonable grounds: 1 (due in 3 days); "
+        "answer a question: 1; look at new events: 2"
+    )
+    assert deeds["supervisor"] == "Look at what is overdue: 1; see who read what"
+
+
+@pytest.mark.parametrize("options", [("--bus", "x"), ("--play",), ("--agencies", "x.yaml"), ("--replicas", "2")])
+def test_another_bus_is_not_made_an_example_by_an_option(options: tuple[str, ...]) -> None:
+    """The example is what it is: an option for another kind of bus is refused, and named."""
+    done = asked(*options)
+
+    assert done.exit_code == 2
+    assert options[0] in re.sub(r"\s+", " ", done.output)
+
+
+def test_a_bus_that_is_no_example_is_left_alone(tmp_path: Path) -> None:
+    """Given a folder with a bus of its own, the command refuses before anything runs."""
+    BusFolder(tmp_path).create(play=True)
+
+    done = asked("--data", str(tmp_path))
+
+    assert isinstance(done.exception, BusError)
+    assert "no example" in str(done.exception)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "example/notes.txt"])
+def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, name: str) -> None:
+    """Given a folder of somebody's own, nothing is put there and nothing is removed."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("mine")
+
+    done = asked("--data", str(tmp_path))
+
+    assert isinstance(done.exception, BusError)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_the_rest_of_a_start_that_was_broken_off_is_removed(tmp_path: Path) -> None:
+    """Given a first start that ended while the stories were played, the next one begins anew; a whole example stays."""
+    folder = BusFolder(tmp_path / "bus")
+    mark = example._prepared(folder)
+    first = folder.settings.bus
+
+    example._prepared(folder)
+    assert folder.settings.bus != first
+
+    (mark / example.PLAYED).touch()
+    before = folder.settings.bus
+    example._prepared(folder)
+    assert folder.settings.bus == before
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[str]:
+    """Run the command in *folder* during the block, and end it by Ctrl-C; yield what it prints first."""
+    with tempfile.TemporaryFile() as output:
+        with interruptible():
+            nrmbus = Path(sys.executable).parent / "nrmbus"
+            process = subprocess.Popen([nrmbus, "up", "--example", "--data", folder], stdout=output, stderr=output)
+
+        def said() -> str:
+            return os.pread(output.fileno(), 1 << 20, 0).decode()
+
+        try:
+            until("it is ready", lambda: "Ctrl-C ends it" in said() or process.poll() is not None)
+            assert process.poll() is None, said()
+            yield said()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0, said()
+
+
+@pytest.mark.broker
+async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
+    """Given a first start, interrupted, the stories are not played again; everybody still has something to do, and can sign in."""
+    folder = tmp_path / "bus"
+    with running(folder) as first:
+        pass
+    with running(folder) as second:
+        assert "Playing" in first
+        assert "Playing" not in second
+        for said in (first, second):
+            assert "Everything on this bus is invented" in said
+            assert all(name in said for each in PEOPLE.values() for name in each)
+            assert re.search(r"ngo-l .*Leyla Example .*Answer: 1 \(overdue by", said)
+        async with Door.of(folder / "agencies" / "ngo-a") as door:
+            assert len((await door.get("/v1/cases"))["cases"]) == 8
+            tick = (await door.health())["tick"]
+            until("the clock goes on", lambda: ticks(folder) > tick)
+
+
+def ticks(folder: Path) -> int:
+    """Return how often the clock of the example was moved, as a desk has seen it."""
+    url = BusFolder(folder).agency("fund").door
+    return int(
+        httpx.get(f"{Door.of(url).url}/health", headers={"authorization": f"Bearer {Door.of(url).token}"}).json()[
+            "tick"
+        ]
+    )

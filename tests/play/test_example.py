@@ -1,0 +1,56 @@
+"""The example bus: two days of invented work, told so that they end now."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from nrmbus.cli.membership.admitting import newcomers_of
+from nrmbus.cli.operate.invented import agencies_file
+from nrmbus.play.example import told
+from nrmbus.play.memory import MemoryBus
+from nrmbus.play.player import play
+from nrmbus.play.scenario import Publish, Scenario
+
+FRIDAY_NIGHT = datetime(2026, 11, 27, 23, 40, 7, tzinfo=UTC)
+AGENCIES = newcomers_of(agencies_file(), "az@2022-04-29")
+
+
+@pytest.fixture(name="story", scope="module")
+def _story() -> Scenario:
+    return told(AGENCIES, FRIDAY_NIGHT)
+
+
+@pytest.mark.parametrize(
+    "now",
+    [FRIDAY_NIGHT, datetime(2027, 1, 1, 3, tzinfo=UTC), datetime(2028, 3, 1, 12, tzinfo=UTC)],
+    ids=["before a weekend", "on a holiday", "after a leap day"],
+)
+def test_the_stories_hold_at_whatever_moment_they_end(now: datetime) -> None:
+    """Overdue, due soon, answered: every expectation of both stories holds, moved to end at any moment."""
+    report = play(told(AGENCIES, now), MemoryBus())
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.green
+
+
+def test_nothing_is_backdated(story: Scenario) -> None:
+    """The bus begins two days ago, the last step is now, and each event is published when it happens."""
+    assert story.steps[-1].at == FRIDAY_NIGHT
+    assert timedelta(days=2) < FRIDAY_NIGHT - story.starts < timedelta(days=2, hours=1)
+    assert all(step.occurred == step.at for step in story.steps)
+    assert [step.at for step in story.steps] == sorted(step.at for step in story.steps)
+
+
+def test_no_step_is_about_an_agency_that_is_not_there(story: Scenario) -> None:
+    """The first story has a police station and an embassy, which the example has not."""
+    assert story.agencies.keys() == AGENCIES.keys()
+    published = [step.what for step in story.steps if isinstance(step.what, Publish)]
+    assert {each.by for each in published} | {to for each in published for to in each.to or ()} <= AGENCIES.keys()
+    assert all(each.expect == "registered" for each in published)
+
+
+def test_what_people_read_has_no_mark_of_the_tests(story: Scenario) -> None:
+    """A stranger who opens a letter reads an invented name, not the mark by which the tests look for a leak."""
+    letters = [step.what.sealed for step in story.steps if isinstance(step.what, Publish) and step.what.sealed]
+    assert any(each.get("name") == "Nora Invented" for each in letters)
+    assert "CANARY" not in str(letters)
