@@ -9,14 +9,14 @@ import base64
 import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, null, select
+from sqlalchemy import ColumnElement, Connection, Row, null, select
 
 from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.state.cases import known, signed_of
@@ -28,8 +28,7 @@ from nrmbus.events.model import Draft, Part
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import LetterClosed, WireError
 
-_EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
-_PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
+_EVENTS, _PARKED = tables.events.c, tables.parked.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +46,10 @@ class Shared:
         return PART_OF[self.data.document_type]
 
 
-def _rows(me: str, letter: Any = None) -> Select[Any]:
-    """Return the query for events with their letters: this agency's own are those that it sent."""
-    own = and_(_EVENTS.source == me, _OUTBOX.subject == _EVENTS.subject, _OUTBOX.id == _EVENTS.id)
-    kept = func.coalesce(_OUTBOX.letter, _EVENTS.letter) if letter is None else letter
-    return select(*_PLAIN, kept.label("letter")).outerjoin(tables.outbox, own)
-
-
 def find(tx: Connection, me: str, id: str) -> Shared | None:
     """Return the document that the event *id* announces; None if this desk has no such announcement."""
     of_id: ColumnElement[bool] = (_EVENTS.id == id) & (_EVENTS.type == DocumentShared.type)
-    row = tx.execute(_rows(me).where(of_id).order_by(_EVENTS.position).limit(1)).first()
+    row = tx.execute(opening.with_letters(me).where(of_id).order_by(_EVENTS.position).limit(1)).first()
     event = None if row is None else known(signed_of(row))
     if row is None or event is None or not isinstance(event.data, DocumentShared):
         return None
@@ -65,7 +57,9 @@ def find(tx: Connection, me: str, id: str) -> Shared | None:
     named = tables.has_bytes(_EVENTS.headers, id.encode())
     chunks = dict[int, int]()
     for each in tx.execute(
-        _rows(me, null()).where(of_it, _EVENTS.type == DocumentChunkSent.type, named).order_by(_EVENTS.position)
+        opening.with_letters(me, null())
+        .where(of_it, _EVENTS.type == DocumentChunkSent.type, named)
+        .order_by(_EVENTS.position)
     ):
         if dict(json.loads(each.headers)).get("ce_causationid") == id:
             chunks.setdefault(json.loads(each.value)["index"], each.position)
@@ -94,7 +88,7 @@ async def reading(desk: Desk, shared: Shared, *, who: str, purpose: AccessPurpos
         raise _shut(letters.ALTERED)
     signed = signed_of(row)
     with seat.ledger.read() as tx:
-        if (shut := _why_shut(desk, shared, signed, tx)) is not None:
+        if (shut := opening.why_shut(desk, signed, tx)) is not None:
             raise _shut(shut)
         parked = tx.scalar(select(_PARKED.id).where(_PARKED.position.in_((row.position, *shared.chunks))).limit(1))
         if row.shut is not None:
@@ -112,13 +106,6 @@ def _shut(why: str) -> DeskError:
     return DeskError("document_shut", safe={"shut": why})
 
 
-def _why_shut(desk: Desk, shared: Shared, signed: Signed, tx: Connection) -> letters.Shut | None:
-    if not shared.is_own:
-        return opening.why_shut(desk, signed, tx)
-    kept = select(_OUTBOX.letter).where(_OUTBOX.subject == signed.subject, _OUTBOX.id == signed.id)
-    return letters.ERASED if rounds.is_due(desk.seat, tx, signed) or tx.scalar(kept) is None else None
-
-
 async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str, system: str) -> DocumentFile:
     """Record that *who* opens the document by *system*, and return what it is, after the content was compared with that.
 
@@ -127,10 +114,8 @@ async def open_file(desk: Desk, shared: Shared, *, who: str, purpose: str, syste
     """
     signed = signed_of(shared.announcement)
 
-    def why(tx: Connection) -> letters.Shut | None:
-        return _why_shut(desk, shared, signed, tx)
-
-    how: dict[str, Any] = {"who": who, "purpose": purpose, "why_shut": why, "system": system}
+    shut_by = partial(opening.why_shut, desk, signed)
+    how: dict[str, Any] = {"who": who, "purpose": purpose, "why_shut": shut_by, "system": system}
     shut = await letters.record_reads(desk.seat, signed, [shared.part], **how)
     if shut is not None:
         raise _shut(shut)
@@ -167,7 +152,7 @@ async def pieces(desk: Desk, shared: Shared, file: DocumentFile) -> AsyncIterato
 
 def _piece(desk: Desk, shared: Shared, position: int) -> bytes:
     with desk.seat.ledger.read() as tx:
-        row = tx.execute(_rows(desk.seat.me).where(_EVENTS.position == position)).one()
+        row = tx.execute(opening.with_letters(desk.seat.me).where(_EVENTS.position == position)).one()
     if row.letter is None:
         raise _shut(row.shut or letters.ERASED)
     piece = None

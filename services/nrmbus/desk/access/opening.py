@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, bindparam, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, bindparam, func, or_, select
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.erasure import rounds
@@ -42,7 +42,8 @@ WITHIN_SECONDS: Final = 20.0
 _READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
 
-_EVENTS, _PARKED = tables.events.c, tables.parked.c
+_EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
+_PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
 _DESTROYED: Final = select(_EVENTS.position).where(
     _EVENTS.subject == bindparam("subject"), _EVENTS.source == bindparam("source"), _EVENTS.id == bindparam("id"),
     _EVENTS.letter.is_(None), _EVENTS.shut == letters.ERASED,
@@ -84,7 +85,13 @@ def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int)
 
 
 def why_shut(desk: Desk, signed: Signed, tx: Connection) -> letters.Shut | None:
-    """Return why the case's events or erasures keep the letter of *signed* closed; None if it may open."""
+    """Return why the case's events or erasures keep the letter of *signed* closed; None if it may open.
+
+    This agency's own letter is closed by an erasure alone.
+    """
+    if signed.source == desk.seat.me:
+        kept = select(_OUTBOX.letter).where(_OUTBOX.subject == signed.subject, _OUTBOX.id == signed.id)
+        return letters.ERASED if rounds.is_due(desk.seat, tx, signed) or tx.scalar(kept) is None else None
     if _is_destroyed(tx, signed) or rounds.is_due(desk.seat, tx, signed):
         return letters.ERASED
     return letters.KEPT_SHUT if _is_kept_shut(desk, signed, tx) else None
@@ -192,7 +199,7 @@ class LettersToOpen:
 
 async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: AccessPurpose) -> LettersToOpen:
     """Return the letters of *rows* that *who* may open after registration, and why the others stay closed."""
-    closed = [row for row in rows if can_open(row)]
+    closed = [row for row in rows if can_open(desk.seat.me, row)]
     altered = {subject for subject in {row.subject for row in closed} if await desk.unaltered.is_altered(subject)}
     shut: dict[int, letters.Shut] = {row.position: letters.ALTERED for row in closed if row.subject in altered}
     due = {}
@@ -210,9 +217,19 @@ async def to_open(desk: Desk, rows: Iterable[Row[Any]], *, who: str, purpose: Ac
     return LettersToOpen(due, shut)
 
 
-def can_open(row: Row[Any]) -> bool:
-    """Return whether the letter of *row* opened on arrival and can be opened again; chunks open as their document alone."""
-    return row.letter is not None and row.parts != "[]" and row.type != DocumentChunkSent.type
+def can_open(me: str, row: Row[Any]) -> bool:
+    """Return whether the letter of *row* opened on arrival and can be opened again; chunks open as their document alone.
+
+    A row of `with_letters` has this agency's own letters too, which it can open since it wrote them.
+    """
+    return row.letter is not None and row.type != DocumentChunkSent.type and (row.parts != "[]" or row.source == me)
+
+
+def with_letters(me: str, letter: ColumnElement[Any] | None = None) -> Select[Any]:
+    """Return the query for events with their letters, this agency's own as they were sent; or with *letter* in their place."""
+    own = and_(_EVENTS.source == me, _OUTBOX.subject == _EVENTS.subject, _OUTBOX.id == _EVENTS.id)
+    kept = func.coalesce(_OUTBOX.letter, _EVENTS.letter) if letter is None else letter
+    return select(*_PLAIN, kept.label("letter")).outerjoin(tables.outbox, own)
 
 
 async def put(desk: Desk, drafts: Iterable[Draft]) -> list[tuple[str, str]]:

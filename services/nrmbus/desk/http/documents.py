@@ -14,7 +14,7 @@ from nrmbus.desk.http.parameters import Actor, DocumentPath, OfCase, Purpose
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
-from nrmbus.events.document import LARGEST
+from nrmbus.events.document import LARGEST, DocumentFile
 
 routes: Final = subject("documents")
 
@@ -92,10 +92,16 @@ async def read_document(
     who = opening.reader(door.desk, actor)
     await door.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
     file = await reading.open_file(door.desk, shared, who=who, purpose=purpose, system=caller_of(request).name)
-    headers = {
+    return StreamingResponse(
+        reading.pieces(door.desk, shared, file), headers=disposition(file), media_type=file.media_type
+    )
+
+
+def disposition(file: DocumentFile) -> dict[str, str]:
+    """Return the headers of an answer with the content of *file*: nobody keeps it, and its name says nothing."""
+    return {
         "content-length": str(file.size),
         "content-disposition": f'attachment; filename="document.{_ENDING[file.media_type]}"',
         "x-content-type-options": "nosniff",
         "cache-control": "no-store",
     }
-    return StreamingResponse(reading.pieces(door.desk, shared, file), headers=headers, media_type=file.media_type)

@@ -1,0 +1,8 @@
+"""A case: pages, letters, documents, prints."""
+
+from typing import Final
+
+from nrmbus.desk.web.cases import documents, letters, pages, prints
+from nrmbus.desk.web.shell import Pages
+
+ROUTES: Final[tuple[Pages, ...]] = (pages.routes, letters.routes, documents.routes, prints.routes)

@@ -1,0 +1,343 @@
+"""A case as its pages show it: who is on it, what is due, and what happened, in the reader's words."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from nrmbus.desk.http import courses, views
+from nrmbus.desk.outbox import refusals
+from nrmbus.desk.state import parking
+from nrmbus.desk.store import tables
+from nrmbus.desk.versions import Speaks
+from nrmbus.desk.web.acts.around import Names, name_of
+from nrmbus.desk.web.acts.fields import answers, label_of
+from nrmbus.desk.web.acts.form import Field, form_of
+from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.events.registry import TYPES, data_type, versions
+from nrmbus.rules import View
+from nrmbus.rules.clocks import Clock
+from nrmbus.web.words import Words
+from nrmbus.wire import times
+
+NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
+"""People read every event in its newest version, which loses nothing."""
+
+TOLD: Final = "told"
+"""Context of words about what somebody else did."""
+_OUTBOX: Final = tables.outbox.c
+_OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
+_WAITS: Final = frozenset({parking.AHEAD, parking.BEHIND})
+"""Reasons of parked records that end without anybody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A running duty."""
+
+    what: str
+    who: str
+    is_mine: bool
+    due: str
+    iso: str
+    is_late: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something out of the ordinary, and what to do."""
+
+    title: str
+    sentence: str
+    type: str = ""
+    """Type of the event that answers it, if the agency has to answer."""
+    is_late: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Label and value, of which each line is a text."""
+
+    label: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One event of the timeline."""
+
+    id: str
+    title: str
+    by: str
+    when: str
+    iso: str
+    lines: tuple[str, ...]
+    facts: tuple[Fact, ...]
+    has_letter: bool
+    is_late: bool
+
+
+class Case:
+    """One case of this agency."""
+
+    def __init__(self, visit: Visit, tx: Connection) -> None:
+        """Look at the case of the page's address within *tx*. Raises NotFound, for another agency's case as for none."""
+        self.visit, self.subject = visit, visit.path("ref")
+        desk = visit.door.desk
+        told = views.case(tx, desk, self.subject)
+        self.unsent = tuple(_unregistered(visit, tx, self.subject))
+        if told is None and not self.unsent:
+            raise NotFound
+        self.told: Mapping[str, Any] = told or {}
+        self.view: View = desk.cases.view(tx, self.subject)
+        self.is_whole = not self.told.get("incomplete", False)
+        self.clocks: tuple[Clock, ...] = desk.seat.rules.clocks(self.view) if self.is_whole else ()
+
+    @property
+    def path(self) -> str:
+        """Return the address of its first page, below the root."""
+        return f"/cases/{self.subject}"
+
+    @property
+    def name(self) -> str:
+        """Return what the page calls it."""
+        return self.visit.t("Case {reference}", reference=self.subject[:8])
+
+    @property
+    def status(self) -> str:
+        """Return the status in words."""
+        t, status = self.visit.t, self.view.status if self.is_whole else None
+        return t.code("status", status) if status else t("The status is not known here")
+
+    @property
+    def person(self) -> str:
+        """Return whether the procedure for children applies; empty if nobody said, or if nothing follows from it any more."""
+        child = self.view.child
+        if child is None or (not child and self.view.status in _OVER):
+            return ""
+        return self.visit.t("Child: the procedure for children applies") if child else self.visit.t("Adult")
+
+    def places(self) -> list[dict[str, Any]]:
+        """Return the pages of the case that the member may see."""
+        t, here = self.visit.t, self.visit.request.url.path
+        names = {
+            "": t("Overview"), "/timeline": t("Timeline"), "/letters": t("Letters"), "/referrals": t("Referrals"),
+            "/documents": t("Documents"), "/reads": t("Who read"),
+        }  # fmt: skip
+        hidden = set() if "see_reads" in self.visit.me.permissions else {"/reads"}
+        return [
+            {"text": text, "path": self.path + below, "is_here": here.endswith(self.path + below)}
+            for below, text in names.items()
+            if below not in hidden
+        ]
+
+    # -- who, and until when
+
+    def agencies(self) -> list[tuple[str, str]]:
+        """Return the agencies on the case by name, each with its role in words."""
+        t, entries, me = self.visit.t, self.visit.door.seat.directory.entries, self.visit.door.seat.me
+        found = []
+        for id in self.view.parts:
+            entry = entries.get(id)
+            name = entry.contact.name if entry and entry.contact else id
+            role = capital(t, t.agency_role(entry.role)) if entry else ""
+            found.append((role, t("{agency} (your agency)", agency=name) if id == me else name))
+        return [(name, role) for role, name in sorted(found)]
+
+    def capital(self, text: str) -> str:
+        """Return *text* with a capital letter at its beginning."""
+        return capital(self.visit.t, text)
+
+    def agency(self, id: str) -> str:
+        """Return the name of an agency as people know it."""
+        return agency(self.visit, id)
+
+    def duties(self) -> list[Due]:
+        """Return the running duties, this agency's and the earliest first."""
+        t, me = self.visit.t, self.visit.door.seat.me
+        ordered = sorted(self.clocks, key=lambda each: (each.due is None, each.due, each.code))
+        found = []
+        for each in ordered:
+            what = t.code("clock", each.code)
+            late = each.breached or (each.due is not None and each.due < self.visit.now)
+            found.append(
+                Due(
+                    what=capital(t, what),
+                    who=self.agency(each.answerable),
+                    is_mine=each.answerable == me,
+                    due=t.moment(each.due) if each.due else t("paused by a question"),
+                    iso=times.write(each.due) if each.due else "",
+                    is_late=late,
+                )
+            )
+        return found
+
+    def notices(self) -> list[Notice]:
+        """Return what is out of the ordinary: an unknown beginning, waiting records, withdrawn consents."""
+        t, found = self.visit.t, list[Notice]()
+        if not self.is_whole:
+            sentence = t(
+                "This desk lost its store, and the beginning of this case with it. So status, deadlines and next steps are "
+                "not shown. Ask the agency that referred the case, or the auditor, before you decide anything."
+            )
+            found.append(Notice(t("Only a part of this case is known here"), sentence))
+        if because := self.told.get("parked_because"):
+            found.append(self._parked(because))
+        return [*found, *(self._stop(each) for each in self.told.get("stops", ()))]
+
+    def _parked(self, because: Mapping[str, Any]) -> Notice:
+        t, error, type = self.visit.t, because["error"], self.visit.t.type(because["type"])
+        if error in _WAITS:
+            sentence = t(
+                "Newer messages of this case come in right now. You need do nothing: they appear by themselves."
+            )
+        elif error in parking.NOT_READ:
+            sentence = t(
+                "“{type}” came in a form that this release cannot read. Ask your administrator to update the desk: "
+                "the case then goes on by itself.", type=type,
+            )  # fmt: skip
+        else:
+            sentence = t(
+                "“{type}” could not be handled, and everything after it waits. Ask your administrator to have the desk "
+                "repaired and the case released.", type=type,
+            )  # fmt: skip
+        title = t.many("{n} message of this case waits", "{n} messages of this case wait", because["waiting"])
+        return Notice(title, sentence, is_late=error not in _WAITS)
+
+    def _stop(self, stop: Mapping[str, Any]) -> Notice:
+        t, withdrawn = self.visit.t, self.day(stop["withdrawn"])
+        is_mine, answer = stop["agency"] == self.visit.door.seat.me, stop["answer"]
+        name, due = self.agency(stop["agency"]), self.moment(stop.get("due"))
+        if is_mine:
+            title = t("The person withdrew consent for your agency on {day}", day=withdrawn)
+        else:
+            title = t("The person withdrew consent for {agency} on {day}", agency=name, day=withdrawn)
+        if answer == "deleted":
+            sentence = t("Answered: the data were deleted.")
+        elif answer == "must_retain":
+            sentence = t(
+                "Answered: the law obliges the agency to keep the data. Nobody may use them for anything else."
+            )
+        elif answer == "confirmed":
+            sentence = t("Answered: the data are no longer used.")
+        elif is_mine:
+            sentence = t("Stop using what you have of this person. Answer by {due} that you did.", due=due)
+        else:
+            sentence = t("The agency has not answered yet. Its answer is due by {due}.", due=due)
+        type = "consent.stop_confirmed" if is_mine and answer == "missing" else ""
+        return Notice(title, sentence, type, bool(stop.get("overdue")))
+
+    # -- what happened
+
+    def steps(self, events: Iterable[Mapping[str, Any]], actors: Mapping[str, str]) -> Iterator[Step]:
+        """Yield *events* as steps of the timeline; *actors* are the staff numbers behind the agency's own."""
+        for each in events:
+            yield self._step(each, actors)
+
+    def _step(self, event: Mapping[str, Any], actors: Mapping[str, str]) -> Step:
+        t, lines = self.visit.t, list[str]()
+        if event.get("unknown"):
+            lines.append(t("This release cannot read it. Ask your administrator to update the desk."))
+        if event.get("parked"):
+            lines.append(t("It waits to be handled."))
+        if (document := event.get("document")) and not document["complete"]:
+            lines.append(t("{came} of {chunks} pieces have come.", came=document["came"], chunks=document["chunks"]))
+        happened, registered = self.moment(event["time"]), self.moment(event["registered"])
+        if self.day(event["time"]) != self.day(event["registered"]):
+            lines.append(t("It happened on {moment}.", moment=happened))
+        by = self.agency(event["source"])
+        if event["id"] in actors:
+            by = t("{agency}, number {actor}", agency=by, actor=actors[event["id"]])
+        return Step(
+            id=event["id"],
+            title=t.type(event["type"]),
+            by=by,
+            when=t("{moment}, registered as number {number}", moment=registered, number=event["number"]),
+            iso=event["registered"],
+            lines=tuple(lines),
+            facts=tuple(self.facts(event["type"], event["data"])) if "data" in event else (),
+            has_letter=bool(event["parts"]) or "shut" in event,
+            is_late=event["type"] == "deadline.breached",
+        )
+
+    def facts(self, type: str, data: Mapping[str, Any], letter: Mapping[str, Any] | None = None) -> Iterator[Fact]:
+        """Yield the fields of an event that are in the clear, or those of its *letter*, each with its label."""
+        model = data_type(type, NEWEST[type]) if type in NEWEST else None
+        if model is None:
+            return
+        form = form_of(model)
+        fields = form.clear if letter is None else [each for of in form.parts.values() for each in of]
+        yield from facts(self.visit, fields, {"data": data} if letter is None else {"sealed": letter})
+
+    def day(self, at: str) -> str:
+        """Return the day of a time of the ledger."""
+        return self.visit.t.day(_time(at))
+
+    def moment(self, at: str | None) -> str:
+        """Return a time of the ledger; empty if there is none."""
+        return self.visit.t.moment(_time(at)) if at else ""
+
+
+def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Iterator[Fact]:
+    """Yield each of *fields* that *said* has, with its label and its value in words.
+
+    A form asks the person who fills it in ("you"); here others read, so a few labels and codes have words of their own.
+    """
+    t = visit.t
+    for of, text in answers(t, fields, said, Names(visit, {})):
+        label, family = t(of.label, ctx=TOLD), f"{TOLD}.{of.list}"
+        if label == of.label:
+            label = label_of(t, of, bare=True).partition(": ")[0]
+        root, _, name = of.pointer[1:].partition("/")
+        other = t(str(said[root][name]), ctx=family) if of.kind == "choice" else ""
+        yield Fact(label, (other,) if other not in ("", said[root][name]) else tuple(text.split("\n")))
+
+
+def capital(t: Words, text: str) -> str:
+    """Return *text* with a capital letter at its beginning; in Azerbaijani, i becomes İ."""
+    return f"İ{text[1:]}" if t.language == "az" and text.startswith("i") else text[:1].upper() + text[1:]
+
+
+def agency(visit: Visit, id: str) -> str:
+    """Return the name of an agency as people know it: that of the directory, or else its id with its role."""
+    entry = visit.door.seat.directory.entries.get(id)
+    if entry is None or entry.contact is None:
+        return name_of(visit, id)
+    name = entry.contact.name
+    return visit.t("{agency} (your agency)", agency=name) if id == visit.door.seat.me else name
+
+
+def by_day(steps: Iterable[Step], visit: Visit) -> list[tuple[str, list[Step]]]:
+    """Return *steps* under the day on which each was registered."""
+    return [(day, list(each)) for day, each in groupby(steps, lambda step: visit.t.day(_time(step.iso)))]
+
+
+def course(visit: Visit, tx: Connection, subject: str, *, before: int, limit: int) -> list[dict[str, Any]]:
+    """Return the events of the case before number *before*, the newest first."""
+    return courses.course(tx, visit.door.desk, subject, NEWEST, before=before, limit=limit)
+
+
+def actors(tx: Connection, subject: str) -> dict[str, str]:
+    """Return the staff number behind each event that this agency's people published in the case."""
+    rows = select(_OUTBOX.id, _OUTBOX.clear).where(_OUTBOX.subject == subject, _OUTBOX.origin == "door")
+    return {row.id: json.loads(row.clear)["actor"] for row in tx.execute(rows)}
+
+
+def _unregistered(visit: Visit, tx: Connection, subject: str) -> Iterator[Mapping[str, Any]]:
+    """Yield this agency's events in the case that are not registered: they wait, were refused, or could not be sent."""
+    rows = select(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.replaced_by.is_(None))
+    rows = rows.where(_OUTBOX.verdict.is_(None) | (_OUTBOX.verdict != "registered"))
+    for row in tx.execute(rows.order_by(_OUTBOX.seq.desc())).all():
+        clear = json.loads(row.clear)
+        if not data_type(row.type, clear["version"]).technical:
+            yield {**refusals.told(visit.door.seat, views.state_of(tx, row)), "actor": clear["actor"]}
+
+
+def _time(at: str) -> datetime:
+    read = times.read(at)
+    assert read is not None  # noqa: S101 - for mypy: the desk wrote it
+    return read

@@ -1,0 +1,123 @@
+"""Documents of a case: listed closed, opened on record, downloaded under a name that says nothing."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, select
+from starlette.responses import Response, StreamingResponse
+
+from nrmbus.desk.access import documents as reading
+from nrmbus.desk.access.documents import Shared
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.documents import disposition
+from nrmbus.desk.store import tables
+from nrmbus.desk.web.cases.case import Case
+from nrmbus.desk.web.cases.letters import PURPOSES, SYSTEM, purpose_of, why_shut
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.events.document import DocumentShared
+
+routes: Final = Pages()
+
+_EVENTS: Final = tables.events.c
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document as its page lists it."""
+
+    id: str
+    title: str
+    by: str
+    to: str
+    when: str
+    part: str
+    why_shut: str
+    """Why it cannot be opened now; empty if it can."""
+
+
+@routes.get("/cases/{ref}/documents", may="read_cases")
+async def closed(visit: Visit) -> Response:
+    """List the documents of the case that this agency shared or received."""
+    return await _listed(visit)
+
+
+@routes.post("/cases/{ref}/documents", may="open_letters")
+async def read(visit: Visit) -> Response:
+    """Have the registrar record that the member reads the chosen document, then send it."""
+    form, door = await visit.form(), visit.door
+    purpose, who = purpose_of(form["purpose"]), visit.me.number
+    with door.ledger.read() as tx:
+        case = Case(visit, tx)
+        shared = reading.find(tx, door.seat.me, form["document"])
+    if shared is None or shared.announcement.subject != case.subject:
+        if form["document"]:
+            raise NotFound
+        return await _listed(visit, purpose=purpose, is_sent=True)
+    if purpose is None:
+        return await _listed(visit, chosen=form["document"], is_sent=True)
+    try:
+        await door.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
+        file = await reading.open_file(door.desk, shared, who=who, purpose=purpose, system=SYSTEM)
+    except DeskError as error:
+        return await _listed(visit, chosen=form["document"], purpose=purpose, refused=error)
+    return StreamingResponse(
+        reading.pieces(door.desk, shared, file), headers=disposition(file), media_type=file.media_type
+    )
+
+
+async def _listed(
+    visit: Visit,
+    *,
+    chosen: str = "",
+    purpose: str | None = None,
+    is_sent: bool = False,
+    refused: DeskError | None = None,
+) -> Response:
+    t, errors = visit.t, dict[str, str]()
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+        found = _shared(case, tx)
+    shown = [await _closed(case, each) for each in found]
+    if is_sent and not chosen:
+        errors["document"] = t("Choose the document that you want to read")
+    if is_sent and purpose is None:
+        errors["purpose"] = t("Choose what you need it for")
+    status = refused.status if refused else 422 if errors else 200
+    return visit.page(
+        "cases/documents.html.j2", title=t("Documents of a case"), case=case, documents=shown, chosen=chosen,
+        purposes=PURPOSES, purpose=purpose, errors=errors, refused=_why(visit, refused) if refused else "",
+        may_open="open_letters" in visit.me.permissions, has_errors=bool(errors or refused), status=status,
+    )  # fmt: skip
+
+
+def _shared(case: Case, tx: Connection) -> list[Shared]:
+    ids = tx.scalars(
+        select(_EVENTS.id)
+        .where(_EVENTS.subject == case.subject, _EVENTS.type == DocumentShared.type)
+        .order_by(_EVENTS.number.desc())
+    ).all()
+    me = case.visit.door.seat.me
+    return [found for id in ids if (found := reading.find(tx, me, id)) is not None]
+
+
+async def _closed(case: Case, shared: Shared) -> Document:
+    t, row, why = case.visit.t, shared.announcement, ""
+    try:
+        await reading.reading(case.visit.door.desk, shared, who=case.visit.me.number, purpose="case_work")
+    except DeskError as error:
+        why = _why(case.visit, error)
+    return Document(
+        id=row.id,
+        title=t.code("DocumentType", shared.data.document_type),
+        by=case.agency(row.source),
+        to=", ".join(case.agency(each) for each in shared.data.to),
+        when=case.moment(row.registered),
+        part=case.capital(t.code("part", shared.part)),
+        why_shut=why,
+    )
+
+
+def _why(visit: Visit, error: DeskError) -> str:
+    if error.code == "document_shut":
+        return why_shut(visit, str(error.safe.get("shut")))
+    return visit.t(error.sentence)

@@ -1,0 +1,199 @@
+"""Prints of a case: the person's own copy of a referral in her language, and a sheet for the agency's paper file.
+
+The registrar records first that it is handed on. Neither has content of a letter, a label of this agency's, or a name of
+anybody who works here.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection
+from starlette.responses import Response
+
+from nrmbus.desk.access import opening
+from nrmbus.desk.access.written_parts import written
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import courses
+from nrmbus.desk.web.cases import case as cases
+from nrmbus.desk.web.cases.case import Case
+from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
+from nrmbus.desk.web.cases.pages import Referral, referrals_of
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.events.access import Access, AccessPurpose
+from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.wire.json import MAX_INTEGER
+
+routes: Final = Pages()
+
+_ASKED: Final = ("reason", "urgency", "services")
+"""Fields of the request that the person's copy shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An agency that the person is referred to, as she finds it."""
+
+    name: str
+    role: str
+    address: str
+    phone: str
+    answer: str
+
+
+@routes.get("/cases/{ref}/referrals/{referral}/copy", may="open_letters")
+async def ask_copy(visit: Visit) -> Response:
+    """Ask in which language the person's copy is printed, and how much it may say."""
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+        referral, _ = _referral(case, tx)
+    return _asked(case, referral)
+
+
+@routes.post("/cases/{ref}/referrals/{referral}/copy", may="open_letters")
+async def copy(visit: Visit) -> Response:
+    """Have the registrar record that the person gets her copy, then show it for printing."""
+    form = await visit.form()
+    language = next((each for each in LANGUAGES if each == form["language"]), None)
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+        referral, told = _referral(case, tx)
+    if language is None or form["says"] not in {"all", "contacts"}:
+        return _asked(case, referral, language=language, says=form["says"], is_sent=True)
+    try:
+        number = await _recorded(case, "person_report", "person_request")
+    except DeskError as error:
+        return _asked(case, referral, language=language, says=form["says"], refused=error)
+    parts = await written(visit.door.desk, case.subject) if form["says"] == "all" else []
+    return _copy(case, language, told, number, parts, only_contacts=form["says"] == "contacts")
+
+
+@routes.get("/cases/{ref}/sheet", may="open_letters")
+async def ask_sheet(visit: Visit) -> Response:
+    """Ask for what the case sheet is printed."""
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+    return _asked_sheet(case)
+
+
+@routes.post("/cases/{ref}/sheet", may="open_letters")
+async def sheet(visit: Visit) -> Response:
+    """Have the registrar record that the case is handed on as a sheet, then show the sheet for printing."""
+    purpose = purpose_of((await visit.form())["purpose"])
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+    if purpose is None:
+        return _asked_sheet(case, is_sent=True)
+    try:
+        number = await _recorded(case, "export", purpose)
+    except DeskError as error:
+        return _asked_sheet(case, purpose=purpose, refused=error)
+    with visit.door.ledger.read() as tx:
+        case = Case(visit, tx)
+        events = cases.course(visit, tx, case.subject, before=MAX_INTEGER, limit=MAX_INTEGER)
+        referrals = referrals_of(case, tx)
+    return visit.page(
+        "cases/sheet.html.j2", title=visit.t("Case sheet"), case=case, steps=list(case.steps(reversed(events), {})),
+        referrals=referrals, number=number, how=visit.t, who=visit.me.number, purpose=visit.t.code("purpose", purpose),
+    )  # fmt: skip
+
+
+async def _recorded(case: Case, what: Access, purpose: AccessPurpose) -> int:
+    """Have the registrar record that the member hands the case on; return the number of the record."""
+    door, who = case.visit.door, case.visit.me.number
+    said = await door.put_on_record([opening.access(door.desk, case.subject, what, who=who, purpose=purpose)])
+    return int(said["number"])
+
+
+def _referral(case: Case, tx: Connection) -> tuple[Referral, Mapping[str, Any]]:
+    """Return the referral of the page's address. Raises NotFound if the case has none."""
+    ref = case.visit.path("referral")
+    told = list(courses.referrals(tx, case.visit.door.desk, case=case.subject, ref=ref))
+    found = next((each for each in referrals_of(case, tx) if each.ref == ref), None)
+    if found is None or not told:
+        raise NotFound
+    return found, told[0]
+
+
+def _asked(
+    case: Case,
+    referral: Referral,
+    *,
+    language: Language | None = None,
+    says: str = "",
+    is_sent: bool = False,
+    refused: DeskError | None = None,
+) -> Response:
+    t, errors = case.visit.t, dict[str, str]()
+    if is_sent and language is None:
+        errors["language"] = t("Choose the person's language")
+    if is_sent and says not in {"all", "contacts"}:
+        errors["says"] = t("Choose what the paper may say")
+    return case.visit.page(
+        "cases/ask_copy.html.j2", title=t("The person's own copy"), case=case, referral=referral, languages=LANGUAGES,
+        language=language, says_what=says, errors=errors, refused=t(refused.sentence) if refused else "",
+        has_errors=bool(errors or refused), status=refused.status if refused else 422 if errors else 200,
+    )  # fmt: skip
+
+
+def _asked_sheet(
+    case: Case, *, purpose: str | None = None, is_sent: bool = False, refused: DeskError | None = None
+) -> Response:
+    t = case.visit.t
+    errors = {"purpose": t("Choose what you need it for")} if is_sent else {}
+    return case.visit.page(
+        "cases/ask_sheet.html.j2", title=t("Case sheet"), case=case, purposes=PURPOSES, purpose=purpose, errors=errors,
+        refused=t(refused.sentence) if refused else "", has_errors=bool(errors or refused),
+        status=refused.status if refused else 422 if errors else 200,
+    )  # fmt: skip
+
+
+def _copy(
+    case: Case,
+    language: Language,
+    told: Mapping[str, Any],
+    number: int,
+    parts: Iterable[Mapping[str, Any]],
+    *,
+    only_contacts: bool,
+) -> Response:
+    """Return the copy in the person's *language*, whatever the member's own is."""
+    visit, how = case.visit, case.visit.t
+    t = visit.t = Words(language, how.zone)
+    with visit.door.ledger.read() as tx:
+        events = courses.course(tx, visit.door.desk, case.subject, cases.NEWEST, limit=MAX_INTEGER)
+    data: Mapping[str, Any] = next((each["data"] for each in events if each["id"] == told["id"] and "data" in each), {})
+    asked = {name: data[name] for name in _ASKED if name in data}
+    there: Mapping[str, bool] = next((each["parts"] for each in parts if each["event"] == told["id"]), {})
+    asked_too = {each["agency"] for each in told["receivers"]}
+    teller = None if (me := visit.door.seat.me) in asked_too else _place(visit, me)
+    hotlines = set(visit.door.seat.directory.of_role("hotline")) - asked_too - {me}
+    return visit.page(
+        "cases/copy.html.j2", title=t("Addresses") if only_contacts else t("Your referral"), case=case, number=number, how=how, only_contacts=only_contacts,
+        places=[_place(visit, each["agency"], each["state"]) for each in told["receivers"]], teller=teller,
+        hotlines=[found for each in sorted(hotlines) if (found := _place(visit, each)).phone],
+        facts=() if only_contacts else tuple(case.facts("referral.submitted", asked)),
+        parts=[t.code("person.part", part) for part, has_content in sorted(there.items()) if has_content],
+        sender=_place(visit, told["source"]), day=case.day(told["registered"]),
+    )  # fmt: skip
+
+
+def _place(visit: Visit, agency: str, state: str = "") -> Place:
+    """Return the *agency* as somebody finds it who does not work there; with its answer, by the *state* of a referral."""
+    t, entry = visit.t, visit.door.seat.directory.entries.get(agency)
+    contact, role = (entry.contact, cases.capital(t, t.agency_role(entry.role))) if entry else (None, "")
+    answers = {
+        "submitted": t("It has not answered yet."),
+        "accepted": t("It has said yes."),
+        "completed": t("It has said yes."),
+        "declined": t("It has said no. Ask who else can help."),
+        "revoked": t("It is not asked any more."),
+        "expired": t("It has not answered in time. Ask who else can help."),
+    }
+    return Place(
+        name=contact.name if contact else agency,
+        role=role,
+        address=(contact.address or "") if contact else "",
+        phone=(contact.phone or "") if contact else "",
+        answer=answers.get(state, ""),
+    )

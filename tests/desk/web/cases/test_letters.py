@@ -1,0 +1,177 @@
+"""Letters stay closed until the registrar has recorded who reads them and for what."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from desk.given import CANARY, REF, desk_of
+from desk.web.browsing import browsing, member
+from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, opened
+from nrmbus.desk.access import opening
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.letters import letters
+from nrmbus.desk.web.cases.letters import SYSTEM
+from nrmbus.wire.envelope import decode
+from patience import eventually
+
+pytestmark = pytest.mark.usefixtures("kept")
+
+
+async def readings(here: Any) -> list[tuple[str, str, str, str]]:
+    """Return reader, purpose, part and system of each opening by a person."""
+    rows = await here.rows("reads")
+    return [(row.who, row.purpose, row.part, row.system) for row in rows if row.who != letters.DESK]
+
+
+async def granted(here: Any) -> int:
+    """Return how many readings the desk asked the registrar to record."""
+    return len([row for row in await here.rows("outbox") if row.type == "access.granted"])
+
+
+async def test_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) -> None:
+    """Given a chosen letter and purpose, its parts are shown with their labels, and who read it is listed from then on."""
+    async with at_vac(tmp_path, member("read_cases", "open_letters", "see_reads")) as (here, browser, id):
+        answer = await opened(here, browser, id, purpose="court")
+        listed = (await browser.get(f"{AT}/letters")).text
+        who = (await browser.get(f"{AT}/reads")).text
+
+        assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store"
+        assert '<h3 class="govuk-heading-s">Identity</h3>' in answer.text
+        assert CANARY in answer.text
+        assert "Nothing was written in: Coded facts, Contact, Money" in answer.text
+        assert await granted(here) == 1
+        assert {each[:2] + each[3:] for each in await readings(here)} == {("4711", "court", SYSTEM)}
+        assert "Number 4711, 2 March 2026, 09:00: for a court or the prosecution" in listed
+        assert "of “Referral submitted”" in who
+        assert CANARY not in listed + who
+
+
+async def test_nothing_is_shown_before_the_registrar_has_answered(tmp_path: Path) -> None:
+    """Given a registrar that takes its time, the answer waits, and no opening is recorded here."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        asking = asyncio.ensure_future(browser.post(f"{AT}/letters", data={"letter": id, "purpose": "case_work"}))
+        sent: list[Any] = []
+
+        async def some() -> list[Any]:
+            sent.extend(await here.out())
+            return sent
+
+        await eventually("the desk sends", some)
+        assert decode(sent[0]).type == "access.granted"
+        assert (asking.done(), await readings(here)) == (False, [])
+        await here.hear(here.registrar.register(sent[0], to="vac"))
+        answer = await asking
+
+    assert CANARY in answer.text
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(opening, "put"), (Door, "until"), (opening, "open_letter"), (letters, "record_reads")],
+)
+async def test_killed_at_any_point_nothing_is_shown(
+    place: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a fault before, during and after the registration, the answer has nothing of the letter, and no opening is on record."""
+
+    async def killed(*_: Any, **__: Any) -> Any:
+        raise RuntimeError(CANARY)
+
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        monkeypatch.setattr(place, name, killed)
+        answer = await opened(here, browser, id)
+
+        assert answer.status_code == 500
+        assert CANARY not in answer.text
+        assert await readings(here) == []
+        assert CANARY not in "".join(capsys.readouterr())
+
+
+async def test_a_refused_reading_opens_nothing_and_says_so(tmp_path: Path) -> None:
+    """Given a registrar that refuses the reading, the page says that nothing was opened, and keeps what was chosen."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        asking = asyncio.ensure_future(browser.post(f"{AT}/letters", data={"letter": id, "purpose": "case_work"}))
+        sent: list[Any] = []
+
+        async def some() -> list[Any]:
+            sent.extend(await here.out())
+            return sent
+
+        await eventually("the desk sends", some)
+        await here.hear(here.registrar.refuse(sent[0], "not_on_case"))
+        answer = await asking
+
+        assert answer.status_code == 409
+        assert "Nothing was opened" in answer.text
+        assert f'value="{id}" aria-describedby="about-{id}" checked' in answer.text
+        assert CANARY not in answer.text
+        assert await readings(here) == []
+
+
+async def test_without_a_letter_or_a_purpose_nothing_is_recorded(tmp_path: Path) -> None:
+    """Given a form with nothing chosen, or a purpose that is not an agency's, the page asks again."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        answers = [
+            await opened(here, browser),
+            await opened(here, browser, id, purpose=""),
+            await opened(here, browser, id, purpose="audit"),
+            await opened(here, browser, "01930000-0000-7000-8000-000000000000"),
+        ]
+
+        assert {each.status_code for each in answers} == {422}
+        assert all("<title>Error: Letters of a case" in each.text for each in answers)
+        assert await granted(here) == 0
+
+
+async def test_a_withdrawn_consent_closes_a_letter_and_says_why(tmp_path: Path) -> None:
+    """Given a withdrawal, the letter cannot be chosen; asked for all the same, it stays closed and nothing is recorded."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        await came(here, "consent.withdrawn", TAKEN_BACK)
+        listed = (await browser.get(f"{AT}/letters")).text
+        answer = await opened(here, browser, id)
+
+        assert "The person refused or withdrew consent for your agency, so it stays closed." in listed
+        assert "govuk-checkboxes__input" not in listed
+        assert "Stays closed." in answer.text
+        assert CANARY not in answer.text
+        assert (await granted(here), await readings(here)) == (0, [])
+
+
+async def test_withdrawn_while_the_reading_is_recorded_it_stays_closed(tmp_path: Path) -> None:
+    """Given a withdrawal that is registered before the reading, the desk hears of it first, and does not open."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        asking = asyncio.ensure_future(browser.post(f"{AT}/letters", data={"letter": id, "purpose": "case_work"}))
+        sent: list[Any] = []
+
+        async def some() -> list[Any]:
+            sent.extend(await here.out())
+            return sent
+
+        await eventually("the desk sends", some)
+        await came(here, "consent.withdrawn", TAKEN_BACK)
+        await here.hear(here.registrar.register(sent[0], to="vac"))
+        answer = await asking
+
+        assert CANARY not in answer.text
+        assert await readings(here) == []
+
+
+async def test_an_agency_reads_its_own_letter_on_record_too(tmp_path: Path) -> None:
+    """Given a letter that this agency sent, it opens as it was sent, and the reading is recorded like any other."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(
+            type="case.signal_recorded",
+            data={"detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"]},
+        )  # fmt: skip
+        sent = await here.registered(
+            type="referral.submitted", ref=REF, sealed={"name": CANARY}, legal_basis="CoM 21/2008 art. 7",
+            data=REFERRAL | {"to": ["special-unit"], "reason": "FormalIdentification", "services": []},
+        )  # fmt: skip
+        answer = await opened(here, browser, decode(sent).id)
+
+        assert CANARY in answer.text
+        assert await granted(here) == 1
+        assert {each[0] for each in await readings(here)} == {"4711"}

@@ -1,0 +1,251 @@
+"""The pages of a case: what this agency knows of it in words, and nothing of anybody else's."""
+
+import gettext
+import re
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agencies import CASE
+from desk.given import CANARY, REF, desk_of
+from desk.web.browsing import browsing, member
+from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, referred
+from generations import before_type
+from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.web.cases.case import TOLD
+from nrmbus.events.registry import TYPES
+from nrmbus.web import words
+from nrmbus.web.words import LANGUAGES, Language, catalogues
+
+PAGES: Final = ("", "/timeline", "/letters", "/referrals", "/documents", "/reads", "/sheet", f"/referrals/{REF}/copy")
+EVERYTHING: Final[tuple[Permission, ...]] = ("read_cases", "open_letters", "publish", "decide", "see_reads")
+
+
+async def test_the_overview_says_where_a_case_stands_who_is_on_it_and_what_is_due(tmp_path: Path) -> None:
+    """Given a referral that waits for this agency, its page names the duty, the agencies and the steps that end the duty."""
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
+        here.clock.time = here.clock.time.replace(month=4)
+        page = (await browser.get(AT)).text
+
+    assert f"Case {CASE[:8]}" in page
+    assert "Status: Suspected" in page
+    assert "Victim assistance centre" in page
+    assert "Overdue since" in page
+    assert page.index("Accept the referral") < page.index("more steps")
+    assert "What is not possible now, and why" in page
+    assert f'<input type="hidden" name="ref" value="{REF}">' in page
+
+
+async def test_who_may_only_read_is_offered_nothing_else(tmp_path: Path) -> None:
+    """Given somebody without further permissions, no button publishes, no letter can be chosen, and nobody's readings are shown."""
+    async with at_vac(tmp_path, member("read_cases")) as (_, browser, _):
+        pages = {below: await browser.get(AT + below) for below in PAGES}
+
+    assert "/acts/" not in pages[""].text
+    assert "govuk-checkboxes__input" not in pages["/letters"].text
+    assert {below for below, page in pages.items() if page.status_code == 403} == {
+        "/reads", "/sheet", f"/referrals/{REF}/copy",
+    }  # fmt: skip
+
+
+async def test_the_timeline_has_what_was_heard_said_and_refused_the_newest_first(tmp_path: Path) -> None:
+    """Own and received events have their fields in words and their number; a refused one says why; no letter is there."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        await here.registered(type="referral.acknowledged", ref=REF, data={"receipt_no": "V-1", "duty_role": "other"})
+        refused = await here.said(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        await here.ask(type="referral.declined", ref=REF, data={"declined_by": "provider", "reason": "no_capacity"})
+        page = (await browser.get(f"{AT}/timeline")).text
+
+    order = [page.index(words) for words in ("Referral acknowledged", "Referral submitted", "Signal recorded")]
+    assert order == sorted(order)
+    assert "vac (your agency), number S-1" in page
+    assert re.search(r"registered as number \d+</time> · ngo-a", page)
+    assert "Legal aid" in page
+    assert "Refused: nothing of it counts.</strong> The case is not in a status" in page
+    assert "Not sent yet, or not answered yet." in page
+    assert CANARY not in page
+
+
+async def test_a_long_timeline_goes_on_with_earlier_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more events than fit, the page leads to those before, and each event stands on one page."""
+    monkeypatch.setattr("nrmbus.desk.web.cases.pages.MOST", 2)
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        first = (await browser.get(f"{AT}/timeline")).text
+        (earlier,) = re.findall(r"timeline\?before=(\d+)", first)
+        second = (await browser.get(f"{AT}/timeline", params={"before": earlier})).text
+
+    assert ("Signal recorded" in first, "Referral submitted" in first) == (False, True)
+    assert ("Signal recorded" in second, "Referral submitted" in second) == (True, False)
+
+
+async def test_a_referral_says_who_answered_who_is_waited_for_and_the_alternatives(tmp_path: Path) -> None:
+    """Each receiver has its answer; a question waits for the sender; a decline has its reason."""
+    other = "ee" * 16
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        waiting = (await browser.get(f"{AT}/referrals")).text
+        await here.registered(type="referral.info_requested", ref=REF, data={"question": "language"})
+        asked = (await browser.get(f"{AT}/referrals")).text
+        await came(here, "referral.submitted", REFERRAL, referral=other)
+        await here.registered(
+            type="referral.declined",
+            ref=other,
+            data={"declined_by": "provider", "reason": "no_capacity", "alternative": "ngo-l"},
+        )
+        declined = (await browser.get(f"{AT}/referrals")).text
+
+    assert "Waits for vac (your agency) since 2 March 2026. Due by 17 March 2026" in waiting
+    assert "Has asked a question, and waits for the answer" in asked
+    assert "Waits for ngo-a" in asked
+    assert re.search(r"Declined; .*ngo-l", declined)
+
+
+async def test_a_withdrawal_says_what_to_do_until_it_is_answered(tmp_path: Path) -> None:
+    """The page asks to stop and to answer, with a button; afterwards it says what was answered."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        await came(here, "consent.withdrawn", TAKEN_BACK)
+        before = (await browser.get(AT)).text
+        await here.settle()
+        await here.registered(type="consent.stop_confirmed", data={"answer": "deleted"})
+        after = (await browser.get(AT)).text
+
+    assert "The person withdrew consent for your agency on 2 March 2026" in before
+    assert "Stop using what you have of this person. Answer by 6 March 2026" in before
+    assert f'action="{AT}/acts/consent.stop_confirmed"' in before
+    assert "Answered: the data were deleted." in after
+
+
+async def test_a_case_that_waits_says_why(tmp_path: Path) -> None:
+    """An event that this release cannot read holds the case up, and the page says whom to ask."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        word = here.registrar.register(here.registrar.event("ngo-a", "consent.withdrawn", TAKEN_BACK), to="vac")
+        with before_type("consent.withdrawn"):
+            await here.hear(word)
+            page = (await browser.get(AT)).text
+
+    assert "1 message of this case waits" in page
+    assert "came in a form that this release cannot read" in page
+
+
+async def test_a_case_whose_beginning_is_lost_shows_no_status_and_no_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that lost its ledger, nothing is shown that needs the whole case."""
+    monkeypatch.setattr("nrmbus.desk.state.beginnings.is_incomplete", lambda *_: True)
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        page = (await browser.get(AT)).text
+
+    assert "Only a part of this case is known here" in page
+    assert "The status is not known here" in page
+    assert "Deadlines are not known here." in page
+    assert "/acts/" not in page
+
+
+@pytest.mark.parametrize("below", PAGES)
+async def test_an_unknown_case_and_another_agency_s_are_the_same_404(below: str, tmp_path: Path) -> None:
+    """Given cases that others have, or nobody, or no reference at all, every page and form gives one answer."""
+    foreign, unknown, none = "0" * 32, "1" * 32, "nothing"
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
+        elsewhere = here.registrar.event("ngo-a", "consent.given", {
+            "purposes": ["information_sharing"], "receivers": ["shelter"], "given_by": "individual", "form": "written",
+        }, case=foreign)  # fmt: skip
+        here.registrar.register(elsewhere, to="shelter")
+        pages = [await browser.get(f"/app/cases/{ref}{below}") for ref in (foreign, unknown, none)]
+        forms = [
+            await browser.post(
+                f"/app/cases/{ref}{below}", data={"purpose": "case_work", "letter": "x", "document": "x"}
+            )
+            for ref in (foreign, unknown, none)
+        ]
+        sent = await here.out()
+
+    assert {each.status_code for each in (*pages, *forms)} == {404}
+    for same in (pages, forms):
+        assert len({each.text.replace(ref, "") for each, ref in zip(same, (foreign, unknown, none), strict=True)}) == 1
+    assert sent == []
+
+
+async def test_a_referral_of_another_case_is_not_found(tmp_path: Path) -> None:
+    """The address of a referral counts in its own case alone."""
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (_, browser, _):
+        page = await browser.get(f"{AT}/referrals/{'9' * 32}/copy")
+
+    assert page.status_code == 404
+
+
+async def test_no_page_has_content_of_a_letter_in_text_title_address_or_header(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given letters with names, no page shows them unasked, and no log line has them."""
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (_, browser, _):
+        pages = [await browser.get(AT + below) for below in PAGES]
+
+    assert {each.status_code for each in pages} == {200}
+    for page in pages:
+        assert CANARY not in page.text
+        assert CANARY not in str(page.headers)
+        assert page.headers["cache-control"] == "no-store"
+        assert CASE[:8] not in page.text.partition("<title>")[2].partition("</title>")[0]
+    assert CANARY not in "".join(capsys.readouterr())
+
+
+class Missing(gettext.NullTranslations):
+    """Remembers each message that a catalogue lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[tuple[str | None, str]] = set()
+
+    def gettext(self, message: str) -> str:
+        """Remember *message*."""
+        self.found.add((None, message))
+        return message
+
+    def pgettext(self, context: str, message: str) -> str:
+        """Remember *message* in its *context*."""
+        if not context.startswith(TOLD):
+            self.found.add((context, message))
+        return message
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_every_page_is_whole_in_the_reader_s_language(
+    language: Language, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a case with a withdrawal, a decline and a refusal, no word of a page, a code or a field is missing."""
+    missing = Missing()
+    monkeypatch.setattr(words._translations(language), "_fallback", missing)
+    async with desk_of("vac", tmp_path) as here, browsing(here, member(*EVERYTHING, language=language)) as browser:
+        await referred(here)
+        await came(here, "consent.withdrawn", TAKEN_BACK)
+        await here.settle()
+        refused = await here.said(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        await here.registered(
+            type="referral.declined", ref=REF, data={"declined_by": "provider", "reason": "no_capacity"}
+        )
+        for below in PAGES:
+            assert (await browser.get(AT + below)).status_code == 200, below
+
+    if language == "en":  # sentences and labels are English already; codes have words there too
+        missing.found = {each for each in missing.found if each[0] not in (None, "field")}
+    assert missing.found == set()
+
+
+def test_words_for_readers_are_those_of_fields_that_there_are() -> None:
+    """Given the words for those who read what others said, each has a field and stands in every language."""
+    models = [each for data in TYPES.values() for each in (data, data.letter) if each is not None]
+    descriptions = {each.description for model in models for each in model.model_fields.values()}
+    found = {
+        language: {
+            message.id
+            for each in catalogues(language)
+            for message in each
+            if message.context == TOLD and message.string
+        }
+        for language in LANGUAGES
+    }
+
+    assert found["az"] == found["en"] == found["ru"]
+    assert found["en"] <= descriptions
