@@ -425,6 +425,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             is_local=start.listening.allows,
             a_minute=_requests(home),
             staff=StaffSettings.read(home.settings.staff),
+            home=home.path,
         )
         process.door = door
         served = application(door, door.tokens.caller_of, process.running)

@@ -1,19 +1,29 @@
-"""Anonymous intake as the hotline's desk keeps it: the key that messages are sealed to, and their change of keys."""
+"""Anonymous intake at the hotline's desk: the key that messages are sealed to, reading on record, and answers."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal, TypeVar
+
+from sqlalchemy import insert, select
 
 from nrmbus.desk.state.context import Seat
-from nrmbus.intake.messages import Hotline
-from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.desk.store import tables
+from nrmbus.intake.messages import Hotline, Written
+from nrmbus.intake.store import IntakeStore, Message, Thread, wall_time
+from nrmbus.wire import letter
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys.keys import SealingKey, SealTo
 
 AGAIN: Final = timedelta(minutes=1)
 """Time between two looks, unless the key has changed."""
+PURPOSE: Final = "intake"
+"""Purpose of the rows ``reads`` of anonymous messages."""
+
+_T = TypeVar("_T")
+_READS: Final = tables.reads.c
 
 
 async def tend(seat: Seat, home: Path) -> None:
@@ -48,3 +58,101 @@ def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: Seal
         store.expire(now)
     finally:
         store.close()
+
+
+# -- for the agency's people -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message as a worker reads it; nothing in it if it does not open."""
+
+    message: Message
+    text: str | None = field(default=None, repr=False)
+    written: Written | None = field(default=None, repr=False)
+    """The whole of what the person wrote; None for an answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A thread that was opened on record."""
+
+    thread: Thread
+    said: tuple[Said, ...]
+
+    @property
+    def last(self) -> int:
+        """Return the row of the newest message that the reader has seen."""
+        return self.thread.messages[-1].row
+
+
+async def in_store(home: Path, work: Callable[[IntakeStore], _T]) -> _T:
+    """Return what *work* does with the intake file of *home*, outside the event loop."""
+
+    def run() -> _T:
+        store = IntakeStore.of_desk(home)
+        try:
+            return work(store)
+        finally:
+            store.close()
+
+    return await asyncio.to_thread(run)
+
+
+async def read(seat: Seat, home: Path, number: int, who: str) -> Conversation | None:
+    """Record that the member *who* opens the thread *number*, and then open it; None if it does not exist any more."""
+    thread = await in_store(home, lambda store: store.thread(number))
+    if thread is None:
+        return None
+    how = {"at": seat.stamp(), "who": who, "subject": thread.ref, "source": seat.me, "purpose": PURPOSE}
+    rows = [{**how, "event": each.id, "part": part} for each in thread.messages for part in _parts_of(each)]
+    async with seat.ledger.write() as tx:
+        tx.execute(insert(tables.reads), rows)
+        seat.ledger.make_nothing_due()
+    await in_store(home, lambda store: store.mark_read(number, wall_time()))
+    hotline = Hotline(seat.bus, seat.me)
+    return Conversation(
+        thread, tuple(_opened(hotline, seat.identity.opening, thread.ref, each) for each in thread.messages)
+    )
+
+
+def _parts_of(message: Message) -> tuple[str, ...]:
+    try:
+        return letter.Container.parse(message.letter).parts
+    except LetterClosed:
+        return ()
+
+
+def _opened(hotline: Hotline, keys: Mapping[str, SealingKey], ref: str, message: Message) -> Said:
+    try:
+        parts = hotline.opened(message.letter, keys, id=message.id, ref=ref)
+    except LetterClosed:
+        return Said(message)
+    written = Written.of_parts(parts) if message.who is None else None
+    return Said(message, str(parts["story"]["text"]), written)
+
+
+def readers(seat: Seat, thread: Thread) -> list[tuple[str, str]]:
+    """Return who has opened the thread, and when, newest first; each opening once."""
+    rows = select(_READS.at, _READS.who).where(_READS.subject == thread.ref, _READS.purpose == PURPOSE)
+    with seat.ledger.read() as tx:
+        found: list[Any] = list(tx.execute(rows.distinct().order_by(_READS.at.desc(), _READS.who)).all())
+    return [(row.at, row.who) for row in found]
+
+
+Answered = Literal["stored", "passed", "gone"]
+"""Whether the answer is stored, others wrote since the thread was read, or the thread is gone."""
+
+
+async def answer(seat: Seat, home: Path, number: int, text: str, *, id: str, who: str, last: int) -> Answered:
+    """Seal and store the answer *id* of the member *who*, who has read up to the row *last*."""
+    hotline, own = Hotline(seat.bus, seat.me), seat.identity.sealing.seal_to
+
+    def put(store: IntakeStore) -> Answered:
+        thread = store.thread(number)
+        if thread is None:
+            return "gone"
+        sealed = hotline.seal_answer(text, own, SealTo(thread.public), id=id, ref=thread.ref)
+        return "stored" if store.answer(number, id, who, sealed, own.kid, last=last, now=wall_time()) else "passed"
+
+    return await in_store(home, put)

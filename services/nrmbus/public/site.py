@@ -20,7 +20,7 @@ from starlette.routing import Route
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, ForWhom, Hotline, Reach, Written
-from nrmbus.intake.store import IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
+from nrmbus.intake.store import FOLDER, IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
 from nrmbus.public.gate import BITS, WAITS, Gate
 from nrmbus.public.settings import ZONE, PublicSettings
 from nrmbus.public.slips import Slip, Slips
@@ -28,6 +28,7 @@ from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Language, Words, language_of
+from nrmbus.wire import ids
 from nrmbus.wire.errors import LetterClosed
 
 _HERE: Final = Path(__file__).parent
@@ -166,7 +167,8 @@ class PublicSite:
 
     async def _take(self, holder: Holder, slip: Slip, written: Written, *, danger: bool = False) -> None:
         # The same words sent twice from one form are one message; other words from it are another one.
-        id = hmac.digest(slip.once, repr(written.parts).encode(), "sha256")[:16].hex()
+        digest = hmac.digest(slip.once, repr(written.parts).encode(), "sha256").hex()
+        id = ids.derived(self._hotline.agency, digest, FOLDER)
         seal = partial(self._hotline.seal, written, id=id, ref=holder.ref)
         await asyncio.to_thread(self._store.take, holder, id, seal, now=wall_time(), danger=danger)
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import Request
@@ -41,13 +42,15 @@ class Door:
         a_minute: int = A_MINUTE,
         webhooks: Webhooks | None = None,
         staff: StaffSettings | None = None,
+        home: Path | None = None,
     ) -> None:
         """Open on *desk*; *health* and *vitals* add the process's own values, *release* lets a case's parked records through.
 
         *is_local* recognises the token of ``door.json`` in an Authorization header; the other tokens may send *a_minute*
         requests, unless they have limits of their own. Without *webhooks* or *staff* they are those of a desk whose
-        administrator has set nothing.
+        administrator has set nothing. *home* is the agency's folder, in which an anonymous intake has its file.
         """
+        self.home = home
         self.desk, self.seat, self.ledger = desk, desk.seat, desk.seat.ledger
         self.release, self.vitals = release, vitals
         self.tokens = Tokens(desk.seat.ledger, is_local, a_minute)

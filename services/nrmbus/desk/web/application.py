@@ -17,13 +17,14 @@ from nrmbus.desk.staff.members import Member
 from nrmbus.desk.web import cases, home
 from nrmbus.desk.web.acts import pages as acts
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, language_of
 
-SUBJECTS: Final[tuple[Pages, ...]] = (home.routes, acts.routes, *cases.ROUTES)
+SUBJECTS: Final[tuple[Pages, ...]] = (home.routes, acts.routes, *cases.ROUTES, intake.routes)
 """The pages by subject."""
 _HERE: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400
@@ -117,8 +118,7 @@ class AgencyPages:
         return visit
 
     def _places(self, visit: Visit) -> tuple[Place, ...]:
-        del visit
-        return ()
+        return tuple(each for each in (intake.place(visit),) if each is not None)
 
     def _finished(self, visit: Visit, response: Response) -> Response:
         response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})

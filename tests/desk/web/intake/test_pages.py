@@ -1,0 +1,160 @@
+"""Anonymous messages at the hotline's desk, as a worker with a browser reads and answers them."""
+
+import re
+import sqlite3
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agencies import BUS
+from desk.given import Given, desk_of
+from desk.web.browsing import browsing, member, titles
+from intake.given import CANARY, ID, WRITTEN, holder, on_disk
+from nrmbus.desk import intake
+from nrmbus.intake.messages import Hotline, Written
+from nrmbus.intake.store import IntakeStore, wall_time
+
+WORKER = member("intake", "publish", "read_cases")
+OUR = Hotline(BUS, "ngo-a")
+
+
+async def write(here: Given, home: Path, id: str = ID, written: Written = WRITTEN, *, danger: bool = False) -> None:
+    """Have a person write to this desk's agency."""
+    IntakeStore(home).close()
+    here.behind.home = home
+    await intake.tend(here.desk.seat, home)
+    store, person = IntakeStore(home), holder()
+    store.take(person, id, lambda to: OUR.seal(written, to, id=id, ref=person.ref), now=wall_time(), danger=danger)
+    store.close()
+
+
+def to_person(home: Path) -> list[str]:
+    """Return the answers that the code's holder opens."""
+    store, person = IntakeStore(home), holder()
+    thread = store.found(person.ref, now=wall_time())
+    store.close()
+    assert thread is not None
+    return [OUR.opened_by(person, each.letter, id=each.id) for each in thread.messages if each.who is not None]
+
+
+def fields(page: httpx.Response) -> dict[str, str]:
+    """Return the hidden fields of the form for an answer."""
+    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+
+
+async def test_a_message_is_shown_only_after_its_reader_is_on_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """List and closed page show nothing that was written; without the record nothing is opened."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path, danger=True)
+        closed = [await browser.get("/app/intake"), await browser.get("/app/intake/1")]
+        assert all("Danger now" in each.text or "there is danger now" in each.text for each in closed)
+        assert await here.rows("reads") == []
+
+        def full(*_: object, **__: object) -> None:
+            raise sqlite3.OperationalError
+
+        with monkeypatch.context() as broken:
+            broken.setattr("nrmbus.desk.intake.insert", full)
+            failed = await browser.post("/app/intake/1/open")
+        assert failed.status_code == 503
+        opened = await browser.post("/app/intake/1/open")
+        rows = await here.rows("reads")
+
+        assert not any("CANARY" in each.text for each in (*closed, failed))
+        assert CANARY in opened.text
+        assert "CANARY +994 00 000 00 09" in opened.text
+        assert opened.headers["cache-control"] == "no-store"
+        assert {(row.who, row.source, row.event, row.purpose) for row in rows} == {("4711", "ngo-a", ID, "intake")}
+        assert {row.part for row in rows} == {"coded", "contact", "story"}
+        again = await browser.get("/app/intake/1")
+        assert "number 4711" in again.text
+        assert "CANARY" not in again.text + "".join(titles([*closed, opened]))
+
+
+async def test_an_answer_reaches_the_codes_holder(tmp_path: Path) -> None:
+    """Sealed to her and to the hotline; sent twice, it is there once; the thread is answered."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = fields(await browser.post("/app/intake/1/open")) | {"text": "CANARY come <at> ten"}
+        for _ in range(2):
+            sent = await browser.post("/app/intake/1/answer", data=form)
+            assert (sent.status_code, sent.headers["location"]) == (303, "/app/intake/1")
+
+        assert to_person(tmp_path) == ["CANARY come <at> ten"]
+        assert "Answered" in (await browser.get("/app/intake")).text
+        assert "CANARY come &lt;at&gt; ten" in (await browser.post("/app/intake/1/open")).text
+        assert b"CANARY" not in on_disk(tmp_path)
+
+
+async def test_an_answer_to_what_has_changed_is_not_sent_and_not_lost(tmp_path: Path) -> None:
+    """A colleague was first, or the person has written more: the page shows it, and keeps what was typed."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = fields(await browser.post("/app/intake/1/open")) | {"text": "my answer"}
+        await write(here, tmp_path, ID[:-1] + "2", Written("I am safe now", "en"))
+
+        late = await browser.post("/app/intake/1/answer", data=form)
+        empty = await browser.post("/app/intake/1/answer", data=form | {"text": " "})
+
+        assert (late.status_code, empty.status_code) == (409, 422)
+        assert "I am safe now" in late.text
+        assert ">my answer</textarea>" in late.text
+        assert to_person(tmp_path) == []
+
+
+async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:
+    """The draft is the worker's own; the person's words are not in it, and nothing is on the bus."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path, danger=True)
+        begun = await browser.post("/app/intake/1/signal")
+        page = await browser.get(begun.headers["location"])
+
+        assert begun.status_code == 303
+        assert re.search(r'value="emergency"\s+(checked|selected)', page.text)
+        assert re.search(r'value="help_requested"\s+(checked|selected)', page.text)
+        assert "CANARY" not in unescape(page.text)
+        assert await here.rows("outbox") == []
+
+
+async def test_a_thread_is_closed_or_deleted(tmp_path: Path) -> None:
+    """Closed, the person can still read it; deleted, nothing is left of it, and its page is not found."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        await browser.post("/app/intake/1/close", data={"how": "keep"})
+        assert "Closed" in (await browser.get("/app/intake/1")).text
+        gone = await browser.post("/app/intake/1/close", data={"how": "delete"})
+
+        assert gone.headers["location"] == "/app/intake"
+        assert "There is no message" in (await browser.get("/app/intake")).text
+        assert (await browser.get("/app/intake/1")).status_code == 404
+        assert (await browser.post("/app/intake/1/open")).status_code == 404
+
+
+async def test_only_the_intake_s_people_come_in_and_only_where_there_is_one(tmp_path: Path) -> None:
+    """Without the permission, and at an agency without a public page, there is nothing to see."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        async with browsing(here, WORKER) as browser:
+            assert (await browser.get("/app/intake")).status_code == 404
+        await write(here, tmp_path)
+        async with browsing(here, member("read_cases", "publish")) as browser:
+            for path in ("/app/intake", "/app/intake/1"):
+                assert (await browser.get(path)).status_code == 403
+            for path in ("open", "answer", "close", "signal"):
+                assert (await browser.post(f"/app/intake/1/{path}")).status_code == 403
+        async with browsing(here, WORKER) as browser:
+            for number in ("2", "x", "1" * 30, "²"):
+                assert (await browser.get(f"/app/intake/{number}")).status_code == 404
+
+
+async def test_the_navigation_leads_there(tmp_path: Path) -> None:
+    """Only for the intake's people, and only at an agency with a public page."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        assert 'href="/app/intake"' not in (await browser.get("/app/")).text
+        await write(here, tmp_path)
+        assert 'href="/app/intake"' in (await browser.get("/app/")).text
+        async with browsing(here, member("read_cases")) as other:
+            assert 'href="/app/intake"' not in (await other.get("/app/")).text
