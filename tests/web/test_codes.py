@@ -4,9 +4,11 @@ from typing import Final
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.desk.web.acts.fields import FAMILIES
 from nrmbus.desk.web.acts.form import Field, form_of, lists
 from nrmbus.events.registry import TYPES
+from nrmbus.rules import load_profile
 from nrmbus.web.words import LANGUAGES, Language, catalogues
 
 OPEN_LISTS: Final = frozenset({"Access", "AccessPurpose", "Part"})
@@ -57,3 +59,13 @@ def test_every_step_has_a_name(language: Language) -> None:
     types = {data.type for data in TYPES.values() if not data.technical} - by_itself
 
     assert [each for each in sorted(types) if ("act", each) not in words] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_refusal_of_the_rules_says_what_to_do(language: Language) -> None:
+    """Given a refusal by a rule, then a page says what happened and what to do."""
+    words = known(language)
+    refusals = {each.code for each in load_profile(POLICY).refusals.values()}
+    families = ("refusal", "remedy")
+
+    assert [(family, code) for code in sorted(refusals) for family in families if (family, code) not in words] == []

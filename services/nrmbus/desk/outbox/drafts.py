@@ -132,6 +132,14 @@ def keep(seat: Seat, tx: Connection, draft: Kept, *, seen: int) -> Kept:
     return kept
 
 
+def take_back(seat: Seat, tx: Connection, draft: Kept) -> Kept | None:
+    """Let the owner of *draft*, which waits for a second person, go on with it; return it, or None if it waits no longer."""
+    now = of(seat, tx, draft.id, draft.owner)
+    if now is None or now.state != "waits":
+        return None
+    return keep(seat, tx, replace(now, state="open", request=None), seen=now.version)
+
+
 def drop(tx: Connection, which: ColumnElement[bool]) -> None:
     """Destroy within *tx* the drafts *which*."""
     tx.execute(delete(tables.drafts).where(which))

@@ -14,8 +14,7 @@ from starlette.types import Receive, Scope, Send
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
-from nrmbus.desk.web import cases, home
-from nrmbus.desk.web.acts import pages as acts
+from nrmbus.desk.web import acts, cases, home
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
@@ -24,7 +23,7 @@ from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, language_of
 
-SUBJECTS: Final[tuple[Pages, ...]] = (home.routes, acts.routes, *cases.ROUTES, intake.routes)
+SUBJECTS: Final[tuple[Pages, ...]] = (home.routes, *acts.ROUTES, *cases.ROUTES, intake.routes)
 """The pages by subject."""
 _HERE: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400

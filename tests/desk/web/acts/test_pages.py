@@ -189,3 +189,23 @@ async def test_a_case_that_is_not_here_is_the_one_404(tmp_path: Path) -> None:
 
     assert {each.status_code for each in answers[:4]} == {404}
     assert len({each.text.partition("<main")[2] for each in answers[:4]}) == 1
+
+
+async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered(tmp_path: Path) -> None:
+    """Given a referral without a letter, then its page has sender, due time, what is missing, and the open answers."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        page = await browser.get(f"/app/cases/{CASE}/referrals/{REF}")
+        unknown = await browser.get(f"/app/cases/{CASE}/referrals/{'0' * 32}")
+
+        assert (heading(page), unknown.status_code) == ("Answer a referral", 404)
+        for words in (
+            "ngo-a (NGO, outreach)",
+            "Answer by",
+            "No letter came with it",
+            "Decline the referral",
+            "Formal identification",
+        ):
+            assert words in page.text
+        assert f'name="ref" value="{REF}"' in page.text

@@ -1,1 +1,9 @@
 """Doing something in a case: the form of an event, its draft, checked answers and what became of it."""
+
+from typing import Final
+
+from nrmbus.desk.web.acts import answering, approvals, pages
+from nrmbus.desk.web.shell import Pages
+
+ROUTES: Final[tuple[Pages, ...]] = (answering.routes, approvals.routes, pages.routes)
+"""The pages of this subject."""

@@ -88,6 +88,12 @@ def _inside(words: str) -> str:
     return words[:1].lower() + words[1:] if words[1:2].islower() else words
 
 
+def staff_name(visit: Visit, number: str) -> str:
+    """Return the name of a member of staff; what the number is, if the desk has no name for it."""
+    found = visit.door.staff.members.name_of(number)
+    return found if found != number else visit.t("member of staff {number}", number=number)
+
+
 def names_of(visit: Visit, agencies: Iterable[str]) -> list[str]:
     """Return the names of *agencies*."""
     return [name_of(visit, each) for each in agencies]

@@ -265,5 +265,5 @@ async def lead_on(visit: Visit, id: str) -> Response:
 def _answered(visit: Visit, draft: Kept, first: sending.First) -> Response:
     return visit.page(
         "acts/answered.html.j2", title=visit.t("This was answered already"), status=409, draft=draft, first=first,
-        who=visit.t("member of staff {number}", number=first.actor), when=moment_of(visit, first.time),
+        who=around.staff_name(visit, first.actor), when=moment_of(visit, first.time),
     )  # fmt: skip

@@ -152,19 +152,17 @@ async def send(visit: Visit) -> Response:
         return await lead_on(visit, visit.path("id"))
     if not around.may_do(visit, draft.type):
         raise NotFound
-    if draft.state == "waits":
+    if draft.state != "open":
         return visit.see(f"/acts/{draft.id}/sent")
-    bodies = sending.bodies_of(draft) if draft.state == "sent" else [sending.body_of(visit.door, draft)]
-    if draft.state == "open":
-        act = act_of(visit, draft)
-        if any(errors_of(visit, act, page, draft.typed) for page in act.steps):
-            return visit.see(f"/acts/{draft.id}/{CHECK}")
-        found = await sending.checked(visit.door, bodies)
-        if any(each.get("code") == TWO_PERSONS for each in found):
-            return await _ask_second(visit, draft, bodies)
-        refused = next((each for each in found if each["verdict"] == "refused"), None)
-        if refused is not None and (await visit.form())["go"] != "anyway":
-            return visit.see(f"/acts/{draft.id}/{CHECK}")
+    bodies, act = [sending.body_of(visit.door, draft)], act_of(visit, draft)
+    if any(errors_of(visit, act, page, draft.typed) for page in act.steps):
+        return visit.see(f"/acts/{draft.id}/{CHECK}")
+    found = await sending.checked(visit.door, bodies)
+    if any(each.get("code") == TWO_PERSONS for each in found):
+        return await _ask_second(visit, draft, bodies)
+    refused = next((each for each in found if each["verdict"] == "refused"), None)
+    if refused is not None and (await visit.form())["go"] != "anyway":
+        return visit.see(f"/acts/{draft.id}/{CHECK}")
     return await finish(visit, draft, bodies)
 
 
@@ -179,9 +177,8 @@ async def again(visit: Visit) -> Response:
         now = drafts.of(seat, tx, draft.id, draft.owner)
         if now is None:
             raise NotFound
-        if now.state == "waits":
-            made = drafts.keep(seat, tx, replace(now, state="open", request=None), seen=now.version)
-        else:
+        made = drafts.take_back(seat, tx, now)
+        if made is None:
             found = sending.outcome(visit.door, tx, [now.id])
             if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
                 raise NotFound

@@ -101,11 +101,11 @@ async def checked(door: Door, bodies: Iterable[Body]) -> list[dict[str, Any]]:
 
 
 async def send(door: Door, draft: Kept, bodies: list[Body]) -> Kept:
-    """Put *bodies* into the outbox and note in *draft* that they are sent, in one transaction; safe to repeat.
+    """Put *bodies* into the outbox and note in *draft* that they are sent, in one transaction.
 
     Raises:
         AnsweredError: the agency has answered the record of the draft before.
-        LookupError: the draft is gone: it was deleted, or its event is registered.
+        LookupError: the draft is no longer as it was: it was sent, taken back or deleted.
         DeskError: as for a batch.
     """
     seat = door.seat
@@ -114,9 +114,9 @@ async def send(door: Door, draft: Kept, bodies: list[Body]) -> Kept:
 
     def within(tx: Connection) -> None:
         now = drafts.of(seat, tx, draft.id, draft.owner)
-        if now is None:
+        if now is None or (now.state, now.version) != (draft.state, draft.version):
             raise LookupError
-        if now.state != "sent" and (first := answered(tx, draft)) is not None:
+        if (first := answered(tx, draft)) is not None:
             raise AnsweredError(first)
         done.append(drafts.keep(seat, tx, replace(now, state="sent", request=request), seen=now.version))
 

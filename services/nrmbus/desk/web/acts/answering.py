@@ -1,0 +1,96 @@
+"""Receiving a referral: who asks for what, until when, what is missing to decide, and the answers that are open."""
+
+import json
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, select
+from starlette.responses import Response
+
+from nrmbus.desk.letters import letters
+from nrmbus.desk.state.cases import event_of
+from nrmbus.desk.store import tables
+from nrmbus.desk.web.acts import around, fields, form
+from nrmbus.desk.web.acts.editing import moment_of
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.events.model import Event
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.rules.view import Party, Referral
+
+routes: Final = Pages()
+
+_EVENTS, _READS = tables.events.c, tables.reads.c
+
+
+@routes.get("/cases/{case}/referrals/{ref}", may="read_cases")
+async def show(visit: Visit) -> Response:
+    """Show a referral to the people who answer it. No letter is opened."""
+    subject, ref, me = visit.path("case"), visit.path("ref"), visit.door.seat.me
+    with visit.door.ledger.read() as tx:
+        case = around.known_case(visit, tx, subject)
+        referral, row = case.view.referrals.get(ref), _row(tx, subject, ref)
+        event = None if row is None else event_of(row)
+        if referral is None or row is None or event is None or me not in (referral.sender, *event.data.recipients):
+            raise NotFound
+        is_read = _is_read(tx, row)
+    now, later = around.choices_of(visit, case) if case.is_whole else ([], [])
+    mine = [each for each in case.clocks if each.answerable == me and each.ref == ref and each.due is not None]
+    return visit.page(
+        "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=_said(visit, event),
+        sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
+        due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
+        states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
+        open_now=[each for each in now if each.ref == ref], later=[each for each in later if each.ref == ref],
+        back_path=f"/cases/{subject}",
+    )  # fmt: skip
+
+
+def _row(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
+    """Return the referral's event; one without a reference has its own id as reference."""
+    same = (_EVENTS.subject == subject) & (_EVENTS.type == ReferralSubmitted.type)
+    rows = select(tables.events).where(same, (_EVENTS.referral == ref) | (_EVENTS.id == ref)).order_by(_EVENTS.position)
+    return tx.execute(rows.limit(1)).first()
+
+
+def _is_read(tx: Connection, row: Row[Any]) -> bool:
+    """Return whether somebody of this agency has opened the letter."""
+    of_letter = (_READS.subject == row.subject) & (_READS.event == row.id) & (_READS.who != letters.DESK)
+    return tx.scalar(select(_READS.part).where(of_letter).limit(1)) is not None
+
+
+def _said(visit: Visit, event: Event) -> list[tuple[str, str]]:
+    made = form.form_of(type(event.data))
+    shown = (each for each in made.clear if each.name not in {"data.to", "data.withhold_from"})
+    found = fields.answers(visit.t, shown, {form.DATA: event.data.to_mapping()}, around.Names(visit, {}))
+    return [(fields.label_of(visit.t, each, bare=True), text) for each, text in found]
+
+
+def _missing(visit: Visit, row: Row[Any], referral: Referral, *, is_read: bool) -> list[str]:
+    """Return what an answer would have to wait for, or what the reader should look at first."""
+    t, me = visit.t, visit.door.seat.me
+    came = set(json.loads(row.parts))
+    party = referral.party(me)
+    found = []
+    if party is not None and party.state == "submitted" and not party.acknowledged:
+        found.append(t("Nobody has confirmed yet that your agency received it."))
+    if not came:
+        found.append(t("No letter came with it: ask the sender for what you need."))
+    elif row.shut:
+        found.append(t("The letter stays closed here. The person may have withdrawn consent."))
+    elif not is_read:
+        found.append(t("Nobody here has opened the letter yet. Open it on the page of the case."))
+    if came and not came & {"contact"}:
+        found.append(t("The letter does not say how to reach the person safely."))
+    if party is not None and party.asked:
+        found.append(t("You asked for more, and the answer has not come yet. Your clock stands still until then."))
+    return found
+
+
+def _state(visit: Visit, party: Party) -> str:
+    t = visit.t
+    words = {
+        "accepted": t("has accepted"), "completed": t("has completed it"), "declined": t("has declined"),
+        "revoked": t("no longer asked"), "expired": t("did not answer in time"),
+    }  # fmt: skip
+    if party.state != "submitted":
+        return words[party.state]
+    return t("has received it, and has not answered") if party.acknowledged else t("has not answered")

@@ -1,0 +1,82 @@
+"""Two people: what the first has written waits, and goes out with the signature of a second one, on a screen of their own."""
+
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from agencies import CASE, SIGNAL
+from desk.given import Given, desk_of
+from desk.web.acts.test_pages import begun, filled, heading
+from desk.web.browsing import browsing, member
+from nrmbus.desk.staff.permissions import Permission
+from nrmbus.wire import json
+
+WORKER: Final[tuple[Permission, ...]] = ("read_cases", "publish")
+SECOND: Final[tuple[Permission, ...]] = ("read_cases", "publish", "approve")
+
+
+async def asked(here: Given, browser: httpx.AsyncClient) -> str:
+    """Have a worker ask for the dismissal of a child's signal; return the draft's id."""
+    await here.registered(type="case.signal_recorded", data={**SIGNAL, "child": True})
+    at = await begun(browser, "case.signal_dismissed")
+    check = (await filled(browser, at, {"data.reason": "no_indicator"})).headers["location"]
+    assert "A second person has to sign" in (await browser.get(check)).text
+    waits = await browser.post(check.replace("/check", "/send"))
+    assert heading(await browser.get(waits.headers["location"])) == "A second person has to sign"
+    return str(check.split("/")[3])
+
+
+async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) -> None:
+    """Given a step for two, then nothing is sent before the second signs; the event names both."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, member(*WORKER, number="S-1")) as one,
+        browsing(here, member(*SECOND, number="S-2")) as two,
+    ):
+        id = await asked(here, one)
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
+        assert id in (await two.get("/app/approvals")).text
+        assert "There is no indicator" in (await two.get(f"/app/approvals/{id}")).text
+
+        signed = await here.during(two.post(f"/app/approvals/{id}/sign"))
+
+        assert heading(await two.get(signed.headers["location"])) == "Registered"
+        assert heading(await one.get(f"/app/acts/{id}/sent")) == "Registered"
+        row = (await here.rows("outbox"))[-1]
+        clear = json.loads(row.clear, limit=10_000)
+        assert (row.id, clear["actor"], clear["approver"]) == (id, "S-1", "S-2")
+
+
+async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:
+    """Given what waits, then its owner cannot sign it, a worker cannot, and a second signature sends no second event."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, member(*SECOND, number="S-1")) as owner, browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, member(*SECOND, number="S-3")) as three, browsing(here, member(*WORKER, number="S-4")) as worker,
+    ):  # fmt: skip
+        id = await asked(here, owner)
+        assert (await owner.post(f"/app/approvals/{id}/sign")).status_code == 404
+        assert (await worker.post(f"/app/approvals/{id}/sign")).status_code == 403
+        await here.during(two.post(f"/app/approvals/{id}/sign"))
+        assert (await three.post(f"/app/approvals/{id}/sign")).status_code == 404
+        assert len(await here.rows("outbox")) == 2
+
+
+async def test_what_is_not_signed_goes_back_to_its_owner(tmp_path: Path) -> None:
+    """Given a second person who does not sign, or an owner who takes it back, then the owner goes on with what was typed."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, member(*WORKER, number="S-1")) as one,
+        browsing(here, member(*SECOND, number="S-2")) as two,
+    ):
+        id = await asked(here, one)
+        await two.post(f"/app/approvals/{id}/back")
+        assert heading(await one.get(f"/app/acts/{id}/check")) == "Check your answers"
+        await one.post(f"/app/acts/{id}/send")
+        taken = await one.post(f"/app/acts/{id}/again")
+
+        assert taken.headers["location"] == f"/app/acts/{id}/check"
+        assert (await two.get(f"/app/approvals/{id}")).status_code == 404
+        assert "/app/approvals/" not in (await two.get("/app/approvals")).text.partition("<main")[2]
+        assert CASE not in (await one.get(f"/app/acts/{id}/check")).text.partition("</title>")[0]
