@@ -63,7 +63,8 @@ async def test_a_member_is_added_listed_reset_and_removed(
 
         member, _ = await staff._reset(folder, "ngo-a", "Leyla Example")
         assert one_time_in(str(member)) != once
-        await staff.add_example(door, "Aysel", "open sesame", ["supervisor"], "az")  # type: ignore[arg-type]
+        example = {"name": "Aysel", "roles": ["supervisor"], "language": "az", "example_password": "open sesame"}
+        await staff._added(folder, "ngo-a", example)
         listed = await staff._listed(folder, "ngo-a")
         assert {each["name"]: each["state"] for each in listed} == {"Leyla Example": "invited", "Aysel": "active"}
         assert staff._table(listed).row_count == 2

@@ -56,7 +56,10 @@ async def test_a_restart_signs_nobody_out_and_nobody_in(tmp_path: Path) -> None:
         here.later(minutes=15)
     async with staff_at(tmp_path, clock) as here:
         assert await here.staff.sessions.use(value) is None
+        assert here.staff.sessions.last(value) is not None, "whose form comes late is still known"
+        here.later(hours=1)
         await begun(here)
+        assert here.staff.sessions.last(value) is None
         with here.seat.ledger.read() as tx:
             assert len(tx.execute(tables.sessions.select()).all()) == 1, "what is over is deleted"
 

@@ -3,22 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from starlette.requests import Request
 
 from agencies import SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
-from desk.web.browsing import member
 from nrmbus.desk.http.served import Door
-from nrmbus.desk.staff.members import Member
-from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.staff.members import Member, NewMember
+from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.web.application import AgencyPages
 from nrmbus.web.words import LANGUAGES, Language
 from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
 
-pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]
+pytestmark = [
+    pytest.mark.oracle, pytest.mark.usefixtures("cheap_passwords"), pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
+]  # fmt: skip
 
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
@@ -28,12 +29,13 @@ REFERRAL: dict[str, Any] = {
 @asynccontextmanager
 async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, str]]:
     """Yield a desk with a case that waits for it, and the address of its pages for somebody who may do everything."""
-    who = member(*get_args(Permission), language=language)
-
-    async def signed_in(_request: Request, _door: Door) -> Member | None:
-        return who
-
     async with desk_of("vac", home) as here:
+        everything = NewMember(name="Example Worker", roles=ROLES, language=language)
+        who = await here.behind.staff.add_example(everything, "door.json", "open sesame")
+
+        async def signed_in(_request: Request, _door: Door) -> Member | None:
+            return who
+
         registrar = here.registrar
         await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
         sent = registrar.event(

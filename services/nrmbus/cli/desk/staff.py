@@ -98,17 +98,6 @@ def reset(agency: Agency, name: Name, *, as_json: AsJson = False, context: BusCo
     _tell(agency, *asyncio.run(_reset(context.folder, agency, name)), as_json=as_json)
 
 
-async def add_example(
-    door: Door, name: str, password: str, roles: list[str], language: str, email: str | None = None
-) -> dict[str, Any]:
-    """Add an invented member, who signs in with *password* alone, to the desk behind *door*; return the member.
-
-    A member of that name who is there gets that password and these roles. Only a bus for playing takes such a member.
-    """
-    asked = {"name": name, "roles": roles, "language": language, "example_password": password}
-    return await door.post("/v1/staff", asked | ({} if email is None else {"email": email}))
-
-
 async def _added(folder: BusFolder, agency: str, asked: dict[str, Any]) -> tuple[dict[str, Any], str]:
     async with door_of(folder, agency) as door:
         return await door.post("/v1/staff", asked), door.url

@@ -28,6 +28,7 @@ WARNING: Final = timedelta(minutes=2)
 LONGEST: Final = timedelta(hours=8)
 """Time after the sign-in at which a session is over, however much it is used."""
 _RECORD: Final = timedelta(minutes=1)
+_REMEMBERED: Final = timedelta(hours=1)
 
 How = Literal["password", "code", "recovery_code", "passkey", "provider"]
 """What a member signed in with: a password alone (an invented member), or besides it; a passkey; the agency's provider."""
@@ -67,8 +68,12 @@ class Sessions:
 
     def look(self, value: str) -> Session | None:
         """Return the session whose cookie has *value*, or None if it is over. This is no use of it: a page that follows by itself looks."""
-        session = self._sessions.get(_digest(value))
+        session = self.last(value)
         return session if session is not None and self._now() < session.ends else None
+
+    def last(self, value: str) -> Session | None:
+        """Return the session whose cookie has *value*, also one that is over since less than an hour: whose form came late."""
+        return self._sessions.get(_digest(value))
 
     async def use(self, value: str) -> Session | None:
         """Return the same as `look`, and note that the member is there."""
@@ -88,7 +93,7 @@ class Sessions:
         """Begin a session of *member*, and return the value for its cookie; *also* is done in the same transaction."""
         value, now = secrets.token_urlsafe(32), self._now()
         session = Session(secrets.token_hex(8), _digest(value), member, now, now, how, now)
-        over = [each.digest for each in self._sessions.values() if each.ends <= now]
+        over = [each.digest for each in self._sessions.values() if each.ends + _REMEMBERED <= now]
         row = {"digest": session.digest, "id": session.id, "member": member, "how": how}
         async with self._ledger.write() as tx:
             if over:

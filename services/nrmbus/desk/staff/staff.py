@@ -11,6 +11,7 @@ from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys, passwords, second_factor
 from nrmbus.desk.staff.attempts import Attempts
+from nrmbus.desk.staff.late_forms import LateForms
 from nrmbus.desk.staff.members import Language, Member, Members, NewMember
 from nrmbus.desk.staff.passkeys import Challenges
 from nrmbus.desk.staff.passwords import Passwords, Weakness
@@ -67,6 +68,7 @@ class Staff:
         self.members.signed_out = self.sessions.forget
         self.attempts = Attempts(seat, now)
         self.challenges = Challenges(now)
+        self.late = LateForms(now)
         self._passwords = Passwords()
         self._half_way: dict[str, HalfWay] = {}
 

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -18,12 +18,21 @@ from nrmbus.desk.web import acts, cases, home
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
+from nrmbus.desk.web.staff import pages as staff
+from nrmbus.desk.web.staff import session, sign_in
+from nrmbus.desk.web.staff.cookies import signed_in
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, language_of
 
-SUBJECTS: Final[tuple[Pages, ...]] = (home.routes, *acts.ROUTES, *cases.ROUTES, intake.routes)
+SUBJECTS: Final[tuple[Pages, ...]] = (
+    home.routes,
+    *acts.ROUTES,
+    *cases.ROUTES,
+    intake.routes,
+    *staff.SUBJECTS,
+)
 """The pages by subject."""
 _HERE: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400
@@ -33,15 +42,10 @@ Who = Callable[[Request, Door], Awaitable[Member | None]]
 """Finds the member whose session a request has."""
 
 
-async def nobody(_request: Request, _door: Door) -> Member | None:
-    """Return None: nobody can sign in yet."""
-    return None
-
-
 class AgencyPages:
     """ASGI application of a desk's pages."""
 
-    def __init__(self, door: Door, who: Who = nobody) -> None:
+    def __init__(self, door: Door, who: Who = signed_in) -> None:
         """Serve the people of the desk behind *door*; *who* finds out who asks."""
         self._door, self._who = door, who
         self._templates = look.environment(
@@ -69,6 +73,7 @@ class AgencyPages:
                     visit, self._message(visit, 403, visit.t("This form came from another site."), "")
                 )
             visit = self._visit(request, await self._who(request, self._door))
+            visit.session_seconds = session.seconds_left(visit)
             return self._finished(visit, await self._answer(page, visit))
 
         return guarded
@@ -76,7 +81,7 @@ class AgencyPages:
     async def _answer(self, page: Page, visit: Visit) -> Response:
         member = visit.member
         if page.may != "anybody" and member is None:
-            return RedirectResponse(f"{ROOT}/sign-in", 303)
+            return await sign_in.lead_in(visit)
         if page.may not in {"anybody", "member"} and member is not None and page.may not in member.permissions:
             return self._message(
                 visit,
@@ -85,7 +90,9 @@ class AgencyPages:
                 visit.t("Ask your administrator if it belongs to your work."),
             )
         try:
-            return await page.handler(visit)
+            answer = await page.handler(visit)
+            session.sent(visit)
+            return answer
         except NotFound:
             return self._gone(visit)
         except FormTooLarge:

@@ -39,8 +39,8 @@ class Says:
     in_language: Callable[[str], str]
     notice: str = ""
     footer: str = ""
-    session_ends: str = ""
-    """When the session ends if nothing happens, RFC 3339."""
+    session_seconds: int = 0
+    """Seconds until the session ends if nothing happens; 0 without one."""
     navigation: tuple["Place", ...] = ()
 
 
@@ -102,7 +102,7 @@ class Visit:
         self._form: Form | None = None
         self.places: tuple[Place, ...] = ()
         """Navigation of this page; the application fills it in."""
-        self.notice, self.session_ends = "", ""
+        self.notice, self.session_seconds = "", 0
 
     @cached_property
     def now(self) -> datetime:
@@ -159,7 +159,7 @@ class Visit:
             in_language=in_language,
             notice=self.notice,
             footer=t("Nothing on these pages leaves this agency unless you send it."),
-            session_ends=self.session_ends,
+            session_seconds=self.session_seconds,
             navigation=self.places,
         )
 

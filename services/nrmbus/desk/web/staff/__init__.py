@@ -1,1 +1,1 @@
-"""An agency's staff: who they are to the desk, and what each of them may do."""
+"""Sign-in, own account, and the pages of administrators and supervisors."""

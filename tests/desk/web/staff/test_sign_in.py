@@ -1,0 +1,189 @@
+"""The sign-in at the pages: step by step, back to the page that was wanted, and nothing in an address."""
+
+import html
+import re
+from pathlib import Path
+
+import pytest
+
+from desk.staff.given import PASSWORD, Authenticator, one_time_in
+from desk.web.staff.given import OPEN, errors_of, office, text_of
+from nrmbus.desk.staff.members import NewMember
+from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.web.beside import ROOT
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
+NAME = "Leyla Example"
+
+
+async def test_a_first_sign_in_leads_to_password_app_and_recovery_codes(tmp_path: Path) -> None:
+    """Every step says what to do, a mistake keeps the place, and the wanted page comes at the end."""
+    async with office(tmp_path) as it:
+        _, once = await it.staff.add(NewMember(name=NAME, roles=("worker",)), "door.json")
+        assert (await it.get("/account")).headers["location"] == "/app/sign-in?back=%2Faccount"
+        back = "?back=%2Faccount"
+        answer = await it.send(f"/sign-in{back}", name="leyla example", password=once)
+        assert answer.headers["location"] == f"/app/sign-in/password{back}"
+        answer = await it.send(f"/sign-in/password{back}", new="short", again="shorter")
+        assert errors_of(answer) == ["The two passwords differ. Type the same one twice."]
+        answer = await it.send(f"/sign-in/password{back}", new="short", again="short")
+        assert errors_of(answer) == ["Choose a password of at least 12 characters."]
+        answer = await it.send(f"/sign-in/password{back}", new=PASSWORD, again=PASSWORD)
+        assert answer.headers["location"] == f"/app/sign-in/second-factor{back}"
+        page = await it.get(f"/sign-in/second-factor{back}")
+        secret = re.findall(r"Key: ((?:[A-Z2-7]{4} ?){8})", text_of(page))[0].replace(" ", "")
+        assert "<svg" in page.text
+        assert "otpauth" not in page.text
+        answer = await it.send(f"/sign-in/second-factor{back}", code="12345")
+        assert errors_of(answer) == ["The code is wrong or was used before. Wait for the next one and enter it."]
+        answer = await it.send(f"/sign-in/second-factor{back}", code=it.app(secret))
+        assert len(re.findall(r"\b[a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4}\b", text_of(answer))) == 8
+        assert 'href="/app/account"' in answer.text
+        assert (await it.get("/account")).status_code == 200
+        assert (await it.get("/sign-in")).headers["location"] == "/app/"
+
+
+async def test_a_later_sign_in_asks_for_a_code(tmp_path: Path) -> None:
+    """A wrong password and an unknown name read alike; without the first step there is no second."""
+    async with office(tmp_path) as it:
+        await it.settled(NAME, PASSWORD)
+        pages = [await it.send("/sign-in", name=name, password="wrong") for name in (NAME, "Nobody Example")]
+        assert {tuple(errors_of(each)) for each in pages} == {("Name or password is wrong. Check both and try again.",)}
+        assert errors_of(await it.send("/sign-in")) == ["Enter your name.", "Enter your password."]
+        for path in ("/sign-in/code", "/sign-in/password", "/sign-in/second-factor"):
+            assert (await it.get(path)).headers["location"] == "/app/sign-in?over=1"
+            assert (await it.send(path, code="1")).headers["location"] == "/app/sign-in?over=1"
+
+        answer = await it.send("/sign-in", name=NAME, password=PASSWORD)
+        assert answer.headers["location"] == "/app/sign-in/code"
+        assert (await it.get("/")).headers["location"] == "/app/sign-in", "half a sign-in opens nothing"
+        assert (await it.get("/sign-in/password")).headers["location"] == "/app/sign-in?over=1"
+
+
+async def test_a_code_signs_in_and_a_sign_out_ends_it(tmp_path: Path) -> None:
+    """The cookie is for the pages alone, and cannot be read by a script; an earlier one opens nothing."""
+    async with office(tmp_path) as it:
+        _, secret = await it.settled(NAME, PASSWORD)
+        await it.send("/sign-in", name=NAME, password=PASSWORD)
+        answer = await it.send("/sign-in/code", code=it.app(secret))
+        cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("nrmbus-ngo-a="))
+        assert {"HttpOnly", "Path=/app", "SameSite=lax"} <= set(cookie.split("; "))
+        assert "Max-Age" not in cookie
+        value = it.browser.cookies["nrmbus-ngo-a"]
+        assert (await it.get("/")).status_code in {200, 303}
+        assert (await it.send("/sign-out")).headers["location"] == "/app/sign-in?out=1"
+        assert "You are signed out." in text_of(await it.get("/sign-in?out=1"))
+        it.browser.cookies.set("nrmbus-ngo-a", value, path="/app")
+        assert (await it.get("/account")).headers["location"] == "/app/sign-in?over=1&back=%2Faccount"
+
+
+async def test_a_secure_address_has_secure_cookies(tmp_path: Path) -> None:
+    """By TLS a browser sends the cookie by TLS alone."""
+    async with office(tmp_path, site="https://desk.example.org") as it:
+        await it.example(NAME, "worker")
+        answer = await it.send("/sign-in", name=NAME, password=OPEN)
+        assert all("Secure" in each for each in answer.headers.get_list("set-cookie") if "Max-Age=0" not in each)
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", "/a?b", "/a\nb", "evil"])
+async def test_a_sign_in_leads_nowhere_else(tmp_path: Path, back: str) -> None:
+    """A link that somebody prepared leads to the first page."""
+    async with office(tmp_path) as it:
+        await it.example(NAME, "worker")
+        answer = await it.browser.post(
+            f"{ROOT}/sign-in", params={"back": back}, data={"name": NAME, "password": OPEN},
+            headers={"sec-fetch-site": "same-origin"},
+        )  # fmt: skip
+        assert answer.headers["location"] == "/app/"
+
+
+async def test_another_site_signs_nobody_in(tmp_path: Path) -> None:
+    """Nor does its form sign somebody out."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        for path in ("/sign-in", "/sign-out", "/session"):
+            answer = await it.browser.post(f"{ROOT}{path}", headers={"sec-fetch-site": "cross-site"})
+            assert answer.status_code == 403
+        assert (await it.get("/account")).status_code == 200
+
+
+async def test_a_session_says_how_long_it_lasts_and_can_be_extended(tmp_path: Path) -> None:
+    """A script that looks by itself extends nothing; the person does."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        assert 'data-seconds="900"' in (await it.get("/account")).text
+        it.later(minutes=13)
+        quiet = {"nrm-by-itself": "1"}
+        assert (await it.browser.get("/app/session", headers=quiet)).json() == {"seconds": 120}
+        assert (await it.send("/session")).json() == {"seconds": 900}
+        it.later(minutes=15)
+        assert (await it.browser.get("/app/session", headers=quiet)).status_code == 401
+        assert (await it.get("/account")).headers["location"] == "/app/sign-in?over=1&back=%2Faccount"
+        assert "you go on where you were" in text_of(await it.get("/sign-in?over=1"))
+
+
+async def test_a_form_that_came_too_late_is_sent_after_the_sign_in(tmp_path: Path) -> None:
+    """Whoever wrote for an hour without a script loses nothing, and nobody else sees it; passwords are not kept."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        it.later(minutes=16)
+        await it.send("/cases/1/notes", text='"A" & <b>', to=["x", "y"])
+        assert (await it.get("/late-form")).status_code == 303
+        late = it.staff.late.of(it.staff.members.everybody()[0].number)
+        if late is None:  # no page takes that form; one that does keeps it
+            it.staff.late.put(
+                it.staff.members.everybody()[0].number, "/language", [("text", '"A" & <b>'), ("to", "x"), ("to", "y")]
+            )
+        await it.example("Rena Example", "worker")
+        await it.send("/sign-in", name="Rena Example", password=OPEN)
+        assert (await it.get("/late-form")).status_code == 404
+        await it.send("/sign-out")
+        answer = await it.send("/sign-in", name=NAME, password=OPEN)
+        assert answer.headers["location"] == "/app/late-form"
+        page = await it.get("/late-form")
+        fields = [
+            (name, html.unescape(value)) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', page.text)
+        ]
+        assert fields == [("text", '"A" & <b>'), ("to", "x"), ("to", "y")]
+        assert (await it.send("/late-form")).headers["location"] == "/app/"
+        assert (await it.get("/late-form")).status_code == 404
+
+
+async def test_a_passkey_is_offered_where_browsers_make_one(tmp_path: Path) -> None:
+    """At a name, and not at an address; it signs in without a password."""
+    phone = Authenticator()
+    async with office(tmp_path, site="http://localhost:8000") as it:
+        member, _ = await it.settled(NAME, PASSWORD)
+        options = html.unescape(re.findall(r'data-passkey-options="([^"]+)"', (await it.get("/sign-in")).text)[0])
+        assert '"rpId": "localhost"' in options
+        answer = await it.send("/sign-in/passkey", passkey=phone.used(options))
+        assert errors_of(answer) == ["The passkey was not accepted. Try again, or sign in with your password."]
+        from nrmbus.desk.staff import passkeys  # noqa: PLC0415 - only here
+
+        to_add = passkeys.options_to_add(member, (), "localhost", "ngo-a", it.staff.challenges.new(member.number))
+        assert await it.staff.add_passkey(member, phone.added(to_add), "localhost", "http://localhost:8000")
+        options = html.unescape(re.findall(r'data-passkey-options="([^"]+)"', (await it.get("/sign-in")).text)[0])
+        answer = await it.send("/sign-in/passkey?back=/account", passkey=phone.used(options))
+        assert answer.headers["location"] == "/app/account"
+    async with office(tmp_path / "other", site="http://127.0.0.1:8000") as it:
+        assert 'data-passkey-options=""' in (await it.get("/sign-in")).text
+
+
+async def test_the_pages_of_a_sign_in_say_nothing_of_the_member_in_an_address(tmp_path: Path) -> None:
+    """Neither name nor code nor password stands where a proxy writes it down."""
+    async with office(tmp_path) as it:
+        _, secret = await it.settled(NAME, PASSWORD)
+        answers = [
+            await it.send("/sign-in", name=NAME, password=PASSWORD),
+            await it.send("/sign-in/code", code=it.app(secret)),
+        ]
+        seen = " ".join(f"{each.request.url} {each.headers}" for each in answers)
+        for text in ("eyla", "xample", PASSWORD, it.app(secret)):
+            assert text not in seen
+
+
+def test_settings_without_a_provider_ask_for_a_password() -> None:
+    """The default is the desk's own sign-in."""
+    assert StaffSettings().provider is None
+    assert one_time_in("ABCD-EFGH-JKMN-PQRS")
