@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from nrmbus.backup.folders import NOTED
+from nrmbus.backup.folders import NOTED, paths
 from nrmbus.backup.store import Store
 from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json
 from nrmbus.cli.app import app
@@ -21,6 +21,7 @@ from nrmbus.cli.operate import doctor
 from nrmbus.desk.store import schema
 from nrmbus.directory import Identity
 from nrmbus.environment import KEY_FILE
+from nrmbus.intake.store import IntakeStore
 from nrmbus.wire.keys import keyfile
 
 SECRET = b"a passphrase of the example\n"
@@ -226,3 +227,14 @@ def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path
 
     assert typed("backup", store, "--agency", "ngo-c", "--data", folder.path, status=1)["code"] == "other_kind"
     assert Store.at(store).generations() == [1]
+
+
+def test_no_backup_has_the_anonymous_messages(folder: BusFolder) -> None:
+    """A person who deletes them is told that they are gone, so no copy stays for thirty days."""
+    agency = folder.agency("ngo-b")
+    IntakeStore(agency.path).close()
+
+    found = paths(agency.path)
+
+    assert "ledger.sqlite" in found
+    assert [each for each in found if "intake" in each or each.startswith("public/")] == []

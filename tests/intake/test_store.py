@@ -173,8 +173,11 @@ def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:
     take(store, holder())
 
     store.found(holder().ref, now=NOW + timedelta(days=80))
-
     assert store.expire(NOW + timedelta(days=100)) == 0
+    store.mark_read(1, NOW + timedelta(days=160))
+
+    assert store.expire(NOW + timedelta(days=240)) == 0
+    assert store.expire(NOW + timedelta(days=251)) == 1
 
 
 def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:

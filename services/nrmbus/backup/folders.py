@@ -21,6 +21,8 @@ _NOT_KEPT: Final = ("kafka", "kafka.partial", "run", "logs")
 NOTED: Final = "backup.json"
 """File that says, in the folder that was backed up, when the last backup was complete."""
 _MADE_AGAIN: Final = ("door.json", "lock", "spans", NOTED)
+_INTAKE: Final = "intake.sqlite"
+"""File of anonymous messages: whoever deletes them there is told that they are gone, so no backup has them."""
 _LEFT: Final = ("-wal", "-shm", "-journal", ".lock")
 """Ends of the names of files that are made again, or belong to a database."""
 _SECRETS: Final = (".seed", "key.pem")
@@ -61,7 +63,7 @@ def paths(root: Path, below: str = "") -> list[str]:
 def _is_made_again(name: str) -> bool:
     # Hidden files are halves of files that are being written.
     return (
-        name in _MADE_AGAIN
+        name in (*_MADE_AGAIN, _INTAKE)
         or name.startswith((".", "scratch-", "snapshots", "damaged-", "tmp"))
         or name.endswith(_LEFT)
     )

@@ -254,8 +254,9 @@ class IntakeStore:
         return _thread(rows[0], [_message(each) for each in letters]) if rows else None
 
     def mark_read(self, number: int, now: datetime) -> None:
-        """Note that the hotline has opened the messages of a thread."""
+        """Note that the hotline was there and has opened the messages of a thread."""
         with self._writing() as tx:
+            tx.execute("UPDATE threads SET touched = ? WHERE number = ?", (_written(now), number))
             tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL",
                        (_written(now), number))  # fmt: skip
 

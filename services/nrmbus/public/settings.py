@@ -84,11 +84,16 @@ class PublicSettings:
                 ' {"name": {"az": "…", "en": "…", "ru": "…"}, "run_by": "ngo", "phone": "…"}, or see the page of public.'
             )
         lines = tuple(Line(each["number"], each["name"]) for each in found.get("lines", ()))
+        listen = Listen.parse(found.get("listen"), where)
+        if listen is not None and listen.certificate is None:
+            raise BusError(
+                f"`listen` of `public` in {where} has no `certificate`: browsers know no authority of a desk."
+            )
         plain = {each: found[each] for each in found if each not in ("lines", "listen", "proxies")}
         return cls(
             **plain,
             lines=lines,
-            listen=Listen.parse(found.get("listen"), where),
+            listen=listen,
             proxies=tuple(found.get("proxies", ())),
         )
 

@@ -85,7 +85,6 @@ class PublicSite:
         self._same: dict[tuple[Language, str], tuple[bytes, bytes]] = {}
         self.routes: Final = [
             Route("/", self._first),
-            Route("/leave", self._leave),
             Route("/static/{name}", self._file),
             *(Route(f"/{language}/{path}", page, methods=[method])
               for language in LANGUAGES for method, path, page in self._pages()),
@@ -115,10 +114,6 @@ class PublicSite:
     async def _first(self, request: Request) -> Response:
         language = language_of(accepted=request.headers.get("accept-language"))
         return RedirectResponse(f"/{language}/", 303, headers={**HEADERS, "vary": "Accept-Language"})
-
-    async def _leave(self, request: Request) -> Response:
-        clear = {"clear-site-data": '"cache", "storage"'} if request.url.scheme == "https" else {}
-        return RedirectResponse(self._settings.exit, 303, headers={**HEADERS, **clear})
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]

@@ -1,4 +1,5 @@
 /* Leaves the page at once, and proves a little work instead of asking riddles. Written for old browsers; nothing is loaded. */
+/* Pages of this site take one place in the history, so that the Back button of the page behind the exit leads to none of them. */
 (function () {
   "use strict";
   var root = document.documentElement, link = document.querySelector(".leave .exit");
@@ -15,6 +16,11 @@
       var at = event.target;
       while (at && at !== document) {
         if (at.getAttribute("data-leave") !== null) { event.preventDefault(); leave(); return; }
+        if (at.tagName === "A" && at.host === window.location.host && !at.hash && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+          event.preventDefault();
+          window.location.replace(at.href);
+          return;
+        }
         at = at.parentNode;
       }
     });
