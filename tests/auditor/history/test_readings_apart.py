@@ -98,7 +98,7 @@ def test_the_html_file_has_readings_in_a_fold_behind_the_course(hall: Hall, comm
     """None of them stands in the course of the case."""
     commands.shown("replay", "--html", tmp_path / "case.html")
     page = (tmp_path / "case.html").read_text(encoding="utf-8")
-    course, _, fold = page.partition('<details class="fold">')
+    course, _, fold = page.partition('<details class="govuk-details fold">')
     assert "access.granted" not in course
     assert fold.count(f"<code>{hall.actor}</code>") == READINGS + 1
     assert "Readings about no case, such as searches: 1" in fold

@@ -44,8 +44,8 @@ FAMILIES: Final = {
 
 def written(language: Language, domain: str) -> Mapping[tuple[str | None, str], Message]:
     """Return the messages of *language* in the catalogue *domain*, by context and key."""
-    (found,) = (each for each in catalogues(language) if each.domain == domain)
-    return {(each.context, str(each.id)): each for each in found if each.id}
+    found = (each for each in catalogues(language) if each.domain == domain)
+    return {(each.context, str(each.id)): each for some in found for each in some if each.id}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

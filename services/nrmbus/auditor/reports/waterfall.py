@@ -93,16 +93,6 @@ def _row(span: Span, last: tuple[bool, ...], unique: Mapping[str, Span], first: 
 
 # -- as a piece of a page --------------------------------------------------------------------------------------------
 
-WATERFALL_CSS: Final = """\
-.waterfall { list-style: none; margin: 0; padding: 0; }
-.waterfall li { border-top: 1px solid #ddd; padding: 0.3em 0; break-inside: avoid; }
-.waterfall p { display: flex; flex-wrap: wrap; gap: 0 0.8em; margin: 0; max-width: none; }
-.waterfall .tree { font-family: monospace; white-space: pre; }
-.waterfall .time { margin-left: auto; font-variant-numeric: tabular-nums; }
-.waterfall svg { display: block; }
-"""
-"""Rules for the stylesheet of a page. Without them the rows are readable too, one below the other."""
-
 
 @dataclass(frozen=True, slots=True)
 class WaterfallWords:

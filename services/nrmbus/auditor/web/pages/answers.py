@@ -162,27 +162,28 @@ class Answers:
         }
         if not visit.asked("go") and not any(asked.values()):
             return Shown("search.html.j2", None, form)
-        search, problem = self._read(asked, visit.t)
-        if search is None:
-            return Shown("search.html.j2", None, form | {"problem": problem})
+        search, errors = self._read(asked, visit.t)
+        if errors:
+            return Shown("search.html.j2", None, form | {"errors": errors})
         record = await self._record(visit, "search", words=urlencode(asked))
         async with self._opened.seen.reading() as seen:
             form["found"] = self._results(visit, asked, search, seen.history)
         return Shown("search.html.j2", record, form)
 
-    def _read(self, asked: _Places, t: Words) -> tuple[Search | None, str]:
+    def _read(self, asked: _Places, t: Words) -> tuple[Search, dict[str, str]]:
+        """Return the search, and by field what is wrong with what was typed."""
+        errors: dict[str, str] = {}
         reference = asked["q"].lower()
         if not Search.reads(reference):
-            return None, t("Give a case's reference or an event's id, or at least the first 8 characters of one.")
-        first, last, problem = _period(asked, t)
-        if problem:
-            return None, problem
+            errors["q"] = t("Give a case's reference or an event's id, or at least the first 8 characters of one.")
+        first, last = _period(asked, t, errors)
+        wanted = None
         try:
             wanted = numbers(asked["number"] or None)
         except BusError:
-            return None, t("Numbers are written 12, 12..20 or 12.. .")
+            errors["number"] = t("Numbers are written 12, 12..20 or 12.. .")
         chosen = Selection(asked["agency"] or None, asked["type"] or None, first, last, wanted)
-        return Search(chosen, reference, asked["verdict"], bool(asked["readings"])), ""
+        return Search(chosen, reference, asked["verdict"], bool(asked["readings"])), errors
 
     def _results(self, visit: Visit, asked: _Places, search: Search, history: History) -> dict[str, Any]:
         found = search.registrations(history)
@@ -220,12 +221,13 @@ class Answers:
         if not known or not ids.REF.fullmatch(ref):
             raise await self._missing(visit)
         record = await self._record(visit, "case", ref)
-        as_of, problem = _moment(visit.asked("as_of"), t)
+        errors: dict[str, str] = {}
+        as_of = _moment(visit.asked("as_of"), t, "as_of", errors)
         given = visit.asked("step", 9)
         step = int(given) if given.isascii() and given.isdecimal() and as_of is None else None
         async with self._opened.seen.reading() as seen:
             case = shown.case(seen, ref, t, step=step, as_of=as_of, now=self.now())
-        return Shown("case.html.j2", record, {"case": case, "problem": problem})
+        return Shown("case.html.j2", record, {"case": case, "errors": errors})
 
     async def event(self, visit: Visit) -> Shown:
         """Return the page of one registration: event, rule, proof, receivers, and consequences."""
@@ -256,11 +258,12 @@ class Answers:
     async def agencies(self, visit: Visit) -> Shown:
         """Return the page of refusals and breaches by agency."""
         asked = {name: visit.asked(name) for name in ("from", "to")}
-        first, last, problem = _period(asked, visit.t)
+        errors: dict[str, str] = {}
+        first, last = _period(asked, visit.t, errors)
         record = await self._record(visit, "figures", words=urlencode(asked))
         async with self._opened.seen.reading() as seen:
             rows = [_figures(each) for each in by_agency(seen, (first, last))]
-        values = {"rows": rows, "asked": {"first": asked["from"], "last": asked["to"]}, "problem": problem}
+        values = {"rows": rows, "asked": {"first": asked["from"], "last": asked["to"]}, "errors": errors}
         return Shown("agencies.html.j2", record, values)
 
     async def checkpoints(self, _: Visit) -> Shown:
@@ -285,17 +288,17 @@ def _address(asked: _Places, page: int) -> str:
     return f"/search?{urlencode(query)}"
 
 
-def _moment(text: str, t: Words, *, begin: bool = False) -> tuple[datetime | None, str]:
+def _moment(text: str, t: Words, field: str, errors: dict[str, str], *, begin: bool = False) -> datetime | None:
+    """Return the moment *text*, or None; if it is none, note in *errors* what is wrong with *field*."""
     try:
-        return moment(text or None, t.zone, "as_of", begin=begin), ""
+        return moment(text or None, t.zone, field, begin=begin)
     except BusError:
-        return None, t("A day is written like 2026-03-02, a time like 2026-03-02T09:00:00Z.")
+        errors[field] = t("A day is written like 2026-03-02, a time like 2026-03-02T09:00:00Z.")
+        return None
 
 
-def _period(asked: _Places, t: Words) -> tuple[datetime | None, datetime | None, str]:
-    first, wrong = _moment(asked["from"], t, begin=True)
-    last, wrong_too = _moment(asked["to"], t)
-    return first, last, wrong or wrong_too
+def _period(asked: _Places, t: Words, errors: dict[str, str]) -> tuple[datetime | None, datetime | None]:
+    return _moment(asked["from"], t, "from", errors, begin=True), _moment(asked["to"], t, "to", errors)
 
 
 def _figures(each: Figures) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def document(
     template = environment(one=seen.partitions == 1, links=False).get_template("document.html.j2")
     yield from template.generate(
         t=words,
-        css=Markup(static("page.css")),  # noqa: S704 - a file of this package
+        css=Markup("".join(static(name)[0].decode() for name in ("document.css", "auditor.css"))),  # noqa: S704 - files of this package
         bus=seen.directory.bus,
         policy=seen.rules.profile.name,
         total=len(seen.history.entries),

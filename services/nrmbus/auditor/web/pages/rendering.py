@@ -1,13 +1,17 @@
-"""Templates of the auditor's page and of a replay's HTML file: the same macros, with links to a server or without."""
+"""Templates of the auditor's pages and of a replay's HTML file: the same macros, with links to a server or without."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
+
+from nrmbus.web import look
+from nrmbus.web.words import Words
 
 FOLDER: Final = Path(__file__).parent
+_TYPES: Final = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8"}
 
 
 @cache
@@ -16,15 +20,8 @@ def environment(*, one: bool, links: bool) -> Environment:
 
     ``place_of`` writes where a registration stands.
     """
-    made = Environment(
-        loader=FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.globals["place_of"] = place_of(one=one)
-    made.globals["links"] = links
+    made = look.environment(FOLDER / "templates")
+    made.globals |= {"place_of": place_of(one=one), "links": links, "options": _options, "error": _error}
     return made
 
 
@@ -33,12 +30,27 @@ def place_of(*, one: bool) -> Callable[[Any], str]:
     return partial(_place, one=one)
 
 
-def static(name: str) -> str:
-    """Return the text of a static file."""
-    return (FOLDER / "static" / name).read_text(encoding="utf-8")
+@cache
+def static(name: str) -> tuple[bytes, str]:
+    """Return content and media type of a style or script, the auditor's own or the kit's. Raises KeyError if there is none."""
+    own = {path.name: path for path in (FOLDER / "static").iterdir() if path.suffix in _TYPES}
+    return (own[name].read_bytes(), _TYPES[own[name].suffix]) if name in own else look.static(name)
 
 
 def _place(each: Any, *, one: bool) -> str:
     """Return the place of *each*: a row, a point, an entry's registration or a record."""
     partition, number = (each["partition"], each["number"]) if isinstance(each, dict) else (each.partition, each.number)
     return str(number) if one else f"{partition}/{number}"
+
+
+def _options(t: Words, family: str, codes: Iterable[str], chosen: str, none: str = "") -> list[dict[str, Any]]:
+    """Return the items of a select: *codes* with the words of *family*, or as they are; *none* stands for no choice."""
+    first = [{"value": "", "text": none}] if none else []
+    return first + [
+        {"value": each, "text": t.code(family, each) if family else each, "selected": each == chosen} for each in codes
+    ]
+
+
+def _error(errors: Mapping[str, str], field: str) -> dict[str, str] | None:
+    """Return the message beside *field*, if there is one."""
+    return {"text": errors[field]} if field in errors else None

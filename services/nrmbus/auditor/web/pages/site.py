@@ -6,7 +6,7 @@ Each question about the history is recorded (`AccessLog`) before it is answered;
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,28 +15,19 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from nrmbus.auditor.reports.waterfall import WATERFALL_CSS
 from nrmbus.auditor.web.access_log import NotOnRecordError, OnRecord, Question
 from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
-from nrmbus.auditor.web.pages.visit import Visit, comes_from, form_of, inside, same_origin
+from nrmbus.auditor.web.pages.visit import Visit, comes_from, inside
 from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.web.users import Users
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.telemetry import log
+from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Words, language_of
 
-HEADERS: Final = {
-    "cache-control": "no-store",
-    "content-security-policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",  # with no-referrer, a browser would hide from this page too that a form is its own
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
 HOST: Final = re.compile(r"(127\.0\.0\.1|localhost)(:[0-9]{1,5})?")
 """Names of this machine; a foreign page whose host name points here is refused."""
 _YEAR_SECONDS: Final = 365 * 86_400
@@ -73,11 +64,7 @@ class Site:
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
         done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
         routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
-        routes += [
-            _file("/page.css", static("page.css") + WATERFALL_CSS, "text/css"),
-            _file("/page.js", static("page.js"), "text/javascript"),
-        ]
-        return [Route("/", self._guarded(self._begin)), *routes]
+        return [Route("/", self._guarded(self._begin)), Route("/static/{name}", _static), *routes]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """Return *answer* in the visitor's language, with the headers of every page, also after an error."""
@@ -90,7 +77,13 @@ class Site:
             t = Words(language, self._profile.zone)
             visit = Visit(request, t, self._session(request))
             try:
-                response = await answer(visit)
+                response = (
+                    self._message(visit, 403, t("The request did not come from this page, and nothing was done."))
+                    if is_foreign(request)
+                    else await answer(visit)
+                )
+            except FormTooLarge:
+                response = self._message(visit, 413, t("The form is too long."))
             except NotOnRecordError as error:
                 sentence = (
                     t(
@@ -145,13 +138,9 @@ class Site:
         return session if session and self._users.password_of(session.name) == session.password else None
 
     async def _sign_in(self, visit: Visit) -> Response:
-        t, form = visit.t, await form_of(visit.request)
-        name, password, purpose = (form.get(each, "") for each in ("name", "password", "purpose"))
-        back = inside(form.get("back", ""))
-        if not same_origin(visit.request):
-            return self._sign_in_form(
-                visit, "/search", t("The request did not come from this page, and nothing was done."), 403
-            )
+        t, form = visit.t, await Form.read(visit.request)
+        name, password, purpose = form["name"], form["password"], form["purpose"]
+        back = inside(form["back"])
         if not name or not password or purpose not in PURPOSES:
             return self._sign_in_form(visit, back, t("Give name, password and purpose."), 400)
         if not self._attempts.allows(name[:64]):
@@ -174,7 +163,7 @@ class Site:
         return response
 
     async def _sign_out(self, visit: Visit) -> Response:
-        form = await form_of(visit.request)
+        form = await Form.read(visit.request)
         if visit.session is None or not comes_from(visit, form):
             return self._sign_in_form(
                 visit,
@@ -188,12 +177,12 @@ class Site:
         return response
 
     async def _purpose(self, visit: Visit) -> Response:
-        form = await form_of(visit.request)
-        purpose = form.get("purpose", "")
+        form = await Form.read(visit.request)
+        purpose = form["purpose"]
         if visit.session is None or not comes_from(visit, form) or purpose not in PURPOSES:
             return self._message(visit, 403, visit.t("The request did not come from this page, and nothing was done."))
         visit.session.purpose = purpose
-        return RedirectResponse(inside(form.get("back", "")), 303)
+        return RedirectResponse(inside(form["back"]), 303)
 
     # -- on record ---------------------------------------------------------------------------------------------------
 
@@ -210,17 +199,25 @@ class Site:
     def _html(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response:
         answers, t, here = self._answers, visit.t, visit.here
         joint = "&" if "?" in here else "?"
+        errors: Mapping[str, str] = values.pop("errors", {})
         record: OnRecord | None = values.pop("on_record", None)
         shown = {
             "place": "",
-            "problem": "",
             **values,
+            "errors": errors,
+            "has_errors": bool(errors),
             "t": t,
-            "bus": self._bus,
+            "says": {
+                "service": t("Referrals: audit"),
+                "agency": f"{t('bus')} {self._bus}",
+                "home": "/",
+                "static": "/static",
+                "languages": LANGUAGES,
+                "in_language": lambda code: f"{here}{joint}lang={code}",
+            },
             "here": here,
             "session": visit.session,
             "purposes": PURPOSES,
-            "languages": [(code, name, f"{here}{joint}lang={code}") for code, name in LANGUAGES.items()],
             "alarms": answers.alarms(t) if answers and visit.session else [],
             "now": answers.now() if answers else utc_time(),
             "on_record": record and {
@@ -240,11 +237,14 @@ class Site:
 
     def _sign_in_form(self, visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
         nobody = Visit(visit.request, visit.t, None)
-        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), problem=problem)
+        errors = {"name": problem} if problem else {}
+        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), errors=errors)
 
 
-def _file(path: str, text: str, kind: str) -> Route:
-    async def file(_: Request) -> Response:
-        return Response(text, media_type=f"{kind}; charset=utf-8", headers=HEADERS)
-
-    return Route(path, file)
+async def _static(request: Request) -> Response:
+    """Return a style or a script."""
+    try:
+        content, media_type = static(request.path_params["name"])
+    except KeyError:
+        return Response(status_code=404, headers=HEADERS)
+    return Response(content, media_type=media_type, headers=HEADERS)

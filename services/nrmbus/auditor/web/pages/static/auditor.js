@@ -1,5 +1,4 @@
 // The slider says which registration it stands at, and shows the case as of it when it is let go. Without this, the button does.
-"use strict";
 const slider = document.getElementById("step");
 if (slider) {
   const said = document.getElementById("step-time");
