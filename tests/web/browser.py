@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # without types
@@ -64,10 +64,11 @@ async def kinds(page: Page, start: str) -> AsyncIterator[tuple[str, Response]]:
     while waiting:
         answer = await page.goto(waiting.pop(0))
         assert answer is not None
+        seen.add(kind(page.url))
         yield kind(page.url), answer
         links = await page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
         for link in links:
-            whole = urljoin(page.url, link)
+            whole = urldefrag(urljoin(page.url, link)).url
             if urlsplit(whole).netloc == host and kind(whole) not in seen and "lang=" not in whole:
                 seen.add(kind(whole))
                 waiting.append(whole)

@@ -23,7 +23,7 @@ async def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) ->
     """Pages, redirects, errors and refused forms have the same headers, and are kept by no browser."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         answers = [
-            await browser.get("/app/"),
+            await browser.get("/app/work"),
             await browser.get("/app/nowhere"),
             await browser.post("/app/"),
         ]
@@ -36,8 +36,8 @@ async def test_every_answer_forbids_what_a_page_does_not_need(tmp_path: Path) ->
 async def test_the_language_of_the_account_comes_before_the_browser_s(tmp_path: Path) -> None:
     """The frame is in the member's language, and another may be asked for."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language="ru")) as browser:
-        own = await browser.get("/app/", headers={"accept-language": "en"})
-        asked = await browser.get("/app/?lang=az")
+        own = await browser.get("/app/work", headers={"accept-language": "en"})
+        asked = await browser.get("/app/work?lang=az")
 
     assert '<html lang="ru"' in own.text
     assert '<html lang="az"' in asked.text

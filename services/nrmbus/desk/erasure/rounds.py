@@ -26,7 +26,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.outbox import documents, drafts, queue
 from nrmbus.desk.procedure.interface import BY_ITSELF
-from nrmbus.desk.state import book
+from nrmbus.desk.state import book, labels
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, open_task
@@ -180,7 +180,8 @@ def _left_over() -> Any:
     closed = (_OUTBOX.state == "closed") & or_(_OUTBOX.letter.is_not(None), _OUTBOX.draft.is_not(None))
     uploaded = select(tables.documents.c.subject).where(tables.documents.c.subject.in_(cases))
     typed = select(tables.drafts.c.subject).where(tables.drafts.c.subject.in_(cases))
-    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded, typed)
+    labelled = select(tables.case_labels.c.subject).where(tables.case_labels.c.subject.in_(cases))
+    return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded, typed, labelled)
 
 
 def may_be_sent(tx: Connection, subject: str) -> bool:
@@ -201,6 +202,7 @@ def erase(tx: Connection, subjects: Iterable[str]) -> None:
         tx.execute(rows.values(letter=None, draft=None, asked=""))
         documents.drop(tx, tables.documents.c.subject == subject)
         drafts.drop(tx, drafts.of_case(subject))
+        labels.drop(tx, subject)
 
 
 def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
@@ -264,6 +266,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
             told = (_EVENTS.subject == subject) & (_EVENTS.source != seat.me) & (_EVENTS.position < position)
             gone = tx.execute(select(_EVENTS.source, _EVENTS.id).where(told, _EVENTS.letter.is_not(None)))
             case_keys.forget(seat, tx, subject, {(row.source, row.id) for row in gone})
+            labels.drop(tx, subject)
             tx.execute(
                 update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=letters.ERASED)
             )
@@ -345,7 +348,7 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
         if seat.handed_to == using:
             return
         with seat.ledger.read() as tx:
-            whole = case_keys.is_behind(seat, tx) or book.is_behind(seat, tx)
+            whole = case_keys.is_behind(seat, tx) or book.is_behind(seat, tx) or labels.is_behind(seat, tx)
     if whole:
         async with seat.ledger.write() as tx:
             _seal_drafts_anew(seat, tx)
@@ -354,6 +357,7 @@ async def _hand_over(seat: Seat, *, whole: bool) -> None:
             case_keys.keep_all(seat, tx)
             case_keys.hand_over(seat, tx)
             book.hand_over(seat, tx)
+            labels.hand_over(seat, tx)
         await seat.ledger.off_the_disk()
     seat.handed_to = using
 

@@ -509,3 +509,22 @@ drafts: Final = Table(
     Index("drafts_of_owner", "owner", "changed"),
     comment="What the agency's people have typed in its pages and not sent yet",
 )
+
+case_labels: Final = Table(
+    "case_labels",
+    METADATA,
+    Column("subject", TEXT, primary_key=True),
+    Column("kid", TEXT, nullable=False, comment="This agency's sealing key that it is sealed to"),
+    Column("sealed", LargeBinary, nullable=False, comment="The agency's own label, sealed to this desk alone"),
+    comment="How the agency's people call a case among themselves; never on the bus",
+)
+
+assignments: Final = Table(
+    "assignments",
+    METADATA,
+    Column("subject", TEXT, primary_key=True),
+    Column("task", INTEGER, primary_key=True, autoincrement=False, comment="0: the case itself"),
+    Column("member", TEXT, nullable=False, comment="Number of the member of staff"),
+    Column("at", TEXT, nullable=False),
+    comment="Which colleague has a case, or one of its tasks",
+)

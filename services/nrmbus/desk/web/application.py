@@ -1,6 +1,7 @@
 """The pages of a desk as one application: sign-in first, permission at the door, and the same headers on every answer."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,13 +15,14 @@ from starlette.types import Receive, Scope, Send
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
-from nrmbus.desk.web import acts, cases, home
+from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
 from nrmbus.desk.web.staff import pages as staff
 from nrmbus.desk.web.staff import session, sign_in
 from nrmbus.desk.web.staff.cookies import signed_in
+from nrmbus.desk.web.work import pages as work
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
@@ -28,12 +30,14 @@ from nrmbus.web.words import LANGUAGES, language_of
 
 SUBJECTS: Final[tuple[Pages, ...]] = (
     home.routes,
+    work.routes,
     *acts.ROUTES,
     *cases.ROUTES,
     intake.routes,
     *staff.SUBJECTS,
 )
 """The pages by subject."""
+_PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")
 _HERE: Final = Path(__file__).parent
 _YEAR_SECONDS: Final = 365 * 86_400
 _STATIC: Final = {**HEADERS, "cache-control": "private, max-age=3600"}
@@ -120,11 +124,11 @@ class AgencyPages:
         own = member.language if member else None
         language = language_of(asked, own, kept, accepted=request.headers.get("accept-language"))
         visit = Visit(request, self._door, self._templates, member=member, language=language)
-        visit.places = self._places(visit)
+        visit.places = partial(self._places, visit)
         return visit
 
     def _places(self, visit: Visit) -> tuple[Place, ...]:
-        return tuple(each for each in (intake.place(visit),) if each is not None)
+        return (*places.of(visit, _PATHS), *(each for each in (intake.place(visit),) if each is not None))
 
     def _finished(self, visit: Visit, response: Response) -> Response:
         response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})

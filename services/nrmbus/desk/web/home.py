@@ -11,5 +11,7 @@ routes: Final = Pages()
 
 @routes.get("/", may="member")
 async def home(visit: Visit) -> Response:
-    """Lead to the first page of the member's work."""
+    """Lead to the first place of the member's navigation."""
+    if there := visit.places():
+        return visit.see(there[0].path)
     return visit.page("message.html.j2", title=visit.t("You are signed in."), sentence="")

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, cast, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from jinja2 import Environment
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -53,6 +54,8 @@ class Place:
     is_here: bool
     count: int | None = None
     is_late: bool = False
+    key: str = ""
+    """Name of the list that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Visit:
         self.t = Words(language, door.seat.rules.profile.zone)
         self._templates = templates
         self._form: Form | None = None
-        self.places: tuple[Place, ...] = ()
-        """Navigation of this page; the application fills it in."""
+        self.places: Callable[[], tuple[Place, ...]] = tuple
+        """Returns the navigation of this page; the application sets it."""
         self.notice, self.session_seconds = "", 0
 
     @cached_property
@@ -137,6 +140,10 @@ class Visit:
             self._templates.get_template(template).render({"has_errors": False, **shown, **values}), status
         )
 
+    def part(self, template: str, **values: Any) -> Markup:
+        """Return the part of a page that *template* makes of *values*, with the visit's words."""
+        return Markup(self._templates.get_template(template).render({"t": self.t, "url": url, **values}))  # noqa: S704 - escaped
+
     def see(self, path: str) -> Response:
         """Return the answer that leads to *path* below `ROOT`, as after a form."""
         return RedirectResponse(url(path), 303)
@@ -160,7 +167,7 @@ class Visit:
             notice=self.notice,
             footer=t("Nothing on these pages leaves this agency unless you send it."),
             session_seconds=self.session_seconds,
-            navigation=self.places,
+            navigation=self.places(),
         )
 
 

@@ -153,8 +153,8 @@ async def test_only_the_intake_s_people_come_in_and_only_where_there_is_one(tmp_
 async def test_the_navigation_leads_there(tmp_path: Path) -> None:
     """Only for the intake's people, and only at an agency with a public page."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
-        assert 'href="/app/intake"' not in (await browser.get("/app/")).text
+        assert 'href="/app/intake"' not in (await browser.get("/app/work")).text
         await write(here, tmp_path)
-        assert 'href="/app/intake"' in (await browser.get("/app/")).text
+        assert 'href="/app/intake"' in (await browser.get("/app/work")).text
         async with browsing(here, member("read_cases")) as other:
-            assert 'href="/app/intake"' not in (await other.get("/app/")).text
+            assert 'href="/app/intake"' not in (await other.get("/app/work")).text

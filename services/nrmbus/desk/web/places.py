@@ -1,0 +1,62 @@
+"""Navigation of the pages, as data: `places.yaml` says which place is for whom."""
+
+from collections.abc import Collection
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.shell import May, Place, Visit
+from nrmbus.desk.web.work.pages import counted
+from nrmbus.desk.web.work.queues import board_of, queue_of
+
+FILE: Final = Path(__file__).with_name("places.yaml")
+
+
+class Entry(BaseModel):
+    """One place of the navigation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = ""
+    path: str
+    below: str = ""
+    """Beginning of other addresses that belong to the place."""
+    may: May
+    count: str = ""
+    board: bool = False
+
+
+@cache
+def entries() -> tuple[Entry, ...]:
+    """Return the places, in their order."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    read = yaml.load(FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
+    return tuple(Entry.model_validate(each) for each in read)
+
+
+def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
+    """Return the navigation of *visit*; a place whose page is not among *paths* of routes is left out."""
+    if visit.member is None:
+        return ()
+    role, here = visit.door.seat.role, visit.request.url.path.removeprefix(ROOT)
+    shown = []
+    for each in entries():
+        board = board_of(role) if each.board else None
+        text = board.name if board else each.text
+        is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2]) is not None
+        if text and each.may in visit.member.permissions and (each.path in paths or is_list):
+            shown.append((each, text))
+    nearest = max((each.path for each, _ in shown if _is_below(here, each)), key=len, default="")
+    found = []
+    for each, text in shown:
+        count, is_late = (counted(visit, each.count) if each.count else None) or (None, False)
+        found.append(Place(visit.t(text), each.path, each.path == nearest, count, is_late, each.count))
+    return tuple(found)
+
+
+def _is_below(here: str, entry: Entry) -> bool:
+    return any(each and (here == each or here.startswith(f"{each}/")) for each in (entry.path, entry.below))

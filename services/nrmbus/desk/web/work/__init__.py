@@ -1,0 +1,1 @@
+"""The work list and the pages by role."""

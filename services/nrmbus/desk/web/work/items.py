@@ -1,0 +1,477 @@
+"""Items of the work lists: what this desk's view of one case says is to do, waited for, answered or on record. Pure.
+
+A queue picks among the items (`queues`). Everything here rests on what this agency sent or received, as at the door.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from nrmbus.rules import View
+from nrmbus.rules.clocks import Clock
+from nrmbus.rules.due import Due
+from nrmbus.rules.view import Referral
+
+Side = Literal["ours", "theirs", "answer", "case", "record"]
+"""Whether this agency has to act, waits for others, was answered lately; the case itself; or something on record in it."""
+
+PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
+"""Clocks of a period: the period is work only when its end is near."""
+OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
+"""Statuses of a case in which nothing more is expected."""
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, Any]:
+    return _NOTHING
+
+
+ACTS: Final[Mapping[str, str]] = {
+    "D-REFER": "referral.submitted",
+    "D-ACK": "referral.acknowledged",
+    "D-ANSWER": "referral.accepted",
+    "D-SERVICE": "referral.accepted",
+    "D-ASSIGN": "needs.assessed",
+    "D-RG": "identification.reasonable_grounds_decided",
+    "D-RECOVERY": "identification.status_decided",
+    "D-REVIEW30": "recovery.reviewed",
+    "D-BED": "shelter.bed_offered",
+    "D-SHELTER": "shelter.discharged",
+    "D-HOLD": "stay.hold_confirmed",
+    "D-STOP": "consent.stop_confirmed",
+    "D-REVIEW": "review.decided",
+}
+"""Clock -> next act of the agency that owes it. The desk itself answers a clock without an act."""
+STARTED: Final[Mapping[str, str]] = {
+    "D-REFER": "case.signal_recorded",
+    "D-ACK": "referral.submitted",
+    "D-ANSWER": "referral.submitted",
+    "D-ASSIGN": "referral.accepted",
+    "D-RG": "identification.stage_entered",
+    "D-RECOVERY": "recovery.period_started",
+    "D-REVIEW30": "recovery.period_started",
+    "D-BED": "shelter.bed_requested",
+    "D-SHELTER": "shelter.admitted",
+    "D-HOLD": "stay.hold_requested",
+    "D-STOP": "consent.withdrawn",
+    "D-REVIEW": "review.requested",
+    "D-ERASE": "access.erasure_due",
+}
+"""Clock -> type of the event that a reader knows it by."""
+ANSWERS: Final = frozenset(
+    {
+        "referral.acknowledged", "referral.accepted", "referral.declined", "referral.completed", "referral.expired",
+        "referral.info_supplied", "handover.person_received", "shelter.bed_offered", "shelter.bed_refused",
+        "shelter.offer_lapsed", "shelter.admitted", "shelter.discharged", "service.scheduled", "service.delivered",
+        "service.not_delivered", "stay.hold_confirmed", "stay.permit_issued", "stay.permit_refused", "review.decided",
+        "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
+        "payment.executed", "payment.failed", "plan.adopted", "plan.completed", "consent.stop_confirmed",
+        "safeguard.representative_assigned", "safeguard.best_interests_decided", "access.resealed", "case.closed",
+    }
+)  # fmt: skip
+"""Types of events that answer something, or tell what became of it."""
+SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
+PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
+KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "read", "referral", "supply"})
+"""Kinds of tasks that add nothing to an item of what has come."""
+SHOWN: Final = frozenset(
+    {
+        "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
+        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass",
+    }
+)  # fmt: skip
+"""Types of received events whose item has a clock or an act of its own."""
+_ANSWERS_KEPT: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Event that this desk sent or received: its clear part alone."""
+
+    id: str
+    type: str
+    source: str
+    ref: str | None
+    registered: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Open task of a case."""
+
+    id: int
+    kind: str
+    opened: datetime
+    event_type: str = ""
+    source: str = ""
+    ref: str | None = None
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What this desk knows of one case."""
+
+    view: View
+    duties: tuple[Clock, ...] = ()
+    due: tuple[Due, ...] = ()
+    happened: tuple[Happened, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    unsent: tuple[Happened, ...] = ()
+    """Own events without the registrar's answer; ``registered`` is when they were entered."""
+    is_whole: bool = True
+    """False if the beginning of the case is gone: then it has no status and no duty."""
+    is_parked: bool = False
+    owed: str = ""
+    """Amount of an allowance that the person has earned and nobody has ordered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Content of a possible row: a duty, a record, an answer or the case itself."""
+
+    side: Side
+    about: str
+    """Kind of thing: duty, period, question, referral, bed, hold, review, service, payment, emergency, task, unsent, case."""
+    case: str
+    type: str
+    """Type of the event by which a reader knows the thing."""
+    ref: str | None = None
+    code: str = ""
+    """The clock's code, the state of a record, or the kind of a task."""
+    agencies: tuple[str, ...] = ()
+    """Agencies that ask (ours), that have to act (theirs), or that said it."""
+    since: datetime | None = None
+    due: datetime | None = None
+    breached: bool = False
+    state: str = ""
+    act: str = ""
+    """Type of the event that is the next step; empty: look at the case."""
+    urgency: str = ""
+    child: bool = False
+    status: str = ""
+    is_over: bool = False
+    task: int = 0
+    said: Mapping[str, Any] = field(default_factory=_nothing)
+
+    def is_late(self, now: datetime) -> bool:
+        """Return whether the thing is overdue at *now*."""
+        return self.breached or (self.due is not None and self.due < now)
+
+
+def items_of(me: str, facts: Facts, object_minutes: int) -> tuple[Item, ...]:
+    """Return the items of one case for the agency *me*; *object_minutes* is the time to object to an emergency request."""
+    case = _Case(me, facts, object_minutes)
+    return tuple(case.items()) if facts.is_whole else (*case.tasks(), *case.unsent(), case.itself())
+
+
+class _Case:
+    """One case while its items are made."""
+
+    def __init__(self, me: str, facts: Facts, object_minutes: int) -> None:
+        self.me, self.facts, self.view, self.object_minutes = me, facts, facts.view, object_minutes
+        self.status = str(self.view.status or "") if facts.is_whole else ""
+        self.is_over = self.status in OVER or self.view.closing is not None or self.view.over
+        self.covered: set[tuple[str, str | None, str]] = set()
+        """Side, reference and agency of what a duty shows already."""
+
+    def item(self, side: Side, about: str, type: str, **more: Any) -> Item:
+        return Item(
+            side, about, self.view.subject, type,
+            child=bool(self.view.child), status=self.status, is_over=self.is_over, **more,
+        )  # fmt: skip
+
+    def items(self) -> Iterator[Item]:
+        for duty in self.facts.duties:
+            yield from self.duty(duty)
+        for referral in self.view.referrals.values():
+            yield from self.referral(referral)
+        yield from self.beds()
+        yield from self.holds()
+        yield from self.reviews()
+        yield from self.services()
+        yield from self.payments()
+        yield from self.emergencies()
+        yield from self.tasks()
+        yield from self.unsent()
+        yield from self.answers()
+        yield from self.plan()
+        yield self.itself()
+
+    # -- clocks ------------------------------------------------------------------------------------------------------
+
+    def duty(self, duty: Clock) -> Iterator[Item]:
+        type, asker, urgency = self._about(duty)
+        said = {
+            "since": duty.start, "due": duty.due, "breached": duty.breached, "code": duty.code, "ref": duty.ref,
+            "said": self._asked_for(duty.ref),
+        }  # fmt: skip
+        if duty.code in PERIODS:
+            if duty.answerable == self.me:
+                yield self.item("record", "period", type, state="runs", act=self._act(duty), **said)
+                yield self.item("ours", "period", type, state="runs", act=self._act(duty), **said)
+            return
+        if duty.answerable == self.me:
+            self.covered.add(("ours", duty.ref, self.me))
+            if duty.due is None:
+                return  # the question that stops the clock is an item of its own
+            agencies = (asker,) if asker and asker != self.me else ()
+            yield self.item(
+                "ours", "duty", type, agencies=agencies, state="to_do", act=self._act(duty), urgency=urgency, **said
+            )
+        elif self.me in duty.told or asker == self.me:
+            self.covered.add(("theirs", duty.ref, duty.answerable))
+            if duty.due is not None:
+                state = self._their_state(duty)
+                yield self.item(
+                    "theirs", "duty", type, agencies=(duty.answerable,), state=state, urgency=urgency, **said
+                )
+
+    def _asked_for(self, ref: str | None) -> Mapping[str, Any]:
+        """Return the services that the referral or the request *ref* asks for."""
+        for event in self.facts.happened:
+            if ref is not None and event.ref == ref and event.type in ("referral.submitted", "service.requested"):
+                services = event.data.get("services") or [event.data.get("service")]
+                codes = tuple(each["code"] if isinstance(each, Mapping) else each for each in services if each)
+                return {"services": codes} if codes else _NOTHING
+        return _NOTHING
+
+    def _act(self, duty: Clock) -> str:
+        if duty.code == "D-SERVICE" and duty.ref in self.view.services:
+            return "service.scheduled"
+        referral = self.view.referrals.get(duty.ref or "")
+        party = referral.party(self.me) if referral else None
+        if duty.code == "D-ANSWER" and party is not None and party.state == "accepted":
+            return "identification.stage_entered"
+        return ACTS.get(duty.code, "")
+
+    def _about(self, duty: Clock) -> tuple[str, str, str]:
+        """Return the type that the duty is known by, the agency that asked, and the urgency."""
+        ref, view = duty.ref or "", self.view
+        if duty.code == "D-SERVICE":
+            if ref in view.services:
+                return "service.requested", view.services[ref].requester or "", ""
+            referral = view.referrals.get(ref)
+            return "referral.submitted", referral.sender if referral else "", referral.urgency if referral else ""
+        type = STARTED.get(duty.code, "")
+        if ref in view.referrals:
+            return type, view.referrals[ref].sender, view.referrals[ref].urgency
+        for records in (view.beds, view.holds, view.reviews):
+            if ref in records:
+                return type, records[ref].mark.source, ""
+        return type, duty.told[0] if duty.told else "", ""
+
+    def _their_state(self, duty: Clock) -> str:
+        referral = self.view.referrals.get(duty.ref or "")
+        party = referral.party(duty.answerable) if referral else None
+        if party is None:
+            return "no_answer"
+        if party.state == "accepted":
+            return "accepted"
+        return "acknowledged" if party.acknowledged else "no_answer"
+
+    # -- records -----------------------------------------------------------------------------------------------------
+
+    def referral(self, referral: Referral) -> Iterator[Item]:
+        said = {"ref": referral.ref, "since": referral.mark.registered, "urgency": referral.urgency}
+        for party in referral.receivers:
+            yield self.item(
+                "record", "referral", "referral.submitted", agencies=(referral.sender, party.agency),
+                code=party.state, state=party.state, **said,
+            )  # fmt: skip
+            is_asked = party.asked and party.state == "submitted"
+            if is_asked and referral.sender == self.me:
+                yield self._question("ours", referral, (party.agency,), "referral.info_supplied", "to_do")
+            elif is_asked and party.agency == self.me:
+                yield self._question("theirs", referral, (referral.sender,), "", "asked")
+            elif party.state != "submitted":
+                continue
+            elif referral.sender == self.me and ("theirs", referral.ref, party.agency) not in self.covered:
+                state = "acknowledged" if party.acknowledged else "no_answer"
+                yield self.item(
+                    "theirs", "referral", "referral.submitted", agencies=(party.agency,), state=state, **said
+                )
+            elif party.agency == self.me and ("ours", referral.ref, self.me) not in self.covered:
+                yield self.item(
+                    "ours", "referral", "referral.submitted", agencies=(referral.sender,), state="to_do",
+                    act="referral.accepted", **said,
+                )  # fmt: skip
+
+    def _question(self, side: Side, referral: Referral, agencies: tuple[str, ...], act: str, state: str) -> Item:
+        asked = [
+            each.registered
+            for each in self.facts.happened
+            if each.type == "referral.info_requested" and each.ref == referral.ref
+        ]
+        since = asked[-1] if asked else referral.mark.registered
+        return self.item(
+            side, "question", "referral.info_requested", ref=referral.ref, agencies=agencies, act=act, state=state,
+            since=since, urgency=referral.urgency,
+        )  # fmt: skip
+
+    def beds(self) -> Iterator[Item]:
+        lapses = {(each.ref, getattr(each.data, "shelter", "")): each.at for each in self.facts.due}
+        for bed in self.view.beds.values():
+            for house in bed.houses:
+                if self.me not in (house.agency, bed.asker):
+                    continue
+                is_mine = house.agency == self.me
+                other = (bed.asker,) if is_mine else (house.agency,)
+                until = lapses.get((bed.ref, house.agency)) if house.state == "offered" else None
+                since = house.offer.registered if house.offer and house.state == "offered" else bed.mark.registered
+                act = {"offered": "shelter.admitted", "admitted": "shelter.discharged"}.get(house.state, "")
+                yield self.item(
+                    "record", "bed", "shelter.bed_requested", ref=bed.ref, agencies=other, code=house.state,
+                    state=house.state, since=since, due=until, act=act if is_mine else "",
+                )  # fmt: skip
+                if house.state == "asked" and not is_mine and ("theirs", bed.ref, house.agency) not in self.covered:
+                    yield self.item(
+                        "theirs", "bed", "shelter.bed_requested", ref=bed.ref, agencies=other, state="no_answer",
+                        since=bed.mark.registered,
+                    )  # fmt: skip
+
+    def holds(self) -> Iterator[Item]:
+        for hold in self.view.holds.values():
+            state = "ended" if hold.ended else "confirmed" if hold.confirmed else "asked"
+            said = {"ref": hold.ref, "since": hold.mark.registered, "state": state, "code": state}
+            yield self.item("record", "hold", "stay.hold_requested", agencies=hold.migration, **said)
+            for agency in hold.migration:
+                if (
+                    state == "asked"
+                    and hold.mark.source == self.me
+                    and ("theirs", hold.ref, agency) not in self.covered
+                ):
+                    yield self.item(
+                        "theirs", "hold", "stay.hold_requested", agencies=(agency,), **{**said, "state": "no_answer"}
+                    )
+
+    def reviews(self) -> Iterator[Item]:
+        for review in self.view.reviews.values():
+            if review.open:
+                yield self.item(
+                    "record", "review", "review.requested", ref=review.ref, agencies=(review.mark.source,),
+                    since=review.mark.registered, state="asked", code="asked",
+                )  # fmt: skip
+
+    def services(self) -> Iterator[Item]:
+        for ref, service in self.view.services.items():
+            about = [each for each in self.facts.happened if each.type in SERVICES and each.ref == ref]
+            last = about[-1] if about else None
+            state = (last.type if last else "service.requested").partition(".")[2]
+            said: dict[str, Any] = {
+                "ref": ref, "since": last.registered if last else service.mark.registered, "state": state, "code": state,
+                "said": {"service": next((each.data["service"] for each in about if "service" in each.data), "")},
+            }  # fmt: skip
+            when = last.data.get("when") if last else None
+            if when:
+                said["said"]["when"] = when
+            others = service.receivers if service.requester == self.me else (service.requester or service.mark.source,)
+            yield self.item("record", "service", "service.requested", agencies=others, **said)
+            if not service.open:
+                continue
+            if service.requester == self.me:
+                for agency in service.receivers:
+                    if ("theirs", ref, agency) not in self.covered:
+                        yield self.item("theirs", "service", "service.requested", agencies=(agency,), **said)
+            elif self.me in service.receivers and ("ours", ref, self.me) not in self.covered:
+                yield self.item(
+                    "ours", "service", "service.requested", agencies=others, act="service.delivered", **said
+                )
+
+    def plan(self) -> Iterator[Item]:
+        """Yield an item for each service of the plan that nobody was asked for yet, and the plan itself."""
+        plan = self.view.plan
+        named = [each for each in self.facts.happened if each.type in PLANS]
+        if plan is None or not plan.in_force:
+            return
+        asked = {
+            each.data.get("service") for each in self.facts.happened if each.type in SERVICES and "service" in each.data
+        }
+        said = {"since": named[-1].registered if named else None, "agencies": (plan.holder,), "due": plan.ends}
+        for service in named[-1].data.get("services", ()) if named else ():
+            if service not in asked:
+                act = "service.requested" if plan.holder == self.me else ""
+                yield self.item(
+                    "record", "service", "plan.adopted", state="planned", code="planned", act=act,
+                    said={"service": service}, **{**said, "due": None},
+                )  # fmt: skip
+        act = "plan.revised" if plan.holder == self.me else ""
+        yield self.item("record", "plan", "plan.adopted", state="in_force", code="in_force", act=act, **said)
+
+    def payments(self) -> Iterator[Item]:
+        paid = {
+            each.decision for each in self.view.payments.values() if each.decision and each.state != "failed"
+        }  # fmt: skip
+        for ref, each in self.view.payments.items():
+            is_mine = each.mark.source == self.me
+            again = each.state == "failed" and each.decision not in paid
+            act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
+            said = {
+                "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
+                "agencies": () if is_mine else (each.mark.source,),
+                "said": {"kind": each.kind, "amount": each.amount, "currency": each.currency},
+            }  # fmt: skip
+            yield self.item("record", "payment", "payment.ordered", **said)
+            if act:
+                yield self.item("ours", "payment", "payment.ordered", **said)
+        if self.facts.owed:
+            amount, _, currency = self.facts.owed.partition(" ")
+            said = {
+                "state": "owed", "code": "owed", "act": "payment.ordered",
+                "said": {"kind": "one_time_allowance", "amount": amount, "currency": currency},
+            }  # fmt: skip
+            yield self.item("record", "payment", "identification.status_decided", **said)
+            yield self.item("ours", "payment", "identification.status_decided", **said)
+
+    def emergencies(self) -> Iterator[Item]:
+        for ref, each in self.view.emergencies.items():
+            said = {"ref": ref, "since": each.mark.registered}
+            if each.holder == self.me and each.state == "asked" and not each.at_once:
+                due = each.mark.registered + timedelta(minutes=self.object_minutes)
+                yield self.item(
+                    "ours", "emergency", "access.break_glass", agencies=(each.mark.source,), due=due, state="to_do",
+                    act="access.break_glass_objected", urgency="emergency", **said,
+                )  # fmt: skip
+            elif each.mark.source == self.me and each.open:
+                agencies = (each.holder,) if each.holder else ()
+                yield self.item(
+                    "theirs", "emergency", "access.break_glass", agencies=agencies, state="no_answer", **said
+                )
+
+    # -- the rest ----------------------------------------------------------------------------------------------------
+
+    def tasks(self) -> Iterator[Item]:
+        for task in self.facts.tasks:
+            if task.kind in KNOWN_OTHERWISE and task.event_type in SHOWN:
+                continue
+            said = {"alternatives": task.alternatives} if task.alternatives else _NOTHING
+            yield self.item(
+                "ours", "task", task.event_type, ref=task.ref, code=task.kind, since=task.opened, task=task.id,
+                agencies=(task.source,) if task.source else (), state="to_do", said=said,
+            )  # fmt: skip
+
+    def unsent(self) -> Iterator[Item]:
+        for event in self.facts.unsent:
+            yield self.item("theirs", "unsent", event.type, ref=event.ref, since=event.registered, state="not_sent")
+
+    def answers(self) -> Iterator[Item]:
+        answers = [each for each in self.facts.happened if each.type in ANSWERS and each.source != self.me]
+        for event in answers[-_ANSWERS_KEPT:]:
+            yield self.item(
+                "answer", "answer", event.type, ref=event.ref, since=event.registered, state=event.type,
+                agencies=(event.source,), code=event.id,
+            )  # fmt: skip
+
+    def itself(self) -> Item:
+        happened, opened = self.facts.happened, self.view.opened
+        state = "parked" if self.facts.is_parked else "incomplete" if not self.facts.is_whole else self.status
+        last = happened[-1].registered if happened else None
+        stages = [each.data.get("stage", "") for each in happened if each.type == "identification.stage_entered"]
+        return self.item(
+            "case", "case", "case.signal_recorded", state=state, code=self.status,
+            since=opened.registered if opened else happened[0].registered if happened else None,
+            agencies=(opened.source,) if opened else (), said={"last": last, "stage": stages[-1] if stages else ""},
+        )  # fmt: skip

@@ -1,0 +1,275 @@
+"""Pages of the work list, the board of the agency's role, and a case's own label and colleague."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from markupsafe import Markup
+from starlette.responses import Response
+
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.state import labels
+from nrmbus.desk.store.ledger import finish_task
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.work import searches, stream
+from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.known import Snapshot, known_of
+from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
+from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of
+from nrmbus.desk.web.work.searches import Search, Searches
+
+PAGE: Final = 50
+"""Rows of one page."""
+SECTION: Final = 10
+"""Rows of a list on a board; the rest stands on a page of its own."""
+SORTS: Final[Mapping[Order, str]] = {
+    "due": "Due first",
+    "since": "Oldest first",
+    "newest": "Newest first",
+    "label": "By label",
+}
+_MOST_PAGES: Final = 10_000
+
+routes: Final = Pages()
+_SEARCHES: Final[WeakKeyDictionary[Door, Searches]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """Link to one of the lists, with its count."""
+
+    queue: Queue
+    count: int | None
+    is_late: bool
+    is_here: bool
+
+
+def _searches(visit: Visit) -> Searches:
+    return _SEARCHES.setdefault(visit.door, Searches())
+
+
+def _tabs(visit: Visit, snapshot: Snapshot, here: str) -> list[Tab]:
+    found = stream.counts(snapshot, visit.now)
+    tabs = []
+    for queue in general().queues:
+        count, is_late = found.get(queue.id, (None, False))
+        if count or not queue.hides_empty or queue.id == here:
+            tabs.append(Tab(queue, count, is_late, queue.id == here))
+    return tabs
+
+
+def counted(visit: Visit, queue: str) -> tuple[int, bool] | None:
+    """Return how many rows the list *queue* has, and whether one is overdue; None before the first page was asked for."""
+    known = known_of(visit.door)
+    return stream.counts(known.now, visit.now).get(queue) if known.is_loaded else None
+
+
+@routes.get("/work", may="read_cases")
+async def first(visit: Visit) -> Response:
+    """Show what waits for this agency."""
+    return await _list(visit, general().queues[0])
+
+
+@routes.get("/lists/stream", may="read_cases")
+async def follow(visit: Visit) -> Response:
+    """Stream the counts of the lists."""
+    return stream.stream(visit)
+
+
+@routes.get("/lists/{queue}", may="read_cases")
+async def one(visit: Visit) -> Response:
+    """Show one of the lists."""
+    return await _list(visit, _queue(visit, visit.path("queue")))
+
+
+def _queue(visit: Visit, id: str) -> Queue:
+    queue = queue_of(visit.door.seat.role, id)
+    if queue is None:
+        raise NotFound
+    return queue
+
+
+async def _list(visit: Visit, queue: Queue) -> Response:
+    snapshot = await known_of(visit.door).fresh()
+    name = visit.asked("search", 16)
+    search = _searches(visit).of(visit.me.number, name) if name else None
+    order = visit.asked("sort")
+    sort: Order = next((each for each in ORDERS if each == order), queue.order)
+    rows = snapshot.rows(queue, visit.now)
+    shown = rows if search is None else searches.found(rows, search, snapshot, visit.me.number)
+    if sort != queue.order:
+        shown = ordered(list(shown), sort, snapshot.labels)
+    pages = max(1, -(-len(shown) // PAGE))
+    asked = visit.asked("page", 5)
+    page = min(max(int(asked) if asked.isdecimal() else 1, 1), pages)
+    here = shown[(page - 1) * PAGE : page * PAGE]
+    values: dict[str, Any] = {
+        "queue": queue, "page": page, "pages": pages, "sort": sort, "search": name if search else "", "total": len(shown),
+        "is_board": False,
+    }  # fmt: skip
+    part = partial(_part, visit, snapshot, here, values)
+    key = (visit.t.language, "publish" in visit.me.permissions, queue.id, page, sort)
+    return visit.page(
+        "work/list.html.j2",
+        title=visit.t(queue.name),
+        tabs=_tabs(visit, snapshot, queue.id),
+        part=part() if search else snapshot.once(visit.now, key, part),
+        search=search,
+        search_name=values["search"],
+        is_lost=bool(name) and search is None,
+        sorts=[(each, visit.t(SORTS[each])) for each in ORDERS],
+        types=_types(visit, rows),
+        colleagues=_colleagues(visit, snapshot),
+        **{name: value for name, value in values.items() if name != "search"},
+        at=visit.t.clock(visit.now),
+        version=snapshot.version,
+    )
+
+
+def _colleagues(visit: Visit, snapshot: Snapshot) -> list[tuple[str, str]]:
+    name_of = visit.door.staff.members.name_of
+    return sorted(((number, name_of(number)) for number in set(snapshot.assigned.values())), key=lambda each: each[1])
+
+
+def _types(visit: Visit, rows: list[Item]) -> list[tuple[str, str]]:
+    t = visit.t
+    kinds = {row.type: t.type(row.type) for row in rows if row.type and row.side != "case"}
+    statuses = {row.status: t.code("status", row.status) for row in rows if row.side == "case" and row.status}
+    return sorted((kinds | statuses).items(), key=lambda each: each[1])
+
+
+def _part(visit: Visit, snapshot: Snapshot, items: list[Item], values: Mapping[str, Any]) -> Markup:
+    """Return the table of *items*; it is the same for everybody with the same words and permissions."""
+    queue: Queue = values["queue"]
+    may_publish = "publish" in visit.me.permissions
+    rows = rows_of(visit.t, visit.door, items, snapshot, visit.now, may_publish=may_publish)
+    return visit.part(
+        "work/rows.html.j2", rows=list(rows), headings=headings(visit.t, queue), may_publish=may_publish, **values
+    )
+
+
+# -- searching -------------------------------------------------------------------------------------------------------
+
+
+@routes.post("/lists/{queue}/search", may="read_cases")
+async def search(visit: Visit) -> Response:
+    """Keep what the member looks for, and lead to the rows that fit."""
+    queue, form = _queue(visit, visit.path("queue")), await visit.form()
+    wanted = Search(
+        text=form["text"].strip()[: searches.LONGEST], type=form["type"][:64], colleague=form["colleague"][:64]
+    )
+    if wanted == Search():
+        return visit.see(f"/lists/{queue.id}")
+    return visit.see(f"/lists/{queue.id}?search={_searches(visit).keep(visit.me.number, wanted)}")
+
+
+# -- the agency's own notes ------------------------------------------------------------------------------------------
+
+
+@routes.post("/lists/take", may="read_cases")
+async def take(visit: Visit) -> Response:
+    """Assign a case or a task to the member who asks; a colleague who was faster keeps it."""
+    form = await visit.form()
+    snapshot, case = await known_of(visit.door).fresh(), form["case"]
+    task = int(form["task"]) if form["task"].isdecimal() else 0
+    if not any(item.case == case and item.task == task for item in snapshot.items):
+        raise NotFound
+    async with visit.door.ledger.write() as tx:
+        if (case, task) not in labels.assigned(tx):
+            labels.assign(tx, case, visit.me.number, visit.door.seat.stamp(), task)
+    return _back(visit, form["back"])
+
+
+@routes.post("/lists/tasks/{task}/done", may="publish")
+async def done(visit: Visit) -> Response:
+    """Mark a task of a case as done."""
+    asked, form = visit.path("task"), await visit.form()
+    snapshot = await known_of(visit.door).fresh()
+    if not asked.isdecimal() or not any(item.task == int(asked) for item in snapshot.items if item.task):
+        return _back(visit, form["back"])  # a colleague was faster
+    async with visit.door.ledger.write() as tx:
+        finish_task(tx, int(asked), visit.door.seat.stamp())
+    return _back(visit, form["back"])
+
+
+def _back(visit: Visit, queue: str) -> Response:
+    board = board_of(visit.door.seat.role)
+    if board is not None and queue == "board":
+        return visit.see("/board")
+    return visit.see(f"/lists/{queue}" if queue_of(visit.door.seat.role, queue) else "/work")
+
+
+@routes.get("/cases/{case}/notes", may="read_cases")
+async def notes(visit: Visit) -> Response:
+    """Show the agency's own label of a case, and who has the case."""
+    snapshot, case = await known_of(visit.door).fresh(), visit.path("case")
+    if case not in snapshot.cases:
+        raise NotFound
+    return visit.page(
+        "work/notes.html.j2",
+        title=visit.t("Label and colleague"),
+        case=case,
+        label=snapshot.labels.get(case, ""),
+        colleague=(number := snapshot.assigned.get((case, 0), "")),
+        colleague_name=visit.door.staff.members.name_of(number),
+        longest=labels.LONGEST,
+    )
+
+
+@routes.post("/cases/{case}/notes", may="read_cases")
+async def keep_notes(visit: Visit) -> Response:
+    """Keep the label, and who has the case."""
+    snapshot, case, form = await known_of(visit.door).fresh(), visit.path("case"), await visit.form()
+    if case not in snapshot.cases:
+        raise NotFound
+    async with visit.door.ledger.write() as tx:
+        labels.keep(visit.door.seat, tx, case, form["label"])
+        if form["colleague"] in ("me", "nobody"):
+            member = visit.me.number if form["colleague"] == "me" else ""
+            labels.assign(tx, case, member, visit.door.seat.stamp())
+    return visit.see(f"/cases/{case}")
+
+
+# -- the board of a role ---------------------------------------------------------------------------------------------
+
+
+@routes.get("/board", may="read_cases")
+async def board(visit: Visit) -> Response:
+    """Show the page of the agency's role."""
+    page = board_of(visit.door.seat.role)
+    if page is None:
+        return visit.see("/work")
+    snapshot = await known_of(visit.door).fresh()
+    key = (visit.t.language, "publish" in visit.me.permissions, "board")
+    return visit.page(
+        "work/board.html.j2",
+        title=visit.t(page.name),
+        board=page,
+        part=snapshot.once(visit.now, key, partial(_board, visit, snapshot, page, visit.now)),
+        at=visit.t.clock(visit.now),
+        version=snapshot.version,
+    )
+
+
+def _board(visit: Visit, snapshot: Snapshot, page: Board, now: datetime) -> Markup:
+    sections = []
+    for queue in page.sections:
+        rows = snapshot.rows(queue, now)
+        values: dict[str, Any] = {
+            "queue": queue,
+            "page": 1,
+            "pages": 1,
+            "sort": queue.order,
+            "search": "",
+            "total": len(rows),
+            "is_board": True,
+        }
+        sections.append((queue, len(rows), _part(visit, snapshot, rows[:SECTION], values)))
+    services = matrix(visit.t, visit.door, snapshot, now, PAGE) if page.services else None
+    return visit.part(
+        "work/sections.html.j2", board=page, sections=sections, most=SECTION, services=services,
+        places=places(visit.t, visit.door.desk.book, page),
+    )  # fmt: skip

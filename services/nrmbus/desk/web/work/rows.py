@@ -1,0 +1,248 @@
+"""Rows of a list in the reader's words. Nothing here is read from a letter."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+from nrmbus.desk.http.served import Door
+from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.known import Snapshot
+from nrmbus.desk.web.work.queues import Board, Queue, files, state_words
+from nrmbus.web.words import Words
+from nrmbus.wire import times
+
+SHORT: Final = 8
+"""Digits of a case's reference that a row shows: enough for every command, too."""
+_TASK_ACTS: Final[Mapping[str, str]] = {"refer_again": "referral.submitted"}
+
+COLUMNS: Final[Mapping[str, str]] = {
+    "case": "Case", "what": "What", "since": "Since", "due": "Due", "state": "State", "colleague": "Colleague",
+    "amount": "Amount", "status": "Status", "stage": "Stage", "last": "Last event", "for_what": "For what",
+}  # fmt: skip
+AGENCY: Final[Mapping[str, str]] = {
+    "ours": "From whom",
+    "theirs": "Who has it",
+    "answer": "From whom",
+    "case": "Found by",
+    "record": "Agency",
+}
+
+
+Time = tuple[str, str]
+"""Day and clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """State of a row, as a coloured tag."""
+
+    text: str
+    colour: str = "grey"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row: each cell in words."""
+
+    key: str
+    case: str
+    label: str
+    """The agency's own label, else the short reference."""
+    reference: str
+    child: bool
+    what: str
+    urgency: Tag | None
+    agencies: Sequence[tuple[str, str]]
+    """Id and role of each."""
+    since: Time | None
+    due: str
+    """Time of the deadline; empty without one."""
+    left: str
+    """Countdown in words."""
+    is_late: bool
+    state: Tag
+    status: str
+    stage: str
+    last: Time | None
+    for_what: str
+    amount: str
+    colleague: str
+    task: int
+    act: str
+    """Type of the next step; empty: look at the case."""
+    ref: str
+    action: str
+    """The next step in words."""
+
+
+@lru_cache(maxsize=4096)
+def _minute(t: Words, time: datetime) -> Time:
+    return t.day(time), t.clock(time)
+
+
+@lru_cache(maxsize=4096)
+def _end(t: Words, time: datetime) -> str:
+    """Return a deadline; midnight is the end of the day before."""
+    if t.clock(time) == "00:00":
+        return f"{t.day(time - timedelta(minutes=1))}, 24:00"
+    return t.moment(time)
+
+
+def _at(t: Words, time: Any) -> Time | None:
+    return _minute(t, time.replace(second=0)) if isinstance(time, datetime) else None
+
+
+def rows_of(
+    t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, *, may_publish: bool
+) -> Iterator[Row]:
+    """Yield a row for each of *items* at *now*, in the words *t*."""
+    rules, name_of = door.seat.rules, door.staff.members.name_of
+    for item in items:
+        is_late = item.is_late(now)
+        act = (item.act or _TASK_ACTS.get(item.code, "")) if may_publish else ""
+        yield Row(
+            key="-".join(
+                (item.case[:SHORT], item.about, (item.ref or item.code)[:SHORT], *item.agencies, str(item.task))
+            ),
+            case=item.case,
+            label=snapshot.labels.get(item.case) or item.case[:SHORT],
+            reference=item.case[:SHORT] if item.case in snapshot.labels else "",
+            child=item.child,
+            what=_what(t, item),
+            urgency=_urgency(t, item.urgency),
+            agencies=[(each, t.agency_role(rules.role_of(each))) for each in item.agencies],
+            since=_at(t, item.since),
+            due=_end(t, item.due) if item.due else "",
+            left=_left(t, item, now),
+            is_late=is_late,
+            state=_state(t, item, is_late=is_late),
+            status=t.code("status", item.status) if item.status else "",
+            stage=t.code("Stage", item.said["stage"]) if item.said.get("stage") else "",
+            last=_at(t, item.said.get("last")),
+            for_what=_for_what(t, item),
+            amount=f"{item.said['amount']} {item.said['currency']}" if "amount" in item.said else "",
+            colleague=name_of(number) if (number := snapshot.colleague(item)) else "",
+            task=item.task,
+            act=act,
+            ref=item.ref or "",
+            action=t.code("act", act) if act else t("Open the case"),
+        )
+
+
+def _what(t: Words, item: Item) -> str:
+    if item.about == "task":
+        kind = next((file.tasks[item.code] for file in files().values() if item.code in file.tasks), None)
+        said = t(kind) if kind else t.code("task", item.code)
+        return f"{said}: {t.type(item.type)}" if item.type else said
+    return t.type(item.type) if item.type else ""
+
+
+def _urgency(t: Words, urgency: str) -> Tag | None:
+    colours = {"emergency": "red", "urgent": "orange"}
+    return Tag(t.code("Urgency", urgency), colours[urgency]) if urgency in colours else None
+
+
+def _left(t: Words, item: Item, now: datetime) -> str:
+    if item.due is None:
+        return ""
+    length = t.length(item.due - now)
+    return t("{length} overdue", length=length) if item.due < now else t("{length} left", length=length)
+
+
+def _state(t: Words, item: Item, *, is_late: bool) -> Tag:
+    if is_late and item.side in ("ours", "theirs"):
+        found = state_words("overdue" if item.side == "ours" else "not_answered")
+    else:
+        found = state_words(item.state)
+    if found is not None:
+        return Tag(t(found.name), found.colour)
+    if item.side == "case":
+        return Tag(t.code("status", item.state), "grey" if item.is_over else "blue")
+    return Tag(t.type(item.state) if "." in item.state else item.state.replace("_", " "))
+
+
+def _for_what(t: Words, item: Item) -> str:
+    if item.said.get("service"):
+        return t.code("Service", item.said["service"])
+    if item.said.get("services"):
+        return ", ".join(t.code("Service", each) for each in item.said["services"])
+    if item.said.get("kind"):
+        return t.code("PaymentKind", item.said["kind"])
+    return ", ".join(item.said.get("alternatives", ()))
+
+
+def headings(t: Words, queue: Queue) -> list[tuple[str, str]]:
+    """Return the columns of *queue*, each with its heading."""
+    names = {**COLUMNS, "agency": AGENCY[queue.pick.side]}
+    return [(each, t(names[each])) for each in queue.columns]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One service of one case."""
+
+    tag: Tag
+    when: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Services by case."""
+
+    services: Sequence[tuple[str, str]]
+    """Code and words of each column."""
+    cases: Sequence[tuple[Row, Mapping[str, Cell]]]
+
+
+def matrix(t: Words, door: Door, snapshot: Snapshot, now: datetime, most: int) -> Matrix:
+    """Return the services of the cases that are not over, *most* cases, those with the newest change first."""
+    by_case: dict[str, dict[str, Item]] = {}
+    newest: dict[str, datetime] = {}
+    for item in snapshot.items:
+        if item.side == "record" and item.about == "service" and not item.is_over and item.said.get("service"):
+            there = by_case.setdefault(item.case, {})
+            before = there.get(item.said["service"])
+            if before is None or (item.since and before.since and item.since >= before.since):
+                there[item.said["service"]] = item
+            if item.since:
+                newest[item.case] = max(newest.get(item.case, item.since), item.since)
+    shown = sorted(by_case, key=lambda case: newest[case], reverse=True)[:most]
+    codes = sorted({code for case in shown for code in by_case[case]})
+    cases = []
+    for case in shown:
+        items = by_case[case]
+        (row,) = rows_of(t, door, [next(iter(items.values()))], snapshot, now, may_publish=False)
+        cases.append((row, {code: _cell(t, item, now) for code, item in items.items()}))
+    return Matrix([(code, t.code("Service", code)) for code in codes], cases)
+
+
+def _cell(t: Words, item: Item, now: datetime) -> Cell:
+    when = times.read(item.said["when"]) if isinstance(item.said.get("when"), str) else item.since
+    return Cell(_state(t, item, is_late=item.is_late(now)), t.day(when) if when else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Places of a shelter in one category."""
+
+    category: str
+    free: int
+    held: int
+    taken: int
+    all: int
+
+
+def places(t: Words, book: Any, board: Board) -> list[Places]:
+    """Return a shelter's places by category from its procedure's *book*; none if the board has no places."""
+    known = getattr(book, "places", None)
+    if not board.places or known is None:
+        return []
+    found = []
+    for category, count in known.items():
+        beds = [bed for bed in book.beds if bed.category in (category, "")]
+        taken = sum(bed.taken for bed in beds)
+        held = len(beds) - taken
+        found.append(Places(t.code("BedCategory", category), max(0, count - len(beds)), held, taken, count))
+    return found

@@ -1,0 +1,231 @@
+"""Items of the work lists, from the cases of the scenarios as each agency sees them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from nrmbus.desk.web.work.items import Facts, Happened, Item, Task, items_of
+from nrmbus.desk.web.work.queues import board_of, general, picked, queue_of
+from rules import stories
+from rules.given import Bench, moment
+
+MINUTES = 10
+
+
+def facts(bench: Bench, agency: str, tasks: tuple[Task, ...] = ()) -> Facts:
+    """Return the view of *agency* on the case of *bench*, from the events that the agency sent or received."""
+    view, happened = bench.rules.start(bench.subject), []
+    for fact in bench.facts:
+        event = fact.event
+        if agency in (event.source, *fact.recipients):
+            view = bench.rules.evolve(view, fact)
+            said = Happened(
+                event.id, event.type, event.source, event.referral, fact.registered, event.data.to_mapping()
+            )
+            happened.append(said)
+    return Facts(view, bench.rules.clocks(view), bench.rules.due(view), tuple(happened), tasks)
+
+
+def rows(bench: Bench, agency: str, list: str, role: str | None = None) -> list[Item]:
+    """Return the rows of the *list* at *agency*, now."""
+    queue = queue_of(role, list)
+    assert queue is not None
+    return picked(queue, items_of(agency, facts(bench, agency), MINUTES), bench.now)
+
+
+def told(bench: Bench, agency: str, list: str) -> list[tuple[str, tuple[str, ...], str, str]]:
+    """Return type, agencies, state and next act of each row."""
+    return [(each.type, each.agencies, each.state, each.act) for each in rows(bench, agency, list)]
+
+
+def made(story: Callable[[Bench], Bench]) -> Bench:
+    """Return the case of *story*."""
+    return story(Bench())
+
+
+def test_a_signal_waits_for_the_agency_that_found_the_person() -> None:
+    """Given a signal, the NGO has to refer within 24 hours, and nobody else has anything to do."""
+    case = made(stories.signalled)
+
+    (row,) = rows(case, "ngo-a", "waits")
+    assert (row.code, row.act, row.due) == ("D-REFER", "referral.submitted", moment("24:00"))
+    assert rows(case, "special-unit", "waits") == []
+    assert [each.status for each in rows(case, "special-unit", "new-signals", "special_unit")] == ["SUSPECTED"]
+
+
+def test_a_referral_waits_for_its_receiver_and_its_sender_sees_who_has_it() -> None:
+    """The unit has to acknowledge; the NGO sees who has it and until when; others know of nothing."""
+    case = made(stories.referred)
+
+    assert told(case, "special-unit", "waits") == [("referral.submitted", ("ngo-a",), "to_do", "referral.acknowledged")]
+    (sent,) = rows(case, "ngo-a", "others")
+    assert (sent.agencies, sent.state, sent.since) == (("special-unit",), "no_answer", moment("1:10"))
+    assert sent.due is not None
+    assert rows(case, "ngo-a", "waits") == []
+    assert facts(case, "shelter").happened == ()
+    assert [rows(case, "shelter", each.id) for each in general().queues if each.pick.side != "case"] == [[]] * 4
+
+
+def test_an_answer_moves_the_row() -> None:
+    """An acknowledgement is a state and an answer; after the acceptance the first stage is the unit's next step."""
+    received, taken = made(stories.acknowledged), made(stories.accepted)
+
+    assert told(received, "special-unit", "waits")[0][3] == "referral.accepted"
+    assert told(received, "ngo-a", "others")[0][2] == "acknowledged"
+    assert told(received, "ngo-a", "answered")[0][:2] == ("referral.acknowledged", ("special-unit",))
+    assert told(taken, "special-unit", "waits")[0][3] == "identification.stage_entered"
+    assert told(taken, "ngo-a", "others")[0][2] == "accepted"
+    assert [each.type for each in rows(taken, "ngo-a", "answered")] == ["referral.accepted", "referral.acknowledged"]
+
+
+def test_silence_is_a_row_and_late_rows_come_first() -> None:
+    """A referral that nobody answered in time is late at both sides, and stays."""
+    case = made(stories.referred)
+    case.through("d2 12:00")
+
+    (sent,), (received,) = rows(case, "ngo-a", "others"), rows(case, "special-unit", "waits")
+    assert sent.is_late(case.now)
+    assert received.is_late(case.now)
+    assert rows(case, "ngo-a", "others")[0].due == received.due
+
+
+def test_a_question_turns_the_wait_round() -> None:
+    """Who asks waits for the sender, whose next step is the answer; the clock stands still meanwhile."""
+    case = made(stories.acknowledged)
+    case.at("2:30").say("special-unit", "referral.info_requested", ref="R-1")
+
+    assert told(case, "ngo-a", "waits") == [
+        ("referral.info_requested", ("special-unit",), "to_do", "referral.info_supplied")
+    ]
+    assert told(case, "special-unit", "others") == [("referral.info_requested", ("ngo-a",), "asked", "")]
+    assert rows(case, "special-unit", "waits") == []
+    assert rows(case, "ngo-a", "others") == []
+
+
+def test_a_period_is_work_only_when_it_ends_soon() -> None:
+    """A recovery period of 30 days stands on the unit's board, and waits for nobody before its last days."""
+    case = made(stories.presumed)
+
+    (period,) = rows(case, "special-unit", "periods", "special_unit")
+    assert period.code == "D-RECOVERY"
+    assert "D-RECOVERY" not in [each.code for each in rows(case, "special-unit", "waits")]
+    assert period.due is not None
+    case.now = period.due - timedelta(days=2)
+    assert "D-RECOVERY" in [each.code for each in rows(case, "special-unit", "waits")]
+
+
+def test_a_shelter_sees_its_beds() -> None:
+    """An offered bed is held until the offer ends, and becomes a taken one with the admission."""
+    offered, housed = made(stories.offered), made(stories.housed)
+
+    (held,) = rows(offered, "shelter", "beds-held", "shelter_state")
+    assert (held.act, held.due) == ("shelter.admitted", moment("d1 13:20"))
+    assert rows(housed, "shelter", "beds-held", "shelter_state") == []
+    (taken,) = rows(housed, "shelter", "beds-taken", "shelter_state")
+    assert (taken.act, taken.agencies) == ("shelter.discharged", ("special-unit",))
+    assert rows(housed, "special-unit", "holds", "special_unit")[0].state == "confirmed"
+
+
+def test_the_fund_sees_what_it_ordered_and_what_is_owed() -> None:
+    """An order waits for its payment; a recognition without an order is owed; a payment is done with."""
+    case = made(stories.paid)
+    (ordered,) = rows(case, "fund", "payments-ordered", "fund")
+    assert (ordered.act, ordered.said["amount"]) == ("payment.executed", "700.00")
+    assert [each.act for each in rows(case, "fund", "waits") if each.about == "payment"] == ["payment.executed"]
+
+    case.say("fund", "payment.executed", ref="P-1")
+    assert rows(case, "fund", "payments-ordered", "fund") == []
+    assert [each.code for each in rows(case, "fund", "payments-paid", "fund")] == ["executed"]
+
+
+def test_services_stand_beside_the_plan() -> None:
+    """A service of the plan is planned until somebody is asked for it; then it waits for the provider."""
+    case = made(stories.planned)
+    assert [
+        (each.said["service"], each.act)
+        for each in items_of("vac", facts(case, "vac"), MINUTES)
+        if each.code == "planned"
+    ] == [("legal", "service.requested")]
+
+    case.at("d8 12:00").say("vac", "service.requested", ref="S-1", to=["ngo-l"])
+    assert [(each.type, each.act) for each in rows(case, "ngo-l", "waits")] == [
+        ("service.requested", "service.scheduled")
+    ]
+    assert ("service.requested", ("ngo-l",)) in [(each.type, each.agencies) for each in rows(case, "vac", "others")]
+
+    case.say("ngo-l", "service.scheduled", ref="S-1")
+    assert [(each.state, each.act) for each in rows(case, "ngo-l", "waits")] == [("scheduled", "service.delivered")]
+    case.say("ngo-l", "service.delivered", ref="S-1")
+    assert rows(case, "ngo-l", "waits") == []
+
+
+def test_a_closed_case_is_in_its_list_and_nowhere_else() -> None:
+    """A closed case stands in the closed list, and nothing waits for anybody."""
+    case = made(stories.closed)
+
+    assert [each.status for each in rows(case, "vac", "closed")] == ["CLOSED"]
+    assert rows(case, "vac", "waits") == []
+    assert rows(case, "special-unit", "stages", "special_unit") == []
+
+
+def test_children_come_first_at_guardianship() -> None:
+    """The list of a body for children begins with the child."""
+    child, woman = made(stories.child_flagged), made(stories.signalled)
+    queue = queue_of("guardianship", "children-cases")
+    assert queue is not None
+
+    items = [
+        *items_of("guardianship", facts(woman, "ngo-a"), MINUTES),
+        *items_of("guardianship", facts(child, "guardianship"), MINUTES),
+    ]
+
+    assert [each.child for each in picked(queue, items, child.now)] == [True]
+
+
+def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:
+    """A task to answer a referral repeats its clock; a task to refer again names the alternatives; others are kept."""
+    case = made(stories.referred)
+    ref = next(iter(facts(case, "ngo-a").view.referrals))
+    tasks = (
+        Task(1, "referral", case.now, "referral.submitted", "special-unit", ref),
+        Task(2, "refer_again", case.now, "referral.declined", "special-unit", ref, ("vac",)),
+        Task(3, "read", case.now, "referral.submitted", "special-unit", ref),
+        Task(4, "read", case.now, "case.closed", "special-unit", None),
+    )
+
+    shown = [each for each in items_of("ngo-a", facts(case, "ngo-a", tasks), MINUTES) if each.about == "task"]
+
+    assert [(each.task, each.said.get("alternatives")) for each in shown] == [(2, ("vac",)), (4, None)]
+    waits, news = general().queues[0], queue_of(None, "news")
+    assert news is not None
+    assert [each.task for each in picked(waits, shown, case.now)] == [2]
+    assert [each.task for each in picked(news, shown, case.now)] == [4]
+
+
+def test_a_case_without_its_beginning_has_no_duties() -> None:
+    """After a loss of the ledger, status and clocks are not shown: the case itself is."""
+    case = made(stories.referred)
+    known = facts(case, "special-unit")
+
+    shown = items_of("special-unit", Facts(known.view, happened=known.happened, is_whole=False), MINUTES)
+
+    assert [(each.side, each.state, each.status) for each in shown] == [("case", "incomplete", "")]
+
+
+def test_every_role_with_a_board_has_lists_that_it_can_open() -> None:
+    """Names of lists are unique for each role, so that an address means one list."""
+    for role in (
+        "special_unit",
+        "shelter_state",
+        "ngo_shelter",
+        "fund",
+        "ngo_outreach",
+        "ngo_legal",
+        "vac",
+        "guardianship",
+        "hotline",
+    ):
+        board = board_of(role)
+        assert board is not None, role
+        ids = [each.id for each in (*general().queues, *board.sections)]
+        assert len(ids) == len(set(ids))
+    assert board_of("court") is None

@@ -1,0 +1,277 @@
+"""The work list at a desk: what a member sees, searches, takes and labels, and how it stays true."""
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import httpx
+import pytest
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.browsing import browsing, member
+from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.web.shell import Visit
+from nrmbus.desk.web.work import stream
+from nrmbus.desk.web.work.known import known_of
+from nrmbus.desk.web.work.queues import files
+
+OTHER = "12" * 16
+LABEL = "CANARY-file 12, the woman from the tea house"
+REFERRAL: dict[str, Any] = {
+    "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"],
+}  # fmt: skip
+
+
+async def a_referral_comes(here: Given, case: str = CASE, ref: str = REF) -> None:
+    """Have the NGO refer somebody to the assistance centre."""
+    registrar = here.registrar
+    await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL, case=case), to="vac"))
+    sent = registrar.event(
+        "ngo-a", "referral.submitted", REFERRAL, case=case, parts={"identity": {"name": CANARY}}, opens=["vac"],
+        referral=ref,
+    )  # fmt: skip
+    await here.hear(registrar.register(sent, to="vac"))
+    await here.settle()
+
+
+def rows(page: httpx.Response) -> list[str]:
+    """Return the text of each row of the list."""
+    assert page.status_code == 200, page.text
+    found = re.findall(r"<tr id=.*?</tr>", page.text, re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", each).split()) for each in found]
+
+
+async def test_an_answer_removes_the_row(tmp_path: Path) -> None:
+    """Given a referral, the list has its next step with a countdown; after the answer it waits for nobody."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        first = await browser.get("/app/")
+        before = await browser.get("/app/work")
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        after = await browser.get("/app/work")
+
+    assert first.headers["location"] == "/app/work"
+    (row,) = rows(before)
+    assert "ngo-a" in row
+    assert "3 days left" in row
+    assert (
+        f'action="/app/cases/{CASE}/acts/referral.accepted"><input type="hidden" name="ref" value="{REF}">'
+        in before.text
+    )
+    assert [each for each in rows(after) if "referral.accepted" in each] == []
+    assert CANARY not in before.text
+
+
+async def test_an_empty_list_teaches(tmp_path: Path) -> None:
+    """Given a new agency, each list says how something comes to stand in it."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        for queue in files()[""].queues:
+            page = await browser.get(f"/app/lists/{queue.id}")
+            assert queue.empty.title in page.text
+            assert queue.empty.lead in page.text
+        assert (await browser.get("/app/lists/nothing")).status_code == 404
+
+
+async def test_another_agency_s_case_appears_nowhere(tmp_path: Path) -> None:
+    """A case that this desk never heard of is in no list, has no notes, and is not there to take."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        pages = [await browser.get(f"/app/lists/{each.id}") for each in files()[""].queues]
+        pages.append(await browser.get("/app/board"))
+        unknown = [
+            await browser.get(f"/app/cases/{OTHER}/notes"),
+            await browser.post(f"/app/cases/{OTHER}/notes", data={"label": "x", "colleague": "me"}),
+            await browser.post("/app/lists/take", data={"case": OTHER, "task": "0", "back": "waits"}),
+        ]
+
+    assert any(CASE in each.text for each in pages)
+    assert not any(OTHER in each.text for each in pages)
+    assert [each.status_code for each in unknown] == [404] * 3
+
+
+async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Pages show and find a label; addresses, logs and the ledger's files never have it in the clear."""
+    caplog.set_level(logging.DEBUG)
+    addresses = list[str]()
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        await a_referral_comes(here, OTHER, "ef" * 16)
+        kept = await browser.post(f"/app/cases/{CASE}/notes", data={"label": f"  {LABEL} ", "colleague": "me"})
+        listed = await browser.get("/app/lists/cases")
+        asked = await browser.post("/app/lists/waits/search", data={"text": "TEA house", "type": "", "colleague": ""})
+        found = await browser.get(asked.headers["location"])
+        theirs = await browser.post("/app/lists/waits/search", data={"text": "", "type": "", "colleague": "me"})
+        mine = await browser.get(theirs.headers["location"])
+        addresses = [each.headers.get("location", "") for each in (kept, asked, theirs)]
+        raw = b"".join(each.read_bytes() for each in tmp_path.rglob("*") if each.is_file())
+        await browser.post(f"/app/cases/{CASE}/notes", data={"label": "", "colleague": "nobody"})
+        emptied = await browser.get("/app/lists/cases")
+
+    assert kept.headers["location"] == f"/app/cases/{CASE}"
+    assert LABEL in listed.text
+    assert [len(rows(each)) for each in (listed, found, mine)] == [2, 1, 1]
+    assert LABEL not in emptied.text
+    assert not any("tea" in each.lower() or "CANARY" in each for each in addresses)
+    assert "<title>Waits for you" in found.text
+    assert b"CANARY" not in raw
+    assert "CANARY" not in caplog.text
+    assert "CANARY" not in "".join(capfd.readouterr())
+
+
+async def test_a_search_is_its_owner_s_and_says_when_it_has_ended(tmp_path: Path) -> None:
+    """Another member's search, or one that is gone, shows the whole list and says so."""
+    async with desk_of("vac", tmp_path) as here:
+        await a_referral_comes(here)
+        async with browsing(here, member()) as browser:
+            asked = await browser.post(
+                "/app/lists/waits/search", data={"text": "nothing like it", "type": "", "colleague": ""}
+            )
+            own = await browser.get(asked.headers["location"])
+        async with browsing(here, member(number="4712")) as browser:
+            other = await browser.get(asked.headers["location"])
+
+    assert rows(own) == []
+    assert "Nothing fits this search." in own.text
+    assert len(rows(other)) == 1
+    assert "Your search has ended." in other.text
+
+
+async def test_who_was_first_keeps_a_case(tmp_path: Path) -> None:
+    """If two colleagues take one case, the first keeps it, and the second sees the name."""
+    taken = {"case": CASE, "task": "0", "back": "waits"}
+    async with desk_of("vac", tmp_path) as here:
+        await a_referral_comes(here)
+        async with browsing(here, member()) as browser:
+            await browser.post("/app/lists/take", data=taken)
+        async with browsing(here, member(number="4712")) as browser:
+            await browser.post("/app/lists/take", data=taken)
+            page = await browser.get("/app/lists/cases")
+        kept = await here.rows("assignments")
+
+    assert [row.member for row in kept] == ["4711"]
+    assert "4711" in rows(page)[0]
+
+
+async def test_a_task_is_done_once(tmp_path: Path) -> None:
+    """A task of a case leaves its list when a member marks it as done; a second click changes nothing."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        page = await browser.get("/app/lists/news")
+        (task,) = re.findall(r"/app/lists/tasks/(\d+)/done", page.text)
+        for _ in range(2):
+            answer = await browser.post(f"/app/lists/tasks/{task}/done", data={"back": "news"})
+            assert answer.headers["location"] == "/app/lists/news"
+        after = await browser.get("/app/lists/news")
+
+    assert len(rows(page)) == 1
+    assert rows(after) == []
+
+
+async def test_fifty_rows_are_a_page_and_each_order_has_them_all(tmp_path: Path) -> None:
+    """Given 60 cases, two pages have each of them once, whatever their order."""
+    cases = [f"{number:032x}" for number in range(1, 61)]
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        for number, case in enumerate(cases):
+            await a_referral_comes(here, case, f"{1000 + number:032x}")
+        for order in ("due", "since", "newest", "label"):
+            pages = [await browser.get(f"/app/work?sort={order}&page={page}") for page in (1, 2)]
+            assert [len(rows(each)) for each in pages] == [50, 10]
+            found = re.findall(r'name="case" value="(\w+)"', "".join(each.text for each in pages))
+            assert sorted(found) == cases
+        beyond = await browser.get("/app/work?page=99999&sort=nothing")
+
+    assert len(rows(beyond)) == 10
+    assert '<span>60</span><span class="govuk-visually-hidden"> waiting' in beyond.text
+
+
+async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path) -> None:
+    """A stream begins with the counts, says a change without being asked, repeats itself otherwise, and ends."""
+    async with desk_of("vac", tmp_path) as here:
+        known = known_of(here.behind)
+        visit = Visit(None, here.behind, None, member=member(), language="en")  # type: ignore[arg-type]  # it reads no request
+        lines = stream.told(visit, known, beat=0.01, life=60)
+        assert (await anext(lines)).startswith("retry:")
+        first = json.loads((await anext(lines)).removeprefix("data: "))
+        same = json.loads((await anext(lines)).removeprefix("data: "))
+        await a_referral_comes(here)
+        changed = first
+        while changed["version"] == first["version"]:
+            changed = json.loads((await anext(lines)).removeprefix("data: "))
+        known.rest()
+        ended = [line async for line in stream.told(visit, known, life=0)]
+
+    assert first["counts"]["waits"] == [0, False]
+    assert same == first
+    assert changed["counts"]["waits"] == [1, False]
+    assert len(ended) == 2
+    assert "CANARY" not in json.dumps([first, changed])
+    assert CASE not in json.dumps([first, changed])
+
+
+async def test_a_desk_has_a_bounded_number_of_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a page does without a stream."""
+    monkeypatch.setattr(stream, "MOST", 0)
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        assert (await browser.get("/app/lists/stream")).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("agency", "says"),
+    [
+        ("special-unit", ["Duty desk", "New referrals", "Recovery periods"]),
+        ("shelter", ["Bed board", "Places", "Held for somebody"]),
+        ("fund", ["Payments", "Owed by the tariff", "Ordered"]),
+        ("vac", ["Plan and services", "Services by case"]),
+        ("guardianship", ["Children first"]),
+        ("ngo-a", ["Hand-offs", "Refer to somebody else"]),
+    ],
+)
+async def test_each_role_has_its_board(tmp_path: Path, agency: str, says: list[str]) -> None:
+    """The board of a role stands in the navigation, and each of its lists can be opened alone."""
+    async with desk_of(agency, tmp_path) as here, browsing(here, member()) as browser:
+        page = await browser.get("/app/board")
+        assert page.status_code == 200
+        assert f'href="/app/board" aria-current="page">{says[0]}' in page.text
+        for each in says:
+            assert each in page.text
+        for board in (each for file in files().values() for each in file.boards if each.name == says[0]):
+            for queue in board.sections:
+                assert (await browser.get(f"/app/lists/{queue.id}")).status_code == 200
+
+
+async def test_an_agency_without_a_board_has_the_lists(tmp_path: Path) -> None:
+    """A role without a page of its own is led to the work list, and has no such place."""
+    async with desk_of("court", tmp_path) as here, browsing(here, member()) as browser:
+        assert (await browser.get("/app/board")).headers["location"] == "/app/work"
+        assert "/app/board" not in (await browser.get("/app/work")).text
+
+
+async def test_an_administrator_sees_no_list(tmp_path: Path) -> None:
+    """Without the permission to read cases every page of the work list is refused, and its place is not shown."""
+    others: list[Permission] = [each for each in get_args(Permission) if each != "read_cases"]
+    async with desk_of("vac", tmp_path) as here, browsing(here, member(*others)) as browser:
+        await a_referral_comes(here)
+        answers = [
+            await browser.get(path) for path in ("/app/work", "/app/lists/cases", "/app/board", "/app/lists/stream", f"/app/cases/{CASE}/notes")
+        ]  # fmt: skip
+        answers.append(await browser.post("/app/lists/take", data={"case": CASE, "task": "0", "back": ""}))
+
+    assert [each.status_code for each in answers] == [403] * 6
+    assert not any(REF in each.text or 'href="/app/work"' in each.text for each in answers)
+
+
+async def test_without_the_permission_to_publish_the_next_step_is_to_look(tmp_path: Path) -> None:
+    """Somebody who may only read is led to the case, and marks no task as done."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member("read_cases")) as browser:
+        await a_referral_comes(here)
+        page = await browser.get("/app/work")
+        refused = await browser.post("/app/lists/tasks/1/done", data={"back": "news"})
+
+    assert f'href="/app/cases/{CASE}"' in page.text
+    assert "/acts/" not in page.text
+    assert refused.status_code == 403
