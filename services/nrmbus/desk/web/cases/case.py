@@ -18,6 +18,7 @@ from nrmbus.desk.web.acts.around import Names, name_of
 from nrmbus.desk.web.acts.fields import answers, label_of
 from nrmbus.desk.web.acts.form import Field, form_of
 from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
@@ -27,6 +28,8 @@ from nrmbus.wire import times
 NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
 """People read every event in its newest version, which loses nothing."""
 
+_OF_THE_WIRE: Final = frozenset({"/data/chunks"})
+"""Fields that say nothing to a person."""
 TOLD: Final = "told"
 """Context of words about what somebody else did."""
 _OUTBOX: Final = tables.outbox.c
@@ -78,6 +81,7 @@ class Step:
     lines: tuple[str, ...]
     facts: tuple[Fact, ...]
     has_letter: bool
+    is_document: bool
     is_late: bool
 
 
@@ -261,6 +265,7 @@ class Case:
             lines=tuple(lines),
             facts=tuple(self.facts(event["type"], event["data"])) if "data" in event else (),
             has_letter=bool(event["parts"]) or "shut" in event,
+            is_document=event["type"] == DocumentShared.type,
             is_late=event["type"] == "deadline.breached",
         )
 
@@ -289,6 +294,8 @@ def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Ite
     """
     t = visit.t
     for of, text in answers(t, fields, said, Names(visit, {})):
+        if of.pointer in _OF_THE_WIRE:
+            continue
         label, family = t(of.label, ctx=TOLD), f"{TOLD}.{of.list}"
         if label == of.label:
             label = label_of(t, of, bare=True).partition(": ")[0]

@@ -144,7 +144,7 @@ def unsent(case: Case) -> list[Unsent]:
         }
         found.append(
             Unsent(
-                title=t.type(each["type"]),
+                title=t.code("act", each["type"]),
                 by=each["actor"],
                 verdict=words[verdict],
                 why=reason(case.visit, each["code"], each["sentence"]) if "code" in each else "",

@@ -164,7 +164,7 @@ def _copy(
         events = courses.course(tx, visit.door.desk, case.subject, cases.NEWEST, limit=MAX_INTEGER)
     data: Mapping[str, Any] = next((each["data"] for each in events if each["id"] == told["id"] and "data" in each), {})
     asked = {name: data[name] for name in _ASKED if name in data}
-    there: Mapping[str, bool] = next((each["parts"] for each in parts if each["event"] == told["id"]), {})
+    there: Mapping[str, bool] | None = next((each["parts"] for each in parts if each["event"] == told["id"]), None)
     asked_too = {each["agency"] for each in told["receivers"]}
     teller = None if (me := visit.door.seat.me) in asked_too else _place(visit, me)
     hotlines = set(visit.door.seat.directory.of_role("hotline")) - asked_too - {me}
@@ -173,8 +173,8 @@ def _copy(
         places=[_place(visit, each["agency"], each["state"]) for each in told["receivers"]], teller=teller,
         hotlines=[found for each in sorted(hotlines) if (found := _place(visit, each)).phone],
         facts=() if only_contacts else tuple(case.facts("referral.submitted", asked)),
-        parts=[t.code("person.part", part) for part, has_content in sorted(there.items()) if has_content],
-        sender=_place(visit, told["source"]), day=case.day(told["registered"]),
+        parts=[t.code("person.part", part) for part, has_content in sorted((there or {}).items()) if has_content],
+        is_known=there is not None, sender=_place(visit, told["source"]), day=case.day(told["registered"]),
     )  # fmt: skip
 
 

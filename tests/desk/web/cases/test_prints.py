@@ -1,0 +1,102 @@
+"""What is printed of a case is recorded as handed on before it is shown, and has nothing from a letter."""
+
+import json
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agencies import CASE
+from desk.given import CANARY, REF, Given
+from desk.web.browsing import member
+from desk.web.cases.given import AT, at_vac
+from nrmbus.desk.http.served import Door
+from nrmbus.web.words import LANGUAGES, Language
+
+COPY = f"{AT}/referrals/{REF}/copy"
+
+
+async def shown(here: Given, browser: httpx.AsyncClient, path: str, **form: str) -> httpx.Response:
+    """Return the answer to a form, while the registrar registers what the desk sends."""
+    return await here.during(browser.post(path, data=form))
+
+
+async def handed_on(here: Given) -> list[tuple[str, str]]:
+    """Return what was handed on, and for which purpose, as the desk had it recorded."""
+    said = [json.loads(row.clear)["data"] for row in await here.rows("outbox") if row.type == "access.granted"]
+    return [(each["what"], each["purpose"]) for each in said]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path: Path) -> None:
+    """Given a member who reads English, the paper is in the person's language, names the kinds of information, and is recorded."""
+    asked = {"az": "Onlardan nə istənilib", "en": "What they were asked for", "ru": "чём их попросили"}
+    told = {"az": "adınız, doğum tarixiniz", "en": "your name, birth date", "ru": "ваше имя, дата рождения"}
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        paper = await shown(here, browser, COPY, language=language, says="all")
+
+        assert paper.status_code == 200
+        assert f'<html lang="{language}"' in paper.text
+        assert asked[language] in paper.text
+        assert told[language] in paper.text
+        assert "Back to the case" in paper.text
+        assert CANARY not in paper.text
+        assert "4711" not in paper.text
+        assert await handed_on(here) == [("person_report", "person_request")]
+
+
+async def test_a_paper_that_somebody_may_find_has_names_and_numbers_alone(tmp_path: Path) -> None:
+    """Given a person who cannot carry more, the paper does not say what the agencies do, or that there is a case."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        paper = (await shown(here, browser, COPY, language="en", says="contacts")).text.partition("<main")[2]
+
+    assert "<h2>vac</h2>" in paper
+    for word in ("Legal aid", "Victim", "referral", CASE, "told"):
+        assert word not in paper
+
+
+async def test_the_case_sheet_has_the_course_of_the_case_and_is_recorded(tmp_path: Path) -> None:
+    """Given a purpose, the sheet shows status, agencies, deadlines and events, and says under which number it is on record."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        sheet = (await shown(here, browser, f"{AT}/sheet", purpose="court")).text
+
+        assert all(words in sheet for words in (CASE, "Suspected", "Signal recorded", "Has not answered yet"))
+        assert "number 4711. Purpose: for a court or the prosecution. Recorded as number 5." in sheet
+        assert CANARY not in sheet
+        assert "nrm-header" not in sheet
+        assert await handed_on(here) == [("export", "court")]
+
+
+@pytest.mark.parametrize(
+    ("path", "form"), [(COPY, {"language": "en", "says": "all"}), (f"{AT}/sheet", {"purpose": "court"})]
+)
+async def test_nothing_is_shown_before_it_is_recorded(
+    path: str, form: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a registrar that does not answer, and a desk that is killed meanwhile, there is no paper."""
+    monkeypatch.setattr("nrmbus.desk.access.opening.WITHIN_SECONDS", 0.0)
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        late = await browser.post(path, data=form)
+
+        async def killed(*_: object) -> None:
+            raise RuntimeError(CANARY)
+
+        monkeypatch.setattr(Door, "put_on_record", killed)
+        dead = await browser.post(path, data=form)
+
+    assert (late.status_code, dead.status_code) == (503, 500)
+    assert "Nothing was printed" in late.text
+    assert not any("nrm-paper" in each.text for each in (late, dead))
+
+
+async def test_without_a_choice_nothing_is_recorded(tmp_path: Path) -> None:
+    """Given a form with nothing chosen, or another language, the page asks again."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        answers = [
+            await shown(here, browser, COPY, language="de", says="all"),
+            await shown(here, browser, COPY, language="en"),
+            await shown(here, browser, f"{AT}/sheet"),
+        ]
+
+        assert {each.status_code for each in answers} == {422}
+        assert await handed_on(here) == []
