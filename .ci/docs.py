@@ -24,7 +24,7 @@ OUT: Final = ROOT / "build" / "docs"
 SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "Overview": ("README.md", "services/README.md", "services/GLOSSARY.md"),
     "Agencies' systems": (
-        "services/nrmbus/client/*.md", "services/nrmbus/desk/*.md", "services/nrmbus/desk/*/*.md",
+        "services/nrmbus/client/*.md", "services/nrmbus/desk/*.md", "services/nrmbus/desk/*/*.md", "services/nrmbus/desk/*/*/*.md",
         "services/nrmbus/edge/*.md", "services/nrmbus/edge/*/*.md", "services/nrmbus/web/*.md", "schemas/*.md", "schemas/*/*.md", "services/nrmbus/events/*.md",
         "services/nrmbus/published/*.md",
     ),

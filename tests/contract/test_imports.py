@@ -59,7 +59,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "intake keys letters looking witness",
         "outbox",
         "desk",
-        "erasure holding relay staff webhooks",
+        "duties erasure holding relay staff webhooks",
         "access",
         "http inbox",
         "web",

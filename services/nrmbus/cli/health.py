@@ -21,8 +21,8 @@ ASK_SECONDS: Final = 10.0
 _STANDBY: Final = "Another process has the ledger of this desk open; this one takes over when that one is gone."
 
 Health = Mapping[str, Any]
-ENDING: Final = ("sealing_key", "token_ends", "door_certificate")
-"""Members of a desk's health that name something which ends soon, with a sentence; null otherwise."""
+ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
+"""Members of a desk's health that name in a sentence what ends soon, or fails without stopping the desk; null otherwise."""
 
 
 def expected(folder: BusFolder) -> tuple[str, ...]:

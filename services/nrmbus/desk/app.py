@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
@@ -64,6 +64,9 @@ from nrmbus.telemetry import log
 from nrmbus.wire.keys.keyfile import is_sealed
 from nrmbus.wire.names import inbox_of, outbox_of
 
+if TYPE_CHECKING:
+    from nrmbus.desk.web.notices.dispatcher import Notices
+
 RESTART: Final = 70
 """Exit code of a desk that could not go on; the supervisor then starts the desk again."""
 
@@ -76,6 +79,9 @@ _PATIENCE: Final = 0.25
 
 class DeskProcess:
     """Process of one agency's desk, at *home* in a bus's *folder*."""
+
+    notices: "Notices | None" = None
+    """Notices by mail, if the agency has a mail server."""
 
     def __init__(
         self, folder: BusFolder, home: AgencyFolder, ledger: Ledger, begins: Begins, *, renews: bool = False
@@ -208,6 +214,8 @@ class DeskProcess:
             if self.door is not None:
                 tasks.create_task(self.door.tokens.run())
                 tasks.create_task(self.door.webhooks.run())
+            if self.notices is not None:
+                tasks.create_task(self.notices.run())
             tasks.create_task(self._begin_anew_without_ledger())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
@@ -396,6 +404,17 @@ def _requests(home: AgencyFolder) -> int:
     return A_MINUTE if found is None else found
 
 
+def _notices(home: AgencyFolder, process: DeskProcess, door: Door) -> "Notices | None":
+    """Return the notices by mail; None without `smtp` in ``agency.json``, and then nothing of them is loaded."""
+    if home.settings.smtp is None:
+        return None
+    from nrmbus.desk.web.notices.dispatcher import Notices  # noqa: PLC0415 - most desks send no mail
+    from nrmbus.desk.web.notices.settings import MailSettings  # noqa: PLC0415 - the same
+
+    settings, door.has_mail = MailSettings.read(home.settings.smtp), True
+    return Notices(process.desk, lambda: door.staff.members, settings, may_send=process.holding.may_send)
+
+
 async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess | None:
     """Run the desk until it ends, or is to begin anew; None if it was told to end while it waited for its ledger."""
     home, bus = folder.agency(agency), folder.settings.bus
@@ -414,7 +433,11 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         beyond = start.listening.beyond
 
         async def health() -> dict[str, Any]:
-            return {**await process.health(), "door_certificate": beyond.ending() if beyond else None}
+            return {
+                **await process.health(),
+                "door_certificate": beyond.ending() if beyond else None,
+                "mail": process.notices.failure() if process.notices else None,
+            }
 
         door = Door(
             process.desk,
@@ -427,7 +450,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
             staff=StaffSettings.read(home.settings.staff),
             home=home.path,
         )
-        process.door = door
+        process.door, process.notices = door, _notices(home, process, door)
         served = application(door, door.tokens.caller_of, process.running)
         mount(_edge(home), served, agency)
         server = Server(Beside(served, door), start.listening, keep=True)

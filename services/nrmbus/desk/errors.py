@@ -17,7 +17,7 @@ DeskCode = Literal[
     "id_reused", "json_invalid", "json_duplicate", "too_large", "letter_too_large", "unknown_field", "unknown_type",
     "unknown_recipient", "unknown_version", "speaks_unpublished", "edge_unknown",
     "member_exists", "staff_full", "last_administrator", "staff_unfit", "not_a_play",
-    "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed", "webhook_secret_lost",
+    "smtp_unfit", "webhooks_unfit", "webhooks_full", "webhook_address_refused", "webhook_not_confirmed", "webhook_secret_lost",
 ]  # fmt: skip
 """Codes of a desk's own refusals; the registrar's refusals have other codes."""
 
@@ -88,6 +88,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "last_administrator": _Meaning(409, "Nobody else manages this agency's staff: give another member the role of administrator first."),
         "staff_unfit": _Meaning(500, "`staff` in agency.json does not have its form: write `roles` (a list of permissions for a role, none about cases for an administrator) and `provider` (`issuer` with https, `client_id`, and if needed `secret_file` and `only`), or leave them out."),
         "not_a_play": _Meaning(409, "A password that somebody else chose is for an invented member on a bus for playing: leave `example_password` out, and hand over the one-time password."),
+        "smtp_unfit": _Meaning(500, "`smtp` in agency.json does not have its form: write `host` and `from`, and of `port`, `tls` (starttls, implicit, or none to this machine), `user` with `password_file`, `ca` and `pages` (an https address) what the mail server needs; the files must exist. Or leave it out."),
         "webhooks_unfit": _Meaning(500, '`webhooks` in agency.json does not have its form: write `networks` (a list like ["10.1.0.0/16"]), `http_on_loopback` (true or false) and `ca` (the path of a PEM file), or leave them out.'),
         "webhooks_full": _Meaning(409, "This desk has as many webhooks as it serves: remove one that is no longer used."),
         "webhook_address_refused": _Meaning(422, "The desk does not send to this address: give an https address whose name has public addresses only, or have the administrator allow its network in `webhooks` of agency.json."),

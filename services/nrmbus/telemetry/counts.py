@@ -11,7 +11,7 @@ NO_CODE: Final = "none"
 OUTCOMES: Final = frozenset(
     {
         "alarm", "answered", "asked", "checked", "connections_anew", "cosigned", "deleted", "epoch_ended", "erased",
-        "forged", "handled", "interim_key_made", "known", "not_available", "not_sent", "parked", "quarantined", "refused",
+        "forged", "handled", "interim_key_made", "known", "mail_failed", "not_available", "not_sent", "parked", "quarantined", "refused",
         "registered", "renewed", "repeated", "retried", "sent", "set_aside", "stopped",
         "waiting", "webhook_disabled", "webhook_failed", "webhook_paused",
     }

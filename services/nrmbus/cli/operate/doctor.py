@@ -366,7 +366,10 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
         for code in set(ENDING) - {"sealing_key"}:  # the directory tells of sealing keys, also elsewhere
             if found := health.get(code):
                 what, _, mend = found["sentence"].removesuffix(".").partition(": ")
-                yield Finding(code, f"{name}: {what}.", "A system that uses it is refused from then on.", mend)
+                why = "A system that uses it is refused from then on."
+                if code == "mail":
+                    why = "The agency's people are told by mail of nothing that waits for them."
+                yield Finding(code, f"{name}: {what}.", why, mend)
         for code, what in (
             ("ledger_lost", "lost its ledger"),
             ("ledger_older", "began with an older copy of its ledger"),

@@ -25,6 +25,9 @@ from nrmbus.wire import times
 
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
+When = Literal["at_once", "daily", "none"]
+"""When notices come by mail."""
+WHEN: Final[tuple[When, ...]] = get_args(When)
 Standing = Literal["invited", "active", "removed"]
 """Invited: a one-time password was given out and not used yet."""
 
@@ -78,6 +81,7 @@ class Member:
     """True for an invented member of a bus for playing, who has no second factor."""
     is_of_provider: bool = False
     """True if the agency's own provider signs the member in."""
+    notices: When = "at_once"
     made: str = ""
     signed_in: str | None = None
 
@@ -369,7 +373,7 @@ class Members:
             standing="removed" if row.removed else "invited" if row.once_ends else "active", once_ends=row.once_ends,
             has_code=about.get("code") is not None, passkeys=len(self.passkeys_of(row.number)),
             recovery_codes=len(recovery), is_example=bool(row.example), is_of_provider=about.get("subject") is not None,
-            made=row.made, signed_in=row.signed_in,
+            notices=row.notices if row.notices in WHEN else "none", made=row.made, signed_in=row.signed_in,
         )  # fmt: skip
 
 

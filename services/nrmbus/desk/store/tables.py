@@ -450,6 +450,13 @@ members: Final = Table(
     Column("made_by", TEXT, nullable=False, comment="Number of the administrator, or name of a token"),
     Column("signed_in", TEXT, comment="Last sign-in"),
     Column("removed", TEXT, comment="When the member left; the row stays, so that the history's number keeps its name"),
+    Column(
+        "notices",
+        TEXT,
+        nullable=False,
+        server_default=text("'at_once'"),
+        comment="at_once, daily or none: when mails come",
+    ),
     comment="The agency's people; name, address and secrets of each are sealed in the book",
 )
 
@@ -527,4 +534,32 @@ assignments: Final = Table(
     Column("member", TEXT, nullable=False, comment="Number of the member of staff"),
     Column("at", TEXT, nullable=False),
     comment="Which colleague has a case, or one of its tasks",
+)
+
+notices: Final = Table(
+    "notices",
+    METADATA,
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("member", TEXT, nullable=False),
+    Column("kind", TEXT, nullable=False, comment="overdue, due_soon, waits, asked or answered"),
+    Column("key", TEXT, nullable=False, comment="Digest of what it is about: no case can be read from it"),
+    Column("state", TEXT, nullable=False, comment="open, sent, refused, exhausted or dropped"),
+    Column("due", TEXT, nullable=False),
+    Column("mail", TEXT, comment="The mail that it leaves in, from the first attempt on: its Message-ID"),
+    Column("mailed", TEXT, comment="The mail's date: the first attempt"),
+    Column("attempts", INTEGER, nullable=False, server_default=text("0")),
+    Column("code", TEXT, comment="What the mail server answered last, without its words"),
+    Column("closed", TEXT),
+    UniqueConstraint("member", "key"),
+    Index("notices_open", "state", "due"),
+    comment="What people are to be told by mail, and were told; no content, no address",
+)
+
+notice_place: Final = Table(
+    "notice_place",
+    METADATA,
+    Column("way", TEXT, primary_key=True, comment="mail"),
+    Column("heard", INTEGER, nullable=False, comment="The last position of events that was looked at"),
+    Column("at", TEXT, nullable=False, comment="The time up to which duties were looked at"),
+    comment="How far notices have come: one row",
 )

@@ -18,6 +18,7 @@ from nrmbus.desk.staff.members import Member
 from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
+from nrmbus.desk.web.notices import pages as notices
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
 from nrmbus.desk.web.staff import pages as staff
 from nrmbus.desk.web.staff import session, sign_in
@@ -35,6 +36,7 @@ SUBJECTS: Final[tuple[Pages, ...]] = (
     *cases.ROUTES,
     intake.routes,
     *staff.SUBJECTS,
+    notices.routes,
 )
 """The pages by subject."""
 _PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")

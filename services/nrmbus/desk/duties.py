@@ -1,0 +1,65 @@
+"""Duties that this agency owes by the Rules, over all its cases: in memory, brought up to date by the events since."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.store import tables
+from nrmbus.rules import Clock
+
+AT_A_TIME: Final = 100
+"""Cases that one look folds at most: the event loop has other work, too."""
+
+_EVENTS: Final = tables.events.c
+_CHANGED: Final = (
+    select(_EVENTS.subject, func.min(_EVENTS.position).label("first"), func.max(_EVENTS.position).label("last"))
+    .where(_EVENTS.position > bindparam("after"), _EVENTS.position <= bindparam("until"))
+    .group_by(_EVENTS.subject)
+)
+_UNTIL: Final = (
+    select(_EVENTS.position).where(_EVENTS.position > bindparam("after")).order_by(_EVENTS.position).limit(AT_A_TIME)
+)
+_THERE: Final = select(_EVENTS.position).where(_EVENTS.subject == bindparam("subject")).limit(1)
+
+
+class Duties:
+    """Running and overdue duties of one agency, by case."""
+
+    def __init__(self, desk: Desk) -> None:
+        """Begin with no case; `look` reads them."""
+        self._desk = desk
+        self._owed: dict[str, tuple[Clock, ...]] = {}
+        self.read_to = 0
+        """Position of the last event that was looked at."""
+
+    def look(self, tx: Connection) -> bool:
+        """Fold the cases of the next events; return whether there are more."""
+        positions = tx.scalars(_UNTIL, {"after": self.read_to}).all()
+        if not positions:
+            return False
+        cases, me = self._desk.cases, self._desk.seat.me
+        for row in tx.execute(_CHANGED, {"after": self.read_to, "until": positions[-1]}).all():
+            owed = self._desk.seat.rules.clocks(cases.view(tx, row.subject))
+            self._owed[row.subject] = tuple(each for each in owed if each.answerable == me)
+            if not self._owed[row.subject]:
+                del self._owed[row.subject]
+        self.read_to = positions[-1]
+        return len(positions) == AT_A_TIME
+
+    def all(self) -> Iterator[tuple[str, Clock]]:
+        """Yield each duty with its case; of a case that was erased since, `is_there` says so."""
+        for subject, owed in self._owed.items():
+            yield from ((subject, each) for each in owed)
+
+    def is_there(self, tx: Connection, subject: str) -> bool:
+        """Return whether the ledger still has the case; forget its duties if not."""
+        found = tx.scalar(_THERE, {"subject": subject}) is not None
+        if not found:
+            self._owed.pop(subject, None)
+        return found
+
+    def of(self, subject: str) -> tuple[Clock, ...]:
+        """Return the duties in one case."""
+        return self._owed.get(subject, ())

@@ -1,0 +1,258 @@
+"""Dispatcher of notices: looks at each commit for what people are to be told, and hands the mails over."""
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from nrmbus import telemetry
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.duties import Duties
+from nrmbus.desk.looking import LOOK_SECONDS, keep_looking
+from nrmbus.desk.staff.members import Member, Members
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.web.notices import happened, mail, store
+from nrmbus.desk.web.notices.happened import Notice
+from nrmbus.desk.web.notices.sender import Outcome, Post, Unreachable, post
+from nrmbus.desk.web.notices.settings import MailSettings
+from nrmbus.desk.web.notices.store import Mail, Place
+from nrmbus.desk.webhooks import schedule
+from nrmbus.wire import times
+
+GATHERED: Final = timedelta(seconds=10)
+"""Time for which a notice waits for others: what happens at the same time is one mail."""
+DAILY: Final = time(8)
+"""When those who want one mail a day get it, in the country's time."""
+PATIENCE: Final = timedelta(minutes=15)
+"""Time of nothing but failures after which an administrator is told."""
+PRUNE_SECONDS: Final = 3_600.0
+
+TASKS: Final = {
+    "mail_refused": "The mail server refused the address of a colleague for good, so this colleague gets no more notices:"
+    " correct the address, then have notices switched on again on the page of the account.",
+    "mail_failed": "Notices could not be mailed in ten attempts over three days: look at `smtp` in agency.json and at the"
+    " mail server. Later notices are tried as usual.",
+}
+"""Tasks for the administrator, with their sentences."""
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class Notices:
+    """Notices of one desk."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        members: Callable[[], Members],
+        settings: MailSettings,
+        *,
+        may_send: Callable[[], bool] = lambda: True,
+        now: Callable[[], datetime] = _wall,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        """Tell the *members* of the agency over the mail server of *settings*, while *may_send*.
+
+        *now* is the time of the wall's clock, by which mails are sent; duties follow the bus's clock.
+        """
+        self._desk, self._seat, self._members, self._settings = desk, desk.seat, members, settings
+        self._may_send, self._now, self._jitter = may_send, now, jitter
+        self._duties = Duties(desk)
+        self._pruned: datetime | None = None
+        self.failing: tuple[str, str] | None = None
+        """Since when the mail server takes nothing, and why; None after a success."""
+
+    async def run(self) -> None:
+        """Tell what there is to tell until cancelled."""
+        await keep_looking(self._seat.ledger, self.once)
+
+    async def once(self) -> float:
+        """Write what happened since, send what is due, and return after how many seconds to look again."""
+        await self._prune()
+        if await self._look():
+            return 0.0
+        if not self._may_send():
+            return LOOK_SECONDS
+        await self._send()
+        return self._pause()
+
+    def failure(self) -> dict[str, str] | None:
+        """Return since when the mail server takes nothing, in a sentence too; None while it works, and in the first minutes."""
+        since = times.read(self.failing[0]) if self.failing else None
+        if self.failing is None or since is None or self._now() - since < PATIENCE:
+            return None
+        with self._seat.ledger.read() as tx:
+            count = store.count(tx)
+        return {
+            "since": self.failing[0],
+            "sentence": f"The mail server has taken no notice since {since:%Y-%m-%d %H:%M} UTC ({self.failing[1]}), and {count}"
+            " wait: look at `smtp` in agency.json, and at the mail server.",
+        }
+
+    async def _prune(self) -> None:
+        now = self._now()
+        if self._pruned is None or (now - self._pruned).total_seconds() >= PRUNE_SECONDS:
+            self._pruned = now
+            await self._seat.ledger.together(lambda tx: store.prune(tx, times.write(now - store.KEPT)))
+
+    # -- what happened -------------------------------------------------------------------------------------------------
+
+    async def _look(self) -> bool:
+        """Write the rows of what happened since the last look; return whether there is more."""
+        now = self._seat.now()
+        with self._seat.ledger.read() as tx:
+            behind, place = self._duties.look(tx), store.place(tx)
+            if place is None:  # nobody is told of what is older than the first start
+                found, moved = list[Notice](), Place(store.newest(tx), now)
+            else:
+                found, moved = self._found(tx, place, now, behind=behind)
+        if place is None or found or moved.heard != place.heard:
+            wanted = self._rows(found)
+            await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted))
+        return behind
+
+    def _found(self, tx: Connection, place: Place, now: datetime, *, behind: bool) -> tuple[list[Notice], Place]:
+        """Return the notices of the events that the duties know, and of the time since *place* once they know all; and the next place."""
+        rows = store.heard(tx, place.heard, self._duties.read_to)
+        found = list(happened.of_events(self._seat, tx, self._duties, rows, now))
+        heard = max(place.heard, self._duties.read_to)
+        if behind:
+            return found, Place(heard, place.at)
+        found += happened.of_time(self._seat, tx, self._duties, place.at, now)
+        return found, Place(heard, max(place.at, now))
+
+    def _keep(self, tx: Connection, place: Place, rows: Iterable[tuple[str, str, str, str]]) -> None:
+        store.put(tx, rows)
+        store.move(tx, place)
+
+    def _rows(self, found: Iterable[Notice]) -> list[tuple[str, str, str, str]]:
+        """Return member, kind, key and due time of each notice for each member who wants to be told."""
+        everybody = {each.number: each for each in self._members().everybody() if _is_told(each)}
+        at_once, daily = times.write(self._now() + GATHERED), times.write(self._next_daily())
+        return [
+            (each.number, notice.kind, notice.key, daily if each.notices == "daily" else at_once)
+            for notice in found
+            for each in ([everybody[notice.to]] if notice.to in everybody else everybody.values())
+        ]
+
+    def _next_daily(self) -> datetime:
+        zone, now = self._seat.rules.profile.zone, self._now()
+        here = now.astimezone(zone)
+        today = datetime.combine(here.date(), DAILY, zone)
+        return (today if today > here else datetime.combine(here.date() + timedelta(days=1), DAILY, zone)).astimezone(
+            UTC
+        )
+
+    # -- sending -------------------------------------------------------------------------------------------------------
+
+    async def _send(self) -> None:
+        """Hand over every mail that is due, one after the other."""
+        now = times.write(self._now())
+        with self._seat.ledger.read() as tx:
+            due = [member for member, at in store.waiting(tx) if at <= now]
+        left: list[Mail] = []
+        for member in due:
+            taken = await self._seat.ledger.together(lambda tx, member=member: self._taken(tx, member, now))  # type: ignore[misc]  # one argument, and a default
+            if taken is not None:
+                left.append(taken)
+        if not left:
+            return
+        try:
+            async with post(self._settings) as server:
+                while left:
+                    await self._deliver(server, left[0])
+                    left.pop(0)
+        except Unreachable as error:
+            self._failed(error.code)
+            for each in left:  # none of them is tried: the next one would wait as long
+                await self._settle(each, Outcome("failed", error.code))
+
+    def _taken(self, tx: Connection, member: str, now: str) -> Mail | None:
+        """Return the mail that is to leave for *member*; rows of somebody who is not told any more, or of what has passed, are dropped."""
+        taken = store.taken(tx, member, now)
+        if taken is not None and not self._kinds(taken):
+            store.close(tx, taken.id, "dropped", now)
+            return None
+        return taken
+
+    def _kinds(self, taken: Mail) -> set[mail.Kind]:
+        """Return what the mail still has to say: nothing about a duty that has ended, nothing to who wants no mail."""
+        member = self._members().find(taken.member)
+        if member is None or not _is_told(member):
+            return set()
+        hold = happened.still_hold(self._seat, self._duties, self._seat.now())
+        return {row.kind for row in taken.rows if row.kind in mail.LASTING or row.key in hold}
+
+    async def _deliver(self, server: Post, taken: Mail) -> None:
+        kinds, member = self._kinds(taken), self._members().find(taken.member)
+        at = times.read(taken.at)
+        if not kinds or member is None or member.email is None or at is None:
+            await self._seat.ledger.together(lambda tx: store.close(tx, taken.id, "dropped", times.write(self._now())))
+            return
+        try:
+            written = mail.composed(self._settings, member.email, member.language, kinds, id=taken.id, at=at)
+        except ValueError:  # an address that is none
+            await self._settle(taken, Outcome("refused", "malformed"))
+            return
+        outcome = await server.send(written)
+        if outcome.state == "failed":
+            self._failed(outcome.code)
+        else:
+            self.failing = None
+        await self._settle(taken, outcome)
+
+    def _failed(self, code: str) -> None:
+        self.failing = self.failing or (times.write(self._now()), code)
+        telemetry.handled("mail_failed", code=code)
+
+    async def _settle(self, taken: Mail, outcome: Outcome) -> None:
+        now = self._now()
+        at = times.write(now)
+        if outcome.state == "refused":
+            telemetry.handled("mail_failed", code=outcome.code)
+            await self._members().change(
+                taken.member, notices="none", also=lambda tx: self._refused(tx, taken, at, outcome.code)
+            )
+        elif outcome.state == "sent":
+            await self._seat.ledger.together(lambda tx: store.close(tx, taken.id, "sent", at))
+        else:
+            factor = self._jitter(*schedule.JITTER)
+            await self._seat.ledger.together(lambda tx: self._again(tx, taken, now, factor, outcome.code))
+
+    def _refused(self, tx: Connection, taken: Mail, at: str, code: str) -> None:
+        store.close(tx, taken.id, "refused", at, code)
+        self._tell(tx, "mail_refused", taken.id, member=taken.member)
+
+    def _again(self, tx: Connection, taken: Mail, now: datetime, factor: float, code: str) -> None:
+        due = schedule.next_try(taken.attempts + 1, now, factor)
+        if due is not None:
+            store.again(tx, taken.id, taken.attempts + 1, times.write(due), code)
+            return
+        store.close(tx, taken.id, "exhausted", times.write(now), code)
+        self._tell(tx, "mail_failed", times.write(now)[:10])  # one a day
+
+    def _tell(self, tx: Connection, kind: str, key: str, **about: Any) -> None:
+        said = json.dumps({"sentence": TASKS[kind], **about})
+        open_task(tx, opened=self._seat.stamp(), subject="", event_id=f"notices/{key}", kind=kind, about=said)
+
+    def _pause(self) -> float:
+        """Return after how many seconds a mail is due, or a duty's time comes."""
+        now, here = self._now(), self._seat.now()
+        with self._seat.ledger.read() as tx:
+            dues = [times.read(at) for _, at in store.waiting(tx)]
+        moment = happened.next_moment(self._duties, here)
+        lefts = [(due - now).total_seconds() for due in dues if due is not None]
+        if moment is not None:
+            lefts.append((moment - here).total_seconds())
+        return min(LOOK_SECONDS, max(min(lefts, default=LOOK_SECONDS), 0.1))
+
+
+def _is_told(member: Member) -> bool:
+    """Return whether *member* works on cases, has an address, and wants mail."""
+    works = member.standing == "active" and "read_cases" in member.permissions
+    return works and member.email is not None and member.notices != "none"
