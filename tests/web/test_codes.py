@@ -7,6 +7,7 @@ import pytest
 from agencies import POLICY
 from nrmbus.desk.web.acts.fields import FAMILIES
 from nrmbus.desk.web.acts.form import Field, form_of, lists
+from nrmbus.desk.web.acts.guide import QUESTIONS
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
 from nrmbus.web.words import LANGUAGES, Language, catalogues
@@ -45,6 +46,7 @@ def test_every_field_that_people_fill_in_has_a_label(language: Language) -> None
     """A new version of an event brings its labels, and this finds the one that has no translation."""
     words = known(language)
     wanted = {each.label for data in TYPES.values() if not data.technical for each in every(form_of(data).fields)}
+    wanted |= {each.label for of in QUESTIONS.values() for each in of}
 
     assert [each for each in sorted(wanted) if ("field", each) not in words] == []
 

@@ -18,6 +18,8 @@ from nrmbus.rules.view import Party, Referral
 
 routes: Final = Pages()
 
+_NOT_OURS: Final = frozenset({"G-04"})
+"""Rules by which a step is the other side's: it is no answer that is closed."""
 _EVENTS, _READS = tables.events.c, tables.reads.c
 
 
@@ -39,7 +41,7 @@ async def show(visit: Visit) -> Response:
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
         due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
-        open_now=[each for each in now if each.ref == ref], later=[each for each in later if each.ref == ref],
+        open_now=[each for each in now if each.ref == ref], later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
         back_path=f"/cases/{subject}",
     )  # fmt: skip
 

@@ -66,7 +66,7 @@ async def _shown(visit: Visit, draft: Kept, refusal: dict[str, object] | None = 
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
     return visit.page(
-        "acts/approve.html.j2", title=visit.t.code("act", draft.type), status=200 if refusal is None else 409, draft=draft,
+        "acts/approve.html.j2", cited=around.cited, title=visit.t.code("act", draft.type), status=200 if refusal is None else 409, draft=draft,
         who=around.staff_name(visit, draft.owner), since=moment_of(visit, draft.changed), refusal=refusal, has_errors=refusal is not None,
         sections=sections_of(visit, case, sending.bodies_of(draft)), case=case,
     )  # fmt: skip

@@ -173,11 +173,16 @@ def readers_of(
     return {part: names_of(visit, agencies) for part, agencies in found.items()}
 
 
+def cited(basis: str) -> str:
+    """Return the laws in a *basis* of the Rules, without marks of sources; empty if no law is behind it."""
+    laws = (each.partition("[")[0].strip() for each in basis.split(";"))
+    return "; ".join(each for each in laws if each and not each.startswith("RULES.md"))
+
+
 def basis_of(visit: Visit, type: str) -> str:
     """Return act and article by which the Rules have the type *type*; empty if no law is behind it."""
     row = visit.door.seat.rules.profile.types.get(type)
-    first = (row.basis if row else "").partition(";")[0].partition("[")[0].strip()
-    return "" if first.startswith("RULES.md") else first
+    return cited(row.basis).partition(";")[0] if row else ""
 
 
 # -- steps -----------------------------------------------------------------------------------------------------------------
@@ -231,7 +236,7 @@ def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock |
 
 def _choice(visit: Visit, case: Case, step: Step, due: datetime | None, *, is_late: bool) -> Choice:
     refusal = step.refusal
-    why = {} if refusal is None else {"code": refusal.code, "rule": refusal.rule, "article": refusal.article}
+    why = {} if refusal is None else {"code": refusal.code, "rule": refusal.rule, "article": cited(refusal.article)}
     about = "" if step.ref is None else record_of(visit, case.view, step.ref)
     return Choice(step.data.type, step.ref, about, due, is_late, **why)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from nrmbus.desk.web.acts.form import SEALED, Field, Form, Values, one, rows_of
+from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of
 from nrmbus.events.errors import Problem
 from nrmbus.web.words import Words
 
@@ -113,7 +113,7 @@ class Shown:
 
     def _folded(self, of: Field, block: Block) -> Block:
         """Return *block*, folded if nobody needs to choose there and nobody has."""
-        if of.is_required:
+        if of.is_required or not of.pointer.startswith(f"/{DATA}/"):
             return block
         is_open = bool(self._typed.get(of.name)) or of.pointer in self._errors
         return Block("folded", {"text": label_of(self._t, of), "is_open": is_open}, (block,))
@@ -199,7 +199,8 @@ def _label(t: Words, of: Field) -> tuple[str, str]:
 def label_of(t: Words, of: Field, *, bare: bool = False) -> str:
     """Return the words before a field; those of an optional one say that it is, unless *bare*."""
     text = _label(t, of)[0]
-    return text if of.is_required or bare else t("{label} (optional)", label=text)
+    is_plain = of.is_required or bare or of.kind == "choices"  # nobody has to tick a box
+    return text if is_plain else t("{label} (optional)", label=text)
 
 
 def hint_of(t: Words, of: Field) -> str:
@@ -324,7 +325,12 @@ def _object(t: Words, of: Field, value: Mapping[str, Any], names: Mapping[str, s
     if of.kind == "money":
         return " ".join(str(each) for each in value.values())
     said = {each.pointer.rpartition("/")[2]: each for each in of.fields}
-    found = [_said(t, said[name], each, names) for name, each in value.items() if name in said]
+    found = [
+        t("{label}: {answer}", label=label_of(t, said[name], bare=True), answer=each)
+        if said[name].kind == "number"
+        else _said(t, said[name], each, names)
+        for name, each in value.items() if name in said
+    ]  # fmt: skip
     return ", ".join(found)
 
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
-from nrmbus.desk.web.acts import around, fields, sending
+from nrmbus.desk.web.acts import around, fields, guide, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.editing import (
     CHECK,
@@ -110,6 +110,8 @@ async def show(visit: Visit) -> Response:
     draft = own_draft(visit, id)
     if draft is None or draft.state != "open":
         return visit.see(f"/acts/{id}/sent")
+    if draft.type == guide.GUIDE:
+        return await guide.show(visit, draft, page)
     act = act_of(visit, draft)
     if page == CHECK:
         return await _check(visit, act)
@@ -150,12 +152,10 @@ async def send(visit: Visit) -> Response:
     draft = own_draft(visit, visit.path("id"))
     if draft is None:
         return await lead_on(visit, visit.path("id"))
-    if not around.may_do(visit, draft.type):
-        raise NotFound
     if draft.state != "open":
         return visit.see(f"/acts/{draft.id}/sent")
-    bodies, act = [sending.body_of(visit.door, draft)], act_of(visit, draft)
-    if any(errors_of(visit, act, page, draft.typed) for page in act.steps):
+    bodies = _complete(visit, draft)
+    if bodies is None:
         return visit.see(f"/acts/{draft.id}/{CHECK}")
     found = await sending.checked(visit.door, bodies)
     if any(each.get("code") == TWO_PERSONS for each in found):
@@ -164,6 +164,17 @@ async def send(visit: Visit) -> Response:
     if refused is not None and (await visit.form())["go"] != "anyway":
         return visit.see(f"/acts/{draft.id}/{CHECK}")
     return await finish(visit, draft, bodies)
+
+
+def _complete(visit: Visit, draft: Kept) -> list[sending.Body] | None:
+    """Return the requests that the draft is; None if something is missing or wrong. Raises NotFound for who may not send."""
+    if draft.type == guide.GUIDE:
+        return None if guide.first_wrong(visit, draft) else guide.bodies(visit, draft)
+    if not around.may_do(visit, draft.type):
+        raise NotFound
+    act = act_of(visit, draft)
+    is_wrong = any(errors_of(visit, act, page, draft.typed) for page in act.steps)
+    return None if is_wrong else [sending.body_of(visit.door, draft)]
 
 
 @routes.post("/acts/{id}/again", may="publish")
@@ -180,7 +191,12 @@ async def again(visit: Visit) -> Response:
         made = drafts.take_back(seat, tx, now)
         if made is None:
             found = sending.outcome(visit.door, tx, [now.id])
-            if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
+            if (
+                now.type == guide.GUIDE
+                or now.state != "sent"
+                or not found
+                or sending.verdict_of(found) not in {"refused", "failed"}
+            ):
                 raise NotFound
             made = drafts.begin(
                 seat, tx, owner=now.owner, type=now.type, subject=now.subject, ref=now.ref, page=WHAT, typed=now.typed,
@@ -197,6 +213,8 @@ async def go_on(visit: Visit) -> Response:
     draft = own_draft(visit, id)
     if draft is None or draft.state != "open":
         return await lead_on(visit, id)
+    if draft.type == guide.GUIDE:
+        return await guide.go_on(visit, draft, page, sent)
     act = act_of(visit, draft)
     if page not in act.steps:
         raise NotFound
@@ -263,7 +281,7 @@ async def _check(visit: Visit, act: Act) -> Response:
     there = act.sheet.field_at(blamed) if blamed else None
     mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
     return visit.page(
-        "acts/check.html.j2", title=visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
+        "acts/check.html.j2", cited=around.cited, title=visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
         refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend),
         has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,
@@ -300,7 +318,7 @@ async def _sent(visit: Visit, id: str) -> Response:
             visit.door.ledger.make_nothing_due()
             drafts.drop(tx, drafts.is_draft(draft.id))
     return visit.page(
-        "acts/sent.html.j2", title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
+        "acts/sent.html.j2", cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),

@@ -1,0 +1,151 @@
+"""The guide: a worker who knows no rules comes from what was seen to a signal, consents and referrals that fit the Rules."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from desk.given import CANARY, Given, desk_of
+from desk.web.acts.test_attacks import hidden
+from desk.web.acts.test_pages import filled, heading
+from desk.web.browsing import browsing, member
+from nrmbus.wire import json
+
+ADULT: dict[str, dict[str, Any]] = {
+    "seen": {"guide.kind": "sexual", "guide.cd": ["CD-01", "CD-02"], "guide.asked": "yes", "guide.told_by": "told_by_person"},
+    "person": {"guide.child": "no", "guide.age_band": "25-34", "guide.sex": "F", "guide.language": "rus", "guide.abroad": "no"},
+    "danger": {"guide.urgency": "emergency"},
+    "need": {"guide.services": ["safe_shelter"]},
+    "help": {"guide.to": ["special-unit", "shelter", "vac"]},
+    "consent": {
+        "guide.sharing": ["special-unit", "shelter"], "guide.accepts": ["shelter"], "guide.refuses_unit": "no",
+        "guide.form": "written",
+    },
+    "letter": {"sealed.name": "Alina Example", "sealed.facts": CANARY},
+}  # fmt: skip
+CHILD: dict[str, dict[str, Any]] = {
+    **{page: answers for page, answers in ADULT.items() if page != "consent"},
+    "person": {"guide.child": "unclear", "guide.basis": "age_unclear", "guide.abroad": "no"},
+    "help": {"guide.to": ["special-unit"]},
+}
+
+
+async def led(browser: httpx.AsyncClient, answers: dict[str, dict[str, Any]]) -> str:
+    """Answer each page of the guide as it comes; return the address of the check page."""
+    start = await browser.post("/app/signals/new")
+    at = str(start.headers["location"])
+    for page, said in answers.items():
+        assert at.endswith(f"/{page}"), at
+        at = str((await filled(browser, at, said)).headers["location"])
+    assert at.endswith("/check")
+    return at
+
+
+async def sent(here: Given) -> list[tuple[str, dict[str, Any], str | None]]:
+    """Return type, data and verdict of each event of the outbox."""
+    return [(row.type, json.loads(row.clear, limit=100_000)["data"], row.verdict) for row in await here.rows("outbox")]
+
+
+async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> None:
+    """Given an adult's answers, then signal, consents by purpose and referrals are registered; who may not be told is left out."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, ADULT)
+        page = await browser.get(check)
+        assert page.status_code == 200
+        assert "The Rules do not allow" not in page.text
+
+        done = await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+        again = await browser.post(check.replace("/check", "/send"))
+
+        assert heading(await browser.get(done.headers["location"])) == "Registered"
+        assert again.headers["location"] == done.headers["location"]
+        events = await sent(here)
+        assert {verdict for _, _, verdict in events} == {"registered"}
+        assert [type for type, _, _ in events] == [
+            "case.signal_recorded", "consent.given", "consent.given", "referral.submitted", "referral.submitted",
+        ]  # fmt: skip
+        assert [data.get("to") for _, data, _ in events[3:]] == [["special-unit"], ["shelter"]]
+        assert [data["services"] for _, data, _ in events[3:]] == [[], ["safe_shelter"]]
+        assert len({row.subject for row in await here.rows("outbox")}) == 1
+
+
+async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Path) -> None:
+    """Given an unclear age, then nobody asks for consent; guardianship and commission hear first, then the referral goes."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, CHILD)
+
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        events = await sent(here)
+        assert [type for type, _, _ in events] == [
+            "case.signal_recorded",
+            "safeguard.child_flagged",
+            "referral.submitted",
+        ]
+        assert events[1][1]["to"] == ["child-commission", "guardianship"]
+        assert {verdict for _, _, verdict in events} == {"registered"}
+
+
+async def test_a_page_says_what_is_missing_and_nobody_is_told_without_a_yes(tmp_path: Path) -> None:
+    """Given gaps, then each page names them: no sign and no call for help, a child without a basis, nobody left to tell."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        nothing = await filled(browser, at, {"guide.kind": "labour", "guide.asked": "no", "guide.told_by": "observed"})
+        assert (nothing.status_code, 'href="#guide-dr"' in nothing.text) == (422, True)
+
+        answers = {
+            **ADULT,
+            "consent": {**ADULT["consent"], "guide.sharing": ["special-unit"], "guide.refuses_unit": "yes"},
+        }
+        for page in ("seen", "person", "danger", "need", "help"):
+            at = str((await filled(browser, at, answers[page])).headers["location"])
+        answer = await filled(browser, at, answers["consent"])
+
+        assert answer.status_code == 422
+        assert "Nobody is left whom you may tell" in answer.text
+        assert await here.rows("outbox") == []
+
+
+async def test_the_guide_goes_on_where_it_was_left(tmp_path: Path) -> None:
+    """Given a guide that was saved halfway, then it is in the drafts, and another person gets a guide of their own, once."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        later = await filled(browser, at, ADULT["seen"], go="later")
+        assert later.headers["location"] == "/app/acts"
+        assert "Record a signal and refer the person, step by step" in (await browser.get("/app/acts")).text
+
+        start = await browser.get("/app/signals/new")
+        other = await browser.post("/app/signals/new")
+        double = await browser.post("/app/signals/new")
+
+        assert at in start.text
+        assert other.headers["location"] == double.headers["location"] != at
+        assert "checked" in (await browser.get(at)).text
+        assert "guide.ids" not in str(hidden(await browser.get(at)))
+
+
+async def test_agencies_that_take_the_service_come_first_with_their_speed(tmp_path: Path) -> None:
+    """Given services on the page, then those who take them are listed first; how fast they answered is said from this desk's past."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, ADULT)
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+        ref = next(
+            row
+            for row in await here.rows("events")
+            if row.type == "referral.submitted" and '"shelter"' in row.value.decode()
+        )
+        said = here.registrar.event(
+            "shelter", "referral.accepted", {"next_step": "reception"}, case=ref.subject, referral=ref.referral
+        )
+        await here.hear(here.registrar.register(said, to="ngo-a"))
+        at = str((await browser.post("/app/signals/new")).headers["location"])
+        for page in ("seen", "person", "danger", "need"):
+            at = str((await filled(browser, at, ADULT[page])).headers["location"])
+        listed = (await browser.get(at)).text.partition('id="guide-to"')[2]
+
+        assert "takes: Safe shelter" in listed
+        assert "has answered within" in listed
+        assert listed.index('value="shelter"') < listed.index('value="child-commission"')
