@@ -19,11 +19,19 @@ def test_a_component_takes_what_it_is_given_and_escapes_it() -> None:
     assert 'class="govuk-button"' in shown
 
 
-def test_a_component_may_be_called_without_content() -> None:
-    """GOV.UK's fieldset asks whether it has content of its caller."""
-    template = '{% from "govuk_frontend_jinja/components/fieldset/macro.html" import govukFieldset %}{{ govukFieldset({"html": "x"}) }}'
+@pytest.mark.parametrize(
+    ("component", "macro"),
+    [
+        ("fieldset", "govukFieldset"),
+        ("notification-banner", "govukNotificationBanner"),
+        ("error-summary", "govukErrorSummary"),
+    ],
+)
+def test_a_component_may_be_called_without_content_or_kind(component: str, macro: str) -> None:
+    """GOV.UK's macros ask whether they have content of their caller, or whether a banner is one of success."""
+    template = f'{{% from "govuk_frontend_jinja/components/{component}/macro.html" import {macro} %}}{{{{ {macro}({{"html": "x"}}) }}}}'
 
-    assert "fieldset" in environment().from_string(template).render()
+    assert f"govuk-{component}" in environment().from_string(template).render()
 
 
 @pytest.mark.parametrize(

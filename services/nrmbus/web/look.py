@@ -20,6 +20,8 @@ from jinja2.utils import missing
 _HERE: Final = Path(__file__).parent
 COMPONENTS: Final = "govuk_frontend_jinja"
 STATIC: Final = _HERE / "static"
+_PERHAPS: Final = frozenset({"caller", "successBanner", "typeClass"})
+"""Names that GOV.UK's macros read although nothing may have set them: content of a caller, kinds of a banner."""
 
 
 class _Lenient(Undefined):
@@ -29,8 +31,9 @@ class _Lenient(Undefined):
     """
 
     def __new__(cls, hint: str | None = None, obj: Any = missing, name: str | None = None, **more: Any) -> Any:
-        is_caller = name == "caller"  # a macro asks whether it was called with content
-        is_ours = name is not None and not is_caller and (obj is missing or not isinstance(obj, dict | Undefined))
+        is_ours = (
+            name is not None and name not in _PERHAPS and (obj is missing or not isinstance(obj, dict | Undefined))
+        )
         return (StrictUndefined if is_ours else ChainableUndefined)(hint, obj, name, **more)
 
 

@@ -11,6 +11,7 @@ import pytest
 from playwright.async_api import Page
 
 from auditor.web.given import NAME, PASSWORD, Hall
+from nrmbus.auditor.web import sessions
 from nrmbus.web.words import LANGUAGES, Language
 from web.browser import CHROMIUM, chromium, faults, serving, too_wide, watched, widths
 
@@ -151,6 +152,29 @@ async def test_the_keyboard_alone_leads_from_the_sign_in_to_an_event(tmp_path: P
 
         assert await page.text_content("h1") == "Signal recorded"
         assert [each["what"] for each in here.hall.asked()] == ["search", "case", "event"]
+
+
+async def test_the_page_warns_before_the_session_ends_and_leads_back_after_it(
+    tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two minutes without a question, a dialog offers to stay; when the session is over, the sign-in leads to the same page."""
+    async with sitting(program, tmp_path) as here:
+        page, case = here.page, f"/cases/{here.hall.case}"
+        monkeypatch.setattr(sessions, "IDLE_SECONDS", 121)
+        await here.go(case)
+        await page.get_by_role("button", name="Stay signed in").click()
+        await page.wait_for_selector("#nrm-session", state="hidden")
+        await page.wait_for_selector("#nrm-session", state="visible")
+        await page.context.clear_cookies()
+        async with page.expect_navigation():
+            await page.get_by_role("button", name="Stay signed in").click()
+        assert "You were signed out" in await page.inner_text("main")
+        await page.fill("#name", NAME)
+        await page.fill("#password", PASSWORD)
+        await page.select_option("#purpose", "court")
+        async with page.expect_navigation():
+            await page.click("main form button")
+        assert page.url == f"{here.base}{case}"
 
 
 async def test_the_slider_shows_the_case_as_of_where_it_is_let_go(tmp_path: Path, program: str) -> None:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from auditor.web.given import NAME, NO_CASE, PASSWORD, Hall, form_of, places, sign_in
+from nrmbus.auditor.web.sessions import IDLE_SECONDS
 from nrmbus.web.words import LANGUAGES, Language, Words
 
 BAKU = ZoneInfo("Asia/Baku")
@@ -109,6 +110,24 @@ async def test_a_sign_in_that_another_site_sends_is_refused(hall: Hall) -> None:
         form = {"name": NAME, "password": PASSWORD, "purpose": "audit"}
         for headers in ({"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}):
             assert (await browser.post("/sign-in", data=form, headers=headers)).status_code == 403
+
+
+async def test_a_script_asks_how_long_the_session_lasts_and_extends_it(hall: Hall) -> None:
+    """Asking uses nothing; a form of the page extends it; without a session there are no seconds, and the way back is kept."""
+    async with hall.browser() as browser:
+        assert 'id="nrm-session"' in (await browser.get("/search")).text
+        for answer in (await browser.get("/session"), await browser.post("/session")):
+            assert IDLE_SECONDS - 60 < answer.json()["seconds"] <= IDLE_SECONDS
+        assert (await browser.post("/session", headers={"origin": "http://evil.example"})).status_code == 403
+        browser.cookies.clear()
+        assert ((await browser.get("/session")).status_code, (await browser.get("/session")).json()) == (
+            401,
+            {"seconds": 0},
+        )
+        page = (await browser.get(f"/?over=1&back=/cases/{hall.case}")).text
+        assert "You were signed out" in page
+        assert f'name="back" value="/cases/{hall.case}"' in page
+    assert hall.sent == []
 
 
 @pytest.mark.parametrize(

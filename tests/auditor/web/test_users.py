@@ -120,18 +120,25 @@ def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_session_ends_when_it_is_not_used_and_after_a_day_of_work() -> None:
-    """Half an hour without a question, or eight hours; nobody else's token opens it."""
+    """A quarter of an hour without a question, or eight hours; nobody else's token opens it."""
     clock = Moved()
     sessions = Sessions(clock)
     token = sessions.begin("leyla", "1", "salt", "audit")
     assert sessions.find(token + "x") is None
     for _ in range(LONGEST_SECONDS // IDLE_SECONDS):
         clock.now += IDLE_SECONDS - 1
-        assert sessions.find(token) is not None
+        session = sessions.find(token)
+        assert session
+        longest = LONGEST_SECONDS - (clock.now - session.began)
+        assert sessions.seconds_left(session) == min(IDLE_SECONDS, longest), "the day of work ends it too"
     clock.now += IDLE_SECONDS - 1
     assert sessions.find(token) is None
 
     token = sessions.begin("leyla", "1", "salt", "audit")
+    clock.now += 100
+    session = sessions.find(token, by_itself=True)
+    assert session
+    assert sessions.seconds_left(session) == IDLE_SECONDS - 100, "a script that looks at it does not use it"
     clock.now += IDLE_SECONDS + 1
     assert sessions.find(token) is None
     clock.now -= IDLE_SECONDS

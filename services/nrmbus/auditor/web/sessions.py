@@ -13,7 +13,7 @@ from typing import Final
 from nrmbus.auditor.web.access_log import OnRecord, Question
 from nrmbus.events.access import AccessPurpose
 
-IDLE_SECONDS: Final = 30 * 60
+IDLE_SECONDS: Final = 15 * 60
 LONGEST_SECONDS: Final = 8 * 3600
 REPEAT_SECONDS: Final = 15 * 60
 """How long the same question of a session counts as one: a reload, or another moment of the same case."""
@@ -65,14 +65,19 @@ class Sessions:
         self._sessions[_key(token)] = Session(name, actor, password, purpose, now, now)
         return token
 
-    def find(self, token: str) -> Session | None:
-        """Return the session of *token* and note its use, or None if it is over."""
+    def find(self, token: str, *, by_itself: bool = False) -> Session | None:
+        """Return the session of *token* and note its use, or None if it is over; a page that asks *by_itself* does not use it."""
         now, session = self._clock(), self._sessions.get(_key(token))
         if session is None or _over(session, now):
             self.end(token)
             return None
-        session.used = now
+        if not by_itself:
+            session.used = now
         return session
+
+    def seconds_left(self, session: Session) -> int:
+        """Return the seconds until *session* is over unless it is used."""
+        return max(0, int(min(session.used + IDLE_SECONDS, session.began + LONGEST_SECONDS) - self._clock()))
 
     def end(self, token: str) -> None:
         """End the session of *token*."""

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiokafka.errors import KafkaError
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from nrmbus.auditor.web.access_log import NotOnRecordError, OnRecord, Question
@@ -64,6 +64,7 @@ class Site:
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
         done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
         routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
+        routes.append(Route("/session", self._guarded(self._left), methods=["GET", "POST"]))
         return [Route("/", self._guarded(self._begin)), Route("/static/{name}", _static), *routes]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -123,9 +124,8 @@ class Site:
         return page
 
     async def _begin(self, visit: Visit) -> Response:
-        if visit.session is None:
-            return self._sign_in_form(visit, "/search")
-        return RedirectResponse("/search", 303)
+        back = inside(visit.asked("back", 2000))  # a session that has ended leads here
+        return self._sign_in_form(visit, back) if visit.session is None else RedirectResponse(back, 303)
 
     # -- who -----------------------------------------------------------------------------------------------------------
 
@@ -133,7 +133,8 @@ class Site:
         # A link from elsewhere sends no cookie, but a link from another port of this machine does.
         if request.headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
             return None
-        session = self._sessions.find(request.cookies.get(self._cookie, ""))
+        by_itself = request.method == "GET" and request.url.path == "/session"  # a script looks how long is left
+        session = self._sessions.find(request.cookies.get(self._cookie, ""), by_itself=by_itself)
         # A session ends when its user is removed or gets another password.
         return session if session and self._users.password_of(session.name) == session.password else None
 
@@ -176,6 +177,12 @@ class Site:
         response.delete_cookie(self._cookie, httponly=True, samesite="strict")
         return response
 
+    async def _left(self, visit: Visit) -> Response:
+        """Tell a script how long the session lasts; a form of its page has extended it."""
+        if visit.session is None:
+            return JSONResponse({"seconds": 0}, 401)
+        return JSONResponse({"seconds": self._sessions.seconds_left(visit.session)})
+
     async def _purpose(self, visit: Visit) -> Response:
         form = await Form.read(visit.request)
         purpose = form["purpose"]
@@ -213,6 +220,7 @@ class Site:
                 "home": "/",
                 "static": "/static",
                 "languages": LANGUAGES,
+                "session_seconds": self._sessions.seconds_left(visit.session) if visit.session else 0,
                 "in_language": lambda code: f"{here}{joint}lang={code}",
             },
             "here": here,
@@ -238,7 +246,8 @@ class Site:
     def _sign_in_form(self, visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
         nobody = Visit(visit.request, visit.t, None)
         errors = {"name": problem} if problem else {}
-        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), errors=errors)
+        is_over = bool(visit.asked("over"))
+        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), errors=errors, is_over=is_over)
 
 
 async def _static(request: Request) -> Response:
