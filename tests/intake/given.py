@@ -28,9 +28,12 @@ def opened(home: Path) -> IntakeStore:
     return store
 
 
-def take(store: IntakeStore, who: Holder, id: str = ID, written: Written = WRITTEN, *, danger: bool = False) -> None:
-    """Store what *who* wrote."""
-    store.take(who, id, lambda to: HOTLINE.seal(written, to, id=id, ref=who.ref), now=NOW, danger=danger)
+def take(
+    store: IntakeStore, who: Holder, id: str = ID, written: Written = WRITTEN, *, danger: bool = False,
+    hotline: Hotline = HOTLINE,
+) -> None:  # fmt: skip
+    """Store what *who* wrote to *hotline*."""
+    store.take(who, id, lambda to: hotline.seal(written, to, id=id, ref=who.ref), now=NOW, danger=danger)
 
 
 def on_disk(home: Path) -> bytes:

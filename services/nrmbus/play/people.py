@@ -1,14 +1,24 @@
 """Invented people of an example bus, and what waits for them: asked at their desks' doors, as any system of an agency asks."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
+from nrmbus.bus.folder import BusFolder
 from nrmbus.client.door import Door
+from nrmbus.intake.codes import Holder
+from nrmbus.intake.messages import Hotline, Written
+from nrmbus.intake.store import IntakeStore, wall_time
 from nrmbus.wire import times
+from nrmbus.wire.ids import new_event_id
 
 PASSWORD: Final = "everything-here-is-invented"  # noqa: S105 - printed for everybody
 """Password of all of them, printed wherever they are: nobody takes it for a secret."""
+
+LOOK_SECONDS: Final = 0.2
+"""Seconds between two looks for the key of an agency's anonymous messages."""
 
 PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
     "ngo-a": {"Ayla Example": "worker", "Orkhan Example": "supervisor", "Sevda Example": "administrator"},
@@ -23,12 +33,32 @@ PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
 }  # fmt: skip
 """Of each agency of ``deploy/agencies/az-example.yaml``, names with a role."""
 
+CODE: Final = "4711000000000018"
+"""Receipt code of the message that an invented person has written on each public page; printed for everybody too."""
+MESSAGE: Final = Written(
+    "Invented: They took my passport when I came to work in the kitchen. I sleep there and may not go out. What can I do?",
+    "en", "myself",
+)  # fmt: skip
+
 _DONE_BY: Final = {
     "D-REFER": "refer", "D-ACK": "acknowledge", "D-ANSWER": "answer", "D-SERVICE": "answer", "D-ASSIGN": "begin the work",
     "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
 }  # fmt: skip
 """Deed that ends a duty, of those that a day's work is about."""
 _MANAGES: Final = "Add colleagues, end sessions, look at health"
+
+
+def write_on_page(folder: BusFolder, agency: str) -> None:
+    """Have an invented person write on the public page of *agency*; wait until its desk has named the key for this."""
+    store = IntakeStore(folder.agency(agency).path)
+    try:
+        while store.key_kid is None:
+            time.sleep(LOOK_SECONDS)
+        hotline, holder, id = Hotline(folder.settings.bus, agency), Holder.of_code(CODE, store.salt), new_event_id()
+        seal = partial(hotline.seal, MESSAGE, id=id, ref=holder.ref)
+        store.take(holder, id, seal, now=wall_time())
+    finally:
+        store.close()
 
 
 async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
@@ -82,8 +112,8 @@ def _deed(deed: str, lefts: Collection[timedelta]) -> str:
     return f"{deed}: {len(late) + len(left)} ({when})"
 
 
-def _length(time: timedelta) -> str:
-    minutes = int(time.total_seconds()) // 60
+def _length(length: timedelta) -> str:
+    minutes = int(length.total_seconds()) // 60
     hours, days = minutes // 60, minutes // 1440
     return f"{days} days" if days > 1 else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
 

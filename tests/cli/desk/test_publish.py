@@ -13,6 +13,7 @@ from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
+from nrmbus.public.settings import PublicSettings
 from typed import run as nrmbus
 
 ROOT = Path(__file__).parents[3]
@@ -133,7 +134,8 @@ def test_the_example_of_agencies_can_be_admitted() -> None:
     found = newcomers_of(ROOT / "deploy" / "agencies" / "az-example.yaml", POLICY)
 
     found_as = Contact(name="Example Outreach", address="1 Example Street, Baku", phone="+994 00 000 00 01")
-    assert found["ngo-a"] == Newcomer("ngo_outreach", contact=found_as)
+    assert found["ngo-a"] == Newcomer("ngo_outreach", contact=found_as, public=found["ngo-a"].public)
+    assert PublicSettings.parse(found["ngo-a"].public, Path("agency.json")).name["en"] == "Example Line"
     assert found["shelter"].capacity == {"women": 4, "children": 2, "men": 6}
 
 

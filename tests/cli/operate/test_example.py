@@ -22,7 +22,8 @@ from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.cli.operate import example, up
 from nrmbus.cli.operate.invented import agencies_file
 from nrmbus.client.door import Door
-from nrmbus.play.people import PEOPLE, to_do
+from nrmbus.intake.codes import read, shown
+from nrmbus.play.people import CODE, PEOPLE, to_do
 from patience import PATIENCE, interruptible, until
 
 NOW = datetime(2026, 3, 4, 5, tzinfo=UTC)
@@ -45,6 +46,7 @@ def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
     names = [name for each in PEOPLE.values() for name in each]
     assert len(set(names)) == len(names)
     assert all(name.endswith(" Example") for name in names)
+    assert read(CODE) == CODE
 
 
 async def test_what_waits_is_told_by_what_is_due() -> None:
@@ -151,6 +153,7 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
         for said in (first, second):
             assert "Everything on this bus is invented" in said
             assert all(name in said for each in PEOPLE.values() for name in each)
+            assert f"the code for the answer is {shown(CODE)}" in said
             assert re.search(r"ngo-l .*Leyla Example .*Answer: 1 \(overdue by", said)
         async with Door.of(folder / "agencies" / "ngo-a") as door:
             assert len((await door.get("/v1/cases"))["cases"]) == 8

@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
-from agencies import SIGNAL
+from agencies import BUS, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
+from intake.given import holder, take
+from nrmbus.desk import intake
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.web.application import AgencyPages
+from nrmbus.intake.messages import Hotline
+from nrmbus.intake.store import IntakeStore
 from nrmbus.web.words import LANGUAGES, Language
 from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
 
@@ -24,6 +28,15 @@ pytestmark = [
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
 }  # fmt: skip
+
+
+async def written_to(here: Given, home: Path) -> None:
+    """Give the desk a public page, on which somebody has written."""
+    store, hotline = IntakeStore(home), Hotline(BUS, "vac")
+    here.behind.home = home
+    await intake.tend(here.desk.seat, home)
+    take(store, holder(), hotline=hotline)
+    store.close()
 
 
 @asynccontextmanager
@@ -43,6 +56,7 @@ async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, 
         )
         await here.hear(registrar.register(sent, to="vac"))
         await here.settle()
+        await written_to(here, home)
         async with serving(AgencyPages(here.behind, signed_in)) as address:
             yield here, f"{address}/app/"
 

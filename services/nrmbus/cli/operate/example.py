@@ -19,10 +19,13 @@ from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_r
 from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
+from nrmbus.host.services import pages_here
 from nrmbus.host.supervisor import Supervisor
+from nrmbus.intake.codes import shown
+from nrmbus.intake.store import FOLDER as PUBLIC
 from nrmbus.play.bus import BusStage
 from nrmbus.play.example import catch_up, keep_time, now, play_until_now
-from nrmbus.play.people import PASSWORD, PEOPLE, to_do
+from nrmbus.play.people import CODE, PASSWORD, PEOPLE, to_do, write_on_page
 from nrmbus.play.stage import StageError
 
 NAME: Final = "example"
@@ -92,6 +95,9 @@ def _bring_to_now(folder: BusFolder, newcomers: Mapping[str, Newcomer], played: 
                 f"'{folder.path}', then give the command again; it begins anew."
             )
         asyncio.run(_add_people(folder, newcomers))
+        for agency, newcomer in newcomers.items():
+            if newcomer.public is not None:
+                write_on_page(folder, agency)
         played.touch()
 
 
@@ -118,3 +124,8 @@ async def _show(folder: BusFolder, agencies: Iterable[str]) -> None:
     console.width = max(console.width, WIDTH)
     console.print(table)
     typer.echo(f"Everybody's password is {PASSWORD}, and nobody has a second factor.")
+    for agency in agencies:
+        if pages_here(folder, agency):
+            async with Door.of(folder.agency(agency).path / PUBLIC) as page:
+                where = f"The public page of {agency} is {page.url}/."
+            typer.echo(f"{where} Somebody has written there; the code for the answer is {shown(CODE)}.")
