@@ -44,7 +44,7 @@ def test_two_days_of_work_leave_each_duty_where_the_story_says() -> None:
     report = play_file(WORK)
 
     assert [str(failure) for failure in report.failures] == []
-    assert report.played == 40
+    assert report.played == 42
 
 
 def test_automatic_events_of_services_are_in_the_story() -> None:

@@ -42,7 +42,7 @@ MESSAGE: Final = Written(
 
 _DONE_BY: Final = {
     "D-REFER": "refer", "D-ACK": "acknowledge", "D-ANSWER": "answer", "D-SERVICE": "answer", "D-ASSIGN": "begin the work",
-    "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
+    "D-BED": "answer about a bed", "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
 }  # fmt: skip
 """Deed that ends a duty, of those that a day's work is about."""
 _MANAGES: Final = "Add colleagues, end sessions, look at health"

@@ -23,8 +23,8 @@ from nrmbus.cli.operate import example, up
 from nrmbus.cli.operate.invented import agencies_file
 from nrmbus.client.door import Door
 from nrmbus.intake.codes import read, shown
-from nrmbus.play.people import CODE, PEOPLE, to_do
-from patience import PATIENCE, interruptible, until
+from nrmbus.play.people import CODE, PASSWORD, PEOPLE, to_do
+from patience import LONGEST_WAIT, PATIENCE, interruptible, until
 
 NOW = datetime(2026, 3, 4, 5, tzinfo=UTC)
 
@@ -155,10 +155,24 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
             assert all(name in said for each in PEOPLE.values() for name in each)
             assert f"the code for the answer is {shown(CODE)}" in said
             assert re.search(r"ngo-l .*Leyla Example .*Answer: 1 \(overdue by", said)
+        for agency, people in PEOPLE.items():
+            assert [
+                name for name, role in people.items() if role != "administrator" and waits_for(folder, agency, name) < 1
+            ] == []
         async with Door.of(folder / "agencies" / "ngo-a") as door:
             assert len((await door.get("/v1/cases"))["cases"]) == 8
             tick = (await door.health())["tick"]
             until("the clock goes on", lambda: ticks(folder) > tick)
+
+
+def waits_for(folder: Path, agency: str, name: str) -> int:
+    """Return how many rows wait for a member who signs in, by the page that a browser shows."""
+    url = Door.of(folder / "agencies" / agency).url
+    with httpx.Client(base_url=url, follow_redirects=True, timeout=LONGEST_WAIT) as browser:
+        own = {"sec-fetch-site": "same-origin"}
+        page = browser.post("/app/sign-in", data={"name": name, "password": PASSWORD}, headers=own)
+    assert page.url.path == "/app/work", page.url
+    return page.text.count("<tr>") + page.text.count("<tr ") - 1
 
 
 def ticks(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import httpx
+import pytest
 from starlette.types import Receive, Scope, Send
 
 from desk.given import desk_of
@@ -43,6 +44,17 @@ async def test_the_language_of_the_account_comes_before_the_browser_s(tmp_path: 
     assert '<html lang="az"' in asked.text
     assert asked.headers["set-cookie"].startswith("lang=az;")
     assert "Path=/app" in asked.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(("bus", "is_said"), [("play-0123456789abcdef", True), ("0123456789abcdef", False)])
+async def test_every_page_of_a_bus_for_playing_says_that_it_is_one(tmp_path: Path, bus: str, *, is_said: bool) -> None:
+    """Nobody takes an example for the real thing, before the sign-in either; on a bus for real cases nothing is said."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        here.desk.seat.bus = bus
+        async with browsing(here) as browser:
+            page = await browser.get("/app/sign-in?lang=en")
+
+    assert ("Everything here is invented." in page.text) is is_said
 
 
 async def test_the_pages_stand_beside_the_door(tmp_path: Path) -> None:

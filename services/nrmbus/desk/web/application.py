@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
@@ -127,6 +128,8 @@ class AgencyPages:
         language = language_of(asked, own, kept, accepted=request.headers.get("accept-language"))
         visit = Visit(request, self._door, self._templates, member=member, language=language)
         visit.places = partial(self._places, visit)
+        if self._door.seat.bus.startswith(PLAY):
+            visit.notice = visit.t("Everything here is invented. Enter no real case.")
         return visit
 
     def _places(self, visit: Visit) -> tuple[Place, ...]:
