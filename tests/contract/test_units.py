@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.tree import ROOT
+from nrmbus.bus.folder import AgencyFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
 from nrmbus.cli.app import COMMANDS
 from nrmbus.cli.operate.up import tell_service_manager
@@ -29,8 +30,9 @@ def service(unit: Path) -> dict[str, str]:
 
 
 def test_there_is_one_for_each_kind_of_machine() -> None:
-    """An operator's machine runs a whole bus, an agency's machine a desk, and a timer backs up either."""
-    assert [each.name for each in UNITS] == ["nrmbus-backup.service", "nrmbus-desk@.service", "nrmbus.service"]
+    """An operator's machine runs a whole bus, an agency's machine a desk and a public page, and a timer backs up either."""
+    names = ["nrmbus-backup.service", "nrmbus-desk@.service", "nrmbus-public@.service", "nrmbus.service"]
+    assert [each.name for each in UNITS] == names
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
@@ -41,8 +43,16 @@ def test_it_starts_a_command_that_there_is(unit: Path) -> None:
 
     assert command[1] in COMMANDS
     assert command[-2:] == ["--data", f"/var/lib/{found['StateDirectory']}"]
-    name = found["LoadCredential"].partition(":")[0]
-    assert f"Environment={keyfile.SETTING}=%d/{name}" in unit.read_text(encoding="utf-8")
+    text = unit.read_text(encoding="utf-8")
+    if command[1:3] == ["run", "public"]:  # strangers talk to it: it has no key, and cannot read one
+        assert {"LoadCredential", "EnvironmentFile"}.isdisjoint(found)
+        hidden = {each for line in re.findall(r"^InaccessiblePaths=(.+)$", text, re.MULTILINE) for each in line.split()}
+        own = AgencyFolder(Path("/var/lib/nrmbus/agencies/%i"))
+        assert {f"-{path}" for path in (own.keys, own.ledger, own.door, "/etc/nrmbus")} <= hidden
+        assert keyfile.SETTING not in text
+    else:
+        name = found["LoadCredential"].partition(":")[0]
+        assert f"Environment={keyfile.SETTING}=%d/{name}" in text
     assert float(found["TimeoutStopSec"].removesuffix("s")) > 2 * ENDS_SECONDS
 
 

@@ -14,7 +14,7 @@ from typing import Final, NoReturn
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.host.core_dumps import leave_no_picture
-from nrmbus.host.services import run_service
+from nrmbus.host.services import is_public_page, run_service
 from nrmbus.wire.keys import keyfile
 
 ORPHANED: Final = 71
@@ -42,7 +42,7 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         folder = BusFolder(path)
         _log_to(folder.logs / f"{name}.log")
         keyfile.hold(_passphrase(lifeline))
-        if keyfile.held() is None:
+        if keyfile.held() is None and not is_public_page(name):
             print("Private keys lie unprotected on this bus.", file=sys.stderr)  # noqa: T201 - the service's log
         threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
         run_service(name, folder, _say)

@@ -117,6 +117,7 @@ async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:
         assert re.search(r'value="emergency"\s+(checked|selected)', page.text)
         assert re.search(r'value="help_requested"\s+(checked|selected)', page.text)
         assert "CANARY" not in unescape(page.text)
+        assert re.search(r'govuk-back-link[^>]* href="/app/acts"', page.text)
         assert await here.rows("outbox") == []
 
 

@@ -253,7 +253,9 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
 
 
 def _back(act: Act, page: str) -> str:
-    return f"/acts/{act.draft.id}/{WHAT}" if page == LETTER else f"/cases/{act.case.subject}/acts"
+    if page == LETTER:
+        return f"/acts/{act.draft.id}/{WHAT}"
+    return f"/cases/{act.case.subject}/acts" if act.case.view.exists else "/acts"
 
 
 # -- checking --------------------------------------------------------------------------------------------------------------
