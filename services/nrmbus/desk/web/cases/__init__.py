@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.web.cases import documents, letters, pages, prints
+from nrmbus.desk.web.cases import documents, letters, pages, prints, sharing
 from nrmbus.desk.web.shell import Pages
 
-ROUTES: Final[tuple[Pages, ...]] = (pages.routes, letters.routes, documents.routes, prints.routes)
+ROUTES: Final[tuple[Pages, ...]] = (pages.routes, letters.routes, documents.routes, sharing.routes, prints.routes)

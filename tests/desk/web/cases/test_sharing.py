@@ -1,0 +1,118 @@
+"""Somebody shares a document from the browser: kept sealed, checked, and announced by one event."""
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from desk.documents.test_sharing import PDF
+from desk.given import CANARY
+from desk.web.browsing import member
+from desk.web.cases.given import AT, at_vac
+
+SHARE = f"{AT}/documents/share"
+FILE = {"file": (f"{CANARY}.pdf", PDF, "text/html")}
+SAID: dict[str, Any] = {"kind": "medical_report", "to": ["ngo-a"]}
+
+
+def hidden(page: httpx.Response) -> dict[str, Any]:
+    """Return the hidden fields of the form on *page*, the repeated ones as lists."""
+    found = dict[str, Any]()
+    for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page.text):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+async def test_a_document_goes_from_the_browser_to_the_agencies_that_were_chosen(tmp_path: Path) -> None:
+    """Given a file, a kind and a receiver, the page shows who will read it; after the send it is one event with its chunks."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        check = await browser.post(SHARE, data=SAID, files=FILE)
+        sent = [await browser.post(f"{AT}/documents/send", data=hidden(check)) for _ in range(2)]
+        await here.settle()
+        announced = [row for row in await here.rows("outbox") if row.type == "document.shared"]
+        chunks = [row for row in await here.rows("outbox") if row.type == "document.chunk_sent"]
+        listed = (await browser.get(f"{AT}/documents")).text
+
+    assert check.status_code == 200
+    assert "Medical report" in check.text
+    assert "Part: Health" in check.text
+    assert check.headers["cache-control"] == "no-store"
+    assert {each.headers["location"] for each in sent} == {f"/app/acts/{announced[0].id}/sent"}
+    assert [(row.verdict, json.loads(row.clear)["actor"]) for row in announced] == [("registered", "4711")]
+    assert len(chunks) == 3
+    assert "Medical report" in listed
+    assert CANARY not in listed + str([dict(each.headers) for each in sent])
+
+
+async def test_a_file_is_kept_while_the_rest_of_the_form_is_mended(tmp_path: Path) -> None:
+    """Given a form without a kind or a receiver, the page asks for them, and the file need not be chosen again."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        first = await browser.post(SHARE, files=FILE)
+        second = await browser.post(SHARE, data={**hidden(first), **SAID}, files={"file": ("", b"")})
+        kept = len(await here.rows("documents"))
+
+    assert first.status_code == 422
+    assert "Choose what kind of paper it is" in first.text
+    assert "Choose who gets it" in first.text
+    assert (second.status_code, kept) == (200, 1)
+    assert hidden(second)["document"] == hidden(first)["document"]
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"MZ\x00\x01", 415, "no PDF, JPEG, PNG or TIFF"),
+        (b"", 422, "Choose a file"),
+        (b"%PDF-" + bytes(10_100_000), 413, "larger than"),
+    ],
+    ids=["a program", "nothing", "too large"],
+)
+async def test_what_is_no_document_is_not_kept(content: bytes, status: int, words: str, tmp_path: Path) -> None:
+    """Given a program under the name of a picture, no file, or one that is too large, the page says so, and nothing is kept."""
+    files = {"file": ("picture.jpg" if content else "", content, "image/jpeg")}
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        answer = await browser.post(SHARE, data=SAID, files=files)
+        kept = await here.rows("documents")
+
+    assert (answer.status_code, kept) == (status, [])
+    assert words in answer.text
+
+
+async def test_the_content_is_never_on_the_disk_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a large file, no temporary file is made of it, and the ledger has it sealed alone."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    content = b"%PDF-1.4\n" + CANARY.encode() * 60_000
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        answer = await browser.post(SHARE, data=SAID, files={"file": ("a.pdf", content)})
+
+    assert answer.status_code == 200
+    assert not any(CANARY.encode() in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+async def test_a_receiver_that_may_not_have_it_is_not_offered_and_not_taken(tmp_path: Path) -> None:
+    """Given a service of the bus as receiver, the page asks again."""
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        page = (await browser.get(SHARE)).text
+        answer = await browser.post(SHARE, data={**SAID, "to": ["registrar"]}, files=FILE)
+
+    assert 'value="registrar"' not in page
+    assert answer.status_code == 422
+
+
+async def test_who_may_not_publish_shares_nothing(tmp_path: Path) -> None:
+    """Given a member who may only read, no page for sharing opens."""
+    async with at_vac(tmp_path, member("read_cases")) as (here, browser, _):
+        answers = [await browser.get(SHARE), await browser.post(SHARE, data=SAID, files=FILE)]
+        answers.append(await browser.post(f"{AT}/documents/send"))
+        kept = await here.rows("documents")
+
+    assert {each.status_code for each in answers} == {403}
+    assert kept == []
