@@ -311,7 +311,7 @@ class Token(Answer):
     scopes: list[ScopeName] = Field(description="What it permits; none: health and metrics alone.")
     state: Literal["valid", "ended", "revoked"]
     made: Time
-    made_by: str = Field(description="Name of the token that asked for it.")
+    made_by: str = Field(description="Name of the token that asked for it, or number of the member who did at a page.")
     ends: Time
     a_minute: int | None = Field(None, description="Requests a minute, if it has a limit of its own.")
     revoked: Time | None = None

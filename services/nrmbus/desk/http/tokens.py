@@ -143,8 +143,10 @@ class Tokens:
             "sentence": f"{what}: make another one for the system with nrmbus token add {agency} NAME.",
         }
 
-    async def add(self, asked: NewToken, maker: Caller) -> dict[str, Any]:
+    async def add(self, asked: NewToken, maker: Caller, by: str | None = None) -> dict[str, Any]:
         """Make a token; return it with its row. This is the only time that anybody sees it.
+
+        *by* is the number of the member who asked at a page.
 
         Raises:
             DeskError: ``token_exists`` if a valid one has the name; ``scope_missing`` if *maker* lacks one of its scopes;
@@ -154,7 +156,7 @@ class Tokens:
         now = self._now()
         token = PREFIX + secrets.token_urlsafe(32)
         row = {
-            "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": maker.name,
+            "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": by or maker.name,
             "scopes": " ".join(each for each in SCOPES if each in asked.scopes), "ends": times.write(asked.ends),
             "a_minute": asked.a_minute, "revoked": None, "used": 0, "last_used": None,
         }  # fmt: skip

@@ -333,7 +333,7 @@ tokens: Final = Table(
     Column("digest", TEXT, nullable=False, comment="SHA-256 of the token, which is nowhere"),
     Column("scopes", TEXT, nullable=False, comment="With spaces between"),
     Column("made", TEXT, nullable=False),
-    Column("made_by", TEXT, nullable=False, comment="Name of the token that asked for it"),
+    Column("made_by", TEXT, nullable=False, comment="Name of the token that asked for it, or number of the member"),
     Column("ends", TEXT, nullable=False),
     Column("revoked", TEXT, comment="When it was ended early"),
     Column("used", INTEGER, nullable=False, server_default=text("0"), comment="How often, up to half a minute ago"),

@@ -1,0 +1,110 @@
+"""The administrator's page about the desk: whether it sends and receives, and what ends when, in words."""
+
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from nrmbus.desk.errors import MEANINGS
+from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.wire import times
+
+routes: Final = Pages()
+
+_SKEW: Final = timedelta(seconds=5)
+_LEAST_FREE: Final = 0.1
+_SOON: Final = timedelta(days=14)
+
+
+def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
+    """Return what the administrator should know of the desk: a heading, a sentence, and whether something is to be done."""
+    t, seat = visit.t, visit.door.seat
+    said = [_sends(visit, health), _receives(visit, health)]
+    if parked := health.get("parked"):
+        one = t.many(
+            "{n} case waits for a person or for a newer release.",
+            "{n} cases wait for a person or for a newer release.",
+            parked,
+        )
+        said.append((t("Parked"), one, True))
+    began = [found for code in ("ledger_lost", "ledger_older") if (found := health.get(code))]
+    said += [(t("Store"), t(each["sentence"]), True) for each in began]
+    ahead = float(health.get("clock_ahead") or 0)
+    if abs(ahead) > _SKEW.total_seconds():
+        words = t(
+            "The clock of this machine is {length} off: set it by a time server.",
+            length=t.length(timedelta(seconds=ahead)),
+        )
+        said.append((t("Clock"), words, True))
+    ends = seat.directory.sealing_ends(seat.me, seat.now())
+    key = health.get("sealing_key")
+    words = (
+        t("No end is set.")
+        if ends is None
+        else t("Until {day}. The desk asks for the next one, and two people confirm it.", day=t.day(ends))
+    )
+    said.append((t("Key for letters"), words, key is not None))
+    if (left := visit.door.vitals().get("certificate_left")) is not None:
+        day = t.day(visit.now + timedelta(seconds=left))
+        said.append((t("Certificate at the broker"), t("Until {day}. The desk renews it.", day=day), left < 0))
+    if (certificate := health.get("door_certificate")) is not None:
+        day = t.day(times.read(certificate["ends"]) or visit.now)
+        words = t("Until {day}. Put a newer one into the files that agency.json names.", day=day)
+        said.append((t("Certificate of this page"), words, True))
+    if (token := health.get("token_ends")) is not None:
+        day = t.day(times.read(token["ends"]) or visit.now)
+        words = t("The token of {name} ends on {day}: give the system another one.", name=token["token"], day=day)
+        said.append((t("Systems"), words, True))
+    if "keys_sealed" in health:
+        words = (
+            t("Sealed with a passphrase.")
+            if health["keys_sealed"]
+            else t("They lie open on the disk, as only a bus for trying may have them.")
+        )
+        said.append((t("Private keys"), words, not health["keys_sealed"]))
+    disk = visit.door.vitals()
+    if disk.get("disk_size"):
+        share = disk["disk_free"] / disk["disk_size"]
+        said.append((t("Disk"), t("{share} % free.", share=round(100 * share)), share < _LEAST_FREE))
+    if release := health.get("release"):
+        said.append((t("Release"), str(release), False))
+    return said
+
+
+def _sends(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
+    t, held, waiting = visit.t, health.get("held_up"), health.get("outbox_open") or 0
+    if held == "entry_not_asked":
+        return t("Sending"), t("Nothing is sent: the directory has keys of this agency that it did not ask for. Ask the operator of the bus at once."), True  # fmt: skip
+    if held is not None:
+        return (
+            t("Sending"),
+            t("Nothing is sent: the directory may be behind. This ends by itself once the bus answers."),
+            True,
+        )
+    if waiting:
+        one = t.many(
+            "{n} event waits for the answer of the bus.", "{n} events wait for the answer of the bus.", waiting
+        )
+        return t("Sending"), one, False
+    return t("Sending"), t("Everything was sent and answered."), False
+
+
+def _receives(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
+    t, trouble, lag = visit.t, health.get("trouble"), health.get("lag")
+    if trouble is not None:
+        meaning = {str(code): each for code, each in MEANINGS.items()}.get(str(trouble))
+        return t("Receiving"), t(meaning.sentence) if meaning else t("Receiving has stopped: the log says why."), True
+    if lag is None:
+        return t("Receiving"), t("The bus does not answer now."), True
+    if lag or not health.get("ready"):
+        return t("Receiving"), t("The desk is still reading what came."), False
+    return t("Receiving"), t("Everything that came was read."), False
+
+
+@routes.get("/condition", may="see_health")
+async def condition(visit: Visit) -> Response:
+    """Show the state of the desk in words."""
+    health = await visit.door.health()
+    found = facts(visit, health)
+    wrong = sum(is_wrong for _, _, is_wrong in found)
+    return visit.page("staff/condition.html.j2", title=visit.t("State of the desk"), facts=found, wrong=wrong, works=bool(health.get("ready")))  # fmt: skip

@@ -1,0 +1,72 @@
+"""The supervisor's pages: what is overdue, by colleague, and who opened what for which purpose in all cases."""
+
+from typing import Any, Final
+
+from sqlalchemy import select
+from starlette.responses import Response
+
+from nrmbus.desk.http import views
+from nrmbus.desk.letters.letters import DESK
+from nrmbus.desk.store import tables
+from nrmbus.desk.web.cases.case import capital
+from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.web.staff.account import moment_of
+from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.known import known_of
+from nrmbus.desk.web.work.rows import rows_of
+
+routes: Final = Pages()
+
+PAGE: Final = 50
+_READS: Final = tables.reads.c
+
+
+@routes.get("/readings", may="see_reads")
+async def readings(visit: Visit) -> Response:
+    """List readings, the newest first: all, or those of one colleague."""
+    t, members = visit.t, visit.door.staff.members
+    who, before = visit.asked("who", 16), visit.asked("before", 18)
+    wanted = select(tables.reads).where(_READS.who != DESK).order_by(_READS.id.desc()).limit(PAGE + 1)
+    if who:
+        wanted = wanted.where(_READS.who == who)
+    if before.isdecimal():
+        wanted = wanted.where(_READS.id < int(before))
+    with visit.door.ledger.read() as tx:
+        found = list(tx.execute(wanted).all())
+        readers = sorted(tx.scalars(select(_READS.who).where(_READS.who != DESK).distinct()))
+    rows: list[dict[str, Any]] = []
+    for row in found[:PAGE]:
+        told = views.read(row)
+        rows.append(
+            {
+                "case": row.subject, "when": moment_of(visit, told["at"]), "iso": told["at"],
+                "who": members.name_of(told["who"]), "part": capital(t, t.code("part", told["part"])),
+                "purpose": capital(t, t.code("purpose", told["purpose"])),
+                "system": told.get("system", "") if told.get("system") != "/app" else "",
+            }
+        )  # fmt: skip
+    names = [{"value": "", "text": t("Everybody"), "selected": not who}]
+    names += [{"value": each, "text": members.name_of(each), "selected": each == who} for each in readers]
+    more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
+    return visit.page("staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more)
+
+
+@routes.get("/colleagues", may="see_colleagues")
+async def colleagues(visit: Visit) -> Response:
+    """List what is overdue, by the colleague who has it; what nobody has comes first."""
+    door, t = visit.door, visit.t
+    snapshot = await known_of(door).fresh()
+    late: dict[str, list[Item]] = {}
+    for item in snapshot.items:
+        if item.side == "ours" and item.is_late(visit.now):
+            late.setdefault(snapshot.colleague(item), []).append(item)
+    groups = []
+    for number in sorted(late, key=lambda each: (each != "", -len(late[each]))):
+        items = sorted(late[number], key=lambda each: each.due or visit.now)
+        rows = rows_of(t, door, items, snapshot, visit.now, may_publish=False)
+        groups.append(
+            {"name": door.staff.members.name_of(number) if number else t("Nobody has taken it"), "rows": list(rows)}
+        )
+    return visit.page(
+        "staff/colleagues.html.j2", title=t("Overdue by colleague"), groups=groups, total=sum(map(len, late.values()))
+    )

@@ -1,0 +1,194 @@
+"""The administrator's pages: people, sessions, systems, and the state of the desk in words."""
+
+import re
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from agencies import NOW
+from desk.staff.given import one_time_in
+from desk.web.staff.given import OPEN, errors_of, office, text_of
+from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.store import tables
+from nrmbus.desk.web.staff import supervisor
+from nrmbus.desk.web.work.items import Item, Side
+from nrmbus.desk.web.work.known import Snapshot
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
+
+async def test_a_member_is_added_at_a_page(tmp_path: Path) -> None:
+    """The one-time password is shown once and works; a mistake says what to enter and keeps the rest."""
+    async with office(tmp_path) as it:
+        admin = await it.signed_in("Admin Example", "administrator")
+        wrong = await it.send("/staff/add", name="x", roles=[], language="xx", email="nowhere")
+        assert len(errors_of(wrong)) == 4
+        assert 'value="nowhere"' in wrong.text
+        taken = await it.send("/staff/add", name="admin EXAMPLE", roles="worker", language="az")
+        assert errors_of(taken) == ["A colleague has this name already. Choose another one."]
+        shown = await it.send(
+            "/staff/add", name="Leyla Example", roles=["worker", "supervisor"], language="ru", email="l@example.org"
+        )
+        once = one_time_in(text_of(shown))
+        member = it.staff.members.named("Leyla Example")
+        assert member is not None
+        assert (member.roles, member.language, member.email) == (("worker", "supervisor"), "ru", "l@example.org")
+        assert (await it.staff.with_password("Leyla Example", once))[1] == "password"
+        assert once not in (await it.get(f"/staff/{member.number}")).text
+        listed = text_of(await it.get("/staff"))
+        assert "Invited; the one-time password is good until" in listed
+        assert admin.number in listed
+
+
+async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path) -> None:
+    """The page asks first; the last administrator cannot go; who is gone cannot be changed."""
+    async with office(tmp_path) as it:
+        admin = await it.signed_in("Admin Example", "administrator")
+        member = await it.example("Leyla Example", "worker")
+        at = f"/staff/{member.number}"
+        value, _ = await it.staff.with_password("Leyla Example", OPEN)
+        assert errors_of(await it.send(f"{at}/roles")) == ["Choose at least one role."]
+        assert (await it.send(f"{at}/roles", roles="supervisor")).headers["location"] == f"/app{at}"
+        assert it.staff.sessions.look(value) is None
+        assert it.staff.members.there(member.number).roles == ("supervisor",)
+        own = await it.send(f"/staff/{admin.number}/roles", roles="worker")
+        assert errors_of(own) == ["Nobody else manages the staff: give somebody else that role first."]
+        assert (await it.send(f"/staff/{admin.number}/remove")).status_code == 409
+        await it.send(f"{at}/language", language="az", email="leyla@example.org")
+        assert it.staff.members.there(member.number).email == "leyla@example.org"
+        assert "every session ends" in text_of(await it.get(f"{at}/reset"))
+        once = one_time_in(text_of(await it.send(f"{at}/reset")))
+        assert (await it.staff.with_password("Leyla Example", once))[1] == "password"
+        assert "cannot be undone" in text_of(await it.get(f"{at}/remove"))
+        assert (await it.send(f"{at}/remove")).headers["location"] == "/app/staff"
+        for path in ("", "/reset", "/remove"):
+            assert (await it.get(f"{at}{path}")).status_code == 404
+
+
+async def test_an_administrator_ends_anybodys_session(tmp_path: Path) -> None:
+    """A phone that was lost is out at once."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        member = await it.example("Leyla Example", "worker")
+        value = await it.staff.sessions.begin(member.number, "passkey")
+        page = await it.get("/sessions")
+        assert "Leyla Example" in text_of(page)
+        (id,) = re.findall(r'name="id" value="(\w+)"', page.text)
+        assert (await it.send("/sessions/end", id=id)).headers["location"] == "/app/sessions"
+        assert it.staff.sessions.look(value) is None
+
+
+async def test_a_system_gets_a_token_at_a_page(tmp_path: Path) -> None:
+    """Shown once, with scopes and end, and revoked at once; the list says which member made it."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        assert errors_of(await it.send("/systems/add", name="Leyla", days="7")) == [
+            "Enter a name of small letters, digits, - and _.", "Choose when the token ends.",
+        ]  # fmt: skip
+        shown = await it.send("/systems/add", name="booking", scopes=["read", "publish"], days="90")
+        (token,) = re.findall(r"nrm_[\w-]{43}", shown.text)
+        tokens = it.here.behind.tokens
+        caller = tokens.caller_of(f"Bearer {token}")
+        assert caller is not None
+        assert caller.scopes == {"read", "publish"}
+        again = await it.send("/systems/add", name="booking", days="90")
+        assert errors_of(again) == ["A system has this name already. Revoke its token first, or choose another name."]
+        listed = await it.get("/systems")
+        assert token not in listed.text
+        assert "Admin Example" in text_of(listed)
+        assert "The system is refused" in text_of(await it.get("/systems/booking/revoke"))
+        await it.send("/systems/booking/revoke")
+        assert tokens.caller_of(f"Bearer {token}") is None
+        assert (await it.get("/systems/nothing/revoke")).status_code == 404
+
+
+async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing to do, or what to do; keys and certificates with their ends."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        good = text_of(await it.get("/condition"))
+        assert "Nothing needs to be done." in good
+        assert "Everything that came was read." in good
+        bad = {
+            "ready": False, "held_up": "entry_not_asked", "trouble": "inbox_gap", "lag": 3, "parked": 2, "clock_ahead": 90.0,
+            "keys_sealed": False, "sealing_key": {"ends": "2026-03-10T05:00:00Z"}, "release": "0.1.0",
+            "ledger_older": {"sentence": "The ledger is older."}, "door_certificate": {"ends": "2026-03-09T05:00:00Z"},
+            "token_ends": {"token": "booking", "ends": "2026-03-08T05:00:00Z"},
+        }  # fmt: skip
+
+        async def health() -> dict[str, object]:
+            return bad
+
+        monkeypatch.setattr(it.here.behind, "health", health)
+        vitals = {"certificate_left": -1.0, "disk_free": 5.0, "disk_size": 100.0}
+        monkeypatch.setattr(it.here.behind, "vitals", lambda: vitals)
+        page = text_of(await it.get("/condition"))
+        for words in (
+            "11 things need somebody.", "did not ask for", "A delivery is missing", "2 cases wait", "2 minutes off",
+            "lie open on the disk", "8 March 2026", "9 March 2026", "5 % free", "The ledger is older.",
+        ):  # fmt: skip
+            assert words in page
+
+
+async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
+    """By the colleague's name, also of one who has left; only of the chosen colleague if asked."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Boss Example", "supervisor")
+        reader, other = await it.example("Leyla Example", "worker"), await it.example("Rena Example", "worker")
+        rows = [
+            {"at": f"2026-03-02T05:00:{n:02}Z", "who": who, "subject": "ab" * 16, "source": "vac", "event": "e", "part": "story",
+             "purpose": "case_work", "system": "/app"}
+            for n, who in enumerate([reader.number] * 55 + [other.number, "desk"])
+        ]  # fmt: skip
+        async with it.here.desk.seat.ledger.write() as tx:
+            tx.execute(tables.reads.insert(), rows)
+        await it.staff.members.remove(reader.number)
+        page = await it.get("/readings")
+        assert text_of(page).count("Leyla Example") == 49 + 1  # and in the list to choose from
+        assert "Rena Example" in text_of(page)
+        (earlier,) = re.findall(r'href="/app(/readings\?who=[^"]*before=[^"]+)"', page.text)
+        assert text_of(await it.get(earlier.replace("&amp;", "&"))).count("Leyla Example") == 6 + 1
+        only = text_of(await it.get(f"/readings?who={other.number}"))
+        assert only.count("Leyla Example") == 1
+
+
+async def test_an_agency_that_changed_a_role_is_shown_its_own_permissions(tmp_path: Path) -> None:
+    """What stands beside a role is what it permits here."""
+    settings = StaffSettings.read({"roles": {"worker": ["read_cases"]}})
+    async with office(tmp_path, settings=settings) as it:
+        await it.signed_in("Admin Example", "administrator")
+        boxes = text_of(await it.get("/staff/add"))
+        assert "Case worker read cases Duty officer" in boxes
+
+
+async def test_a_supervisor_sees_what_is_overdue_by_colleague(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody has comes first; what is not late, or waits for another agency, is left out."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Boss Example", "supervisor")
+        worker = await it.example("Leyla Example", "worker")
+        late, early = NOW - timedelta(hours=3), NOW + timedelta(hours=3)
+
+        def item(case: str, due: datetime, side: Side = "ours", task: int = 0) -> Item:
+            return Item(side, "duty", case * 32, "referral.submitted", due=due, task=task)
+
+        items = (item("a", late), item("b", late), item("c", late), item("d", early), item("e", late, "theirs"))
+        snapshot = Snapshot(items=items, assigned={("b" * 32, 0): worker.number}, labels={"b" * 32: "Family 3"})
+
+        class Stands:
+            async def fresh(self) -> Snapshot:
+                return snapshot
+
+        monkeypatch.setattr(supervisor, "known_of", lambda _: Stands())
+        page = text_of(await it.get("/colleagues"))
+        assert "3 things are overdue." in page
+        assert (
+            page.index("Nobody has taken it")
+            < page.index("aaaaaaaa")
+            < page.index("Leyla Example")
+            < page.index("Family 3")
+        )
+        assert "dddddddd" not in page
+        assert "eeeeeeee" not in page
+        snapshot = Snapshot()
+        assert "Nothing of your agency is overdue." in text_of(await it.get("/colleagues"))
