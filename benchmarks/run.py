@@ -29,6 +29,8 @@ from growth import COUNTS, LONG, grown
 from growth import lines as growth_lines
 from ledgers import ledgers
 from ledgers import lines as ledger_lines
+from pages import lines as page_lines
+from pages import pages
 from proving import EVENTS, LEAVES, trail
 from questions import lines as question_lines
 from questions import questions
@@ -68,6 +70,7 @@ LEDGERS: Final = (
 WEBHOOKS: Final = (
     "<!-- what `make bench ONLY=webhooks` measured last -->", "<!-- end of what it measured about webhooks -->"
 )  # fmt: skip
+PAGES: Final = ("<!-- what `make bench ONLY=pages` measured last -->", "<!-- end of what it measured about pages -->")
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
@@ -202,7 +205,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks"),
+        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks", "pages"),
         help="measure this alone, and leave the other tables as they are",
     )
     parser.add_argument(
@@ -220,6 +223,8 @@ def main() -> None:
         measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES)
     if asked.only in (None, "webhooks"):
         measure_webhooks(facts)
+    if asked.only in (None, "pages"):
+        measure_pages(facts)
     if asked.only == "peer":
         measure_peer(facts, asked.events, asked.singles)
     if asked.only == "ledgers":
@@ -257,6 +262,14 @@ def measure_webhooks(facts: str) -> None:
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         found = asyncio.run(webhooks(Town.at(Path(scratch) / "town", now), Path(scratch), now))
     keep(WEBHOOKS, [_dated(facts), "", *webhook_lines(found)])
+
+
+def measure_pages(facts: str) -> None:
+    """Measure the work list of a desk, and keep its table."""
+    announce("the work list of a desk")
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        found = pages(Path(scratch), datetime.now(UTC).replace(microsecond=0))
+    keep(PAGES, [_dated(facts), "", *page_lines(found)])
 
 
 def measure_desk(facts: str, publications: int, rounds: int) -> None:

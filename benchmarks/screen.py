@@ -35,6 +35,7 @@ _WHOLE: Final = "make bench"
 _DESK: Final = "make bench ONLY=desk"
 _GROWTH: Final = "make bench ONLY=growth"
 _QUESTIONS: Final = "make bench ONLY=questions"
+_PAGES: Final = "make bench ONLY=pages"
 _PEER: Final = "make bench ONLY=peer"
 _SIZES: Final = "make bench ONLY=sizes"
 _INBOX: Final = "publish to inbox, p50, ms"
@@ -86,6 +87,12 @@ ROWS: Final = (
         _QUESTIONS,
         Cell("`nrmbus replay`", 0, "{} ms"),
         Cell("the auditor's page of a case", 0, "on the auditor's page: {} ms"),
+    ),
+    Shown(
+        "opens the work list of 1,000 cases in a browser, beside 49 colleagues: p95",
+        _PAGES,
+        Cell("… p95", 0, "{} ms"),
+        Cell("… p95", 1, "a bare page of FastAPI and Jinja: {} ms"),
     ),
     Shown(
         "replays all history, every signature verified",

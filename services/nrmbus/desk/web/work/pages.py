@@ -121,7 +121,7 @@ async def _list(visit: Visit, queue: Queue) -> Response:
         search_name=values["search"],
         is_lost=bool(name) and search is None,
         sorts=[(each, visit.t(SORTS[each])) for each in ORDERS],
-        types=_types(visit, rows),
+        types=snapshot.once(visit.now, (*key[:1], queue.id, "types"), partial(_types, visit, rows)),
         colleagues=_colleagues(visit, snapshot),
         **{name: value for name, value in values.items() if name != "search"},
         at=visit.t.clock(visit.now),
@@ -136,8 +136,8 @@ def _colleagues(visit: Visit, snapshot: Snapshot) -> list[tuple[str, str]]:
 
 def _types(visit: Visit, rows: list[Item]) -> list[tuple[str, str]]:
     t = visit.t
-    kinds = {row.type: t.type(row.type) for row in rows if row.type and row.side != "case"}
-    statuses = {row.status: t.code("status", row.status) for row in rows if row.side == "case" and row.status}
+    kinds = {each: t.type(each) for each in {row.type for row in rows if row.side != "case"} if each}
+    statuses = {each: t.code("status", each) for each in {row.status for row in rows if row.side == "case"} if each}
     return sorted((kinds | statuses).items(), key=lambda each: each[1])
 
 

@@ -24,6 +24,10 @@ _RETRY: Final = 2000
 
 def counts(snapshot: Snapshot, now: datetime) -> dict[str, tuple[int, bool]]:
     """Return of each counted list how many rows it has, and whether one of them is overdue."""
+    return snapshot.once(now, "counts", lambda: _counts(snapshot, now))
+
+
+def _counts(snapshot: Snapshot, now: datetime) -> dict[str, tuple[int, bool]]:
     found = {}
     for queue in general().queues:
         if queue.is_counted:
