@@ -90,3 +90,27 @@ async def test_the_pages_are_complete_without_script_on_a_desk_and_in_the_dark(t
 
     assert without
     assert found == {}
+
+
+async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: str) -> None:
+    """A row comes while somebody stands on another one: the focus stays, the change is said, and so is a lost connection."""
+    async with at_work(tmp_path, "en") as (here, start), chromium(program) as browser:
+        page = await browser.new_page()
+        errors = watched(page)
+        await page.goto(f"{start}work")
+        await page.locator("[data-row] .govuk-button").focus()
+        held = await page.evaluate("document.activeElement.id")
+        registrar = here.registrar
+        sent = registrar.event("ngo-a", "referral.submitted", REFERRAL, case="12" * 16, referral="34" * 16)
+        await here.hear(registrar.register(sent, to="vac"))
+        await page.locator("[data-row]").nth(1).wait_for()
+        said = page.locator("[data-live-said]", has_text="New rows: 1. Rows that are gone: 0.")
+        await said.wait_for(state="attached")
+
+        assert await page.evaluate("document.activeElement.id") == held
+        assert await page.locator(".nrm-tabs [data-count=waits] span").first.text_content() == "2"
+        await page.route("**/lists/stream", lambda route: route.abort())
+        await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await page.locator(".nrm-live--gone", has_text="The connection is gone.").wait_for()
+
+    assert [each for each in errors if "ERR_FAILED" not in each] == []

@@ -79,6 +79,12 @@ def assigned(tx: Connection) -> Mapping[tuple[str, int], str]:
     return {(row.subject, row.task): row.member for row in tx.execute(select(tables.assignments))}
 
 
+def colleague_of(tx: Connection, subject: str) -> str:
+    """Return the number of the colleague who has the case *subject*; empty if nobody has."""
+    case = (_ASSIGNED.subject == subject) & (_ASSIGNED.task == _CASE)
+    return tx.scalar(select(_ASSIGNED.member).where(case)) or ""
+
+
 def drop(tx: Connection, subject: str) -> None:
     """Destroy within *tx* what the agency noted about the case *subject*."""
     tx.execute(delete(tables.case_labels).where(_LABELS.subject == subject))

@@ -1,5 +1,5 @@
 // Pages that stay true: a stream says that something has changed, and the page fetches itself again. A hidden tab rests.
-const SILENT = 40000;
+const SILENT = 40000, LOST = 5000;
 
 function live() {
   const line = document.querySelector("[data-live]");
@@ -7,7 +7,7 @@ function live() {
   if (!line || !part || !("EventSource" in window)) return;
   const text = line.querySelector("[data-live-text]");
   const said = document.querySelector("[data-live-said]");
-  let source = null, version = Number(line.dataset.version), at = "", silence = 0, fetching = false;
+  let source = null, version = Number(line.dataset.version), at = "", silence = 0, lost = 0, fetching = false;
 
   const shown = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const gone = () => {
@@ -51,6 +51,8 @@ function live() {
         mark.classList.toggle("nrm-count--late", late);
       }
     }
+    clearTimeout(lost);
+    lost = 0;
     if (now.version !== version) again().catch(gone);
     clearTimeout(silence);
     silence = setTimeout(gone, SILENT);
@@ -58,6 +60,8 @@ function live() {
 
   function rest() {
     clearTimeout(silence);
+    clearTimeout(lost);
+    lost = 0;
     if (source) source.close();
     source = null;
   }
@@ -67,7 +71,7 @@ function live() {
     if (document.hidden) return;
     source = new EventSource(line.dataset.live);
     source.onmessage = heard;
-    source.onerror = () => { if (source && source.readyState === EventSource.CLOSED) gone(); };
+    source.onerror = () => { lost ||= setTimeout(gone, LOST); }; // the browser tries again, with an error each time
     silence = setTimeout(gone, SILENT);
   }
 

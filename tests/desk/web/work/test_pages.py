@@ -103,6 +103,7 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
         await a_referral_comes(here, OTHER, "ef" * 16)
         kept = await browser.post(f"/app/cases/{CASE}/notes", data={"label": f"  {LABEL} ", "colleague": "me"})
         listed = await browser.get("/app/lists/cases")
+        shown = await browser.get(kept.headers["location"])
         asked = await browser.post("/app/lists/waits/search", data={"text": "TEA house", "type": "", "colleague": ""})
         found = await browser.get(asked.headers["location"])
         theirs = await browser.post("/app/lists/waits/search", data={"text": "", "type": "", "colleague": "me"})
@@ -114,6 +115,8 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
 
     assert kept.headers["location"] == f"/app/cases/{CASE}"
     assert LABEL in listed.text
+    assert LABEL in shown.text
+    assert "CANARY" not in shown.text.partition("</title>")[0]
     assert [len(rows(each)) for each in (listed, found, mine)] == [2, 1, 1]
     assert LABEL not in emptied.text
     assert not any("tea" in each.lower() or "CANARY" in each for each in addresses)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.outbox import refusals
-from nrmbus.desk.state import parking
+from nrmbus.desk.state import labels, parking
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.web.acts.around import Names, name_of
@@ -98,6 +98,9 @@ class Case:
             raise NotFound
         self.told: Mapping[str, Any] = told or {}
         self.view: View = desk.cases.view(tx, self.subject)
+        self.label = labels.of(desk.seat, tx, self.subject)
+        """The agency's own label; empty if the case has none."""
+        self.colleague = labels.colleague_of(tx, self.subject)
         self.is_whole = not self.told.get("incomplete", False)
         self.clocks: tuple[Clock, ...] = desk.seat.rules.clocks(self.view) if self.is_whole else ()
 
@@ -109,7 +112,25 @@ class Case:
     @property
     def name(self) -> str:
         """Return what the page calls it."""
+        return self.label or self.reference
+
+    @property
+    def reference(self) -> str:
+        """Return the beginning of the reference, which commands and other agencies know it by."""
         return self.visit.t("Case {reference}", reference=self.subject[:8])
+
+    @property
+    def standing(self) -> list[str]:
+        """Return the facts of the identity bar."""
+        t = self.visit.t
+        has_it = self.visit.door.staff.members.name_of(self.colleague) if self.colleague else ""
+        found = (
+            self.reference if self.label else "",
+            t("Status: {status}", status=self.status),
+            self.person,
+            t("Colleague: {name}", name=has_it) if has_it else "",
+        )
+        return [each for each in found if each]
 
     @property
     def status(self) -> str:
