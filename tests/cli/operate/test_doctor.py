@@ -444,7 +444,7 @@ def measured(ahead: float | None) -> dict[str, Any]:
     return {"ready": True, "shown": {} if ahead is None else {"nrmbus_clock_ahead_seconds": ahead}}
 
 
-@pytest.mark.parametrize("code", ["token_ends", "door_certificate"])
+@pytest.mark.parametrize("code", ["token_ends", "door_certificate", "mail"])
 def test_what_a_system_is_refused_for_soon_is_found_with_the_remedy(tmp_path: Path, code: str) -> None:
     """The desk says what ends, and what to do; the finding has both."""
     health = {"ready": True, code: {"ends": "2026-03-05T00:00:00Z", "sentence": "It ends on 2026-03-05: make another."}}

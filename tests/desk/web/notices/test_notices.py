@@ -15,6 +15,7 @@ from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from desk.web.notices.mail_server import Inbox, mail_server
 from nrmbus.desk.duties import AT_A_TIME
 from nrmbus.desk.staff.members import Member, NewMember
+from nrmbus.desk.state import labels
 from nrmbus.desk.web.notices.dispatcher import GATHERED, PATIENCE, Notices
 from nrmbus.desk.web.notices.settings import MailSettings
 from nrmbus.desk.webhooks import schedule
@@ -175,6 +176,29 @@ async def test_an_answer_is_told_to_who_asked(tmp_path: Path) -> None:
         assert mails.said() == [("Ayla@agency.example", [ANSWERED])]
 
 
+async def test_who_has_taken_the_case_is_told_alone_until_it_is_overdue(tmp_path: Path) -> None:
+    """Given a case that a colleague has taken, reminders go there, and what is overdue to everybody; who left is replaced by all."""
+    async with mailing(tmp_path) as mails:
+        taker = await mails.member("Ayla")
+        await mails.member("Kamran")
+        await mails.referred()
+        await mails.pass_by(GATHERED)
+        assert len(mails.said()) == 2
+        async with mails.here.desk.seat.ledger.write() as tx:
+            labels.assign(tx, CASE, taker.number, mails.here.desk.seat.stamp())
+
+        await mails.pass_by(timedelta(hours=20))
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [SOON])]
+        await mails.referred("12" * 16)
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+
+        await mails.pass_by(timedelta(hours=4))
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [OVERDUE]), ("Kamran@agency.example", [OVERDUE])]
+
+
 async def test_what_happens_together_is_one_mail(tmp_path: Path) -> None:
     """Given several referrals at the same time, a person gets one mail, with one line."""
     async with mailing(tmp_path) as mails:
@@ -312,9 +336,13 @@ async def test_who_has_left_gets_no_mail_that_still_waits(tmp_path: Path) -> Non
 
 
 async def test_a_desk_with_many_cases_looks_at_them_in_turns(tmp_path: Path) -> None:
-    """Given more events than one look takes, nothing is told before all cases are known, and then once."""
+    """Given a desk that was off for a day, with more events than one look takes, nothing is told before all are known, and then once."""
     async with mailing(tmp_path) as mails:
         await mails.member("Ayla")
+        await mails.referred("12" * 16)
+        mails.wall[0] += timedelta(hours=30)
+        mails.here.clock.time += timedelta(hours=30)
+        mails.here.registrar.time = mails.here.clock.time
         for number in range(AT_A_TIME + 5):
             await mails.hear("ngo-a", "consent.given", CONSENT, case=f"{number:032x}")
         await mails.referred()
@@ -329,4 +357,4 @@ async def test_a_desk_with_many_cases_looks_at_them_in_turns(tmp_path: Path) -> 
         await mails.pass_by(GATHERED)
         await mails.pass_by(GATHERED)
 
-        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+        assert mails.said() == [("Ayla@agency.example", [OVERDUE, WAITS])]

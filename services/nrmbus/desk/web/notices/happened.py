@@ -3,7 +3,7 @@
 An event or a duty becomes a notice once: the ledger keeps up to which event, and up to which moment, it was looked at.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, bindparam, select
 
 from nrmbus.desk.duties import Duties
+from nrmbus.desk.state import labels
 from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -55,27 +56,31 @@ class Notice:
     """Number of the member whom it is for; None for everybody who works on cases."""
 
 
-def of_events(seat: Seat, tx: Connection, duties: Duties, rows: Iterable[Any], now: datetime) -> Iterator[Notice]:
+def of_events(seat: Seat, tx: Connection, duties: Duties, rows: Sequence[Any], now: datetime) -> Iterator[Notice]:
     """Yield the notices of the events in *rows*; *duties* know them already."""
+    has = labels.assigned(tx) if rows else {}
     for row in rows:
+        colleague = has.get((row.subject, 0))
         owed = [each for each in duties.of(row.subject) if each.cause == row.id]
         if row.source != seat.me:
+            asker = _who_asked(seat, tx, row)
             if row.type in ANSWERS:
-                key = message_id(seat.bus, seat.me, "notice", "answered", row.subject, row.source, row.id)
-                yield Notice("answered", key, _who_asked(seat, tx, row))
-            if row.type in QUESTIONS and _who_asked(seat, tx, row) is not None:
-                yield Notice("asked", message_id(seat.bus, seat.me, "notice", "asked", row.subject, row.source, row.id))
-            yield from (Notice("waits", key_of(seat, "waits", row.subject, each)) for each in owed)
+                yield Notice("answered", _key_of_event(seat, "answered", row), asker)
+            if row.type in QUESTIONS and asker is not None:
+                yield Notice("asked", _key_of_event(seat, "asked", row), colleague)
+            yield from (Notice("waits", key_of(seat, "waits", row.subject, each), colleague) for each in owed)
         late = (each for each in owed if each.due is not None and each.due <= now)
         yield from (Notice("overdue", key_of(seat, "overdue", row.subject, each)) for each in late)
 
 
 def of_time(seat: Seat, tx: Connection, duties: Duties, since: datetime, now: datetime) -> Iterator[Notice]:
     """Yield the notices of the duties whose time came after *since*, up to *now*."""
-    for subject, each in list(duties.all()):
-        kind = _come(each, since, now)
-        if kind is not None and duties.is_there(tx, subject):
-            yield Notice(kind, key_of(seat, kind, subject, each))
+    come = [(subject, each, kind) for subject, each in duties.all() if (kind := _come(each, since, now)) is not None]
+    has = labels.assigned(tx) if come else {}
+    for subject, each, kind in come:
+        if duties.is_there(tx, subject):
+            colleague = None if kind == "overdue" else has.get((subject, 0))
+            yield Notice(kind, key_of(seat, kind, subject, each), colleague)
 
 
 def _come(duty: Clock, since: datetime, now: datetime) -> Kind | None:
@@ -107,6 +112,10 @@ def key_of(seat: Seat, kind: Kind, subject: str, duty: Clock) -> str:
     """Return the key of a notice about a *duty*; a duty that was moved is announced again at its new time."""
     due = times.write(duty.due) if duty.due and kind != "waits" else ""
     return message_id(seat.bus, seat.me, "notice", kind, subject, duty.code, duty.cause, due)
+
+
+def _key_of_event(seat: Seat, kind: Kind, row: Any) -> str:
+    return message_id(seat.bus, seat.me, "notice", kind, row.subject, row.source, row.id)
 
 
 def _who_asked(seat: Seat, tx: Connection, row: Any) -> str | None:
