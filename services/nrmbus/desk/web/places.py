@@ -28,6 +28,8 @@ class Entry(BaseModel):
     may: May
     count: str = ""
     board: bool = False
+    publishes: str = ""
+    """Type of event that the agency's role must be able to publish."""
 
 
 @cache
@@ -48,6 +50,8 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
         board = board_of(role) if each.board else None
         text = board.name if board else each.text
         is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2]) is not None
+        if each.publishes and not visit.door.seat.rules.may_publish(visit.door.seat.me, each.publishes):
+            continue
         if text and each.may in visit.member.permissions and (each.path in paths or is_list):
             shown.append((each, text))
     nearest = max((each.path for each, _ in shown if _is_below(here, each)), key=len, default="")

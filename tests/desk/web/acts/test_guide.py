@@ -149,3 +149,12 @@ async def test_agencies_that_take_the_service_come_first_with_their_speed(tmp_pa
         assert "takes: Safe shelter" in listed
         assert "has answered within" in listed
         assert listed.index('value="shelter"') < listed.index('value="child-commission"')
+
+
+async def test_only_an_agency_that_may_record_a_signal_is_offered_the_guide(tmp_path: Path) -> None:
+    """Given a fund, which detects nobody, then the guide is neither in its navigation nor at its address."""
+    async with desk_of("ngo-a", tmp_path / "ngo-a") as here, browsing(here, member()) as browser:
+        assert "/app/signals/new" in (await browser.get("/app/acts")).text
+    async with desk_of("fund", tmp_path / "fund") as here, browsing(here, member()) as browser:
+        assert "/app/signals/new" not in (await browser.get("/app/acts")).text
+        assert (await browser.get("/app/signals/new")).status_code == 404

@@ -107,7 +107,7 @@ class Shown:
         items = [{"value": value, "text": text, "checked": value in chosen} for value, text in options]
         if not items:
             return Block("nothing", {"text": label_of(self._t, of), "id": id_of(of.name)})
-        many = " nrm-columns" if len(items) > _FEW else ""
+        many = " nrm-two" if len(items) > _FEW else ""
         small = {"fieldset": self._legend(of), "classes": f"govuk-checkboxes--small{many}", "items": items}
         return Block("checkboxes", {**self._named(of), **small})
 
