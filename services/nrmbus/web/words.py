@@ -36,21 +36,18 @@ def catalogues(language: Language) -> list[Catalog]:
 
 
 @cache
-def _whole(language: Language) -> Catalog:
+def _translations(language: Language) -> tuple[gettext.NullTranslations, frozenset[tuple[str, str]]]:
+    """Return the messages of *language*, and the codes whose words are the code itself, as in English some are."""
     whole = Catalog(locale=language)
     for catalogue in catalogues(language):
         for message in catalogue:
             if message.id and message.string and not message.fuzzy:
                 whole.add(message.id, message.string, context=message.context)
-    return whole
-
-
-@cache
-def _translations(language: Language) -> gettext.NullTranslations:
+    same = frozenset((str(each.context), str(each.id)) for each in whole if each.context and each.id == each.string)
     compiled = BytesIO()
-    mofile.write_mo(compiled, _whole(language))
+    mofile.write_mo(compiled, whole)
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    return gettext.GNUTranslations(compiled), same
 
 
 def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
@@ -71,7 +68,7 @@ class Words:
     def __init__(self, language: Language, zone: ZoneInfo) -> None:
         """Use *language*."""
         self.language, self.zone = language, zone
-        self._known = _translations(language)
+        self._known, self._same = _translations(language)
 
     def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
         """Return the English *sentence* in this language, with *values*; as it is if no catalogue has it.
@@ -87,13 +84,16 @@ class Words:
 
     def code(self, family: str, code: str) -> str:
         """Return the words of *code* of the code list *family*; without any, the code with spaces."""
-        found = _whole(self.language).get(code, context=family)  # English may say a code's words by the code itself
-        return str(found.string) if found else code.replace("_", " ").capitalize()
+        found = self._words(family, code)
+        return code.replace("_", " ").capitalize() if found is None else found
+
+    def _words(self, family: str, code: str) -> str | None:
+        found = self._known.pgettext(family, code)
+        return found if found != code or (family, code) in self._same else None
 
     def refusal(self, code: str | None) -> str:
         """Return the sentence of a refusal; refusals of the wire, which are about no rule, share one."""
-        known = code is not None and _whole(self.language).get(code, context="refusal") is not None
-        return self.code("refusal", code if code and known else "of_the_wire")
+        return self._words("refusal", code or "") or self.code("refusal", "of_the_wire")
 
     def agency_role(self, role: str) -> str:
         """Return the name of an agency's role."""

@@ -215,7 +215,7 @@ async def test_every_page_is_whole_in_the_reader_s_language(
 ) -> None:
     """Given a case with a withdrawal, a decline and a refusal, no word of a page, a code or a field is missing."""
     missing = Missing()
-    monkeypatch.setattr(words._translations(language), "_fallback", missing)
+    monkeypatch.setattr(words._translations(language)[0], "_fallback", missing)
     async with desk_of("vac", tmp_path) as here, browsing(here, member(*EVERYTHING, language=language)) as browser:
         await referred(here)
         await came(here, "consent.withdrawn", TAKEN_BACK)
