@@ -1,19 +1,14 @@
 """Words of codes and labels: each code list and each field of an event has words in every language."""
 
-from typing import Final
-
 import pytest
 
 from agencies import POLICY
-from nrmbus.desk.web.acts.fields import FAMILIES
-from nrmbus.desk.web.acts.form import Field, form_of, lists
+from nrmbus.desk.web.acts.form import Field, form_of
 from nrmbus.desk.web.acts.guide import QUESTIONS
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
+from nrmbus.web.lists import family_of, lists
 from nrmbus.web.words import LANGUAGES, Language, catalogues
-
-OPEN_LISTS: Final = frozenset({"Access", "AccessPurpose", "Part"})
-"""Lists whose words have another family's name: access, purpose, part."""
 
 
 def known(language: Language) -> dict[tuple[str | None, str], str]:
@@ -32,13 +27,13 @@ def every(fields: tuple[Field, ...]) -> list[Field]:
 def test_every_code_that_a_form_offers_has_words(language: Language) -> None:
     """Given a code that people choose from a list, then it has words of its own."""
     words = known(language)
-    wanted = {(list, code) for list, codes in lists().items() if list not in OPEN_LISTS for code in codes}
+    wanted = {(list, code) for list, codes in lists().items() for code in codes}
     for data in TYPES.values():
         wanted |= {
             (each.list, code) for each in every(form_of(data).fields) if not data.technical for code in each.codes
         }
 
-    assert [each for each in sorted(wanted) if (FAMILIES.get(each[0], each[0]), each[1]) not in words] == []
+    assert [each for each in sorted(wanted) if (family_of(each[0]), each[1]) not in words] == []
 
 
 @pytest.mark.parametrize("language", ["az", "ru"])

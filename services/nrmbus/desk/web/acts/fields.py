@@ -7,13 +7,11 @@ from typing import Any, Final
 
 from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of
 from nrmbus.events.errors import Problem
+from nrmbus.web.lists import family_of
 from nrmbus.web.words import Words
 
 Option = tuple[str, str]
 """Value and words of one choice."""
-
-FAMILIES: Final[Mapping[str, str]] = {"Detector": "role", "Role": "role", "Attendee": "role", "Part": "part"}
-"""Families of words that several code lists share; every other list has its own."""
 
 _FEW: Final = 8
 """Most choices that are shown as radio buttons; more are a list to open."""
@@ -223,7 +221,7 @@ def hint_of(t: Words, of: Field) -> str:
 
 def word(t: Words, of: Field, code: str) -> str:
     """Return the words of *code* of the field's list, with a capital letter."""
-    found = t.code(FAMILIES.get(of.list, of.list), code)
+    found = t.code(family_of(of.list), code)
     return found[:1].upper() + found[1:]
 
 

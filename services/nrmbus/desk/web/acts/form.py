@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, Final, Literal, get_args, get_origin
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
-from nrmbus.events import codes
 from nrmbus.events.consent import ConsentObjected
 from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import AgencyId, AgencyOrRole, CaseRef, Data, DataClass, Event, EventId, Part
-from nrmbus.events.registry import MODULES
 from nrmbus.events.schemas import schema_of
+from nrmbus.web.lists import list_of
 
 Kind = Literal[
     "text", "long_text", "words", "number", "yes_no", "day", "time", "choice", "choices", "agency", "agencies",
@@ -216,27 +215,6 @@ def _enum(schema: Json) -> tuple[str, ...] | None:
 def _pattern(of: Any) -> str:
     """Return the pattern of a kind of text of the models."""
     return str(next(each.pattern for found in of.__metadata__ for each in found.metadata if hasattr(each, "pattern")))
-
-
-@cache
-def _lists() -> Mapping[tuple[str, ...], str]:
-    """Return the name of each closed list of codes, by its codes: those of the room's lists first."""
-    found: dict[tuple[str, ...], str] = {}
-    for module in (codes, *MODULES):
-        for name, each in vars(module).items():
-            if get_origin(each) is Literal:
-                found.setdefault(get_args(each), name)
-    return found
-
-
-def list_of(found: tuple[str, ...]) -> str:
-    """Return the name of the list with the codes *found*; empty if the list has none."""
-    return _lists().get(found, "")
-
-
-def lists() -> Mapping[str, tuple[str, ...]]:
-    """Return every closed list of codes, by its name."""
-    return {name: found for found, name in _lists().items()}
 
 
 # -- from what was typed to a request ----------------------------------------------------------------------------------
