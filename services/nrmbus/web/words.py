@@ -84,16 +84,16 @@ class Words:
 
     def code(self, family: str, code: str) -> str:
         """Return the words of *code* of the code list *family*; without any, the code with spaces."""
-        found = self._words(family, code)
-        return code.replace("_", " ").capitalize() if found is None else found
+        return self.meaning(family, code) or code.replace("_", " ").capitalize()
 
-    def _words(self, family: str, code: str) -> str | None:
+    def meaning(self, family: str, code: str) -> str:
+        """Return the words of *code* of *family*; empty without any."""
         found = self._known.pgettext(family, code)
-        return found if found != code or (family, code) in self._same else None
+        return found if found != code or (family, code) in self._same else ""
 
     def refusal(self, code: str | None) -> str:
         """Return the sentence of a refusal; refusals of the wire, which are about no rule, share one."""
-        return self._words("refusal", code or "") or self.code("refusal", "of_the_wire")
+        return self.meaning("refusal", code or "") or self.code("refusal", "of_the_wire")
 
     def agency_role(self, role: str) -> str:
         """Return the name of an agency's role."""

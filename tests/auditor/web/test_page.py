@@ -2,15 +2,20 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from auditor.web.given import LATER, NO_CASE, WITNESSES, Hall, form_of, places, sign_in
 from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.web.pages.shown import facts
 from nrmbus.telemetry.span_file import Span
+from nrmbus.web.words import Words
 from nrmbus.wire.registration import Registration
+
+BAKU: Final = ZoneInfo("Asia/Baku")
 
 
 @pytest.fixture(name="hall")
@@ -170,6 +175,20 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
     assert "Co-signed by 2 of 10 witnesses: ngo-a, special-unit" in page
     assert "coded facts, contact, identity, story" in page
     assert "the directory admitted the agency later" in page.lower()
+
+
+async def test_the_data_of_an_event_are_in_the_readers_words_with_the_codes_beside(hall: Hall) -> None:
+    """Each field in the clear has its label, and each code its words; no field of any event of the story is left out."""
+    async with hall.browser(language="ru") as browser:
+        page = (await browser.get(hall.event("referral.submitted"))).text
+    assert "Официальная идентификация <code>FormalIdentification</code>" in page
+    assert "Срочность <code>urgency</code>" in page
+    t = Words("az", BAKU)
+    for entry in hall.audited().history.entries:
+        if entry.event:
+            data = entry.event.data
+            fields = [each.name.partition(".")[0] for each in facts(data, entry.event.type, t)]
+            assert list(dict.fromkeys(fields)) == [name for name, value in data.to_mapping().items() if value != []]
 
 
 async def test_a_refused_event_is_shown_with_the_senders_sentence(hall: Hall) -> None:

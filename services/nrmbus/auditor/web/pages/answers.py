@@ -250,7 +250,7 @@ class Answers:
         # `waterfall_html` escapes every value.
         trace = Markup(waterfall_html(waterfall(spans), words)) if spans else ""  # noqa: S704
         async with opened.seen.reading() as seen:
-            event = shown.event(seen, found, self.now())
+            event = shown.event(seen, found, t, self.now())
         return Shown("event.html.j2", record, {"event": event, "inclusion": proof, "trace": trace})
 
     # -- agencies, checkpoints ---------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Content of the pages of a case and of an event, from the verified history. Pure; nothing of a letter is ever here."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor
@@ -12,9 +15,13 @@ from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
 from nrmbus.rules import Profile
+from nrmbus.web.lists import family_of, list_of
 from nrmbus.web.words import Words
 from nrmbus.wire import base64
 from nrmbus.wire.keys.keys import VerifyKey
+
+_TOLD: Final = "told"
+"""Context of words about what somebody else did: a form asks "you"."""
 
 
 def row(entry: Entry, known: Iterable[Entry] = ()) -> dict[str, Any]:
@@ -147,8 +154,8 @@ def _role(seen: Audited, agency: str) -> str:
 # -- an event --------------------------------------------------------------------------------------------------------
 
 
-def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
-    """Return everything that the history says about one registration, as of *now*."""
+def event(seen: Audited, entry: Entry, t: Words, now: datetime) -> dict[str, Any]:
+    """Return everything that the history says about one registration, as of *now*, with words of *t*."""
     said, event = entry.registration, entry.event
     why = explain(seen, entry, now)
     table = seen.rules.profile.types.get(event.type) if event else None
@@ -166,7 +173,7 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
         "policy": said.policy.name,
         "policy_digest": said.policy.digest,
         "policy_known": why.policy_known,
-        "data": list(_data(event.data.to_mapping())) if event else [],
+        "data": list(facts(event.data, event.type, t)) if event else [],
         "key": said.key,
         "key_since": _since(seen, said.source, said.key),
         "envelope": said.envelope,
@@ -183,18 +190,51 @@ def event(seen: Audited, entry: Entry, now: datetime) -> dict[str, Any]:
     }
 
 
-def _data(mapping: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in mapping.items():
-        if isinstance(value, Mapping):
-            yield from ((f"{name}.{inner}", each) for inner, each in _data(value))
-        elif isinstance(value, list):
-            whole = [
-                ", ".join(f"{inner}: {each}" for inner, each in _data(one)) if isinstance(one, dict) else str(one)
-                for one in value
-            ]
-            yield name, "; ".join(whole)
-        else:
-            yield name, str(value).lower() if isinstance(value, bool) else str(value)
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A field of an event's data: its name in the event, its label, and its values, each with its words, if it has any."""
+
+    name: str
+    label: str
+    values: tuple[tuple[str, str], ...]
+
+
+def facts(data: BaseModel, kind: str, t: Words, inside: str = "") -> Iterator[Fact]:
+    """Yield the fields of *data*, those of objects inside it after them."""
+    for name, info in type(data).model_fields.items():
+        value = getattr(data, name)
+        some = value if isinstance(value, tuple) else () if value is None else (value,)
+        plain = [each for each in some if not isinstance(each, BaseModel)]
+        if plain:
+            named = list_of(_codes(info.annotation)) or f"{kind}.{name}"
+            said = tuple(_said(each, named, t) for each in plain)
+            yield Fact(f"{inside}{name}", _label(info.description or "", t), said)
+        for each in some:
+            if isinstance(each, BaseModel):
+                yield from facts(each, kind, t, f"{inside}{name}.")
+
+
+def _label(description: str, t: Words) -> str:
+    """Return the label of a field for people who did not fill it in; empty for fields of services, which have none."""
+    told = t.meaning(_TOLD, description)
+    label = t.label(description)
+    known = t.language == "en" or label != description
+    return told or (label.partition("; ")[0].partition(": ")[0] if known else "")
+
+
+def _said(value: Any, named: str, t: Words) -> tuple[str, str]:
+    """Return *value* as the event has it, and the words of it if it is a code of the list *named*, or yes or no."""
+    if isinstance(value, bool):
+        return ("true", t("Yes")) if value else ("false", t("No"))
+    text = str(value) if isinstance(value, str) else str(to_jsonable_python(value))
+    return text, t.meaning(f"{_TOLD}.{named}", text) or t.meaning(family_of(named), text)
+
+
+def _codes(annotation: Any) -> tuple[str, ...]:
+    """Return the codes of the closed list inside *annotation*; none if there is none."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((found for each in get_args(annotation) if (found := _codes(each))), ())
 
 
 def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
