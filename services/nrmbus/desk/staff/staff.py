@@ -16,6 +16,7 @@ from nrmbus.desk.staff.members import Language, Member, Members, NewMember
 from nrmbus.desk.staff.passkeys import Challenges
 from nrmbus.desk.staff.passwords import Passwords, Weakness
 from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.staff.provider import SignInElsewhere
 from nrmbus.desk.staff.sessions import How, Session, Sessions
 from nrmbus.desk.state.context import Seat
 from nrmbus.wire import times
@@ -69,6 +70,8 @@ class Staff:
         self.attempts = Attempts(seat, now)
         self.challenges = Challenges(now)
         self.late = LateForms(now)
+        self.elsewhere = SignInElsewhere(settings.provider, now) if settings.provider else None
+        """Sign-in by the agency's own provider, if it has one."""
         self._passwords = Passwords()
         self._half_way: dict[str, HalfWay] = {}
 

@@ -62,6 +62,17 @@ def end(visit: Visit, response: Response) -> Response:
     return response
 
 
+def begin_elsewhere(visit: Visit, response: Response, value: str) -> Response:
+    """Give the browser the cookie of a sign-in at the agency's provider."""
+    _set(visit, response, f"{name_at(visit.door)}-provider", value, _HALF)
+    return response
+
+
+def elsewhere_of(visit: Visit) -> str:
+    """Return the value of that cookie, or an empty text."""
+    return visit.request.cookies.get(f"{name_at(visit.door)}-provider", "")
+
+
 def begin_half(visit: Visit, response: Response, value: str) -> Response:
     """Give the browser the cookie of a sign-in that goes on."""
     _set(visit, response, f"{name_at(visit.door)}-half", value, _HALF)

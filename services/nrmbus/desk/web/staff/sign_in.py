@@ -3,15 +3,16 @@
 from typing import Final
 from urllib.parse import urlencode
 
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from nrmbus.desk.staff import passkeys, second_factor
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.passwords import LEAST, Weakness
+from nrmbus.desk.staff.provider import ProviderFailed
 from nrmbus.desk.staff.sessions import IDLE, LONGEST
 from nrmbus.desk.staff.staff import NotSignedIn, Reason, Stage, stage_of
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.web.words import Words
 
@@ -265,6 +266,43 @@ async def lead_in(visit: Visit) -> Response:
     if request.method == "GET" and cookies.is_place(path) and path != "/":
         query["back"] = path
     return visit.see(f"/sign-in?{urlencode(query)}" if query else "/sign-in")
+
+
+def _away(t: Words) -> str:
+    return t("The agency's own sign-in did not answer, or its answer did not fit. Try again.")
+
+
+@routes.get("/sign-in/provider", may="anybody")
+async def to_provider(visit: Visit) -> Response:
+    """Lead to the agency's own sign-in."""
+    elsewhere = visit.door.staff.elsewhere
+    if elsewhere is None:
+        raise NotFound
+    address = f"{cookies.origin_of(visit.request)}{url('/sign-in/provider/back')}"
+    try:
+        value, there = await elsewhere.begin(address)
+    except ProviderFailed:
+        return _first(visit, {"provider": _away(visit.t)}, status=503)
+    return cookies.begin_elsewhere(visit, RedirectResponse(there, 303), value)
+
+
+@routes.get("/sign-in/provider/back", may="anybody")
+async def from_provider(visit: Visit) -> Response:
+    """Take what the agency's sign-in says of somebody, and begin a session."""
+    staff, query = visit.door.staff, visit.request.query_params
+    if staff.elsewhere is None:
+        raise NotFound
+    try:
+        subject = await staff.elsewhere.subject(
+            cookies.elsewhere_of(visit), query.get("state", "")[:64], query.get("code", "")[:2048]
+        )
+        value = await staff.with_subject(subject)
+    except ProviderFailed:
+        return _first(visit, {"provider": _away(visit.t)}, status=422)
+    except NotSignedIn:
+        unknown = visit.t("Your agency's account belongs to nobody here. Ask your agency's administrator.")
+        return _first(visit, {"provider": unknown}, status=422)
+    return cookies.begin(visit, visit.see("/"), value)
 
 
 @routes.post("/sign-out", may="anybody")

@@ -1,0 +1,134 @@
+"""Sign-in by the agency's own OpenID provider: authorization code with PKCE (OpenID Connect Core 3.1, RFC 7636).
+
+The provider says who somebody is by a subject, which the administrator has entered for a member; nothing else of its
+answer is used or kept. What is under way stays in memory, bound to the browser by a cookie.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final
+
+import httpx
+
+from nrmbus.desk.staff.permissions import Provider
+
+GOOD_FOR: Final = timedelta(minutes=10)
+SECONDS: Final = 10.0
+"""Patience with the provider."""
+_MOST: Final = 1_000
+_LEEWAY_SECONDS: Final = 60
+_ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
+_OUTSIDE: Final = (httpx.HTTPError, ValueError, KeyError, TypeError, OSError)
+
+
+class ProviderFailed(Exception):
+    """Raised where the provider does not answer, or where its answer cannot be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    until: datetime
+    nonce: str = field(repr=False)
+    verifier: str = field(repr=False)
+    address: str
+
+
+class SignInElsewhere:
+    """Sign-ins at the agency's provider that are under way."""
+
+    def __init__(
+        self, provider: Provider, now: Callable[[], datetime], transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Use *provider*; *transport* leads to one in this process."""
+        self._provider, self._now, self._transport = provider, now, transport
+        self._under_way: dict[str, _UnderWay] = {}
+
+    async def begin(self, address: str) -> tuple[str, str]:
+        """Return a value for the browser's cookie, and where to send the browser, which comes back to *address*.
+
+        Raises:
+            ProviderFailed
+        """
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - few agencies need it
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - the same
+
+        async with self._client() as client:
+            about = await self._about(client)
+        value, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
+        there = {each: one for each, one in self._under_way.items() if one.until > self._now()}
+        self._under_way = dict(list(there.items())[1 - _MOST :])
+        self._under_way[_state(value)] = _UnderWay(self._now() + GOOD_FOR, nonce, verifier, address)
+        return value, prepare_grant_uri(
+            str(about["authorization_endpoint"]), self._provider.client_id, "code", address, "openid", _state(value),
+            nonce=nonce, code_challenge=create_s256_code_challenge(verifier), code_challenge_method="S256",
+        )  # fmt: skip
+
+    async def subject(self, value: str, state: str, code: str) -> str:
+        """Return the subject whom the provider signed in, by what the browser brings back: cookie, *state* and *code*.
+
+        Raises:
+            ProviderFailed
+        """
+        under_way = self._under_way.pop(state, None) if state == _state(value) else None
+        if under_way is None or under_way.until <= self._now():
+            raise ProviderFailed
+        async with self._client() as client:
+            about = await self._about(client)
+            try:
+                return await self._subject(client, about, under_way, code)
+            except _OUTSIDE as error:
+                raise ProviderFailed from error
+
+    def _client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
+
+    async def _about(self, client: httpx.AsyncClient) -> Mapping[str, Any]:
+        """Return what the provider says of itself (OpenID Connect Discovery 4): each address is its own, by https."""
+        issuer = self._provider.issuer
+        try:
+            answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")
+            about = dict(answer.raise_for_status().json())
+            named = [str(about[each]) for each in ("authorization_endpoint", "token_endpoint", "jwks_uri")]
+        except _OUTSIDE as error:
+            raise ProviderFailed from error
+        if about.get("issuer") != issuer or not all(each.startswith("https://") for each in named):
+            raise ProviderFailed
+        return about
+
+    async def _subject(
+        self, client: httpx.AsyncClient, about: Mapping[str, Any], under_way: _UnderWay, code: str
+    ) -> str:
+        from joserfc import jwt  # noqa: PLC0415 - as in `begin`
+        from joserfc.errors import JoseError  # noqa: PLC0415 - the same
+        from joserfc.jwk import KeySet  # noqa: PLC0415 - the same
+
+        us, secret = self._provider.client_id, self._provider.secret
+        asked = {
+            "grant_type": "authorization_code", "code": code, "redirect_uri": under_way.address, "client_id": us,
+            "code_verifier": under_way.verifier,
+        }  # fmt: skip
+        auth = httpx.BasicAuth(us, secret) if secret is not None else httpx.USE_CLIENT_DEFAULT
+        given = await client.post(str(about["token_endpoint"]), data=asked, auth=auth)
+        token = str(given.raise_for_status().json()["id_token"])
+        keys = (await client.get(str(about["jwks_uri"]))).raise_for_status().json()
+        registry = jwt.JWTClaimsRegistry(
+            now=lambda: int(self._now().timestamp()), leeway=_LEEWAY_SECONDS,
+            iss={"essential": True, "value": self._provider.issuer}, aud={"essential": True, "value": us},
+            nonce={"essential": True, "value": under_way.nonce}, sub={"essential": True}, exp={"essential": True},
+        )  # fmt: skip
+        try:
+            claims = jwt.decode(token, KeySet.import_key_set(keys), algorithms=list(_ALGORITHMS)).claims
+            registry.validate(claims)
+        except JoseError as error:
+            raise ProviderFailed from error
+        if isinstance(claims["aud"], list) and claims.get("azp", us) != us:
+            raise ProviderFailed
+        return str(claims["sub"])
+
+
+def _state(value: str) -> str:
+    """Return what the browser carries to the provider and back: a digest, so that an address does not have the cookie."""
+    return sha256(value.encode("utf-8", "replace")).hexdigest()

@@ -1,0 +1,167 @@
+"""Sign-in by the agency's own OpenID provider: the member whose subject the administrator entered, and nobody else."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+from desk.web.staff.given import Office, errors_of, office
+from nrmbus.desk.staff.members import NewMember
+from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.staff.provider import SignInElsewhere
+
+ISSUER = "https://id.example.org"
+SECRET = "a secret of the client"
+
+
+@dataclass
+class FakeProvider:
+    """An OpenID provider in this process, whose answers a test may spoil."""
+
+    now: Callable[[], int]
+    key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256", {"kid": "1"}))
+    subject: str = "17"
+    asked: dict[str, str] = field(default_factory=dict)
+    spoilt: dict[str, Any] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    signs_with: ECKey | None = None
+    is_away: bool = False
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
+        if self.is_away:
+            raise httpx.ConnectError("away")
+        match request.url.path:
+            case "/.well-known/openid-configuration":
+                known = {name: f"{ISSUER}/{name}" for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")}
+                return httpx.Response(200, json={"issuer": ISSUER, **known, **self.about})
+            case "/jwks_uri":
+                return httpx.Response(200, json=KeySet([self.key]).as_dict(private=False))
+            case "/token_endpoint":
+                return self._token(request)
+        return httpx.Response(404)
+
+    def goes_to(self, address: str) -> dict[str, str]:
+        """Let the person sign in at the *address* where the browser was led; return what the browser brings back."""
+        self.asked = {name: each[0] for name, each in parse_qs(urlsplit(address).query).items()}
+        assert address.startswith(f"{ISSUER}/authorization_endpoint?")
+        return {"code": "a-code", "state": self.asked["state"]}
+
+    def _token(self, request: httpx.Request) -> httpx.Response:
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - the provider's side
+
+        form = {name: each[0] for name, each in parse_qs(request.content.decode()).items()}
+        fits = (
+            form["code"] == "a-code"
+            and create_s256_code_challenge(form["code_verifier"]) == self.asked["code_challenge"]
+            and form["redirect_uri"] == self.asked["redirect_uri"]
+            and request.headers["authorization"] == httpx.BasicAuth("nrmbus", SECRET)._auth_header
+        )
+        if not fits:
+            return httpx.Response(400, json={"error": "invalid_grant"})
+        claims = {
+            "iss": ISSUER, "aud": "nrmbus", "sub": self.subject, "nonce": self.asked["nonce"], "iat": self.now(),
+            "exp": self.now() + 300, **self.spoilt,
+        }  # fmt: skip
+        header = {"alg": "ES256", "kid": "1"}
+        token = jwt.encode(header, claims, self.signs_with or self.key)
+        return httpx.Response(200, content=json.dumps({"id_token": token, "access_token": "x", "token_type": "Bearer"}))
+
+
+@asynccontextmanager
+async def elsewhere(home: Path, **more: Any) -> AsyncIterator[tuple[Office, FakeProvider]]:
+    """Yield a desk whose people sign in at a provider; Leyla is the provider's 17."""
+    (home / "secret").write_text(f"{SECRET}\n")
+    given = {"issuer": ISSUER, "client_id": "nrmbus", "secret_file": str(home / "secret"), **more}
+    settings = StaffSettings.read({"provider": given})
+    async with office(home, settings=settings) as it:
+        provider = FakeProvider(lambda: int(it.clock.time.timestamp()))
+        assert settings.provider is not None
+        it.staff.elsewhere = SignInElsewhere(settings.provider, it.clock.now, httpx.MockTransport(provider))
+        await it.staff.add(NewMember(name="Leyla Example", roles=("worker",), subject="17"), "door.json")
+        yield it, provider
+
+
+async def test_the_provider_signs_a_member_in(tmp_path: Path) -> None:
+    """Code, PKCE, nonce and state fit; the address that the browser carries has neither cookie nor secret."""
+    async with elsewhere(tmp_path) as (it, provider):
+        assert "Sign in with your agency" in (await it.get("/sign-in")).text
+        led = (await it.get("/sign-in/provider")).headers["location"]
+        back = provider.goes_to(led)
+        assert provider.asked["scope"] == "openid"
+        assert it.browser.cookies["nrmbus-ngo-a-provider"] not in led
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+        assert answer.headers["location"] == "/app/"
+        (session,) = it.staff.sessions.everybodys()
+        assert (it.staff.members.name_of(session.member), session.how) == ("Leyla Example", "provider")
+        again = await it.browser.get("/app/sign-in/provider/back", params=back)
+        assert again.status_code == 422, "an answer is good once"
+
+
+async def test_somebody_whom_nobody_entered_is_told_whom_to_ask(tmp_path: Path) -> None:
+    """A colleague of the agency who does not work here, and a member who has left."""
+    async with elsewhere(tmp_path) as (it, provider):
+        provider.subject = "18"
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+        assert errors_of(answer) == ["Your agency's account belongs to nobody here. Ask your agency's administrator."]
+        await it.staff.members.remove(it.staff.members.everybody()[0].number)
+        provider.subject = "17"
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        assert (await it.browser.get("/app/sign-in/provider/back", params=back)).status_code == 422
+        assert it.staff.sessions.everybodys() == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        {"spoilt": {"iss": "https://evil.example"}}, {"spoilt": {"aud": "another"}}, {"spoilt": {"nonce": "another"}},
+        {"spoilt": {"exp": 1}}, {"spoilt": {"aud": ["nrmbus", "other"], "azp": "other"}}, {"signs_with": ECKey.generate_key("P-256")},
+        {"about": {"issuer": "https://evil.example"}}, {"about": {"token_endpoint": "http://id.example.org/token_endpoint"}},
+        {"is_away": True},
+    ],
+    ids=["issuer", "audience", "nonce", "over", "party", "key", "other-provider", "plain-http", "away"],
+)  # fmt: skip
+async def test_an_answer_that_cannot_be_believed_signs_nobody_in(tmp_path: Path, spoil: dict[str, Any]) -> None:
+    """A token for somebody else, from somebody else, of yesterday, or with another key."""
+    async with elsewhere(tmp_path) as (it, provider):
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        for name, value in spoil.items():
+            setattr(provider, name, value)
+        answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+        said = "The agency's own sign-in did not answer, or its answer did not fit. Try again."
+        assert (answer.status_code, errors_of(answer)) == (422, [said])
+        assert it.staff.sessions.everybodys() == []
+
+
+async def test_an_answer_counts_only_in_the_browser_that_asked(tmp_path: Path) -> None:
+    """Nobody signs a colleague in to an account of theirs by a link; an answer that comes late is refused."""
+    async with elsewhere(tmp_path) as (it, provider):
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        own = it.browser.cookies["nrmbus-ngo-a-provider"]
+        it.browser.cookies.clear()
+        assert (await it.browser.get("/app/sign-in/provider/back", params=back)).status_code == 422
+        it.browser.cookies.set("nrmbus-ngo-a-provider", own)
+        assert (await it.browser.get("/app/sign-in/provider/back", params={"code": "a-code"})).status_code == 422
+        it.later(minutes=11)
+        assert (await it.browser.get("/app/sign-in/provider/back", params=back)).status_code == 422
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_an_agency_may_have_its_own_sign_in_alone(tmp_path: Path) -> None:
+    """Then no password opens anything; without a provider there is no such page."""
+    async with elsewhere(tmp_path, only=True) as (it, _):
+        assert 'name="password"' not in (await it.get("/sign-in")).text
+        await it.example("Aysel Example", "worker")
+        assert (await it.send("/sign-in", name="Aysel Example", password="open sesame")).status_code == 422
+    async with office(tmp_path / "other") as it:
+        assert (await it.get("/sign-in/provider")).status_code == 404
+        assert (await it.get("/sign-in/provider/back")).status_code == 404
