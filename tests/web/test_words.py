@@ -107,6 +107,8 @@ def test_times_are_those_of_the_country_with_the_month_in_words() -> None:
     assert Words("en", BAKU).moment(moment) == "28 November 2026, 00:30"
     assert Words("az", BAKU).moment(moment, seconds=True) == "28 noyabr 2026, 00:30:00"
     assert Words("ru", BAKU).weekday(moment) == "28 ноября 2026, суббота"
+    assert Words("en", BAKU).deadline(moment) == "28 November 2026, 00:30"
+    assert Words("en", BAKU).deadline(moment - timedelta(minutes=30)) == "27 November 2026, 24:00"
     assert Words("az", BAKU).day(moment) == "28 noyabr 2026"
     assert Words("ru", BAKU).length(timedelta(hours=-30)) == "1 день"
 

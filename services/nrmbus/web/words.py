@@ -124,6 +124,12 @@ class Words:
         """Return day, hours and minutes; *seconds* too where order counts."""
         return f"{self.day(time)}, {self.clock(time, seconds=seconds)}"
 
+    def deadline(self, time: datetime) -> str:
+        """Return day and time of a deadline; midnight is the end of the day before."""
+        if self.clock(time) == "00:00":
+            return f"{self.day(time - timedelta(minutes=1))}, 24:00"
+        return self.moment(time)
+
     def length(self, length: timedelta) -> str:
         """Return a length in its largest unit, without a sign."""
         return str(format_timedelta(abs(length), locale=self.language, threshold=1.2))

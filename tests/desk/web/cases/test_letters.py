@@ -44,7 +44,7 @@ async def test_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) -> 
         assert "Nothing was written in: Coded facts, Contact, Money" in answer.text
         assert await granted(here) == 1
         assert {each[:2] + each[3:] for each in await readings(here)} == {("4711", "court", SYSTEM)}
-        assert "Number 4711, 2 March 2026, 09:00: for a court or the prosecution" in listed
+        assert "member of staff 4711, 2 March 2026, 09:00: for a court or the prosecution" in listed
         assert "of “Referral submitted”" in who
         assert CANARY not in listed + who
 

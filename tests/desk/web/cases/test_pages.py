@@ -9,14 +9,16 @@ import pytest
 
 from agencies import CASE
 from desk.given import CANARY, REF, desk_of
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, member, titles
 from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, referred
 from generations import before_type
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.state import labels
 from nrmbus.desk.web.cases.case import TOLD
 from nrmbus.events.registry import TYPES
 from nrmbus.web import words
 from nrmbus.web.words import LANGUAGES, Language, catalogues
+from nrmbus.wire.envelope import decode
 
 PAGES: Final = ("", "/timeline", "/letters", "/referrals", "/documents", "/reads", "/sheet", f"/referrals/{REF}/copy")
 EVERYTHING: Final[tuple[Permission, ...]] = ("read_cases", "open_letters", "publish", "decide", "see_reads")
@@ -55,15 +57,18 @@ async def test_the_timeline_has_what_was_heard_said_and_refused_the_newest_first
         await here.registered(type="referral.acknowledged", ref=REF, data={"receipt_no": "V-1", "duty_role": "other"})
         refused = await here.said(type="referral.accepted", ref=REF, data={"next_step": "plan"})
         await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        became = await browser.get(f"/app/acts/{decode(refused).id}/sent")
         await here.ask(type="referral.declined", ref=REF, data={"declined_by": "provider", "reason": "no_capacity"})
         page = (await browser.get(f"{AT}/timeline")).text
 
     order = [page.index(words) for words in ("Referral acknowledged", "Referral submitted", "Signal recorded")]
     assert order == sorted(order)
-    assert "vac (your agency), number S-1" in page
+    assert "vac (your agency), member of staff S-1" in page
     assert re.search(r"registered as number \d+</time> · ngo-a", page)
     assert "Legal aid" in page
     assert "Refused: nothing of it counts.</strong> The case is not in a status" in page
+    assert f'href="/app/acts/{decode(refused).id}/sent">Accept the referral' in page
+    assert became.status_code == 200
     assert "Not sent yet, or not answered yet." in page
     assert CANARY not in page
 
@@ -95,7 +100,7 @@ async def test_a_referral_says_who_answered_who_is_waited_for_and_the_alternativ
         )
         declined = (await browser.get(f"{AT}/referrals")).text
 
-    assert "Waits for vac (your agency) since 2 March 2026. Due by 17 March 2026" in waiting
+    assert "Waits for vac (your agency) since 2 March 2026. Due by 16 March 2026, 24:00" in waiting
     assert "Has asked a question, and waits for the answer" in asked
     assert "Waits for ngo-a" in asked
     assert re.search(r"Declined; .*ngo-l", declined)
@@ -111,7 +116,7 @@ async def test_a_withdrawal_says_what_to_do_until_it_is_answered(tmp_path: Path)
         after = (await browser.get(AT)).text
 
     assert "The person withdrew consent for your agency on 2 March 2026" in before
-    assert "Stop using what you have of this person. Answer by 6 March 2026" in before
+    assert "Stop using what you have of this person. Answer by 5 March 2026, 24:00" in before
     assert f'action="{AT}/acts/consent.stop_confirmed"' in before
     assert "Answered: the data were deleted." in after
 
@@ -172,6 +177,24 @@ async def test_a_referral_of_another_case_is_not_found(tmp_path: Path) -> None:
         page = await browser.get(f"{AT}/referrals/{'9' * 32}/copy")
 
     assert page.status_code == 404
+
+
+async def test_the_agency_s_own_label_stands_in_the_bar_and_on_no_paper(tmp_path: Path) -> None:
+    """Given a label and a colleague, pages of the case call it so; no title and no print has the label."""
+    label = "File 12/2026"
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
+        async with here.behind.ledger.write() as tx:
+            labels.keep(here.behind.seat, tx, CASE, label)
+            labels.assign(tx, CASE, "4712", here.behind.seat.stamp())
+        pages = [await browser.get(AT + below) for below in PAGES]
+        papers = [
+            await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"})),
+            await here.during(browser.post(f"{AT}/referrals/{REF}/copy", data={"language": "en", "says": "all"})),
+        ]
+
+    assert all(label in page.text and "Colleague: 4712" in page.text for page in pages)
+    assert label not in str([titles(pages), *(paper.text for paper in papers)])
+    assert {paper.status_code for paper in papers} == {200}
 
 
 async def test_no_page_has_content_of_a_letter_in_text_title_address_or_header(

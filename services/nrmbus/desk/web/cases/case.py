@@ -14,7 +14,7 @@ from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state import labels, parking
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
-from nrmbus.desk.web.acts.around import Names, name_of
+from nrmbus.desk.web.acts.around import Names, name_of, staff_name
 from nrmbus.desk.web.acts.fields import answers, label_of
 from nrmbus.desk.web.acts.form import Field, form_of
 from nrmbus.desk.web.shell import NotFound, Visit
@@ -194,7 +194,7 @@ class Case:
                     what=capital(t, what),
                     who=self.agency(each.answerable),
                     is_mine=each.answerable == me,
-                    due=t.moment(each.due) if each.due else t("paused by a question"),
+                    due=t.deadline(each.due) if each.due else t("paused by a question"),
                     iso=times.write(each.due) if each.due else "",
                     is_late=late,
                 )
@@ -236,7 +236,7 @@ class Case:
     def _stop(self, stop: Mapping[str, Any]) -> Notice:
         t, withdrawn = self.visit.t, self.day(stop["withdrawn"])
         is_mine, answer = stop["agency"] == self.visit.door.seat.me, stop["answer"]
-        name, due = self.agency(stop["agency"]), self.moment(stop.get("due"))
+        name, due = self.agency(stop["agency"]), self.deadline(stop.get("due"))
         if is_mine:
             title = t("The person withdrew consent for your agency on {day}", day=withdrawn)
         else:
@@ -276,7 +276,7 @@ class Case:
             lines.append(t("It happened on {moment}.", moment=happened))
         by = self.agency(event["source"])
         if event["id"] in actors:
-            by = t("{agency}, number {actor}", agency=by, actor=actors[event["id"]])
+            by = t("{agency}, {name}", agency=by, name=staff_name(self.visit, actors[event["id"]]))
         return Step(
             id=event["id"],
             title=t.type(event["type"]),
@@ -306,6 +306,10 @@ class Case:
     def moment(self, at: str | None) -> str:
         """Return a time of the ledger; empty if there is none."""
         return self.visit.t.moment(_time(at)) if at else ""
+
+    def deadline(self, at: str | None) -> str:
+        """Return a deadline of the ledger; empty if there is none."""
+        return self.visit.t.deadline(_time(at)) if at else ""
 
 
 def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Iterator[Fact]:
@@ -362,7 +366,8 @@ def _unregistered(visit: Visit, tx: Connection, subject: str) -> Iterator[Mappin
     for row in tx.execute(rows.order_by(_OUTBOX.seq.desc())).all():
         clear = json.loads(row.clear)
         if not data_type(row.type, clear["version"]).technical:
-            yield {**refusals.told(visit.door.seat, views.state_of(tx, row)), "actor": clear["actor"]}
+            actor = clear["actor"] if row.origin == "door" else ""
+            yield {**refusals.told(visit.door.seat, views.state_of(tx, row)), "actor": actor}
 
 
 def _time(at: str) -> datetime:

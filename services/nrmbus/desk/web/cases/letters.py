@@ -16,6 +16,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.letters import letters
 from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.store import tables
+from nrmbus.desk.web.acts.around import staff_name
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.cases.case import NEWEST, Case, Fact, capital
 from nrmbus.desk.web.shell import Pages, Visit
@@ -155,7 +156,12 @@ def _closed(case: Case, row: Row[Any], shut: letters.Shut | None, reads: Iterabl
         parts=", ".join(capital(t, t.code("part", each)) for each in parts),
         why_shut=why_shut(case.visit, shut or row.shut),
         readings=tuple(
-            t("Number {who}, {moment}: {purpose}", who=who, moment=case.moment(at), purpose=t.code("purpose", purpose))
+            t(
+                "{name}, {moment}: {purpose}",
+                name=staff_name(case.visit, who),
+                moment=case.moment(at),
+                purpose=t.code("purpose", purpose),
+            )
             for at, who, purpose in times
         ),
     )

@@ -27,6 +27,7 @@ MOST: Final = 50
 class Unsent:
     """An event of this agency that is not registered."""
 
+    id: str
     title: str
     by: str
     verdict: str
@@ -145,7 +146,8 @@ def unsent(case: Case) -> list[Unsent]:
         found.append(
             Unsent(
                 title=t.code("act", each["type"]),
-                by=each["actor"],
+                id=each["id"],
+                by=around.staff_name(case.visit, each["actor"]) if each["actor"] else "",
                 verdict=words[verdict],
                 why=reason(case.visit, each["code"], each["sentence"]) if "code" in each else "",
                 article=article(each.get("article", "")),
@@ -198,7 +200,7 @@ def _referral(case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[
     names = ", ".join(case.agency(each) for each in waits_for)
     waits = ""
     if waits_for and "due" in told:
-        due, since = case.moment(told["due"]), case.day(told["registered"])
+        due, since = case.deadline(told["due"]), case.day(told["registered"])
         waits = t("Waits for {agencies} since {day}. Due by {due}.", agencies=names, day=since, due=due)
     elif waits_for:
         waits = t("Waits for {agencies} since {day}.", agencies=names, day=case.day(told["registered"]))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -83,13 +83,6 @@ def _minute(t: Words, time: datetime) -> Time:
 
 
 @lru_cache(maxsize=4096)
-def _end(t: Words, time: datetime) -> str:
-    """Return a deadline; midnight is the end of the day before."""
-    if t.clock(time) == "00:00":
-        return f"{t.day(time - timedelta(minutes=1))}, 24:00"
-    return t.moment(time)
-
-
 def _at(t: Words, time: Any) -> Time | None:
     return _minute(t, time.replace(second=0)) if isinstance(time, datetime) else None
 
@@ -114,7 +107,7 @@ def rows_of(
             urgency=_urgency(t, item.urgency),
             agencies=[(each, t.agency_role(rules.role_of(each))) for each in item.agencies],
             since=_at(t, item.since),
-            due=_end(t, item.due) if item.due else "",
+            due=t.deadline(item.due) if item.due else "",
             left=_left(t, item, now),
             is_late=is_late,
             state=_state(t, item, is_late=is_late),
