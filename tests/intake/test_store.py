@@ -166,6 +166,41 @@ def test_what_is_deleted_is_gone_from_the_disk(tmp_path: Path) -> None:
     assert not any(letter[200:1000] in left for letter in letters)
 
 
+def test_an_answer_is_read_when_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That somebody was here cannot be noted then, and that is all."""
+    store = opened(tmp_path)
+    take(store, holder())
+
+    def full(_: object) -> None:
+        raise StoreFull
+
+    monkeypatch.setattr(IntakeStore, "_writing", full)
+
+    found = store.found(holder().ref, now=NOW)
+    assert found is not None
+    assert len(found.messages) == 1
+
+
+def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
+    """For the navigation and for notices; without a file, or while another process writes, or of what is closed, there is nothing."""
+    assert (IntakeStore.waiting(tmp_path), IntakeStore.unread(tmp_path)) == ((0, False), [])
+    store = opened(tmp_path)
+    take(store, holder(1), ID[:-1] + "1")
+    take(store, holder(2), ID[:-1] + "2", danger=True)
+    take(store, holder(3), ID[:-1] + "3")
+
+    assert IntakeStore.waiting(tmp_path) == (3, True)
+    store.mark_read(1, NOW)
+    assert answered(store, "come at ten", 2)
+    store.finish(3, NOW)
+    assert IntakeStore.unread(tmp_path) == [ID[:-1] + "2"]
+    assert IntakeStore.waiting(tmp_path) == (1, False)
+    (tmp_path / "public" / "intake.sqlite").write_bytes(b"no database")
+    for each in tmp_path.glob("public/*-wal"):
+        each.unlink()
+    assert IntakeStore.waiting(tmp_path) == (0, False)
+
+
 def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:
     """The days run from the last time that anybody was there."""
     store = opened(tmp_path)

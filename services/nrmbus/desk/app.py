@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +60,7 @@ from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, addres
 from nrmbus.directory.own_certificate import Renewing
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.edge.mounts import ADAPTERS, mount
+from nrmbus.intake.store import IntakeStore
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.telemetry import log
 from nrmbus.wire.keys.keyfile import is_sealed
@@ -412,7 +414,10 @@ def _notices(home: AgencyFolder, process: DeskProcess, door: Door) -> "Notices |
     from nrmbus.desk.web.notices.settings import MailSettings  # noqa: PLC0415 - the same
 
     settings, door.has_mail = MailSettings.read(home.settings.smtp), True
-    return Notices(process.desk, lambda: door.staff.members, settings, may_send=process.holding.may_send)
+    return Notices(
+        process.desk, lambda: door.staff.members, settings, may_send=process.holding.may_send,
+        unread=partial(IntakeStore.unread, home.path),
+    )  # fmt: skip
 
 
 async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess | None:

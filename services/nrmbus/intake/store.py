@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,6 +54,17 @@ CREATE TABLE IF NOT EXISTS messages (
 );
 CREATE INDEX IF NOT EXISTS messages_of_thread ON messages (thread);
 """
+
+_UNREAD: Final = (
+    "SELECT m.id FROM messages m JOIN threads t ON t.number = m.thread"
+    " WHERE m.who IS NULL AND m.read IS NULL AND t.closed IS NULL ORDER BY m.row"
+)
+_WAITING: Final = (
+    "SELECT t.danger FROM threads t WHERE t.closed IS NULL"
+    " AND (SELECT m.who FROM messages m WHERE m.thread = t.number ORDER BY m.row DESC LIMIT 1) IS NULL"
+)
+_GLANCE: Final = 0.2
+"""Seconds that a page or a notice waits for the file."""
 
 State = Literal["new", "waiting", "answered", "closed"]
 
@@ -148,6 +159,17 @@ class IntakeStore:
         """Return whether the agency with this folder has an intake."""
         return (home / FOLDER / FILE).exists()
 
+    @staticmethod
+    def unread(home: Path) -> list[str]:
+        """Return the ids of the messages that nobody at the hotline has opened; none if the file cannot be read now."""
+        return [row[0] for row in _glance(home, _UNREAD)]
+
+    @staticmethod
+    def waiting(home: Path) -> tuple[int, bool]:
+        """Return how many threads wait for the hotline, and whether danger is told in one of them; as far as can be read now."""
+        rows = _glance(home, _WAITING)
+        return len(rows), any(danger for (danger,) in rows)
+
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -205,7 +227,7 @@ class IntakeStore:
 
     def found(self, ref: str, *, now: datetime) -> Thread | None:
         """Return the messages of a code's reference, and note that its holder was here; None if there are none."""
-        with self._writing() as tx:
+        with suppress(StoreFull), self._writing() as tx:  # an answer can be read when the disk is full, too
             tx.execute("UPDATE threads SET touched = ? WHERE ref = ?", (_written(now), ref))
         rows = self._all("SELECT number FROM threads WHERE ref = ?", ref)
         return self.thread(rows[0][0]) if rows else None
@@ -333,6 +355,18 @@ class IntakeStore:
         """Empty the write-ahead file too, in which deleted content is still to be found."""
         with self._lock:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _glance(home: Path, statement: str) -> list[Any]:
+    """Return the rows of *statement*; none if there is no file, or if it cannot be read at once."""
+    path = home / FOLDER / FILE
+    if not path.exists():
+        return []
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_GLANCE)) as db:
+            return db.execute(statement).fetchall()
+    except sqlite3.Error:
+        return []
 
 
 def wall_time() -> datetime:

@@ -541,7 +541,7 @@ notices: Final = Table(
     METADATA,
     Column("id", INTEGER, primary_key=True, autoincrement=True),
     Column("member", TEXT, nullable=False),
-    Column("kind", TEXT, nullable=False, comment="overdue, due_soon, waits, asked or answered"),
+    Column("kind", TEXT, nullable=False, comment="overdue, due_soon, message, waits, asked or answered"),
     Column("key", TEXT, nullable=False, comment="Digest of what it is about: no case can be read from it"),
     Column("state", TEXT, nullable=False, comment="open, sent, refused, exhausted or dropped"),
     Column("due", TEXT, nullable=False),

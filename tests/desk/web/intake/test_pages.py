@@ -11,7 +11,7 @@ import pytest
 from agencies import BUS
 from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member, titles
-from intake.given import CANARY, ID, WRITTEN, holder, on_disk
+from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline, Written
 from nrmbus.intake.store import IntakeStore, wall_time
@@ -135,6 +135,23 @@ async def test_a_thread_is_closed_or_deleted(tmp_path: Path) -> None:
         assert (await browser.post("/app/intake/1/open")).status_code == 404
 
 
+async def test_a_flood_leaves_the_list_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more than a page, danger comes first, and the number of all is told."""
+    monkeypatch.setattr("nrmbus.desk.web.intake.pages.MOST_ROWS", 2)
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        store = IntakeStore(tmp_path)
+        for number in (2, 3):
+            take(store, holder(number), f"{ID[:-1]}{number}", danger=number == 3, hotline=OUR)
+        store.close()
+        page = (await browser.get("/app/intake")).text
+
+        assert "Waits for you (3)" in page
+        assert "The first 2 are shown" in page
+        assert re.findall(r'href="/app/intake/(\d)"', page)[0] == "3"
+        assert len(re.findall(r'href="/app/intake/\d"', page)) == 2
+
+
 async def test_only_the_intake_s_people_come_in_and_only_where_there_is_one(tmp_path: Path) -> None:
     """Without the permission, and at an agency without a public page, there is nothing to see."""
     async with desk_of("ngo-a", tmp_path) as here:
@@ -156,6 +173,7 @@ async def test_the_navigation_leads_there(tmp_path: Path) -> None:
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
         assert 'href="/app/intake"' not in (await browser.get("/app/work")).text
         await write(here, tmp_path)
-        assert 'href="/app/intake"' in (await browser.get("/app/work")).text
+        there = (await browser.get("/app/work")).text
+        assert re.search(r'href="/app/intake"[^>]*>Messages without a name<span class="nrm-count[^>]*><span>1<', there)
         async with browsing(here, member("read_cases")) as other:
             assert 'href="/app/intake"' not in (await other.get("/app/work")).text

@@ -13,12 +13,14 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from desk.web.notices.mail_server import Inbox, mail_server
+from intake.given import ID, holder, opened, take
 from nrmbus.desk.duties import AT_A_TIME
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.state import labels
 from nrmbus.desk.web.notices.dispatcher import GATHERED, PATIENCE, Notices
 from nrmbus.desk.web.notices.settings import MailSettings
 from nrmbus.desk.webhooks import schedule
+from nrmbus.intake.store import IntakeStore
 
 WALL = datetime(2026, 3, 2, 5, tzinfo=UTC)
 REFERRAL: dict[str, Any] = {
@@ -34,6 +36,7 @@ CONSENT: dict[str, Any] = {
     "given_by": "individual",
     "form": "written",
 }
+MESSAGE = "A message without a name waits for you."
 OVERDUE, SOON, WAITS, ANSWERED = (
     "Something is overdue.", "Something is due within 4 hours.", "A referral or a request waits for you.",
     "A referral or a request of your agency was answered.",
@@ -99,6 +102,7 @@ async def mailing(
         wall = [WALL]
         notices = Notices(
             here.desk, lambda: here.behind.staff.members, MailSettings.read(given), now=lambda: wall[0], jitter=lambda _low, _high: 1.0,
+            unread=lambda: IntakeStore.unread(folder),
         )  # fmt: skip
         mails = Mails(here, inbox, notices, given, wall)
         await mails.look()
@@ -136,6 +140,30 @@ async def test_a_duty_is_told_when_it_comes_four_hours_before_and_when_it_is_ove
         assert [lines for _, lines in mails.said()] == [[OVERDUE], ["Vaxtı keçmiş iş var."]]
         await mails.pass_by(timedelta(hours=30))
         assert mails.said() == []
+
+
+async def test_a_message_without_a_name_is_told_to_those_who_take_them(tmp_path: Path) -> None:
+    """Once for each message, to who takes messages; not if it is opened before the mail leaves, and not again after a restart."""
+    async with mailing(tmp_path) as mails:
+        await mails.member("Ayla")
+        await mails.member("Orkhan", roles=("supervisor",))
+        store = opened(tmp_path)
+        take(store, holder(1), ID[:-1] + "1")
+        await mails.pass_by(GATHERED)
+        await mails.pass_by(timedelta(hours=3))
+        assert mails.said() == [("Ayla@agency.example", [MESSAGE])]
+
+        take(store, holder(2), ID[:-1] + "2")
+        await mails.look()
+        store.mark_read(2, mails.wall[0])
+        await mails.pass_by(GATHERED)
+        assert mails.said() == []
+
+        mails.notices._told = frozenset()
+        await mails.pass_by(timedelta(hours=3))
+        assert mails.said() == []
+        assert all(ID[:-1] not in row.key for row in await mails.here.rows("notices"))
+        store.close()
 
 
 async def test_what_is_answered_is_not_reminded_of(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from nrmbus.wire import ids, times
 routes: Final = Pages()
 
 SIGNAL: Final = SignalRecorded.type
+MOST_ROWS: Final = 100
+"""Rows of each group; behind a flood the page stays as light, and danger comes first."""
 _LONGEST_NUMBER: Final = 9
 _LANGUAGES: Final[Mapping[str, str]] = {"az": "aze", "en": "eng", "ru": "rus"}
 """Languages of the public page, by the codes of events."""
@@ -42,7 +44,8 @@ def place(visit: Visit) -> Place | None:
     if home is None or member is None or "intake" not in member.permissions or not IntakeStore.is_at(home):
         return None
     here = visit.request.url.path.startswith(url("/intake"))
-    return Place(visit.t("Messages without a name"), "/intake", is_here=here)
+    count, is_danger = IntakeStore.waiting(home)
+    return Place(visit.t("Messages without a name"), "/intake", here, count or None, is_danger)
 
 
 def _kept(handler: Callable[[Visit], Awaitable[Response]]) -> Callable[[Visit], Awaitable[Response]]:
@@ -72,8 +75,10 @@ async def listed(visit: Visit) -> Response:
         (visit.t("Answered", ctx="messages"), [each for each in found if each.state == "answered"]),
         (visit.t("Closed", ctx="messages"), [each for each in found if each.state == "closed"]),
     ]
-    shown = [(title, [_row(each, days) for each in threads]) for title, threads in groups]
-    return visit.page("intake/list.html.j2", title=visit.t("Messages without a name"), groups=shown, total=len(found))
+    shown = [(title, len(threads), [_row(each, days) for each in threads[:MOST_ROWS]]) for title, threads in groups]
+    return visit.page(
+        "intake/list.html.j2", title=visit.t("Messages without a name"), groups=shown, total=len(found), most=MOST_ROWS
+    )
 
 
 def _row(thread: Thread, days: int | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
@@ -55,14 +55,19 @@ class Notices:
         may_send: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = _wall,
         jitter: Callable[[float, float], float] = random.uniform,
+        unread: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         """Tell the *members* of the agency over the mail server of *settings*, while *may_send*.
+
+        *unread* gives the ids of the anonymous messages that nobody has opened.
 
         *now* is the time of the wall's clock, by which mails are sent; duties follow the bus's clock.
         """
         self._desk, self._seat, self._members, self._settings = desk, desk.seat, members, settings
         self._may_send, self._now, self._jitter = may_send, now, jitter
         self._duties = Duties(desk)
+        self._unread, self._told = unread, frozenset[str]()
+        """Keys of the anonymous messages that were told since the start; a row of an earlier start is not written again."""
         self._pruned: datetime | None = None
         self.failing: tuple[str, str] | None = None
         """Since when the mail server takes nothing, and why; None after a success."""
@@ -111,9 +116,12 @@ class Notices:
                 found, moved = list[Notice](), Place(store.newest(tx), now)
             else:
                 found, moved = self._found(tx, place, now, behind=behind)
+        waiting = list(happened.of_messages(self._seat, self._unread()))
+        found += [each for each in waiting if each.key not in self._told]
         if place is None or found or moved.heard != place.heard:
             wanted = self._rows(found)
             await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted))
+        self._told = frozenset(each.key for each in waiting)
         return behind
 
     def _found(self, tx: Connection, place: Place, now: datetime, *, behind: bool) -> tuple[list[Notice], Place]:
@@ -132,13 +140,21 @@ class Notices:
 
     def _rows(self, found: Iterable[Notice]) -> list[tuple[str, str, str, str]]:
         """Return member, kind, key and due time of each notice for each member who wants to be told."""
-        everybody = {each.number: each for each in self._members().everybody() if _is_told(each)}
+        everybody = {each.number: each for each in self._members().everybody()}
         at_once, daily = times.write(self._now() + GATHERED), times.write(self._next_daily())
         return [
             (each.number, notice.kind, notice.key, daily if each.notices == "daily" else at_once)
             for notice in found
-            for each in ([everybody[notice.to]] if notice.to in everybody else everybody.values())
+            for each in self._whom(notice, everybody)
         ]
+
+    @staticmethod
+    def _whom(notice: Notice, everybody: Mapping[str, Member]) -> Iterable[Member]:
+        """Return the member whom *notice* is for, if it is one who is told; else everybody who is told."""
+        own = everybody.get(notice.to or "")
+        if own is not None and _is_told(own, notice.kind):
+            return (own,)
+        return (each for each in everybody.values() if _is_told(each, notice.kind))
 
     def _next_daily(self) -> datetime:
         zone, now = self._seat.rules.profile.zone, self._now()
@@ -183,10 +199,12 @@ class Notices:
     def _kinds(self, taken: Mail) -> set[mail.Kind]:
         """Return what the mail still has to say: nothing about a duty that has ended, nothing to who wants no mail."""
         member = self._members().find(taken.member)
-        if member is None or not _is_told(member):
+        if member is None:
             return set()
-        hold = happened.still_hold(self._seat, self._duties, self._seat.now())
-        return {row.kind for row in taken.rows if row.kind in mail.LASTING or row.key in hold}
+        unread = {each.key for each in happened.of_messages(self._seat, self._unread())}
+        hold = happened.still_hold(self._seat, self._duties, self._seat.now()) | unread
+        rows = [row for row in taken.rows if row.kind in mail.LASTING or row.key in hold]
+        return {row.kind for row in rows if _is_told(member, row.kind)}
 
     async def _deliver(self, server: Post, taken: Mail) -> None:
         kinds, member = self._kinds(taken), self._members().find(taken.member)
@@ -252,7 +270,7 @@ class Notices:
         return min(LOOK_SECONDS, max(min(lefts, default=LOOK_SECONDS), 0.1))
 
 
-def _is_told(member: Member) -> bool:
-    """Return whether *member* works on cases, has an address, and wants mail."""
-    works = member.standing == "active" and "read_cases" in member.permissions
+def _is_told(member: Member, kind: mail.Kind) -> bool:
+    """Return whether *member* works on what a notice of *kind* is about, has an address, and wants mail."""
+    works = member.standing == "active" and ("intake" if kind == "message" else "read_cases") in member.permissions
     return works and member.email is not None and member.notices != "none"

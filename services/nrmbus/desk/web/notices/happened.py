@@ -3,7 +3,7 @@
 An event or a duty becomes a notice once: the ledger keeps up to which event, and up to which moment, it was looked at.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -53,7 +53,7 @@ class Notice:
     key: str
     """Digest that names the event or the duty: the same for the same thing, always; no case can be read from it."""
     to: str | None = None
-    """Number of the member whom it is for; None for everybody who works on cases."""
+    """Number of the member whom it is for; None for everybody who works on cases, or takes messages if it is one."""
 
 
 def of_events(seat: Seat, tx: Connection, duties: Duties, rows: Sequence[Any], now: datetime) -> Iterator[Notice]:
@@ -89,6 +89,12 @@ def _come(duty: Clock, since: datetime, now: datetime) -> Kind | None:
     if since < duty.due <= now:
         return "overdue"
     return "due_soon" if since < duty.due - LEAD <= now < duty.due else None
+
+
+def of_messages(seat: Seat, unread: Iterable[str]) -> Iterator[Notice]:
+    """Yield a notice for each anonymous message that nobody has opened yet."""
+    for id in unread:
+        yield Notice("message", message_id(seat.bus, seat.me, "notice", "message", id))
 
 
 def next_moment(duties: Duties, now: datetime) -> datetime | None:

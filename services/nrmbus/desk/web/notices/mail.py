@@ -13,7 +13,7 @@ from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.notices.settings import MailSettings
 from nrmbus.web.words import Language, Words
 
-Kind = Literal["overdue", "due_soon", "waits", "asked", "answered"]
+Kind = Literal["overdue", "due_soon", "message", "waits", "asked", "answered"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """Everything that a notice is about, the most urgent first."""
 LASTING: Final = frozenset[Kind](("asked", "answered"))
@@ -29,6 +29,8 @@ def line_of(t: Words, kind: Kind) -> str:
             return t("Something is overdue.")
         case "due_soon":
             return t("Something is due within {hours} hours.", hours=LEAD_HOURS)
+        case "message":
+            return t("A message without a name waits for you.")
         case "waits" | "asked":
             return t("A referral or a request waits for you.")
         case "answered":
