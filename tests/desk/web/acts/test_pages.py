@@ -1,5 +1,6 @@
 """Doing something, as a person with a browser does it: choose, fill in, check, send, and see what became of it."""
 
+import json
 import re
 from html import unescape
 from pathlib import Path
@@ -209,3 +210,27 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
         ):
             assert words in page.text
         assert f'name="ref" value="{REF}"' in page.text
+
+
+async def test_an_agency_that_speaks_a_newer_version_gets_its_form(tmp_path: Path) -> None:
+    """Given an agency that speaks version 3 of a referral, then each service has its time frame, after an error too, and is sent so."""
+    async with (
+        desk_of("ngo-a", tmp_path, speaks={"referral.submitted": 3}) as here, browsing(here, member()) as browser,
+    ):  # fmt: skip
+        await with_case(here)
+        at = await begun(browser, "referral.submitted")
+        answers = {name: value for name, value in ANSWERS.items() if name != "data.services"}
+        answers |= {"data.services.3.code": "legal", "data.services.3.time_frame": "24_hours"}
+        wrong = await filled(browser, at, {**answers, "data.to": []})
+        assert re.search(r'value="legal" checked', wrong.text)
+        assert re.search(r'value="24_hours"\s+selected', wrong.text)
+        check = str(
+            (await filled(browser, (await filled(browser, at, answers)).headers["location"], LETTER)).headers[
+                "location"
+            ]
+        )
+        assert "Within 24 hours" in (await browser.get(check)).text
+        await here.during(browser.post(check.replace("/check", "/send")))
+
+        said = json.loads((await here.rows("outbox"))[-1].clear)
+        assert (said["version"], said["data"]["services"]) == (3, [{"code": "legal", "time_frame": "24_hours"}])

@@ -41,9 +41,11 @@ class Block:
 class Shown:
     """Fields of one form in one language."""
 
-    def __init__(self, t: Words, typed: Values, errors: Mapping[str, str], choices: Choices) -> None:
-        """Show what was *typed*, and at each pointer what is wrong with it."""
-        self._t, self._typed, self._errors, self._choices = t, typed, errors, choices
+    def __init__(
+        self, t: Words, typed: Values, errors: Mapping[str, str], choices: Choices, *, few: int = _FEW
+    ) -> None:
+        """Show what was *typed*, and at each pointer what is wrong with it; more than *few* choices are a list to open."""
+        self._t, self._typed, self._errors, self._choices, self._few = t, typed, errors, choices, few
 
     def blocks(self, fields: Iterable[Field]) -> tuple[Block, ...]:
         """Return the components of *fields*, in their order, without those that nobody fills in."""
@@ -53,7 +55,7 @@ class Shown:
         match of.kind:
             case "choice":
                 found = self._codes(of)
-                return self._radios(of, found) if len(found) <= _FEW else self._select(of, found)
+                return self._radios(of, found) if len(found) <= self._few else self._select(of, found)
             case "yes_no":
                 return self._radios(of, [("yes", self._t("Yes")), ("no", self._t("No"))], inline=True)
             case "choices":
@@ -175,7 +177,7 @@ class Shown:
                     moved[here.name] = self._typed.get(before.name, ())
             elif there is None:
                 moved |= {each.name: () for each in row.fields}
-            more = Shown(self._t, moved, self._errors, self._choices).blocks(row.fields[1:])
+            more = Shown(self._t, moved, self._errors, self._choices, few=0).blocks(row.fields[1:])
             items.append(
                 {"name": row.fields[0].name, "id": id_of(row.fields[0].name), "value": code, "more": more,
                  "text": word(self._t, key, code), "checked": there is not None}
