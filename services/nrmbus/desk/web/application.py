@@ -20,13 +20,14 @@ from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.notices import pages as notices
-from nrmbus.desk.web.shell import NotFound, Page, Pages, Place, Visit
+from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
 from nrmbus.desk.web.staff import session, sign_in
 from nrmbus.desk.web.staff.cookies import signed_in
 from nrmbus.desk.web.work import pages as work
 from nrmbus.telemetry import log
 from nrmbus.web import look
+from nrmbus.web.frame import Place
 from nrmbus.web.guard import HEADERS, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, language_of
 

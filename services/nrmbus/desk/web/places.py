@@ -9,9 +9,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import May, Place, Visit
+from nrmbus.desk.web.shell import May, Visit
 from nrmbus.desk.web.work.pages import counted
 from nrmbus.desk.web.work.queues import board_of, queue_of
+from nrmbus.web.frame import Place
 
 FILE: Final = Path(__file__).with_name("places.yaml")
 

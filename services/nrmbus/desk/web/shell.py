@@ -1,6 +1,6 @@
 """What every page of a desk shares: routes with their permission, the visit, and the answers to errors."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -16,6 +16,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import Form
 from nrmbus.web.words import LANGUAGES, Language, Words
 
@@ -26,36 +27,6 @@ _LEGAL_MAY: Final = frozenset({*get_args(Permission), "anybody", "member"})
 
 class NotFound(Exception):
     """There is no such page, or it is not this agency's to know: the answer is the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Says:
-    """What the head and foot of every page say."""
-
-    service: str
-    agency: str
-    home: str
-    static: str
-    languages: Mapping[Language, str]
-    in_language: Callable[[str], str]
-    notice: str = ""
-    footer: str = ""
-    session_seconds: int = 0
-    """Seconds until the session ends if nothing happens; 0 without one."""
-    navigation: tuple["Place", ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Entry of the navigation: a page, and how many things wait there."""
-
-    text: str
-    path: str
-    is_here: bool
-    count: int | None = None
-    is_late: bool = False
-    key: str = ""
-    """Name of the list that is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +131,7 @@ class Visit:
         return Says(
             service=t("Referrals"),
             agency=self.door.seat.me,
-            home=f"{ROOT}/",
-            static=f"{ROOT}/static",
+            root=ROOT,
             languages=LANGUAGES,
             in_language=in_language,
             notice=self.notice,

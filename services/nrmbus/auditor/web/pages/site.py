@@ -25,6 +25,7 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.telemetry import log
+from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Words, language_of
 
@@ -203,26 +204,25 @@ class Site:
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
-    def _html(self, visit: Visit, template: str, status: int = 200, **values: Any) -> Response:
+    def _html(self, visit: Visit, template: str, status: int = 200, *, place: str = "", **values: Any) -> Response:
         answers, t, here = self._answers, visit.t, visit.here
         joint = "&" if "?" in here else "?"
         errors: Mapping[str, str] = values.pop("errors", {})
         record: OnRecord | None = values.pop("on_record", None)
         shown = {
-            "place": "",
             **values,
             "errors": errors,
             "has_errors": bool(errors),
             "t": t,
-            "says": {
-                "service": t("Referrals: audit"),
-                "agency": f"{t('bus')} {self._bus}",
-                "home": "/",
-                "static": "/static",
-                "languages": LANGUAGES,
-                "session_seconds": self._sessions.seconds_left(visit.session) if visit.session else 0,
-                "in_language": lambda code: f"{here}{joint}lang={code}",
-            },
+            "says": Says(
+                service=t("Referrals: audit"),
+                agency=f"{t('bus')} {self._bus}",
+                root="",
+                languages=LANGUAGES,
+                in_language=lambda code: f"{here}{joint}lang={code}",
+                session_seconds=self._sessions.seconds_left(visit.session) if visit.session else 0,
+                navigation=_places(t, place) if visit.session else (),
+            ),
             "here": here,
             "session": visit.session,
             "purposes": PURPOSES,
@@ -248,6 +248,16 @@ class Site:
         errors = {"name": problem} if problem else {}
         is_over = bool(visit.asked("over"))
         return self._html(nobody, "sign_in.html.j2", status, back=inside(back), errors=errors, is_over=is_over)
+
+
+def _places(t: Words, here: str) -> tuple[Place, ...]:
+    """Return the navigation; *here* names the place of the page that is shown."""
+    places = {
+        "search": t("Search"),
+        "agencies": t("Agencies: refusals and breaches"),
+        "checkpoints": t("Checkpoints and witnesses"),
+    }
+    return tuple(Place(text, f"/{name}", name == here) for name, text in places.items())
 
 
 async def _static(request: Request) -> Response:
