@@ -53,7 +53,7 @@ def run_example(data: Path | None, *, fork: bool | None = None) -> None:
         progress_bar() as progress,
         Supervisor(folder, fork=fork, agencies=newcomers, notify=typer.echo, progress=progress),
     ):
-        wait_until_ready(folder, typer.echo)
+        wait_until_ready(folder, typer.echo, progress)
         _bring_to_now(folder, newcomers, played, progress)
         asyncio.run(_show(folder, newcomers))
         typer.echo(INVENTED)

@@ -8,14 +8,17 @@ from typing import Final, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
 
+from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import health
 
 NAMED_SECONDS: Final = 10.0
 """Seconds before the services that are not ready are named, and between two such lines."""
 LOOK_SECONDS: Final = 0.5
+STARTING: Final = "Starting services"
 
 
 class Ended(KeyboardInterrupt):
@@ -49,11 +52,11 @@ def until_told() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bar() -> Iterator[Progress]:
     """Yield a function that reports progress on standard error: bars on a terminal, and else one line for each thing."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    bar = Progress(*columns, console=console, disable=not console.is_terminal)
+    bar = Bars(*columns, console=console, disable=not console.is_terminal)
     tasks: dict[str, TaskID] = {}
 
     def show(what: str, done: int, total: int) -> None:
@@ -75,16 +78,23 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None]]:
         bar.stop()
 
 
-def wait_until_ready(folder: BusFolder, notify: Callable[[str], None]) -> None:
+def wait_until_ready(
+    folder: BusFolder, notify: Callable[[str], None], progress: Progress = lambda _what, _done, _total: None
+) -> None:
     """Wait until every service of the bus says that it is ready; name the others from time to time.
+
+    *progress* hears how many are ready.
 
     The desk of an agency that is suspended or retired does not run, and is not waited for.
     """
     due = time.monotonic() + NAMED_SECONDS
     named: dict[str, str] = {}
     while unready := health.not_ready(folder):
+        count = len({*health.expected(folder), *unready})
+        progress(STARTING, count - len(unready), count)
         if time.monotonic() >= due and unready != named:
             named, due = unready, time.monotonic() + NAMED_SECONDS
             each = " ".join(f"{name}: {why}" for name, why in sorted(unready.items()))
             notify(f"Not ready yet: {each} Logs are in {folder.logs}.")
         time.sleep(LOOK_SECONDS)
+    progress(STARTING, 1, 1)

@@ -71,7 +71,7 @@ def sandbox(
         progress_bar() as progress,
         Supervisor(folder, agencies=newcomers, notify=typer.echo, progress=progress),
     ):
-        wait_until_ready(folder, typer.echo)
+        wait_until_ready(folder, typer.echo, progress)
         asyncio.run(_play(folder, agency, newcomers, declines, marked))
 
 

@@ -176,7 +176,7 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         progress_bar() as progress,
         Supervisor(folder, fork=fork, agencies=newcomers, replicas=replicas, notify=typer.echo, progress=progress),
     ):
-        wait_until_ready(folder, typer.echo)
+        wait_until_ready(folder, typer.echo, progress)
         typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
         if others := folder.listens.addresses:
             typer.echo(
