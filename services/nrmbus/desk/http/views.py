@@ -403,9 +403,11 @@ def cases(tx: Connection, *, after: str, limit: int) -> list[dict[str, Any]]:
     return [{"case": row.subject, "events": row.events, "last": row.last} for row in tx.execute(rows)]
 
 
-def tasks(tx: Connection, *, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return the open tasks, oldest first."""
+def tasks(tx: Connection, *, after: int, limit: int, of_cases: bool = True) -> list[dict[str, Any]]:
+    """Return the open tasks, oldest first; without those *of_cases*, the tasks of whoever looks after the desk."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
+    if not of_cases:
+        rows = rows.where(_TASKS.subject == "")
     found = []
     for row in tx.execute(rows):
         task = {"task": row.id, "opened": row.opened, "case": row.subject or None, "event": row.event, "kind": row.kind}

@@ -1,5 +1,6 @@
 """The administrator's pages: people, sessions, systems, and the state of the desk in words."""
 
+import json
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,6 +12,8 @@ from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import open_task
+from nrmbus.desk.web.notices.dispatcher import TASKS
 from nrmbus.desk.web.staff import supervisor
 from nrmbus.desk.web.work.items import Item, Side
 from nrmbus.desk.web.work.known import Snapshot
@@ -114,7 +117,7 @@ async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatc
             "ready": False, "held_up": "entry_not_asked", "trouble": "inbox_gap", "lag": 3, "parked": 2, "clock_ahead": 90.0,
             "keys_sealed": False, "sealing_key": {"ends": "2026-03-10T05:00:00Z"}, "release": "0.1.0",
             "ledger_older": {"sentence": "The ledger is older."}, "door_certificate": {"ends": "2026-03-09T05:00:00Z"},
-            "token_ends": {"token": "booking", "ends": "2026-03-08T05:00:00Z"},
+            "token_ends": {"token": "booking", "ends": "2026-03-08T05:00:00Z"}, "mail": {"since": "2026-03-02T05:00:00Z"},
         }  # fmt: skip
 
         async def health() -> dict[str, object]:
@@ -125,10 +128,31 @@ async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatc
         monkeypatch.setattr(it.here.behind, "vitals", lambda: vitals)
         page = text_of(await it.get("/condition"))
         for words in (
-            "11 things need somebody.", "did not ask for", "A delivery is missing", "2 cases wait", "2 minutes off",
-            "lie open on the disk", "8 March 2026", "9 March 2026", "5 % free", "The ledger is older.",
+            "12 things need somebody.", "did not ask for", "A delivery is missing", "2 cases wait", "2 minutes off",
+            "lie open on the disk", "8 March 2026", "9 March 2026", "5 % free", "The ledger is older.", "no notice since 2 March",
         ):  # fmt: skip
             assert words in page
+
+
+async def test_tasks_about_the_desk_are_the_administrator_s(tmp_path: Path) -> None:
+    """A refused address names the colleague and what to do, and can be marked as done; a case's task is not shown here."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        gone = await it.example("Leyla Example", "worker")
+        about = json.dumps({"sentence": TASKS["mail_refused"], "member": gone.number})
+        async with it.here.desk.seat.ledger.write() as tx:
+            for subject, kind in (("", "mail_refused"), ("ab" * 16, "read"), ("", "alarm")):
+                said = about if kind == "mail_refused" else "{}"
+                open_task(tx, opened="2026-03-02T05:00:00Z", subject=subject, event_id=kind, kind=kind, about=said)
+        page = text_of(await it.get("/condition"))
+        assert "2 things need somebody." in page
+        assert "Leyla Example" in page
+        assert "refused the address of a colleague for good" in page
+        assert "Alarm" in page
+
+        assert (await it.send("/condition/tasks/2/done")).status_code == 404
+        assert (await it.send("/condition/tasks/1/done")).status_code == 303
+        assert "1 thing needs somebody." in text_of(await it.get("/condition"))
 
 
 async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from nrmbus.desk.errors import MEANINGS
-from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.http import views
+from nrmbus.desk.store.ledger import finish_task
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.wire import times
 
 routes: Final = Pages()
@@ -14,6 +16,7 @@ routes: Final = Pages()
 _SKEW: Final = timedelta(seconds=5)
 _LEAST_FREE: Final = 0.1
 _SOON: Final = timedelta(days=14)
+_MOST_TASKS: Final = 200
 
 
 def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
@@ -55,6 +58,10 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
         day = t.day(times.read(token["ends"]) or visit.now)
         words = t("The token of {name} ends on {day}: give the system another one.", name=token["token"], day=day)
         said.append((t("Systems"), words, True))
+    if (mail := health.get("mail")) is not None:
+        since = t.moment(times.read(mail["since"]) or visit.now)
+        words = t("The mail server has taken no notice since {moment}: look at smtp in agency.json, and at the mail server.", moment=since)  # fmt: skip
+        said.append((t("Notices by e-mail"), words, True))
     if "keys_sealed" in health:
         words = (
             t("Sealed with a passphrase.")
@@ -105,6 +112,33 @@ def _receives(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
 async def condition(visit: Visit) -> Response:
     """Show the state of the desk in words."""
     health = await visit.door.health()
-    found = facts(visit, health)
-    wrong = sum(is_wrong for _, _, is_wrong in found)
-    return visit.page("staff/condition.html.j2", title=visit.t("State of the desk"), facts=found, wrong=wrong, works=bool(health.get("ready")))  # fmt: skip
+    found, tasks = facts(visit, health), _tasks(visit)
+    wrong = sum(is_wrong for _, _, is_wrong in found) + len(tasks)
+    return visit.page("staff/condition.html.j2", title=visit.t("State of the desk"), facts=found, tasks=tasks, wrong=wrong, works=bool(health.get("ready")))  # fmt: skip
+
+
+def _tasks(visit: Visit) -> list[dict[str, Any]]:
+    """Return the open tasks about the desk itself: which, since when, and what to do."""
+    t, members = visit.t, visit.door.staff.members
+    with visit.door.ledger.read() as tx:
+        found = views.tasks(tx, after=0, limit=_MOST_TASKS, of_cases=False)
+    return [
+        {
+            "number": each["task"], "since": t.moment(times.read(each["opened"]) or visit.now), "who": members.name_of(each.get("member", "")),
+            "sentence": t(each["sentence"]) if "sentence" in each else t.code("task", each["kind"]),
+        }
+        for each in found
+    ]  # fmt: skip
+
+
+@routes.post("/condition/tasks/{task}/done", may="see_health")
+async def task_done(visit: Visit) -> Response:
+    """Note that a task about the desk is done; a task about a case is not this page's."""
+    number = visit.path("task")
+    with visit.door.ledger.read() as tx:
+        known = {str(each["task"]) for each in views.tasks(tx, after=0, limit=_MOST_TASKS, of_cases=False)}
+    if number not in known:
+        raise NotFound
+    async with visit.door.ledger.write() as tx:
+        finish_task(tx, int(number), visit.door.seat.stamp())
+    return visit.see("/condition")
