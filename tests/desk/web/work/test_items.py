@@ -11,6 +11,11 @@ from rules.given import Bench, moment
 MINUTES = 10
 
 
+def yes(_: str) -> bool:
+    """Let every type be published."""
+    return True
+
+
 def facts(bench: Bench, agency: str, tasks: tuple[Task, ...] = ()) -> Facts:
     """Return the view of *agency* on the case of *bench*, from the events that the agency sent or received."""
     view, happened = bench.rules.start(bench.subject), []
@@ -29,7 +34,7 @@ def rows(bench: Bench, agency: str, list: str, role: str | None = None) -> list[
     """Return the rows of the *list* at *agency*, now."""
     queue = queue_of(role, list)
     assert queue is not None
-    return picked(queue, items_of(agency, facts(bench, agency), MINUTES), bench.now)
+    return picked(queue, items_of(agency, facts(bench, agency), MINUTES, yes), bench.now)
 
 
 def told(bench: Bench, agency: str, list: str) -> list[tuple[str, tuple[str, ...], str, str]]:
@@ -142,7 +147,7 @@ def test_services_stand_beside_the_plan() -> None:
     case = made(stories.planned)
     assert [
         (each.said["service"], each.act)
-        for each in items_of("vac", facts(case, "vac"), MINUTES)
+        for each in items_of("vac", facts(case, "vac"), MINUTES, yes)
         if each.code == "planned"
     ] == [("legal", "service.requested")]
 
@@ -174,11 +179,36 @@ def test_children_come_first_at_guardianship() -> None:
     assert queue is not None
 
     items = [
-        *items_of("guardianship", facts(woman, "ngo-a"), MINUTES),
-        *items_of("guardianship", facts(child, "guardianship"), MINUTES),
+        *items_of("guardianship", facts(woman, "ngo-a"), MINUTES, yes),
+        *items_of("guardianship", facts(child, "guardianship"), MINUTES, yes),
     ]
 
     assert [each.child for each in picked(queue, items, child.now)] == [True]
+
+
+def test_silence_stays_a_row_until_somebody_else_is_asked() -> None:
+    """A referral that expired is still waited for, and its sender's next step; another referral ends both."""
+    case = made(stories.served)
+    case.through("d20 0:00")
+    assert [each.agencies for each in rows(case, "vac", "others") if each.state == "expired"] == [("ngo-l",)]
+    (again,) = [each for each in rows(case, "vac", "waits") if each.type == "referral.expired"]
+    assert again.act == "referral.submitted"
+
+    case.now += timedelta(hours=1)
+    case.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="urgent", services=["legal"], letter=True)
+    assert [each for each in rows(case, "vac", "others") if each.state == "expired"] == []
+    assert [each for each in rows(case, "vac", "waits") if each.type == "referral.expired"] == []
+
+
+def test_a_reported_child_waits_for_the_body_that_may_act() -> None:
+    """Guardianship has to assign a representative, though no clock runs; then to decide on best interests."""
+    case = made(stories.child_flagged)
+    (first,) = rows(case, "guardianship", "waits")
+    assert (first.act, first.agencies, first.child) == ("safeguard.representative_assigned", ("school",), True)
+
+    case = made(stories.child_housed)
+    (second,) = rows(case, "guardianship", "waits")
+    assert second.act == "safeguard.best_interests_decided"
 
 
 def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:
@@ -192,7 +222,7 @@ def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:
         Task(4, "read", case.now, "case.closed", "special-unit", None),
     )
 
-    shown = [each for each in items_of("ngo-a", facts(case, "ngo-a", tasks), MINUTES) if each.about == "task"]
+    shown = [each for each in items_of("ngo-a", facts(case, "ngo-a", tasks), MINUTES, yes) if each.about == "task"]
 
     assert [(each.task, each.said.get("alternatives")) for each in shown] == [(2, ("vac",)), (4, None)]
     waits, news = general().queues[0], queue_of(None, "news")
@@ -206,7 +236,7 @@ def test_a_case_without_its_beginning_has_no_duties() -> None:
     case = made(stories.referred)
     known = facts(case, "special-unit")
 
-    shown = items_of("special-unit", Facts(known.view, happened=known.happened, is_whole=False), MINUTES)
+    shown = items_of("special-unit", Facts(known.view, happened=known.happened, is_whole=False), MINUTES, yes)
 
     assert [(each.side, each.state, each.status) for each in shown] == [("case", "incomplete", "")]
 

@@ -12,7 +12,8 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member
-from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.staff.members import NewMember
+from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work import stream
 from nrmbus.desk.web.work.known import known_of
@@ -57,10 +58,7 @@ async def test_an_answer_removes_the_row(tmp_path: Path) -> None:
     (row,) = rows(before)
     assert "ngo-a" in row
     assert "3 days left" in row
-    assert (
-        f'action="/app/cases/{CASE}/acts/referral.accepted"><input type="hidden" name="ref" value="{REF}">'
-        in before.text
-    )
+    assert f'href="/app/cases/{CASE}/referrals/{REF}">Accept the referral' in before.text
     assert [each for each in rows(after) if "referral.accepted" in each] == []
     assert CANARY not in before.text
 
@@ -101,7 +99,7 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
     async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
         await a_referral_comes(here)
         await a_referral_comes(here, OTHER, "ef" * 16)
-        kept = await browser.post(f"/app/cases/{CASE}/notes", data={"label": f"  {LABEL} ", "colleague": "me"})
+        kept = await browser.post(f"/app/cases/{CASE}/notes", data={"label": f"  {LABEL} ", "colleague": "4711"})
         listed = await browser.get("/app/lists/cases")
         shown = await browser.get(kept.headers["location"])
         asked = await browser.post("/app/lists/waits/search", data={"text": "TEA house", "type": "", "colleague": ""})
@@ -158,6 +156,31 @@ async def test_who_was_first_keeps_a_case(tmp_path: Path) -> None:
 
     assert [row.member for row in kept] == ["4711"]
     assert "4711" in rows(page)[0]
+
+
+async def test_a_supervisor_gives_a_case_to_a_colleague(tmp_path: Path) -> None:
+    """Whoever sees the colleagues may give a case to one who reads cases; others take it themselves or leave it."""
+    async with desk_of("vac", tmp_path) as here:
+        await a_referral_comes(here)
+        new: list[tuple[str, Role]] = [("Aysel Worker", "worker"), ("Zaur Administrator", "administrator")]
+        worker, administrator = [
+            await here.behind.staff.members.add(NewMember(name=name, roles=(role,)), "test", None) for name, role in new
+        ]
+        address = f"/app/cases/{CASE}/notes"
+        async with browsing(here, member("read_cases")) as browser:
+            assert "Aysel Worker" not in (await browser.get(address)).text
+            await browser.post(address, data={"label": "", "colleague": worker.number})
+            assert await here.rows("assignments") == []
+        async with browsing(here, member("read_cases", "see_colleagues")) as browser:
+            page = await browser.get(address)
+            await browser.post(address, data={"label": "", "colleague": administrator.number})
+            assert await here.rows("assignments") == []
+            await browser.post(address, data={"label": "", "colleague": worker.number})
+            listed = await browser.get("/app/lists/cases")
+
+    assert "Aysel Worker" in page.text
+    assert "Zaur Administrator" not in page.text
+    assert "Aysel Worker" in rows(listed)[0]
 
 
 async def test_a_task_is_done_once(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 A queue picks among the items (`queues`). Everything here rests on what this agency sent or received, as at the door.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -79,7 +79,7 @@ KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "read", "referral", "supply"
 SHOWN: Final = frozenset(
     {
         "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
-        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass",
+        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass", "safeguard.child_flagged",
     }
 )  # fmt: skip
 """Types of received events whose item has a clock or an act of its own."""
@@ -162,17 +162,21 @@ class Item:
         return self.breached or (self.due is not None and self.due < now)
 
 
-def items_of(me: str, facts: Facts, object_minutes: int) -> tuple[Item, ...]:
-    """Return the items of one case for the agency *me*; *object_minutes* is the time to object to an emergency request."""
-    case = _Case(me, facts, object_minutes)
+def items_of(me: str, facts: Facts, object_minutes: int, may_publish: Callable[[str], bool]) -> tuple[Item, ...]:
+    """Return the items of one case for the agency *me*, whose role *may_publish* some types.
+
+    *object_minutes* is the time to object to an emergency request.
+    """
+    case = _Case(me, facts, object_minutes, may_publish)
     return tuple(case.items()) if facts.is_whole else (*case.tasks(), *case.unsent(), case.itself())
 
 
 class _Case:
     """One case while its items are made."""
 
-    def __init__(self, me: str, facts: Facts, object_minutes: int) -> None:
+    def __init__(self, me: str, facts: Facts, object_minutes: int, may_publish: Callable[[str], bool]) -> None:
         self.me, self.facts, self.view, self.object_minutes = me, facts, facts.view, object_minutes
+        self.may_publish = may_publish
         self.status = str(self.view.status or "") if facts.is_whole else ""
         self.is_over = self.status in OVER or self.view.closing is not None or self.view.over
         self.covered: set[tuple[str, str | None, str]] = set()
@@ -189,6 +193,8 @@ class _Case:
             yield from self.duty(duty)
         for referral in self.view.referrals.values():
             yield from self.referral(referral)
+            yield from self.in_vain(referral)
+        yield from self.child()
         yield from self.beds()
         yield from self.holds()
         yield from self.reviews()
@@ -299,6 +305,47 @@ class _Case:
                     "ours", "referral", "referral.submitted", agencies=(referral.sender,), state="to_do",
                     act="referral.accepted", **said,
                 )  # fmt: skip
+
+    def in_vain(self, referral: Referral) -> Iterator[Item]:
+        """Yield what this agency's referral came to if nobody took it, until the agency refers the person again."""
+        has_task = any(each.kind == "refer_again" and each.ref == referral.ref for each in self.facts.tasks)
+        if referral.sender != self.me or self.is_over or any(party.stands for party in referral.receivers):
+            return
+        sent = [each.mark.registered for each in self.view.referrals.values() if each.sender == self.me]
+        for party in referral.receivers:
+            said = [
+                each.registered
+                for each in self.facts.happened
+                if each.ref == referral.ref and each.type == f"referral.{party.state}"
+            ]
+            ended = said[-1] if said else referral.mark.registered
+            if any(each > ended for each in sent):
+                continue
+            more: dict[str, Any] = {
+                "ref": referral.ref, "agencies": (party.agency,), "state": party.state, "code": party.state,
+                "since": ended, "urgency": referral.urgency,
+            }  # fmt: skip
+            if party.state == "expired":  # silence stays a row
+                yield self.item("theirs", "referral", "referral.expired", breached=True, **more)
+            if party.state in ("declined", "expired") and not has_task:
+                yield self.item("ours", "referral", f"referral.{party.state}", act="referral.submitted", **more)
+
+    def child(self) -> Iterator[Item]:
+        """Yield what a body for children owes a child that was reported to it; no clock runs for it."""
+        if self.me not in self.view.flagged or not self.view.child or self.is_over:
+            return
+        flagged = [each for each in self.facts.happened if each.type == "safeguard.child_flagged"]
+        for act, is_done in (
+            ("safeguard.representative_assigned", self.view.represented),
+            ("safeguard.best_interests_decided", self.view.best_interests is not None),
+        ):
+            if not is_done and self.may_publish(act):
+                yield self.item(
+                    "ours", "child", "safeguard.child_flagged", code=act, act=act, state="to_do",
+                    since=flagged[-1].registered if flagged else None,
+                    agencies=(flagged[-1].source,) if flagged else (),
+                )  # fmt: skip
+                return
 
     def _question(self, side: Side, referral: Referral, agencies: tuple[str, ...], act: str, state: str) -> Item:
         asked = [

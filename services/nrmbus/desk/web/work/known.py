@@ -175,7 +175,8 @@ class Known:
             is_parked=is_parked,
             owed=self._owed(view),
         )
-        return _Case(beside, items_of(self._seat.me, facts, rules.profile.emergency.object_minutes))
+        may_publish = partial(rules.may_publish, self._seat.me)
+        return _Case(beside, items_of(self._seat.me, facts, rules.profile.emergency.object_minutes, may_publish))
 
     def _owed(self, view: View) -> str:
         """Return the amount of an allowance that nobody has ordered yet, at the fund."""

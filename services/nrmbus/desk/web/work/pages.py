@@ -18,8 +18,8 @@ from nrmbus.desk.web.work import searches, stream
 from nrmbus.desk.web.work.items import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
-from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of
-from nrmbus.desk.web.work.searches import Search, Searches
+from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of, totals
+from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
 
 PAGE: Final = 50
 """Rows of one page."""
@@ -213,10 +213,21 @@ async def notes(visit: Visit) -> Response:
         title=visit.t("Label and colleague"),
         case=case,
         label=snapshot.labels.get(case, ""),
-        colleague=(number := snapshot.assigned.get((case, 0), "")),
-        colleague_name=visit.door.staff.members.name_of(number),
+        choices=_choices(visit, snapshot.assigned.get((case, 0), "")),
         longest=labels.LONGEST,
     )
+
+
+def _choices(visit: Visit, now: str) -> list[dict[str, Any]]:
+    """Return who may be said to have a case that the colleague *now* has; a supervisor may give it to anybody."""
+    t, me = visit.t, visit.me.number
+    names = {me: t("I have it"), NOBODY: t("Nobody yet")}
+    if "see_colleagues" in visit.me.permissions:
+        others = (each for each in visit.door.staff.members.everybody() if "read_cases" in each.permissions)
+        names |= {each.number: each.name for each in others if each.standing != "removed" and each.number != me}
+    if now:
+        names.setdefault(now, visit.door.staff.members.name_of(now))
+    return [{"value": value, "text": text, "checked": value == (now or NOBODY)} for value, text in names.items()]
 
 
 @routes.post("/cases/{case}/notes", may="read_cases")
@@ -227,9 +238,9 @@ async def keep_notes(visit: Visit) -> Response:
         raise NotFound
     async with visit.door.ledger.write() as tx:
         labels.keep(visit.door.seat, tx, case, form["label"])
-        if form["colleague"] in ("me", "nobody"):
-            member = visit.me.number if form["colleague"] == "me" else ""
-            labels.assign(tx, case, member, visit.door.seat.stamp())
+        has_it = labels.colleague_of(tx, case)
+        if (chosen := form["colleague"]) in {each["value"] for each in _choices(visit, has_it)}:
+            labels.assign(tx, case, "" if chosen == NOBODY else chosen, visit.door.seat.stamp())
     return visit.see(f"/cases/{case}")
 
 
@@ -267,7 +278,8 @@ def _board(visit: Visit, snapshot: Snapshot, page: Board, now: datetime) -> Mark
             "total": len(rows),
             "is_board": True,
         }
-        sections.append((queue, len(rows), _part(visit, snapshot, rows[:SECTION], values)))
+        total = totals(rows) if "amount" in queue.columns else ""
+        sections.append((queue, len(rows), total, _part(visit, snapshot, rows[:SECTION], values)))
     services = matrix(visit.t, visit.door, snapshot, now, PAGE) if page.services else None
     return visit.part(
         "work/sections.html.j2", board=page, sections=sections, most=SECTION, services=services,

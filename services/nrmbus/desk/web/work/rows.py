@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ from nrmbus.wire import times
 
 SHORT: Final = 8
 """Digits of a case's reference that a row shows: enough for every command, too."""
+_ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
 _TASK_ACTS: Final[Mapping[str, str]] = {"refer_again": "referral.submitted"}
 
 COLUMNS: Final[Mapping[str, str]] = {
@@ -73,6 +75,8 @@ class Row:
     act: str
     """Type of the next step; empty: look at the case."""
     ref: str
+    is_answer: bool
+    """Whether the next step answers a referral: that page has the other answers too."""
     action: str
     """The next step in words."""
 
@@ -120,6 +124,7 @@ def rows_of(
             task=item.task,
             act=act,
             ref=item.ref or "",
+            is_answer=act in _ANSWERS and bool(item.ref),
             action=t.code("act", act) if act else t("Open the case"),
         )
 
@@ -164,6 +169,16 @@ def _for_what(t: Words, item: Item) -> str:
     if item.said.get("kind"):
         return t.code("PaymentKind", item.said["kind"])
     return ", ".join(item.said.get("alternatives", ()))
+
+
+def totals(items: Iterable[Item]) -> str:
+    """Return the sum of the amounts of *items*, by currency."""
+    sums: dict[str, Decimal] = {}
+    for item in items:
+        if "amount" in item.said:
+            currency = str(item.said["currency"])
+            sums[currency] = sums.get(currency, Decimal(0)) + Decimal(str(item.said["amount"]))
+    return ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items()))
 
 
 def headings(t: Words, queue: Queue) -> list[tuple[str, str]]:
