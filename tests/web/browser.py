@@ -58,9 +58,9 @@ def kind(path: str) -> str:
     return _RANDOM.sub("…", urlsplit(path).path)
 
 
-async def kinds(page: Page, start: str) -> AsyncIterator[tuple[str, Response]]:
-    """Open one page of every kind that links lead to from *start*, within its host; yield its kind and the answer."""
-    host, waiting, seen = urlsplit(start).netloc, [start], {kind(start)}
+async def kinds(page: Page, *starts: str) -> AsyncIterator[tuple[str, Response]]:
+    """Open one page of every kind that links lead to from *starts*, within their host; yield its kind and the answer."""
+    host, waiting, seen = urlsplit(starts[0]).netloc, [*starts], {*map(kind, starts)}
     while waiting:
         answer = await page.goto(waiting.pop(0))
         assert answer is not None

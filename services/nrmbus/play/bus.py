@@ -159,12 +159,12 @@ class BusStage(Stage):
 
     async def _publish(self, words: Words) -> Outcome:
         try:
-            outcome = _outcome(await self._doors[words.by].publish(_asked(words), wait=VERDICT_SECONDS))
+            found = outcome(await self._doors[words.by].publish(asked(words), wait=VERDICT_SECONDS))
         except DoorError as error:
-            outcome = Outcome("", "", error.code)
-        self._sender[outcome.id] = words.by
+            found = Outcome("", "", error.code)
+        self._sender[found.id] = words.by
         await self._quiet.wait({words.by})
-        return outcome
+        return found
 
     def again(self, event: str) -> Outcome:
         """Have the sender's desk send the very bytes of *event* once more."""
@@ -173,7 +173,7 @@ class BusStage(Stage):
     async def _again(self, sender: str, event: str) -> Outcome:
         answer = await self._doors[sender].again(event, wait=VERDICT_SECONDS)
         await self._quiet.wait({sender})
-        return _outcome(answer)
+        return outcome(answer)
 
     def advance(self, at: datetime) -> None:
         """Move the clock through every due time up to *at*."""
@@ -330,7 +330,8 @@ def newcomers_of(agencies: Mapping[str, Participant]) -> dict[str, Newcomer]:
     }
 
 
-def _asked(words: Words) -> dict[str, Any]:
+def asked(words: Words) -> dict[str, Any]:
+    """Return *words* as a desk's door takes them."""
     body = {
         "type": words.type,
         "to": list(words.to) or None,
@@ -348,6 +349,7 @@ def _asked(words: Words) -> dict[str, Any]:
     return {name: value for name, value in (body | {key: words.subject}).items() if value is not None}
 
 
-def _outcome(answer: Mapping[str, Any]) -> Outcome:
+def outcome(answer: Mapping[str, Any]) -> Outcome:
+    """Return what a door's *answer* says of an event."""
     code = None if answer["verdict"] == "registered" else answer.get("code", answer["verdict"])
     return Outcome(answer["id"], answer.get("receipt", ""), code, answer.get("rule"), answer.get("article"))

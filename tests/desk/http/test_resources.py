@@ -13,6 +13,7 @@ OTHER = "ef" * 16
 CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
 REFERRAL = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
 CLOSED = {"reason": "lost_contact", "follow_up": False}
+RECOGNISED = {"status": "ActualVictimOfTrafficking", "deciding_body": "Police", "reasons": ["indicators_met"]}
 ORDER = {
     "kind": "one_time_allowance", "tariff": "az-2024", "amount": {"value": "400.00", "currency": "AZN"}, "payee": "person",
     "decision": "01890000-0000-7000-8000-000000000009",
@@ -50,6 +51,22 @@ async def test_the_steps_of_a_case_are_what_the_rules_allow_now(tmp_path: Path) 
     assert (after["case.reopened"]["open"], after["case.closed"]["open"]) == (True, False)
 
 
+async def test_a_person_of_whom_the_desk_does_not_know_the_age_may_be_referred(tmp_path: Path) -> None:
+    """An agency that heard of a plan and of no signal may refer; only where it knows of a child do others come first."""
+    plan = {"to": ["ngo-a"], "services": ["legal"], "planned_end_days": 120}
+    async with desk_of("ngo-a", tmp_path) as here:
+        for type_, data in (
+            ("plan.adopted", plan),
+            ("safeguard.child_flagged", {"to": ["ngo-a"], "basis": "appearance"}),
+        ):
+            event = here.registrar.event("vac", type_, data)
+            await here.hear(here.registrar.register(event, to="ngo-a"))
+            referral = (await steps_of(here))["referral.submitted"]
+            assert (referral["open"], referral.get("rule")) == (
+                (True, None) if type_ == "plan.adopted" else (False, "G-21")
+            )
+
+
 async def test_an_answer_is_a_step_for_each_record_that_it_may_answer(tmp_path: Path) -> None:
     """A shelter that was asked for two beds of one case has an offer to make for each."""
     async with desk_of("shelter", tmp_path) as here:
@@ -78,6 +95,24 @@ async def test_every_open_step_fits_and_every_closed_one_is_refused_alike(tmp_pa
             (check,) = (await here.door.post("/v1/checks", json=body)).json()["checks"]
             assert found[type_].get("code") == check.get("code"), type_
             assert found[type_]["open"] == (check["verdict"] == "fits"), type_
+
+
+@pytest.mark.parametrize("ref", [REF, None], ids=["named", "without a reference"])
+async def test_an_order_is_paid_by_its_reference_or_as_the_only_one(tmp_path: Path, ref: str | None) -> None:
+    """What the fund ordered it may pay, of the kind and the decision of the order; one without a reference too."""
+    async with desk_of("fund", tmp_path) as here:
+        decided = here.registrar.event(
+            "special-unit", "identification.status_decided", RECOGNISED, id=ORDER["decision"]
+        )
+        await here.hear(here.registrar.register(decided, to="fund"))
+        await here.settle()
+        await here.registered(type="payment.ordered", data=ORDER, **({"ref": ref} if ref else {}))
+        said = (await get(here, "/v1/steps", case=CASE))["steps"]
+
+    # The fund's own procedure orders the allowance, too.
+    paid = {each.get("ref"): each["open"] for each in said if each["type"] == "payment.executed"}
+    assert len(paid) == 2
+    assert paid[ref] is True
 
 
 async def test_beds_say_what_became_of_each_request_and_nothing_of_the_letter(tmp_path: Path) -> None:

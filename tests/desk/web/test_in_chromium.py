@@ -5,10 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from starlette.requests import Request
 
-from agencies import BUS, SIGNAL
+from agencies import BUS, CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from intake.given import holder, take
 from nrmbus.desk import intake
@@ -40,8 +41,8 @@ async def written_to(here: Given, home: Path) -> None:
 
 
 @asynccontextmanager
-async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, str]]:
-    """Yield a desk with a case that waits for it, and the address of its pages for somebody who may do everything."""
+async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, tuple[str, ...]]]:
+    """Yield a desk with a case that waits for it, and where somebody who may do everything begins: first page, case, act."""
     async with desk_of("vac", home) as here:
         everything = NewMember(name="Example Worker", roles=ROLES, language=language)
         who = await here.behind.staff.add_example(everything, "door.json", "open sesame")
@@ -58,16 +59,19 @@ async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, 
         await here.settle()
         await written_to(here, home)
         async with serving(AgencyPages(here.behind, signed_in)) as address:
-            yield here, f"{address}/app/"
+            async with httpx.AsyncClient(base_url=address) as browser:
+                begun = await browser.post(f"/app/cases/{CASE}/acts/referral.accepted", data={"ref": REF})
+            act = begun.headers["location"]
+            yield here, tuple(f"{address}{path}" for path in ("/app/", f"/app/cases/{CASE}", act))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_axe_finds_nothing_serious_on_any_page(tmp_path: Path, program: str, language: Language) -> None:
     """Given every page that links lead to, in each language, no element has a serious fault and no script an error."""
-    async with at_work(tmp_path, language) as (_, start), chromium(program, width=360) as browser:
+    async with at_work(tmp_path, language) as (_, starts), chromium(program, width=360) as browser:
         page = await browser.new_page()
         errors, found = watched(page), {}
-        async for kind, answer in kinds(page, start):
+        async for kind, answer in kinds(page, *starts):
             assert answer.status < 400, kind
             if wrong := [*await faults(page), *(["wider than its window"] if await too_wide(page) > 0 else [])]:
                 found[kind] = wrong
@@ -80,13 +84,13 @@ async def test_axe_finds_nothing_serious_on_any_page(tmp_path: Path, program: st
 
 async def test_the_pages_are_complete_without_script_on_a_desk_and_in_the_dark(tmp_path: Path, program: str) -> None:
     """Given a browser without JavaScript that asks for dark colours, the same pages have no serious fault."""
-    async with at_work(tmp_path, "en") as (_, start):
+    async with at_work(tmp_path, "en") as (_, starts):
         async with chromium(program, script=False) as browser:
             page = await browser.new_page()
-            without = [kind async for kind, _ in kinds(page, start)]
+            without = [kind async for kind, _ in kinds(page, *starts)]
         async with chromium(program, dark=True) as browser:
             page = await browser.new_page()
-            found = {kind: wrong async for kind, _ in kinds(page, start) if (wrong := await faults(page))}
+            found = {kind: wrong async for kind, _ in kinds(page, *starts) if (wrong := await faults(page))}
 
     assert without
     assert found == {}

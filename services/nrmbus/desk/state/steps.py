@@ -4,6 +4,7 @@ Each step is judged by the Rules, on a specimen of its event. Rules about what a
 second signature) say nothing about the case, so they close no step; the registrar applies them to the event itself.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ ENTERED: Final = frozenset(
 """Rules about what a person enters in the event."""
 _CHOSEN: Final = frozenset({"G-30", "G-31", "G-32"})
 """Rules about consent for the recipients: what a person enters, where the sender chooses them."""
+_REF: Final = re.compile(r"[0-9a-f]{32}")
 _NEW: Final = "0" * 32
 """A reference under which no record is open."""
 _OBJECTION: Final = "consent.objected"
@@ -49,10 +51,8 @@ def steps(seat: Seat, view: View) -> Iterator[Step]:
         row = seat.rules.profile.types.get(name)
         if row is None or not seat.rules.may_publish(seat.me, name):
             continue
-        records = _records(view, name, row.about)
-        for ref in (None,) if records is None else tuple(records) or (_NEW,):
-            refusal = _refusal(seat, view, data, ref or _NEW)
-            yield Step(data, None if ref == _NEW else ref, refusal)
+        for key in _records(view, name, row.about):
+            yield Step(data, _ref_of(key) if key != _NEW else None, _refusal(seat, view, data, key))
 
 
 @cache
@@ -68,15 +68,24 @@ def _specimen(data: type[Data]) -> Mapping[str, Any]:
     return made
 
 
-def _records(view: View, name: str, about: str | None) -> Mapping[str, Any] | None:
-    """Return the records of *view* that the type *name* is about, by reference; None if it is about none."""
-    if name in ("payment.executed", "payment.failed"):
-        return view.payments
-    found: dict[str, Mapping[str, Any]] = {
+def _records(view: View, name: str, about: str | None) -> tuple[str, ...]:
+    """Return the keys of the records of *view* that the type *name* is about; `_NEW` alone if there is none, or no such kind.
+
+    An event without a reference opens a record under its own id, which nobody can name: of those the newest stands for all.
+    """
+    kinds: dict[str, Mapping[str, Any]] = {
         "referral": view.referrals, "bed": view.beds, "hold": view.holds, "review": view.reviews,
-        "service": view.services, "emergency": view.emergencies,
+        "service": view.services, "emergency": view.emergencies, "payment": view.payments,
     }  # fmt: skip
-    return found.get(about or "")
+    kind = "payment" if name in ("payment.executed", "payment.failed") else about or ""
+    keys = tuple(kinds.get(kind, ()))
+    named = tuple(key for key in keys if _ref_of(key))
+    return (*named, *[key for key in keys if not _ref_of(key)][-1:]) or (_NEW,)
+
+
+def _ref_of(key: str) -> str | None:
+    """Return *key* as a reference, or None if it is the id of an event."""
+    return key if _REF.fullmatch(key) else None
 
 
 def _said(data: type[Data], members: dict[str, Any], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -103,6 +112,8 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
     *said* has the data so far: of these the members that fit; an optional one that is left out is absent.
     """
     members = dict(_specimen(data))
+    if "child" in members:  # what this desk knows; where it knows nothing, the person says it with the event
+        members["child"] = bool(view.child)
     if data.type == _STAGE:
         stages = seat.rules.profile.statuses.stages
         members["stage"] = stages[min(view.stage, len(stages) - 1)]
@@ -110,6 +121,9 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
         members["attended"] = ["doctor", "representative"]
     if "decision" in members and view.decisions:
         members["decision"] = view.effective or list(view.decisions)[-1]
+    if (order := view.payments.get(ref or "")) is not None and "kind" in members:
+        about = {"kind": order.kind, "decision": order.decision}
+        members |= {name: value for name, value in about.items() if name in members and value is not None}
     if said is not None:
         members = _said(data, members, said)
     now = seat.now()
@@ -126,6 +140,6 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
         approver="specimen-2",
         policy=seat.rules.profile.name,
         legalbasis="specimen art. 1",
-        referral=ref,
+        referral=ref and _ref_of(ref),
         data=data.from_mapping(members),
     )

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending, speed
-from nrmbus.desk.web.acts.editing import CHECK, merged, moment_of, save, sections_of
+from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.sending import Body
@@ -159,6 +159,21 @@ async def begin(visit: Visit) -> Response:
             )
         )
     return visit.see(f"/acts/{made.id}/{SEEN}")
+
+
+@routes.post("/signals/alone", may="publish")
+async def begin_alone(visit: Visit) -> Response:
+    """Begin a signal in a case of its own, without the guide."""
+    type = SignalRecorded.type
+    if not around.may_do(visit, type):
+        raise NotFound
+    detector = _role(visit, visit.door.seat.me)
+    async with visit.door.ledger.write() as tx:
+        made = drafts.begin(
+            visit.door.seat, tx, owner=visit.me.number, type=type, subject=new_ref(), ref=None, page=WHAT,
+            typed=sending.fresh(type, {"data.detector": (detector,)}),
+        )  # fmt: skip
+    return visit.see(f"/acts/{made.id}/{made.page}")
 
 
 def _may_guide(visit: Visit) -> None:
