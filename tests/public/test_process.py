@@ -1,5 +1,6 @@
 """The public page as a process: it needs no broker and no key, and a kill loses nothing that a code confirmed."""
 
+import asyncio
 import os
 import re
 import signal
@@ -15,9 +16,11 @@ import pytest
 
 from intake.given import HOTLINE, KEY, on_disk
 from intake.public_page import CANARY, SETTING, Fields, code_in, proof
-from nrmbus.bus.errors import BusError
+from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of
+from nrmbus.bus.vitals import RELEASE
+from nrmbus.cli.health import ask, expected
+from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of, run_service
 from nrmbus.host.spawn import hand_on
 from nrmbus.intake.store import IntakeStore, wall_time
 from nrmbus.public.settings import PublicSettings
@@ -73,6 +76,11 @@ def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
     """No broker runs here. After kill -9 the same address answers, and the code leads to the message."""
     folder = made(tmp_path)
     with running(folder) as (process, url), httpx.Client(base_url=url, trust_env=False, timeout=PATIENCE) as client:
+        found = asyncio.run(ask(folder, public_page_of("hotline")))
+        assert found is not None
+        assert (found["ready"], found["release"]) == (True, RELEASE)
+        assert expected(folder) == (public_page_of("hotline"),)
+        assert client.get("/health").status_code == 404
         written = send(client, "/en/write", client.get("/en/write"), text=CANARY)
         process.send_signal(signal.SIGKILL)
         assert process.stdout is not None
@@ -84,6 +92,7 @@ def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
         assert process.stdout is not None
         log = first_log + process.stdout.read()
 
+    assert asyncio.run(ask(folder, public_page_of("hotline"))) is None
     assert "Nobody has opened your message yet" in back.text
     assert "CANARY" not in log
     assert code_in(written) not in log
@@ -96,6 +105,12 @@ def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
     hotline = type(HOTLINE)(folder.settings.bus, "hotline")
     message = thread.messages[0]
     assert hotline.opened(message.letter, {KEY.kid: KEY}, id=message.id, ref=thread.ref)["story"]["text"] == CANARY
+
+
+def test_an_agency_that_is_not_here_has_no_page(tmp_path: Path) -> None:
+    """A mistyped name is told, with the names that there are."""
+    with pytest.raises(NoBus, match="there are: hotline"):
+        run_service(public_page_of("hotlime"), made(tmp_path))
 
 
 def test_the_supervisor_starts_it_for_an_agency_that_says_so(tmp_path: Path) -> None:

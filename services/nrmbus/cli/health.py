@@ -13,7 +13,8 @@ from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.directory.admission import home_of
-from nrmbus.host.services import SERVICES, services_of
+from nrmbus.host.services import SERVICES, agency_of, is_public_page, pages_here, services_of
+from nrmbus.intake.store import FOLDER as PUBLIC
 
 ASK_SECONDS: Final = 10.0
 """Seconds that a service may take to answer; it takes milliseconds, on a busy machine longer."""
@@ -31,11 +32,13 @@ def expected(folder: BusFolder) -> tuple[str, ...]:
     The desk of an agency that is suspended or has left does not run.
     """
     running = folder.running
-    known = (*services_of(folder), *(each for each in running if parted(each)[1] > 1), *folder.agencies())
+    agencies = folder.agencies()
+    pages = [page for each in agencies for page in pages_here(folder, each)]
+    known = (*services_of(folder), *(each for each in running if parted(each)[1] > 1), *agencies, *pages)
     if not folder.is_held:
         return tuple(each for each in known if each in running)
     denied = suspended(folder)
-    return tuple(each for each in known if each not in denied)
+    return tuple(each for each in known if agency_of(each) not in denied)
 
 
 def suspended(folder: BusFolder) -> frozenset[str]:
@@ -51,13 +54,17 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
     for marker in map(folder.standby_marker, (name, turn_of(name))):
         with suppress(OSError):
             return {"ready": True, "standby": marker.read_text(encoding="utf-8")}
-    home = folder.service(name) if name in SERVICES else home_of(folder, name)
+    if is_public_page(name):
+        home = folder.agency(agency_of(name)).path / PUBLIC
+    else:
+        home = folder.service(name) if name in SERVICES else home_of(folder, name)
     with suppress(DoorError, OSError, ValueError, KeyError, TimeoutError):
         async with asyncio.timeout(ASK_SECONDS), Door.of(home) as door:
             health = await door.health()
             if health.get("held_up") == "ledger_held":
                 return {"ready": True, "standby": _STANDBY}
-            tasks = [] if parted(name)[0] in SERVICES or "waits" in health else (await door.tasks())["tasks"]
+            has_tasks = parted(name)[0] not in SERVICES and not is_public_page(name) and "waits" not in health
+            tasks = [] if not has_tasks else (await door.tasks())["tasks"]
             found = {**health, "open_tasks": sorted({each["kind"] for each in tasks})}
             with suppress(DoorError):  # a service of an earlier release has no metrics
                 found["shown"] = _numbers(await door.metrics())

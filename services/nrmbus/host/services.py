@@ -99,7 +99,10 @@ def run_service(
             with folder.among(name):
                 notify(_BEGINS.format(name))
                 importlib.import_module(SERVICES[name]).main(folder)
-        elif is_public_page(name) and agency_of(name) in folder.agencies():
+        elif is_public_page(name):
+            if agency_of(name) not in folder.agencies():
+                known = ", ".join(folder.agencies()) or "none"
+                raise NoBus(f"No agency of that name has its desk in {folder.path}; there are: {known}.")
             with folder.alone(name):
                 importlib.import_module(PUBLIC).main(folder, agency_of(name), notify)
         elif name in folder.agencies():

@@ -10,6 +10,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Final, cast
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -18,6 +22,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.periodic import every
 from nrmbus.bus.tls_listener import TlsListener
+from nrmbus.bus.vitals import RELEASE
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import FOLDER, IntakeStore, StoreFull, wall_time
 from nrmbus.public.settings import PublicSettings
@@ -28,9 +33,23 @@ TIDY_SECONDS: Final = 3600.0
 """Seconds between two looks for messages that are too old."""
 
 
-def served(settings: PublicSettings, store: IntakeStore, hotline: Hotline, site: PublicSite | None = None) -> ASGIApp:
-    """Return the application of the public page, with the task that deletes what is too old."""
+def served(
+    settings: PublicSettings, store: IntakeStore, hotline: Hotline, site: PublicSite | None = None,
+    is_local: Callable[[str | None], bool] = lambda _: False,
+) -> ASGIApp:  # fmt: skip
+    """Return the application of the public page, with the task that deletes what is too old.
+
+    `nrmbus status` asks it for its health with the token that *is_local* recognises; for everybody else there is no such page.
+    """
     app = (site or PublicSite(settings, store, hotline)).application()
+
+    async def health(request: Request) -> Response:
+        if not is_local(request.headers.get("authorization")):
+            raise HTTPException(404)
+        service = f"{FOLDER}.{hotline.agency}"
+        return JSONResponse({"service": service, "live": True, "ready": True, "release": RELEASE})
+
+    app.router.routes.append(Route("/health", health))
 
     @asynccontextmanager
     async def running(_app: Starlette) -> AsyncIterator[None]:
@@ -71,7 +90,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
     try:
         url = beyond.url if beyond else f"http://127.0.0.1:{listening.port}"
         notify(f"The public page of {agency} is at {url}/")
-        server = Server(served(settings, store, Hotline(folder.settings.bus, agency)), listening, anybody=True)
+        app = served(settings, store, Hotline(folder.settings.bus, agency), is_local=listening.allows)
+        server = Server(app, listening, anybody=True)
         asyncio.run(server.run_until_told())
     finally:
         listening.close()
