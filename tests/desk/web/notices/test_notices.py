@@ -109,6 +109,7 @@ async def mailing(
         yield mails
 
 
+@pytest.mark.usefixtures("kept")
 async def test_a_duty_is_told_when_it_comes_four_hours_before_and_when_it_is_over(tmp_path: Path) -> None:
     """A referral has come; its day is nearly over; it is over: three mails to each, each once, and none to the administrator."""
     async with mailing(tmp_path) as mails:
@@ -296,6 +297,7 @@ async def test_no_mail_has_anything_of_a_case(tmp_path: Path) -> None:
     assert all(each not in rows for each in (CANARY, CASE, REF, "ngo-a", "Ayla", "@"))
 
 
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("answer", ["451 4.3.0 Later", "550 5.7.1 Not from you"])
 async def test_a_mail_that_is_not_taken_is_tried_again_under_its_id(tmp_path: Path, answer: str) -> None:
     """Given a server that refuses contents for a while, then later attempts have the same id and date, and one mail arrives."""
@@ -335,6 +337,7 @@ async def test_a_server_that_is_away_for_days_becomes_a_task(tmp_path: Path) -> 
         assert len(tasks) == 1
 
 
+@pytest.mark.usefixtures("kept")
 async def test_an_address_that_is_refused_for_good_becomes_a_task(tmp_path: Path) -> None:
     """Given a colleague whose address does not exist, the others are told, this one no more, and the administrator has a task."""
     async with mailing(tmp_path, refused={"Ayla@agency.example": "550 5.1.1 No such user"}) as mails:
