@@ -29,13 +29,15 @@ if (form) {
     timer = setTimeout(save, 1500);
   });
   form.addEventListener("submit", () => clearTimeout(timer));
+  document.addEventListener("nrm:session-ends", save);
 }
 
 const look = async () => {
   const waiting = document.querySelector("[data-live]");
   if (!waiting) return;
   try {
-    const answer = await fetch(waiting.dataset.live, { redirect: "error" });
+    const answer = await fetch(waiting.dataset.live, { redirect: "error", headers: { "nrm-by-itself": "1" } });
+    if (answer.status === 401) return; // the session is over: the page stays as it is
     if (answer.ok) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!page.querySelector("[data-live]")) {
