@@ -158,12 +158,7 @@ def unsent(case: Case) -> list[Unsent]:
 
 def reason(visit: Visit, code: str, sentence: str) -> str:
     """Return why an event was refused, in the reader's words; English has the sentence that says what to do too."""
-    t = visit.t
-    if t.language == "en":
-        return sentence
-    found = t.code("refusal", code)
-    known = found != code.replace("_", " ").capitalize()
-    return found if known else t.code("refusal", "of_the_wire")
+    return sentence if visit.t.language == "en" else visit.t.refusal(code)
 
 
 def article(basis: str) -> str:
