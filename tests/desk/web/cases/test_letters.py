@@ -170,8 +170,12 @@ async def test_an_agency_reads_its_own_letter_on_record_too(tmp_path: Path) -> N
             type="referral.submitted", ref=REF, sealed={"name": CANARY}, legal_basis="CoM 21/2008 art. 7",
             data=REFERRAL | {"to": ["special-unit"], "reason": "FormalIdentification", "services": []},
         )  # fmt: skip
+        receipt = here.registrar.event("special-unit", "letter.opened", {}, causationid=decode(sent).id)
+        await here.hear(here.registrar.register(receipt, to="ngo-a"))
+        listed = (await browser.get(f"{AT}/letters")).text
         answer = await opened(here, browser, decode(sent).id)
 
+        assert "special-unit (special police unit): opened, 2 March 2026, 09:00" in listed
         assert CANARY in answer.text
         assert await granted(here) == 1
         assert {each[0] for each in await readings(here)} == {"4711"}

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, get_args
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from nrmbus.desk import versions
@@ -21,6 +21,7 @@ from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.cases.case import NEWEST, Case, Fact, capital
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.document import DocumentChunkSent, DocumentShared
 from nrmbus.events.model import PARTS
 
@@ -32,6 +33,8 @@ PURPOSES: Final[tuple[AccessPurpose, ...]] = tuple(each for each in get_args(Acc
 """Purposes of an agency's people: a planned inspection is the auditor's."""
 
 _EVENTS: Final = tables.events.c
+_RECEIPTS: Final = {LetterOpened.type: "opened", LetterKeptShut.type: "kept_shut", LetterUnreadable.type: "unreadable"}
+"""Reports of a receiver's desk about a letter, with their words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Letter:
     parts: str
     why_shut: str
     readings: tuple[str, ...]
+    receipts: tuple[str, ...]
+    """Of this agency's own letter: what became of it at each receiver."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,9 @@ async def _listed(
         case = Case(visit, tx)
         rows = _rows(tx, desk, case.subject)
         found = views.reads(tx, case.subject)
+        receipts = _receipts(case, tx)
     asked = await opening.to_open(desk, rows, who=me.number, purpose="case_work")
-    shown = [_closed(case, row, asked.shut.get(row.position), found) for row in rows]
+    shown = [_closed(case, row, asked.shut.get(row.position), found, receipts.get(row.id, ())) for row in rows]
     errors = _errors(visit, shown, chosen, purpose) if is_sent else {}
     status = refused.status if refused else 422 if errors else 200
     return visit.page(
@@ -141,7 +147,9 @@ def _rows(tx: Connection, desk: Desk, subject: str) -> list[Row[Any]]:
     return [row for row in found if opening.can_open(desk.seat.me, row) or row.shut is not None]
 
 
-def _closed(case: Case, row: Row[Any], shut: letters.Shut | None, reads: Iterable[Mapping[str, Any]]) -> Letter:
+def _closed(
+    case: Case, row: Row[Any], shut: letters.Shut | None, reads: Iterable[Mapping[str, Any]], receipts: Iterable[str]
+) -> Letter:
     t = case.visit.t
     parts = json.loads(row.parts) or letters.copy_of(case.visit.door.seat, signed_of(row))[1]
     times: dict[tuple[str, str, str], list[str]] = {}
@@ -164,7 +172,22 @@ def _closed(case: Case, row: Row[Any], shut: letters.Shut | None, reads: Iterabl
             )
             for at, who, purpose in times
         ),
+        receipts=tuple(receipts),
     )
+
+
+def _receipts(case: Case, tx: Connection) -> dict[str, list[str]]:
+    """Return what the receivers' desks reported about each letter of this agency, by the letter's event."""
+    t, found = case.visit.t, dict[str, list[str]]()
+    rows = select(tables.events).where(_EVENTS.subject == case.subject, _EVENTS.source != case.visit.door.seat.me)
+    for row in tx.execute(rows.where(_EVENTS.type.in_(_RECEIPTS)).order_by(_EVENTS.number)):
+        about = dict(json.loads(row.headers)).get("ce_causationid", "")
+        what = t.code("receipt", _RECEIPTS[row.type])
+        line = t(
+            "{agency}: {what}, {moment}", agency=case.agency(row.source), what=what, moment=case.moment(row.registered)
+        )
+        found.setdefault(about, []).append(line)
+    return found
 
 
 async def _opened(case: Case, row: Row[Any], asked: opening.LettersToOpen, who: str, purpose: str) -> Opened:
