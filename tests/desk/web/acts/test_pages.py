@@ -210,6 +210,9 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
         ):
             assert words in page.text
         assert f'name="ref" value="{REF}"' in page.text
+        offered = re.findall(r"/acts/(referral\.\w+)\"", page.text)
+        assert offered[:2] == ["referral.acknowledged", "referral.accepted"]
+        assert offered[-1] == "referral.declined"
 
 
 async def test_an_agency_that_speaks_a_newer_version_gets_its_form(tmp_path: Path) -> None:

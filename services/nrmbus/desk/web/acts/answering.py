@@ -20,6 +20,9 @@ routes: Final = Pages()
 
 _NOT_OURS: Final = frozenset({"G-04"})
 """Rules by which a step is the other side's: it is no answer that is closed."""
+_TURNS: Final = (
+    "referral.acknowledged", "referral.accepted", "handover.person_received", "referral.info_requested", "referral.declined",
+)  # fmt: skip
 _EVENTS, _READS = tables.events.c, tables.reads.c
 
 
@@ -41,9 +44,14 @@ async def show(visit: Visit) -> Response:
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
         due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
-        open_now=[each for each in now if each.ref == ref], later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
+        open_now=sorted((each for each in now if each.ref == ref), key=_turn), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
         back_path=f"/cases/{subject}",
     )  # fmt: skip
+
+
+def _turn(choice: around.Choice) -> int:
+    """Return the place of an answer: the receipt first, a no last; others after the known ones."""
+    return _TURNS.index(choice.type) if choice.type in _TURNS else len(_TURNS)
 
 
 def _row(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
