@@ -39,8 +39,10 @@ async def test_the_language_of_the_account_comes_before_the_browser_s(tmp_path: 
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language="ru")) as browser:
         own = await browser.get("/app/work", headers={"accept-language": "en"})
         asked = await browser.get("/app/work?lang=az")
+        later = await browser.get("/app/work")
 
     assert '<html lang="ru"' in own.text
+    assert '<html lang="az"' in later.text, "the choice holds until the sign-out"
     assert '<html lang="az"' in asked.text
     assert asked.headers["set-cookie"].startswith("lang=az;")
     assert "Path=/app" in asked.headers["set-cookie"]

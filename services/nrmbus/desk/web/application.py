@@ -43,7 +43,6 @@ SUBJECTS: Final[tuple[Pages, ...]] = (
 """The pages by subject."""
 _PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")
 _HERE: Final = Path(__file__).parent
-_YEAR_SECONDS: Final = 365 * 86_400
 _STATIC: Final = {**HEADERS, "cache-control": "private, max-age=3600"}
 
 Who = Callable[[Request, Door], Awaitable[Member | None]]
@@ -126,7 +125,7 @@ class AgencyPages:
     def _visit(self, request: Request, member: Member | None) -> Visit:
         asked, kept = request.query_params.get("lang"), request.cookies.get("lang")
         own = member.language if member else None
-        language = language_of(asked, own, kept, accepted=request.headers.get("accept-language"))
+        language = language_of(asked, kept, own, accepted=request.headers.get("accept-language"))
         visit = Visit(request, self._door, self._templates, member=member, language=language)
         visit.places = partial(self._places, visit)
         if self._door.seat.bus.startswith(PLAY):
@@ -141,7 +140,7 @@ class AgencyPages:
         asked = visit.request.query_params.get("lang")
         if asked in LANGUAGES:
             response.set_cookie(
-                "lang", asked or "", max_age=_YEAR_SECONDS, path=ROOT, httponly=True, samesite="strict",
+                "lang", asked or "", path=ROOT, httponly=True, samesite="strict",
                 secure=visit.request.url.scheme == "https",
             )  # fmt: skip
         return response

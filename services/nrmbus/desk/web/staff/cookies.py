@@ -57,7 +57,8 @@ def begin(visit: Visit, response: Response, value: str) -> Response:
 
 
 def end(visit: Visit, response: Response) -> Response:
-    """Have the browser forget its session."""
+    """Have the browser forget its session, and the language that was chosen meanwhile: the next member has another."""
+    response.delete_cookie("lang", path=ROOT)
     response.delete_cookie(name_at(visit.door), path=ROOT)
     return response
 
