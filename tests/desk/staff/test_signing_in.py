@@ -64,7 +64,7 @@ async def test_a_later_sign_in_takes_a_code_once(tmp_path: Path) -> None:
     """The same code, or an older one, opens no second session, also not after a restart; a recovery code opens one."""
     clock = StandingClock()
     async with staff_at(tmp_path, clock) as here:
-        _, secret, _, codes = await here.settled()
+        member, secret, _, codes = await here.settled()
         here.later(minutes=1)
         value = await here.half_way("Leyla Example", PASSWORD)
         assert here.staff.sessions.look(
@@ -75,6 +75,9 @@ async def test_a_later_sign_in_takes_a_code_once(tmp_path: Path) -> None:
         value = await here.half_way("Leyla Example", PASSWORD)
         with pytest.raises(NotSignedIn, match="code_wrong"):
             await here.staff.with_code(value, here.app(secret))
+        step = here.staff.members.secrets_of(member.number).step
+        assert step is not None
+        assert not await here.staff.members.take_step(member.number, step), "two requests at once take a code once, too"
         session = here.staff.sessions.look(await here.staff.with_code(value, codes[2].upper()))
         assert session is not None
         assert session.how == "recovery_code"
