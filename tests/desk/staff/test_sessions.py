@@ -72,7 +72,9 @@ async def test_each_session_can_be_ended_and_all_but_one(tmp_path: Path) -> None
         found = {value: sessions.look(value) for value in (first, second, third, other)}
         with pytest.raises(DeskError, match="not_found"):
             await sessions.end_of("482913", found[other].id)  # type: ignore[union-attr]
+        assert sessions.goes_on(found[first])  # type: ignore[arg-type]
         await sessions.end_of("482913", found[first].id)  # type: ignore[union-attr]
+        assert not sessions.goes_on(found[first]), "a stream of events ends, too"  # type: ignore[arg-type]
         assert [sessions.look(each) is not None for each in (first, second, third, other)] == [False, True, True, True]
         await sessions.end_others(found[third])  # type: ignore[arg-type]
         assert [each.id for each in sessions.of("482913")] == [found[third].id]  # type: ignore[union-attr]

@@ -71,6 +71,10 @@ class Sessions:
         session = self.last(value)
         return session if session is not None and self._now() < session.ends else None
 
+    def goes_on(self, session: Session) -> bool:
+        """Return whether *session* was neither ended nor is over."""
+        return self._sessions.get(session.digest) is session and self._now() < session.ends
+
     def last(self, value: str) -> Session | None:
         """Return the session whose cookie has *value*, also one that is over since less than an hour: whose form came late."""
         return self._sessions.get(_digest(value))

@@ -47,6 +47,12 @@ def session_of(request: Request) -> Session | None:
     return getattr(request.state, "session", None)
 
 
+def goes_on(visit: Visit) -> bool:
+    """Return whether the session that *visit* came with is not over, so that a stream ends with it."""
+    session = session_of(visit.request)
+    return session is None or visit.door.staff.sessions.goes_on(session)
+
+
 def begin(visit: Visit, response: Response, value: str) -> Response:
     """Give the browser the cookie of a session, and forget the sign-in that led to it; lead to a form that came late."""
     session = visit.door.staff.sessions.look(value)
