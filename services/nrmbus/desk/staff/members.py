@@ -88,7 +88,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a member signs in with."""
+    """Means by which a member signs in."""
 
     password: str | None = field(repr=False, default=None)
     code: str | None = field(repr=False, default=None)

@@ -29,7 +29,7 @@ class Permitted(Protocol):
 
     @property
     def permissions(self) -> frozenset[Permission]:
-        """What the member may do."""
+        """Permissions of the member."""
         ...
 
 

@@ -1,7 +1,7 @@
 """Sign-in by the agency's own OpenID provider: authorization code with PKCE (OpenID Connect Core 3.1, RFC 7636).
 
 The provider says who somebody is by a subject, which the administrator has entered for a member; nothing else of its
-answer is used or kept. What is under way stays in memory, bound to the browser by a cookie.
+answer is used or kept. A sign-in that is under way stays in memory, bound to the browser by a cookie.
 """
 
 import secrets

@@ -33,7 +33,7 @@ def address(secret: str, member: str, desk: str) -> str:
 def step_of(secret: str, code: str, now: datetime, after: int | None) -> int | None:
     """Return the time step of *code* if it is right at *now* and later than the step *after*; None otherwise.
 
-    A code is taken once: whoever looks over a shoulder cannot use it again.
+    A code is taken once, so that a person who looks over a shoulder cannot use it again.
     """
     import pyotp  # noqa: PLC0415 - a desk that nobody signs in at needs no memory for it
 

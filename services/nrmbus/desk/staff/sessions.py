@@ -31,7 +31,7 @@ _RECORD: Final = timedelta(minutes=1)
 _REMEMBERED: Final = timedelta(hours=1)
 
 How = Literal["password", "code", "recovery_code", "passkey", "provider"]
-"""What a member signed in with: a password alone (an invented member), or besides it; a passkey; the agency's provider."""
+"""Means of a sign-in: a password alone (an invented member), a password and a code, a passkey, or the agency's provider."""
 
 _ROWS: Final = tables.sessions.c
 _USED: Final = update(tables.sessions).where(_ROWS.digest == bindparam("session")).values(used=bindparam("at"))

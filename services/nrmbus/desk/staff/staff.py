@@ -28,7 +28,7 @@ _MOST_HALF_WAY: Final = 1_000
 Reason = Literal["wrong", "locked", "over", "code_wrong", "passkey_wrong"]
 """Why nobody was signed in: wrong name or password, too many failures, a sign-in that took too long, a wrong code or passkey."""
 Stage = Literal["password", "factor", "code"]
-"""What is missing after the password: an own password, an own second factor, or the code of the second factor."""
+"""Next step after the password: to choose an own password, to set up a second factor, or to enter its code."""
 
 
 class NotSignedIn(Exception):

@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
@@ -219,7 +220,8 @@ async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path)
     """A stream begins with the counts, says a change without being asked, repeats itself otherwise, and ends."""
     async with desk_of("vac", tmp_path) as here:
         known = known_of(here.behind)
-        visit = Visit(None, here.behind, None, member=member(), language="en")  # type: ignore[arg-type]  # it reads no request
+        request = Request({"type": "http"})
+        visit = Visit(request, here.behind, None, member=member(), language="en")  # type: ignore[arg-type]  # it shows no page
         lines = stream.told(visit, known, beat=0.01, life=60)
         assert (await anext(lines)).startswith("retry:")
         first = json.loads((await anext(lines)).removeprefix("data: "))
@@ -230,11 +232,15 @@ async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path)
             changed = json.loads((await anext(lines)).removeprefix("data: "))
         known.rest()
         ended = [line async for line in stream.told(visit, known, life=0)]
+        sessions = here.behind.staff.sessions
+        request.state.session = sessions.look(await sessions.begin("482913", "code"))
+        await sessions.end(request.state.session)
+        signed_out = [line async for line in stream.told(visit, known, life=60)]
 
     assert first["counts"]["waits"] == [0, False]
     assert same == first
     assert changed["counts"]["waits"] == [1, False]
-    assert len(ended) == 2
+    assert len(ended) == len(signed_out) == 2
     assert "CANARY" not in json.dumps([first, changed])
     assert CASE not in json.dumps([first, changed])
 
