@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,13 @@ def running(folder: Path) -> Iterator[str]:
         def said() -> str:
             return os.pread(output.fileno(), 1 << 20, 0).decode()
 
+        def has_come_to(stage: str) -> bool:
+            return re.search(stage, said()) is not None or process.poll() is not None
+
         try:
-            until("it is ready", lambda: "Ctrl-C ends it" in said() or process.poll() is not None)
-            assert process.poll() is None, said()
+            for stage in ("Starting services", "Playing|Catching up", "Ctrl-C ends it"):  # each has its own patience
+                until(stage, partial(has_come_to, stage))
+                assert process.poll() is None, said()
             yield said()
         finally:
             if process.poll() is None:
