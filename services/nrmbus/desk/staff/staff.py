@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
@@ -15,11 +15,13 @@ from nrmbus.desk.staff.late_forms import LateForms
 from nrmbus.desk.staff.members import Language, Member, Members, NewMember
 from nrmbus.desk.staff.passkeys import Challenges
 from nrmbus.desk.staff.passwords import Passwords, Weakness
-from nrmbus.desk.staff.permissions import StaffSettings
-from nrmbus.desk.staff.provider import SignInElsewhere
+from nrmbus.desk.staff.permissions import Provider, StaffSettings
 from nrmbus.desk.staff.sessions import How, Session, Sessions
 from nrmbus.desk.state.context import Seat
 from nrmbus.wire import times
+
+if TYPE_CHECKING:
+    from nrmbus.desk.staff.provider import SignInElsewhere
 
 HALF_WAY: Final = timedelta(minutes=15)
 """Time between the password and the rest of a sign-in."""
@@ -70,7 +72,7 @@ class Staff:
         self.attempts = Attempts(seat, now)
         self.challenges = Challenges(now)
         self.late = LateForms(now)
-        self.elsewhere = SignInElsewhere(settings.provider, now) if settings.provider else None
+        self.elsewhere = _elsewhere(settings.provider, now) if settings.provider else None
         """Sign-in by the agency's own provider, if it has one."""
         self._passwords = Passwords()
         self._half_way: dict[str, HalfWay] = {}
@@ -338,3 +340,10 @@ def stage_of(member: Member) -> Stage:
 
 def _digest(value: str) -> str:
     return sha256(value.encode("utf-8", "replace")).hexdigest()
+
+
+def _elsewhere(provider: Provider, now: Callable[[], datetime]) -> "SignInElsewhere":
+    """Return the sign-in by *provider*; a desk without one loads no HTTP client."""
+    from nrmbus.desk.staff.provider import SignInElsewhere  # noqa: PLC0415 - said above
+
+    return SignInElsewhere(provider, now)
