@@ -21,6 +21,17 @@ SERIOUS: Final = frozenset({"serious", "critical"})
 _RANDOM: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 
 
+SHOWS_FOCUS: Final = """each => {
+  const look = () => { const { outline, boxShadow, backgroundColor } = getComputedStyle(each); return [outline, boxShadow, backgroundColor].join(); };
+  const focused = look();
+  each.blur();
+  const blurred = look();
+  each.focus();
+  return focused !== blurred;
+}"""
+"""Whether an element looks different while it has the focus."""
+
+
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Yield the address at which *app* is served."""
@@ -110,3 +121,14 @@ def pictures(folder: Path) -> Callable[[str, int, str], Path]:
 def widths() -> Iterator[int]:
     """Yield the widths of a phone, a tablet and a desk."""
     yield from (360, 768, 1280)
+
+
+async def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until an element that fits *selector* has the focus, which must be seen."""
+    for _ in range(300):
+        await page.keyboard.press("Tab")
+        focused = await page.evaluate_handle("document.activeElement")
+        if await focused.evaluate("(each, wanted) => each.matches(wanted)", selector):
+            assert await focused.evaluate(SHOWS_FOCUS), f"nobody sees that {selector} has the focus"
+            return
+    raise AssertionError(f"the keyboard does not lead to {selector}")

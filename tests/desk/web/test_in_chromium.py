@@ -1,5 +1,6 @@
 """Every page of an agency's people in a real browser: all that links lead to, in three languages, on a phone and a desk."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ from nrmbus.desk.web.application import AgencyPages
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import IntakeStore
 from nrmbus.web.words import LANGUAGES, Language
-from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
+from web.browser import CHROMIUM, chromium, faults, kinds, serving, tab_to, too_wide, watched
 
 pytestmark = [
     pytest.mark.oracle, pytest.mark.usefixtures("cheap_passwords"), pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
@@ -118,3 +119,29 @@ async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: 
         await page.locator(".nrm-live--gone", has_text="The connection is gone.").wait_for()
 
     assert [each for each in errors if "ERR_FAILED" not in each] == []
+
+
+async def test_a_referral_is_answered_by_the_keyboard_alone(tmp_path: Path, program: str) -> None:
+    """Given no mouse, somebody finds what waits, accepts it, checks the answer and sends it; then the row is gone."""
+    async with at_work(tmp_path, "en") as (here, starts), chromium(program, width=360) as browser:
+        page = await browser.new_page()
+
+        async def press(selector: str, leads: str) -> None:
+            await tab_to(page, selector)
+            async with page.expect_navigation(url=re.compile(leads)):
+                await page.keyboard.press("Enter")
+
+        await page.goto(starts[0])
+        await press(".nrm-next a", f"/referrals/{REF}$")
+        await press('form[action$="/acts/referral.accepted"] button', "/what$")
+        await tab_to(page, "input[type=radio]")
+        await page.keyboard.press("Space")
+        await press('button[value="on"]', "/check$")
+        await press('form[action$="/send"] button', "/sent$")
+        await here.settle()
+        await press('a[href$="/sent"]', "/sent$")
+        heading = await page.inner_text("h1")
+        await page.goto(starts[0])
+        left = await page.locator(f'a[href$="/referrals/{REF}"]').count()
+
+    assert (heading, left) == ("Registered", 0)
