@@ -252,6 +252,20 @@ async def test_a_desk_has_a_bounded_number_of_streams(tmp_path: Path, monkeypatc
         assert (await browser.get("/app/lists/stream")).status_code == 429
 
 
+async def test_services_stand_in_a_table_by_case(tmp_path: Path) -> None:
+    """A service that a referral asks for has its column, with state and date; no case has it that was not asked."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        before = (await browser.get("/app/board")).text
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        after = (await browser.get("/app/board")).text
+
+    table = before.partition("nrm-matrix")[2]
+    assert '<td data-label="Legal aid"><strong class="govuk-tag govuk-tag--yellow">No answer yet' in table
+    assert '<strong class="govuk-tag govuk-tag--green">Accepted' in after.partition("nrm-matrix")[2]
+    assert "2 March 2026" in table
+
+
 @pytest.mark.parametrize(
     ("agency", "says"),
     [

@@ -285,7 +285,8 @@ class _Case:
         said = {"ref": referral.ref, "since": referral.mark.registered, "urgency": referral.urgency}
         for party in referral.receivers:
             yield self.item(
-                "record", "referral", "referral.submitted", agencies=(referral.sender, party.agency),
+                "record", "referral", "referral.submitted", said=self._asked_for(referral.ref),
+                agencies=tuple(each for each in (referral.sender, party.agency) if each != self.me),
                 code=party.state, state=party.state, **said,
             )  # fmt: skip
             is_asked = party.asked and party.state == "submitted"

@@ -209,11 +209,13 @@ def matrix(t: Words, door: Door, snapshot: Snapshot, now: datetime, most: int) -
     by_case: dict[str, dict[str, Item]] = {}
     newest: dict[str, datetime] = {}
     for item in snapshot.items:
-        if item.side == "record" and item.about == "service" and not item.is_over and item.said.get("service"):
+        if item.side != "record" or item.about not in ("service", "referral") or item.is_over:
+            continue
+        for code in item.said.get("services", (item.said["service"],) if item.said.get("service") else ()):
             there = by_case.setdefault(item.case, {})
-            before = there.get(item.said["service"])
+            before = there.get(code)
             if before is None or (item.since and before.since and item.since >= before.since):
-                there[item.said["service"]] = item
+                there[code] = item
             if item.since:
                 newest[item.case] = max(newest.get(item.case, item.since), item.since)
     shown = sorted(by_case, key=lambda case: newest[case], reverse=True)[:most]
