@@ -112,7 +112,7 @@ class Notices:
         now = self._seat.now()
         with self._seat.ledger.read() as tx:
             behind, place = self._duties.look(tx), store.place(tx)
-            if place is None:  # nobody is told of what is older than the first start
+            if place is None:  # events from before the first start are no news
                 found, moved = list[Notice](), Place(store.newest(tx), now)
             else:
                 found, moved = self._found(tx, place, now, behind=behind)
