@@ -130,6 +130,11 @@ def test_a_refusal_of_the_wire_has_the_sentence_that_all_of_them_share() -> None
     assert t.refusal("signature_invalid") == t.refusal(None) == t.code("refusal", "of_the_wire")
 
 
+def test_a_word_begins_with_the_capital_letter_of_its_language() -> None:
+    """Azerbaijani has two letters i, each with its own capital."""
+    assert [Words(each, BAKU).capital("ilkin") for each in LANGUAGES] == ["İlkin", "Ilkin", "Ilkin"]
+
+
 def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
     """The language is the asked one, else the account's, else the browser's first known one, else Azerbaijani."""
     assert language_of("ru", "en", accepted="az") == "ru"

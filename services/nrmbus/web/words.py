@@ -107,6 +107,10 @@ class Words:
         """Return the label of a field by its *description* in the model."""
         return self._known.pgettext("field", description)
 
+    def capital(self, text: str) -> str:
+        """Return *text* with a capital letter at its beginning; in Azerbaijani, i becomes İ."""
+        return f"İ{text[1:]}" if self.language == "az" and text.startswith("i") else text[:1].upper() + text[1:]
+
     def day(self, time: datetime | date) -> str:
         """Return the day with the month in words, so that day and month cannot be confused."""
         here = time.astimezone(self.zone) if isinstance(time, datetime) else time

@@ -112,8 +112,7 @@ class Names(Mapping[str, str]):
             return self._events[name]
         if name in self._visit.door.seat.directory.entries:
             return name_of(self._visit, name)
-        role = self._visit.t.agency_role(name)
-        return role[:1].upper() + role[1:]
+        return self._visit.t.capital(self._visit.t.agency_role(name))
 
     def __iter__(self) -> Any:
         """Iterate over the events."""

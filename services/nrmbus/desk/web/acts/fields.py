@@ -193,7 +193,7 @@ def id_of(name: str) -> str:
 
 def _label(t: Words, of: Field) -> tuple[str, str]:
     text, _, hint = t.label(of.label).partition("; ")
-    return text[:1].upper() + text[1:], hint[:1].upper() + hint[1:]
+    return t.capital(text), t.capital(hint)
 
 
 def label_of(t: Words, of: Field, *, bare: bool = False) -> str:
@@ -223,8 +223,7 @@ def hint_of(t: Words, of: Field) -> str:
 
 def word(t: Words, of: Field, code: str) -> str:
     """Return the words of *code* of the field's list, with a capital letter."""
-    found = t.code(family_of(of.list), code)
-    return found[:1].upper() + found[1:]
+    return t.capital(t.code(family_of(of.list), code))
 
 
 # -- what is wrong -------------------------------------------------------------------------------------------------------

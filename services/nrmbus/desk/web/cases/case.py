@@ -22,7 +22,6 @@ from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
-from nrmbus.web.words import Words
 from nrmbus.wire import times
 
 NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
@@ -169,13 +168,9 @@ class Case:
         for id in self.view.parts:
             entry = entries.get(id)
             name = entry.contact.name if entry and entry.contact else id
-            role = capital(t, t.agency_role(entry.role)) if entry else ""
+            role = t.capital(t.agency_role(entry.role)) if entry else ""
             found.append((role, t("{agency} (your agency)", agency=name) if id == me else name))
         return [(name, role) for role, name in sorted(found)]
-
-    def capital(self, text: str) -> str:
-        """Return *text* with a capital letter at its beginning."""
-        return capital(self.visit.t, text)
 
     def agency(self, id: str) -> str:
         """Return the name of an agency as people know it."""
@@ -191,7 +186,7 @@ class Case:
             late = each.breached or (each.due is not None and each.due < self.visit.now)
             found.append(
                 Due(
-                    what=capital(t, what),
+                    what=t.capital(what),
                     who=self.agency(each.answerable),
                     is_mine=each.answerable == me,
                     due=t.deadline(each.due) if each.due else t("paused by a question"),
@@ -327,11 +322,6 @@ def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Ite
         root, _, name = of.pointer[1:].partition("/")
         other = t(str(said[root][name]), ctx=family) if of.kind == "choice" else ""
         yield Fact(label, (other,) if other not in ("", said[root][name]) else tuple(text.split("\n")))
-
-
-def capital(t: Words, text: str) -> str:
-    """Return *text* with a capital letter at its beginning; in Azerbaijani, i becomes İ."""
-    return f"İ{text[1:]}" if t.language == "az" and text.startswith("i") else text[:1].upper() + text[1:]
 
 
 def agency(visit: Visit, id: str) -> str:

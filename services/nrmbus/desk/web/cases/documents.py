@@ -112,7 +112,7 @@ async def _closed(case: Case, shared: Shared) -> Document:
         by=case.agency(row.source),
         to=", ".join(case.agency(each) for each in shared.data.to),
         when=case.moment(row.registered),
-        part=case.capital(t.code("part", shared.part)),
+        part=t.capital(t.code("part", shared.part)),
         why_shut=why,
     )
 

@@ -18,7 +18,7 @@ from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.around import staff_name
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.cases.case import NEWEST, Case, Fact, capital
+from nrmbus.desk.web.cases.case import NEWEST, Case, Fact
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
@@ -161,7 +161,7 @@ def _closed(
         title=t.type(row.type),
         by=case.agency(row.source),
         when=case.moment(row.registered),
-        parts=", ".join(capital(t, t.code("part", each)) for each in parts),
+        parts=", ".join(t.capital(t.code("part", each)) for each in parts),
         why_shut=why_shut(case.visit, shut or row.shut),
         readings=tuple(
             t(
@@ -202,7 +202,7 @@ async def _opened(case: Case, row: Row[Any], asked: opening.LettersToOpen, who: 
         said = versions.told(event, found.fields, version).letter
         by_part = versions.by_part(row.type, version, said, found.parts)
         parts = [
-            (capital(t, t.code("part", part)), tuple(case.facts(row.type, {}, by_part[part])))
+            (t.capital(t.code("part", part)), tuple(case.facts(row.type, {}, by_part[part])))
             for part in PARTS
             if part in by_part
         ]

@@ -125,8 +125,8 @@ async def reads(visit: Visit) -> Response:
         {
             **each,
             "when": case.moment(each["at"]),
-            "purpose": case.capital(t.code("purpose", each["purpose"])),
-            "what": case.capital(each["what"]),
+            "purpose": t.capital(t.code("purpose", each["purpose"])),
+            "what": t.capital(each["what"]),
         }
         for each in rows
     ]

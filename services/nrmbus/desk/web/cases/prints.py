@@ -181,7 +181,7 @@ def _copy(
 def _place(visit: Visit, agency: str, state: str = "") -> Place:
     """Return the *agency* as somebody finds it who does not work there; with its answer, by the *state* of a referral."""
     t, entry = visit.t, visit.door.seat.directory.entries.get(agency)
-    contact, role = (entry.contact, cases.capital(t, t.agency_role(entry.role))) if entry else (None, "")
+    contact, role = (entry.contact, t.capital(t.agency_role(entry.role))) if entry else (None, "")
     answers = {
         "submitted": t("It has not answered yet."),
         "accepted": t("It has said yes."),

@@ -201,6 +201,6 @@ async def _check(case: Case, typed: Typed) -> Response:
         refused = " ".join((reason(visit, found["code"], found["sentence"]), article(found.get("article", ""))))
     return visit.page(
         "cases/share_check.html.j2", title=t("Check what you send"), case=case, typed=typed, refused=refused.strip(),
-        kind=t.code("DocumentType", typed.kind), part=case.capital(t.code("part", part)), readers=readers,
+        kind=t.code("DocumentType", typed.kind), part=t.capital(t.code("part", part)), readers=readers,
         to=[case.agency(each) for each in typed.to], kilobytes=-(-int((typed.kept or {})["size"]) // 1000),
     )  # fmt: skip

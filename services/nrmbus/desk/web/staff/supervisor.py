@@ -8,7 +8,6 @@ from starlette.responses import Response
 from nrmbus.desk.http import views
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.cases.case import capital
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.desk.web.staff.account import moment_of
 from nrmbus.desk.web.work.items import Item
@@ -40,8 +39,8 @@ async def readings(visit: Visit) -> Response:
         rows.append(
             {
                 "case": row.subject, "when": moment_of(visit, told["at"]), "iso": told["at"],
-                "who": members.name_of(told["who"]), "part": capital(t, t.code("part", told["part"])),
-                "purpose": capital(t, t.code("purpose", told["purpose"])),
+                "who": members.name_of(told["who"]), "part": t.capital(t.code("part", told["part"])),
+                "purpose": t.capital(t.code("purpose", told["purpose"])),
                 "system": told.get("system", "") if told.get("system") != "/app" else "",
             }
         )  # fmt: skip
