@@ -23,7 +23,14 @@ def with_bus() -> list[tuple[str, ...]]:
 
 def wanted(command: tuple[str, ...], file: Path) -> list[str]:
     """Return a value for each required argument of *command*."""
-    values = {"file": str(file), "out": str(file.parent / "new"), "language": "az", "number": "1"}
+    values = {
+        "file": str(file),
+        "out": str(file.parent / "new"),
+        "language": "az",
+        "number": "1",
+        "roles": "worker",
+        "role": "worker",
+    }
     found: list[str] = []
     for each in command_of(command).params:
         if each.required:

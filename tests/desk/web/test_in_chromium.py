@@ -99,10 +99,10 @@ async def test_the_pages_are_complete_without_script_on_a_desk_and_in_the_dark(t
 
 async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: str) -> None:
     """A row comes while somebody stands on another one: the focus stays, the change is said, and so is a lost connection."""
-    async with at_work(tmp_path, "en") as (here, start), chromium(program) as browser:
+    async with at_work(tmp_path, "en") as (here, starts), chromium(program) as browser:
         page = await browser.new_page()
         errors = watched(page)
-        await page.goto(f"{start}work")
+        await page.goto(f"{starts[0]}work")
         await page.locator("[data-row] .govuk-button").focus()
         held = await page.evaluate("document.activeElement.id")
         registrar = here.registrar
