@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nrmbus.bus.embedded.jars import Progress
+from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, make_private
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
@@ -115,7 +116,8 @@ async def _show(folder: BusFolder, agencies: Iterable[str]) -> None:
     table = Table("agency and its pages", "sign in as", "role", "what you can do now", box=SIMPLE_HEAD, pad_edge=False)
     for agency in agencies:
         async with Door.of(folder.agency(agency).path) as door:
-            deeds, url = await to_do(door, agency, now()), door.url
+            # By name: browsers make no passkey for an address.
+            deeds, url = await to_do(door, agency, now()), door.url.replace(HOST, "localhost")
         for place, (name, role) in enumerate(PEOPLE[agency].items()):
             where = (agency, url)[place] if place < 2 else ""
             table.add_row(where, name, role.replace("_", " "), deeds[role])
