@@ -28,6 +28,7 @@ def test_the_first_story_is_played_by_filling_in_forms(tmp_path: Path) -> None:
     assert [str(failure) for failure in by_pages(tmp_path, WOMAN).failures] == []
 
 
+@pytest.mark.slow
 def test_the_child_s_path_is_played_by_filling_in_forms(tmp_path: Path) -> None:
     """Scenario 2, every expectation: guardianship and child commission first, through the same pages. Statistics are not built yet."""
     assert [str(failure) for failure in by_pages(tmp_path, CHILD).failures if failure.built] == []
