@@ -118,11 +118,18 @@ class NotOfferedError(StageError):
 class Person:
     """Somebody at a browser without script."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, around: list[str]) -> None:
         self._name = name
+
+        async def note(answer: httpx.Response) -> None:
+            around.extend(
+                (str(answer.request.url), *map(repr, (*answer.request.headers.items(), *answer.headers.items())))
+            )
+
         self._browser = httpx.AsyncClient(
-            base_url=url, follow_redirects=True, headers={"accept": "text/html"}, timeout=60
-        )
+            base_url=url, follow_redirects=True, headers={"accept": "text/html"}, timeout=60,
+            event_hooks={"response": [note]},
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Close the browser."""
@@ -167,6 +174,8 @@ class PagesStage(BusStage):
 
     def __init__(self, folder: BusFolder) -> None:
         super().__init__(folder)
+        self.around: list[str] = []
+        """Addresses and headers of all that the browsers asked for and got."""
         self._people: dict[str, Person] = {}
         self._real: dict[str, str] = {}
 
@@ -211,7 +220,7 @@ class PagesStage(BusStage):
             door, name = self._doors[agency], f"Example of {agency}"
             about = {"roles": ["worker", "duty_officer", "supervisor"], "language": "en", "example_password": PASSWORD}
             await door.post("/v1/staff", {"name": name, **about})
-            self._people[agency] = Person(door.url, name)
+            self._people[agency] = Person(door.url, name, self.around)
         return self._people[agency]
 
     async def _filled_in(self, person: Person, words: Words) -> str:

@@ -1,4 +1,4 @@
-"""The first story on a real bus, and then a search: what stood in its letters stands nowhere else."""
+"""The first story on a real bus, told by filling in forms, and then a search: what stood in its letters stands nowhere else."""
 
 import asyncio
 import base64
@@ -23,9 +23,10 @@ from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.client.door import Door
 from nrmbus.host.supervisor import Supervisor
-from nrmbus.play.bus import BusStage
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse
+from nrmbus.play.report import Report
+from play.by_pages import PagesStage
 from play.stories import WOMAN, text_of
 
 pytestmark = pytest.mark.broker
@@ -37,8 +38,10 @@ WORD = "CANARY-"
 class Played:
     """A bus on which the first story was played, and which is still up."""
 
-    def __init__(self, folder: BusFolder, collector: Collector) -> None:
-        self.folder, self.collector = folder, collector
+    def __init__(self, folder: BusFolder, collector: Collector, report: Report, around: list[str]) -> None:
+        self.folder, self.collector, self.report = folder, collector, report
+        self.around = around
+        """Addresses and headers of all that the browsers asked for and got."""
 
     def pages(self) -> dict[str, bytes]:
         """The metrics of every service."""
@@ -61,15 +64,25 @@ def _played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Played]:
     with collecting() as collector, pytest.MonkeyPatch.context() as environment:
         environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
         with Supervisor(folder):
-            with BusStage(folder) as stage:
+            with PagesStage(folder) as stage:
                 report = play(parse(text_of(WOMAN), "woman.yaml"), stage)
-            assert [str(failure) for failure in report.failures] == []
-            yield Played(folder, collector)
+            yield Played(folder, collector, report, stage.around)
 
 
 def test_the_story_has_what_must_not_be_found() -> None:
     """The search below would find nothing in a story without any."""
     assert text_of(WOMAN).count(WORD) > 5
+
+
+def test_the_first_story_is_played_by_filling_in_forms(played: Played) -> None:
+    """Scenario 1, every expectation, through the pages of its agencies: no script, and nothing but what a page offers."""
+    assert [str(failure) for failure in played.report.failures] == []
+
+
+def test_no_address_and_no_header_of_a_page_has_it(played: Played) -> None:
+    """P9: what a browser's history, a proxy or a log of requests would keep of the whole story."""
+    assert len(played.around) > 200
+    assert not any(WORD in each for each in played.around)
 
 
 def test_no_file_of_the_bus_has_it(played: Played) -> None:
