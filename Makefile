@@ -28,7 +28,7 @@ check: lint types ## Check what needs neither Kafka nor another language: style,
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint types ## Run all that CI runs: style, types, all tests but the long ones; about thirteen minutes on two processors
+test: lint types ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
