@@ -230,16 +230,21 @@ class PagesStage(BusStage):
             request["data"] = {**request["data"], "to": list(words.to)}
         typed = typed_of(form_of(data_type(words.type, 1)), request, ZONE)
         page = await self._begun(person, words)
+        untold = set(typed)
         for _ in range(MOST_PAGES):
             _, _, rest = page.url.partition("?")[0].partition("/app/acts/")
             id, _, step = rest.partition("/")
             if step == "sent":
                 return id
             if step == "check":
+                if untold:
+                    raise StageError(f"{words.type}: no page asks for {', '.join(sorted(untold))}")
                 form = page.form_to("/send")
                 page = await person.send(form, {}, *form.named_buttons[-1:])
             else:
-                page = await person.send(page.form_to(f"/{step}"), typed, ("go", "on"))
+                form = page.form_to(f"/{step}")
+                untold -= form.fields.keys()
+                page = await person.send(form, typed, ("go", "on"))
         raise StageError(f"{words.type} ends on no page: {page.status} {page.url}")
 
     async def _begun(self, person: Person, words: Words) -> Page:

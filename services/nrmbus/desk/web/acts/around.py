@@ -22,6 +22,7 @@ from nrmbus.rules.clocks import Clock
 _EVENTS = tables.events.c
 _SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics", "auditor", "coordinator", "canary"})
 """Roles that nobody sends a case to."""
+_DECISION: Final = "/data/decision"
 _NOT_ALLOWED: Final = "G-10"
 _NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
 """Types without a form: a desk publishes the one by itself, and the other needs an upload."""
@@ -148,10 +149,20 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
         return [(role, visit.t("All: {role}", role=text)) for text, role in words]
 
     def events(of: Field) -> list[Option]:
-        del of
+        if of.kind == "event":
+            return list(decisions_of(visit, case.view).items()) if of.pointer == _DECISION else []
         return list(papers_of(visit, case.view).items())
 
     return Choices(agencies, roles, events)
+
+
+def decisions_of(visit: Visit, view: View) -> Mapping[str, str]:
+    """Return the decisions that this desk knows, each by its id in words, the newest first."""
+    found = reversed(list(view.decisions.items()))
+    return {
+        id: visit.t("from {agency}, {day}", agency=name_of(visit, each.mark.source), day=visit.t.day(each.mark.time))
+        for id, each in found
+    }
 
 
 def papers_of(visit: Visit, view: View) -> Mapping[str, str]:

@@ -213,7 +213,10 @@ def sections_of(visit: Visit, case: Case, bodies: list[sending.Body]) -> list[di
 
 def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, Any]]:
     made = form.form_of(sending.model_of(visit.door, str(body["type"])))
-    t, names = visit.t, around.Names(visit, around.papers_of(visit, case.view))
+    t, names = (
+        visit.t,
+        around.Names(visit, {**around.papers_of(visit, case.view), **around.decisions_of(visit, case.view)}),
+    )
     readers = around.readers_of(visit, case, made.data, body[form.DATA], body.get("ref"))
 
     def rows(of: tuple[form.Field, ...]) -> list[dict[str, str]]:

@@ -68,7 +68,8 @@ class Shown:
             case "events":
                 return self._checkboxes(of, self._choices.events(of))
             case "event":
-                return None if not of.is_required else self._select(of, self._choices.events(of))
+                known = self._choices.events(of)
+                return self._select(of, known) if known or of.is_required else None
             case "day" | "time":
                 return self._day(of)
             case "money" | "object":
