@@ -22,8 +22,8 @@ async def take(address: str, name: str, password: str, folder: Path) -> None:
             await page.goto(f"{address}/app/sign-in?lang={language}")
             await page.fill("input[name=name]", name)
             await page.fill("input[name=password]", password)
-            await page.click("main button[type=submit]")
-            await page.wait_for_url("**/app/**")
+            async with page.expect_navigation():
+                await page.click("main button[type=submit]")
             async for kind, _ in kinds(page, f"{address}/app/"):
                 for width in widths():
                     await page.set_viewport_size({"width": width, "height": 900})
