@@ -13,7 +13,7 @@ SERVICES = ROOT / "services" / "nrmbus"
 AGENCIES = {"police", "shelter", "fund", "ngo"}
 """Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 
-READERS = {"statistics", "coordinator"}
+READERS = {"coordinator"}
 
 ROOMS: dict[str, set[str]] = {
     "events": set(),
@@ -24,7 +24,7 @@ ROOMS: dict[str, set[str]] = {
     "directory": {"bus"},
     "registrar": {"rules", "directory"},
     "canary": {"directory"},
-    **{reader: {"rules", "directory"} for reader in READERS},
+    **{reader: {"statistics", "rules", "directory"} for reader in READERS},
     "intake": {"bus"},  # what the public page and the hotline's desk share, and no more
     "public": {"intake", "web"},  # it is given no key, and asks the broker nothing
     "edge": {"wire"},  # adapters that know the door's HTTP API and nothing behind it
@@ -32,6 +32,7 @@ ROOMS: dict[str, set[str]] = {
     "auditor": {"rules", "directory", "web"},
     "desk": {"rules", "directory", "edge", "intake", "web"},
     "timekeeper": {"desk"},  # it speaks through a desk of its own: decision 0005
+    "statistics": {"desk"},  # so does it
     **{agency: {"desk"} for agency in AGENCIES},
     "client": {"wire"},
     "backup": {"directory"},

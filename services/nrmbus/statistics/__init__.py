@@ -1,0 +1,1 @@
+"""Figures of the mechanism: coded facts in, tables for publication out. See ``README.md``."""

@@ -1,0 +1,119 @@
+"""Tables of figures and a release of them, with their canonical JSON: the one exchange form of the figures. Pure.
+
+CSV, SDMX, pages and print are made of a `Release` alone, so nothing can be shown that was not released.
+"""
+
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import AfterValidator, Field
+
+from nrmbus.events.model import AgencyId, Digest, Frozen
+from nrmbus.wire import json
+
+TOTAL: Final = "_T"
+"""Key of a total in its dimension, as SDMX writes it."""
+
+UNKNOWN: Final = "unknown"
+"""Key of the persons or events of which the fact is not known; such a row counts in the total like every other."""
+
+LIMIT: Final = 4_000_000
+"""Bytes of the largest release that is read."""
+
+Unit = Literal["persons", "events", "minutes", "AZN"]
+"""Unit of a table's counts: persons (each once), events, minutes (a median), or whole units of money."""
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+.@-]{1,64}$", description="A code of the dimension, or _T")]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Period = Annotated[
+    str, Field(pattern=r"^[0-9]{4}(-Q[1-4])?$", description="A year or a quarter, such as 2026 or 2026-Q1")
+]
+ProfileId = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
+class Row(Frozen):
+    """One cell of a table."""
+
+    keys: Annotated[
+        tuple[Key, ...], Field(min_length=1, max_length=4, description="One code per dimension, in their order")
+    ]
+    count: Annotated[
+        int | None, Field(description="The count; absent if the cell is suppressed", ge=-(2**53) + 1, le=2**53 - 1)
+    ] = None
+
+
+def _each_once(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    if len(rows) != len({row.keys for row in rows}):
+        message = "a table has each cell once"
+        raise ValueError(message)
+    return rows
+
+
+class Table(Frozen):
+    """One table: its cells by one code per dimension, totals included.
+
+    A table ``<id>_change`` has the change against the year before of the table ``<id>``.
+    """
+
+    id: Annotated[Name, Field(description="Name of the table; stays the same from release to release")]
+    title: Annotated[str, Field(min_length=1, max_length=200, description="Title in English; the pages translate it")]
+    unit: Annotated[Unit, Field(description="Unit of the counts")]
+    dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
+    rows: Annotated[tuple[Row, ...], AfterValidator(_each_once)]
+
+    def cell(self, *keys: str) -> int | None:
+        """Return the count of the cell *keys*, or None if it is suppressed. Raises KeyError if there is none."""
+        for row in self.rows:
+            if row.keys == keys:
+                return row.count
+        raise KeyError(keys)
+
+
+class Checkpoint(Frozen):
+    """Place of the history up to which a release counts, for one partition: the size, and the digest of the last registration."""
+
+    partition: Annotated[int, Field(ge=0)]
+    size: Annotated[int, Field(ge=0, description="Number of the last registration that was counted")]
+    head: Annotated[Digest, Field(description="SHA-256 of the last registration; 64 zeros before the first")]
+
+
+class Release(Frozen):
+    """Figures of one period, computed from the history up to *checkpoints*. Who computes it again gets the same bytes."""
+
+    format: Literal["nrmbus.figures/1"] = "nrmbus.figures/1"
+    bus: Annotated[str, Field(min_length=1, max_length=64, description="Name of the bus")]
+    by: Annotated[AgencyId, Field(description="The agency that computed it")]
+    period: Period
+    k: Annotated[int, Field(ge=1, le=1000, description="No published cell is below it")]
+    profile: Annotated[ProfileId, Field(description="Profile of the Rules that was active at the end of the period")]
+    checkpoints: tuple[Checkpoint, ...]
+    previous: Annotated[Digest | None, Field(description="Digest of the release that this one corrects")] = None
+    against: Annotated[
+        Digest | None, Field(description="Digest of the release of the year before, for the tables of changes")
+    ] = None
+    beside: Annotated[
+        tuple[Digest, ...],
+        Field(description="Digests of the earlier releases of the same year, beside which no cell can be derived"),
+    ] = ()
+    tables: tuple[Table, ...]
+
+    def table(self, name: str) -> Table:
+        """Return the table *name*. Raises KeyError if there is none."""
+        for each in self.tables:
+            if each.id == name:
+                return each
+        raise KeyError(name)
+
+    def to_json(self) -> bytes:
+        """Return the canonical JSON (RFC 8785); a suppressed cell has no ``count``."""
+        return json.dumps(self.to_mapping())
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON, which names the release."""
+        return json.digest(self.to_json())
+
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """Read a release from its canonical JSON. Raises `WireError` or `Invalid` for anything else."""
+        json.loads(raw, limit=LIMIT)
+        return cls.from_json(raw)
