@@ -20,7 +20,7 @@ BY = {
     "publish import history inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger token staff webhook conformance": AGENCY,
     "up play doctor topics cluster backup restore invite admitter agency keys.protect": OPERATOR,
     "replay why trace reads person-report export verify auditor erasure retention": AUDITOR,
-    "run status check upgrade keys schema sandbox": EVERYONE,
+    "run status check upgrade keys schema sandbox rules": EVERYONE,
 }
 """Commands, by the one who gives them. A subcommand without an entry of its own has its group's."""
 HEADINGS = {

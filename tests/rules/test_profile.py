@@ -70,6 +70,7 @@ def test_the_order_of_the_rules_is_a_value() -> None:
         ('"2026-03-09"', '"2026-02-30"', "days_off"),
         ("hours: 24", "hours: 0", "length"),
         ("roles:", "roles: {", "no YAML"),
+        ("PROVIDERS: [vac,", "PROVIDERS: [SERVICE_PROVIDERS, vac,", "contains itself"),
     ],
 )
 def test_an_unknown_member_of_a_profile_is_an_error_that_names_the_place(old: str, new: str, where: str) -> None:

@@ -144,6 +144,9 @@ COMMANDS: Final = {
         "operate.cluster", "An existing Kafka cluster: print the settings that a bus needs, and check them.", "operator"
     ),
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
+    "rules": Command(
+        "operate.rules", "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file."
+    ),
     "schema": Command(
         "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "cli"
     ),

@@ -214,11 +214,24 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = [*self._unknown_roles(), *self._unknown_types(), *self._unknown_words()]
+        problems = [*self._circles(), *self._unknown_roles(), *self._unknown_types(), *self._unknown_words()]
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    def _circles(self) -> Iterator[str]:
+        """Yield each group that contains itself: nobody could write out its roles."""
+        for name in self.roles:
+            waiting, seen = list(self.roles[name]), set[str]()
+            while waiting:
+                group = waiting.pop()
+                if group == name:
+                    yield f"roles.{name}: the group contains itself"
+                    break
+                if group not in seen:
+                    seen.add(group)
+                    waiting += self.roles.get(group, ())
 
     def _unknown_roles(self) -> Iterator[str]:
         named = {name: (name,) for name in self.referral_parts} | self.roles

@@ -1,5 +1,6 @@
 """G-01 to G-11: permitted senders, cases, subjects and receivers of an event."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from nrmbus.rules.audience import chosen_by_sender, may_open
@@ -21,6 +22,14 @@ _OBJECTION = "consent.objected"
 _REVIEW = "review.requested"
 _ENDING_ACCESS = ("access.terminated", "access.hold_placed")
 _ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
+RECEIVING: Final[Mapping[str, str]] = {
+    "referral.submitted": "RECEIVERS",
+    "shelter.bed_requested": "SHELTERS",
+    "service.requested": "SERVICE_PROVIDERS",
+    "stay.hold_requested": "migration",
+    "safeguard.child_flagged": "GUARDIANS",
+}
+"""Role, or group of the profile, that each of these types may be sent to (G-10); other types go to whom the sender chooses."""
 
 
 def _row(q: Question) -> Row | None:
@@ -171,15 +180,10 @@ def recipient_not_allowed(q: Question) -> bool:
     bound = q.role == "police_other" and q.event.type in ("referral.submitted", *_SHARED)
     if bound and any(q.roles.of(agency) != UNIT for agency in to):
         return True
-    if q.event.type == "referral.submitted":
-        return q.source in to or not all(q.in_group(agency, "RECEIVERS") for agency in to)
-    if q.event.type == "shelter.bed_requested":
-        return not all(q.in_group(agency, "SHELTERS") for agency in to)
-    if q.event.type == "service.requested":
-        return not all(q.in_group(agency, "SERVICE_PROVIDERS") for agency in to)
-    if q.event.type == "stay.hold_requested":
-        return not all(q.roles.of(agency) == "migration" for agency in to)
-    return q.event.type == "safeguard.child_flagged" and not all(q.in_group(agency, "GUARDIANS") for agency in to)
+    if q.event.type == "referral.submitted" and q.source in to:
+        return True
+    wanted = RECEIVING.get(q.event.type)
+    return wanted is not None and not all(q.roles.of(agency) == wanted or q.in_group(agency, wanted) for agency in to)
 
 
 @_rules.rule("G-11")

@@ -1,0 +1,83 @@
+"""Laws and places that a basis cites, as the text of the Rules lists them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+from typing import Final
+
+OF_THE_ROW: Final = "of the row"
+"""Basis of a rule that cites the basis of the refused type."""
+_MARK: Final = re.compile(r"\[(S\d+(?:, S\d+)*|D|u)\]")
+_ANCHOR: Final = re.compile(r"RULES\.md#(?P<anchor>[a-z0-9._-]+)")
+_ARTICLE: Final = re.compile(r" (?:art|s)\. \d[\d., to]*$")
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """One part of a basis: a law with its title, or a place in the text of the Rules; ``marks`` stand behind it."""
+
+    text: str
+    title: str | None
+    anchor: str | None
+    marks: tuple[str, ...]
+
+    @property
+    def is_resolved(self) -> bool:
+        """Return whether the part leads to a listed law with a source, or to a place that exists."""
+        if self.anchor is not None:
+            return self.anchor in anchors()
+        return self.title is not None and bool(self.marks)
+
+    @property
+    def is_exact(self) -> bool:
+        """Return whether the part names an article or a place, and not a whole law."""
+        return self.anchor is not None or _ARTICLE.search(self.text) is not None
+
+
+@cache
+def rules_text() -> str:
+    """Return the text of the Rules, ``RULES.md``."""
+    return resources.files("nrmbus.rules").joinpath("RULES.md").read_text(encoding="utf-8")
+
+
+@cache
+def laws() -> Mapping[str, str]:
+    """Return the title of each law in the table *Laws*, by the name that a basis cites."""
+    table = rules_text().partition("\n## Laws\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| ((?!cited as|---)[^|]+?) \| ([^|]+?) \|", table, re.MULTILINE)
+    return MappingProxyType(dict(rows))
+
+
+@cache
+def anchors() -> frozenset[str]:
+    """Return every anchor of the text of the Rules."""
+    return frozenset(re.findall(r'<a id="([^"]+)"></a>', rules_text()))
+
+
+@cache
+def wording(anchor: str) -> str:
+    """Return the sentence that the text of the Rules has about a rule, the last cell of its row; empty without one."""
+    found = re.search(rf'^\| <a id="{re.escape(anchor)}"></a>.*\| ([^|]+) \|$', rules_text(), re.MULTILINE)
+    return found[1].strip() if found else ""
+
+
+def citations(basis: str) -> Iterator[Citation]:
+    """Yield the parts of *basis*; a law that is not listed has no title."""
+    for part in basis.split("; "):
+        marks = tuple(_MARK.findall(part))
+        text = _MARK.sub("", part).strip()
+        anchor = _ANCHOR.fullmatch(text)
+        law = next((name for name in laws() if text == name or _ARTICLE.sub("", text) == name), None)
+        yield Citation(text, laws()[law] if law else None, anchor["anchor"] if anchor else None, marks)
+
+
+def unresolved(basis: str) -> tuple[str, ...]:
+    """Return the parts of *basis* that lead nowhere; the whole basis if no part names an article or a place."""
+    if basis == OF_THE_ROW:
+        return ()
+    found = tuple(citations(basis))
+    wrong = tuple(each.text for each in found if not each.is_resolved)
+    return wrong or (() if any(each.is_exact for each in found) else (basis,))

@@ -1,0 +1,421 @@
+"""Mistakes of a profile that reads, but cannot work: nobody may publish, nobody is told, nobody can end a duty, no text.
+
+Each is found without a history, from the tables alone; what only a history shows is for ``tests/rules``.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self, get_args
+from zoneinfo import ZoneInfoNotFoundError
+
+import holidays
+from pydantic import model_validator
+
+from nrmbus.events.access import Emergency
+from nrmbus.events.codes import Role
+from nrmbus.events.registry import TYPES, versions
+from nrmbus.rules.handbook.citations import unresolved
+from nrmbus.rules.handbook.places import Path
+from nrmbus.rules.handbook.wording import nearest, quoted
+from nrmbus.rules.judge.judge import CHECKS
+from nrmbus.rules.judge.parties import RECEIVING
+from nrmbus.rules.profile import ClockRule, Profile, Row, matches
+from nrmbus.rules.view import Status
+from nrmbus.rules.vocabulary import Term
+from nrmbus.rules.why import FOR
+
+SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics"})
+"""Roles of the bus's own services, which no group of agencies has."""
+_FIELDS: Final[Mapping[Term, str]] = {
+    "to": "to",
+    "consent_receiver_knowing": "receivers",
+    "consent_receiver_on_case": "receivers",
+}
+"""Field of the event that a term reads; without the field the term names nobody."""
+_UNREAD: Final = "[u]"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake: where it is, what is wrong, and what to do; a note changes nothing that anybody may do or see."""
+
+    path: Path
+    says: str
+    do: str
+    is_note: bool = False
+
+
+class Draft(Profile):
+    """Profile whose shape is right, and whose names may still lead nowhere, so that all its mistakes can be found at once."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        return self
+
+    def expand(self, names: tuple[str, ...]) -> frozenset[str]:
+        """Return the roles that *names* stand for; groups that do not exist or contain themselves add none."""
+        found: set[str] = set()
+        waiting, seen = list(names), set[str]()
+        while waiting:
+            name = waiting.pop()
+            if not name.isupper():
+                found.add(name)
+            elif name not in seen:
+                seen.add(name)
+                waiting += self.roles.get(name, ())
+        return frozenset(found)
+
+
+def problems(profile: Draft) -> Iterator[Problem]:
+    """Yield the mistakes of *profile*, table by table."""
+    yield from _roles(profile)
+    for name, row in profile.types.items():
+        yield from _type(profile, name, row)
+    yield from _without_letter(profile)
+    yield from _rules(profile)
+    for code, rule in profile.clocks.items():
+        yield from _clock(profile, code, rule)
+    yield from _statuses(profile)
+    yield from _patterns(profile)
+    yield from _bases(profile)
+    yield from _calendar(profile)
+    yield from _tariffs(profile)
+
+
+# Roles
+
+
+def known_roles(profile: Draft) -> frozenset[str]:
+    """Return the roles that *profile* may name: those of its group AGENCIES, of the codes, and of the bus's services."""
+    return profile.expand(("AGENCIES",)) | frozenset(get_args(Role)) | SERVICES
+
+
+def _roles(profile: Draft) -> Iterator[Problem]:
+    known = known_roles(profile)
+    lists: dict[Path, tuple[str, ...]] = {("roles", name): names for name, names in profile.roles.items()}
+    lists |= {("types", name, "by"): row.by for name, row in profile.types.items()}
+    for path, names in lists.items():
+        for number, name in enumerate(names):
+            if name.isupper() and name not in profile.roles:
+                yield Problem((*path, number), f"there is no group {name}", nearest(name, profile.roles))
+            elif not name.isupper() and name not in known:
+                yield Problem((*path, number), f"{name} is no role", nearest(name, known))
+            elif path[:2] == ("roles", path[1]) and name.isupper() and path[1] in _groups_below(profile, name):
+                yield Problem(
+                    (*path, number), f"a cycle of roles: {path[1]} contains itself by {name}", f"remove {name} here"
+                )
+    for name in profile.referral_parts:
+        if name.isupper() and name not in profile.roles:
+            yield Problem(("referral_parts", name), f"there is no group {name}", nearest(name, profile.roles))
+        elif not name.isupper() and name not in known | {"others"}:
+            yield Problem(("referral_parts", name), f"{name} is no role", nearest(name, known))
+    for group, names in profile.roles.items():
+        if not names:
+            yield Problem(
+                ("roles", group), f"{group} has no role", "name a role, or remove the group and every use of it"
+            )
+
+
+def _groups_below(profile: Draft, name: str) -> frozenset[str]:
+    """Return *name* and every group inside it."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        group = waiting.pop()
+        if group not in found:
+            found.add(group)
+            waiting += [each for each in profile.roles.get(group, ()) if each.isupper()]
+    return frozenset(found)
+
+
+# Types
+
+
+def _type(profile: Draft, name: str, row: Row) -> Iterator[Problem]:
+    here: Path = ("types", name)
+    data = TYPES.get((name, 1))
+    if data is None:
+        types = {each for each, _ in TYPES}
+        yield Problem(
+            here, f"{name} is no published type", f"{nearest(name, types)}; nrmbus schema list shows all types"
+        )
+        return
+    if row.refused_as is not None and row.refused_as not in profile.refusals:
+        yield Problem(
+            (*here, "refused_as"), f"there is no rule {row.refused_as}", nearest(row.refused_as, profile.refusals)
+        )
+    if not profile.expand(row.by) and not row.by:
+        yield Problem((*here, "by"), f"nobody may publish {name}", "name a role, or remove the row")
+    told = _roles_of_terms(profile, row.sees)
+    for number, term in enumerate(row.sees):
+        roles = roles_of(profile, term)
+        empty = any(not profile.roles.get(each, "x") for each in FOR.get(term, ()))
+        if roles is not None and not roles - _deaf(profile) and not empty:
+            yield Problem(
+                (*here, "sees", number),
+                f"no role can receive {name} as {term}",
+                f"give {' or '.join(FOR[term])} a role that may receive, or remove the word",
+            )
+        elif _FIELDS.get(term) not in (None, *data.model_fields):
+            yield Problem(
+                (*here, "sees", number),
+                f"no role can receive {name} as {term}, because the type has no field {_FIELDS[term]}",
+                "choose another word",
+            )
+    for part, terms in row.opens.items():
+        where = (*here, "opens", part)
+        if data.letter is None:
+            continue
+        if part not in ("all", "rest", *data.letter.part_names()):
+            yield Problem(
+                where, f"the letter of {name} has no part {part}", f"write one of {quoted(data.letter.part_names())}"
+            )
+        roles = _roles_of_terms(profile, terms)
+        if not row.sees or (told is not None and roles is not None and not told & roles):
+            yield Problem(
+                where,
+                f"nobody who receives {name} may open this part",
+                "add who opens the part to `sees`, or open it for a recipient",
+            )
+
+
+def _without_letter(profile: Draft) -> Iterator[Problem]:
+    found = [
+        name
+        for name, row in profile.types.items()
+        if row.opens and not any(each.letter for each in versions(name).values())
+    ]
+    if found:
+        says = f"{len(found)} types have no letter, and their rows say who opens it: {quoted(found, 99)}"
+        yield Problem(
+            ("types", found[0], "opens"),
+            says,
+            "remove `opens` there, unless a later version brings a letter",
+            is_note=True,
+        )
+
+
+def roles_of(profile: Draft, term: Term) -> frozenset[str] | None:
+    """Return the roles that *term* can name; None if it names agencies by their acts, whatever their role."""
+    return profile.expand(FOR[term]) if term in FOR else None
+
+
+def _roles_of_terms(profile: Draft, terms: Iterable[Term]) -> frozenset[str] | None:
+    found: frozenset[str] = frozenset()
+    for term in terms:
+        roles = roles_of(profile, term)
+        if roles is None:
+            return None
+        found |= roles
+    return found
+
+
+def _deaf(profile: Draft) -> frozenset[str]:
+    return profile.expand(("NEVER_RECIPIENTS",))
+
+
+# Rules
+
+
+def _rules(profile: Draft) -> Iterator[Problem]:
+    for rule, cited in profile.refusals.items():
+        if rule not in CHECKS:
+            yield Problem(
+                ("refusals", rule),
+                f"{rule} is an unknown rule: no function judges it",
+                f"{nearest(rule, CHECKS)}, or write its function first",
+            )
+        if "; " not in cited.says:
+            yield Problem(
+                ("refusals", rule, "says"),
+                "the sentence does not say what to do",
+                "write what happened, a semicolon, and then what to do",
+            )
+
+
+# Clocks
+
+
+def answerable_roles(profile: Draft, rule: ClockRule) -> frozenset[str]:
+    """Return the roles that can come to owe the duty of *rule*."""
+    starts = [name for start in rule.starts for name in start.events]
+    unit = profile.expand(("special_unit",))
+    if rule.answerable in ("unit", "units_in_to"):
+        return unit
+    if rule.answerable == "decider":
+        return unit | {"court"}
+    if rule.answerable == "source":
+        left_out = unit if all(start.when == "not_by_unit" for start in rule.starts) else frozenset()
+        return frozenset(role for name in starts for role in _publishers(profile, name)) - left_out
+    if rule.answerable in ("to", "others_in_to"):
+        roles = frozenset(role for name in starts for role in _receiving(profile, name)) - _deaf(profile)
+        return roles - unit if rule.answerable == "others_in_to" else roles
+    return known_roles(profile) - _deaf(profile) - SERVICES
+
+
+def _publishers(profile: Draft, name: str) -> frozenset[str]:
+    return profile.expand(profile.types[name].by) if name in profile.types else frozenset()
+
+
+def _receiving(profile: Draft, name: str) -> frozenset[str]:
+    return profile.expand((RECEIVING.get(name, "RECEIVERS"),))
+
+
+def _clock(profile: Draft, code: str, rule: ClockRule) -> Iterator[Problem]:
+    here: Path = ("clocks", code)
+    for number, start in enumerate(rule.starts):
+        yield from _unknown_types(profile, (*here, "starts", number, "events"), start.events)
+    for number, end in enumerate(rule.ends_by):
+        yield from _unknown_types(profile, (*here, "ends_by", number, "events"), end.events)
+    if not any(start.events for start in rule.starts):
+        yield Problem((*here, "starts"), f"nothing starts {code}", "name the events that start it")
+    ends = [name for end in rule.ends_by for name in end.events]
+    if not ends:
+        yield Problem(
+            (*here, "ends_by"),
+            f"{code} is a clock without an end",
+            "name an event that the agency in charge can publish",
+        )
+        return
+    publishers = frozenset(role for name in ends for role in _publishers(profile, name))
+    unable = sorted(answerable_roles(profile, rule) - publishers)
+    if unable:
+        yield Problem(
+            (*here, "answerable"),
+            f"{code} can be owed by {quoted(unable)}, which may publish none of its ends",
+            "add an end that they may publish, or change who is answerable",
+        )
+    if rule.length == type(rule.length)():
+        yield Problem(
+            (*here, "length"), f"{code} has no length", "write hours, days, working_days, event_days or by_urgency"
+        )
+    elif rule.length.by_urgency is not None and "normal" not in rule.length.by_urgency:
+        yield Problem((*here, "length"), f"{code} has no length for `normal`", "add `normal`")
+
+
+# Statuses
+
+
+def _unknown_types(profile: Draft, path: Path, names: Iterable[str]) -> Iterator[Problem]:
+    for number, name in enumerate(names):
+        if name not in profile.types:
+            yield Problem((*path, number), f"there is no type {name}", nearest(name, profile.types))
+
+
+def _patterns(profile: Draft) -> Iterator[Problem]:
+    lists: dict[Path, tuple[str, ...]] = {("statuses", "always"): profile.statuses.always}
+    lists |= {("statuses", "only", status): only for status, only in profile.statuses.only.items()}
+    lists |= {("retention", "classes", name, "types"): row.types for name, row in profile.retention.classes.items()}
+    for path, patterns in lists.items():
+        for number, pattern in enumerate(patterns):
+            if not any(matches(name, pattern) for name in profile.types):
+                yield Problem(
+                    (*path, number), f"no type matches the pattern {pattern}", nearest(pattern, profile.types)
+                )
+    classed = [pattern for row in profile.retention.classes.values() for pattern in row.types]
+    for name in profile.types:
+        if not any(matches(name, pattern) for pattern in classed):
+            yield Problem(("types", name), f"{name} has no class of retention", "name the type in `retention.classes`")
+    for number, reason in enumerate(profile.emergency.at_once):
+        if reason not in get_args(Emergency):
+            yield Problem(
+                ("emergency", "at_once", number), f"{reason} is no emergency", nearest(reason, get_args(Emergency))
+            )
+    for reason in profile.emergency.parts:
+        if reason not in get_args(Emergency):
+            yield Problem(
+                ("emergency", "parts", reason), f"{reason} is no emergency", nearest(reason, get_args(Emergency))
+            )
+
+
+def _statuses(profile: Draft) -> Iterator[Problem]:
+    rows = profile.statuses.transitions
+    leads: dict[str, set[str]] = {"none": set()}
+    for row in rows:
+        if row.to is not None and row.to != "before":
+            for status in row.from_:
+                leads.setdefault(status, set()).add(row.to)
+    reached = _reached(leads, "none")
+    named: dict[str, Path] = {}
+    for number, row in enumerate(rows):
+        yield from _unknown_types(profile, ("statuses", "transitions", number, "events"), row.events)
+        if not row.from_:
+            yield Problem(
+                ("statuses", "transitions", number), f"the row {row.id} comes from no status", "name a status"
+            )
+        for place, status in enumerate(row.from_):
+            named.setdefault(status, ("statuses", "transitions", number, "from", place))
+    for status in get_args(Status):
+        if status in named and status not in reached:
+            yield Problem(
+                named[status], f"no row leads to {status}", "add a row that leads there, or remove the status"
+            )
+        elif status in reached and status != "CLOSED" and "CLOSED" not in _reached(leads, status):
+            path = named.get(status, ("statuses", "transitions"))
+            yield Problem(path, f"a case that is {status} can never be closed", "add it to the row of `case.closed`")
+
+
+def _reached(leads: Mapping[str, set[str]], start: str) -> set[str]:
+    found, waiting = {start}, [start]
+    while waiting:
+        for status in leads.get(waiting.pop(), set()) - found:
+            found.add(status)
+            waiting.append(status)
+    return found
+
+
+# Bases, calendar, tariffs
+
+
+def cited_values(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield each table below *value* (JSON types) that has a basis, with its path."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("basis"), str):
+            yield path, value
+        for name, below in value.items():
+            yield from cited_values(below, (*path, name))
+    elif isinstance(value, list | tuple):
+        for number, below in enumerate(value):
+            yield from cited_values(below, (*path, number))
+
+
+def _bases(profile: Draft) -> Iterator[Problem]:
+    for path, cited in cited_values(profile.model_dump(mode="json", by_alias=True)):
+        where, basis = (*path, "basis"), cited["basis"]
+        for part in unresolved(basis):
+            yield Problem(
+                where,
+                f"the basis {part!r} does not resolve",
+                "cite an article of a law in the table Laws of RULES.md with its source, or a place there: RULES.md#…",
+            )
+        if _UNREAD in basis and not cited.get("unverified"):
+            yield Problem(where, f"the basis has {_UNREAD}, and the value is not marked", "add `unverified: true`")
+        if _UNREAD not in basis and cited.get("unverified"):
+            yield Problem(
+                where,
+                "the value is marked unverified, and its basis does not say so",
+                f"add {_UNREAD}, or remove the mark",
+            )
+
+
+def _calendar(profile: Draft) -> Iterator[Problem]:
+    try:
+        _ = profile.zone
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Problem(("timezone",), "this is no time zone", "write one of the IANA names, such as Asia/Baku")
+        return
+    if profile.calendar.country not in holidays.list_supported_countries():
+        yield Problem(
+            ("calendar", "country"),
+            f"the library has no holidays of {profile.calendar.country}",
+            "write the country's two letters of ISO 3166, or choose one that the library `holidays` knows",
+        )
+
+
+def _tariffs(profile: Draft) -> Iterator[Problem]:
+    days = [tariff.valid_from for tariff in profile.allowance.tariffs]
+    for number, day in enumerate(days):
+        if day in days[:number]:
+            yield Problem(
+                ("allowance", "tariffs", number, "valid_from"), f"two tariffs begin on {day}", "keep one of them"
+            )

@@ -1,0 +1,90 @@
+"""The words of a profile's rows, in a few words of English each; terms have theirs in ``why.py``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from nrmbus.rules.profile import Length
+from nrmbus.rules.view import Status
+from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Told
+
+BEFORE_THE_CASE: Final = "no case yet"
+
+CONDITIONS: Final[Mapping[Condition, str]] = {
+    "adult_refuses_unit": "an adult refuses that the special unit is told",
+    "by_detecting_provider": "the provider that gave the signal publishes it",
+    "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the special unit stands",
+    "first_receipt_by_unit": "it is the special unit's first receipt or acceptance",
+    "first_stage": "initial assistance begins",
+    "first_stage_of_own_find": "initial assistance begins, and the special unit gave the signal itself",
+    "later_stage": "a stage after initial assistance is entered",
+    "made_it_referred": "it is about the referral that made the case REFERRED",
+    "negative": "the decision is negative",
+    "not_by_unit": "another agency than the special unit publishes it",
+    "order_open": "money was ordered, and neither paid nor failed",
+    "positive": "the decision is positive",
+    "reopening": "a review takes identification up again",
+    "reopening_from_negative": "a review reopens a negative decision that still stood",
+    "service_asked_for": "the service was asked for",
+    "to_unit": "it asks the special unit",
+    "to_unit_that_left": "it asks the special unit again, after the unit has deleted its data",
+    "withheld_from_unit": "it asks a provider, and is withheld from the special unit",
+}
+"""Each condition of a row, to be read after "if"."""
+
+ANSWERABLE: Final[Mapping[Answerable, str]] = {
+    "decider": "the body that decides on the review",
+    "holders": "each agency that holds data of the case",
+    "others_in_to": "each agency that was asked, other than the special unit",
+    "receivers_knowing": "each receiver of the consent that knows the case",
+    "source": "the agency that published it",
+    "to": "each agency that was asked",
+    "unit": "the special unit",
+    "units_in_to": "the special unit that was asked",
+}
+"""Who owes a duty."""
+
+TOLD: Final[Mapping[Told, str]] = {
+    "asker": "the agency that asked",
+    "nobody": "nobody else",
+    "plan_holder": "the holder of the plan",
+    "referrer": "the agency that referred to the special unit",
+    "supervisor": "nobody else",
+    "terminator": "the court or prosecution that decided",
+}
+"""Who is told of a breach, beside the agency that owes the duty and its supervisor."""
+
+MOVED_BY: Final[Mapping[str, str]] = {
+    "info": "a question to the sender, until the answer",
+    "extension": "an extension, by its days",
+    "plan": "a plan, to its planned end where that is later",
+}
+
+OUTLIVES: Final[Mapping[Status | Parting, str]] = {
+    "WITHDRAWN": "after the case was withdrawn",
+    "CLOSED": "after the case was closed",
+    "LEFT": "after the agency has deleted what it was told",
+    "ERASED": "when the case is to be erased",
+}
+"""Ends that a duty goes on beyond."""
+
+AT: Final[Mapping[str, str]] = {"T": "the time of the event (T)", "R": "its registration (R)"}
+UNIT_CONSENT: Final = "while an adult refuses the special unit, or has withdrawn the consent to it"
+
+
+def length_in_words(length: Length) -> Iterator[str]:
+    """Yield how long a duty may take; by urgency, one text for each."""
+    if length.by_urgency is not None:
+        for urgency, each in length.by_urgency.items():
+            yield from (f"{urgency}: {text}" for text in length_in_words(each))
+    elif length.hours is not None:
+        yield _many(length.hours, "hour")
+    elif length.working_days is not None:
+        yield _many(length.working_days, "working day")
+    elif length.event_days is not None:
+        yield f"the event's days, else {_many(length.event_days, 'calendar day')}"
+    elif length.days is not None:
+        yield _many(length.days, "calendar day")
+
+
+def _many(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"

@@ -1,0 +1,119 @@
+"""Mistakes of a profile: each is found, with its line and column and the thing to do, and many in one run."""
+
+from typing import Final
+
+import pytest
+
+from agencies import POLICY
+from nrmbus.rules import profile_names, profile_text
+from nrmbus.rules.handbook.checking import Finding, findings
+
+TEXT: Final = profile_text(POLICY)
+
+
+def altered(*changes: tuple[str, str]) -> str:
+    """Return the profile with each old text replaced once; a change that changes nothing fails the test."""
+    text = TEXT
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def errors(text: str) -> list[Finding]:
+    """Return what is wrong, without notes."""
+    return [each for each in findings(text) if each.kind == "error"]
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_a_bundled_profile_has_no_mistake(name: str) -> None:
+    """What this release brings can be put in force."""
+    assert errors(profile_text(name)) == []
+
+
+MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
+    ("  G-62: {", "  G-99: {", "refusals.G-99", "unknown rule", "write"),
+    ("ends_by: [{events: [shelter.discharged]}]", "ends_by: []", "clocks.D-SHELTER.ends_by", "without an end", "name an event"),
+    ("{events: [stay.hold_confirmed, stay.hold_ended]}", "{events: [stay.hold_ended]}", "clocks.D-HOLD.answerable", "`migration`, which may publish none", "add an end"),
+    ("starts: [{events: [stay.hold_requested]", "starts: [{events: []", "clocks.D-HOLD.starts", "nothing starts", "name the events"),
+    ("case.signal_dismissed:       {by: [DETECTORS]", "case.signal_dismissed:       {by: []", "types.case.signal_dismissed.by", "nobody may publish", "name a role"),
+    ("case.linked:                 {by: [special_unit]", "case.linked:                 {by: [specail_unit]", "types.case.linked.by.0", "no role", "write `special_unit`"),
+    ("  PROVIDERS: [vac,", "  PROVIDERS: [SERVICE_PROVIDERS, vac,", "roles.PROVIDERS.0", "a cycle of roles", "remove SERVICE_PROVIDERS"),
+    ("  SHELTERS: [shelter_state, ngo_shelter]", "  SHELTERS: [GUESTS]", "roles.SHELTERS.0", "no group GUESTS", "write"),
+    ("sees: [asker, lapsing_shelter]", "sees: [holder_of_it, lapsing_shelter]", "types.shelter.offer_lapsed.sees.0", "no word of this place", "write"),
+    ("  NEVER_RECIPIENTS: [police_other,", "  NEVER_RECIPIENTS: [migration, police_other,", "types.case.withdrawn.sees.4", "no role can receive", "may receive"),
+    ("{by: [special_unit], sees: [holder, referrer]", "{by: [special_unit], sees: [to, referrer]", "types.case.linked.sees.0", "has no field to", "choose another word"),
+    ("opens: {all: [special_unit]}, opening: true", "opens: {all: [vac_on_case]}, opening: true", "types.incident.opened.opens.all", "nobody who receives", "add who opens"),
+    ("opens: {coded: [special_unit], rest: [special_unit_of_child]}", "opens: {money: [special_unit], rest: [special_unit_of_child]}", "types.case.signal_recorded.opens.money", "has no part money", "write one of"),
+    ('unverified: true, says: "Guardianship', 'says: "Guardianship', "refusals.G-21.basis", "not marked", "unverified: true"),
+    ('basis: "RULES.md#g-20 [D]"', 'basis: "RULES.md#g-20 [D]", unverified: true', "refusals.G-20.basis", "does not say so", "[u]"),
+    ('basis: "RULES.md#g-24 [S8, S25] [D]"', 'basis: "RULES.md#g-224 [D]"', "refusals.G-24.basis", "does not resolve", "cite an article"),
+    ('basis: "CoM 131/2009 s. 6.4 to 6.6 [S2]"', 'basis: "CoM 999/2009 s. 6.4 [S2]"', "refusals.G-42.basis", "does not resolve", "cite an article"),
+    ("from: [SUSPECTED], to: CLOSED", "from: [SUSPICIOUS], to: CLOSED", "statuses.transitions.7.from.0", "no word of this place", "write"),
+    ("when: positive, from: [PRESUMED], to: IDENTIFIED", "when: positive, from: [PRESUMED], to: PRESUMED", "", "no row leads to IDENTIFIED", "add a row"),
+    ("IDENTIFIED, NOT_IDENTIFIED, SUPPORT_NO_STATUS, WITHDRAWN], to: CLOSED", "IDENTIFIED, NOT_IDENTIFIED, SUPPORT_NO_STATUS], to: CLOSED", "", "WITHDRAWN can never be closed", "case.closed"),
+    ("[needs.assessed,", "[needs.guessed,", "", "no type needs.guessed", "write `needs.assessed`"),
+    ("  needs.assessed:              {", "  needs.guessed:               {", "types.needs.guessed", "no published type", "schema list"),
+    ("stay.permit_*", "stay.permits_*", "statuses.only.CLOSED.2", "no type matches", "write"),
+    ("timezone: Asia/Baku", "timezone: Asia/Bakku", "timezone", "no time zone", "IANA"),
+    ("country: AZ", "country: QQ", "calendar.country", "no holidays of QQ", "ISO 3166"),
+    ('valid_from: "2024-01-01"', 'valid_from: "2016-01-01"', "allowance.tariffs.1.valid_from", "two tariffs", "keep one"),
+    ('- "2026-03-09"', "- 2026-03-09", "calendar.days_off.0", "without quotation marks", "quotation marks"),
+    ("stops: true, about: withdrawal", "stopps: true, about: withdrawal", "types.consent.stop_confirmed.stopps", "no key of this place", "write `stops`"),
+    ("k: 11", "k: 11\nk: 12", "k", "there twice", "remove one"),
+    ("roles:\n", "roles: {\n", "", "no YAML", "correct the line"),
+    ("object_minutes: 10 ", "objecting_minutes: 10 ", "emergency.object_minutes", "is missing", "add `object_minutes`"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "path", "says", "do"), MISTAKES, ids=[new for _, new, *_ in MISTAKES])
+def test_a_mistake_is_found_at_its_line_with_advice(old: str, new: str, path: str, says: str, do: str) -> None:
+    """The line is that of the change, counted from 1, and the advice names what to write."""
+    text = altered((old, new))
+    changed = text[: text.index(new)].count("\n") + 1
+
+    found = next(each for each in errors(text) if says in each.says)
+    shown = text.splitlines()[found.line - 1][found.column - 1 :]
+    key = found.path.rpartition(".")[2]
+    assert found.path == path or not path
+    assert do in found.do
+    assert key.isdecimal() or not path or key in shown.partition(" ")[0] or says == "is missing"
+    assert abs(found.line - changed) <= 1 or not path or "case.withdrawn" in path
+
+
+def test_mistakes_of_all_kinds_are_reported_in_one_run() -> None:
+    """Wrong shapes do not hide what else is wrong."""
+    found = errors(
+        altered(
+            ("k: 11", "k: 11\nk: 12"),
+            ("told: supervisor", "told: everybody"),
+            ("  G-62: {", "  G-99: {"),
+            ("code: wrong_state, ", ""),
+            ("ends_by: [{events: [shelter.discharged]}]", "ends_by: []"),
+            ('valid_from: "2024-01-01"', 'valid_from: "2016-01-01"'),
+        )
+    )
+
+    assert [each.path for each in found] == [
+        "k", "refusals.G-40.code", "refusals.G-99", "clocks.D-REFER.told", "clocks.D-SHELTER.ends_by",
+        "allowance.tariffs.1.valid_from",
+    ]  # fmt: skip
+    assert [each.line for each in found] == sorted(each.line for each in found)
+
+
+def test_a_file_that_is_no_profile_is_answered_without_a_word_of_it() -> None:
+    """Somebody may name a wrong file, and it may be about a person."""
+    for text in ("name_of_person: Alina\n", "[Alina]", "Alina", "Alina: [", "\x00"):
+        (found,) = findings(text)
+        assert "Alina" not in found.says + found.do + found.path
+        assert found.says.startswith("this is no")
+
+
+def test_notes_name_what_is_left_out_and_a_name_that_is_taken() -> None:
+    """Neither is a mistake: an older profile rightly lacks rules, and a copy may be for looking only."""
+    text = altered(("k: 11", "k: 12"), ("  G-63: {", "  # G-63: {"))
+    assert errors(text) == []
+
+    notes = {each.path: each.says for each in findings(text) if each.kind == "note"}
+    assert "G-63" in notes["refusals"]
+    assert "bundled with other values" in notes["name"]
