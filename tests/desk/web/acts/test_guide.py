@@ -15,7 +15,7 @@ ADULT: dict[str, dict[str, Any]] = {
     "seen": {"guide.kind": "sexual", "guide.cd": ["CD-01", "CD-02"], "guide.asked": "yes", "guide.told_by": "told_by_person"},
     "person": {"guide.child": "no", "guide.age_band": "25-34", "guide.sex": "F", "guide.language": "rus", "guide.abroad": "no"},
     "danger": {"guide.urgency": "emergency"},
-    "need": {"guide.services": ["safe_shelter"]},
+    "need": {"guide.services": ["safe_shelter", "legal"]},
     "help": {"guide.to": ["special-unit", "shelter", "vac"]},
     "consent": {
         "guide.sharing": ["special-unit", "shelter"], "guide.accepts": ["shelter"], "guide.refuses_unit": "no",
@@ -66,7 +66,7 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
             "case.signal_recorded", "consent.given", "consent.given", "referral.submitted", "referral.submitted",
         ]  # fmt: skip
         assert [data.get("to") for _, data, _ in events[3:]] == [["special-unit"], ["shelter"]]
-        assert [data["services"] for _, data, _ in events[3:]] == [[], ["safe_shelter"]]
+        assert [data["services"] for _, data, _ in events[3:]] == [["legal"], ["safe_shelter", "legal"]]
         assert len({row.subject for row in await here.rows("outbox")}) == 1
 
 
@@ -85,6 +85,7 @@ async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Pa
             "referral.submitted",
         ]
         assert events[1][1]["to"] == ["child-commission", "guardianship"]
+        assert events[2][1]["services"] == ["safe_shelter", "legal"]
         assert {verdict for _, _, verdict in events} == {"registered"}
 
 

@@ -207,8 +207,10 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
             "No letter came with it",
             "Decline the referral",
             "Formal identification",
+            "The sender hands it over",
         ):
             assert words in page.text
+        assert page.text.index("What is asked") < page.text.index("Before you decide") < page.text.index("Your answer")
         assert f'name="ref" value="{REF}"' in page.text
         offered = re.findall(r"/acts/(referral\.\w+)\"", page.text)
         assert offered[:2] == ["referral.acknowledged", "referral.accepted"]

@@ -14,7 +14,7 @@ from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, referre
 from generations import before_type
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
-from nrmbus.desk.web.cases.case import TOLD
+from nrmbus.desk.web.acts.told import TOLD
 from nrmbus.events.registry import TYPES
 from nrmbus.web import words
 from nrmbus.web.words import LANGUAGES, Language, catalogues

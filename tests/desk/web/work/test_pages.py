@@ -59,7 +59,7 @@ async def test_an_answer_removes_the_row(tmp_path: Path) -> None:
     (row,) = rows(before)
     assert "ngo-a" in row
     assert "3 days left" in row
-    assert f'href="/app/cases/{CASE}/referrals/{REF}">Accept the referral' in before.text
+    assert f'href="/app/cases/{CASE}/referrals/{REF}">Answer a referral' in before.text
     assert [each for each in rows(after) if "referral.accepted" in each] == []
     assert CANARY not in before.text
 

@@ -9,8 +9,9 @@ from starlette.responses import Response
 from nrmbus.desk.letters import letters
 from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.acts import around, fields, form
+from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.acts.editing import moment_of
+from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
@@ -43,15 +44,18 @@ async def show(visit: Visit) -> Response:
         "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=_said(visit, event),
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
         due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
+        may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
-        open_now=sorted((each for each in now if each.ref == ref), key=_turn), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
+        open_now=sorted((each for each in now if each.ref == ref), key=_place), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
         back_path=f"/cases/{subject}",
     )  # fmt: skip
 
 
-def _turn(choice: around.Choice) -> int:
-    """Return the place of an answer: the receipt first, a no last; others after the known ones."""
-    return _TURNS.index(choice.type) if choice.type in _TURNS else len(_TURNS)
+def _place(choice: around.Choice) -> tuple[bool, int]:
+    """Return the place of an answer: the receipt first if it is due, a no last of the known ones."""
+    is_known = choice.type in _TURNS
+    is_extra = choice.type == "referral.acknowledged" and choice.due is None
+    return is_extra, _TURNS.index(choice.type) if is_known else len(_TURNS)
 
 
 def _row(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
@@ -67,11 +71,10 @@ def _is_read(tx: Connection, row: Row[Any]) -> bool:
     return tx.scalar(select(_READS.part).where(of_letter).limit(1)) is not None
 
 
-def _said(visit: Visit, event: Event) -> list[tuple[str, str]]:
+def _said(visit: Visit, event: Event) -> list[Fact]:
     made = form.form_of(type(event.data))
     shown = (each for each in made.clear if each.name not in {"data.to", "data.withhold_from"})
-    found = fields.answers(visit.t, shown, {form.DATA: event.data.to_mapping()}, around.Names(visit, {}))
-    return [(fields.label_of(visit.t, each, bare=True), text) for each, text in found]
+    return list(facts(visit, shown, {form.DATA: event.data.to_mapping()}))
 
 
 def _missing(visit: Visit, row: Row[Any], referral: Referral, *, is_read: bool) -> list[str]:
@@ -87,7 +90,7 @@ def _missing(visit: Visit, row: Row[Any], referral: Referral, *, is_read: bool) 
     elif row.shut:
         found.append(t("The letter stays closed here. The person may have withdrawn consent."))
     elif not is_read:
-        found.append(t("Nobody here has opened the letter yet. Open it on the page of the case."))
+        found.append(t("Nobody here has opened the letter yet."))
     if came and not came & {"contact"}:
         found.append(t("The letter does not say how to reach the person safely."))
     if party is not None and party.asked:

@@ -446,13 +446,22 @@ def _reason(typed: Typed, *, is_unit: bool) -> str:
 
 
 def _services(visit: Visit, typed: Typed, to: list[str]) -> list[Any]:
-    """Return the services for those who accept them, as the version of the referral has them."""
+    """Return the services that *to* are asked for, as the version of the referral has them.
+
+    Agencies that help are asked for what the person accepts from all of them; the special unit is told what nobody else
+    is asked for, which needs no consent to services (G-32).
+    """
     data: type[Data] = sending.model_of(visit.door, "referral.submitted")
-    if not _is_child(typed) and not set(to) <= set(typed.get("guide.accepts", ())):
-        return []
+    codes = list(typed.get("guide.services", ()))
+    helpers = {each for each in _recipients(visit, typed) if _role(visit, each) != UNIT}
+    asked = helpers if _is_child(typed) else helpers & set(typed.get("guide.accepts", ()))
+    if not helpers & set(to):
+        taken = {each for agency in asked for each in _taken_by(visit, agency, tuple(codes))}
+        codes = [each for each in codes if each not in taken]
+    elif not asked >= set(to):
+        codes = []
     listed = form.form_of(data).named("data.services")
-    codes = typed.get("guide.services", ())
-    return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else list(codes)
+    return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else codes
 
 
 # -- check -----------------------------------------------------------------------------------------------------------------

@@ -14,9 +14,9 @@ from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state import labels, parking
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
-from nrmbus.desk.web.acts.around import Names, name_of, staff_name
-from nrmbus.desk.web.acts.fields import answers, label_of
-from nrmbus.desk.web.acts.form import Field, form_of
+from nrmbus.desk.web.acts.around import name_of, staff_name
+from nrmbus.desk.web.acts.form import form_of
+from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
@@ -27,10 +27,6 @@ from nrmbus.wire import times
 NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
 """People read every event in its newest version, which loses nothing."""
 
-_OF_THE_WIRE: Final = frozenset({"/data/chunks"})
-"""Fields that say nothing to a person."""
-TOLD: Final = "told"
-"""Context of words about what somebody else did."""
 _OUTBOX: Final = tables.outbox.c
 _OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
 _WAITS: Final = frozenset({parking.AHEAD, parking.BEHIND})
@@ -58,14 +54,6 @@ class Notice:
     type: str = ""
     """Type of the event that answers it, if the agency has to answer."""
     is_late: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """Label and value, of which each line is a text."""
-
-    label: str
-    lines: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,23 +293,6 @@ class Case:
     def deadline(self, at: str | None) -> str:
         """Return a deadline of the ledger; empty if there is none."""
         return self.visit.t.deadline(_time(at)) if at else ""
-
-
-def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Iterator[Fact]:
-    """Yield each of *fields* that *said* has, with its label and its value in words.
-
-    A form asks the person who fills it in ("you"); here others read, so a few labels and codes have words of their own.
-    """
-    t = visit.t
-    for of, text in answers(t, fields, said, Names(visit, {})):
-        if of.pointer in _OF_THE_WIRE:
-            continue
-        label, family = t(of.label, ctx=TOLD), f"{TOLD}.{of.list}"
-        if label == of.label:
-            label = label_of(t, of, bare=True).partition(": ")[0]
-        root, _, name = of.pointer[1:].partition("/")
-        other = t(str(said[root][name]), ctx=family) if of.kind == "choice" else ""
-        yield Fact(label, (other,) if other not in ("", said[root][name]) else tuple(text.split("\n")))
 
 
 def agency(visit: Visit, id: str) -> str:

@@ -17,8 +17,9 @@ from nrmbus.desk.letters import letters
 from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.around import staff_name
+from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.cases.case import NEWEST, Case, Fact
+from nrmbus.desk.web.cases.case import NEWEST, Case
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
@@ -118,6 +119,8 @@ async def _listed(
         receipts = _receipts(case, tx)
     asked = await opening.to_open(desk, rows, who=me.number, purpose="case_work")
     shown = [_closed(case, row, asked.shut.get(row.position), found, receipts.get(row.id, ())) for row in rows]
+    if not is_sent and len(closed := [each.id for each in shown if not each.why_shut]) == 1:
+        chosen = closed
     errors = _errors(visit, shown, chosen, purpose) if is_sent else {}
     status = refused.status if refused else 422 if errors else 200
     return visit.page(

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.letters import letters
 from nrmbus.desk.web.acts import around
+from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.cases import case as cases
-from nrmbus.desk.web.cases.case import Case, Fact
+from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.wire.json import MAX_INTEGER
 

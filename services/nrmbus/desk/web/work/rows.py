@@ -124,8 +124,8 @@ def rows_of(
             task=item.task,
             act=act,
             ref=item.ref or "",
-            is_answer=act in _ANSWERS and bool(item.ref),
-            action=t.code("act", act) if act else t("Open the case"),
+            is_answer=(is_answer := act in _ANSWERS and bool(item.ref)),
+            action=t("Answer a referral") if is_answer else t.code("act", act) if act else t("Open the case"),
         )
 
 

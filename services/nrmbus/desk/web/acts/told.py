@@ -1,0 +1,40 @@
+"""What an event says, in the words of those who read what another did."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from nrmbus.desk.web.acts.around import Names
+from nrmbus.desk.web.acts.fields import answers, label_of
+from nrmbus.desk.web.acts.form import Field
+from nrmbus.desk.web.shell import Visit
+
+TOLD: Final = "told"
+"""Context of words about what somebody else did."""
+_OF_THE_WIRE: Final = frozenset({"/data/chunks"})
+"""Fields that say nothing to a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Label and value, of which each line is a text."""
+
+    label: str
+    lines: tuple[str, ...]
+
+
+def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Iterator[Fact]:
+    """Yield each of *fields* that *said* has, with its label and its value in words.
+
+    A form asks the person who fills it in ("you"); here others read, so a few labels and codes have words of their own.
+    """
+    t = visit.t
+    for of, text in answers(t, fields, said, Names(visit, {})):
+        if of.pointer in _OF_THE_WIRE:
+            continue
+        label, family = t(of.label, ctx=TOLD), f"{TOLD}.{of.list}"
+        if label == of.label:
+            label = label_of(t, of, bare=True).partition(": ")[0]
+        root, _, name = of.pointer[1:].partition("/")
+        other = t(str(said[root][name]), ctx=family) if of.kind == "choice" else ""
+        yield Fact(label, (other,) if other not in ("", said[root][name]) else tuple(text.split("\n")))
