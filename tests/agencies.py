@@ -43,6 +43,8 @@ ROLES: Final[Mapping[str, str]] = {
     "migration": "migration",
     "police-x": "police_other",
     "embassy": "embassy",
+    "consulate": "consulate",
+    "iom": "international_organisation",
     "district": "education",
     "school": "education",
     "hospital": "health",

@@ -6,6 +6,7 @@ from typing import Any
 
 from rules.audience_erasure import ending
 from rules.audience_holder import HANDED_ON
+from rules.audience_returns import returns
 from rules.audience_words import MOST, UNIT, Seen, barring, going_on, opened_by, opened_by_nobody
 from rules.emergency_rows import EMERGENCY
 from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
@@ -417,5 +418,5 @@ _late_barred = barring(served, "ngo-l", "vac")
 
 ROWS: tuple[Seen, ...] = (
     *_case(), *_consent(), *_referral(), *_identification(), *_recovery_and_safeguard(), *_shelter_and_support(),
-    *_money_stay_review(), *_services_and_letters(),
+    *_money_stay_review(), *returns(), *_services_and_letters(),
 )  # fmt: skip

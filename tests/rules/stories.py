@@ -4,6 +4,7 @@ from rules.given import NEGATIVE, Bench
 
 CONSENTED = ("special-unit", "shelter", "vac", "ngo-l", "fund", "migration")
 LEGAL = "CoM 21/2008 art. 7"
+REPORTED = {"detector": "consulate", "detected_abroad": True}
 BODIES = ["child-commission", "guardianship"]
 
 
@@ -137,6 +138,45 @@ def without_status(b: Bench) -> Bench:
     """0:50: the NGO sends her to the centre, of which the special unit must not hear."""
     unit_refused(b).at("0:50")
     b.say("ngo-a", "referral.submitted", ref="R-5", to=["vac"], withhold_from=["special-unit"], letter=True)
+    return b
+
+
+# The way home
+
+
+def wishing(b: Bench) -> Bench:
+    """d60 9:00: she wants to go home, and an organisation that she agreed to takes that down."""
+    identified(b).at("d60 9:00").consents("iom", by="vac")
+    b.say("vac", "referral.submitted", ref="R-7", to=["iom"], reason="Return", services=["repatriation"], letter=True)
+    b.say("iom", "referral.accepted", ref="R-7")
+    b.say("iom", "return.consented", letter=True)
+    return b
+
+
+def assessed(b: Bench) -> Bench:
+    """d62 9:00: she can return."""
+    wishing(b).at("d62 9:00").say("iom", "return.risk_assessed", letter=True)
+    return b
+
+
+def arranged(b: Bench) -> Bench:
+    """d63 9:00: the journey is arranged, within fourteen days."""
+    assessed(b).at("d63 9:00").say("iom", "return.travel_arranged", letter=True)
+    return b
+
+
+def home(b: Bench) -> Bench:
+    """d70 9:00: she has arrived."""
+    arranged(b).at("d70 9:00").say("iom", "return.completed", letter=True)
+    return b
+
+
+def found_abroad(b: Bench) -> Bench:
+    """The consulate reports a citizen, and arranges the journey home."""
+    b.say("consulate", "case.signal_recorded", **REPORTED)
+    b.at("1:00").say("consulate", "return.consented")
+    b.at("2:00").say("consulate", "return.risk_assessed")
+    b.at("d3 9:00").say("consulate", "return.travel_arranged", days=7)
     return b
 
 

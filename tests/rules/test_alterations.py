@@ -18,9 +18,12 @@ from rules.audience_rows import ROWS
 from rules.given import Bench
 from rules.stories import (
     acknowledged,
+    arranged,
     begun,
     consented,
     erasing,
+    found_abroad,
+    home,
     identified,
     planned,
     presumed,
@@ -28,6 +31,7 @@ from rules.stories import (
     served,
     signalled,
     under_review,
+    wishing,
 )
 
 VALUES: dict[str, Any] = plain_yaml.read(profile_text(POLICY))
@@ -115,7 +119,15 @@ def _alter(values: Any, path: tuple[Any, ...], by: Callable[[Any], Any]) -> None
     values[path[-1]] = by(values[path[-1]])
 
 
-CLOCK_STORIES = (signalled, referred, acknowledged, begun, presumed, served, under_review, erasing)
+def _reported(b: Bench) -> Bench:
+    """A report after the return that promises another."""
+    home(b).say("iom", "return.monitored", again=True)
+    return b
+
+
+CLOCK_STORIES = (
+    signalled, referred, acknowledged, begun, presumed, served, under_review, erasing, wishing, arranged, home, _reported,
+)  # fmt: skip
 URGENCIES = ("emergency", "urgent", "normal")
 
 
@@ -178,18 +190,27 @@ def _reopened(b: Bench) -> Bench:
     return b
 
 
+def _arrived(b: Bench) -> Bench:
+    found_abroad(b).at("d5 12:00").say("consulate", "return.completed")
+    return b
+
+
 @cache
 def _late() -> list[list[Fact]]:
-    return [_typed_late(story(Bench())) for story in (*CLOCK_STORIES, _asked_and_stopping, _reopened)]
+    return [_typed_late(story(Bench())) for story in (*CLOCK_STORIES, _asked_and_stopping, _reopened, _arrived)]
 
 
 def _due_when_typed_late(profile: Profile) -> list[str]:
-    rules, found = Rules(profile, AGENCIES), []
-    for facts in _late():
-        view = rules.start(facts[0].event.subject)
-        for fact in facts:
-            view = rules.evolve(view, fact)
-            found += [f"{clock.code} {clock.due}" for clock in rules.clocks(view)]
+    """Return the due times, also where the time to refer begins with the arrival."""
+    abroad = profile.abroad.model_copy(update={"refer_from": "arrival"})
+    found: list[str] = []
+    for each in (profile, profile.model_copy(update={"abroad": abroad})):
+        rules = Rules(each, AGENCIES)
+        for facts in _late():
+            view = rules.start(facts[0].event.subject)
+            for fact in facts:
+                view = rules.evolve(view, fact)
+                found += [f"{clock.code} {clock.due}" for clock in rules.clocks(view)]
     return found
 
 
@@ -241,7 +262,14 @@ def _moving(profile: Profile) -> list[list[str]]:
     found.append(b.deadlines)
     b.say("shelter", "shelter.discharged", ref="B-1")
     b.say("vac", "case.closed")
-    return [*found, b.deadlines]
+    for of_a_return in (wishing, arranged, home):
+        b = of_a_return(Bench(profile))
+        b.say("vac", "consent.withdrawn", receivers=["iom"])
+        found.append(b.deadlines)
+    home_and_closed = home(Bench(profile))
+    home_and_closed.say("shelter", "shelter.discharged", ref="B-1")
+    home_and_closed.say("vac", "case.closed", reason="returned_home")
+    return [*found, b.deadlines, home_and_closed.deadlines]
 
 
 @pytest.mark.parametrize(

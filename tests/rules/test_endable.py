@@ -14,12 +14,14 @@ from rules.ending import can_be_ended
 from rules.given import Bench
 from rules.stories import (
     acknowledged,
+    arranged,
     begun,
     child_housed,
     child_presumed,
     child_referred,
     consented,
     erasing,
+    home,
     housed,
     planned,
     presumed,
@@ -28,6 +30,7 @@ from rules.stories import (
     served,
     signalled,
     under_review,
+    wishing,
     without_status,
 )
 
@@ -55,11 +58,11 @@ def holds_asked(b: Bench) -> Bench:
 
 STORIES: Final[tuple[Callable[[Bench], Bench], ...]] = (
     signalled, consented, referred, acknowledged, begun, housed, presumed, planned, served, refused_by_grounds, under_review,
-    without_status, erasing, courts_asked, holds_asked, child_referred, child_housed, child_presumed,
+    without_status, erasing, courts_asked, holds_asked, child_referred, child_housed, child_presumed, wishing, arranged, home,
 )  # fmt: skip
 
 Said = tuple[str, str, dict[str, Any]]
-_HELPERS = ("ngo-l", "vac", "shelter", "fund", "migration", UNIT, "ngo-a", "guardianship", "hospital")
+_HELPERS = ("ngo-l", "vac", "shelter", "fund", "migration", UNIT, "ngo-a", "guardianship", "hospital", "iom", "embassy")
 _REFERENCES = ("R-1", "R-2", "R-4", "R-5", "R-10", "B-1", "B-10", "H-1", "V-1", "X-1", "X-2")
 _EVENTS: list[Said] = [
     *((by, f"consent.{kind}", {"receivers": [each]})
@@ -90,6 +93,10 @@ _EVENTS: list[Said] = [
     *((UNIT, "safeguard.age_assessed", {"result": result}) for result in ("adult", "child")),
     *((by, "plan.adopted", {"to": ["ngo-l", "shelter"]}) for by in ("vac", "ngo-a")),
     *((by, f"case.{kind}", {}) for by in ("ngo-a", "vac", UNIT) for kind in ("withdrawn", "closed", "reopened", "signal_dismissed")),
+    *((by, f"return.{kind}", {}) for by in ("iom", "embassy", UNIT)
+      for kind in ("consented", "risk_assessed", "travel_arranged", "completed", "monitored", "stopped")),
+    (UNIT, "return.risk_assessed", {"outcome": "not_safe"}),
+    ("migration", "stay.embassy_barred", {}),
     ("court", "access.terminated", {"approver": "A-2"}),
     *((each, "access.erasure_confirmed", {}) for each in ("ngo-a", "vac", "ngo-l")),
 ]  # fmt: skip

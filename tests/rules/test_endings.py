@@ -12,10 +12,13 @@ from rules.given import Bench
 from rules.stories import (
     BODIES,
     acknowledged,
+    arranged,
     begun,
     child_flagged,
     erasing,
+    home,
     housed,
+    identified,
     planned,
     presumed,
     referred,
@@ -23,6 +26,7 @@ from rules.stories import (
     signalled,
     under_review,
     unit_refused,
+    wishing,
 )
 
 UNIT = "special-unit"
@@ -48,6 +52,24 @@ def _bed_asked(b: Bench) -> Bench:
 
 def _hold_asked(b: Bench) -> Bench:
     begun(b).say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])
+    return b
+
+
+def _organisation_taken_on(b: Bench) -> Bench:
+    """An organisation has accepted a referral for the way home."""
+    identified(b).consents("iom")
+    b.say("vac", "referral.submitted", ref="R-7", to=["iom"], reason="Return", letter=True)
+    b.say("iom", "referral.accepted", ref="R-7")
+    return b
+
+
+def _organisation_helps(b: Bench) -> Bench:
+    """It accepted while a return was under way."""
+    identified(b).say(UNIT, "return.consented")
+    b.say(UNIT, "return.risk_assessed")
+    b.consents("iom")
+    b.say("vac", "referral.submitted", ref="R-7", to=["iom"], reason="Return", letter=True)
+    b.say("iom", "referral.accepted", ref="R-7")
     return b
 
 
@@ -90,6 +112,11 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-HOLD", _hold_asked, UNIT, "stay.hold_ended", {"ref": "H-1"}),
     ("D-STOP", _stopping, "ngo-l", "consent.stop_confirmed", {}),
     ("D-ERASE", erasing, "ngo-a", "access.erasure_confirmed", {}),
+    *(("D-RISK", wishing, "iom", f"return.{kind}", {}) for kind in ("risk_assessed", "stopped")),
+    *(("D-TRAVEL", arranged, "iom", f"return.{kind}", {}) for kind in ("completed", "stopped")),
+    ("D-MONITOR", home, "iom", "return.monitored", {}),
+    ("D-ASSIGN", _organisation_taken_on, "iom", "return.consented", {}),
+    *(("D-ASSIGN", _organisation_helps, "iom", f"return.{kind}", {}) for kind in ("risk_assessed", "travel_arranged", "stopped")),
     ("D-REVIEW", under_review, UNIT, "review.decided", {"ref": "V-1", "outcome": "upheld"}),
 ]  # fmt: skip
 IDS = [f"{n} {code} {type}" for n, (code, _, _, type, _) in enumerate(ENDINGS)]
@@ -163,6 +190,10 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         under_review,
         _stopping,
         erasing,
+        _organisation_taken_on,
+        wishing,
+        arranged,
+        home,
     ]
     for story in stories:
         b = story(Bench())
@@ -183,6 +214,8 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         ("D-HOLD", "migration"): (UNIT,),
         ("D-STOP", "ngo-l"): ("vac",),
         ("D-REVIEW", UNIT): ("ngo-a",),
+        ("D-ASSIGN", "iom"): ("vac",),
+        **{(code, "iom"): ("vac",) for code in ("D-RISK", "D-TRAVEL", "D-MONITOR")},
         **{("D-ERASE", each): ("court",) for each in ("court", "migration", "ngo-a", "ngo-l", "shelter", UNIT, "vac")},
     }
     assert {code for code, _ in found} == set(load_profile(POLICY).clocks)

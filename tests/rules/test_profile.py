@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "915212e79b10d9a6596452275aa31c480fe7b9cfb9457a75f4fece45b8287dbd"
+PINNED = "6871e6805bcaf6e22a280423d6e890657eca759c831ff94ab76fc8ecaab710d1"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

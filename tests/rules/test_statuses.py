@@ -83,6 +83,13 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("migration", "stay.hold_confirmed", {}, GOING_ON),
     *((UNIT, f"referral.{kind}", {}, GOING_ON) for kind in ("acknowledged", "accepted", "declined", "completed")),
     *((UNIT, f"referral.{kind}", {}, GOING_ON) for kind in ("info_requested", "info_supplied", "revoked", "expired")),
+    *(
+        ("iom", f"return.{kind}", {}, GOING_ON)
+        for kind in ("consented", "risk_assessed", "travel_arranged", "completed")
+    ),
+    ("iom", "return.monitored", {}, GOING_ON + "C"),
+    ("vac", "return.stopped", {}, GOING_ON),
+    *((UNIT, f"stay.{kind}", {}, GOING_ON) for kind in ("embassy_barred", "embassy_bar_lifted")),
     (UNIT, "handover.person_received", {}, GOING_ON),
     ("ngo-a", "handover.document_transferred", {}, GOING_ON),
     ("ngo-a", "safeguard.child_flagged", {"to": ["guardianship"]}, GOING_ON),

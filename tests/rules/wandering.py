@@ -17,13 +17,13 @@ WORLD: Final = {
     id: AGENCIES[id]
     for id in (
         "ngo-a", "ngo-l", "vac", "shelter", "ngo-shelter", UNIT, "fund", "migration", "guardianship", "child-commission",
-        "court", "timekeeper",
+        "court", "timekeeper", "iom", "embassy",
     )
 }  # fmt: skip
 WORLD_WITHOUT_COURT: Final = {id: agency for id, agency in WORLD.items() if id != "court"}
 
 Fields = Mapping[str, Any]
-_TO: Final = ("ngo-a", "ngo-l", "vac", "shelter", "ngo-shelter", UNIT)
+_TO: Final = ("ngo-a", "ngo-l", "vac", "shelter", "ngo-shelter", UNIT, "iom", "embassy")
 _HELD: Final = ("ngo-a", "ngo-l", "vac", UNIT)
 _NEW: Final = ("X-1", "X-2", "X-3")
 _SAID: Final[Mapping[str, tuple[Fields, ...]]] = {
@@ -57,6 +57,9 @@ _SAID: Final[Mapping[str, tuple[Fields, ...]]] = {
     "identification.status_decided": (
         {}, {"status": "NotAVictimOfTrafficking", "reasons": ["indicators_not_met"], "review_until_days": 30},
     ),
+    "return.consented": ({}, {"to": ["iom"]}, {"to": ["embassy", "iom"]}, {"given_by": "caregiver"}),
+    "return.risk_assessed": ({}, {}, {"outcome": "not_safe"}),
+    "return.monitored": ({"again": True}, {}),
     "case.closed": ({"reason": "lost_contact"},),
     "case.signal_dismissed": ({},),
     "payment.ordered": ({}, {"kind": "compensation"}),
@@ -150,10 +153,11 @@ SETTLING: Final[tuple[tuple[str, Fields], ...]] = (
     ("referral.declined", {}),
     ("referral.revoked", {}),
     ("service.not_delivered", {}),
+    ("return.stopped", {}),
     ("shelter.discharged", {"reason": "own_request"}),
     ("review.decided", {"outcome": "upheld"}),
 )
-"""Events that lead to a close without anybody's agreement: pending questions are answered, and residents leave."""
+"""Events that lead to a close without anybody's agreement: pending questions are answered, residents leave, returns stop."""
 
 
 def may_close(b: Bench) -> str | None:

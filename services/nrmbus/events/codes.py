@@ -243,6 +243,11 @@ Tariff = Annotated[str, Field(pattern=r"^[a-z]{2}-[0-9]{4}$")]
 HoldGround = Literal["identification", "status", "review"]
 HoldEnd = Literal["not_a_victim", "left_country", "permit_issued"]
 PermitGround = Literal["cooperation", "humanitarian"]
+EmbassyBar = Literal["asylum_claimed", "fear_of_the_state", "other"]
+"""Why the embassy of the person's state may not be contacted."""
+ReturnRisk = Literal["can_return", "can_return_with_measures", "not_safe"]
+ReturnStop = Literal["own_wish", "not_possible", "other"]
+"""A danger that was found is in the assessment of risk, which the embassy does not get."""
 
 # Clocks and letters
 ClockRule = Annotated[str, Field(pattern=r"^D-[A-Z][A-Z0-9]{1,15}$")]

@@ -1,8 +1,8 @@
-"""Stay: the hold on removal, and permits. CETS 197 art. 13 [S30]; [S28, S33]."""
+"""Stay: the hold on removal, permits, and the bar on contact with an embassy. CETS 197 art. 13 [S30]; [S28, S33]."""
 
 from typing import Annotated
 
-from nrmbus.events.codes import HoldEnd, HoldGround, PermitGround
+from nrmbus.events.codes import EmbassyBar, HoldEnd, HoldGround, PermitGround
 from nrmbus.events.model import Agencies, Data, Day, Days, Letter, Line, clear, sealed
 
 
@@ -82,3 +82,22 @@ class PermitRenewed(Data):
     letter = PermitRenewedLetter
 
     valid_days: Annotated[Days, clear("Calendar days more")]
+
+
+class EmbassyBarredLetter(Letter):
+    """Why; a claim of asylum endangers the person and the family."""
+
+    ground: Annotated[EmbassyBar | None, sealed("story", "DC4", "Why no embassy is contacted")] = None
+
+
+class EmbassyBarred(Data):
+    """No embassy or consulate is contacted about the person, whatever the person agreed to before [u], [D]."""
+
+    type = "stay.embassy_barred"
+    letter = EmbassyBarredLetter
+
+
+class EmbassyBarLifted(Data):
+    """An embassy or consulate may be contacted again, if the person agrees [u], [D]."""
+
+    type = "stay.embassy_bar_lifted"

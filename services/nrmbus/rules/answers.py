@@ -94,6 +94,14 @@ def _not_next(context: EventContext) -> bool:
     return document is not None and (index != document.came or index >= document.chunks)
 
 
+def _return_runs(context: EventContext) -> bool:
+    return context.view.returning is not None and context.view.returning.open
+
+
+def _return_made(context: EventContext) -> bool:
+    return context.view.returning is not None and context.view.returning.made
+
+
 _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "access.break_glass": _taken,
     "access.break_glass_objected": _past_objecting,
@@ -118,6 +126,11 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "referral.info_supplied": lambda context: context.referral is not None and not context.referral.stands,
     "referral.revoked": lambda context: context.referral is not None and not context.referral.open,
     "referral.submitted": _taken,
+    "return.completed": _return_made,
+    "return.consented": _return_runs,
+    "return.risk_assessed": _return_made,
+    "return.stopped": lambda context: not _return_runs(context),
+    "return.travel_arranged": _return_made,
     "review.decided": lambda context: context.review is not None and not context.review.open,
     "review.requested": _taken,
     "service.requested": _taken,
@@ -125,6 +138,8 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "shelter.bed_refused": _bed_answered,
     "shelter.bed_requested": _taken,
     "shelter.offer_lapsed": _offer_gone,
+    "stay.embassy_bar_lifted": lambda context: context.view.embassy_bar is None,
+    "stay.embassy_barred": lambda context: context.view.embassy_bar is not None,
     "stay.hold_confirmed": lambda context: context.hold is not None and (context.hold.confirmed or context.hold.ended),
     "stay.hold_ended": lambda context: context.hold is not None and context.hold.ended,
     "stay.hold_requested": _taken,

@@ -20,6 +20,7 @@ from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
+EMBASSY = "embassy"
 GRANTS = ("consent.given", "consent.overridden")
 
 
@@ -55,7 +56,7 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
 
 def granted_to(context: EventContext, agency: str) -> bool:
     """Return whether the event is itself the consent that lets this agency be told again."""
-    if context.event.type not in GRANTS or agency not in receivers_of(context.event):
+    if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
         return False
     return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
 
@@ -187,6 +188,17 @@ def _migration_on_positive(context: EventContext) -> Iterable[str]:
 
 
 # Terms: by what the event refers to
+
+
+def _return_helpers(context: EventContext) -> Iterable[str]:
+    """Return the agencies that help with the return and are still on the case."""
+    returning = context.view.returning
+    return (agency for agency in returning.helpers if context.view.on_case(agency)) if returning else ()
+
+
+def _return_helpers_but_embassy(context: EventContext) -> Iterable[str]:
+    """Return the same without embassies: the state of origin does not learn of the dangers that the person sees there."""
+    return (agency for agency in _return_helpers(context) if context.roles.of(agency) != EMBASSY)
 
 
 def _former_holder(context: EventContext) -> Iterable[str]:
@@ -348,6 +360,8 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
     "rescuer": lambda context: _sender(context.emergency),
+    "return_helpers": _return_helpers,
+    "return_helpers_but_embassy": _return_helpers_but_embassy,
     "second_agency": second_agencies,
     "shelters_on_case": _shelters_on_case,
     "special_unit": lambda context: context.roles.having(UNIT),

@@ -76,6 +76,22 @@ def _first_receipt_by_unit(context: EventContext) -> bool:
     return party is None or (party.state == "submitted" and not party.acknowledged)
 
 
+def _report_begins_referral(context: EventContext) -> bool:
+    """Return whether the signal starts the time to refer: not by the special unit, nor from abroad if arrival starts it."""
+    is_abroad = bool(value(context.event, "detected_abroad", default=False))
+    return context.role != UNIT and not (is_abroad and context.tables.profile.abroad.refer_from == "arrival")
+
+
+def _arrival_begins_referral(context: EventContext) -> bool:
+    """Return whether the arrival of somebody found abroad starts the time to refer, since nobody has referred her yet."""
+    return (
+        context.tables.profile.abroad.refer_from == "arrival"
+        and context.view.abroad
+        and context.view.status == "SUSPECTED"
+        and context.role != UNIT
+    )
+
+
 def _adult_refuses_unit(context: EventContext) -> bool:
     """Return whether an adult refuses that the special unit has information."""
     return (
@@ -87,6 +103,7 @@ def _adult_refuses_unit(context: EventContext) -> bool:
 
 CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "adult_refuses_unit": _adult_refuses_unit,
+    "arrival_begins_referral": _arrival_begins_referral,
     "by_detecting_provider": _by_detecting_provider,
     # By the provider that gave the signal, if the adult's refusal of the special unit stands (T03b)
     "by_detecting_provider_after_refusal": lambda context: _by_detecting_provider(context) and context.unit_refused,
@@ -96,6 +113,8 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     # A stage after initial assistance is entered (T09)
     "later_stage": lambda context: not _first_stage(context),
     "made_it_referred": _made_it_referred,
+    # After this report of a return another one is owed
+    "monitored_again": lambda context: bool(value(context.event, "again", default=False)),
     # The contrary of positive (T11, T14); a revocation always is
     "negative": lambda context: not _positive(context),
     # By another agency than the special unit
@@ -106,6 +125,7 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "reopening": _reopening,
     # A review reopens a case whose negative decision still stood (T19)
     "reopening_from_negative": lambda context: _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None),
+    "report_begins_referral": _report_begins_referral,
     # About a service that somebody was asked for (T15); of several, each answers for itself
     "service_asked_for": lambda context: context.service is not None and bool(context.service.receivers),
     "to_unit": _to_unit,

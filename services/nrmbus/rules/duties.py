@@ -77,7 +77,7 @@ def resumed(context: EventContext, mark: Mark) -> tuple[Running, ...]:
 
 
 def left_by(context: EventContext, mark: Mark) -> Changes:
-    """Return the changes after the sender deleted its data: it has no part, houses nobody, and no duty waits for it alone."""
+    """Return the changes after the sender deleted its data: it has no part, houses nobody, and nothing waits for it alone."""
     view, agency = context.view, context.source
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
@@ -88,7 +88,11 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
         ref: replace(each, open=each.open and not each.decider == context.role == UNIT)
         for ref, each in view.reviews.items()
     }
+    returning = view.returning
+    if returning is not None and returning.open and gone.issuperset(returning.helpers):
+        returning = replace(returning, step="stopped")
     return {
+        "returning": returning,
         "left": {**view.left, agency: mark.registered},
         "parts": {each: parts for each, parts in view.parts.items() if each != agency},
         "services": services,

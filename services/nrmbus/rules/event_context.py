@@ -181,8 +181,17 @@ class EventContext:
         return self.stands(agency, SHARING) in ("given", "overridden")
 
     def barred(self, agency: str) -> bool:
-        """Return whether an adult's refusal or withdrawal for *agency* stands. A child is not asked, so this bars nobody."""
+        """Return whether an adult's refusal or withdrawal for *agency*, or a bar on embassies, stands.
+
+        A child is not asked, so a child's word bars nobody.
+        """
+        if self.embassy_barred(agency):
+            return True
         return not self.child and self.stands(agency, SHARING) in ("refused", "withdrawn")
+
+    def embassy_barred(self, agency: str) -> bool:
+        """Return whether *agency* is an embassy or consulate, and a bar on contact with them stands."""
+        return self.view.embassy_bar is not None and self.in_group(agency, "ENVOYS")
 
     @property
     def unit_refused(self) -> bool:

@@ -143,6 +143,12 @@ class Periods(Frozen):
     recovery_days: Annotated[int, Field(ge=1)]
 
 
+class AbroadRule(Cited):
+    """Own nationals found abroad: whether the time to refer begins with the report from there, or with the arrival."""
+
+    refer_from: Literal["report", "arrival"]
+
+
 class EmergencyRule(Cited):
     """Breaking the glass: the time for objecting and for answering, which reasons do not wait, how often a month, which parts."""
 
@@ -208,6 +214,7 @@ class Profile(Frozen):
     refusals: dict[str, RefusalRule]
     clocks: dict[str, ClockRule]
     periods: Periods
+    abroad: AbroadRule
     emergency: EmergencyRule
     allowance: Allowance
     calendar: CalendarRule
@@ -284,7 +291,7 @@ class Profile(Frozen):
             dict(self.refusals),
             dict(self.clocks),
             {tariff.tariff: tariff for tariff in self.allowance.tariffs},
-            {"calendar": self.calendar, "retention": self.retention},
+            {"calendar": self.calendar, "retention": self.retention, "abroad": self.abroad},
             {f"retention of {name}": row for name, row in self.retention.classes.items()},
         )
         return tuple(name for table in tables for name, cited in table.items() if cited.unverified)

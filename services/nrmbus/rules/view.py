@@ -130,6 +130,30 @@ class Hold:
 
 
 @frozen
+class Return:
+    """The latest voluntary return: its consent, the agencies that help, how far it is, and what was found of the danger.
+
+    ``helpers`` are the agencies that the consent named and those that took a step; ``safe`` is None before an assessment.
+    """
+
+    mark: Mark
+    given_by: str
+    helpers: tuple[str, ...]
+    step: Literal["consented", "assessed", "travel_arranged", "completed", "monitored", "stopped"] = "consented"
+    safe: bool | None = None
+
+    @property
+    def open(self) -> bool:
+        """Return whether the person has consented and has not arrived yet."""
+        return self.step in ("consented", "assessed", "travel_arranged")
+
+    @property
+    def made(self) -> bool:
+        """Return whether the person has arrived."""
+        return self.step in ("completed", "monitored")
+
+
+@frozen
 class Review:
     """One request to look at a decision again; ``decider`` is the role that owes the answer."""
 
@@ -338,6 +362,8 @@ class View:
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     opened: Mark | None = None
     child: bool | None = None
+    abroad: bool = False
+    """Whether the person was found in another country."""
     flagged: frozenset[str] = frozenset()
     represented: bool = False
     best_interests: str | None = None
@@ -351,6 +377,9 @@ class View:
     referrals: Mapping[str, Referral] = field(default_factory=dict)
     beds: Mapping[str, Bed] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    returning: Return | None = None
+    embassy_bar: str | None = None
+    """Id of the event by which no embassy or consulate may be contacted, while that stands."""
     reviews: Mapping[str, Review] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)

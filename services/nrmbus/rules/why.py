@@ -15,8 +15,8 @@ from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
 
 ReasonCode = Literal[
-    "told", "told_to_stop", "source", "consent_refused", "consent_withdrawn", "condition_unmet", "not_named", "not_on_case",
-    "nobody_is_told", "unknown_type",
+    "told", "told_to_stop", "source", "consent_refused", "consent_withdrawn", "embassy_barred", "condition_unmet", "not_named",
+    "not_on_case", "nobody_is_told", "unknown_type",
 ]  # fmt: skip
 
 SENTENCES: Final[Mapping[ReasonCode, str]] = {
@@ -25,6 +25,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = {
     "source": "Published the event itself.",
     "consent_refused": "The row names it ({words}), but the person has refused that it be told.",
     "consent_withdrawn": "The row names it ({words}), but the person has withdrawn the consent that it be told.",
+    "embassy_barred": "The row names it ({words}), but no embassy or consulate may be contacted.",
     "condition_unmet": "The row tells {words}; that did not hold of it then.",
     "not_named": "It has a part in the case, but the row of this type does not name it.",
     "not_on_case": "It has no part in the case, and the row of this type does not name it; that a case exists is secret.",
@@ -68,6 +69,8 @@ WORDS: Final[Mapping[Term, str]] = {
     "referring_ngo": "the NGO that referred to the special unit",
     "referring_ngo_that_attended": "the NGO that referred to the special unit, if it attended",
     "rescuer": "who broke the glass",
+    "return_helpers": "the agencies that help with the return",
+    "return_helpers_but_embassy": "the agencies that help with the return, without an embassy",
     "second_agency": "the supervisors of who broke the glass and of the holder, or else who has had a part in the case for longest",
     "shelters_on_case": "shelters with a part in the case",
     "special_unit": "the special unit",
@@ -121,7 +124,7 @@ class Reason:
 
     ``terms`` are the terms of the row that name the agency (told, refused, withdrawn), or would name it but for their
     condition (``condition_unmet``). ``consent`` is the id of the person's last statement about the agency: the consent or
-    override that covers it, or the refusal or withdrawal that keeps it out. ``rule`` and ``basis`` are cited as in the
+    override that covers it, or the refusal, withdrawal or bar that keeps it out. ``rule`` and ``basis`` are cited as in the
     profile; without a rule, the row itself is the rule. ``parts`` are the parts of the letter that the agency may open.
     """
 
@@ -158,17 +161,26 @@ def reason_for(context: EventContext, agency: str, audience: Audience) -> Reason
     if agency in audience.recipients:
         code, consent = _told(context, agency, standing)
         return Reason(agency, code, terms, None, row.basis, row.unverified, consent, parts)
+    if terms and context.embassy_barred(agency):
+        return _kept_out(context, row, agency, terms, "embassy_barred", "G-55", context.view.embassy_bar)
     if terms and standing:  # named by the row and not told: the person's word stands against it
         code, rule = _BARS[standing.kind]
-        cited = context.tables.profile.refusals.get(rule)
-        basis = cited.basis if cited else row.basis
-        return Reason(agency, code, terms, rule, basis, bool(cited and cited.unverified), standing.id)
+        return _kept_out(context, row, agency, terms, code, rule, standing.id)
     if not row.sees:
         return _by_row(row, agency, "nobody_is_told")
     near = tuple(term for term in row.sees if _is_for(context, term, agency))
     if near:
         return _by_row(row, agency, "condition_unmet", near)
     return _by_row(row, agency, "not_named" if context.view.on_case(agency) else "not_on_case")
+
+
+def _kept_out(
+    context: EventContext, row: Row, agency: str, terms: tuple[Term, ...], code: ReasonCode, rule: str, by: str | None
+) -> Reason:
+    """Return that *agency*, which the row names, is kept out by the event *by*, as *rule* of section 4 would refuse it."""
+    cited = context.tables.profile.refusals.get(rule)
+    basis = cited.basis if cited else row.basis
+    return Reason(agency, code, terms, rule, basis, bool(cited and cited.unverified), by)
 
 
 def _told(context: EventContext, agency: str, standing: Standing | None) -> tuple[ReasonCode, str | None]:

@@ -7,7 +7,7 @@ import pytest
 from agencies import POLICY
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.rules.judge.judge import CHECKS, OF_THE_ROW
-from rules.judge import refused_course, refused_emergency, refused_parties, refused_protection
+from rules.judge import refused_course, refused_emergency, refused_parties, refused_protection, refused_returns
 
 PROFILE = load_profile(POLICY)
 STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
@@ -15,9 +15,11 @@ STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
     **refused_protection.STORIES,
     **refused_course.STORIES,
     **refused_emergency.STORIES,
+    **refused_returns.STORIES,
 }
 FURTHER = [
     *refused_parties.more(), *refused_protection.more(), *refused_course.more(), *refused_emergency.more(),
+    *refused_returns.more(),
 ]  # fmt: skip
 
 

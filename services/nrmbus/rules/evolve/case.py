@@ -16,6 +16,7 @@ def _opened(context: EventContext, mark: Mark) -> Changes:
     return {
         "opened": mark,
         "child": value(context.event, "child", context.view.child),
+        "abroad": value(context.event, "detected_abroad", context.view.abroad),
         "parts": parts_with(parts, [each for each in context.recipients if context.roles.of(each) == UNIT], "signal"),
     }
 
@@ -54,7 +55,11 @@ def _withdrawn(context: EventContext, _: Mark) -> Changes:
         parts = parts_without(parts, ended, f"referral {ref}")
     services: Mapping[str, Service] = {ref: replace(each, open=False) for ref, each in view.services.items()}
     reviews: Mapping[str, Review] = {ref: replace(each, open=False) for ref, each in view.reviews.items()}
-    return {"referrals": referrals, "parts": parts, "services": services, "reviews": reviews}
+    changes: Changes = {"referrals": referrals, "services": services, "reviews": reviews}
+    if view.returning is not None and view.returning.open:
+        parts = parts_without(parts, view.returning.helpers, "return")
+        changes["returning"] = replace(view.returning, step="stopped")
+    return {**changes, "parts": parts}
 
 
 CASE: Final[Mapping[str, Folder]] = {

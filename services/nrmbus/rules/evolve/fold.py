@@ -22,6 +22,7 @@ from nrmbus.rules.evolve.erasure import DUE, ERASURE, ends_keeping, over
 from nrmbus.rules.evolve.identification import IDENTIFICATION
 from nrmbus.rules.evolve.payment import PAYMENT
 from nrmbus.rules.evolve.referral import REFERRAL
+from nrmbus.rules.evolve.returns import RETURNS
 from nrmbus.rules.evolve.safeguard import SAFEGUARD
 from nrmbus.rules.evolve.shelter import SHELTER
 from nrmbus.rules.evolve.stay import STAY
@@ -38,6 +39,7 @@ FOLDERS: Mapping[str, Folder] = {
     **SUPPORT,
     **PAYMENT,
     **STAY,
+    **RETURNS,
     **ERASURE,
     **EMERGENCY,
     **DOCUMENT,

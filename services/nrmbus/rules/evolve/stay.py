@@ -1,4 +1,4 @@
-"""Leave to stay: what a hold on removal makes of a view."""
+"""Leave to stay: what a hold on removal and a bar on embassies make of a view."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -32,4 +32,6 @@ STAY: Final[Mapping[str, Folder]] = {
     "stay.hold_requested": _hold_requested,
     "stay.hold_confirmed": _hold_confirmed,
     "stay.hold_ended": _hold_ended,
+    "stay.embassy_barred": lambda context, _: {"embassy_bar": context.event.id},
+    "stay.embassy_bar_lifted": lambda _, __: {"embassy_bar": None},
 }

@@ -11,6 +11,7 @@ BEFORE_THE_CASE: Final = "no case yet"
 
 CONDITIONS: Final[Mapping[Condition, str]] = {
     "adult_refuses_unit": "an adult refuses that the special unit is told",
+    "arrival_begins_referral": "the person was found abroad, nobody has referred her, and the profile lets the time begin with the arrival",
     "by_detecting_provider": "the provider that gave the signal publishes it",
     "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the special unit stands",
     "first_receipt_by_unit": "it is the special unit's first receipt or acceptance",
@@ -18,12 +19,14 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "first_stage_of_own_find": "initial assistance begins, and the special unit gave the signal itself",
     "later_stage": "a stage after initial assistance is entered",
     "made_it_referred": "it is about the referral that made the case REFERRED",
+    "monitored_again": "another report is to follow",
     "negative": "the decision is negative",
     "not_by_unit": "another agency than the special unit publishes it",
     "order_open": "money was ordered, and neither paid nor failed",
     "positive": "the decision is positive",
     "reopening": "a review takes identification up again",
     "reopening_from_negative": "a review reopens a negative decision that still stood",
+    "report_begins_referral": "another agency than the special unit publishes it, and the person was found here or the profile lets the time begin with the report from abroad",
     "service_asked_for": "the service was asked for",
     "to_unit": "it asks the special unit",
     "to_unit_that_left": "it asks the special unit again, after the unit has deleted its data",
@@ -68,7 +71,7 @@ OUTLIVES: Final[Mapping[Status | Parting, str]] = {
 """Ends that a duty goes on beyond."""
 
 AT: Final[Mapping[str, str]] = {"T": "the time of the event (T)", "R": "its registration (R)"}
-UNIT_CONSENT: Final = "while an adult refuses the special unit, or has withdrawn the consent to it"
+UNIT_CONSENT: Final = "while an adult refuses the agency that owes it, or has withdrawn the consent to it"
 
 
 def length_in_words(length: Length) -> Iterator[str]:

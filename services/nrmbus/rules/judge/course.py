@@ -1,13 +1,13 @@
-"""G-40 to G-63: what may follow in the course of a case, and the money."""
+"""G-40 to G-63: what may follow in the course of a case, the way home, and the money."""
 
 from typing import Final
 
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.event_context import UNIT, review_window, value
+from nrmbus.rules.event_context import SHARING, UNIT, review_window, value
 from nrmbus.rules.evolve.payment import ordered_before
-from nrmbus.rules.judge.check import Check, Question, RuleList
+from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 
 _rules = RuleList()
 _STAGE = "identification.stage_entered"
@@ -17,6 +17,10 @@ _STATUS = "identification.status_decided"
 _REVOKED = "identification.status_revoked"
 _ORDER = "payment.ordered"
 _EXECUTED = "payment.executed"
+_ASSESSED = "return.risk_assessed"
+_ARRANGED = "return.travel_arranged"
+_ARRIVED = "return.completed"
+_MONITORED = "return.monitored"
 
 
 @_rules.rule("G-40")
@@ -104,7 +108,9 @@ def _under_review(q: Question) -> bool:
 
 @_rules.rule("G-47", "stay.hold_ended")
 def hold_must_stand(q: Question) -> bool:
-    """Hold ended while identification goes on, in the review window, or before a review is decided."""
+    """Hold ended while identification goes on, in the review window, or before a review is decided, unless the person is home."""
+    if value(q.event, "reason") == "left_country" and q.view.returning is not None and q.view.returning.made:
+        return False
     return q.view.status in q.tables.profile.statuses.hold_stands_in or _under_review(q)
 
 
@@ -119,10 +125,11 @@ def support_must_stand(q: Question) -> bool:
 
 @_rules.rule("G-49", *_CLOSURE)
 def open_items(q: Question) -> bool:
-    """Closure with an unanswered referral, an occupied bed, a requested service or an undecided review."""
+    """Closure with an unanswered referral, an occupied bed, a requested service, an undecided review or a return under way."""
     view = q.view
     return (
-        any(referral.open for referral in view.referrals.values())
+        (view.returning is not None and view.returning.open)
+        or any(referral.open for referral in view.referrals.values())
         or any(house.state == "admitted" for _, house in view.houses())
         or any(service.open for service in view.services.values())
         or any(review.open for review in view.reviews.values())
@@ -162,6 +169,37 @@ def shelter_not_open(q: Question) -> bool:
     """`shelter_state` admits outside the statuses in which it is open."""
     open_in = q.tables.profile.statuses.state_shelter_admits_in
     return q.role == "shelter_state" and q.view.status is not None and q.view.status not in open_in
+
+
+@_rules.rule("G-55", *WITH_TO, _ASSESSED, _ARRANGED)
+def embassy_not_allowed(q: Question) -> bool:
+    """An embassy or consulate in `to` without the person's own consent to it, or in contact or at work while a bar stands.
+
+    An override does not do. A child is not asked: the consent that names the embassy is the one that its carer gave.
+    """
+    if q.event.type in (_ASSESSED, _ARRANGED):
+        return q.embassy_barred(q.source)
+    envoys = [agency for agency in q.to if agency != q.source and q.in_group(agency, "ENVOYS")]
+    return any(q.embassy_barred(agency) or q.stands(agency, SHARING) != "given" for agency in envoys)
+
+
+@_rules.rule("G-56", "return.consented", _ASSESSED, _ARRANGED, _ARRIVED)
+def return_not_voluntary(q: Question) -> bool:
+    """A step of a return to which nobody consents: an adult in person, for a child the carer or the child."""
+    record = q.view.returning
+    by = value(q.event, "given_by") if q.event.type == "return.consented" else record.given_by if record else ""
+    if q.event.type != "return.consented" and not (record and record.open):
+        return True
+    return by not in (("individual", "caregiver") if q.child else ("individual",))
+
+
+@_rules.rule("G-57", _ARRANGED, _ARRIVED, _MONITORED)
+def return_order(q: Question) -> bool:
+    """Travel before the risk was assessed, arrival before travel was arranged, a report on a return that was not made."""
+    record = q.view.returning
+    if record is None or q.event.type == _MONITORED:
+        return record is None or not record.made
+    return record.safe is None if q.event.type == _ARRANGED else record.step != "travel_arranged"
 
 
 def _allowance(q: Question) -> bool:

@@ -26,6 +26,7 @@ RECEIVING: Final[Mapping[str, str]] = {
     "referral.submitted": "RECEIVERS",
     "shelter.bed_requested": "SHELTERS",
     "service.requested": "SERVICE_PROVIDERS",
+    "return.consented": "RETURN_HELPERS",
     "stay.hold_requested": "migration",
     "safeguard.child_flagged": "GUARDIANS",
 }

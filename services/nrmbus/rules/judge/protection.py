@@ -1,4 +1,4 @@
-"""G-20 to G-36: the child first, then what the person has consented to, refused or withdrawn."""
+"""G-20 to G-36: the child and the way home first, then what the person has consented to, refused or withdrawn."""
 
 import re
 from collections.abc import Iterator
@@ -23,6 +23,8 @@ _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
+_TRAVEL = ("return.travel_arranged", "return.completed")
+_RETURNING = ("return.consented", "return.risk_assessed", *_TRAVEL, "return.monitored")
 _OWN = (
     "handover.person_received",
     "identification.stage_entered",
@@ -78,10 +80,13 @@ def doctor_required(q: Question) -> bool:
     return q.child and "doctor" not in value(q.event, "attended", ())
 
 
-@_rules.rule("G-24", "safeguard.returned_to_family")
+@_rules.rule("G-24", "safeguard.returned_to_family", *_TRAVEL)
 def best_interests_required(q: Question) -> bool:
-    """Return that the latest best-interests decision does not allow."""
-    allowed = q.tables.profile.statuses.return_needs.get(value(q.event, "returned_to", ""), ())
+    """Return to the family, or a child's journey home, that the latest best-interests decision does not allow."""
+    if q.event.type in _TRAVEL and not q.child:
+        return False
+    to = "country" if q.event.type in _TRAVEL else value(q.event, "returned_to", "")
+    allowed = q.tables.profile.statuses.return_needs.get(to, ())
     return q.view.best_interests not in allowed
 
 
@@ -121,6 +126,13 @@ def still_kept(q: Question) -> bool:
     return found is None or found.over is None or q.event.time < found.over
 
 
+@_rules.rule("G-29", *_TRAVEL)
+def return_not_safe(q: Question) -> bool:
+    """A journey home that the latest assessment of risk forbids, or while a review is undecided."""
+    found_dangerous = q.view.returning is not None and q.view.returning.safe is False
+    return found_dangerous or any(review.open for review in q.view.reviews.values())
+
+
 def _needed(q: Question) -> Iterator[tuple[str, str]]:
     """Yield the (agency, purpose) pairs for which an adult's consent must stand."""
     if q.child:
@@ -150,7 +162,7 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
 
     Included are an agency that takes the case over by plan or transfer, one that passes its knowledge on in a letter, and
     the sender of a referral that a question is put to: it would not see the question, and the answer would stay owed for
-    ever. The same holds for a review whose deciding bodies are all refused.
+    ever. The same holds for a review whose deciding bodies are all refused. So does an agency that acts in a return.
     """
     yield from _needed(q)
     if q.event.type == _REVIEW and not q.deciders:
@@ -160,17 +172,17 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     referral = q.referral if q.event.type == _ACCEPTED else None
     takes_over = q.event.type == _PLAN or (referral and (referral.transfer or referral.made_support))
     hands_on = q.event.type in WITH_TO and q.event.sealeddigest is not None
-    if (takes_over or hands_on) and not q.child:
+    if (takes_over or hands_on or q.event.type in _RETURNING) and not q.child:
         yield q.source, SHARING
 
 
-@_rules.rule("G-30", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_refused(q: Question) -> bool:
     """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_rules.rule("G-31", *WITH_TO, *_OWN, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-31", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))

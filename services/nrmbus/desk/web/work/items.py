@@ -42,6 +42,9 @@ ACTS: Final[Mapping[str, str]] = {
     "D-HOLD": "stay.hold_confirmed",
     "D-STOP": "consent.stop_confirmed",
     "D-REVIEW": "review.decided",
+    "D-RISK": "return.risk_assessed",
+    "D-TRAVEL": "return.completed",
+    "D-MONITOR": "return.monitored",
 }
 """Clock -> next act of the agency that owes it. The desk itself answers a clock without an act."""
 STARTED: Final[Mapping[str, str]] = {
@@ -57,6 +60,9 @@ STARTED: Final[Mapping[str, str]] = {
     "D-HOLD": "stay.hold_requested",
     "D-STOP": "consent.withdrawn",
     "D-REVIEW": "review.requested",
+    "D-RISK": "return.consented",
+    "D-TRAVEL": "return.travel_arranged",
+    "D-MONITOR": "return.completed",
     "D-ERASE": "access.erasure_due",
 }
 """Clock -> type of the event that a reader knows it by."""
@@ -69,6 +75,7 @@ ANSWERS: Final = frozenset(
         "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
         "payment.executed", "payment.failed", "plan.adopted", "plan.completed", "consent.stop_confirmed",
         "safeguard.representative_assigned", "safeguard.best_interests_decided", "access.resealed", "case.closed",
+        "return.risk_assessed", "return.travel_arranged", "return.completed", "return.monitored", "return.stopped",
     }
 )  # fmt: skip
 """Types of events that answer something, or tell what became of it."""
