@@ -5,7 +5,7 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo try check test test-all lint types bench chaos wheel sbom settings docs pins clean
+.PHONY: help install demo try check test test-all lint types bench chaos wheel sbom settings rules docs pins clean
 
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
@@ -59,6 +59,9 @@ sbom: install ## Write what the wheel needs, with licences, in dist/ (CycloneDX)
 
 settings: install ## Write deploy/SETTINGS.md again from the settings in the code
 	@$(python) .ci/settings.py
+
+rules: install ## Write the tables, pictures and procedures on the pages again, from the profile and the code
+	@$(python) .ci/rules.py
 
 docs: install ## Build one site of all pages in build/docs/site, with search; every link is checked
 	@[ -x .stamps/docs/bin/python ] || { echo 'Fetching the generator of the site into .stamps/docs, once: 90 MB'; $(python) -m venv .stamps/docs; }

@@ -299,6 +299,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "wheel",
         "sbom",
         "settings",
+        "rules",
         "docs",
         "pins",
         "clean",

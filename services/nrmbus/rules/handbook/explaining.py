@@ -81,7 +81,7 @@ def of_rule(profile: Profile, rule: str) -> Explanation:
     types = tuple(name for name in profile.types if check and (check.types is None or name in check.types))
     lines = [
         Line("Code", (cited.code,)),
-        Line("Refused when", (wording(rule.lower()) or _sentence(check.applies if check else None),)),
+        Line("Refused when", (wording(rule.lower()) or rule_sentence(rule),)),
         Line(
             "Asked",
             (
@@ -109,8 +109,10 @@ def of_rule(profile: Profile, rule: str) -> Explanation:
     )
 
 
-def _sentence(function: Any) -> str:
-    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+def rule_sentence(rule: str) -> str:
+    """Return the sentence of the function that judges *rule*; empty if there is none."""
+    check = CHECKS.get(rule)
+    return " ".join((inspect.getdoc(check.applies) or "").partition("\n\n")[0].split()) if check else ""
 
 
 def _place(function: Any) -> str:
