@@ -94,6 +94,25 @@ async def test_a_refusal_of_the_rules_is_seen_before_sending(tmp_path: Path) -> 
         assert [each.type for each in await here.rows("outbox")] == ["case.signal_recorded"]
 
 
+async def test_a_missing_consent_is_recorded_first_and_the_referral_is_still_there(tmp_path: Path) -> None:
+    """Given a referral that lacks consent, when the offered consent is sent, then its page leads back, and the referral goes."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        at = await checked(browser)
+        page = await browser.get(at)
+        assert f'action="/app/cases/{CASE}/acts/consent.given"' in page.text
+
+        consent = await begun(browser, "consent.given")
+        given = {f"data.{name}": value for name, value in CONSENT.items() if isinstance(value, str | list)}
+        check = (await filled(browser, consent, {**given, "data.receivers": ["shelter", "vac"]})).headers["location"]
+        sent = await here.during(browser.post(check.replace("/check", "/send")))
+        done = await browser.get(sent.headers["location"])
+
+        assert heading(done) == "Registered"
+        assert re.search(rf'href="{at.rpartition("/")[0]}/\w+">Refer the person', done.text)
+        assert "The Rules do not allow" not in (await browser.get(at)).text
+
+
 async def test_what_was_typed_is_still_there_after_a_refusal(tmp_path: Path) -> None:
     """Given a refusal of the registrar, then code, rule and answers are shown, and a second try is a new event."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:

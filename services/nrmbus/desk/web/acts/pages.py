@@ -46,6 +46,13 @@ FIELD_OF_RULE: Final[Mapping[str, str]] = {
     "G-50": "/data/reason", "G-62": "/data/amount", "G-63": "/data/payee",
 }  # fmt: skip
 """Field that a person changes after a refusal by a rule."""
+_FIRST: Final[Mapping[str, str]] = {
+    "acceptance_required": "referral.accepted", "best_interests_required": "safeguard.best_interests_decided",
+    "consent_required": "consent.given", "no_offer": "shelter.bed_offered", "refusal_not_on_record": "consent.refused",
+    "safeguard_first": "safeguard.child_flagged", "screening_required": "identification.indicators_screened",
+    "stage_order": "identification.stage_entered",
+}  # fmt: skip
+"""Step after which the Rules may allow what they refuse with a code; it is offered where the member may take it."""
 
 
 # -- choosing --------------------------------------------------------------------------------------------------------------
@@ -281,13 +288,20 @@ async def _check(visit: Visit, act: Act) -> Response:
     needs_second = refusal is not None and refusal["code"] == TWO_PERSONS
     blamed = FIELD_OF_RULE.get(str(refusal.get("rule"))) if refusal else None
     there = act.sheet.field_at(blamed) if blamed else None
+    first = _first_step(visit, act.case, str(refusal["code"])) if refusal else None
     mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
     return visit.page(
         "acts/check.html.j2", cited=around.cited, title=visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
-        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend),
+        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend), first=first,
         has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,
     )  # fmt: skip
+
+
+def _first_step(visit: Visit, case: around.Case, code: str) -> around.Choice | None:
+    """Return the step that the member may take now so that the Rules no longer refuse with *code*; None if there is none."""
+    type = _FIRST.get(code)
+    return next((each for each in around.choices_of(visit, case)[0] if each.type == type), None) if type else None
 
 
 async def _ask_second(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
@@ -323,9 +337,17 @@ async def _sent(visit: Visit, id: str) -> Response:
         "acts/sent.html.j2", cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
+        begun=_begun(visit, case.subject) if verdict == "registered" else [],
         owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
         live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
     )  # fmt: skip
+
+
+def _begun(visit: Visit, subject: str) -> list[Kept]:
+    """Return the member's drafts of the same case that are not sent yet."""
+    with visit.door.ledger.read() as tx:
+        found = drafts.listed(visit.door.seat, tx, owner=visit.me.number, state="open")
+    return [each for each in found if each.subject == subject]
 
 
 def _title(visit: Visit, verdict: str) -> str:
