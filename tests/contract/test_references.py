@@ -33,6 +33,7 @@ MADE_UP = {
     "tests/contract/test_glossary.py": {"there.md", "gone.md", "page.md"},
     "services/nrmbus/cli/operate/topics.py": {"topics.md"},
     "tests/auditor/reports/test_rejudge.py": {"G-99"},
+    "tests/rules/test_overlay.py": {"D-NEVER", "D-NEW", "D-REEFR"},
     "tests/rules/test_profile.py": {"G-99"},
 }
 """References that lead nowhere on purpose: a test's sabotage, a file that a command would write."""

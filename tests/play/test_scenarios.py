@@ -221,7 +221,7 @@ ALTERATIONS = {
         "policy: az@2022-04-30",
         (
             "step 1 (line 16): case.signal_recorded: expected an answer of the bus, "
-            "found none: no such profile; there are: az@2022-04-29"
+            "found none: no such profile; there are: az@2009-09-03, az@2010-10-01, az@2022-04-29, az@2024-02-08, md@2014-03-28, osce-generic@2022-01-01"
         ),
     ),
 }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.rules import load_profile
+from nrmbus.rules import load_profile, profile_names
 from nrmbus.rules.grounds import PROFILE
 from nrmbus.rules.handbook.tables import renewed, types
 from nrmbus.rules.profile import profile_text, read_profile
@@ -24,7 +24,9 @@ def test_every_source_that_is_cited_is_listed() -> None:
     }
     cited = {
         each
-        for found in re.findall(r"\[(S[^]]*)\]", before + profile_text(PROFILE) + RULES.read_text(encoding="utf-8"))
+        for found in re.findall(
+            r"\[(S[^]]*)\]", before + "".join(map(profile_text, profile_names())) + RULES.read_text(encoding="utf-8")
+        )
         for each in re.findall(r"S\d+", found)
     }
 

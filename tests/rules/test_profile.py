@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "6871e6805bcaf6e22a280423d6e890657eca759c831ff94ab76fc8ecaab710d1"
+PINNED = "43de46660feb5dda7de4e632fbba870a68c2519ad37dbd0d202cdb5cc68a4a92"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test
@@ -92,7 +92,7 @@ def test_a_rule_that_is_not_written_is_not_put_in_force() -> None:
 
 def test_an_unknown_profile_is_answered_with_those_there_are() -> None:
     """The name asked for is not repeated."""
-    assert profile_names() == (POLICY,)
+    assert POLICY in profile_names()
     with pytest.raises(UnknownProfileError, match=POLICY):
         load_profile("zz@2000-01-01")
 

@@ -31,6 +31,7 @@ from nrmbus.play.scenario import (
     Step,
     When,
 )
+from nrmbus.rules.profile import PROFILE_NAME
 
 M = TypeVar("M", bound=Frozen)
 
@@ -55,7 +56,7 @@ class ScenarioError(Exception):
 
 class _File(Frozen):
     title: Annotated[str, Field(min_length=1)]
-    policy: Annotated[str, Field(pattern=r"^[a-z]{2}@\d{4}-\d{2}-\d{2}$")]
+    policy: Annotated[str, Field(pattern=PROFILE_NAME)]
     starts: str
     agencies: Annotated[dict[AgencyId, Participant], Field(min_length=1)]
     steps: Annotated[list[dict[str, Any]], Field(min_length=1)]

@@ -1,4 +1,4 @@
-"""The police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
+"""The body that decides, in Azerbaijan the police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
 from nrmbus.events.model import Event, Frozen
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.rules.profile import DECIDERS
 
 _ONE_INTERVIEW: Final = 1
 
@@ -20,10 +21,15 @@ def begin(_: Settings) -> State:
     return State()
 
 
+def decides(heard: Heard) -> bool:
+    """Return whether this agency is a body that decides, by the profile of the case."""
+    return heard.agencies[heard.me].role in heard.rules.profile.expand((DECIDERS,))
+
+
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
     """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers (CoM 21/2008 [S2])."""
-    if heard.own:
+    if heard.own or not decides(heard):
         return None
     sentence = "A referral has come: only the duty officer acknowledges it, answers it and receives the person."
     return Result(tasks=(task(heard, "duty_officer", sentence),))
@@ -32,7 +38,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 @line(InterviewHeld)
 def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
     """2. From the second interview on a warning comes: share the record, ask nobody the same again ([S32, S39], [D])."""
-    if not heard.own or interview.number <= _ONE_INTERVIEW:
+    if not heard.own or not decides(heard) or interview.number <= _ONE_INTERVIEW:
         return None
     sentence = f"Interview number {interview.number} of this person: share the record instead of asking again."
     return Result(tasks=(task(heard, "interviewed_again", sentence),))
@@ -41,9 +47,10 @@ def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
 @line(ReasonableGroundsDecided)
 def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Result | None:
     """3. A positive reasonable-grounds decision starts the recovery and reflection period (CETS 197 art. 13 [S30])."""
-    if not heard.own or decision.outcome != "positive":
+    days = heard.rules.profile.periods.recovery_days
+    if not heard.own or decision.outcome != "positive" or not decides(heard) or days is None:
         return None
-    period = PeriodStarted(days=heard.rules.profile.periods.recovery_days)
+    period = PeriodStarted(days=days)
     return Result(drafts=(by_itself(heard, "recovery-period", period, time=heard.event.time),))
 
 

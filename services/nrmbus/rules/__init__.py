@@ -12,6 +12,7 @@ from nrmbus.rules.profile import (
     load_profile,
     profile_names,
     profile_text,
+    profile_values,
     read_profile,
 )
 from nrmbus.rules.retention import RetentionPeriod
@@ -38,6 +39,7 @@ __all__ = [
     "load_profile",
     "profile_names",
     "profile_text",
+    "profile_values",
     "read",
     "read_profile",
 ]

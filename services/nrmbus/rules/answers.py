@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from nrmbus.rules.clocks import breached_by
-from nrmbus.rules.event_context import UNIT, EventContext, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.references import opened_record, still_stands
 
@@ -33,7 +33,7 @@ def _nobody_answers(context: EventContext) -> bool:
 def _nothing_to_expire(context: EventContext) -> bool:
     """Return whether no receiver can expire: a referral to the special unit never does, unless the unit has left the case."""
     return context.referral is not None and not any(
-        party.state == "submitted" and (context.roles.of(party.agency) != UNIT or party.agency in context.view.left)
+        party.state == "submitted" and (not context.is_unit(party.agency) or party.agency in context.view.left)
         for party in context.referral.receivers
     )
 

@@ -13,7 +13,7 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
-from nrmbus.rules.event_context import AUTHORITIES, SHARING, UNIT, EventContext, holder_of, receivers_of, value
+from nrmbus.rules.event_context import AUTHORITIES, SHARING, EventContext, holder_of, receivers_of, value
 from nrmbus.rules.profile import Row
 from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Stop
 from nrmbus.rules.vocabulary import Term
@@ -234,7 +234,7 @@ def _next(context: EventContext) -> str | None:
 
 def _referrer_when_unit_ends(context: EventContext) -> Iterable[str]:
     """Return the referrer if the unit closes the case or records a word against itself, unless the person refuses the referrer."""
-    own = context.role == UNIT and receivers_of(context.event) in ((), (context.source,))
+    own = context.by_unit and receivers_of(context.event) in ((), (context.source,))
     return (each for each in _named(context.referrer) if own and not context.barred(each))
 
 
@@ -331,7 +331,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,
-    "decider": lambda context: context.roles.having(context.review_role),
+    "decider": lambda context: context.reviewers,
     "emergency_holder": lambda context: _named(context.emergency.holder if context.emergency else None),
     "former_holder": _former_holder,
     "fund_on_recognition": _fund_on_recognition,
@@ -364,9 +364,9 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "return_helpers_but_embassy": _return_helpers_but_embassy,
     "second_agency": second_agencies,
     "shelters_on_case": _shelters_on_case,
-    "special_unit": lambda context: context.roles.having(UNIT),
-    "special_unit_of_child": lambda context: context.roles.having(UNIT) if context.child else (),
-    "special_unit_on_case": lambda context: (unit for unit in context.roles.having(UNIT) if context.view.on_case(unit)),
+    "special_unit": lambda context: context.units,
+    "special_unit_of_child": lambda context: context.units if context.child else (),
+    "special_unit_on_case": lambda context: (unit for unit in context.units if context.view.on_case(unit)),
     "supervisor": lambda context: _supervisors(context, _answerable(context)),
     "terminator": _terminator,
     "to": lambda context: context.to,

@@ -47,7 +47,7 @@ class Calendar:
             weekend=frozenset(rule.weekend),
             off=frozenset(map(date.fromisoformat, rule.days_off)),
             worked=frozenset(map(date.fromisoformat, rule.working_days)),
-            public=holidays.country_holidays(rule.country),
+            public=holidays.country_holidays(rule.country) if rule.country else {},
         )
 
     def day(self, instant: datetime) -> date:

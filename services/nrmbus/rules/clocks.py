@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import UNIT, EventContext, receivers_of, referrer, value
+from nrmbus.rules.event_context import EventContext, receivers_of, referrer, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import ClockRule, End, Length
 from nrmbus.rules.tables import Roles, Tables
@@ -62,11 +62,11 @@ ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] 
     "decider": lambda context: context.deciders,
     # The agencies that the event reached: of a case that is over, the view knows no holders.
     "holders": lambda context: context.recipients,
-    "others_in_to": lambda context: (agency for agency in context.to if context.roles.of(agency) != UNIT),
+    "others_in_to": lambda context: (agency for agency in context.to if not context.is_unit(agency)),
     "receivers_knowing": lambda context: (each for each in receivers_of(context.event) if context.view.count_for(each)),
     "source": lambda context: (context.source,),
     "to": lambda context: context.to,
-    "unit": lambda context: context.roles.having(UNIT),
+    "unit": lambda context: context.units,
     "units_in_to": lambda context: context.units_in_to,
 }
 
@@ -177,7 +177,7 @@ def _answers_for_all(context: EventContext) -> bool:
     """Return whether the event answers for every agency: one court decides for all, one confirmation holds for all."""
     kind = context.event.type
     if kind == "review.decided":
-        return context.review is not None and context.review.decider == context.role
+        return context.review is not None and context.decides_review(context.source, context.review.decider)
     return kind == "stay.hold_confirmed" and context.hold is not None and context.source in context.hold.migration
 
 
@@ -387,7 +387,7 @@ def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str,
     if whom == "asker":
         found = clock.waits
     elif whom == "referrer":
-        found = referrer(view, roles)
+        found = referrer(tables, roles, view)
     elif whom == "plan_holder":
         found = view.plan.holder if view.plan else None
     elif whom == "terminator":

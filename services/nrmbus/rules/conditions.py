@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import SHARING, UNIT, EventContext, receivers_of, value
+from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
 from nrmbus.rules.vocabulary import Condition
 
 
@@ -38,11 +38,11 @@ def _made_it_referred(context: EventContext) -> bool:
     if referral is None or referral.before is None:
         return False
     if context.event.type == "referral.declined":
-        return context.role == UNIT
+        return context.by_unit
     if context.event.type != "referral.expired":
         return True
     waiting = [party.agency for party in referral.receivers if party.state == "submitted"]
-    units = [agency for agency in waiting if context.roles.of(agency) == UNIT]
+    units = [agency for agency in waiting if context.is_unit(agency)]
     return bool(units) and (units == waiting or all(unit in context.view.left for unit in units))
 
 
@@ -53,7 +53,7 @@ def _first_stage(context: EventContext) -> bool:
 
 def _first_stage_of_own_find(context: EventContext) -> bool:
     """Return whether initial assistance begins, and the special unit itself gave the signal (T08)."""
-    return _first_stage(context) and context.roles.of(context.view.detector) == UNIT
+    return _first_stage(context) and context.is_unit(context.view.detector)
 
 
 def _positive(context: EventContext) -> bool:
@@ -70,7 +70,7 @@ def _reopening(context: EventContext) -> bool:
 
 def _first_receipt_by_unit(context: EventContext) -> bool:
     """Return whether the special unit acknowledges or accepts for the first time."""
-    if context.role != UNIT:
+    if not context.by_unit:
         return False
     party = context.referral.party(context.source) if context.referral else None
     return party is None or (party.state == "submitted" and not party.acknowledged)
@@ -79,7 +79,7 @@ def _first_receipt_by_unit(context: EventContext) -> bool:
 def _report_begins_referral(context: EventContext) -> bool:
     """Return whether the signal starts the time to refer: not by the special unit, nor from abroad if arrival starts it."""
     is_abroad = bool(value(context.event, "detected_abroad", default=False))
-    return context.role != UNIT and not (is_abroad and context.tables.profile.abroad.refer_from == "arrival")
+    return not context.by_unit and not (is_abroad and context.tables.profile.abroad.refer_from == "arrival")
 
 
 def _arrival_begins_referral(context: EventContext) -> bool:
@@ -88,7 +88,7 @@ def _arrival_begins_referral(context: EventContext) -> bool:
         context.tables.profile.abroad.refer_from == "arrival"
         and context.view.abroad
         and context.view.status == "SUSPECTED"
-        and context.role != UNIT
+        and not context.by_unit
     )
 
 
@@ -97,7 +97,7 @@ def _adult_refuses_unit(context: EventContext) -> bool:
     return (
         not context.child
         and SHARING in value(context.event, "purposes", ())
-        and any(context.roles.of(agency) == UNIT for agency in receivers_of(context.event))
+        and any(context.is_unit(agency) for agency in receivers_of(context.event))
     )
 
 
@@ -118,7 +118,7 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     # The contrary of positive (T11, T14); a revocation always is
     "negative": lambda context: not _positive(context),
     # By another agency than the special unit
-    "not_by_unit": lambda context: context.role != UNIT,
+    "not_by_unit": lambda context: not context.by_unit,
     # About money that was ordered and neither paid nor failed (T16)
     "order_open": lambda context: any(each.state == "ordered" for each in context.view.payments.values()),
     "positive": _positive,

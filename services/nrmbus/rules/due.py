@@ -14,7 +14,6 @@ from nrmbus.events.shelter import OfferLapsed
 from nrmbus.rules.calendar import later
 from nrmbus.rules.clocks import clocks_of, due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
-from nrmbus.rules.event_context import UNIT
 from nrmbus.rules.retention import kept
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Referral, Running, View
@@ -100,7 +99,8 @@ def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
         waiting = {
             party.agency
             for party in referral.receivers
-            if party.state == "submitted" and (roles.of(party.agency) != UNIT or party.agency in view.left)
+            if party.state == "submitted"
+            and (roles.of(party.agency) not in tables.deciders or party.agency in view.left)
         }
         ends = [
             _overdue_again(tables, clock)

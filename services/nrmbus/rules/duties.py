@@ -10,8 +10,9 @@ from datetime import datetime
 from typing import Final
 
 from nrmbus.rules.changes import Changes
-from nrmbus.rules.event_context import SHARING, UNIT, EventContext
+from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
+from nrmbus.rules.profile import DECIDERS
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.view import Bed, House, Pause, Review, Running, Service, Status, View
 
@@ -85,7 +86,7 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
-        ref: replace(each, open=each.open and not each.decider == context.role == UNIT)
+        ref: replace(each, open=each.open and not (each.decider == DECIDERS and context.by_unit))
         for ref, each in view.reviews.items()
     }
     returning = view.returning

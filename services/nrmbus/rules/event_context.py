@@ -6,12 +6,12 @@ from typing import Any
 from nrmbus.events.model import Event
 from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
+from nrmbus.rules.profile import DECIDERS
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Bed, Document, Emergency, Hold, Referral, Review, Service, Standing, View
 
 SHARING = "information_sharing"
 SERVICES = "services"
-UNIT = "special_unit"
 COURT = "court"
 AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 """Roles whose holds on erasure are announced to every agency holding the case."""
@@ -101,14 +101,29 @@ class EventContext:
         return any(each.until >= day.isoformat() and self.roles.of(each.source) in AUTHORITIES for each in holds)
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Return the agencies that decide whether a person is a victim: all of the profile's DECIDERS, sorted."""
+        return self.roles.having_any(self.tables.deciders)
+
+    def is_unit(self, agency: str | None) -> bool:
+        """Return whether *agency* has one of the roles that decide by the profile (in Azerbaijan the special unit)."""
+        return self.roles.of(agency) in self.tables.deciders
+
+    @property
+    def by_unit(self) -> bool:
+        """Return whether the publisher is a deciding body."""
+        return self.is_unit(self.source)
+
+    @property
     def units_in_to(self) -> tuple[str, ...]:
-        """Return the special unit, if the event asks it."""
-        return tuple(agency for agency in self.to if self.roles.of(agency) == UNIT)
+        """Return the deciding bodies that the event asks."""
+        return tuple(agency for agency in self.to if self.is_unit(agency))
 
     @property
     def withholds_from_unit(self) -> bool:
         """Return whether the sender withholds the event from the special unit, by id or by role."""
-        return any(UNIT in (name, self.roles.of(name)) for name in value(self.event, "withhold_from", ()))
+        named = value(self.event, "withhold_from", ())
+        return any(name in self.tables.deciders or self.is_unit(name) for name in named)
 
     def in_group(self, agency: str | None, group: str) -> bool:
         """Return whether *agency* has a role of the profile's *group*."""
@@ -136,13 +151,22 @@ class EventContext:
 
     @property
     def review_role(self) -> str:
-        """Return the role that decides the requested review."""
-        return COURT if value(self.event, "kind") == COURT else UNIT
+        """Return who decides the requested review: ``COURT``, or ``DECIDERS`` for the deciding body."""
+        return COURT if value(self.event, "kind") == COURT else DECIDERS
+
+    def decides_review(self, agency: str, decider: str) -> bool:
+        """Return whether *agency* is one of those that *decider* of a review stands for."""
+        return self.is_unit(agency) if decider == DECIDERS else self.roles.of(agency) == decider
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """Return the agencies that could decide the requested review."""
+        return self.units if self.review_role == DECIDERS else self.roles.having(COURT)
 
     @property
     def deciders(self) -> tuple[str, ...]:
         """Return the agencies that decide the requested review and that the person has not refused."""
-        return tuple(agency for agency in self.roles.having(self.review_role) if not self.barred(agency))
+        return tuple(agency for agency in self.reviewers if not self.barred(agency))
 
     @property
     def emergency(self) -> Emergency | None:
@@ -196,12 +220,12 @@ class EventContext:
     @property
     def unit_refused(self) -> bool:
         """Return whether an adult's refusal of the special unit stands."""
-        return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.roles.having(UNIT))
+        return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.units)
 
     @property
     def referrer(self) -> str | None:
         """Return the sender of the latest standing referral to the special unit, or None."""
-        return referrer(self.view, self.roles)
+        return referrer(self.tables, self.roles, self.view)
 
     @property
     def holder(self) -> str | None:
@@ -220,10 +244,10 @@ def shut_for(context: EventContext, agency: str) -> bool:
     return row is not None and not row.stops and context.barred(agency)
 
 
-def referrer(view: View, roles: Roles) -> str | None:
-    """Return the sender of the latest referral to the special unit that was not declined, revoked or expired."""
+def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
+    """Return the sender of the latest referral to the deciding body that was not declined, revoked or expired."""
     for referral in reversed(tuple(view.referrals.values())):
-        if any(party.stands for party in referral.receivers if roles.of(party.agency) == UNIT):
+        if any(party.stands for party in referral.receivers if roles.of(party.agency) in tables.deciders):
             return referral.sender
     return None
 
@@ -234,7 +258,7 @@ def holder_of(context: EventContext, view: View) -> str | None:
     An agency that deleted its data holds nothing. If all of these have deleted, the holder is the agency with the oldest
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
-    units = [unit for unit in context.roles.having(UNIT) if not context.barred(unit)] if view.stage else []
+    units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
     named = [view.plan.holder if view.plan else None, *units, view.taken_over_by, view.detector]
     by_right = [agency for agency in named if agency]
     if not by_right:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache, cached_property
 from importlib import resources
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -17,10 +17,15 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
+from nrmbus.rules import overlay
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
 
 Basis = Annotated[str, Field(min_length=3)]
+PROFILE_NAME = r"^[a-z]{2,20}(-[a-z]{2,20})?@\d{4}-\d{2}-\d{2}$"
+"""A country, or an organisation, and the day of the act."""
+DECIDERS = "DECIDERS"
+"""The group of the roles that decide whether a person is a victim."""
 
 
 def _day(value: str) -> str:
@@ -135,12 +140,12 @@ class ClockRule(Cited):
 
 
 class Periods(Frozen):
-    """Periods and reminders that nobody breaches."""
+    """Periods and reminders that nobody breaches; None where the law of the day has no such period."""
 
     bed_offer_hours: Annotated[int, Field(ge=1)]
     follow_up_months: tuple[Annotated[int, Field(ge=1)], ...]
-    stay_days: Annotated[int, Field(ge=1)]
-    recovery_days: Annotated[int, Field(ge=1)]
+    stay_days: Annotated[int | None, Field(ge=1)] = None
+    recovery_days: Annotated[int | None, Field(ge=1)] = None
 
 
 class AbroadRule(Cited):
@@ -169,16 +174,19 @@ class Tariff(Cited):
 
 
 class Allowance(Cited):
-    """The one-time allowance, paid once on each recognition."""
+    """The one-time allowance, paid once on each recognition. Without a known tariff any amount may be ordered (G-62)."""
 
     kind: str
-    tariffs: Annotated[tuple[Tariff, ...], Field(min_length=1)]
+    tariffs: tuple[Tariff, ...]
 
 
 class CalendarRule(Cited):
-    """Working days. ``days_off`` and ``working_days`` override the library's holidays and the weekend."""
+    """Working days. ``days_off`` and ``working_days`` override the library's holidays and the weekend.
 
-    country: Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+    Without a ``country`` there are no holidays but the ``days_off``.
+    """
+
+    country: Annotated[str | None, Field(pattern=r"^[A-Z]{2}$")] = None
     weekend: tuple[Annotated[int, Field(ge=0, le=6)], ...]
     days_off: tuple[Day, ...]
     working_days: tuple[Day, ...]
@@ -203,7 +211,7 @@ class Retention(Cited):
 class Profile(Frozen):
     """A whole profile. Equal contents have equal digests."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z]{2}@\d{4}-\d{2}-\d{2}$")]
+    name: Annotated[str, Field(pattern=PROFILE_NAME)]
     timezone: str
     k: Annotated[int, Field(ge=2)]
     retention: Retention
@@ -241,6 +249,8 @@ class Profile(Frozen):
                     waiting += self.roles.get(group, ())
 
     def _unknown_roles(self) -> Iterator[str]:
+        if not self.roles.get(DECIDERS):
+            yield f"roles: {DECIDERS} has no role, so nobody could decide"
         named = {name: (name,) for name in self.referral_parts} | self.roles
         named |= {name: row.by for name, row in self.types.items()}
         for where, names in named.items():
@@ -291,7 +301,12 @@ class Profile(Frozen):
             dict(self.refusals),
             dict(self.clocks),
             {tariff.tariff: tariff for tariff in self.allowance.tariffs},
-            {"calendar": self.calendar, "retention": self.retention, "abroad": self.abroad},
+            {
+                "calendar": self.calendar,
+                "retention": self.retention,
+                "abroad": self.abroad,
+                "allowance": self.allowance,
+            },
             {f"retention of {name}": row for name, row in self.retention.classes.items()},
         )
         return tuple(name for table in tables for name, cited in table.items() if cited.unverified)
@@ -341,12 +356,38 @@ class _Strict(_Loader):  # type: ignore[valid-type, misc]  # one of two that rea
         return found
 
 
+def profile_values(text: str) -> dict[str, Any]:
+    """Return the values of the profile in YAML *text*, whole: with those of the profile that it extends.
+
+    Raises:
+        ProfileError: the text is no table, or does not fit the profile that it extends.
+    """
+    return _values(text, ())
+
+
+def _values(text: str, above: tuple[str, ...]) -> dict[str, Any]:
+    loaded = yaml.load(text, _Strict)  # noqa: S506 - a SafeLoader that is stricter still
+    if not isinstance(loaded, dict):
+        raise ProfileError("the profile does not read: it is no table")
+    if overlay.EXTENDS not in loaded:
+        return loaded
+
+    def base_of(name: str) -> dict[str, Any]:
+        if name in above:
+            raise ProfileError(f"the profile does not read: {name} extends itself")
+        return _values(profile_text(name), (*above, name))
+
+    try:
+        return overlay.whole(loaded, base_of)
+    except (overlay.OverlayError, UnknownProfileError) as error:
+        raise ProfileError(f"the profile does not read: {error}") from None
+
+
 def read_profile(text: str) -> Profile:
     """Read a profile from YAML *text*. Raise ProfileError for anything that does not belong there, naming where it stands."""
     problem = ""
     try:
-        loaded = yaml.load(text, _Strict)  # noqa: S506 - a SafeLoader that is stricter still
-        return Profile.model_validate_json(json.dumps(loaded))
+        return Profile.model_validate_json(json.dumps(profile_values(text)))
     except yaml.MarkedYAMLError as error:
         problem = f"line {error.problem_mark.line + 1 if error.problem_mark else 0} is no YAML"
     except ValidationError as error:

@@ -64,7 +64,7 @@ RECORDS: Final[Mapping[Record, Sides]] = {
     ),
     "review": Sides(
         lambda context: _is_known(context, context.review),
-        lambda context: context.review is not None and context.review.decider == context.role,
+        lambda context: context.review is not None and context.decides_review(context.source, context.review.decider),
     ),
     # A service that nobody was asked for is free to all
     "service": Sides(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nrmbus.events.model import Part
 from nrmbus.rules.calendar import Calendar
-from nrmbus.rules.profile import ClockRule, Profile, Row, Start, Transition, matches
+from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, Start, Transition, matches
 from nrmbus.rules.view import Agency
 
 Trigger = tuple[str, ClockRule, Start]
@@ -38,6 +38,12 @@ class Roles:
             self._having[role] = tuple(sorted(a.id for a in self._agencies.values() if a.role == role))
         return self._having[role]
 
+    def having_any(self, roles: frozenset[str]) -> tuple[str, ...]:
+        """Return all agencies of one of *roles*, sorted."""
+        if len(roles) == 1:
+            return self.having(next(iter(roles)))
+        return tuple(sorted(agency for role in roles for agency in self.having(role)))
+
 
 @dataclass(frozen=True, slots=True)
 class Tables:
@@ -47,6 +53,8 @@ class Tables:
     calendar: Calendar
     publishers: Mapping[str, frozenset[str]]
     groups: Mapping[str, frozenset[str]]
+    deciders: frozenset[str]
+    """Roles that decide whether a person is a victim."""
     parts_of_role: Mapping[str, frozenset[Part]]
     parts_of_others: frozenset[Part]
     transitions: Mapping[str, tuple[Transition, ...]]
@@ -68,6 +76,7 @@ class Tables:
             calendar=Calendar.of(profile),
             publishers={name: profile.expand(row.by) for name, row in profile.types.items()},
             groups={name: profile.expand((name,)) for name in profile.roles},
+            deciders=profile.expand((DECIDERS,)),
             parts_of_role=parts,
             parts_of_others=frozenset(profile.referral_parts.get("others", ())),
             transitions={

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.audience import TERMS, Audience, granted_to
-from nrmbus.rules.event_context import SHARING, UNIT, EventContext, receivers_of
-from nrmbus.rules.profile import Row
+from nrmbus.rules.event_context import SHARING, EventContext, receivers_of
+from nrmbus.rules.profile import DECIDERS, Row
 from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
 
@@ -89,7 +89,7 @@ WORDS: Final[Mapping[Term, str]] = {
 """Each term of a row in a few words."""
 
 FOR: Final[Mapping[Term, tuple[str, ...]]] = {
-    "decider": ("court", UNIT),
+    "decider": ("court", DECIDERS),
     "fund_on_recognition": ("fund",),
     "guardian_bodies": ("GUARDIANS",),
     "guardian_bodies_of_child_to_unit": ("GUARDIANS",),
@@ -101,9 +101,9 @@ FOR: Final[Mapping[Term, tuple[str, ...]]] = {
     "referring_ngo": ("NGOS",),
     "referring_ngo_that_attended": ("NGOS",),
     "shelters_on_case": ("SHELTERS",),
-    "special_unit": (UNIT,),
-    "special_unit_of_child": (UNIT,),
-    "special_unit_on_case": (UNIT,),
+    "special_unit": (DECIDERS,),
+    "special_unit_of_child": (DECIDERS,),
+    "special_unit_on_case": (DECIDERS,),
     "vac_on_case": ("vac",),
     "vac_on_case_or_named": ("vac",),
 }

@@ -1,6 +1,7 @@
 """Written procedure of each role.
 
-The special unit runs the police procedure; other police only detect and refer. A shelter runs the shelter procedure,
+The body that decides runs the police procedure: the special unit, or under another profile a social service. Each line asks
+the case's profile whether this agency decides in it. Other police only detect and refer. A shelter runs the shelter procedure,
 even if an NGO keeps the shelter: beds come before hand-offs. Every other role is a desk without a procedure, where
 each received event becomes a task.
 """
@@ -13,6 +14,7 @@ from nrmbus.desk.procedure.interface import Procedure
 
 ROOMS: Final[Mapping[str, str]] = {
     "special_unit": "police",
+    "social_services": "police",
     "shelter_state": "shelter",
     "ngo_shelter": "shelter",
     "fund": "fund",

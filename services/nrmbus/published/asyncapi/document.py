@@ -19,6 +19,7 @@ from nrmbus.events import schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.rules import Profile, load_profile, profile_names
+from nrmbus.rules.grounds import PROFILE
 from nrmbus.wire import ids
 from nrmbus.wire import record as wire
 from nrmbus.wire.errors import SENTENCES
@@ -47,7 +48,7 @@ _BINDING: Final = "0.5.0"
 
 def document() -> Node:
     """Return the AsyncAPI document in JSON types, always in the same order."""
-    profiles = [load_profile(name) for name in profile_names()]
+    reference, others = load_profile(PROFILE), [load_profile(each) for each in profile_names() if each != PROFILE]
     declared = load_declarations()
     frame = _frame(
         {
@@ -59,15 +60,15 @@ def document() -> Node:
             "letter-limit": wire.LETTER_LIMIT,
             "attribute-limit": wire.ATTRIBUTE_LIMIT,
             "statement-limit": wire.STATEMENT_LIMIT,
-            "rules": {profile.name: _rules(profile) for profile in profiles},
+            "rules": {PROFILE: _rules(reference)} | {each.name: _unlike(each, reference) for each in others},
         }
     )
     components = frame["components"]
     components["schemas"] = _schemas(components["schemas"])
     components["messages"] = dict(_events()) | components["messages"]
-    frame["operations"] = dict(_operations(declared, profiles[-1])) | frame["operations"]
-    others = frame["channels"]
-    frame["channels"] = {_name(each): _channel(each, others.get(_name(each), {})) for each in declared}
+    frame["operations"] = dict(_operations(declared, reference)) | frame["operations"]
+    channels = frame["channels"]
+    frame["channels"] = {_name(each): _channel(each, channels.get(_name(each), {})) for each in declared}
     return frame
 
 
@@ -302,3 +303,15 @@ def _rules(profile: Profile) -> Node:
         types[name] = {"may-publish": list(row.by), "told": list(row.sees), **opens, "basis": row.basis}
     roles = {name: list(roles) for name, roles in profile.roles.items()}
     return {"digest": profile.digest, "roles": roles, "types": types}
+
+
+def _unlike(profile: Profile, reference: Profile) -> Node:
+    """Return the rules of *profile* that are not those of *reference*: its digest, and the roles and types that differ or are gone."""
+    own, other = _rules(profile), _rules(reference)
+    found: Node = {"digest": profile.digest, "as-in": reference.name}
+    for table in ("roles", "types"):
+        differing = {name: row for name, row in own[table].items() if other[table].get(name) != row}
+        gone = {name: None for name in other[table] if name not in own[table]}
+        if differing or gone:
+            found[table] = differing | gone
+    return found

@@ -6,7 +6,7 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
 from nrmbus.rules.duties import stopped
-from nrmbus.rules.event_context import UNIT, EventContext, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Closing, Review, Service
 
@@ -17,7 +17,7 @@ def _opened(context: EventContext, mark: Mark) -> Changes:
         "opened": mark,
         "child": value(context.event, "child", context.view.child),
         "abroad": value(context.event, "detected_abroad", context.view.abroad),
-        "parts": parts_with(parts, [each for each in context.recipients if context.roles.of(each) == UNIT], "signal"),
+        "parts": parts_with(parts, [each for each in context.recipients if context.is_unit(each)], "signal"),
     }
 
 

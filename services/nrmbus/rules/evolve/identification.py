@@ -40,7 +40,7 @@ def _decided(context: EventContext, mark: Mark) -> Changes:
 def _review_requested(context: EventContext, mark: Mark) -> Changes:
     """Open the review; the body that decides it gets a part, even after having deleted its data."""
     review = Review(context.ref, mark, context.review_role, heard_by(context))
-    asked = [agency for agency in context.recipients if context.roles.of(agency) == context.review_role]
+    asked = [agency for agency in context.recipients if context.decides_review(agency, context.review_role)]
     return {
         "reviews": put(context.view.reviews, context.ref, review),
         "parts": parts_with(context.view.parts, asked, f"review {context.ref}"),

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import UNIT, EventContext, value
+from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Party, Referral, Status
 
@@ -92,7 +92,7 @@ def _ended(context: EventContext, _: Mark) -> Changes:
     state: Literal["revoked", "expired"] = "revoked" if context.event.type == "referral.revoked" else "expired"
     ended = [party.agency for party in referral.receivers if party.state == "submitted"]
     if state == "expired":
-        others = [agency for agency in ended if context.roles.of(agency) != UNIT or agency in context.view.left]
+        others = [agency for agency in ended if not context.is_unit(agency) or agency in context.view.left]
         ended = others or ended
     receivers = tuple(replace(party, state=state) if party.agency in ended else party for party in referral.receivers)
     left = replace(referral, receivers=receivers)

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nrmbus.rules import overlay
 from nrmbus.rules import profile as profiles
 from nrmbus.rules.handbook.places import Path, Place, Places, places
 from nrmbus.rules.handbook.soundness import Draft, problems
@@ -41,13 +42,36 @@ def findings(text: str) -> tuple[Finding, ...]:
         return (_finding(place, (), f"this is no YAML: {error.problem or 'it cannot be read'}", "correct the line"),)
     except (yaml.YAMLError, ValueError):
         return (_finding(Place(1, 1), (), "this is no YAML", "write it as text in UTF-8, without control characters"),)
+    if isinstance(loaded, dict) and overlay.EXTENDS in loaded:
+        return _of_overlay(loaded, where)
     if not isinstance(loaded, dict) or not set(loaded) & set(Draft.model_fields):
         # Nothing of it is repeated: another file may be anything, a person's data too.
         return (_finding(Place(1, 1), (), "this is no profile", "copy a profile that works, and change it"),)
     found = [_finding(place, path, "a key is there twice", "remove one of the two") for path, place in where.twice]
     found += _of_values(loaded, where)
+    return _in_order(found, loaded)
+
+
+def _in_order(found: list[Finding], loaded: dict[str, Any]) -> tuple[Finding, ...]:
     found = sorted(dict.fromkeys(found), key=lambda each: (each.kind, each.line, each.column))
     return (*found, *(() if any(each.kind == "error" for each in found) else _notes(loaded)))
+
+
+def _of_overlay(loaded: dict[str, Any], where: Places) -> tuple[Finding, ...]:
+    """Return what is wrong with a profile that extends another: first what does not fit there, then the whole of both."""
+    if where.twice:
+        return tuple(
+            _finding(place, path, "a key is there twice", "remove one of the two") for path, place in where.twice
+        )
+    try:
+        whole = overlay.whole(loaded, lambda name: profiles.profile_values(profiles.profile_text(name)))
+    except overlay.OverlayError as error:
+        return tuple(_finding(where.of(each.path), each.path, each.says, each.do) for each in error.misfits)
+    except (profiles.ProfileError, profiles.UnknownProfileError) as error:
+        path = (overlay.EXTENDS,)
+        return (_finding(where.of(path), path, str(error), "name a profile that is there"),)
+    base = Places({path[1:]: place for path, place in where.known.items() if path[0] in overlay.TABLES and path[1:]})
+    return _in_order(list(_of_values(whole, base)), whole)
 
 
 def _finding(place: Place, path: Path, says: str, do: str, kind: Literal["error", "note"] = "error") -> Finding:

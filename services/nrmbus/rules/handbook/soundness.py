@@ -19,7 +19,7 @@ from nrmbus.rules.handbook.places import Path
 from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
-from nrmbus.rules.profile import ClockRule, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, matches
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -69,6 +69,7 @@ class Draft(Profile):
 def problems(profile: Draft) -> Iterator[Problem]:
     """Yield the mistakes of *profile*, table by table."""
     yield from _roles(profile)
+    yield from _deciders(profile)
     for name, row in profile.types.items():
         yield from _type(profile, name, row)
     yield from _without_letter(profile)
@@ -83,6 +84,13 @@ def problems(profile: Draft) -> Iterator[Problem]:
 
 
 # Roles
+
+
+def _deciders(profile: Draft) -> Iterator[Problem]:
+    if not profile.roles.get(DECIDERS):
+        yield Problem(
+            ("roles", DECIDERS), f"{DECIDERS} has no role, so nobody could decide", "name the roles that decide"
+        )
 
 
 def known_roles(profile: Draft) -> frozenset[str]:
@@ -239,7 +247,7 @@ def _rules(profile: Draft) -> Iterator[Problem]:
 def answerable_roles(profile: Draft, rule: ClockRule) -> frozenset[str]:
     """Return the roles that can come to owe the duty of *rule*."""
     starts = [name for start in rule.starts for name in start.events]
-    unit = profile.expand(("special_unit",))
+    unit = profile.expand((DECIDERS,))
     if rule.answerable in ("unit", "units_in_to"):
         return unit
     if rule.answerable == "decider":
@@ -404,10 +412,11 @@ def _calendar(profile: Draft) -> Iterator[Problem]:
     except (ZoneInfoNotFoundError, ValueError):
         yield Problem(("timezone",), "this is no time zone", "write one of the IANA names, such as Asia/Baku")
         return
-    if profile.calendar.country not in holidays.list_supported_countries():
+    country = profile.calendar.country
+    if country is not None and country not in holidays.list_supported_countries():
         yield Problem(
             ("calendar", "country"),
-            f"the library has no holidays of {profile.calendar.country}",
+            f"the library has no holidays of {country}",
             "write the country's two letters of ISO 3166, or choose one that the library `holidays` knows",
         )
 

@@ -5,7 +5,7 @@ from typing import Final
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.event_context import SHARING, UNIT, review_window, value
+from nrmbus.rules.event_context import SHARING, review_window, value
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 
@@ -58,7 +58,7 @@ def acceptance_required(q: Question) -> bool:
 
 
 def _own_find(q: Question) -> bool:
-    return q.roles.of(q.view.detector) == UNIT and q.view.status != "REFERRED"
+    return q.is_unit(q.view.detector) and q.view.status != "REFERRED"
 
 
 @_rules.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
@@ -241,9 +241,9 @@ def already_ordered(q: Question) -> bool:
 
 @_rules.rule("G-62", _ORDER)
 def amount_not_in_tariff(q: Question) -> bool:
-    """Tariff or amount is not that of the day of the decision."""
+    """Tariff or amount is not that of the day of the decision. Where no tariff could be read, nothing is compared."""
     decision = q.view.decisions.get(q.view.effective or "")
-    if not _allowance(q) or decision is None:
+    if not _allowance(q) or decision is None or not q.tables.profile.allowance.tariffs:
         return False
     tariff = q.tables.profile.tariff_on(q.tables.calendar.day(decision.mark.time))
     amount = value(q.event, "amount")

@@ -6,7 +6,7 @@ from typing import Final
 from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
-from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, UNIT, receivers_of, value
+from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.profile import Row
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
@@ -121,7 +121,7 @@ def not_a_party(q: Question) -> bool:
 
 
 def _asks_unit(q: Question) -> bool:
-    return q.referral is not None and any(q.referral.party(unit) for unit in q.roles.having(UNIT))
+    return q.referral is not None and any(q.referral.party(unit) for unit in q.units)
 
 
 @_rules.rule("G-05")
@@ -145,7 +145,7 @@ def not_case_holder(q: Question) -> bool:
     """Closing, re-opening or objecting by another than the holder (T21, T22); its detector dismisses a signal (T04)."""
     if q.event.type == "case.signal_dismissed":
         return q.source != q.view.detector
-    if q.event.type == "case.reopened" and q.role in (COURT, UNIT):
+    if q.event.type == "case.reopened" and (q.role == COURT or q.by_unit):
         return False
     return q.source != q.holder
 
@@ -153,7 +153,7 @@ def not_case_holder(q: Question) -> bool:
 @_rules.rule("G-07", "handover.person_received", "referral.acknowledged", OBJECTED)
 def duty_officer_only(q: Question) -> bool:
     """Person received, referral acknowledged by the special unit, or an emergency objected to, by no `duty_officer`."""
-    return (q.role == UNIT or q.event.type == OBJECTED) and value(q.event, "duty_role") != "duty_officer"
+    return (q.by_unit or q.event.type == OBJECTED) and value(q.event, "duty_role") != "duty_officer"
 
 
 @_rules.rule("G-08")
@@ -174,12 +174,12 @@ def recipient_not_allowed(q: Question) -> bool:
     one, the review would stay undecided and bar closing for ever.
     """
     if q.event.type == _REVIEW:
-        return not q.roles.having(q.review_role)
+        return not q.reviewers
     to = q.to
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True
     bound = q.role == "police_other" and q.event.type in ("referral.submitted", *_SHARED)
-    if bound and any(q.roles.of(agency) != UNIT for agency in to):
+    if bound and any(not q.is_unit(agency) for agency in to):
         return True
     if q.event.type == "referral.submitted" and q.source in to:
         return True

@@ -7,7 +7,7 @@ from typing import Final
 
 from nrmbus.rules.audience import chosen_by_sender
 from nrmbus.rules.emergency import ASKED
-from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, UNIT, receivers_of, value
+from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.retention import kept
 
@@ -141,13 +141,13 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
         return
     if q.event.type == _DOCUMENTS:
-        yield from ((unit, SHARING) for unit in q.roles.having(UNIT))
+        yield from ((unit, SHARING) for unit in q.units)
     services = q.event.type == _REFERRAL and bool(value(q.event, "services", ()))
     for agency in q.to:
         if agency == q.source:
             continue
         yield agency, SHARING
-        if services and q.roles.of(agency) != UNIT:
+        if services and not q.is_unit(agency):
             yield agency, SERVICES
 
 
@@ -166,7 +166,7 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
     """
     yield from _needed(q)
     if q.event.type == _REVIEW and not q.deciders:
-        yield from ((agency, SHARING) for agency in q.roles.having(q.review_role))
+        yield from ((agency, SHARING) for agency in q.reviewers)
     if q.event.type == _QUESTION and q.referral and not q.child:
         yield q.referral.sender, SHARING
     referral = q.referral if q.event.type == _ACCEPTED else None
