@@ -20,7 +20,7 @@ LIMIT: Final = 4_000_000
 """Bytes of the largest release that is read."""
 
 Unit = Literal["persons", "events", "minutes", "AZN"]
-"""Unit of a table's counts: persons (each once), events, minutes (a median), or whole units of money."""
+"""Unit of a table's counts: persons (each once), events, minutes (a median), or whole manats."""
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+.@-]{1,64}$", description="A code of the dimension, or _T")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
@@ -31,7 +31,10 @@ ProfileId = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}@[0-9]{4}-[0-9]{2}-[0
 
 
 class Row(Frozen):
-    """One cell of a table."""
+    """One cell of a table, and the same cell of the year before.
+
+    The change is left to the reader: both numbers are published, so it tells nothing beyond them.
+    """
 
     keys: Annotated[
         tuple[Key, ...], Field(min_length=1, max_length=4, description="One code per dimension, in their order")
@@ -39,6 +42,15 @@ class Row(Frozen):
     count: Annotated[
         int | None, Field(description="The count; absent if the cell is suppressed", ge=-(2**53) + 1, le=2**53 - 1)
     ] = None
+    before: Annotated[
+        int | None,
+        Field(description="The count that was published for the year before, if one was", ge=0, le=2**53 - 1),
+    ] = None
+
+    @property
+    def change(self) -> int | None:
+        """Return the change against the year before; None unless both counts are published."""
+        return None if self.count is None or self.before is None else self.count - self.before
 
 
 def _each_once(rows: tuple[Row, ...]) -> tuple[Row, ...]:
@@ -49,10 +61,7 @@ def _each_once(rows: tuple[Row, ...]) -> tuple[Row, ...]:
 
 
 class Table(Frozen):
-    """One table: its cells by one code per dimension, totals included.
-
-    A table ``<id>_change`` has the change against the year before of the table ``<id>``.
-    """
+    """One table: its cells by one code per dimension, totals included."""
 
     id: Annotated[Name, Field(description="Name of the table; stays the same from release to release")]
     title: Annotated[str, Field(min_length=1, max_length=200, description="Title in English; the pages translate it")]
@@ -88,7 +97,7 @@ class Release(Frozen):
     checkpoints: tuple[Checkpoint, ...]
     previous: Annotated[Digest | None, Field(description="Digest of the release that this one corrects")] = None
     against: Annotated[
-        Digest | None, Field(description="Digest of the release of the year before, for the tables of changes")
+        Digest | None, Field(description="Digest of the release of the year before, whose counts are `before`")
     ] = None
     beside: Annotated[
         tuple[Digest, ...],

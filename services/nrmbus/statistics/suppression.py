@@ -1,0 +1,181 @@
+"""Suppression: which cells of a release stay hidden, so that nobody can derive a small count. Pure.
+
+The criterion for the threshold k is, against somebody who has this release and all earlier ones of the same year, knows
+every sum between their cells, and knows that counts are not negative:
+
+every cell below k is hidden, and can, for all that can be derived, be 0, and can be k or more.
+
+More cells are hidden until this holds. Those are k or more themselves, so nothing is promised of them: somebody may derive
+such a cell, as if it had been published. The bounds are exact (`bounds`), and the same input hides the same cells.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from nrmbus.statistics.bounds import Bounds, Equation, Infeasible
+from nrmbus.statistics.counting import Cell
+from nrmbus.statistics.tables import TOTAL
+
+Place = tuple[str, Cell]
+"""A cell of one period."""
+Keys = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Sheet:
+    """Every cell that can be compared: of the release, and of the earlier ones beside it."""
+
+    k: int
+    values: dict[Place, int] = field(default_factory=dict)
+    """The true counts. Those of an earlier release tell which of its hidden cells are small."""
+    sums: dict[tuple[Place, frozenset[Place]], None] = field(default_factory=dict)
+    """Each total with its parts."""
+    known: dict[Place, int] = field(default_factory=dict)
+    """Counts that are published already."""
+    hidden: set[Place] = field(default_factory=set)
+    """Cells that an earlier release hides."""
+    kept_back: set[Place] = field(default_factory=set)
+    """Cells of the release that must be hidden though they are not small."""
+
+    def add(self, total: Place, parts: Iterable[Place]) -> None:
+        """Add the sum of *parts*, which is *total*."""
+        self.sums[total, frozenset(parts)] = None
+
+
+def sums_of(rows: Iterable[Keys]) -> Iterable[tuple[Keys, tuple[Keys, ...]]]:
+    """Yield each total among *rows* with its parts: a row with the key `_T` is the sum of the rows that differ only there."""
+    groups: dict[tuple[int, Keys], list[Keys]] = {}
+    for keys in rows:
+        for at in range(len(keys)):
+            groups.setdefault((at, (*keys[:at], *keys[at + 1 :])), []).append(keys)
+    for (at, _), group in groups.items():
+        totals = [keys for keys in group if keys[at] == TOTAL]
+        parts = tuple(keys for keys in group if keys[at] != TOTAL)
+        if totals and parts:
+            yield totals[0], parts
+
+
+def hide(sheet: Sheet) -> frozenset[Place]:
+    """Return every hidden cell of *sheet*, those of earlier releases included."""
+    return _Hiding(sheet).run()
+
+
+class _Hiding:
+    def __init__(self, sheet: Sheet) -> None:
+        self._sheet = sheet
+        cells = sorted(sheet.values)
+        self._number = {cell: number for number, cell in enumerate(cells)}
+        self._cells = cells
+        self._value = [sheet.values[cell] for cell in cells]
+        self._sums = [
+            (self._number[total], tuple(sorted(self._number[each] for each in parts))) for total, parts in sheet.sums
+        ]
+        self._sums.sort()
+        self._in: list[list[int]] = [[] for _ in cells]
+        for at, (total, parts) in enumerate(self._sums):
+            for each in (total, *parts):
+                self._in[each].append(at)
+        self._is_total = [any(self._sums[at][0] == each for at in self._in[each]) for each in range(len(cells))]
+        self._known = {self._number[cell]: count for cell, count in sheet.known.items()}
+        for total, parts in self._sums:  # it would be hidden in vain
+            if all(each in self._known for each in parts) and sum(map(self._count, parts)) == self._value[total]:
+                self._known.setdefault(total, self._value[total])
+        self._hidden = {
+            each
+            for each, cell in enumerate(cells)
+            if each not in self._known
+            and (self._value[each] < sheet.k or cell in sheet.hidden or cell in sheet.kept_back)
+        }
+        self._given_up: set[int] = set()
+        """Cells beside which nothing more can be hidden: an earlier release has said it all."""
+        self._safe: set[frozenset[int]] = set()
+
+    def run(self) -> frozenset[Place]:
+        while True:
+            failing = [each for group in self._groups() if (each := self._failing(group)) is not None]
+            if not failing:
+                return frozenset(self._cells[each] for each in self._hidden)
+            for each in failing:
+                self._hide_beside(each)
+
+    def _groups(self) -> list[frozenset[int]]:
+        """Return the hidden cells in groups that no sum of hidden cells leads out of."""
+        above = {each: each for each in self._hidden}
+
+        def root(each: int) -> int:
+            while above[each] != each:
+                above[each] = each = above[above[each]]
+            return each
+
+        for total, parts in self._sums:
+            inside = [each for each in (total, *parts) if each in self._hidden]
+            for each in inside[1:]:
+                first, second = sorted((root(inside[0]), root(each)))
+                above[second] = first
+        groups: dict[int, set[int]] = {}
+        for each in self._hidden:
+            groups.setdefault(root(each), set()).add(each)
+        return [frozenset(groups[each]) for each in sorted(groups)]
+
+    def _equations(self, group: frozenset[int]) -> list[Equation]:
+        found: list[Equation] = []
+        for at in sorted({at for each in group for at in self._in[each]}):
+            total, parts = self._sums[at]
+            row = {each: 1 for each in parts if each in group}
+            value = -sum(self._count(each) for each in parts if each not in group)
+            if total in group:
+                row[total] = -1
+            else:
+                value += self._count(total)
+            found.append((row, value))
+        return found
+
+    def _count(self, each: int) -> int:
+        return self._known.get(each, self._value[each])
+
+    def _failing(self, group: frozenset[int]) -> int | None:
+        """Return a cell of *group* of which too much can be derived, or None."""
+        if group in self._safe:
+            return None
+        sums = {at for each in group for at in self._in[each]}
+        if any(each not in group for at in sums for each in self._all(at)):
+            try:
+                bounds = Bounds(self._equations(group))
+            except Infeasible:  # earlier figures, and these, cannot both be right: who puts them together is misled
+                return next((each for each in sorted(group, key=self._order) if each not in self._given_up), None)
+            for each in sorted(group, key=self._order):
+                if each not in self._given_up and not self._is_safe(bounds, each):
+                    return each
+        self._safe.add(group)
+        return None
+
+    def _order(self, each: int) -> tuple[int, int]:
+        """Return the place of a cell in the order of looking: coarse cells first, since fine ones can be given up for them."""
+        return len(self._cells[each][1][1]), each
+
+    def _is_safe(self, bounds: Bounds, each: int) -> bool:
+        """Return whether a small cell can be 0, and can be k or more."""
+        k = self._sheet.k
+        if self._value[each] >= k:
+            return True
+        most = bounds.most(each, k)
+        return (most is None or most >= k) and bounds.least(each, 0) <= 0
+
+    def _hide_beside(self, each: int) -> None:
+        """Hide one more cell: the smallest of those nearest to *each* by sums of hidden cells, and a total only at last."""
+        for is_total in (False, True):
+            near, seen = [each], {each}
+            while near:
+                around = sorted({other for cell in near for at in self._in[cell] for other in self._all(at)} - seen)
+                found = [
+                    o for o in around if o not in self._hidden | self._known.keys() and self._is_total[o] == is_total
+                ]
+                if found:
+                    self._hidden.add(min(found, key=lambda other: (self._value[other], other)))
+                    return
+                near = [other for other in around if other in self._hidden]
+                seen.update(around)
+        self._given_up.add(each)
+
+    def _all(self, at: int) -> tuple[int, ...]:
+        return (self._sums[at][0], *self._sums[at][1])

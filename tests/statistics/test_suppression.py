@@ -1,0 +1,169 @@
+"""Nobody can derive a small count: an attacker with a solver of linear programs tries it on every suppressed cell."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from figures_attack import Cell, cells_of, intervals
+from figures_made import released, victims
+from nrmbus.statistics import release as release_module
+from nrmbus.statistics.counting import SPECS, Spec
+from nrmbus.statistics.suppression import Place, Sheet, hide
+from nrmbus.statistics.tables import Release
+
+K = 11
+Group = tuple[int, int, str, str, str]
+
+BANDS = ("10-13", "16-17", "18-24", "25-34")
+LINKED = {
+    "decided_by_status",
+    "identified_by_sex",
+    "identified_by_age",
+    "identified_by_age_band",
+    "identified_by_sex_and_age",
+}
+FEW = tuple(each for each in SPECS if each.id in LINKED)
+"""Tables that are linked in every way: shared totals, two dimensions, bands within ages."""
+
+TYPICAL: Sequence[Group] = (
+    (12, 1, "F", "25-34", "AZ"), (15, 4, "F", "18-24", "AZ"), (3, 5, "M", "10-13", "AZ"), (14, 8, "F", "25-34", "UZ"),
+    (2, 8, "M", "25-34", "UZ"), (11, 9, "F", "16-17", "AZ"), (20, 11, "F", "18-24", "AZ"), (12, 11, "M", "18-24", "AZ"),
+)  # fmt: skip
+
+GROUPS = st.lists(
+    st.tuples(
+        st.integers(1, 40), st.integers(1, 12), st.sampled_from(("F", "M")), st.sampled_from(BANDS), st.sampled_from(("AZ", "UZ"))
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+def derivable(groups: Sequence[Group], releases: Sequence[Release]) -> list[tuple[Cell, float, float]]:
+    """Return every small cell of which the attacker derives that it is small, or not 0."""
+    counted = {
+        cell: count or 0
+        for period in {each.period for each in releases}
+        for _, _, cell, count in cells_of(json.loads(_true(groups, period).to_json()))
+    }
+    found = intervals([each.to_json() for each in releases])
+    return [
+        (cell, least, most) for cell, (least, most) in found.items() if counted[cell] < K and (least > 0 or most < K)
+    ]
+
+
+def _true(groups: Sequence[Group], period: str) -> Release:
+    """Return the figures as they are, with nothing suppressed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release_module, "hide", lambda _: frozenset())
+        return released(victims(groups), period)
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish the tables that are linked most."""
+    monkeypatch.setattr(release_module, "SPECS", FEW)
+
+
+def in_order(groups: Sequence[Group], periods: Sequence[str]) -> list[Release]:
+    """Return the releases of *periods*, each made beside those before."""
+    made: list[Release] = []
+    for period in periods:
+        made.append(released(victims(groups), period, made))
+    return made
+
+
+def test_no_published_count_is_below_the_threshold() -> None:
+    """Every published count is k or more, totals included."""
+    (release,) = in_order(TYPICAL, ["2026"])
+    counts = [row.count for table in release.tables for row in table.rows if row.count is not None]
+
+    assert counts
+    assert min(counts) >= K
+
+
+def test_year_alone_keeps_what_can_be_published() -> None:
+    """Suppression does not hide everything: totals, the larger sex and the larger age bands are there."""
+    (release,) = in_order(TYPICAL, ["2026"])
+
+    assert release.table("identified_by_sex").cell("_T") == 89
+    assert release.table("identified_by_sex").cell("F") == 72
+    assert release.table("identified_by_sex").cell("M") is None  # 17, hidden since X is 0 and F and the total are shown
+    assert release.table("identified_by_age_band").cell("adult", "18-24") == 47
+
+
+@pytest.mark.parametrize(
+    "periods",
+    [["2026"], ["2026", "2026-Q1", "2026-Q4"], ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"]],
+    ids=["year", "year first", "quarters first"],
+)
+def test_attacker_derives_no_small_count(periods: list[str]) -> None:
+    """Neither one release nor all of a year together tell that a suppressed count is small, or that it is not 0."""
+    assert derivable(TYPICAL, in_order(TYPICAL, periods)) == []
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@given(GROUPS, st.sampled_from([["2026"], ["2026-Q2", "2026"], ["2026", "2026-Q3"]]))
+def test_attacker_derives_no_small_count_of_random_figures(groups: list[Group], periods: list[str]) -> None:
+    """The same for figures that nobody has chosen."""
+    assert derivable(groups, in_order(groups, periods)) == []
+
+
+def small_only(sheet: Sheet) -> frozenset[Place]:
+    """Hide the small cells and no other: the sabotage."""
+    return frozenset(place for place, value in sheet.values.items() if value < sheet.k)
+
+
+def without_links(hide: Callable[[Sheet], frozenset[Place]]) -> Callable[[Sheet], frozenset[Place]]:
+    """Hide in each table as if there were no other: the other sabotage."""
+
+    def alone(sheet: Sheet) -> frozenset[Place]:
+        sheet.sums = {
+            (total, parts): None for total, parts in sheet.sums if {period for period, _ in parts} == {total[0]}
+        }
+        return hide(sheet)
+
+    return alone
+
+
+def test_hiding_small_counts_alone_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: without complementary suppression the attacker derives the small counts exactly."""
+    monkeypatch.setattr(release_module, "hide", small_only)
+
+    assert derivable(TYPICAL, in_order(TYPICAL, ["2026"])) != []
+
+
+def test_forgetting_earlier_releases_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: if the year is protected without a look at its quarters, their small counts can be derived."""
+    monkeypatch.setattr(release_module, "hide", without_links(hide))
+
+    assert derivable(TYPICAL, in_order(TYPICAL, ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"])) != []
+
+
+def test_correction_shows_no_difference_of_a_few_persons() -> None:
+    """A corrected figure that differs by fewer than k from the published one is hidden; others are published as before."""
+    (first,) = in_order(TYPICAL, ["2026"])
+    more = [*TYPICAL, (3, 6, "F", "25-34", "AZ")]
+    corrected = released(victims(more), "2026", [first])
+
+    assert corrected.previous == first.digest
+    assert corrected.table("identified_by_sex").cell("F") is None
+    assert corrected.table("identified_by_age_band").cell("adult", "18-24") == 47
+
+
+def test_year_before_stands_beside_each_count() -> None:
+    """A row has the count that was published for the year before, so that the change can be read off."""
+    (before,) = [released(victims([(30, 3, "F", "25-34", "AZ"), (20, 3, "M", "25-34", "AZ")], 2025), "2025")]
+    release = released(victims(TYPICAL), "2026", [before])
+    row = next(each for each in release.table("identified_by_sex").rows if each.keys == ("_T",))
+
+    assert (row.count, row.before, row.change) == (89, 50, 39)
+    assert release.against == before.digest
+
+
+def test_table_ids_are_unique() -> None:
+    """Each table has a name of its own."""
+    assert len({each.id for each in SPECS}) == len(SPECS)
+    assert all(isinstance(each, Spec) for each in SPECS)
