@@ -51,6 +51,12 @@ def _case() -> Iterator[Seen]:
     yield Seen(signalled, "ngo-a", "case.signal_dismissed", (UNIT,))
     yield Seen(lambda b: b, "ngo-a", "incident.opened", (UNIT,), {"story": (UNIT,)})
     yield Seen(planned, UNIT, "case.linked", ("ngo-a", "vac"), opened_by_nobody("coded", "story"))
+    yield Seen(planned, UNIT, "case.merged", ("ngo-a", "vac"), opened_by_nobody("coded", "story"))
+    shut, ends = opened_by_nobody("coded", "story"), {"outcome": "ends"}
+    yield Seen(signalled, UNIT, "case.merged", ("ngo-a",), shut, ends)
+    yield Seen(offered, UNIT, "case.merged", ("ngo-a", "shelter"), shut, ends)
+    yield Seen(presumed, UNIT, "case.merged", ("ngo-a", "shelter", "vac"), shut, ends)
+    yield Seen(referred, "ngo-a", "case.copy_issued", ())
     yield Seen(served, "vac", "case.withdrawn", ("fund", "migration", "ngo-a", "ngo-l", "shelter", UNIT))
     yield Seen(served, "shelter", "case.withdrawn", ("fund", "migration", "ngo-a", "ngo-l", UNIT, "vac"))
     hospital = ("hospital", "migration", "ngo-l", "shelter", UNIT, "vac")

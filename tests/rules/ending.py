@@ -21,7 +21,9 @@ Every other refusal names a step that comes first: enter a stage, name a law, as
 _NOTHING: Final[tuple[dict[str, Any], ...]] = ({},)
 _SAID: Final[dict[str, tuple[dict[str, Any], ...]]] = {
     "referral.submitted": ({"to": [UNIT]}, {"to": ["vac"], "withhold_from": [UNIT]}),
-    "consent.refused": ({"receivers": [UNIT]},),
+    "consent.refused": ({"receivers": [UNIT]}, {"receivers": ["vac"]}),
+    **dict.fromkeys(("consent.given", "consent.withdrawn", "consent.overridden"), ({"receivers": ["vac"]},)),
+    "shelter.bed_requested": ({"to": ["shelter"]},),
     "shelter.discharged": ({"reason": "own_request"},),
     **dict.fromkeys(("plan.adopted", "needs.assessed"), tuple({"to": [to]} for to in ("vac", "ngo-l"))),
     "service.requested": tuple({"to": [to]} for to in ("vac", "ngo-l")),

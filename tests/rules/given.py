@@ -28,6 +28,8 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "case.signal_dismissed": {"reason": "no_indicator"},
     "incident.opened": {"place_type": "construction_site", "head_count": 3},
     "case.linked": {"confidence": "certain"},
+    "case.merged": {"outcome": "continues"},
+    "case.copy_issued": {"form": "referral_form", "paper_language": "aze"},
     "case.withdrawn": {"stage": "support", "requested_by": "person"},
     "case.closed": {"reason": "integrated", "follow_up": True},
     "case.reopened": {"reason": "other"},

@@ -180,6 +180,12 @@ def found_abroad(b: Bench) -> Bench:
     return b
 
 
+def merging(b: Bench) -> Bench:
+    """d5 9:00: the special unit finds that another case is hers too, and goes on with this one."""
+    presumed(b).at("d5 9:00").say("special-unit", "case.merged", letter=True, approver="A-2")
+    return b
+
+
 # A child
 
 

@@ -25,6 +25,7 @@ from rules.stories import (
     found_abroad,
     home,
     identified,
+    merging,
     planned,
     presumed,
     referred,
@@ -126,7 +127,7 @@ def _reported(b: Bench) -> Bench:
 
 
 CLOCK_STORIES = (
-    signalled, referred, acknowledged, begun, presumed, served, under_review, erasing, wishing, arranged, home, _reported,
+    signalled, referred, acknowledged, begun, presumed, served, under_review, erasing, wishing, arranged, home, _reported, merging,
 )  # fmt: skip
 URGENCIES = ("emergency", "urgent", "normal")
 
@@ -251,6 +252,9 @@ def _moving(profile: Profile) -> list[list[str]]:
     b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
     found.append(b.deadlines)
     b = referred(Bench(profile))
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+    found.append(b.deadlines)
+    b = merging(Bench(profile))
     b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
     found.append(b.deadlines)
     b = erasing(Bench(profile))

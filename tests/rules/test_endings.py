@@ -19,6 +19,7 @@ from rules.stories import (
     home,
     housed,
     identified,
+    merging,
     planned,
     presumed,
     referred,
@@ -117,6 +118,9 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-MONITOR", home, "iom", "return.monitored", {}),
     ("D-ASSIGN", _organisation_taken_on, "iom", "return.consented", {}),
     *(("D-ASSIGN", _organisation_helps, "iom", f"return.{kind}", {}) for kind in ("risk_assessed", "travel_arranged", "stopped")),
+    *(("D-MERGE", merging, UNIT, f"consent.{kind}", {"receivers": ["shelter"]}) for kind in ("given", "refused", "withdrawn", "overridden")),
+    ("D-MERGE", merging, UNIT, "referral.submitted", {"ref": "R-5", "to": ["vac"]}),
+    ("D-MERGE", merging, UNIT, "shelter.bed_requested", {"ref": "B-5", "to": ["ngo-shelter"]}),
     ("D-REVIEW", under_review, UNIT, "review.decided", {"ref": "V-1", "outcome": "upheld"}),
 ]  # fmt: skip
 IDS = [f"{n} {code} {type}" for n, (code, _, _, type, _) in enumerate(ENDINGS)]
@@ -183,6 +187,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         acknowledged,
         begun,
         presumed,
+        merging,
         served,
         _taken_on,
         _bed_asked,
@@ -216,6 +221,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         ("D-REVIEW", UNIT): ("ngo-a",),
         ("D-ASSIGN", "iom"): ("vac",),
         **{(code, "iom"): ("vac",) for code in ("D-RISK", "D-TRAVEL", "D-MONITOR")},
+        ("D-MERGE", UNIT): (),
         **{("D-ERASE", each): ("court",) for each in ("court", "migration", "ngo-a", "ngo-l", "shelter", UNIT, "vac")},
     }
     assert {code for code, _ in found} == set(load_profile(POLICY).clocks)

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "43de46660feb5dda7de4e632fbba870a68c2519ad37dbd0d202cdb5cc68a4a92"
+PINNED = "ebf34956ae692202965ba6f1ae2ab59212550ab71dbeae5f5aaedde468660120"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -61,6 +61,7 @@ _SAID: Final[Mapping[str, tuple[Fields, ...]]] = {
     "return.risk_assessed": ({}, {}, {"outcome": "not_safe"}),
     "return.monitored": ({"again": True}, {}),
     "case.closed": ({"reason": "lost_contact"},),
+    "case.merged": ({}, {"outcome": "ends"}),
     "case.signal_dismissed": ({},),
     "payment.ordered": ({}, {"kind": "compensation"}),
     "payment.executed": ({}, {"kind": "compensation"}),

@@ -10,10 +10,13 @@ from nrmbus.events.codes import (
     Citizenship,
     ClosureReason,
     Confidence,
+    CopyForm,
     Detector,
     DismissalReason,
     Indicator,
     Language,
+    MergeOutcome,
+    PaperLanguage,
     PlaceType,
     Region,
     ReopeningReason,
@@ -124,6 +127,35 @@ class Linked(Data):
     letter = LinkedLetter
 
     confidence: Annotated[Confidence, clear("How sure the special unit is")]
+
+
+class MergedLetter(Letter):
+    """The other case; nobody is sent it, but it stays with the history of the special unit."""
+
+    other_case: Annotated[
+        CaseRef | None, sealed("coded", "DC2", "The other case of the same person", example=f"{2:032x}")
+    ] = None
+
+
+class Merged(Data):
+    """The special unit goes on with one of two cases of a person; published on each, first on the one that continues [D].
+
+    Histories stay apart. The case that ends is closed, and what was decided in a case keeps it from ending.
+    """
+
+    type = "case.merged"
+    letter = MergedLetter
+
+    outcome: Annotated[MergeOutcome, clear("Whether this case continues or ends")]
+
+
+class CopyIssued(Data):
+    """A party of a referral gives the person her own copy of the form [S43]."""
+
+    type = "case.copy_issued"
+
+    form: Annotated[CopyForm, clear("Which paper")]
+    paper_language: Annotated[PaperLanguage, clear("Language of the paper")]
 
 
 class Withdrawn(Data):

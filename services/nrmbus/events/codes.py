@@ -85,6 +85,10 @@ ClosureReason = Literal[
 ]
 ReopeningReason = Literal["person_returned", "new_information", "closed_in_error", "court_decision", "other"]
 Confidence = Literal["certain", "probable", "possible"]
+MergeOutcome = Literal["continues", "ends"]
+CopyForm = Literal["referral_form", "addresses", "consent_form"]
+PaperLanguage = Literal["aze", "eng", "rus", "other"]
+"""ISO 639-2/T of the languages that the pages print in. Every other one is ``other``: a rare language names a person."""
 CaseStage = Literal["referral", "identification", "recovery", "support"]
 RequestedBy = Literal["person", "relative", "other"]
 StillSafe = Literal["yes", "no", "unknown"]

@@ -254,6 +254,15 @@ def _referring_ngo_that_attended(context: EventContext) -> Iterable[str]:
     return (agency for agency in _referring_ngo(context) if context.roles.of(agency) in attended)
 
 
+def _parts_in_ending_case(context: EventContext) -> Iterable[str]:
+    """Return the agencies that lose a case by a merge; a hold on removal stands, so migration hears nothing of it."""
+    if not holds("merge_ends", context):
+        return ()
+    return (
+        agency for agency, parts in context.view.parts.items() if any(not part.startswith("hold ") for part in parts)
+    )
+
+
 def _open_referral_parties(context: EventContext) -> Iterable[str]:
     for referral in context.view.referrals.values():
         if referral.open:
@@ -352,6 +361,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "next_holder": _next_holder,
     "open_referral_parties": _open_referral_parties,
     "other_party": _other_party,
+    "parts_in_ending_case": _parts_in_ending_case,
     "plan_holder": lambda context: _named(context.view.plan.holder if context.view.plan else None),
     "questioner": _questioner,
     "receiver_supervisor": lambda context: _supervisors(context, _consent_receiver_on_case(context)),

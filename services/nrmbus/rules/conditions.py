@@ -92,6 +92,10 @@ def _arrival_begins_referral(context: EventContext) -> bool:
     )
 
 
+def _merges(context: EventContext, outcome: str) -> bool:
+    return context.event.type == "case.merged" and value(context.event, "outcome") == outcome
+
+
 def _adult_refuses_unit(context: EventContext) -> bool:
     """Return whether an adult refuses that the special unit has information."""
     return (
@@ -115,6 +119,9 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "made_it_referred": _made_it_referred,
     # After this report of a return another one is owed
     "monitored_again": lambda context: bool(value(context.event, "again", default=False)),
+    # The special unit goes on with this case of a person, or ends it for her other one
+    "merge_continues": lambda context: _merges(context, "continues"),
+    "merge_ends": lambda context: _merges(context, "ends"),
     # The contrary of positive (T11, T14); a revocation always is
     "negative": lambda context: not _positive(context),
     # By another agency than the special unit

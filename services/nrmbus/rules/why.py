@@ -61,6 +61,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "next_holder": "who holds the case from this on",
     "open_referral_parties": "sender and receivers of a referral that waits for an answer",
     "other_party": "the other side of the service",
+    "parts_in_ending_case": "who has a part, beyond a hold on removal, in a case that ends by a merge",
     "plan_holder": "who holds the plan",
     "questioner": "whose question is answered",
     "receiver_supervisor": "the supervisor of the receiver of the consent, if that has a part in the case",

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
+from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import stopped
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
@@ -70,5 +71,6 @@ CASE: Final[Mapping[str, Folder]] = {
     "case.closed": _closed,
     "case.reopened": lambda context, _: {"closing": None} if context.view.closing else {},
     "case.follow_up_due": _reminded,
+    "case.merged": lambda context, mark: _closed(context, mark) if holds("merge_ends", context) else {},
     "case.withdrawn": _withdrawn,
 }

@@ -69,7 +69,7 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
         return replace(context.view, classes=_classes(context)) if context.view.exists else context.view
     status = _status(context)
     running = advance(context, mark)
-    if event.type in ENDING and status is not None:
+    if (event.type in ENDING or holds("merge_ends", context)) and status is not None:
         running = surviving(context.tables, running, status)
     elif event.type == DUE:  # who is to erase the file is not asked to work by it
         running = surviving(context.tables, running, ERASED)

@@ -20,6 +20,8 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "later_stage": "a stage after initial assistance is entered",
     "made_it_referred": "it is about the referral that made the case REFERRED",
     "monitored_again": "another report is to follow",
+    "merge_continues": "the special unit goes on with this case of a person",
+    "merge_ends": "the special unit ends this case of a person, and goes on with another one",
     "negative": "the decision is negative",
     "not_by_unit": "another agency than the special unit publishes it",
     "order_open": "money was ordered, and neither paid nor failed",

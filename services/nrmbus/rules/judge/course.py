@@ -12,6 +12,7 @@ from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 _rules = RuleList()
 _STAGE = "identification.stage_entered"
 _CLOSURE = ("case.closed", "case.signal_dismissed")
+_MERGED = "case.merged"
 _GROUNDS = "identification.reasonable_grounds_decided"
 _STATUS = "identification.status_decided"
 _REVOKED = "identification.status_revoked"
@@ -123,10 +124,19 @@ def support_must_stand(q: Question) -> bool:
     return _under_review(q)
 
 
-@_rules.rule("G-49", *_CLOSURE)
+@_rules.rule("G-49", *_CLOSURE, _MERGED)
 def open_items(q: Question) -> bool:
-    """Closure with an unanswered referral, an occupied bed, a requested service, an undecided review or a return under way."""
+    """Closure with an unanswered referral, an occupied bed, a requested service, an undecided review or a return under way.
+
+    A case that ends by a merge has no plan in force and no order of money open either: nobody else would see them through.
+    """
     view = q.view
+    if q.event.type == _MERGED:
+        if not holds("merge_ends", q):
+            return False
+        helped = view.plan is not None and view.plan.in_force
+        if helped or any(payment.state == "ordered" for payment in view.payments.values()):
+            return True
     return (
         (view.returning is not None and view.returning.open)
         or any(referral.open for referral in view.referrals.values())

@@ -13,6 +13,7 @@ from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 
 _rules = RuleList()
 AUDITOR = "auditor"
+_COPY = "case.copy_issued"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
 _DOCUMENTS = "handover.document_transferred"
@@ -126,7 +127,7 @@ def _asks_unit(q: Question) -> bool:
 
 @_rules.rule("G-05")
 def not_on_case(q: Question) -> bool:
-    """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, records of reading or erasing).
+    """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, records of reading, of erasing or of a copy).
 
     If every agency that could close the case has left, its former holder closes it; else retention would never begin.
     """
@@ -134,7 +135,7 @@ def not_on_case(q: Question) -> bool:
         _opening(q)
         or q.role in (TIMEKEEPER, COURT)
         or (q.event.type == CLOSED and q.source == q.holder)
-        or q.event.type in ("consent.stop_confirmed", _ACCESS, *_ERASING, *_LETTERS)
+        or q.event.type in ("consent.stop_confirmed", _ACCESS, _COPY, *_ERASING, *_LETTERS)
     ):
         return False
     return not q.view.on_case(q.source)

@@ -25,7 +25,9 @@ _DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
 _TRAVEL = ("return.travel_arranged", "return.completed")
 _RETURNING = ("return.consented", "return.risk_assessed", *_TRAVEL, "return.monitored")
+_MERGED = "case.merged"
 _OWN = (
+    _MERGED,
     "handover.person_received",
     "identification.stage_entered",
     _INTERVIEW,
@@ -41,13 +43,13 @@ _OWN = (
 """Events by which the special unit acts on the person, and which therefore need her consent."""
 
 
-@_rules.rule("G-20", "case.signal_dismissed", _TERMINATED, ASKED)
+@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, ASKED)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed, access terminated or the glass broken, with no `approver`, or `approver` = `actor`.
+    """A child's signal dismissed, cases merged, access terminated or the glass broken, with no `approver`, or `approver` = `actor`.
 
     However the number is spelt; and no desk is one of the two.
     """
-    if not q.child and q.event.type not in (_TERMINATED, ASKED):
+    if not q.child and q.event.type not in (_MERGED, _TERMINATED, ASKED):
         return False
     two = {_person(q.event.actor), _person(q.event.approver or "")}
     return len(two) == 1 or not two.isdisjoint(_NOBODY)

@@ -27,6 +27,13 @@ async def handed_on(here: Given) -> list[tuple[str, str]]:
     return [(each["what"], each["purpose"]) for each in said]
 
 
+async def copies(here: Given) -> list[dict[str, str]]:
+    """Return the copies that the desk had recorded, each of the page's referral."""
+    issued = [row for row in await here.rows("outbox") if row.type == "case.copy_issued"]
+    assert all(json.loads(row.clear)["referral"] == REF for row in issued)
+    return [json.loads(row.clear)["data"] for row in issued]
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path: Path) -> None:
     """Given a member who reads English, the paper is in the person's language, names the kinds of information, and is recorded."""
@@ -43,12 +50,15 @@ async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path
         assert CANARY not in paper.text
         assert "4711" not in paper.text
         assert await handed_on(here) == [("person_report", "person_request")]
+        iso = {"az": "aze", "en": "eng", "ru": "rus"}[language]
+        assert await copies(here) == [{"form": "referral_form", "paper_language": iso}]
 
 
 async def test_a_paper_that_somebody_may_find_has_names_and_numbers_alone(tmp_path: Path) -> None:
     """Given a person who cannot carry more, the paper does not say what the agencies do, or that there is a case."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
         paper = (await shown(here, browser, COPY, language="en", says="contacts")).text.partition("<main")[2]
+        assert await copies(here) == [{"form": "addresses", "paper_language": "eng"}]
 
     assert "<h2>vac</h2>" in paper
     for word in ("Legal aid", "Victim", "referral", CASE, "told"):
@@ -100,3 +110,4 @@ async def test_without_a_choice_nothing_is_recorded(tmp_path: Path) -> None:
 
         assert {each.status_code for each in answers} == {422}
         assert await handed_on(here) == []
+        assert await copies(here) == []

@@ -21,6 +21,9 @@ from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
 from nrmbus.desk.web.cases.pages import Referral, referrals_of
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events.access import Access, AccessPurpose
+from nrmbus.events.case import CopyIssued
+from nrmbus.events.codes import CopyForm, PaperLanguage
+from nrmbus.events.model import Draft
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.json import MAX_INTEGER
 
@@ -28,6 +31,7 @@ routes: Final = Pages()
 
 _ASKED: Final = ("reason", "urgency", "services")
 """Fields of the request that the person's copy shows."""
+_ISO: Final[Mapping[Language, PaperLanguage]] = {"az": "aze", "en": "eng", "ru": "rus"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,7 @@ async def ask_copy(visit: Visit) -> Response:
 
 @routes.post("/cases/{ref}/referrals/{referral}/copy", may="open_letters")
 async def copy(visit: Visit) -> Response:
-    """Have the registrar record that the person gets her copy, then show it for printing."""
+    """Have the registrar record who reads and that the person gets her copy, then show it for printing."""
     form = await visit.form()
     language = next((each for each in LANGUAGES if each == form["language"]), None)
     with visit.door.ledger.read() as tx:
@@ -61,7 +65,9 @@ async def copy(visit: Visit) -> Response:
     if language is None or form["says"] not in {"all", "contacts"}:
         return _asked(case, referral, language=language, says=form["says"], is_sent=True)
     try:
-        number = await _recorded(case, "person_report", "person_request")
+        number = await _recorded(
+            case, "person_report", "person_request", _issued(case, referral.ref, language, form["says"])
+        )
     except DeskError as error:
         return _asked(case, referral, language=language, says=form["says"], refused=error)
     parts = await written(visit.door.desk, case.subject) if form["says"] == "all" else []
@@ -98,11 +104,22 @@ async def sheet(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-async def _recorded(case: Case, what: Access, purpose: AccessPurpose) -> int:
-    """Have the registrar record that the member hands the case on; return the number of the record."""
+async def _recorded(case: Case, what: Access, purpose: AccessPurpose, *more: Draft) -> int:
+    """Have the registrar record that the member hands the case on, and *more*; return the number of the last record."""
     door, who = case.visit.door, case.visit.me.number
-    said = await door.put_on_record([opening.access(door.desk, case.subject, what, who=who, purpose=purpose)])
-    return int(said["number"])
+    access = opening.access(door.desk, case.subject, what, who=who, purpose=purpose)
+    said = await door.put_on_record([access, *more])
+    return int(said["events"][-1]["number"])
+
+
+def _issued(case: Case, ref: str, language: Language, says: str) -> Draft:
+    """Return the event that the person got her copy of the referral *ref*."""
+    form: CopyForm = "addresses" if says == "contacts" else "referral_form"
+    data = CopyIssued(form=form, paper_language=_ISO[language])
+    now, who = case.visit.door.seat.now(), case.visit.me.number
+    return Draft(
+        type=data.type, version=data.version, subject=case.subject, data=data, time=now, actor=who, referral=ref
+    )
 
 
 def _referral(case: Case, tx: Connection) -> tuple[Referral, Mapping[str, Any]]:
