@@ -30,8 +30,13 @@ async def granted(here: Any) -> int:
     return len([row for row in await here.rows("outbox") if row.type == "access.granted"])
 
 
-async def test_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) -> None:
-    """Given a chosen letter and purpose, its parts are shown with their labels, and who read it is listed from then on."""
+async def off_the_record(here: Any, answer: Any) -> bool:
+    """Return whether a page shows a letter although the registrar recorded no reading."""
+    return CANARY in answer.text and await granted(here) == 0
+
+
+async def test_p4_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) -> None:
+    """P4: given a chosen letter and purpose, its parts are shown with their labels, and who read it is listed from then on."""
     async with at_vac(tmp_path, member("read_cases", "open_letters", "see_reads")) as (here, browser, id):
         answer = await opened(here, browser, id, purpose="court")
         listed = (await browser.get(f"{AT}/letters")).text
@@ -41,12 +46,27 @@ async def test_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) -> 
         assert answer.headers["cache-control"] == "no-store"
         assert '<h3 class="govuk-heading-s">Identity</h3>' in answer.text
         assert CANARY in answer.text
+        assert not await off_the_record(here, answer)
         assert "Nothing was written in: Coded facts, Contact, Money" in answer.text
         assert await granted(here) == 1
         assert {each[:2] + each[3:] for each in await readings(here)} == {("4711", "court", SYSTEM)}
         assert "member of staff 4711, 2 March 2026, 09:00: for a court or the prosecution" in listed
         assert "of “Referral submitted”" in who
         assert CANARY not in listed + who
+
+
+async def test_p4_the_check_sees_a_page_that_opens_off_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sabotage: a door that takes a reading for recorded shows the letter, and the check says so."""
+
+    async def nothing(*_: Any, **__: Any) -> Any:
+        return {}
+
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        monkeypatch.setattr(Door, "put_on_record", nothing)
+
+        assert await off_the_record(here, await opened(here, browser, id))
 
 
 async def test_nothing_is_shown_before_the_registrar_has_answered(tmp_path: Path) -> None:
