@@ -34,6 +34,7 @@ class _UnderWay:
     nonce: str = field(repr=False)
     verifier: str = field(repr=False)
     address: str
+    page: str
 
 
 class SignInElsewhere:
@@ -46,8 +47,10 @@ class SignInElsewhere:
         self._provider, self._now, self._transport = provider, now, transport
         self._under_way: dict[str, _UnderWay] = {}
 
-    async def begin(self, address: str) -> tuple[str, str]:
+    async def begin(self, address: str, page: str) -> tuple[str, str]:
         """Return a value for the browser's cookie, and where to send the browser, which comes back to *address*.
+
+        *page* is where the member wanted to go; it stays here.
 
         Raises:
             ProviderFailed
@@ -60,14 +63,16 @@ class SignInElsewhere:
         value, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         there = {each: one for each, one in self._under_way.items() if one.until > self._now()}
         self._under_way = dict(list(there.items())[1 - _MOST :])
-        self._under_way[_state(value)] = _UnderWay(self._now() + GOOD_FOR, nonce, verifier, address)
+        self._under_way[_state(value)] = _UnderWay(self._now() + GOOD_FOR, nonce, verifier, address, page)
         return value, prepare_grant_uri(
             str(about["authorization_endpoint"]), self._provider.client_id, "code", address, "openid", _state(value),
             nonce=nonce, code_challenge=create_s256_code_challenge(verifier), code_challenge_method="S256",
         )  # fmt: skip
 
-    async def subject(self, value: str, state: str, code: str) -> str:
-        """Return the subject whom the provider signed in, by what the browser brings back: cookie, *state* and *code*.
+    async def subject(self, value: str, state: str, code: str) -> tuple[str, str]:
+        """Return whom the provider signed in, and the page that they wanted, by what the browser brings back.
+
+        That is the cookie's *value*, *state* and *code*.
 
         Raises:
             ProviderFailed
@@ -78,7 +83,7 @@ class SignInElsewhere:
         async with self._client() as client:
             about = await self._about(client)
             try:
-                return await self._subject(client, about, under_way, code)
+                return await self._subject(client, about, under_way, code), under_way.page
             except _OUTSIDE as error:
                 raise ProviderFailed from error
 

@@ -1,9 +1,11 @@
 """Sign-in by the agency's own OpenID provider: the member whose subject the administrator entered, and nobody else."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -104,6 +106,19 @@ async def test_the_provider_signs_a_member_in(tmp_path: Path) -> None:
         assert (it.staff.members.name_of(session.member), session.how) == ("Leyla Example", "provider")
         again = await it.browser.get("/app/sign-in/provider/back", params=back)
         assert again.status_code == 422, "an answer is good once"
+
+
+async def test_the_providers_sign_in_leads_to_the_page_that_was_wanted(tmp_path: Path) -> None:
+    """Given an address that asked for a sign-in, the member comes there; another site's address leads to the first page."""
+    async with elsewhere(tmp_path) as (it, provider):
+        for wanted, page in (("/work/waiting", "/app/work/waiting"), ("//elsewhere.example", "/app/")):
+            first = (await it.browser.get("/app/sign-in", params={"back": wanted})).text
+            link = re.search(r'id="provider" href="([^"]+)"', first)
+            assert link is not None
+            back = provider.goes_to((await it.browser.get(unescape(link[1]))).headers["location"])
+            answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+            assert answer.headers["location"] == page
+            it.browser.cookies.clear()
 
 
 async def test_somebody_whom_nobody_entered_is_told_whom_to_ask(tmp_path: Path) -> None:

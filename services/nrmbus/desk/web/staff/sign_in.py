@@ -280,7 +280,7 @@ async def to_provider(visit: Visit) -> Response:
         raise NotFound
     address = f"{cookies.origin_of(visit.request)}{url('/sign-in/provider/back')}"
     try:
-        value, there = await elsewhere.begin(address)
+        value, there = await elsewhere.begin(address, back_of(visit))
     except ProviderFailed:
         return _first(visit, {"provider": _away(visit.t)}, status=503)
     return cookies.begin_elsewhere(visit, RedirectResponse(there, 303), value)
@@ -293,7 +293,7 @@ async def from_provider(visit: Visit) -> Response:
     if staff.elsewhere is None:
         raise NotFound
     try:
-        subject = await staff.elsewhere.subject(
+        subject, page = await staff.elsewhere.subject(
             cookies.elsewhere_of(visit), query.get("state", "")[:64], query.get("code", "")[:2048]
         )
         value = await staff.with_subject(subject)
@@ -302,7 +302,7 @@ async def from_provider(visit: Visit) -> Response:
     except NotSignedIn:
         unknown = visit.t("Your agency's account belongs to nobody here. Ask your agency's administrator.")
         return _first(visit, {"provider": unknown}, status=422)
-    return cookies.begin(visit, visit.see("/"), value)
+    return cookies.begin(visit, visit.see(page), value)
 
 
 @routes.post("/sign-out", may="anybody")
