@@ -60,7 +60,7 @@ async def test_every_page_of_a_bus_for_playing_says_that_it_is_one(tmp_path: Pat
 
 
 async def test_the_pages_stand_beside_the_door(tmp_path: Path) -> None:
-    """The door answers as ever; a browser that comes to it is led to the pages; styles may be kept by the browser."""
+    """The door answers as ever; a browser that comes to it is led to the pages; a browser keeps a style until it is another."""
 
     async def api(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 299, "headers": []})
@@ -73,8 +73,11 @@ async def test_the_pages_stand_beside_the_door(tmp_path: Path) -> None:
             assert (await browser.get("/", headers={"accept": "*/*"})).status_code == 299
             led = await browser.get("/", headers={"accept": "text/html,*/*"})
             style = await browser.get("/app/static/page.css")
+            same = await browser.get("/app/static/page.css", headers={"if-none-match": style.headers["etag"]})
+            other = await browser.get("/app/static/page.css", headers={"if-none-match": '"of-the-version-before"'})
             assert (await browser.get("/app/static/..%2fpage.css")).status_code == 404
 
     assert led.headers["location"] == "/app/"
     assert style.headers["content-type"] == "text/css; charset=utf-8"
-    assert "max-age" in style.headers["cache-control"]
+    assert style.headers["cache-control"] == "private, no-cache"
+    assert (same.status_code, same.content, other.content) == (304, b"", style.content)

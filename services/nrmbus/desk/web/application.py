@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -43,7 +44,8 @@ SUBJECTS: Final[tuple[Pages, ...]] = (
 """The pages by subject."""
 _PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")
 _HERE: Final = Path(__file__).parent
-_STATIC: Final = {**HEADERS, "cache-control": "private, max-age=3600"}
+_STATIC: Final = {**HEADERS, "cache-control": "private, no-cache"}
+"""A browser keeps styles and scripts, and asks each time whether they are still the same: after an upgrade they are not."""
 
 Who = Callable[[Request, Door], Awaitable[Member | None]]
 """Finds the member whose session a request has."""
@@ -162,9 +164,12 @@ class AgencyPages:
 
 
 async def _static(request: Request) -> Response:
-    """Return a style or a script: the same for everybody, so that a browser may keep it."""
+    """Return a style or a script, the same for everybody; nothing to a browser that has it already."""
     try:
         content, media_type = look.static(request.path_params["name"])
     except KeyError:
         return Response(status_code=404, headers=HEADERS)
-    return Response(content, media_type=media_type, headers=_STATIC)
+    headers = {**_STATIC, "etag": f'"{sha256(content).hexdigest()[:32]}"'}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)

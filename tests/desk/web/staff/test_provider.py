@@ -111,7 +111,7 @@ async def test_the_provider_signs_a_member_in(tmp_path: Path) -> None:
 async def test_the_providers_sign_in_leads_to_the_page_that_was_wanted(tmp_path: Path) -> None:
     """Given an address that asked for a sign-in, the member comes there; another site's address leads to the first page."""
     async with elsewhere(tmp_path) as (it, provider):
-        for wanted, page in (("/work/waiting", "/app/work/waiting"), ("//elsewhere.example", "/app/")):
+        for wanted, page in (("/acts", "/app/acts"), ("//elsewhere.example", "/app/")):
             first = (await it.browser.get("/app/sign-in", params={"back": wanted})).text
             link = re.search(r'id="provider" href="([^"]+)"', first)
             assert link is not None
