@@ -25,6 +25,8 @@ import sizes
 from certificates import certificates
 from closed import Closed, checking, closed
 from closed_table import lines as closed_lines
+from figures import figures
+from figures import lines as figure_lines
 from growth import COUNTS, LONG, grown
 from growth import lines as growth_lines
 from ledgers import ledgers
@@ -71,6 +73,9 @@ WEBHOOKS: Final = (
     "<!-- what `make bench ONLY=webhooks` measured last -->", "<!-- end of what it measured about webhooks -->"
 )  # fmt: skip
 PAGES: Final = ("<!-- what `make bench ONLY=pages` measured last -->", "<!-- end of what it measured about pages -->")
+FIGURES: Final = (
+    "<!-- what `make bench ONLY=figures` measured last -->", "<!-- end of what it measured about figures -->"
+)  # fmt: skip
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
@@ -205,7 +210,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks", "pages"),
+        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks", "pages", "figures"),
         help="measure this alone, and leave the other tables as they are",
     )
     parser.add_argument(
@@ -225,6 +230,8 @@ def main() -> None:
         measure_webhooks(facts)
     if asked.only in (None, "pages"):
         measure_pages(facts)
+    if asked.only in (None, "figures"):
+        measure_figures(facts)
     if asked.only == "peer":
         measure_peer(facts, asked.events, asked.singles)
     if asked.only == "ledgers":
@@ -270,6 +277,12 @@ def measure_pages(facts: str) -> None:
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         found = pages(Path(scratch), datetime.now(UTC).replace(microsecond=0))
     keep(PAGES, [_dated(facts), "", *page_lines(found)])
+
+
+def measure_figures(facts: str) -> None:
+    """Measure the figures of a year, and keep their table."""
+    announce("figures of a year")
+    keep(FIGURES, [_dated(facts), "", *figure_lines(figures())])
 
 
 def measure_desk(facts: str, publications: int, rounds: int) -> None:

@@ -147,6 +147,14 @@ class MemoryBus(Stage):
         """Return the open tasks of *agency*."""
         return self._desks[agency].tasks
 
+    def told(self) -> tuple[list[Fact], dict[str, Mapping[str, Any]]]:
+        """Return every registered fact in its order, and the coded part of each letter by the event's id."""
+        facts = sorted(
+            (fact for facts in self._history.values() for fact in facts.values()), key=lambda each: each.number
+        )
+        letters = ((fact.event.id, self._submitted[fact.event.id][1]) for fact in facts)
+        return facts, {id: letter["coded"] for id, letter in letters if "coded" in letter}
+
     def _fold(self, subject: str) -> View:
         view = self._rules.start(subject)
         for fact in self._history.get(subject, {}).values():

@@ -1,6 +1,7 @@
 """``nrmbus play``: plays a scenario file and prints the story; exits 0 only if every expectation held."""
 
 import json
+import secrets
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, data_home, make_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.operate.foreground import progress_bar, until_told
+from nrmbus.cli.operate.scaled import print_figures
 from nrmbus.cli.options import Data
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.play.bus import BusStage, newcomers_of
@@ -45,8 +47,28 @@ def play(
     data: Data = None,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Continue after a step that fails.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as one JSON object.")] = False,
+    scale: Annotated[
+        int | None,
+        typer.Option(
+            "--scale",
+            min=1,
+            max=100_000,
+            help="Make so many cases out of the scenario, and print their figures. Needs --memory.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", min=0, help="With --scale: make the same cases again. Default: another each time."),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option("--figures", help="With --scale: write the releases of figures into this folder, as JSON."),
+    ] = None,
 ) -> None:
     """Play a scenario and print its story: step, time, agency, event, result, receivers.
+
+    With --scale, the scenario is played once, and its cases are copied with other persons, agencies and dates over three
+    years. Figures of each year are then counted and printed.
 
     Exit status: 0 if every expectation held, 1 if one did not, 2 if there was nothing to play.
     """
@@ -54,6 +76,11 @@ def play(
         scenario = read(find(file))
     except (ScenarioError, OSError) as error:
         _fail(str(error))
+    if scale is not None:
+        if not memory:
+            _fail("--scale makes cases in memory, and puts none on a bus: add --memory.")
+        print_figures(scenario, scale, secrets.randbelow(10**6) if seed is None else seed, figures)
+        return
     if memory:
         raise typer.Exit(_play(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
     with _stage(scenario, data) as stage:

@@ -1,0 +1,93 @@
+"""Cases by the thousand out of played stories: the same for a seed, accepted by the Rules, and with a person each."""
+
+import json
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from nrmbus.cli.operate.play import play
+from nrmbus.play.reader import find, read
+from nrmbus.play.scale import Story, played, rules_of, scaled
+from nrmbus.statistics.tables import Release
+from play.stories import CHILD, TAKEN_BACK, WOMAN, WORK
+
+SEED: Final = 7
+APP = typer.Typer()
+APP.command()(play)
+
+
+@pytest.fixture(name="stories", scope="module")
+def _stories() -> list[Story]:
+    """The first four stories, played once."""
+    return [played(read(find(each))) for each in (WOMAN, CHILD, TAKEN_BACK, WORK)]
+
+
+def run(*arguments: str) -> Result:
+    """Type ``nrmbus play`` and *arguments*."""
+    return CliRunner().invoke(APP, [str(CHILD), *arguments])
+
+
+def test_a_seed_makes_the_same_cases_and_another_seed_others(stories: list[Story]) -> None:
+    """Whoever has the seed has the cases: their references, persons and times."""
+    first, again, other = (list(scaled(stories, 30, seed)) for seed in (SEED, SEED, SEED + 1))
+
+    assert first == again
+    assert {case.subject for case in first}.isdisjoint(case.subject for case in other)
+
+
+def test_cases_are_as_many_as_asked_for_and_each_is_its_own(stories: list[Story]) -> None:
+    """No two cases share a reference or an event, and persons differ."""
+    cases = [case for case in scaled(stories, 50, SEED) if type(case.facts[0].event.data).keyed_by == "case"]
+    ids = [fact.event.id for case in cases for fact in case.facts]
+    told = [each for case in cases for each in case.coded.values() if "sex" in each]
+    persons = {(each["sex"], each.get("age_band")) for each in told}
+
+    assert len({case.subject for case in cases}) == len(cases) == 50
+    assert len(set(ids)) == len(ids)
+    assert len(persons) > 3
+
+
+def test_the_rules_accept_every_copy(stories: list[Story]) -> None:
+    """Each event is one that the Rules accept after those before it, the timekeeper's around holidays left out."""
+    rules = rules_of(stories, "az@2022-04-29")
+    refused = []
+    for case in islice(scaled(stories, 60, SEED), 60):
+        view = rules.start(case.subject)
+        for fact in case.facts:
+            found = rules.judge(view, fact.event, fact.registered, spent=0)
+            if found is not None and fact.event.source != "timekeeper":
+                refused.append((fact.event.type, found.code, found.rule))
+            view = rules.evolve(view, fact)
+
+    assert refused == []
+
+
+def test_the_command_prints_the_seed_and_writes_releases(tmp_path: Path) -> None:
+    """The printed seed makes the same cases again, and each year's release is a file."""
+    result = run("--memory", "--scale", "40", "--seed", "5", "--figures", str(tmp_path))
+
+    assert result.exit_code == 0
+    assert "40 cases" in result.stdout
+    assert "--seed 5" in result.stdout
+    releases = [Release.read(path.read_bytes()) for path in sorted(tmp_path.iterdir())]
+    assert [each.period for each in releases] == ["2024", "2025", "2026"]
+    assert all(
+        row.count is None or row.count >= each.k
+        for each in releases
+        for table in each.tables
+        for row in table.rows
+        if table.unit == "persons"
+    )
+    assert json.loads((tmp_path / "figures-2025.json").read_bytes())["against"] == releases[0].digest
+
+
+def test_cases_are_put_on_no_bus() -> None:
+    """Without --memory nothing is made, and a sentence says what to add."""
+    result = run("--scale", "40")
+
+    assert result.exit_code == 2
+    assert "--memory" in result.stderr
