@@ -53,6 +53,7 @@ ROLES: Final[Mapping[str, str]] = {
     "court": "court",
     "auditor": "auditor",
     "prosecution": "prosecution",
+    "coordinator": "coordinator",
     "timekeeper": "timekeeper",
     "statistics": "statistics",
     "registrar": "registrar",

@@ -7,7 +7,7 @@ from typing import Any
 from rules.audience_erasure import ending
 from rules.audience_holder import HANDED_ON
 from rules.audience_returns import returns
-from rules.audience_words import MOST, UNIT, Seen, barring, going_on, opened_by, opened_by_nobody
+from rules.audience_words import MOST, UNIT, Seen, barring, bulletin, going_on, opened_by, opened_by_nobody
 from rules.emergency_rows import EMERGENCY
 from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import (
@@ -422,7 +422,19 @@ _late_barred = barring(served, "ngo-l", "vac")
 """The legal NGO owes an answer and consent for it is withdrawn: the notice of its own breach still reaches it."""
 
 
+def _bulletins() -> Iterator[Seen]:
+    senders = (
+        "child-commission", "consulate", "district", "embassy", "fund", "guardianship", "hospital", "iom", "migration",
+        "ngo-a", "ngo-l", "ngo-shelter", "police-x", "prosecution", "school", UNIT, "vac",
+    )  # fmt: skip
+    yield Seen(bulletin("shelter"), "shelter", "provider.capacity_changed", senders)
+    everybody = (*senders, "coordinator", "court", "shelter", "statistics")
+    yield Seen(bulletin("timekeeper"), "timekeeper", "agency.listening_changed", tuple(sorted(everybody)))
+    told = ("coordinator", "ngo-a", "police-x")
+    yield Seen(bulletin("vac"), "vac", "data.breach_reported", told, said={"to": ["ngo-a", "police-x"]})
+
+
 ROWS: tuple[Seen, ...] = (
     *_case(), *_consent(), *_referral(), *_identification(), *_recovery_and_safeguard(), *_shelter_and_support(),
-    *_money_stay_review(), *returns(), *_services_and_letters(),
+    *_money_stay_review(), *returns(), *_services_and_letters(), *_bulletins(),
 )  # fmt: skip

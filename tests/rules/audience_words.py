@@ -22,6 +22,15 @@ class Seen:
     said: dict[str, Any] = field(default_factory=dict)
 
 
+def bulletin(agency: str) -> Callable[[Bench], Bench]:
+    """Return a story about no case: the empty bulletin of *agency*."""
+
+    def instead(b: Bench) -> Bench:
+        return Bench.of_bulletin(agency, b.rules.profile)
+
+    return instead
+
+
 def going_on(story: Callable[[Bench], Bench], by: str, type: str, **said: Any) -> Callable[[Bench], Bench]:
     """*story*, and one event more."""
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from agencies import AGENCIES, NOW, POLICY, reference
+from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.registry import data_type
 from nrmbus.rules import Audience, Due, Profile, Refusal, Rules, View, load_profile
@@ -106,6 +107,11 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "access.terminated": {"body": "court", "scope": "case"},
     "access.hold_placed": {"reasons": ["objection"], "until": "2026-03-31"},
     "access.erasure_due": {"ground": "decision"},
+    "provider.capacity_changed": {"women": "free", "children": "none"},
+    "agency.listening_changed": {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"},
+    "data.breach_reported": {
+        "kind": "lost", "classes": ["DC3"], "persons": "1-10", "measures": ["access_stopped"], "ended": True,
+    },
     "access.erasure_confirmed": {"ground": "decision", "horizon": "2026-07-01T00:00:00Z"},
 }  # fmt: skip
 """Default data of each type, for tests that do not depend on them."""
@@ -175,6 +181,14 @@ class Bench:
         twin.facts = list(self.facts)
         return twin
 
+    @classmethod
+    def of_bulletin(cls, agency: str, profile: Profile | None = None) -> "Bench":
+        """Return the bulletin of *agency*: no case, only what concerns the agency or the bus."""
+        bench = cls(profile)
+        bench.subject = bulletin.of(agency)
+        bench.view = bench.rules.start(bench.subject)
+        return bench
+
     def at(self, text: str) -> "Bench":
         """Set the clock."""
         self.now = moment(text)
@@ -194,7 +208,7 @@ class Bench:
             source=by,
             type=type,
             version=data.version,
-            subject=self.subject,
+            subject=bulletin.of(by) if data.keyed_by == "agency" else self.subject,
             time=moment(occurred) if occurred else at,
             recordedtime=recorded,
             sequence=number,

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "ebf34956ae692202965ba6f1ae2ab59212550ab71dbeae5f5aaedde468660120"
+PINNED = "1e214612b2ac5cfe043d07051d8062f7ad06b2cc6cc120f43e2ecd43d159403f"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -117,6 +117,9 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("ngo-a", "access.hold_placed", {}, ANY),
     ("timekeeper", "access.erasure_due", {}, ANY),
     ("ngo-a", "access.erasure_confirmed", {}, ANY),
+    ("shelter", "provider.capacity_changed", {}, GOING_ON),
+    ("timekeeper", "agency.listening_changed", {}, GOING_ON),
+    ("vac", "data.breach_reported", {}, GOING_ON),
 ]
 
 

@@ -246,7 +246,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
         """Take all events of a request, or none; one without a case belongs to that of the event before it."""
         taken, known = list[_Said](), dict(self._said)
         for number, each in enumerate(event_request.events_in(body)):
-            follows = taken and not {"case", "incident"} & each.keys() and each.get("type") not in event_request.OPENING
+            follows = (
+                taken and not {"case", "incident"} & each.keys() and each.get("type") not in event_request.FOLLOWS_NONE
+            )
             whole = {**each, "case": taken[-1].drafts[0].subject} if follows else each
             try:
                 taken.append(self._taken(json.dumps(whole).encode(), speaks, known))

@@ -196,6 +196,20 @@ ReturnedTo = Literal["parents", "kin"]
 
 # Shelter, support, money, stay
 BedCategory = Literal["women", "children", "men"]
+Availability = Literal["free", "few", "none"]
+"""Places of a category; a few are three or less."""
+BreachKind = Literal[
+    "lost", "stolen", "wrong_recipient", "disclosed", "unlawful_access", "system_compromised", "altered", "unavailable",
+    "other",
+]  # fmt: skip
+BreachedClass = Literal["DC1", "DC2", "DC3", "DC4"]
+"""Classes of data as in the placement of fields: about the procedure, coarse facts, who a person is, what endangers them."""
+PersonsBand = Literal["none", "1-10", "11-50", "51-200", "over_200", "unknown"]
+"""The lowest band ends below the number under which figures are not published."""
+BreachMeasure = Literal[
+    "access_stopped", "keys_changed", "copy_recovered", "deletion_asked", "persons_told", "police_told", "examined",
+    "none_yet", "other",
+]  # fmt: skip
 BedRefusal = Literal["no_capacity", "not_suitable", "other"]
 DischargeReason = Literal[
     "independent_living", "returned_to_family", "transferred", "own_request", "not_identified", "other"

@@ -60,6 +60,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "float_parsing": "is no number",
     "bool_parsing": "is neither true nor false",
     "keyed_by_incident": "stands there, and this type is about an incident",
+    "keyed_by_agency": "stands there, and this type is about no case",
 }
 """Words for a person, by kind of problem."""
 

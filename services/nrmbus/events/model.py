@@ -294,7 +294,8 @@ class Data(Frozen):
     type: ClassVar[str]
     version: ClassVar[int] = 1
     letter: ClassVar[_LetterClass | None] = None
-    keyed_by: ClassVar[Literal["case", "incident"]] = "case"
+    keyed_by: ClassVar[Literal["case", "incident", "agency"]] = "case"
+    """Subject of the event: a case, an incident of many persons, or the bulletin of its publisher (``bulletin.py``)."""
     technical: ClassVar[bool] = False
     """Whether the event is about a letter or a reading, and not a person's statement about a case; it moves no state."""
 

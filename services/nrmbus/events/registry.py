@@ -5,6 +5,8 @@ from types import MappingProxyType, ModuleType
 
 from nrmbus.events import (
     access,
+    agency,
+    breach,
     case,
     consent,
     deadline,
@@ -14,6 +16,7 @@ from nrmbus.events import (
     handover,
     identification,
     payment,
+    provider,
     recovery,
     referral,
     returns,
@@ -45,6 +48,9 @@ MODULES: tuple[ModuleType, ...] = (
     delivery,
     access,
     erasure,
+    provider,
+    agency,
+    breach,
 )
 """In the order of the mechanism."""
 

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from nrmbus.events import bulletin
 from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data, Event
@@ -41,6 +42,12 @@ _SIGNED = (
     "traceparent",
 )
 """Extension attributes in the order in which they are signed (wire/README.md, W4)."""
+_BULLETIN = {
+    "description": "The bulletin of the agency: a fixed prefix, and a digest of its id",
+    "pattern": f"^{bulletin.PREFIX}[0-9a-f]{{16}}$",
+    "examples": [bulletin.of("example-ngo")],
+}
+"""Subject of a type that is about no case."""
 
 
 class AsOnTheWire(GenerateJsonSchema):
@@ -119,6 +126,8 @@ def _event(data: type[Data]) -> dict[str, Any]:
     optional = {name for name, field in Event.model_fields.items() if field.default is None} | {"dssematerial"}
     if data.letter is None:
         del properties["sealeddigest"]
+    if data.keyed_by == "agency":
+        properties["subject"] = properties["subject"] | _BULLETIN
     return {
         "description": "The envelope: what everybody on the way may read",
         "type": "object",

@@ -25,6 +25,7 @@ from nrmbus.client.errors import DoorError
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.events.model import Part
+from nrmbus.events.registry import TYPES
 from nrmbus.play import differences, traces_left
 from nrmbus.play.quiet import Quiet
 from nrmbus.play.scenario import Participant
@@ -345,8 +346,9 @@ def asked(words: Words) -> dict[str, Any]:
         "actor": words.actor,
         "approver": words.approver,
     }
-    key = "incident" if words.type == "incident.opened" else "case"
-    return {name: value for name, value in (body | {key: words.subject}).items() if value is not None}
+    keyed_by = TYPES[words.type, 1].keyed_by if (words.type, 1) in TYPES else "case"
+    about = {} if keyed_by == "agency" else {keyed_by: words.subject}
+    return {name: value for name, value in (body | about).items() if value is not None}
 
 
 def outcome(answer: Mapping[str, Any]) -> Outcome:

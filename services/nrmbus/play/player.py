@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from nrmbus.events import bulletin
 from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import Judge, Submitted
@@ -118,7 +119,7 @@ class _Play:
     def _words(self, step: Step, what: Publish, case: str | None) -> Iterator[tuple[str | None, Words]]:
         """Yield the words of a step on one case; a consent with several receivers is one event for each."""
         aliases = self._aliases
-        subject = aliases.case(case) if case else aliases.incident(what.incident or "")
+        subject = aliases.case(case) if case else self._elsewhere(what)
         data, cause = self._data(what, case)
         receivers: list[str | None] = [None]
         if what.event.startswith("consent.") and isinstance(data.get("receivers"), list):
@@ -142,6 +143,10 @@ class _Play:
                     approver=aliases.staff(what.approver) if what.approver else None,
                 ),
             )
+
+    def _elsewhere(self, what: Publish) -> str:
+        """Return the subject of an event that is about no case: the publisher's bulletin, or an incident."""
+        return bulletin.of(what.by) if what.about_no_case else self._aliases.incident(what.incident or "")
 
     def _data(self, what: Publish, case: str | None) -> tuple[dict[str, Any], str | None]:
         """Return the clear data, and the decision as the event's cause if the type has no field for it."""

@@ -223,7 +223,9 @@ class _Reader:
         return datetime.combine(self._starts.date() + timedelta(days=int(day)), of_day, self._starts.tzinfo)
 
     def _publish(self, step: Publish, path: strict.Path) -> None:
-        self._cases(step.case, step.cases, path, needed=step.incident is None)
+        if step.about_no_case and (step.case or step.cases or step.incident):
+            raise self._error(path, f"{step.event} is about no case: no 'case', 'cases' or 'incident'")
+        self._cases(step.case, step.cases, path, needed=step.incident is None and not step.about_no_case)
         self._known((step.by,), (*path, "by"))
         self._known(step.to or (), (*path, "to"))
         self._known(step.seen_by or (), (*path, "seen_by"))

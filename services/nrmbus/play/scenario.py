@@ -12,6 +12,7 @@ from pydantic import Field
 
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import AgencyId, Frozen, Part
+from nrmbus.events.registry import TYPES
 
 Alias = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,63}$")]
 When = Annotated[str, Field(pattern=r"^(?:\d{1,4}:[0-5]\d|d\d{1,4}(?: (?:[01]?\d|2[0-3]):[0-5]\d)?)$")]
@@ -68,8 +69,14 @@ class Publish(Frozen):
     closed_to: tuple[AgencyId, ...] = ()
 
     @property
+    def about_no_case(self) -> bool:
+        """True of an event that concerns its publisher or the bus, and no case."""
+        found = TYPES.get((self.event, 1))
+        return found is not None and found.keyed_by == "agency"
+
+    @property
     def subjects(self) -> tuple[str | None, ...]:
-        """Aliases of the event's cases; one None for an event about an incident alone."""
+        """Aliases of the event's cases; one None for an event about an incident alone, or about no case."""
         return self.cases or (self.case,)
 
 

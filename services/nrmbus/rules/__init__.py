@@ -18,11 +18,12 @@ from nrmbus.rules.profile import (
 from nrmbus.rules.retention import RetentionPeriod
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
-from nrmbus.rules.view import Agency, Status, View
+from nrmbus.rules.view import Agency, Announced, Status, View
 from nrmbus.rules.why import Reason
 
 __all__ = [
     "Agency",
+    "Announced",
     "Audience",
     "Clock",
     "Due",

@@ -21,6 +21,7 @@ from nrmbus.rules.vocabulary import Term
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 EMBASSY = "embassy"
+COORDINATOR: Final = "coordinator"
 GRANTS = ("consent.given", "consent.overridden")
 
 
@@ -333,6 +334,14 @@ def _terminator(context: EventContext) -> Iterable[str]:
     return _named(decision.source if decision else None)
 
 
+# Terms: of an event about no case
+
+
+def _in_group(context: EventContext, group: str) -> Iterable[str]:
+    roles = sorted(context.tables.groups.get(group, ()))
+    return (agency for role in roles for agency in context.roles.having(role))
+
+
 TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "answerable": _answerable,
     "asked": lambda context: context.hold.migration if context.hold else (),
@@ -340,8 +349,10 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,
+    "coordinator": lambda context: context.roles.having(COORDINATOR),
     "decider": lambda context: context.reviewers,
     "emergency_holder": lambda context: _named(context.emergency.holder if context.emergency else None),
+    "everybody": lambda context: _in_group(context, "EVERYBODY"),
     "former_holder": _former_holder,
     "fund_on_recognition": _fund_on_recognition,
     "giver_supervisor": lambda context: _supervisors(context, _consent_giver(context)),
@@ -373,6 +384,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "return_helpers": _return_helpers,
     "return_helpers_but_embassy": _return_helpers_but_embassy,
     "second_agency": second_agencies,
+    "senders": lambda context: _in_group(context, "SENDERS"),
     "shelters_on_case": _shelters_on_case,
     "special_unit": lambda context: context.units,
     "special_unit_of_child": lambda context: context.units if context.child else (),

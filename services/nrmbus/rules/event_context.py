@@ -115,6 +115,11 @@ class EventContext:
         return self.is_unit(self.source)
 
     @property
+    def about_no_case(self) -> bool:
+        """Return whether the event concerns its publisher or the bus: it stands in a bulletin, and no person has a say in it."""
+        return type(self.event.data).keyed_by == "agency"
+
+    @property
     def units_in_to(self) -> tuple[str, ...]:
         """Return the deciding bodies that the event asks."""
         return tuple(agency for agency in self.to if self.is_unit(agency))

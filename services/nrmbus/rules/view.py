@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, Literal
 
-from nrmbus.events.model import Part
+from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
 from nrmbus.rules.erasure import Erasure
 from nrmbus.rules.mark import Mark
@@ -349,6 +349,14 @@ class Emergency:
 
 
 @frozen
+class Announced:
+    """Event about no case: its place in the history, and its data."""
+
+    mark: Mark
+    data: Data
+
+
+@frozen
 class View:
     """A case as somebody sees it. ``status`` and ``child`` are None as long as nothing seen tells."""
 
@@ -358,6 +366,8 @@ class View:
     classes: frozenset[str] = frozenset()
     """Retention classes of the events in the case; reading the case counts as well."""
     incident: bool = False
+    bulletin: Mapping[str, Announced] = field(default_factory=dict)
+    """Latest event about no case by its type, and by the agency that it is about if it names one; only in a bulletin's view."""
     counts: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     opened: Mark | None = None

@@ -41,8 +41,10 @@ WORDS: Final[Mapping[Term, str]] = {
     "consent_giver": "who recorded the consent",
     "consent_receiver_knowing": "the receiver of the consent, if it knows the case",
     "consent_receiver_on_case": "the receiver of the consent, if it has a part in the case",
+    "coordinator": "the national coordinator",
     "decider": "who decides on the review",
     "emergency_holder": "who holds what was asked for in an emergency",
+    "everybody": "every agency of the bus",
     "former_holder": "who held the case until this gave it to another",
     "fund_on_recognition": "the fund, once the person is recognised and named it or is a child",
     "giver_supervisor": "the supervisor of who recorded the consent",
@@ -73,6 +75,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "return_helpers": "the agencies that help with the return",
     "return_helpers_but_embassy": "the agencies that help with the return, without an embassy",
     "second_agency": "the supervisors of who broke the glass and of the holder, or else who has had a part in the case for longest",
+    "senders": "every agency that may refer a person",
     "shelters_on_case": "shelters with a part in the case",
     "special_unit": "the special unit",
     "special_unit_of_child": "the special unit, of a child",
@@ -90,7 +93,9 @@ WORDS: Final[Mapping[Term, str]] = {
 """Each term of a row in a few words."""
 
 FOR: Final[Mapping[Term, tuple[str, ...]]] = {
+    "coordinator": ("coordinator",),
     "decider": ("court", DECIDERS),
+    "everybody": ("EVERYBODY",),
     "fund_on_recognition": ("fund",),
     "guardian_bodies": ("GUARDIANS",),
     "guardian_bodies_of_child_to_unit": ("GUARDIANS",),
@@ -101,6 +106,7 @@ FOR: Final[Mapping[Term, tuple[str, ...]]] = {
     "migration_with_hold_on_positive": ("migration",),
     "referring_ngo": ("NGOS",),
     "referring_ngo_that_attended": ("NGOS",),
+    "senders": ("SENDERS",),
     "shelters_on_case": ("SHELTERS",),
     "special_unit": (DECIDERS,),
     "special_unit_of_child": (DECIDERS,),

@@ -11,6 +11,7 @@ from typing import Final, Literal, overload
 
 from nrmbus.bus.errors import BusError
 from nrmbus.directory import Directory
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire.committed import Committed, committed
@@ -288,11 +289,15 @@ class History:
 
     def spoken_of(self) -> tuple[str, ...]:
         """Return every case and incident with a registration or refusal, in the order in which they appear."""
-        return tuple(self._by_subject)
+        return tuple(each for each in self._by_subject if not is_bulletin(each))
+
+    def bulletins(self) -> tuple[str, ...]:
+        """Return every agency's bulletin with a registration or refusal: its events are about no case, and are never counted as one."""
+        return tuple(each for each in self._by_subject if is_bulletin(each))
 
     def subjects(self) -> tuple[str, ...]:
         """Return every case and incident with a registered event that this release can read."""
-        return tuple(each for each, kept in self._by_subject.items() if any(one.fact for one in kept))
+        return tuple(each for each in self.spoken_of() if any(one.fact for one in self._by_subject[each]))
 
     def about(self, subject: str, as_of: datetime | None = None) -> list[Entry]:
         """Return the registrations and refusals of a case, up to *as_of*."""

@@ -9,6 +9,7 @@ from typing import Final
 from nrmbus.auditor.history.history import Entry, History
 from nrmbus.auditor.history.outcomes import READING, Counts, is_reading, verdict_of
 from nrmbus.auditor.history.selection import LEAST_OF_AN_ID, Selection
+from nrmbus.events.bulletin import is_bulletin
 
 _REFERENCE: Final = re.compile(rf"[0-9a-f-]{{{LEAST_OF_AN_ID},36}}")
 
@@ -70,7 +71,7 @@ class Search:
 def cases_of(entries: list[Entry], history: History, without: str) -> Iterator[CaseFound]:
     """Yield the cases of *entries* in their order, with counts over the whole case; *without* is a subject that is no case."""
     for subject in dict.fromkeys(each.registration.subject for each in entries):
-        if subject == without:
+        if subject == without or is_bulletin(subject):
             continue
         about = history.about(subject)
         times = [each.registration.time for each in about if not is_reading(each)]

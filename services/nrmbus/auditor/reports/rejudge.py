@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from nrmbus.auditor.history.history import Entry
 from nrmbus.directory import Directory
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
 from nrmbus.rules.emergency import refused_by_person
@@ -118,7 +119,8 @@ def _never_applied(rule: str | None, view: View, source: str, rules: Rules, aske
     *asked* counts the emergency accesses of *source* in that month in all partitions, later ones included.
     """
     if rule == "G-02":
-        return view.exists and not view.over and not view.incident and view.count_for(source) > 0
+        is_case = view.exists and not view.over and not view.incident and not is_bulletin(view.subject)
+        return is_case and view.count_for(source) > 0
     if rule == "G-05":
         return view.on_case(source)
     if rule == "G-71":

@@ -21,6 +21,7 @@ from nrmbus.auditor.reports.why import mapping as explained_mapping
 from nrmbus.auditor.web.pages.document import document
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.web.words import Words
 from nrmbus.wire import times
 
@@ -147,10 +148,12 @@ def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
         raise MistypedQuery(
             f"The directory never had an agency with this name; it has {', '.join(sorted(seen.directory.entries))}."
         )
-    subject = whole(query.case, seen.history.spoken_of()) if query.case else None
+    history = seen.history
+    subject = whole(query.case, (*history.spoken_of(), *history.bulletins())) if query.case else None
     cases = replayed(seen, chosen, subject=subject, as_of=then)
     steps = _document(seen, cases, chosen, then, now) if query.html else _cases(seen, cases, then, now)
-    return Found("case" if subject else "search", subject, None, steps)
+    case = None if subject is None or is_bulletin(subject) else subject  # what concerns no case is read by a search
+    return Found("case" if case else "search", case, None, steps)
 
 
 def _cases(seen: Audited, cases: Iterable[Case | None], as_of: datetime | None, now: datetime) -> Steps:

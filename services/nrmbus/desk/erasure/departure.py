@@ -12,6 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, exists
+from nrmbus.events.bulletin import is_bulletin
 
 
 async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str]) -> bool:
@@ -53,6 +54,6 @@ async def part_in(place: Place, *, bus: str, agency: str) -> tuple[str, ...]:
     try:
         known = select(tables.events.c.subject).union(select(tables.outbox.c.subject))
         with ledger.read() as tx:
-            return tuple(sorted(tx.execute(known).scalars()))
+            return tuple(sorted(each for each in tx.execute(known).scalars() if not is_bulletin(each)))
     finally:
         await ledger.close()

@@ -18,6 +18,7 @@ from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.outbox.rehearsal import Rehearsal
 from nrmbus.desk.versions import Speaks
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.model import Draft
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
@@ -104,7 +105,7 @@ class Checking:
 
     async def _checked(self, body: dict[str, Any]) -> dict[str, Any]:
         seat, kind = self._door.seat, body.get("type")
-        follows = "case" not in body and "incident" not in body and kind not in event_request.OPENING
+        follows = "case" not in body and "incident" not in body and kind not in event_request.FOLLOWS_NONE
         if follows and len(self.found):
             self._case = self._case or new_ref()  # the event before it did not fit: its shape is checked all the same
             body = {**body, "case": self._case}
@@ -113,11 +114,11 @@ class Checking:
         await recipients.see(seat, wanted)
         with self._door.ledger.read() as tx:
             placed = repeated.in_its_case(seat, tx, wanted, canonical, drafts)
-            self._case = placed[0].subject
+            self._case = self._case if is_bulletin(placed[0].subject) else placed[0].subject
             said = self._said(tx, placed)
             if said is not None:
                 return said
-            known = {"type": wanted.type, "case": self._case}
+            known = {"type": wanted.type, "case": placed[0].subject}
             if not self._fits:
                 return {"verdict": "not_judged", **known}
             try:

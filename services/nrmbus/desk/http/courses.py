@@ -24,7 +24,8 @@ _OF_INBOX: Final = ("row", "partition", "inbox_number", "original")
 
 def is_known(tx: Connection, subject: str) -> bool:
     """Return whether this agency has published or received an event of the case *subject*."""
-    return tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == subject).limit(1)) is not None
+    one = select(_EVENTS.position).where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject)).limit(1)
+    return tx.scalar(one) is not None
 
 
 def course(
@@ -43,7 +44,7 @@ def course(
     Each is in the version that its reader *speaks*. *after* and *before* are numbers of registrations; with *before*
     the newest ones come first.
     """
-    rows = _ROWS.where(_EVENTS.subject == subject, _EVENTS.number > after)
+    rows = _ROWS.where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject), _EVENTS.number > after)
     rows = rows.order_by(_EVENTS.number) if before is None else rows.where(_EVENTS.number < before)
     rows = rows if before is None else rows.order_by(_EVENTS.number.desc())
     if not technical:

@@ -42,7 +42,7 @@ _TAGS: Final = {
     "cases": "Look at cases; record readings; let parked records through.",
     "tasks": "What a person at this agency has to look at.",
     "webhooks": "Have the desk tell the agency's own system that something happened.",
-    "records": "Verdicts, openings of letters, the agencies of the bus.",
+    "records": "Verdicts, openings of letters, the agencies of the bus and what they say about no case.",
     "state": "The desk itself: health, metrics, co-signatures.",
     "staff": "The agency's people, who sign in at the desk's pages: add, reset, remove.",
     "tokens": "Tokens for the agency's own systems, each with its scopes and its end.",

@@ -20,6 +20,7 @@ from nrmbus.desk.errors import DeskCode, DeskError, problem
 from nrmbus.desk.http import (
     batches,
     books,
+    bulletins,
     cases,
     checks,
     cursors,
@@ -56,6 +57,7 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
     timelines.routes,
     steps.routes,
     books.routes,
+    bulletins.routes,
     tasks.routes,
     webhooks.routes,
     records.routes,

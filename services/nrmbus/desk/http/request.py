@@ -13,10 +13,11 @@ from pydantic import Field
 
 from nrmbus.desk.errors import DeskError, of_invalid, of_unknown, of_wire
 from nrmbus.desk.versions import Speaks, version_of
+from nrmbus.events import bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
-from nrmbus.events.registry import data_type
+from nrmbus.events.registry import TYPES, data_type
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself
@@ -46,6 +47,12 @@ MOST_EVENTS: Final = 50
 
 OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 """Types that begin a case: without ``case`` the desk assigns the reference."""
+
+ABOUT_NO_CASE: Final = frozenset(data.type for data in TYPES.values() if data.keyed_by == "agency")
+"""Types that concern the agency or the bus and no case: the subject is the agency's bulletin."""
+
+FOLLOWS_NONE: Final = OPENING | ABOUT_NO_CASE
+"""Types that, in a request for several events, never belong to the case of the event before."""
 
 
 class Asked(Frozen):
@@ -162,7 +169,7 @@ def drafts_of(seat: "Seat", asked: Asked, speaks: Speaks) -> tuple[Draft, ...]:
         time = seat.now()
     else:
         raise _wrong("/occurred", "twice")
-    subject = _subject(asked, model)
+    subject = _subject(asked, model, seat.me)
     first = asked.id or new_event_id(int(seat.now().timestamp() * 1000))
     return tuple(
         Draft(
@@ -253,7 +260,13 @@ def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
     return None
 
 
-def _subject(asked: Asked, model: type[Data]) -> str:
+def _subject(asked: Asked, model: type[Data], me: str) -> str:
+    if model.keyed_by == "agency":
+        own = bulletin.of(me)
+        for pointer, given in (("/case", asked.case), ("/incident", asked.incident)):
+            if given not in (None, own):
+                raise _wrong(pointer, "keyed_by_agency")
+        return own
     if model.keyed_by == "incident":
         if asked.case is not None:
             raise _wrong("/case", "keyed_by_incident")

@@ -21,6 +21,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.witness import cosignatures
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
 from nrmbus.wire import base64, times
@@ -299,7 +300,7 @@ async def opened(
 def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
     """Return this desk's view of a case; None if no event was sent or received."""
     count = tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
-    if not count:
+    if not count or is_bulletin(subject):
         return None
     view = desk.cases.view(tx, subject)
     if beginnings.is_incomplete(desk.seat.ledger, tx, subject):
@@ -399,7 +400,12 @@ def _because(tx: Connection, subject: str) -> dict[str, Any] | None:
 def cases(tx: Connection, *, after: str, limit: int) -> list[dict[str, Any]]:
     """Return the cases with sent or received events, by reference."""
     rows = select(_EVENTS.subject, func.count().label("events"), func.max(_EVENTS.registered).label("last"))
-    rows = rows.where(_EVENTS.subject > after).group_by(_EVENTS.subject).order_by(_EVENTS.subject).limit(limit)
+    rows = (
+        rows.where(_EVENTS.subject > after, tables.of_case(_EVENTS.subject))
+        .group_by(_EVENTS.subject)
+        .order_by(_EVENTS.subject)
+        .limit(limit)
+    )
     return [{"case": row.subject, "events": row.events, "last": row.last} for row in tx.execute(rows)]
 
 

@@ -166,8 +166,13 @@ def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[
 
 
 def unhandled(heard: Heard) -> Result:
-    """Return a task about an event that no line handled; none for own events and technical receipts."""
-    if heard.own or heard.event.data.technical:
+    """Return a task about an event that no line handled; none for own events, technical receipts, and what concerns no case.
+
+    An event about no case asks something of the agencies that it names in ``to``, and of nobody else.
+    """
+    data = heard.event.data
+    asks = data.keyed_by != "agency" or heard.me in data.recipients
+    if heard.own or data.technical or not asks:
         return Result()
     return Result(
         tasks=(

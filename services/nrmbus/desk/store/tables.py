@@ -1,6 +1,6 @@
 """Tables of a desk's ledger. Letters and drafts are stored only as sealed containers.
 
-Times are UTC to the second, as on the wire. ``subject`` is the case or the incident.
+Times are UTC to the second, as on the wire. ``subject`` is the case, the incident, or the bulletin of an agency (`of_case`).
 """
 
 from typing import Any, Final
@@ -26,7 +26,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from nrmbus.events.bulletin import PREFIX
+
 METADATA: Final = MetaData()
+
+
+def of_case(subject: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that *subject* is a case or an incident: a list of cases never has a bulletin."""
+    return subject.not_like(f"{PREFIX}%")
+
 
 INTEGER: Final = Integer().with_variant(BigInteger(), "postgresql")
 """64 bits on both, as the numbers of Kafka and of the registrar are."""

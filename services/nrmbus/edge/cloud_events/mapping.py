@@ -57,7 +57,7 @@ def asked(event: Mapping[str, Any], agency: str) -> Json:
         body["version"] = _version(event["dataschema"], kind)
     body |= {member: event[name] for name, member in MEMBERS.items() if name in event}
     if "subject" in event:  # of an event about an incident, the subject is the incident
-        body["incident" if _is_about_incident(kind) else "case"] = event["subject"]
+        body["incident" if _is_about(kind, "incident") else "case"] = event["subject"]
     if isinstance(body.get("consent"), str):
         body["consent"] = body["consent"].split(" ")
     if isinstance(body.get("expected_version"), str) and _INTEGER.fullmatch(body["expected_version"]):
@@ -92,8 +92,8 @@ def _version(schema: Any, kind: str) -> int:
     return int(found[2])
 
 
-def _is_about_incident(kind: str) -> bool:
-    return any(each.keyed_by == "incident" for each in versions(kind).values())
+def _is_about(kind: str, keyed_by: str) -> bool:
+    return any(each.keyed_by == keyed_by for each in versions(kind).values())
 
 
 def place(pointer: str) -> str:

@@ -14,6 +14,7 @@ from nrmbus.rules.clocks import advance, ended, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
 from nrmbus.rules.event_context import EventContext
+from nrmbus.rules.evolve.bulletin import announced
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
 from nrmbus.rules.evolve.document import DOCUMENT
@@ -67,6 +68,8 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
         return over(context, mark)
     if event.type in READING:
         return replace(context.view, classes=_classes(context)) if context.view.exists else context.view
+    if context.about_no_case:
+        return context.view.changed(announced(context, mark) | _heard(context, fact))
     status = _status(context)
     running = advance(context, mark)
     if (event.type in ENDING or holds("merge_ends", context)) and status is not None:

@@ -13,6 +13,7 @@ from pydantic import model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.codes import Role
+from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.rules.handbook.citations import unresolved
 from nrmbus.rules.handbook.places import Path
@@ -158,7 +159,7 @@ def _type(profile: Draft, name: str, row: Row) -> Iterator[Problem]:
     for number, term in enumerate(row.sees):
         roles = roles_of(profile, term)
         empty = any(not profile.roles.get(each, "x") for each in FOR.get(term, ()))
-        if roles is not None and not roles - _deaf(profile) and not empty:
+        if roles is not None and not _hearing(profile, data, roles) and not empty:
             yield Problem(
                 (*here, "sees", number),
                 f"no role can receive {name} as {term}",
@@ -220,6 +221,11 @@ def _roles_of_terms(profile: Draft, terms: Iterable[Term]) -> frozenset[str] | N
 
 def _deaf(profile: Draft) -> frozenset[str]:
     return profile.expand(("NEVER_RECIPIENTS",))
+
+
+def _hearing(profile: Draft, data: type[Data], roles: frozenset[str]) -> frozenset[str]:
+    """Return which of *roles* may receive *data*; what is about no case may reach roles that are told of no person."""
+    return roles & profile.expand(("EVERYBODY",)) if data.keyed_by == "agency" else roles - _deaf(profile)
 
 
 # Rules

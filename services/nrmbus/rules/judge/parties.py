@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+from nrmbus.events import bulletin
 from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
@@ -57,7 +58,10 @@ def unknown_case(q: Question) -> bool:
     its state. An auditor reads every case, and may search without one. Auditor, court and prosecution need no event of a
     case whose data they order erased or kept. After the retention period there is no case: the agencies that were notified
     erase and confirm, the timekeeper publishes who did not, and no event opens the case again.
+    An event about no case stands in its publisher's bulletin, and nothing else does: a bulletin is never a case.
     """
+    if q.about_no_case or bulletin.is_bulletin(q.view.subject):
+        return not (q.about_no_case and q.view.subject == bulletin.of(q.source))
     if q.view.over:
         return not _of_the_erasure(q)
     if q.event.type == _ACCESS and q.role == AUDITOR:
@@ -133,6 +137,7 @@ def not_on_case(q: Question) -> bool:
     """
     if (
         _opening(q)
+        or q.about_no_case
         or q.role in (TIMEKEEPER, COURT)
         or (q.event.type == CLOSED and q.source == q.holder)
         or q.event.type in ("consent.stop_confirmed", _ACCESS, _COPY, *_ERASING, *_LETTERS)
@@ -171,12 +176,15 @@ def time_before_case(q: Question) -> bool:
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
+    An event about no case may name whoever is told what concerns the whole bus.
     A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without
     one, the review would stay undecided and bar closing for ever.
     """
     if q.event.type == _REVIEW:
         return not q.reviewers
     to = q.to
+    if q.about_no_case:
+        return not all(q.in_group(agency, "EVERYBODY") for agency in to)
     if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
         return True
     bound = q.role == "police_other" and q.event.type in ("referral.submitted", *_SHARED)

@@ -136,8 +136,8 @@ def return_not_safe(q: Question) -> bool:
 
 
 def _needed(q: Question) -> Iterator[tuple[str, str]]:
-    """Yield the (agency, purpose) pairs for which an adult's consent must stand."""
-    if q.child:
+    """Yield the (agency, purpose) pairs for which an adult's consent must stand; none for an event about no case."""
+    if q.child or q.about_no_case:
         return
     if q.event.type in _OWN:
         yield q.source, SHARING

@@ -49,7 +49,8 @@ class Case:
 
 def is_known(tx: Connection, subject: str) -> bool:
     """Return whether this agency has sent or received an event of the case."""
-    return tx.scalar(select(_EVENTS.position).where(_EVENTS.subject == subject).limit(1)) is not None
+    one = select(_EVENTS.position).where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject)).limit(1)
+    return tx.scalar(one) is not None
 
 
 def case_of(visit: Visit, tx: Connection, subject: str) -> Case:

@@ -78,7 +78,7 @@ def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     """Return the request that *draft* is, as `POST /v1/events` takes it."""
     model = model_of(door, draft.type)
     said = form.read(form.form_of(model), draft.typed if typed is None else typed, door.seat.rules.profile.zone)
-    keyed = {"incident" if model.keyed_by == "incident" else "case": draft.subject}
+    keyed: Body = {} if model.keyed_by == "agency" else {model.keyed_by: draft.subject}
     ref = draft.ref or form.one(draft.typed, REF)
     about = {"ref": ref} if ref else {}
     return {

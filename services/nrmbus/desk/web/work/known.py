@@ -35,7 +35,7 @@ _TECHNICAL: Final = frozenset(data.type for data in TYPES.values() if data.techn
 _EVENTS, _TASKS, _OUTBOX = tables.events.c, tables.tasks.c, tables.outbox.c
 _CHANGED: Final = (
     select(_EVENTS.subject, func.max(_EVENTS.position).label("last"))
-    .where(_EVENTS.position > bindparam("seen"))
+    .where(_EVENTS.position > bindparam("seen"), tables.of_case(_EVENTS.subject))
     .group_by(_EVENTS.subject)
 )
 _HAPPENED: Final = (
