@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.desk.procedure.roles import ROOMS
-from nrmbus.rules.grounds import PROFILE
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed
 from nrmbus.rules.profile import Profile, load_profile
 

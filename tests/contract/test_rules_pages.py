@@ -9,7 +9,7 @@ import pytest
 
 from contract.tree import ROOT
 from nrmbus.rules import load_profile, profile_text, read_profile
-from nrmbus.rules.grounds import PROFILE
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.diagram import arrows, mermaid
 from nrmbus.rules.handbook.tables import TABLES, renewed
 from nrmbus.rules.profile import Profile

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.rules import load_profile, profile_names
-from nrmbus.rules.grounds import PROFILE
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed, types
 from nrmbus.rules.profile import profile_text, read_profile
 from nrmbus.rules.why import WORDS

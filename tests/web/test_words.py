@@ -12,6 +12,11 @@ import pytest
 from babel.messages.extract import extract
 
 from contract.tree import ROOT
+from nrmbus.rules import load_profile
+from nrmbus.rules.handbook.citations import citations
+from nrmbus.rules.handbook.default import PROFILE
+from nrmbus.rules.handbook.lookup import PHRASES
+from nrmbus.rules.handbook.soundness import cited_values
 from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
 
 ROOMS: Final = tuple(ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "auditor/web", "public"))
@@ -71,6 +76,20 @@ def untranslated(wanted: set[Message], language: Language) -> list[str]:
 def test_every_message_of_the_pages_is_translated(language: Language) -> None:
     """Given all code and templates of the pages, no sentence is shown in another language than the reader's."""
     assert untranslated(messages(ROOMS), language) == []
+
+
+@pytest.mark.parametrize("language", ["az", "ru"])
+def test_every_phrase_about_the_rules_is_translated(language: Language) -> None:
+    """The page of a rule or deadline is made of these phrases: a new term, condition or law gets its words in rules.po.
+
+    Laws of other countries' profiles may stay in English.
+    """
+    wanted: set[Message] = {("rules", phrase) for table in PHRASES for phrase in table.values()}
+    bases = (each["basis"] for _, each in cited_values(load_profile(PROFILE).model_dump(mode="json")))
+    titles = {cited.title for basis in bases for cited in citations(basis) if cited.title}
+
+    assert len(titles) > 5
+    assert untranslated(wanted | {("law", title) for title in titles}, language) == []
 
 
 def test_a_missing_translation_is_found(tmp_path: Path) -> None:

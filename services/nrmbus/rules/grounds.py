@@ -6,12 +6,10 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Final
 
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed
 from nrmbus.rules.profile import load_profile
-
-PROFILE: Final = "az@2022-04-29"
 
 
 def main() -> int:

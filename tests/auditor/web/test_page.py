@@ -317,3 +317,19 @@ async def test_no_page_shows_anything_of_a_letter(hall: Hall) -> None:
     assert len(pages) == len(hall.written.records) - len(hall.asked())
     assert all("Alina" not in each and "+994" not in each for each in pages)
     assert LATER.year == 2026
+
+
+async def test_a_rule_that_refused_is_looked_up_at_the_auditor_too(hall: Hall) -> None:
+    """The Rules are about no case and no person, so nothing is recorded; an unknown name leads to all of them."""
+    async with hall.browser() as browser:
+        before = len(hall.asked())
+        index, rule, clock, nowhere = [
+            await browser.get(f"/rules{path}?lang=en") for path in ("", "/G-32", "/D-REFER", "/nothing")
+        ]
+
+    assert [each.status_code for each in (index, rule, clock, nowhere)] == [200, 200, 200, 200]
+    assert 'href="/rules/G-32"' in index.text
+    assert "consent_required" in rule.text
+    assert "24 hours" in clock.text
+    assert "The way of a case" in nowhere.text
+    assert len(hall.asked()) == before

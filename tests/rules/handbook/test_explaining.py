@@ -8,8 +8,10 @@ from agencies import POLICY
 from nrmbus.rules import load_profile, profile_text, read_profile
 from nrmbus.rules.handbook import words
 from nrmbus.rules.handbook.citations import citations, laws, wording
+from nrmbus.rules.handbook.diagram import moving
 from nrmbus.rules.handbook.differences import differences
 from nrmbus.rules.handbook.explaining import Explanation, explained, words_of
+from nrmbus.rules.handbook.picture import picture
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Told
 
 PROFILE = load_profile(POLICY)
@@ -113,3 +115,21 @@ def test_a_basis_is_shown_with_the_title_of_its_law() -> None:
     assert law.title == laws()["CoM 21/2008"]
     assert (place.anchor, place.marks, place.is_resolved) == ("d-refer", ("u",), True)
     assert not next(citations("CoM 1/1999 art. 7 [S2]")).is_resolved
+
+
+def test_the_picture_has_a_box_for_each_status_and_a_way_for_each_row() -> None:
+    """Ways from every open status are told beside it, and no label lies on another one."""
+    found = picture(PROFILE)
+    boxes = [each.name for each in found.boxes]
+    labels = ", ".join((*(way.label for way in found.ways), *(ids for _, ids in found.from_all))).split(", ")
+
+    assert boxes[0] == "SUSPECTED"
+    assert set(boxes) == {str(row.to) for row in moving(PROFILE) if row.to != "before"}
+    assert {each for row in moving(PROFILE) for each in row.id.split(", ")} - set(labels) == {
+        "T01",
+        "T18",
+        "T07",
+        "T22",
+    }
+    places = [(way.x, way.y) for way in found.ways]
+    assert all(abs(a[0] - b[0]) >= 46 or abs(a[1] - b[1]) >= 17 for a in places for b in places if a != b)

@@ -18,9 +18,9 @@ from rich.text import Text
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson
-from nrmbus.rules.grounds import PROFILE
 from nrmbus.rules.handbook.checking import Finding, findings
 from nrmbus.rules.handbook.citations import Citation
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.differences import Difference, differences
 from nrmbus.rules.handbook.explaining import Explanation, Line, explained, sentence_of_clock, words_of
 from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS

@@ -21,11 +21,13 @@ from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.notices import pages as notices
+from nrmbus.desk.web.rules import pages as rules
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
 from nrmbus.desk.web.staff import session, sign_in
 from nrmbus.desk.web.staff.cookies import signed_in
 from nrmbus.desk.web.work import pages as work
+from nrmbus.rules.handbook.lookup import has_words
 from nrmbus.telemetry import log
 from nrmbus.web import look
 from nrmbus.web.frame import Place
@@ -40,6 +42,7 @@ SUBJECTS: Final[tuple[Pages, ...]] = (
     intake.routes,
     *staff.SUBJECTS,
     notices.routes,
+    rules.routes,
 )
 """The pages by subject."""
 _PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")
@@ -61,6 +64,7 @@ class AgencyPages:
             _HERE / "templates",
             *(each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir()),
         )
+        self._templates.globals["has_words"] = has_words
         routes = [
             Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method])
             for each in SUBJECTS

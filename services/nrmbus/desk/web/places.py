@@ -53,7 +53,7 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
         is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2]) is not None
         if each.publishes and not visit.door.seat.rules.may_publish(visit.door.seat.me, each.publishes):
             continue
-        if text and each.may in visit.member.permissions and (each.path in paths or is_list):
+        if text and (each.may == "member" or each.may in visit.member.permissions) and (each.path in paths or is_list):
             shown.append((each, text))
     nearest = max((each.path for each, _ in shown if _is_below(here, each)), key=len, default="")
     found = []

@@ -19,7 +19,7 @@ from nrmbus.events import schemas
 from nrmbus.events.model import Data, Frozen
 from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.rules import Profile, load_profile, profile_names
-from nrmbus.rules.grounds import PROFILE
+from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.wire import ids
 from nrmbus.wire import record as wire
 from nrmbus.wire.errors import SENTENCES

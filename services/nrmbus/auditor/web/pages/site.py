@@ -19,6 +19,7 @@ from nrmbus.auditor.web.access_log import NotOnRecordError, OnRecord, Question
 from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
+from nrmbus.auditor.web.pages.rules import rules_shown
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, inside
 from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.web.users import Users
@@ -61,6 +62,8 @@ class Site:
             "/events/{id}": ("search", lambda answers, visit: answers.event(visit)),
             "/agencies": ("agencies", lambda answers, visit: answers.agencies(visit)),
             "/checkpoints": ("checkpoints", lambda answers, visit: answers.checkpoints(visit)),
+            "/rules": ("rules", lambda _, visit: rules_shown(self._profile, visit)),
+            "/rules/{name}": ("rules", lambda _, visit: rules_shown(self._profile, visit)),
         }
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
         done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
@@ -256,6 +259,7 @@ def _places(t: Words, here: str) -> tuple[Place, ...]:
         "search": t("Search"),
         "agencies": t("Agencies: refusals and breaches"),
         "checkpoints": t("Checkpoints and witnesses"),
+        "rules": t("The Rules"),
     }
     return tuple(Place(text, f"/{name}", name == here) for name, text in places.items())
 

@@ -212,6 +212,7 @@ class Choice:
     code: str = ""
     rule: str = ""
     article: str = ""
+    sentence: str = ""
 
 
 def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
@@ -247,7 +248,9 @@ def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock |
 
 def _choice(visit: Visit, case: Case, step: Step, due: datetime | None, *, is_late: bool) -> Choice:
     refusal = step.refusal
-    why = {} if refusal is None else {"code": refusal.code, "rule": refusal.rule, "article": cited(refusal.article)}
+    why = {} if refusal is None else {
+        "code": refusal.code, "rule": refusal.rule, "article": cited(refusal.article), "sentence": refusal.sentence,
+    }  # fmt: skip
     about = "" if step.ref is None else record_of(visit, case.view, step.ref)
     return Choice(step.data.type, step.ref, about, due, is_late, **why)
 

@@ -14,6 +14,7 @@ from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.rules.handbook.lookup import has_words
 from nrmbus.wire.json import MAX_INTEGER
 
 routes: Final = Pages()
@@ -159,7 +160,7 @@ def unsent(case: Case) -> list[Unsent]:
 
 def reason(visit: Visit, code: str, sentence: str) -> str:
     """Return why an event was refused, in the reader's words; English has the sentence that says what to do too."""
-    return sentence if visit.t.language == "en" else visit.t.refusal(code)
+    return sentence if visit.t.language == "en" or not has_words(code, sentence) else visit.t.refusal(code)
 
 
 def article(basis: str) -> str:
