@@ -106,7 +106,7 @@ def test_the_sdk_needs_two_packages() -> None:
     }  # fmt: skip
 
 
-def test_the_sdk_takes_less_than_15_megabytes() -> None:
+def test_the_sdk_takes_less_than_16_megabytes() -> None:
     """The files of its packages and of the wheel, as unpacked; Python writes bytecode beside them, which may be removed."""
     theirs = (
         path.stat().st_size
@@ -116,7 +116,7 @@ def test_the_sdk_takes_less_than_15_megabytes() -> None:
     )
     ours = (path.stat().st_size for path in files(ROOT / "services" / "nrmbus"))
 
-    assert 5_000_000 < sum(theirs) + sum(ours) < 15_000_000
+    assert 5_000_000 < sum(theirs) + sum(ours) < 16_000_000
 
 
 def test_the_sdk_says_which_extra_verifies_an_original() -> None:
