@@ -21,16 +21,19 @@ from rules.stories import (
     child_identified,
     child_planned,
     child_presumed,
+    child_prosecuted,
     child_screened,
     child_signalled,
     closed,
     consented,
+    convicted,
     identified,
     left,
     offered,
     paid,
     planned,
     presumed,
+    prosecuted,
     referred,
     refused_by_grounds,
     screened,
@@ -342,6 +345,10 @@ def _money_stay_review() -> Iterator[Seen]:
     for type in ("payment.executed", "payment.failed"):
         yield Seen(paid, "fund", type, (UNIT, "vac"), said={"ref": "P-1"})
         yield Seen(ordered, "fund", type, ("guardianship", UNIT, "vac"), said={"ref": "P-1"})
+    for story, by, told in (
+        (convicted, "court", ("fund",)), (convicted, "fund", ()), (child_prosecuted, "court", ("fund", "guardianship")),
+    ):  # fmt: skip
+        yield Seen(story, by, "fund.compensation_granted", told, said={"ref": "C-1"})
     hold = {"ref": "H-9", "to": ["migration"]}
     yield Seen(begun, UNIT, "stay.hold_requested", ("migration",), {"identity": ("migration",), "story": ()}, hold)
     asked = going_on(begun, UNIT, "stay.hold_requested", **hold)
@@ -362,6 +369,37 @@ def _money_stay_review() -> Iterator[Seen]:
     yield Seen(by_shelter, "court", "review.decided", ("ngo-a", "ngo-l", "shelter", UNIT, "vac"), said={"ref": "V-1"})
     child = going_on(_refused_child, "school", "review.requested", ref="V-1")
     yield Seen(child, UNIT, "review.decided", ("guardianship", "ngo-shelter", "school"), said={"ref": "V-1"})
+
+
+def _justice() -> Iterator[Seen]:
+    """The unit needs every step, the fund the verdict alone; guardianship hears that a child has to do with a court."""
+    opened, granted, decided = (f"justice.{each}" for each in ("case_opened", "measure_granted", "verdict_recorded"))
+    court = {"ref": "J-9", "court": "court"}
+    file = {"identity": ("court", UNIT)}
+    yield Seen(prosecuted, "prosecution", opened, ("court", UNIT), file, court)
+    yield Seen(child_prosecuted, "prosecution", opened, ("court", "guardianship", UNIT), file, court)
+    for by, other in (("court", "prosecution"), ("prosecution", "court")):
+        both = (other, UNIT)
+        yield Seen(prosecuted, by, granted, tuple(sorted(both)), {"story": tuple(sorted(both))}, {"ref": "J-1"})
+        told = tuple(sorted((*both, "fund")))
+        yield Seen(prosecuted, by, decided, told, {"identity": told}, {"ref": "J-1", "outcome": "discontinued"})
+    measured = (*sorted(("prosecution", UNIT)),)
+    yield Seen(child_prosecuted, "court", granted, ("guardianship", *measured), {"story": measured}, {"ref": "J-1"})
+    told = ("fund", "prosecution", UNIT)
+    yield Seen(
+        child_prosecuted, "court", decided, ("fund", "guardianship", *told[1:]), {"identity": told}, {"ref": "J-1"}
+    )
+    yield Seen(
+        barring(prosecuted, "fund"), "court", decided, ("prosecution", UNIT), {"identity": measured}, {"ref": "J-1"}
+    )
+
+
+def _waiting_child() -> Iterator[Seen]:
+    """Guardianship hears of the inquiry only if nobody represents the child."""
+    inquiry, stage = {"stage": "inquiry"}, "identification.stage_entered"
+    yield Seen(child_begun, UNIT, stage, ("guardianship", "school"), said=inquiry)
+    assigned = going_on(child_begun, "guardianship", "safeguard.representative_assigned")
+    yield Seen(assigned, UNIT, stage, ("school",), said=inquiry)
 
 
 def _asked_by_guest(b: Bench) -> Bench:
@@ -436,5 +474,6 @@ def _bulletins() -> Iterator[Seen]:
 
 ROWS: tuple[Seen, ...] = (
     *_case(), *_consent(), *_referral(), *_identification(), *_recovery_and_safeguard(), *_shelter_and_support(),
-    *_money_stay_review(), *returns(), *_services_and_letters(), *_bulletins(),
+    *_money_stay_review(), *returns(), *_justice(), *_waiting_child(), *_services_and_letters(),
+    *_bulletins(),
 )  # fmt: skip

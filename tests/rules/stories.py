@@ -115,6 +115,27 @@ def closed(b: Bench) -> Bench:
     return b
 
 
+def prosecuted(b: Bench) -> Bench:
+    """d43 9:00: the unit refers her to the prosecution, which opens a criminal case that the court will hear."""
+    identified(b).at("d43 9:00").consents("prosecution")
+    b.say("special-unit", "referral.submitted", ref="R-7", to=["prosecution"], legal_basis=LEGAL, letter=True)
+    b.say("prosecution", "referral.accepted", ref="R-7")
+    b.say("prosecution", "justice.case_opened", ref="J-1", court="court", letter=True)
+    return b
+
+
+def convicted(b: Bench) -> Bench:
+    """d120 9:00: the court convicts somebody and confiscates property."""
+    prosecuted(b).at("d120 9:00").say("court", "justice.verdict_recorded", ref="J-1", letter=True)
+    return b
+
+
+def granted(b: Bench) -> Bench:
+    """d121 9:00: the court grants her compensation."""
+    convicted(b).at("d121 9:00").say("court", "fund.compensation_granted", ref="C-1")
+    return b
+
+
 def refused_by_grounds(b: Bench) -> Bench:
     """d4 11:00: no reasonable grounds; a review may be asked for until 24:00 of 5 April."""
     screened(b).at("d4 11:00").say("special-unit", "identification.reasonable_grounds_decided", **NEGATIVE)
@@ -239,6 +260,22 @@ def child_screened(b: Bench) -> Bench:
     child_housed(b).at("d1 12:00").say("special-unit", "identification.stage_entered", stage="inquiry")
     b.at("d4 9:00").say("special-unit", "identification.stage_entered", stage="indicator_screening")
     b.at("d4 10:00").say("special-unit", "identification.indicators_screened", letter=True)
+    return b
+
+
+def child_waiting(b: Bench) -> Bench:
+    """d1 12:00: the inquiry begins, and nobody represents the boy yet."""
+    child_begun(b).at("d1 12:00").say("special-unit", "identification.stage_entered", stage="inquiry")
+    return b
+
+
+def child_prosecuted(b: Bench) -> Bench:
+    """d18 9:00: the prosecution opens a criminal case about what was done to him."""
+    child_identified(b).at("d18 9:00")
+    said = {"child": True, "legal_basis": LEGAL}
+    b.say("special-unit", "referral.submitted", ref="R-17", to=["prosecution"], letter=True, **said)
+    b.say("prosecution", "referral.accepted", ref="R-17")
+    b.say("prosecution", "justice.case_opened", ref="J-1", court="court", letter=True)
     return b
 
 

@@ -20,6 +20,7 @@ from rules.stories import (
     acknowledged,
     arranged,
     begun,
+    child_waiting,
     consented,
     erasing,
     found_abroad,
@@ -29,6 +30,7 @@ from rules.stories import (
     planned,
     presumed,
     referred,
+    refused_by_grounds,
     served,
     signalled,
     under_review,
@@ -128,6 +130,7 @@ def _reported(b: Bench) -> Bench:
 
 CLOCK_STORIES = (
     signalled, referred, acknowledged, begun, presumed, served, under_review, erasing, wishing, arranged, home, _reported, merging,
+    child_waiting,
 )  # fmt: skip
 URGENCIES = ("emergency", "urgent", "normal")
 
@@ -226,7 +229,7 @@ def test_a_clock_from_the_event_is_not_one_from_its_registration(code: str, numb
     assert _due_when_typed_late(profile) != _due_when_typed_late(unaltered())
 
 
-@pytest.mark.parametrize("flag", ["unit_consent", "outlives", "moved_by"])
+@pytest.mark.parametrize("flag", ["unit_consent", "outlives", "moved_by", "waits_for_review"])
 def test_a_clocks_other_words_are_noticed(flag: str) -> None:
     """Each clock that ends with the unit's consent, outlives the case or moves, does so in a test."""
     codes = [code for code, rule in VALUES["clocks"].items() if rule.get(flag)]
@@ -257,6 +260,7 @@ def _moving(profile: Profile) -> list[list[str]]:
     b = merging(Bench(profile))
     b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
     found.append(b.deadlines)
+    found.append(refused_by_grounds(Bench(profile)).deadlines)
     b = erasing(Bench(profile))
     b.say("vac", "case.withdrawn")
     found.append(b.deadlines)

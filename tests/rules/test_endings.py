@@ -15,6 +15,8 @@ from rules.stories import (
     arranged,
     begun,
     child_flagged,
+    child_referred,
+    child_waiting,
     erasing,
     home,
     housed,
@@ -43,6 +45,19 @@ def _taken_on(b: Bench) -> Bench:
     """The legal NGO has accepted, and owes the first step."""
     served(b).say("ngo-l", "referral.accepted", ref="R-2")
     b.say("fund", "referral.accepted", ref="R-4")
+    return b
+
+
+def _prosecution_asked(b: Bench) -> Bench:
+    identified(b).consents("prosecution")
+    b.say(UNIT, "referral.submitted", ref="R-7", to=["prosecution"], legal_basis="x")
+    b.say("prosecution", "referral.accepted", ref="R-7")
+    return b
+
+
+def _guardianship_asked(b: Bench) -> Bench:
+    child_referred(b).say("school", "referral.submitted", ref="R-8", to=["guardianship"], child=True, legal_basis="x")
+    b.say("guardianship", "referral.accepted", ref="R-8")
     return b
 
 
@@ -102,6 +117,10 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     *(("D-ASSIGN", _taken_on, "ngo-l", f"service.{kind}", {}) for kind in ("requested", "scheduled", "delivered", "not_delivered")),
     *(("D-ASSIGN", _taken_on, "fund", f"payment.{kind}", {}) for kind in ("ordered", "executed", "failed")),
     ("D-ASSIGN", _taken_on, "fund", "referral.completed", R4),
+    ("D-ASSIGN", _prosecution_asked, "prosecution", "justice.case_opened", {"ref": "J-1"}),
+    *(("D-ASSIGN", _guardianship_asked, "guardianship", f"safeguard.{kind}", {}) for kind in ("representative_assigned", "best_interests_decided")),
+    ("D-REPRESENT", child_waiting, "guardianship", "safeguard.representative_assigned", {}),
+    ("D-REPRESENT", child_waiting, UNIT, "safeguard.age_assessed", {}),
     ("D-RG", begun, UNIT, "identification.reasonable_grounds_decided", {}),
     ("D-RECOVERY", presumed, UNIT, "identification.status_decided", {}),
     ("D-RECOVERY", presumed, UNIT, "recovery.ended", {}),
@@ -182,6 +201,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
     """Every code with its answerable agency, and who else is told."""
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     stories = [
+        child_waiting,
         signalled,
         referred,
         acknowledged,
@@ -208,6 +228,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         ("D-ACK", UNIT): ("ngo-a",),
         ("D-ANSWER", UNIT): ("ngo-a",),
         ("D-RG", UNIT): ("ngo-a",),
+        ("D-REPRESENT", "guardianship"): (UNIT,),
         ("D-RECOVERY", UNIT): (),
         ("D-REVIEW30", UNIT): (),
         ("D-SERVICE", "ngo-l"): ("vac",),

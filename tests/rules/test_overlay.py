@@ -67,7 +67,7 @@ def test_another_citation_of_unread_law_marks_its_rows() -> None:
     found = read_profile(extended(cites={old: new}))
 
     newly = set(found.unverified) - set(load_profile(POLICY).unverified)
-    assert newly == {"safeguard.representative_assigned", "G-22", "G-23"}
+    assert newly == {"safeguard.representative_assigned", "G-22", "G-23", "D-REPRESENT"}
     assert found.refusals["G-22"].basis == new
 
 

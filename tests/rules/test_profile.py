@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "1e214612b2ac5cfe043d07051d8062f7ad06b2cc6cc120f43e2ecd43d159403f"
+PINNED = "a9a0de564948942aaaf1d8e097cf18e8546c7cdc5ab08ae4345b52e96999ec20"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -81,6 +81,8 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     *(("vac", f"plan.{kind}", {}, HELPED) for kind in ("revised", "completed")),
     *(("vac", f"service.{kind}", {}, HELPED) for kind in ("requested", "scheduled", "delivered", "not_delivered")),
     *(("fund", f"payment.{kind}", {}, HELPED) for kind in ("ordered", "executed", "failed")),
+    ("fund", "fund.compensation_granted", {}, ANY),
+    *(("court", f"justice.{kind}", {}, ANY) for kind in ("case_opened", "measure_granted", "verdict_recorded")),
     *(("migration", f"stay.permit_{kind}", {}, GOING_ON + "C") for kind in ("issued", "refused", "renewed")),
     (UNIT, "stay.hold_requested", {"to": ["migration"]}, GOING_ON),
     ("migration", "stay.hold_confirmed", {}, GOING_ON),

@@ -63,8 +63,10 @@ _SAID: Final[Mapping[str, tuple[Fields, ...]]] = {
     "case.closed": ({"reason": "lost_contact"},),
     "case.merged": ({}, {"outcome": "ends"}),
     "case.signal_dismissed": ({},),
-    "payment.ordered": ({}, {"kind": "compensation"}),
-    "payment.executed": ({}, {"kind": "compensation"}),
+    "payment.ordered": ({}, {"kind": "compensation"}, {"kind": "other_financial_assistance"}),
+    "payment.executed": ({}, {"kind": "compensation"}, {"kind": "other_financial_assistance"}),
+    "justice.case_opened": ({"court": "court"}, {}),
+    "justice.verdict_recorded": ({}, {"outcome": "discontinued"}),
 }  # fmt: skip
 _OFTEN: Final = (
     "consent.given", "consent.withdrawn", "consent.stop_confirmed", "consent.stop_confirmed", "referral.submitted",
@@ -110,7 +112,18 @@ def wait(b: Bench, hours: int) -> None:
 def references(b: Bench) -> Iterator[str | None]:
     """Every reference that something in the case has, and none."""
     view = b.view
-    known = dict.fromkeys((*view.referrals, *view.beds, *view.holds, *view.reviews, *view.services, *view.payments))
+    known = dict.fromkeys(
+        (
+            *view.referrals,
+            *view.beds,
+            *view.holds,
+            *view.reviews,
+            *view.services,
+            *view.payments,
+            *view.grants,
+            *view.proceedings,
+        )
+    )
     yield from (ref for ref in known if "-" not in ref)  # a record without a reference has its event's id
     yield None
 

@@ -258,6 +258,11 @@ PaymentKind = Literal["one_time_allowance", "other_financial_assistance", "compe
 Payee = Literal["person", "deposit", "representative_account"]
 Tariff = Annotated[str, Field(pattern=r"^[a-z]{2}-[0-9]{4}$")]
 """Country and the year from which the tariff holds."""
+GrantPurpose = Literal["compensation", "social_rehabilitation", "medical_expenses", "other_necessary_expenses"]
+"""What the fund pays for beside the allowance: its Regulations, and what the special unit's page adds [S9, S12]."""
+GrantSource = Literal["confiscated_property", "contributions", "grants", "offender", "other"]
+"""What feeds the fund [S9]; ``offender`` pays by order of a court."""
+AmountBand = Literal["up_to_1000", "1000_to_5000", "5000_to_20000", "over_20000"]
 HoldGround = Literal["identification", "status", "review"]
 HoldEnd = Literal["not_a_victim", "left_country", "permit_issued"]
 PermitGround = Literal["cooperation", "humanitarian"]
@@ -266,6 +271,21 @@ EmbassyBar = Literal["asylum_claimed", "fear_of_the_state", "other"]
 ReturnRisk = Literal["can_return", "can_return_with_measures", "not_safe"]
 ReturnStop = Literal["own_wish", "not_possible", "other"]
 """A danger that was found is in the assessment of risk, which the embassy does not get."""
+
+# Justice
+ProceedingsKind = Literal["criminal_case", "civil_claim", "appeal", "other"]
+VerdictOutcome = Literal["conviction", "acquittal", "discontinued", "claim_granted", "claim_rejected", "other"]
+ProtectionMeasure = Literal[
+    "physical_protection",
+    "relocation",
+    "identity_change",
+    "help_with_work",
+    "hearing_without_the_accused",
+    "recorded_hearing",
+    "identity_withheld",
+    "other",
+]
+"""CETS 197 art. 28 [S32], and how a court hears a witness who is in danger [D]."""
 
 # Clocks and letters
 ClockRule = Annotated[str, Field(pattern=r"^D-[A-Z][A-Z0-9]{1,15}$")]

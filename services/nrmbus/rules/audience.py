@@ -13,7 +13,7 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
-from nrmbus.rules.event_context import AUTHORITIES, SHARING, EventContext, holder_of, receivers_of, value
+from nrmbus.rules.event_context import AUTHORITIES, COURT, SHARING, EventContext, holder_of, receivers_of, value
 from nrmbus.rules.profile import Row
 from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Stop
 from nrmbus.rules.vocabulary import Term
@@ -144,6 +144,10 @@ def _vac_on_case_or_named(context: EventContext) -> Iterable[str]:
 def _fund_on_recognition(context: EventContext) -> Iterable[str]:
     if context.event.type == "identification.status_decided" and not holds("positive", context):
         return ()
+    return _fund_on_case_or_named(context)
+
+
+def _fund_on_case_or_named(context: EventContext) -> Iterable[str]:
     return (
         fund
         for fund in context.roles.having("fund")
@@ -152,7 +156,11 @@ def _fund_on_recognition(context: EventContext) -> Iterable[str]:
 
 
 def _guardianship_of_child(context: EventContext) -> Iterable[str]:
-    return (body for body in _guardian_bodies(context) if context.roles.of(body) == "guardianship")
+    return context.guardianship(_guardian_bodies(context))
+
+
+def _guardianship_of_waiting_child(context: EventContext) -> Iterable[str]:
+    return context.guardianship(context.view.flagged) if holds("child_waits", context) else ()
 
 
 def _guardian_bodies(context: EventContext) -> Iterable[str]:
@@ -200,6 +208,16 @@ def _return_helpers(context: EventContext) -> Iterable[str]:
 def _return_helpers_but_embassy(context: EventContext) -> Iterable[str]:
     """Return the same without embassies: the state of origin does not learn of the dangers that the person sees there."""
     return (agency for agency in _return_helpers(context) if context.roles.of(agency) != EMBASSY)
+
+
+def _court_named(context: EventContext) -> Iterable[str]:
+    court = value(context.event, "court")
+    return (court,) if context.roles.of(court) == COURT else ()
+
+
+def _parties_to_proceedings(context: EventContext) -> Iterable[str]:
+    found = context.proceedings
+    return (*_named(found.court), found.mark.source) if found else ()
 
 
 def _former_holder(context: EventContext) -> Iterable[str]:
@@ -350,15 +368,18 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,
     "coordinator": lambda context: context.roles.having(COORDINATOR),
+    "court_named": _court_named,
     "decider": lambda context: context.reviewers,
     "emergency_holder": lambda context: _named(context.emergency.holder if context.emergency else None),
     "everybody": lambda context: _in_group(context, "EVERYBODY"),
     "former_holder": _former_holder,
+    "fund_on_case_or_named": _fund_on_case_or_named,
     "fund_on_recognition": _fund_on_recognition,
     "giver_supervisor": lambda context: _supervisors(context, _consent_giver(context)),
     "guardian_bodies": _guardian_bodies,
     "guardian_bodies_of_child_to_unit": _guardians_of_child_to_unit,
     "guardianship_of_child": _guardianship_of_child,
+    "guardianship_of_waiting_child": _guardianship_of_waiting_child,
     "holders": lambda context: context.holders,
     # An objection shows that its sender holds the case, so only the authority that decides is notified.
     "holders_by_authority": lambda context: context.holders if context.role in AUTHORITIES else (),
@@ -372,6 +393,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "next_holder": _next_holder,
     "open_referral_parties": _open_referral_parties,
     "other_party": _other_party,
+    "parties_to_proceedings": _parties_to_proceedings,
     "parts_in_ending_case": _parts_in_ending_case,
     "plan_holder": lambda context: _named(context.view.plan.holder if context.view.plan else None),
     "questioner": _questioner,

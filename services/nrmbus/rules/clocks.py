@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import EventContext, receivers_of, referrer, value
+from nrmbus.rules.event_context import EventContext, receivers_of, referrer, review_window, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import ClockRule, End, Length
 from nrmbus.rules.tables import Roles, Tables
@@ -61,6 +61,7 @@ def surviving(tables: Tables, running: tuple[Running, ...], end: Status | Partin
 ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] = {
     "decider": lambda context: context.deciders,
     # The agencies that the event reached: of a case that is over, the view knows no holders.
+    "guardianship": lambda context: context.guardianship({*context.view.flagged, *context.to}),
     "holders": lambda context: context.recipients,
     "others_in_to": lambda context: (agency for agency in context.to if not context.is_unit(agency)),
     "receivers_knowing": lambda context: (each for each in receivers_of(context.event) if context.view.count_for(each)),
@@ -99,8 +100,23 @@ def _start(context: EventContext, code: str, rule: ClockRule, mark: Mark, first:
         urgency=answered.urgency if answered else value(event, "urgency"),
         days=value(event, "days"),
         until=plan.ends if plan and plan.in_force and rule.moved_by == "plan" else None,
-        pauses=_open_questions(context, rule, agency, mark.registered) if rule.moved_by == "info" else (),
+        pauses=_begun_pauses(context, rule, agency, mark.registered),
     )
+
+
+def _begun_pauses(context: EventContext, rule: ClockRule, agency: str, now: datetime) -> tuple[Pause, ...]:
+    if rule.moved_by == "info":
+        return _open_questions(context, rule, agency, now)
+    return _reviews(context, now) if rule.waits_for_review else ()
+
+
+def _reviews(context: EventContext, now: datetime) -> tuple[Pause, ...]:
+    """Return the days for asking for a review, and the reviews that are undecided, for a stay that begins *now*."""
+    asked = tuple(Pause(review.ref, now) for review in context.view.reviews.values() if review.open)
+    window, negative = review_window(context), context.view.negative
+    if window is None or negative is None or window <= now:
+        return asked
+    return (Pause(negative, now, window), *asked)
 
 
 def _open_questions(context: EventContext, rule: ClockRule, agency: str, now: datetime) -> tuple[Pause, ...]:
@@ -235,6 +251,40 @@ def _planned(context: EventContext, running: tuple[Running, ...], mark: Mark) ->
     )
 
 
+def _refused(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    """Let a stay wait for the days for a review after a negative decision: nobody may be put out before they are over."""
+    days = value(context.event, "review_until_days", 0)
+    if not days or not holds("negative", context):
+        return running
+    ends = context.tables.calendar.days_after(max(mark.time, mark.registered), days)
+    return _frozen(context, running, Pause(mark.id, mark.registered, ends))
+
+
+def _contested(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    """Let a stay wait for the review; `nrmbus.rules.duties.settled` ends the wait when the review is over."""
+    return _frozen(context, running, Pause(context.ref, mark.registered))
+
+
+def _frozen(context: EventContext, running: tuple[Running, ...], pause: Pause) -> tuple[Running, ...]:
+    rules = context.tables.profile.clocks
+    return tuple(
+        replace(clock, pauses=(*clock.pauses, pause)) if rules[clock.code].waits_for_review else clock
+        for clock in running
+    )
+
+
+def _taken_up(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    """End the days for a review early, since the decision that they belong to stands no more."""
+    if not holds("reopening", context):
+        return running
+
+    def cut(pause: Pause) -> Pause:
+        is_window = pause.ref == context.view.negative and pause.supplied is not None
+        return replace(pause, supplied=min(pause.supplied, mark.registered)) if is_window else pause  # type: ignore[type-var]
+
+    return tuple(replace(clock, pauses=tuple(map(cut, clock.pauses))) if clock.pauses else clock for clock in running)
+
+
 def _letter(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     about, unread = context.event.causationid, context.event.type == "letter.unreadable"
     reader = frozenset((context.source,))
@@ -265,6 +315,11 @@ def _breached(context: EventContext, running: tuple[Running, ...], _: Mark) -> t
 _MOVES: Final[Mapping[str, Callable[[EventContext, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
     "referral.info_requested": _asked,
     "referral.info_supplied": _supplied,
+    "identification.reasonable_grounds_decided": _refused,
+    "identification.status_decided": _refused,
+    "identification.status_revoked": _refused,
+    "review.requested": _contested,
+    "review.decided": _taken_up,
     "recovery.extended": _extended,
     "plan.adopted": _planned,
     "plan.revised": _planned,

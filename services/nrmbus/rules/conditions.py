@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
+from nrmbus.rules.event_context import AGE_ASSESSED, SHARING, EventContext, receivers_of, value
 from nrmbus.rules.vocabulary import Condition
 
 
@@ -105,15 +105,34 @@ def _adult_refuses_unit(context: EventContext) -> bool:
     )
 
 
+def _child_waits(context: EventContext) -> bool:
+    """Return whether a child without a representative begins to wait for one: from the inquiry on nobody may interview it.
+
+    The wait begins with the inquiry, or later with the event by which guardianship learns of the child.
+    """
+    view, event = context.view, context.event
+    if not context.child or view.represented:
+        return False
+    if event.type == "identification.stage_entered":
+        return bool(value(event, "stage") == context.tables.profile.statuses.stages[1])
+    learns = view.child is False if event.type == AGE_ASSESSED else not context.guardianship(view.flagged)
+    return learns and view.stage > 1
+
+
 CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "adult_refuses_unit": _adult_refuses_unit,
     "arrival_begins_referral": _arrival_begins_referral,
     "by_detecting_provider": _by_detecting_provider,
     # By the provider that gave the signal, if the adult's refusal of the special unit stands (T03b)
     "by_detecting_provider_after_refusal": lambda context: _by_detecting_provider(context) and context.unit_refused,
+    "child_waits": _child_waits,
     "first_receipt_by_unit": _first_receipt_by_unit,
     "first_stage": _first_stage,
     "first_stage_of_own_find": _first_stage_of_own_find,
+    # An age assessment finds an adult
+    "found_adult": lambda context: context.event.type == AGE_ASSESSED and not context.finds_child,
+    # Money was granted and no order for it stands (T16)
+    "grant_open": lambda context: any(each.order is None for each in context.view.grants.values()),
     # A stage after initial assistance is entered (T09)
     "later_stage": lambda context: not _first_stage(context),
     "made_it_referred": _made_it_referred,

@@ -24,7 +24,7 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
     """Return *view* without duties of agencies that left the case, or of a special unit that the person refuses.
 
     An agency that has a part again has come back, and owes only new duties. A duty stops waiting for the answer of an
-    agency that left or may not see the question: its clock runs on from *now*.
+    agency that left or may not see the question, and a stay for a review that is over: the clock runs on from *now*.
     """
     if view.left:
         left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
@@ -35,9 +35,11 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
 
 def _awaited(view: View, clock: Running, now: datetime) -> Running:
     def ended(pause: Pause) -> Pause:
-        referral = view.referrals.get(pause.ref)
+        if pause.until is not None:
+            return pause
+        referral, review = view.referrals.get(pause.ref), view.reviews.get(pause.ref)
         silenced = referral is not None and (referral.sender in view.left or _refused(view, referral.sender))
-        if pause.until is not None or not silenced:
+        if not silenced and (review is None or review.open):
             return pause
         return replace(pause, supplied=now, supply=None, unread=False)
 

@@ -1,5 +1,6 @@
 """One event together with the view before it: the shared input of judging, routing, folding and clocks."""
 
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import DECIDERS
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Bed, Document, Emergency, Hold, Referral, Review, Service, Standing, View
+from nrmbus.rules.view import Bed, Document, Emergency, Hold, Proceedings, Referral, Review, Service, Standing, View
 
 SHARING = "information_sharing"
 SERVICES = "services"
@@ -182,6 +183,15 @@ class EventContext:
     def document(self) -> Document | None:
         """Return the announced document that the event is caused by, or None."""
         return self.view.documents.get(self.event.causationid or "")
+
+    @property
+    def proceedings(self) -> Proceedings | None:
+        """Return the proceedings that the event names, or None."""
+        return self.view.proceedings.get(self.event.referral or "")
+
+    def guardianship(self, bodies: Iterable[str]) -> tuple[str, ...]:
+        """Return those of *bodies* that are guardianship bodies, sorted."""
+        return tuple(sorted(body for body in bodies if self.roles.of(body) == "guardianship"))
 
     @property
     def service(self) -> Service | None:

@@ -135,6 +135,7 @@ class ClockRule(Cited):
     told: Told
     ends_by: tuple[End, ...]
     moved_by: Literal["info", "extension", "plan"] | None = None
+    waits_for_review: bool = False
     unit_consent: bool = False
     outlives: tuple[Status | Parting, ...] = ()
 

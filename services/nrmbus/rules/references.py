@@ -6,10 +6,10 @@ from typing import Final
 
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.event_context import EventContext
-from nrmbus.rules.view import Bed, Emergency, Hold, Payment, Referral, Review, Service, View
+from nrmbus.rules.view import Bed, Emergency, Grant, Hold, Payment, Proceedings, Referral, Review, Service, View
 from nrmbus.rules.vocabulary import Record
 
-Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency
+Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency | Grant | Proceedings
 Ask = Callable[[EventContext], bool]
 
 
@@ -32,7 +32,7 @@ def _document_known(context: EventContext) -> bool:
     return document is not None and {*context.to} <= {document.source, *document.recipients}
 
 
-def _is_known(context: EventContext, record: Referral | Bed | Hold | Review | Emergency | None) -> bool:
+def _is_known(context: EventContext, record: Referral | Bed | Hold | Review | Emergency | Proceedings | None) -> bool:
     return record is not None and (context.role == TIMEKEEPER or context.source in record.known_to)
 
 
@@ -57,6 +57,11 @@ RECORDS: Final[Mapping[Record, Sides]] = {
         lambda context: context.hold is not None and context.hold.mark.source == context.source,
     ),
     "letter": Sides(_letter_known, _letter_known),
+    "proceedings": Sides(
+        lambda context: _is_known(context, context.proceedings),
+        lambda context: context.proceedings is not None and context.proceedings.court == context.source,
+        lambda context: context.proceedings is not None and context.proceedings.mark.source == context.source,
+    ),
     "referral": Sides(
         lambda context: _is_known(context, context.referral),
         lambda context: context.referral is not None and context.referral.party(context.source) is not None,
@@ -83,6 +88,8 @@ def _opened_by(view: View) -> Mapping[str, Mapping[str, Opened]]:
     """Return the records of *view* by reference, under the type that opens them."""
     return {
         "access.break_glass": view.emergencies,
+        "fund.compensation_granted": view.grants,
+        "justice.case_opened": view.proceedings,
         "payment.ordered": view.payments,
         "referral.submitted": view.referrals,
         "review.requested": view.reviews,
@@ -118,6 +125,8 @@ def _is_unasked(record: Opened) -> bool:
 ANSWERED_BY_REFERENCE: Final = frozenset(
     {
         "access.break_glass",
+        "fund.compensation_granted",
+        "justice.case_opened",
         "referral.submitted",
         "review.requested",
         "service.requested",
@@ -138,4 +147,6 @@ def still_stands(record: Opened) -> bool:
         return not record.ended
     if isinstance(record, Payment):
         return record.state != "failed"
+    if isinstance(record, Grant):
+        return True
     return record.open

@@ -199,6 +199,33 @@ class Payment:
 
 
 @frozen
+class Grant:
+    """Money granted by the fund or a court; ``order`` is the reference of the payment that was ordered for it and stands."""
+
+    ref: str
+    mark: Mark
+    purpose: str
+    known_to: frozenset[str]
+    order: str | None = None
+
+
+@frozen
+class Proceedings:
+    """Proceedings about what was done to the person; ``court`` hears them, if one does. Open until the verdict."""
+
+    ref: str
+    mark: Mark
+    court: str | None
+    known_to: frozenset[str]
+    outcome: str | None = None
+
+    @property
+    def open(self) -> bool:
+        """Return whether no verdict is recorded."""
+        return self.outcome is None
+
+
+@frozen
 class Decision:
     """One decision on reasonable grounds or status. A review may be asked for within ``review_days`` when negative."""
 
@@ -393,6 +420,8 @@ class View:
     reviews: Mapping[str, Review] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+    proceedings: Mapping[str, Proceedings] = field(default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     plan: Plan | None = None
     taken_over_by: str | None = None

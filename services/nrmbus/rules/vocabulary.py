@@ -13,15 +13,18 @@ Term = Literal[
     "consent_receiver_knowing",
     "consent_receiver_on_case",
     "coordinator",
+    "court_named",
     "decider",
     "emergency_holder",
     "everybody",
     "former_holder",
+    "fund_on_case_or_named",
     "fund_on_recognition",
     "giver_supervisor",
     "guardian_bodies",
     "guardian_bodies_of_child_to_unit",
     "guardianship_of_child",
+    "guardianship_of_waiting_child",
     "holder",
     "holders",
     "holders_by_authority",
@@ -34,6 +37,7 @@ Term = Literal[
     "next_holder",
     "open_referral_parties",
     "other_party",
+    "parties_to_proceedings",
     "parts_in_ending_case",
     "plan_holder",
     "questioner",
@@ -68,9 +72,12 @@ Condition = Literal[
     "arrival_begins_referral",
     "by_detecting_provider",
     "by_detecting_provider_after_refusal",
+    "child_waits",
     "first_receipt_by_unit",
     "first_stage",
     "first_stage_of_own_find",
+    "found_adult",
+    "grant_open",
     "later_stage",
     "made_it_referred",
     "monitored_again",
@@ -90,13 +97,17 @@ Condition = Literal[
 ]
 """Conditions under which a row of section 2 or 5 applies to an event."""
 
-Record = Literal["bed", "document", "emergency", "hold", "letter", "referral", "review", "service", "withdrawal"]
+Record = Literal[
+    "bed", "document", "emergency", "hold", "letter", "proceedings", "referral", "review", "service", "withdrawal",
+]  # fmt: skip
 """Records that an event may answer, found by reference (a letter's event by the causation)."""
 
 Side = Literal["asked", "asker"]
 """Side of the record on which the sender must stand."""
 
-Answerable = Literal["decider", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"]
+Answerable = Literal[
+    "decider", "guardianship", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"
+]
 """Agency that owes the answer a clock waits for."""
 
 Parting = Literal["ERASED", "LEFT"]

@@ -1,4 +1,4 @@
-"""G-40 to G-63: for each rule an event that it refuses, and a similar event that it lets pass."""
+"""G-40 to G-66: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.events.identification import StatusRevoked
 from nrmbus.rules import Refusal
@@ -11,6 +11,8 @@ from rules.stories import (
     child_planned,
     closed,
     consented,
+    convicted,
+    granted,
     housed,
     identified,
     left,
@@ -18,6 +20,7 @@ from rules.stories import (
     paid,
     planned,
     presumed,
+    prosecuted,
     referred,
     refused_by_grounds,
     screened,
@@ -30,6 +33,7 @@ from rules.stories import (
 
 Pair = tuple[Refusal | None, Refusal | None]
 STAGE = "identification.stage_entered"
+VERDICT = "justice.verdict_recorded"
 STATUS = "identification.status_decided"
 ORDER = "payment.ordered"
 
@@ -184,10 +188,28 @@ def g_63() -> Pair:
     return b.ask("fund", ORDER, ref="P-1"), b.ask("fund", ORDER, ref="P-1", payee="deposit")
 
 
+def g_64() -> Pair:
+    """A court that hears the proceedings convicts; the prosecution only ends its own."""
+    b, verdict = prosecuted(Bench()), "justice.verdict_recorded"
+    return b.ask("prosecution", verdict, ref="J-1"), b.ask("court", verdict, ref="J-1")
+
+
+def g_65() -> Pair:
+    """Compensation goes to a recognised victim, not to somebody who is only presumed to be one."""
+    grant = "fund.compensation_granted"
+    return served(Bench()).ask("fund", grant, ref="C-1"), paid(Bench()).ask("fund", grant, ref="C-1")
+
+
+def g_66() -> Pair:
+    """The fund pays compensation that somebody has granted."""
+    order = {"ref": "P-2", "kind": "compensation", "amount": {"value": "3000.00", "currency": "AZN"}}
+    return convicted(Bench()).ask("fund", ORDER, **order), granted(Bench()).ask("fund", ORDER, **order)
+
+
 STORIES = {
     "G-40": g_40, "G-41": g_41, "G-42": g_42, "G-43": g_43, "G-44": g_44, "G-45": g_45, "G-46": g_46, "G-47": g_47,
     "G-48": g_48, "G-49": g_49, "G-50": g_50, "G-51": g_51, "G-52": g_52, "G-53": g_53, "G-54": g_54, "G-60": g_60,
-    "G-61": g_61, "G-62": g_62, "G-63": g_63,
+    "G-61": g_61, "G-62": g_62, "G-63": g_63, "G-64": g_64, "G-65": g_65, "G-66": g_66,
 }  # fmt: skip
 
 Cases = list[tuple[str, Refusal | None, str | None]]
@@ -324,6 +346,15 @@ def _of_ends() -> Cases:
         ("an allowance by a tariff of before", identified(Bench()).ask("fund", ORDER, ref="P-1", tariff="az-2016"), "G-62"),
         ("an allowance after revocation", _after_revocation(), "G-60"),
         ("a child's allowance to the representative's account", child_identified(Bench()).ask("fund", ORDER, ref="P-1", payee="representative_account"), None),
+        ("a claim that is discontinued by who opened it", prosecuted(Bench()).ask("prosecution", VERDICT, ref="J-1", outcome="discontinued"), None),
+        ("a second verdict", convicted(Bench()).ask("court", VERDICT, ref="J-1"), "G-51"),
+        ("a measure after the verdict", convicted(Bench()).ask("prosecution", "justice.measure_granted", ref="J-1"), None),
+        ("a measure in no proceedings", prosecuted(Bench()).ask("court", "justice.measure_granted", ref="J-2"), "G-03"),
+        ("proceedings that a fund hears", prosecuted(Bench()).ask("prosecution", "justice.case_opened", ref="J-2", court="fund"), "G-10"),
+        ("proceedings under the reference of others", prosecuted(Bench()).ask("court", "justice.case_opened", ref="J-1"), "G-04"),
+        ("money without a reference", paid(Bench()).ask("fund", "fund.compensation_granted"), "G-03"),
+        ("money granted by a court that opened nothing", _court_without_proceedings(), "G-65"),
+        ("money granted after a conviction without recognition", _convicted_and_revoked(), None),
         ("help in cash to a child in hand", child_identified(Bench()).ask("fund", ORDER, ref="P-1", kind="other_financial_assistance"), "G-63"),
     ]  # fmt: skip
 
@@ -335,6 +366,18 @@ def _revoked_bare(b: Bench) -> Refusal | None:
 def _complaint() -> Refusal | None:
     b = refused_by_grounds(Bench())
     return b.ask("ngo-a", "review.requested", ref="V-1", kind="complaint_to_superior", new_evidence=False)
+
+
+def _court_without_proceedings() -> Refusal | None:
+    b = refused_by_grounds(Bench())
+    b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+    return b.ask("court", "fund.compensation_granted", ref="C-1")
+
+
+def _convicted_and_revoked() -> Refusal | None:
+    b = convicted(Bench())
+    b.say("special-unit", "identification.status_revoked")
+    return b.ask("fund", "fund.compensation_granted", ref="C-1")
 
 
 def _after_revocation() -> Refusal | None:

@@ -21,6 +21,7 @@ from nrmbus.rules.evolve.document import DOCUMENT
 from nrmbus.rules.evolve.emergency import EMERGENCY
 from nrmbus.rules.evolve.erasure import DUE, ERASURE, ends_keeping, over
 from nrmbus.rules.evolve.identification import IDENTIFICATION
+from nrmbus.rules.evolve.justice import JUSTICE
 from nrmbus.rules.evolve.payment import PAYMENT
 from nrmbus.rules.evolve.referral import REFERRAL
 from nrmbus.rules.evolve.returns import RETURNS
@@ -39,6 +40,7 @@ FOLDERS: Mapping[str, Folder] = {
     **SHELTER,
     **SUPPORT,
     **PAYMENT,
+    **JUSTICE,
     **STAY,
     **RETURNS,
     **ERASURE,
@@ -51,6 +53,7 @@ TELLING = frozenset(
         "identification.reasonable_grounds_decided",
         "identification.status_decided",
         "identification.status_revoked",
+        "justice.verdict_recorded",
     }
 )
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""

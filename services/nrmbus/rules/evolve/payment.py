@@ -7,7 +7,10 @@ from typing import Final, Literal
 from nrmbus.rules.changes import Changes, Folder, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Payment
+from nrmbus.rules.view import Grant, Payment
+
+COMPENSATION: Final = "compensation"
+"""A kind of payment, and a purpose of a grant."""
 
 
 def _ordered(context: EventContext, mark: Mark) -> Changes:
@@ -23,7 +26,28 @@ def _ordered(context: EventContext, mark: Mark) -> Changes:
         amount=getattr(amount, "value", ""),
         currency=getattr(amount, "currency", ""),
     )
-    return {"payments": put(context.view.payments, context.ref, payment)}
+    changes: Changes = {"payments": put(context.view.payments, context.ref, payment)}
+    grant = paid_grant(context)
+    if grant is not None:
+        changes["grants"] = put(context.view.grants, grant.ref, replace(grant, order=context.ref))
+    return changes
+
+
+def paid_grant(context: EventContext) -> Grant | None:
+    """Return the grant that an order of money pays, or None: the one of its reference or cause, else the oldest unpaid one.
+
+    Compensation pays a grant of compensation, other assistance a grant for another purpose.
+    """
+    kind, event = value(context.event, "kind"), context.event
+    if kind == context.tables.profile.allowance.kind:
+        return None
+    fitting = [
+        each
+        for each in context.view.grants.values()
+        if each.order is None and (each.purpose == COMPENSATION) == (kind == COMPENSATION)
+    ]
+    meant = [each for each in fitting if each.ref == event.referral or each.mark.id == event.causationid]
+    return next(iter((*meant, *fitting)), None)
 
 
 def ordered_before(context: EventContext) -> Payment | None:
@@ -44,7 +68,12 @@ def _paid(context: EventContext, _: Mark) -> Changes:
     if order is None:
         return {}
     state: Literal["executed", "failed"] = "executed" if context.event.type == "payment.executed" else "failed"
-    return {"payments": put(context.view.payments, order.ref, replace(order, state=state))}
+    changes: Changes = {"payments": put(context.view.payments, order.ref, replace(order, state=state))}
+    if state == "failed":
+        grants = context.view.grants
+        unpaid = {ref: replace(each, order=None) if each.order == order.ref else each for ref, each in grants.items()}
+        changes["grants"] = unpaid
+    return changes
 
 
 PAYMENT: Final[Mapping[str, Folder]] = {

@@ -19,6 +19,7 @@ from nrmbus.rules.handbook.words import (
     OUTLIVES,
     TOLD,
     UNIT_CONSENT,
+    WAITS_FOR_REVIEW,
     length_in_words,
 )
 from nrmbus.rules.judge.judge import CHECKS, UNKNOWN_TYPE
@@ -148,6 +149,8 @@ def moving(rule: ClockRule) -> Iterator[Line]:
     """Yield what moves the end of a duty, lifts it, or leaves it standing."""
     if rule.moved_by:
         yield Line("Moved by", (MOVED_BY[rule.moved_by],))
+    if rule.waits_for_review:
+        yield Line("Waits for", (WAITS_FOR_REVIEW,))
     if rule.unit_consent:
         yield Line("Lifted", (UNIT_CONSENT,))
     if rule.outlives:

@@ -256,6 +256,8 @@ def answerable_roles(profile: Draft, rule: ClockRule) -> frozenset[str]:
     unit = profile.expand((DECIDERS,))
     if rule.answerable in ("unit", "units_in_to"):
         return unit
+    if rule.answerable == "guardianship":
+        return profile.expand(("guardianship",))
     if rule.answerable == "decider":
         return unit | {"court"}
     if rule.answerable == "source":

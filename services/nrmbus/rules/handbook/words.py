@@ -14,9 +14,12 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "arrival_begins_referral": "the person was found abroad, nobody has referred her, and the profile lets the time begin with the arrival",
     "by_detecting_provider": "the provider that gave the signal publishes it",
     "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the special unit stands",
+    "child_waits": "a child has no representative, and the inquiry begins, or goes on while guardianship learns of the child",
     "first_receipt_by_unit": "it is the special unit's first receipt or acceptance",
     "first_stage": "initial assistance begins",
     "first_stage_of_own_find": "initial assistance begins, and the special unit gave the signal itself",
+    "found_adult": "it finds that the person is an adult",
+    "grant_open": "money was granted, and no order for it stands",
     "later_stage": "a stage after initial assistance is entered",
     "made_it_referred": "it is about the referral that made the case REFERRED",
     "monitored_again": "another report is to follow",
@@ -38,6 +41,7 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
 
 ANSWERABLE: Final[Mapping[Answerable, str]] = {
     "decider": "the body that decides on the review",
+    "guardianship": "each guardianship body that the child's flag reached",
     "holders": "each agency that holds data of the case",
     "others_in_to": "each agency that was asked, other than the special unit",
     "receivers_knowing": "each receiver of the consent that knows the case",
@@ -73,6 +77,7 @@ OUTLIVES: Final[Mapping[Status | Parting, str]] = {
 """Ends that a duty goes on beyond."""
 
 AT: Final[Mapping[str, str]] = {"T": "the time of the event (T)", "R": "its registration (R)"}
+WAITS_FOR_REVIEW: Final = "the days for asking for a review, and a review until it is decided"
 UNIT_CONSENT: Final = "while an adult refuses the agency that owes it, or has withdrawn the consent to it"
 
 

@@ -1,12 +1,12 @@
-"""G-40 to G-63: what may follow in the course of a case, the way home, and the money."""
+"""G-40 to G-66: what may follow in the course of a case, the way home, and the money."""
 
 from typing import Final
 
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.event_context import SHARING, review_window, value
-from nrmbus.rules.evolve.payment import ordered_before
+from nrmbus.rules.event_context import COURT, SHARING, review_window, value
+from nrmbus.rules.evolve.payment import COMPENSATION, ordered_before, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 
 _rules = RuleList()
@@ -22,6 +22,8 @@ _ASSESSED = "return.risk_assessed"
 _ARRANGED = "return.travel_arranged"
 _ARRIVED = "return.completed"
 _MONITORED = "return.monitored"
+_VERDICT = "justice.verdict_recorded"
+_GRANT = "fund.compensation_granted"
 
 
 @_rules.rule("G-40")
@@ -268,6 +270,32 @@ def payee_not_allowed(q: Question) -> bool:
     The fund may not know that the person is a child. It learns so here, when it has to know, and nobody else does.
     """
     return q.child and value(q.event, "payee") == "person"
+
+
+@_rules.rule("G-64", _VERDICT)
+def court_decides(q: Question) -> bool:
+    """Conviction, acquittal or a claim decided by another than the court that hears the proceedings; anybody may discontinue its own."""
+    found = q.proceedings
+    return (
+        found is not None
+        and found.court not in (None, q.source)
+        and value(q.event, "outcome") not in ("discontinued", "other")
+    )
+
+
+@_rules.rule("G-65", _GRANT)
+def compensation_not_due(q: Question) -> bool:
+    """Money granted to a person who is neither recognised nor the victim of somebody convicted; by a court without proceedings."""
+    if q.role == COURT:
+        return not q.view.proceedings
+    convicted = any(each.outcome in ("conviction", "claim_granted") for each in q.view.proceedings.values())
+    return q.view.effective is None and not convicted
+
+
+@_rules.rule("G-66", _ORDER)
+def not_granted(q: Question) -> bool:
+    """Compensation ordered that nobody granted, or for which an order stands already."""
+    return bool(value(q.event, "kind") == COMPENSATION) and paid_grant(q) is None
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)
