@@ -30,6 +30,7 @@ def wanted(command: tuple[str, ...], file: Path) -> list[str]:
         "number": "1",
         "roles": "worker",
         "role": "worker",
+        "year": "2026",
     }
     found: list[str] = []
     for each in command_of(command).params:

@@ -183,7 +183,7 @@ class TestStopping:
             "received": ["special-unit"],
         }
         assert report["failures"] == [
-            {"step": 2, "line": 13, "what": "status", "expected": "CLOSED", "found": "SUSPECTED", "built": True}
+            {"step": 2, "line": 13, "what": "status", "expected": "CLOSED", "found": "SUSPECTED"}
         ]
 
 

@@ -130,19 +130,6 @@ def test_a_failure_is_shown_where_it_happened_and_at_the_end() -> None:
     assert text.endswith(f"One expectation did not hold; 2 of 3 steps were played.\n! {sentence}\n")
 
 
-FIGURES = "- {check: statistics, year: 2026, table: identified_by_age, cells: {total: suppressed}}\n"
-
-
-def test_an_expectation_of_a_missing_feature_is_reported_as_such() -> None:
-    """It is still a failure; and nobody has to think that the bus is broken, unless something else failed too."""
-    wrong = "- {check: state, case: woman, status: CLOSED}\n"
-
-    ended = " ".join(printed(scenario(SIGNAL, FIGURES), 80).split())
-    assert "Every other expectation held. What is looked at there is not built yet" in ended
-    assert ended.endswith("The exit status is 1 all the same, since the story is not whole.")
-    assert "not built yet" not in printed(scenario(SIGNAL, FIGURES, wrong), 80)
-
-
 def test_several_failures_are_counted() -> None:
     """One step may fail in more than one way."""
     state = "- {check: state, case: woman, status: CLOSED, open_deadlines: []}\n"

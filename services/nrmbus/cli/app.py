@@ -97,6 +97,10 @@ COMMANDS: Final = {
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
         "cli",
     ),
+    "figures": Command(
+        "desk.figures",
+        "Write the figures of a year or a quarter as JSON or CSV; no small count can be derived from them.",
+    ),
     "status": Command(
         "operate.status",
         "Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.",

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -42,7 +43,7 @@ from nrmbus.desk.keys import lost_keys, rotation
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.procedure.interface import Settings
-from nrmbus.desk.procedure.roles import procedure_of
+from nrmbus.desk.procedure.roles import BESIDE, procedure_of
 from nrmbus.desk.relay import Relay, through
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.state import beginnings
@@ -458,6 +459,8 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         process.door, process.notices = door, _notices(home, process, door)
         served = application(door, door.tokens.caller_of, process.running)
         mount(_edge(home), served, agency)
+        if agency in BESIDE:
+            import_module(BESIDE[agency]).mount(folder, process, served)
         server = Server(Beside(served, door), start.listening, keep=True)
         process.stop = server.stop
         try:

@@ -21,13 +21,12 @@ from nrmbus.directory.entry import (
 )
 from nrmbus.directory.errors import DirectoryCode
 from nrmbus.wire import base64, ids
-from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TEST_AGENCIES, TIMEKEEPER
+from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, STATISTICS, TEST_AGENCIES, TIMEKEEPER
 
 SERVICES: Final[Mapping[str, str]] = MappingProxyType(
     {
         REGISTRAR: "registrar",
         TIMEKEEPER: "timekeeper",
-        "statistics": "statistics",
         AUDITOR: "auditor",
         **dict.fromkeys(TEST_AGENCIES, CANARY),
     }
@@ -35,10 +34,13 @@ SERVICES: Final[Mapping[str, str]] = MappingProxyType(
 """Services that sign or open something, and their role: they stand in the directory like agencies."""
 
 RUNNING: Final[Mapping[str, str]] = MappingProxyType(
-    {name: role for name, role in SERVICES.items() if name != "statistics" and name not in TEST_AGENCIES}
+    {name: role for name, role in SERVICES.items() if name not in TEST_AGENCIES}
 )
-"""Services that every bus has. A new bus has no entry for the statistics: letters sealed to a key that no process keeps, changes and
-destroys would stay readable to the operator, also after every erasure."""
+"""Services that every bus has."""
+
+ROLES: Final[Mapping[str, str]] = MappingProxyType({**SERVICES, STATISTICS: STATISTICS})
+"""Ids that have one role and no other. The statistics are an agency with a desk, and only under their own name may they
+read the history."""
 
 WITHOUT_OLD_KEY: Final = timedelta(hours=72)
 """How long new keys wait that the old key did not vouch for, from when they stand in the directory: time for its owner to object."""
@@ -204,9 +206,9 @@ class Roll:
         """Return why no admitter may ever admit what the agency requests, or None."""
         if self.admitters is None:
             return "not_founded"
-        if entry.agency in ids.RESERVED_NAMES or SERVICES.get(entry.agency, entry.role) != entry.role:
+        if entry.agency in ids.RESERVED_NAMES or ROLES.get(entry.agency, entry.role) != entry.role:
             return "id_reserved"
-        if entry.role in SERVICES.values() and entry.agency not in SERVICES:
+        if entry.role in ROLES.values() and entry.agency not in ROLES:
             return "id_reserved"
         if entry.supervisor == entry.agency:
             return "supervisor_itself"  # it would hear of its own silence, and nobody else

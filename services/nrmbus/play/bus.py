@@ -29,9 +29,10 @@ from nrmbus.events.registry import TYPES
 from nrmbus.play import differences, traces_left
 from nrmbus.play.quiet import Quiet
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words
+from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
+from nrmbus.statistics.tables import Release
 from nrmbus.wire import times
-from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
+from nrmbus.wire.names import AUDITOR, REGISTRAR, STATISTICS, TIMEKEEPER
 
 START_SECONDS: Final = 40.0
 VERDICT_SECONDS: Final = 25.0
@@ -52,6 +53,8 @@ class BusStage(Stage):
         self._quiet = Quiet(self._doors)
         self._now = BEFORE_ANY_TICK
         self._agencies: tuple[str, ...] = ()
+        self._counts = False
+        """True if the play looks at figures, so that their agency is on the bus."""
         self._sender: dict[str, str] = {}
         self._inboxes: dict[str, list[dict[str, Any]]] = {}
         self._trail_at: dict[str, int] | None = None
@@ -99,7 +102,7 @@ class BusStage(Stage):
         starts = self._now if starts is None else starts
         if self._now > starts:
             raise StageError("this bus is past the start of the play: play on a fresh one")
-        newcomers = newcomers_of(agencies)
+        newcomers = newcomers_of(agencies) | ({STATISTICS: Newcomer(STATISTICS)} if self._counts else {})
         for name, newcomer in newcomers.items():
             self._same_places(name, newcomer)
         self._agencies = tuple(agencies)
@@ -125,7 +128,8 @@ class BusStage(Stage):
         until = time.monotonic() + START_SECONDS
         for name in (*self._folder.agencies(), REGISTRAR, TIMEKEEPER, AUDITOR):
             await self._open(name, home_of(self._folder, name), until)
-        while not set(self._agencies) <= set((await self._doors[REGISTRAR].health())["outboxes"]):
+        spoken = {*self._agencies, *([STATISTICS] if self._counts else [])}
+        while not spoken <= set((await self._doors[REGISTRAR].health())["outboxes"]):
             if time.monotonic() > until:
                 raise StageError("the registrar has not noticed the new agencies: see its log")
             await asyncio.sleep(0.02)
@@ -277,6 +281,20 @@ class BusStage(Stage):
         """Return the types that the agency's desk shows as received, in order."""
         rows = self._run(self._received())[agency]
         return tuple(row["type"] for row in rows if subject in (None, row["case"]))
+
+    def counts(self) -> None:
+        """Admit the statistics with the agencies of the play."""
+        self._counts = True
+
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """Ask the desk of the statistics for the figures."""
+        return shown(self._run(self._figures(year)), table)
+
+    async def _figures(self, year: int) -> Release:
+        try:
+            return Release.from_mapping(await self._doors[STATISTICS].get(f"/v1/figures/{year}"))
+        except DoorError as error:
+            raise StageError(f"the statistics answer no figures: {error}") from None
 
     # -- doing harm, and comparing -----------------------------------------------------------------------------------
 

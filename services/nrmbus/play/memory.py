@@ -16,11 +16,13 @@ from nrmbus.events.errors import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
 from nrmbus.play.scenario import Participant
-from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words
+from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
 from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
+from nrmbus.statistics.counting import Case, Span
+from nrmbus.statistics.release import compute
 from nrmbus.wire.ids import new_event_id, said_by_itself
-from nrmbus.wire.names import REGISTRAR, TIMEKEEPER
+from nrmbus.wire.names import REGISTRAR, STATISTICS, TIMEKEEPER
 
 _FROM_DRAFT: Final = (
     "type", "version", "subject", "data", "time", "actor", "approver", "legalbasis", "consent", "referral", "incident",
@@ -124,6 +126,15 @@ class MemoryBus(Stage):
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
         """Return the types of the events that *agency* received."""
         return tuple(event.type for event in self._desks[agency].inbox if subject in (None, event.subject))
+
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """Count every case, by the coded parts that a desk of the statistics would have."""
+        cases = [
+            Case(subject, tuple(facts.values()), {id: self._submitted[id][1].get("coded", {}) for id in facts})
+            for subject, facts in self._history.items()
+        ]
+        release = compute(self._rules, cases, Span(year), bus="memory", by=STATISTICS, checkpoints=())
+        return shown(release, table)
 
     def restart(self, service: str) -> None:
         """Let a desk, the registrar or the timekeeper read its history again and publish its events again."""

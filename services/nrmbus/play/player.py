@@ -8,14 +8,14 @@ from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import Judge, Submitted
 from nrmbus.play.report import Failure, Notify, Report, Result, Row
-from nrmbus.play.scenario import Check, CheckReplay, Publish, Scenario, Step
-from nrmbus.play.stage import Happened, NotBuiltError, Outcome, Stage, StageError, Words
+from nrmbus.play.scenario import Check, CheckReplay, CheckStatistics, Publish, Scenario, Step
+from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Words
 
 
 def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, notify: Notify = lambda _: None) -> Report:
     """Play *scenario* on *stage*; *notify* is called with each row of the story as it happens.
 
-    The play stops after the first failed step, unless *keep_going* is set or the failure is about a missing feature. Always ends with
+    The play stops after the first failed step, unless *keep_going* is set. Always ends with
     ``check: replay, case: all``.
     """
     return _Play(scenario, stage, notify).run(keep_going=keep_going)
@@ -37,6 +37,8 @@ class _Play:
 
     def run(self, *, keep_going: bool) -> Report:
         steps, played = self._scenario.steps, 0
+        if any(isinstance(step.what, CheckStatistics) for step in steps):
+            self._stage.counts()
         try:
             self._stage.admit(self._scenario.agencies, self._scenario.policy, self._scenario.starts)
         except StageError as error:
@@ -45,7 +47,7 @@ class _Play:
         for step in steps:
             self._step(step)
             played += 1
-            if any(each.built for each in self._failures) and not keep_going:
+            if self._failures and not keep_going:
                 break
         self._step(self._end(steps[played - 1]))
         return Report(self._scenario, tuple(self._rows), played, tuple(self._failures))
@@ -71,8 +73,7 @@ class _Play:
 
     def _stuck(self, step: Step, error: StageError) -> Row:
         by, named = (step.what.by, step.what.event) if isinstance(step.what, Publish) else ("", step.what.title)
-        built = not isinstance(error, NotBuiltError)
-        failure = Failure(step.number, step.line, named, "an answer of the bus", f"none: {error}", built)
+        failure = Failure(step.number, step.line, named, "an answer of the bus", f"none: {error}")
         return Row(step.number, step.line, step.at, by, named, "failed", failures=(failure,))
 
     def _by_themselves(self, step: Step, subjects: Iterable[str]) -> None:

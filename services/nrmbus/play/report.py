@@ -12,17 +12,13 @@ Result = Literal["registered", "refused", "same receipt", "by itself", "holds", 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failed expectation: its place in the file, the expected and the actual value.
-
-    *built* is False if the expectation is about something that nrmbus does not have yet.
-    """
+    """A failed expectation: its place in the file, the expected and the actual value."""
 
     step: int
     line: int
     what: str
     expected: str
     found: str
-    built: bool = True
 
     def __str__(self) -> str:
         """Say it in one line."""
@@ -60,12 +56,6 @@ class Report:
     def green(self) -> bool:
         """True if every step was played and every expectation held."""
         return not self.failures and self.played == len(self.scenario.steps)
-
-    @property
-    def whole_but_for_what_is_not_built(self) -> bool:
-        """True if every step was played and only expectations about missing features failed."""
-        unmet = bool(self.failures) and not any(each.built for each in self.failures)
-        return unmet and self.played == len(self.scenario.steps)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the report in JSON types, as ``nrmbus play --json`` prints it."""

@@ -11,14 +11,11 @@ from typing import Any, Protocol, Self
 
 from nrmbus.events.model import Event, Part
 from nrmbus.play.scenario import Participant
+from nrmbus.statistics.tables import TOTAL, Release
 
 
 class StageError(Exception):
     """Raised when the bus fails a play; the message names the failure and the remedy."""
-
-
-class NotBuiltError(StageError):
-    """Raised for what a story may ask for and nrmbus does not have yet; the bus has done nothing wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +121,25 @@ class Stage(Protocol):
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
         """Return the types of the events that *agency* received, in order, without technical ones."""
 
-    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
-        """Return the cells that the Coordinator would publish: a figure, or ``suppressed``, for each.
+    def counts(self) -> None:
+        """Have the bus make figures; called before `admit`, if the scenario looks at them."""
+        return
 
-        Raises:
-            NotBuiltError: there is no Coordinator's service yet.
-        """
-        raise NotBuiltError(
-            f"nrmbus has no service that makes statistics yet, so there is no table {table} of {year} to look at"
-        )
+    def statistics(self, year: int, table: str) -> Mapping[str, int | str]:
+        """Return the cells that the Coordinator would publish: a figure, or ``suppressed``, for each."""
 
     def restart(self, service: str) -> None:
         """Kill an agency's desk or a service and start it again."""
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
         """Return a sentence for each difference between a fold of the history and a live state, for *subject* or for all cases."""
+
+
+def shown(release: Release, name: str) -> Mapping[str, int | str]:
+    """Return the cells of the table *name* by their codes, ``total`` for a total. Raises StageError if there is none."""
+    table = next((each for each in release.tables if each.id == name), None)
+    if table is None:
+        raise StageError(f"the figures have no table {name}; they have {', '.join(each.id for each in release.tables)}")
+    names = [" ".join("total" if key == TOTAL else key for key in row.keys) for row in table.rows]
+    counts: list[int | str] = ["suppressed" if row.count is None else row.count for row in table.rows]
+    return dict(zip(names, counts, strict=True))

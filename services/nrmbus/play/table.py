@@ -41,12 +41,6 @@ _WIDE: Final = 80
 """With so much room beside step, time and who, a row is one line; with less, who stands above the event."""
 
 
-_NOT_BUILT: Final = (
-    "Every other expectation held. What is looked at there is not built yet (README.md, State of the work): "
-    "nothing is wrong with this bus. The exit status is 1 all the same, since the story is not whole."
-)
-
-
 class Storyteller:
     """Prints the rows of one play of *scenario* to *console*."""
 
@@ -119,8 +113,6 @@ class Storyteller:
         self._console.print(Text(f"{expectations} did not hold; {report.played} of {steps} steps were played.", "red"))
         for failure in report.failures:
             self._console.print(Text(f"{self._sign('failed')} {failure}", style="bold red"))
-        if report.whole_but_for_what_is_not_built:
-            self._console.print(Text(_NOT_BUILT, style="bold"))
 
     def _columns(self, *cells: tuple[Text, int]) -> None:
         """Print *cells* side by side, each wrapped at its width, two spaces apart, and no space after the last."""

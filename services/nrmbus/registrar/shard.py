@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
+from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Event, Part
 from nrmbus.events.values import frozen
 from nrmbus.registrar.case import Case, Known
@@ -22,7 +23,7 @@ from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.letter import Container
-from nrmbus.wire.names import CANARY, CASES, QUARANTINE, TEST_AGENCIES, inbox_of
+from nrmbus.wire.names import CANARY, CASES, QUARANTINE, STATISTICS, TEST_AGENCIES, inbox_of
 from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
 from nrmbus.wire.registration import Answer, Policy, Registration
 from nrmbus.wire.transaction import salts
@@ -189,6 +190,8 @@ class Shard:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
         audience = self._rules.audience(view, event)
         told = Told(audience.recipients, audience.earlier, {})
+        if event.type == AccessErasureDue.type:  # the coded facts end there too
+            return Told(tuple(sorted({*told.recipients, *self._directory.of_role(STATISTICS)})), audience.earlier, {})
         if letter is None:
             return told
         due = {part: {event.source, *self._sealed_to(part, audience.opens, now)} for part in letter.parts}
@@ -203,7 +206,7 @@ class Shard:
 
     def _sealed_to(self, part: Part, opens: Mapping[Part, Iterable[str]], now: datetime) -> Iterator[str]:
         """Return the agencies that may open *part* and have a current key; suspended agencies have none."""
-        statistics = self._directory.of_role("statistics") if part == "coded" else ()
+        statistics = self._directory.of_role(STATISTICS) if part == "coded" else ()
         for agency in (*opens.get(part, ()), *statistics):
             if self._directory.seal_to(agency, now):
                 yield agency

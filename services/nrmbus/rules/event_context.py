@@ -17,7 +17,7 @@ COURT = "court"
 AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 """Roles whose holds on erasure are announced to every agency holding the case."""
 NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
-"""Roles that keep no letter; of a letter the statistics get coded facts, and no service of theirs is built yet."""
+"""Roles that hold no case; of a letter the statistics get the coded facts."""
 CLOSED = "case.closed"
 STOPPED = "consent.stop_confirmed"
 CHILD_FLAGGED = "safeguard.child_flagged"

@@ -12,6 +12,9 @@ CANARY: Final = "canary"
 TEST_AGENCIES: Final[Mapping[str, str]] = MappingProxyType({"canary-a": "canary-b", "canary-b": "canary-a"})
 """Each test agency, and the other one. Nothing of theirs is registered (decision 0044)."""
 
+STATISTICS: Final = "statistics"
+"""The agency that makes the figures, and its role. Coded parts are sealed to it, and it reads the history."""
+
 CASES: Final = "nrm.cases"
 """The history: every registration, with the envelope of what was registered."""
 QUARANTINE: Final = "nrm.quarantine"

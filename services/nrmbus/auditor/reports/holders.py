@@ -19,6 +19,7 @@ from nrmbus.events.consent import ConsentStopConfirmed
 from nrmbus.events.model import Event, Part
 from nrmbus.rules import View, ends_keeping
 from nrmbus.rules.event_context import SHARING
+from nrmbus.wire.names import STATISTICS
 
 Ground = Literal["consent", "override", "law"]
 StopState = Literal["missing", "deleted", "must_retain"]
@@ -26,8 +27,8 @@ Written = Mapping[tuple[str, str], Mapping[Part, bool]]
 """For each letter that a desk opened (by source and id of the event), whether anything is written in each part."""
 
 STOP: Final = "D-STOP"
-SERVICES: Final = ("timekeeper", "statistics")
-"""Roles of services that receive events of every case and hold no person's file."""
+SERVICES: Final = ("timekeeper", STATISTICS)
+"""Roles that receive events of every case and hold no person's file."""
 _SOURCES: Final = re.compile(r" *\[[^\]]*\]")
 """Marks of the source of a basis in the profile, for its maintainers: ``[S2]``, ``[D]``."""
 
@@ -176,7 +177,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
         _ground(each, view, papers)
         each.stopped = stops.get(each.agency)
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
-    figures = coded and bool(seen.directory.of_role("statistics"))
+    figures = coded and bool(seen.directory.of_role(STATISTICS))
     over = seen.history.over(subject)
     return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None)
 

@@ -15,6 +15,7 @@ from nrmbus.events.model import Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
 from nrmbus.rules.profile import matches
 from nrmbus.rules.why import ReasonCode
+from nrmbus.wire.names import STATISTICS
 
 WhyCode = (
     ReasonCode | Literal["refused", "sealed_again", "told_later", "service", "not_admitted", "unreadable", "otherwise"]
@@ -29,7 +30,7 @@ _SAYS: Final[Mapping[str, str]] = {
     "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
 }
 _SERVICE: Final = "A service of the bus, which reads every envelope and no letter."
-_STATISTICS: Final = "A service of the bus, which reads every envelope and the coded part of every letter."
+_STATISTICS: Final = "The agency that makes the figures, which reads every envelope and the coded part of every letter."
 
 ClockState = Literal["runs", "paused", "overdue", "breached", "met", "met_late", "lifted"]
 """``breached``: published as breached and still owed. ``met_late``: met after it was due. ``lifted``: ended without being met."""
@@ -241,8 +242,8 @@ def _code(
         return code, _SAYS[code]
     if not told and later:
         return "told_later", _SAYS["told_later"]
-    if not told and agency in SERVICES:
-        return "service", _STATISTICS if agency == "statistics" else _SERVICE
+    if not told and agency in {*SERVICES, STATISTICS}:
+        return "service", _STATISTICS if agency == STATISTICS else _SERVICE
     if not told and directory.state(agency, entry.registration.time) is None:
         return "not_admitted", _SAYS["not_admitted"]
     if reason is None:

@@ -15,6 +15,7 @@ from nrmbus.play.strict import NotStrictError, load
 from nrmbus.rules import load_profile
 from nrmbus.wire.ids import REF, is_agency
 from nrmbus.wire.keys import files
+from nrmbus.wire.names import STATISTICS
 
 SHELTERS: Final = frozenset({"shelter_state", "ngo_shelter"})
 """Roles that have places."""
@@ -58,7 +59,7 @@ def _admissible(
 ) -> Mapping[str, Newcomer]:
     if not isinstance(body, dict):
         raise BusError(f"{path}, line 1: a list of agencies is wanted; see deploy/agencies/az-example.yaml")
-    roles = load_profile(policy).expand(("AGENCIES",))
+    roles = _roles(policy)
     found: dict[str, Newcomer] = {}
     for agency, about in body.items():
         where = f"{path}, line {lines[agency,]}"
@@ -73,6 +74,8 @@ def _admissible(
             raise BusError(f"{where}: say {agency}'s role, like {{role: ngo_outreach}}")
         if one.role not in roles:
             raise BusError(f"{where}: {policy} has no such role; it has {', '.join(sorted(roles))}")
+        if (agency == STATISTICS) != (one.role == STATISTICS):
+            raise BusError(f"{where}: the agency with the role statistics has the id statistics, and no other role")
         if one.capacity and one.role not in SHELTERS:
             raise BusError(f"{where}: only a shelter has a capacity")
         if one.public is not None:
@@ -86,13 +89,17 @@ def _admissible(
     return found
 
 
+def _roles(policy: str) -> frozenset[str]:
+    return frozenset({*load_profile(policy).expand(("AGENCIES",)), STATISTICS})
+
+
 def known_role(role: str, policy: str) -> None:
     """Check that *policy* has this *role*.
 
     Raises:
         BusError: there is no such role; the message names the roles of the policy.
     """
-    roles = load_profile(policy).expand(("AGENCIES",))
+    roles = _roles(policy)
     if role not in roles:
         raise BusError(f"{policy} has no such role; it has {', '.join(sorted(roles))}")
 

@@ -17,6 +17,7 @@ from nrmbus.desk.procedure.interface import Heard, Result, unhandled
 from nrmbus.desk.state import parking
 from nrmbus.events.model import Event
 from nrmbus.rules import View
+from nrmbus.wire.names import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,9 @@ def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_a
         _take_back(desk, tx, arrived, stored, park_as)
     if stored.position is None or arrived.signed is None:
         return nothing
-    if arrived.event is not None and record.opened.came and opening.owes_receipt(arrived.event, record.opened):
+    # The statistics are no receiver, so nobody waits for a receipt of theirs.
+    owes = record.opened.came and desk.seat.role != STATISTICS
+    if owes and arrived.event is not None and opening.owes_receipt(arrived.event, record.opened):
         _put_receipt(desk, tx, record, arrived, arrived.event)
     if record.released is None and (error := _why_parked(desk, record, arrived, park_as)) is not None:
         _park(desk, tx, arrived, stored.position, error)

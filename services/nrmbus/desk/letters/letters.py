@@ -14,11 +14,10 @@ from nrmbus.events.model import Data, Part
 from nrmbus.wire import letter
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import ClosedReason, LetterClosed, WireError
+from nrmbus.wire.names import STATISTICS
 
 DESK: Final = "desk"
 """Reader of the desk's own openings, to report whether a letter opened; no member of staff."""
-
-STATISTICS: Final = "statistics"
 
 KEPT_SHUT: Final = "consent_withdrawn"
 """Reason why a letter stays closed: the person refused or withdrew that this agency is told."""

@@ -27,6 +27,7 @@ from nrmbus.wire import times
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import new_event_id, sealed_again
+from nrmbus.wire.names import STATISTICS
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
@@ -230,7 +231,7 @@ def _not_sealed(seat: Seat, tx: Connection, row: Row[Any], agencies: list[str]) 
 
 def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[str]]) -> bool:
     """Return whether the registrar named an agency that could open the part in no history: it routes and grants nothing."""
-    statistics = seat.directory.of_role(letters.STATISTICS)
+    statistics = seat.directory.of_role(STATISTICS)
     return any(
         not (part == "coded" and agency in statistics) and not seat.rules.could_open(view, event, part, agency)
         for part, agencies in opens.items()

@@ -20,8 +20,12 @@ ROOMS: Final[Mapping[str, str]] = {
     "fund": "fund",
     "ngo_outreach": "ngo",
     "ngo_legal": "ngo",
+    "statistics": "statistics",
 }
 """Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
+
+BESIDE: Final[Mapping[str, str]] = {"statistics": "nrmbus.statistics.service"}
+"""Module that adds routes to the desk of an agency, by the agency's id. Imported by name, for the same reason."""
 
 
 def procedure_of(role: str) -> Procedure[Any] | None:

@@ -1,0 +1,63 @@
+"""Every case folded from ``nrm.cases`` for the figures, and the place up to which it was read. Pure."""
+
+from contextlib import suppress
+
+from nrmbus.events.model import Fact
+from nrmbus.statistics.tables import Checkpoint
+from nrmbus.wire.errors import WireError
+from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
+from nrmbus.wire.names import REGISTRAR
+from nrmbus.wire.record import AUDIENCE, Record
+from nrmbus.wire.registration import Audience, Registration
+
+
+class Histories:
+    """The facts of every case, in the order of registration. The same history gives the same facts."""
+
+    def __init__(self, bus: str, partitions: int, registrar_key: KeyOf) -> None:
+        """Begin before the first record of *bus*; *registrar_key* finds the registrar's key of a kid."""
+        self._registrar_key = registrar_key
+        self._chains = {number: Chain(bus, number) for number in range(partitions)}
+        self.facts: dict[str, list[Fact]] = {}
+        """Facts by case or incident."""
+
+    @property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Return how far each partition was read, and the digest of its last registration."""
+        return tuple(
+            Checkpoint(partition=partition, size=chain.number, head=chain.digest)
+            for partition, chain in sorted(self._chains.items())
+        )
+
+    def take(self, record: Record, partition: int) -> None:
+        """Verify the next record of *partition*, and keep its event; a record that is read twice counts once.
+
+        Raises:
+            HistoryFault: the record is not the next registration of the partition, or not the registrar's.
+        """
+        chain = self._chains[partition]
+        found = read(record, Registration.parse, self._registrar_key)
+        try:
+            chain.check(found)
+        except HistoryFault as fault:
+            if fault.code != "duplicate":
+                raise
+            return
+        found.check_commitments()
+        registration = found.registration
+        if registration.verdict == "registered":
+            event = known_event(found.opened())
+            if event is not None:
+                fact = Fact.of(event, found.told(Audience.parse).recipients, registration.time, registration.number)
+                self.facts.setdefault(event.subject, []).append(fact)
+        chain.take(found)
+
+
+def named_in(record: Record) -> tuple[str, ...]:
+    """Return the agencies that a record names, and the registrar: the Rules must know their roles."""
+    headers = dict(record.headers)
+    source = headers.get("ce_source", b"").decode("ascii", "replace").removeprefix("/agency/")
+    recipients: tuple[str, ...] = ()
+    with suppress(WireError):
+        recipients = Audience.parse(headers.get(AUDIENCE, b"")).recipients
+    return (REGISTRAR, *recipients, *((source,) if source else ()))

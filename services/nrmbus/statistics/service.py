@@ -1,0 +1,154 @@
+"""Figures at the desk of the statistics: the history is read, the coded parts are opened, and a release is computed."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiokafka import TopicPartition
+from sqlalchemy import literal, select
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
+from nrmbus.desk.access import break_glass
+from nrmbus.desk.app import DeskProcess
+from nrmbus.desk.errors import DeskError, problem
+from nrmbus.desk.http.documented import PROBLEM_JSON
+from nrmbus.desk.http.scopes import caller_of
+from nrmbus.desk.store import tables
+from nrmbus.edge.mounts import Guarded
+from nrmbus.events.errors import Problem
+from nrmbus.events.model import Fact
+from nrmbus.statistics.counting import ERASED, LINKS, SIGNALS, Case, Span
+from nrmbus.statistics.history import Histories, named_in
+from nrmbus.statistics.release import compute
+from nrmbus.statistics.tables import Release
+from nrmbus.wire.names import CASES
+from nrmbus.wire.record import Record
+
+PURPOSE: Final = "figures"
+"""Purpose of the desk's openings here."""
+WITHIN_SECONDS: Final = 20.0
+"""How long a question waits for letters that the history has and the inbox does not have yet."""
+_LOOK: Final = 0.05
+_PATIENCE_MS: Final = 250
+_PERIOD: Final = re.compile(r"[0-9]{4}(-Q[1-4])?")
+_COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided", "incident.opened"}
+"""Types whose coded part is counted; no other letter is opened."""
+
+
+class Figures:
+    """Computes releases at one desk, one at a time."""
+
+    def __init__(self, folder: BusFolder, process: DeskProcess) -> None:
+        """Compute at the desk of *process*, an agency of the bus in *folder*."""
+        self._where = folder.reach(folder.agency(process.seat.me).path)
+        self._desk, self._seat = process.desk, process.seat
+        self._partitions = folder.settings.partitions
+        self._histories = Histories(folder.settings.bus, self._partitions, process.seat.registrar_key)
+        self._offsets: dict[int, int] = {}
+        self._turn = asyncio.Lock()
+
+    async def release(self, span: Span) -> Release:
+        """Return the figures of *span*, from the history to its end.
+
+        Raises:
+            DeskError: ``inbox_unread`` if letters that the history has did not arrive.
+            HistoryFault: the history does not verify.
+        """
+        async with self._turn:
+            await self._read()
+            facts = {
+                subject: tuple(found)
+                for subject, found in self._histories.facts.items()
+                if all(fact.event.type != ERASED for fact in found)
+            }
+            coded = await self._opened(facts)
+            cases = [Case(subject, found, coded.get(subject, {})) for subject, found in facts.items()]
+            return await asyncio.to_thread(
+                compute,
+                self._seat.rules,
+                cases,
+                span,
+                bus=self._seat.bus,
+                by=self._seat.me,
+                checkpoints=self._histories.checkpoints,
+            )
+
+    async def _read(self) -> None:
+        """Read the history on, to its present end; what was read stays in memory."""
+        partitions = [TopicPartition(CASES, number) for number in range(self._partitions)]
+        reader = clients.reader(self._where, client_id=self._seat.me)
+        await reader.start()
+        try:
+            reader.assign(partitions)
+            for each in partitions:
+                reader.seek(each, self._offsets.get(each.partition, 0))
+            ends = await reader.end_offsets(partitions)
+            while any([await reader.position(each) < end for each, end in ends.items()]):
+                for place, records in (await reader.getmany(timeout_ms=_PATIENCE_MS, max_records=1000)).items():
+                    for each in records:
+                        await self._take(Record(each.key, each.value, tuple(each.headers)), place.partition)
+                        self._offsets[place.partition] = each.offset + 1
+        finally:
+            await reader.stop()
+
+    async def _take(self, record: Record, partition: int) -> None:
+        # An agency's first event may overtake its entry: topics have no order among them.
+        if not all(self._seat.directory.knows(agency) for agency in named_in(record)):
+            await self._seat.catch_up()
+        self._histories.take(record, partition)
+
+    async def _opened(self, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, dict[str, Mapping[str, Any]]]:
+        """Return the coded fields of each counted letter, by case and event. Each opening is recorded before."""
+        wanted = {
+            fact.event.id: fact.event.subject
+            for found in facts.values()
+            for fact in found
+            if fact.event.type in _COUNTED and fact.event.sealeddigest and self._seat.me in fact.recipients
+        }
+        found: dict[str, dict[str, Mapping[str, Any]]] = {}
+        for row in await self._arrived(wanted):
+            parts = await break_glass.opened(self._desk, row, ("coded",), PURPOSE)
+            if fields := parts.get("coded"):
+                found.setdefault(row.subject, {})[row.id] = fields
+        return found
+
+    async def _arrived(self, wanted: Mapping[str, str]) -> list[Any]:
+        """Return the rows of the ledger of the events *wanted*, once all of them have arrived."""
+        until = asyncio.get_running_loop().time() + WITHIN_SECONDS
+        # None is its own: it publishes no such event.
+        letters = select(tables.events, literal(None).label("own")).where(tables.events.c.type.in_(_COUNTED))
+        while True:
+            with self._seat.ledger.read() as tx:
+                rows = tx.execute(letters).all()
+            if wanted.keys() <= {row.id for row in rows}:
+                return [row for row in rows if row.id in wanted and row.letter is not None]
+            if asyncio.get_running_loop().time() > until:
+                raise DeskError("inbox_unread")
+            await asyncio.sleep(_LOOK)
+
+
+def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
+    """Mount the route of the figures behind the check of the token in *served*, the application of the desk."""
+    figures = Figures(folder, process)
+
+    async def computed(request: Request) -> Response:
+        caller_of(request).require("read")
+        period = request.path_params["period"]
+        if _PERIOD.fullmatch(period) is None:
+            raise DeskError("unknown_field", (Problem("{period}", "string_pattern_mismatch"),))
+        release = await figures.release(Span.named(period))
+        return Response(release.to_json(), media_type="application/json")
+
+    async def refused(_: Request, error: Exception) -> Response:
+        code = error if isinstance(error, DeskError) else DeskError("not_available")
+        return JSONResponse(problem(code), code.status, media_type=PROBLEM_JSON)
+
+    handlers: dict[Any, Any] = {DeskError: refused, Exception: refused}
+    routes = [Route("/{period}", computed)]
+    served.app.mount("/v1/figures", Starlette(routes=routes, exception_handlers=handlers))
