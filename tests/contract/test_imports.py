@@ -10,7 +10,7 @@ from contract.tree import ROOT, files, lay
 
 SERVICES = ROOT / "services" / "nrmbus"
 
-AGENCIES = {"police", "shelter", "fund", "ngo"}
+AGENCIES = {"police", "shelter", "fund", "ngo", "migration", "consulate", "organisation"}
 """Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 
 READERS = {"coordinator"}

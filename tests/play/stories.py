@@ -14,6 +14,8 @@ WOMAN = Path("01-woman-referred-by-ngo")
 CHILD = Path("02-child-begging-found-by-school")
 TAKEN_BACK = Path("03-she-takes-it-back")
 WORK = Path("04-two-days-of-work")
+HOME = Path("05-home-or-here")
+ABROAD = Path("06-found-abroad")
 
 SIGNAL = """\
 - {at: "0:00", by: ngo-a, event: case.signal_recorded, case: woman,

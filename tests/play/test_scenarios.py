@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.play.reader import ScenarioError, find, parse, read
-from play.stories import CHILD, WOMAN, WORK, altered, play_file, played, text_of
+from play.stories import ABROAD, CHILD, HOME, WOMAN, WORK, altered, play_file, played, text_of
 
 
 def test_the_womans_story_holds() -> None:
@@ -41,6 +41,15 @@ def test_two_days_of_work_leave_each_duty_where_the_story_says() -> None:
 
     assert [str(failure) for failure in report.failures] == []
     assert report.played == 42
+
+
+@pytest.mark.parametrize(("path", "steps"), [(HOME, 85), (ABROAD, 70)])
+def test_the_stories_of_going_home_hold(path: Path, steps: int) -> None:
+    """Hold, permit, wish, danger, journey and report; citizens found abroad; embassies that must not hear."""
+    report = play_file(path)
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.played == steps
 
 
 def test_automatic_events_of_services_are_in_the_story() -> None:

@@ -2,9 +2,11 @@
 
 from agencies import reference
 from given import given, moment, says
-from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
+from nrmbus.events.returns import ReturnCompleted
+from nrmbus.events.stay import HoldEnded, HoldRequested
 from nrmbus.police import procedure
 
 UNIT = "special-unit"
@@ -89,6 +91,49 @@ class TestReflection:
 
         first, second = (story.when(says(UNIT, POSITIVE, alias=alias)).draft for alias in ("RG-1", "RG-2"))
         assert first.id != second.id
+
+
+HOLD = HoldRequested(to=("migration",), ground="identification", until_days=30)
+VICTIM = StatusDecided(status="ActualVictimOfTrafficking", deciding_body="Police")
+
+
+class TestShield:
+    """Line 4."""
+
+    def test_a_recognised_person_whose_removal_is_held_is_shielded(self) -> None:
+        """Given a hold, when the person is recognised, then the second hold is asked for, as long as the profile says."""
+        task = given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, VICTIM)).then("shield").task
+
+        assert "365 days" in task.sentence
+
+    def test_who_needs_no_hold_needs_no_shield(self) -> None:
+        """Given nobody whose removal is held, or a negative decision, then nothing is to do."""
+        negative = StatusDecided(
+            status="NotAVictimOfTrafficking",
+            deciding_body="Police",
+            reasons=("indicators_not_met",),
+            review_until_days=30,
+        )
+
+        given(procedure, me=UNIT).when(says(UNIT, VICTIM)).then()
+        given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, negative)).then()
+
+
+class TestHome:
+    """Line 5."""
+
+    def test_the_hold_of_a_person_who_has_gone_home_is_ended(self) -> None:
+        """Given a hold, when somebody records the arrival, then the unit ends the hold, which nobody else can."""
+        given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says("iom", ReturnCompleted())).then("end_hold")
+
+    def test_without_a_hold_an_arrival_is_noted(self) -> None:
+        """Given no hold that stands, then nothing is to do."""
+        story = given(procedure, me=UNIT).heard(
+            says(UNIT, HOLD, "H-1"), says(UNIT, HoldEnded(reason="left_country"), "H-1")
+        )
+
+        story.when(says("iom", ReturnCompleted())).then()
+        story.when(says(UNIT, ReturnCompleted())).then()
 
 
 def test_nothing_is_kept_and_nothing_taken_back() -> None:

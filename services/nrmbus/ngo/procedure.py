@@ -3,6 +3,7 @@
 from typing import Final
 
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import noted, referral_came
 from nrmbus.events.model import Data, Event, Frozen
 from nrmbus.events.referral import (
     ReferralAccepted,
@@ -31,9 +32,7 @@ def begin(_: Settings) -> State:
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
     """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
-    if heard.own:
-        return None
-    return Result(tasks=(task(heard, "referral", "A referral has come: acknowledge it, then accept, decline or ask."),))
+    return referral_came(heard)
 
 
 @line(ReferralDeclined)
@@ -65,7 +64,7 @@ def supply(_request: ReferralInfoRequested, heard: Heard, _: State) -> Result | 
 @line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
 def note(_answer: Data, heard: Heard, _: State) -> Result | None:
     """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return None if heard.own else Result()
+    return noted(heard)
 
 
 def alternatives(heard: Heard, state: State) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from typing import Final
 
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line, task
-from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided
 from nrmbus.events.model import Event, Frozen
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.returns import ReturnCompleted
 from nrmbus.rules.profile import DECIDERS
 
 _ONE_INTERVIEW: Final = 1
@@ -52,6 +53,30 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
         return None
     period = PeriodStarted(days=days)
     return Result(drafts=(by_itself(heard, "recovery-period", period, time=heard.event.time),))
+
+
+@line(StatusDecided)
+def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
+    """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold (D-STAY [S28])."""
+    profile, days = heard.rules.profile, heard.rules.profile.periods.stay_days
+    if not heard.own or not decides(heard) or decision.status not in profile.statuses.victim or not _held(heard):
+        return None
+    if days is None:  # a profile without a shield
+        return None
+    sentence = f"Ask the migration service for a second hold, on the ground of status: {days} days."
+    return Result(tasks=(task(heard, "shield", sentence),))
+
+
+@line(ReturnCompleted)
+def release(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
+    """5. A person whose removal is held has gone home: the hold is ended, since nobody else can end it ([S30], [D])."""
+    if not _held(heard):
+        return None if heard.own else Result()
+    return Result(tasks=(task(heard, "end_hold", "The person has gone home: end each hold that still stands."),))
+
+
+def _held(heard: Heard) -> bool:
+    return any(not each.ended and each.mark.source == heard.me for each in heard.view.holds.values())
 
 
 def keep(state: State, _: Heard) -> State:

@@ -119,14 +119,23 @@ class Bed:
 
 @frozen
 class Hold:
-    """One hold on removal; stands until the special unit ends it, confirmed or not."""
+    """One hold on removal; stands until the special unit ends it, confirmed or not. ``until`` ends the days it was asked for."""
 
     ref: str
     mark: Mark
     migration: tuple[str, ...]
     known_to: frozenset[str]
+    until: datetime
     confirmed: bool = False
     ended: bool = False
+
+
+@frozen
+class Permit:
+    """The latest permit to stay; ``until`` is the end of its days, with those of every renewal."""
+
+    mark: Mark
+    until: datetime
 
 
 @frozen
@@ -414,6 +423,7 @@ class View:
     referrals: Mapping[str, Referral] = field(default_factory=dict)
     beds: Mapping[str, Bed] = field(default_factory=dict)
     holds: Mapping[str, Hold] = field(default_factory=dict)
+    permit: Permit | None = None
     returning: Return | None = None
     embassy_bar: str | None = None
     """Id of the event by which no embassy or consulate may be contacted, while that stands."""

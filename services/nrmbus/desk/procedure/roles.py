@@ -21,6 +21,10 @@ ROOMS: Final[Mapping[str, str]] = {
     "ngo_outreach": "ngo",
     "ngo_legal": "ngo",
     "statistics": "statistics",
+    "migration": "migration",
+    "consulate": "consulate",
+    "embassy": "consulate",
+    "international_organisation": "organisation",
 }
 """Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
 

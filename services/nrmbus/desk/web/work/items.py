@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from nrmbus.desk.web.work import staying
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.due import Due
@@ -81,7 +82,7 @@ ANSWERS: Final = frozenset(
 """Types of events that answer something, or tell what became of it."""
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
-KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "read", "referral", "supply"})
+KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "hold", "read", "referral", "supply"})
 """Kinds of tasks that add nothing to an item of what has come."""
 SHOWN: Final = frozenset(
     {
@@ -142,7 +143,7 @@ class Item:
 
     side: Side
     about: str
-    """Kind of thing: duty, period, question, referral, bed, hold, review, service, payment, emergency, task, unsent, case."""
+    """Kind of thing: duty, period, question, referral, bed, hold, permit, return, review, service, payment, emergency, task, unsent, case."""
     case: str
     type: str
     """Type of the event by which a reader knows the thing."""
@@ -203,7 +204,7 @@ class _Case:
             yield from self.in_vain(referral)
         yield from self.child()
         yield from self.beds()
-        yield from self.holds()
+        yield from self.stay()
         yield from self.reviews()
         yield from self.services()
         yield from self.payments()
@@ -388,20 +389,17 @@ class _Case:
                         since=bed.mark.registered,
                     )  # fmt: skip
 
-    def holds(self) -> Iterator[Item]:
-        for hold in self.view.holds.values():
-            state = "ended" if hold.ended else "confirmed" if hold.confirmed else "asked"
-            said = {"ref": hold.ref, "since": hold.mark.registered, "state": state, "code": state}
-            yield self.item("record", "hold", "stay.hold_requested", agencies=hold.migration, **said)
-            for agency in hold.migration:
-                if (
-                    state == "asked"
-                    and hold.mark.source == self.me
-                    and ("theirs", hold.ref, agency) not in self.covered
-                ):
-                    yield self.item(
-                        "theirs", "hold", "stay.hold_requested", agencies=(agency,), **{**said, "state": "no_answer"}
-                    )
+    def stay(self) -> Iterator[Item]:
+        """Yield holds, permits and the way home."""
+        shown = frozenset(f"{ref} {agency}" for side, ref, agency in self.covered if side == "theirs")
+        back = [each.registered for each in self.facts.happened if each.type.startswith("return.")]
+        duties = self.facts.duties
+        for side, about, type, more in (
+            *staying.holds(self.me, self.view, duties, shown),
+            *staying.permits(self.me, self.view),
+            *staying.returns(self.me, self.view, duties, back[-1] if back else None, self.may_publish),
+        ):
+            yield self.item(side, about, type, **more)
 
     def reviews(self) -> Iterator[Item]:
         for review in self.view.reviews.values():

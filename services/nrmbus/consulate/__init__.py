@@ -1,0 +1,1 @@
+"""Embassies and consulates: papers and journeys home, and own nationals found abroad."""

@@ -1,0 +1,93 @@
+"""An embassy or consulate: what it does about own nationals abroad and returns. One function per numbered line of ``README.md``."""
+
+from typing import Final
+
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import noted, referral_came
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralSubmitted
+from nrmbus.events.returns import (
+    ReturnCompleted,
+    ReturnConsented,
+    ReturnRiskAssessed,
+    ReturnStopped,
+    ReturnTravelArranged,
+)
+
+_NOT_SAFE: Final = "not_safe"
+
+
+class State(Frozen):
+    """The agency keeps nothing across cases: each case says all that the lines ask."""
+
+
+def begin(_: Settings) -> State:
+    """Return the state of an agency that has received nothing yet."""
+    return State()
+
+
+@line(SignalRecorded)
+def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
+    """1. The consulate has found a citizen abroad: an officer asks about consent to the special unit and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
+    if not (heard.own and signal.detected_abroad):
+        return None
+    sentence = "Ask whether the special unit may be told, and whether the person wants to go home; then refer."
+    return Result(tasks=(task(heard, "found_abroad", sentence),))
+
+
+@line(ReferralSubmitted)
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
+    """2. A referral comes: an officer acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    return referral_came(heard)
+
+
+@line(ReturnConsented)
+def prepare(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
+    """3. Somebody wants to go home and agreed to this agency: travel papers are made ready, and nothing is booked before the risk is assessed (CoM 25/2013 [S17] [u])."""
+    if heard.own or heard.me not in (wish.to or ()):
+        return None
+    sentence = "Make the travel papers ready; book nothing before the risk is assessed."
+    return Result(tasks=(task(heard, "travel_papers", sentence),))
+
+
+@line(ReturnRiskAssessed)
+def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
+    """4. The risk was assessed: the consulate arranges the journey only if the person can return; an embassy does not hear of it (CoM 25/2013 [S17] [u])."""
+    if risk.outcome == _NOT_SAFE:
+        return Result(tasks=(task(heard, "not_safe", "The return is not safe: arrange nothing, and tell the person."),))
+    return Result(tasks=(task(heard, "arrange_travel", "The person can return: arrange the journey together."),))
+
+
+@line(ReturnTravelArranged)
+def hand_over(_journey: ReturnTravelArranged, heard: Heard, _: State) -> Result | None:
+    """5. Somebody else arranged the journey: the papers are handed over before the day of travel (CoM 25/2013 [S17] [u])."""
+    if heard.own:
+        return None
+    return Result(tasks=(task(heard, "hand_over_papers", "Hand the travel papers over before the day of travel."),))
+
+
+@line(ReturnStopped)
+def cancel(_stop: ReturnStopped, heard: Heard, _: State) -> Result | None:
+    """6. The return is stopped: papers and bookings are cancelled, and nobody is told in the person's country ([D])."""
+    if heard.own:
+        return None
+    return Result(
+        tasks=(task(heard, "cancel_travel", "The return is stopped: cancel papers and bookings, and tell nobody."),)
+    )
+
+
+@line(ReferralAcknowledged, ReferralAccepted, ReturnCompleted)
+def note(_answer: Data, heard: Heard, _: State) -> Result | None:
+    """7. The special unit took the person on, or the person has arrived: noted, and nothing to do ([S46])."""
+    return noted(heard)
+
+
+def keep(state: State, _: Heard) -> State:
+    """Keep nothing."""
+    return state
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return *state*: nothing is published automatically, so nothing is refused."""
+    return state

@@ -1,0 +1,1 @@
+"""Migration service: holds on removal, permits to stay."""

@@ -1,0 +1,1 @@
+"""International organisation: voluntary return and reintegration."""

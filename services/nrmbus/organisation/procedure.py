@@ -1,0 +1,109 @@
+"""An international organisation: what it does about returns. One function per numbered line of ``README.md``."""
+
+from typing import Final
+
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import referral_came
+from nrmbus.events.model import Event, Frozen
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.returns import (
+    ReturnCompleted,
+    ReturnConsented,
+    ReturnMonitored,
+    ReturnRiskAssessed,
+    ReturnStopped,
+)
+from nrmbus.events.stay import EmbassyBarred
+
+_NOT_SAFE: Final = "not_safe"
+
+
+class State(Frozen):
+    """The organisation keeps nothing across cases: each case says all that the lines ask."""
+
+
+def begin(_: Settings) -> State:
+    """Return the state of an organisation that has received nothing yet."""
+    return State()
+
+
+@line(ReferralSubmitted)
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
+    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    return referral_came(heard)
+
+
+@line(ReturnConsented)
+def assess(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
+    """2. Somebody wants to go home and agreed to this organisation: the dangers there are assessed before anything is arranged (CoM 25/2013 [S17] [u])."""
+    if heard.own or heard.me not in (wish.to or ()):
+        return None
+    return Result(tasks=(task(heard, "assess_risk", "Assess with the person what waits there, before any travel."),))
+
+
+@line(ReturnRiskAssessed)
+def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
+    """3. The person can return: the journey is arranged with that person; a child's waits for the decision on best interests (CoM 25/2013 [S17] [u]; [S8, S25])."""
+    if risk.outcome == _NOT_SAFE:
+        return None
+    sentence = "The person can return: arrange the journey together."
+    if heard.view.child:
+        sentence = "The child can return: arrange the journey once best interests are decided."
+    return Result(tasks=(task(heard, "arrange_travel", sentence),))
+
+
+@line(ReturnRiskAssessed)
+def advise(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
+    """4. The return is not safe: nothing is arranged, and the person is told what else there is ([D])."""
+    if risk.outcome != _NOT_SAFE:
+        return None
+    sentence = "The return is not safe: arrange nothing, tell the person what else there is, and stop the return if it stays so."
+    return Result(tasks=(task(heard, "not_safe", sentence),))
+
+
+@line(ReturnCompleted)
+def agree(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
+    """5. The person has arrived: who arranged the journey agrees with that person how and when to ask how life goes (CoM 25/2013 [S17] [u]; [S55])."""
+    if not heard.own:
+        return Result()
+    return Result(
+        tasks=(task(heard, "agree_on_report", "Agree with the person on a safe way and a day for the report."),)
+    )
+
+
+@line(ReturnMonitored)
+def refer_again(_report: ReturnMonitored, heard: Heard, _: State) -> Result | None:
+    """6. A report says that the person is not safe: the person is asked about a new referral, which opens a new case ([S35, S54], [D])."""
+    if heard.letter.get("still_safe") != "no":
+        return Result()
+    sentence = "The person is not safe: ask about a new referral. It opens a new case that names this one."
+    return Result(tasks=(task(heard, "unsafe_at_home", sentence),))
+
+
+@line(ReturnStopped)
+def cancel(_stop: ReturnStopped, heard: Heard, _: State) -> Result | None:
+    """7. The return is stopped: what was booked is cancelled, and nobody urges the person ([D])."""
+    if heard.own:
+        return None
+    return Result(
+        tasks=(task(heard, "cancel_travel", "The return is stopped: cancel what is booked, and urge nobody."),)
+    )
+
+
+@line(EmbassyBarred)
+def keep_out(_bar: EmbassyBarred, heard: Heard, _: State) -> Result | None:
+    """8. Contact with embassies is barred: travel papers are asked for in no way that tells an embassy ([D] [u])."""
+    if heard.own:
+        return None
+    sentence = "No embassy may hear of this person: ask for no travel papers there."
+    return Result(tasks=(task(heard, "embassy_barred", sentence),))
+
+
+def keep(state: State, _: Heard) -> State:
+    """Keep nothing."""
+    return state
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return *state*: nothing is published automatically, so nothing is refused."""
+    return state
