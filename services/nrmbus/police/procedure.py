@@ -57,7 +57,7 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
 
 @line(StatusDecided)
 def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
-    """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold (D-STAY [S28])."""
+    """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold ([S28])."""
     profile, days = heard.rules.profile, heard.rules.profile.periods.stay_days
     if not heard.own or not decides(heard) or decision.status not in profile.statuses.victim or not _held(heard):
         return None
