@@ -38,7 +38,7 @@ ROOMS: dict[str, set[str]] = {
     "backup": {"directory"},
     "published": {"desk", "registrar"},  # what partners read of all of them; no service imports it
     "host": {"registrar", "client"},
-    "play": {"host", "auditor", "desk", "statistics"},
+    "play": {"host", "auditor", "desk", "statistics", "timekeeper"},
 }
 """Allowed imports: a room may import the rooms of its row and, in turn, theirs."""
 

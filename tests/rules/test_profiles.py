@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "ca221e2b147541ff04470ae0a1f042345415df9bf9afd614debae2c60d1d52b5",
-    "az@2010-10-01": "8b80cf35fe7dcfadc61ce3b545bad8f7aaba9e36698052f392f265b95415138e",
-    "az@2024-02-08": "ce5c5995d78600f342e15c8d554637be6e43d4c573642481dec2287ab7366c4a",
-    "md@2014-03-28": "f7e5f4380b31f9d0e66c49387b7edc767d7d79a7686d8e595bbc70e555083eb8",
-    "osce-generic@2022-01-01": "5b05e56173c1d5ff5458d7dfa14920023aa66a78bf77d4de965c118396219655",
+    "az@2009-09-03": "7d5614440e24833a26cf557169ba6e89f5a4c086dab18d869b821ca59c232264",
+    "az@2010-10-01": "e942d5f90e24c2861bc1d50d5618c494ff83784df6564d57c8d811603b9467ef",
+    "az@2024-02-08": "d753a1255ad11b4d8a82959acae550a656a2ffd9c3a42b074a79b185b35f0904",
+    "md@2014-03-28": "7675e56be6cea8b83fdba974ed5bd4e63660423b1a4d63f0822c5612ead95ef1",
+    "osce-generic@2022-01-01": "d6ede31283d66f6c0c0bec98491cc5a5ceedac2335ed23657087db6d0e428ab2",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from agencies import reference
 from given import Answer, Story, Word, given, moment, says
+from nrmbus.events import bulletin
 from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
 
@@ -252,3 +254,47 @@ def test_no_bed_is_ever_booked_twice(places: int, moves: list[Move]) -> None:
 
     free = places - len(keeper.promised) - len(keeper.guests)
     keeper.story.when(asked("B-last")).then(OFFER if free else FULL)
+
+
+class TestTell:
+    """Line 4."""
+
+    def test_a_full_house_says_so_when_its_last_bed_is_offered(self) -> None:
+        """Not when somebody comes: an offer may lapse, and the person comes at another hour."""
+        story = house(women=1, children=2).heard(asked("B-1"))
+
+        story.when(offered("B-1")).then(CapacityChanged(women="none", children="free"))
+        story.when(admitted("B-1")).then()
+
+    def test_a_bed_that_is_free_again_is_told(self) -> None:
+        """A lapsed offer and a departure alike."""
+        for end in (lapsed("B-1"), discharged("B-1")):
+            story = house(women=1).heard(asked("B-1"), offered("B-1"))
+
+            story.when(end).then(CapacityChanged(women="free"))
+
+    def test_in_a_small_unit_nothing_is_told_before_it_is_full(self) -> None:
+        """With four places, each step in between would tell of one person."""
+        refs = ("B-1", "B-2", "B-3", "B-4")
+        story = house(women=4).heard(*map(asked, refs))
+
+        for ref in refs[:3]:
+            story.when(offered(ref)).then()
+        story.when(offered("B-4")).then(CapacityChanged(women="none"))
+
+    def test_a_larger_unit_says_that_few_places_are_left(self) -> None:
+        """Once, at the third place that is left, and never how many."""
+        refs = tuple(f"B-{number}" for number in range(1, 9))
+        story = house(women=8).heard(*map(asked, refs))
+        said = [story.hear(offered(ref)).drafts for ref in refs]
+
+        assert [[draft.data for draft in each] for each in said] == [
+            [], [], [], [], [CapacityChanged(women="few")], [], [], [CapacityChanged(women="none")],
+        ]  # fmt: skip
+
+    def test_what_is_told_leads_to_no_case(self) -> None:
+        """It stands in the bulletin, and names neither the case nor the request nor a cause."""
+        draft = house(women=1).heard(asked("B-1")).when(offered("B-1")).draft
+
+        assert draft.subject == bulletin.of(ME)
+        assert (draft.causationid, draft.correlationid, draft.referral, draft.incident) == (None, None, None, None)

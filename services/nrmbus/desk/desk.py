@@ -116,7 +116,8 @@ class Desk:
         """Store within *tx* the answer of a procedure: drafts in the outbox, tasks on the list."""
         correlation = (cause.correlationid or cause.id) if cause else None
         for draft in said.drafts:
-            queue.put(self.seat, tx, draft, origin="procedure", correlationid=correlation)
+            exchange = None if draft.data.keyed_by == "agency" else correlation  # a bulletin leads to no case
+            queue.put(self.seat, tx, draft, origin="procedure", correlationid=exchange)
         for task in said.tasks:
             about = {"sentence": task.sentence, "alternatives": list(task.alternatives)}
             if task.referral:

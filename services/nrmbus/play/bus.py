@@ -35,6 +35,8 @@ from nrmbus.wire import times
 from nrmbus.wire.names import AUDITOR, REGISTRAR, STATISTICS, TIMEKEEPER
 
 START_SECONDS: Final = 40.0
+LISTENING_SECONDS: Final = 60.0
+"""Within which others are shown that an agency reads again, or that its desk is away."""
 VERDICT_SECONDS: Final = 25.0
 _Result = TypeVar("_Result")
 
@@ -50,6 +52,7 @@ class BusStage(Stage):
         self._thread = threading.Thread(target=self._loop.run_forever, name="stage", daemon=True)
         self._thread.start()
         self._doors: dict[str, Door] = {}
+        self._frozen: dict[str, Door] = {}
         self._quiet = Quiet(self._doors)
         self._now = BEFORE_ANY_TICK
         self._agencies: tuple[str, ...] = ()
@@ -315,6 +318,44 @@ class BusStage(Stage):
         if service in self._doors:
             await self._open(service, home_of(self._folder, service), until)
         await self._quiet.wait(self._doors)
+
+    def away(self, agency: str) -> None:
+        """Freeze the process of the desk of *agency*: the broker misses its heartbeats, and nobody starts another."""
+        pid = self._pid(agency)
+        if pid is None or agency not in self._doors:
+            raise StageError(f"this bus has no desk of {agency} that could be frozen")
+        os.kill(pid, signal.SIGSTOP)
+        self._frozen[agency] = self._doors.pop(agency)
+        self._run(self._seen_away(agency))
+
+    async def _seen_away(self, agency: str) -> None:
+        until = time.monotonic() + LISTENING_SECONDS
+        while agency not in (await self._doors[TIMEKEEPER].health())["desks_away"]:
+            if time.monotonic() > until:
+                raise StageError(f"the desk of {agency} was frozen, and the timekeeper did not notice")
+            await asyncio.sleep(0.5)
+
+    def back(self, agency: str) -> None:
+        """Let the desk of *agency* go on, and wait for quiet."""
+        pid = self._pid(agency)
+        if pid is None or agency not in self._frozen:
+            raise StageError(f"the desk of {agency} was not away")
+        os.kill(pid, signal.SIGCONT)
+        self._doors[agency] = self._frozen.pop(agency)
+        self._run(self._quiet.wait(self._doors))
+
+    def listens(self, agency: str, shown_to: str, expected: bool) -> bool:  # noqa: FBT001 - as on a stage
+        """Return whether *agency* reads what it is sent, as the desk of *shown_to* shows it; wait a minute for *expected*."""
+        return self._run(self._listens(agency, shown_to, expected=expected))
+
+    async def _listens(self, agency: str, shown_to: str, *, expected: bool) -> bool:
+        until = time.monotonic() + LISTENING_SECONDS
+        while True:
+            found = (await self._doors[shown_to].get("/v1/directory"))["agencies"]
+            listens = not any(each["agency"] == agency and "silent_since" in each for each in found)
+            if listens is expected or time.monotonic() > until:
+                return listens
+            await asyncio.sleep(0.5)
 
     def _pid(self, service: str) -> int | None:
         try:

@@ -12,8 +12,11 @@ from nrmbus.play.report import Failure
 from nrmbus.play.scenario import (
     CARRIERS,
     Check,
+    CheckAway,
+    CheckBack,
     CheckEvents,
     CheckInbox,
+    CheckListening,
     CheckPayments,
     CheckReplay,
     CheckRestart,
@@ -144,6 +147,21 @@ class Judge:
             case CheckRestart():
                 self._stage.restart(check.service)
                 return "killed and back", []
+            case CheckAway():
+                self._stage.away(check.agency)
+                return "takes nothing from here on", []
+            case CheckBack():
+                self._stage.back(check.agency)
+                return "goes on", []
+            case CheckListening():
+                return self._listening(check)
+
+    def _listening(self, check: CheckListening) -> tuple[str, list[Difference]]:
+        words = {True: "reads", False: "does not read"}
+        shown = {each: self._stage.listens(check.agency, each, check.listens) for each in check.shown_to}
+        wrong = [each for each, found in shown.items() if found is not check.listens]
+        what = f"listening {check.agency}"
+        return words[check.listens], [(f"{what} at {each}", words[check.listens], words[shown[each]]) for each in wrong]
 
     def _events(self, check: CheckEvents) -> tuple[str, list[Difference]]:
         cases = map(self._aliases.case, check.subjects)

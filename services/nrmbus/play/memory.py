@@ -7,11 +7,12 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import Collection, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
 from nrmbus.desk.procedure.interface import BY_ITSELF, Settings, Task
+from nrmbus.events import bulletin
 from nrmbus.events.errors import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
@@ -21,6 +22,7 @@ from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
 from nrmbus.statistics.counting import Case, Span
 from nrmbus.statistics.release import compute
+from nrmbus.timekeeper.silence import Silence, told
 from nrmbus.wire.ids import new_event_id, said_by_itself
 from nrmbus.wire.names import REGISTRAR, STATISTICS, TIMEKEEPER
 
@@ -42,6 +44,9 @@ class MemoryBus(Stage):
         self._submitted: dict[str, tuple[Event, Mapping[Part, Mapping[str, Any]], Outcome]] = {}
         self._sequences: dict[tuple[str, str], int] = {}
         self._drafts: deque[tuple[str, Draft]] = deque()
+        self._away: dict[str, list[Delivery]] = {}
+        """Agencies whose desks take nothing -> what waits for them."""
+        self._silence: Silence | None = None
 
     def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime) -> None:
         """Admit the agencies of a play under the profile *policy*, and begin at *starts*."""
@@ -87,6 +92,37 @@ class MemoryBus(Stage):
             self._now = max(self._now, due[1].at)
             self._until_quiet()
         self._now = max(self._now, at)
+        self._look()
+
+    def _look(self) -> None:
+        """Look twice at the desks, as the timekeeper does every few seconds, and publish what everybody must know."""
+        if self._silence is None:
+            self._silence = Silence(timedelta(minutes=self._rules.profile.periods.silent_minutes))
+        subject = bulletin.of(TIMEKEEPER)
+        for _ in range(2):
+            published = told(self._views.get(subject) or self._rules.start(subject))
+            taking = {each: each not in self._away for each in self._desks}
+            for draft in self._silence.look(taking, published, self._now):
+                self._submit(TIMEKEEPER, draft)
+        self._until_quiet()
+
+    def away(self, agency: str) -> None:
+        """Let an agency's desk take and say nothing from here on."""
+        self._away.setdefault(agency, [])
+        self._look()
+
+    def back(self, agency: str) -> None:
+        """Let the desk of an agency that was away go on where it stopped."""
+        for delivery in self._away.pop(agency, []):
+            self._drafts.extend((agency, draft) for draft in self._desks[agency].receive(delivery))
+        self._until_quiet()
+        self._look()
+
+    def listens(self, agency: str, shown_to: str, expected: bool) -> bool:  # noqa: FBT001 - as on a stage
+        """Return whether *agency* reads what it is sent, as the desk of *shown_to* shows it."""
+        del expected
+        view = self._desks[shown_to].view(bulletin.of(TIMEKEEPER))
+        return view is None or told(view).get(agency, True)
 
     def history(self, subject: str, *, technical: bool = False) -> tuple[Happened, ...]:
         """Return the registered events of a case or incident."""
@@ -241,7 +277,11 @@ class MemoryBus(Stage):
         desk = self._desks.get(agency)
         if desk is not None:
             heard = Fact.of(fact.event, recipients, fact.registered, fact.number)
-            self._drafts.extend((agency, draft) for draft in desk.receive(Delivery(heard, opened, own)))
+            delivery = Delivery(heard, opened, own)
+            if agency in self._away:
+                self._away[agency].append(delivery)
+            else:
+                self._drafts.extend((agency, draft) for draft in desk.receive(delivery))
 
     def _until_quiet(self) -> None:
         """Register what procedures and timekeeper say by themselves, until they say nothing more."""

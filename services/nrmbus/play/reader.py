@@ -18,13 +18,15 @@ from nrmbus.play.scenario import (
     CARRIERS,
     SERVICES,
     Check,
+    CheckAway,
+    CheckBack,
     CheckEvents,
     CheckInbox,
+    CheckListening,
     CheckPayments,
     CheckReplay,
     CheckRestart,
     CheckState,
-    CheckStatistics,
     Participant,
     Publish,
     Scenario,
@@ -290,8 +292,8 @@ class _Reader:
             case CheckRestart():
                 if check.service not in SERVICES:
                     self._known((check.service,), (*path, "service"))
-            case CheckStatistics():
-                pass
+            case CheckAway() | CheckBack() | CheckListening():
+                self._known((check.agency, *getattr(check, "shown_to", ())), path)
 
     def _of_cases(self, case: str | None, cases: tuple[str, ...] | None, path: strict.Path) -> None:
         self._cases(case, cases, path, needed=True)

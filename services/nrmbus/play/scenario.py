@@ -163,7 +163,41 @@ class CheckRestart(_Check):
     service: str
 
 
-Check = CheckEvents | CheckState | CheckInbox | CheckPayments | CheckStatistics | CheckReplay | CheckRestart
+class CheckAway(_Check):
+    """From here on an agency's desk takes nothing of what is delivered to it, and says nothing."""
+
+    check: Literal["away"]
+    agency: AgencyId
+
+
+class CheckBack(_Check):
+    """The desk of an agency that was away goes on where it stopped."""
+
+    check: Literal["back"]
+    agency: AgencyId
+
+
+class CheckListening(_Check):
+    """Whether an agency reads what it is sent, as the desks of others show it before somebody turns to it."""
+
+    check: Literal["listening"]
+    agency: AgencyId
+    listens: bool
+    shown_to: Annotated[tuple[AgencyId, ...], Field(min_length=1)]
+
+
+Check = (
+    CheckEvents
+    | CheckState
+    | CheckInbox
+    | CheckPayments
+    | CheckStatistics
+    | CheckReplay
+    | CheckRestart
+    | CheckAway
+    | CheckBack
+    | CheckListening
+)
 
 
 @dataclass(frozen=True, slots=True)

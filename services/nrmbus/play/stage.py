@@ -131,6 +131,15 @@ class Stage(Protocol):
     def restart(self, service: str) -> None:
         """Kill an agency's desk or a service and start it again."""
 
+    def away(self, agency: str) -> None:
+        """Let an agency's desk take and say nothing from here on."""
+
+    def back(self, agency: str) -> None:
+        """Let the desk of an agency that was away go on where it stopped."""
+
+    def listens(self, agency: str, shown_to: str, expected: bool) -> bool:  # noqa: FBT001 - what is waited for
+        """Return whether *agency* reads what it is sent, as the desk of *shown_to* shows it; wait a while for *expected*."""
+
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
         """Return a sentence for each difference between a fold of the history and a live state, for *subject* or for all cases."""
 

@@ -147,6 +147,7 @@ class Periods(Frozen):
     follow_up_months: tuple[Annotated[int, Field(ge=1)], ...]
     stay_days: Annotated[int | None, Field(ge=1)] = None
     recovery_days: Annotated[int | None, Field(ge=1)] = None
+    silent_minutes: Annotated[int, Field(ge=1)] = 30
 
 
 class AbroadRule(Cited):

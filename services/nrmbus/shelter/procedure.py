@@ -1,13 +1,20 @@
 """A shelter: its automatic answers about beds. One function per numbered line of ``README.md``."""
 
-from typing import Final, cast
+from typing import Final, Literal, cast
 
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line
-from nrmbus.events.model import Event, Frozen
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, announced, by_itself, line
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 
 UNKNOWN: Final = ""
 """The category of a bed that a person offered without one: which unit it is in, nothing here can tell."""
+
+
+FEW: Final = 3
+"""Most free places that are a few."""
+SMALL: Final = 8
+"""Fewest places of a category for which a few are told from more: in a smaller unit that step would tell of one person."""
 
 
 class Bed(Frozen):
@@ -35,6 +42,14 @@ class State(Frozen):
         A bed of unknown category may be one of them, so it counts in each.
         """
         return self.places.get(category, 0) - sum(bed.category in (category, UNKNOWN) for bed in self.beds)
+
+    def step(self, category: str) -> Literal["free", "few", "none"]:
+        """Return how many beds of *category* are free, as others are told: offered beds count, beds merely asked for do not."""
+        given = sum(bed.category in (category, UNKNOWN) for bed in self.beds if bed.offered or bed.taken)
+        left = self.places[category] - given
+        if left <= 0:
+            return "none"
+        return "few" if left <= FEW and self.places[category] >= SMALL else "free"
 
     def bed(self, event: Event) -> Bed | None:
         """Return the bed held or taken for the request that *event* is about."""
@@ -88,6 +103,16 @@ def release(state: State, heard: Heard) -> State:
     return state
 
 
+@line(BedOffered, OfferLapsed, Discharged)
+def tell(_: Data, heard: Heard, state: State) -> Result | None:
+    """4. When the step of a category changes, all senders are told the steps of the house, and never a number ([S3], [D])."""
+    after = keep(state, heard)
+    steps = {category: after.step(category) for category in state.places if category in _CATEGORIES}
+    if all(state.step(category) == step for category, step in steps.items()):
+        return None
+    return Result(drafts=(announced(heard, "capacity", CapacityChanged(**steps)),))
+
+
 def keep(state: State, heard: Heard) -> State:
     """Return the beds after *heard*."""
     return release(hold(state, heard), heard)
@@ -98,6 +123,9 @@ def take_back(state: State, refused: Event) -> State:
     bed = state.bed(refused)
     is_held = bed is not None and (bed.offered or bed.taken)
     return state if is_held or not isinstance(refused.data, BedOffered) else state.without(bed)
+
+
+_CATEGORIES: Final = frozenset(CapacityChanged.model_fields)
 
 
 def _asked(heard: Heard) -> str | None:

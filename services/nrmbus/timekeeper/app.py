@@ -7,24 +7,28 @@ Due events go into the desk's outbox under ids derived from the clock, so that a
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final
 
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
 from nrmbus.bus.clock import SteppedClock, Tick
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.lease import LeaseHeld, refused, turn
 from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.events import bulletin
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
+from nrmbus.timekeeper.silence import Silence, told
 from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire import times
 from nrmbus.wire.history import HistoryFault
@@ -35,6 +39,10 @@ LOOK_MS: Final = 250
 """Longest wait for a record before the clock is checked, far below the minute within which a breach must be published."""
 
 
+LOOK_SECONDS: Final = 10.0
+"""Between two looks at the desks: one that is back is told of within a minute."""
+
+
 class Timekeeper:
     """The watch over all cases, and the desk that speaks for it."""
 
@@ -43,6 +51,10 @@ class Timekeeper:
         self._watch: Watch | None = None
         self._numbers: dict[int, int] = {}
         self._tick = 0
+        self._away: tuple[str, ...] = ()
+        """Agencies without a desk at the broker, at the last look."""
+        self._is_blind = False
+        """True while the broker does not say which desks are connected."""
         self._is_read = False
         """True once the history was read to where it ended at the start."""
         self._measured: Measured | None = None
@@ -65,13 +77,18 @@ class Timekeeper:
             await reader.seek_to_beginning(*partitions)
             if isinstance(seat.clock, SteppedClock):
                 seat.clock.on_tick(self._at)
-            following = asyncio.create_task(self._follow(reader, partitions))
-            following.add_done_callback(self._process.ended)
+            running = [
+                asyncio.create_task(self._follow(reader, partitions)),
+                asyncio.create_task(self._look(Silence(timedelta(minutes=seat.rules.profile.periods.silent_minutes)))),
+            ]
+            for each in running:
+                each.add_done_callback(self._process.ended)
             try:
                 yield
             finally:
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                for each in running:
+                    each.cancel()
+                await asyncio.gather(*running, return_exceptions=True)
 
     async def _follow(self, reader: Any, partitions: list[TopicPartition]) -> None:
         # Nothing is said before the history was read to where it ended at the start: a clock may have ended in it.
@@ -124,6 +141,36 @@ class Timekeeper:
                     queue.put(seat, tx, draft, origin="procedure")
         self._numbers = reached
 
+    async def _look(self, silence: Silence) -> None:
+        """Look every few seconds which agencies have a desk at the broker, and publish what everybody must know of it."""
+        seat, where = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER))
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self._is_read or self._watch is None:
+                continue
+            agencies = self._receiving()
+            try:
+                found = await groups.with_members(where, [f"{each}.desk" for each in agencies])
+            except KafkaError:  # a broker that is away, or that was not given the right yet, says nothing of any desk
+                self._is_blind = True
+                continue
+            self._is_blind = False
+            taking = {each: f"{each}.desk" in found for each in agencies}
+            self._away = tuple(sorted(each for each in agencies if not taking[each]))
+            async with self._turn:
+                drafts = list(silence.look(taking, told(self._watch.view(bulletin.of(TIMEKEEPER))), seat.now()))
+                if drafts:
+                    async with seat.ledger.write() as tx:
+                        for draft in drafts:
+                            queue.put(seat, tx, draft, origin="procedure")
+
+    def _receiving(self) -> list[str]:
+        """Return the admitted agencies that others may turn to."""
+        seat = self._process.seat
+        roles, now = seat.rules.profile.expand(("EVERYBODY",)), seat.now()
+        entries = seat.directory.entries.items()
+        return [name for name, each in entries if each.role in roles and seat.directory.state(name, now) == "admitted"]
+
     async def _at(self, tick: Tick) -> None:
         async with self._turn:
             await self._publish()
@@ -146,6 +193,8 @@ class Timekeeper:
             "tick": tick,
             "numbers": {str(number): last for number, last in numbers.items()},
             "next_due": times.write(next_due) if next_due else None,
+            "desks_unseen": self._is_blind,
+            "desks_away": list(self._away),
             "cases_unknown": len(self._watch.unknown) if self._watch else 0,
         }
 

@@ -141,6 +141,10 @@ class Watch:
                 heapq.heappush(self._soonest, (due[0].at, subject))
         return sorted(ready)
 
+    def view(self, subject: str) -> View:
+        """Return the view of a case or bulletin after what was read so far."""
+        return self._views.get(subject) or self._rules.start(subject)
+
     def next_due(self) -> datetime | None:
         """When something is to be said next; None when nothing waits."""
         self._look()

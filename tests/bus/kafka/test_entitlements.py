@@ -38,6 +38,17 @@ def test_an_agency_may_do_these_things_and_no_other() -> None:
     assert of("ngo-a", play=True) - of("ngo-a") == {("topic", "nrm.clock", "read")}
 
 
+def test_the_timekeeper_sees_that_a_desk_is_connected_and_reads_nothing_of_its_inbox() -> None:
+    """It may ask whether the group has a member, and neither join it nor read the inbox; nobody else may even ask."""
+    found = {
+        each for each in entitlements(load_declarations(), EVERYBODY, 2, play=False) if each.operation == "describe"
+    }
+
+    assert {each.who for each in found} == {"timekeeper"}
+    assert ("group", "ngo-a.desk", "describe") in of("timekeeper")
+    assert not of("timekeeper") & {("group", "ngo-a.desk", "read"), ("topic", "nrm.inbox.ngo-a", "read")}
+
+
 def test_only_the_registrar_makes_things_true() -> None:
     """Only the registrar writes the history and inboxes, and its group is the declared one; the auditor publishes under ids of its own."""
     found = entitlements(load_declarations(), EVERYBODY, 2, play=True)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
+from agencies import CASE, SIGNAL
 from desk.given import desk_of
 from desk.http.test_resources import get
 from nrmbus.events import bulletin
@@ -94,3 +95,28 @@ async def test_in_a_request_for_several_what_is_about_no_case_stands_alone(tmp_p
     assert breach == bulletin.of("ngo-a")
     assert first == last != breach
     assert checked["checks"][1]["case"] == breach
+
+
+async def test_what_is_known_of_an_agency_is_shown_before_somebody_turns_to_it(tmp_path: Path) -> None:
+    """The list of agencies and the steps of a case have its places with their age, and since when it does not read."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        for source, type_, data in (
+            ("shelter", "provider.capacity_changed", {"women": "few", "children": "none"}),
+            (TIMEKEEPER, "agency.listening_changed", SILENT),
+        ):
+            event = here.registrar.event(source, type_, data, case=bulletin.of(source))
+            await here.hear(here.registrar.register(event, to="ngo-a"))
+        silent = {each["agency"]: each for each in (await get(here, "/v1/directory"))["agencies"]}
+        steps = {each["agency"]: each for each in (await get(here, "/v1/steps", case=CASE))["receivers"]}
+        back = here.registrar.event(
+            TIMEKEEPER, "agency.listening_changed", SILENT | {"listening": True}, case=bulletin.of(TIMEKEEPER)
+        )
+        await here.hear(here.registrar.register(back, to="ngo-a"))
+        again = {each["agency"]: each for each in (await get(here, "/v1/directory"))["agencies"]}
+
+    assert silent["shelter"]["places"] == steps["shelter"]["places"] == {"women": "few", "children": "none"}
+    assert silent["shelter"]["places_at"] == steps["shelter"]["places_at"] == "2026-03-02T05:00:00Z"
+    assert silent["vac"]["silent_since"] == steps["vac"]["silent_since"] == SILENT["since"]
+    assert "silent_since" not in again["vac"]
+    assert "places" not in silent["ngo-l"]

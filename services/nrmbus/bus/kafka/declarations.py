@@ -12,11 +12,11 @@ from nrmbus.bus.errors import DeclarationError
 
 _KEYS: Final = frozenset(
     {
-        "topic", "description", "buses", "writers", "readers", "group", "transactional_id", "key", "partitions",
+        "topic", "description", "buses", "writers", "readers", "watchers", "group", "transactional_id", "key", "partitions",
         "retention", "dead_letter", "config",
     }
 )  # fmt: skip
-_OPTIONAL: Final = frozenset({"buses", "group", "transactional_id"})
+_OPTIONAL: Final = frozenset({"buses", "watchers", "group", "transactional_id"})
 _CONFIG: Final = frozenset(
     {"cleanup.policy", "segment.ms", "message.timestamp.type", "compression.type", "max.message.bytes"}
 )
@@ -48,6 +48,8 @@ class Declaration:
     """Consumer group of the readers, one per agency with ``{agency}``, one per reader with ``{reader}``; empty if each reader keeps its own offsets."""
     transactional_id: str = ""
     """Transactional id of the writers, with ``{partition}`` for the partition's number; empty if they have none."""
+    watchers: tuple[str, ...] = ()
+    """Services that may ask whether the group of the readers has a member; they read no record."""
 
     @property
     def of_each_agency(self) -> bool:
@@ -109,6 +111,7 @@ class _File:
             buses=self._among(values.get("buses", "every"), "buses", ("every", "play")),
             writers=self._who(body, "writers"),
             readers=self._who(body, "readers"),
+            watchers=self._who(body, "watchers") if "watchers" in body else (),
             key=self._among(self._one(values, "key"), "key", ("case", "agency", "none")),
             partitions=self._partitions(self._one(values, "partitions")),
             retention_ms=self._retention(self._one(values, "retention")),

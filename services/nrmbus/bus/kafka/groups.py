@@ -78,3 +78,25 @@ async def _asked(client: AIOKafkaAdminClient, group: str, partitions: list[Topic
     if code:
         raise for_code(code)
     return Group(bool(members), await client.list_consumer_group_offsets(group, coordinator, partitions))
+
+
+async def with_members(where: Where, names: Iterable[str]) -> frozenset[str]:
+    """Return those of the groups *names* that have a member now.
+
+    Raises:
+        KafkaError: no broker answers, or denies a look at one of the groups.
+    """
+    client = AIOKafkaAdminClient(client_id="nrm-groups", **reach(where).settings(), **clients.settings())
+    found = set()
+    try:
+        await client.start()
+        for name in names:
+            (answer,) = await client.describe_consumer_groups([name], await client.find_coordinator(name))
+            ((code, _, _, _, _, members, *_),) = answer.groups
+            if code:
+                raise for_code(code)
+            if members:
+                found.add(name)
+    finally:
+        await client.close()
+    return frozenset(found)

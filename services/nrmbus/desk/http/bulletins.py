@@ -10,7 +10,7 @@ from nrmbus.desk.http.answers import AT, EVENT, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import OfType
 from nrmbus.desk.http.served import door_of
-from nrmbus.desk.state.bulletins import announcements
+from nrmbus.desk.state.bulletins import Standing, announcements
 from nrmbus.rules import Announced
 from nrmbus.wire import times
 
@@ -80,3 +80,15 @@ def _told(said: Announced) -> dict[str, Any]:
         "registered": times.write(said.mark.registered),
         "data": data,
     }
+
+
+def standing_of(known: Standing | None) -> dict[str, Any]:
+    """Return what is known of an agency before somebody turns to it, as the door tells it; empty if that is nothing."""
+    if known is None:
+        return {}
+    told = {
+        "places": dict(known.places) or None,
+        "places_at": known.places_at and times.write(known.places_at),
+        "silent_since": known.silent_since and times.write(known.silent_since),
+    }
+    return {name: value for name, value in told.items() if value is not None}

@@ -9,10 +9,12 @@ from sqlalchemy import select
 
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, STATE_EXAMPLE, EventState, Read, Time
+from nrmbus.desk.http.bulletins import standing_of
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, AfterText, Case, Limit, OfType, Since, Until
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import refusals
+from nrmbus.desk.state.bulletins import standings
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessPurpose
 from nrmbus.wire import times
@@ -61,6 +63,13 @@ class AgencyEntry(Answer):
     )
     reachable: bool = Field(description="True if letters can be sealed to it now.")
     valid_from: Time = Field(description="Since when its newest entry holds.")
+    places: dict[str, Literal["free", "few", "none"]] | None = Field(
+        None, description="For whom it has places, as it said last; left out if it has said nothing."
+    )
+    places_at: Time | None = Field(None, description="When it said so.")
+    silent_since: Time | None = Field(
+        None, description="Since when its desk takes nothing of what is delivered to it; left out while it does."
+    )
 
 
 class AgencyList(Answer):
@@ -171,6 +180,8 @@ async def list_agencies(request: Request, after: AfterText = "", limit: Limit = 
     door = door_of(request)
     now, directory = door.seat.now(), door.seat.directory
     wanted = sorted(name for name, entry in directory.entries.items() if name > after and role in (None, entry.role))
+    with door.ledger.read() as tx:
+        known = standings(tx, door.desk.cases)
     found: list[dict[str, Any]] = []
     for name in wanted[: limit + 1]:
         entry = directory.entries[name]
@@ -179,6 +190,7 @@ async def list_agencies(request: Request, after: AfterText = "", limit: Limit = 
             "state": directory.state(name, now),
             "reachable": directory.seal_to(name, now) is not None,
             "valid_from": times.write(entry.valid_from),
+            **standing_of(known.get(name)),
         }
         found.append({key: value for key, value in told.items() if value is not None})
     return JSONResponse(views.page("agencies", found, limit, "agency"))

@@ -1,6 +1,6 @@
 """Route of the steps: what this agency may publish in a case now."""
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -8,11 +8,13 @@ from pydantic import Field
 from sqlalchemy import select
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.http.answers import CASE, Ref
+from nrmbus.desk.http.answers import CASE, Ref, Time
+from nrmbus.desk.http.bulletins import standing_of
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import OfCase
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.bulletins import standings
 from nrmbus.desk.state.steps import Step, steps
 from nrmbus.desk.store import tables
 
@@ -32,6 +34,17 @@ class CaseStep(Answer):
     sentence: str | None = Field(None, description="Why not, and what to do.")
 
 
+class Receiver(Answer):
+    """What is known of an agency before somebody turns to it."""
+
+    agency: str
+    places: dict[str, Literal["free", "few", "none"]] | None = Field(
+        None, description="For whom it has places, as it said last."
+    )
+    places_at: Time | None = Field(None, description="When it said so.")
+    silent_since: Time | None = Field(None, description="Since when its desk takes nothing; left out while it does.")
+
+
 class CaseSteps(Answer):
     """Steps of a case."""
 
@@ -40,6 +53,9 @@ class CaseSteps(Answer):
     incomplete: bool | None = Field(None, description="True if the beginning is gone after a loss: nothing is judged.")
     sentence: str | None = None
     steps: list[CaseStep]
+    receivers: list[Receiver] | None = Field(
+        None, description="Agencies that have said for whom they have places, or that do not read what they are sent."
+    )
 
 
 _OPEN: Final = {"type": "case.withdrawn", "summary": "The person withdraws from the procedure.", "open": True}
@@ -70,8 +86,11 @@ async def list_steps(request: Request, case: OfCase) -> JSONResponse:
         if tx.scalar(select(events.position).where(events.subject == case).limit(1)) is None:
             raise DeskError("not_found")
         view = door.desk.cases.view(tx, case)
+        known = standings(tx, door.desk.cases)
         is_whole = not beginnings.is_incomplete(door.ledger, tx, case)
     said: dict[str, Any] = {"case": case, "version": view.count_for(door.seat.me)}
+    receivers = [{"agency": name, **told} for name in sorted(known) if (told := standing_of(known[name]))]
+    said |= {"receivers": receivers} if receivers else {}
     if not is_whole:
         return JSONResponse({**said, "incomplete": True, "sentence": beginnings.INCOMPLETE, "steps": []})
     return JSONResponse({**said, "steps": [_told(each) for each in steps(door.seat, view)]})

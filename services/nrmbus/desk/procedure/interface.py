@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import Field
 
+from nrmbus.events import bulletin
 from nrmbus.events.model import Data, Draft, Event, Frozen
 from nrmbus.rules import Agency, Rules, View
 from nrmbus.wire.ids import derived, said_by_itself
@@ -205,6 +206,22 @@ def by_itself(heard: Heard, rule: str, data: Data, *, time: datetime | None = No
         actor=BY_ITSELF,
         referral=ref,
         causationid=heard.event.id,
+        id=said_by_itself(heard.me, heard.event.id, rule),
+    )
+
+
+def announced(heard: Heard, rule: str, data: Data) -> Draft:
+    """Return what this agency publishes about no case after *heard*, under the line *rule*.
+
+    It stands in the agency's bulletin and names no cause: whoever is told of it learns nothing of a case.
+    """
+    return Draft(
+        type=data.type,
+        version=data.version,
+        subject=bulletin.of(heard.me),
+        data=data,
+        time=heard.registered,
+        actor=BY_ITSELF,
         id=said_by_itself(heard.me, heard.event.id, rule),
     )
 

@@ -164,6 +164,7 @@ def values(profile: Profile, _: Remarks) -> str:
         ("reminders after closing", f"{', '.join(map(str, periods.follow_up_months))} months"),
         ("the second hold on a removal", f"{periods.stay_days} days"),
         ("the recovery period begins with", f"{periods.recovery_days} days"),
+        ("an agency without a desk is shown as not reading after", f"{periods.silent_minutes} minutes"),
         *((f"the allowance, for decisions from {each.valid_from} on", f"{each.value} {each.currency} (`{each.tariff}`)") for each in profile.allowance.tariffs),
         ("the smallest published figure", str(profile.k)),
         ("days between the end of access and the erasure", str(kept.objection_days)),

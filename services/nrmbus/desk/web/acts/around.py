@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
 from nrmbus.desk.outbox.readers import readers
 from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.bulletins import Standing, standings
 from nrmbus.desk.state.steps import Step, specimen, steps
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.fields import Choices, Option
@@ -101,6 +102,26 @@ def names_of(visit: Visit, agencies: Iterable[str]) -> list[str]:
     return [name_of(visit, each) for each in agencies]
 
 
+def known_of(visit: Visit) -> Mapping[str, Standing]:
+    """Return what is known of each agency before somebody turns to it."""
+    with visit.door.ledger.read() as tx:
+        return standings(tx, visit.door.desk.cases)
+
+
+def standing_of(visit: Visit, agency: str, known: Mapping[str, Standing]) -> str:
+    """Return an agency's name, with since when it does not read, and for whom it has places and since when it says so."""
+    t, standing, found = visit.t, known.get(agency, Standing()), [name_of(visit, agency)]
+    if standing.silent_since is not None:
+        found.append(t("DOES NOT READ what it is sent, since {moment}", moment=t.moment(standing.silent_since)))
+    if standing.places and standing.places_at is not None:
+        labels = {"women": t("women"), "children": t("children"), "men": t("men"), "support": t("help without a bed")}
+        steps = {"free": t("places free"), "few": t("few places"), "none": t("no place")}
+        places = ", ".join(f"{labels[each]}: {steps[step]}" for each, step in standing.places.items())
+        age = t.length(max(visit.now - standing.places_at, timedelta()))
+        found.append(t("{places} (said {length} ago)", places=places, length=age))
+    return " – ".join(found)
+
+
 class Names(Mapping[str, str]):
     """Names of agencies, roles and earlier events, as the answers of a form show them."""
 
@@ -136,9 +157,10 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
 
     def agencies(of: Field) -> list[Option]:
         found = admitted()
-        if of.pointer == "/data/to":
-            found = [each for each in found if _may_get(each)]
-        return [(each, name_of(visit, each)) for each in found]
+        if of.pointer != "/data/to":
+            return [(each, name_of(visit, each)) for each in found]
+        known = known_of(visit)
+        return [(each, standing_of(visit, each, known)) for each in found if _may_get(each)]
 
     def _may_get(agency: str) -> bool:
         event = specimen(seat, case.view, data, ref, {**said, "to": [agency]})

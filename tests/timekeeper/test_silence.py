@@ -1,0 +1,88 @@
+"""An agency that takes nothing of what it is sent is shown so before somebody turns to it, and is back within a minute."""
+
+from datetime import timedelta
+from typing import Final
+
+from agencies import NOW
+from nrmbus.events import bulletin
+from nrmbus.events.agency import ListeningChanged
+from nrmbus.events.model import Draft
+from nrmbus.timekeeper.silence import Silence, told
+from rules.given import Bench
+
+AFTER: Final = timedelta(minutes=30)
+
+
+class Looks:
+    """Looks of one timekeeper; what it says is published at once."""
+
+    def __init__(self) -> None:
+        self.silence = Silence(AFTER)
+        self.bulletin = Bench.of_bulletin("timekeeper")
+
+    def at(self, minutes: float, *, registered: bool = True, **taking: bool) -> list[tuple[str, bool]]:
+        """Look after so many minutes; return agency and word of what was said."""
+        now = NOW + timedelta(minutes=minutes)
+        said = list(self.silence.look(taking, told(self.bulletin.view), now))
+        for draft in said if registered else ():
+            self.bulletin.say("timekeeper", draft.type, data=draft.data)
+        return [(data.agency, data.listening) for data in map(_data, said)]
+
+
+def _data(draft: Draft) -> ListeningChanged:
+    assert isinstance(draft.data, ListeningChanged)
+    return draft.data
+
+
+def test_a_silence_is_told_after_its_time_and_once() -> None:
+    """Nothing before 30 minutes, once afterwards; an agency that is there is not spoken of."""
+    looks = Looks()
+
+    assert looks.at(0, shelter=False, vac=True) == []
+    assert looks.at(29, shelter=False, vac=True) == []
+    assert looks.at(30, shelter=False, vac=True) == [("shelter", False)]
+    assert looks.at(31, shelter=False, vac=True) == []
+
+
+def test_whoever_is_back_is_told_of_at_the_next_look() -> None:
+    """Without waiting; a desk that goes and comes is told of no more often than silence takes."""
+    looks = Looks()
+    looks.at(0, shelter=False)
+    looks.at(30, shelter=False)
+
+    assert looks.at(30.2, shelter=True) == [("shelter", True)]
+    flapping = [looks.at(31 + turn / 6, shelter=bool(turn % 3)) for turn in range(360)]
+    assert sum(map(len, flapping)) == 0
+
+
+def test_a_restart_of_a_desk_is_no_silence_however_far_the_clock_goes() -> None:
+    """One look that finds nobody says nothing, even if an hour has passed at once."""
+    looks = Looks()
+    looks.at(0, shelter=False)
+
+    assert looks.at(0.2, shelter=True) == []
+    assert looks.at(600, shelter=False) == []
+    assert looks.at(601, shelter=True) == []
+
+
+def test_a_timekeeper_that_starts_again_repeats_nothing() -> None:
+    """What was said lies in its bulletin: a new one goes on from there, and says when the agency is back."""
+    looks = Looks()
+    looks.at(0, shelter=False)
+    looks.at(30, shelter=False)
+    looks.silence = Silence(AFTER)
+
+    assert looks.at(31, shelter=False) == looks.at(90, shelter=False) == []
+    assert looks.at(91, shelter=True) == [("shelter", True)]
+
+
+def test_until_it_is_registered_the_same_event_is_said_again() -> None:
+    """A lost submission is repeated under the same id, in the timekeeper's own bulletin."""
+    looks = Looks()
+    looks.at(0, shelter=False)
+    first = [*looks.silence.look({"shelter": False}, {}, NOW + AFTER)]
+    again = [*looks.silence.look({"shelter": False}, {}, NOW + 2 * AFTER)]
+
+    assert [each.id for each in first] == [each.id for each in again] != []
+    assert {each.subject for each in first} == {bulletin.of("timekeeper")}
+    assert looks.at(90, registered=False, shelter=False) == [("shelter", False)]
