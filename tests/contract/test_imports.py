@@ -204,7 +204,7 @@ def is_pure(name: Path) -> bool:
         name.parts[0] in {"events", "rules"}
         or name == Path("desk/procedure/interface.py")
         or (name.parts[0] == "edge" and name.name == "mapping.py")
-        or (name.parts[0] in AGENCIES and name.name == "procedure.py")
+        or (len(name.parts) == 2 and name.name == "procedure.py")
     )
 
 

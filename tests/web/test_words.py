@@ -19,7 +19,9 @@ from nrmbus.rules.handbook.lookup import PHRASES
 from nrmbus.rules.handbook.soundness import cited_values
 from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
 
-ROOMS: Final = tuple(ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "auditor/web", "public"))
+ROOMS: Final = tuple(
+    ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "auditor/web", "public", "coordinator")
+)
 BAKU: Final = ZoneInfo("Asia/Baku")
 _VALUE: Final = re.compile(r"\{(\w+)\}")
 _KEYWORDS: Final = {"t": None, "many": (1, 2)}

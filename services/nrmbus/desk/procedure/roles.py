@@ -25,6 +25,7 @@ ROOMS: Final[Mapping[str, str]] = {
     "consulate": "consulate",
     "embassy": "consulate",
     "international_organisation": "organisation",
+    "coordinator": "coordinator",
 }
 """Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
 

@@ -21,6 +21,7 @@ from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.notices import pages as notices
+from nrmbus.desk.web.rooms import room_of
 from nrmbus.desk.web.rules import pages as rules
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
@@ -44,11 +45,17 @@ SUBJECTS: Final[tuple[Pages, ...]] = (
     notices.routes,
     rules.routes,
 )
-"""The pages by subject."""
-_PATHS: Final = frozenset(page.path for each in SUBJECTS for page in each.routes if page.method == "GET")
+"""The pages of every desk, by subject."""
 _HERE: Final = Path(__file__).parent
 _STATIC: Final = {**HEADERS, "cache-control": "private, no-cache"}
 """A browser keeps styles and scripts, and asks each time whether they are still the same: after an upgrade they are not."""
+
+
+def pages_of(role: str | None) -> tuple[Page, ...]:
+    """Return the pages of a desk whose agency has *role*: those of every desk, and those of the role's room."""
+    room = room_of(role)
+    return tuple(page for each in (*SUBJECTS, *([room.routes] if room else [])) for page in each.routes)
+
 
 Who = Callable[[Request, Door], Awaitable[Member | None]]
 """Finds the member whose session a request has."""
@@ -60,16 +67,16 @@ class AgencyPages:
     def __init__(self, door: Door, who: Who = signed_in) -> None:
         """Serve the people of the desk behind *door*; *who* finds out who asks."""
         self._door, self._who = door, who
+        room = room_of(door.seat.role)
         self._templates = look.environment(
             _HERE / "templates",
             *(each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir()),
+            *([room.templates] if room else []),
         )
         self._templates.globals["has_words"] = has_words
-        routes = [
-            Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method])
-            for each in SUBJECTS
-            for page in each.routes
-        ]
+        pages = pages_of(door.seat.role)
+        self._paths = frozenset(page.path for page in pages if page.method == "GET")
+        routes = [Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method]) for page in pages]
         self._app = Starlette(routes=[Route(f"{ROOT}/static/{{name}}", _static), *routes])
         self._app.add_exception_handler(404, self._not_found)
         self._app.add_exception_handler(405, self._not_found)
@@ -139,7 +146,7 @@ class AgencyPages:
         return visit
 
     def _places(self, visit: Visit) -> tuple[Place, ...]:
-        return (*places.of(visit, _PATHS), *(each for each in (intake.place(visit),) if each is not None))
+        return (*places.of(visit, self._paths), *(each for each in (intake.place(visit),) if each is not None))
 
     def _finished(self, visit: Visit, response: Response) -> Response:
         response.headers.update({name: value for name, value in HEADERS.items() if name not in response.headers})

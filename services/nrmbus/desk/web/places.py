@@ -1,6 +1,6 @@
 """Navigation of the pages, as data: `places.yaml` says which place is for whom."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.rooms import room_of
 from nrmbus.desk.web.shell import May, Visit
 from nrmbus.desk.web.work.pages import counted
 from nrmbus.desk.web.work.queues import board_of, queue_of
@@ -31,14 +32,26 @@ class Entry(BaseModel):
     board: bool = False
     publishes: str = ""
     """Type of event that the agency's role must be able to publish."""
+    cases: bool = False
+    """True for a place about cases: an agency without cases has none."""
 
 
 @cache
-def entries() -> tuple[Entry, ...]:
-    """Return the places, in their order."""
+def entries(role: str = "") -> tuple[Entry, ...]:
+    """Return the places of an agency of *role*, in their order: those of its room first.
+
+    A role whose room has pages of its own has no cases.
+    """
+    room = room_of(role)
+    return (
+        tuple(_read(FILE)) if room is None else (*_read(room.places), *(each for each in _read(FILE) if not each.cases))
+    )
+
+
+def _read(file: Path) -> Iterator[Entry]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    read = yaml.load(FILE.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe loader
-    return tuple(Entry.model_validate(each) for each in read)
+    for each in yaml.load(file.read_text(encoding="utf-8"), loader):  # noqa: S506 - a safe loader
+        yield Entry.model_validate(each)
 
 
 def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
@@ -47,7 +60,7 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
         return ()
     role, here = visit.door.seat.role, visit.request.url.path.removeprefix(ROOT)
     shown = []
-    for each in entries():
+    for each in entries(role):
         board = board_of(role) if each.board else None
         text = board.name if board else each.text
         is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2]) is not None

@@ -1,0 +1,87 @@
+"""Pages of the Coordinator's office: no person and no case."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from nrmbus.coordinator.procedure import BREACH, SILENT
+from nrmbus.desk.http import views
+from nrmbus.desk.state.bulletins import announcements
+from nrmbus.desk.store.ledger import finish_task
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.staff.account import moment_of
+from nrmbus.events.agency import ListeningChanged
+from nrmbus.events.breach import BreachReported
+from nrmbus.rules import Announced
+from nrmbus.wire import times
+
+routes: Final = Pages()
+
+TASKS: Final = frozenset({SILENT, BREACH})
+"""Kinds of tasks that the overview shows: those of the procedure."""
+_MOST_TASKS: Final = 200
+
+
+@routes.get("/overview", may="member")
+async def overview(visit: Visit) -> Response:
+    """Show what is to be done, which agencies do not read, breaches of data, and the Rules in force."""
+    with visit.door.ledger.read() as tx:
+        said = list(announcements(tx, visit.door.desk.cases))
+        tasks = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
+    return visit.page(
+        "coordinator/overview.html.j2",
+        title=visit.t("Overview"),
+        tasks=[_task(visit, each, said) for each in tasks],
+        silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
+        breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
+        profile=visit.door.seat.rules.profile,
+    )  # fmt: skip
+
+
+@routes.post("/overview/done", may="publish")
+async def done(visit: Visit) -> Response:
+    """Mark a task of the overview as done."""
+    asked = (await visit.form())["task"]
+    with visit.door.ledger.read() as tx:
+        found = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
+    if asked not in {str(each["task"]) for each in found}:
+        raise NotFound
+    async with visit.door.ledger.write() as tx:
+        finish_task(tx, int(asked), visit.door.seat.stamp())
+    return visit.see("/overview")
+
+
+def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced]) -> dict[str, Any]:
+    """Return a *task* in words; the agency is that of the event that it is about, if that is the newest of its kind."""
+    t, event = visit.t, next((each for each in said if each.mark.id == task["event"]), None)
+    about = event.data if event else None
+    agency = about.agency if isinstance(about, ListeningChanged) else event.mark.source if event else t("an agency")
+    texts = {
+        SILENT: t("The desk of {agency} no longer takes what is delivered. Call the agency, and ask when it runs again.", agency=agency),
+        BREACH: t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
+    }  # fmt: skip
+    return {"number": task["task"], "text": texts[task["kind"]], "since": moment_of(visit, task["opened"])}
+
+
+def _silent(visit: Visit, said: ListeningChanged) -> dict[str, str]:
+    entry = visit.door.seat.directory.entries.get(said.agency)
+    contact = entry.contact if entry else None
+    return {
+        "agency": said.agency,
+        "role": visit.t.capital(visit.t.agency_role(entry.role)) if entry else "",
+        "since": visit.t.moment(said.since),
+        "phone": (contact.phone or "") if contact else "",
+    }
+
+
+def _breach(visit: Visit, said: Announced) -> dict[str, Any]:
+    t, data = visit.t, said.data
+    assert isinstance(data, BreachReported)  # noqa: S101 - chosen by its caller
+    return {
+        "agency": said.mark.source,
+        "kind": t.capital(t.code("BreachKind", data.kind)),
+        "persons": t.capital(t.code("PersonsBand", data.persons)),
+        "measures": [t.capital(t.code("BreachMeasure", each)) for each in data.measures],
+        "when": moment_of(visit, times.write(said.mark.registered)),
+    }

@@ -1,0 +1,47 @@
+"""The office of the National Coordinator: one function per numbered line of ``README.md``."""
+
+from typing import Final
+
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.events.agency import ListeningChanged
+from nrmbus.events.breach import BreachReported
+from nrmbus.events.model import Event, Frozen
+
+SILENT: Final = "agency_silent"
+BREACH: Final = "breach_reported"
+"""Kinds of the tasks of the lines."""
+
+
+class State(Frozen):
+    """Nothing: the office has no case, and its tasks stand in the ledger."""
+
+
+def begin(_: Settings) -> State:
+    """Return the state."""
+    return State()
+
+
+@line(ListeningChanged)
+def silence(said: ListeningChanged, heard: Heard, _: State) -> Result | None:
+    """1. An agency no longer takes what is delivered: the office calls it, since letters and people wait there ([D])."""
+    if said.listening:
+        return Result()
+    sentence = f"The desk of {said.agency} no longer takes what is delivered: call the agency, and ask when its desk runs again."
+    return Result(tasks=(task(heard, SILENT, sentence),))
+
+
+@line(BreachReported)
+def breach(said: BreachReported, heard: Heard, _: State) -> Result:
+    """2. A breach of data is reported: the office asks the agency what is done, until the breach is over ([S57], [D])."""
+    asks = "read what was done." if said.ended else "ask what is done, until the breach is over."
+    return Result(tasks=(task(heard, BREACH, f"{heard.event.source} reports a breach of data: {asks}"),))
+
+
+def keep(state: State, _: Heard) -> State:
+    """Return the state as it was."""
+    return state
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return the state as it was."""
+    return state

@@ -1,0 +1,121 @@
+"""Pages of the Coordinator's office, as its people use them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from desk.given import Given, desk_of
+from desk.web.browsing import browsing, member
+from nrmbus.desk.web.application import pages_of
+from nrmbus.desk.web.rooms import ROOMS, room_of
+from nrmbus.events import bulletin
+from nrmbus.web.words import LANGUAGES, Language
+
+ME: Final = "coordinator"
+SILENT: Final[dict[str, Any]] = {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"}
+BREACH: Final[dict[str, Any]] = {
+    "kind": "lost", "classes": ["DC3"], "persons": "1-10", "measures": ["examined", "keys_changed"], "ended": False,
+}  # fmt: skip
+
+
+async def hear(here: Given, by: str, type_: str, data: dict[str, Any]) -> None:
+    """Deliver an event about no case, *data* of *type_*, in the bulletin of *by*."""
+    said = here.registrar.event(by, type_, data, case=bulletin.of(by))
+    await here.hear(here.registrar.register(said, to=ME))
+    await here.settle()
+
+
+@pytest.fixture(name="here")
+async def _here(tmp_path: Path) -> AsyncIterator[Given]:
+    """The desk of the office."""
+    async with desk_of(ME, tmp_path) as here:
+        yield here
+
+
+async def page(here: Given, path: str, *, language: Language = "en") -> httpx.Response:
+    """Return the page at *path* for somebody of the office."""
+    async with browsing(here, member("read_cases", "publish", "approve", language=language)) as browser:
+        return await browser.get(path)
+
+
+async def test_the_first_page_is_the_overview_and_no_work_list(here: Given) -> None:
+    """Whoever signs in comes to the overview; nothing in the navigation leads to a case."""
+    first = await page(here, "/app/")
+    shown = await page(here, "/app/overview")
+
+    assert (first.status_code, first.headers["location"]) == (303, "/app/overview")
+    navigation = shown.text.partition("govuk-service-navigation__list")[2].partition("</nav>")[0]
+    assert "Overview" in navigation
+    assert "Approvals" in navigation
+    assert not any(each in navigation for each in ("/work", "/lists/cases", "/board", "/signals", "/colleagues"))
+
+
+async def test_an_office_that_heard_nothing_is_told_what_will_stand_there(here: Given) -> None:
+    """An empty page explains itself."""
+    shown = (await page(here, "/app/overview")).text
+
+    assert "Nothing is to be done" in shown
+    assert "Every agency takes what is delivered." in shown
+    assert "No agency reports one." in shown
+    assert "az@2022-04-29" in shown
+
+
+async def test_a_silent_agency_stands_there_until_it_reads_again(here: Given) -> None:
+    """With what to do, which agency, and since when."""
+    await hear(here, "timekeeper", "agency.listening_changed", SILENT)
+    shown = (await page(here, "/app/overview")).text
+    assert (
+        "The desk of shelter no longer takes what is delivered. Call the agency, and ask when it runs again." in shown
+    )
+    assert "2 March 2026, 09:00" in shown
+
+    await hear(here, "timekeeper", "agency.listening_changed", SILENT | {"listening": True})
+    assert "Every agency takes what is delivered." in (await page(here, "/app/overview")).text
+
+
+async def test_a_breach_is_shown_as_a_band_until_it_is_over(here: Given) -> None:
+    """Kind, number of persons as a band, and what was done; no person and no case."""
+    await hear(here, "ngo-a", "data.breach_reported", BREACH)
+    shown = (await page(here, "/app/overview")).text
+    assert "ngo-a reported a breach of data." in shown
+    assert "No agency reports one." not in shown
+
+    await hear(here, "ngo-a", "data.breach_reported", BREACH | {"ended": True})
+    assert "No agency reports one." in (await page(here, "/app/overview")).text
+
+
+async def test_a_task_is_marked_as_done_once(here: Given) -> None:
+    """It leaves the page; a task that is not there is no page."""
+    await hear(here, "timekeeper", "agency.listening_changed", SILENT)
+    async with browsing(here, member("read_cases", "publish")) as browser:
+        answer = await browser.post("/app/overview/done", data={"task": "1"}, headers={"sec-fetch-site": "same-origin"})
+        again = await browser.post("/app/overview/done", data={"task": "1"}, headers={"sec-fetch-site": "same-origin"})
+
+    assert (answer.status_code, again.status_code) == (303, 404)
+    assert "Nothing is to be done" in (await page(here, "/app/overview")).text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_overview_is_there_in_every_language(here: Given, language: Language) -> None:
+    """The same facts, in the reader's language."""
+    await hear(here, "ngo-a", "data.breach_reported", BREACH)
+
+    shown = await page(here, "/app/overview", language=language)
+
+    assert shown.status_code == 200
+    assert f'<html lang="{language}"' in shown.text
+
+
+def test_only_the_office_has_the_pages_of_its_room() -> None:
+    """Another agency's desk has the pages of every desk, and no more."""
+    room = room_of(ME)
+    assert room is not None
+    own = {each.path for each in room.routes.routes}
+
+    assert own <= {each.path for each in pages_of(ME)}
+    assert own.isdisjoint(each.path for each in pages_of("vac"))
+    assert set(ROOMS) == {ME}
+    assert all(each.may != "anybody" for each in room.routes.routes)
