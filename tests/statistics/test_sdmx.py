@@ -27,12 +27,12 @@ PERSONS: Final = Table(
         Row(keys=("X", "unknown"), count=0),
     ),
 )
-CHANGE: Final = Table(
-    id="referrals_change",
-    title="Change of referrals",
-    unit="events",
-    dimensions=("agency",),
-    rows=(Row(keys=("ngo-a",), count=-12), Row(keys=(TOTAL,))),
+REGIONS: Final = Table(
+    id="identified_by_region",
+    title="Identified victims by region",
+    unit="persons",
+    dimensions=("region",),
+    rows=(Row(keys=("AZ-BA",), count=12, before=15), Row(keys=(TOTAL,))),
 )
 RELEASE: Final = Release(
     bus="az-example",
@@ -41,13 +41,12 @@ RELEASE: Final = Release(
     k=11,
     profile="az@2022-04-29",
     checkpoints=(Checkpoint(partition=0, size=7, head="0" * 64),),
-    tables=(PERSONS, CHANGE),
+    tables=(PERSONS, REGIONS),
 )
-SEXES: Final = ("F", "M", "X", "unknown")
 
 
 class Names:
-    """Names in two languages; the list of sexes is closed, and the others are open."""
+    """Names in two languages."""
 
     def table(self, table: Table) -> dict[str, str]:
         """Return the table's title."""
@@ -60,10 +59,6 @@ class Names:
     def code(self, dimension: str, code: str) -> dict[str, str]:
         """Return the code itself."""
         return {"en": f"{dimension} {code}"}
-
-    def codes(self, dimension: str) -> tuple[str, ...] | None:
-        """Return the closed list of sexes."""
-        return SEXES if dimension == "sex" else None
 
 
 def structure() -> str:
@@ -114,13 +109,13 @@ def test_foreign_reader_finds_every_observation_in_the_structure() -> None:
 
 
 def test_published_cells_are_the_release_s() -> None:
-    """Sex and age have the codes of the SDMX lists; a change may be negative."""
-    found = {(each.get("SEX"), each.get("AGE"), each.get("AGENCY")): each for each in observations()}
+    """Sex and age have the codes of the SDMX lists, and a region that of ISO 3166-2."""
+    found = {(each.get("SEX"), each.get("AGE"), each.get("REGION")): each for each in observations()}
 
     assert found["F", "Y25T34", None]["OBS_VALUE"] == "31"
     assert found["_T", "_T", None]["OBS_VALUE"] == "44"
     assert found["_O", "_U", None]["OBS_VALUE"] == "0"
-    assert found[None, None, "ngo-a"]["OBS_VALUE"] == "-12"
+    assert found[None, None, "AZ-BA"]["OBS_VALUE"] == "12"
     assert {(each["FREQ"], each["REF_AREA"], each["TIME_PERIOD"]) for each in observations()} == {("A", "AZ", "2026")}
 
 
@@ -134,14 +129,14 @@ def test_suppressed_cell_has_no_value_and_does_not_say_why() -> None:
     assert {(each["OBS_STATUS"], each["CONF_STATUS"]) for each in others} == {("A", "F")}
 
 
-def test_closed_list_is_whole_and_an_open_one_says_so() -> None:
-    """A list names every code that it has, used or not; a list that is not closed is marked as partial."""
+def test_list_has_every_code_of_its_tables_and_an_open_one_says_so() -> None:
+    """A release has a row for every code of a closed list; a list of regions or countries is marked as partial."""
     whole = ET.fromstring(structure())  # noqa: S314 - our own file
     lists = {each.attrib["id"]: each for each in whole.iter() if each.tag.endswith("}Codelist")}
 
-    assert {each.attrib["id"] for each in lists["CL_SEX"] if "id" in each.attrib} == {"_T", "F", "M", "_O", "_U"}
+    assert {each.attrib["id"] for each in lists["CL_SEX"] if "id" in each.attrib} == {"_T", "F", "M", "_O"}
     assert lists["CL_SEX"].get("isPartial") is None
-    assert lists["CL_AGENCY"].get("isPartial") == "true"
+    assert lists["CL_REGION"].get("isPartial") == "true"
 
 
 def test_same_release_gives_the_same_bytes() -> None:

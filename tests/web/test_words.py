@@ -20,7 +20,8 @@ from nrmbus.rules.handbook.soundness import cited_values
 from nrmbus.web.words import LANGUAGES, Language, Words, catalogues, language_of
 
 ROOMS: Final = tuple(
-    ROOT / "services/nrmbus" / room for room in ("web", "desk/web", "auditor/web", "public", "coordinator")
+    ROOT / "services/nrmbus" / room
+    for room in ("web", "desk/web", "auditor/web", "public", "statistics", "coordinator")
 )
 BAKU: Final = ZoneInfo("Asia/Baku")
 _VALUE: Final = re.compile(r"\{(\w+)\}")

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
+from nrmbus.statistics.counting import OPEN
 from nrmbus.statistics.tables import TOTAL, UNKNOWN, Release, Row, Table, Unit
 
 MAINTAINER: Final = "NRMBUS"
@@ -32,7 +33,7 @@ _ILLEGAL: Final = re.compile(r"[^A-Za-z0-9_@$-]")
 
 _CROSS_DOMAIN: Final = {UNKNOWN: "_U", "other": "_O", "Other": "_O"}
 """Codes that the SDMX guidelines give to every code list, beside ``_T``, the total: not specified, other."""
-_CONCEPTS: Final = {"age_band": "AGE", "citizenship": "CITIZEN"}
+_CONCEPTS: Final = {"age": "AGE_GROUP", "age_band": "AGE", "citizenship": "CITIZEN"}
 _OBS_STATUS: Final = {"A": "Normal value", "Q": "Missing value; suppressed"}
 _CONF_STATUS: Final = {"F": "Free (free for publication)", "C": "Confidential statistical information"}
 _UNITS: Final[Mapping[Unit, tuple[str, str]]] = {
@@ -58,10 +59,6 @@ class Names(Protocol):
 
     def code(self, dimension: str, code: str) -> Mapping[str, str]:
         """Return the name of *code* of *dimension* by language."""
-        ...
-
-    def codes(self, dimension: str) -> tuple[str, ...] | None:
-        """Return the whole closed list of codes of *dimension*; None if the list is open."""
         ...
 
 
@@ -200,10 +197,11 @@ def _lists(release: Release, names: Names) -> Iterator[_Codes]:
         _Codes("CL_UNIT_MEASURE", {"en": "Unit of measure"}, _english(dict(_UNITS.values())), is_partial=True),
     ]
     for dimension, keys in used.items():
-        closed = names.codes(dimension)
-        every = dict.fromkeys([TOTAL, *(closed or ()), *keys])
+        every = dict.fromkeys([TOTAL, *keys])
         codes = {code_of(dimension, key): names.code(dimension, key) for key in every}
-        found.append(_Codes(f"CL_{_concept(dimension)}", names.dimension(dimension), codes, is_partial=closed is None))
+        found.append(
+            _Codes(f"CL_{_concept(dimension)}", names.dimension(dimension), codes, is_partial=dimension in OPEN)
+        )
     yield from sorted(found, key=lambda each: each.id)
 
 

@@ -1,9 +1,11 @@
 """``nrmbus figures``: figures of the mechanism for a year or a quarter, from the desk of the statistics."""
 
 import asyncio
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -12,12 +14,19 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, to_write
-from nrmbus.statistics import sheet
+from nrmbus.events.errors import Invalid
+from nrmbus.statistics import sdmx, sheet
 from nrmbus.statistics.counting import Span
+from nrmbus.statistics.document import document
+from nrmbus.statistics.named import InAllLanguages
 from nrmbus.statistics.tables import Release
+from nrmbus.web.words import Words
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import STATISTICS
 
 app = Commands()
+_ANYWHERE: Final = ZoneInfo("UTC")
+"""Zone of figures, which have no times."""
 
 
 class Format(StrEnum):
@@ -25,20 +34,43 @@ class Format(StrEnum):
 
     JSON = "json"
     CSV = "csv"
+    SDMX = "sdmx"
+    STRUCTURE = "sdmx-structure"
+    HTML = "html"
 
 
-@app.register(example="nrmbus figures --year 2026 --format csv --out 2026.csv")
+class Language(StrEnum):
+    """Languages of the page."""
+
+    AZ = "az"
+    EN = "en"
+    RU = "ru"
+
+
+@app.register(example="nrmbus figures --year 2026 --format html --out 2026.html")
 def figures(
     *,
-    year: Annotated[int, typer.Option(min=2000, max=2999, metavar="YEAR", help="The year that is counted.")],
+    year: Annotated[
+        int | None, typer.Option(min=2000, max=2999, metavar="YEAR", help="The year that is counted.")
+    ] = None,
     quarter: Annotated[
         int | None,
         typer.Option(min=1, max=4, metavar="N", help="Only this quarter of the year. (default: the whole year)"),
     ] = None,
     format: Annotated[
         Format,
-        typer.Option(help="json: the release itself, for programs. csv: a line for each cell, for a spreadsheet."),
+        typer.Option(
+            help="json: the release itself, for programs. csv: a line for each cell, for a spreadsheet. sdmx and "
+            "sdmx-structure: the two messages of SDMX-ML 2.1, for Eurostat. html: a page with charts, to publish or print."
+        ),
     ] = Format.JSON,
+    language: Annotated[Language, typer.Option(help="With --format html: the language of the page.")] = Language.AZ,
+    release: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write these figures, a release in JSON, and compute none; no bus is needed."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -47,7 +79,7 @@ def figures(
     ] = None,
     context: BusContext,
 ) -> None:
-    """Write the figures of a year or a quarter as JSON or CSV; no small count can be derived from them.
+    """Write the figures of a year or a quarter as JSON, CSV, SDMX or a page; no small count can be derived from them.
 
     The desk of the agency `statistics` computes them from the whole history and from the coded parts that were sealed to
     it; it must run. A cell below the profile's threshold k is suppressed, and so is every cell beside which it could be
@@ -55,17 +87,50 @@ def figures(
     """
     if out is not None and out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
-    release = asyncio.run(_asked(context.folder, Span(year, quarter)))
-    text = sheet.write(release) if format is Format.CSV else release.to_json().decode() + "\n"
+    if release is not None:
+        found = _read(release)
+    elif year is not None:
+        found = asyncio.run(_asked(context.folder, Span(year, quarter)))
+    else:
+        raise BusError("Nothing says what is counted: add --year YEAR, or --release FILE for figures that are there.")
+    text = _written(found, format, language)
     if out is None:
         typer.echo(text, nl=False)
         return
     out.write_text(text, encoding="utf-8", newline="")
-    cells = [row for table in release.tables for row in table.rows]
+    cells = [row for table in found.tables for row in table.rows]
     shown = sum(row.count is not None for row in cells)
     typer.echo(
-        f"{out}: {len(release.tables)} tables of {release.period}, {shown} of {len(cells)} cells shown (k = {release.k})."
+        f"{out}: {len(found.tables)} tables of {found.period}, {shown} of {len(cells)} cells shown (k = {found.k})."
     )
+
+
+def _written(release: Release, format: Format, language: Language) -> str:
+    """Return *release* in the form *format*."""
+    match format:
+        case Format.CSV:
+            return sheet.write(release)
+        case Format.SDMX:
+            return sdmx.data(release, prepared=_now()).decode()
+        case Format.STRUCTURE:
+            return sdmx.structure(release, InAllLanguages(_ANYWHERE), prepared=_now()).decode()
+        case Format.HTML:
+            return document(release, Words(language.value, _ANYWHERE)) + "\n"
+        case _:
+            return release.to_json().decode() + "\n"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def _read(file: Path) -> Release:
+    try:
+        return Release.read(file.read_bytes().strip())
+    except OSError as error:
+        raise BusError(f"{file} cannot be read: {error.strerror}.") from None
+    except (Invalid, WireError):
+        raise BusError(f"{file} is no release of figures: give a file that --format json wrote.") from None
 
 
 async def _asked(folder: BusFolder, span: Span) -> Release:
