@@ -85,12 +85,13 @@ def figures(
     it; it must run. A cell below the profile's threshold k is suppressed, and so is every cell beside which it could be
     derived. The figures of a period change as long as it runs.
     """
+    folder = context.folder
     if out is not None and out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
     if release is not None:
         found = _read(release)
     elif year is not None:
-        found = asyncio.run(_asked(context.folder, Span(year, quarter)))
+        found = asyncio.run(_asked(folder, Span(year, quarter)))
     else:
         raise BusError("Nothing says what is counted: add --year YEAR, or --release FILE for figures that are there.")
     text = _written(found, format, language)
