@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "747e855c8cec95ef5d923c0de414f01f622e057fa7269fe64a4e2979aaccb4e5"
+PINNED = "8d90062fe091df3ad1140ebf34381d8e9f4a8323fc5c45fa272aba4a6689fc13"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

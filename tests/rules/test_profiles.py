@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "7d5614440e24833a26cf557169ba6e89f5a4c086dab18d869b821ca59c232264",
-    "az@2010-10-01": "e942d5f90e24c2861bc1d50d5618c494ff83784df6564d57c8d811603b9467ef",
-    "az@2024-02-08": "d753a1255ad11b4d8a82959acae550a656a2ffd9c3a42b074a79b185b35f0904",
-    "md@2014-03-28": "7675e56be6cea8b83fdba974ed5bd4e63660423b1a4d63f0822c5612ead95ef1",
-    "osce-generic@2022-01-01": "d6ede31283d66f6c0c0bec98491cc5a5ceedac2335ed23657087db6d0e428ab2",
+    "az@2009-09-03": "b8efe91fbfe184f8db30f1d54d4b9a62ea11ae61e29bcaf986d2d35454110353",
+    "az@2010-10-01": "92059d240058265d156eb46f4b06fddabd7261554f0d73766374dc84556efae8",
+    "az@2024-02-08": "c4f490d6c93fabfe8bf91e8bacce1e87524f98c2a75323e89de1340b5f27b0e4",
+    "md@2014-03-28": "ccdd2d42f0c095e120d7b043aee824232bd9ca2203dfefa89d2084b3f69075dd",
+    "osce-generic@2022-01-01": "76f28d53ca14002aa63f2dcbfdcb330dcbbde3cfb58477c90d180668bfc6af68",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

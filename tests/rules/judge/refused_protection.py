@@ -1,4 +1,4 @@
-"""G-20 to G-36: for each rule an event that it refuses, and a similar event that it lets pass."""
+"""G-20 to G-37: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.rules import Refusal
 from rules.given import ONE_YEAR, Bench, Said, moment
@@ -143,9 +143,19 @@ def g_28() -> Pair:
     )
 
 
+def g_37() -> Pair:
+    """The unit that found an adult itself records her consent with a second member of staff."""
+    b = Bench()
+    b.say("special-unit", "case.signal_recorded", detector="special_unit")
+    given = {"receivers": ["special-unit"]}
+    return b.ask("special-unit", "consent.given", **given), b.ask(
+        "special-unit", "consent.given", approver="A-2", **given
+    )
+
+
 STORIES = {
     "G-20": g_20, "G-21": g_21, "G-22": g_22, "G-23": g_23, "G-24": g_24, "G-25": g_25, "G-30": g_30,
-    "G-26": g_26, "G-27": g_27, "G-28": g_28, "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36,
+    "G-26": g_26, "G-27": g_27, "G-28": g_28, "G-31": g_31, "G-32": g_32, "G-33": g_33, "G-34": g_34, "G-35": g_35, "G-36": g_36, "G-37": g_37,
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""G-20 to G-36: the child and the way home first, then what the person has consented to, refused or withdrawn."""
+"""G-20 to G-37: the child and the way home first, then what the person has consented to, refused or withdrawn."""
 
 import re
 from collections.abc import Iterator
@@ -26,6 +26,7 @@ _TERMINATED = "access.terminated"
 _TRAVEL = ("return.travel_arranged", "return.completed")
 _RETURNING = ("return.consented", "return.risk_assessed", *_TRAVEL, "return.monitored")
 _MERGED = "case.merged"
+_SELF_CONSENT = "SELF_CONSENT"
 _OWN = (
     _MERGED,
     "handover.person_received",
@@ -51,8 +52,13 @@ def two_person_rule(q: Question) -> bool:
     """
     if not q.child and q.event.type not in (_MERGED, _TERMINATED, ASKED):
         return False
+    return not _are_two(q)
+
+
+def _are_two(q: Question) -> bool:
+    """Return whether two members of staff have signed."""
     two = {_person(q.event.actor), _person(q.event.approver or "")}
-    return len(two) == 1 or not two.isdisjoint(_NOBODY)
+    return len(two) == 2 and two.isdisjoint(_NOBODY)
 
 
 def _person(number: str) -> str:
@@ -231,8 +237,30 @@ def legal_basis_required(q: Question) -> bool:
 
 @_rules.rule("G-36", "consent.given")
 def self_consent(q: Question) -> bool:
-    """`consent.given` that names its own publisher."""
-    return q.source in receivers_of(q.event)
+    """`consent.given` that names its own publisher, except by a role of SELF_CONSENT that found the adult itself.
+
+    What the person says herself is recorded then, and no refusal or withdrawal that another agency recorded is undone.
+    """
+    return q.source in receivers_of(q.event) and not _found_herself(q)
+
+
+def _found_herself(q: Question) -> bool:
+    """Return whether the sender gave the signal of an adult, who consents herself and has refused it before nobody else."""
+    standing = q.standing(q.source, SHARING)
+    paper = q.view.papers.get(standing.id) if standing and standing.kind in ("refused", "withdrawn") else None
+    return (
+        q.in_group(q.source, _SELF_CONSENT)
+        and q.view.detector == q.source
+        and not q.child
+        and value(q.event, "given_by") == "individual"
+        and (paper is None or paper.source == q.source)
+    )
+
+
+@_rules.rule("G-37", "consent.given")
+def second_person_for_own_consent(q: Question) -> bool:
+    """A consent to its own publisher, recorded with no `approver`, or with `approver` = `actor`."""
+    return q.source in receivers_of(q.event) and not _are_two(q)
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

@@ -80,3 +80,27 @@ async def test_what_is_not_signed_goes_back_to_its_owner(tmp_path: Path) -> None
         assert (await two.get(f"/app/approvals/{id}")).status_code == 404
         assert "/app/approvals/" not in (await two.get("/app/approvals")).text.partition("<main")[2]
         assert CASE not in (await one.get(f"/app/acts/{id}/check")).text.partition("</title>")[0]
+
+
+async def test_the_unit_that_found_an_adult_records_her_own_consent_with_two_signatures(tmp_path: Path) -> None:
+    """Given a signal of its own, then the form offers the unit itself, the draft waits for a second person, and both are named."""
+    async with (
+        desk_of("special-unit", tmp_path) as here,
+        browsing(here, member(number="S-1")) as one,
+        browsing(here, member(*SECOND, number="S-2")) as two,
+    ):
+        await here.registered(type="case.signal_recorded", data={**SIGNAL, "detector": "special_unit"})
+        at = await begun(one, "consent.given")
+        assert "special-unit (your agency)" in (await one.get(at)).text
+        said: dict[str, str | list[str]] = {
+            "data.purposes": ["information_sharing"],
+            "data.receivers": ["special-unit"],
+        }
+        said |= {"data.given_by": "individual", "data.form": "written"}
+        check = (await filled(one, at, said)).headers["location"]
+        id = check.split("/")[3]
+        assert "A second person has to sign" in (await one.get(check)).text
+        await one.post(check.replace("/check", "/send"))
+        signed = await here.during(two.post(f"/app/approvals/{id}/sign"))
+
+        assert heading(await two.get(signed.headers["location"])) == "Registered"

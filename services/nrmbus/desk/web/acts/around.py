@@ -25,6 +25,8 @@ _SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics", "auditor"
 """Roles that nobody sends a case to."""
 _DECISION: Final = "/data/decision"
 _NOT_ALLOWED: Final = "G-10"
+_SELF_CONSENT: Final = "G-36"
+_RECEIVERS: Final = "/data/receivers"
 _NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
 """Types without a form: a desk publishes the one by itself, and the other needs an upload."""
 DECISIONS: Final = frozenset(
@@ -158,9 +160,15 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
     def agencies(of: Field) -> list[Option]:
         found = admitted()
         if of.pointer != "/data/to":
-            return [(each, name_of(visit, each)) for each in found]
+            own = [seat.me] if of.pointer == _RECEIVERS and _may_name_itself() else []
+            return [(each, name_of(visit, each)) for each in sorted((*found, *own))]
         known = known_of(visit)
         return [(each, standing_of(visit, each, known)) for each in found if _may_get(each)]
+
+    def _may_name_itself() -> bool:
+        receivers = {**said, "receivers": [seat.me], "given_by": "individual"}
+        event = specimen(seat, case.view, data, ref, receivers)
+        return all(each.rule != _SELF_CONSENT for each in seat.rules.refusals(case.view, event, visit.now))
 
     def _may_get(agency: str) -> bool:
         event = specimen(seat, case.view, data, ref, {**said, "to": [agency]})
