@@ -35,6 +35,7 @@ class Word:
     at: float = 0.0
     registered: float | None = None
     alias: str | None = None
+    incident: str | None = None
 
 
 def says(by: str, data: Data, ref: str | None = None, **rest: Any) -> Word:
@@ -105,6 +106,7 @@ class Story:
             "policy": RULES.profile.name,
             "data": word.data,
             "referral": reference(word.ref) if word.ref else None,
+            "incident": reference(word.incident) if word.incident else None,
         }
         return Event(**{**attributes, **instead})
 

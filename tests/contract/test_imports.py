@@ -10,7 +10,19 @@ from contract.tree import ROOT, files, lay
 
 SERVICES = ROOT / "services" / "nrmbus"
 
-AGENCIES = {"police", "shelter", "fund", "ngo", "migration", "consulate", "organisation"}
+AGENCIES = {
+    "police",
+    "shelter",
+    "fund",
+    "ngo",
+    "migration",
+    "consulate",
+    "organisation",
+    "centre",
+    "hotline",
+    "inspection",
+    "public_services",
+}
 """Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 
 READERS = {"coordinator"}
@@ -202,7 +214,10 @@ def is_pure(name: Path) -> bool:
     """Return whether the module *name* (below the folder of rooms) must be free of clock, chance, input and output."""
     return (
         name.parts[0] in {"events", "rules"}
-        or name == Path("desk/procedure/interface.py")
+        or (
+            name.parent == Path("desk/procedure")
+            and name.name in {"interface.py", "shared.py", "handoffs.py", "first_contact.py"}
+        )
         or (name.parts[0] == "edge" and name.name == "mapping.py")
         or (len(name.parts) == 2 and name.name == "procedure.py")
     )

@@ -2,7 +2,7 @@
 
 from agencies import reference
 from given import Story, Word, given, says
-from nrmbus.events.case import SignalRecorded
+from nrmbus.events.case import FollowUpDue, SignalRecorded
 from nrmbus.events.codes import Purpose
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused, ConsentWithdrawn
 from nrmbus.events.referral import (
@@ -186,3 +186,8 @@ def test_nothing_is_taken_back() -> None:
     story = sent()
 
     assert procedure.take_back(state, story._event(declined(), {})) == state
+
+
+def test_a_follow_up_is_asked_where_asking_is_safe() -> None:
+    """Line 6: the holder of a closed case is reminded, and a person asks."""
+    given(procedure, me=ME).when(says("timekeeper", FollowUpDue(month=3))).then("follow_up")

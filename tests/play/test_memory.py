@@ -272,9 +272,9 @@ class TestProcedures:
         stage = bus()
         stage.publish(signal())
         event = next(iter(stage._history[CASE].values())).event
-        stage._desks["vac"].be_refused(event, "wrong_state")
+        stage._desks["police-x"].be_refused(event, "wrong_state")
 
-        assert stage.tasks("vac") == ()
+        assert stage.tasks("police-x") == ()
         assert stage.replay() == ()
 
     def test_automatic_words_are_nobodys_hand(self) -> None:

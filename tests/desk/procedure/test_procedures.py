@@ -61,7 +61,8 @@ def test_roles_run_what_the_table_says() -> None:
     assert procedure_of("special_unit") is police
     assert procedure_of("ngo_shelter") is procedure_of("shelter_state")
     assert procedure_of("police_other") is None
-    assert procedure_of("vac") is None
+    assert procedure_of("border") is procedure_of("labour_inspection")
+    assert procedure_of("religious") is None
 
 
 CONSENT = ConsentGiven(purposes=("services",), receivers=("special-unit",), given_by="individual", form="written")

@@ -26,6 +26,13 @@ ROOMS: Final[Mapping[str, str]] = {
     "embassy": "consulate",
     "international_organisation": "organisation",
     "coordinator": "coordinator",
+    "vac": "centre",
+    "hotline": "hotline",
+    "labour_inspection": "inspection",
+    "border": "inspection",
+    "health": "public_services",
+    "education": "public_services",
+    "employment": "public_services",
 }
 """Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
 

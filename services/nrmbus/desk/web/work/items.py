@@ -82,7 +82,7 @@ ANSWERS: Final = frozenset(
 """Types of events that answer something, or tell what became of it."""
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
-KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "hold", "read", "referral", "supply"})
+KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "hold", "read", "referral", "service", "supply"})
 """Kinds of tasks that add nothing to an item of what has come."""
 SHOWN: Final = frozenset(
     {

@@ -17,7 +17,12 @@ from nrmbus.wire import times
 SHORT: Final = 8
 """Digits of a case's reference that a row shows: enough for every command, too."""
 _ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
-_TASK_ACTS: Final[Mapping[str, str]] = {"refer_again": "referral.submitted"}
+_TASK_ACTS: Final[Mapping[str, str]] = {
+    "refer_again": "referral.submitted", "ask_first": "consent.given", "children_first": "safeguard.child_flagged",
+    "without_police": "referral.submitted", "refer_now": "referral.submitted", "call_back": "referral.info_supplied",
+    "cut_access": "consent.withdrawn", "make_plan": "plan.adopted", "transition": "plan.revised", "close": "case.closed",
+    "follow_up": "case.follow_up_recorded",
+}  # fmt: skip
 
 COLUMNS: Final[Mapping[str, str]] = {
     "case": "Case", "what": "What", "since": "Since", "due": "Due", "state": "State", "colleague": "Colleague",

@@ -1,0 +1,1 @@
+"""The assistance centre. See ``README.md`` for its procedure."""

@@ -1,0 +1,141 @@
+"""The assistance centre: help with or without a status, to its end and after. One function per numbered line of ``README.md``."""
+
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import noted, referral_came
+from nrmbus.events.case import FollowUpDue, Reopened, ReReferred, SignalRecorded
+from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.referral import (
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+    ReferralSubmitted,
+)
+from nrmbus.events.support import PlanCompleted, ServiceRequested
+from nrmbus.rules.profile import DECIDERS
+
+
+class State(Frozen):
+    """Referrals of the centre that ask for services."""
+
+    services: tuple[str, ...] = ()
+
+
+def begin(_: Settings) -> State:
+    """Return the state of a centre to which nobody has come yet."""
+    return State()
+
+
+@line(SignalRecorded, ReReferred)
+def come(_: Data, heard: Heard, __: State) -> Result | None:
+    """1. Somebody comes without a referral, also again: of a child, the guardian bodies are notified first; an adult is asked, and helped whatever the answer ([S26, S34, S36])."""
+    return first_contact.met(
+        heard, "Ask the person whom you may tell. Help does not wait for an answer about the police."
+    )
+
+
+@line(ReferralSubmitted)
+def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
+    """2. A referral comes: the centre answers it, and tells the special unit nothing if the person refused it ([S26, S43])."""
+    if heard.own or heard.view.status != "SUPPORT_NO_STATUS":
+        return referral_came(heard)
+    sentence = "A person who wants no police is referred to you: accept or decline, and tell the special unit nothing."
+    return Result(tasks=(task(heard, "without_police", sentence),))
+
+
+@line(ReferralAccepted)
+def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
+    """3. Once the centre has accepted, it assesses the needs and agrees on an individual plan, within three working days ([S26, S39]); an acceptance by another is noted."""
+    if not heard.own:
+        return Result()
+    return Result(
+        tasks=(task(heard, "make_plan", "Assess the needs, and agree with the person on a plan of her own."),)
+    )
+
+
+@line(ConsentGiven)
+def change_mind(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
+    """4. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
+    deciding = heard.rules.profile.expand((DECIDERS,))
+    names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
+    if not names_it or heard.view.status != "SUPPORT_NO_STATUS":
+        return None
+    return Result(
+        tasks=(task(heard, "refer_now", "The person agrees to the special unit: refer, and name this consent."),)
+    )
+
+
+@line(ServiceRequested)
+def ask(_: ServiceRequested, heard: Heard, __: State) -> Result | None:
+    """5. A service is asked for: the centre names a time, gives it, or says why not, in 24 hours, 72 hours or 14 days ([S43])."""
+    return handoffs.service_asked(heard)
+
+
+@line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+def decide(_: Data, heard: Heard, __: State) -> Result | None:
+    """6. A negative decision comes: support goes on, and ends only after a transition plan ([S55], [D])."""
+    if heard.own or heard.view.negative is None:
+        return None
+    sentence = "The decision is negative: tell the person about the review, and agree on a transition plan before support ends."
+    return Result(tasks=(task(heard, "transition", sentence),))
+
+
+@line(PlanCompleted)
+def complete(_: PlanCompleted, heard: Heard, __: State) -> Result | None:
+    """7. The plan is completed: open services are settled, and the case is closed, with follow-up if the person agrees ([S45, S55])."""
+    if not heard.own:
+        return None
+    sentence = "Settle what is open, then close the case. Ask whether you may ask again after 3, 6 and 12 months."
+    return Result(tasks=(task(heard, "close", sentence),))
+
+
+@line(FollowUpDue)
+def follow_up(due: FollowUpDue, heard: Heard, __: State) -> Result | None:
+    """8. A follow-up is due, 3, 6 or 12 months after closing: the centre asks how the person fares, if asking is safe, and records the answer ([S55])."""
+    return handoffs.follow_up_due(heard, due.month)
+
+
+@line(Reopened)
+def open_again(_: Reopened, heard: Heard, __: State) -> Result | None:
+    """9. The case is opened again: the person is asked anew, and the plan is looked at again (rule T22, [S46])."""
+    sentence = "The case is open again: ask the person anew what you may tell, and look at the plan."
+    return Result(tasks=(task(heard, "make_plan", sentence),))
+
+
+@line(ReferralInfoRequested)
+def supply(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
+    """10. A receiver asks: the centre supplies what is missing; until then the receiver's clock stands still ([S46])."""
+    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
+
+
+@line(ReferralDeclined)
+def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
+    """11. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
+    return handoffs.declined(heard, state.services)
+
+
+@line(ReferralExpired)
+def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
+    """12. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
+    return handoffs.expired(heard, state.services)
+
+
+@line(ReferralAcknowledged, ReferralCompleted)
+def note(_answer: Data, heard: Heard, _: State) -> Result | None:
+    """13. A receiver acknowledges or completes: noted, and nothing to do ([S46])."""
+    return noted(heard)
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return State(services=handoffs.asking_for_services(heard, state.services))
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return *state*: nothing is published automatically, so nothing is refused."""
+    return state

@@ -1,0 +1,79 @@
+"""Hand-offs, as every agency that refers people keeps them alive: whom to ask next, and what to answer.
+
+Agencies share these steps; each procedure declares its own lines and calls them.
+"""
+
+from typing import Final
+
+from nrmbus.desk.procedure.interface import Heard, Result, task
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.rules.profile import DECIDERS
+
+_COVERS: Final = ("given", "overridden")
+
+
+def declined(heard: Heard, services: tuple[str, ...]) -> Result | None:
+    """Return the task to refer to somebody else; *services* are the agency's referrals that ask for services."""
+    if heard.own:
+        return None
+    sentence = "The referral was declined: send it to one of the alternatives that consent covers, or ask for consent."
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, services)),))
+
+
+def expired(heard: Heard, services: tuple[str, ...]) -> Result | None:
+    """Return the same task after silence; None if the referral is not this agency's."""
+    referral = heard.view.referrals.get(heard.event.referral or "")
+    if referral is None or referral.sender != heard.me:
+        return None
+    sentence = "Nobody answered the referral: send it to one of the alternatives that consent covers."
+    return Result(tasks=(task(heard, "refer_again", sentence, alternatives(heard, services)),))
+
+
+def questioned(heard: Heard, code: str, sentence: str) -> Result | None:
+    """Return the task *code* to supply what a receiver asks for."""
+    return None if heard.own else Result(tasks=(task(heard, code, sentence),))
+
+
+def service_asked(heard: Heard) -> Result | None:
+    """Return the task to answer a service that another agency asks for."""
+    if heard.own:
+        return None
+    sentence = "A service is asked for: name a time, give it, or say why not, before its time is over."
+    return Result(tasks=(task(heard, "service", sentence),))
+
+
+def follow_up_due(heard: Heard, month: int) -> Result | None:
+    """Return the task to ask how the person fares, *month* months after closing."""
+    sentence = f"{month} months after closing: ask how the person fares, if asking is safe, and record the answer."
+    return Result(tasks=(task(heard, "follow_up", sentence),))
+
+
+def asking_for_services(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
+    """Return *services* with the agency's own referral of *heard*, if it asks for services."""
+    data, ref = heard.event.data, heard.event.referral
+    asks = heard.own and ref and isinstance(data, ReferralSubmitted) and data.services
+    return (*services, ref) if asks and ref and ref not in services else services
+
+
+def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the agencies that may get the same referral now, first the one that the receiver named; none that was asked already."""
+    view, event = heard.view, heard.event
+    named = getattr(event.data, "alternative", None)
+    referral = view.referrals.get(event.referral or "")
+    asked = {party.agency for party in referral.receivers} if referral else {event.source}
+    may_receive = heard.rules.profile.expand(("RECEIVERS",))
+    receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
+    open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, services, each)}
+    if view.child and named in receivers:  # nobody asks a child for consent
+        open_to.add(named)
+    return tuple(sorted(open_to, key=lambda each: (each != named, each)))
+
+
+def _covered(heard: Heard, services: tuple[str, ...], agency: str) -> bool:
+    """Return whether *agency* may have the case, and the services if another agency than the deciding body is asked for them."""
+    purposes = ["information_sharing"]
+    if heard.event.referral in services and heard.agencies[agency].role not in heard.rules.profile.expand((DECIDERS,)):
+        purposes.append("services")
+    standing = [heard.view.consents.get((agency, purpose)) for purpose in purposes]
+    today = heard.registered.astimezone(heard.rules.profile.zone).date().isoformat()
+    return all(each and each.kind in _COVERS and today <= (each.last_day or today) for each in standing)

@@ -1,0 +1,1 @@
+"""The hotline. See ``README.md`` for its procedure."""

@@ -1,0 +1,99 @@
+"""The hotline: from a call to a referral, or to an anonymous notice. One function per numbered line of ``README.md``."""
+
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import noted
+from nrmbus.events.case import ReReferred, SignalRecorded
+from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.referral import (
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+)
+from nrmbus.rules.profile import DECIDERS
+
+
+class State(Frozen):
+    """Referrals of the hotline that ask for services."""
+
+    services: tuple[str, ...] = ()
+
+
+def begin(_: Settings) -> State:
+    """Return the state of a hotline that nobody has called yet."""
+    return State()
+
+
+@line(SignalRecorded)
+def call(signal: SignalRecorded, heard: Heard, __: State) -> Result | None:
+    """1. A call becomes a signal: of a child, the guardian bodies are notified first; an adult is asked, and referred within 24 hours (CoM 21/2008 art. 7 [S2], [S34, S36])."""
+    if isinstance(signal, ReReferred):
+        return None
+    return first_contact.met(heard, "Ask the caller whom you may tell. Without consent the notice stays anonymous.")
+
+
+@line(ReReferred)
+def call_again(_: ReReferred, heard: Heard, __: State) -> Result | None:
+    """2. Somebody who had a case before calls again: the new case names the one before, so that figures count one person ([S34, S36], rule T18)."""
+    return first_contact.met(
+        heard, "Ask the caller again whom you may tell: no consent comes over from the case before."
+    )
+
+
+@line(ConsentRefused)
+def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
+    """3. An adult refuses the special unit: the notice stays anonymous and is counted once, and help without the police is offered ([S26, S34])."""
+    return first_contact.refused_the_deciding_body(heard)
+
+
+@line(ConsentGiven)
+def agree(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
+    """4. An adult who stayed anonymous agrees to the special unit: a task to refer, with this consent (rule T02, [S34])."""
+    deciding = heard.rules.profile.expand((DECIDERS,))
+    names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
+    if not heard.own or not names_it or heard.view.status != "SUSPECTED":
+        return None
+    return Result(
+        tasks=(task(heard, "refer_now", "The person agrees to the special unit: refer, and name this consent."),)
+    )
+
+
+@line(ReferralInfoRequested)
+def call_back(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
+    """5. A receiver asks: the hotline calls the person back at a safe hour and supplies the answer; until then the receiver's clock stands still ([S46], [D])."""
+    sentence = (
+        "The receiver has a question: call the person back at a safe hour, and answer. Its clock stands until then."
+    )
+    return handoffs.questioned(heard, "call_back", sentence)
+
+
+@line(ReferralDeclined)
+def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
+    """6. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
+    return handoffs.declined(heard, state.services)
+
+
+@line(ReferralExpired)
+def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
+    """7. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
+    return handoffs.expired(heard, state.services)
+
+
+@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
+def note(_answer: Data, heard: Heard, _: State) -> Result | None:
+    """8. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
+    return noted(heard)
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return State(services=handoffs.asking_for_services(heard, state.services))
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return *state*: nothing is published automatically, so nothing is refused."""
+    return state

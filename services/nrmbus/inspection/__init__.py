@@ -1,0 +1,1 @@
+"""Labour inspection and border service. See ``README.md`` for their procedure."""

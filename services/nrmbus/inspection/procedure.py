@@ -1,0 +1,117 @@
+"""Labour inspection and border service: groups found together. One function per numbered line of ``README.md``."""
+
+from typing import Final
+
+from pydantic import Field
+
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.shared import noted
+from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
+from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
+from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.referral import (
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+)
+
+_ALONE: Final = (
+    "Ask this person alone, away from the others and from whoever brought them: each consents or refuses alone."
+)
+
+
+class State(Frozen):
+    """Referrals that ask for services; the incident of each case; the agencies to which each person agreed."""
+
+    services: tuple[str, ...] = ()
+    incidents: dict[str, str] = Field(default_factory=dict)
+    helpers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+def begin(_: Settings) -> State:
+    """Return the state of a service that has found nobody yet."""
+    return State()
+
+
+@line(IncidentOpened)
+def find(incident: IncidentOpened, heard: Heard, _: State) -> Result | None:
+    """1. A group is found: one incident with a head count, and one case for each person; no list of persons is ever made ([D])."""
+    if not heard.own:
+        return None
+    sentence = f"Record one signal for each of the {incident.head_count} people, with this incident."
+    return Result(tasks=(task(heard, "one_case_each", sentence),))
+
+
+@line(SignalRecorded, ReReferred)
+def meet(_: Data, heard: Heard, __: State) -> Result | None:
+    """2. Each person is asked alone and referred within 24 hours; of a child, the guardian bodies are notified first (CoM 21/2008 art. 7 [S2], [S34, S36])."""
+    return first_contact.met(heard, _ALONE)
+
+
+@line(ConsentRefused)
+def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
+    """3. One of a group refuses the special unit: help without the police is offered, and the others' cases go on ([S26], [D])."""
+    return first_contact.refused_the_deciding_body(heard)
+
+
+@line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
+    """4. One of a group turns out to be no victim, and may have recruited the others: a task names the agencies that help this person and others of the group, so that each of the others is asked again ([D])."""
+    view, case = heard.view, heard.event.subject
+    group = state.incidents.get(case)
+    if heard.own or view.negative is None or group is None:
+        return None
+    others = {each for each, incident in state.incidents.items() if incident == group and each != case}
+    shared = {agency for each in others for agency in state.helpers.get(each, ())} & {*state.helpers.get(case, ())}
+    sentence = (
+        "This person may have recruited the others: ask each of them alone whether the agencies named here may go on."
+    )
+    return Result(tasks=(task(heard, "cut_access", sentence, tuple(sorted(shared))),))
+
+
+@line(ReferralInfoRequested)
+def supply(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
+    """5. A receiver asks: an officer supplies what is missing; until then the receiver's clock stands still ([S46])."""
+    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
+
+
+@line(ReferralDeclined)
+def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
+    """6. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
+    return handoffs.declined(heard, state.services)
+
+
+@line(ReferralExpired)
+def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
+    """7. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
+    return handoffs.expired(heard, state.services)
+
+
+@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
+def note(_answer: Data, heard: Heard, _: State) -> Result | None:
+    """8. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
+    return noted(heard)
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember the incident of each own case, and the agencies to which its person agreed."""
+    incidents, helpers, event = state.incidents, state.helpers, heard.event
+    if heard.own and event.incident and isinstance(event.data, SignalRecorded):
+        incidents = {**incidents, event.subject: event.incident}
+    if heard.own and event.subject in incidents and isinstance(event.data, ConsentGiven):
+        known = helpers.get(event.subject, ())
+        helpers = {**helpers, event.subject: tuple(sorted({*known, *event.data.receivers}))}
+    services = handoffs.asking_for_services(heard, state.services)
+    if (services, incidents, helpers) == (state.services, state.incidents, state.helpers):
+        return state
+    return State(services=services, incidents=incidents, helpers=helpers)
+
+
+def take_back(state: State, _: Event) -> State:
+    """Return *state*: nothing is published automatically, so nothing is refused."""
+    return state

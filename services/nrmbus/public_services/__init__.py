@@ -1,0 +1,1 @@
+"""Health, education and employment services. See ``README.md`` for their procedure."""
