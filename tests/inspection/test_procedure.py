@@ -64,7 +64,7 @@ class TestOneOfThem:
 
     def test_whoever_helps_a_recruiter_and_the_others_is_asked_about_again(self) -> None:
         """A negative decision names the agencies that hold this person's case and one of the others'."""
-        assert group().when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ("ngo-l", UNIT)
+        assert group().when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ("ngo-l",)
 
     def test_a_positive_decision_cuts_nothing(self) -> None:
         """A victim of the group is no danger to the others; a person reads the decision."""

@@ -16,6 +16,9 @@ TAKEN_BACK = Path("03-she-takes-it-back")
 WORK = Path("04-two-days-of-work")
 HOME = Path("05-home-or-here")
 ABROAD = Path("06-found-abroad")
+RAID = Path("09-raid-on-a-building-site")
+CALL = Path("10-call-without-a-name")
+AFTER = Path("11-after-the-end")
 
 SIGNAL = """\
 - {at: "0:00", by: ngo-a, event: case.signal_recorded, case: woman,

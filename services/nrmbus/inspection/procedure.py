@@ -19,6 +19,7 @@ from nrmbus.events.referral import (
     ReferralExpired,
     ReferralInfoRequested,
 )
+from nrmbus.rules.profile import DECIDERS
 
 _ALONE: Final = (
     "Ask this person alone, away from the others and from whoever brought them: each consents or refuses alone."
@@ -68,6 +69,8 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
         return None
     others = {each for each, incident in state.incidents.items() if incident == group and each != case}
     shared = {agency for each in others for agency in state.helpers.get(each, ())} & {*state.helpers.get(case, ())}
+    deciding = heard.rules.profile.expand((DECIDERS,))
+    shared = {each for each in shared if each in heard.agencies and heard.agencies[each].role not in deciding}
     sentence = (
         "This person may have recruited the others: ask each of them alone whether the agencies named here may go on."
     )
