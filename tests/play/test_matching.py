@@ -1,0 +1,150 @@
+"""One person, two NGOs: found with her consent alone, told to both at once, and known to nobody who carries or computes it."""
+
+from datetime import timedelta
+
+import pytest
+
+from agencies import NOW
+from nrmbus.play.matching import MONTHLY, PURPOSE, Asker, Comparer, Consent, Evaluator, Match, NotAsked, Sent, identity
+from nrmbus.wire.errors import LetterClosed
+
+WHO = identity("XA", "0000-0001")
+
+
+class Town:
+    """Two evaluators, a comparer, three NGOs, and a broker that keeps whatever passes."""
+
+    def __init__(self) -> None:
+        self.consents: dict[str, Consent] = {}
+        self.carried: list[Sent] = []
+        self.evaluators = [Evaluator(name, self.consents.get) for name in ("ombudsman", "statistics")]
+        self.comparer = Comparer("matching-desk", self.consents.get)
+        self.askers = {
+            each: Asker(each, self.consents.get, self.carried.append) for each in ("ngo-a", "ngo-b", "ngo-c")
+        }
+
+    def agrees(self, agency: str, id: str, *, purpose: str = PURPOSE, days: int = 90) -> None:
+        """The person agrees at *agency*."""
+        self.consents[id] = Consent(id, agency, purpose, NOW + timedelta(days=days))
+
+    def ask(self, agency: str, consent: str, who: bytes = WHO, days: int = 0) -> tuple[Match, ...]:
+        """Let *agency* ask."""
+        keys = {each: each.public for each in self.evaluators}
+        now = NOW + timedelta(days=days)
+        return self.askers[agency].ask(who, consent, f"ref of {agency}", keys, self.comparer, now)
+
+
+@pytest.fixture
+def town() -> Town:
+    """Return a town in which the person has agreed at two NGOs."""
+    town = Town()
+    town.agrees("ngo-a", "consent-a")
+    town.agrees("ngo-b", "consent-b")
+    return town
+
+
+def test_both_are_told_at_once_and_of_nothing_but_each_other(town: Town) -> None:
+    """The first hears nothing, neither yes nor no; with the second, each gets the other's name and reference."""
+    first = town.ask("ngo-a", "consent-a")
+    second = town.ask("ngo-b", "consent-b", identity("xa", " 00000001 "))
+
+    assert first == ()
+    assert second == (
+        Match("ngo-b", "ref of ngo-b", "ngo-a", "ref of ngo-a"),
+        Match("ngo-a", "ref of ngo-a", "ngo-b", "ref of ngo-b"),
+    )
+
+
+def test_another_person_is_no_match_and_nobody_learns_that_somebody_was_asked_for(town: Town) -> None:
+    """No count, no list, no difference from having asked first."""
+    town.ask("ngo-a", "consent-a")
+
+    assert town.ask("ngo-b", "consent-b", identity("XA", "0000-0002")) == ()
+
+
+@pytest.mark.parametrize("wrong", ["none", "another agency's", "another purpose", "expired"])
+def test_without_her_consent_nothing_is_asked(town: Town, wrong: str) -> None:
+    """Not one byte leaves the agency; an evaluator refuses it too, should the agency try."""
+    consent = {
+        "none": "consent-x",
+        "another agency's": "consent-b",
+        "another purpose": "consent-p",
+        "expired": "consent-e",
+    }[wrong]
+    town.agrees("ngo-a", "consent-p", purpose="services")
+    town.agrees("ngo-a", "consent-e", days=0)
+
+    with pytest.raises(NotAsked, match="consent_missing"):
+        town.ask("ngo-a", consent)
+    assert town.carried == []
+    with pytest.raises(NotAsked, match="consent_missing"):
+        town.evaluators[0].evaluate("ngo-a", consent, b"\0" * 32, NOW)
+    with pytest.raises(NotAsked, match="consent_missing"):
+        town.comparer.deposit("ngo-a", consent, "ref", b"", NOW)
+
+
+def test_who_takes_her_consent_back_is_found_no_more(town: Town) -> None:
+    """A withdrawn consent is none: the token that waited matches nothing."""
+    town.ask("ngo-a", "consent-a")
+    del town.consents["consent-a"]
+
+    assert town.ask("ngo-b", "consent-b") == ()
+
+
+def test_neither_broker_nor_evaluator_learns_who_she_is_or_that_it_is_the_same_person(town: Town) -> None:
+    """What passes has no identity in it, and is never twice the same: not to one evaluator, not to two, not of one person."""
+    town.ask("ngo-a", "consent-a")
+    town.ask("ngo-b", "consent-b")
+
+    for sent in town.carried:
+        assert WHO not in sent.content
+        assert b"0000" not in sent.content
+    assert len({each.content for each in town.carried}) == len(town.carried) == 10
+
+
+def test_who_compares_cannot_try_identities(town: Town) -> None:
+    """A token is no digest of an identity: with the comparer's tokens and one evaluator's key no identity can be checked."""
+    town.ask("ngo-a", "consent-a")
+    (token,) = town.comparer._waiting
+    first, second = town.evaluators
+
+    alone = first._server.evaluate_known_input(WHO)
+    both = [alone, second._server.evaluate_known_input(WHO)]
+
+    assert Asker._token([alone]) != token
+    assert Asker._token([alone, alone]) != token
+    assert Asker._token(both) == token
+
+
+def test_numbers_cannot_be_tried_one_after_the_other(town: Town) -> None:
+    """One consent buys one evaluation, and an agency has so many in a month whatever consents it writes down."""
+    town.ask("ngo-a", "consent-a")
+    with pytest.raises(NotAsked, match="consent_used"):
+        town.ask("ngo-a", "consent-a", identity("XA", "0000-0002"))
+
+    for number in range(MONTHLY):
+        town.agrees("ngo-c", f"consent-{number}")
+        town.ask("ngo-c", f"consent-{number}", identity("XA", f"{number:08}"))
+    town.agrees("ngo-c", "one-more")
+    with pytest.raises(NotAsked, match="monthly_limit"):
+        town.ask("ngo-c", "one-more")
+    assert town.ask("ngo-c", "one-more", days=31) != ()
+
+
+def test_an_evaluator_that_uses_another_key_for_one_agency_is_noticed(town: Town) -> None:
+    """Else it could mark whom an agency asks for; the proof is checked against the key in the directory."""
+    other = Evaluator("ombudsman", town.consents.get)
+    keys = {other: town.evaluators[0].public, town.evaluators[1]: town.evaluators[1].public}
+
+    with pytest.raises(NotAsked, match="evaluator_wrong") as error:
+        town.askers["ngo-a"].ask(WHO, "consent-a", "ref", keys, town.comparer, NOW)
+    assert error.value.__cause__ is None
+
+
+def test_a_token_of_one_agency_is_none_of_another(town: Town) -> None:
+    """A sealed token that is caught and deposited under another name does not open."""
+    town.ask("ngo-a", "consent-a")
+    caught = next(each for each in town.carried if each.to == "matching-desk")
+
+    with pytest.raises(LetterClosed):
+        town.comparer.deposit("ngo-b", "consent-b", "ref", caught.content, NOW)
