@@ -132,7 +132,7 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-HOLD", _hold_asked, UNIT, "stay.hold_ended", {"ref": "H-1"}),
     ("D-STOP", _stopping, "ngo-l", "consent.stop_confirmed", {}),
     ("D-ERASE", erasing, "ngo-a", "access.erasure_confirmed", {}),
-    *(("D-RISK", wishing, "iom", f"return.{kind}", {}) for kind in ("risk_assessed", "stopped")),
+    *(("D-RISK", wishing, "iom", f"return.{kind}", {}) for kind in ("risk_assessed", "travel_arranged", "completed", "stopped")),
     *(("D-TRAVEL", arranged, "iom", f"return.{kind}", {}) for kind in ("completed", "stopped")),
     ("D-MONITOR", home, "iom", "return.monitored", {}),
     ("D-ASSIGN", _organisation_taken_on, "iom", "return.consented", {}),

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "8d90062fe091df3ad1140ebf34381d8e9f4a8323fc5c45fa272aba4a6689fc13"
+PINNED = "5da2359e56c529cde76256692e838c701c887c2a35a1823aacd5c720021fffce"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from desk.web.work.test_items import facts, rows, told
-from nrmbus.desk.web.work.items import Item, items_of
+from nrmbus.desk.web.work.items import Item, Task, items_of
 from rules import stories
 from rules.given import Bench, moment
 
@@ -106,6 +106,40 @@ def test_a_return_stands_under_its_step(story: object, list: str, row: tuple[str
 def _seen_by(case: Bench, agency: str) -> list[Item]:
     items = items_of(agency, facts(case, agency), 10, lambda name: case.rules.may_publish(agency, name))
     return [each for each in items if each.about == "return"]
+
+
+def test_a_step_that_no_duty_asks_for_waits_all_the_same() -> None:
+    """Given a person who can return, then the organisation arranges the journey; given another's wish, it assesses the risk."""
+    can_return = ("return.risk_assessed", (), "to_do", "return.travel_arranged")
+    assert told(stories.assessed(Bench()), "iom", "waits") == [can_return]
+    assert told(stories.arranged(Bench()), "iom", "waits")[0][3] == "return.completed"
+
+    case = stories.identified(Bench())
+    case.consents("embassy", "iom", by="vac")
+    case.say(UNIT, "return.consented", to=["embassy", "iom"])
+    assert [each.act for each in rows(case, "iom", "waits")] == ["return.risk_assessed"]
+    seen = items_of("embassy", facts(case, "embassy"), 10, lambda name: case.rules.may_publish("embassy", name))
+    assert [each.act for each in seen if each.side == "ours"] == []
+
+
+def test_an_embassy_that_arranged_the_journey_owes_the_arrival_alone() -> None:
+    """Given an embassy that never hears of an assessment, then its desk does not take the assessment for owed."""
+    case = stories.identified(Bench())
+    case.consents("embassy", by="vac")
+    case.say(UNIT, "return.consented", to=["embassy"])
+    case.say(UNIT, "return.risk_assessed")
+    case.say("embassy", "return.travel_arranged", days=14)
+
+    assert [each.code for each in facts(case, "embassy").duties] == ["D-TRAVEL"]
+
+
+def test_an_assessment_is_a_step_and_no_task_beside_it() -> None:
+    """Given a task of the procedure about a step of the return, then the return's own row is enough."""
+    case = stories.assessed(Bench())
+    task = Task(1, "arrange_travel", case.now, "return.risk_assessed", "iom")
+
+    items = items_of("iom", facts(case, "iom", (task,)), 10, lambda _: True)
+    assert [each.about for each in items if each.side == "ours"] == ["return"]
 
 
 def test_a_return_that_is_not_safe_is_to_be_stopped() -> None:

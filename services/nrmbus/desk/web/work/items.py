@@ -84,6 +84,8 @@ SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
 KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "hold", "read", "referral", "service", "supply"})
 """Kinds of tasks that add nothing to an item of what has come."""
+OF_THE_RETURN: Final = frozenset({"arrange_travel", "assess_risk", "not_safe"})
+"""Kinds of tasks that the return itself shows at its step, and that are over with the step."""
 SHOWN: Final = frozenset(
     {
         "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
@@ -498,7 +500,7 @@ class _Case:
 
     def tasks(self) -> Iterator[Item]:
         for task in self.facts.tasks:
-            if task.kind in KNOWN_OTHERWISE and task.event_type in SHOWN:
+            if task.kind in OF_THE_RETURN or (task.kind in KNOWN_OTHERWISE and task.event_type in SHOWN):
                 continue
             said = {"alternatives": task.alternatives} if task.alternatives else _NOTHING
             yield self.item(

@@ -161,6 +161,8 @@ def _state(t: Words, item: Item, *, is_late: bool) -> Tag:
         found = state_words(item.state)
     if found is not None:
         return Tag(t(found.name), found.colour)
+    if item.side == "case" and not item.state:
+        return Tag(t("Not known here"))
     if item.side == "case":
         return Tag(t.code("status", item.state), "grey" if item.is_over else "blue")
     return Tag(t.type(item.state) if "." in item.state else item.state.replace("_", " "))

@@ -34,11 +34,16 @@ def holds(me: str, view: View, duties: tuple[Clock, ...], shown: frozenset[str])
     last = max(standing, key=lambda hold: hold.until, default=None)
     for hold in view.holds.values():
         state = "ended" if hold.ended else "confirmed" if hold.confirmed else "asked"
-        until = hold.until if hold.ended or recovery is None else max(hold.until, recovery)
+        until = hold.until if recovery is None else max(hold.until, recovery)
         mine = hold.mark.source == me
         others = hold.migration if mine else (hold.mark.source,)
         said = {"ref": hold.ref, "since": hold.mark.registered, "state": state, "code": state}
-        yield "record", "hold", "stay.hold_requested", {"agencies": others, "due": until, **said}
+        yield (
+            "record",
+            "hold",
+            "stay.hold_requested",
+            {"agencies": others, "due": None if hold.ended else until, **said},
+        )
         if hold is last and state == "confirmed" and (mine or me in hold.migration):
             act = "stay.hold_requested" if mine else ""
             yield "ours", "period", "stay.hold_confirmed", {"agencies": others, "due": until, "act": act, **said}
@@ -64,7 +69,11 @@ def permits(me: str, view: View) -> Iterator[Found]:
 def returns(
     me: str, view: View, duties: tuple[Clock, ...], since: datetime | None, may_publish: Callable[[str], bool]
 ) -> Iterator[Found]:
-    """Yield the return at its step since *since*, with the next step if this agency's role *may_publish* that."""
+    """Yield the return at its step since *since*, with the next step for an agency that helps and *may_publish* it.
+
+    A step that no duty reminds this agency of is among what waits for it: to assess a wish that another agency recorded,
+    to arrange the journey of a person who can return, or to stop a return that is not safe.
+    """
     record = view.returning
     if record is None:
         return
@@ -77,10 +86,14 @@ def returns(
     code = "not_safe" if record.step == "assessed" and record.safe is False else record.step
     others = tuple(agency for agency in record.helpers if agency != me)
     state = "arrived" if code == "completed" else code
+    is_next = bool(act) and me in record.helpers and may_publish(act)
     said = {
         "since": since or record.mark.registered,
         "due": due,
-        "act": act if act and may_publish(act) else "",
+        "act": act if is_next else "",
         "agencies": others,
     }
     yield "record", "return", type, {"state": state, "code": code, **said}
+    is_mine = any(duty.code in _CLOCKS and duty.answerable == me for duty in duties)
+    if is_next and record.step in ("consented", "assessed") and not is_mine:
+        yield "ours", "return", type, {"code": code, **said, "state": "to_do", "due": None}
