@@ -1,6 +1,7 @@
 """Items of the work lists, from the cases of the scenarios as each agency sees them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 from nrmbus.desk.web.work.items import Facts, Happened, Item, Task, items_of
@@ -52,9 +53,23 @@ def test_a_signal_waits_for_the_agency_that_found_the_person() -> None:
     case = made(stories.signalled)
 
     (row,) = rows(case, "ngo-a", "waits")
-    assert (row.code, row.act, row.due) == ("D-REFER", "referral.submitted", moment("24:00"))
+    assert (row.code, row.act, row.due) == ("D-REFER", "consent.given", moment("24:00"))
     assert rows(case, "special-unit", "waits") == []
     assert [each.status for each in rows(case, "special-unit", "new-signals", "special_unit")] == ["SUSPECTED"]
+
+
+def test_the_step_before_a_referral_comes_first() -> None:
+    """An adult is asked, a child's guardian bodies are notified; then the duty leads to the referral, and its task is one row."""
+    first = Task(1, "ask_first", moment("0:00"), "case.signal_recorded", "ngo-a", None)
+    for story, agency, act in (
+        (stories.signalled, "ngo-a", "consent.given"),
+        (stories.consented, "ngo-a", "referral.submitted"),
+        (stories.child_signalled, "school", "safeguard.child_flagged"),
+        (stories.child_flagged, "school", "referral.submitted"),
+    ):
+        case = made(story)
+        items = items_of(agency, replace(facts(case, agency), tasks=(first,)), MINUTES, yes)
+        assert [each.act for each in items if each.side == "ours"] == [act]
 
 
 def test_a_referral_waits_for_its_receiver_and_its_sender_sees_who_has_it() -> None:

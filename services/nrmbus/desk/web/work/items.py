@@ -46,6 +46,7 @@ ACTS: Final[Mapping[str, str]] = {
     "D-RISK": "return.risk_assessed",
     "D-TRAVEL": "return.completed",
     "D-MONITOR": "return.monitored",
+    "D-MERGE": "consent.given",
 }
 """Clock -> next act of the agency that owes it. The desk itself answers a clock without an act."""
 STARTED: Final[Mapping[str, str]] = {
@@ -64,6 +65,7 @@ STARTED: Final[Mapping[str, str]] = {
     "D-RISK": "return.consented",
     "D-TRAVEL": "return.travel_arranged",
     "D-MONITOR": "return.completed",
+    "D-MERGE": "case.merged",
     "D-ERASE": "access.erasure_due",
 }
 """Clock -> type of the event that a reader knows it by."""
@@ -82,7 +84,9 @@ ANSWERS: Final = frozenset(
 """Types of events that answer something, or tell what became of it."""
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
-KNOWN_OTHERWISE: Final = frozenset({"duty_officer", "hold", "read", "referral", "service", "supply"})
+KNOWN_OTHERWISE: Final = frozenset(
+    {"call_back", "duty_officer", "hold", "read", "referral", "service", "supply", "without_police"}
+)
 """Kinds of tasks that add nothing to an item of what has come."""
 OF_THE_RETURN: Final = frozenset({"arrange_travel", "assess_risk", "not_safe"})
 """Kinds of tasks that the return itself shows at its step, and that are over with the step."""
@@ -93,6 +97,8 @@ SHOWN: Final = frozenset(
     }
 )  # fmt: skip
 """Types of received events whose item has a clock or an act of its own."""
+FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
+"""Kinds of tasks after a first contact: the duty to refer leads to the same step."""
 _ANSWERS_KEPT: Final = 5
 
 
@@ -262,7 +268,15 @@ class _Case:
         party = referral.party(self.me) if referral else None
         if duty.code == "D-ANSWER" and party is not None and party.state == "accepted":
             return "identification.stage_entered"
+        if duty.code == "D-REFER":
+            return self._first_step() or ACTS["D-REFER"]
         return ACTS.get(duty.code, "")
+
+    def _first_step(self) -> str:
+        """Return what comes before a referral: notice to a child's guardian bodies, or an adult's word; empty if it came."""
+        if self.view.child:
+            return "" if self.view.flagged else "safeguard.child_flagged"
+        return "" if self.view.consents else "consent.given"
 
     def _about(self, duty: Clock) -> tuple[str, str, str]:
         """Return the type that the duty is known by, the agency that asked, and the urgency."""
@@ -502,11 +516,16 @@ class _Case:
         for task in self.facts.tasks:
             if task.kind in OF_THE_RETURN or (task.kind in KNOWN_OTHERWISE and task.event_type in SHOWN):
                 continue
+            if task.kind in FIRST_STEPS and (not self._first_step() or self._owes_a_referral()):
+                continue
             said = {"alternatives": task.alternatives} if task.alternatives else _NOTHING
             yield self.item(
                 "ours", "task", task.event_type, ref=task.ref, code=task.kind, since=task.opened, task=task.id,
                 agencies=(task.source,) if task.source else (), state="to_do", said=said,
             )  # fmt: skip
+
+    def _owes_a_referral(self) -> bool:
+        return any(duty.code == "D-REFER" and duty.answerable == self.me for duty in self.facts.duties)
 
     def unsent(self) -> Iterator[Item]:
         for event in self.facts.unsent:
