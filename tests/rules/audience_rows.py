@@ -468,6 +468,8 @@ def _bulletins() -> Iterator[Seen]:
     yield Seen(bulletin("shelter"), "shelter", "provider.capacity_changed", senders)
     everybody = (*senders, "coordinator", "court", "shelter", "statistics")
     yield Seen(bulletin("timekeeper"), "timekeeper", "agency.listening_changed", tuple(sorted(everybody)))
+    all_but_itself = tuple(sorted(each for each in everybody if each != "statistics"))
+    yield Seen(bulletin("statistics"), "statistics", "stats.period_published", all_but_itself, said={"approver": "A-2"})
     told = ("coordinator", "ngo-a", "police-x")
     yield Seen(bulletin("vac"), "vac", "data.breach_reported", told, said={"to": ["ngo-a", "police-x"]})
 

@@ -3,11 +3,13 @@
 The stories at the end bring a case to where a test begins. Everything is invented.
 """
 
+import json
 import re
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -15,9 +17,20 @@ from agencies import AGENCIES, NOW, POLICY, reference
 from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.registry import data_type
+from nrmbus.events.stats import packed
 from nrmbus.rules import Audience, Due, Profile, Refusal, Rules, View, load_profile
 
 BAKU = ZoneInfo("Asia/Baku")
+
+
+def figures(*, by: str = "statistics", shown: int = 25, **said: Any) -> dict[str, Any]:
+    """Return the data of published figures of 2025, with one count that is *shown*."""
+    named = {"period": "2025", "k": 11, **said}
+    rows = [{"keys": ["F"]}, {"keys": ["_T"], "count": shown}]
+    table = {"id": "identified_by_sex", "title": "By sex", "unit": "persons", "dimensions": ["sex"], "rows": rows}
+    raw = json.dumps({**named, "by": by, "tables": [table]}, separators=(",", ":"), sort_keys=True).encode()
+    return {**named, "release": sha256(raw).hexdigest(), "figures": packed(raw)}
+
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "case.signal_recorded": {
@@ -118,6 +131,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "data.breach_reported": {
         "kind": "lost", "classes": ["DC3"], "persons": "1-10", "measures": ["access_stopped"], "ended": True,
     },
+    "stats.period_published": figures(),
     "access.erasure_confirmed": {"ground": "decision", "horizon": "2026-07-01T00:00:00Z"},
 }  # fmt: skip
 """Default data of each type, for tests that do not depend on them."""

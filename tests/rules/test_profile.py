@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "5da2359e56c529cde76256692e838c701c887c2a35a1823aacd5c720021fffce"
+PINNED = "8df2b5ae6574ca6d9d77faf70049d466a3643f45864950284f286f87b6d39c06"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

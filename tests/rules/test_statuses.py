@@ -122,6 +122,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("shelter", "provider.capacity_changed", {}, GOING_ON),
     ("timekeeper", "agency.listening_changed", {}, GOING_ON),
     ("vac", "data.breach_reported", {}, GOING_ON),
+    ("statistics", "stats.period_published", {}, GOING_ON),
 ]
 
 

@@ -25,6 +25,7 @@ from nrmbus.events import (
     review,
     safeguard,
     shelter,
+    stats,
     stay,
     support,
 )
@@ -55,6 +56,7 @@ MODULES: tuple[ModuleType, ...] = (
     provider,
     agency,
     breach,
+    stats,
 )
 """In the order of the mechanism."""
 

@@ -295,7 +295,7 @@ class BusStage(Stage):
 
     async def _figures(self, year: int) -> Release:
         try:
-            return Release.from_mapping(await self._doors[STATISTICS].get(f"/v1/figures/{year}"))
+            return Release.from_mapping(await self._doors[STATISTICS].get(f"/v1/figures/{year}/draft"))
         except DoorError as error:
             raise StageError(f"the statistics answer no figures: {error}") from None
 

@@ -505,7 +505,7 @@ def _with_totals(
     if not spec.adds_up:
         return {keys: counted.get(keys, 0) for keys in rows}
     nested = len(spec.dimensions) > 1 and WITHIN.get(spec.dimensions[1]) == spec.dimensions[0]
-    found: dict[tuple[str, ...], int] = {}
+    found = dict.fromkeys(rows, 0)  # totals stand below what they count
     for keys in rows:
         for total in product(*((key, TOTAL) for key in keys)):
             if not (nested and total[0] == TOTAL != total[1]):

@@ -21,8 +21,10 @@ from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.store import tables
 from nrmbus.edge.mounts import Guarded
+from nrmbus.events import bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Fact
+from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.statistics.counting import ERASED, LINKS, SIGNALS, Case, Span
 from nrmbus.statistics.history import Histories, named_in
 from nrmbus.statistics.release import compute
@@ -53,8 +55,19 @@ class Figures:
         self._offsets: dict[int, int] = {}
         self._turn = asyncio.Lock()
 
-    async def release(self, span: Span) -> Release:
-        """Return the figures of *span*, from the history to its end.
+    async def published(self, span: Span) -> Release | None:
+        """Return the last published figures of *span*, or None. Raises as `draft`."""
+        async with self._turn:
+            await self._read()
+            return next((each for each in reversed(self._published()) if each.period == span.name), None)
+
+    def _published(self) -> list[Release]:
+        facts = self._histories.facts.get(bulletin.of(self._seat.me), ())
+        found = [unpacked(fact.event.data.figures) for fact in facts if isinstance(fact.event.data, PeriodPublished)]
+        return [Release.read(raw) for raw in found if raw is not None]
+
+    async def draft(self, span: Span) -> Release:
+        """Return the figures of *span* as they would be published now, from the history to its end.
 
         Raises:
             DeskError: ``inbox_unread`` if letters that the history has did not arrive.
@@ -77,6 +90,7 @@ class Figures:
                 bus=self._seat.bus,
                 by=self._seat.me,
                 checkpoints=self._histories.checkpoints,
+                earlier=self._published(),
             )
 
     async def _read(self) -> None:
@@ -134,15 +148,24 @@ class Figures:
 
 
 def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
-    """Mount the route of the figures behind the check of the token in *served*, the application of the desk."""
+    """Mount the routes of the figures behind the check of the token in *served*, the application of the desk."""
     figures = Figures(folder, process)
 
-    async def computed(request: Request) -> Response:
+    def span_of(request: Request) -> Span:
         caller_of(request).require("read")
         period = request.path_params["period"]
         if _PERIOD.fullmatch(period) is None:
             raise DeskError("unknown_field", (Problem("{period}", "string_pattern_mismatch"),))
-        release = await figures.release(Span.named(period))
+        return Span.named(period)
+
+    async def published(request: Request) -> Response:
+        release = await figures.published(span_of(request))
+        if release is None:
+            raise DeskError("not_found")
+        return Response(release.to_json(), media_type="application/json")
+
+    async def draft(request: Request) -> Response:
+        release = await figures.draft(span_of(request))
         return Response(release.to_json(), media_type="application/json")
 
     async def refused(_: Request, error: Exception) -> Response:
@@ -150,5 +173,5 @@ def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
         return JSONResponse(problem(code), code.status, media_type=PROBLEM_JSON)
 
     handlers: dict[Any, Any] = {DeskError: refused, Exception: refused}
-    routes = [Route("/{period}", computed)]
+    routes = [Route("/{period}", published), Route("/{period}/draft", draft)]
     served.app.mount("/v1/figures", Starlette(routes=routes, exception_handlers=handlers))

@@ -7,7 +7,14 @@ import pytest
 from agencies import POLICY
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.rules.judge.judge import CHECKS, OF_THE_ROW
-from rules.judge import refused_course, refused_emergency, refused_parties, refused_protection, refused_returns
+from rules.judge import (
+    refused_course,
+    refused_emergency,
+    refused_figures,
+    refused_parties,
+    refused_protection,
+    refused_returns,
+)
 
 PROFILE = load_profile(POLICY)
 STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
@@ -16,10 +23,11 @@ STORIES: dict[str, Callable[[], tuple[Refusal | None, Refusal | None]]] = {
     **refused_course.STORIES,
     **refused_emergency.STORIES,
     **refused_returns.STORIES,
+    **refused_figures.STORIES,
 }
 FURTHER = [
     *refused_parties.more(), *refused_protection.more(), *refused_course.more(), *refused_emergency.more(),
-    *refused_returns.more(),
+    *refused_returns.more(), *refused_figures.more(),
 ]  # fmt: skip
 
 

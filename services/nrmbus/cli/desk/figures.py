@@ -1,6 +1,7 @@
 """``nrmbus figures``: figures of the mechanism for a year or a quarter, from the desk of the statistics."""
 
 import asyncio
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,7 +15,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, to_write
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError
 from nrmbus.events.errors import Invalid
+from nrmbus.events.stats import PeriodPublished, packed
 from nrmbus.statistics import sdmx, sheet
 from nrmbus.statistics.counting import Span
 from nrmbus.statistics.document import document
@@ -25,6 +29,7 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import STATISTICS
 
 app = Commands()
+WAIT_SECONDS: Final = 20.0
 _ANYWHERE: Final = ZoneInfo("UTC")
 """Zone of figures, which have no times."""
 
@@ -45,6 +50,32 @@ class Language(StrEnum):
     AZ = "az"
     EN = "en"
     RU = "ru"
+
+
+@dataclass(frozen=True)
+class Publication:
+    """Which figures are meant: the published ones, others, or those that two people publish now."""
+
+    draft: Annotated[
+        bool, typer.Option("--draft", help="Compute the figures again, though some are published already.")
+    ] = False
+    publish: Annotated[
+        bool,
+        typer.Option("--publish", help="Publish the figures; needs --actor and --approver, two people of the agency."),
+    ] = False
+    actor: Annotated[str | None, typer.Option(metavar="CODE", help="Staff number of the person who publishes.")] = None
+    approver: Annotated[str | None, typer.Option(metavar="CODE", help="Staff number of the second person.")] = None
+
+    @property
+    def people(self) -> tuple[str, str] | None:
+        """Return the two people who publish, or None. Raises BusError if one of them is missing."""
+        if not self.publish:
+            return None
+        if self.actor is None or self.approver is None:
+            raise BusError(
+                "Two people publish figures: give their staff numbers with --actor CODE and --approver CODE."
+            )
+        return self.actor, self.approver
 
 
 @app.register(example="nrmbus figures --year 2026 --format html --out 2026.html")
@@ -77,13 +108,14 @@ def figures(
             metavar="FILE", help="Where to write; no file may be there yet. (default: print)", callback=to_write
         ),
     ] = None,
+    publication: Publication,
     context: BusContext,
 ) -> None:
     """Write the figures of a year or a quarter as JSON, CSV, SDMX or a page; no small count can be derived from them.
 
-    The desk of the agency `statistics` computes them from the whole history and from the coded parts that were sealed to
-    it; it must run. A cell below the profile's threshold k is suppressed, and so is every cell beside which it could be
-    derived. The figures of a period change as long as it runs.
+    These are the published figures or, as long as none are published, those that would be published now. The desk of the
+    agency `statistics` computes them from the whole history and from the coded parts that were sealed to it; it must run.
+    A cell below the profile's threshold k is suppressed, and so are cells beside which it could be derived.
     """
     folder = context.folder
     if out is not None and out.exists():
@@ -91,7 +123,8 @@ def figures(
     if release is not None:
         found = _read(release)
     elif year is not None:
-        found = asyncio.run(_asked(folder, Span(year, quarter)))
+        found, said = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
+        typer.echo(said, err=True)
     else:
         raise BusError("Nothing says what is counted: add --year YEAR, or --release FILE for figures that are there.")
     text = _written(found, format, language)
@@ -134,11 +167,48 @@ def _read(file: Path) -> Release:
         raise BusError(f"{file} is no release of figures: give a file that --format json wrote.") from None
 
 
-async def _asked(folder: BusFolder, span: Span) -> Release:
+async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *, draft: bool) -> tuple[Release, str]:
+    """Return the figures, and a sentence about whether they are published."""
     if STATISTICS not in folder.agencies():
         raise BusError(
-            "No agency makes figures from here: nrmbus agency add statistics --role statistics admits it to a bus. "
+            "No agency makes figures here: nrmbus agency add statistics --role statistics admits it to the bus. "
             "It counts what is published from then on."
         )
     async with door_of(folder, STATISTICS) as door:
+        known = await _published(door, span)
+        if known is not None and not draft and people is None:
+            return known, f"These figures are published (release {known.digest[:16]})."
+        found = Release.from_mapping(await door.get(f"/v1/figures/{span.name}/draft"))
+        if people is None:
+            return found, "These figures are not published; --publish publishes them."
+        if known is not None and known.tables == found.tables:
+            raise BusError(f"The published figures of {span.name} stand: nothing that may be shown has changed.")
+        return found, await _publish(door, found, *people)
+
+
+async def _published(door: Door, span: Span) -> Release | None:
+    try:
         return Release.from_mapping(await door.get(f"/v1/figures/{span.name}"))
+    except DoorError as error:
+        if error.code == "not_found":
+            return None
+        raise
+
+
+async def _publish(door: Door, release: Release, actor: str, approver: str) -> str:
+    """Publish *release* in the name of two people; return what became of it. Raises BusError if it is refused."""
+    data = PeriodPublished(
+        period=release.period,
+        k=release.k,
+        release=release.digest,
+        previous=release.previous,
+        figures=packed(release.to_json()),
+    )
+    event = {"type": data.type, "actor": actor, "approver": approver, "data": data.to_mapping()}
+    answer = await door.publish(event, wait=WAIT_SECONDS)
+    (said,) = answer["events"]
+    if answer["verdict"] == "registered":
+        return f"Published as number {said['number']}, release {release.digest[:16]}."
+    if answer["verdict"] == "pending":
+        return "There is no verdict yet: the desk keeps the event and sends it."
+    raise BusError(f"Nothing was published: {said['code']} {said.get('rule', '')}: {said['sentence']}")

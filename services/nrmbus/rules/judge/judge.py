@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.rules.judge import course, emergency, parties, protection
+from nrmbus.rules.judge import course, emergency, figures, parties, protection
 from nrmbus.rules.judge.check import Check, Question
 from nrmbus.rules.profile import Profile, ProfileError
 
@@ -15,7 +15,8 @@ OF_THE_ROW = "of the row"
 UNKNOWN_TYPE: Final = "RULES.md#g-01 [D]"
 """The basis for a type without a row."""
 CHECKS: Final[Mapping[str, Check]] = {
-    check.rule: check for check in (*parties.CHECKS, *protection.CHECKS, *course.CHECKS, *emergency.CHECKS)
+    check.rule: check
+    for check in (*parties.CHECKS, *figures.CHECKS, *protection.CHECKS, *course.CHECKS, *emergency.CHECKS)
 }
 """Every rule that is written, by its id."""
 

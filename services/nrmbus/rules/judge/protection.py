@@ -27,6 +27,7 @@ _TRAVEL = ("return.travel_arranged", "return.completed")
 _RETURNING = ("return.consented", "return.risk_assessed", *_TRAVEL, "return.monitored")
 _MERGED = "case.merged"
 _SELF_CONSENT = "SELF_CONSENT"
+_PUBLISHED = "stats.period_published"
 _OWN = (
     _MERGED,
     "handover.person_received",
@@ -44,13 +45,13 @@ _OWN = (
 """Events by which the special unit acts on the person, and which therefore need her consent."""
 
 
-@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, ASKED)
+@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, ASKED, _PUBLISHED)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed, cases merged, access terminated or the glass broken, with no `approver`, or `approver` = `actor`.
+    """A child's signal dismissed, cases merged, access terminated, the glass broken or figures published, with no `approver`, or `approver` = `actor`.
 
     However the number is spelt; and no desk is one of the two.
     """
-    if not q.child and q.event.type not in (_MERGED, _TERMINATED, ASKED):
+    if not q.child and q.event.type not in (_MERGED, _TERMINATED, ASKED, _PUBLISHED):
         return False
     return not _are_two(q)
 
