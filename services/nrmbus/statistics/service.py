@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -16,6 +16,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.desk.access import break_glass
 from nrmbus.desk.app import DeskProcess
+from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.scopes import caller_of
@@ -43,16 +44,49 @@ _COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided", "in
 """Types whose coded part is counted; no other letter is opened."""
 
 
+class Reader:
+    """Reads ``nrm.cases`` on, from where the last reading ended; what was read stays in memory."""
+
+    def __init__(self, folder: BusFolder, process: DeskProcess) -> None:
+        """Read as the agency of *process*, on the bus in *folder*."""
+        self._where = folder.reach(folder.agency(process.seat.me).path)
+        self._seat = process.seat
+        self._partitions = folder.settings.partitions
+        self.histories = Histories(folder.settings.bus, self._partitions, process.seat.registrar_key)
+        self._offsets: dict[int, int] = {}
+
+    async def read(self) -> None:
+        """Read the history on, to its present end. Raises HistoryFault if it does not verify."""
+        partitions = [TopicPartition(CASES, number) for number in range(self._partitions)]
+        reader = clients.reader(self._where, client_id=self._seat.me)
+        await reader.start()
+        try:
+            reader.assign(partitions)
+            for each in partitions:
+                reader.seek(each, self._offsets.get(each.partition, 0))
+            ends = await reader.end_offsets(partitions)
+            while any([await reader.position(each) < end for each, end in ends.items()]):
+                for place, records in (await reader.getmany(timeout_ms=_PATIENCE_MS, max_records=1000)).items():
+                    for each in records:
+                        await self._take(Record(each.key, each.value, tuple(each.headers)), place.partition)
+                        self._offsets[place.partition] = each.offset + 1
+        finally:
+            await reader.stop()
+
+    async def _take(self, record: Record, partition: int) -> None:
+        # An agency's first event may overtake its entry: topics have no order among them.
+        if not all(self._seat.directory.knows(agency) for agency in named_in(record)):
+            await self._seat.catch_up()
+        self.histories.take(record, partition)
+
+
 class Figures:
     """Computes releases at one desk, one at a time."""
 
-    def __init__(self, folder: BusFolder, process: DeskProcess) -> None:
-        """Compute at the desk of *process*, an agency of the bus in *folder*."""
-        self._where = folder.reach(folder.agency(process.seat.me).path)
-        self._desk, self._seat = process.desk, process.seat
-        self._partitions = folder.settings.partitions
-        self._histories = Histories(folder.settings.bus, self._partitions, process.seat.registrar_key)
-        self._offsets: dict[int, int] = {}
+    def __init__(self, desk: Desk, histories: Histories, read: Callable[[], Awaitable[None]]) -> None:
+        """Compute at *desk*, from *histories*, which *read* brings up to date."""
+        self._desk, self._seat = desk, desk.seat
+        self._histories, self._read = histories, read
         self._turn = asyncio.Lock()
 
     async def published(self, span: Span) -> Release | None:
@@ -93,30 +127,6 @@ class Figures:
                 earlier=self._published(),
             )
 
-    async def _read(self) -> None:
-        """Read the history on, to its present end; what was read stays in memory."""
-        partitions = [TopicPartition(CASES, number) for number in range(self._partitions)]
-        reader = clients.reader(self._where, client_id=self._seat.me)
-        await reader.start()
-        try:
-            reader.assign(partitions)
-            for each in partitions:
-                reader.seek(each, self._offsets.get(each.partition, 0))
-            ends = await reader.end_offsets(partitions)
-            while any([await reader.position(each) < end for each, end in ends.items()]):
-                for place, records in (await reader.getmany(timeout_ms=_PATIENCE_MS, max_records=1000)).items():
-                    for each in records:
-                        await self._take(Record(each.key, each.value, tuple(each.headers)), place.partition)
-                        self._offsets[place.partition] = each.offset + 1
-        finally:
-            await reader.stop()
-
-    async def _take(self, record: Record, partition: int) -> None:
-        # An agency's first event may overtake its entry: topics have no order among them.
-        if not all(self._seat.directory.knows(agency) for agency in named_in(record)):
-            await self._seat.catch_up()
-        self._histories.take(record, partition)
-
     async def _opened(self, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, dict[str, Mapping[str, Any]]]:
         """Return the coded fields of each counted letter, by case and event. Each opening is recorded before."""
         wanted = {
@@ -149,7 +159,8 @@ class Figures:
 
 def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
     """Mount the routes of the figures behind the check of the token in *served*, the application of the desk."""
-    figures = Figures(folder, process)
+    reader = Reader(folder, process)
+    figures = Figures(process.desk, reader.histories, reader.read)
 
     def span_of(request: Request) -> Span:
         caller_of(request).require("read")

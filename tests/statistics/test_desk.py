@@ -1,0 +1,119 @@
+"""The desk of the statistics: it counts coded parts, asks nobody, and loses what an erasure takes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from desk.given import FakeRegistrar, Given, Read, desk_of, town
+from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
+from nrmbus.events.model import Fact
+from nrmbus.statistics import service
+from nrmbus.statistics.counting import Span
+from nrmbus.statistics.history import Histories
+from nrmbus.statistics.service import Figures
+from nrmbus.statistics.tables import Release
+from nrmbus.wire.envelope import decode
+
+SIGNAL = {
+    "detector": "ngo_outreach",
+    "child": False,
+    "urgency": "normal",
+    "detected_abroad": False,
+    "basis": ["indicators"],
+}
+CODED = {"coded": {"sex": "F", "age_band": "25-34", "citizenship": "AZ"}}
+
+
+class Story:
+    """Twelve women who gave a signal: the history, and what is delivered to the statistics."""
+
+    def __init__(self) -> None:
+        self.registrar = FakeRegistrar(town())
+        self.facts: dict[str, list[Fact]] = {}
+        self.deliveries: list[Read] = []
+        for number in range(12):
+            self.happens(
+                "ngo-a", "case.signal_recorded", SIGNAL, case=f"{number + 1:032x}", parts=CODED, opens=("statistics",)
+            )
+
+    def happens(self, by: str, type_: str, data: dict[str, Any], *, case: str, **more: Any) -> None:
+        """Register an event that reaches the statistics."""
+        record = self.registrar.event(by, type_, data, case=case, **more)
+        self.deliveries.append(self.registrar.register(record, to="statistics"))
+        fact = Fact.of(decode(record).event(), ("statistics",), self.registrar.time, self.registrar.number)
+        self.facts.setdefault(case, []).append(fact)
+
+    async def figures(self, given: Given, heard: Sequence[Read] | None = None) -> Release:
+        """Return the figures of 2026 that the desk of *given* computes, which has *heard* everything if nothing else is said."""
+        for each in self.deliveries if heard is None else heard:
+            await given.hear(each)
+        return await self.draft(given)
+
+    async def draft(self, given: Given) -> Release:
+        """Return the figures of 2026 that the desk of *given* computes now."""
+        histories = cast("Histories", SimpleNamespace(facts=self.facts, checkpoints=()))
+        return await Figures(given.desk, histories, _nothing_new).draft(Span(2026))
+
+
+async def _nothing_new() -> None:
+    return
+
+
+async def test_coded_parts_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:
+    """Twelve signals are twelve persons; no task is opened, no receipt sent, and each opening is recorded as the desk's."""
+    async with desk_of("statistics", tmp_path) as given:
+        release = await Story().figures(given)
+
+        assert release.table("signalled_by_sex").cell("_T") == 12
+        assert await given.out() == []
+        assert await given.rows("tasks") == []
+        figures = [row for row in await given.rows("reads") if row.purpose == "figures"]
+        assert {(row.who, row.part) for row in figures} == {("desk", "coded")}
+        assert len(figures) == 12
+
+
+async def test_desk_that_was_away_computes_the_same_bytes(tmp_path: Path) -> None:
+    """A desk that heard each event when it came, and one that was off and hears all of them at last, compute the same figures."""
+    story = Story()
+    async with desk_of("statistics", tmp_path / "on", registrar=story.registrar) as given:
+        for each in story.deliveries[:6]:
+            await given.hear(each)
+        at_once = await story.figures(given, story.deliveries[6:])
+    async with desk_of("statistics", tmp_path / "off", registrar=story.registrar) as given:
+        later = await story.figures(given)
+
+    assert later.to_json() == at_once.to_json()
+
+
+async def test_figures_wait_for_letters_that_are_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is computed from half of the letters: the answer says that the inbox is not read yet."""
+    monkeypatch.setattr(service, "WITHIN_SECONDS", 0.0)
+    story = Story()
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        with pytest.raises(DeskError) as caught:
+            await story.figures(given, story.deliveries[:6])
+
+    assert caught.value.code == "inbox_unread"
+
+
+async def test_p6_erased_person_leaves_the_next_figures(tmp_path: Path) -> None:
+    """The order of an erasure destroys the letters here too; the person is in no later figures, and nothing is owed for it."""
+    story = Story()
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        before = await story.figures(given)
+        erased = f"{1:032x}"
+        story.happens("timekeeper", "access.erasure_due", {"ground": "decision"}, case=erased)
+        await given.hear(story.deliveries[-1])
+        await rounds.erase_due(given.desk)
+        after = await story.draft(given)
+
+        assert [row.subject for row in await given.rows("events") if row.letter is None and row.shut == "erased"] == [
+            erased
+        ]
+        assert await given.out() == []
+        assert before.table("signalled_by_sex").cell("_T") == 12
+        assert after.table("signalled_by_sex").cell("_T") == 11
