@@ -1,0 +1,207 @@
+"""What is counted, and when: persons once, events by role, duties met and missed."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from nrmbus.events.model import Fact
+from nrmbus.statistics.counting import CODES, SPECS, Case, Count, Span, Spec
+from nrmbus.statistics.tables import TOTAL
+from rules.given import Bench
+from rules.stories import child_identified, erasing, identified, paid, referred, served, signalled, wishing
+
+K = 11
+YEAR = Span(2026)
+
+
+def spec(name: str) -> Spec:
+    """Return the table *name*."""
+    return next(each for each in SPECS if each.id == name)
+
+
+def case(b: Bench, **coded: Mapping[str, Any]) -> Case:
+    """Return the case of *b*; *coded* has the coded fields of the first event of a type, dots written as two underscores."""
+    found = {
+        next(fact.event.id for fact in b.facts if fact.event.type == name.replace("__", ".")): fields
+        for name, fields in coded.items()
+    }
+    return Case(b.subject, tuple(b.facts), found)
+
+
+def another(story: Any, number: int) -> Bench:
+    """Return *story* told of another case."""
+    b = Bench()
+    b.subject = f"{number:032x}"
+    b.view = b.rules.start(b.subject)
+    return story(b)  # type: ignore[no-any-return]
+
+
+def counted(*cases: Case, year: int = 2026) -> Count:
+    """Return the counts of *cases*."""
+    return Count(Bench().rules, cases, year)
+
+
+def cells(count: Count, name: str, span: Span = YEAR) -> dict[tuple[str, ...], int]:
+    """Return the cells of a table that are not 0."""
+    return {keys: value for keys, value in count.cells(spec(name), span, K).items() if value}
+
+
+def test_person_is_counted_by_the_facts_of_her_letters() -> None:
+    """Sex, age band, citizenship and region come from the signal, the form from the decision, the detector from the envelope."""
+    she = case(
+        identified(Bench()),
+        case__signal_recorded={"sex": "F", "age_band": "25-34", "citizenship": "UZ", "region": "AZ-BA"},
+        identification__status_decided={"exploitation": ["ForcedLabour", "Servitude"]},
+    )
+    count = counted(she)
+
+    assert cells(count, "identified_by_sex") == {("F",): 1, (TOTAL,): 1}
+    assert cells(count, "identified_by_age_band") == {
+        ("adult", "25-34"): 1, ("adult", TOTAL): 1, (TOTAL, TOTAL): 1,
+    }  # fmt: skip
+    assert cells(count, "identified_by_citizenship_group") == {("foreign",): 1, (TOTAL,): 1}
+    assert cells(count, "identified_by_form") == {("labour",): 1, (TOTAL,): 1}
+    assert cells(count, "identified_by_detector") == {("ngo_outreach",): 1, (TOTAL,): 1}
+    assert cells(count, "decided_by_status") == {("ActualVictimOfTrafficking",): 1, (TOTAL,): 1}
+
+
+def test_child_is_a_child_whatever_the_band_says() -> None:
+    """The flag of the envelope decides; a band that contradicts it is unknown, so that bands add up to children and adults."""
+    count = counted(case(child_identified(Bench()), case__signal_recorded={"sex": "M", "age_band": "18-24"}))
+
+    assert cells(count, "identified_by_age") == {("child",): 1, (TOTAL,): 1}
+    assert cells(count, "identified_by_age_band") == {("child", "unknown"): 1, ("child", TOTAL): 1, (TOTAL, TOTAL): 1}
+
+
+def test_nothing_known_is_unknown_and_still_counts() -> None:
+    """Without a letter a person counts in the totals."""
+    assert cells(counted(case(identified(Bench()))), "identified_by_sex") == {("unknown",): 1, (TOTAL,): 1}
+
+
+@pytest.mark.parametrize(
+    ("link", "persons"),
+    [({"previous_case": f"{1:032x}"}, 1), ({"previous_case": f"{9:032x}"}, 2), ({}, 2)],
+    ids=["names the earlier case", "names a case that is not here", "names none"],
+)
+def test_one_person_of_two_cases_counts_once(link: dict[str, str], persons: int) -> None:
+    """A signal that names the earlier case is of the same person; a chain of such cases too."""
+    first, second = another(signalled, 1), another(signalled, 2)
+    count = counted(case(first), case(second, case__signal_recorded=link))
+
+    assert cells(count, "signalled_by_sex")[TOTAL,] == persons
+
+
+@pytest.mark.parametrize(("confidence", "persons"), [("certain", 1), ("probable", 1), ("possible", 2)])
+def test_linked_cases_count_once(confidence: str, persons: int) -> None:
+    """I-10: two cases that the special unit has linked are one victim; one that is only possibly the same stays two."""
+    first, second = another(identified, 1), another(identified, 2)
+    first.say("special-unit", "case.linked", confidence=confidence, letter=True)
+    count = counted(case(first, case__linked={"other_case": second.subject}), case(second))
+
+    assert cells(count, "identified_by_sex")[TOTAL,] == persons
+
+
+def test_erased_case_is_not_counted() -> None:
+    """Nothing of a case whose erasure was ordered is counted, neither the person nor an event."""
+    whole, gone = another(served, 1), another(erasing, 2)
+    gone.through("d20 9:00")
+    assert any(fact.event.type == "access.erasure_due" for fact in gone.facts)
+    with_it, without = counted(case(whole), case(gone)), counted(case(whole))
+
+    assert [cells(with_it, each.id) for each in SPECS] == [cells(without, each.id) for each in SPECS]
+
+
+def test_quarters_add_up_to_the_year() -> None:
+    """A person counts in the quarter in which she counts first; every table of a year is the sum of its quarters."""
+    count = counted(case(paid(Bench())), case(another(child_identified, 2)), case(another(wishing, 3)))
+    for each in SPECS:
+        if not each.yearly:
+            whole = Counter(count.cells(each, YEAR, K))
+            parts: Counter[tuple[str, ...]] = Counter()
+            for quarter in YEAR.parts:
+                parts.update(count.cells(each, quarter, K))
+            assert whole == parts, each.id
+
+
+def test_time_of_registration_decides_in_the_zone_of_the_profile() -> None:
+    """Half past midnight on New Year's Day in Baku is still the old year in UTC, and counts in the new one."""
+    b = signalled(Bench())
+    fact = b.facts[0]
+    late = Fact.of(fact.event, fact.recipients, datetime(2026, 12, 31, 20, 30, tzinfo=UTC), 1)
+
+    assert cells(counted(Case(b.subject, (late,)), year=2026), "signalled_by_sex") == {}
+    assert cells(counted(Case(b.subject, (late,)), year=2027), "signalled_by_sex", Span(2027))[TOTAL,] == 1
+
+
+def test_answers_are_counted_by_role_and_by_kind_of_sender() -> None:
+    """Who was asked, who asked, what was answered and why not; the time to answer is that between the registrations."""
+    b = served(Bench())
+    b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], services=["legal"])
+    b.now = b.now.replace(hour=b.now.hour + 2)
+    b.say("ngo-l", "referral.declined", ref="R-9", reason="no_capacity", declined_by="provider")
+    count = counted(case(b))
+
+    assert cells(count, "answers_by_role")["ngo_legal", "declined"] == 1
+    assert cells(count, "declined_by_reason")["ngo_legal", "no_capacity"] == 1
+    assert cells(count, "answers_by_sender")["vac", "declined"] == 1
+    assert cells(count, "answers_by_role")["special_unit", "accepted"] == 1
+    assert cells(count, "answers_by_sender")["ngo_outreach", "accepted"] == 1
+
+
+def test_duty_is_met_missed_or_neither() -> None:
+    """An acknowledgement in time meets D-ACK; a referral that nobody acknowledges misses it, once."""
+    met, missed = another(served, 1), another(referred, 2)
+    missed.through("d4 9:00")
+    found = cells(counted(case(met), case(missed)), "clocks_by_rule")
+
+    assert (found["D-ACK", "met"], found["D-ACK", "missed"]) == (1, 1)
+    assert found["D-REFER", "met"] == 2
+
+
+def test_every_record_has_a_code_of_its_dimension() -> None:
+    """A code without a row would be missing from the total, so every code of every record is one of the list."""
+    count = counted(case(paid(Bench())), case(another(child_identified, 2)), case(another(wishing, 3)))
+    for each in SPECS:
+        for name in each.dimensions:
+            for record in count.records(each.population, YEAR):
+                if name in CODES and name in record:
+                    assert record[name] in CODES[name], (each.id, name, record[name])
+
+
+def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str, Counter[tuple[str, ...]]]:
+    """Count events from envelopes alone, as somebody with an export and another program would."""
+    found: dict[str, Counter[tuple[str, ...]]] = {
+        "referrals_by_role": Counter(),
+        "answers_by_role": Counter(),
+        "paid_by_kind": Counter(),
+    }
+    asked: dict[str, dict[str, Any]] = {}
+    for each in facts:
+        ref, data = each.get("referral"), each["data"]
+        if each["type"] == "referral.submitted":
+            asked[ref] = each
+            for agency in data["to"]:
+                found["referrals_by_role"].update([(roles[agency],), ("_T",)])
+        elif each["type"] in ("referral.accepted", "referral.declined"):
+            role, answer = roles[each["source"]], each["type"].removeprefix("referral.")
+            found["answers_by_role"].update([(role, answer), (role, "_T"), ("_T", answer), ("_T", "_T")])
+        elif each["type"] == "payment.executed":
+            found["paid_by_kind"].update([(data["kind"],), ("_T",)])
+    return found
+
+
+def test_another_program_counts_the_same_from_envelopes() -> None:
+    """Whoever has the envelopes counts the tables of events again, without a key and without the Rules."""
+    b = paid(Bench())
+    plain = [json.loads(fact.event.model_dump_json(exclude_none=True)) for fact in b.facts]
+    for fact, envelope in zip(b.facts, plain, strict=True):
+        envelope["type"], envelope["data"] = fact.event.type, fact.event.data.to_mapping()
+    roles = {agency: b.rules.role_of(agency) for agency in ("special-unit", "vac", "ngo-l", "ngo-a", "fund", "shelter")}
+    count = counted(case(b))
+
+    for name, expected in recounted(plain, roles).items():
+        assert cells(count, name) == {keys: value for keys, value in expected.items() if value}

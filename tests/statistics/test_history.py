@@ -1,0 +1,54 @@
+"""The history as the statistics read it: verified, in order, and named by its last registrations."""
+
+import pytest
+
+from agencies import BUS
+from nrmbus.statistics.history import Histories
+from nrmbus.wire.history import HistoryFault
+from nrmbus.wire.record import Record
+from registrar.given import to
+from registrar.kept_long_enough import Kept
+
+
+def read(records: list[Record], kept: Kept, histories: Histories | None = None) -> Histories:
+    """Return what a reader of *records* has, after what *histories* had."""
+    found = histories or Histories(BUS, 1, lambda _: kept.bus.key.verify_key)
+    for record in records:
+        found.take(record, 0)
+    return found
+
+
+def test_reader_that_was_away_has_the_same_facts_and_checkpoints() -> None:
+    """Reading in two parts, with a part read twice, gives what one reading gives; the checkpoint names the last registration."""
+    kept = Kept()
+    at_once = read(kept.history, kept)
+    in_parts = read(kept.history[3:], kept, read(kept.history[:5], kept))
+
+    assert (in_parts.facts, in_parts.checkpoints) == (at_once.facts, at_once.checkpoints)
+    (checkpoint,) = at_once.checkpoints
+    assert checkpoint.size == len(kept.history)
+    assert checkpoint.head != read(kept.history[:-1], kept).checkpoints[0].head
+
+
+@pytest.mark.parametrize("missing", [0, 3])
+def test_history_with_a_gap_is_not_counted(missing: int) -> None:
+    """A registration that was cut out stops the reading."""
+    kept = Kept()
+    with pytest.raises(HistoryFault):
+        read([*kept.history[:missing], *kept.history[missing + 1 :]], kept)
+
+
+def test_order_of_an_erasure_reaches_the_statistics() -> None:
+    """P6: the registrar tells the statistics of an erasure, so that the coded parts of the case are destroyed there too."""
+    kept = Kept()
+    facts = read(kept.history, kept).facts
+    erased = [fact for found in facts.values() for fact in found if fact.event.type == "access.erasure_due"]
+
+    assert [fact.recipients for fact in erased] == [("ngo-a", "special-unit", "statistics")]
+    assert (
+        to(
+            kept.bus.say(kept.shard, "ngo-a", "case.signal_dismissed", {"reason": "other"}, case="ef" * 16),
+            "statistics",
+        )
+        == []
+    )
