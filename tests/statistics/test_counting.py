@@ -181,7 +181,7 @@ def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str
     }
     asked: dict[str, dict[str, Any]] = {}
     for each in facts:
-        ref, data = each.get("referral"), each["data"]
+        ref, data = each.get("referral", ""), each["data"]
         if each["type"] == "referral.submitted":
             asked[ref] = each
             for agency in data["to"]:

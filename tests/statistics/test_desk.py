@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from desk.given import FakeRegistrar, Given, Read, desk_of, town
+from agencies import town
+from desk.given import FakeRegistrar, Given, Read, desk_of
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.events.model import Fact

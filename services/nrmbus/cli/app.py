@@ -99,7 +99,7 @@ COMMANDS: Final = {
     ),
     "figures": Command(
         "desk.figures",
-        "Write the figures of a year or a quarter as JSON or CSV; no small count can be derived from them.",
+        "Write the figures of a year or a quarter as JSON, CSV, SDMX or a page; no small count can be derived from them.",
     ),
     "status": Command(
         "operate.status",
