@@ -1,5 +1,6 @@
 """Pages of the Coordinator's office, as its people use them."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,8 @@ import pytest
 
 from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member
+from figures_published import CORRECTED, LAST, YEAR
+from figures_published import hear as figures
 from nrmbus.desk.web.application import pages_of
 from nrmbus.desk.web.rooms import ROOMS, room_of
 from nrmbus.events import bulletin
@@ -98,6 +101,36 @@ async def test_a_task_is_marked_as_done_once(here: Given) -> None:
     assert "Nothing is to be done" in (await page(here, "/app/overview")).text
 
 
+async def test_main_figures_stand_first_with_their_change(here: Given) -> None:
+    """Totals of the newest year, and what the release asks of the office."""
+    await figures(here, ME, [LAST, YEAR])
+    shown = (await page(here, "/app/overview")).text
+
+    assert "Figures for 2026" in shown
+    assert re.search(r'<span>Identified victims</span><span class="nrm-numbers__number">88</span>', shown)
+    assert "+18 against the year before" in shown
+    assert shown.count("New figures are released.") == 2
+    assert "The figures of 2025 are not released" not in shown
+
+
+async def test_a_year_without_its_figures_is_missed_in_the_next(here: Given) -> None:
+    """The yearly information is owed: the overview says so until the year is released."""
+    assert "The figures of 2025 are not released" in (await page(here, "/app/overview")).text
+    await figures(here, ME, [LAST])
+    assert "The figures of 2025 are not released" not in (await page(here, "/app/overview")).text
+
+
+async def test_missed_deadlines_are_counts_of_a_period(here: Given) -> None:
+    """By clock, for each period that is released; no case and no agency is named."""
+    await figures(here, ME, [LAST, YEAR])
+    shown = (await page(here, "/app/missed")).text
+
+    assert "Duties met and missed, by clock" in shown
+    assert "No case and no agency is named" in shown
+    assert (await page(here, "/app/missed?period=2025")).status_code == 200
+    assert (await page(here, "/app/missed?period=2019")).status_code == 404
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_overview_is_there_in_every_language(here: Given, language: Language) -> None:
     """The same facts, in the reader's language."""
@@ -119,3 +152,13 @@ def test_only_the_office_has_the_pages_of_its_room() -> None:
     assert own.isdisjoint(each.path for each in pages_of("vac"))
     assert set(ROOMS) == {ME}
     assert all(each.may != "anybody" for each in room.routes.routes)
+
+
+async def test_a_correction_asks_to_replace_what_was_published(here: Given) -> None:
+    """The task is another one than that of new figures."""
+    await figures(here, ME, [LAST, YEAR, CORRECTED])
+
+    shown = (await page(here, "/app/overview")).text
+
+    assert shown.count("New figures are released.") == 2
+    assert shown.count("Figures that were published before are corrected.") == 1

@@ -1,11 +1,13 @@
 """The Coordinator's procedure, line by line."""
 
 from agencies import NOW
+from figures_published import CORRECTED, YEAR, said
 from given import given, says
 from nrmbus.coordinator import procedure
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.breach import BreachReported
 from nrmbus.events.provider import CapacityChanged
+from nrmbus.events.stats import PeriodPublished
 
 ME = "coordinator"
 
@@ -39,6 +41,22 @@ class TestBreach:
         """Each report is read by a person of the office, the last one too."""
         given(procedure, me=ME).when(says("ngo-a", breach(is_over=False))).then(procedure.BREACH)
         given(procedure, me=ME).when(says("ngo-a", breach(is_over=True))).then(procedure.BREACH)
+
+
+class TestFigures:
+    """Lines 3 and 4."""
+
+    def test_released_figures_are_read(self) -> None:
+        """A release is a task, since the yearly information is written by a person."""
+        given(procedure, me=ME).when(says("statistics", PeriodPublished.from_mapping(said(YEAR)))).then(
+            procedure.RELEASED
+        )
+
+    def test_a_correction_replaces_what_was_published(self) -> None:
+        """A release that names the one before is another task, and only that one."""
+        correction = PeriodPublished.from_mapping(said(CORRECTED))
+
+        given(procedure, me=ME).when(says("statistics", correction)).then(procedure.CORRECTED)
 
 
 def test_free_places_ask_nothing_of_the_office() -> None:

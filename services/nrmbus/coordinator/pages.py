@@ -1,11 +1,11 @@
 """Pages of the Coordinator's office: no person and no case."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from nrmbus.coordinator.procedure import BREACH, SILENT
+from nrmbus.coordinator.procedure import BREACH, CORRECTED, RELEASED, SILENT
 from nrmbus.desk.http import views
 from nrmbus.desk.state.bulletins import announcements
 from nrmbus.desk.store.ledger import finish_task
@@ -14,18 +14,25 @@ from nrmbus.desk.web.staff.account import moment_of
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.breach import BreachReported
 from nrmbus.rules import Announced
+from nrmbus.statistics import released
+from nrmbus.statistics.released import Released
+from nrmbus.statistics.shown import main_numbers, period_name, table_of
 from nrmbus.wire import times
 
 routes: Final = Pages()
 
-TASKS: Final = frozenset({SILENT, BREACH})
+MISSED: Final = "clocks_"
+"""Beginning of the ids of the tables of duties that were met and missed."""
+TASKS: Final = frozenset({SILENT, BREACH, RELEASED, CORRECTED})
 """Kinds of tasks that the overview shows: those of the procedure."""
 _MOST_TASKS: Final = 200
 
 
 @routes.get("/overview", may="member")
 async def overview(visit: Visit) -> Response:
-    """Show what is to be done, which agencies do not read, breaches of data, and the Rules in force."""
+    """Show the main figures, what is to be done, which agencies do not read, breaches of data, and the Rules in force."""
+    every = released.newest_first(visit.door.ledger)
+    found = released.chosen(every)
     with visit.door.ledger.read() as tx:
         said = list(announcements(tx, visit.door.desk.cases))
         tasks = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
@@ -36,6 +43,10 @@ async def overview(visit: Visit) -> Response:
         silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
         breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
         profile=visit.door.seat.rules.profile,
+        release=found,
+        period=period_name(visit.t, found.period) if found else "",
+        numbers=main_numbers(found.figures, visit.t) if found else (),
+        missing_year=_missing_year(visit, every),
     )  # fmt: skip
 
 
@@ -52,6 +63,32 @@ async def done(visit: Visit) -> Response:
     return visit.see("/overview")
 
 
+@routes.get("/missed", may="member")
+async def missed(visit: Visit) -> Response:
+    """Show the duties that were met and missed in a period, as counts."""
+    t, every = visit.t, released.newest_first(visit.door.ledger)
+    period = visit.asked("period", 16)
+    found = released.chosen(every, period=period)
+    if found is None and period:
+        raise NotFound
+    return visit.page(
+        "coordinator/missed.html.j2",
+        title=t("Missed deadlines"),
+        release=found,
+        periods=[
+            {"period": each, "name": period_name(t, each), "is_here": found is not None and each == found.period}
+            for each in released.periods_of(every)
+        ],
+        tables=[table_of(each, t) for each in found.figures.tables if each.id.startswith(MISSED)] if found else [],
+    )
+
+
+def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
+    """Return the last whole year if its figures are not released; else an empty text."""
+    last = str(visit.now.astimezone(visit.t.zone).year - 1)
+    return "" if any(each.period == last for each in every) else last
+
+
 def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced]) -> dict[str, Any]:
     """Return a *task* in words; the agency is that of the event that it is about, if that is the newest of its kind."""
     t, event = visit.t, next((each for each in said if each.mark.id == task["event"]), None)
@@ -60,6 +97,8 @@ def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced]) -> dict[
     texts = {
         SILENT: t("The desk of {agency} no longer takes what is delivered. Call the agency, and ask when it runs again.", agency=agency),
         BREACH: t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
+        RELEASED: t("New figures are released. Read them, and write the yearly information if they are of a whole year."),
+        CORRECTED: t("Figures that were published before are corrected. Publish the corrected ones in their place."),
     }  # fmt: skip
     return {"number": task["task"], "text": texts[task["kind"]], "since": moment_of(visit, task["opened"])}
 

@@ -6,9 +6,12 @@ from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.breach import BreachReported
 from nrmbus.events.model import Event, Frozen
+from nrmbus.events.stats import PeriodPublished
 
 SILENT: Final = "agency_silent"
 BREACH: Final = "breach_reported"
+RELEASED: Final = "figures_released"
+CORRECTED: Final = "figures_corrected"
 """Kinds of the tasks of the lines."""
 
 
@@ -35,6 +38,20 @@ def breach(said: BreachReported, heard: Heard, _: State) -> Result:
     """2. A breach of data is reported: the office asks the agency what is done, until the breach is over ([S57], [D])."""
     asks = "read what was done." if said.ended else "ask what is done, until the breach is over."
     return Result(tasks=(task(heard, BREACH, f"{heard.event.source} reports a breach of data: {asks}"),))
+
+
+@line(PeriodPublished)
+def yearly(said: PeriodPublished, heard: Heard, _: State) -> Result:
+    """3. Figures are released: the office reads them, and writes the yearly information from those of a year (Law art. 7.5 [S22])."""
+    if said.previous is not None:
+        return corrected(said, heard)
+    return Result(tasks=(task(heard, RELEASED, f"The figures of {said.period} are released: read them."),))
+
+
+def corrected(said: PeriodPublished, heard: Heard) -> Result:
+    """4. A release corrects an earlier one: what was published of it is replaced (Law art. 7.5 [S22], [D])."""
+    sentence = f"The figures of {said.period} are corrected: replace what was published."
+    return Result(tasks=(task(heard, CORRECTED, sentence),))
 
 
 def keep(state: State, _: Heard) -> State:

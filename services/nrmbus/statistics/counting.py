@@ -144,6 +144,7 @@ SPECS: Final[tuple[Spec, ...]] = (
         (("answer", "declined"),), unit="events", needs="envelopes",
     ),
     Spec("clocks_by_rule", "Duties met and missed, by clock", "clocks", ("rule", "outcome"), unit="events", needs="envelopes"),
+    Spec("clocks_by_role", "Duties met and missed, by role", "clocks", ("role", "outcome"), unit="events", needs="envelopes"),
     Spec("measures_by_type", "Other events, by type", "measures", ("measure",), unit="events", needs="envelopes", adds_up=False),
 )  # fmt: skip
 """Every counted table of a release, in order."""
@@ -414,11 +415,13 @@ class Count:
             before, view = view, rules.evolve(view, fact)
             kind, at = fact.event.type, self._local(fact)
             if kind == "deadline.breached":
-                self._put("clocks", at, {"rule": fact.event.data.rule, "outcome": "missed"})  # type: ignore[attr-defined]
+                rule: str = fact.event.data.rule  # type: ignore[attr-defined]
+                self._put("clocks", at, {"rule": rule, "outcome": "missed", "role": self._role(_owing(before, view))})
             for clock in _ended(before, view):
                 ends = rules.profile.clocks[clock.code].ends_by
                 if not clock.breached and any(kind in end.events for end in ends):
-                    self._put("clocks", at, {"rule": clock.code, "outcome": "met"})
+                    role = self._role(clock.answerable)
+                    self._put("clocks", at, {"rule": clock.code, "outcome": "met", "role": role})
 
 
 _CODE: Final = {"decided": "status", "helped": "service", "steps": "step"}
@@ -492,6 +495,12 @@ def _ended(before: View, after: View) -> Iterator[Running]:
                 left[_name(clock)] -= 1
             else:
                 yield clock
+
+
+def _owing(before: View, after: View) -> str | None:
+    """Return the agency whose clock is breached since *before*; None if no clock is."""
+    known = Counter(_name(each) for each in before.running if each.breached)
+    return next((each.answerable for each in after.running if each.breached and not known[_name(each)]), None)
 
 
 def _name(clock: Running) -> tuple[str, str, str, str | None]:

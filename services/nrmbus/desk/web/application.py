@@ -21,7 +21,7 @@ from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.notices import pages as notices
-from nrmbus.desk.web.rooms import room_of
+from nrmbus.desk.web.rooms import rooms_of
 from nrmbus.desk.web.rules import pages as rules
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
@@ -52,9 +52,9 @@ _STATIC: Final = {**HEADERS, "cache-control": "private, no-cache"}
 
 
 def pages_of(role: str | None) -> tuple[Page, ...]:
-    """Return the pages of a desk whose agency has *role*: those of every desk, and those of the role's room."""
-    room = room_of(role)
-    return tuple(page for each in (*SUBJECTS, *([room.routes] if room else [])) for page in each.routes)
+    """Return the pages of a desk whose agency has *role*: those of every desk, and those of rooms."""
+    rooms = (room.routes for room in rooms_of(role))
+    return tuple(page for each in (*SUBJECTS, *rooms) for page in each.routes)
 
 
 Who = Callable[[Request, Door], Awaitable[Member | None]]
@@ -67,11 +67,10 @@ class AgencyPages:
     def __init__(self, door: Door, who: Who = signed_in) -> None:
         """Serve the people of the desk behind *door*; *who* finds out who asks."""
         self._door, self._who = door, who
-        room = room_of(door.seat.role)
         self._templates = look.environment(
             _HERE / "templates",
             *(each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir()),
-            *([room.templates] if room else []),
+            *(room.templates for room in rooms_of(door.seat.role)),
         )
         self._templates.globals["has_words"] = has_words
         pages = pages_of(door.seat.role)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.rooms import room_of
+from nrmbus.desk.web.rooms import room_of, rooms_of
 from nrmbus.desk.web.shell import May, Visit
 from nrmbus.desk.web.work.pages import counted
 from nrmbus.desk.web.work.queues import board_of, queue_of
@@ -37,15 +37,13 @@ class Entry(BaseModel):
 
 
 @cache
-def entries(role: str = "") -> tuple[Entry, ...]:
-    """Return the places of an agency of *role*, in their order: those of its room first.
+def entries(role: str | None = None) -> tuple[Entry, ...]:
+    """Return the places of an agency of *role*, in their order.
 
-    A role whose room has pages of its own has no cases.
+    A role whose room has pages of its own has no cases: the places of rooms come first, and those about cases are left out.
     """
-    room = room_of(role)
-    return (
-        tuple(_read(FILE)) if room is None else (*_read(room.places), *(each for each in _read(FILE) if not each.cases))
-    )
+    own, of_rooms = tuple(_read(FILE)), tuple(each for room in rooms_of(role) for each in _read(room.places))
+    return (*own, *of_rooms) if room_of(role) is None else (*of_rooms, *(each for each in own if not each.cases))
 
 
 def _read(file: Path) -> Iterator[Entry]:

@@ -1,6 +1,6 @@
-"""Pages and places that only agencies of one role have: those of the role's room.
+"""Pages of other rooms at a desk: those that every desk has, and those of the role's room.
 
-The room is imported by name, since agencies are built on desks and not the reverse. Its module ``pages`` has ``routes``, and
+A room is imported by name, since agencies are built on desks and not the reverse. Its module ``pages`` has ``routes``, and
 beside it are ``templates/`` and ``places.yaml``.
 """
 
@@ -15,22 +15,32 @@ from nrmbus.desk.web.shell import Pages
 
 ROOMS: Final[Mapping[str, str]] = {"coordinator": "coordinator"}
 """Role -> room with pages of its own."""
+EVERYWHERE: Final = ("statistics",)
+"""Rooms with pages at every desk: released figures are for everybody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Pages of one role: routes, templates, and the file of places in the navigation."""
+    """Pages of a room: routes, templates, and the file of places in the navigation."""
 
     routes: Pages
     templates: Path
     places: Path
 
 
-@cache
 def room_of(role: str | None) -> Room | None:
     """Return the room with the pages of *role*; None if the role has the pages of every agency."""
-    if role is None or role not in ROOMS:
-        return None
-    pages = import_module(f"nrmbus.{ROOMS[role]}.pages")
+    return _room(ROOMS[role]) if role is not None and role in ROOMS else None
+
+
+def rooms_of(role: str | None) -> tuple[Room, ...]:
+    """Return the rooms with pages at a desk whose agency has *role*: that of the role, and those with pages everywhere."""
+    own = room_of(role)
+    return (*([own] if own else []), *map(_room, EVERYWHERE))
+
+
+@cache
+def _room(name: str) -> Room:
+    pages = import_module(f"nrmbus.{name}.pages")
     here = Path(str(pages.__file__)).parent
     return Room(pages.routes, here / "templates", here / "places.yaml")
