@@ -2,8 +2,14 @@
 
 from typing import Final
 
-from nrmbus.desk.web.acts import answering, approvals, guide, pages
+from nrmbus.desk.web.acts import answering, approvals, bulletins, guide, pages
 from nrmbus.desk.web.shell import Pages
 
-ROUTES: Final[tuple[Pages, ...]] = (answering.routes, approvals.routes, guide.routes, pages.routes)
+ROUTES: Final[tuple[Pages, ...]] = (
+    answering.routes,
+    approvals.routes,
+    bulletins.routes,
+    guide.routes,
+    pages.routes,
+)
 """The pages of this subject."""

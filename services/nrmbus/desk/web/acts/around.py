@@ -114,14 +114,19 @@ def standing_of(visit: Visit, agency: str, known: Mapping[str, Standing]) -> str
     """Return an agency's name, with since when it does not read, and for whom it has places and since when it says so."""
     t, standing, found = visit.t, known.get(agency, Standing()), [name_of(visit, agency)]
     if standing.silent_since is not None:
-        found.append(t("DOES NOT READ what it is sent, since {moment}", moment=t.moment(standing.silent_since)))
+        found.append(t("does not read what it is sent, since {moment}", moment=t.moment(standing.silent_since)))
     if standing.places and standing.places_at is not None:
-        labels = {"women": t("women"), "children": t("children"), "men": t("men"), "support": t("help without a bed")}
-        steps = {"free": t("places free"), "few": t("few places"), "none": t("no place")}
-        places = ", ".join(f"{labels[each]}: {steps[step]}" for each, step in standing.places.items())
         age = t.length(max(visit.now - standing.places_at, timedelta()))
-        found.append(t("{places} (said {length} ago)", places=places, length=age))
+        found.append(t("{places} (said {length} ago)", places=places_of(visit, standing), length=age))
     return " – ".join(found)
+
+
+def places_of(visit: Visit, standing: Standing) -> str:
+    """Return for whom an agency has places, in words; empty if it has not said so."""
+    t = visit.t
+    labels = {"women": t("women"), "children": t("children"), "men": t("men"), "support": t("help without a bed")}
+    steps = {"free": t("places free"), "few": t("few places"), "none": t("no place")}
+    return ", ".join(f"{labels[each]}: {steps[step]}" for each, step in standing.places.items())
 
 
 class Names(Mapping[str, str]):

@@ -15,6 +15,7 @@ from nrmbus.desk.web.acts import around, fields, form, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.fields import Shown
 from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.events import bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
@@ -243,7 +244,8 @@ async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Respo
         return await lead_on(visit, draft.id)
     except sending.AnsweredError as error:
         return _answered(visit, draft, error.first)
-    ids = [(str(each.get("case") or each.get("incident")), str(each["id"])) for each in bodies]
+    own = bulletin.of(visit.door.seat.me)  # the subject of what is about no case
+    ids = [(str(each.get("case") or each.get("incident") or own), str(each["id"])) for each in bodies]
     with suppress(DeskError):
         await visit.door.until(
             lambda: visit.door.said(ids), lambda found: found["verdict"] != "pending", PATIENCE_SECONDS

@@ -33,6 +33,7 @@ from nrmbus.desk.web.acts.editing import (
     shown,
 )
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.wire import json as wire_json
 
@@ -262,6 +263,8 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
 def _back(act: Act, page: str) -> str:
     if page == LETTER:
         return f"/acts/{act.draft.id}/{WHAT}"
+    if is_bulletin(act.case.subject):
+        return "/bulletins"
     return f"/cases/{act.case.subject}/acts" if act.case.view.exists else "/acts"
 
 
@@ -339,7 +342,7 @@ async def _sent(visit: Visit, id: str) -> Response:
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         begun=_begun(visit, case.subject) if verdict == "registered" else [],
         owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
-        live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
+        about_no_case=is_bulletin(case.subject), live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
     )  # fmt: skip
 
 

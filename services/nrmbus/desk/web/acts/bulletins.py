@@ -1,0 +1,70 @@
+"""Page of the bulletins: what agencies say of themselves and of no case, and what this agency may say itself."""
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.state.bulletins import announcements, standings
+from nrmbus.desk.web.acts import around, sending
+from nrmbus.desk.web.acts.editing import WHAT
+from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.events import bulletin
+from nrmbus.events.breach import BreachReported
+from nrmbus.events.registry import TYPES
+
+routes: Final = Pages()
+
+ABOUT_NO_CASE: Final = tuple(dict.fromkeys(data.type for data in TYPES.values() if data.keyed_by == "agency"))
+
+
+@routes.get("/bulletins", may="read_cases")
+async def show(visit: Visit) -> Response:
+    """Show who has places, who does not read, and breaches of data that this agency was told of."""
+    with visit.door.ledger.read() as tx:
+        known = standings(tx, visit.door.desk.cases)
+        told = list(announcements(tx, visit.door.desk.cases))
+    rows = [_row(visit, name, known[name]) for name in sorted(known) if known[name].places or known[name].silent_since]
+    breaches = [_breach(visit, each.mark, each.data) for each in told if isinstance(each.data, BreachReported)]
+    mine = [each for each in ABOUT_NO_CASE if around.may_do(visit, each)]
+    return visit.page(
+        "acts/bulletins.html.j2", title=visit.t("What agencies say"), rows=rows, breaches=breaches, mine=mine
+    )
+
+
+@routes.post("/bulletins/{type}", may="read_cases")
+async def begin(visit: Visit) -> Response:
+    """Begin the draft of an event about no case."""
+    type = visit.path("type")
+    if type not in ABOUT_NO_CASE or not around.may_do(visit, type):
+        raise NotFound
+    seat = visit.door.seat
+    async with seat.ledger.write() as tx:
+        made = drafts.begin(
+            seat, tx, owner=visit.me.number, type=type, subject=bulletin.of(seat.me), ref=None, page=WHAT,
+            typed=sending.fresh(type, {}),
+        )  # fmt: skip
+    return visit.see(f"/acts/{made.id}/{made.page}")
+
+
+def _row(visit: Visit, agency: str, known: Any) -> dict[str, Any]:
+    t = visit.t
+    return {
+        "name": around.name_of(visit, agency),
+        "places": around.places_of(visit, known),
+        "said": t.moment(known.places_at) if known.places_at else "",
+        "silent": t.moment(known.silent_since) if known.silent_since else "",
+    }
+
+
+def _breach(visit: Visit, mark: Any, data: BreachReported) -> dict[str, Any]:
+    t = visit.t
+    return {
+        "name": around.name_of(visit, mark.source),
+        "at": t.moment(mark.time),
+        "kind": t.code("BreachKind", data.kind),
+        "classes": [t.code("BreachedClass", each) for each in data.classes],
+        "persons": t.code("PersonsBand", data.persons),
+        "measures": [t.code("BreachMeasure", each) for each in data.measures],
+        "ended": data.ended,
+    }

@@ -1,0 +1,66 @@
+"""What agencies say, as a person with a browser sees it before turning to one, and says it for the own agency."""
+
+from pathlib import Path
+
+from desk.given import Given, desk_of
+from desk.http.test_bulletins import SILENT
+from desk.web.acts.test_pages import begun, filled, heading, with_case
+from desk.web.browsing import browsing, member
+from nrmbus.events import bulletin
+from nrmbus.wire.names import TIMEKEEPER
+
+BREACH = {
+    "to": ["ngo-a"],
+    "kind": "lost",
+    "classes": ["DC3"],
+    "persons": "1-10",
+    "measures": ["none_yet"],
+    "ended": False,
+}
+
+
+async def told(here: Given) -> None:
+    """Let the shelter say its places, the timekeeper that the assistance centre does not read, and an agency that it lost something."""
+    for source, type_, data in (
+        ("shelter", "provider.capacity_changed", {"women": "few", "children": "none"}),
+        (TIMEKEEPER, "agency.listening_changed", SILENT),
+        ("ngo-l", "data.breach_reported", BREACH),
+    ):
+        event = here.registrar.event(source, type_, data, case=bulletin.of(source))
+        await here.hear(here.registrar.register(event, to="ngo-a"))
+
+
+async def test_whoever_chooses_a_receiver_sees_who_has_places_and_who_does_not_read(tmp_path: Path) -> None:
+    """In the form of a referral, beside each name, with its age; and on a page of its own, with the breach."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        await told(here)
+        form = await browser.get(await begun(browser, "referral.submitted"))
+        page = await browser.get("/app/bulletins")
+
+    assert "does not read what it is sent, since" in form.text
+    assert "women: few places, children: no place (said " in form.text
+    assert heading(page) == "What agencies say"
+    assert "No, since" in page.text
+    assert "Data or a device were lost" in page.text
+    assert "The breach is not over." in page.text
+
+
+async def test_an_agency_says_by_hand_for_whom_it_has_places(tmp_path: Path) -> None:
+    """From the page over form and check to the number, without a case; afterwards it leads back to the page, and to no case."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        at = (await browser.post("/app/bulletins/provider.capacity_changed", data={})).headers["location"]
+        at = (await filled(browser, at, {"data.women": "free"})).headers["location"]
+        check = await browser.get(at)
+        sent = await here.during(browser.post(at.replace("/check", "/send")))
+        done = await browser.get(sent.headers["location"])
+        refused = await browser.post("/app/bulletins/agency.listening_changed", data={})
+        (row,) = [each for each in await here.rows("outbox") if each.type == "provider.capacity_changed"]
+
+    assert heading(check) == "Check your answers"
+    assert "Places are free" in check.text
+    assert heading(done) == "Registered"
+    assert "/app/bulletins" in done.text
+    assert "/app/cases/" not in done.text
+    assert (row.subject, row.verdict) == (bulletin.of("shelter"), "registered")
+    assert refused.status_code == 404
