@@ -10,6 +10,7 @@ import pytest
 
 from nrmbus.events.model import Fact
 from nrmbus.statistics.counting import CODES, SPECS, Case, Count, Span, Spec
+from nrmbus.statistics.release import release_of
 from nrmbus.statistics.tables import TOTAL
 from rules.given import Bench
 from rules.stories import child_identified, erasing, identified, paid, referred, served, signalled, wishing
@@ -38,6 +39,12 @@ def another(story: Any, number: int) -> Bench:
     b.subject = f"{number:032x}"
     b.view = b.rules.start(b.subject)
     return story(b)  # type: ignore[no-any-return]
+
+
+def executed(b: Bench) -> Bench:
+    """The fund has paid the allowance that it ordered."""
+    paid(b).say("fund", "payment.executed", ref="P-1")
+    return b
 
 
 def counted(*cases: Case, year: int = 2026) -> Count:
@@ -152,6 +159,16 @@ def test_answers_are_counted_by_role_and_by_kind_of_sender() -> None:
     assert cells(count, "answers_by_sender")["ngo_outreach", "accepted"] == 1
 
 
+def test_sum_of_money_is_shown_where_its_count_is() -> None:
+    """Eleven allowances of a year are shown with their sum; ten are not, and no quarter has sums."""
+    for number, expected in ((11, 7700), (10, None)):
+        count = counted(*(case(another(executed, each)) for each in range(1, number + 1)))
+        release = release_of(count, YEAR, bus="b", by="statistics", checkpoints=())
+        assert release.table("paid_amount_by_kind").cell("one_time_allowance") == expected
+        quarter = release_of(count, Span(2026, 1), bus="b", by="statistics", checkpoints=())
+        assert {"paid_by_kind", "paid_amount_by_kind"}.isdisjoint(each.id for each in quarter.tables)
+
+
 def test_duty_is_met_missed_or_neither() -> None:
     """An acknowledgement in time meets D-ACK; a referral that nobody acknowledges misses it, once."""
     met, missed = another(served, 1), another(referred, 2)
@@ -190,13 +207,13 @@ def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str
             role, answer = roles[each["source"]], each["type"].removeprefix("referral.")
             found["answers_by_role"].update([(role, answer), (role, "_T"), ("_T", answer), ("_T", "_T")])
         elif each["type"] == "payment.executed":
-            found["paid_by_kind"].update([(data["kind"],), ("_T",)])
+            found["paid_by_kind"].update([(data["kind"],)])
     return found
 
 
 def test_another_program_counts_the_same_from_envelopes() -> None:
     """Whoever has the envelopes counts the tables of events again, without a key and without the Rules."""
-    b = paid(Bench())
+    b = executed(Bench())
     plain = [json.loads(fact.event.model_dump_json(exclude_none=True)) for fact in b.facts]
     for fact, envelope in zip(b.facts, plain, strict=True):
         envelope["type"], envelope["data"] = fact.event.type, fact.event.data.to_mapping()

@@ -135,7 +135,7 @@ SPECS: Final[tuple[Spec, ...]] = (
     Spec("assisted_by_sex", "Persons who received a service", "assisted", ("sex",)),
     Spec("assisted_by_service", "Persons who received each service", "helped", ("service",), adds_up=False),
     Spec("steps_by_type", "Persons with each step of return, justice and compensation", "steps", ("step",), adds_up=False),
-    Spec("paid_by_kind", "Payments made, by kind", "paid", ("kind",), unit="events", needs="envelopes"),
+    Spec("paid_by_kind", "Payments made, by kind", "paid", ("kind",), unit="events", needs="envelopes", adds_up=False, yearly=True),
     Spec("referrals_by_role", "Referrals, by role of the receiver", "referrals", ("role",), unit="events", needs="envelopes"),
     Spec("answers_by_role", "Answers to referrals, by role of the receiver", "answers", ("role", "answer"), unit="events", needs="envelopes"),
     Spec("answers_by_sender", "Answers to referrals, by role of the sender", "answers", ("sender", "answer"), unit="events", needs="envelopes"),
@@ -149,8 +149,17 @@ SPECS: Final[tuple[Spec, ...]] = (
 )  # fmt: skip
 """Every counted table of a release, in order."""
 
-MONEY: Final = Spec("paid_amount_by_kind", "Money paid, by kind", "paid", ("kind",), unit="AZN", needs="envelopes")
-"""Sums, shown only if every count of `paid_by_kind` is: with a known tariff a sum is a count."""
+MONEY: Final = Spec(
+    "paid_amount_by_kind",
+    "Money paid, by kind",
+    "paid",
+    ("kind",),
+    unit="AZN",
+    needs="envelopes",
+    adds_up=False,
+    yearly=True,
+)
+"""Sums, each shown where its count is: with a known tariff a sum is a count, so there is none of a quarter and no total."""
 
 MEDIANS: Final = (
     Spec("minutes_to_answer_by_role", "Median time to answer a referral, by role of the receiver", "answers", ("role",), unit="minutes", needs="envelopes"),
@@ -247,12 +256,11 @@ class Count:
         return {(key,): round(median(each)) for key, each in taken.items() if len(each) >= k}
 
     def money(self, span: Span) -> dict[tuple[str, ...], int]:
-        """Return the sum of each kind of payment, and of all."""
+        """Return the sum of each kind of payment."""
         sums: Counter[tuple[str, ...]] = Counter()
         for at, kind, amount in self._money:
             if span.has(at):
                 sums[kind,] += amount
-                sums[TOTAL,] += amount
         return dict(sums)
 
     # -- rows --------------------------------------------------------------------------------------------------------

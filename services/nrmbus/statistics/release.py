@@ -155,5 +155,5 @@ def _money(count: Count, span: Span, tables: Iterable[Table], against: Release |
     if count.currencies <= {MONEY.unit}:
         sums = count.money(span)
         for payments in (table for table in tables if table.id == "paid_by_kind"):
-            is_shown = all(row.count is not None for row in payments.rows)
-            yield _made(MONEY, {row.keys: sums.get(row.keys) if is_shown else None for row in payments.rows}, against)
+            rows = {row.keys: None if row.count is None else sums.get(row.keys) for row in payments.rows}
+            yield _made(MONEY, rows, against)
