@@ -62,7 +62,7 @@ def test_person_is_counted_by_the_facts_of_her_letters() -> None:
     she = case(
         identified(Bench()),
         case__signal_recorded={"sex": "F", "age_band": "25-34", "citizenship": "UZ", "region": "AZ-BA"},
-        identification__status_decided={"exploitation": ["ForcedLabour", "Servitude"]},
+        identification__status_decided={"exploitation": ["ForcedLabour", "Servitude"], "sector": "F"},
     )
     count = counted(she)
 
@@ -72,6 +72,7 @@ def test_person_is_counted_by_the_facts_of_her_letters() -> None:
     }  # fmt: skip
     assert cells(count, "identified_by_citizenship_group") == {("foreign",): 1, (TOTAL,): 1}
     assert cells(count, "identified_by_form") == {("labour",): 1, (TOTAL,): 1}
+    assert cells(count, "identified_by_sector") == {("F",): 1, (TOTAL,): 1}
     assert cells(count, "identified_by_detector") == {("ngo_outreach",): 1, (TOTAL,): 1}
     assert cells(count, "decided_by_status") == {("ActualVictimOfTrafficking",): 1, (TOTAL,): 1}
 

@@ -15,6 +15,7 @@ from nrmbus.events.codes import (
     Indicator,
     IndicatorList,
     IndicatorSet,
+    Sector,
     Stage,
     VictimStatus,
 )
@@ -166,6 +167,32 @@ class StatusDecidedV2(Data):
         if given:
             data["reasons"] = [each["code"] for each in given]
         return Lowered(Body(data, body.letter), tuple(lost))
+
+
+class StatusDecidedLetterV3(StatusDecidedLetter):
+    """As version 1; the sector of the work beside the forms of exploitation, both as codes for the figures."""
+
+    sector: Annotated[Sector | None, sealed("coded", "DC4", "Sector of the work, ISIC Rev. 4 section", example="F")] = (
+        None
+    )
+
+
+class StatusDecidedV3(StatusDecidedV2):
+    """As version 2; the letter has the sector of the work. Law art. 17.2 [S15]; [S49]; [D]."""
+
+    version = 3
+    letter = StatusDecidedLetterV3
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 2 says no sector."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 2 has no place for the sector."""
+        left = {name: value for name, value in body.letter.items() if name != "sector"}
+        return Lowered(Body(body.data, left), ("/letter/sector",) if "sector" in body.letter else ())
 
 
 class StatusRevoked(Data):

@@ -215,10 +215,6 @@ class Count:
         self._zone = rules.profile.zone
         self._own = rules.profile.name.partition("@")[0].upper()
         self._cases = [each for each in cases if all(fact.event.type != ERASED for fact in each.facts)]
-        self._incidents = {
-            case.subject: each.get("sector") for case in self._cases for each in case.coded.values() if "sector" in each
-        }
-        """Sector of the work, by the reference of an incident."""
         self._found: dict[str, list[tuple[datetime, Record]]] = {}
         self._minutes: list[tuple[datetime, Record, int]] = []
         self._money: list[tuple[datetime, str, int]] = []
@@ -355,7 +351,6 @@ class Count:
 
         citizenship, band = newest("citizenship"), newest("age_band")
         forms = sorted({_FORM_OF.get(each, OTHER) for each in newest("exploitation") or ()})
-        found_at = [self._incidents[fact.event.incident] for fact in facts if fact.event.incident in self._incidents]
         child = _child(facts, band)
         age = UNKNOWN if child is None else "child" if child else "adult"
         group = UNKNOWN if citizenship is None else "national" if citizenship == self._own else "foreign"
@@ -368,7 +363,7 @@ class Count:
             "citizenship": citizenship or UNKNOWN,
             "region": newest("region") or UNKNOWN,
             "form": UNKNOWN if not forms else forms[0] if len(forms) == 1 else "several",
-            "sector": next((each for each in reversed(found_at) if each), UNKNOWN),
+            "sector": newest("sector") or UNKNOWN,
             "detector": detectors[0] if detectors else "special_unit",
         }
 

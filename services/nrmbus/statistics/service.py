@@ -40,7 +40,7 @@ WITHIN_SECONDS: Final = 20.0
 _LOOK: Final = 0.05
 _PATIENCE_MS: Final = 250
 _PERIOD: Final = re.compile(r"[0-9]{4}(-Q[1-4])?")
-_COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided", "incident.opened"}
+_COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided"}
 """Types whose coded part is counted; no other letter is opened."""
 
 
