@@ -33,6 +33,8 @@ _REF: Final = re.compile(r"[0-9a-f]{32}")
 _NEW: Final = "0" * 32
 """A reference under which no record is open."""
 _OBJECTION: Final = "consent.objected"
+_WISH = "return.consented"
+_TRAVEL: Final = frozenset({"return.travel_arranged", "return.completed"})
 _STAGE, _INTERVIEW = "identification.stage_entered", "identification.interview_held"
 
 
@@ -101,6 +103,8 @@ def _said(data: type[Data], members: dict[str, Any], said: Mapping[str, Any]) ->
 def _refusal(seat: Seat, view: View, data: type[Data], ref: str) -> Refusal | None:
     event = specimen(seat, view, data, ref)
     entered = ENTERED | _CHOSEN if "to" in data.model_fields else ENTERED
+    if data.type in _TRAVEL:
+        entered -= {"G-24"}  # of a journey, the decision on best interests is of the case, and nothing is entered
     if data.type == _OBJECTION and view.consents:
         entered |= {"G-03"}  # the consent that it names is chosen
     return next((each for each in seat.rules.refusals(view, event, seat.now()) if each.rule not in entered), None)
@@ -117,6 +121,8 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
     if data.type == _STAGE:
         stages = seat.rules.profile.statuses.stages
         members["stage"] = stages[min(view.stage, len(stages) - 1)]
+    if data.type == _WISH:  # the one answer that the Rules take of an adult and of a child
+        members["given_by"] = "individual"
     if data.type == _INTERVIEW:
         members["attended"] = ["doctor", "representative"]
     if "decision" in members and view.decisions:

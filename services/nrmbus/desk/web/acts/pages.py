@@ -44,12 +44,13 @@ FIELD_OF_RULE: Final[Mapping[str, str]] = {
     "G-07": "/data/duty_role", "G-08": "/time", "G-10": "/data/to", "G-22": "/data/attended", "G-23": "/data/attended",
     "G-27": "/data/until", "G-30": "/data/to", "G-31": "/data/to", "G-32": "/data/to", "G-33": "/data/withhold_from",
     "G-34": "/data/withhold_from", "G-35": "/legal_basis", "G-36": "/data/receivers", "G-44": "/data/reasons",
-    "G-50": "/data/reason", "G-62": "/data/amount", "G-63": "/data/payee",
+    "G-50": "/data/reason", "G-55": "/data/to", "G-56": "/data/given_by", "G-62": "/data/amount", "G-63": "/data/payee",
 }  # fmt: skip
 """Field that a person changes after a refusal by a rule."""
 _FIRST: Final[Mapping[str, str]] = {
     "acceptance_required": "referral.accepted", "best_interests_required": "safeguard.best_interests_decided",
-    "consent_required": "consent.given", "no_offer": "shelter.bed_offered", "refusal_not_on_record": "consent.refused",
+    "consent_required": "consent.given", "embassy_not_allowed": "consent.given", "no_offer": "shelter.bed_offered", "refusal_not_on_record": "consent.refused",
+    "return_not_safe": "return.risk_assessed", "return_not_voluntary": "return.consented",
     "safeguard_first": "safeguard.child_flagged", "screening_required": "identification.indicators_screened",
     "stage_order": "identification.stage_entered",
 }  # fmt: skip

@@ -1,0 +1,47 @@
+"""Steps of a return: a desk offers the wish, and of a child's journey says that best interests come first."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from nrmbus.desk.state.steps import steps
+from nrmbus.rules import Refusal
+from rules import stories
+from rules.given import Bench
+
+
+def offered(b: Bench, me: str) -> dict[str, Refusal | None]:
+    """Return what a desk of the agency *me*, which knows all that was registered, says to each step."""
+    seat: Any = SimpleNamespace(rules=b.rules, me=me, now=lambda: b.now)
+    return {step.data.type: step.refusal for step in steps(seat, b.view)}
+
+
+def test_a_wish_to_go_home_is_a_step_for_an_adult_and_for_a_child() -> None:
+    """Given a person who was found abroad or a child, then the wish can be recorded, whoever is asked in the form."""
+    b = Bench()
+    b.say("consulate", "case.signal_recorded", **stories.REPORTED)
+
+    assert offered(b, "consulate")["return.consented"] is None
+    assert offered(stories.child_identified(Bench()), "special-unit")["return.consented"] is None
+
+
+def test_a_step_of_the_return_that_comes_later_says_what_is_first() -> None:
+    """Given no wish, then the assessment is closed, and so is the journey before the assessment."""
+    refusal = offered(stories.identified(Bench()), "special-unit")["return.risk_assessed"]
+    assert refusal is not None
+    assert refusal.rule == "G-56"
+    refusal = offered(stories.wishing(Bench()), "iom")["return.travel_arranged"]
+    assert refusal is not None
+    assert refusal.rule == "G-57"
+    assert offered(stories.assessed(Bench()), "iom")["return.travel_arranged"] is None
+
+
+def test_a_childs_journey_is_closed_until_best_interests_are_decided() -> None:
+    """Given a child who can return, then nobody is offered the journey before the decision."""
+    b = stories.child_identified(Bench())
+    b.say("special-unit", "return.consented", given_by="caregiver")
+    b.say("special-unit", "return.risk_assessed")
+    refusal = offered(b, "special-unit")["return.travel_arranged"]
+    assert refusal is not None
+    assert refusal.rule == "G-24"
+    b.say("guardianship", "safeguard.best_interests_decided", outcome="return_to_parents")
+    assert offered(b, "special-unit")["return.travel_arranged"] is None
