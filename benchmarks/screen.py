@@ -36,6 +36,7 @@ _DESK: Final = "make bench ONLY=desk"
 _GROWTH: Final = "make bench ONLY=growth"
 _QUESTIONS: Final = "make bench ONLY=questions"
 _PAGES: Final = "make bench ONLY=pages"
+_FIGURES: Final = "make bench ONLY=figures"
 _PEER: Final = "make bench ONLY=peer"
 _SIZES: Final = "make bench ONLY=sizes"
 _INBOX: Final = "publish to inbox, p50, ms"
@@ -93,6 +94,18 @@ ROWS: Final = (
         _PAGES,
         Cell("… p95", 0, "{} ms"),
         Cell("… p95", 1, "a bare page of FastAPI and Jinja: {} ms"),
+    ),
+    Shown(
+        "counts the figures of a year, over 10,000 cases of three years",
+        _FIGURES,
+        Cell("counting, s", 1, "{} s"),
+        Cell("… beside it: the Rules alone fold the same events, s", 1, "the Rules alone: {} s"),
+    ),
+    Shown(
+        "… and makes the release, in which no small count can be derived",
+        _FIGURES,
+        Cell("release of the year beside its quarter", 1, "{} s"),
+        Cell("release of the year beside its quarter", 0, "over 1,000 cases: {} s"),
     ),
     Shown(
         "replays all history, every signature verified",
