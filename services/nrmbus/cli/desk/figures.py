@@ -171,7 +171,7 @@ async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *
     """Return the figures, and a sentence about whether they are published."""
     if STATISTICS not in folder.agencies():
         raise BusError(
-            "No agency makes figures here: nrmbus agency add statistics --role statistics admits it to the bus. "
+            "No agency makes figures here: admit one with the id and the role statistics, with nrmbus up --agencies FILE. "
             "It counts what is published from then on."
         )
     async with door_of(folder, STATISTICS) as door:
