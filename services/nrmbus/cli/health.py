@@ -127,4 +127,8 @@ def remark_on(health: Health) -> str:
         return str(waits)
     if "ledger_older" in health.get("open_tasks", ()):
         return "It began with an older copy of its ledger, and has caught up: nrmbus doctor says what to do."
+    if health.get("desks_unseen"):
+        return "It does not see which desks are connected: nrmbus doctor says what to do."
+    if away := health.get("desks_away"):
+        return f"No desk is connected of {', '.join(away)}: call the agency. The others are told after a while that it does not read."
     return ""

@@ -18,6 +18,7 @@ from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli.app import app
+from nrmbus.cli.health import remark_on
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
 from nrmbus.cli.operate.doctor import (
@@ -524,3 +525,17 @@ def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFold
     assert list(of_stopped(folder, {"ngo-a"})) == []
     with folder.alone("ngo-a"):
         assert list(of_stopped(folder, ())) == []
+
+
+def test_a_timekeeper_that_sees_no_desk_is_a_fault_and_a_desk_that_is_away_a_remark(tmp_path: Path) -> None:
+    """Without its right at the broker nobody is shown who does not read; a desk that is away is named, and is no fault of the bus."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    blind: dict[str, Any] = {"ready": True, "desks_unseen": True, "desks_away": []}
+    away = {"ready": True, "desks_unseen": False, "desks_away": ["ngo-l"]}
+
+    (found,) = of_services(folder, {"timekeeper": blind})
+    assert (found.code, found.mend, found.serious) == ("desks_unseen", "nrmbus topics apply", True)
+    assert "nrmbus doctor" in remark_on(blind)
+    assert list(of_services(folder, {"timekeeper": away})) == []
+    assert remark_on(away).startswith("No desk is connected of ngo-l: call the agency.")

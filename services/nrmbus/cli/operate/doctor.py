@@ -363,6 +363,7 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
             )
         yield from of_numbers(name, health.get("shown", {}))
+        yield from _of_desks(health)
         for code in set(ENDING) - {"sealing_key"}:  # the directory tells of sealing keys, also elsewhere
             if found := health.get(code):
                 what, _, mend = found["sentence"].removesuffix(".").partition(": ")
@@ -384,6 +385,17 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                     mend if is_over else "it catches up automatically, unless this says what to do; then ask again",
                     serious=code in health.get("open_tasks", ()) or not is_over,
                 )
+
+
+def _of_desks(health: Health) -> Iterator[Finding]:
+    """Yield a finding if the timekeeper does not see at the broker which desks are connected; other services do not look."""
+    if health.get("desks_unseen"):
+        yield Finding(
+            "desks_unseen",
+            "The timekeeper does not see which desks are connected.",
+            "An agency that does not read what it is sent is shown to nobody.",
+            "nrmbus topics apply",
+        )
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
