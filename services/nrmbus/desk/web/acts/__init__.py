@@ -2,13 +2,14 @@
 
 from typing import Final
 
-from nrmbus.desk.web.acts import answering, approvals, bulletins, guide, pages
+from nrmbus.desk.web.acts import answering, approvals, bulletins, groups, guide, pages
 from nrmbus.desk.web.shell import Pages
 
 ROUTES: Final[tuple[Pages, ...]] = (
     answering.routes,
     approvals.routes,
     bulletins.routes,
+    groups.routes,
     guide.routes,
     pages.routes,
 )

@@ -17,7 +17,7 @@ from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.sending import Body
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
-from nrmbus.events.case import SignalRecorded
+from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.codes import AgeBand, ChildBasis, ConsentForm, Service, Sex, ToldBy
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
@@ -124,7 +124,12 @@ async def start(visit: Visit) -> Response:
     _may_guide(visit)
     with visit.door.ledger.read() as tx:
         mine = [(each.id, each.page, moment_of(visit, each.changed)) for each in _mine(visit, tx)]
-    return visit.page("acts/guide_start.html.j2", title=visit.t("Somebody may be a victim"), mine=mine)
+    return visit.page(
+        "acts/guide_start.html.j2",
+        title=visit.t("Somebody may be a victim"),
+        mine=mine,
+        may_group=around.may_do(visit, IncidentOpened.type),
+    )
 
 
 def _mine(visit: Visit, tx: Connection) -> list[Kept]:

@@ -26,6 +26,8 @@ Body = dict[str, Any]
 
 REF: Final = "ref"
 """Name in a draft of the reference of the record that its event opens."""
+INCIDENT: Final = "incident"
+"""Name in a draft of the incident that its case came out of."""
 
 EITHER: Final[tuple[frozenset[str], ...]] = (
     frozenset({"referral.accepted", "referral.declined"}),
@@ -81,6 +83,8 @@ def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     keyed: Body = {} if model.keyed_by == "agency" else {model.keyed_by: draft.subject}
     ref = draft.ref or form.one(draft.typed, REF)
     about = {"ref": ref} if ref else {}
+    if incident := form.one(draft.typed, INCIDENT):
+        about[INCIDENT] = incident
     return {
         "type": model.type,
         "version": model.version,

@@ -20,7 +20,7 @@ _ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
 _TASK_ACTS: Final[Mapping[str, str]] = {
     "refer_again": "referral.submitted", "ask_first": "consent.given", "children_first": "safeguard.child_flagged",
     "without_police": "referral.submitted", "refer_now": "referral.submitted", "call_back": "referral.info_supplied",
-    "cut_access": "consent.withdrawn", "make_plan": "plan.adopted", "transition": "plan.revised", "close": "case.closed",
+    "make_plan": "plan.adopted", "transition": "plan.revised", "close": "case.closed",
     "follow_up": "case.follow_up_recorded",
 }  # fmt: skip
 
@@ -82,6 +82,10 @@ class Row:
     ref: str
     is_answer: bool
     """Whether the next step answers a referral: that page has the other answers too."""
+    is_group: bool
+    """Whether the next step is about a group of people found together."""
+    path: str
+    """Address of the case, or of the groups where the row is about an incident."""
     action: str
     """The next step in words."""
 
@@ -130,8 +134,20 @@ def rows_of(
             act=act,
             ref=item.ref or "",
             is_answer=(is_answer := act in _ANSWERS and bool(item.ref)),
-            action=t("Answer a referral") if is_answer else t.code("act", act) if act else t("Open the case"),
+            is_group=(is_group := item.type == "incident.opened" or item.code == "cut_access"),
+            path="/groups" if item.type == "incident.opened" else f"/cases/{item.case}",
+            action=t("Answer a referral")
+            if is_answer
+            else _group_step(t, item)
+            if is_group
+            else t.code("act", act)
+            if act
+            else t("Open the case"),
         )
+
+
+def _group_step(t: Words, item: Item) -> str:
+    return t("Record the people") if item.type == "incident.opened" else t("Look at the group")
 
 
 def _what(t: Words, item: Item) -> str:
