@@ -31,7 +31,9 @@ def _on_the_wire(step: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_the_scenarios_are_here() -> None:
     """The stories that come with nrmbus are read, so that the tests below are about something."""
-    assert [file.stem[:2] for file in FILES] == ["01", "02", "03", "04"]
+    found = [file.stem[:2] for file in FILES]
+    assert found == sorted(set(found)), "each story has a number of its own"
+    assert {"01", "02", "03", "04", "05", "06", "09", "10", "11", "12"} <= set(found)
 
 
 @pytest.mark.parametrize("step", _steps())
