@@ -32,6 +32,7 @@ SECTIONS: Final[Mapping[str, tuple[str, ...]]] = {
         "services/nrmbus/rules/*.md", "services/nrmbus/police/*.md", "services/nrmbus/shelter/*.md",
         "services/nrmbus/fund/*.md", "services/nrmbus/ngo/*.md", "services/nrmbus/migration/*.md", "services/nrmbus/consulate/*.md", "services/nrmbus/organisation/*.md", "services/nrmbus/play/*.md", "services/nrmbus/play/*/*.md",
         "services/nrmbus/centre/*.md", "services/nrmbus/hotline/*.md", "services/nrmbus/inspection/*.md", "services/nrmbus/public_services/*.md",
+        "services/nrmbus/justice/*.md", "services/nrmbus/guardianship/*.md",
     ),
     "Operators": ("deploy/*.md", "deploy/*/*.md", "services/nrmbus/cli/*.md", "services/nrmbus/host/*.md", "services/nrmbus/backup/*.md", "services/nrmbus/canary/*.md"),
     "Auditors": ("SECURITY.md", "PRIVACY.md", "services/nrmbus/auditor/*.md", "services/nrmbus/auditor/*/*.md"),

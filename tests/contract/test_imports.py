@@ -22,6 +22,8 @@ AGENCIES = {
     "hotline",
     "inspection",
     "public_services",
+    "justice",
+    "guardianship",
 }
 """Rooms with one agency's own procedure; a new room is added here, and imports the desk and no other agency."""
 

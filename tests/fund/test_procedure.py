@@ -9,8 +9,10 @@ import pytest
 from agencies import NOW
 from given import event_id, given, moment, says
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused
+from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.identification import StatusDecided
-from nrmbus.events.payment import Amount, PaymentOrdered
+from nrmbus.events.justice import VerdictRecorded
+from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.safeguard import ChildFlagged
 from nrmbus.fund import procedure
@@ -176,6 +178,31 @@ class TestOnce:
 
         story.refused(draft, "amount_not_in_tariff").then("refused")
         assert story.when(says("special-unit", VICTIM, alias="D-1")).said.drafts == ()
+
+
+class TestGrants:
+    """Lines 5 to 7."""
+
+    def test_a_grant_is_ordered_by_a_person(self) -> None:
+        """It has a band and no sum, whoever granted it."""
+        granted = CompensationGranted(purpose="compensation", amount_band="1000_to_5000", source="confiscated_property")
+
+        given(procedure, me=FUND).when(says("court", granted, "C-1")).then("order_grant")
+        given(procedure, me=FUND).when(says(FUND, granted, "C-1")).then("order_grant")
+
+    @pytest.mark.parametrize(("confiscation", "tasks"), [(True, ["confiscated"]), (False, [])])
+    def test_confiscated_property_is_claimed(self, confiscation: bool, tasks: list[str]) -> None:  # noqa: FBT001 - a column
+        """It feeds the fund; a verdict without it is noted."""
+        verdict = VerdictRecorded(outcome="conviction", article="CC-144-1", confiscation=confiscation)
+
+        given(procedure, me=FUND).when(says("court", verdict, "J-1")).then(*tasks)
+
+    @pytest.mark.parametrize(
+        ("kind", "tasks"), [("compensation", ["came_back"]), ("other_financial_assistance", ["came_back"]), ("one_time_allowance", [])]
+    )  # fmt: skip
+    def test_money_that_came_back_is_ordered_again(self, kind: str, tasks: list[str]) -> None:
+        """The allowance has a row of its own in the lists."""
+        given(procedure, me=FUND).when(says(FUND, PaymentFailed.from_mapping({"kind": kind}), "P-1")).then(*tasks)
 
 
 def test_an_event_outside_the_procedure_is_read_by_a_person() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from nrmbus.play.reader import ScenarioError, find, parse, read
-from play.stories import ABROAD, CHILD, HOME, WOMAN, WORK, altered, play_file, played, text_of
+from play.stories import ABROAD, CHILD, GIRL, HOME, REFUSED, WOMAN, WORK, altered, play_file, played, text_of
 
 
 def test_the_womans_story_holds() -> None:
@@ -46,6 +46,15 @@ def test_two_days_of_work_leave_each_duty_where_the_story_says() -> None:
 @pytest.mark.parametrize(("path", "steps"), [(HOME, 85), (ABROAD, 70)])
 def test_the_stories_of_going_home_hold(path: Path, steps: int) -> None:
     """Hold, permit, wish, danger, journey and report; citizens found abroad; embassies that must not hear."""
+    report = play_file(path)
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.played == steps
+
+
+@pytest.mark.parametrize(("path", "steps"), [(REFUSED, 70), (GIRL, 53)])
+def test_the_stories_of_courts_hold(path: Path, steps: int) -> None:
+    """Refused, reviewed and recognised; a witness, a verdict and money; a child, a suspect and the end of access."""
     report = play_file(path)
 
     assert [str(failure) for failure in report.failures] == []

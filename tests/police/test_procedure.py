@@ -2,10 +2,12 @@
 
 from agencies import reference
 from given import given, moment, says
-from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
+from nrmbus.events.justice import MeasureGranted
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
+from nrmbus.events.review import ReviewRequested
 from nrmbus.events.stay import HoldEnded, HoldRequested
 from nrmbus.police import procedure
 
@@ -76,7 +78,7 @@ class TestReflection:
 
     def test_negative_grounds_start_nothing(self) -> None:
         """A negative decision starts no period."""
-        given(procedure, me=UNIT).when(says(UNIT, NEGATIVE)).then()
+        assert given(procedure, me=UNIT).when(says(UNIT, NEGATIVE)).said.drafts == ()
 
     def test_a_replayed_decision_publishes_the_same_event(self) -> None:
         """Heard again after a restart, the decision gives the same id, so that the registrar registers it once."""
@@ -116,7 +118,7 @@ class TestShield:
         )
 
         given(procedure, me=UNIT).when(says(UNIT, VICTIM)).then()
-        given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, negative)).then()
+        given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, negative)).then("tell_person")
 
 
 class TestHome:
@@ -143,3 +145,54 @@ def test_nothing_is_kept_and_nothing_taken_back() -> None:
 
     story.refused(draft).then("refused")
     assert story.book == procedure.State()
+
+
+class TestANegativeDecision:
+    """Lines 6 and 7."""
+
+    def test_the_person_is_told_until_when_a_review_may_be_asked_for(self) -> None:
+        """Decided on 2 March with 30 days: the last one is 1 April, and the task names it."""
+        tasks = given(procedure, me=UNIT).when(says(UNIT, NEGATIVE)).then("tell_person", "ask_hold").said.tasks
+
+        assert "until the end of 2026-04-01" in tasks[0].sentence
+
+    def test_a_decision_registered_late_counts_from_then(self) -> None:
+        """Nobody can ask before the decision is known."""
+        said = given(procedure, me=UNIT).when(says(UNIT, NEGATIVE, registered=48)).said
+
+        assert "until the end of 2026-04-03" in said.tasks[0].sentence
+
+    def test_where_a_hold_stands_none_is_asked_for(self) -> None:
+        """Removal is frozen already."""
+        given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, NEGATIVE)).then("tell_person")
+
+    def test_a_revocation_is_a_negative_decision_too(self) -> None:
+        """A recognition that is taken back leaves the person as open to removal as a refusal."""
+        revoked = StatusRevoked(reasons=("new_evidence",), review_until_days=30)
+
+        given(procedure, me=UNIT).when(says(UNIT, revoked)).then("tell_person", "ask_hold")
+
+
+class TestReviews:
+    """Line 8."""
+
+    def test_a_review_is_for_somebody_else_than_before(self) -> None:
+        """The NGO asks: the task comes with the reference that the answer needs."""
+        asked = ReviewRequested(kind="reconsideration", new_evidence=True)
+        task = (
+            given(procedure, me=UNIT).heard(says(UNIT, NEGATIVE)).when(says("ngo-a", asked, "V-1")).then("review").task
+        )
+
+        assert task.referral == reference("V-1")
+
+
+class TestWitnesses:
+    """Line 9."""
+
+    def test_the_unit_carries_out_what_protects_a_witness(self) -> None:
+        """The measures are in the letter, and not in the task."""
+        granted = MeasureGranted(article="CETS-197-28")
+        letter = {"protection": ["relocation"]}
+        task = given(procedure, me=UNIT).when(says("court", granted, "J-1", letter=letter)).then("carry_out").task
+
+        assert "relocation" not in task.sentence

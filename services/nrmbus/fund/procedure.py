@@ -3,9 +3,11 @@
 from typing import Final, Literal
 
 from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Result, Settings, by_itself, derived_ref, line, task
+from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.identification import StatusDecided
+from nrmbus.events.justice import VerdictRecorded
 from nrmbus.events.model import Draft, Event, Frozen
-from nrmbus.events.payment import Amount, PaymentOrdered
+from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
 from nrmbus.wire.ids import said_by_itself
 
 _RULE: Final = "one-time-allowance"
@@ -56,6 +58,30 @@ def remember(state: State, heard: Heard) -> State:
     if not _victim(heard) or heard.event.id in state.earned:
         return state
     return State(earned=(*state.earned, heard.event.id))
+
+
+@line(CompensationGranted)
+def grant(_granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
+    """5. Money is granted: it is ordered once and within its band, for a child into a deposit (CoM 8/2006 [S9])."""
+    sentence = "Money is granted: order it once, within its band. A child's money goes into a deposit."
+    return Result(tasks=(task(heard, "order_grant", sentence),))
+
+
+@line(VerdictRecorded)
+def claim(verdict: VerdictRecorded, heard: Heard, _: State) -> Result | None:
+    """6. A court has confiscated property: the fund claims it, and pays victims from it (CoM 8/2006 [S9])."""
+    if not verdict.confiscation:
+        return Result()
+    sentence = "A court has confiscated property, which is the fund's: claim it, then grant compensation."
+    return Result(tasks=(task(heard, "confiscated", sentence),))
+
+
+@line(PaymentFailed)
+def again(failed: PaymentFailed, heard: Heard, _: State) -> Result | None:
+    """7. Compensation or assistance comes back: it is ordered again, so that nobody waits in vain ([D])."""
+    if not heard.own or failed.kind == "one_time_allowance":
+        return None
+    return Result(tasks=(task(heard, "came_back", "The money has come back: order the payment again."),))
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,13 +1,16 @@
 """The body that decides, in Azerbaijan the police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
 
+from datetime import timedelta
 from typing import Final
 
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line, task
-from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
+from nrmbus.events.justice import MeasureGranted
+from nrmbus.events.model import Data, Event, Frozen
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
+from nrmbus.events.review import ReviewRequested
 from nrmbus.rules.profile import DECIDERS
 
 _ONE_INTERVIEW: Final = 1
@@ -77,6 +80,49 @@ def release(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
 
 def _held(heard: Heard) -> bool:
     return any(not each.ended and each.mark.source == heard.me for each in heard.view.holds.values())
+
+
+@line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+def tell(_decision: Data, heard: Heard, _: State) -> Result | None:
+    """6. A negative decision: the person hears the reasons and the last day for a review, in writing ([S35], [D])."""
+    last = _last_day(heard)
+    if last is None:
+        return None
+    sentence = f"Tell the person in writing: the reasons, and that a review may be asked for until the end of {last}."
+    return Result(tasks=(task(heard, "tell_person", sentence),))
+
+
+@line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+def freeze(_decision: Data, heard: Heard, _: State) -> Result | None:
+    """7. Until a review is over nobody is removed: where no hold stands, one is asked for (CETS 197 art. 13 [S30], [D])."""
+    if _last_day(heard) is None or any(not hold.ended for hold in heard.view.holds.values()):
+        return None
+    sentence = "No hold on removal stands: ask migration for one, if the person could be removed."
+    return Result(tasks=(task(heard, "ask_hold", sentence),))
+
+
+@line(ReviewRequested)
+def review(_request: ReviewRequested, heard: Heard, _: State) -> Result | None:
+    """8. A review is asked for: somebody who did not decide before decides by the last day ([S35], [D])."""
+    if heard.own or not decides(heard):
+        return None
+    sentence = "A review is asked for: let somebody else than before decide. Removal and eviction wait."
+    return Result(tasks=(task(heard, "review", sentence),))
+
+
+@line(MeasureGranted)
+def guard(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
+    """9. A witness is protected: the unit carries the measures out ([S18]; CETS 197 art. 28 [S32])."""
+    return Result(tasks=(task(heard, "carry_out", "A witness is protected: read the measures and carry them out."),))
+
+
+def _last_day(heard: Heard) -> str | None:
+    """Return the last day for a review, if the event is a negative decision of this agency."""
+    decision = heard.view.decisions.get(heard.view.negative or "")
+    if not heard.own or not decides(heard) or decision is None or decision.mark.id != heard.event.id:
+        return None
+    told = max(heard.event.time, heard.registered).astimezone(heard.rules.profile.zone)
+    return (told.date() + timedelta(days=decision.review_days)).isoformat()
 
 
 def keep(state: State, _: Heard) -> State:

@@ -33,6 +33,10 @@ ROOMS: Final[Mapping[str, str]] = {
     "health": "public_services",
     "education": "public_services",
     "employment": "public_services",
+    "prosecution": "justice",
+    "court": "justice",
+    "guardianship": "guardianship",
+    "child_commission": "guardianship",
 }
 """Role -> folder of the procedure. Imported by name, since agencies are built on desks and not the reverse."""
 

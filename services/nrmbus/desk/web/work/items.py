@@ -43,6 +43,7 @@ ACTS: Final[Mapping[str, str]] = {
     "D-HOLD": "stay.hold_confirmed",
     "D-STOP": "consent.stop_confirmed",
     "D-REVIEW": "review.decided",
+    "D-REPRESENT": "safeguard.representative_assigned",
     "D-RISK": "return.risk_assessed",
     "D-TRAVEL": "return.completed",
     "D-MONITOR": "return.monitored",
@@ -67,6 +68,7 @@ STARTED: Final[Mapping[str, str]] = {
     "D-MONITOR": "return.completed",
     "D-MERGE": "case.merged",
     "D-ERASE": "access.erasure_due",
+    "D-REPRESENT": "safeguard.child_flagged",
 }
 """Clock -> type of the event that a reader knows it by."""
 ANSWERS: Final = frozenset(
@@ -85,7 +87,21 @@ ANSWERS: Final = frozenset(
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
 KNOWN_OTHERWISE: Final = frozenset(
-    {"call_back", "duty_officer", "hold", "read", "referral", "service", "supply", "without_police"}
+    {
+        "best_interests",
+        "call_back",
+        "duty_officer",
+        "hold",
+        "open_proceedings",
+        "order_grant",
+        "read",
+        "referral",
+        "representative",
+        "review",
+        "service",
+        "supply",
+        "without_police",
+    }
 )
 """Kinds of tasks that add nothing to an item of what has come."""
 OF_THE_RETURN: Final = frozenset({"arrange_travel", "assess_risk", "not_safe"})
@@ -94,6 +110,7 @@ SHOWN: Final = frozenset(
     {
         "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
         "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass", "safeguard.child_flagged",
+        "fund.compensation_granted",
     }
 )  # fmt: skip
 """Types of received events whose item has a clock or an act of its own."""
@@ -216,6 +233,8 @@ class _Case:
         yield from self.reviews()
         yield from self.services()
         yield from self.payments()
+        yield from self.grants()
+        yield from self.proceedings()
         yield from self.emergencies()
         yield from self.tasks()
         yield from self.unsent()
@@ -476,12 +495,15 @@ class _Case:
         }  # fmt: skip
         for ref, each in self.view.payments.items():
             is_mine = each.mark.source == self.me
-            again = each.state == "failed" and each.decision not in paid
+            again = each.state == "failed" and each.decision not in paid and each.kind != "compensation"
             act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
             said = {
                 "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
                 "agencies": () if is_mine else (each.mark.source,),
-                "said": {"kind": each.kind, "amount": each.amount, "currency": each.currency},
+                "said": {
+                    "kind": each.kind, "amount": each.amount, "currency": each.currency,
+                    "purpose": next((grant.purpose for grant in self.view.grants.values() if grant.order == ref), ""),
+                },
             }  # fmt: skip
             yield self.item("record", "payment", "payment.ordered", **said)
             if act:
@@ -494,6 +516,30 @@ class _Case:
             }  # fmt: skip
             yield self.item("record", "payment", "identification.status_decided", **said)
             yield self.item("ours", "payment", "identification.status_decided", **said)
+
+    def grants(self) -> Iterator[Item]:
+        """Yield each grant for which no order stands: the fund orders it, also again after the money came back."""
+        for ref, each in self.view.grants.items():
+            if each.order is not None:
+                continue
+            act = "payment.ordered" if self.may_publish("payment.ordered") else ""
+            said = {
+                "ref": ref, "since": each.mark.registered, "state": "granted", "code": "granted", "act": act,
+                "agencies": () if each.mark.source == self.me else (each.mark.source,), "said": {"purpose": each.purpose},
+            }  # fmt: skip
+            yield self.item("record", "grant", "fund.compensation_granted", **said)
+            if act:
+                yield self.item("ours", "grant", "fund.compensation_granted", **said)
+
+    def proceedings(self) -> Iterator[Item]:
+        for ref, each in self.view.proceedings.items():
+            act = "justice.verdict_recorded" if each.open and self.me == (each.court or each.mark.source) else ""
+            others = tuple(agency for agency in (each.mark.source, each.court) if agency and agency != self.me)
+            state = "open" if each.open else str(each.outcome)
+            yield self.item(
+                "record", "proceedings", "justice.case_opened", ref=ref, since=each.mark.registered, agencies=others,
+                state="proceedings_open" if each.open else state, code="open" if each.open else "over", act=act,
+            )  # fmt: skip
 
     def emergencies(self) -> Iterator[Item]:
         for ref, each in self.view.emergencies.items():

@@ -18,7 +18,7 @@ from nrmbus.desk.web.work import searches, stream
 from nrmbus.desk.web.work.items import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
-from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of, totals
+from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of, spent, totals
 from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
 
 PAGE: Final = 50
@@ -283,5 +283,5 @@ def _board(visit: Visit, snapshot: Snapshot, page: Board, now: datetime) -> Mark
     services = matrix(visit.t, visit.door, snapshot, now, PAGE) if page.services else None
     return visit.part(
         "work/sections.html.j2", board=page, sections=sections, most=SECTION, services=services,
-        places=places(visit.t, visit.door.desk.book, page),
+        places=places(visit.t, visit.door.desk.book, page), money=spent(visit.t, snapshot, page),
     )  # fmt: skip

@@ -96,6 +96,8 @@ class Board(_Strict):
     roles: frozenset[str]
     places: bool = False
     """Whether it begins with a shelter's places by category."""
+    money: bool = False
+    """Whether it ends with a table of where the money went."""
     services: bool = False
     """Whether it shows the services of each case as a table of services by case."""
     sections: tuple[Queue, ...]

@@ -16,6 +16,7 @@ from nrmbus.wire import times
 
 SHORT: Final = 8
 """Digits of a case's reference that a row shows: enough for every command, too."""
+_OF_MONEY: Final = frozenset({"ordered", "executed", "failed"})
 _ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
 _TASK_ACTS: Final[Mapping[str, str]] = {
     "refer_again": "referral.submitted", "ask_first": "consent.given", "children_first": "safeguard.child_flagged",
@@ -189,6 +190,8 @@ def _for_what(t: Words, item: Item) -> str:
         return t.code("Service", item.said["service"])
     if item.said.get("services"):
         return ", ".join(t.code("Service", each) for each in item.said["services"])
+    if item.said.get("purpose"):
+        return t.code("GrantPurpose", item.said["purpose"])
     if item.said.get("kind"):
         return t.code("PaymentKind", item.said["kind"])
     return ", ".join(item.said.get("alternatives", ()))
@@ -202,6 +205,28 @@ def totals(items: Iterable[Item]) -> str:
             currency = str(item.said["currency"])
             sums[currency] = sums.get(currency, Decimal(0)) + Decimal(str(item.said["amount"]))
     return ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Money for one purpose: number of payments and their sum, by state."""
+
+    purpose: str
+    sums: Mapping[str, tuple[int, str]]
+
+
+def spent(t: Words, snapshot: Snapshot, board: Board) -> list[Spent]:
+    """Return where the money went, by purpose: what is ordered, what was paid and what came back; none if not asked for."""
+    if not board.money:
+        return []
+    by_purpose: dict[str, dict[str, list[Item]]] = {}
+    for item in snapshot.items:
+        if item.side == "record" and item.about == "payment" and item.code in _OF_MONEY:
+            by_purpose.setdefault(_for_what(t, item), {}).setdefault(item.code, []).append(item)
+    return [
+        Spent(purpose, {code: (len(items), totals(items)) for code, items in states.items()})
+        for purpose, states in sorted(by_purpose.items())
+    ]
 
 
 def headings(t: Words, queue: Queue) -> list[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""Guardianship and child commission: whoever stands up for a child. See ``README.md``."""

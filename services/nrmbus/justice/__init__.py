@@ -1,0 +1,1 @@
+"""Prosecution and court: proceedings, protection of witnesses, reviews, the end of access. See ``README.md``."""
