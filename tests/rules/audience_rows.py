@@ -470,6 +470,8 @@ def _bulletins() -> Iterator[Seen]:
     yield Seen(bulletin("timekeeper"), "timekeeper", "agency.listening_changed", tuple(sorted(everybody)))
     all_but_itself = tuple(sorted(each for each in everybody if each != "statistics"))
     yield Seen(bulletin("statistics"), "statistics", "stats.period_published", all_but_itself, said={"approver": "A-2"})
+    others = tuple(sorted({*everybody} - {"coordinator"}))
+    yield Seen(bulletin("coordinator"), "coordinator", "policy.profile_activated", others)
     told = ("coordinator", "ngo-a", "police-x")
     yield Seen(bulletin("vac"), "vac", "data.breach_reported", told, said={"to": ["ngo-a", "police-x"]})
 

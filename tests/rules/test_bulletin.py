@@ -11,7 +11,11 @@ from rules.given import DEFAULTS, Bench
 from rules.stories import signalled
 
 ABOUT_NO_CASE = sorted(data.type for data in TYPES.values() if data.keyed_by == "agency")
-AUTHOR = {"agency.listening_changed": "timekeeper", "stats.period_published": "statistics"}
+AUTHOR = {
+    "agency.listening_changed": "timekeeper",
+    "stats.period_published": "statistics",
+    "policy.profile_activated": "coordinator",
+}
 
 
 def test_the_bulletin_of_an_agency_is_known_without_asking_and_is_no_case() -> None:

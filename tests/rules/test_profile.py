@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "8df2b5ae6574ca6d9d77faf70049d466a3643f45864950284f286f87b6d39c06"
+PINNED = "68d0246e7199448a06a47cd4232f342ef6e1db56ef0d540e34971b951d3b00aa"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test
@@ -129,6 +129,7 @@ def test_the_periods_are_those_of_the_rules_text() -> None:
     """Section 5 of RULES.md, periods and reminders."""
     assert PROFILE.periods.model_dump() == {
         "bed_offer_hours": 24,
+        "activation_notice_hours": 1,
         "follow_up_months": (3, 6, 12),
         "stay_days": 365,
         "recovery_days": 30,

@@ -123,6 +123,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("timekeeper", "agency.listening_changed", {}, GOING_ON),
     ("vac", "data.breach_reported", {}, GOING_ON),
     ("statistics", "stats.period_published", {}, GOING_ON),
+    ("coordinator", "policy.profile_activated", {}, GOING_ON),
 ]
 
 

@@ -72,16 +72,16 @@ _OFTEN: Final = (
     "consent.given", "consent.withdrawn", "consent.stop_confirmed", "consent.stop_confirmed", "referral.submitted",
     "referral.accepted", "identification.stage_entered", "plan.adopted", "review.requested", "case.withdrawn",
 )  # fmt: skip
-_NAMED: Final = tuple(
-    name
-    for name, row in PROFILE.types.items()
-    if not row.opening and row.by != ("timekeeper",) and not name.startswith(("letter.", "access."))
-)
 _BY: Final = {
     name: tuple(id for id, agency in WORLD.items() if agency.role in publishers - {"timekeeper"})
     for name, publishers in Tables.of(PROFILE).publishers.items()
 }
-_CHOICES: Final = (*(each for each in _NAMED if _BY[each]), *(_OFTEN * 4))
+_NAMED: Final = tuple(
+    name
+    for name, row in PROFILE.types.items()
+    if _BY[name] and not row.opening and row.by != ("timekeeper",) and not name.startswith(("letter.", "access."))
+)
+_CHOICES: Final = (*_NAMED, *(_OFTEN * 4))
 WAITS: Final = (0, 0, 0, 0, 2, 30, 24 * 9, 24 * 40)
 
 

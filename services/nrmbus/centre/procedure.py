@@ -61,7 +61,7 @@ def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
 @line(ConsentGiven)
 def change_mind(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
     """4. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
-    deciding = heard.rules.profile.expand((DECIDERS,))
+    deciding = heard.profile.expand((DECIDERS,))
     names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
     if not names_it or heard.view.status != "SUPPORT_NO_STATUS":
         return None

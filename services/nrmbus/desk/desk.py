@@ -90,6 +90,7 @@ class Desk:
         with self.seat.ledger.read() as tx:
             self.parked = set(tx.scalars(select(tables.parked.c.subject).distinct()).all())
             self.set_aside = tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
+            self.cases.activate(tx)
         if self.seat.procedure is None:
             return
         self.book = self.seat.procedure.begin(settings)

@@ -100,6 +100,9 @@ PlaceType = Literal[
     "reception", "station", "street", "border_post", "construction_site", "market", "dwelling", "institution", "other"
 ]
 
+# Policy
+OpenCases = Literal["keep", "move"]
+
 # Consent
 Purpose = Literal["services", "information_sharing", "anonymous_reporting", "tracing"]
 GivenBy = Literal["individual", "caregiver", "other"]

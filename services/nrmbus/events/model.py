@@ -419,10 +419,19 @@ class Fact:
     recipients: tuple[str, ...]
     registered: datetime
     number: int
+    policy: str | None = None
+    """Name of the profile of its registration; None if this reader did not keep the name."""
 
     @classmethod
     def of(
-        cls, event: Event, recipients: Mapping[str, object] | tuple[str, ...], registered: datetime, number: int
+        cls,
+        event: Event,
+        recipients: Mapping[str, object] | tuple[str, ...],
+        registered: datetime,
+        number: int,
+        policy: str | None = None,
     ) -> Self:
         """Build a fact; *recipients* in any order."""
-        return cls(event=event, recipients=tuple(sorted(recipients)), registered=registered, number=number)
+        return cls(
+            event=event, recipients=tuple(sorted(recipients)), registered=registered, number=number, policy=policy
+        )

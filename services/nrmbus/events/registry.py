@@ -18,6 +18,7 @@ from nrmbus.events import (
     identification,
     justice,
     payment,
+    policy,
     provider,
     recovery,
     referral,
@@ -57,6 +58,7 @@ MODULES: tuple[ModuleType, ...] = (
     agency,
     breach,
     stats,
+    policy,
 )
 """In the order of the mechanism."""
 

@@ -31,7 +31,7 @@ def allowance(_: StatusDecided, heard: Heard, state: State) -> Result | None:
     """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
     if not _victim(heard) or heard.event.id in state.earned:
         return None
-    profile = heard.rules.profile
+    profile = heard.profile
     tariff = profile.tariff_on(heard.event.time.astimezone(profile.zone).date())
     if tariff is None:
         return Result(tasks=(task(heard, "no_tariff", "The profile has no tariff for the day of this decision."),))

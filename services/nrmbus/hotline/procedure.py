@@ -53,7 +53,7 @@ def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
 @line(ConsentGiven)
 def agree(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
     """4. An adult who stayed anonymous agrees to the special unit: a task to refer, with this consent (rule T02, [S34])."""
-    deciding = heard.rules.profile.expand((DECIDERS,))
+    deciding = heard.profile.expand((DECIDERS,))
     names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
     if not heard.own or not names_it or heard.view.status != "SUSPECTED":
         return None

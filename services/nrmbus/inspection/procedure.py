@@ -69,7 +69,7 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
         return None
     others = {each for each, incident in state.incidents.items() if incident == group and each != case}
     shared = {agency for each in others for agency in state.helpers.get(each, ())} & {*state.helpers.get(case, ())}
-    deciding = heard.rules.profile.expand((DECIDERS,))
+    deciding = heard.profile.expand((DECIDERS,))
     shared = {each for each in shared if each in heard.agencies and heard.agencies[each].role not in deciding}
     sentence = (
         "This person may have recruited the others: ask each of them alone whether the agencies named here may go on."

@@ -208,6 +208,9 @@ class MemoryBus(Stage):
             view = self._rules.evolve(view, fact)
         return view
 
+    def _view(self, subject: str) -> View:
+        return self._views.get(subject) or self._rules.start(subject)
+
     def _not_taken(self, code: str) -> Outcome:
         """Return the outcome of an event that a door refuses; it never reaches the registrar."""
         return Outcome(new_event_id(), "", code)
@@ -220,7 +223,7 @@ class MemoryBus(Stage):
             source=by,
             recordedtime=self._now,
             sequence=sequence,
-            policy=self._rules.profile.name,
+            policy=self._rules.policy_for(self._view(draft.subject), by, self._now),
             sealeddigest=_digest(letter) if draft.letter else None,
             **{name: getattr(draft, name) for name in _FROM_DRAFT},
         )
@@ -230,18 +233,25 @@ class MemoryBus(Stage):
         """Answer a known event as before; else judge, number, route and deliver it, as the registrar does."""
         if event.id in self._submitted:
             return self._submitted[event.id][2]
-        view = self._views.get(event.subject) or self._rules.start(event.subject)
+        view = self._view(event.subject)
+        policy = self._rules.policy_for(view, event.source, self._now)
         filled = {part: frozenset(fields) for part, fields in letter.items()}
         number = len(self._submitted)
         refusal = self._rules.judge(
-            view, event, self._now, letter_parts=filled if event.sealeddigest else None, spent=self._spent(event.source)
+            view,
+            event,
+            self._now,
+            letter_parts=filled if event.sealeddigest else None,
+            spent=self._spent(event.source),
+            policy=policy,
         )
         if refusal is not None:
             outcome = Outcome(event.id, f"refusal {number}", refusal.code, refusal.rule, refusal.article)
             self._submitted[event.id] = (event, letter, outcome)
             return outcome
-        audience = self._rules.audience(view, event)
-        fact = Fact.of(event, audience.recipients, self._now, number)
+        audience = self._rules.audience(view, event, policy)
+        fact = Fact.of(event, audience.recipients, self._now, number, policy)
+        self._rules.activate(fact)
         self._views[event.subject] = self._rules.evolve(view, fact)
         outcome = Outcome(event.id, f"registration {number}")
         self._submitted[event.id] = (event, letter, outcome)
@@ -276,7 +286,7 @@ class MemoryBus(Stage):
         """Hand a fact to one desk, which learns of no other recipient."""
         desk = self._desks.get(agency)
         if desk is not None:
-            heard = Fact.of(fact.event, recipients, fact.registered, fact.number)
+            heard = Fact.of(fact.event, recipients, fact.registered, fact.number, fact.policy)
             delivery = Delivery(heard, opened, own)
             if agency in self._away:
                 self._away[agency].append(delivery)

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from nrmbus.events.model import AgencyId, Frozen
+from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.events.registry import TYPES
 from nrmbus.play import strict
 from nrmbus.play.scenario import (
@@ -33,7 +34,6 @@ from nrmbus.play.scenario import (
     Step,
     When,
 )
-from nrmbus.rules.profile import PROFILE_NAME
 
 M = TypeVar("M", bound=Frozen)
 

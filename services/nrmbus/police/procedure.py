@@ -27,7 +27,7 @@ def begin(_: Settings) -> State:
 
 def decides(heard: Heard) -> bool:
     """Return whether this agency is a body that decides, by the profile of the case."""
-    return heard.agencies[heard.me].role in heard.rules.profile.expand((DECIDERS,))
+    return heard.agencies[heard.me].role in heard.profile.expand((DECIDERS,))
 
 
 @line(ReferralSubmitted)
@@ -51,7 +51,7 @@ def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
 @line(ReasonableGroundsDecided)
 def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Result | None:
     """3. A positive reasonable-grounds decision starts the recovery and reflection period (CETS 197 art. 13 [S30])."""
-    days = heard.rules.profile.periods.recovery_days
+    days = heard.profile.periods.recovery_days
     if not heard.own or decision.outcome != "positive" or not decides(heard) or days is None:
         return None
     period = PeriodStarted(days=days)
@@ -61,7 +61,7 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
 @line(StatusDecided)
 def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
     """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold ([S28])."""
-    profile, days = heard.rules.profile, heard.rules.profile.periods.stay_days
+    profile, days = heard.profile, heard.profile.periods.stay_days
     if not heard.own or not decides(heard) or decision.status not in profile.statuses.victim or not _held(heard):
         return None
     if days is None:  # a profile without a shield

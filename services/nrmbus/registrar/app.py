@@ -27,7 +27,7 @@ from nrmbus.registrar.owner import Owner, leave
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch
-from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.rules import Agency, Rules, load_profile, refusal_codes
 from nrmbus.telemetry import counts, log
 from nrmbus.telemetry.metrics import page
 from nrmbus.wire.keys.keys import VerifyKey
@@ -46,11 +46,18 @@ class Registrar:
         self._identity = Identity.at(folder.service(REGISTRAR), REGISTRAR)
         self._agencies: dict[str, Agency] = {}
         self._rules = Rules(load_profile(self._settings.policy), self._agencies)
-        know_codes(rule.code for rule in self._rules.profile.refusals.values())
+        know_codes(refusal_codes())
         self._directory = Directory(self._settings.bus, operator_key(folder.path))
         home = folder.service(REGISTRAR)
         self._reader = DirectoryReader(folder.reach(home), self._directory, self._admit, home=home)
-        self._askings = Askings(folder.reach(home), self._settings.partitions, self._rules, self._key_of)
+        self._askings = Askings(
+            folder.reach(home),
+            self._settings.partitions,
+            self._rules,
+            self._key_of,
+            coordinators=lambda: self._directory.of_role("coordinator"),
+            folded=lambda: self._owner.folded if self._owner else frozenset(),
+        )
         self._clock: Clock | None = None
         self._owner: Owner | None = None
 

@@ -10,12 +10,13 @@ from nrmbus.wire.record import Record
 
 @frozen
 class Asleep:
-    """A committed event that was not looked into yet: *told* are its recipients, *time* and *number* the registration's."""
+    """A committed event that was not looked into yet: *told* are its recipients, *time*, *number* and *policy* the registration's."""
 
     record: Record
     told: tuple[str, ...]
     time: str
     number: int
+    policy: str
 
 
 @dataclass(slots=True)

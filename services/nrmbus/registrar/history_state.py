@@ -41,6 +41,8 @@ CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
 """Types whose envelopes are kept, for delivery to agencies that join the case later."""
 
 
+ACTIVATION: Final = "policy.profile_activated"
+"""The type that puts a profile in force."""
 EMERGENCY: Final = "access.break_glass"
 """The type that an agency may say only so often a month, over all cases."""
 
@@ -61,11 +63,17 @@ _WHAT: Final[Mapping[FaultCode, str]] = {
 _TORN: Final = "does not fit the registrations and deliveries that were signed with it"
 _TYPE: Final = header_of("type")
 _EMERGENCY: Final = f"nrm.{EMERGENCY}".encode()
+_ACTIVATION: Final = f"nrm.{ACTIVATION}".encode()
 
 
 def is_asking(headers: Iterable[tuple[str, bytes]]) -> bool:
     """Return whether *headers* are those of an emergency request; a refusal keeps no envelope and never has them."""
     return (_TYPE, _EMERGENCY) in headers
+
+
+def is_activation(headers: Iterable[tuple[str, bytes]]) -> bool:
+    """Return whether *headers* are those of an activation of a profile."""
+    return (_TYPE, _ACTIVATION) in headers
 
 
 class HistoryError(Exception):
@@ -110,6 +118,8 @@ class Memory:
         """Per outbox topic, the offset of its last registered submission."""
         self.spent: Counter[tuple[str, str]] = Counter()
         """How often each agency has broken the glass in each month, in the cases of this partition."""
+        self.activations: dict[str, Fact] = {}
+        """Activations of profiles in the bulletins of this partition, by event."""
         self._rules = rules
         self._scratch = scratch or Scratch()
         self._inboxes: dict[str, _Inbox] = {}
@@ -175,17 +185,27 @@ class Memory:
         inbox.previous = said.digest
         return said
 
-    def remember(self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement) -> None:
-        """Let *event*, just registered as `number`, be part of the case."""
+    def remember(
+        self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement, policy: str
+    ) -> None:
+        """Let *event*, just registered as `number` under the profile *policy*, be part of the case."""
         assert self.time is not None  # noqa: S101 - set with every number
         case.count(event.source, event.sequence)
-        case.view = self._rules.evolve(case.view, Fact.of(event, told, self.time, self.number))
+        fact = Fact.of(event, told, self.time, self.number, policy)
+        self._activate(fact)
+        case.view = self._rules.evolve(case.view, fact)
         if event.type in CONSENTS:
             case.consents[event.id] = (envelope, said)
         if case.view.over:
             case.consents.clear()  # nobody comes to it any more
         if event.type == EMERGENCY:
             self.spent[event.source, self._rules.month(self.time)] += 1
+
+    def _activate(self, fact: Fact) -> None:
+        """Have the Rules take the activation of a profile; other facts are none."""
+        if fact.event.type == ACTIVATION:
+            self.activations[fact.event.id] = fact
+            self._rules.activate(fact)
 
     # -- a copy ------------------------------------------------------------------------------------------------------
 
@@ -197,7 +217,8 @@ class Memory:
         """
         self._finish()
         inboxes = {agency: (inbox.number, inbox.previous) for agency, inbox in self._inboxes.items()}
-        state = (self.number, self.previous, self.time, self.head, self.sources, dict(self.spent), inboxes)
+        activations = list(self.activations.values())
+        state = (self.number, self.previous, self.time, self.head, self.sources, dict(self.spent), inboxes, activations)
         return self._scratch.save(pickle.dumps(state, pickle.HIGHEST_PROTOCOL), target)
 
     def load(self, source: BinaryIO, digest: str) -> bool:
@@ -208,7 +229,10 @@ class Memory:
         state = self._scratch.load(source, digest)
         if state is None:
             return False
-        self.number, self.previous, self.time, self.head, self.sources, spent, inboxes = pickle.loads(state)  # noqa: S301
+        *plain_state, spent, inboxes, activations = pickle.loads(state)  # noqa: S301
+        self.number, self.previous, self.time, self.head, self.sources = plain_state
+        for each in activations:
+            self._activate(each)
         self.spent = Counter(spent)
         self._inboxes = {agency: _Inbox(*inbox) for agency, inbox in inboxes.items()}
         return True
@@ -234,7 +258,11 @@ class Memory:
         case.count(source, registration.sequence)
         if not refused:
             told = tuple(audience["recipients"])
-            case.asleep.append(Asleep(found.envelope, told, registration.time, self.number))
+            self._check_policy(registration.policy)
+            asleep = Asleep(found.envelope, told, registration.time, self.number, registration.policy)
+            case.asleep.append(asleep)
+            if is_activation(found.envelope.headers):
+                self._activate(self._fact(asleep))
             case.digests.setdefault(registration.id, found.digest)
             self._delivered(case, audience, unfinished.tree, salt)
             if self.time is not None and is_asking(found.envelope.headers):
@@ -310,7 +338,24 @@ class Memory:
             code = "unreadable"
         raise HistoryError(self.partition, self.number + 1, _WHAT[code])
 
+    def _check_policy(self, policy: str) -> None:
+        if not self._rules.knows(policy):
+            what = "was judged by a profile that this release does not have"
+            raise HistoryError(self.partition, self.number, what, "upgrade the registrar")
+
     def _wake(self, case: Case, asleep: Asleep) -> None:
+        fact = self._fact(asleep)
+        event = fact.event
+        case.view = self._rules.evolve(case.view, fact)
+        if event.type in CONSENTS:
+            known = self._scratch.answered((event.source, event.subject, event.id))
+            assert known is not None  # noqa: S101 - each registration was its submission's answer
+            case.consents[event.id] = asleep.record, known.registration
+        if case.view.over:
+            case.consents.clear()  # as `remember` does
+
+    def _fact(self, asleep: Asleep) -> Fact:
+        """Read a committed record. Raises HistoryError where its event is another, or of a type that is not known."""
         event, altered = None, False
         try:
             event = known_event(carried(asleep.record))
@@ -322,13 +367,7 @@ class Memory:
         if event is None:
             what = "was said in a type or version that this release does not know"
             raise HistoryError(self.partition, asleep.number, what, "upgrade the registrar")
-        case.view = self._rules.evolve(case.view, Fact.of(event, asleep.told, time, asleep.number))
-        if event.type in CONSENTS:
-            known = self._scratch.answered((event.source, event.subject, event.id))
-            assert known is not None  # noqa: S101 - each registration was its submission's answer
-            case.consents[event.id] = asleep.record, known.registration
-        if case.view.over:
-            case.consents.clear()  # as `remember` does
+        return Fact.of(event, asleep.told, time, asleep.number, asleep.policy)
 
     def check_head(self, key_of: Callable[[str], VerifyKey]) -> None:
         """After the last `fold`: verify the signature of the last registration, whose chain of digests answers for all before it.

@@ -183,6 +183,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self.owned: dict[int, Owned] = {}
 
     @property
+    def folded(self) -> frozenset[int]:
+        """Return the partitions whose history this process has folded, and owns."""
+        return frozenset(number for number, each in self.owned.items() if each.ready)
+
+    @property
     def standing(self) -> bool:
         """True if every assigned partition is folded and served."""
         return (
@@ -455,6 +460,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
         await self._not_behind(checked)
+        await self._askings.look_for_activations(owned.shard, checked, self._clock.now())
         async with self._askings.turn(owned.shard, checked):
             await self._commit(owned, checked)
 

@@ -66,8 +66,8 @@ class Shard:
         """The salt of the last audience."""
         self._marks: dict[str, str] = {}
         self._marked = 0
-        self._policy = Policy(name=rules.profile.name, digest=rules.profile.digest)
-        self._policy_json = json.dumps({"digest": rules.profile.digest, "name": rules.profile.name}).decode()
+        self._policies: dict[str, tuple[Policy, str]] = {}
+        """Each profile that was judged by, as a registration names it, and in JSON."""
 
     def spent(self, agency: str, month: str) -> int:
         """How often *agency* has broken the glass in *month*: in the cases of this partition, and elsewhere as far as is known."""
@@ -113,19 +113,20 @@ class Shard:
             gap = self._answer(at, "sequence_gap", now, about=signed, sha256=sha256, expected_sequence=due)
             return Decision("answered", "sequence_gap", [gap])
         case = case or self.memory.case_or_new(signed.subject)
+        policy = self._rules.policy_for(case.view, signed.source, self._time(now))
         try:
             if known or self._is_anothers(signed):
                 raise WireError("id_reused")
             event, letter = self._readable(signed, now)
-            told = self._judged(case.view, event, letter, now)
+            told = self._judged(case.view, event, letter, now, policy)
             if event.id in case.digests:
                 # Consents, letters and decisions are found by their id alone: nobody may take the place of another's. Asked
                 # last, so that who knows an id, and not the case, learns nothing.
                 raise WireError("id_reused")
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
-            return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused))
-        return Decision("registered", None, self._register(case, signed, event, at, now, told))
+            return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused, policy))
+        return Decision("registered", None, self._register(case, signed, event, at, now, told, policy))
 
     def sign(self, outs: Iterable[Out], key: SigningKey) -> None:
         """Sign every statement of a transaction, whose records are *outs*; what they decided may be spilled from now on."""
@@ -179,16 +180,16 @@ class Shard:
         # its own words, if need be under a key that it has not confirmed yet.
         return agency != source or kid == self._directory.kids(self._directory.entries[agency]).sealing
 
-    def _judged(self, view: View, event: Event, letter: Container | None, now: datetime) -> "Told":
-        """Ask the Rules; return the audience and the readers of each part. Raises Refused."""
+    def _judged(self, view: View, event: Event, letter: Container | None, now: datetime, policy: str) -> "Told":
+        """Ask the Rules of the profile *policy*; return the audience and the readers of each part. Raises Refused."""
         if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
             raise WireError("version_passed")
         # It counts in the month of its registration, whose time never falls.
         spent = self.spent(event.source, self._rules.month(self._time(now))) if event.type == EMERGENCY else 0
-        refusal = self._rules.judge(view, event, now, spent=spent)
+        refusal = self._rules.judge(view, event, now, spent=spent, policy=policy)
         if refusal:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
-        audience = self._rules.audience(view, event)
+        audience = self._rules.audience(view, event, policy)
         told = Told(audience.recipients, audience.earlier, {})
         if event.type == AccessErasureDue.type:  # the coded facts end there too
             return Told(tuple(sorted({*told.recipients, *self._directory.of_role(STATISTICS)})), audience.earlier, {})
@@ -214,22 +215,24 @@ class Shard:
     # -- saying --------------------------------------------------------------------------------------------------
 
     def _register(
-        self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told"
+        self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told", policy: str
     ) -> list[Out]:
         secret = self._secret = self._salt()
         audience, salt = audience_json(told.recipients, told.earlier, secret.hex()), salts(secret)
-        registration = self._registered(signed, self._advance(now), json.digest(audience), next(salt))
+        registration = self._registered(signed, self._advance(now), json.digest(audience), next(salt), policy)
         envelope = signed.record.without_letter()
         outs = [self._case_record(envelope.key, at, registration, audience, envelope)]
         outs += self._deliver(case, signed, envelope, registration, told, salt)
-        self.memory.remember(case, event, envelope, told.recipients, registration)
+        self.memory.remember(case, event, envelope, told.recipients, registration, policy)
         case.digests.setdefault(event.id, registration.digest)
         return outs
 
-    def _refuse(self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused) -> list[Out]:
+    def _refuse(
+        self, case: Case, signed: Signed, at: Coordinates, now: datetime, refused: Refused, policy: str
+    ) -> list[Out]:
         secret = self._secret = self._salt()
         audience, salt = audience_json((), {}, secret.hex(), refused.because), salts(secret)
-        registration = self._refused(signed, self._advance(now), json.digest(audience), refused, next(salt))
+        registration = self._refused(signed, self._advance(now), json.digest(audience), refused, next(salt), policy)
         receipt = self.memory.next_delivery(signed.source, registration.digest, next(salt))
         case.count(signed.source, signed.sequence)
         submission = (signed.source, signed.subject, signed.id)
@@ -248,18 +251,30 @@ class Shard:
         self.memory.time = self._time(now)
         return self.memory.time
 
-    def _registered(self, signed: Signed, time: datetime, audience: str, salt: bytes) -> Statement:
+    def _named(self, policy: str) -> tuple[Policy, str]:
+        """Return the profile *policy* as a registration names it, and in JSON."""
+        found = self._policies.get(policy)
+        if found is None:
+            profile = self._rules.profile_named(policy)
+            named = Policy(name=profile.name, digest=profile.digest)
+            text = json.dumps({"digest": profile.digest, "name": profile.name}).decode()
+            found = self._policies[policy] = named, text
+        return found
+
+    def _registered(self, signed: Signed, time: datetime, audience: str, salt: bytes, policy: str) -> Statement:
         """Written as `Registration.json` writes it: building and serialising the model takes four times as long."""
         body = (
             f'{{"audience":"{audience}","bus":"{self.bus}","envelope":"{signed.digest}","id":"{signed.id}",'
             f'"key":"{signed.kid}","number":{self.memory.number},"partition":{self.partition},'
-            f'"policy":{self._policy_json},"previous":"{self.memory.previous}",'
+            f'"policy":{self._named(policy)[1]},"previous":"{self.memory.previous}",'
             f'"sequence":{signed.sequence},"source":"{signed.source}","subject":"{signed.subject}",'
             f'"time":"{times.write(time)}","verdict":"registered"}}'
         ).encode()
         return self._chained(body, salt)
 
-    def _refused(self, signed: Signed, time: datetime, audience: str, refused: Refused, salt: bytes) -> Statement:
+    def _refused(
+        self, signed: Signed, time: datetime, audience: str, refused: Refused, salt: bytes, policy: str
+    ) -> Statement:
         registration = Registration(
             bus=self.bus,
             partition=self.partition,
@@ -277,7 +292,7 @@ class Shard:
             article=refused.article,
             seal_to=refused.seal_to,
             accepts=refused.accepts,
-            policy=self._policy,
+            policy=self._named(policy)[0],
             audience=audience,
             previous=self.memory.previous,
         )

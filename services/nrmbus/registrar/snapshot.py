@@ -91,7 +91,7 @@ class Head:
     bus: str
     partition: int
     rules: str
-    """Digest of the policy profile."""
+    """Digest of the profiles that this release has, and of the name of the first."""
     code: str
     """`code_digest` of the process that made the state."""
     number: int
@@ -136,7 +136,7 @@ class Snapshots:
     bus: str
     partition: int
     rules: str
-    """Digest of the policy profile that is in use."""
+    """Digest of the profiles that this release has, and of the name of the bus's first."""
 
     @property
     def head_path(self) -> Path:

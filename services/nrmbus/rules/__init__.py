@@ -9,11 +9,13 @@ from nrmbus.rules.profile import (
     Profile,
     ProfileError,
     UnknownProfileError,
+    bundled_digest,
     load_profile,
     profile_names,
     profile_text,
     profile_values,
     read_profile,
+    refusal_codes,
 )
 from nrmbus.rules.retention import RetentionPeriod
 from nrmbus.rules.rules import Rules
@@ -36,6 +38,7 @@ __all__ = [
     "Status",
     "UnknownProfileError",
     "View",
+    "bundled_digest",
     "ends_keeping",
     "load_profile",
     "profile_names",
@@ -43,4 +46,5 @@ __all__ = [
     "profile_values",
     "read",
     "read_profile",
+    "refusal_codes",
 ]

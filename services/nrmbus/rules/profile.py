@@ -17,13 +17,12 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
+from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.rules import overlay
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
 
 Basis = Annotated[str, Field(min_length=3)]
-PROFILE_NAME = r"^[a-z]{2,20}(-[a-z]{2,20})?@\d{4}-\d{2}-\d{2}$"
-"""A country, or an organisation, and the day of the act."""
 DECIDERS = "DECIDERS"
 """The group of the roles that decide whether a person is a victim."""
 
@@ -144,6 +143,7 @@ class Periods(Frozen):
     """Periods and reminders that nobody breaches; None where the law of the day has no such period."""
 
     bed_offer_hours: Annotated[int, Field(ge=1)]
+    activation_notice_hours: Annotated[int, Field(ge=1)]
     follow_up_months: tuple[Annotated[int, Field(ge=1)], ...]
     stay_days: Annotated[int | None, Field(ge=1)] = None
     recovery_days: Annotated[int | None, Field(ge=1)] = None
@@ -413,6 +413,24 @@ def profile_text(name: str) -> str:
         message = f"no such profile; there are: {', '.join(profile_names())}"
         raise UnknownProfileError(message)
     return resources.files("nrmbus.rules").joinpath("profiles", f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def is_bundled(name: str, digest: str) -> bool:
+    """Return whether there is a bundled profile *name* with the values of *digest*."""
+    return name in profile_names() and load_profile(name).digest == digest
+
+
+@cache
+def bundled_digest(first: str) -> str:
+    """Return a digest of all bundled profiles and of the name *first*: equal where Rules that begin under *first* judge alike."""
+    names = [first, *(f"{name} {load_profile(name).digest}" for name in profile_names())]
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
+
+@cache
+def refusal_codes() -> frozenset[str]:
+    """Return the codes of refusals in any bundled profile: what a metric may count."""
+    return frozenset(rule.code for name in profile_names() for rule in load_profile(name).refusals.values())
 
 
 @cache

@@ -44,6 +44,6 @@ def kept(tables: Tables, view: View) -> RetentionPeriod | None:
 
 def _longest(tables: Tables, view: View) -> int | None:
     rows = tables.profile.retention.classes
-    years = [rows[each].years for each in view.classes]
+    years = [rows[each].years if each in rows else None for each in view.classes]
     known = [each for each in years if each is not None]
     return max(known, default=None) if len(known) == len(years) else None

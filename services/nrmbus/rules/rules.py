@@ -1,42 +1,142 @@
-"""The Rules: one profile and the agencies of the directory, asked about a case. Pure; the same at registrar, desk and timekeeper."""
+"""The Rules: the profiles of a bus and the agencies of the directory, asked about a case. Pure; the same at registrar, desk and timekeeper.
+
+Each case is judged by its own profile (`nrmbus.rules.dated`): that in force when the case began, unless an activation moved it.
+"""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
 
+from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import Audience, audience_of
-from nrmbus.rules.clocks import Clock, clocks_of
+from nrmbus.rules.clocks import TIMEKEEPER, Clock, clocks_of
+from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
-from nrmbus.rules.event_context import EventContext, shut_for
+from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
 from nrmbus.rules.judge.check import Question
 from nrmbus.rules.judge.judge import Judge, Refusal
+from nrmbus.rules.mark import Mark
 from nrmbus.rules.once import once_for
 from nrmbus.rules.opening_bound import could_open
-from nrmbus.rules.profile import Profile
+from nrmbus.rules.profile import Profile, Row, UnknownProfileError, load_profile
 from nrmbus.rules.retention import RetentionPeriod, kept
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
 from nrmbus.rules.view import Agency, Emergency, View
 from nrmbus.rules.why import Reason, reason_for
 
+_SEES_ALL: Final = frozenset({TIMEKEEPER, *AUTHORITIES})
+"""Roles that may speak of a case without having heard of it."""
 _tables_of = once_for(Tables.of)
 _judge_of = once_for(Judge.of)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ruled:
+    """One profile, ready to be asked."""
+
+    profile: Profile
+    tables: Tables
+    judge: Judge
+
+    @classmethod
+    def of(cls, profile: Profile) -> "_Ruled":
+        """Make *profile* ready. Raise ProfileError for a rule that is not written."""
+        return cls(profile, _tables_of(profile), _judge_of(profile))
 
 
 class Rules:
     """Decisions about what may happen, who is notified, and what is due. *agencies* may grow; an id keeps its role for life.
 
     Events may be of any published version: they are read as the version that the Rules are written for.
+    ``profile`` is that under which the bus began; ``timeline`` has the activations since, and grows by `activate`.
     """
 
-    def __init__(self, profile: Profile, agencies: Mapping[str, Agency]) -> None:
+    def __init__(self, profile: Profile, agencies: Mapping[str, Agency], timeline: Timeline | None = None) -> None:
         """Take *profile* and *agencies*, by id. Raise ProfileError if the profile names a rule that is not written."""
         self.profile = profile
-        self._tables = _tables_of(profile)
+        self.timeline = Timeline(profile.name, profile.zone) if timeline is None else timeline
+        self._first = _Ruled.of(profile)
+        self._ruled: dict[str, _Ruled | None] = {profile.name: self._first}
         self._roles = Roles(agencies)
-        self._judge = _judge_of(profile)
+
+    # Profiles
+
+    def knows(self, policy: str) -> bool:
+        """Return whether this installation has the profile *policy*."""
+        return self._named(policy) is not None
+
+    def _named(self, policy: str) -> _Ruled | None:
+        if policy not in self._ruled:
+            try:
+                self._ruled[policy] = _Ruled.of(load_profile(policy))
+            except UnknownProfileError:
+                self._ruled[policy] = None
+        return self._ruled[policy]
+
+    def _of(self, policy: str | None) -> _Ruled:
+        """Return the profile *policy*; the first one if there is none, or this installation lacks it."""
+        return (self._named(policy) if policy else None) or self._first
+
+    def policy_for(self, view: View, source: str, now: datetime) -> str:
+        """Return the name of the profile by which an event of *source* that is registered at *now* is judged, given *view* before it.
+
+        An agency that has no event of the case is answered as if there were none: by the profile in force. Otherwise a
+        refusal would tell it when the case began, and so that it exists.
+        """
+        if not view.count_for(source) and self.role_of(source) not in _SEES_ALL:
+            return self.timeline.in_force(now)
+        return self._case_policy(view, source, now)
+
+    def _case_policy(self, view: View, source: str, now: datetime) -> str:
+        if view.policy is None or view.policy_since is None or bulletin.is_bulletin(view.subject):
+            return self.timeline.in_force(now)
+        if self.role_of(source) == TIMEKEEPER or not len(self.timeline):
+            return view.policy
+        return self.timeline.moved(view.policy, view.policy_since, now)
+
+    def profile_for(self, view: View) -> Profile:
+        """Return the profile that the case of *view* is under, or the first one before its first event."""
+        return self._of(view.policy).profile
+
+    def profile_named(self, policy: str) -> Profile:
+        """Return the profile *policy*, or the first one if this installation lacks it."""
+        return self._of(policy).profile
+
+    def profile_at(self, now: datetime) -> Profile:
+        """Return the profile under which a case begins at *now*."""
+        return self._of(self.timeline.in_force(now)).profile
+
+    def is_installed(self, policy: str, digest: str) -> bool:
+        """Return whether this installation has the profile *policy* with the very values of *digest*."""
+        found = self._named(policy)
+        return found is not None and found.profile.digest == digest
+
+    def row(self, type_: str, policy: str | None = None) -> Row | None:
+        """Return the row of *type_* in the profile *policy*, or in the first profile of this bus that has one."""
+        names = (policy,) if policy else (self.profile.name, *(each.profile for each in self.timeline))
+        found = (self._of(name).profile.types.get(type_) for name in names)
+        return next((row for row in found if row is not None), None)
+
+    def says(self, code: str | None, rule: str | None) -> str | None:
+        """Return the sentence of a refusal with *code* by *rule* in the newest profile of this bus that has it; None if it is not ours."""
+        names = (*(each.profile for each in reversed(tuple(self.timeline))), self.profile.name)
+        found = (self._of(name).profile.says(code, rule) for name in names)
+        return next((sentence for sentence in found if sentence is not None), None)
+
+    def activate(self, fact: Fact) -> None:
+        """Take the activation that *fact* registers, once however often; other facts change nothing."""
+        data = fact.event.data
+        if isinstance(data, ProfileActivated):
+            since = self.timeline.begins(data.valid_from)
+            event = fact.event
+            mark = Mark(event.id, event.source, event.time, fact.registered, fact.number)
+            self.timeline.take(Activation(data.profile, data.digest, since, data.open_cases, mark))
 
     def start(self, subject: str) -> View:
         """Return the empty view of the case (or incident) *subject*."""
@@ -50,35 +150,52 @@ class Rules:
         *,
         letter_parts: Mapping[Part, frozenset[str]] | None = None,
         spent: int = 0,
+        policy: str | None = None,
     ) -> Refusal | None:
         """Return the refusal of *event* at *now* (aware UTC), given *view*; None if the event may be registered.
 
         *letter_parts* maps each part to its filled fields, while the letter is still open (the desk's door). *spent* counts
-        the sender's emergency requests in the month of registration, over all cases. Source: section 4 of RULES.md.
+        the sender's emergency requests in the month of registration, over all cases. *policy* is the profile to judge by,
+        if not that of `policy_for`. Source: section 4 of RULES.md.
         """
-        return self._judge.refusal(
-            Question(self._tables, self._roles, view, understood(event), (), now, letter_parts, spent)
+        ruled = self._of(policy or self.policy_for(view, event.source, now))
+        question = Question(
+            ruled.tables, self._roles, view, understood(event), (), now, letter_parts, spent, self.timeline
         )
+        return ruled.judge.refusal(question)
 
     def refusals(self, view: View, event: Event, now: datetime) -> Iterator[Refusal]:
         """Yield the refusals of *event* by all rules that apply, in their order; the first is that of `judge`."""
-        return self._judge.refusals(Question(self._tables, self._roles, view, understood(event), (), now))
+        ruled = self._of(self.policy_for(view, event.source, now))
+        question = Question(ruled.tables, self._roles, view, understood(event), (), now, None, 0, self.timeline)
+        return ruled.judge.refusals(question)
 
-    def may_publish(self, agency: str, type_: str) -> bool:
-        """Return whether the role of *agency* may ever publish *type_* (section 3)."""
-        return self.role_of(agency) in self._tables.publishers.get(type_, frozenset())
+    def may_publish(self, agency: str, type_: str, view: View | None = None) -> bool:
+        """Return whether the role of *agency* may publish *type_* in the case of *view*, or in some case (section 3)."""
+        role = self.role_of(agency)
+        if view is not None and view.policy is not None:
+            return role in self._of(view.policy).tables.publishers.get(type_, frozenset())
+        names = {self.profile.name, *(each.profile for each in self.timeline)}
+        return any(role in self._of(name).tables.publishers.get(type_, frozenset()) for name in names)
 
     def role_of(self, agency: str) -> str:
         """Return the role of *agency*; an unknown agency has a role that may publish nothing."""
         return self._roles.of(agency)
 
-    def audience(self, view: View, event: Event) -> Audience:
-        """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first."""
-        return audience_of(EventContext(self._tables, self._roles, view, understood(event)))
+    def _context(self, view: View, event: Event, policy: str | None = None) -> EventContext:
+        policy = policy or self.policy_for(view, event.source, event.recordedtime)
+        return EventContext(self._of(policy).tables, self._roles, view, understood(event))
+
+    def audience(self, view: View, event: Event, policy: str | None = None) -> Audience:
+        """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first.
+
+        *policy* is the profile of its registration; None: that of the time when the event was recorded.
+        """
+        return audience_of(self._context(view, event, policy))
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
         """Return whether *agency* could open *part* of the letter of *event* in any history, whatever *view* lacks."""
-        return could_open(EventContext(self._tables, self._roles, view, understood(event)), agency, part)
+        return could_open(self._context(view, event), agency, part)
 
     def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
         """Return whether *agency* must leave the letter of *event* closed, since by *view* the person refuses it (C8).
@@ -86,41 +203,75 @@ class Rules:
         A letter that reaches the agency without consent (a signal, whose facts are coded) may be opened; a child is not asked.
         A letter sealed in an emergency stays closed after any refusal of the agency, a child's included.
         """
-        context = EventContext(self._tables, self._roles, view, understood(event))
+        context = self._context(view, event)
         return shut_for(context, agency) or (context.event.type == RESEALED and refused_by_person(view, agency))
 
-    def may_be_answered(self, emergency: Emergency, now: datetime) -> bool:
-        """Return whether the parts requested in *emergency* may still be sealed at *now*."""
-        return not is_too_late(self._tables, emergency, now)
+    def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
+        """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*."""
+        return not is_too_late(self._of(view.policy).tables, emergency, now)
 
-    def why(self, view: View, event: Event, agency: str) -> Reason:
+    def why(self, view: View, event: Event, agency: str, policy: str | None = None) -> Reason:
         """Return why *event* reaches *agency*, or why not, on the view before; always in line with `audience`."""
-        context = EventContext(self._tables, self._roles, view, understood(event))
+        context = self._context(view, event, policy)
         return reason_for(context, agency, audience_of(context))
 
     def evolve(self, view: View, fact: Fact) -> View:
-        """Return *view* after *fact*. Never raises; an agency's history with gaps gives the view of that agency."""
+        """Return *view* after *fact*. Never raises; an agency's history with gaps gives the view of that agency.
+
+        The fact's own policy counts; without one, that of the case at its registration.
+        """
+        policy, before = fact.policy or self._case_policy(view, fact.event.source, fact.registered), view
+        if policy != view.policy:
+            view = self._under(view, policy, fact.registered)
         event = understood(fact.event)
         if event is not fact.event:
-            fact = Fact(event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number)
-        return evolve_view(EventContext(self._tables, self._roles, view, event, fact.recipients), fact)
+            fact = Fact(
+                event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number, policy=policy
+            )
+        context = EventContext(self._of(policy).tables, self._roles, view, event, fact.recipients)
+        after = evolve_view(context, fact)
+        if after is view and not after.exists:
+            return before  # a reading of what nobody opened makes no case
+        if after.policy == policy:
+            return after
+        return after.changed({"policy": policy, "policy_since": view.policy_since})
+
+    def _under(self, view: View, policy: str, since: datetime) -> View:
+        """Return *view* as that of a case under *policy*: duties that this profile does not know are lifted."""
+        clocks = self._of(policy).profile.clocks
+        closing = view.closing
+        if closing is not None:
+            closing = replace(closing, stopped=tuple(each for each in closing.stopped if each.code in clocks))
+        running = tuple(each for each in view.running if each.code in clocks)
+        return view.changed({"policy": policy, "policy_since": since, "running": running, "closing": closing})
 
     def holder(self, view: View, event: Event) -> str | None:
         """Return the holder of the case by *view*, at the time of *event*, an event of the same case."""
-        return EventContext(self._tables, self._roles, view, understood(event)).holder
+        return self._context(view, event).holder
 
     def month(self, instant: datetime) -> str:
-        """Return the month of *instant* in the profile's zone, as ``2026-03``: the unit of the emergency limit."""
-        return f"{self._tables.calendar.day(instant):%Y-%m}"
+        """Return the month of *instant* in the zone of the bus's first profile, as ``2026-03``: the unit of the emergency limit."""
+        return f"{self._first.tables.calendar.day(instant):%Y-%m}"
+
+    @property
+    def notice(self) -> timedelta:
+        """Return how long before its day an activation is registered at least."""
+        return timedelta(hours=self.profile.periods.activation_notice_hours)
+
+    @property
+    def most_emergencies(self) -> int:
+        """Return the highest monthly limit of emergency requests among the profiles of this bus."""
+        names = {self.profile.name, *(each.profile for each in self.timeline)}
+        return max(self._of(name).profile.emergency.monthly for name in names)
 
     def clocks(self, view: View) -> tuple[Clock, ...]:
         """Return every duty that runs or is overdue: ``open_deadlines``, one entry each."""
-        return clocks_of(self._tables, self._roles, view)
+        return clocks_of(self._of(view.policy).tables, self._roles, view)
 
     def due(self, view: View) -> tuple[Due, ...]:
         """Return the events that the timekeeper publishes if nothing else happens, earliest first."""
-        return due_of_view(self._tables, self._roles, view)
+        return due_of_view(self._of(view.policy).tables, self._roles, view)
 
     def kept(self, view: View) -> RetentionPeriod | None:
         """Return the retention of the closed case of *view*; None for a case that is not closed, or whose time is over."""
-        return kept(self._tables, view)
+        return kept(self._of(view.policy).tables, view)

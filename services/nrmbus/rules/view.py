@@ -397,6 +397,10 @@ class View:
     """A case as somebody sees it. ``status`` and ``child`` are None as long as nothing seen tells."""
 
     subject: str
+    policy: str | None = None
+    """Name of the profile that the case is under; None before its first event."""
+    policy_since: datetime | None = field(default=None, compare=False)
+    """Registration of the event by which the case came under it."""
     status: Status | None = None
     exists: bool = False
     classes: frozenset[str] = frozenset()

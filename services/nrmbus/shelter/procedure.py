@@ -78,7 +78,7 @@ def answer(_: BedRequested, heard: Heard, state: State) -> Result | None:
         return None
     data: BedOffered | BedRefused = BedRefused(reason="no_capacity")
     if state.bed(heard.event) or state.free(category) > 0:
-        data = BedOffered(valid_hours=heard.rules.profile.periods.bed_offer_hours)
+        data = BedOffered(valid_hours=heard.profile.periods.bed_offer_hours)
     return Result(drafts=(by_itself(heard, "bed-answer", data, ref=heard.event.referral),))
 
 

@@ -80,7 +80,9 @@ class Watch:
         if event.subject in self.unknown:
             return
         view = self._views.get(event.subject) or self._rules.start(event.subject)
-        view = self._rules.evolve(view, Fact.of(event, recipients, registration.time, registration.number))
+        fact = Fact.of(event, recipients, registration.time, registration.number, registration.policy.name)
+        self._rules.activate(fact)
+        view = self._rules.evolve(view, fact)
         self._views[event.subject] = view
         self._changed.add(event.subject)
         self._uncounted.add(event.subject)

@@ -67,7 +67,8 @@ class Committed:
         """Return the event as a fold takes it; None where there is no event."""
         if self.event is None:
             return None
-        return Fact.of(self.event, tuple(plain_json.loads(self._told)["recipients"]), self.time, self.said.number)
+        told = tuple(plain_json.loads(self._told)["recipients"])
+        return Fact.of(self.event, told, self.time, self.said.number, self.said.policy)
 
 
 def committed(record: Record, chain: Chain | None) -> Committed | None:

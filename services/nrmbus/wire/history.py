@@ -76,6 +76,8 @@ class Plain:
     key: str
     sequence: int
     time: str
+    policy: str
+    """Name of the profile."""
 
 
 S = TypeVar("S", Registration, Plain)
@@ -91,6 +93,7 @@ def plain(body: bytes) -> Plain:
     return Plain(
         said["bus"], said["partition"], said["number"], said["previous"], said["audience"], said["verdict"],
         said["envelope"], said["id"], said["source"], said["subject"], said["key"], said["sequence"], said["time"],
+        said["policy"]["name"],
     )  # fmt: skip
 
 

@@ -141,11 +141,11 @@ def test_an_agency_admitted_later_is_not_missed(bus: Bus) -> None:
 class Stubborn(Rules):
     """Rules of a corrupt registrar, which refuses agencies at will under rules of the honest profile."""
 
-    says: Refusal | None = None
+    stubborn: Refusal | None = None
 
     def judge(self, *asked: Any, **more: Any) -> Refusal | None:
         """Refuse by that rule, once it is named."""
-        return self.says or super().judge(*asked, **more)
+        return self.stubborn or super().judge(*asked, **more)
 
 
 class Refusing:
@@ -163,9 +163,9 @@ class Refusing:
         because = None
         if type_ == ASKED:
             because, cited, rule = rule, self.honest.profile.refusals["G-70"], "G-70"
-        self.rules.says = replace(Refusal(cited.code, rule, cited.basis, "", because), **more.pop("instead", {}))
+        self.rules.stubborn = replace(Refusal(cited.code, rule, cited.basis, "", because), **more.pop("instead", {}))
         decision = self.bus.say(self.shard, by, type_, data, **more)
-        self.rules.says = None
+        self.rules.stubborn = None
         assert decision.outcome == "refused"
 
     def found(self) -> list[tuple[str, str | None]]:
@@ -217,7 +217,7 @@ def test_an_id_that_nobody_used_is_not_reused(bus: Bus) -> None:
     """The refusal is about an id that is new in its case."""
     bent = Refusing(bus)
     fresh = Refusal("id_reused", "W11", "[D]", "")
-    bent.rules.says = fresh
+    bent.rules.stubborn = fresh
     assert bus.say(bent.shard, "ngo-a", "consent.given", CONSENT).code == "id_reused"
 
     assert bent.found() == [("refused_wrongly", "W11")]

@@ -1,4 +1,4 @@
-"""G-01 to G-11: for each rule an event that it refuses, and a similar event that it lets pass."""
+"""G-01 to G-15: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from typing import Any
 
@@ -111,9 +111,29 @@ def g_11() -> Pair:
     )
 
 
+ACTIVATED = "policy.profile_activated"
+
+
+def g_14() -> Pair:
+    """A profile whose values are not those of the digest is put in force by nobody."""
+    b = Bench.of_bulletin("coordinator")
+    two = {"approver": "A-2"}
+    return b.ask("coordinator", ACTIVATED, digest="0" * 64, **two), b.ask("coordinator", ACTIVATED, **two)
+
+
+def g_15() -> Pair:
+    """An activation is not dated back: on 2 March it holds from 3 March on, and not from the day itself."""
+    b = Bench.of_bulletin("coordinator")
+    two = {"approver": "A-2"}
+    return (
+        b.ask("coordinator", ACTIVATED, valid_from="2026-03-02", **two),
+        b.ask("coordinator", ACTIVATED, valid_from="2026-03-03", **two),
+    )
+
+
 STORIES = {
     "G-01": g_01, "G-02": g_02, "G-03": g_03, "G-04": g_04, "G-05": g_05,
-    "G-06": g_06, "G-07": g_07, "G-08": g_08, "G-10": g_10, "G-11": g_11,
+    "G-06": g_06, "G-07": g_07, "G-08": g_08, "G-10": g_10, "G-11": g_11, "G-14": g_14, "G-15": g_15,
 }  # fmt: skip
 
 

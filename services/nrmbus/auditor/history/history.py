@@ -75,7 +75,8 @@ class Entry:
         """The registered event as a fold takes it; None for a refusal, and for an event that this release cannot read."""
         if self.event is None:
             return None
-        return Fact.of(self.event, self.audience.recipients, self.registration.time, self.registration.number)
+        said = self.registration
+        return Fact.of(self.event, self.audience.recipients, said.time, said.number, said.policy.name)
 
     def concerns(self, agency: str) -> bool:
         """Return whether *agency* sent or received the event."""

@@ -160,7 +160,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
         if event.sealeddigest is not None and event.data.letter is not None:
             known = (written or {}).get((event.source, event.id), {})
             own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
-            opens = dict(rules.audience(view, event).opens)
+            opens = dict(rules.audience(view, event, entry.registration.policy.name).opens)
             coded = coded or bool(opens.get("coded"))
             for part in event.data.letter.part_names():
                 for agency in {event.source, *opens.get(part, ())}:
@@ -193,7 +193,7 @@ def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None
 
 
 def _basis(seen: Audited, kind: str) -> str:
-    row = seen.rules.profile.types.get(kind)
+    row = seen.rules.row(kind)
     return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
 
 

@@ -29,10 +29,13 @@ OURS: Final = "[D]"
 OF_THE_WIRE: Final = "W3"
 """Rule of the wire: the agencies that an event turns to, or a consent is about, are in the directory; no time lies ahead."""
 
-JudgedCode = Literal["let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise"]
+JudgedCode = Literal[
+    "let_in", "told_beyond", "told_short", "consents_differ", "refused_wrongly", "cited_otherwise", "wrong_profile"
+]
 """Ways in which a registration differs from the Rules, in the order of the list: registered though the Rules refuse it; told
 to an agency that the Rules do not name; not told to one that they name; with other consents before it; refused by a rule
-that cannot have applied to any event; refused under a code or basis of another rule."""
+that cannot have applied to any event; refused under a code or basis of another rule; judged by another profile than that
+of the case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +56,14 @@ class Otherwise:
 def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> Iterator[Otherwise]:
     """Yield the registrations among *entries* (verified and complete) that differ from *rules*, in order of time.
 
-    Only registrations under the same profile as *rules* are judged, and in a case only those before the first event that
+    Only registrations under a profile that this release has are judged, and in a case only those before the first event that
     this release cannot read. A refusal keeps no envelope, so that only facts beside the envelope can be compared
     (`_never_applied`); a wrong refusal by another rule shows only if its sender complains.
     """
     ordered = sorted(entries, key=_when)
+    for fact in (each.fact for each in ordered):
+        if fact is not None:
+            rules.activate(fact)
     views: dict[str, View] = {}
     unread: set[str] = set()
     used: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
@@ -71,7 +77,11 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
     for entry in ordered:
         said, event, fact = entry.registration, entry.event, entry.fact
         before = used[said.subject]
-        if said.subject not in unread and said.verdict == "refused" and said.policy.digest == rules.profile.digest:
+        if (
+            said.subject not in unread
+            and said.verdict == "refused"
+            and rules.is_installed(said.policy.name, said.policy.digest)
+        ):
             view = views.get(said.subject) or rules.start(said.subject)
             # An id with the mark of another agency is that agency's, whether it was used already or not.
             owner = marks.get(ids.mark_in(said.id) or "", said.source)
@@ -86,19 +96,29 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
             continue
         view = views.get(said.subject) or rules.start(said.subject)
         month = (event.source, rules.month(said.time))
-        if said.policy.digest == rules.profile.digest:
-            refusal = rules.judge(view, event, said.time, spent=spent[month])
-            strangers = tuple(each for each in event.data.named if directory.state(each, said.time) is None)
-            if strangers:
-                yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE, strangers)
-            elif max(event.time, event.recordedtime) - said.time > times.AHEAD_AT_MOST:
-                yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE)
-            elif refusal is not None:
-                yield Otherwise(said.partition, said.number, "let_in", refusal.because or refusal.rule)
+        if rules.is_installed(said.policy.name, said.policy.digest):
+            yield from _let_in(entry, event, view, rules, directory, spent[month])
             yield from _recipients(entry, event, view, rules, directory)
         if event.type == GLASS:
             spent[month] += 1
         views[said.subject] = rules.evolve(view, fact)
+
+
+def _let_in(
+    entry: Entry, event: Event, view: View, rules: Rules, directory: Directory, spent: int
+) -> Iterator[Otherwise]:
+    """Yield the ways in which the registration of *event* should not be, or not under its profile."""
+    said = entry.registration
+    if said.policy.name != rules.policy_for(view, event.source, said.time):
+        yield Otherwise(said.partition, said.number, "wrong_profile")
+    refusal = rules.judge(view, event, said.time, spent=spent, policy=said.policy.name)
+    strangers = tuple(each for each in event.data.named if directory.state(each, said.time) is None)
+    if strangers:
+        yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE, strangers)
+    elif max(event.time, event.recordedtime) - said.time > times.AHEAD_AT_MOST:
+        yield Otherwise(said.partition, said.number, "let_in", OF_THE_WIRE)
+    elif refusal is not None:
+        yield Otherwise(said.partition, said.number, "let_in", refusal.because or refusal.rule)
 
 
 def _refused(
@@ -126,12 +146,12 @@ def _never_applied(rule: str | None, view: View, source: str, rules: Rules, aske
         return view.on_case(source)
     if rule == "G-71":
         return not refused_by_person(view, source)
-    return rule == "G-72" and asked < rules.profile.emergency.monthly
+    return rule == "G-72" and asked < rules.profile_for(view).emergency.monthly
 
 
 def _is_cited(registration: Registration, because: str | None, rules: Rules) -> bool:
     """Return whether code and basis belong to the rule, of the profile or of the wire."""
-    profile = rules.profile
+    profile = rules.profile_named(registration.policy.name)
     cited = profile.refusals.get(registration.rule or "")
     if cited is None:
         return because is None and (registration.rule or "").startswith("W") and registration.article == OURS
@@ -146,7 +166,7 @@ def _when(entry: Entry) -> tuple[object, int, int]:
 
 
 def _recipients(entry: Entry, event: Event, view: View, rules: Rules, directory: Directory) -> Iterator[Otherwise]:
-    said, due = entry.registration, rules.audience(view, event)
+    said, due = entry.registration, rules.audience(view, event, entry.registration.policy.name)
     named, told = set(due.recipients), set(entry.audience.recipients)
     figures = event.sealeddigest is not None or event.type == AccessErasureDue.type
     reads_along = set(directory.of_role(STATISTICS)) if figures else set()

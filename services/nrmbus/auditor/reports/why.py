@@ -180,8 +180,8 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
     return Explained(
         entry=entry,
         now=now,
-        policy_known=said.policy.digest == rules.profile.digest,
-        refusal=_refused(entry, rules.profile),
+        policy_known=rules.is_installed(said.policy.name, said.policy.digest),
+        refusal=_refused(entry, rules.profile_named(said.policy.name)),
         whom=whom,
         receipts=tuple(_receipts(entry, whom, later)),
         answers=tuple(_answers(entry, later)),
@@ -204,7 +204,8 @@ def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> I
     points = {each.registration.id: Point.of(each) for each in case if each.said}
     for agency, admitted in sorted(seen.directory.entries.items()):
         later = next((each for each in case if _brings(each, agency, entry)), None)
-        reason = seen.rules.why(before, entry.event, agency) if entry.event else None
+        policy = entry.registration.policy.name
+        reason = seen.rules.why(before, entry.event, agency, policy) if entry.event else None
         code, sentence = _code(seen.directory, entry, agency, reason, later=later is not None)
         kept = reason if reason and reason.code == code else Reason(agency, "told")
         yield Whom(
@@ -315,14 +316,14 @@ def _clocks(
     ran_before, runs = _running(rules, before), _running(rules, view)
     watched = {key: _Watched(clock) for key, clock in runs.items() if clock.cause == fact.event.id}
     over = [(clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs]
-    ended = tuple(each for each in over if _is_an_end(rules.profile, each[0], fact.event.type))
+    ended = tuple(each for each in over if _is_an_end(rules.profile_for(before), each[0], fact.event.type))
     lifted = tuple(each for each in over if each not in ended)
     for each, next_fact in _facts(later) if watched else ():
         view = rules.evolve(view, next_fact)
         runs = _running(rules, view)
         for key, one in watched.items():
-            _follow(rules.profile, one, runs.get(key), each)
-    return tuple(_ran(rules.profile, one, now) for one in watched.values()), ended, lifted
+            _follow(rules.profile_for(view), one, runs.get(key), each)
+    return tuple(_ran(rules.profile_for(view), one, now) for one in watched.values()), ended, lifted
 
 
 def _is_an_end(profile: Profile, code: str, type: str) -> bool:

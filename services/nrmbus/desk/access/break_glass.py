@@ -82,7 +82,7 @@ async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Re
     with seat.ledger.read() as tx:
         view = desk.cases.view(tx, event.subject)
         parts = needed(seat.me, event, view)
-        if parts and not seat.rules.may_be_answered(view.emergencies[event.referral or ""], seat.clock.now()):
+        if parts and not seat.rules.may_be_answered(view, view.emergencies[event.referral or ""], seat.clock.now()):
             return Result((), (Task("resealed", TOO_LATE, event.subject, event.id, event.referral),))
         rows = tx.execute(with_letters(seat.me, event.subject)).all() if parts else ()
     if not parts:

@@ -70,7 +70,7 @@ async def open_letter(
 
 def rests_on_consent(desk: Desk, signed: Signed) -> bool:
     """Return whether a withdrawal could close the letter of *signed* and a part is sealed to this desk."""
-    row = desk.seat.rules.profile.types.get(signed.type)
+    row = desk.seat.rules.row(signed.type)
     return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
 
 

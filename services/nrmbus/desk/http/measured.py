@@ -10,6 +10,7 @@ from nrmbus.desk.errors import DeskCode
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
+from nrmbus.rules import refusal_codes
 from nrmbus.wire import times
 
 AGAIN_SECONDS: Final = 60.0
@@ -26,7 +27,7 @@ class Measured:
 
     def __init__(self, seat: Seat) -> None:
         """Have the codes of the desk's rules counted by name; nothing is read yet."""
-        know_codes([*get_args(DeskCode), *(rule.code for rule in seat.rules.profile.refusals.values())])
+        know_codes([*get_args(DeskCode), *refusal_codes()])
         self._seat = seat
         self._unopened: int | None = None
         self._counted = (-1, 0.0)

@@ -71,7 +71,11 @@ async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
     """
     async with desk.releasing:
         with suppress(Exception):
-            rows = [row for row in (_first(desk, each) for each in subjects) if row and parking.waits_for_nobody(row)]
+            rows = [
+                row
+                for row in (_first(desk, each) for each in subjects)
+                if row and parking.waits_for_nobody(row, desk.seat.rules)
+            ]
             if len(rows) > 1:
                 await handle_together(desk, [_released(row, inbox_of(desk.seat.me)) for row in rows])
 
@@ -79,7 +83,7 @@ async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
 async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:
     try:
         row = _first(desk, subject)
-        if row is not None and not parking.waits_for_nobody(row):
+        if row is not None and not parking.waits_for_nobody(row, desk.seat.rules):
             return True
         return await release(desk, inbox, subject) == 0
     except SQLAlchemyError as error:

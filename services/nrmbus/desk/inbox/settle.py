@@ -15,6 +15,7 @@ from nrmbus.desk.inbox.store import open_record_task
 from nrmbus.desk.inbox.verify import Delivered, Verified
 from nrmbus.desk.state import parking
 from nrmbus.desk.store.ledger import open_task
+from nrmbus.events.model import Fact
 from nrmbus.telemetry import counts
 
 TRIES: Final = 4
@@ -34,12 +35,20 @@ def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
         desk.set_aside += 1
     if not isinstance(record.arrived, Delivered):
         return
+    _activate(desk, record.arrived)
     subject = record.arrived.registration.subject
     if hearing.outcome == "parked":
         desk.parked.add(subject)
         desk.read_ahead(subject, record.consumed.partition, record.read_first)
     if hearing.view is not None and record.released is None:
         desk.cases.keep(subject, *hearing.view)
+
+
+def _activate(desk: Desk, arrived: Delivered) -> None:
+    """Have the Rules take the activation of a profile, for the cases that this agency opens from then on."""
+    if arrived.event is not None:
+        said = arrived.registration
+        desk.seat.rules.activate(Fact.of(arrived.event, (), said.time, said.number, said.policy.name))
 
 
 def log(desk: Desk, record: Verified, hearing: Hearing, started: float) -> None:

@@ -136,6 +136,7 @@ def _event(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, sig
         "partition": registration.partition, "inbox_number": arrived.delivery.inbox_number,
         "number": registration.number, "referral": signed.attributes.get("ce_referral"),
         "headers": pack(signed.record.without_letter().headers), "value": signed.data, "letter": signed.letter_bytes,
+        "policy": registration.policy.name,
         **_columns_of(record, arrived, recipients),
     }  # fmt: skip
     case_keys.keep(desk.seat, tx, signed)

@@ -7,7 +7,7 @@ untrusted record. For an untrusted record only coordinates and digest are stored
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from nrmbus.desk.access import break_glass, opening
 from nrmbus.desk.desk import Desk
@@ -87,7 +87,7 @@ class Delivered:
     signed: Signed | None
     event: Event | None
     forged: bool = False
-    unread: WireCode | None = None
+    unread: WireCode | Literal["unknown_profile"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,8 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         event = signed.event()
     except WireError as error:  # known to exist, not yet understood
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
+    if not seat.rules.knows(registration.policy.name):
+        return Delivered(*whole, signed=signed, event=None, unread="unknown_profile")
     # A desk erases and seals again only if the timekeeper publishes that this is due, even for registered events.
     forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER
     return Delivered(*whole, signed=signed, event=None if forged else event, forged=forged)

@@ -200,14 +200,16 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
     clear["time"] = times.read(clear["time"])
     clear["consent"] = _concerning(tx, row.subject, clear)
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
-    view, bare = cases.view(tx, row.subject), _event(seat, row, clear, sequence, None)
+    view = cases.view(tx, row.subject)
+    policy = seat.rules.policy_for(view, seat.me, seat.now())
+    bare = _event(seat, row, clear, sequence, None, policy)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
     # Advice only: the registrar answers for the Rules, but sees no letter. A part that no recipient may open ends here.
     is_whole = not beginnings.is_incomplete(seat.ledger, tx, row.subject)
     advice = seat.rules.judge(view, bare, seat.now(), letter_parts=filled) if is_whole else None
     if advice is not None and advice.code == "part_not_allowed":
         return Refused(advice.code, advice.rule, advice.article)
-    audience = seat.rules.audience(view, bare)
+    audience = seat.rules.audience(view, bare, policy)
     if parts is None:
         return Sealed(encode(bare, seat.identity.signing), None, sequence, audience.recipients)
     opens = json.loads(row.seal_to) if row.seal_to else audience.opens
@@ -219,7 +221,7 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
     }
     if left_out:
         _not_sealed(seat, tx, row, sorted(left_out))
-    record = with_letter(encode(_event(seat, row, clear, sequence, digest), seat.identity.signing), container)
+    record = with_letter(encode(_event(seat, row, clear, sequence, digest, policy), seat.identity.signing), container)
     return Sealed(record, container, sequence, audience.recipients)
 
 
@@ -239,7 +241,9 @@ def _beyond(seat: Seat, view: View, event: Event, opens: Mapping[Part, Iterable[
     )
 
 
-def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, sealeddigest: str | None) -> Event:
+def _event(
+    seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, sealeddigest: str | None, policy: str
+) -> Event:
     return Event(
         id=row.id,
         source=seat.me,
@@ -250,7 +254,7 @@ def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, s
         recordedtime=seat.now(),
         sequence=sequence,
         actor=clear["actor"],
-        policy=seat.rules.profile.name,
+        policy=policy,
         data=data_type(row.type, clear["version"]).from_mapping(clear["data"]),
         sealeddigest=sealeddigest,
         traceparent=row.traceparent,
@@ -261,7 +265,7 @@ def _event(seat: Seat, row: Row[Any], clear: Mapping[str, Any], sequence: int, s
 def unsigned(seat: Seat, row: Row[Any]) -> Event:
     """Return the event that *row* would have become. Raises pydantic's ValidationError if it is not a valid event."""
     clear = json.loads(row.clear)
-    return _event(seat, row, {**clear, "time": times.read(clear["time"])}, 1, None)
+    return _event(seat, row, {**clear, "time": times.read(clear["time"])}, 1, None, seat.rules.profile.name)
 
 
 def _concerning(tx: Connection, subject: str, clear: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from nrmbus.wire.errors import sentence_of
 
 def sentence(seat: Seat, code: str, rule: str | None) -> str:
     """Return the sentence of the profile's *rule*, or else of *code*, which is the wire's or a desk's own."""
-    return seat.rules.profile.says(code, rule) or sentence_of(code)
+    return seat.rules.says(code, rule) or sentence_of(code)
 
 
 def told(seat: Seat, said: Mapping[str, Any]) -> dict[str, Any]:

@@ -39,24 +39,25 @@ class Rehearsal:
             view = self._views.get(subject) or self._cases.view(tx, subject)
             if parts is not None:
                 letters.seal_draft(seat, parts, id=draft.id or "", subject=subject)  # for its limit of size
-            event = self._event(draft, seat.ledger.next_sequence(tx, subject) + self._taken)
+            policy = seat.rules.policy_for(view, seat.me, seat.now())
+            event = self._event(draft, seat.ledger.next_sequence(tx, subject) + self._taken, policy)
             filled = None if parts is None else {part: frozenset(fields) for part, fields in parts.items()}
             is_whole = not beginnings.is_incomplete(seat.ledger, tx, subject)
             refusal = seat.rules.judge(view, event, seat.now(), letter_parts=filled) if is_whole else None
             if refusal is None:
-                heard = seat.rules.audience(view, event).recipients
+                heard = seat.rules.audience(view, event, policy).recipients
                 view = seat.rules.evolve(view, Fact.of(event, heard, seat.now(), _LATER + self._taken))
                 self._taken += 1
             self._views[subject] = view
             yield refusal
 
-    def _event(self, draft: Draft, sequence: int) -> Event:
+    def _event(self, draft: Draft, sequence: int, policy: str) -> Event:
         same = {name: getattr(draft, name) for name in Draft.model_fields if name != "letter"}
         return Event(
             **{name: value for name, value in same.items() if value is not None},
             source=self._seat.me,
             recordedtime=self._seat.now(),
             sequence=sequence,
-            policy=self._seat.rules.profile.name,
+            policy=policy,
             sealeddigest=None if draft.letter is None else "0" * 64,
         )

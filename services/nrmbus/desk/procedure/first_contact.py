@@ -25,7 +25,7 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
     """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it."""
     data = heard.event.data
     receivers, purposes = getattr(data, "receivers", ()), getattr(data, "purposes", ())
-    deciding = heard.rules.profile.expand((DECIDERS,))
+    deciding = heard.profile.expand((DECIDERS,))
     about_it = any(heard.agencies[each].role in deciding for each in receivers if each in heard.agencies)
     if not heard.own or heard.view.child or _SHARING not in purposes or not about_it:
         return None

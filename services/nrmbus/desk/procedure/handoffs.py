@@ -61,7 +61,7 @@ def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
     named = getattr(event.data, "alternative", None)
     referral = view.referrals.get(event.referral or "")
     asked = {party.agency for party in referral.receivers} if referral else {event.source}
-    may_receive = heard.rules.profile.expand(("RECEIVERS",))
+    may_receive = heard.profile.expand(("RECEIVERS",))
     receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
     open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, services, each)}
     if view.child and named in receivers:  # nobody asks a child for consent
@@ -72,8 +72,8 @@ def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
 def _covered(heard: Heard, services: tuple[str, ...], agency: str) -> bool:
     """Return whether *agency* may have the case, and the services if another agency than the deciding body is asked for them."""
     purposes = ["information_sharing"]
-    if heard.event.referral in services and heard.agencies[agency].role not in heard.rules.profile.expand((DECIDERS,)):
+    if heard.event.referral in services and heard.agencies[agency].role not in heard.profile.expand((DECIDERS,)):
         purposes.append("services")
     standing = [heard.view.consents.get((agency, purpose)) for purpose in purposes]
-    today = heard.registered.astimezone(heard.rules.profile.zone).date().isoformat()
+    today = heard.registered.astimezone(heard.profile.zone).date().isoformat()
     return all(each and each.kind in _COVERS and today <= (each.last_day or today) for each in standing)

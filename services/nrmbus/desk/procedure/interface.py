@@ -14,7 +14,7 @@ from pydantic import Field
 
 from nrmbus.events import bulletin
 from nrmbus.events.model import Data, Draft, Event, Frozen
-from nrmbus.rules import Agency, Rules, View
+from nrmbus.rules import Agency, Profile, Rules, View
 from nrmbus.wire.ids import derived, said_by_itself
 
 BY_ITSELF: Final = "by-itself"
@@ -37,6 +37,11 @@ class Heard:
     registered: datetime
     rules: Rules
     agencies: Mapping[str, Agency]
+
+    @property
+    def profile(self) -> Profile:
+        """Return the profile that the case is under."""
+        return self.rules.profile_for(self.view)
 
     @property
     def own(self) -> bool:

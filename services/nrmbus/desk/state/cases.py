@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, null, select
+from sqlalchemy import Connection, Row, Select, bindparam, literal_column, null, select
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Event, Fact
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules import View
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed, decode
@@ -33,6 +34,8 @@ _AFTER: Final[Select[Any]] = (
     )
     .order_by(_EVENTS.position)
 )
+
+_ACTIVATIONS: Final = select(tables.events).where(_EVENTS.type == literal_column(f"'{ProfileActivated.type}'"))
 
 
 def pack(headers: tuple[tuple[str, bytes], ...]) -> bytes:
@@ -90,9 +93,19 @@ class Cases:
 
     def _after(self, view: View, row: Row[Any], event: Event | None) -> View:
         registered = times.read(row.registered)
-        if event is None or registered is None:
+        is_known = row.policy is None or self._seat.rules.knows(row.policy)
+        if event is None or registered is None or not is_known:
             return view
-        return self._seat.rules.evolve(view, Fact.of(event, tuple(json.loads(row.recipients)), registered, row.number))
+        return self._seat.rules.evolve(
+            view, Fact.of(event, tuple(json.loads(row.recipients)), registered, row.number, row.policy)
+        )
+
+    def activate(self, tx: Connection) -> None:
+        """Have the Rules take every activation of a profile that this desk sent or received."""
+        for row in tx.execute(_ACTIVATIONS):
+            event, registered = event_of(row), times.read(row.registered)
+            if event is not None and registered is not None:
+                self._seat.rules.activate(Fact.of(event, (), registered, row.number, row.policy))
 
     def keep(self, subject: str, position: int, view: View) -> None:
         """Remember a view whose last event is committed at *position*."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal
 
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
+from nrmbus.rules import Rules
 from nrmbus.wire.envelope import Signed
 
 BEHIND: Final = "Behind"
@@ -21,8 +22,12 @@ UNREAD: Final = "Unread"
 AHEAD: Final = "InboxUnread"
 """Reason of a record whose letter waits until the inbox is read to its end: a withdrawal may follow."""
 
-UNKNOWN: Final = {"unknown_type": "UnknownType", "unknown_version": "UnknownVersion"}
-"""Code of the wire for an unknown event -> reason of its parked record."""
+UNKNOWN: Final = {
+    "unknown_type": "UnknownType",
+    "unknown_version": "UnknownVersion",
+    "unknown_profile": "UnknownProfile",
+}
+"""Why this release cannot read an event -> reason of its parked record."""
 
 NOT_READ: Final = (*UNKNOWN.values(), UNREAD)
 """Reasons of records that this release cannot read."""
@@ -58,6 +63,8 @@ def sentence_of(error: str, signed: Signed) -> str:
         what = f"This desk's release does not know {signed.type} in version {signed.version}"
     elif error == UNKNOWN["unknown_type"]:
         what = f"This desk's release does not know {signed.type}"
+    elif error == UNKNOWN["unknown_profile"]:
+        what = "The case is under a profile of the Rules that this desk's release does not have"
     elif error == AHEAD:
         return "Nothing: the desk opens the letter once it has read its inbox to the end, and goes on by itself."
     elif error == BEHIND:
@@ -94,6 +101,9 @@ def count(tx: Connection, subject: str) -> int:
     return tx.scalar(_COUNT, {"subject": subject}) or 0
 
 
-def waits_for_nobody(row: Row[Any]) -> bool:
-    """Return whether the parked *row* needs no person: it waited for its turn, or this release now knows its type."""
-    return row.error in (BEHIND, AHEAD) or (row.error in UNKNOWN.values() and known(signed_of(row)) is not None)
+def waits_for_nobody(row: Row[Any], rules: Rules) -> bool:
+    """Return whether the parked *row* needs no person: it waited for its turn, or this release now knows its type and profile."""
+    if row.error in (BEHIND, AHEAD):
+        return True
+    is_known = known(signed_of(row)) is not None and (row.policy is None or rules.knows(row.policy))
+    return row.error in UNKNOWN.values() and is_known

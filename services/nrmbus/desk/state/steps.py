@@ -49,9 +49,10 @@ class Step:
 
 def steps(seat: Seat, view: View) -> Iterator[Step]:
     """Yield the steps of the case of *view*, type by type, those about a record once for each record that this desk knows."""
+    profile = seat.rules.profile_named(seat.rules.policy_for(view, seat.me, seat.now()))
     for name, data in _newest().items():
-        row = seat.rules.profile.types.get(name)
-        if row is None or not seat.rules.may_publish(seat.me, name):
+        row = profile.types.get(name)
+        if row is None or not seat.rules.may_publish(seat.me, name, view):
             continue
         for key in _records(view, name, row.about):
             yield Step(data, _ref_of(key) if key != _NEW else None, _refusal(seat, view, data, key))
@@ -119,7 +120,7 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
     if "child" in members:  # what this desk knows; where it knows nothing, the person says it with the event
         members["child"] = bool(view.child)
     if data.type == _STAGE:
-        stages = seat.rules.profile.statuses.stages
+        stages = seat.rules.profile_for(view).statuses.stages
         members["stage"] = stages[min(view.stage, len(stages) - 1)]
     if data.type == _WISH:  # the one answer that the Rules take of an adult and of a child
         members["given_by"] = "individual"
@@ -144,7 +145,7 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
         sequence=1,
         actor="specimen-1",
         approver="specimen-2",
-        policy=seat.rules.profile.name,
+        policy=seat.rules.policy_for(view, seat.me, now),
         legalbasis="specimen art. 1",
         referral=ref and _ref_of(ref),
         data=data.from_mapping(members),

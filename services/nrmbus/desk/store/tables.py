@@ -135,6 +135,7 @@ events: Final = Table(
     Column("letter", LargeBinary, comment="This desk's copy of the letter: sealed"),
     Column("parts", TEXT, nullable=False, comment="JSON: parts that this desk's key opened when the letter came"),
     Column("shut", TEXT, comment="Why the letter could not be opened"),
+    Column("policy", TEXT),  # the profile of the Rules that the registration names
     UniqueConstraint("subject", "source", "id"),
     ForeignKeyConstraint(["partition", "inbox_number"], ["inbox.partition", "inbox.inbox_number"]),
     Index("events_by_case", "subject", "position"),

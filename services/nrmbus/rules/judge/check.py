@@ -7,6 +7,7 @@ from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
 from nrmbus.events.values import frozen
 from nrmbus.rules.calendar import LAST
+from nrmbus.rules.dated import Timeline
 from nrmbus.rules.event_context import EventContext
 
 WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.model_fields)
@@ -17,12 +18,13 @@ WITH_TO = frozenset(name for (name, _), data in TYPES.items() if "to" in data.mo
 class Question(EventContext):
     """May this event be registered now? ``letter_parts`` are the filled fields by part, while the letter is open.
 
-    ``spent`` counts the sender's emergency requests in this month, over all cases.
+    ``spent`` counts the sender's emergency requests in this month, over all cases; ``timeline`` has the activations so far.
     """
 
     now: datetime = LAST
     letter_parts: Mapping[Part, frozenset[str]] | None = None
     spent: int = 0
+    timeline: Timeline | None = None
 
     @property
     def today(self) -> date:

@@ -1,15 +1,18 @@
-"""G-01 to G-11: permitted senders, cases, subjects and receivers of an event."""
+"""G-01 to G-15: permitted senders, cases, subjects and receivers of an event, and the activation of a profile."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from nrmbus.events import bulletin
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import chosen_by_sender, may_open
+from nrmbus.rules.calendar import later
 from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
-from nrmbus.rules.profile import Row
+from nrmbus.rules.profile import Row, is_bundled
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 
 _rules = RuleList()
@@ -206,6 +209,26 @@ def part_not_allowed(q: Question) -> bool:
     filled = [part for part, fields in (q.letter_parts or {}).items() if fields]
     chosen = chosen_by_sender(q) if filled else ()
     return bool(chosen) and any(not any(may_open(q, agency, part) for agency in chosen) for part in filled)
+
+
+@_rules.rule("G-14", ProfileActivated.type)
+def profile_unknown(q: Question) -> bool:
+    """An activation of a profile that this release of the bus does not have, or has with other values."""
+    data = q.event.data
+    return isinstance(data, ProfileActivated) and not is_bundled(data.profile, data.digest)
+
+
+@_rules.rule("G-15", ProfileActivated.type)
+def activation_day_unfit(q: Question) -> bool:
+    """An activation dated back or too near, not after the one before it, or of the profile that is in force by then already."""
+    data = q.event.data
+    if not isinstance(data, ProfileActivated) or q.timeline is None:
+        return False
+    since, newest = q.timeline.begins(data.valid_from), q.timeline.newest
+    notice = timedelta(hours=q.tables.profile.periods.activation_notice_hours)
+    if newest is not None and since <= newest.since:
+        return True
+    return later(q.now, notice) > since or data.profile == (newest.profile if newest else q.timeline.first)
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

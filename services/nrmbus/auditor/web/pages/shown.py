@@ -96,8 +96,8 @@ def case(
             "answerable": clock.answerable,
             "due": clock.due,
             "state": "breached" if clock.breached else _state(clock.due, at),
-            "basis": seen.rules.profile.clocks[clock.code].basis,
-            "unverified": seen.rules.profile.clocks[clock.code].unverified,
+            "basis": seen.rules.profile_for(view).clocks[clock.code].basis,
+            "unverified": seen.rules.profile_for(view).clocks[clock.code].unverified,
         }
         for clock in seen.rules.clocks(view)
     ]
@@ -158,7 +158,7 @@ def event(seen: Audited, entry: Entry, t: Words, now: datetime) -> dict[str, Any
     """Return everything that the history says about one registration, as of *now*, with words of *t*."""
     said, event = entry.registration, entry.event
     why = explain(seen, entry, now)
-    table = seen.rules.profile.types.get(event.type) if event else None
+    table = seen.rules.row(event.type, said.policy.name) if event else None
     return row(entry) | {
         "role": _role(seen, said.source),
         "actor": event.actor if event else None,

@@ -227,7 +227,7 @@ def cited(basis: str) -> str:
 
 def basis_of(visit: Visit, type: str) -> str:
     """Return act and article by which the Rules have the type *type*; empty if no law is behind it."""
-    row = visit.door.seat.rules.profile.types.get(type)
+    row = visit.door.seat.rules.row(type)
     return cited(row.basis).partition(";")[0] if row else ""
 
 
@@ -255,7 +255,8 @@ def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
     seat = visit.door.seat
     owed = [each for each in case.clocks if each.answerable == seat.me]
     ends = {
-        code: {name for end in rule.ends_by for name in end.events} for code, rule in seat.rules.profile.clocks.items()
+        code: {name for end in rule.ends_by for name in end.events}
+        for code, rule in seat.rules.profile_for(case.view).clocks.items()
     }
     now: list[Choice] = []
     later: list[Choice] = []

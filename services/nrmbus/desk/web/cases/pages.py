@@ -170,7 +170,7 @@ def article(basis: str) -> str:
 
 
 def _why(visit: Visit, choice: around.Choice) -> tuple[str, str]:
-    sentence = visit.door.seat.rules.profile.says(choice.code, choice.rule) or choice.code
+    sentence = visit.door.seat.rules.says(choice.code, choice.rule) or choice.code
     return reason(visit, choice.code, sentence), article(choice.article)
 
 

@@ -176,7 +176,9 @@ class Known:
             owed=self._owed(view),
         )
         may_publish = partial(rules.may_publish, self._seat.me)
-        return _Case(beside, items_of(self._seat.me, facts, rules.profile.emergency.object_minutes, may_publish))
+        return _Case(
+            beside, items_of(self._seat.me, facts, rules.profile_for(view).emergency.object_minutes, may_publish)
+        )
 
     def _owed(self, view: View) -> str:
         """Return the amount of an allowance that nobody has ordered yet, at the fund."""
@@ -184,7 +186,7 @@ class Known:
         is_ordered = any(each.kind == _ALLOWANCE for each in view.payments.values())
         if self._seat.role != "fund" or decision is None or not decision.victim or is_ordered:
             return ""
-        profile = self._seat.rules.profile
+        profile = self._seat.rules.profile_for(view)
         tariff = profile.tariff_on(decision.mark.time.astimezone(profile.zone).date())
         return f"{tariff.value} {tariff.currency}" if tariff else ""
 
