@@ -243,7 +243,8 @@ def _code(
         return code, _SAYS[code]
     if not told and later:
         return "told_later", _SAYS["told_later"]
-    if not told and agency in {*SERVICES, STATISTICS}:
+    reads_along = agency == STATISTICS and (reason is None or not reason.told)
+    if reads_along or (not told and agency in SERVICES):
         return "service", _STATISTICS if agency == STATISTICS else _SERVICE
     if not told and directory.state(agency, entry.registration.time) is None:
         return "not_admitted", _SAYS["not_admitted"]
