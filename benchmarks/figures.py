@@ -16,7 +16,7 @@ from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import YEARS, played, rules_of, scaled
 from nrmbus.rules import Rules
-from nrmbus.statistics.counting import Case, Count, Span
+from nrmbus.statistics.counting import ERASED, Case, Count, Span
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.tables import Release
 
@@ -92,8 +92,9 @@ def _released(count: Count, span: Span, earlier: Sequence[Release]) -> Release:
 
 
 def _folded(rules: Rules, cases: Sequence[Case]) -> float:
+    counted = [case for case in cases if all(fact.event.type != ERASED for fact in case.facts)]
     started = time.monotonic()
-    for case in cases:
+    for case in counted:
         view = rules.start(case.subject)
         for fact in case.facts:
             view = rules.evolve(view, fact)
