@@ -172,7 +172,7 @@ async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
         assert shown in page
     assert "CoM 21/2008 art. 7" in page
     assert "Proof checked now: it is in the tree of 66 registrations" in page
-    assert "Co-signed by 2 of 10 witnesses: ngo-a, special-unit" in page
+    assert "Co-signed by 2 of 11 witnesses: ngo-a, special-unit" in page
     assert "coded facts, contact, identity, story" in page
     assert "the directory admitted the agency later" in page.lower()
 
@@ -266,7 +266,7 @@ async def test_each_witness_is_shown_and_how_far_it_has_signed(hall: Hall) -> No
     async with hall.browser() as browser:
         page = (await browser.get("/checkpoints")).text
     assert page.count("has co-signed the newest") == 2
-    assert page.count("has not co-signed yet") == 7
+    assert page.count("has not co-signed yet") == 8
     assert "<code>root_differs</code>" in page
 
 
