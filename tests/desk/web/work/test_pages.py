@@ -322,3 +322,21 @@ async def test_without_the_permission_to_publish_the_next_step_is_to_look(tmp_pa
     assert f'href="/app/cases/{CASE}"' in page.text
     assert "/acts/" not in page.text
     assert refused.status_code == 403
+
+
+async def test_a_child_that_waits_for_a_representative_stands_once(tmp_path: Path) -> None:
+    """The report has no deadline and the inquiry brings one: the list shows the child with it, and not twice."""
+    async with desk_of("guardianship", tmp_path) as here, browsing(here, member()) as browser:
+        registrar, flag = here.registrar, {"to": ["guardianship"], "basis": "stated_age"}
+        await here.hear(
+            registrar.register(registrar.event("school", "safeguard.child_flagged", flag), to="guardianship")
+        )
+        await here.settle()
+        (before,) = rows(await browser.get("/app/lists/children-represent"))
+        inquiry = registrar.event("special-unit", "identification.stage_entered", {"stage": "inquiry"})
+        await here.hear(registrar.register(inquiry, to="guardianship"))
+        await here.settle()
+        (after,) = rows(await browser.get("/app/lists/children-represent"))
+
+    assert "24 hours left" not in before
+    assert "24 hours left" in after

@@ -375,12 +375,13 @@ class _Case:
                 yield self.item("ours", "referral", f"referral.{party.state}", act="referral.submitted", **more)
 
     def child(self) -> Iterator[Item]:
-        """Yield what a body for children owes a child that was reported to it; no clock runs for it."""
+        """Yield what a body for children owes a child that was reported to it and no clock shows."""
         if self.me not in self.view.flagged or not self.view.child or self.is_over:
             return
         flagged = [each for each in self.facts.happened if each.type == "safeguard.child_flagged"]
+        has_clock = any(duty.code == "D-REPRESENT" for duty in self.facts.duties)
         for act, is_done in (
-            ("safeguard.representative_assigned", self.view.represented),
+            ("safeguard.representative_assigned", self.view.represented or has_clock),
             ("safeguard.best_interests_decided", self.view.best_interests is not None),
         ):
             if not is_done and self.may_publish(act):
