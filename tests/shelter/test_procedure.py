@@ -234,7 +234,7 @@ class Ledger:
         elif kind == "leave" and guest:
             self.story.heard(discharged(ref))
             self.guests.remove(ref)
-        elif kind == "refuse" and promised and self.promised[ref].said.drafts:
+        elif kind == "refuse" and promised and [each.data for each in self.promised[ref].said.drafts] == [OFFER]:
             self.story.refused(self.promised.pop(ref).draft)
 
 

@@ -182,7 +182,9 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
     assert (found.ground, found.decided_by, found.complete, found.horizon) == ("decision", "court", False, None)
     assert [each.agency for each in found.confirmed] == ["vac"]
     assert found.missing == ("court", "ngo-a", "special-unit")
-    assert any(line.startswith("NOT CONFIRMED by ngo-a") for line in erasure.lines(CASE, found))
+    lines = list(erasure.lines(CASE, found))
+    assert any(line.startswith("NOT CONFIRMED by ngo-a") for line in lines)
+    assert any(line.startswith("told: statistics") for line in lines)
     for agency, day in (("court", 1), ("ngo-a", 2), ("special-unit", 3)):
         horizon = f"2026-07-0{day}T00:00:00Z"
         story.say(agency, AccessErasureConfirmed.type, {"ground": "decision", "horizon": horizon}, 9)

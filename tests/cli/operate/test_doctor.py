@@ -342,7 +342,7 @@ class TestTheDoctor:
         """The key is found before and after letters stop to reach the agency; a person's command replaces it."""
         soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
         over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
-        service = Ending("statistics", NOW, "sealing_key_over")
+        service = Ending("timekeeper", NOW, "sealing_key_over")
         found = list(of_sealing_keys(TopicRead(ending=(soon, over, service)), NOW))
         assert [each.code for each in found] == ["sealing_key"] * 3
         assert [each.mend for each in found] == ["nrmbus agency rotate ngo-a", "nrmbus agency rotate vac", "nrmbus up"]

@@ -267,7 +267,7 @@ def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> No
 
     assert written is not None
     assert [(call.name, call.description) for call in lines] == [(line.name, line.text) for line in lines_of(written)]
-    assert all(re.match(r"\d\. ", call.description or "") for call in lines)
+    assert all(re.match(r"\d+\. ", call.description or "") for call in lines)
     assert rest.name == "leave_to_a_person"
     assert "nrm.inbox.a" in described
     assert '"additionalProperties":false' in described, "the published model of what is heard"

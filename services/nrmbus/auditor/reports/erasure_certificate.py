@@ -12,6 +12,7 @@ from nrmbus.events.erasure import (
     AccessTerminated,
     ErasureGround,
 )
+from nrmbus.wire.names import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Certificate:
     holds: tuple[Placed, ...]
     confirmed: tuple[Confirmed, ...]
     missing: tuple[str, ...]
+    has_told_statistics: bool
+    """Whether the desk that makes the figures was told: it destroys the coded facts, and owes no confirmation."""
 
     @property
     def complete(self) -> bool:
@@ -84,7 +87,7 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
             horizon = max(data.horizon, before.horizon) if before else data.horizon
             answered.add(said.source)
             confirmed[said.source] = Confirmed(said.source, number, said.time, horizon)
-    told = due.audience.recipients if due else ()
+    told = set(due.audience.recipients if due else ())
     return Certificate(
         ground=ground,
         decided_by=decision.registration.source if decision else None,
@@ -93,5 +96,6 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
         due=due.registration.time if due else None,
         holds=tuple(holds),
         confirmed=tuple(sorted(confirmed.values(), key=lambda each: each.number)),
-        missing=tuple(sorted(set(told) - answered)),
+        missing=tuple(sorted(told - answered - {STATISTICS})),
+        has_told_statistics=STATISTICS in told,
     )
