@@ -8,7 +8,7 @@ from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
 from nrmbus.play.reader import find, parse
 from nrmbus.rules import load_profile, profile_names
-from play.stories import WOMAN, WORK
+from play.stories import WOMAN, WORK, play_file
 
 PROFILES = [name for name in profile_names() if name != "az@2022-04-29"]
 NO_TARIFF = {
@@ -54,3 +54,11 @@ def test_the_womans_story_differs_where_the_profile_does(profile: str) -> None:
 def test_two_days_of_work_go_the_same_way_with_another_decider(profile: str) -> None:
     """Duties of the deciding body are owed by whoever decides."""
     assert differing(WORK, profile) == set()
+
+
+def test_the_rules_change_in_mid_story() -> None:
+    """One case goes on under the profile of its time, the next one begins under the new one, over a restart."""
+    report = play_file(find(Path("13-the-rules-change")))
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.played == 33

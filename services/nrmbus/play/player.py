@@ -4,12 +4,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from nrmbus.events import bulletin
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.events.registry import TYPES
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import Judge, Submitted
 from nrmbus.play.report import Failure, Notify, Report, Result, Row
 from nrmbus.play.scenario import Check, CheckReplay, CheckStatistics, Publish, Scenario, Step
 from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Words
+from nrmbus.rules import load_profile, profile_names
 
 
 def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, notify: Notify = lambda _: None) -> Report:
@@ -151,6 +153,13 @@ class _Play:
 
     def _data(self, what: Publish, case: str | None) -> tuple[dict[str, Any], str | None]:
         """Return the clear data, and the decision as the event's cause if the type has no field for it."""
+        if (
+            what.event == ProfileActivated.type
+            and "digest" not in what.data
+            and what.data.get("profile") in profile_names()
+        ):
+            # A story names the profile alone: its digest is that of this release.
+            return {**what.data, "digest": load_profile(what.data["profile"]).digest}, None
         if what.decision is None:
             return what.data, None
         decision = self._aliases.events(what.decision, case)[0]
