@@ -16,12 +16,15 @@ from nrmbus.auditor.history.selection import Selection, found_event, moment, num
 from nrmbus.auditor.reports.holders import AccessRecord, access_records
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.auditor.reports.replayed import Case, case_mapping, replayed
+from nrmbus.auditor.reports.what_if import Difference, differences
+from nrmbus.auditor.reports.what_if import mapping as what_if_mapping
 from nrmbus.auditor.reports.why import explain
 from nrmbus.auditor.reports.why import mapping as explained_mapping
 from nrmbus.auditor.web.pages.document import document
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
 from nrmbus.events.bulletin import is_bulletin
+from nrmbus.rules import Agency, Rules, UnknownProfileError, load_profile, profile_names
 from nrmbus.web.words import Words
 from nrmbus.wire import times
 
@@ -71,8 +74,15 @@ class ReadsQuery(_Query):
     agency: str | None = None
 
 
-Query = Annotated[ReplayQuery | WhyQuery | ReadsQuery, Field(discriminator="kind")]
-_QUERY: TypeAdapter[ReplayQuery | WhyQuery | ReadsQuery] = TypeAdapter(Query)
+class WhatIfQuery(_Query):
+    """Query of ``nrmbus rules what-if``."""
+
+    kind: Literal["what_if"]
+    profile: str
+
+
+Query = Annotated[ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery, Field(discriminator="kind")]
+_QUERY: TypeAdapter[ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery] = TypeAdapter(Query)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Found:
     steps: Steps
 
 
-def read_query(body: Any) -> ReplayQuery | WhyQuery | ReadsQuery:
+def read_query(body: Any) -> ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery:
     """Return *body* as a query.
 
     Raises:
@@ -101,7 +111,7 @@ def read_query(body: Any) -> ReplayQuery | WhyQuery | ReadsQuery:
     return query
 
 
-def find(query: ReplayQuery | WhyQuery | ReadsQuery, seen: Audited, now: datetime) -> Found:
+def find(query: ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery, seen: Audited, now: datetime) -> Found:
     """Return the subject of *query* in the history *seen*, which must not change until the answer is made; *now* is the bus's time.
 
     Raises:
@@ -116,6 +126,8 @@ def find(query: ReplayQuery | WhyQuery | ReadsQuery, seen: Audited, now: datetim
         case ReadsQuery():
             subject = whole(query.case, seen.history.spoken_of())
             return Found("case", subject, None, _reads(seen.history.about(subject), query.agency, subject))
+        case WhatIfQuery():
+            return Found("search", None, None, _what_if(seen, query.profile, now))
 
 
 def finished(steps: Steps) -> dict[str, Any]:
@@ -195,6 +207,28 @@ def _document(
 def _verified(seen: Audited) -> dict[str, Any]:
     """Return the size of the verified history, whatever part is shown."""
     return {"verified": len(seen.history.entries), "partitions": seen.partitions}
+
+
+# -- what if -----------------------------------------------------------------------------------------------------------
+
+
+def _what_if(seen: Audited, name: str, now: datetime) -> Steps:
+    """Judge the whole history again under the profile *name*."""
+    profile = None
+    try:
+        profile = load_profile(name)
+    except UnknownProfileError:
+        profile = None
+    if profile is None:  # raised out here: nothing of what was typed is repeated
+        raise MistypedQuery(f"This release has no such profile; it has {', '.join(profile_names())}.")
+    agencies = {id: Agency(id, each.role, each.supervisor) for id, each in seen.directory.entries.items()}
+    entries = seen.history.entries
+    refused = sum(each.registration.verdict == "refused" for each in entries)
+    found: list[Difference] = []
+    for each in differences(entries, seen.rules, Rules(profile, agencies), now):
+        found.append(each)
+        yield
+    return {**_verified(seen), "what_if": what_if_mapping(found, profile, refused)}
 
 
 # -- why and reads ---------------------------------------------------------------------------------------------------

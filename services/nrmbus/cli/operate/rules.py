@@ -27,7 +27,10 @@ from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError, load_profile, profile_names, read_profile
 from nrmbus.wire.errors import SENTENCES
 
-app = Commands("rules", "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file.")
+app = Commands(
+    "rules",
+    "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file, judge the history by another.",
+)
 
 Which = Annotated[
     str, typer.Argument(metavar="PROFILE", help="A profile's name such as az@2022-04-29, or a file of your own.")

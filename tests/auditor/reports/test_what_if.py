@@ -1,0 +1,85 @@
+"""The question of a legislator: what would have gone differently under another profile?"""
+
+import json
+
+import pytest
+
+from auditor.played import first_scenario
+from nrmbus.auditor.history.history import rules_of
+from nrmbus.auditor.reports.what_if import Difference, differences, mapping, summary
+from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
+from nrmbus.rules import Agency, Rules, load_profile, profile_text, read_profile
+
+
+def found(profile: str) -> list[Difference]:
+    """Return what the first story would have been otherwise under *profile*."""
+    seen = first_scenario().audited()
+    now = seen.history.entries[-1].registration.time
+    return list(differences(seen.history.entries, seen.rules, rules_of(seen.directory, profile), now))
+
+
+@pytest.mark.parametrize("profile", ["az@2022-04-29", "az@2024-02-08"])
+def test_the_same_values_make_no_difference(profile: str) -> None:
+    """The profile of the history itself, and one that differs in marks alone."""
+    assert found(profile) == []
+
+
+def test_before_the_convention_there_was_no_recovery_period() -> None:
+    """Two events would have been refused, and two duties would not exist."""
+    rows = found("az@2009-09-03")
+
+    assert [(each.kind, each.rule, each.type) for each in rows if each.kind == "refused"] == [
+        ("refused", "G-01", "recovery.period_started"),
+        ("refused", "G-01", "recovery.extended"),
+    ]
+    assert {(each.kind, each.rule) for each in rows if each.kind != "refused"} == {
+        ("clock_gone", "D-RECOVERY"),
+        ("clock_gone", "D-REVIEW30"),
+    }
+
+
+def test_with_another_decider_the_police_hear_of_nothing() -> None:
+    """The signal goes elsewhere, the police decide nothing, and 24 hours are missed."""
+    counted = summary(found("osce-generic@2022-01-01"))
+    kinds = {(kind, rule) for kind, rule, _ in counted}
+
+    assert {
+        ("not_told", "case.signal_recorded"),
+        ("refused", "G-10"),
+        ("breached", "D-REFER"),
+        ("clock_gone", "D-RG"),
+    } <= kinds
+    assert all(basis for kind, _, basis in counted if kind in ("refused", "not_told"))
+
+
+def test_a_rule_changed_in_a_copy_of_a_profile_is_judged_without_another_edit() -> None:
+    """Two hours to refer instead of 24: refusals stay, the clock moves, and the breach is found."""
+    seen = first_scenario().audited()
+    text = profile_text("az@2022-04-29").replace("length: {hours: 24}, scope: case", "length: {hours: 1}, scope: case")
+    agencies = {name: Agency(name, each.role, each.supervisor) for name, each in seen.directory.entries.items()}
+    other = Rules(read_profile(text), agencies)
+    rows = list(differences(seen.history.entries, seen.rules, other, seen.history.entries[-1].registration.time))
+
+    assert [(each.kind, each.rule) for each in rows] == [("clock_moved", "D-REFER"), ("breached", "D-REFER")]
+
+
+def test_the_answer_is_json_and_names_cases_by_reference_alone() -> None:
+    """A legislator reads counts by rule and basis; an auditor has the cases too."""
+    profile = load_profile("az@2009-09-03")
+    answer = mapping(found(profile.name), profile, 3)
+
+    assert json.loads(json.dumps(answer)) == answer
+    assert answer["not_judged"] == 3
+    assert [row["count"] for row in answer["summary"]] == [2, 1, 1]
+
+
+def test_the_auditor_answers_it_as_a_search() -> None:
+    """The question is about no case, so it is recorded as a search; an unknown profile is answered with those there are."""
+    seen = first_scenario().audited()
+    now = seen.history.entries[-1].registration.time
+    asked = find(read_query({"kind": "what_if", "profile": "az@2009-09-03"}), seen, now)
+
+    assert (asked.what, asked.case, asked.event) == ("search", None, None)
+    assert len(finished(asked.steps)["what_if"]["differences"]) == 4
+    with pytest.raises(MistypedQuery, match="az@2024-02-08"):
+        finished(find(read_query({"kind": "what_if", "profile": "zz@2000-01-01"}), seen, now).steps)
