@@ -14,6 +14,7 @@ from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
 from nrmbus.public.settings import PublicSettings
+from nrmbus.rules import load_profile
 from typed import run as nrmbus
 
 ROOT = Path(__file__).parents[3]
@@ -137,6 +138,15 @@ def test_the_example_of_agencies_can_be_admitted() -> None:
     assert found["ngo-a"] == Newcomer("ngo_outreach", contact=found_as, public=found["ngo-a"].public)
     assert PublicSettings.parse(found["ngo-a"].public, Path("agency.json")).name["en"] == "Example Line"
     assert found["shelter"].capacity == {"women": 4, "children": 2, "men": 6}
+
+
+def test_the_file_of_the_whole_mechanism_has_each_role_once() -> None:
+    """A bus of all agencies, as the file of the whole mechanism has them, lacks no role that an agency may have."""
+    found = newcomers_of(ROOT / "deploy" / "agencies" / "az-mechanism.yaml", POLICY)
+
+    roles = load_profile(POLICY).expand(("AGENCIES", "EVERYBODY"))
+    assert sorted(each.role for each in found.values()) == sorted(set(roles) - {"auditor"})
+    assert PublicSettings.parse(found["hotline"].public, Path("agency.json")).name["en"] == "Example Hotline"
 
 
 @pytest.mark.parametrize(

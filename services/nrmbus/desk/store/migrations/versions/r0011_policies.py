@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from nrmbus.desk.store.migrations.versions.r0001_baseline import on_dialect
+
 revision = "0011"
 down_revision = "0010"
 branch_labels = None
@@ -12,7 +14,7 @@ release = "0.1.0"
 
 def upgrade() -> None:
     """Add the column; what was received before is of the bus's first profile."""
-    op.execute("ALTER TABLE events ADD COLUMN policy TEXT")
+    op.execute(on_dialect("ALTER TABLE events ADD COLUMN policy TEXT"))
 
 
 def downgrade() -> None:
