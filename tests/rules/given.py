@@ -130,7 +130,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "agency.listening_changed": {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"},
     "policy.profile_activated": {
         "profile": "az@2024-02-08", "digest": load_profile("az@2024-02-08").digest, "valid_from": "2026-04-01",
-        "open_cases": "keep", "acts": "CoM 131/2009 as amended on 8 February 2024",
+        "open_cases": "keep", "acts": ("CoM 131/2009",),
     },
     "data.breach_reported": {
         "kind": "lost", "classes": ["DC3"], "persons": "1-10", "measures": ["access_stopped"], "ended": True,

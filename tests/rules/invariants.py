@@ -19,7 +19,7 @@ NEVER: Final = frozenset({"police_other", "auditor", "coordinator", "timekeeper"
 SECRET: Final = frozenset({"identity", "contact", "story", "health"})
 """Parts of a letter with documents, or that say who a person is."""
 ANSWERS: Final = ("referral.accepted", "referral.declined")
-ENDED: Final = ("case.withdrawn", "case.closed", "case.signal_dismissed", "access.erasure_due", "case.merged")
+ENDED: Final = ("case.withdrawn", "case.closed", "case.signal_dismissed", "access.erasure_due")
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def _ends_refer(each: Heard, detector: str) -> bool:
         )
     if each.type == "consent.stop_confirmed":
         return each.source == detector
+    if each.type == "case.merged":
+        return bool(each.says("outcome") != "continues")
     return each.type in ENDED or (each.type == "plan.adopted" and each.source == detector)
 
 

@@ -8,10 +8,12 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from nrmbus.events.codes import OpenCases
-from nrmbus.events.model import Data, Day, Digest, Printable, clear
+from nrmbus.events.model import Data, Day, Digest, clear
 
 PROFILE_NAME: Final = r"^[a-z]{2,20}(-[a-z]{2,20})?@\d{4}-\d{2}-\d{2}$"
 """A country, or an organisation, and the day of the act."""
+Act = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{1,15} [0-9]{1,6}(/[0-9]{4}|-[A-Z]{1,5})?$")]
+"""A legal act as the Rules cite it: its kind and its number, such as CoM 131/2009 or Law 958-IIQ."""
 
 
 class ProfileActivated(Data):
@@ -29,5 +31,7 @@ class ProfileActivated(Data):
     valid_from: Annotated[Day, clear("First day, in the zone of the bus's first profile", example="2026-04-01")]
     open_cases: Annotated[OpenCases, clear("Whether open cases keep the profile of their time or move")]
     acts: Annotated[
-        Printable, clear("Legal acts that the change rests on", example="CoM 131/2009 as amended on 8 February 2024")
+        tuple[Act, ...],
+        Field(min_length=1, max_length=8),
+        clear("Legal acts that the change rests on", example=["CoM 131/2009"]),
     ]
