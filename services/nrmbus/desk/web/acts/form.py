@@ -36,7 +36,8 @@ MOST_ROWS: Final = 32
 
 _LONG: Final = 200
 """Longest text in characters that fits one line of a page."""
-_SEPARATORS: Final = re.compile(r"[\s,;]+")
+_SEPARATORS: Final = re.compile(r"[\s,;]*[,;][\s,;]*|\s+(?!\d)")
+"""What stands between words; not the space before a number, as in the citation of an act."""
 _WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _SUM: Final = re.compile(r"([0-9]+)(?:[.,]([0-9]{1,2}))?")
 _CLOCK: Final = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})(?::([0-9]{2}))?")
