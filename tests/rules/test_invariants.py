@@ -1,7 +1,8 @@
 """Invariants I-1 to I-8, and two more: any case can be closed, and any duty ended, however a case has wandered.
 
 A machine lets agencies publish whatever the Rules allow, in any order, with time passing; types of event and of the profile
-come in by themselves. The short run is the same each time; the long one begins anywhere and prints its seed.
+come in by themselves. The short run draws by no chance, though other loaded modules may change what it draws; the long one begins anywhere and
+prints its seed.
 """
 
 import random
@@ -137,7 +138,7 @@ class Case(RuleBasedStateMachine):
 
 
 def test_invariants_hold_in_any_case() -> None:
-    """A short run, the same at every start."""
+    """A short run, which draws by no chance."""
     run_state_machine_as_test(Case, settings=SHORT)
 
 

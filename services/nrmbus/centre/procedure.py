@@ -17,7 +17,6 @@ from nrmbus.events.referral import (
     ReferralSubmitted,
 )
 from nrmbus.events.support import PlanCompleted, ServiceRequested
-from nrmbus.rules.profile import DECIDERS
 
 
 class State(Frozen):
@@ -59,15 +58,9 @@ def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
 
 
 @line(ConsentGiven)
-def change_mind(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
+def change_mind(_consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
     """4. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
-    deciding = heard.profile.expand((DECIDERS,))
-    names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
-    if not names_it or heard.view.status != "SUPPORT_NO_STATUS":
-        return None
-    return Result(
-        tasks=(task(heard, "refer_now", "The person agrees to the special unit: refer, and name this consent."),)
-    )
+    return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 
 @line(ServiceRequested)

@@ -1,7 +1,7 @@
 """The hotline: from a call to a referral, or to an anonymous notice. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
 from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven, ConsentRefused
@@ -14,7 +14,6 @@ from nrmbus.events.referral import (
     ReferralExpired,
     ReferralInfoRequested,
 )
-from nrmbus.rules.profile import DECIDERS
 
 
 class State(Frozen):
@@ -51,15 +50,9 @@ def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
 
 
 @line(ConsentGiven)
-def agree(consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
+def agree(_consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
     """4. An adult who stayed anonymous agrees to the special unit: a task to refer, with this consent (rule T02, [S34])."""
-    deciding = heard.profile.expand((DECIDERS,))
-    names_it = any(heard.agencies[each].role in deciding for each in consent.receivers if each in heard.agencies)
-    if not heard.own or not names_it or heard.view.status != "SUSPECTED":
-        return None
-    return Result(
-        tasks=(task(heard, "refer_now", "The person agrees to the special unit: refer, and name this consent."),)
-    )
+    return first_contact.agreed_to_the_deciding_body(heard, status="SUSPECTED") if heard.own else None
 
 
 @line(ReferralInfoRequested)

@@ -23,11 +23,21 @@ def met(heard: Heard, ask: str) -> Result | None:
 
 def refused_the_deciding_body(heard: Heard) -> Result | None:
     """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it."""
-    data = heard.event.data
-    receivers, purposes = getattr(data, "receivers", ()), getattr(data, "purposes", ())
-    deciding = heard.profile.expand((DECIDERS,))
-    about_it = any(heard.agencies[each].role in deciding for each in receivers if each in heard.agencies)
-    if not heard.own or heard.view.child or _SHARING not in purposes or not about_it:
+    purposes = getattr(heard.event.data, "purposes", ())
+    if not heard.own or heard.view.child or _SHARING not in purposes or not _names_the_deciding_body(heard):
         return None
     sentence = "The person wants help without the police: refer to an assistance centre or an NGO, withheld from the special unit."
     return Result(tasks=(task(heard, "without_police", sentence),))
+
+
+def agreed_to_the_deciding_body(heard: Heard, *, status: str) -> Result | None:
+    """Return the task after consent to the body that decides, in a case of this *status*: to refer with this consent."""
+    if heard.view.status != status or not _names_the_deciding_body(heard):
+        return None
+    sentence = "The person agrees to the special unit: refer, and name this consent."
+    return Result(tasks=(task(heard, "refer_now", sentence),))
+
+
+def _names_the_deciding_body(heard: Heard) -> bool:
+    deciding, receivers = heard.profile.expand((DECIDERS,)), getattr(heard.event.data, "receivers", ())
+    return any(heard.agencies[each].role in deciding for each in receivers if each in heard.agencies)
