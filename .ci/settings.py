@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "deploy" / "SETTINGS.md"
 OPERATOR, AGENCY, AUDITOR, EVERYONE = "operator", "agency", "auditor", "everyone"
 BY = {
-    "publish import history inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger token staff webhook conformance figures": AGENCY,
+    "publish import document history inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger token staff webhook conformance figures": AGENCY,
     "up play doctor topics cluster backup restore invite admitter agency keys.protect": OPERATOR,
     "replay why trace reads person-report export verify auditor erasure retention": AUDITOR,
     "run status check upgrade keys schema sandbox rules": EVERYONE,

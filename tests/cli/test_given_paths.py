@@ -31,6 +31,7 @@ def wanted(command: tuple[str, ...], file: Path) -> list[str]:
         "roles": "worker",
         "role": "worker",
         "year": "2026",
+        "kind": "other",
     }
     found: list[str] = []
     for each in command_of(command).params:

@@ -43,6 +43,9 @@ COMMANDS: Final = {
         "desk.importing.command",
         "Publish the running cases of an agency from a table: one row is one case, one column a field of an event.",
     ),
+    "document": Command(
+        "desk.sharing", "Documents: share a file with other agencies, list those that came, and save one.", "cli"
+    ),
     "history": Command(
         "desk.history",
         "Write an agency's own history into a folder: every case, event, readable letter and document, as plain files.",

@@ -104,6 +104,17 @@ def event_of(event: Data | Mapping[str, Any], **members: Unpack[Members]) -> Jso
     return {"id": new_event_id(), **body}
 
 
+def announcement(kept: Json, document_type: DocumentType, *, name: str, to: Iterable[str]) -> Json:
+    """Return the event that announces to the agencies in *to* the document that a desk *kept*, as `Door.upload` answered."""
+    return {
+        "type": DocumentShared.type,
+        "version": DocumentShared.version,
+        "document": kept["document"],
+        "data": {"to": sorted(set(to)), "document_type": document_type, "chunks": kept["chunks"]},
+        "sealed": {f"{PART_OF[document_type]}_file": {**kept["file"], "name": name}},
+    }
+
+
 def _plain(value: Any) -> Any:
     match value:
         case Letter():
@@ -236,14 +247,8 @@ class AsyncDesk:
         case = members.get("case", "")
         kept = await self._patiently(lambda: self.door.upload(case, content))
 
-        def announced() -> Json:
-            return {
-                "type": DocumentShared.type, "version": DocumentShared.version, "document": kept["document"],
-                "data": {"to": sorted(set(to)), "document_type": document_type, "chunks": kept["chunks"]},
-                "sealed": {f"{PART_OF[document_type]}_file": {**kept["file"], "name": name}},
-            }  # fmt: skip
-
-        return await self.publish(understood(announced), wait=wait, **members)
+        announced = understood(lambda: announcement(kept, document_type, name=name, to=to))
+        return await self.publish(announced, wait=wait, **members)
 
     async def document(self, event_id: str, *, actor: str | None = None, purpose: str = "case_work") -> Document:
         """Return the document that the event *event_id* announces, of this agency or of another, compared with its digest.

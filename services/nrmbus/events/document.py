@@ -24,6 +24,17 @@ MOST_CHUNKS: Final = -(-LARGEST // CHUNK)
 MediaType = Literal["application/pdf", "image/jpeg", "image/png", "image/tiff", "text/plain"]
 """Kinds of content, as the sender's desk found them in the first bytes."""
 
+ENDINGS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "application/pdf": "pdf",
+        "image/jpeg": "jpg",
+        "image/png": "png",
+        "image/tiff": "tif",
+        "text/plain": "txt",
+    }
+)
+"""Ending of the name of a file, without the dot, for each `MediaType`."""
+
 _BASE64: Final = -(-CHUNK // 3) * 4
 Base64 = Annotated[
     str,

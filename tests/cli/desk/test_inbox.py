@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from nrmbus.cli.desk.inbox import _json, _print_below, _print_table, _streamed
-from nrmbus.cli.desk.publish import _line
+from nrmbus.cli.desk.publish import line_of
 
 ROW: dict[str, Any] = {
     "row": 7, "time": "2026-03-02T05:00:00Z", "type": "referral.submitted", "source": "ngo-a", "case": "ab" * 16,
@@ -64,7 +64,7 @@ def test_a_refused_version_names_those_that_would_do() -> None:
         "sentence": "Say it in one of those in `accepts`.",
     }  # fmt: skip
 
-    assert _line(said) == ("refused unknown_version W3: Say it in one of those in `accepts`. (accepts: 1, 2)")
+    assert line_of(said) == ("refused unknown_version W3: Say it in one of those in `accepts`. (accepts: 1, 2)")
 
 
 def test_json_moves_no_cursor_either() -> None:

@@ -18,18 +18,12 @@ from nrmbus.cli.options import BusContext
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.events.access import AccessPurpose
+from nrmbus.events.document import ENDINGS
 
 app = Commands()
 
 Json = dict[str, Any]
 
-_ENDINGS: Final = {
-    "application/pdf": "pdf",
-    "image/jpeg": "jpg",
-    "image/png": "png",
-    "image/tiff": "tif",
-    "text/plain": "txt",
-}
 _DOCUMENT, _CHUNK = "document.shared", "document.chunk_sent"
 _UNREADABLE: Final = frozenset(
     {"document_incomplete", "document_damaged", "document_shut", "not_found", "read_refused"}
@@ -207,7 +201,7 @@ class _Case:
                     raise
                 self.left_out.append(self._about(event, "document", error.code))
             else:
-                name = f"files/{event['id']}.{_ENDINGS.get(kind, 'bin')}"
+                name = f"files/{event['id']}.{ENDINGS.get(kind, 'bin')}"
                 self.files[name] = content
                 event["file"] = name
 

@@ -78,9 +78,9 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     words = {
         "type": type,
         "case": case,
-        "to": _listed(to),
+        "to": listed(to),
         "ref": ref,
-        "consent": _listed(consent),
+        "consent": listed(consent),
         "decision": decision,
         "legal_basis": legal_basis,
         "actor": actor,
@@ -96,13 +96,19 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         typer.echo(" ".join(str(said.get(alone, "-")) for said in answer["events"]))
     else:
         for said in answer["events"]:
-            typer.echo(_line(said), err=alone is not None)
+            typer.echo(line_of(said), err=alone is not None)
         if answer.get("waits_for"):
             typer.echo(answer["waits_for"], err=True)
-    raise typer.Exit({"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED))
+    raise typer.Exit(status_of(answer))
 
 
-def _listed(names: str | None) -> list[str] | None:
+def status_of(answer: Mapping[str, Any]) -> int:
+    """Return the exit status that says the verdict of *answer*."""
+    return {"registered": 0, "pending": UNANSWERED}.get(answer["verdict"], REFUSED)
+
+
+def listed(names: str | None) -> list[str] | None:
+    """Return the names in *names*, which commas separate; None if nothing is given."""
     return [name.strip() for name in names.split(",") if name.strip()] if names is not None else None
 
 
@@ -149,7 +155,8 @@ async def _ref_of(door: Door, id: object) -> str | None:
     return None
 
 
-def _line(answer: Mapping[str, Any]) -> str:
+def line_of(answer: Mapping[str, Any]) -> str:
+    """Return the verdict on one event in a line: number, event and case, or the refusal with its rule."""
     ref = f", ref {answer['ref']}" if answer.get("ref") else ""
     where = f"event {answer['id']}, case {answer['case']}{ref}"
     if answer["verdict"] == "registered":

@@ -14,7 +14,7 @@ from nrmbus.desk.http.parameters import Actor, DocumentPath, OfCase, Purpose
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
-from nrmbus.events.document import LARGEST, DocumentFile
+from nrmbus.events.document import ENDINGS, LARGEST, DocumentFile
 
 routes: Final = subject("documents")
 
@@ -22,14 +22,11 @@ _UPLOADED: Final = {
     "document": EVENT, "case": CASE, "chunks": 3,
     "file": {"media_type": "application/pdf", "size": 204_800, "sha256": "0" * 64}, "ends": AT,
 }  # fmt: skip
-_ENDING: Final[dict[str, str]] = {
-    "application/pdf": "pdf", "image/jpeg": "jpg", "image/png": "png", "image/tiff": "tif", "text/plain": "txt",
-}  # fmt: skip
 _CONTENT: Final[dict[str, Any]] = {
     "description": "The content, as it was uploaded.",
     "content": {
         kind: {"schema": {"type": "string", "format": "binary"}, "example": f"the bytes of a {ending}"}
-        for kind, ending in _ENDING.items()
+        for kind, ending in ENDINGS.items()
     },
 }
 _BODY: Final[dict[str, Any]] = {
@@ -101,7 +98,7 @@ def disposition(file: DocumentFile) -> dict[str, str]:
     """Return the headers of an answer with the content of *file*: nobody keeps it, and its name says nothing."""
     return {
         "content-length": str(file.size),
-        "content-disposition": f'attachment; filename="document.{_ENDING[file.media_type]}"',
+        "content-disposition": f'attachment; filename="document.{ENDINGS[file.media_type]}"',
         "x-content-type-options": "nosniff",
         "cache-control": "no-store",
     }

@@ -1,0 +1,107 @@
+"""``nrmbus document``: a file goes and comes by the terminal as by the SDK, each reading recorded first."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agencies import CASE, SIGNAL
+from desk.documents.test_reading import received
+from desk.documents.test_sharing import PDF
+from desk.given import CANARY, TOKEN, Given, desk_of
+from nrmbus.cli.desk import sharing
+from nrmbus.client.door import Door
+from nrmbus.events.document import LARGEST
+from typed import run as nrmbus
+
+FOLDER: Any = None
+"""The commands reach the desk through `door_of`, which the tests replace."""
+
+
+@pytest.fixture(autouse=True)
+def reached(monkeypatch: pytest.MonkeyPatch) -> list[Given]:
+    """Let the commands reach the desk that a test appends."""
+    here = list[Given]()
+
+    @asynccontextmanager
+    async def door_of(*_: Any) -> AsyncIterator[Door]:
+        yield Door("http://127.0.0.1", TOKEN, transport=here[0].door._transport)
+
+    monkeypatch.setattr(sharing, "door_of", door_of)
+    return here
+
+
+async def ended(here: Given, command: Coroutine[Any, Any, Any]) -> Any:
+    """Return what *command* returns, while the registrar registers all that the desk sends."""
+    asking = asyncio.create_task(command)
+    while not asking.done():
+        await asyncio.wait([asking], timeout=0.01)
+        await here.settle()
+    return asking.result()
+
+
+async def test_a_file_is_announced_and_sent_in_the_part_of_its_type(tmp_path: Path, reached: list[Given]) -> None:
+    """Given a shortened case, the desk announces the file, sends its chunks, and keeps the name in the letter alone."""
+    async with desk_of("shelter", tmp_path) as here:
+        reached.append(here)
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        letter = sharing._Letter("medical_report", f"{CANARY}.pdf", ("special-unit",))
+        answer = await ended(here, sharing._share(FOLDER, "shelter", CASE[:8], PDF, letter, {"actor": "S-4"}, 20))
+        sent = [each.type for each in await here.rows("outbox")]
+        id = answer["events"][0]["id"]
+        kind, content = await ended(here, sharing._read_document(FOLDER, "shelter", id, "S-4", "case_work"))
+
+    assert answer["verdict"] == "registered"
+    assert sent.count("document.shared") == 1
+    assert sent.count("document.chunk_sent") == 3
+    assert (kind, content) == ("application/pdf", PDF)
+    assert CANARY not in str(answer)
+
+
+async def test_what_came_is_listed_sealed_and_saved_on_record(tmp_path: Path, reached: list[Given]) -> None:
+    """The list opens nothing; saving opens the file, and the reading was recorded with its purpose before."""
+    async with desk_of("vac", tmp_path) as here:
+        reached.append(here)
+        await here.hear(
+            here.registrar.register(here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+        )
+        id = await received(here)
+        found = await sharing._received(FOLDER, "vac", CASE[:8])
+        before = [each.type for each in await here.rows("outbox")]
+        read = await ended(here, sharing._read_document(FOLDER, "vac", id, "V-7", "court"))
+        after = [each.type for each in await here.rows("outbox")]
+
+    (listed,) = found
+    assert (listed["id"], listed["source"], listed["case"]) == (id, "ngo-a", CASE)
+    assert listed["document_type"] == "medical_report"
+    assert CANARY not in str(found)
+    assert read == ("application/pdf", PDF)
+    assert "access.granted" not in before
+    assert after.count("access.granted") == 1
+
+
+def test_a_file_that_cannot_be_shared_is_one_sentence(tmp_path: Path) -> None:
+    """The sentence says what to do, and repeats neither content nor name, since a name may be a person's."""
+    large = tmp_path / f"{CANARY}.pdf"
+    with large.open("wb") as file:
+        file.truncate(LARGEST + 1)
+    said = ["--type", "other", "--to", "vac", "--case", CASE]
+    for path, what in ((large, "more than 10,000,000 bytes"), (tmp_path / f"{CANARY}.txt", "cannot be read")):
+        done = nrmbus("document", "send", "shelter", path, *said, "--data", tmp_path)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert what in done.stderr
+        assert CANARY not in done.stderr
+
+
+def test_a_file_that_is_there_is_not_overwritten(tmp_path: Path) -> None:
+    """Saving stops before the document is opened, since a recorded reading would have been for nothing."""
+    there = tmp_path / "report.pdf"
+    there.write_text("mine")
+    done = nrmbus("document", "save", "vac", "x", "--out", there, "--data", tmp_path)
+
+    assert done.returncode == 1
+    assert "exists already" in done.stderr
+    assert there.read_text() == "mine"
