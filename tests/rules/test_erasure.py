@@ -2,6 +2,7 @@
 
 import pytest
 
+from nrmbus.events.model import Fact
 from rules.given import Bench
 from rules.stories import closed, planned, signalled
 
@@ -163,3 +164,32 @@ def test_a_closed_case_is_erased_too() -> None:
     """A closed case is erased in any of its statuses."""
     b = ended(closed(Bench()))
     assert [said for said in b.through("d400 0:00") if said.startswith("access.erasure_due")]
+
+
+def test_the_statistics_confirm_and_get_no_part_of_the_case() -> None:
+    """P2 and P6: whoever makes figures owes the confirmation of an erasure, hears of nothing else, and may say nothing else."""
+    b = Bench()
+    signal = b.event("ngo-a", "case.signal_recorded", letter=True)
+    b.hear(Fact.of(signal, ("statistics",), b.now, 1))  # a copy of the coded part, which no row of the profile names
+    ended(b)
+    assert b.say("ngo-a", "consent.given", receivers=[UNIT]).audience.recipients == ()
+    assert b.ask("statistics", "access.erasure_confirmed") is None
+    for refused in (b.ask("statistics", "consent.given", receivers=[UNIT]), b.ask("statistics", "access.hold_placed")):
+        assert refused is not None
+        assert refused.rule == "G-01"
+
+    b.through("d9 0:00")
+    assert {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-ERASE"} == {
+        "court", "ngo-a", "statistics",
+    }  # fmt: skip
+    assert b.say("statistics", "access.erasure_confirmed").audience.recipients == ("court",)
+    assert not b.view.on_case("statistics")
+    assert "statistics" not in {clock.answerable for clock in b.rules.clocks(b.view)}
+
+
+def test_statistics_that_never_had_a_fact_of_the_case_are_not_told_of_its_erasure() -> None:
+    """They hold nothing, and learn nothing: not even that the case ends."""
+    b = ended(signalled(Bench()))
+    assert b.ask("statistics", "access.erasure_confirmed") is not None
+    (said,) = [said for said in b.through("d9 0:00") if said.startswith("access.")]
+    assert "statistics" not in said

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "68d0246e7199448a06a47cd4232f342ef6e1db56ef0d540e34971b951d3b00aa"
+PINNED = "f8f0b456cc969ccac88da70ac050b4e21f5590cb65a9144d67ba6f28990334a4"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -9,8 +9,11 @@ import pytest
 
 from agencies import town
 from desk.given import FakeRegistrar, Given, Read, desk_of
+from nrmbus.backup import folders
+from nrmbus.backup.store import Store
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.letters import letters
 from nrmbus.events.model import Fact
 from nrmbus.statistics import service
 from nrmbus.statistics.counting import Span
@@ -18,6 +21,7 @@ from nrmbus.statistics.history import Histories
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.tables import Release
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.letter import Container, Place
 
 SIGNAL = {
     "detector": "ngo_outreach",
@@ -101,20 +105,82 @@ async def test_figures_wait_for_letters_that_are_under_way(tmp_path: Path, monke
     assert caught.value.code == "inbox_unread"
 
 
-async def test_p6_erased_person_leaves_the_next_figures(tmp_path: Path) -> None:
-    """The order of an erasure destroys the letters here too; the person is in no later figures, and nothing is owed for it."""
+async def test_p6_erased_person_leaves_the_next_figures_and_the_desk_confirms(tmp_path: Path) -> None:
+    """The order of an erasure destroys the letters here too, and the desk signs that it did; the person is in no later figures."""
     story = Story()
     async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
         before = await story.figures(given)
         erased = f"{1:032x}"
         story.happens("timekeeper", "access.erasure_due", {"ground": "decision"}, case=erased)
         await given.hear(story.deliveries[-1])
+        order = story.facts[erased][-1].event.id
         await rounds.erase_due(given.desk)
         after = await story.draft(given)
 
         assert [row.subject for row in await given.rows("events") if row.letter is None and row.shut == "erased"] == [
             erased
         ]
-        assert await given.out() == []
+        (said,) = [decode(each).event() for each in await given.out()]
+        assert (said.type, said.subject, said.causationid) == ("access.erasure_confirmed", erased, order)
         assert before.table("signalled_by_sex").cell("_T") == 12
         assert after.table("signalled_by_sex").cell("_T") == 11
+
+
+async def test_p6_old_copy_of_the_ledger_opens_nothing(tmp_path: Path) -> None:
+    """A backup of before the erasure, restored in place of the ledger: the order is read again before any letter is opened.
+
+    Whoever keeps the backup alone has letters under a key of the agency, which ends at the confirmed horizon.
+    """
+    story, home, old, store = Story(), tmp_path / "home", tmp_path / "old", Store.at(tmp_path / "backup")
+    home.mkdir()
+    erased = f"{1:032x}"
+    async with desk_of("statistics", home, registrar=story.registrar) as given:
+        await story.figures(given)
+        with store.held():
+            kept = folders.keep(home, lambda: folders.paths(home), store, None, lambda *_: None)
+        story.happens("timekeeper", "access.erasure_due", {"ground": "decision"}, case=erased)
+        await given.hear(story.deliveries[-1])
+        await rounds.erase_due(given.desk)
+        (confirmed,) = await given.out()
+    folders.put_back(store, kept.items(), old)
+
+    async with desk_of("statistics", old, registrar=story.registrar) as given:
+        assert len(await opened(given, erased)) == 1, "sabotage: the copy alone, with the agency's keys, still opens"
+        await given.hear(story.deliveries[-1])
+        await given.hear(story.registrar.register(confirmed, to="statistics"))
+        await rounds.erase_due(given.desk)
+
+        assert await opened(given, erased) == []
+        assert (await story.draft(given)).table("signalled_by_sex").cell("_T") == 11
+        assert await given.out() == []
+        assert {row.subject for row in await given.rows("case_keys")} == {
+            f"{number + 1:032x}" for number in range(1, 12)
+        }
+
+
+async def test_p6_letter_that_was_ordered_to_be_destroyed_is_not_counted_meanwhile(tmp_path: Path) -> None:
+    """Between the order and its execution nothing of the case is opened, even by a desk whose history is behind its inbox."""
+    story = Story()
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        await story.figures(given)
+        erased, behind = f"{1:032x}", {case: list(facts) for case, facts in story.facts.items()}
+        story.happens("timekeeper", "access.erasure_due", {"ground": "decision"}, case=erased)
+        await given.hear(story.deliveries[-1])
+        before = len(await given.rows("reads"))
+        story.facts = behind
+        release = await story.draft(given)
+
+        read = {row.id for row in (await given.rows("reads"))[before:]}
+        assert behind[erased][0].event.id not in read
+        assert release.table("signalled_by_sex").cell("unknown") is None
+
+
+async def opened(given: Given, case: str) -> list[Any]:
+    """Return the coded fields of each letter of *case* that the desk of *given* can open."""
+    seat, found = given.desk.seat, []
+    for row in await given.rows("events"):
+        if row.subject == case and row.letter is not None:
+            place, container = Place(seat.bus, row.source, row.id, case), Container.parse(row.letter)
+            if secrets := letters.secrets(seat, container, place):
+                found.append(container.open_with(secrets, place)["coded"])
+    return found

@@ -38,13 +38,13 @@ def test_history_with_a_gap_is_not_counted(missing: int) -> None:
         read([*kept.history[:missing], *kept.history[missing + 1 :]], kept)
 
 
-def test_order_of_an_erasure_reaches_the_statistics() -> None:
-    """P6: the registrar tells the statistics of an erasure, so that the coded parts of the case are destroyed there too."""
+def test_statistics_hear_nothing_of_a_case_whose_coded_facts_they_never_had() -> None:
+    """P2: neither the order of its erasure nor anything else; `auditor/evidence/test_after_erasure.py` has one with facts."""
     kept = Kept()
     facts = read(kept.history, kept).facts
     erased = [fact for found in facts.values() for fact in found if fact.event.type == "access.erasure_due"]
 
-    assert [fact.recipients for fact in erased] == [("ngo-a", "special-unit", "statistics")]
+    assert [fact.recipients for fact in erased] == [("ngo-a", "special-unit")]
     assert (
         to(
             kept.bus.say(kept.shard, "ngo-a", "case.signal_dismissed", {"reason": "other"}, case="ef" * 16),

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
-from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Event, Part
 from nrmbus.events.values import frozen
 from nrmbus.registrar.case import Case, Known
@@ -191,8 +190,6 @@ class Shard:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
         audience = self._rules.audience(view, event, policy)
         told = Told(audience.recipients, audience.earlier, {})
-        if event.type == AccessErasureDue.type:  # the coded facts end there too
-            return Told(tuple(sorted({*told.recipients, *self._directory.of_role(STATISTICS)})), audience.earlier, {})
         if letter is None:
             return told
         due = {part: {event.source, *self._sealed_to(part, audience.opens, now)} for part in letter.parts}

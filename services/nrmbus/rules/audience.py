@@ -13,7 +13,16 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.clocks import breached_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
-from nrmbus.rules.event_context import AUTHORITIES, COURT, SHARING, EventContext, holder_of, receivers_of, value
+from nrmbus.rules.event_context import (
+    AUTHORITIES,
+    COURT,
+    SHARING,
+    STATISTICS,
+    EventContext,
+    holder_of,
+    receivers_of,
+    value,
+)
 from nrmbus.rules.profile import Row
 from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Stop
 from nrmbus.rules.vocabulary import Term
@@ -352,6 +361,11 @@ def _terminator(context: EventContext) -> Iterable[str]:
     return _named(decision.source if decision else None)
 
 
+def _statistics_with_facts(context: EventContext) -> Iterable[str]:
+    """Return the statistics if a letter of the case reached them: they have no part, and hold its coded facts."""
+    return (each for each in context.roles.having(STATISTICS) if context.view.count_for(each))
+
+
 # Terms: of an event about no case
 
 
@@ -411,6 +425,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "special_unit": lambda context: context.units,
     "special_unit_of_child": lambda context: context.units if context.child else (),
     "special_unit_on_case": lambda context: (unit for unit in context.units if context.view.on_case(unit)),
+    "statistics_with_facts": _statistics_with_facts,
     "supervisor": lambda context: _supervisors(context, _answerable(context)),
     "terminator": _terminator,
     "to": lambda context: context.to,

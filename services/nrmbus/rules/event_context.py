@@ -16,7 +16,8 @@ SERVICES = "services"
 COURT = "court"
 AUTHORITIES = frozenset({"auditor", "court", "prosecution"})
 """Roles whose holds on erasure are announced to every agency holding the case."""
-NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", "statistics", "timekeeper"})
+STATISTICS = "statistics"
+NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", STATISTICS, "timekeeper"})
 """Roles that hold no case; of a letter the statistics get the coded facts."""
 CLOSED = "case.closed"
 STOPPED = "consent.stop_confirmed"

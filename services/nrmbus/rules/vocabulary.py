@@ -55,6 +55,7 @@ Term = Literal[
     "special_unit",
     "special_unit_of_child",
     "special_unit_on_case",
+    "statistics_with_facts",
     "supervisor",
     "terminator",
     "to",

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from nrmbus.events.model import Part
 from nrmbus.rules.audience import TERMS, Audience, granted_to
-from nrmbus.rules.event_context import SHARING, EventContext, receivers_of
+from nrmbus.rules.event_context import SHARING, STATISTICS, EventContext, receivers_of
 from nrmbus.rules.profile import DECIDERS, Row
 from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
@@ -84,6 +84,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "special_unit": "the special unit",
     "special_unit_of_child": "the special unit, of a child",
     "special_unit_on_case": "the special unit, if it has a part in the case",
+    "statistics_with_facts": "the statistics, if coded facts of the case were sealed to them",
     "supervisor": "the supervisor of who owed it",
     "terminator": "whose decision ended the access",
     "to": "whom the sender chose",
@@ -118,6 +119,7 @@ FOR: Final[Mapping[Term, tuple[str, ...]]] = {
     "special_unit": (DECIDERS,),
     "special_unit_of_child": (DECIDERS,),
     "special_unit_on_case": (DECIDERS,),
+    "statistics_with_facts": (STATISTICS,),
     "vac_on_case": ("vac",),
     "vac_on_case_or_named": ("vac",),
 }

@@ -181,11 +181,11 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
     found = story.certificate()
     assert (found.ground, found.decided_by, found.complete, found.horizon) == ("decision", "court", False, None)
     assert [each.agency for each in found.confirmed] == ["vac"]
-    assert found.missing == ("court", "ngo-a", "special-unit")
+    assert found.missing == ("court", "ngo-a", "special-unit", "statistics"), "the statistics had the coded facts"
     lines = list(erasure.lines(CASE, found))
     assert any(line.startswith("NOT CONFIRMED by ngo-a") for line in lines)
-    assert any(line.startswith("told: statistics") for line in lines)
-    for agency, day in (("court", 1), ("ngo-a", 2), ("special-unit", 3)):
+    assert any(line.startswith("NOT CONFIRMED by statistics") for line in lines)
+    for agency, day in (("court", 1), ("ngo-a", 2), ("special-unit", 3), ("statistics", 1)):
         horizon = f"2026-07-0{day}T00:00:00Z"
         story.say(agency, AccessErasureConfirmed.type, {"ground": "decision", "horizon": horizon}, 9)
     found = story.certificate()
@@ -200,7 +200,7 @@ async def test_the_certificate_says_who_confirmed_and_who_has_not(
 async def test_a_confirmation_counts_for_one_decision_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second decision asks every holder again; until all have confirmed again, the certificate is not complete."""
     story = Story(tmp_path, monkeypatch)
-    holders = ("court", "ngo-a", "special-unit", "vac")
+    holders = ("court", "ngo-a", "special-unit", "statistics", "vac")
     word = {"ground": "decision", "horizon": "2026-07-03T00:00:00Z"}
     for day in (1, 20):
         story.say("court", "access.terminated", {"body": "court", "scope": "case"}, day, approver="S-2")

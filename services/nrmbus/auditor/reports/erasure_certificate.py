@@ -12,7 +12,6 @@ from nrmbus.events.erasure import (
     AccessTerminated,
     ErasureGround,
 )
-from nrmbus.wire.names import STATISTICS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,6 @@ class Certificate:
     holds: tuple[Placed, ...]
     confirmed: tuple[Confirmed, ...]
     missing: tuple[str, ...]
-    has_told_statistics: bool
-    """Whether the desk that makes the figures was told: it destroys the coded facts, and owes no confirmation."""
 
     @property
     def complete(self) -> bool:
@@ -96,6 +93,5 @@ def certificate(entries: Iterable[Entry]) -> Certificate:
         due=due.registration.time if due else None,
         holds=tuple(holds),
         confirmed=tuple(sorted(confirmed.values(), key=lambda each: each.number)),
-        missing=tuple(sorted(told - answered - {STATISTICS})),
-        has_told_statistics=STATISTICS in told,
+        missing=tuple(sorted(told - answered)),
     )

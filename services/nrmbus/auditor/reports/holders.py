@@ -107,7 +107,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class HoldersReport:
-    """Holders report of one case; ``statistics`` says whether a service makes figures of the coded facts.
+    """Holders report of one case; ``statistics`` says whether the statistics hold coded facts of the case.
 
     ``over`` is when the retention period ended, or None while the case is kept.
     """
@@ -171,25 +171,26 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
         view = view if ends_keeping(event) else rules.evolve(view, fact)
     for reading in access_records(entries):
         holder(reading.agency).readings.append(reading)
-    _erasures(entries, holder)
+    confirmed = _erasures(entries, holder)
     stops = _stops(seen, view)
     for each in holders.values():
         _ground(each, view, papers)
         each.stopped = stops.get(each.agency)
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
-    figures = coded and bool(seen.directory.of_role(STATISTICS))
+    figures = coded and not confirmed.issuperset(seen.directory.of_role(STATISTICS))
     over = seen.history.over(subject)
     return HoldersReport(subject, view.child is True, found, figures, over.registration.time if over else None)
 
 
-def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> None:
-    """Note which holders have confirmed the erasure, and which still owe the confirmation."""
+def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> frozenset[str]:
+    """Note which holders have confirmed the erasure, and which still owe the confirmation; return the former."""
     said = certificate(entries)
     for each in said.confirmed:
         holder(each.agency).erased = each
         holder(each.agency).has_only(())
     for agency in said.missing:
         holder(agency).owes_erasure_since = said.due
+    return frozenset(each.agency for each in said.confirmed) - {*said.missing}
 
 
 def _basis(seen: Audited, kind: str) -> str:

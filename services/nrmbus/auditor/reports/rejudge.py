@@ -13,7 +13,6 @@ from typing import Final, Literal
 from nrmbus.auditor.history.history import Entry
 from nrmbus.directory import Directory
 from nrmbus.events.bulletin import is_bulletin
-from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Event
 from nrmbus.rules import Rules, View
 from nrmbus.rules.emergency import refused_by_person
@@ -168,8 +167,7 @@ def _when(entry: Entry) -> tuple[object, int, int]:
 def _recipients(entry: Entry, event: Event, view: View, rules: Rules, directory: Directory) -> Iterator[Otherwise]:
     said, due = entry.registration, rules.audience(view, event, entry.registration.policy.name)
     named, told = set(due.recipients), set(entry.audience.recipients)
-    figures = event.sealeddigest is not None or event.type == AccessErasureDue.type
-    reads_along = set(directory.of_role(STATISTICS)) if figures else set()
+    reads_along = set(directory.of_role(STATISTICS)) if event.sealeddigest is not None else set()
     if beyond := told - named - reads_along:
         yield Otherwise(said.partition, said.number, "told_beyond", agencies=tuple(sorted(beyond)))
     # An agency that was admitted later is in today's directory, and could not be told then.

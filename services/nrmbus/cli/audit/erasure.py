@@ -66,7 +66,6 @@ def mapping(subject: str, found: Certificate) -> dict[str, Any]:
             "holds": [asdict(each) for each in found.holds],
             "confirmed": [asdict(each) for each in found.confirmed],
             "missing": found.missing,
-            "has_told_statistics": found.has_told_statistics,
         }
     )
     return body
@@ -86,8 +85,6 @@ def lines(subject: str, found: Certificate) -> Iterator[str]:
             f"erased at {each.agency}: confirmed {each.at:%Y-%m-%d %H:%M} UTC, number {each.number}; "
             f"none of its backups opens it from {each.horizon:%Y-%m-%d} on"
         )
-    if found.has_told_statistics:
-        yield "told: statistics, whose desk destroys the coded facts and owes no confirmation"
     for agency in found.missing:
         yield f"NOT CONFIRMED by {agency}: its desk has not erased, or does not run"
     if found.horizon:

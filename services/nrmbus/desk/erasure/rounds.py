@@ -40,7 +40,6 @@ from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
-from nrmbus.wire.names import STATISTICS
 
 LOOK_EVERY: Final = 5.0
 """Seconds of the wall's clock between two looks at what is due."""
@@ -214,8 +213,8 @@ def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
         type=data.type, version=data.version, subject=row.subject, data=data, time=now, actor=BY_ITSELF,
         causationid=row.cause or None, id=said_by_itself(seat.me, row.cause or row.subject, data.type),
     )  # fmt: skip
-    # Timekeeper and statistics have a ledger and hold no case: their confirmation would be refused.
-    if seat.me not in {*SERVICES, STATISTICS}:
+    # The timekeeper has a ledger and holds no letter: its confirmation would be refused.
+    if seat.me not in SERVICES:
         queue.put(seat, tx, draft, origin="procedure")
     done = update(tables.erasures).where(_ERASURES.subject == row.subject)
     tx.execute(done.values(done=times.write(now), horizon=times.write(horizon)))

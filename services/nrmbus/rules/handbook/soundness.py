@@ -15,6 +15,7 @@ from nrmbus.events.access import Emergency
 from nrmbus.events.codes import Role
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
+from nrmbus.rules.event_context import STATISTICS
 from nrmbus.rules.handbook.citations import unresolved
 from nrmbus.rules.handbook.places import Path
 from nrmbus.rules.handbook.wording import nearest, quoted
@@ -25,7 +26,7 @@ from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
 
-SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics"})
+SERVICES: Final = frozenset({"timekeeper", "registrar", STATISTICS})
 """Roles of the bus's own services, which no group of agencies has."""
 _FIELDS: Final[Mapping[Term, str]] = {
     "to": "to",
@@ -266,7 +267,12 @@ def answerable_roles(profile: Draft, rule: ClockRule) -> frozenset[str]:
     if rule.answerable in ("to", "others_in_to"):
         roles = frozenset(role for name in starts for role in _receiving(profile, name)) - _deaf(profile)
         return roles - unit if rule.answerable == "others_in_to" else roles
-    return known_roles(profile) - _deaf(profile) - SERVICES
+    told = {STATISTICS} if any(_tells_statistics(profile, name) for name in starts) else set()
+    return (known_roles(profile) - _deaf(profile) - SERVICES) | told
+
+
+def _tells_statistics(profile: Draft, name: str) -> bool:
+    return name in profile.types and "statistics_with_facts" in profile.types[name].sees
 
 
 def _publishers(profile: Draft, name: str) -> frozenset[str]:
