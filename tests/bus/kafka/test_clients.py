@@ -1,7 +1,9 @@
 """Every client is made from one table, and does what the table says on a real broker."""
 
 import asyncio
+import gc
 import sys
+import weakref
 from concurrent.futures import Future
 from typing import Any
 
@@ -198,6 +200,21 @@ class TestAdministration:
             brokers.answers(call)
         assert len(calls) == 1
         assert brokers.answers(call, unless=frozenset({"TOPIC_ALREADY_EXISTS"})) == ["made", None]
+
+    def test_nothing_is_left_of_a_client_whose_request_failed(self) -> None:
+        """Given a failed request, when the administrator is dropped, then its clients are gone: they would look for a broker for ever."""
+        brokers = Administration("127.0.0.1:1")
+        used = [weakref.ref(brokers.client)]
+        requests = [failed(KafkaError._TIMED_OUT)]
+        gc.disable()
+        try:
+            assert brokers.attempt(lambda _: requests) == [(None, "_TIMED_OUT")]
+            used.append(weakref.ref(brokers.client))
+            del brokers
+
+            assert [each() for each in used] == [None, None]
+        finally:
+            gc.enable()
 
     def test_nobody_waits_for_a_bus_that_is_away(self) -> None:
         """Given a host where nothing listens, when a request gets no answer, then it fails, once the client has looked for a broker."""

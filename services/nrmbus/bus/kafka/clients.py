@@ -290,11 +290,15 @@ def _answer(future: "Future[Any]") -> tuple[Any, str]:
     from confluent_kafka import KafkaException  # noqa: PLC0415 - see `admin`
 
     try:
-        return future.result(ANSWER_SECONDS), ""
-    except KafkaException as error:
-        return None, str(error.args[0].name())
+        # Not raised: its traceback would keep this future, and with it the client, which goes on looking for a broker.
+        error = future.exception(ANSWER_SECONDS)
     except TimeoutError:
         return None, "no answer"
+    if error is None:
+        return future.result(), ""
+    if isinstance(error, KafkaException):
+        return None, str(error.args[0].name())
+    raise error
 
 
 def admin(where: Where) -> "AdminClient":
