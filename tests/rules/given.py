@@ -24,11 +24,12 @@ BAKU = ZoneInfo("Asia/Baku")
 
 
 def figures(*, by: str = "statistics", shown: int = 25, **said: Any) -> dict[str, Any]:
-    """Return the data of published figures of 2025, with one count that is *shown*."""
+    """Return the data of published figures of 2025, with one count that is *shown*; `beside` and `against` are of the release alone."""
+    within = {name: said.pop(name) for name in ("beside", "against") if name in said}
     named = {"period": "2025", "k": 11, **said}
     rows = [{"keys": ["F"]}, {"keys": ["_T"], "count": shown}]
     table = {"id": "identified_by_sex", "title": "By sex", "unit": "persons", "dimensions": ["sex"], "rows": rows}
-    raw = json.dumps({**named, "by": by, "tables": [table]}, separators=(",", ":"), sort_keys=True).encode()
+    raw = json.dumps({**named, **within, "by": by, "tables": [table]}, separators=(",", ":"), sort_keys=True).encode()
     return {**named, "release": sha256(raw).hexdigest(), "figures": packed(raw)}
 
 

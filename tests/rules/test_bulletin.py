@@ -6,8 +6,9 @@ import pytest
 
 from nrmbus.events import bulletin
 from nrmbus.events.registry import TYPES
+from nrmbus.events.stats import PeriodPublished
 from nrmbus.rules import Agency
-from rules.given import DEFAULTS, Bench
+from rules.given import DEFAULTS, Bench, figures
 from rules.stories import signalled
 
 ABOUT_NO_CASE = sorted(data.type for data in TYPES.values() if data.keyed_by == "agency")
@@ -44,12 +45,13 @@ def test_an_event_about_no_case_moves_nothing(type: str) -> None:
     b = Bench.of_bulletin(by)
 
     said = b.say(by, type, approver="A-2")
-    b.say(by, type, approver="A-2")
+    more = figures(previous=said.event.data.release) if isinstance(said.event.data, PeriodPublished) else {}
+    again = b.say(by, type, approver="A-2", **more)
 
     assert (b.view.status, b.view.parts, b.view.running, b.view.classes) == (None, {}, (), frozenset())
     assert (b.rules.clocks(b.view), b.rules.due(b.view)) == ((), ())
     assert b.rules.kept(b.view) is None
-    assert [each.data for each in b.view.bulletin.values()] == [said.event.data]
+    assert [each.data for each in b.view.bulletin.values()] == [again.event.data]
     assert b.view.count_for(by) == 2
 
 
@@ -61,6 +63,16 @@ def test_the_latest_word_is_kept_for_each_agency_that_it_is_about() -> None:
 
     found = {key: each.data.listening for key, each in b.view.bulletin.items()}  # type: ignore[attr-defined]
     assert found == {"agency.listening_changed shelter": True, "agency.listening_changed vac": False}
+
+
+def test_the_latest_figures_are_kept_for_each_period() -> None:
+    """What was published of a year and of its quarters is known, so that a later release takes all of it into account."""
+    b = Bench.of_bulletin("statistics")
+    quarter = figures(period="2025-Q1")
+    b.say("statistics", "stats.period_published", approver="A-2", **quarter)
+    b.say("statistics", "stats.period_published", approver="A-2", **figures(beside=[quarter["release"]]))
+
+    assert sorted(b.view.bulletin) == ["stats.period_published 2025", "stats.period_published 2025-Q1"]
 
 
 def test_nobody_writes_into_the_bulletin_of_another() -> None:

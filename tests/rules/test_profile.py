@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "f8f0b456cc969ccac88da70ac050b4e21f5590cb65a9144d67ba6f28990334a4"
+PINNED = "1be52f4ee35cb7599e65689537cad1e83c6b76ef4813b4ad9e524f6bd033cfe7"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

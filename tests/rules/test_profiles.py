@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "4dce854459062a989770251203183e1a3701469cde45ec21473e0ff715fe5cfa",
-    "az@2010-10-01": "932155b9fca599450deb96d0382f56df54cd986f8aa352dc2af15d286046b8c8",
-    "az@2024-02-08": "8d8641467ab30e85d5b7d7a992d1402becad836da4d3031896e2e0aab7313436",
-    "md@2014-03-28": "c2ad6f5bdf7c6ca567c2ddcc0aa2a49de421007469235fa6b026588a856d7540",
-    "osce-generic@2022-01-01": "11fec7e40ba937ce06c44365bc005ee9b5287c0e84bba14a50cb5a94b052a495",
+    "az@2009-09-03": "8a53d53b398a96559525ab5d8a6db35d49aa2ca0df63e54f776d82400f2aba38",
+    "az@2010-10-01": "d26b2b4c93df449af93e71d66b2cff2cbb321b3329771de4b1c4b6ae48ee9e72",
+    "az@2024-02-08": "01a75d8dd9dd6a93826677f7557bac02a7e3d363bece18c60b98830847279842",
+    "md@2014-03-28": "f481637f3ba0fd5a412acae062592b436953b19062632f7f7925bc40dda94e95",
+    "osce-generic@2022-01-01": "f6d424a3440e6ec07f37a599caff987e44bfe80c29efdacfaac3c32019b83402",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

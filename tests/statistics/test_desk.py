@@ -1,71 +1,20 @@
 """The desk of the statistics: it counts coded parts, asks nobody, and loses what an erasure takes."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
-from agencies import town
-from desk.given import FakeRegistrar, Given, Read, desk_of
+from desk.given import Given, desk_of
 from nrmbus.backup import folders
 from nrmbus.backup.store import Store
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
-from nrmbus.events.model import Fact
 from nrmbus.statistics import service
-from nrmbus.statistics.counting import Span
-from nrmbus.statistics.history import Histories
-from nrmbus.statistics.service import Figures
-from nrmbus.statistics.tables import Release
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
-
-SIGNAL = {
-    "detector": "ngo_outreach",
-    "child": False,
-    "urgency": "normal",
-    "detected_abroad": False,
-    "basis": ["indicators"],
-}
-CODED = {"coded": {"sex": "F", "age_band": "25-34", "citizenship": "AZ"}}
-
-
-class Story:
-    """Twelve women who gave a signal: the history, and what is delivered to the statistics."""
-
-    def __init__(self) -> None:
-        self.registrar = FakeRegistrar(town())
-        self.facts: dict[str, list[Fact]] = {}
-        self.deliveries: list[Read] = []
-        for number in range(12):
-            self.happens(
-                "ngo-a", "case.signal_recorded", SIGNAL, case=f"{number + 1:032x}", parts=CODED, opens=("statistics",)
-            )
-
-    def happens(self, by: str, type_: str, data: dict[str, Any], *, case: str, **more: Any) -> None:
-        """Register an event that reaches the statistics."""
-        record = self.registrar.event(by, type_, data, case=case, **more)
-        self.deliveries.append(self.registrar.register(record, to="statistics"))
-        fact = Fact.of(decode(record).event(), ("statistics",), self.registrar.time, self.registrar.number)
-        self.facts.setdefault(case, []).append(fact)
-
-    async def figures(self, given: Given, heard: Sequence[Read] | None = None) -> Release:
-        """Return the figures of 2026 that the desk of *given* computes, which has *heard* everything if nothing else is said."""
-        for each in self.deliveries if heard is None else heard:
-            await given.hear(each)
-        return await self.draft(given)
-
-    async def draft(self, given: Given) -> Release:
-        """Return the figures of 2026 that the desk of *given* computes now."""
-        histories = cast("Histories", SimpleNamespace(facts=self.facts, checkpoints=()))
-        return await Figures(given.desk, histories, _nothing_new).draft(Span(2026))
-
-
-async def _nothing_new() -> None:
-    return
+from statistics_story import Story
 
 
 async def test_coded_parts_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:

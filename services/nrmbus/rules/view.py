@@ -407,7 +407,7 @@ class View:
     """Retention classes of the events in the case; reading the case counts as well."""
     incident: bool = False
     bulletin: Mapping[str, Announced] = field(default_factory=dict)
-    """Latest event about no case by its type, and by the agency that it is about if it names one; only in a bulletin's view."""
+    """Latest event about no case by its type, and by the agency or the period that it is about if it names one; only in a bulletin's view."""
     counts: Mapping[str, int] = field(default_factory=dict)
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     opened: Mark | None = None

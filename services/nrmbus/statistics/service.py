@@ -29,7 +29,7 @@ from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.statistics.counting import ERASED, LINKS, SIGNALS, Case, Span
 from nrmbus.statistics.history import Histories, named_in
 from nrmbus.statistics.release import compute
-from nrmbus.statistics.tables import Release
+from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 
@@ -88,6 +88,9 @@ class Figures:
         self._desk, self._seat = desk, desk.seat
         self._histories, self._read = histories, read
         self._turn = asyncio.Lock()
+        self._made: dict[str, tuple[tuple[Checkpoint, ...], Release]] = {}
+        """The last draft of each period, and the place of the history up to which it counts."""
+        self._running: dict[str, asyncio.Task[Release]] = {}
 
     async def published(self, span: Span) -> Release | None:
         """Return the last published figures of *span*, or None. Raises as `draft`."""
@@ -100,8 +103,19 @@ class Figures:
         found = [unpacked(fact.event.data.figures) for fact in facts if isinstance(fact.event.data, PeriodPublished)]
         return [Release.read(raw) for raw in found if raw is not None]
 
+    async def within(self, span: Span, seconds: float) -> Release | None:
+        """Return the draft of *span*; None if it takes longer: then it is computed on, for whoever asks next. Raises as `draft`."""
+        running = self._running.get(span.name)
+        if running is None or running.done():
+            running = self._running[span.name] = asyncio.create_task(self.draft(span))
+            running.add_done_callback(lambda done: done.cancelled() or done.exception())
+        done, _ = await asyncio.wait([running], timeout=seconds)
+        return running.result() if done else None
+
     async def draft(self, span: Span) -> Release:
         """Return the figures of *span* as they would be published now, from the history to its end.
+
+        As long as nothing is registered, they stay the same, and no letter is opened again.
 
         Raises:
             DeskError: ``inbox_unread`` if letters that the history has did not arrive.
@@ -109,6 +123,9 @@ class Figures:
         """
         async with self._turn:
             await self._read()
+            counted, known = self._histories.checkpoints, self._made.get(span.name)
+            if known is not None and counted and known[0] == counted:
+                return known[1]
             facts = {
                 subject: tuple(found)
                 for subject, found in self._histories.facts.items()
@@ -116,16 +133,18 @@ class Figures:
             }
             coded = await self._opened(facts)
             cases = [Case(subject, found, coded.get(subject, {})) for subject, found in facts.items()]
-            return await asyncio.to_thread(
+            made = await asyncio.to_thread(
                 compute,
                 self._seat.rules,
                 cases,
                 span,
                 bus=self._seat.bus,
                 by=self._seat.me,
-                checkpoints=self._histories.checkpoints,
+                checkpoints=counted,
                 earlier=self._published(),
             )
+            self._made[span.name] = counted, made
+            return made
 
     async def _opened(self, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, dict[str, Mapping[str, Any]]]:
         """Return the coded fields of each counted letter, by case and event. Each opening is recorded before."""
@@ -161,6 +180,8 @@ def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:
     """Mount the routes of the figures behind the check of the token in *served*, the application of the desk."""
     reader = Reader(folder, process)
     figures = Figures(process.desk, reader.histories, reader.read)
+    if process.door is not None:
+        process.door.beside[Figures] = figures
 
     def span_of(request: Request) -> Span:
         caller_of(request).require("read")

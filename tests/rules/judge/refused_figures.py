@@ -1,4 +1,4 @@
-"""G-16 and G-17: figures that would show a small count, or of a time that is not over, and figures that pass."""
+"""G-16 to G-18: figures that would show a small count, are of a time that is not over, or know nothing of others; and some that pass."""
 
 from nrmbus.rules import Refusal
 from rules.given import Bench, figures
@@ -22,13 +22,41 @@ def g_17() -> Pair:
     return published(**figures(period="2026")), published(**figures(period="2025-Q4"))
 
 
-STORIES = {"G-16": g_16, "G-17": g_17}
+def after(*before: dict[str, object], **said: object) -> Refusal | None:
+    """Return the refusal of figures, once those *before* are published."""
+    bench = Bench.of_bulletin("statistics")
+    for each in before:
+        bench.say("statistics", TYPE, approver="A-2", **each)
+    return bench.ask("statistics", TYPE, approver="A-2", **said)
+
+
+def g_18() -> Pair:
+    """Other figures of the year were published meanwhile; figures that correct them, and name them, may be."""
+    first = figures()
+    return after(first, **figures(shown=40)), after(first, **figures(shown=40, previous=first["release"]))
+
+
+STORIES = {"G-16": g_16, "G-17": g_17, "G-18": g_18}
 
 
 def more() -> list[tuple[str, Refusal | None, str | None]]:
     """Further cases of these rules: what is asked, its answer, and the rule expected (None: allowed)."""
-    sound = figures()
+    sound, quarter, last = figures(), figures(period="2025-Q1"), figures(period="2024")
+    named, against = [quarter["release"]], last["release"]
     return [
+        ("a quarter of the year is out, and not reckoned with", after(quarter, **sound), "G-18"),
+        ("a quarter of the year is out, and named", after(quarter, **figures(beside=named)), None),
+        ("the year before is out, and not named", after(last, **sound), "G-18"),
+        ("the year before is out, and named", after(last, **figures(against=against)), None),
+        ("a quarter of another year is out", after(figures(period="2024-Q1"), **sound), None),
+        (
+            "a correction of a correction",
+            after(sound, figures(shown=40, previous=sound["release"]), **figures(shown=50, previous=sound["release"])),
+            "G-18",
+        ),
+        ("figures beside which none were published", published(**figures(beside=named)), "G-18"),
+        ("a year before that was never published", published(**figures(against=against)), "G-18"),
+        ("what lists no figures beside it", published(**figures(beside=7)), "G-18"),
         ("one person alone", published(approver=None), "G-20"),
         ("twice the same person", published(approver="a-01"), "G-20"),
         ("another period than said", published(**{**sound, "period": "2024"}), "G-16"),

@@ -58,6 +58,8 @@ class Door:
         self.webhooks = webhooks or Webhooks(desk.seat, Egress())
         self.arrivals, self.streams = Arrivals(self.ledger, desk.seat.me), Streams()
         self._staff_settings = staff
+        self.beside: dict[type[Any], Any] = {}
+        """What the agency's own room put beside the door, by its type: its pages ask here."""
         self.has_mail = False
         """True if the agency has a mail server for notices; set by the process."""
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)

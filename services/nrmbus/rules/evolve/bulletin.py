@@ -7,7 +7,7 @@ from nrmbus.rules.view import Announced
 
 
 def announced(context: EventContext, mark: Mark) -> Changes:
-    """Return the changes by an event about no case: it is the latest of its type, of those about the same agency."""
+    """Return the changes by an event about no case: it is the latest of its type, of those about the same agency or period."""
     event = context.event
-    key = " ".join(filter(None, (event.type, value(event, "agency"))))
+    key = " ".join(filter(None, (event.type, value(event, "agency"), value(event, "period"))))
     return {"exists": True, "bulletin": put(context.view.bulletin, key, Announced(mark, event.data))}

@@ -1,5 +1,6 @@
 """Two people: what the first has written waits, and goes out with the signature of a second one, on a screen of their own."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +28,13 @@ async def asked(here: Given, browser: httpx.AsyncClient) -> str:
     return str(check.split("/")[3])
 
 
+async def signed(browser: httpx.AsyncClient, id: str) -> httpx.Response:
+    """Read what waits under *id*, and sign it."""
+    page = await browser.get(f"/app/approvals/{id}")
+    seen = re.search(r'name="seen" value="([^"]*)"', page.text)
+    return await browser.post(f"/app/approvals/{id}/sign", data={"seen": seen[1]} if seen else {})
+
+
 async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) -> None:
     """Given a step for two, then nothing is sent before the second signs; the event names both."""
     async with (
@@ -39,9 +47,9 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
         assert id in (await two.get("/app/approvals")).text
         assert "There is no indicator" in (await two.get(f"/app/approvals/{id}")).text
 
-        signed = await here.during(two.post(f"/app/approvals/{id}/sign"))
+        answer = await here.during(signed(two, id))
 
-        assert heading(await two.get(signed.headers["location"])) == "Registered"
+        assert heading(await two.get(answer.headers["location"])) == "Registered"
         assert heading(await one.get(f"/app/acts/{id}/sent")) == "Registered"
         row = (await here.rows("outbox"))[-1]
         clear = json.loads(row.clear, limit=10_000)
@@ -58,7 +66,7 @@ async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:
         id = await asked(here, owner)
         assert (await owner.post(f"/app/approvals/{id}/sign")).status_code == 404
         assert (await worker.post(f"/app/approvals/{id}/sign")).status_code == 403
-        await here.during(two.post(f"/app/approvals/{id}/sign"))
+        await here.during(signed(two, id))
         assert (await three.post(f"/app/approvals/{id}/sign")).status_code == 404
         assert len(await here.rows("outbox")) == 2
 
@@ -82,6 +90,30 @@ async def test_what_is_not_signed_goes_back_to_its_owner(tmp_path: Path) -> None
         assert CASE not in (await one.get(f"/app/acts/{id}/check")).text.partition("</title>")[0]
 
 
+async def test_nobody_signs_what_was_changed_after_they_read_it(tmp_path: Path) -> None:
+    """Given a draft that its owner takes back, changes and asks for again, then the page that was read before signs nothing."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, member(*WORKER, number="S-1")) as one,
+        browsing(here, member(*SECOND, number="S-2")) as two,
+    ):
+        id = await asked(here, one)
+        read = (await two.get(f"/app/approvals/{id}")).text
+        await one.post(f"/app/acts/{id}/again")
+        changed = await filled(one, f"/app/acts/{id}/what", {"data.reason": "duplicate"})
+        await one.post(changed.headers["location"].replace("/check", "/send"))
+        stale = re.search(r'name="seen" value="([^"]*)"', read)
+        assert stale is not None
+        answers = [await two.post(f"/app/approvals/{id}/sign", data={"seen": each}) for each in (stale[1], "")]
+
+        assert [each.status_code for each in answers] == [409, 409]
+        assert "This is not what you read before" in answers[0].text
+        assert "There is no indicator" not in answers[0].text
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
+        assert (await here.during(signed(two, id))).status_code == 303
+        assert (await here.rows("outbox"))[-1].type == "case.signal_dismissed"
+
+
 async def test_the_unit_that_found_an_adult_records_her_own_consent_with_two_signatures(tmp_path: Path) -> None:
     """Given a signal of its own, then the form offers the unit itself, the draft waits for a second person, and both are named."""
     async with (
@@ -101,6 +133,6 @@ async def test_the_unit_that_found_an_adult_records_her_own_consent_with_two_sig
         id = check.split("/")[3]
         assert "A second person has to sign" in (await one.get(check)).text
         await one.post(check.replace("/check", "/send"))
-        signed = await here.during(two.post(f"/app/approvals/{id}/sign"))
+        answer = await here.during(signed(two, id))
 
-        assert heading(await two.get(signed.headers["location"])) == "Registered"
+        assert heading(await two.get(answer.headers["location"])) == "Registered"

@@ -7,7 +7,10 @@ from starlette.responses import Response
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept
 from nrmbus.desk.web.acts import around, sending
-from nrmbus.desk.web.acts.editing import finish, moment_of, sections_of
+from nrmbus.desk.web.acts.editing import finish, moment_of, part_of, sections_of, seen_of
+from nrmbus.desk.web.acts.form import DATA
+from nrmbus.desk.web.own_acts import Changed
+from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 
 routes: Final = Pages()
@@ -37,10 +40,16 @@ async def sign(visit: Visit) -> Response:
     """Sign as the second person, and send."""
     draft = _waiting(visit)
     bodies = [{**each, "approver": visit.me.number} for each in sending.bodies_of(draft)]
+    said, own = bodies[0][DATA], own_act(visit, draft.type)
+    if (await visit.form())["seen"] != seen_of(visit, draft, said):
+        return await _shown(visit, draft, passed=True)
     found = await sending.checked(visit.door, bodies)
     refused = next((each for each in found if each["verdict"] == "refused"), None)
     if refused is not None:
         return await _shown(visit, draft, refused)
+    changed = await own.changed(visit, said) if own else None
+    if changed is not None:
+        return await _shown(visit, draft, changed=changed)
     return await finish(visit, draft, bodies)
 
 
@@ -62,11 +71,23 @@ def _waiting(visit: Visit) -> Kept:
     return found
 
 
-async def _shown(visit: Visit, draft: Kept, refusal: dict[str, object] | None = None) -> Response:
+async def _shown(
+    visit: Visit,
+    draft: Kept,
+    refusal: dict[str, object] | None = None,
+    *,
+    passed: bool = False,
+    changed: Changed | None = None,
+) -> Response:
+    """Show what a colleague asks to be signed; *passed*: it is another text than the one that was read, *changed*: what no longer holds."""
+    bodies = sending.bodies_of(draft)
+    said = bodies[0][DATA]
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
+    is_new = refusal is None and changed is None and not passed
     return visit.page(
-        "acts/approve.html.j2", cited=around.cited, title=visit.t.code("act", draft.type), status=200 if refusal is None else 409, draft=draft,
-        who=around.staff_name(visit, draft.owner), since=moment_of(visit, draft.changed), refusal=refusal, has_errors=refusal is not None,
-        sections=sections_of(visit, case, sending.bodies_of(draft)), case=case,
+        "acts/approve.html.j2", cited=around.cited, title=visit.t.code("act", draft.type), status=200 if is_new else 409, draft=draft,
+        who=around.staff_name(visit, draft.owner), since=moment_of(visit, draft.changed), refusal=refusal, has_errors=not is_new,
+        sections=sections_of(visit, case, bodies), case=case, part=part_of(visit, draft, said), seen=seen_of(visit, draft, said),
+        passed=passed, changed=changed,
     )  # fmt: skip

@@ -8,6 +8,7 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.state.bulletins import announcements, standings
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
+from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.breach import BreachReported
@@ -26,7 +27,7 @@ async def show(visit: Visit) -> Response:
         told = list(announcements(tx, visit.door.desk.cases))
     rows = [_row(visit, name, known[name]) for name in sorted(known) if known[name].places or known[name].silent_since]
     breaches = [_breach(visit, each.mark, each.data) for each in told if isinstance(each.data, BreachReported)]
-    mine = [each for each in ABOUT_NO_CASE if around.may_do(visit, each)]
+    mine = [each for each in ABOUT_NO_CASE if around.may_do(visit, each) and own_act(visit, each) is None]
     return visit.page(
         "acts/bulletins.html.j2", title=visit.t("What agencies say"), rows=rows, breaches=breaches, mine=mine
     )
@@ -36,7 +37,7 @@ async def show(visit: Visit) -> Response:
 async def begin(visit: Visit) -> Response:
     """Begin the draft of an event about no case."""
     type = visit.path("type")
-    if type not in ABOUT_NO_CASE or not around.may_do(visit, type):
+    if type not in ABOUT_NO_CASE or not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     seat = visit.door.seat
     async with seat.ledger.write() as tx:

@@ -1,10 +1,11 @@
 """Work on a draft: its form as a page shows it, saving without loss, what is wrong, and sending."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
@@ -14,6 +15,8 @@ from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.fields import Shown
+from nrmbus.desk.web.own_acts import Own
+from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.errors import Problem
@@ -37,6 +40,8 @@ class Act:
     case: Case
     said: Mapping[str, Any]
     """The data so far."""
+    own: Own | None = None
+    """The room's own act, if it is one."""
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -49,8 +54,12 @@ class Act:
         return bool(self.said.get("to"))
 
     def fields_of(self, page: str) -> tuple[form.Field, ...]:
-        """Return the fields of *page*."""
-        return tuple(each for each in self.sheet.fields if fields.is_letter(each) == (page == LETTER))
+        """Return the fields of *page* that somebody fills in."""
+        return self.typed_by_people(each for each in self.sheet.fields if fields.is_letter(each) == (page == LETTER))
+
+    def typed_by_people(self, of: Iterable[form.Field]) -> tuple[form.Field, ...]:
+        """Return those fields *of* the form that no room fills in."""
+        return tuple(each for each in of if self.own is None or not self.own.is_fixed(each.name))
 
 
 async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept | Response:
@@ -83,10 +92,12 @@ async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -
 
 
 async def _both(visit: Visit, draft: Kept, typed: Typed, page: str) -> Response:
+    own = own_act(visit, draft.type)
+    kept = own.kept(draft, typed) if own else typed
     async with visit.door.ledger.write() as tx:
         made = drafts.begin(
             visit.door.seat, tx, owner=draft.owner, type=draft.type, subject=draft.subject, ref=draft.ref, page=page,
-            typed=sending.fresh(draft.type, typed), is_another=True,
+            typed=sending.fresh(draft.type, kept), is_another=True,
         )  # fmt: skip
     return visit.see(f"/acts/{made.id}/{page}")
 
@@ -102,7 +113,8 @@ def page_with(visit: Visit, draft: Kept, typed: Typed, template: str, title: str
 async def saved(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept:
     """Save the draft as it is *typed*, unless another tab has since the page was shown. Raises as `drafts.keep`."""
     seen = int(sent["version"]) if sent["version"].isdecimal() else 0
-
+    own = own_act(visit, draft.type)
+    typed = own.kept(draft, typed) if own else typed
     async with visit.door.ledger.write() as tx:
         visit.door.ledger.make_nothing_due()
         return drafts.keep(visit.door.seat, tx, replace(draft, typed=typed, page=page), seen=seen)
@@ -146,7 +158,7 @@ def act_of(visit: Visit, draft: Kept) -> Act:
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
     said = form.read(form.form_of(data), draft.typed, visit.t.zone)[form.DATA]
-    return Act(draft, data, form.form_of(data), case, said)
+    return Act(draft, data, form.form_of(data), case, said, own_act(visit, draft.type))
 
 
 def replace_said(visit: Visit, act: Act, typed: Typed) -> Act:
@@ -214,6 +226,7 @@ def sections_of(visit: Visit, case: Case, bodies: list[sending.Body]) -> list[di
 
 def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, Any]]:
     made = form.form_of(sending.model_of(visit.door, str(body["type"])))
+    own = own_act(visit, str(body["type"]))
     t, names = (
         visit.t,
         around.Names(visit, {**around.papers_of(visit, case.view), **around.decisions_of(visit, case.view)}),
@@ -225,6 +238,7 @@ def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, An
         return [
             {"label": fields.label_of(t, each, bare=True), "text": text, "href": f"#{fields.id_of(each.name)}"}
             for each, text in said
+            if own is None or not own.is_fixed(each.name)
         ]
 
     found: list[dict[str, Any]] = [
@@ -234,6 +248,18 @@ def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, An
         if there := rows(of):
             found.append({"page": LETTER, "part": part, "rows": there, "readers": readers.get(part, [])})
     return found
+
+
+def part_of(visit: Visit, draft: Kept, said: Mapping[str, Any]) -> Markup:
+    """Return what the room says of the event that *draft* is; nothing if it is an act like every other."""
+    own = own_act(visit, draft.type)
+    return own.part(visit, said) if own else Markup()
+
+
+def seen_of(visit: Visit, draft: Kept, said: Mapping[str, Any]) -> str:
+    """Return the mark of what a page shows of *draft*. It comes back with a signature, so that nobody signs anything else."""
+    own = own_act(visit, draft.type)
+    return f"{draft.version}.{own.basis(visit, said) if own else ''}"
 
 
 async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:

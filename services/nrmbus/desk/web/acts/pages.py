@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from markupsafe import Markup
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
-from nrmbus.desk.web.acts import around, fields, guide, sending
+from nrmbus.desk.web.acts import around, fields, form, guide, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.editing import (
     CHECK,
@@ -26,12 +27,15 @@ from nrmbus.desk.web.acts.editing import (
     merged_by_script,
     moment_of,
     own_draft,
+    part_of,
     replace_said,
     save,
     saved,
     sections_of,
+    seen_of,
     shown,
 )
+from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
@@ -77,7 +81,7 @@ async def begin(visit: Visit) -> Response:
     """Begin the draft of a step, or go on with the member's own."""
     subject, type = visit.path("case"), visit.path("type")
     ref = (await visit.form())["ref"][:64] or None
-    if not around.may_do(visit, type):
+    if not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     basis = around.basis_of(visit, type)
 
@@ -124,9 +128,14 @@ async def show(visit: Visit) -> Response:
     act = act_of(visit, draft)
     if page == CHECK:
         return await _check(visit, act)
-    if page not in act.steps:
+    if page not in act.steps or is_filled_in(act):
         raise NotFound
     return _fill_in(visit, act, page, draft.typed, {})
+
+
+def is_filled_in(act: Act) -> bool:
+    """Return whether the act's room has filled in everything."""
+    return act.own is not None and act.own.is_whole
 
 
 @routes.post("/acts/{id}/keep", may="publish")
@@ -166,6 +175,8 @@ async def send(visit: Visit) -> Response:
     bodies = _complete(visit, draft)
     if bodies is None:
         return visit.see(f"/acts/{draft.id}/{CHECK}")
+    if (shown_anew := await _not_as_seen(visit, draft, bodies)) is not None:
+        return shown_anew
     found = await sending.checked(visit.door, bodies)
     if any(each.get("code") == TWO_PERSONS for each in found):
         return await _ask_second(visit, draft, bodies)
@@ -173,6 +184,24 @@ async def send(visit: Visit) -> Response:
     if refused is not None and (await visit.form())["go"] != "anyway":
         return visit.see(f"/acts/{draft.id}/{CHECK}")
     return await finish(visit, draft, bodies)
+
+
+async def _not_as_seen(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response | None:
+    """Return the check of a room's own act, if what would be sent is no longer what the member has seen; None if it is."""
+    own = own_act(visit, draft.type)
+    if own is None:
+        return None
+    said = bodies[0][form.DATA]
+    if (await visit.form())["seen"] != seen_of(visit, draft, said):
+        return await _check(visit, act_of(visit, draft), passed=True)
+    changed = await own.changed(visit, said)
+    if changed is None:
+        return None
+    if changed.is_passing:
+        return await _check(visit, act_of(visit, draft), changed=changed.part)
+    async with visit.door.ledger.write() as tx:
+        kept = drafts.keep(visit.door.seat, tx, replace(draft, typed=changed.typed), seen=draft.version)
+    return await _check(visit, act_of(visit, kept), changed=changed.part)
 
 
 def _complete(visit: Visit, draft: Kept) -> list[sending.Body] | None:
@@ -225,7 +254,7 @@ async def go_on(visit: Visit) -> Response:
     if draft.type == guide.GUIDE:
         return await guide.go_on(visit, draft, page, sent)
     act = act_of(visit, draft)
-    if page not in act.steps:
+    if page not in act.steps or is_filled_in(act):
         raise NotFound
     typed = merged(draft.typed, sent, act.fields_of(page))
     wrong = errors_of(visit, replace_said(visit, act, typed), page, typed)
@@ -245,6 +274,7 @@ async def go_on(visit: Visit) -> Response:
 def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
     parts: list[Mapping[str, Any]] = []
     view = shown(visit, act, typed, errors)
+    clear = act.typed_by_people(act.sheet.clear)
     if page == LETTER:
         readers = around.readers_of(visit, act.case, act.data, act.said, act.draft.ref)
         parts = [
@@ -254,16 +284,18 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
     summary = [{"text": text, "href": f"#{anchor_of(act, pointer)}"} for pointer, text in errors.items()]
     return visit.page(
         "acts/fill_in.html.j2", title=visit.t.code("act", act.draft.type), status=422 if errors else 200, act=act, page=page,
-        blocks_of_page=view.blocks(act.sheet.clear) if page == WHAT else (), more=view.blocks(act.sheet.envelope) if page == WHAT else (),
+        blocks_of_page=view.blocks(clear) if page == WHAT else (), more=view.blocks(act.sheet.envelope) if page == WHAT else (),
         parts=parts, summary=summary, has_errors=bool(errors), is_more_open=any(each.pointer in errors for each in act.sheet.envelope),
         number=act.steps.index(page) + 1, pages=len(act.steps) + 1, about=about_of(visit, act),
-        back_path=_back(act, page),
+        back_path=_back(act, page), own=act.own,
     )  # fmt: skip
 
 
 def _back(act: Act, page: str) -> str:
     if page == LETTER:
         return f"/acts/{act.draft.id}/{WHAT}"
+    if act.own is not None:
+        return act.own.begins
     if is_bulletin(act.case.subject):
         return "/bulletins"
     return f"/cases/{act.case.subject}/acts" if act.case.view.exists else "/acts"
@@ -272,7 +304,8 @@ def _back(act: Act, page: str) -> str:
 # -- checking --------------------------------------------------------------------------------------------------------------
 
 
-async def _check(visit: Visit, act: Act) -> Response:
+async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Markup | None = None) -> Response:
+    """Show the answers to check; *passed*: the draft is not what this tab showed, *changed*: what no longer held, in words."""
     wrong = {page: errors_of(visit, act, page, act.draft.typed) for page in act.steps}
     for page, errors in wrong.items():
         if errors:
@@ -294,10 +327,12 @@ async def _check(visit: Visit, act: Act) -> Response:
     there = act.sheet.field_at(blamed) if blamed else None
     first = _first_step(visit, act.case, str(refusal["code"])) if refusal else None
     mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
+    is_anew = passed or changed is not None
     return visit.page(
-        "acts/check.html.j2", cited=around.cited, title=visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
+        "acts/check.html.j2", status=409 if is_anew else 200, passed=passed, changed=changed, own=act.own,
+        part=part_of(visit, act.draft, body[form.DATA]), seen=seen_of(visit, act.draft, body[form.DATA]), cited=around.cited, title=visit.t.code("act", act.draft.type) if is_filled_in(act) else visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
         refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend), first=first,
-        has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=f"/acts/{act.draft.id}/{act.steps[-1]}",
+        has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=_back(act, CHECK) if is_filled_in(act) else f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,
     )  # fmt: skip
 
@@ -338,12 +373,12 @@ async def _sent(visit: Visit, id: str) -> Response:
             visit.door.ledger.make_nothing_due()
             drafts.drop(tx, drafts.is_draft(draft.id))
     return visit.page(
-        "acts/sent.html.j2", cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
+        "acts/sent.html.j2", visit=visit, cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         begun=_begun(visit, case.subject) if verdict == "registered" else [],
         owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
-        about_no_case=is_bulletin(case.subject), live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
+        about_no_case=is_bulletin(case.subject), own=own_act(visit, draft.type if draft else row.type if row else ""), live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
     )  # fmt: skip
 
 
@@ -364,4 +399,7 @@ def _title(visit: Visit, verdict: str) -> str:
 def _page_of_state(
     visit: Visit, draft: Kept, case: Case, bodies: list[sending.Body], template: str, title: str
 ) -> Response:
-    return visit.page(template, title=title, draft=draft, case=case, sections=sections_of(visit, case, bodies))
+    return visit.page(
+        template, title=title, draft=draft, case=case, sections=sections_of(visit, case, bodies),
+        part=part_of(visit, draft, bodies[0][form.DATA]) if bodies else "",
+    )  # fmt: skip

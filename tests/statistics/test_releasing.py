@@ -1,0 +1,289 @@
+"""Pages on which two people release figures: the draft that the first one saw, signed by a second one, and nothing else."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+import httpx
+import pytest
+
+from agencies import NOW
+from desk.given import Given, desk_of, killed_at_call
+from desk.web.browsing import browsing, member
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.staff.permissions import Permission
+from nrmbus.events.model import Fact
+from nrmbus.events.stats import unpacked
+from nrmbus.statistics import service
+from nrmbus.statistics.history import Histories
+from nrmbus.statistics.service import Figures
+from nrmbus.statistics.tables import Checkpoint, Release
+from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.wire import json
+from nrmbus.wire.envelope import decode
+from statistics_story import Story
+
+ME: Final = "statistics"
+FIRST: Final[tuple[Permission, ...]] = ("read_cases", "publish")
+SECOND: Final[tuple[Permission, ...]] = ("read_cases", "publish", "approve")
+THEN: Final = datetime(2025, 6, 2, 9, tzinfo=UTC)
+_SEEN: Final = re.compile(r'name="seen" value="([^"]*)"')
+
+
+async def _nothing_new() -> None:
+    return
+
+
+@asynccontextmanager
+async def the_desk(home: Path, story: Story | None = None) -> AsyncIterator[tuple[Given, Story]]:
+    """Yield the desk of the statistics, which has heard of twelve women in 2025, and the story that goes on."""
+    is_new = story is None
+    story = story or Story(at=THEN)
+    story.registrar.time = NOW
+    async with desk_of(ME, home, registrar=story.registrar) as here:
+        for each in story.deliveries if is_new else ():
+            await here.hear(each)
+        histories = cast("Histories", SimpleNamespace(facts=story.facts, checkpoints=story.checkpoints))
+        here.behind.beside[Figures] = Figures(here.desk, histories, _nothing_new)
+        yield here, story
+
+
+@asynccontextmanager
+async def two_people(
+    home: Path, story: Story | None = None
+) -> AsyncIterator[tuple[Given, Story, httpx.AsyncClient, httpx.AsyncClient]]:
+    """Yield the desk, its story, a first person who may ask, and a second one who may sign."""
+    async with (
+        the_desk(home, story) as (here, told),
+        browsing(here, member(*FIRST, number="S-1")) as one,
+        browsing(here, member(*SECOND, number="S-2")) as two,
+    ):
+        yield here, told, one, two
+
+
+def history_of(here: Given) -> Any:
+    """Return the history that the figures of *here* count."""
+    return here.behind.beside[Figures]._histories
+
+
+async def made(browser: httpx.AsyncClient, period: str = "2025") -> str:
+    """Make a draft of *period*; return its id."""
+    answer = await browser.post(f"/app/releases/{period}/draft")
+    assert answer.status_code == 303, answer.text
+    return str(answer.headers["location"].split("/")[3])
+
+
+async def pressed(browser: httpx.AsyncClient, page: str, button: str) -> httpx.Response:
+    """Read *page*, and press the button that leads to *button* below it."""
+    seen = _SEEN.search((await browser.get(page)).text)
+    return await browser.post(button, data={"seen": seen[1]} if seen else {})
+
+
+async def asked(browser: httpx.AsyncClient, id: str) -> httpx.Response:
+    """Ask for a second signature under the draft *id*."""
+    return await pressed(browser, f"/app/acts/{id}/check", f"/app/acts/{id}/send")
+
+
+async def signed(browser: httpx.AsyncClient, id: str) -> httpx.Response:
+    """Read what waits under *id*, and sign."""
+    return await pressed(browser, f"/app/approvals/{id}", f"/app/approvals/{id}/sign")
+
+
+async def releases(here: Given) -> list[dict[str, Any]]:
+    """Return what the desk has published, with the release in it."""
+    found = []
+    for row in await here.rows("outbox"):
+        clear = json.loads(row.clear, limit=100_000)
+        found.append({**clear, "release": Release.read(unpacked(clear["data"]["figures"]) or b"")})
+    return found
+
+
+def goes_on(here: Given, story: Story) -> None:
+    """Let the history have what the desk has published since."""
+    for record in here.sent:
+        event = decode(record).event()
+        story.facts[event.subject] = [Fact.of(event, (), NOW, len(here.sent))]
+    history_of(here).checkpoints = (Checkpoint(partition=0, size=100 + len(here.sent), head="b" * 64),)
+
+
+async def test_two_people_release_the_draft_that_the_first_one_saw(tmp_path: Path) -> None:
+    """Given a draft of twelve women, then nothing is sent before a second person signs, and that very release is published."""
+    async with two_people(tmp_path) as (here, story, one, two):
+        id = await made(one)
+        check = (await one.get(f"/app/acts/{id}/check")).text
+        digest = re.findall(r"[0-9a-f]{64}", check)[-1]
+        assert "A second person has to sign" in check
+        assert "The figures of 2024 are not released" in check
+        await asked(one, id)
+        assert await here.rows("outbox") == []
+        assert digest in (await two.get(f"/app/approvals/{id}")).text
+        assert f"/app/approvals/{id}" in (await two.get("/app/releases")).text
+
+        story.elsewhere()
+        history_of(here).checkpoints = story.checkpoints
+        answer = await here.during(signed(two, id))
+
+        assert "Registered" in (await two.get(answer.headers["location"])).text
+        (said,) = await releases(here)
+        assert (said["actor"], said["approver"], said["release"].digest) == ("S-1", "S-2", digest)
+        assert said["release"].table("signalled_by_sex").cell("_T") == 12
+        assert "Released on 2 March 2026" in (await one.get("/app/releases")).text
+
+
+async def test_a_draft_that_changed_is_shown_again_and_not_released(tmp_path: Path) -> None:
+    """Given an erasure after the draft was made, then neither the first nor the second person gets it out; both are shown what changed."""
+    async with two_people(tmp_path) as (here, story, one, two):
+        id = await made(one)
+        story.erased(1)
+        await here.hear(story.deliveries[-1])
+        history_of(here).checkpoints = story.checkpoints
+        first = await asked(one, id)
+        assert first.status_code == 409
+        assert "The figures have changed since this draft was made" in first.text
+        assert (await two.get(f"/app/approvals/{id}")).status_code == 404
+
+        assert (await asked(one, id)).status_code == 303
+        story.happens(
+            "ngo-a", "case.signal_recorded", story.signal, case="a" * 32, parts=story.coded, opens=(ME,), at=THEN
+        )
+        await here.hear(story.deliveries[-1])
+        history_of(here).checkpoints = story.checkpoints
+        second = await signed(two, id)
+        assert second.status_code == 409
+        assert "The figures have changed since this draft was made" in second.text
+        assert f"/app/approvals/{id}/sign" not in second.text
+        assert await here.rows("outbox") == []
+
+        await two.post(f"/app/approvals/{id}/back")
+        assert (await asked(one, id)).status_code == 409
+        assert (await asked(one, id)).status_code == 303
+        await here.during(signed(two, id))
+        assert [each["release"].table("signalled_by_sex").cell("_T") for each in await releases(here)] == [12]
+
+
+async def test_of_two_releases_at_once_one_is_published(tmp_path: Path) -> None:
+    """Given two pairs of people with a draft each, then the second pair learns that the figures are released already."""
+    async with (
+        two_people(tmp_path) as (here, story, _, two),
+        browsing(here, member(*SECOND, number="S-3")) as one,
+    ):
+        ids = [await made(each) for each in (one, two)]
+        for each, id in zip((one, two), ids, strict=True):
+            await asked(each, id)
+        await here.during(signed(two, ids[0]))
+        goes_on(here, story)
+        late = await signed(one, ids[1])
+
+        assert late.status_code == 409
+        assert len(await releases(here)) == 1
+        again = await one.post("/app/releases/2025/draft")
+        assert "There is nothing to correct." in again.text
+
+
+async def test_nobody_signs_twice_or_without_the_right_and_no_form_is_believed(tmp_path: Path) -> None:
+    """Given people who try: the owner, a worker, a reader, a form with other figures, a page that was read before."""
+    async with (
+        the_desk(tmp_path) as (here, _), browsing(here, member(*SECOND, number="S-1")) as owner,
+        browsing(here, member(*FIRST, number="S-3")) as worker, browsing(here, member("see_health", number="S-4")) as reader,
+    ):  # fmt: skip
+        assert (await reader.post("/app/releases/2025/draft")).status_code == 403
+        assert (await owner.post("/app/releases/2026/draft")).status_code == 404
+        assert (await owner.post("/app/releases/2025-Q5/draft")).status_code == 404
+        assert (await owner.post("/app/bulletins/stats.period_published")).status_code == 404
+        id = await made(owner)
+        before = (await owner.get(f"/app/acts/{id}/check")).text
+        forged = {"data.k": "2", "data.figures": "AAAA", "fields": "data.k data.figures", "version": "1", "go": "on"}
+        assert (await owner.post(f"/app/acts/{id}/what", data=forged)).status_code == 404
+        assert (await owner.get(f"/app/acts/{id}/what")).status_code == 404
+        await owner.post(f"/app/acts/{id}/keep", data=forged)
+        assert re.findall(r"[0-9a-f]{64}", (await owner.get(f"/app/acts/{id}/check")).text) == re.findall(
+            r"[0-9a-f]{64}", before
+        )
+        assert (await owner.post(f"/app/acts/{id}/send", data={"seen": "9."})).status_code == 409
+        await asked(owner, id)
+        assert (await signed(owner, id)).status_code == 404
+        assert (await signed(worker, id)).status_code == 403
+        assert await here.rows("outbox") == []
+
+
+async def test_a_desk_that_is_killed_between_two_signatures_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a kill after the first signature, and one in the middle of the second, then the release is published once and whole."""
+    async with the_desk(tmp_path) as (here, story), browsing(here, member(*FIRST, number="S-1")) as one:
+        id = await made(one)
+        await asked(one, id)
+    async with the_desk(tmp_path, story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+        with monkeypatch.context() as killing:
+            killing.setattr(drafts, "keep", killed_at_call(drafts.keep, 0, MemoryError, after=True))
+            assert (await signed(two, id)).status_code == 500
+        assert await here.rows("outbox") == []
+    async with the_desk(tmp_path, story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+        await here.during(signed(two, id))
+        assert (await signed(two, id)).status_code == 404
+        assert [each["release"].table("signalled_by_sex").cell("_T") for each in await releases(here)] == [12]
+
+
+async def test_an_old_draft_out_of_a_backup_is_not_released_beside_a_later_one(tmp_path: Path) -> None:
+    """Given a ledger from before a release, whose draft still waits, then the history knows the release, and nothing goes out."""
+    async with two_people(tmp_path / "one") as (here, story, one, two):
+        id = await made(one)
+        await asked(one, id)
+        ledger = (tmp_path / "one" / "ledger.sqlite").read_bytes()
+        wal = (tmp_path / "one" / "ledger.sqlite-wal").read_bytes()
+        await here.during(signed(two, id))
+        goes_on(here, story)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "ledger.sqlite").write_bytes(ledger)
+    (tmp_path / "old" / "ledger.sqlite-wal").write_bytes(wal)
+    async with the_desk(tmp_path / "old", story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+        answer = await signed(two, id)
+
+        assert answer.status_code == 409
+        assert "The figures have changed since this draft was made" in answer.text
+        assert await here.rows("outbox") == []
+
+
+async def test_without_every_letter_there_is_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given letters under way, or a draft that takes long, then the page says so, and nothing is kept."""
+    monkeypatch.setattr(service, "WITHIN_SECONDS", 0.0)
+    story = Story(at=THEN)
+    async with the_desk(tmp_path, story) as (here, _), browsing(here, member(*FIRST)) as one:
+        answer = await one.post("/app/releases/2025/draft")
+
+        assert answer.status_code == 503
+        assert "have not arrived here yet" in answer.text
+        assert await here.rows("drafts") == []
+
+
+async def test_a_correction_names_the_release_before_and_what_changes(tmp_path: Path) -> None:
+    """Given released figures and many more signals since, then the draft corrects them, and lists the numbers that change."""
+    async with two_people(tmp_path) as (here, story, one, two):
+        id = await made(one)
+        await asked(one, id)
+        await here.during(signed(two, id))
+        for number in range(14):
+            story.happens(
+                "ngo-a", "case.signal_recorded", story.signal, case=f"{number + 900:032x}", parts=story.coded,
+                opens=(ME,), at=THEN,
+            )  # fmt: skip
+            await here.hear(story.deliveries[-1])
+        goes_on(here, story)
+        check = (await one.get(f"/app/acts/{await made(one)}/check")).text
+
+        assert "A correction of the figures for 2025" in check
+        assert re.search(r'data-label="Released">12</td><td class="nrm-number" data-label="Corrected">26</td>', check)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_the_pages_speak_the_reader_s_language(tmp_path: Path, language: Language) -> None:
+    """The periods and the draft, in Azerbaijani, English and Russian."""
+    async with the_desk(tmp_path) as (here, _), browsing(here, member(*FIRST, language=language)) as one:
+        pages = [await one.get("/app/releases"), await one.get(f"/app/acts/{await made(one)}/check")]
+
+    assert [each.status_code for each in pages] == [200, 200]
+    assert all(f'<html lang="{language}"' in each.text for each in pages)
