@@ -6,6 +6,7 @@ from typing import Any
 
 from rules.audience_erasure import ending
 from rules.audience_holder import HANDED_ON
+from rules.audience_relieved import relieved
 from rules.audience_returns import returns
 from rules.audience_words import MOST, UNIT, Seen, barring, bulletin, going_on, opened_by, opened_by_nobody
 from rules.emergency_rows import EMERGENCY
@@ -479,5 +480,5 @@ def _bulletins() -> Iterator[Seen]:
 ROWS: tuple[Seen, ...] = (
     *_case(), *_consent(), *_referral(), *_identification(), *_recovery_and_safeguard(), *_shelter_and_support(),
     *_money_stay_review(), *returns(), *_justice(), *_waiting_child(), *_services_and_letters(),
-    *_bulletins(),
+    *_bulletins(), *relieved(),
 )  # fmt: skip

@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from agencies import POLICY
 from nrmbus.events.model import Event, Fact
-from nrmbus.rules import Clock, load_profile
+from nrmbus.rules import Clock
 from rules.given import Bench
 
-UNIT: Final = "special-unit"
-PROFILE: Final = load_profile(POLICY)
 FOR_GOOD: Final = frozenset(
     {"G-01", "G-02", "G-03", "G-04", "G-05", "G-06", "G-10", "G-30", "G-31", "G-36", "G-40", "G-51", "G-52"}
 )
@@ -19,23 +16,41 @@ Every other refusal names a step that comes first: enter a stage, name a law, as
 """
 
 _NOTHING: Final[tuple[dict[str, Any], ...]] = ({},)
-_SAID: Final[dict[str, tuple[dict[str, Any], ...]]] = {
-    "referral.submitted": ({"to": [UNIT]}, {"to": ["vac"], "withhold_from": [UNIT]}),
-    "consent.refused": ({"receivers": [UNIT]}, {"receivers": ["vac"]}),
-    **dict.fromkeys(("consent.given", "consent.withdrawn", "consent.overridden"), ({"receivers": ["vac"]},)),
-    "shelter.bed_requested": ({"to": ["shelter"]},),
-    "shelter.discharged": ({"reason": "own_request"},),
-    **dict.fromkeys(("plan.adopted", "needs.assessed"), tuple({"to": [to]} for to in ("vac", "ngo-l"))),
-    "service.requested": tuple({"to": [to]} for to in ("vac", "ngo-l")),
-}  # fmt: skip
+
+
+def _said(b: Bench) -> dict[str, tuple[dict[str, Any], ...]]:
+    """Return what each type may say: with each agency that decides, and with some that help."""
+    rules, profile = b.rules, b.rules.profile_for(b.view)
+    agencies = sorted(rules._roles._agencies)
+
+    def having(group: str) -> list[str]:
+        roles = profile.expand((group,))
+        return [each for each in agencies if rules.role_of(each) in roles]
+
+    units, providers = having("DECIDERS"), having("PROVIDERS")
+    agreed = [each for each in providers if (each, "information_sharing") in b.view.consents]
+    helpers = [*agreed, *(each for each in providers if each not in agreed)][:2]
+    return {
+        "referral.submitted": (
+            *({"to": [unit]} for unit in units),
+            *({"to": [helper], "withhold_from": [unit]} for unit in units for helper in helpers),
+        ),
+        "consent.refused": tuple({"receivers": [each]} for each in (*units, helpers[0])),
+        **dict.fromkeys(("consent.given", "consent.withdrawn", "consent.overridden"), ({"receivers": [helpers[0]]},)),
+        "shelter.bed_requested": tuple({"to": [each]} for each in having("SHELTERS")[:1]),
+        "shelter.discharged": ({"reason": "own_request"},),
+        **dict.fromkeys(("plan.adopted", "needs.assessed"), tuple({"to": [each]} for each in helpers)),
+        "service.requested": tuple({"to": [each]} for each in helpers),
+    }  # fmt: skip
 
 
 def _tried(b: Bench, clock: Clock) -> Iterator[Event]:
     """Yield the events with which the agency could end *clock*, in all variants that may make a difference."""
     refs = dict.fromkeys((clock.ref, None, *b.view.referrals, *b.view.beds, *b.view.reviews))
-    for end in PROFILE.clocks[clock.code].ends_by:
+    fields = _said(b)
+    for end in b.rules.profile_for(b.view).clocks[clock.code].ends_by:
         for name in end.events:
-            for said in _SAID.get(name, _NOTHING):
+            for said in fields.get(name, _NOTHING):
                 for ref in refs:
                     more = {"approver": "A-2", "legal_basis": "a law", "reference": ref}
                     yield b.event(clock.answerable, name, **more, **said)

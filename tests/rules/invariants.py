@@ -3,18 +3,17 @@
 They know nothing of how the Rules judge: a referral's answers, a person's last word and a recognition are counted here anew.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from agencies import AGENCIES
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Audience, Rules, View
 from rules.given import Bench
 
 SHARING: Final = "information_sharing"
-UNIT: Final = "special_unit"
+DECIDERS: Final = "DECIDERS"
 NEVER: Final = frozenset({"police_other", "auditor", "coordinator", "timekeeper", "registrar"})
 SECRET: Final = frozenset({"identity", "contact", "story", "health"})
 """Parts of a letter with documents, or that say who a person is."""
@@ -29,6 +28,8 @@ class Heard:
     fact: Fact
     audience: Audience
     child: bool
+    units: frozenset[str]
+    """The agencies that decide whether a person is a victim, by the profile of the event."""
 
     @property
     def event(self) -> Event:
@@ -62,16 +63,24 @@ class Watched:
         told = self.b.hear
 
         def hear(fact: Fact) -> None:
-            audience = self.b.rules.audience(self.b.view, fact.event)
-            self.heard.append(Heard(fact, audience, self.b.view.child is True))
+            rules, view = self.b.rules, self.b.view
+            policy = fact.policy or rules.policy_for(view, fact.event.source, fact.registered)
+            audience = rules.audience(view, fact.event, policy)
+            deciders = rules.profile_named(policy).expand((DECIDERS,))
+            units = frozenset(each for each in self.agencies if rules.role_of(each) in deciders)
+            self.heard.append(Heard(fact, audience, view.child is True, units))
             told(fact)
 
         self.b.hear = hear  # type: ignore[method-assign]
 
+    @property
+    def agencies(self) -> Iterable[str]:
+        """Everybody on the bus."""
+        return self.b.rules._roles._agencies
 
-def role(agency: str) -> str:
-    """Return the role of *agency*."""
-    return AGENCIES[agency].role if agency in AGENCIES else ""
+    def role(self, agency: str) -> str:
+        """Return the role of *agency*; none if the bus does not have it."""
+        return self.b.rules.role_of(agency)
 
 
 def i_1(w: Watched) -> Iterator[str]:
@@ -79,11 +88,11 @@ def i_1(w: Watched) -> Iterator[str]:
     for each in w.heard:
         recipients = set(each.audience.recipients)
         for part, openers in each.audience.opens.items():
-            if part in SECRET and (not set(openers) <= recipients or any(role(one) in NEVER for one in openers)):
+            if part in SECRET and (not set(openers) <= recipients or any(w.role(one) in NEVER for one in openers)):
                 yield f"{each.type}: {part} is opened by {openers}, told are {sorted(recipients)}"
-        handed = each.type.startswith(("handover.", "referral.submitted"))
-        if handed and any(role(one) in NEVER for one in (*recipients, *each.says("to", ()))):
-            yield f"{each.type} is handed to {sorted(recipients)}"
+        handed = each.type in ("handover.document_transferred", "referral.submitted")
+        if handed and any(w.role(one) in NEVER for one in each.says("to", ())):
+            yield f"{each.type} is handed to {each.says('to')}"
 
 
 def i_2(w: Watched) -> Iterator[str]:
@@ -92,30 +101,43 @@ def i_2(w: Watched) -> Iterator[str]:
     breaches = [each for each in w.heard if each.type == "deadline.breached" and each.says("rule") == "D-REFER"]
     if len(breaches) > 1:
         yield f"{len(breaches)} breaches of D-REFER"
-    if first is None or role(first.source) == UNIT or first.says("detected_abroad"):
+    if first is None or first.source in first.units or (first.says("detected_abroad") and _from_arrival(w, first)):
         if breaches:
             yield "a breach of a duty that nobody had"
         return
     due = first.event.time + timedelta(hours=24)
-    ended = any(each.fact.registered < due and _ends_refer(each, first.source) for each in w.heard)
-    if not ended and w.b.now > due and not breaches:
+    unread = {(each.source, each.event.causationid) for each in w.heard if each.type == "letter.unreadable"}
+    ended = any(
+        each.fact.registered < due
+        and _ends_refer(each, first.source)
+        and not any((receiver, each.event.id) in unread for receiver in each.audience.recipients)
+        for each in w.heard
+    )
+    maybe = any(each.fact.registered < due and _ends_refer(each, first.source) for each in w.heard)
+    if not maybe and w.b.now > due and not breaches:
         yield f"nothing ended the duty by {due}, and no breach was published by {w.b.now}"
     if breaches and ended:
         yield "a breach although the duty had ended"
 
 
+def _from_arrival(w: Watched, first: Heard) -> bool:
+    """Return whether the profile of that signal lets the time begin with the arrival of somebody found abroad."""
+    profile = w.b.rules.profile_named(first.fact.policy) if first.fact.policy else w.b.rules.profile
+    return profile.abroad.refer_from == "arrival"
+
+
 def _ends_refer(each: Heard, detector: str) -> bool:
     to = each.says("to", ())
     if each.type == "referral.submitted":
-        return any(role(one) == UNIT for one in to) or bool(each.says("withhold_from"))
+        return any(one in each.units for one in to) or bool(each.says("withhold_from"))
     if each.type == "consent.refused":
         return (
             not each.child
             and SHARING in each.says("purposes", ())
-            and any(role(one) == UNIT for one in each.says("receivers", ()))
+            and any(one in each.units for one in each.says("receivers", ()))
         )
     if each.type == "consent.stop_confirmed":
-        return each.source == detector
+        return each.source == detector and each.says("answer") == "deleted"
     if each.type == "case.merged":
         return bool(each.says("outcome") != "continues")
     return each.type in ENDED or (each.type == "plan.adopted" and each.source == detector)
@@ -130,7 +152,9 @@ def i_3(w: Watched) -> Iterator[str]:
     if any(each.type in ENDED for each in w.heard):
         return
     for ref, receivers in parties.items():
-        referral = w.b.view.referrals.get(ref)
+        referral = w.b.view.referrals.get(ref.partition(" ")[0])
+        if referral is not None and referral.mark.id != ref.partition(" ")[2]:
+            continue
         for party in receivers:
             known = referral.party(party) if referral else None
             is_open = known is None or known.state == "submitted"
@@ -143,8 +167,13 @@ def _answers(w: Watched) -> tuple[dict[tuple[str, str], list[str]], dict[str, tu
     answers: dict[tuple[str, str], list[str]] = {}
     parties: dict[str, tuple[str, ...]] = {}
     deleted: set[str] = set()
+    latest: dict[str, str] = {}
+    """Of a reference that its agency used again, the referral that has it now."""
     for each in w.heard:
         ref = each.event.referral or each.event.id
+        if each.type == "referral.submitted":
+            latest[ref] = f"{ref} {each.event.id}"
+        ref = latest.get(ref, ref)
         if each.type == "consent.stop_confirmed" and each.says("answer") == "deleted":
             deleted.add(each.source)
         if each.type == "referral.submitted":
@@ -154,7 +183,7 @@ def _answers(w: Watched) -> tuple[dict[tuple[str, str], list[str]], dict[str, tu
         elif each.type in ("referral.revoked", "referral.expired"):
             for party in parties.get(ref, ()):
                 # A special unit that is on the case goes on owing its answer (reading 82).
-                if each.type == "referral.revoked" or role(party) != UNIT or party in deleted:
+                if each.type == "referral.revoked" or party not in each.units or party in deleted:
                     answers.setdefault((ref, party), [each.type])
     return answers, parties
 
@@ -191,7 +220,7 @@ def i_6(w: Watched) -> Iterator[str]:
     withdrawn: set[str] = set()
     for each in w.heard:
         receivers = set(each.says("receivers", ()))
-        stops = w.b.rules.profile.types[each.type].stops
+        stops = w.b.rules.profile_named(each.fact.policy or w.b.rules.profile.name).types[each.type].stops
         if each.event.sealeddigest and not each.child and not stops:
             for part, openers in each.audience.opens.items():
                 if withdrawn & set(openers):
@@ -225,7 +254,9 @@ def i_8(w: Watched) -> Iterator[str]:
             yield f"a letter of {each.type} after access was ended"
         if each.type == "access.terminated":
             ended = each.event.time
-        held = held or (each.type == "access.hold_placed" and role(each.source) in ("auditor", "court", "prosecution"))
+        held = held or (
+            each.type == "access.hold_placed" and w.role(each.source) in ("auditor", "court", "prosecution")
+        )
     if [each.fact.number for each in w.heard] != list(range(1, len(w.heard) + 1)):
         yield "an event is not countable"
 

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "1be52f4ee35cb7599e65689537cad1e83c6b76ef4813b4ad9e524f6bd033cfe7"
+PINNED = "3bfeb30957f6c055a7e47a1a46c388b6a4f286db1f5d2cab4d29668708f1d578"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

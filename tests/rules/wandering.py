@@ -176,7 +176,7 @@ SETTLING: Final[tuple[tuple[str, Fields], ...]] = (
 
 def may_close(b: Bench) -> str | None:
     """Return an agency that may close the case now, or None."""
-    for by in dict.fromkeys((*WORLD, *b.view.parts)):
+    for by in dict.fromkeys((*b.view.counts, *b.view.parts)):
         for type in ("case.closed", "case.signal_dismissed"):
             event = b.event(by, type, **{"reason": "lost_contact"} if type == "case.closed" else {}, approver="A-2")
             if b.rules.judge(b.view, event, b.now) is None:
@@ -188,7 +188,7 @@ def settle(b: Bench) -> None:
     """Have everybody answer what was asked."""
     for ref in tuple(references(b)):
         for type, said in SETTLING:
-            for by in dict.fromkeys((*_BY[type], *b.view.parts)):
+            for by in dict.fromkeys((*b.view.counts, *b.view.parts)):
                 attempt(b, by, type, reference=ref, **said)
 
 

@@ -80,8 +80,14 @@ def _not_to_remind(context: EventContext) -> bool:
 
 
 def _taken(context: EventContext) -> bool:
+    """Return whether something under this reference still waits: of several agencies, each one's answer is waited for."""
     opened = opened_record(context)
-    return opened is not None and still_stands(opened)
+    if opened is None:
+        return False
+    waiting = any(
+        clock.ref == opened.ref and clock.by == context.event.type and clock.runs for clock in context.view.running
+    )
+    return waiting or still_stands(opened)
 
 
 def _past_objecting(context: EventContext) -> bool:

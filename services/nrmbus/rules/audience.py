@@ -10,11 +10,12 @@ from typing import Final
 
 from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
-from nrmbus.rules.clocks import breached_by, told
+from nrmbus.rules.clocks import breached_by, ended_by, told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import (
     AUTHORITIES,
+    CHILD_FLAGGED,
     COURT,
     SHARING,
     STATISTICS,
@@ -24,13 +25,18 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Stop
+from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Status, Stop
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 EMBASSY = "embassy"
 COORDINATOR: Final = "coordinator"
+NEVER_RECIPIENTS: Final = "NEVER_RECIPIENTS"
+_ENDS: Final[Mapping[str, Status]] = {
+    "case.closed": "CLOSED", "case.signal_dismissed": "CLOSED", "case.withdrawn": "WITHDRAWN",
+}  # fmt: skip
+"""Events that end a case, and the end to which they bring it."""
 GRANTS = ("consent.given", "consent.overridden")
 
 
@@ -92,7 +98,9 @@ def _openers(context: EventContext, part: Part, terms: Iterable[Term]) -> set[st
 
 
 def _within(context: EventContext, term: Term, agency: str, part: Part) -> bool:
-    """Return whether *term* lets *agency* open *part*."""
+    """Return whether *term* lets *agency* open *part*; nobody who is never handed a person opens anything."""
+    if context.in_group(agency, NEVER_RECIPIENTS):
+        return False
     if term == "rescuer":
         return context.emergency is not None and part in context.emergency.parts
     return term not in CHOSEN or may_open(context, agency, part)
@@ -174,7 +182,8 @@ def _guardianship_of_waiting_child(context: EventContext) -> Iterable[str]:
 
 def _guardian_bodies(context: EventContext) -> Iterable[str]:
     """Return the bodies that a child's flag reached, while the person is, or is again found to be, a child."""
-    return context.view.flagged if context.view.child is not False or context.finds_child else ()
+    is_child = context.view.child is not False or context.finds_child or context.event.type == CHILD_FLAGGED
+    return context.view.flagged if is_child else ()
 
 
 def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
@@ -356,6 +365,20 @@ def _waiting(context: EventContext) -> Iterable[str]:
     return told(context.tables, context.roles, context.view, clock) if clock else ()
 
 
+def _relieved(context: EventContext) -> Iterable[str]:
+    """Return the agencies that owe what this event ends, so that no desk shows a duty that is over.
+
+    The end of a case ends nearly all. A referral names its receivers: it tells of the special unit alone.
+    """
+    kind, rules = context.event.type, context.tables.profile.clocks
+    if kind in _ENDS:
+        running = [clock for clock in context.view.running if clock.runs]
+        return [clock.answerable for clock in running if _ENDS[kind] not in rules[clock.code].outlives]
+    if kind == "referral.submitted" and context.units_in_to != context.to:
+        return ()
+    return [clock.answerable for clock in ended_by(context)]
+
+
 def _terminator(context: EventContext) -> Iterable[str]:
     decision = context.view.erasure.terminated
     return _named(decision.source if decision else None)
@@ -416,6 +439,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "referrer_when_unit_ends": _referrer_when_unit_ends,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
+    "relieved": _relieved,
     "rescuer": lambda context: _sender(context.emergency),
     "return_helpers": _return_helpers,
     "return_helpers_but_embassy": _return_helpers_but_embassy,

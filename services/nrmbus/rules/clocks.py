@@ -17,6 +17,7 @@ from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import Ending, Pause, Running, Status, View
 from nrmbus.rules.vocabulary import Answerable, Parting
 
+STAGE_ENTERED: Final = "identification.stage_entered"
 ANSWERS = ("referral.acknowledged", "referral.accepted")
 TIMEKEEPER = "timekeeper"
 Interval = tuple[datetime, datetime]
@@ -67,9 +68,19 @@ ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] 
     "receivers_knowing": lambda context: (each for each in receivers_of(context.event) if context.view.count_for(each)),
     "source": lambda context: (context.source,),
     "to": lambda context: context.to,
-    "unit": lambda context: context.units,
+    "unit": lambda context: _unit_in_charge(context),  # noqa: PLW0108
     "units_in_to": lambda context: context.units_in_to,
 }
+
+
+def _unit_in_charge(context: EventContext) -> tuple[str, ...]:
+    """Return the deciding body that takes the person on, or whose decision is looked at again; all of them if nothing tells.
+
+    Of several such bodies one does the work, and the others owe nothing.
+    """
+    decision = context.view.decisions.get(context.view.negative or "")
+    acting = context.source if context.event.type == STAGE_ENTERED else decision.mark.source if decision else None
+    return (acting,) if acting and context.is_unit(acting) else context.units
 
 
 def _started(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
@@ -142,6 +153,13 @@ def ended(context: EventContext, running: tuple[Running, ...]) -> tuple[Running,
         elif by_letter := _by_letter(context, end):
             left.append(replace(clock, endings=(*clock.endings, Ending(context.event.id, by_letter))))
     return tuple(left)
+
+
+def ended_by(context: EventContext) -> Iterable[Running]:
+    """Return the running duties that the event of *context* ends, whoever owes them."""
+    codes, rules = context.tables.ends.get(context.event.type, frozenset()), context.tables.profile.clocks
+    owed = [clock for clock in context.view.running if clock.runs and clock.code in codes]
+    return [clock for clock in owed if _end(context, clock, rules[clock.code]) is not None]
 
 
 def _end(context: EventContext, clock: Running, rule: ClockRule) -> End | None:

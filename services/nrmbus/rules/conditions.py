@@ -33,9 +33,12 @@ def _by_detecting_provider(context: EventContext) -> bool:
 
 
 def _made_it_referred(context: EventContext) -> bool:
-    """Return whether the event is about the referral by which the case became REFERRED (T07)."""
+    """Return whether the event is about the referral by which the case became REFERRED (T07).
+
+    An agency that knows nothing of the time before that referral does not know the status to which the case returns.
+    """
     referral = context.referral
-    if referral is None or referral.before is None:
+    if referral is None or not (referral.before or any(context.is_unit(each.agency) for each in referral.receivers)):
         return False
     if context.event.type == "referral.declined":
         return context.by_unit
@@ -152,8 +155,8 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     # A review reopens a case whose negative decision still stood (T19)
     "reopening_from_negative": lambda context: _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None),
     "report_begins_referral": _report_begins_referral,
-    # About a service that somebody was asked for (T15); of several, each answers for itself
-    "service_asked_for": lambda context: context.service is not None and bool(context.service.receivers),
+    # About a service that somebody asked for (T15); of several that were asked, each answers for itself
+    "service_asked_for": lambda context: context.service is not None and context.service.requester is not None,
     "to_unit": _to_unit,
     "to_unit_that_left": _to_unit_that_left,
     "withheld_from_unit": _withheld_from_unit,

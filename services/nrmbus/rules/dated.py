@@ -4,10 +4,10 @@ An activation says from which day a profile is in force, and whether cases that 
 time or move to it. It is registered a notice ahead of that day, so that everybody knows it in time: an opening event that
 is registered on the day or later is under the new profile, whichever partition it is in.
 A case moves by its first event from that day on. An event of the timekeeper moves no case: it says what the old profile
-made due.
+made due. Where another body decides in the new profile, no case moves: what one body has begun, it ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time
 from typing import Literal
 from zoneinfo import ZoneInfo
@@ -72,10 +72,13 @@ class Timeline:
                 name = each.profile
         return name
 
-    def moved(self, policy: str, since: datetime, now: datetime) -> str:
-        """Return the profile at *now* of a case that came under *policy* at *since*: moved by each activation that moves open cases."""
+    def moved(self, policy: str, since: datetime, now: datetime, fits: Callable[[str], bool]) -> str:
+        """Return the profile at *now* of a case that came under *policy* at *since*: moved by each activation that moves open cases.
+
+        Profiles that *fits* refuses move none: another body decides there, and could not go on with what it knows nothing of.
+        """
         for each in self._ordered:
-            if since < each.since <= now and each.open_cases == "move":
+            if since < each.since <= now and each.open_cases == "move" and fits(each.profile):
                 policy = each.profile
         return policy
 

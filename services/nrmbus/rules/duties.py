@@ -88,7 +88,7 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
-        ref: replace(each, open=each.open and not (each.decider == DECIDERS and context.by_unit))
+        ref: replace(each, open=each.open and not (each.decider == DECIDERS and _nobody_decides(context, each, gone)))
         for ref, each in view.reviews.items()
     }
     returning = view.returning
@@ -102,6 +102,11 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
         "reviews": reviews,
         "beds": {ref: _without_guest(bed, agency) for ref, bed in view.beds.items()},
     }
+
+
+def _nobody_decides(context: EventContext, review: Review, gone: set[str]) -> bool:
+    """Return whether every deciding body that was asked for the review has left, the sender the last of them."""
+    return context.by_unit and gone.issuperset(unit for unit in context.units if unit in review.known_to)
 
 
 def _without_guest(bed: Bed, agency: str) -> Bed:

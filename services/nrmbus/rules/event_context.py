@@ -271,7 +271,7 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 def holder_of(context: EventContext, view: View) -> str | None:
     """Return the holder of *view*: by plan, as special unit after a first stage, by taking over, or by the signal.
 
-    An agency that deleted its data holds nothing. If all of these have deleted, the holder is the agency with the oldest
+    An agency that deleted its data holds nothing, nor one whose role closes no case. If all of these have deleted, the holder is the agency with the oldest
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
     units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
@@ -280,6 +280,7 @@ def holder_of(context: EventContext, view: View) -> str | None:
     if not by_right:
         return None
     closers = context.tables.publishers.get(CLOSED, frozenset())
+    by_right = [agency for agency in by_right if context.roles.of(agency) in closers] or by_right
     left = [agency for agency in view.parts if context.roles.of(agency) in closers]
     unrefused = [agency for agency in left if not context.barred(agency)]
     standing = [agency for agency in by_right if agency not in view.left]

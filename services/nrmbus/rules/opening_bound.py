@@ -5,7 +5,7 @@ to that one only within this bound: so nobody can make it seal a part to a role 
 """
 
 from nrmbus.events.model import Part
-from nrmbus.rules.audience import CHOSEN, may_open, openers_of
+from nrmbus.rules.audience import CHOSEN, NEVER_RECIPIENTS, may_open, openers_of
 from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -13,6 +13,8 @@ from nrmbus.rules.why import FOR
 
 def could_open(context: EventContext, agency: str, part: Part) -> bool:
     """Return whether *agency* could open *part* in some history: by its role, by the row, or by the sender's choice."""
+    if context.in_group(agency, NEVER_RECIPIENTS):
+        return False
     row = context.tables.row(context.event.type)
     terms = openers_of(row, part) if row else ()
     return any(_could_be(context, term, agency, part) for term in terms)

@@ -98,7 +98,10 @@ class Rules:
             return self.timeline.in_force(now)
         if self.role_of(source) == TIMEKEEPER or not len(self.timeline):
             return view.policy
-        return self.timeline.moved(view.policy, view.policy_since, now)
+        deciders = self._of(view.policy).tables.deciders
+        return self.timeline.moved(
+            view.policy, view.policy_since, now, lambda name: self._of(name).tables.deciders == deciders
+        )
 
     def profile_for(self, view: View) -> Profile:
         """Return the profile that the case of *view* is under, or the first one before its first event."""

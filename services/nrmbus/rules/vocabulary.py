@@ -46,6 +46,7 @@ Term = Literal[
     "referrer_when_unit_ends",
     "referring_ngo",
     "referring_ngo_that_attended",
+    "relieved",
     "rescuer",
     "return_helpers",
     "return_helpers_but_embassy",

@@ -75,6 +75,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "referrer_when_unit_ends": "who referred to the special unit, where that itself ends what it owes",
     "referring_ngo": "the NGO that referred to the special unit",
     "referring_ngo_that_attended": "the NGO that referred to the special unit, if it attended",
+    "relieved": "who is relieved of a duty by it",
     "rescuer": "who broke the glass",
     "return_helpers": "the agencies that help with the return",
     "return_helpers_but_embassy": "the agencies that help with the return, without an embassy",

@@ -9,11 +9,13 @@ from nrmbus.rules.mark import Mark
 
 
 def _flagged(context: EventContext, _: Mark) -> Changes:
-    bodies = [agency for agency in context.to if context.in_group(agency, "GUARDIANS")]
+    bodies = frozenset(agency for agency in context.to if context.in_group(agency, "GUARDIANS"))
+    flagged = context.view.flagged | bodies
+    again = context.view.child is False  # bodies of before, which had no part any more, have one again
     return {
         "child": True,
-        "flagged": context.view.flagged | frozenset(bodies),
-        "parts": parts_with(context.view.parts, bodies, "safeguard"),
+        "flagged": flagged,
+        "parts": parts_with(context.view.parts, sorted(flagged if again else bodies), "safeguard"),
     }
 
 

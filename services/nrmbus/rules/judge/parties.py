@@ -25,6 +25,7 @@ _SHARED = ("document.shared", "document.chunk_sent")
 _OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
 _REVIEW = "review.requested"
+_STATEMENTS = ("consent.given", "consent.refused", "consent.withdrawn", "consent.overridden")
 _PROCEEDINGS = "justice.case_opened"
 _ENDING_ACCESS = ("access.terminated", "access.hold_placed")
 _ERASING = ("access.erasure_confirmed", *_ENDING_ACCESS)
@@ -176,16 +177,19 @@ def time_before_case(q: Question) -> bool:
     return opened is not None and q.event.time < min(opened.time, opened.registered)
 
 
-@_rules.rule("G-10", *WITH_TO, _REVIEW, _PROCEEDINGS)
+@_rules.rule("G-10", *WITH_TO, _REVIEW, _PROCEEDINGS, *_STATEMENTS)
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
     An event about no case may name whoever is told what concerns the whole bus.
     A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without
-    one, the review would stay undecided and bar closing for ever. Proceedings are heard by a court.
+    one, the review would stay undecided and bar closing for ever. Proceedings are heard by a court. A consent, refusal or
+    withdrawal is about an agency: a service of the bus could not confirm that it stopped.
     """
     if q.event.type == _REVIEW:
         return not q.reviewers
+    if q.event.type in _STATEMENTS:
+        return not all(q.in_group(agency, "AGENCIES") for agency in receivers_of(q.event))
     if q.event.type == _PROCEEDINGS:
         court = value(q.event, "court")
         return court is not None and q.roles.of(court) != COURT
