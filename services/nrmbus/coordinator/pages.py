@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from nrmbus.coordinator import profiles
 from nrmbus.coordinator.procedure import BREACH, CORRECTED, RELEASED, SILENT
 from nrmbus.desk.http import views
 from nrmbus.desk.state.bulletins import announcements
@@ -19,7 +20,8 @@ from nrmbus.statistics.released import Released
 from nrmbus.statistics.shown import main_numbers, period_name, table_of
 from nrmbus.wire import times
 
-routes: Final = Pages()
+routes: Final = Pages([*profiles.routes.routes])
+ACTS: Final = profiles.ACTS
 
 MISSED: Final = "clocks_"
 """Beginning of the ids of the tables of duties that were met and missed."""
@@ -42,7 +44,7 @@ async def overview(visit: Visit) -> Response:
         tasks=[_task(visit, each, said) for each in tasks],
         silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
         breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
-        profile=visit.door.seat.rules.profile,
+        profile=visit.door.seat.rules.profile_at(visit.now),
         release=found,
         period=period_name(visit.t, found.period) if found else "",
         numbers=main_numbers(found.figures, visit.t) if found else (),

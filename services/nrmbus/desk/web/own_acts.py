@@ -51,6 +51,8 @@ class Own:
     """Returns what has changed since the draft was made; None if it holds. Raises DeskError if that cannot be found out."""
     basis: Callable[[Visit, Said], str] = _nothing
     """Returns a mark of what the words rest on besides the draft: under another mark they are shown again."""
+    about: Callable[[Visit, Said], str] = _nothing
+    """Returns a few words that name what the act is about, above its form."""
     is_whole: bool = False
     """True if the room fills in everything, so that there is no form."""
 

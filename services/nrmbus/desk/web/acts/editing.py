@@ -174,7 +174,9 @@ def shown(visit: Visit, act: Act, typed: Typed, errors: Mapping[str, str]) -> Sh
 
 
 def about_of(visit: Visit, act: Act) -> str:
-    """Return the record that *act* answers, in words; empty if it answers none."""
+    """Return the record that *act* answers, or what a room's own act is about, in words; empty if there is none."""
+    if act.own is not None:
+        return act.own.about(visit, act.said)
     return "" if act.draft.ref is None else around.record_of(visit, act.case.view, act.draft.ref)
 
 

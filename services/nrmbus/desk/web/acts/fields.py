@@ -216,7 +216,9 @@ def hint_of(t: Words, of: Field) -> str:
     elif of.kind in {"choices", "agencies", "agencies_or_roles", "events"}:
         found.append(t("Choose all that apply"))
     elif of.kind == "words":
-        found.append(t("Put a space between them"))
+        if of.pointer == "/data/acts":
+            found.append(t("For example, CoM 131/2009, Law 958-IIQ"))
+        found.append(t("Put a comma between them"))
     elif of.kind == "case":
         found.append(t("The reference of the case: 32 letters and digits"))
     return ". ".join(each for each in found if each)
