@@ -135,6 +135,12 @@ CLOCK_STORIES = (
 URGENCIES = ("emergency", "urgent", "normal")
 
 
+def _questioned(b: Bench) -> Bench:
+    """The unit asks the sender of the referral something."""
+    acknowledged(b).say("special-unit", "referral.info_requested", ref="R-1")
+    return b
+
+
 def _deadlines(profile: Profile) -> list[list[str]]:
     found = [story(Bench(profile)).deadlines for story in CLOCK_STORIES]
     for urgency in URGENCIES:
@@ -142,6 +148,9 @@ def _deadlines(profile: Profile) -> list[list[str]]:
         b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"], urgency=urgency)
         b.say("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"], urgency=urgency, legal_basis="x")
         b.say("special-unit", "referral.acknowledged", ref="R-1")
+        b.say("special-unit", "referral.info_requested", ref="R-1")
+        found.append(b.deadlines)
+        b.say("ngo-a", "referral.info_supplied", ref="R-1")
         b.say("special-unit", "referral.accepted", ref="R-1")
         b.say("vac", "referral.accepted", ref="R-9")
         b.say("special-unit", "shelter.bed_requested", ref="B-9", to=["shelter"], urgency=urgency)
@@ -201,7 +210,9 @@ def _arrived(b: Bench) -> Bench:
 
 @cache
 def _late() -> list[list[Fact]]:
-    return [_typed_late(story(Bench())) for story in (*CLOCK_STORIES, _asked_and_stopping, _reopened, _arrived)]
+    return [
+        _typed_late(story(Bench())) for story in (*CLOCK_STORIES, _questioned, _asked_and_stopping, _reopened, _arrived)
+    ]
 
 
 def _due_when_typed_late(profile: Profile) -> list[str]:
@@ -248,6 +259,9 @@ def _moving(profile: Profile) -> list[list[str]]:
         found.append(b.deadlines)
         b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
         found.append(b.deadlines)
+    b = _questioned(Bench(profile))
+    b.say("special-unit", "consent.refused", receivers=["ngo-a"])
+    found.append(b.deadlines)
     b = presumed(Bench(profile))
     b.say("special-unit", "recovery.extended")
     found.append(b.deadlines)

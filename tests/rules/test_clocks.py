@@ -78,7 +78,7 @@ def test_a_question_to_the_sender_moves_the_answer_by_the_minutes_it_took() -> N
     """D-ANSWER 11:00 becomes 11:35 when the unit asks at 2:30 and hears at 3:05; between them it is due at no time."""
     b = acknowledged(Bench()).at("2:30")
     b.say("special-unit", "referral.info_requested", ref="R-1")
-    assert b.deadlines == ["D-ANSWER paused"]
+    assert b.deadlines == ["D-ANSWER paused", "D-INFO 3 Mar 11:30"]
     b.at("3:05").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
     assert b.deadlines == ["D-ANSWER 3 Mar 11:35"]
     b.at("4:00").say("special-unit", "referral.accepted", ref="R-1")
@@ -90,8 +90,9 @@ def test_an_answer_that_cannot_be_read_does_not_end_the_pause() -> None:
     b = acknowledged(Bench()).at("2:30")
     b.say("special-unit", "referral.info_requested", ref="R-1")
     supplied = b.at("3:05").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
+    assert b.deadlines == ["D-ANSWER 3 Mar 11:35"]
     b.at("3:06").say("special-unit", "letter.unreadable", cause=supplied.id)
-    assert b.deadlines == ["D-ANSWER paused"]
+    assert b.deadlines == ["D-ANSWER paused", "D-INFO 3 Mar 11:30"]
     b.at("4:30").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
     assert b.deadlines == ["D-ANSWER 3 Mar 13:00"]
 
@@ -117,7 +118,7 @@ def test_a_question_that_was_open_when_the_clock_began_holds_it_from_its_beginni
     b = referred(Bench()).at("1:30")
     b.say("special-unit", "referral.info_requested", ref="R-1")
     b.at("2:00").say("special-unit", "referral.acknowledged", ref="R-1")
-    assert b.deadlines == ["D-ANSWER paused"]
+    assert b.deadlines == ["D-ANSWER paused", "D-INFO 3 Mar 10:30"]
     b.at("3:00").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
     assert b.deadlines == ["D-ANSWER 3 Mar 12:00"]
 

@@ -126,6 +126,7 @@ def test_p6_a_decision_that_is_owed_is_owed_after_closing_and_opening_again() ->
     b.at("d4 9:00").say("special-unit", "case.reopened")
 
     assert b.deadlines == ["D-RG 13 Mar 24:00"], "three working days were"
+    b.consents("special-unit")
     b.say("special-unit", "identification.reasonable_grounds_decided")
     assert b.deadlines == []
 
@@ -157,7 +158,7 @@ def test_a_question_that_was_open_when_it_was_closed_still_waits() -> None:
     b.say("special-unit", "referral.info_requested", ref="R-1")
     b.say("special-unit", "case.closed", reason="lost_contact")
     b.at("d4 9:00").say("special-unit", "case.reopened")
-    assert b.deadlines == ["D-RG paused"]
+    assert b.deadlines == ["D-INFO 7 Mar 9:00", "D-RG paused"]
     b.say("ngo-a", "referral.info_supplied", ref="R-1")
 
     assert b.deadlines == ["D-RG 13 Mar 24:00"]
@@ -184,8 +185,9 @@ def test_p6_no_duty_waits_for_an_agency_that_may_not_see_the_question(type: str,
     assert refusal is not None
     assert refusal.rule == rule
     asked.at("d1 9:00").say("special-unit", "referral.info_requested", ref="R-1")
-    assert asked.deadlines == ["D-RG paused"]
+    assert asked.deadlines == ["D-INFO 4 Mar 9:00", "D-RG paused"]
     asked.at("d3 9:00").say("special-unit", type, receivers=["ngo-a"])
+    assert "D-INFO" not in asked.codes
     assert "D-RG 12 Mar 24:00" in asked.deadlines, "two working days were waited, and no more"
 
 

@@ -89,6 +89,37 @@ def _organisation_helps(b: Bench) -> Bench:
     return b
 
 
+def _questioned(b: Bench) -> Bench:
+    acknowledged(b).say(UNIT, "referral.info_requested", ref="R-1")
+    return b
+
+
+def _shelter_asked(b: Bench) -> Bench:
+    """The shelter has accepted a referral, and offered the bed that was asked for."""
+    begun(b).consents("ngo-shelter")
+    b.say(UNIT, "referral.submitted", ref="R-7", to=["ngo-shelter"], legal_basis="x")
+    b.say("ngo-shelter", "referral.accepted", ref="R-7")
+    b.say(UNIT, "shelter.bed_requested", ref="B-7", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-7")
+    return b
+
+
+def _migration_asked(b: Bench) -> Bench:
+    """The migration service has accepted a referral, and is asked for a hold too."""
+    identified(b).say(UNIT, "referral.submitted", ref="R-7", to=["migration"], legal_basis="x")
+    b.say("migration", "referral.accepted", ref="R-7")
+    b.say(UNIT, "stay.hold_requested", ref="H-7", to=["migration"])
+    return b
+
+
+def _bodies_asked(b: Bench) -> Bench:
+    """The child commission has accepted a referral, and decided before where the child may live."""
+    child_referred(b).say("child-commission", "safeguard.best_interests_decided")
+    b.say("school", "referral.submitted", ref="R-8", to=["child-commission"], child=True, legal_basis="x")
+    b.say("child-commission", "referral.accepted", ref="R-8")
+    return b
+
+
 def _stopping(b: Bench) -> Bench:
     planned(b).say("vac", "consent.withdrawn", receivers=["ngo-l"])
     return b
@@ -111,6 +142,13 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-SERVICE", served, "vac", "referral.revoked", R2),
     ("D-SERVICE", served, "timekeeper", "referral.expired", R2),
     *(("D-SERVICE", _service_asked, "ngo-l", f"service.{kind}", {"ref": "S-2"}) for kind in ("scheduled", "delivered", "not_delivered")),
+    ("D-INFO", _questioned, "ngo-a", "referral.info_supplied", R1),
+    ("D-INFO", _questioned, "ngo-a", "referral.revoked", R1),
+    ("D-ASSIGN", _shelter_asked, "ngo-shelter", "shelter.admitted", {"ref": "B-7"}),
+    ("D-ASSIGN", _migration_asked, "migration", "stay.hold_confirmed", {"ref": "H-7"}),
+    *(("D-ASSIGN", _migration_asked, "migration", f"stay.permit_{kind}", {}) for kind in ("issued", "refused", "renewed")),
+    ("D-ASSIGN", _bodies_asked, "child-commission", "safeguard.returned_to_family", {}),
+    ("D-ASSIGN", _taken_on, "fund", "fund.compensation_granted", {"ref": "C-1"}),
     ("D-ASSIGN", _taken_on, "ngo-l", "needs.assessed", {"to": ["vac"]}),
     ("D-ASSIGN", _taken_on, "ngo-l", "plan.adopted", {"to": ["vac"]}),
     *(("D-ASSIGN", _taken_on, "ngo-l", f"plan.{kind}", {}) for kind in ("revised", "completed")),
@@ -205,6 +243,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         signalled,
         referred,
         acknowledged,
+        _questioned,
         begun,
         presumed,
         merging,
@@ -227,6 +266,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         ("D-REFER", "ngo-a"): (),
         ("D-ACK", UNIT): ("ngo-a",),
         ("D-ANSWER", UNIT): ("ngo-a",),
+        ("D-INFO", "ngo-a"): (UNIT,),
         ("D-RG", UNIT): ("ngo-a",),
         ("D-REPRESENT", "guardianship"): (UNIT,),
         ("D-RECOVERY", UNIT): (),

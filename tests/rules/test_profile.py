@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "3bfeb30957f6c055a7e47a1a46c388b6a4f286db1f5d2cab4d29668708f1d578"
+PINNED = "f69721ff3882ae0783e98676c63e91fa4b16f6248ec53c4c6582a3f129c9f6a7"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -194,7 +194,7 @@ def test_migration_receives_the_case_of_a_child_whose_removal_it_holds() -> None
     b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])
     b.say("school", "consent.withdrawn", receivers=["migration"])
     b.say("migration", "consent.stop_confirmed")
-    said = b.say(UNIT, "stay.hold_ended", ref="H-1")
+    said = b.say(UNIT, "stay.hold_ended", ref="H-1", reason="left_country")
 
     assert said.audience.recipients == ("migration",)
 

@@ -19,6 +19,8 @@ from nrmbus.rules.vocabulary import Answerable, Parting
 
 STAGE_ENTERED: Final = "identification.stage_entered"
 ANSWERS = ("referral.acknowledged", "referral.accepted")
+QUESTION = "referral.info_requested"
+SUPPLY = "referral.info_supplied"
 TIMEKEEPER = "timekeeper"
 Interval = tuple[datetime, datetime]
 
@@ -65,6 +67,7 @@ ANSWERABLE: Final[Mapping[Answerable, Callable[[EventContext], Iterable[str]]]] 
     "guardianship": lambda context: context.guardianship({*context.view.flagged, *context.to}),
     "holders": lambda context: context.recipients,
     "others_in_to": lambda context: (agency for agency in context.to if not context.is_unit(agency)),
+    "referring": lambda context: (context.referral.sender,) if context.referral else (),
     "receivers_knowing": lambda context: (each for each in receivers_of(context.event) if context.view.count_for(each)),
     "source": lambda context: (context.source,),
     "to": lambda context: context.to,
@@ -108,7 +111,7 @@ def _start(context: EventContext, code: str, rule: ClockRule, mark: Mark, first:
         answerable=agency,
         ref=None if rule.scope == "case" else event.referral,
         waits=asker if asker != agency else None,
-        urgency=answered.urgency if answered else value(event, "urgency"),
+        urgency=referral.urgency if referral and event.type in (*ANSWERS, QUESTION) else value(event, "urgency"),
         days=value(event, "days"),
         until=plan.ends if plan and plan.in_force and rule.moved_by == "plan" else None,
         pauses=_begun_pauses(context, rule, agency, mark.registered),
@@ -150,7 +153,7 @@ def ended(context: EventContext, running: tuple[Running, ...]) -> tuple[Running,
         end = _end(context, clock, rules[clock.code]) if clock.code in codes else None
         if end is None:
             left.append(clock)
-        elif by_letter := _by_letter(context, end):
+        elif by_letter := _by_letter(context, clock, end):
             left.append(replace(clock, endings=(*clock.endings, Ending(context.event.id, by_letter))))
     return tuple(left)
 
@@ -215,10 +218,12 @@ def _answers_for_all(context: EventContext) -> bool:
     return kind == "stay.hold_confirmed" and context.hold is not None and context.source in context.hold.migration
 
 
-def _by_letter(context: EventContext, end: End) -> frozenset[str]:
+def _by_letter(context: EventContext, clock: Running, end: End) -> frozenset[str]:
     """Return the agencies that must be able to read the letter for the clock to end; empty without a letter."""
     if context.event.sealeddigest is None:
         return frozenset()
+    if context.event.type == SUPPLY:
+        return frozenset((clock.waits,) if clock.waits else ())
     return frozenset(context.units_in_to if end.when == "to_unit" else context.to)
 
 
@@ -331,8 +336,8 @@ def _breached(context: EventContext, running: tuple[Running, ...], _: Mark) -> t
 
 
 _MOVES: Final[Mapping[str, Callable[[EventContext, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
-    "referral.info_requested": _asked,
-    "referral.info_supplied": _supplied,
+    QUESTION: _asked,
+    SUPPLY: _supplied,
     "identification.reasonable_grounds_decided": _refused,
     "identification.status_decided": _refused,
     "identification.status_revoked": _refused,
@@ -440,6 +445,7 @@ def clocks_of(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
 
 def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
     due = due_of(tables, clock)
+    bound = _binds(tables, roles, clock)
     return Clock(
         code=clock.code,
         cause=clock.mark.id,
@@ -447,10 +453,16 @@ def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
         told=told(tables, roles, view, clock),
         start=clock.start,
         due=due,
-        sayable=max(due, clock.mark.registered, clock.reopened or due) if due else None,
+        sayable=max(due, clock.mark.registered, clock.reopened or due) if due and bound else None,
         ref=clock.ref,
         breached=clock.breached,
     )
+
+
+def _binds(tables: Tables, roles: Roles, clock: Running) -> bool:
+    """Return whether lateness of the agency that owes *clock* is a breach; for the others the time is a reminder."""
+    roles_bound = tables.bound.get(clock.code)
+    return roles_bound is None or roles.of(clock.answerable) in roles_bound
 
 
 def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str, ...]:

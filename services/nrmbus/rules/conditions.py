@@ -151,6 +151,11 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     # About money that was ordered and neither paid nor failed (T16)
     "order_open": lambda context: any(each.state == "ordered" for each in context.view.payments.values()),
     "positive": _positive,
+    # The sender of this referral owes the asker no other answer yet
+    "question_opens": lambda context: (
+        context.referral is not None
+        and any(each.agency == context.source and not each.asked for each in context.referral.receivers)
+    ),
     "reopening": _reopening,
     # A review reopens a case whose negative decision still stood (T19)
     "reopening_from_negative": lambda context: _reopening(context) and context.view.status in ("NOT_IDENTIFIED", None),

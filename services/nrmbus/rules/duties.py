@@ -51,7 +51,17 @@ def _owed(tables: Tables, view: View, clock: Running) -> bool:
     rule = tables.profile.clocks[clock.code]
     if clock.answerable in view.left and LEFT not in rule.outlives:
         return False
+    if rule.answerable == "referring" and not _still_asked(view, clock):
+        return False
     return not (rule.unit_consent and _refused(view, clock.answerable))
+
+
+def _still_asked(view: View, clock: Running) -> bool:
+    """Return whether the agency that asked may still use the answer: it has neither declined nor completed, and may be told."""
+    referral = view.referrals.get(clock.ref or "")
+    party = referral.party(clock.waits) if referral and clock.waits else None
+    over = party is None or party.state in ("declined", "completed", "expired")
+    return not over and not _refused(view, clock.waits or "")
 
 
 def _refused(view: View, agency: str) -> bool:

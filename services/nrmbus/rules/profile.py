@@ -87,6 +87,7 @@ class Statuses(Frozen):
     hold_stands_in: tuple[Status, ...]
     closing_reasons_when_suspected: tuple[str, ...]
     discharge_reasons_at_any_time: tuple[str, ...]
+    ending_without_transition: tuple[str, ...]
     stages: tuple[str, ...]
     victim: tuple[str, ...]
     return_needs: dict[str, tuple[str, ...]]
@@ -125,7 +126,7 @@ class End(Frozen):
 
 
 class ClockRule(Cited):
-    """One row of section 5."""
+    """One row of section 5. ``binds``: the roles whose lateness is a breach, and for whom else it is a reminder; None binds all."""
 
     starts: tuple[Start, ...]
     length: Length
@@ -137,6 +138,7 @@ class ClockRule(Cited):
     waits_for_review: bool = False
     unit_consent: bool = False
     outlives: tuple[Status | Parting, ...] = ()
+    binds: tuple[str, ...] | None = None
 
 
 class Periods(Frozen):
@@ -255,6 +257,7 @@ class Profile(Frozen):
             yield f"roles: {DECIDERS} has no role, so nobody could decide"
         named = {name: (name,) for name in self.referral_parts} | self.roles
         named |= {name: row.by for name, row in self.types.items()}
+        named |= {code: rule.binds for code, rule in self.clocks.items() if rule.binds}
         for where, names in named.items():
             yield from (f"{where}: no such group" for name in names if name.isupper() and name not in self.roles)
 

@@ -63,6 +63,8 @@ class Tables:
     ends: Mapping[str, frozenset[str]]
     classes: Mapping[str, str]
     """The class of retention of each type."""
+    bound: Mapping[str, frozenset[str]]
+    """The roles that a clock binds, for each clock that does not bind everybody."""
 
     @classmethod
     def of(cls, profile: Profile) -> "Tables":
@@ -98,6 +100,7 @@ class Tables:
                 for name in profile.types
             },
             classes={name: profile.retention_class(name) for name in profile.types},
+            bound={code: profile.expand(rule.binds) for code, rule in profile.clocks.items() if rule.binds is not None},
         )
 
     def row(self, name: str) -> Row | None:

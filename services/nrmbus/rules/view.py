@@ -164,13 +164,17 @@ class Return:
 
 @frozen
 class Review:
-    """One request to look at a decision again; ``decider`` is the role that owes the answer."""
+    """One request to look at a decision again; ``decider`` is the role that owes the answer.
+
+    A ``complaint`` goes to the superior of the person who decided.
+    """
 
     ref: str
     mark: Mark
     decider: str
     known_to: frozenset[str]
     open: bool = True
+    complaint: bool = False
 
 
 @frozen
@@ -186,12 +190,16 @@ class Service:
 
 @frozen
 class Plan:
-    """Latest plan: ``holder`` adopted it, ``to`` are its members; in force until completed."""
+    """Latest plan: ``holder`` adopted it, ``to`` are its members; in force until completed.
+
+    ``agreed`` is the number of the event by which it was adopted or last changed.
+    """
 
     holder: str
     to: tuple[str, ...]
     ends: datetime | None
     in_force: bool = True
+    agreed: int = 0
 
 
 @frozen
@@ -236,13 +244,14 @@ class Proceedings:
 
 @frozen
 class Decision:
-    """One decision on reasonable grounds or status. A review may be asked for within ``review_days`` when negative."""
+    """One decision on reasonable grounds, or on the status. A review may be asked for within ``review_days`` when negative."""
 
     mark: Mark
     victim: bool
     negative: bool
     review_days: int
     known_to: frozenset[str]
+    on_status: bool = False
 
 
 @frozen

@@ -89,6 +89,7 @@ Condition = Literal[
     "not_by_unit",
     "order_open",
     "positive",
+    "question_opens",
     "reopening",
     "reopening_from_negative",
     "report_begins_referral",
@@ -108,7 +109,16 @@ Side = Literal["asked", "asker"]
 """Side of the record on which the sender must stand."""
 
 Answerable = Literal[
-    "decider", "guardianship", "holders", "others_in_to", "receivers_knowing", "source", "to", "unit", "units_in_to"
+    "decider",
+    "guardianship",
+    "holders",
+    "others_in_to",
+    "receivers_knowing",
+    "referring",
+    "source",
+    "to",
+    "unit",
+    "units_in_to",
 ]
 """Agency that owes the answer a clock waits for."""
 

@@ -159,6 +159,22 @@ def g_54() -> Pair:
     return b.ask("shelter", "shelter.admitted", ref="B-1"), b.ask("ngo-shelter", "shelter.admitted", ref="B-1")
 
 
+def g_58() -> Pair:
+    """Support ends after a negative decision on the status only by a plan for the time afterwards."""
+    b = planned(Bench())
+    b.say("special-unit", STATUS, **NOT_A_VICTIM)
+    b.at("d60 9:00")
+    refused = b.ask("vac", "plan.completed")
+    b.say("vac", "plan.revised", planned_end_days=30)
+    return refused, b.ask("vac", "plan.completed")
+
+
+def g_59() -> Pair:
+    """A relative withdraws nobody's case."""
+    b = planned(Bench())
+    return b.ask("vac", "case.withdrawn", requested_by="relative"), b.ask("vac", "case.withdrawn")
+
+
 def g_60() -> Pair:
     """The allowance rests on a recognition (I-4); other help does not."""
     b = served(Bench())
@@ -208,7 +224,8 @@ def g_66() -> Pair:
 
 STORIES = {
     "G-40": g_40, "G-41": g_41, "G-42": g_42, "G-43": g_43, "G-44": g_44, "G-45": g_45, "G-46": g_46, "G-47": g_47,
-    "G-48": g_48, "G-49": g_49, "G-50": g_50, "G-51": g_51, "G-52": g_52, "G-53": g_53, "G-54": g_54, "G-60": g_60,
+    "G-48": g_48, "G-49": g_49, "G-50": g_50, "G-51": g_51, "G-52": g_52, "G-53": g_53, "G-54": g_54, "G-58": g_58, "G-59": g_59,
+    "G-60": g_60,
     "G-61": g_61, "G-62": g_62, "G-63": g_63, "G-64": g_64, "G-65": g_65, "G-66": g_66,
 }  # fmt: skip
 
@@ -332,9 +349,11 @@ def _of_ends() -> Cases:
     ended = identified(Bench())
     return [
         ("closing in the window", window.ask("vac", "case.closed"), "G-48"),
-        ("closing after it", window.at("d150 9:00").ask("vac", "case.closed"), None),
+        ("closing after it, without a plan for the time afterwards", window.at("d150 9:00").ask("vac", "case.closed"), "G-58"),
+        ("closing after it, since nobody finds her", window.ask("vac", "case.closed", reason="lost_contact"), None),
         ("a hold under review", review.at("d40 9:00").ask("special-unit", "stay.hold_ended", ref="H-1"), "G-47"),
-        ("a hold of a recognised victim", ended.ask("special-unit", "stay.hold_ended", ref="H-1"), None),
+        ("a hold of a recognised victim", ended.ask("special-unit", "stay.hold_ended", ref="H-1"), "G-47"),
+        ("a hold of somebody who left the country", ended.ask("special-unit", "stay.hold_ended", ref="H-1", reason="left_country"), None),
         ("a bed under review", review.ask("shelter", "shelter.discharged", ref="B-1"), "G-48"),
         ("closing with a referral open", suspected.ask("ngo-a", "case.closed", reason="deceased"), "G-49"),
         ("dismissing with a referral open", suspected.ask("ngo-a", "case.signal_dismissed"), "G-49"),

@@ -63,13 +63,27 @@ def _withdrawn(context: EventContext, _: Mark) -> Changes:
     return {**changes, "parts": parts}
 
 
+def _reopened(context: EventContext, _: Mark) -> Changes:
+    """Let the case go on; what the person allowed before the closing lapses, unless the case was closed in error.
+
+    A refusal or withdrawal stands until the person says otherwise.
+    """
+    view = context.view
+    changes: Changes = {"closing": None} if view.closing else {}
+    if value(context.event, "reason") != "closed_in_error":
+        changes["consents"] = {
+            about: each for about, each in view.consents.items() if each.kind in ("refused", "withdrawn")
+        }
+    return changes
+
+
 CASE: Final[Mapping[str, Folder]] = {
     "case.signal_recorded": _opened,
     "case.re_referred": _opened,
     "incident.opened": _incident,
     "case.signal_dismissed": _closed,
     "case.closed": _closed,
-    "case.reopened": lambda context, _: {"closing": None} if context.view.closing else {},
+    "case.reopened": _reopened,
     "case.follow_up_due": _reminded,
     "case.merged": lambda context, mark: _closed(context, mark) if holds("merge_ends", context) else {},
     "case.withdrawn": _withdrawn,

@@ -9,6 +9,8 @@ from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Decision, Review
 
+COMPLAINT: Final = "complaint_to_superior"
+
 
 def _stage(context: EventContext, _: Mark) -> Changes:
     stages = context.tables.profile.statuses.stages
@@ -27,19 +29,21 @@ def _decided(context: EventContext, mark: Mark) -> Changes:
         negative=negative,
         review_days=value(context.event, "review_until_days", 0),
         known_to=heard_by(context),
+        on_status=kind != "reasonable_grounds_decided",
     )
     changes: Changes = {
         "decisions": put(context.view.decisions, mark.id, decision),
         "negative": mark.id if negative else None,
     }
-    if kind != "reasonable_grounds_decided":
+    if decision.on_status:
         changes["effective"] = mark.id if victim else None
     return changes
 
 
 def _review_requested(context: EventContext, mark: Mark) -> Changes:
     """Open the review; the body that decides it gets a part, even after having deleted its data."""
-    review = Review(context.ref, mark, context.review_role, heard_by(context))
+    complaint = value(context.event, "kind") == COMPLAINT
+    review = Review(context.ref, mark, context.review_role, heard_by(context), complaint=complaint)
     asked = [agency for agency in context.recipients if context.decides_review(agency, context.review_role)]
     return {
         "reviews": put(context.view.reviews, context.ref, review),

@@ -14,7 +14,7 @@ def _adopted(context: EventContext, mark: Mark) -> Changes:
     days = value(context.event, "planned_end_days")
     ends = context.tables.calendar.days_after(mark.time, days) if days is not None else None
     return {
-        "plan": Plan(context.source, context.to, ends),
+        "plan": Plan(context.source, context.to, ends, agreed=mark.number),
         "parts": parts_with(context.view.parts, (context.source, *context.to), "plan"),
     }
 
@@ -23,7 +23,7 @@ def _revised(context: EventContext, mark: Mark) -> Changes:
     plan, days = context.view.plan, value(context.event, "planned_end_days")
     if plan is None or days is None:
         return {}
-    return {"plan": replace(plan, ends=context.tables.calendar.days_after(mark.time, days))}
+    return {"plan": replace(plan, ends=context.tables.calendar.days_after(mark.time, days), agreed=mark.number)}
 
 
 def _plan_completed(context: EventContext, _: Mark) -> Changes:

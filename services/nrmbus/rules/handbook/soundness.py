@@ -259,6 +259,8 @@ def answerable_roles(profile: Draft, rule: ClockRule) -> frozenset[str]:
         return unit
     if rule.answerable == "guardianship":
         return profile.expand(("guardianship",))
+    if rule.answerable == "referring":
+        return _publishers(profile, "referral.submitted")
     if rule.answerable == "decider":
         return unit | {"court"}
     if rule.answerable == "source":

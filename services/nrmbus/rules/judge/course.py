@@ -5,7 +5,7 @@ from typing import Final
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.event_context import COURT, SHARING, review_window, value
+from nrmbus.rules.event_context import CLOSED, COURT, SHARING, review_window, value
 from nrmbus.rules.evolve.payment import COMPENSATION, ordered_before, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 
@@ -111,10 +111,27 @@ def _under_review(q: Question) -> bool:
 
 @_rules.rule("G-47", "stay.hold_ended")
 def hold_must_stand(q: Question) -> bool:
-    """Hold ended while identification goes on, in the review window, or before a review is decided, unless the person is home."""
-    if value(q.event, "reason") == "left_country" and q.view.returning is not None and q.view.returning.made:
+    """Hold ended while identification goes on, in the review window, or before a review is decided, unless the person is home.
+
+    The last hold of a recognised person stands for the days of the shield, and a child's for good, unless a permit is in force
+    or the person has left the country.
+    """
+    reason = value(q.event, "reason")
+    if reason == "left_country" and q.view.returning is not None and q.view.returning.made:
         return False
-    return q.view.status in q.tables.profile.statuses.hold_stands_in or _under_review(q)
+    return q.view.status in q.tables.profile.statuses.hold_stands_in or _under_review(q) or _shielded(q, reason)
+
+
+def _shielded(q: Question, reason: str) -> bool:
+    """Return whether nothing else than this hold keeps a recognised person from being removed before the time is over."""
+    recognised, days = q.view.decisions.get(q.view.effective or ""), q.tables.profile.periods.stay_days
+    if recognised is None or days is None or reason == "left_country":
+        return False
+    others = (each for ref, each in q.view.holds.items() if ref != q.ref)
+    permit = q.view.permit
+    if any(not each.ended for each in others) or (permit is not None and permit.until > q.now):
+        return False
+    return q.child or q.now < q.tables.calendar.days_after(recognised.mark.time, days)
 
 
 @_rules.rule("G-48", "shelter.discharged", "case.closed")
@@ -212,6 +229,29 @@ def return_order(q: Question) -> bool:
     if record is None or q.event.type == _MONITORED:
         return record is None or not record.made
     return record.safe is None if q.event.type == _ARRANGED else record.step != "travel_arranged"
+
+
+@_rules.rule("G-58", "shelter.discharged", "plan.completed", CLOSED)
+def transition_plan_required(q: Question) -> bool:
+    """Support ended after a negative decision on the status, with no plan adopted or revised since by the agency that helps.
+
+    A shelter need not plan while another agency's plan goes on. Nobody waits for the plan of an agency that has left.
+    """
+    view, decision = q.view, q.view.decisions.get(q.view.negative or "")
+    plan = view.plan if view.plan and view.plan.in_force and view.plan.holder not in view.left else None
+    if decision is None or not decision.on_status or q.barred(q.source):
+        return False
+    if value(q.event, "reason") in q.tables.profile.statuses.ending_without_transition:
+        return False
+    if q.event.type == "shelter.discharged" and (plan is None or plan.holder != q.source):
+        return plan is None and (view.plan is None or view.plan.agreed < decision.mark.number)
+    return plan is not None and plan.agreed < decision.mark.number
+
+
+@_rules.rule("G-59", "case.withdrawn")
+def only_the_person(q: Question) -> bool:
+    """An adult's case withdrawn by the word of a relative or of anybody else than that person."""
+    return bool(value(q.event, "requested_by") != "person")
 
 
 def _allowance(q: Question) -> bool:

@@ -20,6 +20,8 @@ Side = Literal["ours", "theirs", "answer", "case", "record"]
 
 PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
 """Clocks of a period: the period is work only when its end is near."""
+QUESTION: Final = "D-INFO"
+"""Clock of a question to the sender of a referral."""
 OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
 """Statuses of a case in which nothing more is expected."""
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -214,6 +216,8 @@ class _Case:
         self.is_over = self.status in OVER or self.view.closing is not None or self.view.over
         self.covered: set[tuple[str, str | None, str]] = set()
         """Side, reference and agency of what a duty shows already."""
+        self.questions: set[tuple[str, str]] = set()
+        """Reference and asker of the questions that a duty shows."""
 
     def item(self, side: Side, about: str, type: str, **more: Any) -> Item:
         return Item(
@@ -245,6 +249,9 @@ class _Case:
     # -- clocks ------------------------------------------------------------------------------------------------------
 
     def duty(self, duty: Clock) -> Iterator[Item]:
+        if duty.code == QUESTION:
+            yield from self._asked(duty)
+            return
         type, asker, urgency = self._about(duty)
         said = {
             "since": duty.start, "due": duty.due, "breached": duty.breached, "code": duty.code, "ref": duty.ref,
@@ -270,6 +277,18 @@ class _Case:
                 yield self.item(
                     "theirs", "duty", type, agencies=(duty.answerable,), state=state, urgency=urgency, **said
                 )
+
+    def _asked(self, duty: Clock) -> Iterator[Item]:
+        """Yield a question to the sender of a referral, for that agency and for the one that asked."""
+        referral, asker = self.view.referrals.get(duty.ref or ""), duty.told[0] if duty.told else ""
+        if referral is None or self.me not in (referral.sender, asker):
+            return
+        self.questions.add((referral.ref, asker))
+        until = {"due": duty.due, "breached": duty.breached}
+        if referral.sender == self.me:
+            yield self._question("ours", referral, (asker,), "referral.info_supplied", "to_do", **until)
+        else:
+            yield self._question("theirs", referral, (referral.sender,), "", "asked", **until)
 
     def _asked_for(self, ref: str | None) -> Mapping[str, Any]:
         """Return the services that the referral or the request *ref* asks for."""
@@ -333,6 +352,8 @@ class _Case:
                 code=party.state, state=party.state, **said,
             )  # fmt: skip
             is_asked = party.asked and party.state == "submitted"
+            if (referral.ref, party.agency) in self.questions:
+                continue
             if is_asked and referral.sender == self.me:
                 yield self._question("ours", referral, (party.agency,), "referral.info_supplied", "to_do")
             elif is_asked and party.agency == self.me:
@@ -392,7 +413,9 @@ class _Case:
                 )  # fmt: skip
                 return
 
-    def _question(self, side: Side, referral: Referral, agencies: tuple[str, ...], act: str, state: str) -> Item:
+    def _question(
+        self, side: Side, referral: Referral, agencies: tuple[str, ...], act: str, state: str, **more: Any
+    ) -> Item:
         asked = [
             each.registered
             for each in self.facts.happened
@@ -401,7 +424,7 @@ class _Case:
         since = asked[-1] if asked else referral.mark.registered
         return self.item(
             side, "question", "referral.info_requested", ref=referral.ref, agencies=agencies, act=act, state=state,
-            since=since, urgency=referral.urgency,
+            since=since, urgency=referral.urgency, **more,
         )  # fmt: skip
 
     def beds(self) -> Iterator[Item]:
