@@ -1,6 +1,5 @@
 """Write what the pages have of the Rules and the procedures again: tables and picture from the profile, lines from the code."""
 
-import ast
 import re
 import sys
 from collections.abc import Iterator
@@ -8,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
+from nrmbus.desk.procedure.interface import numbered
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed
@@ -28,10 +28,8 @@ def pages(profile: Profile, root: Path = ROOT) -> Iterator[tuple[Path, str]]:
 
 
 def lines_of(room: str) -> list[str]:
-    """Return the numbered lines of the procedure in *room*: each docstring that begins with a number, in the code's order."""
-    source = Path(str(import_module(f"nrmbus.{room}.procedure").__file__)).read_text(encoding="utf-8")
-    docs = [ast.get_docstring(node) or "" for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
-    return [" ".join(doc.split()) for doc in docs if doc[:1].isdecimal()]
+    """Return the numbered lines of the procedure in *room*, in the code's order: its own functions', and those that it shares."""
+    return list(numbered(import_module(f"nrmbus.{room}.procedure")))
 
 
 def with_lines(page: str, lines: list[str]) -> str:

@@ -32,9 +32,9 @@ class TestFinding:
         """Given the consulate's own signal from abroad, then an officer asks about the unit and the way home."""
         given(procedure, me=ME).when(says(ME, signal(abroad=True))).then("found_abroad")
 
-    def test_a_signal_from_here_asks_for_nothing_more(self) -> None:
-        """Given a signal about somebody in the country, then D-REFER says what is next."""
-        given(procedure, me=ME).when(says(ME, signal(abroad=False))).then()
+    def test_somebody_who_comes_to_the_consulate_here_is_asked(self) -> None:
+        """8. Given a signal about somebody in the country, then that person is asked as by every detector."""
+        given(procedure, me=ME).when(says(ME, signal(abroad=False))).then("ask_first")
 
 
 def test_a_referral_is_answered_by_an_officer() -> None:

@@ -205,8 +205,8 @@ class TestGrants:
         given(procedure, me=FUND).when(says(FUND, PaymentFailed.from_mapping({"kind": kind}), "P-1")).then(*tasks)
 
 
-def test_an_event_outside_the_procedure_is_read_by_a_person() -> None:
-    """A referral for another payment is a person's to answer."""
+def test_a_referral_is_answered_by_a_person() -> None:
+    """8. A referral for another payment: the fund accepts, declines or asks."""
     referral = ReferralSubmitted(to=(FUND,), mode="referral", reason="Payment", urgency="normal", services=("cash",))
 
-    given(procedure, me=FUND).when(says("vac", referral, "R-4")).then("read")
+    given(procedure, me=FUND).when(says("vac", referral, "R-4")).then("referral")

@@ -1,13 +1,16 @@
 """The special unit's procedure, line by line."""
 
 from agencies import reference
-from given import given, moment, says
+from given import Word, given, moment, says
+from nrmbus.desk.procedure.interface import Settings
+from nrmbus.events.case import Closed, SignalRecorded
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.justice import MeasureGranted
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
+from nrmbus.events.safeguard import AgeAssessed, ChildFlagged
 from nrmbus.events.stay import HoldEnded, HoldRequested
 from nrmbus.police import procedure
 
@@ -41,11 +44,11 @@ class TestReceiving:
         """A hand-over by the unit is the receiver's task, not the duty officer's."""
         given(procedure, me=UNIT).when(says(UNIT, referral("vac"), "R-2")).then()
 
-    def test_an_answer_to_its_referral_is_read_by_a_person(self) -> None:
-        """No line is about an acceptance by others, so that a person reads it."""
+    def test_an_acceptance_of_its_own_referral_is_noted(self) -> None:
+        """The next step is the receiver's."""
         story = given(procedure, me=UNIT).heard(says(UNIT, referral("vac"), "R-2"))
 
-        story.when(says("vac", ReferralAccepted(next_step="plan"), "R-2")).then("read")
+        story.when(says("vac", ReferralAccepted(next_step="plan"), "R-2")).then()
 
 
 class TestInterviews:
@@ -196,3 +199,71 @@ class TestWitnesses:
         task = given(procedure, me=UNIT).when(says("court", granted, "J-1", letter=letter)).then("carry_out").task
 
         assert "relocation" not in task.sentence
+
+
+def found(*, citizenship: str | None, by: str = "ngo-a") -> Word:
+    """A signal whose letter says the citizenship, or nothing about it."""
+    signal = SignalRecorded(
+        detector="ngo_outreach", child=False, urgency="urgent", detected_abroad=False, basis=("indicators",)
+    )
+    return says(by, signal, letter={"citizenship": citizenship} if citizenship else {})
+
+
+class TestForeignNationals:
+    """Line 10."""
+
+    def test_grounds_about_a_foreign_national_ask_for_a_hold(self) -> None:
+        """From reasonable grounds on nobody removes the person, and only the unit can ask for that."""
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
+
+        story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold")
+
+    def test_a_hold_that_stands_is_enough(self) -> None:
+        """Nothing is asked for twice."""
+        hold = HoldRequested(to=("migration",), ground="identification", until_days=30)
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"), says(UNIT, hold, "H-1"))
+
+        story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
+
+    def test_a_citizen_and_somebody_of_whom_nothing_is_known_need_none(self) -> None:
+        """Most identified victims are citizens."""
+        for citizenship in ("AZ", None):
+            story = given(procedure, me=UNIT).heard(found(citizenship=citizenship))
+            story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
+
+    def test_a_case_that_has_ended_is_forgotten(self) -> None:
+        """The unit's book names no case longer than it is open."""
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
+        story.heard(says(UNIT, Closed(reason="lost_contact", follow_up=False)))
+
+        assert story.book == procedure.begin(Settings())
+
+
+class TestFoundAdult:
+    """Line 11."""
+
+    def test_an_adult_is_asked_from_then_on(self) -> None:
+        """The unit may not go on by what was done for a child."""
+        flag = ChildFlagged(to=("guardianship",), basis="appearance")
+        story = given(procedure, me=UNIT).heard(says("ngo-a", flag))
+
+        story.when(says(UNIT, AgeAssessed(result="adult"))).then("ask_adult")
+        given(procedure, me=UNIT).when(says(UNIT, AgeAssessed(result="unclear"))).then()
+
+
+class TestOwnFind:
+    """Line 12."""
+
+    def test_the_unit_asks_whom_it_finds(self) -> None:
+        """A signal of another agency is read by a person."""
+        given(procedure, me=UNIT).when(found(citizenship=None, by=UNIT)).then("ask_first")
+        given(procedure, me=UNIT).when(found(citizenship=None)).then("read")
+
+
+def test_a_complaint_is_for_the_superior() -> None:
+    """Line 8: the superior signs, and the task says so."""
+    complaint = ReviewRequested(kind="complaint_to_superior", new_evidence=False)
+
+    task = given(procedure, me=UNIT).when(says("ngo-a", complaint, "V-1")).then("review").task
+
+    assert "superior" in task.sentence

@@ -202,7 +202,7 @@ def test_a_procedures_lines_are_operations() -> None:
     heard = FROZEN["operations"]["ngo.receive"]
 
     assert heard["summary"].startswith("1. A referral comes: a case worker acknowledges it")
-    assert heard["x-roles"] == ["ngo_outreach", "ngo_legal"]
+    assert heard["x-roles"] == ["ngo_outreach", "ngo_legal", "religious"]
     assert heard["bindings"]["kafka"]["groupId"]["pattern"] == r"^[a-z][a-z0-9-]{1,30}\.desk$"
     assert [each["$ref"].rpartition("/")[2] for each in heard["messages"]] == [
         f"nrm.referral.submitted.v{version}" for type, version in TYPES if type == "referral.submitted"

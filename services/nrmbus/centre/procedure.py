@@ -1,28 +1,19 @@
 """The assistance centre: help with or without a status, to its end and after. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
-from nrmbus.desk.procedure.shared import noted, referral_came
+from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue, Reopened, ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import (
-    ReferralAccepted,
-    ReferralAcknowledged,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralExpired,
-    ReferralInfoRequested,
-    ReferralSubmitted,
-)
+from nrmbus.events.model import Data, Event
+from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralCompleted, ReferralSubmitted
 from nrmbus.events.support import PlanCompleted, ServiceRequested
 
 
-class State(Frozen):
+class State(Referring):
     """Referrals of the centre that ask for services."""
-
-    services: tuple[str, ...] = ()
 
 
 def begin(_: Settings) -> State:
@@ -100,33 +91,12 @@ def open_again(_: Reopened, heard: Heard, __: State) -> Result | None:
     return Result(tasks=(task(heard, "make_plan", sentence),))
 
 
-@line(ReferralInfoRequested)
-def supply(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
-    """10. A receiver asks: the centre supplies what is missing; until then the receiver's clock stands still ([S46])."""
-    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
-
-
-@line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
-    """11. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    return handoffs.declined(heard, state.services)
-
-
-@line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
-    """12. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    return handoffs.expired(heard, state.services)
-
-
-@line(ReferralAcknowledged, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """13. A receiver acknowledges or completes: noted, and nothing to do ([S46])."""
-    return noted(heard)
+supply, decline, expire, note = handoffs.answers(10, "the centre", (ReferralAcknowledged, ReferralCompleted))
 
 
 def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
-    return State(services=handoffs.asking_for_services(heard, state.services))
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

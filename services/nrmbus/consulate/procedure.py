@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
-from nrmbus.events.case import SignalRecorded
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralSubmitted
+from nrmbus.events.case import ReReferred, SignalRecorded
+from nrmbus.events.model import Event
+from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import (
     ReturnCompleted,
     ReturnConsented,
@@ -18,8 +20,8 @@ from nrmbus.events.returns import (
 _NOT_SAFE: Final = "not_safe"
 
 
-class State(Frozen):
-    """The agency keeps nothing across cases: each case says all that the lines ask."""
+class State(Referring):
+    """Referrals of the agency that ask for services."""
 
 
 def begin(_: Settings) -> State:
@@ -27,7 +29,7 @@ def begin(_: Settings) -> State:
     return State()
 
 
-@line(SignalRecorded)
+@line(SignalRecorded, ReReferred)
 def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
     """1. The consulate has found a citizen abroad: an officer asks about consent to the special unit and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
     if not (heard.own and signal.detected_abroad):
@@ -77,15 +79,27 @@ def cancel(_stop: ReturnStopped, heard: Heard, _: State) -> Result | None:
     )
 
 
-@line(ReferralAcknowledged, ReferralAccepted, ReturnCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """7. The special unit took the person on, or the person has arrived: noted, and nothing to do ([S46])."""
+@line(ReturnCompleted)
+def note_arrival(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
+    """7. The person has arrived: noted, and nothing to do ([S46])."""
     return noted(heard)
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+@line(SignalRecorded, ReReferred)
+def meet(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
+    """8. Somebody comes to the embassy or consulate here: the person is asked, and referred within 24 hours; of a child, the guardian bodies are notified first (CoM 21/2008 art. 7 [S2], [S13])."""
+    if signal.detected_abroad:
+        return None
+    return first_contact.met(heard, "Ask the person alone whom you may tell.")
+
+
+refuse = first_contact.refusal(9)
+supply, decline, expire, note = handoffs.answers(10, "an officer")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -2,12 +2,16 @@
 
 from typing import Final, Literal
 
+from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Result, Settings, by_itself, derived_ref, line, task
+from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.identification import StatusDecided
 from nrmbus.events.justice import VerdictRecorded
-from nrmbus.events.model import Draft, Event, Frozen
+from nrmbus.events.model import Draft, Event
 from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
+from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.wire.ids import said_by_itself
 
 _RULE: Final = "one-time-allowance"
@@ -15,8 +19,8 @@ _DEPOSIT: Final = "into-a-deposit"
 _VICTIM: Final = "ActualVictimOfTrafficking"
 
 
-class State(Frozen):
-    """The decisions that have earned an allowance, in the order in which the fund received them."""
+class State(Referring):
+    """The decisions that have earned an allowance, in the order in which the fund received them; referrals that ask for services."""
 
     earned: tuple[str, ...] = ()
 
@@ -57,7 +61,7 @@ def remember(state: State, heard: Heard) -> State:
     """3. A decision earns it once, whatever is restarted, delivered twice or replayed ([D])."""
     if not _victim(heard) or heard.event.id in state.earned:
         return state
-    return State(earned=(*state.earned, heard.event.id))
+    return state.model_copy(update={"earned": (*state.earned, heard.event.id)})
 
 
 @line(CompensationGranted)
@@ -84,9 +88,18 @@ def again(failed: PaymentFailed, heard: Heard, _: State) -> Result | None:
     return Result(tasks=(task(heard, "came_back", "The money has come back: order the payment again."),))
 
 
+@line(ReferralSubmitted)
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
+    """8. A referral comes: the fund acknowledges it, and accepts, declines or asks before its clock ends ([S9, S43])."""
+    return referral_came(heard)
+
+
+supply, decline, expire, note = handoffs.answers(9, "the fund")
+
+
 def keep(state: State, heard: Heard) -> State:
     """Return the state after *heard*."""
-    return remember(state, heard)
+    return remember(state, heard).after(heard)
 
 
 def mend(refused: Event, code: str) -> Result | None:

@@ -1,9 +1,11 @@
 """Guardianship and child commission: what follows for them. One function per numbered line of ``README.md``."""
 
+from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
 from nrmbus.events.justice import CaseOpened
-from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.model import Data, Event
 from nrmbus.events.payment import PaymentExecuted, PaymentOrdered
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.safeguard import (
@@ -15,8 +17,8 @@ from nrmbus.events.safeguard import (
 )
 
 
-class State(Frozen):
-    """These bodies keep nothing across cases: each case says all that the lines ask."""
+class State(Referring):
+    """Referrals of the agency that ask for services."""
 
 
 def begin(_: Settings) -> State:
@@ -106,9 +108,12 @@ def keep_safe(_payment: Data, _heard: Heard, _: State) -> Result | None:
     return Result()
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+supply, decline, expire, note = handoffs.answers(11, "the body")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

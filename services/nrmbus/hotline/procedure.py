@@ -1,25 +1,16 @@
 """The hotline: from a call to a referral, or to an anonymous notice. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
-from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven, ConsentRefused
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import (
-    ReferralAccepted,
-    ReferralAcknowledged,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralExpired,
-    ReferralInfoRequested,
-)
+from nrmbus.events.model import Event
+from nrmbus.events.referral import ReferralInfoRequested
 
 
-class State(Frozen):
+class State(Referring):
     """Referrals of the hotline that ask for services."""
-
-    services: tuple[str, ...] = ()
 
 
 def begin(_: Settings) -> State:
@@ -64,27 +55,12 @@ def call_back(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | Non
     return handoffs.questioned(heard, "call_back", sentence)
 
 
-@line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
-    """6. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    return handoffs.declined(heard, state.services)
-
-
-@line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
-    """7. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    return handoffs.expired(heard, state.services)
-
-
-@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """8. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return noted(heard)
+decline, expire, note = handoffs.ends(6)
 
 
 def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
-    return State(services=handoffs.asking_for_services(heard, state.services))
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

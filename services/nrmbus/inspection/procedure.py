@@ -1,24 +1,16 @@
-"""Labour inspection and border service: groups found together. One function per numbered line of ``README.md``."""
+"""Labour inspection, border service and police stations: groups found together. One function per numbered line of ``README.md``."""
 
 from typing import Final
 
 from pydantic import Field
 
 from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
-from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven, ConsentRefused
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import (
-    ReferralAccepted,
-    ReferralAcknowledged,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralExpired,
-    ReferralInfoRequested,
-)
+from nrmbus.events.model import Data, Event
 from nrmbus.rules.profile import DECIDERS
 
 _ALONE: Final = (
@@ -26,10 +18,9 @@ _ALONE: Final = (
 )
 
 
-class State(Frozen):
+class State(Referring):
     """Referrals that ask for services; the incident of each case; the agencies to which each person agreed."""
 
-    services: tuple[str, ...] = ()
     incidents: dict[str, str] = Field(default_factory=dict)
     helpers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
@@ -75,28 +66,7 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
     return Result(tasks=(task(heard, "cut_access", sentence, tuple(sorted(shared))),))
 
 
-@line(ReferralInfoRequested)
-def supply(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
-    """5. A receiver asks: an officer supplies what is missing; until then the receiver's clock stands still ([S46])."""
-    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
-
-
-@line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
-    """6. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    return handoffs.declined(heard, state.services)
-
-
-@line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
-    """7. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    return handoffs.expired(heard, state.services)
-
-
-@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """8. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return noted(heard)
+supply, decline, expire, note = handoffs.answers(5, "an officer")
 
 
 def keep(state: State, heard: Heard) -> State:
@@ -107,10 +77,10 @@ def keep(state: State, heard: Heard) -> State:
     if heard.own and event.subject in incidents and isinstance(event.data, ConsentGiven):
         known = helpers.get(event.subject, ())
         helpers = {**helpers, event.subject: tuple(sorted({*known, *event.data.receivers}))}
-    services = handoffs.asking_for_services(heard, state.services)
-    if (services, incidents, helpers) == (state.services, state.incidents, state.helpers):
-        return state
-    return State(services=services, incidents=incidents, helpers=helpers)
+    after = state.after(heard)
+    if (incidents, helpers) == (state.incidents, state.helpers):
+        return after
+    return after.model_copy(update={"incidents": incidents, "helpers": helpers})
 
 
 def take_back(state: State, _: Event) -> State:

@@ -3,19 +3,21 @@
 from datetime import timedelta
 from typing import Final
 
+from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.erasure import AccessHoldPlaced, AccessTerminated
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.review import ReviewRequested
 
 _FOR_THE_PERSON: Final = ("conviction", "claim_granted")
 
 
-class State(Frozen):
-    """Prosecution and court keep nothing across cases."""
+class State(Referring):
+    """Referrals of the agency that ask for services."""
 
 
 def begin(_: Settings) -> State:
@@ -92,9 +94,12 @@ def remind(breach: DeadlineBreached, heard: Heard, _: State) -> Result | None:
     return Result(tasks=(task(heard, "not_erased", sentence),))
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+supply, decline, expire, note_answer = handoffs.answers(9, "the agency")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -1,17 +1,19 @@
 """The migration service: what it does about holds and permits. One function per numbered line of ``README.md``."""
 
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
 from nrmbus.events.case import Withdrawn
 from nrmbus.events.identification import ReasonableGroundsDecided
-from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.model import Data, Event
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodReviewed, PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.stay import HoldEnded, HoldRequested, PermitRefused
 
 
-class State(Frozen):
-    """The service keeps nothing across cases: each case says all that the lines ask."""
+class State(Referring):
+    """Referrals of the agency that ask for services."""
 
 
 def begin(_: Settings) -> State:
@@ -73,9 +75,16 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
     return referral_came(heard)
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+meet = first_contact.meeting(
+    8, "An officer", "Ask the person alone whom you may tell. No file on removal waits for the answer."
+)
+without_police = first_contact.refusal(9)
+supply, decline, expire, note = handoffs.answers(10, "an officer")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

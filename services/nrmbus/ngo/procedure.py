@@ -1,25 +1,17 @@
 """An NGO: the steps that keep its hand-offs alive. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
-from nrmbus.desk.procedure.shared import noted, referral_came
+from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import (
-    ReferralAccepted,
-    ReferralAcknowledged,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralExpired,
-    ReferralInfoRequested,
-    ReferralSubmitted,
-)
+from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.model import Event
+from nrmbus.events.referral import ReferralSubmitted
 
 
-class State(Frozen):
+class State(Referring):
     """Referrals of the NGO that ask for services: another receiver of such a referral needs consent to the services as well."""
-
-    services: tuple[str, ...] = ()
 
 
 def begin(_: Settings) -> State:
@@ -33,28 +25,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
     return referral_came(heard)
 
 
-@line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
-    """2. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    return handoffs.declined(heard, state.services)
-
-
-@line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
-    """3. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    return handoffs.expired(heard, state.services)
-
-
-@line(ReferralInfoRequested)
-def supply(_request: ReferralInfoRequested, heard: Heard, _: State) -> Result | None:
-    """4. A receiver asks: a case worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
-    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
-
-
-@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """5. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return noted(heard)
+supply, decline, expire, note = handoffs.answers(2, "a case worker")
 
 
 @line(FollowUpDue)
@@ -63,9 +34,19 @@ def follow_up(due: FollowUpDue, heard: Heard, _: State) -> Result | None:
     return handoffs.follow_up_due(heard, due.month)
 
 
+meet = first_contact.meeting(7, "Somebody of the organisation", "Ask the person alone whom you may tell.")
+refuse = first_contact.refusal(8)
+
+
+@line(ConsentGiven)
+def agree(_consent: ConsentGiven, heard: Heard, _: State) -> Result | None:
+    """9. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
+    return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
+
+
 def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
-    return State(services=handoffs.asking_for_services(heard, state.services))
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -2,9 +2,11 @@
 
 from typing import Final
 
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import (
     ReturnCompleted,
@@ -18,8 +20,8 @@ from nrmbus.events.stay import EmbassyBarred
 _NOT_SAFE: Final = "not_safe"
 
 
-class State(Frozen):
-    """The organisation keeps nothing across cases: each case says all that the lines ask."""
+class State(Referring):
+    """Referrals of the agency that ask for services."""
 
 
 def begin(_: Settings) -> State:
@@ -99,9 +101,14 @@ def keep_out(_bar: EmbassyBarred, heard: Heard, _: State) -> Result | None:
     return Result(tasks=(task(heard, "embassy_barred", sentence),))
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+meet = first_contact.meeting(9, "A case worker", "Ask the person alone whom you may tell.")
+refuse = first_contact.refusal(10)
+supply, decline, expire, note = handoffs.answers(11, "a case worker")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -1,33 +1,22 @@
 """The body that decides, in Azerbaijan the police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
 
-from datetime import timedelta
-from typing import Final
-
+from nrmbus.desk.procedure import first_contact, handoffs
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line, task
+from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.justice import MeasureGranted
-from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.model import Data, Event
 from nrmbus.events.recovery import PeriodStarted
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
-from nrmbus.rules.profile import DECIDERS
-
-_ONE_INTERVIEW: Final = 1
-
-
-class State(Frozen):
-    """The unit keeps nothing across cases: each case says all that the lines ask."""
+from nrmbus.events.safeguard import AgeAssessed
+from nrmbus.police.state import State, decides, foreigner, holds_removal, last_day, noticed
 
 
 def begin(_: Settings) -> State:
     """Return the state of a unit that has received nothing yet."""
     return State()
-
-
-def decides(heard: Heard) -> bool:
-    """Return whether this agency is a body that decides, by the profile of the case."""
-    return heard.agencies[heard.me].role in heard.profile.expand((DECIDERS,))
 
 
 @line(ReferralSubmitted)
@@ -42,7 +31,7 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 @line(InterviewHeld)
 def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
     """2. From the second interview on a warning comes: share the record, ask nobody the same again ([S32, S39], [D])."""
-    if not heard.own or not decides(heard) or interview.number <= _ONE_INTERVIEW:
+    if not heard.own or not decides(heard) or interview.number <= 1:
         return None
     sentence = f"Interview number {interview.number} of this person: share the record instead of asking again."
     return Result(tasks=(task(heard, "interviewed_again", sentence),))
@@ -62,7 +51,12 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
 def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
     """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold ([S28])."""
     profile, days = heard.profile, heard.profile.periods.stay_days
-    if not heard.own or not decides(heard) or decision.status not in profile.statuses.victim or not _held(heard):
+    if (
+        not heard.own
+        or not decides(heard)
+        or decision.status not in profile.statuses.victim
+        or not holds_removal(heard)
+    ):
         return None
     if days is None:  # a profile without a shield
         return None
@@ -73,19 +67,15 @@ def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
 @line(ReturnCompleted)
 def release(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
     """5. A person whose removal is held has gone home: the hold is ended, since nobody else can end it ([S30], [D])."""
-    if not _held(heard):
+    if not holds_removal(heard):
         return None if heard.own else Result()
     return Result(tasks=(task(heard, "end_hold", "The person has gone home: end each hold that still stands."),))
-
-
-def _held(heard: Heard) -> bool:
-    return any(not each.ended and each.mark.source == heard.me for each in heard.view.holds.values())
 
 
 @line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
 def tell(_decision: Data, heard: Heard, _: State) -> Result | None:
     """6. A negative decision: the person hears the reasons and the last day for a review, in writing ([S35], [D])."""
-    last = _last_day(heard)
+    last = last_day(heard)
     if last is None:
         return None
     sentence = f"Tell the person in writing: the reasons, and that a review may be asked for until the end of {last}."
@@ -95,18 +85,20 @@ def tell(_decision: Data, heard: Heard, _: State) -> Result | None:
 @line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
 def freeze(_decision: Data, heard: Heard, _: State) -> Result | None:
     """7. Until a review is over nobody is removed: where no hold stands, one is asked for (CETS 197 art. 13 [S30], [D])."""
-    if _last_day(heard) is None or any(not hold.ended for hold in heard.view.holds.values()):
+    if last_day(heard) is None or any(not hold.ended for hold in heard.view.holds.values()):
         return None
     sentence = "No hold on removal stands: ask migration for one, if the person could be removed."
     return Result(tasks=(task(heard, "ask_hold", sentence),))
 
 
 @line(ReviewRequested)
-def review(_request: ReviewRequested, heard: Heard, _: State) -> Result | None:
-    """8. A review is asked for: somebody who did not decide before decides by the last day ([S35], [D])."""
+def review(request: ReviewRequested, heard: Heard, _: State) -> Result | None:
+    """8. A review is asked for: somebody who did not decide before decides by the last day, and a superior signs the decision on a complaint ([S35], [D])."""
     if heard.own or not decides(heard):
         return None
     sentence = "A review is asked for: let somebody else than before decide. Removal and eviction wait."
+    if request.kind == "complaint_to_superior":
+        sentence = "A complaint has come: the superior of whoever decided signs the answer. Removal and eviction wait."
     return Result(tasks=(task(heard, "review", sentence),))
 
 
@@ -116,18 +108,39 @@ def guard(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
     return Result(tasks=(task(heard, "carry_out", "A witness is protected: read the measures and carry them out."),))
 
 
-def _last_day(heard: Heard) -> str | None:
-    """Return the last day for a review, if the event is a negative decision of this agency."""
-    decision = heard.view.decisions.get(heard.view.negative or "")
-    if not heard.own or not decides(heard) or decision is None or decision.mark.id != heard.event.id:
+@line(ReasonableGroundsDecided)
+def keep_here(decision: ReasonableGroundsDecided, heard: Heard, state: State) -> Result | None:
+    """10. Reasonable grounds about a foreign national whose removal nobody holds: the migration service is asked for a hold (CETS 197 art. 10, 13 [S30])."""
+    if not heard.own or not decides(heard) or decision.outcome != "positive" or not foreigner(heard, state):
         return None
-    told = max(heard.event.time, heard.registered).astimezone(heard.rules.profile.zone)
-    return (told.date() + timedelta(days=decision.review_days)).isoformat()
+    if any(not hold.ended for hold in heard.view.holds.values()):
+        return None
+    sentence = "The person is a foreign national, and no hold on removal stands: ask migration for one."
+    return Result(tasks=(task(heard, "ask_hold", sentence),))
 
 
-def keep(state: State, _: Heard) -> State:
-    """Keep nothing."""
-    return state
+@line(AgeAssessed)
+def ask(_assessment: AgeAssessed, heard: Heard, _: State) -> Result | None:
+    """11. The person turns out to be an adult: from now on nothing is done or passed on without that person's own consent ([S42], [D])."""
+    if not heard.own or heard.view.child:
+        return None
+    sentence = "The person is an adult: have another agency ask for consent before you go on."
+    return Result(tasks=(task(heard, "ask_adult", sentence),))
+
+
+@line(SignalRecorded, ReReferred)
+def meet(_signal: Data, heard: Heard, _: State) -> Result | None:
+    """12. Somebody is found who may be a victim: of a child, the guardian bodies are notified first; an adult is asked for consent before anything else ([S34, S36], [D])."""
+    sentence = "Ask the person alone whom you may tell. A second member of staff signs a consent to your own agency."
+    return first_contact.met(heard, sentence)
+
+
+supply, decline, expire, note = handoffs.answers(13, "an officer")
+
+
+def keep(state: State, heard: Heard) -> State:
+    """Remember which persons are foreign nationals, and which of its own referrals ask for services."""
+    return noticed(state, heard).after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

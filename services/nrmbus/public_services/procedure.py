@@ -1,20 +1,11 @@
 """Health, education and employment: they meet people first, and give services. One function per numbered line of ``README.md``."""
 
 from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
 from nrmbus.desk.procedure.shared import noted, referral_came
-from nrmbus.events.case import ReReferred, SignalRecorded
-from nrmbus.events.consent import ConsentRefused
-from nrmbus.events.model import Data, Event, Frozen
-from nrmbus.events.referral import (
-    ReferralAccepted,
-    ReferralAcknowledged,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralExpired,
-    ReferralInfoRequested,
-    ReferralSubmitted,
-)
+from nrmbus.events.model import Data, Event
+from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.support import (
     PlanAdopted,
     PlanCompleted,
@@ -26,10 +17,8 @@ from nrmbus.events.support import (
 )
 
 
-class State(Frozen):
+class State(Referring):
     """Referrals of the service that ask for services of others."""
-
-    services: tuple[str, ...] = ()
 
 
 def begin(_: Settings) -> State:
@@ -37,18 +26,10 @@ def begin(_: Settings) -> State:
     return State()
 
 
-@line(SignalRecorded, ReReferred)
-def meet(_: Data, heard: Heard, __: State) -> Result | None:
-    """1. A worker meets somebody: of a child, the guardian bodies are notified first; an adult is asked, and referred within 24 hours (CoM 21/2008 art. 7 [S2], [S34, S36])."""
-    return first_contact.met(
-        heard, "Ask the person alone whom you may tell. Treatment, school or work does not wait for it."
-    )
-
-
-@line(ConsentRefused)
-def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
-    """2. An adult refuses the special unit: help without the police is offered, and the notice stays anonymous ([S26, S34])."""
-    return first_contact.refused_the_deciding_body(heard)
+meet = first_contact.meeting(
+    1, "A worker", "Ask the person alone whom you may tell. Treatment, school or work does not wait for it."
+)
+refuse = first_contact.refusal(2)
 
 
 @line(ReferralSubmitted)
@@ -69,33 +50,12 @@ def follow(_: Data, heard: Heard, __: State) -> Result | None:
     return noted(heard)
 
 
-@line(ReferralInfoRequested)
-def supply(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | None:
-    """6. A receiver asks: a worker supplies what is missing; until then the receiver's clock stands still ([S46])."""
-    return handoffs.questioned(heard, "supply", "The receiver asks for something: its clock stands until you answer.")
-
-
-@line(ReferralDeclined)
-def decline(_: ReferralDeclined, heard: Heard, state: State) -> Result | None:
-    """7. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."""
-    return handoffs.declined(heard, state.services)
-
-
-@line(ReferralExpired)
-def expire(_: ReferralExpired, heard: Heard, state: State) -> Result | None:
-    """8. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."""
-    return handoffs.expired(heard, state.services)
-
-
-@line(ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
-def note(_answer: Data, heard: Heard, _: State) -> Result | None:
-    """9. A receiver acknowledges, accepts or completes: noted, and nothing to do ([S46])."""
-    return noted(heard)
+supply, decline, expire, note = handoffs.answers(6, "a worker")
 
 
 def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
-    return State(services=handoffs.asking_for_services(heard, state.services))
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

@@ -2,15 +2,17 @@
 
 from typing import Final, Literal, cast
 
+from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, announced, by_itself, line
+from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.model import Data, Event, Frozen
 from nrmbus.events.provider import CapacityChanged
+from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 
 UNKNOWN: Final = ""
 """The category of a bed that a person offered without one: which unit it is in, nothing here can tell."""
-
-
 FEW: Final = 3
 """Most free places that are a few."""
 SMALL: Final = 8
@@ -30,8 +32,8 @@ class Bed(Frozen):
     taken: bool = False
 
 
-class State(Frozen):
-    """How many places there are by category, and which beds are not free."""
+class State(Referring):
+    """How many places there are by category, and which beds are not free; referrals that ask for services."""
 
     places: dict[str, int]
     beds: tuple[Bed, ...] = ()
@@ -58,11 +60,11 @@ class State(Frozen):
     def having(self, bed: Bed) -> "State":
         """Return the state with *bed* in place of the one for the same request."""
         others = tuple(each for each in self.beds if (each.subject, each.ref) != (bed.subject, bed.ref))
-        return State(places=self.places, beds=(*others, bed))
+        return self.model_copy(update={"beds": (*others, bed)})
 
     def without(self, free: Bed | None) -> "State":
         """Return the state with the bed *free* again."""
-        return State(places=self.places, beds=tuple(bed for bed in self.beds if bed != free))
+        return self.model_copy(update={"beds": tuple(bed for bed in self.beds if bed != free)})
 
 
 def begin(settings: Settings) -> State:
@@ -113,9 +115,20 @@ def tell(_: Data, heard: Heard, state: State) -> Result | None:
     return Result(drafts=(announced(heard, "capacity", CapacityChanged(**steps)),))
 
 
+@line(ReferralSubmitted)
+def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
+    """5. A referral comes: the house acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    return referral_came(heard)
+
+
+meet = first_contact.meeting(6, "Somebody of an NGO's house", "Ask the person alone whom you may tell.")
+refuse = first_contact.refusal(7)
+supply, decline, expire, note = handoffs.answers(8, "the house")
+
+
 def keep(state: State, heard: Heard) -> State:
-    """Return the beds after *heard*."""
-    return release(hold(state, heard), heard)
+    """Return the beds and referrals after *heard*."""
+    return release(hold(state, heard), heard).after(heard)
 
 
 def take_back(state: State, refused: Event) -> State:

@@ -1,14 +1,35 @@
 """First contact: the next step after an agency has met somebody who may be a victim.
 
-Detectors share these steps; each procedure declares its own lines and calls them.
+Detectors share these steps: `meeting` and `refusal` are whole lines of a procedure, which gives them a number.
 """
 
-from typing import Final
+from typing import Any, Final
 
-from nrmbus.desk.procedure.interface import Heard, Result, task
+from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
+from nrmbus.events.case import ReReferred, SignalRecorded
+from nrmbus.events.consent import ConsentRefused
 from nrmbus.rules.profile import DECIDERS
 
 _SHARING: Final = "information_sharing"
+_STATION: Final = "police_other"
+
+
+def meeting(number: int, who: str, ask: str) -> Line[Any]:
+    """Return the line after the agency's own signal, which *who* gave; *ask* is what an adult is asked."""
+    text = f"{number}. {who} meets somebody who may be a victim: of a child, the guardian bodies are notified first; an adult is asked, and referred within 24 hours (CoM 21/2008 art. 7 [S2], [S34, S36])."
+    return shared_line(text, "meet", (SignalRecorded, ReReferred), lambda heard, _: met(heard, ask))
+
+
+def refusal(number: int) -> Line[Any]:
+    """Return the line after an adult's refusal of the body that decides."""
+    text = f"{number}. An adult refuses the special unit: help without the police is offered, and the notice stays anonymous ([S26, S34])."
+    return shared_line(text, "refuse", (ConsentRefused,), lambda heard, _: refused_the_deciding_body(heard))
+
+
+def is_station(heard: Heard) -> bool:
+    """Return whether this agency is a police station, which refers to the body that decides and to nobody else (G-10)."""
+    me = heard.agencies.get(heard.me)
+    return me is not None and me.role == _STATION
 
 
 def met(heard: Heard, ask: str) -> Result | None:
@@ -26,6 +47,9 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
     purposes = getattr(heard.event.data, "purposes", ())
     if not heard.own or heard.view.child or _SHARING not in purposes or not _names_the_deciding_body(heard):
         return None
+    if is_station(heard):
+        sentence = "The person wants help without the police: say how to reach an assistance centre or an NGO. The notice stays anonymous."
+        return Result(tasks=(task(heard, "address_given", sentence),))
     sentence = "The person wants help without the police: refer to an assistance centre or an NGO, withheld from the special unit."
     return Result(tasks=(task(heard, "without_police", sentence),))
 

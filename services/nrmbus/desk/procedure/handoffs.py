@@ -1,15 +1,64 @@
 """Hand-offs, as every agency that refers people keeps them alive: whom to ask next, and what to answer.
 
-Agencies share these steps; each procedure declares its own lines and calls them.
+Agencies share these steps: `answers` are whole lines of a procedure, which gives them their numbers.
 """
 
-from typing import Final
+from typing import Any, Final, Self
 
-from nrmbus.desk.procedure.interface import Heard, Result, task
-from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.desk.procedure.first_contact import is_station
+from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
+from nrmbus.desk.procedure.shared import noted
+from nrmbus.events.model import Data, Frozen
+from nrmbus.events.referral import (
+    ReferralAccepted,
+    ReferralAcknowledged,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+    ReferralSubmitted,
+)
 from nrmbus.rules.profile import DECIDERS
 
 _COVERS: Final = ("given", "overridden")
+_NOTED: Final[tuple[type[Data], ...]] = (ReferralAcknowledged, ReferralAccepted, ReferralCompleted)
+
+
+class Referring(Frozen):
+    """State of an agency that refers people: its referrals that ask for services."""
+
+    services: tuple[str, ...] = ()
+
+    def after(self, heard: Heard) -> Self:
+        """Return the state with the agency's own referral of *heard*, if it asks for services."""
+        services = asking_for_services(heard, self.services)
+        return self if services == self.services else self.model_copy(update={"services": services})
+
+
+def answers(number: int, who: str, noted_types: tuple[type[Data], ...] = _NOTED) -> tuple[Line[Any], ...]:
+    """Return the four lines about answers to the agency's own referrals, from *number* on; *who* supplies what is missing."""
+    return (question(number, who), *ends(number + 1, noted_types))
+
+
+def question(number: int, who: str) -> Line[Any]:
+    """Return the line about a question of a receiver."""
+    text = f"{number}. A receiver asks: {who} supplies what is missing in the time of the referral; until then the receiver's clock stands still ([S46], [D])."
+    sentence = "The receiver asks for something: its clock stands until you answer."
+    return shared_line(text, "supply", (ReferralInfoRequested,), lambda heard, _: questioned(heard, "supply", sentence))
+
+
+def ends(number: int, noted_types: tuple[type[Data], ...] = _NOTED) -> tuple[Line[Any], Line[Any], Line[Any]]:
+    """Return the lines about a referral that is declined, that expires, or that goes on, from *number* on."""
+    no = f"{number}. A receiver declines: a task names whom the standing consent covers instead; a person sends ([S46], [D])."
+    silence = f"{number + 1}. Nobody answers and the referral expires: the same task, since silence is no answer to a person ([S46], [D])."
+    words = {ReferralAcknowledged: "acknowledges", ReferralAccepted: "accepts", ReferralCompleted: "completes"}
+    *first, last = [words[each] for each in noted_types]
+    yes = f"{number + 2}. A receiver {', '.join(first)} or {last}: noted, and nothing to do ([S46])."
+    return (
+        shared_line(no, "decline", (ReferralDeclined,), lambda heard, state: declined(heard, state.services)),
+        shared_line(silence, "expire", (ReferralExpired,), lambda heard, state: expired(heard, state.services)),
+        shared_line(yes, "note", noted_types, lambda heard, _: noted(heard)),
+    )
 
 
 def declined(heard: Heard, services: tuple[str, ...]) -> Result | None:
@@ -62,6 +111,8 @@ def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
     referral = view.referrals.get(event.referral or "")
     asked = {party.agency for party in referral.receivers} if referral else {event.source}
     may_receive = heard.profile.expand(("RECEIVERS",))
+    if is_station(heard):
+        may_receive &= heard.profile.expand((DECIDERS,))
     receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
     open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, services, each)}
     if view.child and named in receivers:  # nobody asks a child for consent

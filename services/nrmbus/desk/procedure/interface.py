@@ -5,9 +5,10 @@ procedure says what this agency does next, and never decides about another agenc
 for a person. The desk stores the procedure's book; this module does not.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import ModuleType
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from pydantic import Field
@@ -124,6 +125,18 @@ def line(*types: type[D]) -> Callable[[Callable[[D, Heard, B], Result | None]], 
     return declare
 
 
+def shared_line(
+    text: str, name: str, types: tuple[type[Data], ...], function: Callable[[Heard, Any], Result | None]
+) -> Line[Any]:
+    """Return a numbered line that several procedures have in common: *text* with its number, and what *function* answers."""
+
+    def answer(_: Data, heard: Heard, book: Any) -> Result | None:
+        return function(heard, book)
+
+    answer.__name__, answer.__doc__ = name, text
+    return Line(types, answer)
+
+
 Mend = Callable[[Event, str], Result | None]
 """Returns the replacement for an event refused with a code; None if a person decides."""
 
@@ -144,6 +157,14 @@ class Procedure(Protocol[B]):
 def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
     """Return the lines that the module *procedure* declares, in the order of its text."""
     return tuple(each for each in vars(procedure).values() if isinstance(each, Line))
+
+
+def numbered(procedure: ModuleType) -> Iterator[str]:
+    """Yield the numbered lines of *procedure*, in the order of its text; a step without events of its own is one too."""
+    for each in vars(procedure).values():
+        doc = each.text if isinstance(each, Line) else getattr(each, "__doc__", None)
+        if isinstance(doc, str) and doc[:1].isdecimal():
+            yield " ".join(doc.split())
 
 
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:

@@ -1,7 +1,8 @@
 """Written procedure of each role.
 
 The body that decides runs the police procedure: the special unit, or under another profile a social service. Each line asks
-the case's profile whether this agency decides in it. Other police only detect and refer. A shelter runs the shelter procedure,
+the case's profile whether this agency decides in it. Other police find groups as the border service does, and communities
+of faith refer people as NGOs do. A shelter runs the shelter procedure,
 even if an NGO keeps the shelter: beds come before hand-offs. Every other role is a desk without a procedure, where
 each received event becomes a task.
 """
@@ -30,6 +31,8 @@ ROOMS: Final[Mapping[str, str]] = {
     "hotline": "hotline",
     "labour_inspection": "inspection",
     "border": "inspection",
+    "police_other": "inspection",
+    "religious": "ngo",
     "health": "public_services",
     "education": "public_services",
     "employment": "public_services",

@@ -56,7 +56,10 @@ def looked_up(profile: Profile, name: str) -> Found | None:
         return _rule(profile, name)
     if name in profile.clocks:
         rule = profile.clocks[name]
-        return Found("clock", name, rule, tuple(citations(rule.basis)), lengths=tuple(lengths(rule.length)))
+        bound = tuple(sorted(profile.expand(rule.binds or ())))
+        return Found(
+            "clock", name, rule, tuple(citations(rule.basis)), lengths=tuple(lengths(rule.length)), roles=bound
+        )
     if name in profile.types:
         return _type(profile, name)
     if name in get_args(Status):

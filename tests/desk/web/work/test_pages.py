@@ -293,7 +293,7 @@ async def test_each_role_has_its_board(tmp_path: Path, agency: str, says: list[s
 
 async def test_an_agency_without_a_board_has_the_lists(tmp_path: Path) -> None:
     """A role without a page of its own is led to the work list, and has no such place."""
-    async with desk_of("police-x", tmp_path) as here, browsing(here, member()) as browser:
+    async with desk_of("timekeeper", tmp_path) as here, browsing(here, member()) as browser:
         assert (await browser.get("/app/board")).headers["location"] == "/app/work"
         assert "/app/board" not in (await browser.get("/app/work")).text
 

@@ -60,7 +60,7 @@ def test_a_second_hold_takes_the_place_of_the_first() -> None:
 def test_an_ended_hold_is_no_work() -> None:
     """Given a hold that the unit has ended, then it stands among the ended ones alone."""
     case = stories.identified(Bench())
-    case.say(UNIT, "stay.hold_ended", ref="H-1", reason="permit_issued")
+    case.say(UNIT, "stay.hold_ended", ref="H-1", reason="left_country")
 
     assert board(case, "migration", "holds-ended", "migration") == [("stay.hold_requested", "ended", "")]
     assert rows(case.at("d60 9:00"), "migration", "waits") == []

@@ -1,0 +1,90 @@
+"""Lines that several procedures share: first contact, and answers to one's own referrals."""
+
+from importlib import import_module
+
+import pytest
+
+from given import given, says
+from nrmbus.desk.procedure.roles import ROOMS
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.codes import Detector
+from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.referral import (
+    ReferralAccepted,
+    ReferralDeclined,
+    ReferralExpired,
+    ReferralInfoRequested,
+    ReferralSubmitted,
+)
+
+DETECTORS: dict[str, Detector] = {
+    "ngo-a": "ngo_outreach",
+    "ngo-l": "ngo_legal",
+    "ngo-shelter": "ngo_shelter",
+    "migration": "migration",
+    "iom": "international_organisation",
+    "consulate": "consulate",
+    "hotline": "hotline",
+    "vac": "vac",
+    "hospital": "health",
+    "school": "education",
+    "police-x": "police_other",
+}
+SENDERS = {**DETECTORS, "special-unit": "special_unit", "guardianship": "guardianship", "prosecution": "prosecution"}
+REFUSED = ConsentRefused(purposes=("information_sharing",), receivers=("special-unit",), given_by="individual")
+
+
+def signal(detector: Detector, *, child: bool = False) -> SignalRecorded:
+    """The agency has met somebody."""
+    return SignalRecorded(
+        detector=detector, child=child, urgency="urgent", detected_abroad=False, basis=("help_requested",)
+    )
+
+
+@pytest.mark.parametrize("me", DETECTORS)
+def test_an_adult_is_asked_and_a_child_protected_first(me: str) -> None:
+    """An agency's people have one task after their own signal."""
+    procedure = import_module(f"nrmbus.{ROOMS[DETECTORS[me]]}.procedure")
+
+    given(procedure, me=me).when(says(me, signal(DETECTORS[me]))).then("ask_first")
+    given(procedure, me=me).when(says(me, signal(DETECTORS[me], child=True))).then("children_first")
+
+
+@pytest.mark.parametrize("me", [each for each in DETECTORS if each != "vac"])
+def test_an_adult_who_refuses_the_special_unit_gets_help_without_it(me: str) -> None:
+    """A police station refers to the special unit alone, so it says where there is help; the centre helps itself."""
+    procedure = import_module(f"nrmbus.{ROOMS[DETECTORS[me]]}.procedure")
+    story = given(procedure, me=me).heard(says(me, signal(DETECTORS[me])))
+
+    story.when(says(me, REFUSED)).then("address_given" if me == "police-x" else "without_police")
+
+
+@pytest.mark.parametrize("me", SENDERS)
+def test_no_referral_of_an_agency_ends_in_silence(me: str) -> None:
+    """A question, a refusal and silence are tasks for whoever referred; an acceptance is noted, or begins a plan."""
+    procedure = import_module(f"nrmbus.{ROOMS[SENDERS[me]]}.procedure")
+    to = "special-unit" if me != "special-unit" else "ngo-legal"
+    sent = ReferralSubmitted(to=(to,), mode="referral", reason="Other", urgency="normal", services=())
+    refused = ReferralDeclined(reason="no_capacity", declined_by="provider")
+    story = given(procedure, me=me).heard(says(me, sent, "R-1"))
+
+    asked = story.when(says(to, ReferralInfoRequested(question="language"), "R-1")).task
+    assert asked.code in ("supply", "call_back")
+    story.when(says(to, ReferralAccepted(next_step="other"), "R-1")).then()
+    given(procedure, me=me).heard(says(me, sent, "R-1")).when(says(to, refused, "R-1")).then("refer_again")
+    given(procedure, me=me).heard(says(me, sent, "R-1")).when(
+        says("timekeeper", ReferralExpired(reason="no_answer"), "R-1")
+    ).then("refer_again")
+
+
+def test_a_police_station_is_named_nobody_but_the_special_unit() -> None:
+    """A consent that covers the assistance centre does not let a station refer there (G-10)."""
+    procedure = import_module("nrmbus.inspection.procedure")
+    sent = ReferralSubmitted(to=("special-unit",), mode="referral", reason="Other", urgency="normal", services=())
+    consent = ConsentGiven(
+        purposes=("information_sharing", "services"), receivers=("vac",), given_by="individual", form="written"
+    )
+    story = given(procedure, me="police-x").heard(says("police-x", consent), says("police-x", sent, "R-1"))
+
+    refused = ReferralDeclined(reason="outside_mandate", declined_by="provider", alternative="vac")
+    assert story.when(says("special-unit", refused, "R-1")).task.alternatives == ()
