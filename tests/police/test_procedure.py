@@ -13,6 +13,7 @@ from nrmbus.events.review import ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed, ChildFlagged
 from nrmbus.events.stay import HoldEnded, HoldRequested
 from nrmbus.police import procedure
+from nrmbus.police.state import State
 
 UNIT = "special-unit"
 POSITIVE = ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",))
@@ -147,7 +148,7 @@ def test_nothing_is_kept_and_nothing_taken_back() -> None:
     draft = story.when(says(UNIT, POSITIVE)).draft
 
     story.refused(draft).then("refused")
-    assert story.book == procedure.State()
+    assert story.book == State()
 
 
 class TestANegativeDecision:
