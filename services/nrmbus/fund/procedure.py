@@ -61,7 +61,7 @@ def remember(state: State, heard: Heard) -> State:
     """3. A decision earns it once, whatever is restarted, delivered twice or replayed ([D])."""
     if not _victim(heard) or heard.event.id in state.earned:
         return state
-    return state.model_copy(update={"earned": (*state.earned, heard.event.id)})
+    return state.changed(earned=(*state.earned, heard.event.id))
 
 
 @line(CompensationGranted)

@@ -80,7 +80,7 @@ def keep(state: State, heard: Heard) -> State:
     after = state.after(heard)
     if (incidents, helpers) == (state.incidents, state.helpers):
         return after
-    return after.model_copy(update={"incidents": incidents, "helpers": helpers})
+    return after.changed(incidents=incidents, helpers=helpers)
 
 
 def take_back(state: State, _: Event) -> State:

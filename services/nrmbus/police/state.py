@@ -24,9 +24,9 @@ def noticed(state: State, heard: Heard) -> State:
     data, case = heard.event.data, heard.event.subject
     home, citizenship = heard.profile.calendar.country, heard.letter.get("citizenship")
     if isinstance(data, SignalRecorded | ReReferred) and home and citizenship and citizenship != home:
-        return state.model_copy(update={"foreign": (*state.foreign, case)})
+        return state.changed(foreign=(*state.foreign, case))
     if isinstance(data, Closed | Withdrawn) and case in state.foreign:
-        return state.model_copy(update={"foreign": tuple(each for each in state.foreign if each != case)})
+        return state.changed(foreign=tuple(each for each in state.foreign if each != case))
     return state
 
 

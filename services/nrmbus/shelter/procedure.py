@@ -60,11 +60,11 @@ class State(Referring):
     def having(self, bed: Bed) -> "State":
         """Return the state with *bed* in place of the one for the same request."""
         others = tuple(each for each in self.beds if (each.subject, each.ref) != (bed.subject, bed.ref))
-        return self.model_copy(update={"beds": (*others, bed)})
+        return self.changed(beds=(*others, bed))
 
     def without(self, free: Bed | None) -> "State":
         """Return the state with the bed *free* again."""
-        return self.model_copy(update={"beds": tuple(bed for bed in self.beds if bed != free)})
+        return self.changed(beds=tuple(bed for bed in self.beds if bed != free))
 
 
 def begin(settings: Settings) -> State:

@@ -19,12 +19,20 @@ from nrmbus.police import procedure as police
 from nrmbus.wire.names import STATISTICS
 
 MODULES = {room: import_module(f"nrmbus.{room}.procedure") for room in sorted(set(ROOMS.values()))}
-NUMBERED = re.compile(r"^\d+\. .+$", re.MULTILINE)
+NUMBERED = re.compile(r"(?:^\d+\. .+\n)+", re.MULTILINE)
+"""Numbered list of a page: the first one has the lines."""
 
 
 def folder(module: ModuleType) -> Path:
     """Return the folder of a procedure and its page."""
     return Path(str(module.__file__)).parent
+
+
+def written(module: ModuleType) -> list[str]:
+    """Return the numbered lines on a procedure's page."""
+    found = NUMBERED.search((folder(module) / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    return found.group().splitlines()
 
 
 def sentence(line: str) -> str:
@@ -35,7 +43,7 @@ def sentence(line: str) -> str:
 @pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
 def test_each_numbered_line_is_one_function(module: ModuleType) -> None:
     """A lawyer reads the page, a developer the functions, and both read the same lines in the same order."""
-    page = NUMBERED.findall((folder(module) / "README.md").read_text(encoding="utf-8"))
+    page = written(module)
     lines = list(numbered(module))
 
     assert lines == [sentence(line) for line in page]
@@ -89,7 +97,7 @@ class TestUnhandled:
 def test_a_line_is_declared_once_with_its_types(module: ModuleType) -> None:
     """Desk and player run exactly the functions that ``@line`` declares, and each is a numbered line of the page."""
     lines = lines_of(module)
-    page = NUMBERED.findall((folder(module) / "README.md").read_text(encoding="utf-8"))
+    page = written(module)
 
     assert lines
     assert all(line.types for line in lines)

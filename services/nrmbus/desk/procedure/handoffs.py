@@ -29,10 +29,14 @@ class Referring(Frozen):
 
     services: tuple[str, ...] = ()
 
+    def changed(self, **fields: Any) -> Self:
+        """Return the state with *fields* in place of its own, validated as a new one is."""
+        return type(self)(**{**dict(self), **fields})
+
     def after(self, heard: Heard) -> Self:
         """Return the state with the agency's own referral of *heard*, if it asks for services."""
         services = asking_for_services(heard, self.services)
-        return self if services == self.services else self.model_copy(update={"services": services})
+        return self if services == self.services else self.changed(services=services)
 
 
 def answers(number: int, who: str, noted_types: tuple[type[Data], ...] = _NOTED) -> tuple[Line[Any], ...]:
