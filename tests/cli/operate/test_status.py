@@ -180,6 +180,22 @@ def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
     assert looked({"ngo-a": READY}, {**PEER, "certificate_ends": soon, "suspended": True}).well, "it has no need of one"
 
 
+def test_a_public_page_has_no_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page of a hotline is a process beside its desk, and comes to no broker: it is listed as ready, and nothing of it ends."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+
+    async def answered(_: BusFolder) -> Mapping[str, Any]:
+        return {"hotline": READY, "public.hotline": {"ready": True}}
+
+    monkeypatch.setattr(health, "ask_all", answered)
+    monkeypatch.setattr(status, "peers_of", lambda _: [])
+    with folder.held():
+        found = look(folder)
+
+    assert [(each.name, each.state) for each in found.services] == [("hotline", "ready"), ("public.hotline", "ready")]
+
+
 def test_an_agency_that_is_silent_stands_out(looked: Callable[..., Status]) -> None:
     """Given a desk on another machine without a connection, then it is shown; whether that is a fault only its people know."""
     found = looked({"registrar": READY}, {**PEER, "connected": []})

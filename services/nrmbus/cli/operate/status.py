@@ -30,6 +30,7 @@ from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
+from nrmbus.host.services import is_public_page
 from nrmbus.wire.names import AUDITOR, CANARY
 
 app = Commands()
@@ -273,7 +274,8 @@ def _ending(
     folder: BusFolder, healths: Mapping[str, Health | None], elsewhere: Iterable[Mapping[str, Any]], now: datetime
 ) -> Iterable[str]:
     """Yield a sentence for each certificate, key and token that has ended or ends soon."""
-    homes = {name: home_of(folder, name) for name in healths if parted(name)[1] == 1} if folder.settings.tls else {}
+    certified = [name for name in healths if parted(name)[1] == 1 and not is_public_page(name)]
+    homes = {name: home_of(folder, name) for name in certified} if folder.settings.tls else {}
     if homes and not folder.is_joined and not folder.settings.bootstrap:
         homes[BROKER] = folder.service(BROKER)
     until = {name: ends(Tls(home)) for name, home in homes.items()}
