@@ -7,7 +7,7 @@ from agencies import NOW
 from nrmbus.events import bulletin
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.model import Draft
-from nrmbus.timekeeper.silence import Silence, told
+from nrmbus.timekeeper.silence import STILL_LOOKS, Reading, Silence, Stillness, told
 from rules.given import Bench
 
 AFTER: Final = timedelta(minutes=30)
@@ -20,10 +20,12 @@ class Looks:
         self.silence = Silence(AFTER)
         self.bulletin = Bench.of_bulletin("timekeeper")
 
-    def at(self, minutes: float, *, registered: bool = True, **taking: bool) -> list[tuple[str, bool]]:
+    def at(
+        self, minutes: float, *, registered: bool = True, still: tuple[str, ...] = (), **taking: bool
+    ) -> list[tuple[str, bool]]:
         """Look after so many minutes; return agency and word of what was said."""
         now = NOW + timedelta(minutes=minutes)
-        said = list(self.silence.look(taking, told(self.bulletin.view), now))
+        said = list(self.silence.look(taking, told(self.bulletin.view), now, still))
         for draft in said if registered else ():
             self.bulletin.say("timekeeper", draft.type, data=draft.data)
         return [(data.agency, data.listening) for data in map(_data, said)]
@@ -86,3 +88,46 @@ def test_until_it_is_registered_the_same_event_is_said_again() -> None:
     assert [each.id for each in first] == [each.id for each in again] != []
     assert {each.subject for each in first} == {bulletin.of("timekeeper")}
     assert looks.at(90, registered=False, shelter=False) == [("shelter", False)]
+
+
+def test_a_desk_that_is_connected_and_stands_still_is_told_of_too() -> None:
+    """Given a full disk, when half an hour has passed, then it is silent; a clock that goes far at once makes no slow desk silent."""
+    looks = Looks()
+    minute = 1 / STILL_LOOKS
+    jumped = [looks.at(40 * turn, shelter=False, still=("shelter",)) for turn in range(STILL_LOOKS)]
+
+    assert jumped == [[]] * (STILL_LOOKS - 1) + [[("shelter", False)]]
+    assert looks.at(300 + minute, shelter=False, still=("shelter",)) == []
+    assert looks.at(300 + 2 * minute, shelter=True) == [("shelter", True)]
+
+
+class TestStillness:
+    """A desk stands still while its inbox has records, and it acknowledges none of them."""
+
+    def test_an_idle_desk_does_not(self) -> None:
+        """Everything is read; behind the last record stands the end of a transaction, which nobody acknowledges."""
+        stillness = Stillness()
+
+        assert [stillness.look({"ngo-a": {0: Reading(11, 12), 1: Reading(0, 0)}}) for _ in range(3)] == [
+            frozenset()
+        ] * 3
+
+    def test_a_desk_that_moves_on_does_not(self) -> None:
+        """However much waits, and however slowly it is read."""
+        stillness = Stillness()
+        looks = [stillness.look({"ngo-a": {0: Reading(at, 500)}}) for at in range(5)]
+
+        assert looks[1:] == [frozenset()] * 4
+
+    def test_a_desk_that_stops_at_one_record_does(self) -> None:
+        """At one partition is enough: the cases of that partition are read by nobody. Others are not blamed."""
+        stillness = Stillness()
+        found = {"ngo-a": {0: Reading(5, 7), 1: Reading(9, 10)}, "shelter": {0: Reading(3, 4)}}
+        looks = [{**found, "ngo-a": {0: Reading(4, 7), 1: Reading(2, 10)}}, found, found, found]
+
+        assert [stillness.look(each) for each in looks[1:]][1:] == [{"ngo-a"}] * 2
+        assert stillness.look({**found, "ngo-a": {0: Reading(6, 7), 1: Reading(9, 10)}}) == frozenset()
+
+    def test_a_restart_of_the_timekeeper_brings_nobody_back(self) -> None:
+        """The first look has none before it: a desk with something to read is not taken for one that reads."""
+        assert Stillness().look({"ngo-a": {0: Reading(5, 7)}, "shelter": {0: Reading(3, 4)}}) == {"ngo-a"}

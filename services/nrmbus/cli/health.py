@@ -129,6 +129,10 @@ def remark_on(health: Health) -> str:
         return "It began with an older copy of its ledger, and has caught up: nrmbus doctor says what to do."
     if health.get("desks_unseen"):
         return "It does not see which desks are connected: nrmbus doctor says what to do."
+    told = "The others are told after a while that it does not read."
+    found = []
     if away := health.get("desks_away"):
-        return f"No desk is connected of {', '.join(away)}: call the agency. The others are told after a while that it does not read."
-    return ""
+        found.append(f"No desk is connected of {', '.join(away)}: call the agency. {told}")
+    if still := health.get("desks_still"):
+        found.append(f"The desk of {', '.join(still)} stands still: nrmbus doctor where it runs says why. {told}")
+    return " ".join(found)

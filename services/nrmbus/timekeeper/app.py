@@ -28,11 +28,11 @@ from nrmbus.desk.store.ledger import Ledger
 from nrmbus.events import bulletin
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
-from nrmbus.timekeeper.silence import Silence, told
+from nrmbus.timekeeper.silence import LOOKS, Reading, Silence, Stillness, told
 from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire import times
 from nrmbus.wire.history import HistoryFault
-from nrmbus.wire.names import CASES, TIMEKEEPER
+from nrmbus.wire.names import CASES, TIMEKEEPER, inbox_of
 from nrmbus.wire.record import Record
 
 LOOK_MS: Final = 250
@@ -53,8 +53,10 @@ class Timekeeper:
         self._tick = 0
         self._away: tuple[str, ...] = ()
         """Agencies without a desk at the broker, at the last look."""
-        self._is_blind = False
-        """True while the broker does not say which desks are connected."""
+        self._still: tuple[str, ...] = ()
+        """Agencies whose desk is connected and has read nothing of what waits for it, for a minute."""
+        self._unseen = 0
+        """Looks in a row to which the broker did not say which desks are connected."""
         self._is_read = False
         """True once the history was read to where it ended at the start."""
         self._measured: Measured | None = None
@@ -143,26 +145,33 @@ class Timekeeper:
 
     async def _look(self, silence: Silence) -> None:
         """Look every few seconds which agencies have a desk at the broker, and publish what everybody must know of it."""
-        seat, where = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER))
+        seat, where, stillness = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER)), Stillness()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if not self._is_read or self._watch is None:
                 continue
             agencies = self._receiving()
             try:
-                found = await groups.with_members(where, [f"{each}.desk" for each in agencies])
+                found = await groups.standings(where, {f"{each}.desk": self._inbox_of(each) for each in agencies})
             except KafkaError:  # a broker that is away, or that was not given the right yet, says nothing of any desk
-                self._is_blind = True
+                self._unseen += 1
                 continue
-            self._is_blind = False
-            taking = {each: f"{each}.desk" in found for each in agencies}
-            self._away = tuple(sorted(each for each in agencies if not taking[each]))
+            self._unseen = 0
+            there = {each: found[f"{each}.desk"] for each in agencies}
+            still = stillness.look({each: _readings(at) for each, at in there.items() if at.has_members})
+            self._away = tuple(sorted(each for each in agencies if not there[each].has_members))
+            taking = {each: there[each].has_members and each not in still for each in agencies}
             async with self._turn:
-                drafts = list(silence.look(taking, told(self._watch.view(bulletin.of(TIMEKEEPER))), seat.now()))
+                published = told(self._watch.view(bulletin.of(TIMEKEEPER)))
+                drafts = list(silence.look(taking, published, seat.now(), still))
                 if drafts:
                     async with seat.ledger.write() as tx:
                         for draft in drafts:
                             queue.put(seat, tx, draft, origin="procedure")
+            self._still = tuple(sorted(each for each in still if silence.stands_still(each)))
+
+    def _inbox_of(self, agency: str) -> list[TopicPartition]:
+        return [TopicPartition(inbox_of(agency), each) for each in range(self._folder.settings.partitions)]
 
     def _receiving(self) -> list[str]:
         """Return the admitted agencies that others may turn to."""
@@ -193,8 +202,9 @@ class Timekeeper:
             "tick": tick,
             "numbers": {str(number): last for number, last in numbers.items()},
             "next_due": times.write(next_due) if next_due else None,
-            "desks_unseen": self._is_blind,
+            "desks_unseen": self._unseen >= LOOKS,  # one look without an answer is a busy machine
             "desks_away": list(self._away),
+            "desks_still": list(self._still),
             "cases_unknown": len(self._watch.unknown) if self._watch else 0,
         }
 
@@ -208,6 +218,10 @@ class Timekeeper:
     async def case(self, ref: str) -> dict[str, Any]:
         """Return the duties of a case that run or are overdue."""
         return {"open_deadlines": list(self._watch.open_deadlines(ref)) if self._watch else []}
+
+
+def _readings(at: groups.Standing) -> dict[int, Reading]:
+    return {each.partition: Reading(at.reached[each], at.ends[each]) for each in at.ends}
 
 
 async def _run(folder: BusFolder) -> bool:

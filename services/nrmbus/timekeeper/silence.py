@@ -2,11 +2,13 @@
 
 A desk is a member of its inbox's group at the broker for as long as it runs, wherever it runs. No agency can be a member
 for another, and an idle desk is one too, so silence shows before somebody turns to the agency.
+A desk may be connected and stand still: a full disk, a ledger that another program holds, a fault of its inbox. Such a desk
+acknowledges nothing more, while its inbox has records.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from nrmbus.events import bulletin
 from nrmbus.events.agency import ListeningChanged
@@ -18,6 +20,46 @@ from nrmbus.wire.names import TIMEKEEPER
 BY_ITSELF: Final = "by-itself"
 LOOKS: Final = 2
 """Looks in a row that must find no desk: a restart between two looks is no silence, however far the clock was set."""
+
+
+STILL_LOOKS: Final = 6
+"""Looks in a row in which a connected desk must not have moved on: a record that is handled slowly is no silence either."""
+MARKER: Final = 1
+"""Offsets behind the last record of an inbox in which there is nothing to read: the end of the registrar's transaction."""
+
+
+class Reading(NamedTuple):
+    """One partition of an inbox at a look: what the desk has acknowledged, and the end of the partition."""
+
+    reached: int
+    end: int
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the desk has read everything."""
+        return self.end - self.reached <= MARKER
+
+
+class Stillness:
+    """Compares each look with the look before: a desk stands still that acknowledged nothing in between, while records wait.
+
+    An aborted transaction at the end of a partition looks like a record that waits. The registrar writes there again at
+    once, since it judges the same submissions again.
+    """
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, int], int] = {}
+
+    def look(self, found: Mapping[str, Mapping[int, Reading]]) -> frozenset[str]:
+        """Return those of *found*, agencies with their partitions, that have something to read and read nothing since the look before.
+
+        A first look compares with itself: an agency that was published as silent is not back because the timekeeper restarted.
+        """
+        now = {(agency, place): each for agency, places in found.items() for place, each in places.items()}
+        before, self._before = self._before, {key: each.reached for key, each in now.items()}
+        return frozenset(
+            key[0] for key, each in now.items() if not each.is_over and before.get(key, each.reached) == each.reached
+        )
 
 
 def told(view: View) -> Mapping[str, bool]:
@@ -35,8 +77,16 @@ class Silence:
         self._since: dict[tuple[str, bool], datetime] = {}
         self._looks: dict[str, int] = {}
 
-    def look(self, taking: Mapping[str, bool], published: Mapping[str, bool], now: datetime) -> Iterator[Draft]:
-        """Yield what is to be published after a look: *taking* says which agencies have a desk at the broker now.
+    def stands_still(self, agency: str) -> bool:
+        """Return whether no look of the last minute found that the desk of *agency* takes what is delivered."""
+        return self._looks.get(agency, 0) >= STILL_LOOKS
+
+    def look(
+        self, taking: Mapping[str, bool], published: Mapping[str, bool], now: datetime, still: Collection[str] = ()
+    ) -> Iterator[Draft]:
+        """Yield what is to be published after a look.
+
+        *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not.
 
         Yielded again, under the same id, until *published* has it. An agency of which nothing was published listens.
         """
@@ -48,7 +98,8 @@ class Silence:
                     self._since.pop((agency, True), None)
                 continue
             since = self._since.setdefault((agency, takes), now)
-            if takes or (now - since >= self._after and self._looks[agency] >= LOOKS):
+            looks = STILL_LOOKS if agency in still else LOOKS
+            if takes or (now - since >= self._after and self._looks[agency] >= looks):
                 yield _draft(agency, since, now, listening=takes)
 
 

@@ -39,13 +39,14 @@ def test_an_agency_may_do_these_things_and_no_other() -> None:
 
 
 def test_the_timekeeper_sees_that_a_desk_is_connected_and_reads_nothing_of_its_inbox() -> None:
-    """It may ask whether the group has a member, and neither join it nor read the inbox; nobody else may even ask."""
+    """It may ask whether the group has a member and where the inbox ends, and neither join it nor read the inbox; nobody else may even ask."""
     found = {
         each for each in entitlements(load_declarations(), EVERYBODY, 2, play=False) if each.operation == "describe"
     }
 
     assert {each.who for each in found} == {"timekeeper"}
-    assert ("group", "ngo-a.desk", "describe") in of("timekeeper")
+    assert {("group", "ngo-a.desk", "describe"), ("topic", "nrm.inbox.ngo-a", "describe")} <= of("timekeeper")
+    assert {each.name for each in found if each.kind == "topic"} == {f"nrm.inbox.{each}" for each in EVERYBODY}
     assert not of("timekeeper") & {("group", "ngo-a.desk", "read"), ("topic", "nrm.inbox.ngo-a", "read")}
 
 

@@ -76,6 +76,7 @@ def declared(owners: set[str]) -> Iterator[Right]:
                         yield who, "group", group, "read"
                         for one in (who, *body.get("watchers", ())):
                             yield one, "group", group, "see"
+                            yield one, "topic", topic, "ask"
                 if writes or reads:
                     yield who, "topic", topic, "ask"
 

@@ -30,6 +30,7 @@ from nrmbus.cli.operate.doctor import (
     of_services,
     of_stopped,
 )
+from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
@@ -539,3 +540,18 @@ def test_a_timekeeper_that_sees_no_desk_is_a_fault_and_a_desk_that_is_away_a_rem
     assert "nrmbus doctor" in remark_on(blind)
     assert list(of_services(folder, {"timekeeper": away})) == []
     assert remark_on(away).startswith("No desk is connected of ngo-l: call the agency.")
+
+
+def test_a_desk_that_is_connected_and_stands_still_is_a_fault(tmp_path: Path) -> None:
+    """Its own health says why; the timekeeper's says so of a desk on another machine too, which the operator cannot ask."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    seen: dict[str, Any] = {"ready": True, "desks_unseen": False, "desks_away": [], "desks_still": ["shelter"]}
+    stuck = {"ready": False, "trouble": "inbox_gap", "lag": 4}
+
+    found = list(of_services(folder, {"timekeeper": seen, "shelter": stuck}))
+
+    assert [(each.code, each.serious) for each in found] == [("standing_still", True), ("not_ready", True)]
+    assert found[0].what == "The desk of shelter is connected, and has read nothing of what waits for it for a minute."
+    assert found[1].why == MEANINGS["inbox_gap"].sentence
+    assert remark_on(seen).startswith("The desk of shelter stands still")

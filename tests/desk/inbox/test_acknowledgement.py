@@ -74,6 +74,17 @@ async def test_a_broker_that_is_away_is_told_next_time(monkeypatch: pytest.Monke
     await eventually("the third record is acknowledged", lambda: broker.told[-1] == {PARTITION: 3})
 
 
+async def test_a_last_record_is_acknowledged_though_the_broker_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a broker that fails three times, when no other record comes, then it is told all the same: else the desk would look as if it stood still."""
+    monkeypatch.setattr(acknowledgement, "EVERY", 0.01)
+    broker, desk = Broker(failures=3), Acknowledgements()
+    with pytest.raises(KafkaConnectionError):
+        await desk.of(record(0), broker).commit()
+    await eventually("the broker was told a fourth time", lambda: len(broker.told) == 4)
+
+    assert broker.told[-1] == {PARTITION: 1}
+
+
 async def test_a_consumer_that_went_is_not_kept() -> None:
     """A desk that reads its inbox anew, with another consumer, keeps nothing of the one before."""
     broker, desk = Broker(), Acknowledgements()

@@ -32,7 +32,7 @@ def entitlements(
     """Return every right of *everybody* (agencies and the bus's own services) on a bus of so many *partitions*.
 
     A topic's writers may write the topic, and its readers may read it, in the consumer group that the declaration names.
-    The watchers may ask whether that group has a member, and nothing else.
+    The watchers may ask whether that group has a member and how far it is, and read no record.
     If the declaration names a transactional id, the writers have one for each partition. An unknown id gets no right.
     """
     everybody = tuple(everybody)
@@ -52,6 +52,7 @@ def entitlements(
                 found.update(Entitlement(who, "group", group.replace("{reader}", who), "read") for who in readers)
                 watchers = _who(each.watchers, agency, everybody)
                 found.update(Entitlement(who, "group", group, "describe") for who in watchers)
+                found.update(Entitlement(who, "topic", topic, "describe") for who in watchers)
             if each.transactional_id:
                 ids = [each.transactional_id.replace("{partition}", str(number)) for number in range(partitions)]
                 found.update(Entitlement(who, "transactional_id", one, "write") for who in writers for one in ids)

@@ -25,6 +25,16 @@ class Group(NamedTuple):
     committed: Mapping[TopicPartition, OffsetAndMetadata]
 
 
+class Standing(NamedTuple):
+    """Consumer group at one look."""
+
+    has_members: bool
+    reached: Mapping[TopicPartition, int]
+    """By partition the next offset that the group has not acknowledged, of those that the broker still keeps."""
+    ends: Mapping[TopicPartition, int]
+    """By partition the end of the committed records."""
+
+
 Ask = Callable[[str, Iterable[TopicPartition]], Awaitable[Group]]
 
 
@@ -80,23 +90,35 @@ async def _asked(client: AIOKafkaAdminClient, group: str, partitions: list[Topic
     return Group(bool(members), await client.list_consumer_group_offsets(group, coordinator, partitions))
 
 
-async def with_members(where: Where, names: Iterable[str]) -> frozenset[str]:
-    """Return those of the groups *names* that have a member now.
+async def standings(where: Where, asked: Mapping[str, list[TopicPartition]]) -> dict[str, Standing]:
+    """Return by group, of those *asked* about with the partitions that each reads, how the group stands.
 
     Raises:
-        KafkaError: no broker answers, or denies a look at one of the groups.
+        KafkaError: no broker answers, or denies a look at one of the groups or topics.
     """
     client = AIOKafkaAdminClient(client_id="nrm-groups", **reach(where).settings(), **clients.settings())
-    found = set()
+    reads = clients.settings("reader")
+    reader = AIOKafkaConsumer(client_id="nrm-groups", group_id=None, **reach(where).settings(), **reads)
+    partitions = [each for some in asked.values() for each in some]
     try:
         await client.start()
-        for name in names:
-            (answer,) = await client.describe_consumer_groups([name], await client.find_coordinator(name))
-            ((code, _, _, _, _, members, *_),) = answer.groups
-            if code:
-                raise for_code(code)
-            if members:
-                found.add(name)
+        groups = {name: await _patiently(client, name, some) for name, some in asked.items()}
+        await reader.start()
+        await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
+        first, ends = await reader.beginning_offsets(partitions), await reader.end_offsets(partitions)
     finally:
+        await reader.stop()
         await client.close()
-    return frozenset(found)
+    return {
+        name: Standing(
+            group.has_members,
+            {each: max(first[each], _committed(group, each)) for each in asked[name]},
+            {each: ends[each] for each in asked[name]},
+        )
+        for name, group in groups.items()
+    }
+
+
+def _committed(group: Group, partition: TopicPartition) -> int:
+    found = group.committed.get(partition)
+    return found.offset if found is not None else 0

@@ -396,6 +396,13 @@ def _of_desks(health: Health) -> Iterator[Finding]:
             "An agency that does not read what it is sent is shown to nobody.",
             "nrmbus topics apply",
         )
+    for agency in health.get("desks_still", ()):
+        yield Finding(
+            "standing_still",
+            f"The desk of {agency} is connected, and has read nothing of what waits for it for a minute.",
+            "What is sent to it is read by nobody; all agencies are shown so once the profile's silent_minutes have passed.",
+            "the finding of the desk itself says why: here, or at nrmbus doctor on the machine where it runs",
+        )
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:

@@ -61,19 +61,27 @@ class _Handled:
         """Note that everything before *offsets* is committed in the ledger; tell the broker now or within a second."""
         self._due.update(offsets)
         wait = self._last + EVERY - time.monotonic()
-        if wait <= 0:
-            await self._send(consumer)
-        elif self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._send_later(consumer, wait))
+        try:
+            if wait <= 0:
+                await self._send(consumer)
+        finally:
+            if self._due and (self._later is None or self._later.done()):
+                self._later = asyncio.create_task(self._send_later(consumer, wait if wait > 0 else EVERY))
 
     async def _send_later(self, consumer: Consumer, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        with suppress(KafkaError, ConnectionError):  # the next acknowledgement says more
-            await self._send(consumer)
+        # Until the broker has it: the last record of an evening would else look unread until the next one comes.
+        while self._due:
+            await asyncio.sleep(seconds)
+            with suppress(KafkaError, ConnectionError):
+                await self._send(consumer)
 
     async def _send(self, consumer: Consumer) -> None:
         due, self._due, self._last = self._due, {}, time.monotonic()
-        await consumer.commit({each: OffsetAndMetadata(at, self._metadata()) for each, at in due.items()})
+        try:
+            await consumer.commit({each: OffsetAndMetadata(at, self._metadata()) for each, at in due.items()})
+        except BaseException:
+            self._due = due | self._due
+            raise
 
 
 class OfRecords:
