@@ -22,7 +22,7 @@ from nrmbus.bus.reach import Where
 from nrmbus.events import bulletin
 from nrmbus.events.model import Fact
 from nrmbus.registrar.batch import Checked
-from nrmbus.registrar.history_state import HistoryError, is_activation, is_asking
+from nrmbus.registrar.history_state import HistoryError, check_installed, is_activation, is_asking
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Rules
 from nrmbus.wire import history, ids, statement, times
@@ -32,8 +32,6 @@ from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import REGISTRATION, Record
 
-OPENING: Final = frozenset({"case.signal_recorded", "case.re_referred", "incident.opened"})
-"""Types that open a case or an incident."""
 LOOK_SECONDS: Final = 20.0
 """How long the open transactions of others may keep an asking waiting before it is judged: their time-out, and some more."""
 
@@ -68,15 +66,13 @@ class Askings:
         """Per agency and month, the partition and number of each asking: what is read twice is counted once."""
         self._turn = asyncio.Lock()
 
-    async def look_for_activations(self, shard: Shard, checked: Iterable[Checked], now: datetime) -> None:
-        """Read which profiles were activated in other partitions, before a case is opened.
+    async def look_for_activations(self, shard: Shard, now: datetime) -> None:
+        """Read which profiles were activated in other partitions, before *shard* judges: a case may begin or move.
 
         An activation is registered some hours before its day (G-15), so reading twice in that time is in time. Only the
         partitions with the bulletin of an agency that may activate are read, and none that this process has folded.
         """
         if self._partitions == 1 or (self._activations_at and now - self._activations_at < self._rules.notice / 2):
-            return
-        if not any(_is_opening(each) for each in checked):
             return
         of_coordinators = {ids.partition_of(bulletin.of(each), self._partitions) for each in self._coordinators()}
         others = of_coordinators - self._folded() - {shard.partition}
@@ -160,15 +156,11 @@ class Askings:
             said, event = found.registration, known_event(carried(found.envelope))
             time = times.read(said.time)
             if event is not None and time is not None and said.partition == partition:
-                self._rules.activate(Fact.of(event, (), time, said.number, said.policy))
+                fact = Fact.of(event, (), time, said.number, said.policy)
+                check_installed(self._rules, partition, fact)
+                self._rules.activate(fact)
                 return
         raise HistoryError(partition, 0, "activates a profile and was not signed by a registrar of this bus")
-
-
-def _is_opening(checked: Checked) -> bool:
-    """Return whether a submission may open a case."""
-    signed = checked.incoming.signed
-    return signed is not None and checked.code is None and signed.type in OPENING
 
 
 def _may_be_let_in(shard: Shard, checked: Iterable[Checked]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from nrmbus.bus.high_water import Mark
 from nrmbus.events.model import Event, Fact
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
@@ -74,6 +75,18 @@ def is_asking(headers: Iterable[tuple[str, bytes]]) -> bool:
 def is_activation(headers: Iterable[tuple[str, bytes]]) -> bool:
     """Return whether *headers* are those of an activation of a profile."""
     return (_TYPE, _ACTIVATION) in headers
+
+
+def check_installed(rules: Rules, partition: int, fact: Fact) -> None:
+    """Check that this installation has the profile that *fact* activates, with the same values: it has to judge by them.
+
+    Raises:
+        HistoryError: it has not.
+    """
+    data = fact.event.data
+    if isinstance(data, ProfileActivated) and not rules.is_installed(data.profile, data.digest):
+        what = f"put the profile {data.profile} in force, which this release does not have, or has with other values"
+        raise HistoryError(partition, fact.number, what, "upgrade the registrar")
 
 
 class HistoryError(Exception):
@@ -262,7 +275,9 @@ class Memory:
             asleep = Asleep(found.envelope, told, registration.time, self.number, registration.policy)
             case.asleep.append(asleep)
             if is_activation(found.envelope.headers):
-                self._activate(self._fact(asleep))
+                fact = self._fact(asleep)
+                check_installed(self._rules, self.partition, fact)
+                self._activate(fact)
             case.digests.setdefault(registration.id, found.digest)
             self._delivered(case, audience, unfinished.tree, salt)
             if self.time is not None and is_asking(found.envelope.headers):

@@ -460,7 +460,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
         await self._not_behind(checked)
-        await self._askings.look_for_activations(owned.shard, checked, self._clock.now())
+        await self._askings.look_for_activations(owned.shard, self._clock.now())
         async with self._askings.turn(owned.shard, checked):
             await self._commit(owned, checked)
 

@@ -71,6 +71,12 @@ class Rules:
         """Return whether this installation has the profile *policy*."""
         return self._named(policy) is not None
 
+    def lacks(self, policy: str) -> bool:
+        """Return whether nobody can be judged here by *policy*: this installation does not have it, or has other values than were activated."""
+        found = self._named(policy)
+        activated = (each.digest for each in self.timeline if each.profile == policy)
+        return found is None or any(digest != found.profile.digest for digest in activated)
+
     def _named(self, policy: str) -> _Ruled | None:
         if policy not in self._ruled:
             try:

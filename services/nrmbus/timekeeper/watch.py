@@ -74,7 +74,8 @@ class Watch:
             event = known_event(found.opened())
         # An event that was cut out or altered, or that this release does not know, may have ended a clock.
         # A breach that is published late does less harm than a false one.
-        if event is None:
+        # The same holds for a profile that this release lacks: its clocks are others.
+        if event is None or not self._rules.knows(registration.policy.name):
             self._silence(registration.subject)
             return
         if event.subject in self.unknown:

@@ -202,6 +202,8 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
     view = cases.view(tx, row.subject)
     policy = seat.rules.policy_for(view, seat.me, seat.now())
+    if seat.rules.lacks(policy):  # it would seal the letter to those whom another profile lets read it
+        return Refused("profile_missing")
     bare = _event(seat, row, clear, sequence, None, policy)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None
     # Advice only: the registrar answers for the Rules, but sees no letter. A part that no recipient may open ends here.
