@@ -2,7 +2,8 @@
 
 A draft has the id of its event from the start, so that a second click, the back button or another tab send one event. It
 outlives the session and the process. It ends when its event is registered, when its owner deletes it, after 30 days without
-a change, and with the erasure of its case.
+a change, and with the erasure of its case. When its owner leaves the agency it ends at once, unless it waits for a second
+person, who can still sign.
 """
 
 import json
@@ -153,6 +154,11 @@ def is_draft(id: str) -> ColumnElement[bool]:
 def of_case(subject: str) -> ColumnElement[bool]:
     """Return the condition for the drafts of a case."""
     return _DRAFTS.subject == subject
+
+
+def nobodys(owner: str) -> ColumnElement[bool]:
+    """Return the condition for the drafts that nobody can open once *owner* has left: all that wait for no second person."""
+    return (_DRAFTS.owner == owner) & (_DRAFTS.state != "waits")
 
 
 def over(seat: Seat, tx: Connection) -> list[str]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import ROLES, Given, Permission, Role, together
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -156,6 +157,11 @@ class Members:
             raise DeskError("not_found")
         return found
 
+    def has_left(self, number: str) -> bool:
+        """Return whether the member with *number* has left the agency."""
+        found = self._members.get(number)
+        return found is not None and found.standing == "removed"
+
     def named(self, name: str) -> Member | None:
         """Return the member called *name* who has not left."""
         wanted = folded(name)
@@ -264,10 +270,16 @@ class Members:
         )  # fmt: skip
 
     async def remove(self, number: str) -> Member:
-        """Let a member sign in no more; number and name stay."""
+        """Let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay."""
         nothing: dict[str, Any] = {"email": None, "code": None, "recovery": [], "subject": None}
+        forget_keys = self._forget_keys(number)
+
+        def forget(tx: Connection) -> None:
+            forget_keys(tx)
+            drafts.drop(tx, drafts.nobodys(number))
+
         return await self.change(
-            number, sealed=nothing, signs_out=True, also=self._forget_keys(number),
+            number, sealed=nothing, signs_out=True, also=forget,
             removed=times.write(self._now()), password=None, once_ends=None, code_step=None,
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from agencies import NOW
 from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
+from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
@@ -216,3 +218,26 @@ async def test_a_supervisor_sees_what_is_overdue_by_colleague(tmp_path: Path, mo
         assert "eeeeeeee" not in page
         snapshot = Snapshot()
         assert "Nothing of your agency is overdue." in text_of(await it.get("/colleagues"))
+
+
+async def test_the_drafts_of_a_member_who_leaves_are_destroyed(tmp_path: Path) -> None:
+    """Nobody else could open them. What waits for a second signature stays, and is destroyed when it is given back unsigned."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Boss Example", "supervisor")
+        leaver, stays = await it.example("Leyla Example", "worker"), await it.example("Rena Example", "worker")
+        seat = it.here.desk.seat
+        async with seat.ledger.write() as tx:
+            opened, waiting, others = (
+                drafts.begin(seat, tx, owner=who.number, type=type, subject="ab" * 16, ref=None, page="what", typed={})
+                for who, type in (
+                    (leaver, "consent.given"),
+                    (leaver, "case.signal_dismissed"),
+                    (stays, "consent.given"),
+                )
+            )
+            drafts.keep(seat, tx, replace(waiting, state="waits", request=b'{"events":[]}'), seen=1)
+        await it.staff.members.remove(leaver.number)
+        assert {each.id for each in await it.here.rows("drafts")} == {waiting.id, others.id} != {opened.id}
+
+        await it.send(f"/approvals/{waiting.id}/back")
+        assert [each.id for each in await it.here.rows("drafts")] == [others.id]

@@ -55,10 +55,14 @@ async def sign(visit: Visit) -> Response:
 
 @routes.post("/approvals/{id}/back", may="approve")
 async def back(visit: Visit) -> Response:
-    """Give the draft back to its owner, unsigned."""
+    """Give the draft back to its owner, unsigned; destroy it if the owner has left."""
     draft = _waiting(visit)
+    has_left = visit.door.staff.members.has_left(draft.owner)
     async with visit.door.ledger.write() as tx:
-        drafts.take_back(visit.door.seat, tx, draft)
+        if has_left:
+            drafts.drop(tx, drafts.is_draft(draft.id))
+        else:
+            drafts.take_back(visit.door.seat, tx, draft)
     return visit.see("/approvals")
 
 
