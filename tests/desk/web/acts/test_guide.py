@@ -70,6 +70,49 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
         assert len({row.subject for row in await here.rows("outbox")}) == 1
 
 
+async def test_what_was_refused_of_a_guide_is_sent_again(tmp_path: Path) -> None:
+    """Given one refused referral, then the page says what stands, and leads to that referral as it was typed, not to the case."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, ADULT)
+        sending = await browser.post(check.replace("/check", "/send"))
+        while records := await here.out():
+            for record in records:
+                refused = b'"shelter"' in record.value and b"referral.submitted" in str(record.headers).encode()
+                said = here.registrar.refuse(record, "consent_required", "G-32") if refused else None
+                await here.hear(said or here.registrar.register(record, to=here.desk.seat.me))
+        page = await browser.get(sending.headers["location"])
+        assert heading(page) == "Refused"
+        assert "What was registered stands." in page.text
+
+        again = await browser.post(check.replace("/check", "/again"))
+        typed = await browser.get(again.headers["location"])
+        assert heading(typed) == "Check your answers"
+        assert CANARY in typed.text
+        assert typed.text.count("shelter") > 0 == typed.text.count("vac<")
+        done = await here.during(browser.post(again.headers["location"].replace("/check", "/send")))
+
+        assert heading(await browser.get(done.headers["location"])) == "Registered"
+        assert [verdict for _, _, verdict in await sent(here)].count("registered") == 5
+        assert (await browser.post(check.replace("/check", "/again"))).status_code == 404
+
+
+async def test_a_guide_of_which_nothing_was_registered_is_opened_again(tmp_path: Path) -> None:
+    """Given a refused signal, and with it everything behind, then the guide goes on with every answer, as new events."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, CHILD)
+        await browser.post(check.replace("/check", "/send"))
+        while records := await here.out():
+            for record in records:
+                await here.hear(here.registrar.refuse(record, "unknown_case", "G-02"))
+
+        again = await browser.post(check.replace("/check", "/again"))
+        assert again.headers["location"] != check
+        assert heading(await browser.get(again.headers["location"])) == "Check your answers"
+        await here.during(browser.post(again.headers["location"].replace("/check", "/send")))
+        await here.settle()
+        assert [verdict for _, _, verdict in await sent(here)].count("registered") == 3
+
+
 async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Path) -> None:
     """Given an unclear age, then nobody asks for consent; guardianship and commission hear first, then the referral goes."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:

@@ -142,11 +142,7 @@ def _mine(visit: Visit, tx: Connection) -> list[Kept]:
 async def begin(visit: Visit) -> Response:
     """Begin a guided signal in a case of its own."""
     _may_guide(visit)
-    milliseconds = int(visit.now.timestamp() * 1000)
-    typed = {
-        _IDS: tuple(new_event_id(milliseconds) for _ in range(_MOST_EVENTS)),
-        _REFS: (new_ref(), new_ref()),
-    }
+    typed = _new_ids(visit)
     async with visit.door.ledger.write() as tx:
         untouched = [each for each in _mine(visit, tx) if each.typed.keys() == typed.keys()]
         made = (
@@ -164,6 +160,47 @@ async def begin(visit: Visit) -> Response:
             )
         )
     return visit.see(f"/acts/{made.id}/{SEEN}")
+
+
+def _new_ids(visit: Visit) -> Typed:
+    """Return ids for the events and references for the referrals of a guide that is sent for the first time."""
+    milliseconds = int(visit.now.timestamp() * 1000)
+    return {
+        _IDS: tuple(new_event_id(milliseconds) for _ in range(_MOST_EVENTS)),
+        _REFS: (new_ref(), new_ref()),
+    }
+
+
+def again(visit: Visit, tx: Connection, sent: Kept) -> Kept:
+    """Return the draft to go on with after a refusal of the guide *sent*, which ends.
+
+    If nothing of it was registered, it is the same guide, with new events. Otherwise each event that was not registered
+    becomes a draft of its own in the case, with what was typed, and the first of them is returned.
+
+    Raises:
+        NotFound: nothing was refused, or an answer is still to come.
+    """
+    bodies = sending.bodies_of(sent)
+    verdicts = [sending.verdict_of(sending.outcome(visit.door, tx, [str(body["id"])])) for body in bodies]
+    missing = [body for body, verdict in zip(bodies, verdicts, strict=True) if verdict in {"refused", "failed"}]
+    if not missing or "pending" in verdicts:
+        raise NotFound
+    zone, made = visit.t.zone, list[tuple[str, Typed]]()
+    if len(missing) == len(bodies):
+        made.append((GUIDE, {**sent.typed, **_new_ids(visit)}))
+    else:
+        for body in missing:
+            typed = form.typed_of(form.form_of(sending.model_of(visit.door, body["type"])), body, zone)
+            made.append((body["type"], sending.fresh(body["type"], typed)))
+    drafts.drop(tx, drafts.is_draft(sent.id))
+    begun = [
+        drafts.begin(
+            visit.door.seat, tx, owner=sent.owner, type=type, subject=sent.subject, ref=None,
+            page=SEEN if type == GUIDE else WHAT, typed=typed, is_another=True,
+        )
+        for type, typed in made
+    ]  # fmt: skip
+    return begun[0]
 
 
 @routes.post("/signals/alone", may="publish")

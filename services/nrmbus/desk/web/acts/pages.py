@@ -227,14 +227,11 @@ async def again(visit: Visit) -> Response:
         if now is None:
             raise NotFound
         made = drafts.take_back(seat, tx, now)
-        if made is None:
+        if made is None and now.type == guide.GUIDE:
+            made = guide.again(visit, tx, now)
+        elif made is None:
             found = sending.outcome(visit.door, tx, [now.id])
-            if (
-                now.type == guide.GUIDE
-                or now.state != "sent"
-                or not found
-                or sending.verdict_of(found) not in {"refused", "failed"}
-            ):
+            if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
                 raise NotFound
             made = drafts.begin(
                 seat, tx, owner=now.owner, type=now.type, subject=now.subject, ref=now.ref, page=WHAT, typed=now.typed,
