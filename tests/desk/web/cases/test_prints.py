@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from agencies import CASE
 from desk.given import CANARY, REF, Given
 from desk.web.browsing import member
-from desk.web.cases.given import AT, at_vac
+from desk.web.cases.given import AT, TAKEN_BACK, at_vac, came
 from nrmbus.desk.http.served import Door
 from nrmbus.web.words import LANGUAGES, Language
 
@@ -52,6 +53,28 @@ async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path
         assert await handed_on(here) == [("person_report", "person_request")]
         iso = {"az": "aze", "en": "eng", "ru": "rus"}[language]
         assert await copies(here) == [{"form": "referral_form", "paper_language": iso}]
+
+
+@pytest.mark.parametrize(
+    ("course", "ground"),
+    [
+        ([], "Ground: your consent of 2 March 2026."),
+        ([("consent.withdrawn", TAKEN_BACK)], "Ground: a consent that you have taken back since."),
+        ([("safeguard.child_flagged", {"to": ["guardianship"], "basis": "document"})], "Ground: CoM 21/2008 art. 7 (Cabinet of Ministers,"),
+    ],
+)  # fmt: skip
+async def test_the_person_s_copy_says_on_which_ground_each_agency_was_told(
+    course: list[tuple[str, dict[str, Any]]], ground: str, tmp_path: Path
+) -> None:
+    """Given a consent, a consent that was taken back, or a child, whom nobody asks, then the paper names the ground of each."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        for type, data in course:
+            await came(here, type, data)
+        paper = await shown(here, browser, COPY, language="en", says="all")
+        found = await shown(here, browser, COPY, language="en", says="contacts")
+
+    assert ground in paper.text
+    assert "Ground:" not in found.text
 
 
 async def test_a_paper_that_somebody_may_find_has_names_and_numbers_alone(tmp_path: Path) -> None:

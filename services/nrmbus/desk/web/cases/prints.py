@@ -24,6 +24,8 @@ from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
 from nrmbus.events.codes import CopyForm, PaperLanguage
 from nrmbus.events.model import Draft
+from nrmbus.rules.event_context import SHARING
+from nrmbus.rules.handbook.citations import citations
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.json import MAX_INTEGER
 
@@ -31,6 +33,7 @@ routes: Final = Pages()
 
 _ASKED: Final = ("reason", "urgency", "services")
 """Fields of the request that the person's copy shows."""
+SUBMITTED: Final = "referral.submitted"
 _ISO: Final[Mapping[Language, PaperLanguage]] = {"az": "aze", "en": "eng", "ru": "rus"}
 
 
@@ -43,6 +46,8 @@ class Place:
     address: str
     phone: str
     answer: str
+    ground: str = ""
+    """Why it may know of her: her consent, an override, or a law."""
 
 
 @routes.get("/cases/{ref}/referrals/{referral}/copy", may="open_letters")
@@ -187,15 +192,34 @@ def _copy(
     hotlines = set(visit.door.seat.directory.of_role("hotline")) - asked_too - {me}
     return visit.page(
         "cases/copy.html.j2", title=t("Addresses") if only_contacts else t("Your referral"), case=case, number=number, how=how, only_contacts=only_contacts,
-        places=[_place(visit, each["agency"], each["state"]) for each in told["receivers"]], teller=teller,
+        places=[_place(visit, each["agency"], each["state"], _ground(case, each["agency"], events)) for each in told["receivers"]], teller=teller,
         hotlines=[found for each in sorted(hotlines) if (found := _place(visit, each)).phone],
-        facts=() if only_contacts else tuple(case.facts("referral.submitted", asked)),
+        facts=() if only_contacts else tuple(case.facts(SUBMITTED, asked)),
         parts=[t.code("person.part", part) for part, has_content in sorted((there or {}).items()) if has_content],
         is_known=there is not None, sender=_place(visit, told["source"]), day=case.day(told["registered"]),
     )  # fmt: skip
 
 
-def _place(visit: Visit, agency: str, state: str = "") -> Place:
+def _ground(case: Case, agency: str, events: Iterable[Mapping[str, Any]]) -> str:
+    """Return in the person's words on which ground *agency* was told of her: what stands for it now, as this desk knows it."""
+    t, view = case.visit.t, case.view
+    standing = None if view.child else view.consents.get((agency, SHARING))
+    day = next((case.day(each["registered"]) for each in events if standing and each["id"] == standing.id), "")
+    match standing.kind if standing else None:
+        case "given":
+            return t("Ground: your consent of {day}.", day=day) if day else t("Ground: your consent.")
+        case "overridden":
+            return t("Ground: without your consent, for a reason in law that was recorded.")
+        case "withdrawn":
+            return t("Ground: a consent that you have taken back since.")
+    row = case.visit.door.seat.rules.row(SUBMITTED)
+    law = next((each for each in citations(row.basis) if each.title), None) if row else None
+    if law is None or law.title is None:
+        return t("Ground: the rules of the referral mechanism.")
+    return t("Ground: {basis}.", basis=f"{law.text} ({t(law.title, ctx='law')})")
+
+
+def _place(visit: Visit, agency: str, state: str = "", ground: str = "") -> Place:
     """Return the *agency* as somebody finds it who does not work there; with its answer, by the *state* of a referral."""
     t, entry = visit.t, visit.door.seat.directory.entries.get(agency)
     contact, role = (entry.contact, t.capital(t.agency_role(entry.role))) if entry else (None, "")
@@ -213,4 +237,5 @@ def _place(visit: Visit, agency: str, state: str = "") -> Place:
         address=(contact.address or "") if contact else "",
         phone=(contact.phone or "") if contact else "",
         answer=answers.get(state, ""),
+        ground=ground,
     )
