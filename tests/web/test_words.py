@@ -111,7 +111,7 @@ def test_a_concept_has_one_word_in_a_language(language: Language) -> None:
         text
         for catalogue in catalogues(language)
         for message in catalogue
-        for text in ([message.string] if isinstance(message.string, str) else message.string)
+        for text in ([message.string] if isinstance(message.string, str) else message.string or ())
         if message.id
     ]
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from nrmbus.desk.web.work.items import Facts, Happened, Item, Task, items_of
-from nrmbus.desk.web.work.queues import board_of, general, picked, queue_of
+from nrmbus.desk.web.work.queues import board_of, general, ordered, picked, queue_of
 from rules import stories
 from rules.given import Bench, moment
 
@@ -279,3 +279,50 @@ def test_every_role_with_a_board_has_lists_that_it_can_open() -> None:
         ids = [each.id for each in (*general().queues, *board.sections)]
         assert len(ids) == len(set(ids))
     assert board_of("auditor") is None
+
+
+def test_a_group_is_no_case() -> None:
+    """Given an incident, it stands in no list of cases; its task leads to the people, who have a case each."""
+    bench = Bench()
+    opened = Happened("i-1", "incident.opened", "special-unit", None, moment("1:00"), {"head_count": 5})
+    found = items_of(
+        "special-unit",
+        Facts(
+            bench.rules.start(bench.subject),
+            happened=(opened,),
+            tasks=(Task(7, "record_people", moment("1:00"), "incident.opened"),),
+        ),
+        MINUTES,
+        yes,
+    )
+
+    assert [each.about for each in found] == ["task"]
+
+
+def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
+    """Given a plan after the task to agree on one, or a status after the task of a negative decision, then nobody is asked for it."""
+    case = made(stories.planned)
+    known = facts(case, "vac")
+    early, late = known.happened[0].registered, known.happened[-1].registered + timedelta(hours=1)
+
+    def left(*tasks: Task) -> list[int]:
+        return [
+            each.task for each in items_of("vac", replace(known, tasks=tasks), MINUTES, yes) if each.about == "task"
+        ]
+
+    assert left(Task(1, "make_plan", early), Task(2, "make_plan", late), Task(3, "close", early)) == [2, 3]
+    assert left(Task(1, "transition", early)) == []
+    refused = replace(known, view=replace(known.view, status="NOT_IDENTIFIED"))
+    assert [
+        each.task
+        for each in items_of("vac", replace(refused, tasks=(Task(1, "transition", late),)), MINUTES, yes)
+        if each.about == "task"
+    ] == [1]
+
+
+def test_what_is_overdue_comes_by_its_day() -> None:
+    """Given a hold whose day went by long ago and that no clock breached, it stands before a breach of yesterday."""
+    hold = Item("ours", "hold", "c-1", "stay.hold_requested", due=moment("1:00"))
+    breach = Item("ours", "duty", "c-2", "referral.submitted", due=moment("48:00"), breached=True)
+
+    assert [each.case for each in ordered([breach, hold], "due", {})] == ["c-1", "c-2"]

@@ -118,6 +118,10 @@ SHOWN: Final = frozenset(
 """Types of received events whose item has a clock or an act of its own."""
 FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 """Kinds of tasks after a first contact: the duty to refer leads to the same step."""
+PLANNING: Final = frozenset({"make_plan", "transition"})
+"""Kinds of tasks that a plan of this agency ends."""
+BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
+"""Statuses in which no negative decision stands."""
 _ANSWERS_KEPT: Final = 5
 
 
@@ -203,7 +207,7 @@ def items_of(me: str, facts: Facts, object_minutes: int, may_publish: Callable[[
     *object_minutes* is the time to object to an emergency request.
     """
     case = _Case(me, facts, object_minutes, may_publish)
-    return tuple(case.items()) if facts.is_whole else (*case.tasks(), *case.unsent(), case.itself())
+    return tuple(case.items()) if facts.is_whole else (*case.tasks(), *case.unsent(), *case.itself())
 
 
 class _Case:
@@ -244,7 +248,7 @@ class _Case:
         yield from self.unsent()
         yield from self.answers()
         yield from self.plan()
-        yield self.itself()
+        yield from self.itself()
 
     # -- clocks ------------------------------------------------------------------------------------------------------
 
@@ -588,11 +592,22 @@ class _Case:
                 continue
             if task.kind in FIRST_STEPS and (not self._first_step() or self._owes_a_referral()):
                 continue
+            if self._is_overtaken(task):
+                continue
             said = {"alternatives": task.alternatives} if task.alternatives else _NOTHING
             yield self.item(
                 "ours", "task", task.event_type, ref=task.ref, code=task.kind, since=task.opened, task=task.id,
                 agencies=(task.source,) if task.source else (), state="to_do", said=said,
             )  # fmt: skip
+
+    def _is_overtaken(self, task: Task) -> bool:
+        """Return whether the case has gone on since *task* was opened: a plan was agreed on, or the negative decision fell."""
+        if task.kind not in PLANNING:
+            return False
+        if task.kind == "transition" and self.status in BETTER:
+            return True
+        said = (each for each in self.facts.happened if each.type in PLANS and each.source == self.me)
+        return any(each.registered > task.opened for each in said)
 
     def _owes_a_referral(self) -> bool:
         return any(duty.code == "D-REFER" and duty.answerable == self.me for duty in self.facts.duties)
@@ -609,12 +624,15 @@ class _Case:
                 agencies=(event.source,), code=event.id,
             )  # fmt: skip
 
-    def itself(self) -> Item:
+    def itself(self) -> Iterator[Item]:
+        """Yield the case; an incident is none: each of its people has one."""
         happened, opened = self.facts.happened, self.view.opened
+        if happened and happened[0].type == "incident.opened":
+            return
         state = "parked" if self.facts.is_parked else "incomplete" if not self.facts.is_whole else self.status
         last = happened[-1].registered if happened else None
         stages = [each.data.get("stage", "") for each in happened if each.type == "identification.stage_entered"]
-        return self.item(
+        yield self.item(
             "case", "case", "case.signal_recorded", state=state, code=self.status,
             since=opened.registered if opened else happened[0].registered if happened else None,
             agencies=(opened.source,) if opened else (), said={"last": last, "stage": stages[-1] if stages else ""},

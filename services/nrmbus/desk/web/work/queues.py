@@ -168,7 +168,7 @@ def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[
     """Return *items* in *order*: overdue first, oldest first, newest first, by label, or children first."""
 
     def key(item: Item) -> Any:
-        due, since = item.due or LATEST, item.since or _FIRST
+        due, since = item.due or (_FIRST if item.breached else LATEST), item.since or _FIRST
         if order == "since":
             return (since, item.case)
         if order == "newest":
@@ -177,7 +177,7 @@ def ordered(items: list[Item], order: Order, labels: Mapping[str, str]) -> list[
             label = labels.get(item.case, "")
             return (not label, label.casefold(), due, item.case)
         if order == "children":
-            return (not item.child, not item.breached, due, since, item.case)
-        return (not item.breached, due, since, item.case)
+            return (not item.child, due, since, item.case)
+        return (due, since, item.case)
 
     return sorted(items, key=key)
