@@ -238,7 +238,7 @@ async def end_uploads(seat: Seat) -> None:
 
 
 async def end_drafts(seat: Seat) -> None:
-    """Destroy the drafts that nobody has changed for 30 days, and those whose event is registered."""
+    """Destroy the drafts that nobody has changed for 30 days, and those of which every event is registered."""
     with seat.ledger.read() as tx:
         if not drafts.over(seat, tx):
             return

@@ -1,7 +1,7 @@
 """Drafts of the agency's people: what somebody has typed and not sent yet, sealed to this desk, for its owner alone.
 
 A draft has the id of its event from the start, so that a second click, the back button or another tab send one event. It
-outlives the session and the process. It ends when its event is registered, when its owner deletes it, after 30 days without
+outlives the session and the process. It ends when its event is registered, with all that were sent together with it, when its owner deletes it, after 30 days without
 a change, and with the erasure of its case. When its owner leaves the agency it ends at once, unless it waits for a second
 person, who can still sign.
 """
@@ -34,7 +34,7 @@ State = Literal["open", "waits", "sent"]
 Typed = Mapping[str, tuple[str, ...]]
 """What was typed, by the name of the field."""
 
-_DRAFTS = tables.drafts.c
+_DRAFTS, _OUTBOX = tables.drafts.c, tables.outbox.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +162,23 @@ def nobodys(owner: str) -> ColumnElement[bool]:
 
 
 def over(seat: Seat, tx: Connection) -> list[str]:
-    """Return the drafts whose time is over or whose event is registered."""
+    """Return the drafts whose time is over, or of which every event is registered."""
     ended = times.write(seat.now() - KEPT)
-    sent = (tables.outbox.c.subject == _DRAFTS.subject) & (tables.outbox.c.id == _DRAFTS.id)
-    registered = select(tables.outbox.c.seq).where(sent, tables.outbox.c.verdict == "registered").exists()
-    return list(tx.scalars(select(_DRAFTS.id).where((_DRAFTS.changed <= ended) | registered)).all())
+    mine = (_OUTBOX.subject == _DRAFTS.subject) & (_OUTBOX.id == _DRAFTS.id)
+    registered = select(_OUTBOX.seq).where(mine, _OUTBOX.verdict == "registered").exists()
+    found = list(tx.scalars(select(_DRAFTS.id).where(_DRAFTS.changed <= ended)).all())
+    for row in tx.execute(select(tables.drafts).where(_DRAFTS.changed > ended, registered)).all():
+        draft = _opened(seat, row)
+        if draft is None or _is_registered(tx, draft):
+            found.append(row.id)
+    return found
+
+
+def _is_registered(tx: Connection, draft: Kept) -> bool:
+    """Return whether every event that *draft* has become is registered."""
+    ids = {draft.id} if draft.request is None else {str(each["id"]) for each in json.loads(draft.request)["events"]}
+    same = (_OUTBOX.subject == draft.subject) & _OUTBOX.id.in_(ids) & (_OUTBOX.verdict == "registered")
+    return len(set(tx.scalars(select(_OUTBOX.id).where(same)).all())) == len(ids)
 
 
 def seal_anew(seat: Seat, tx: Connection) -> None:

@@ -356,7 +356,8 @@ async def _sent(visit: Visit, id: str) -> Response:
         return visit.see(f"/acts/{id}/{draft.page}")
     bodies = sending.bodies_of(draft) if draft is not None else []
     with visit.door.ledger.read() as tx:
-        found = sending.outcome(visit.door, tx, [str(each["id"]) for each in bodies] or [id])
+        ids = [str(each["id"]) for each in bodies]
+        found = sending.outcome(visit.door, tx, ids) if ids else sending.sent_with(visit.door, tx, id)
         row = sending.row_of(tx, id)
         subject = draft.subject if draft is not None else row.subject if row is not None else None
         if subject is None or (draft is None and not found):

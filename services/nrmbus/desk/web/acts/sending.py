@@ -162,6 +162,18 @@ def outcome(door: Door, tx: Connection, ids: Iterable[str]) -> list[dict[str, An
     return found
 
 
+def sent_with(door: Door, tx: Connection, id: str) -> list[dict[str, Any]]:
+    """Return the state of the event *id* and of those that this agency's people sent together with it."""
+    own = row_of(tx, id)
+    if own is None:
+        return []
+    rows = select(_OUTBOX.id).where(
+        _OUTBOX.subject == own.subject, _OUTBOX.made == own.made, _OUTBOX.origin == own.origin, _OUTBOX.replaced_by.is_(None)
+    )  # fmt: skip
+    said = (views.said(tx, door.seat.me, own.subject, each) for each in tx.scalars(rows.order_by(_OUTBOX.seq)).all())
+    return [refusals.told(door.seat, each) for each in said if each is not None]
+
+
 def verdict_of(found: list[dict[str, Any]]) -> str:
     """Return the one verdict of several events: pending as long as one is, else the worst."""
     verdicts = {each["verdict"] for each in found}
