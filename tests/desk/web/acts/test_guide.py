@@ -80,7 +80,9 @@ async def test_what_was_refused_of_a_guide_is_sent_again(tmp_path: Path) -> None
         sending = await browser.post(check.replace("/check", "/send"))
         while records := await here.out():
             for record in records:
-                refused = b'"shelter"' in record.value and b"referral.submitted" in str(record.headers).encode()
+                refused = (
+                    b'"shelter"' in (record.value or b"") and b"referral.submitted" in str(record.headers).encode()
+                )
                 said = here.registrar.refuse(record, "consent_required", "G-32") if refused else None
                 await here.hear(said or here.registrar.register(record, to=here.desk.seat.me))
         await rounds.end_drafts(here.desk.seat)

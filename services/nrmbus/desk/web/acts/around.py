@@ -81,11 +81,12 @@ def may_do(visit: Visit, type: str) -> bool:
 
 
 def name_of(visit: Visit, agency: str) -> str:
-    """Return an agency's id with its role in words."""
+    """Return an agency's name with its role in words: the name by which people know it, or else its id."""
     entry = visit.door.seat.directory.entries.get(agency)
+    name = entry.contact.name if entry and entry.contact else agency
     if agency == visit.door.seat.me:
-        return visit.t("{agency} (your agency)", agency=agency)
-    return f"{agency} ({_inside(visit.t.agency_role(entry.role))})" if entry else agency
+        return visit.t("{agency} (your agency)", agency=name)
+    return f"{name} ({_inside(visit.t.agency_role(entry.role))})" if entry else agency
 
 
 def _inside(words: str) -> str:
@@ -266,10 +267,12 @@ def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
         due = _due(step, owed, ends)
         shown = _choice(visit, case, step, due.due if due else None, is_late=bool(due and due.breached))
         (now if step.refusal is None else later).append(shown)
-    now.sort(key=lambda each: (each.due is None, each.due or visit.now, each.ref is None))
+    now.sort(key=lambda each: (each.type == COPY, each.due is None, each.due or visit.now, each.ref is None))
     return now, later
 
 
+COPY: Final = "case.copy_issued"
+"""The person's own copy: its page records that it was given, so the form is the last of the steps."""
 _OTHERWISE: Final = frozenset({"consent.refused", "case.signal_dismissed"})
 """Types that end a duty because it is none any more: nobody owes them."""
 

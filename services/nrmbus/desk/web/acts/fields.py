@@ -8,7 +8,7 @@ from typing import Any, Final
 from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of
 from nrmbus.events.errors import Problem
 from nrmbus.web.lists import family_of
-from nrmbus.web.words import Words
+from nrmbus.web.words import SPOKEN, Words
 
 Option = tuple[str, str]
 """Value and words of one choice."""
@@ -16,6 +16,8 @@ Option = tuple[str, str]
 _FEW: Final = 8
 """Most choices that are shown as radio buttons; more are a list to open."""
 _WIDTHS: Final = {"number": "govuk-input--width-5", "agency": "govuk-input--width-20", "case": "govuk-input--width-30"}
+_LANGUAGE: Final = "ISO 639-2/T"
+"""End of the label of a field that is a language."""
 _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
 
@@ -133,6 +135,11 @@ class Shown:
         params |= {"autocomplete": "off", "spellcheck": False, "classes": _WIDTHS.get(of.kind, "")}
         if of.kind == "number":
             params |= {"inputmode": "numeric"}
+        if _LANGUAGE in of.label and of.kind == "text":
+            known = f"{params['id']}-known"
+            return Block(
+                "input", {**params, "attributes": {"list": known}, "known": known, "proposed": spoken(self._t)}
+            )
         if of.kind == "long_text":
             return Block("textarea", {**params, "rows": 6})
         return Block("input", params)
@@ -319,8 +326,24 @@ def _said(t: Words, of: Field, value: Any, names: Mapping[str, str]) -> str:
         case "day" | "time":
             return _moment(t, value)
         case "words":
-            return ", ".join(value)
-    return str(value)
+            said = [_known(t, of, str(each)) for each in value]
+            return ("\n" if said != list(value) else ", ").join(said)
+    return _known(t, of, str(value))
+
+
+def _known(t: Words, of: Field, value: str) -> str:
+    """Return a language, an indicator or a clock in words, with its code; any other *value* as it is."""
+    if _LANGUAGE in of.label:
+        return t.spoken(value)
+    if value.startswith("D-") and (clock := t.meaning("clock", value)):
+        return t.capital(clock)
+    indicator = t.meaning("indicator", "-".join(value.split("-")[-2:])) if value.startswith("ILO-") else ""
+    return f"{indicator} ({value})" if indicator else value
+
+
+def spoken(t: Words) -> list[Option]:
+    """Return the languages that a page proposes, by name."""
+    return sorted(((code, t.spoken(code).partition(" (")[0]) for code in SPOKEN), key=lambda each: each[1])
 
 
 def _object(t: Words, of: Field, value: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -273,15 +273,16 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
     if page == LETTER:
         readers = _readers(visit, draft, typed)
         parts = [
-            {"part": part, "blocks": shown.blocks(of), "readers": readers.get(part, [])}
+            {"part": part, "blocks": shown.blocks(of), "readers": readers[part]}
             for part, of in _referral(visit).parts.items()
+            if readers.get(part)
         ]
     at = pages.index(page)
     return visit.page(
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
         blocks_of_page=() if page == LETTER else shown.blocks(QUESTIONS[page]), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
-        number=at + 1, pages=len(pages) + 1, has_recipients=True,
+        has_unit=bool(visit.door.seat.directory.of_role(UNIT)), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new",
     )  # fmt: skip
 
@@ -313,7 +314,9 @@ def _choices(visit: Visit, draft: Kept, page: str, typed: Typed) -> Choices:
             return [(each, around.name_of(visit, each)) for each in wanted]
         found = known.agencies(Field("/data/to", "", "agencies"))
         told = [(each, _with_speed(visit, each, name, services, within)) for each, name in found]
-        return sorted(told, key=lambda each: (not _taken_by(visit, each[0], services), each[1]))
+        return sorted(
+            told, key=lambda each: (_role(visit, each[0]) != UNIT, not _taken_by(visit, each[0], services), each[1])
+        )
 
     return Choices(agencies, known.roles, known.events)
 
@@ -326,6 +329,8 @@ def _with_speed(visit: Visit, agency: str, name: str, services: tuple[str, ...],
     t = visit.t
     taken = _taken_by(visit, agency, services)
     found = [name]
+    if _role(visit, agency) == UNIT:
+        found.append(t("decides whether the person is a victim"))
     if taken:
         found.append(t("takes: {services}", services=", ".join(t.code("Service", each) for each in taken)))
     if agency in within:

@@ -113,7 +113,7 @@ class Case:
         has_it = self.visit.door.staff.members.name_of(self.colleague) if self.colleague else ""
         found = (
             self.reference if self.label else "",
-            t("Status: {status}", status=self.status),
+            t("Status: {status}", status=self.status) if self.is_whole and self.view.status else self.status,
             self.person,
             t("Colleague: {name}", name=has_it) if has_it else "",
         )
@@ -296,12 +296,8 @@ class Case:
 
 
 def agency(visit: Visit, id: str) -> str:
-    """Return the name of an agency as people know it: that of the directory, or else its id with its role."""
-    entry = visit.door.seat.directory.entries.get(id)
-    if entry is None or entry.contact is None:
-        return name_of(visit, id)
-    name = entry.contact.name
-    return visit.t("{agency} (your agency)", agency=name) if id == visit.door.seat.me else name
+    """Return the name of an agency as people know it."""
+    return name_of(visit, id)
 
 
 def by_day(steps: Iterable[Step], visit: Visit) -> list[tuple[str, list[Step]]]:

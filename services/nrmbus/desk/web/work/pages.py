@@ -18,7 +18,7 @@ from nrmbus.desk.web.work import searches, stream
 from nrmbus.desk.web.work.items import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
-from nrmbus.desk.web.work.rows import headings, matrix, places, rows_of, spent, totals
+from nrmbus.desk.web.work.rows import agency_called, headings, matrix, places, rows_of, spent, totals
 from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
 
 PAGE: Final = 50
@@ -158,8 +158,9 @@ def _part(visit: Visit, snapshot: Snapshot, items: list[Item], values: Mapping[s
 async def search(visit: Visit) -> Response:
     """Keep what the member looks for, and lead to the rows that fit."""
     queue, form = _queue(visit, visit.path("queue")), await visit.form()
+    text = form["text"].strip()[: searches.LONGEST]
     wanted = Search(
-        text=form["text"].strip()[: searches.LONGEST], type=form["type"][:64], colleague=form["colleague"][:64]
+        text, form["type"][:64], form["colleague"][:64], agency=agency_called(visit.door, text) if text else ""
     )
     if wanted == Search():
         return visit.see(f"/lists/{queue.id}")

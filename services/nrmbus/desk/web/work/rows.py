@@ -119,7 +119,7 @@ def rows_of(
             child=item.child,
             what=_what(t, item),
             urgency=_urgency(t, item.urgency),
-            agencies=[(each, t.agency_role(rules.role_of(each))) for each in item.agencies],
+            agencies=[(_known_as(door, each), t.agency_role(rules.role_of(each))) for each in item.agencies],
             since=_at(t, item.since),
             due=t.deadline(item.due) if item.due else "",
             left=_left(t, item, now),
@@ -128,7 +128,8 @@ def rows_of(
             status=t.code("status", item.status) if item.status else "",
             stage=t.code("Stage", item.said["stage"]) if item.said.get("stage") else "",
             last=_at(t, item.said.get("last")),
-            for_what=_for_what(t, item),
+            for_what=_for_what(t, item)
+            or ", ".join(_known_as(door, each) for each in item.said.get("alternatives", ())),
             amount=f"{item.said['amount']} {item.said['currency']}" if "amount" in item.said else "",
             colleague=name_of(number) if (number := snapshot.colleague(item)) else "",
             task=item.task,
@@ -145,6 +146,20 @@ def rows_of(
             if act
             else t("Open the case"),
         )
+
+
+def _known_as(door: Door, agency: str) -> str:
+    """Return the name by which people know *agency*; its id without one."""
+    entry = door.seat.directory.entries.get(agency)
+    return entry.contact.name if entry and entry.contact else agency
+
+
+def agency_called(door: Door, text: str) -> str:
+    """Return the agency that *text* names by its id or its name; empty if none."""
+    wanted = text.strip().casefold()
+    return next(
+        (each for each in door.seat.directory.entries if wanted in (each, _known_as(door, each).casefold())), ""
+    )
 
 
 def _group_step(t: Words, item: Item) -> str:
@@ -194,7 +209,7 @@ def _for_what(t: Words, item: Item) -> str:
         return t.code("GrantPurpose", item.said["purpose"])
     if item.said.get("kind"):
         return t.code("PaymentKind", item.said["kind"])
-    return ", ".join(item.said.get("alternatives", ()))
+    return ""
 
 
 def totals(items: Iterable[Item]) -> str:

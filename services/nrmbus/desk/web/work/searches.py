@@ -26,6 +26,8 @@ class Search:
     type: str = ""
     colleague: str = ""
     """Number of a colleague, `MINE` or `NOBODY`."""
+    agency: str = ""
+    """Id of the agency that the text names."""
 
     def finds(self, item: Item, snapshot: Snapshot, me: str) -> bool:
         """Return whether *item* fits, for the member with the number *me*."""
@@ -40,7 +42,7 @@ class Search:
             return True
         if len(text) >= FEWEST_DIGITS and (item.case.startswith(text) or (item.ref or "").startswith(text)):
             return True
-        return any(text == agency.casefold() for agency in item.agencies)
+        return self.agency in item.agencies
 
 
 class Searches:
