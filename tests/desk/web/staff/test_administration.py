@@ -5,6 +5,8 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -13,12 +15,17 @@ from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.state import beginnings, book, integrity, older_copy
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.web.notices.dispatcher import TASKS
-from nrmbus.desk.web.staff import supervisor
+from nrmbus.desk.web.staff import condition, supervisor
 from nrmbus.desk.web.work.items import Item, Side
 from nrmbus.desk.web.work.known import Snapshot
+from nrmbus.desk.webhooks import store
+from nrmbus.desk.witness import cosignatures
+from nrmbus.directory import epochs
+from nrmbus.web.words import Words
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -241,3 +248,17 @@ async def test_the_drafts_of_a_member_who_leaves_are_destroyed(tmp_path: Path) -
 
         await it.send(f"/approvals/{waiting.id}/back")
         assert [each.id for each in await it.here.rows("drafts")] == [others.id]
+
+
+def test_each_task_about_the_desk_is_told_in_the_reader_s_language() -> None:
+    """Given a sentence with days and numbers, which no catalogue has, then the kind of the task has words of its own."""
+    kinds = [
+        *get_args(epochs.State), beginnings.TASK, older_copy.TASK, integrity.TASK, book.TASK, cosignatures.TASK, *store.TASKS,
+        "inbox_gap", "inbox_forked", "not_available", "not_a_delivery", "settings_drift",
+    ]  # fmt: skip
+
+    for language in ("az", "ru"):
+        t = Words(language, ZoneInfo("Asia/Baku"))
+        assert [each for each in kinds if not t.meaning("task", each)] == []
+        assert "30" in condition.in_words(t, "ledger_lost", "The ledger of this desk was gone on 2 March.")
+    assert condition.in_words(Words("en", ZoneInfo("Asia/Baku")), "ledger_lost", "It was gone.") == "It was gone."

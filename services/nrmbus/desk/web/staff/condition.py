@@ -9,6 +9,7 @@ from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.http import views
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.web.words import Words
 from nrmbus.wire import times
 
 routes: Final = Pages()
@@ -30,8 +31,8 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
             parked,
         )
         said.append((t("Parked"), one, True))
-    began = [found for code in ("ledger_lost", "ledger_older") if (found := health.get(code))]
-    said += [(t("Store"), t(each["sentence"]), True) for each in began]
+    began = [(code, found) for code in ("ledger_lost", "ledger_older") if (found := health.get(code))]
+    said += [(t("Store"), in_words(t, code, found["sentence"]), True) for code, found in began]
     ahead = float(health.get("clock_ahead") or 0)
     if abs(ahead) > _SKEW.total_seconds():
         words = t(
@@ -100,7 +101,8 @@ def _receives(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
     t, trouble, lag = visit.t, health.get("trouble"), health.get("lag")
     if trouble is not None:
         meaning = {str(code): each for code, each in MEANINGS.items()}.get(str(trouble))
-        return t("Receiving"), t(meaning.sentence) if meaning else t("Receiving has stopped: the log says why."), True
+        stopped = t("Receiving has stopped: the log says why.")
+        return t("Receiving"), in_words(t, str(trouble), meaning.sentence) if meaning else stopped, True
     if lag is None:
         return t("Receiving"), t("The bus does not answer now."), True
     if lag or not health.get("ready"):
@@ -125,10 +127,23 @@ def _tasks(visit: Visit) -> list[dict[str, Any]]:
     return [
         {
             "number": each["task"], "since": t.moment(times.read(each["opened"]) or visit.now), "who": members.name_of(each.get("member", "")),
-            "sentence": t(each["sentence"]) if "sentence" in each else t.code("task", each["kind"]),
+            "sentence": in_words(t, each["kind"], each.get("sentence", "")),
         }
         for each in found
     ]  # fmt: skip
+
+
+def in_words(t: Words, kind: str, sentence: str) -> str:
+    """Return the *sentence* of a task about the desk in the reader's language, or else what a task of this *kind* is about.
+
+    The English sentence of a task may have days and numbers in it, which no catalogue has.
+    """
+    said = t(sentence) if sentence else ""
+    return (
+        said
+        if said and (said != sentence or t.language == "en")
+        else t.meaning("task", kind) or said or t.code("task", kind)
+    )
 
 
 @routes.post("/condition/tasks/{task}/done", may="see_health")
