@@ -54,7 +54,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True)
 class Publication:
-    """Which figures are meant: the published ones, others, or those that two people publish now."""
+    """Choice of figures: the published ones, others, or those that two people publish now."""
 
     draft: Annotated[
         bool, typer.Option("--draft", help="Compute the figures again, though some are published already.")
