@@ -131,7 +131,12 @@ class AgencyPages:
         except Exception as error:  # noqa: BLE001 - what it says may hold what was typed
             log.report("page_failed", error=type(error).__name__)
             return self._message(
-                visit, 500, visit.t("This page failed."), visit.t("Nothing was sent. Tell your administrator the time.")
+                visit,
+                500,
+                visit.t("This page failed."),
+                visit.t(
+                    "Look at the case before you send anything again: it may have gone out. Tell your administrator the time."
+                ),
             )
 
     def _visit(self, request: Request, member: Member | None) -> Visit:

@@ -17,9 +17,9 @@ ADULT: dict[str, dict[str, Any]] = {
     "person": {"guide.child": "no", "guide.age_band": "25-34", "guide.sex": "F", "guide.language": "rus", "guide.abroad": "no"},
     "danger": {"guide.urgency": "emergency"},
     "need": {"guide.services": ["safe_shelter", "legal"]},
-    "help": {"guide.to": ["special-unit", "shelter", "vac"]},
+    "help": {"guide.to": ["special-unit", "shelter", "vac", "ngo-l"]},
     "consent": {
-        "guide.sharing": ["special-unit", "shelter"], "guide.accepts": ["shelter"], "guide.refuses_unit": "no",
+        "guide.sharing": ["special-unit", "shelter", "ngo-l"], "guide.accepts": ["shelter", "ngo-l"], "guide.refuses_unit": "no",
         "guide.form": "written",
     },
     "letter": {"sealed.name": "Alina Example", "sealed.facts": CANARY},
@@ -61,15 +61,16 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
 
         first, later = await browser.get(done.headers["location"]), await browser.get(done.headers["location"])
         assert heading(first) == heading(later) == "Registered"
-        assert first.text.count("Consent given") == later.text.count("Consent given") == 2
+        assert first.text.count("Consent given") == later.text.count("Consent given") == 3
         assert again.headers["location"] == done.headers["location"]
         events = await sent(here)
         assert {verdict for _, _, verdict in events} == {"registered"}
         assert [type for type, _, _ in events] == [
-            "case.signal_recorded", "consent.given", "consent.given", "referral.submitted", "referral.submitted",
+            "case.signal_recorded", "consent.given", "consent.given", "consent.given", "referral.submitted",
+            "referral.submitted", "shelter.bed_requested",
         ]  # fmt: skip
-        assert [data.get("to") for _, data, _ in events[3:]] == [["special-unit"], ["shelter"]]
-        assert [data["services"] for _, data, _ in events[3:]] == [["legal"], ["safe_shelter", "legal"]]
+        assert [data.get("to") for _, data, _ in events[4:]] == [["special-unit"], ["ngo-l"], ["shelter"]]
+        assert [data["services"] for _, data, _ in events[4:6]] == [[], ["legal"]]
         assert len({row.subject for row in await here.rows("outbox")}) == 1
 
 
@@ -80,9 +81,7 @@ async def test_what_was_refused_of_a_guide_is_sent_again(tmp_path: Path) -> None
         sending = await browser.post(check.replace("/check", "/send"))
         while records := await here.out():
             for record in records:
-                refused = (
-                    b'"shelter"' in (record.value or b"") and b"referral.submitted" in str(record.headers).encode()
-                )
+                refused = b'"ngo-l"' in (record.value or b"") and b"referral.submitted" in str(record.headers).encode()
                 said = here.registrar.refuse(record, "consent_required", "G-32") if refused else None
                 await here.hear(said or here.registrar.register(record, to=here.desk.seat.me))
         await rounds.end_drafts(here.desk.seat)
@@ -94,11 +93,11 @@ async def test_what_was_refused_of_a_guide_is_sent_again(tmp_path: Path) -> None
         typed = await browser.get(again.headers["location"])
         assert heading(typed) == "Check your answers"
         assert CANARY in typed.text
-        assert typed.text.count("shelter") > 0 == typed.text.count("vac<")
+        assert typed.text.count("ngo-l") > 0 == typed.text.count("special-unit")
         done = await here.during(browser.post(again.headers["location"].replace("/check", "/send")))
 
         assert heading(await browser.get(done.headers["location"])) == "Registered"
-        assert [verdict for _, _, verdict in await sent(here)].count("registered") == 5
+        assert [verdict for _, _, verdict in await sent(here)].count("registered") == 7
         assert (await browser.post(check.replace("/check", "/again"))).status_code == 404
 
 
@@ -185,10 +184,10 @@ async def test_agencies_that_take_the_service_come_first_with_their_speed(tmp_pa
         ref = next(
             row
             for row in await here.rows("events")
-            if row.type == "referral.submitted" and '"shelter"' in row.value.decode()
+            if row.type == "referral.submitted" and '"ngo-l"' in row.value.decode()
         )
         said = here.registrar.event(
-            "shelter", "referral.accepted", {"next_step": "reception"}, case=ref.subject, referral=ref.referral
+            "ngo-l", "referral.accepted", {"next_step": "reception"}, case=ref.subject, referral=ref.referral
         )
         await here.hear(here.registrar.register(said, to="ngo-a"))
         at = str((await browser.post("/app/signals/new")).headers["location"])

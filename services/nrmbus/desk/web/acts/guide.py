@@ -33,6 +33,10 @@ HELP, CONSENT, LETTER = "help", "consent", "letter"
 UNIT: Final = "special_unit"
 GUARDIANS: Final = ("guardianship", "child_commission")
 INFORMATION, SERVICES = "information_sharing", "services"
+LODGING: Final = ("safe_shelter", "shelter")
+"""Services for which a shelter is asked for a bed: a referral would find no place there."""
+BED: Final = "shelter.bed_requested"
+HOUSES: Final = ("shelter_state", "ngo_shelter")
 _IDS, _REFS = "guide.ids", "guide.refs"
 _MOST_EVENTS: Final = 8
 
@@ -167,7 +171,7 @@ def _new_ids(visit: Visit) -> Typed:
     milliseconds = int(visit.now.timestamp() * 1000)
     return {
         _IDS: tuple(new_event_id(milliseconds) for _ in range(_MOST_EVENTS)),
-        _REFS: (new_ref(), new_ref()),
+        _REFS: (new_ref(), new_ref(), new_ref()),
     }
 
 
@@ -322,7 +326,11 @@ def _choices(visit: Visit, draft: Kept, page: str, typed: Typed) -> Choices:
 
 
 def _taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
-    return [each for each in services if _role(visit, agency) in takers().get(each, ())]
+    """Return those of *services* that *agency* takes from this agency: a shelter gives a bed to those who may ask for one."""
+    role = _role(visit, agency)
+    if role in HOUSES and not around.may_do(visit, BED):
+        services = tuple(each for each in services if each not in LODGING)
+    return [each for each in services if role in takers().get(each, ())]
 
 
 def _with_speed(visit: Visit, agency: str, name: str, services: tuple[str, ...], within: Mapping[str, Any]) -> str:
@@ -345,7 +353,8 @@ def _role(visit: Visit, agency: str) -> str:
 def _readers(visit: Visit, draft: Kept, typed: Typed) -> Mapping[Any, list[str]]:
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
-    said = {"to": sorted(_recipients(visit, typed)), "child": _is_child(typed)}
+    houses = _houses(visit, typed)
+    said = {"to": sorted(each for each in _recipients(visit, typed) if each not in houses), "child": _is_child(typed)}
     return around.readers_of(visit, case, sending.model_of(visit.door, "referral.submitted"), said, None)
 
 
@@ -402,6 +411,16 @@ def _recipients(visit: Visit, typed: Typed) -> list[str]:
     return [each for each in chosen if each in agreed and not (refused and _role(visit, each) == UNIT)]
 
 
+def _houses(visit: Visit, typed: Typed) -> list[str]:
+    """Return the chosen shelters that this agency may ask for a bed, and whose services the person accepts."""
+    wants_bed = any(each in LODGING for each in typed.get("guide.services", ()))
+    if not wants_bed or not around.may_do(visit, BED) or len(typed.get(_REFS, ())) < 3:  # begun by an older release
+        return []
+    found = _recipients(visit, typed)
+    accepted = found if _is_child(typed) else typed.get("guide.accepts", ())
+    return sorted(each for each in found if each in accepted and _role(visit, each) in HOUSES)
+
+
 def bodies(visit: Visit, draft: Kept) -> list[Body]:
     """Return the requests that the guide has become: signal, child's flag or consents, and referrals, in this order."""
     found = list[Body]()
@@ -421,6 +440,22 @@ def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
     else:
         yield from _consents(visit, typed)
     yield from _referrals(visit, draft)
+    if houses := _houses(visit, draft.typed):
+        yield _bed(visit, draft.typed, houses)
+
+
+def _bed(visit: Visit, typed: Typed, houses: list[str]) -> Body:
+    """Return the request for a bed."""
+    data: dict[str, Any] = {"to": houses, "urgency": form.one(typed, "guide.urgency")}
+    if not _is_child(typed) and form.one(typed, "guide.refuses_unit") == "yes":
+        data["withhold_from"] = list(visit.door.seat.directory.of_role(UNIT))
+    category = "children" if _is_child(typed) else {"F": "women", "M": "men"}.get(form.one(typed, "guide.sex"))
+    return {
+        "type": BED,
+        "ref": typed[_REFS][2],
+        "data": data,
+        **({"sealed": {"category": category}} if category else {}),
+    }
 
 
 def _signal(visit: Visit, typed: Typed) -> Body:
@@ -461,13 +496,14 @@ def _consents(visit: Visit, typed: Typed) -> Iterator[Body]:
 
 
 def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
-    """Yield the referral to the special unit, for identification, and the one to everybody else, for help."""
+    """Yield the referral to the special unit, for identification, and the one to everybody else who helps, but for beds."""
     typed = draft.typed
     recipients = sorted(_recipients(visit, typed))
+    houses = _houses(visit, typed)
     units = [each for each in recipients if _role(visit, each) == UNIT]
-    others = [each for each in recipients if each not in units]
+    others = [each for each in recipients if each not in (*units, *houses)]
     letter = form.read(_referral(visit), typed, visit.t.zone).get(form.SEALED)
-    for ref, to in zip(typed[_REFS], (units, others), strict=True):
+    for ref, to in zip(typed[_REFS], (units, others), strict=False):
         if not to:
             continue
         data: dict[str, Any] = {
@@ -507,6 +543,8 @@ def _services(visit: Visit, typed: Typed, to: list[str]) -> list[Any]:
         codes = [each for each in codes if each not in taken]
     elif not asked >= set(to):
         codes = []
+    elif _houses(visit, typed):
+        codes = [each for each in codes if each not in LODGING]
     listed = form.form_of(data).named("data.services")
     return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else codes
 
