@@ -11,6 +11,7 @@ import httpx
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member
+from desk.web.cases.given import at_vac
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 ANSWERS: dict[str, Any] = {
@@ -92,6 +93,21 @@ async def test_a_refusal_of_the_rules_is_seen_before_sending(tmp_path: Path) -> 
         again = await browser.post(at.replace("/check", "/send"))
         assert again.headers["location"] == at
         assert [each.type for each in await here.rows("outbox")] == ["case.signal_recorded"]
+
+
+async def test_a_consent_that_another_agency_may_have_recorded_is_no_refusal(tmp_path: Path) -> None:
+    """Given a case that another agency began, then the page says who decides, and the act is sent by its usual button."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        at = await begun(browser, "referral.submitted")
+        at = (await filled(browser, at, {**ANSWERS, "data.to": ["ngo-l"]})).headers["location"]
+        check = str((await filled(browser, at, LETTER)).headers["location"])
+        page = await browser.get(check)
+        assert "Your agency knows of no consent for this" in page.text
+        assert "The Rules do not allow this now" not in page.text
+        assert "<title>Error:" not in page.text
+
+        sent = await here.during(browser.post(check.replace("/check", "/send"), data={"go": "anyway"}))
+        assert heading(await browser.get(sent.headers["location"])) == "Registered"
 
 
 async def test_a_missing_consent_is_recorded_first_and_the_referral_is_still_there(tmp_path: Path) -> None:

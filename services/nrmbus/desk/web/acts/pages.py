@@ -320,6 +320,12 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
         return _fill_in(visit, act, place, act.draft.typed, errors)
     refusal = found if found["verdict"] == "refused" else None
     needs_second = refusal is not None and refusal["code"] == TWO_PERSONS
+    opened = act.case.view.opened
+    is_unsure = (
+        refusal is not None
+        and refusal["code"] == "consent_required"
+        and (opened is None or opened.source != visit.door.seat.me)
+    )
     blamed = FIELD_OF_RULE.get(str(refusal.get("rule"))) if refusal else None
     there = act.sheet.field_at(blamed) if blamed else None
     first = _first_step(visit, act.case, str(refusal["code"])) if refusal else None
@@ -328,8 +334,8 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
     return visit.page(
         "acts/check.html.j2", status=409 if is_anew else 200, passed=passed, changed=changed, own=act.own,
         part=part_of(visit, act.draft, body[form.DATA]), seen=seen_of(visit, act.draft, body[form.DATA]), cited=around.cited, title=visit.t.code("act", act.draft.type) if is_filled_in(act) else visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
-        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend), first=first,
-        has_errors=refusal is not None and not needs_second, about=about_of(visit, act), back_path=_back(act, CHECK) if is_filled_in(act) else f"/acts/{act.draft.id}/{act.steps[-1]}",
+        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend), first=first, is_unsure=is_unsure,
+        has_errors=refusal is not None and not needs_second and not is_unsure, about=about_of(visit, act), back_path=_back(act, CHECK) if is_filled_in(act) else f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,
     )  # fmt: skip
 
