@@ -20,7 +20,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.web.notices.dispatcher import TASKS
 from nrmbus.desk.web.staff import condition, supervisor
-from nrmbus.desk.web.work.items import Item, Side
+from nrmbus.desk.web.work.item import Item, Side
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.webhooks import store
 from nrmbus.desk.witness import cosignatures

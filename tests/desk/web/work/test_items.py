@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from nrmbus.desk.web.work.items import Facts, Happened, Item, Task, items_of
+from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
+from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.queues import board_of, general, ordered, picked, queue_of
 from rules import stories
 from rules.given import Bench, moment

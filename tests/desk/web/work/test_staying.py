@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from desk.web.work.test_items import facts, rows, told
-from nrmbus.desk.web.work.items import Item, Task, items_of
+from nrmbus.desk.web.work.item import Item, Task
+from nrmbus.desk.web.work.items import items_of
 from rules import stories
 from rules.given import Bench, moment
 

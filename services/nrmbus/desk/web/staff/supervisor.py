@@ -10,7 +10,7 @@ from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.desk.web.staff.account import moment_of
-from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import known_of
 from nrmbus.desk.web.work.rows import rows_of
 

@@ -4,201 +4,31 @@ A queue picks among the items (`queues`). Everything here rests on what this age
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Any, Final, Literal
+from datetime import timedelta
+from typing import Any, Final
 
 from nrmbus.desk.web.work import staying
-from nrmbus.rules import View
+from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
+from nrmbus.desk.web.work.kinds import (
+    ACTS,
+    ANSWERS,
+    BETTER,
+    FIRST_STEPS,
+    KNOWN_OTHERWISE,
+    OF_THE_RETURN,
+    OVER,
+    PERIODS,
+    PLANNING,
+    PLANS,
+    QUESTION,
+    SERVICES,
+    SHOWN,
+    STARTED,
+)
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.due import Due
 from nrmbus.rules.view import Referral
 
-Side = Literal["ours", "theirs", "answer", "case", "record"]
-"""Whether this agency has to act, waits for others, was answered lately; the case itself; or something on record in it."""
-
-PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
-"""Clocks of a period: the period is work only when its end is near."""
-QUESTION: Final = "D-INFO"
-"""Clock of a question to the sender of a referral."""
-OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
-"""Statuses of a case in which nothing more is expected."""
-_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
-
-
-def _nothing() -> Mapping[str, Any]:
-    return _NOTHING
-
-
-ACTS: Final[Mapping[str, str]] = {
-    "D-REFER": "referral.submitted",
-    "D-ACK": "referral.acknowledged",
-    "D-ANSWER": "referral.accepted",
-    "D-SERVICE": "referral.accepted",
-    "D-ASSIGN": "needs.assessed",
-    "D-RG": "identification.reasonable_grounds_decided",
-    "D-RECOVERY": "identification.status_decided",
-    "D-REVIEW30": "recovery.reviewed",
-    "D-BED": "shelter.bed_offered",
-    "D-SHELTER": "shelter.discharged",
-    "D-HOLD": "stay.hold_confirmed",
-    "D-STOP": "consent.stop_confirmed",
-    "D-REVIEW": "review.decided",
-    "D-REPRESENT": "safeguard.representative_assigned",
-    "D-RISK": "return.risk_assessed",
-    "D-TRAVEL": "return.completed",
-    "D-MONITOR": "return.monitored",
-    "D-MERGE": "consent.given",
-}
-"""Clock -> next act of the agency that owes it. The desk itself answers a clock without an act."""
-STARTED: Final[Mapping[str, str]] = {
-    "D-REFER": "case.signal_recorded",
-    "D-ACK": "referral.submitted",
-    "D-ANSWER": "referral.submitted",
-    "D-ASSIGN": "referral.accepted",
-    "D-RG": "identification.stage_entered",
-    "D-RECOVERY": "recovery.period_started",
-    "D-REVIEW30": "recovery.period_started",
-    "D-BED": "shelter.bed_requested",
-    "D-SHELTER": "shelter.admitted",
-    "D-HOLD": "stay.hold_requested",
-    "D-STOP": "consent.withdrawn",
-    "D-REVIEW": "review.requested",
-    "D-RISK": "return.consented",
-    "D-TRAVEL": "return.travel_arranged",
-    "D-MONITOR": "return.completed",
-    "D-MERGE": "case.merged",
-    "D-ERASE": "access.erasure_due",
-    "D-REPRESENT": "safeguard.child_flagged",
-}
-"""Clock -> type of the event that a reader knows it by."""
-ANSWERS: Final = frozenset(
-    {
-        "referral.acknowledged", "referral.accepted", "referral.declined", "referral.completed", "referral.expired",
-        "referral.info_supplied", "handover.person_received", "shelter.bed_offered", "shelter.bed_refused",
-        "shelter.offer_lapsed", "shelter.admitted", "shelter.discharged", "service.scheduled", "service.delivered",
-        "service.not_delivered", "stay.hold_confirmed", "stay.permit_issued", "stay.permit_refused", "review.decided",
-        "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
-        "payment.executed", "payment.failed", "plan.adopted", "plan.completed", "consent.stop_confirmed",
-        "safeguard.representative_assigned", "safeguard.best_interests_decided", "access.resealed", "case.closed",
-        "return.risk_assessed", "return.travel_arranged", "return.completed", "return.monitored", "return.stopped",
-    }
-)  # fmt: skip
-"""Types of events that answer something, or tell what became of it."""
-SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
-PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
-KNOWN_OTHERWISE: Final = frozenset(
-    {
-        "best_interests",
-        "call_back",
-        "duty_officer",
-        "hold",
-        "open_proceedings",
-        "order_grant",
-        "read",
-        "referral",
-        "representative",
-        "review",
-        "service",
-        "supply",
-        "without_police",
-    }
-)
-"""Kinds of tasks that add nothing to an item of what has come."""
-OF_THE_RETURN: Final = frozenset({"arrange_travel", "assess_risk", "not_safe"})
-"""Kinds of tasks that the return itself shows at its step, and that are over with the step."""
-SHOWN: Final = frozenset(
-    {
-        "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
-        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass", "safeguard.child_flagged",
-        "fund.compensation_granted",
-    }
-)  # fmt: skip
-"""Types of received events whose item has a clock or an act of its own."""
-FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
-"""Kinds of tasks after a first contact: the duty to refer leads to the same step."""
-PLANNING: Final = frozenset({"make_plan", "transition"})
-"""Kinds of tasks that a plan of this agency ends."""
-BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
-"""Statuses in which no negative decision stands."""
 _ANSWERS_KEPT: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Happened:
-    """Event that this desk sent or received: its clear part alone."""
-
-    id: str
-    type: str
-    source: str
-    ref: str | None
-    registered: datetime
-    data: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Open task of a case."""
-
-    id: int
-    kind: str
-    opened: datetime
-    event_type: str = ""
-    source: str = ""
-    ref: str | None = None
-    alternatives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What this desk knows of one case."""
-
-    view: View
-    duties: tuple[Clock, ...] = ()
-    due: tuple[Due, ...] = ()
-    happened: tuple[Happened, ...] = ()
-    tasks: tuple[Task, ...] = ()
-    unsent: tuple[Happened, ...] = ()
-    """Own events without the registrar's answer; ``registered`` is when they were entered."""
-    is_whole: bool = True
-    """False if the beginning of the case is gone: then it has no status and no duty."""
-    is_parked: bool = False
-    owed: str = ""
-    """Amount of an allowance that the person has earned and nobody has ordered yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """Content of a possible row: a duty, a record, an answer or the case itself."""
-
-    side: Side
-    about: str
-    """Kind of thing: duty, period, question, referral, bed, hold, permit, return, review, service, payment, emergency, task, unsent, case."""
-    case: str
-    type: str
-    """Type of the event by which a reader knows the thing."""
-    ref: str | None = None
-    code: str = ""
-    """The clock's code, the state of a record, or the kind of a task."""
-    agencies: tuple[str, ...] = ()
-    """Agencies that ask (ours), that have to act (theirs), or that said it."""
-    since: datetime | None = None
-    due: datetime | None = None
-    breached: bool = False
-    state: str = ""
-    act: str = ""
-    """Type of the event that is the next step; empty: look at the case."""
-    urgency: str = ""
-    child: bool = False
-    status: str = ""
-    is_over: bool = False
-    task: int = 0
-    said: Mapping[str, Any] = field(default_factory=_nothing)
-
-    def is_late(self, now: datetime) -> bool:
-        """Return whether the thing is overdue at *now*."""
-        return self.breached or (self.due is not None and self.due < now)
 
 
 def items_of(me: str, facts: Facts, object_minutes: int, may_publish: Callable[[str], bool]) -> tuple[Item, ...]:
@@ -300,8 +130,8 @@ class _Case:
             if ref is not None and event.ref == ref and event.type in ("referral.submitted", "service.requested"):
                 services = event.data.get("services") or [event.data.get("service")]
                 codes = tuple(each["code"] if isinstance(each, Mapping) else each for each in services if each)
-                return {"services": codes} if codes else _NOTHING
-        return _NOTHING
+                return {"services": codes} if codes else NOTHING
+        return NOTHING
 
     def _act(self, duty: Clock) -> str:
         if duty.code == "D-SERVICE" and duty.ref in self.view.services:
@@ -594,7 +424,7 @@ class _Case:
                 continue
             if self._is_overtaken(task):
                 continue
-            said = {"alternatives": task.alternatives} if task.alternatives else _NOTHING
+            said = {"alternatives": task.alternatives} if task.alternatives else NOTHING
             yield self.item(
                 "ours", "task", task.event_type, ref=task.ref, code=task.kind, since=task.opened, task=task.id,
                 agencies=(task.source,) if task.source else (), state="to_do", said=said,

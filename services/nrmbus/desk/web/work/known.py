@@ -19,7 +19,8 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.work.items import Facts, Happened, Item, Task, items_of
+from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
+from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.queues import Queue, picked
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import View

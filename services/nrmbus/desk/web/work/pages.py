@@ -15,7 +15,7 @@ from nrmbus.desk.state import labels
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.desk.web.work import searches, stream
-from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
 from nrmbus.desk.web.work.rows import agency_called, headings, matrix, places, rows_of, spent, totals

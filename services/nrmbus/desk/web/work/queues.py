@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from nrmbus.desk.procedure.roles import ROOMS
-from nrmbus.desk.web.work.items import Item, Side
+from nrmbus.desk.web.work.item import Item, Side
 
 FILE: Final = "queues.yaml"
 LATEST: Final = datetime.max.replace(tzinfo=UTC)

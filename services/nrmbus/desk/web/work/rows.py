@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from nrmbus.desk.http.served import Door
-from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import Board, Queue, files, state_words
 from nrmbus.web.words import Words

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.desk.web.work.items import Item
+from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
 
 MOST: Final = 500

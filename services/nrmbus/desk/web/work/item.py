@@ -1,0 +1,95 @@
+"""What the work lists know of a case, and the content of a possible row. Pure data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+from nrmbus.rules import View
+from nrmbus.rules.clocks import Clock
+from nrmbus.rules.due import Due
+
+Side = Literal["ours", "theirs", "answer", "case", "record"]
+"""Whether this agency has to act, waits for others, was answered lately; the case itself; or something on record in it."""
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def _nothing() -> Mapping[str, Any]:
+    return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Event that this desk sent or received: its clear part alone."""
+
+    id: str
+    type: str
+    source: str
+    ref: str | None
+    registered: datetime
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Open task of a case."""
+
+    id: int
+    kind: str
+    opened: datetime
+    event_type: str = ""
+    source: str = ""
+    ref: str | None = None
+    alternatives: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What this desk knows of one case."""
+
+    view: View
+    duties: tuple[Clock, ...] = ()
+    due: tuple[Due, ...] = ()
+    happened: tuple[Happened, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    unsent: tuple[Happened, ...] = ()
+    """Own events without the registrar's answer; ``registered`` is when they were entered."""
+    is_whole: bool = True
+    """False if the beginning of the case is gone: then it has no status and no duty."""
+    is_parked: bool = False
+    owed: str = ""
+    """Amount of an allowance that the person has earned and nobody has ordered yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Content of a possible row: a duty, a record, an answer or the case itself."""
+
+    side: Side
+    about: str
+    """Kind of thing: duty, period, question, referral, bed, hold, permit, return, review, service, payment, emergency, task, unsent, case."""
+    case: str
+    type: str
+    """Type of the event by which a reader knows the thing."""
+    ref: str | None = None
+    code: str = ""
+    """The clock's code, the state of a record, or the kind of a task."""
+    agencies: tuple[str, ...] = ()
+    """Agencies that ask (ours), that have to act (theirs), or that said it."""
+    since: datetime | None = None
+    due: datetime | None = None
+    breached: bool = False
+    state: str = ""
+    act: str = ""
+    """Type of the event that is the next step; empty: look at the case."""
+    urgency: str = ""
+    child: bool = False
+    status: str = ""
+    is_over: bool = False
+    task: int = 0
+    said: Mapping[str, Any] = field(default_factory=_nothing)
+
+    def is_late(self, now: datetime) -> bool:
+        """Return whether the thing is overdue at *now*."""
+        return self.breached or (self.due is not None and self.due < now)
