@@ -4,7 +4,7 @@ import pytest
 
 from agencies import POLICY
 from nrmbus.desk.web.acts.form import Field, form_of
-from nrmbus.desk.web.acts.guide import QUESTIONS
+from nrmbus.desk.web.acts.guide_questions import QUESTIONS
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import load_profile
 from nrmbus.web.lists import family_of, lists

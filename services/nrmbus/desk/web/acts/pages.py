@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
-from nrmbus.desk.web.acts import around, fields, form, guide, sending
+from nrmbus.desk.web.acts import around, fields, form, guide, guide_events, guide_questions, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.editing import (
     CHECK,
@@ -123,7 +123,7 @@ async def show(visit: Visit) -> Response:
     draft = own_draft(visit, id)
     if draft is None or draft.state != "open":
         return visit.see(f"/acts/{id}/sent")
-    if draft.type == guide.GUIDE:
+    if draft.type == guide_questions.GUIDE:
         return await guide.show(visit, draft, page)
     act = act_of(visit, draft)
     if page == CHECK:
@@ -206,8 +206,8 @@ async def _not_as_seen(visit: Visit, draft: Kept, bodies: list[sending.Body]) ->
 
 def _complete(visit: Visit, draft: Kept) -> list[sending.Body] | None:
     """Return the requests that the draft is; None if something is missing or wrong. Raises NotFound for who may not send."""
-    if draft.type == guide.GUIDE:
-        return None if guide.first_wrong(visit, draft) else guide.bodies(visit, draft)
+    if draft.type == guide_questions.GUIDE:
+        return None if guide.first_wrong(visit, draft) else guide_events.bodies(visit, draft)
     if not around.may_do(visit, draft.type):
         raise NotFound
     act = act_of(visit, draft)
@@ -227,7 +227,7 @@ async def again(visit: Visit) -> Response:
         if now is None:
             raise NotFound
         made = drafts.take_back(seat, tx, now)
-        if made is None and now.type == guide.GUIDE:
+        if made is None and now.type == guide_questions.GUIDE:
             made = guide.again(visit, tx, now)
         elif made is None:
             found = sending.outcome(visit.door, tx, [now.id])
@@ -248,7 +248,7 @@ async def go_on(visit: Visit) -> Response:
     draft = own_draft(visit, id)
     if draft is None or draft.state != "open":
         return await lead_on(visit, id)
-    if draft.type == guide.GUIDE:
+    if draft.type == guide_questions.GUIDE:
         return await guide.go_on(visit, draft, page, sent)
     act = act_of(visit, draft)
     if page not in act.steps or is_filled_in(act):

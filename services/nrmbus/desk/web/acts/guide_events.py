@@ -1,0 +1,216 @@
+"""Events that the answers of the guide become: signal, child's flag or consents, referrals, and a request for a bed."""
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from nrmbus.desk.outbox.drafts import Kept, Typed
+from nrmbus.desk.web.acts import around, form, sending
+from nrmbus.desk.web.acts.guide_questions import INDICATORS
+from nrmbus.desk.web.acts.sending import Body
+from nrmbus.desk.web.shell import Visit
+from nrmbus.events.case import SignalRecorded
+from nrmbus.events.model import Data
+
+UNIT: Final = "special_unit"
+GUARDIANS: Final = ("guardianship", "child_commission")
+INFORMATION, SERVICES = "information_sharing", "services"
+LODGING: Final = ("safe_shelter", "shelter")
+"""Services for which a shelter is asked for a bed: a referral would find no place there."""
+BED: Final = "shelter.bed_requested"
+HOUSES: Final = ("shelter_state", "ngo_shelter")
+IDS, REFS = "guide.ids", "guide.refs"
+MOST_EVENTS: Final = 8
+_COUNTED: Final = {
+    "deception": ("DR",),
+    "coercion": ("CR", "CD"),
+    "vulnerability": ("RV", "VD"),
+    "exploitation": ("EX",),
+}
+_HERE: Final = Path(__file__).parent
+
+
+@cache
+def takers() -> Mapping[str, tuple[str, ...]]:
+    """Return the roles that take each service."""
+    read = yaml.safe_load((_HERE / "services.yaml").read_text(encoding="utf-8"))
+    return {service: tuple(roles) for service, roles in read.items()}
+
+
+def role_of(visit: Visit, agency: str) -> str:
+    """Return the role of *agency*."""
+    return visit.door.seat.rules.role_of(agency)
+
+
+def taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
+    """Return those of *services* that *agency* takes from this agency: a shelter gives a bed to those who may ask for one."""
+    role = role_of(visit, agency)
+    if role in HOUSES and not around.may_do(visit, BED):
+        services = tuple(each for each in services if each not in LODGING)
+    return [each for each in services if role in takers().get(each, ())]
+
+
+def referral_form(visit: Visit) -> form.Form:
+    """Return the form of a referral, whose letter is the last page of the guide."""
+    return form.form_of(sending.model_of(visit.door, "referral.submitted"))
+
+
+def is_child(typed: Typed) -> bool:
+    """Return whether the person is a child, or may be one."""
+    return form.one(typed, "guide.child") in {"yes", "unclear"}
+
+
+def seen_signs(typed: Typed) -> list[str]:
+    """Return the signs that were ticked."""
+    return [each for key in INDICATORS for each in typed.get(f"guide.{key.lower()}", ())]
+
+
+def recipients_of(visit: Visit, typed: Typed) -> list[str]:
+    """Return the chosen agencies that may be told: all of them for a child, else those that the person agrees to."""
+    chosen = typed.get("guide.to", ())
+    if is_child(typed):
+        return list(chosen)
+    refused = form.one(typed, "guide.refuses_unit") == "yes"
+    agreed = typed.get("guide.sharing", ())
+    return [each for each in chosen if each in agreed and not (refused and role_of(visit, each) == UNIT)]
+
+
+def houses_of(visit: Visit, typed: Typed) -> list[str]:
+    """Return the chosen shelters that this agency may ask for a bed, and whose services the person accepts."""
+    wants_bed = any(each in LODGING for each in typed.get("guide.services", ()))
+    if not wants_bed or not around.may_do(visit, BED) or len(typed.get(REFS, ())) < 3:  # begun by an older release
+        return []
+    found = recipients_of(visit, typed)
+    accepted = found if is_child(typed) else typed.get("guide.accepts", ())
+    return sorted(each for each in found if each in accepted and role_of(visit, each) in HOUSES)
+
+
+def bodies(visit: Visit, draft: Kept) -> list[Body]:
+    """Return the requests that the guide has become: signal, child's flag or consents, and referrals, in this order."""
+    found = list[Body]()
+    for id, body in zip(draft.typed[IDS], _bodies(visit, draft), strict=False):
+        model = sending.model_of(visit.door, body["type"])
+        keyed = {"version": model.version, "case": draft.subject, "actor": draft.owner, "id": id if found else draft.id}
+        found.append({**body, **keyed})
+    return found
+
+
+def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
+    typed = draft.typed
+    yield _signal(visit, typed)
+    if is_child(typed):
+        bodies = sorted(each for role in GUARDIANS for each in visit.door.seat.directory.of_role(role))
+        yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
+    else:
+        yield from _consents(visit, typed)
+    yield from _referrals(visit, draft)
+    if houses := houses_of(visit, draft.typed):
+        yield _bed(visit, draft.typed, houses)
+
+
+def _bed(visit: Visit, typed: Typed, houses: list[str]) -> Body:
+    """Return the request for a bed."""
+    data: dict[str, Any] = {"to": houses, "urgency": form.one(typed, "guide.urgency")}
+    if not is_child(typed) and form.one(typed, "guide.refuses_unit") == "yes":
+        data["withhold_from"] = list(visit.door.seat.directory.of_role(UNIT))
+    category = "children" if is_child(typed) else {"F": "women", "M": "men"}.get(form.one(typed, "guide.sex"))
+    return {
+        "type": BED,
+        "ref": typed[REFS][2],
+        "data": data,
+        **({"sealed": {"category": category}} if category else {}),
+    }
+
+
+def _signal(visit: Visit, typed: Typed) -> Body:
+    seen = seen_signs(typed)
+    asked = form.one(typed, "guide.asked") == "yes"
+    counts = {name: sum(each[:2] in keys for each in seen) for name, keys in _COUNTED.items()}
+    prefix = f"ILO-{'C' if is_child(typed) else 'A'}{'S' if form.one(typed, 'guide.kind') == 'sexual' else 'L'}"
+    sealed: dict[str, Any] = {
+        name: value
+        for name in ("age_band", "sex", "language", "told_by")
+        if (value := form.one(typed, f"guide.{name}"))
+    }
+    if seen:
+        sealed["indicator_counts"] = {name: count for name, count in counts.items() if count}
+        sealed["indicators"] = [f"{prefix}-{each}" for each in seen]
+    data = {
+        "detector": role_of(visit, visit.door.seat.me), "child": is_child(typed), "urgency": form.one(typed, "guide.urgency"),
+        "detected_abroad": form.one(typed, "guide.abroad") == "yes",
+        "basis": [*(["indicators"] if seen else []), *(["help_requested"] if asked else [])],
+    }  # fmt: skip
+    return {"type": SignalRecorded.type, "data": data, "sealed": sealed}
+
+
+def _consents(visit: Visit, typed: Typed) -> Iterator[Body]:
+    """Yield one consent for each set of purposes, and the refusal of the special unit."""
+    accepted = typed.get("guide.accepts", ())
+    by_purposes: dict[tuple[str, ...], list[str]] = {}
+    for agency in sorted(recipients_of(visit, typed)):
+        purposes: tuple[str, ...] = (INFORMATION, SERVICES) if agency in accepted else (INFORMATION,)
+        by_purposes.setdefault(purposes, []).append(agency)
+    for purposes, receivers in by_purposes.items():
+        given = {"purposes": list(purposes), "receivers": receivers, "given_by": "individual"}
+        yield {"type": "consent.given", "data": {**given, "form": form.one(typed, "guide.form")}}
+    units = list(visit.door.seat.directory.of_role(UNIT))
+    if form.one(typed, "guide.refuses_unit") == "yes" and units:
+        said = {"purposes": [INFORMATION], "receivers": units, "given_by": "individual"}
+        yield {"type": "consent.refused", "data": said}
+
+
+def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
+    """Yield the referral to the special unit, for identification, and the one to everybody else who helps, but for beds."""
+    typed = draft.typed
+    recipients = sorted(recipients_of(visit, typed))
+    houses = houses_of(visit, typed)
+    units = [each for each in recipients if role_of(visit, each) == UNIT]
+    others = [each for each in recipients if each not in (*units, *houses)]
+    letter = form.read(referral_form(visit), typed, visit.t.zone).get(form.SEALED)
+    for ref, to in zip(typed[REFS], (units, others), strict=False):
+        if not to:
+            continue
+        data: dict[str, Any] = {
+            "to": to, "mode": "referral", "reason": _reason(typed, is_unit=to is units), "urgency": form.one(typed, "guide.urgency"),
+            "services": _services(visit, typed, to),
+        }  # fmt: skip
+        if is_child(typed):
+            data["child"] = True
+        elif form.one(typed, "guide.refuses_unit") == "yes":
+            data["withhold_from"] = list(visit.door.seat.directory.of_role(UNIT))
+        body: Body = {"type": "referral.submitted", "ref": ref, "data": data}
+        if basis := around.basis_of(visit, "referral.submitted"):
+            body["legal_basis"] = basis
+        yield {**body, **({"sealed": letter} if letter else {})}
+
+
+def _reason(typed: Typed, *, is_unit: bool) -> str:
+    if is_unit:
+        return "FormalIdentification"
+    if is_child(typed):
+        return "ChildSafeguarding"
+    return "EmergencyProtection" if form.one(typed, "guide.urgency") == "emergency" else "AdditionalServicesRequired"
+
+
+def _services(visit: Visit, typed: Typed, to: list[str]) -> list[Any]:
+    """Return the services that *to* are asked for, as the version of the referral has them.
+
+    Agencies that help are asked for what the person accepts from all of them; the special unit is told what nobody else
+    is asked for, which needs no consent to services (G-32).
+    """
+    data: type[Data] = sending.model_of(visit.door, "referral.submitted")
+    codes = list(typed.get("guide.services", ()))
+    helpers = {each for each in recipients_of(visit, typed) if role_of(visit, each) != UNIT}
+    asked = helpers if is_child(typed) else helpers & set(typed.get("guide.accepts", ()))
+    if not helpers & set(to):
+        taken = {each for agency in asked for each in taken_by(visit, agency, tuple(codes))}
+        codes = [each for each in codes if each not in taken]
+    elif not asked >= set(to):
+        codes = []
+    elif houses_of(visit, typed):
+        codes = [each for each in codes if each not in LODGING]
+    listed = form.form_of(data).named("data.services")
+    return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else codes
