@@ -4,11 +4,20 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from nrmbus.rules import Rules, load_profile
-from nrmbus.statistics.counting import VICTIM, Count, Record, Span
+from nrmbus.statistics.counting import SPECS, VICTIM, Count, Record, Span
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.tables import Release
 
 RULES = Rules(load_profile("az@2022-04-29"), {})
+_LINKED = {
+    "decided_by_status",
+    "identified_by_sex",
+    "identified_by_age",
+    "identified_by_age_band",
+    "identified_by_sex_and_age",
+}
+FEW = tuple(each for each in SPECS if each.id in _LINKED)
+"""Tables that are linked in every way: shared totals, two dimensions, bands within ages."""
 ATTRIBUTES = ("sex", "age", "age_band", "citizenship_group", "citizenship", "region", "form", "sector", "detector")
 
 

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from figures_attack import Cell, cells_of, intervals
-from figures_made import released, victims
+from figures_made import FEW, released, victims
 from nrmbus.statistics import release as release_module
 from nrmbus.statistics.counting import SPECS, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide
@@ -18,16 +18,6 @@ K = 11
 Group = tuple[int, int, str, str, str]
 
 BANDS = ("10-13", "16-17", "18-24", "25-34")
-LINKED = {
-    "decided_by_status",
-    "identified_by_sex",
-    "identified_by_age",
-    "identified_by_age_band",
-    "identified_by_sex_and_age",
-}
-FEW = tuple(each for each in SPECS if each.id in LINKED)
-"""Tables that are linked in every way: shared totals, two dimensions, bands within ages."""
-
 TYPICAL: Sequence[Group] = (
     (12, 1, "F", "25-34", "AZ"), (15, 4, "F", "18-24", "AZ"), (3, 5, "M", "10-13", "AZ"), (14, 8, "F", "25-34", "UZ"),
     (2, 8, "M", "25-34", "UZ"), (11, 9, "F", "16-17", "AZ"), (20, 11, "F", "18-24", "AZ"), (12, 11, "M", "18-24", "AZ"),
