@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from agencies import AGENCIES, POLICY
+from agencies import AGENCIES, POLICY, reference
 from nrmbus.rules import Agency, Rules, View, load_profile
 from rules.given import NEGATIVE, Bench
 from rules.invariants import Watched, broken
@@ -253,3 +253,14 @@ def test_a_review_waits_for_the_last_body_that_was_asked() -> None:
     b.say(UNIT, "consent.stop_confirmed")
 
     assert b.ask("special-unit-2", "review.decided", ref="V-1") is None
+
+
+def test_a_service_that_its_requester_left_bars_no_closing() -> None:
+    """The centre asked for a service from nobody in particular, and has deleted what it knew."""
+    b = presumed(Bench())
+    b.say("vac", "needs.assessed", to=["shelter"])
+    b.say("vac", "service.requested", ref="S-1")
+    b.say("ngo-a", "consent.withdrawn", receivers=["vac"])
+    b.say("vac", "consent.stop_confirmed")
+
+    assert not b.view.services[reference("S-1")].open

@@ -94,7 +94,7 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
     view, agency = context.view, context.source
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
-        ref: replace(each, open=each.open and not (each.receivers and gone.issuperset(each.receivers)))
+        ref: replace(each, open=each.open and not gone.issuperset(each.receivers or (each.requester or agency,)))
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
