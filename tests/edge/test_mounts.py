@@ -9,9 +9,9 @@ from starlette.applications import Starlette
 
 from desk.given import CALLERS, TOKEN
 from nrmbus.bus.folder import AgencyFolder
-from nrmbus.desk.app import _edge
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.door import Token
+from nrmbus.desk.own_settings import edge_of
 from nrmbus.edge.mounts import ADAPTERS, mount
 
 
@@ -21,15 +21,15 @@ def test_an_adapter_that_does_not_exist_stops_the_start(edge: object, tmp_path: 
     (tmp_path / "agency.json").write_text(json.dumps({"edge": edge}))
 
     with pytest.raises(DeskError, match="edge_unknown"):
-        _edge(AgencyFolder(tmp_path))
+        edge_of(AgencyFolder(tmp_path))
 
 
 def test_a_desk_has_the_adapters_that_its_settings_name(tmp_path: Path) -> None:
     """Without the setting there are none; an adapter that is named twice is mounted once."""
     (tmp_path / "agency.json").write_text("{}")
-    assert _edge(AgencyFolder(tmp_path)) == ()
+    assert edge_of(AgencyFolder(tmp_path)) == ()
     (tmp_path / "agency.json").write_text(json.dumps({"edge": [*ADAPTERS, *ADAPTERS]}))
-    assert _edge(AgencyFolder(tmp_path)) == tuple(ADAPTERS)
+    assert edge_of(AgencyFolder(tmp_path)) == tuple(ADAPTERS)
 
 
 async def test_without_a_token_no_adapter_reads_a_request() -> None:

@@ -15,11 +15,11 @@ from starlette.routing import Route
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.desk.access import break_glass
-from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.scopes import caller_of
+from nrmbus.desk.process import DeskProcess
 from nrmbus.desk.store import tables
 from nrmbus.edge.mounts import Guarded
 from nrmbus.events import bulletin

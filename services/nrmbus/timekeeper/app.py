@@ -20,10 +20,10 @@ from nrmbus.bus.folder import AgencyFolder, BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.lease import LeaseHeld, refused, turn
-from nrmbus.desk.app import DeskProcess
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue
+from nrmbus.desk.process import DeskProcess
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.events import bulletin
 from nrmbus.telemetry import log

@@ -16,11 +16,11 @@ from starlette.routing import Route
 from desk.given import desk_of
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import AgencyFolder, write_json
-from nrmbus.desk.app import _requests
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE, AT_A_TIME, PART, Limits
 from nrmbus.desk.http.scopes import LOCAL, Caller
 from nrmbus.desk.http.tokens import utc_now
+from nrmbus.desk.own_settings import requests_of
 from nrmbus.wire import times
 from patience import eventually
 
@@ -149,8 +149,8 @@ def test_a_limit_in_the_settings_that_is_none_stops_the_start(found: object, tmp
     """A slip of the pen neither opens the door for all nor closes it."""
     home = AgencyFolder(tmp_path)
     write_json(home.agency_json, {})
-    assert _requests(home) == A_MINUTE
+    assert requests_of(home) == A_MINUTE
     write_json(home.agency_json, {"requests_a_minute": found})
 
     with pytest.raises(BusError, match="is no limit"):
-        _requests(home)
+        requests_of(home)

@@ -10,9 +10,9 @@ from desk.access.test_opening import readings, supplied
 from desk.given import CANARY, desk_of
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.desk.app import _settings
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.tokens import utc_now
+from nrmbus.desk.own_settings import settings_of
 from nrmbus.wire import times
 
 pytestmark = pytest.mark.usefixtures("kept")
@@ -81,10 +81,10 @@ def test_a_system_whose_reader_is_no_number_does_not_start(reader: object, tmp_p
     home = BusFolder(tmp_path).agency("vac")
     write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": reader})
     with pytest.raises(DeskError, match="reader_unfit"):
-        _settings(home)
+        settings_of(home)
 
     write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": "S-900"})
-    assert _settings(home).reader == "S-900"
+    assert settings_of(home).reader == "S-900"
 
 
 @pytest.mark.parametrize("text", ['{"reader": "S-900",}', '["S-900"]', ""])
@@ -95,5 +95,5 @@ def test_settings_that_are_no_json_object_are_named(text: str, tmp_path: Path) -
     home.agency_json.write_text(text)
 
     with pytest.raises(NoBus, match=r"agency\.json is not a JSON object") as told:
-        _settings(home)
+        settings_of(home)
     assert "S-900" not in str(told.value)

@@ -1,0 +1,49 @@
+"""Settings of a desk: what ``agency.json`` says, checked, for the start of the process."""
+
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import AgencyFolder
+from nrmbus.bus.http_server import PORTS
+from nrmbus.desk.access.opening import is_reader
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
+from nrmbus.desk.procedure.interface import Settings
+from nrmbus.desk.versions import declared
+from nrmbus.edge.mounts import ADAPTERS
+
+
+def settings_of(home: AgencyFolder) -> Settings:
+    """Return what ``agency.json`` sets for the procedure and the versions; raise DeskError ``reader_unfit``."""
+    given = home.settings
+    reader = given.reader
+    if reader is not None and not (isinstance(reader, str) and is_reader(reader)):
+        raise DeskError("reader_unfit")
+    return Settings(capacity=given.capacity, speaks=dict(declared(given.speaks)), reader=reader)
+
+
+def edge_of(home: AgencyFolder) -> tuple[str, ...]:
+    """Return the adapters that ``agency.json`` names; raise DeskError ``edge_unknown`` for one that does not exist."""
+    names = home.settings.edge
+    if not isinstance(names, list) or not all(isinstance(each, str) and each in ADAPTERS for each in names):
+        raise DeskError("edge_unknown")
+    return tuple(dict.fromkeys(names))
+
+
+def port_of(home: AgencyFolder) -> int | None:
+    """Return the port that ``agency.json`` sets for the door, or None if the desk chooses."""
+    port = home.settings.port
+    if port is not None and not (type(port) is int and port in PORTS):
+        raise BusError(
+            f"`port` in {home.agency_json} is no port for a door: write a number from {PORTS.start} to {PORTS.stop - 1},"
+            " or leave it out."
+        )
+    return port
+
+
+def requests_of(home: AgencyFolder) -> int:
+    """Return the requests a minute that a token without a limit of its own may send."""
+    found = home.settings.requests_a_minute
+    if found is not None and not (type(found) is int and 0 < found <= MOST_A_MINUTE):
+        raise BusError(
+            f"`requests_a_minute` in {home.agency_json} is no limit: write a number from 1 to {MOST_A_MINUTE:,}, or leave it out."
+        )
+    return A_MINUTE if found is None else found
