@@ -22,6 +22,7 @@ from nrmbus.wire.keys.keys import VerifyKey
 from registrar.given import Bus, check_history
 
 NEW = "osce-generic@2022-01-01"
+SAME_DECIDER = "az@2024-02-08"
 DAY = "2026-03-05"
 AFTER = NOW + timedelta(days=4)
 
@@ -120,7 +121,8 @@ async def test_a_registrar_of_another_partition_moves_an_open_case_though_it_beg
     there.key = bus.key
     elsewhere = there.shard(of_bulletin)
     bus.signal(shard, case=case)
-    assert activate(there, elsewhere, open_cases="move") is None
+    moving = {"profile": SAME_DECIDER, "digest": load_profile(SAME_DECIDER).digest, "open_cases": "move"}
+    assert activate(there, elsewhere, **moving) is None
     askings = Elsewhere(SimpleNamespace(rules=bus.rules, key=bus.key, history=there.history), elsewhere)  # type: ignore[arg-type]
 
     async def moved(now: datetime) -> str:
@@ -129,8 +131,8 @@ async def test_a_registrar_of_another_partition_moves_an_open_case_though_it_beg
         assert found is not None
         return bus.rules.policy_for(found.view, "ngo-a", now)
 
-    assert await moved(AFTER) == NEW
-    assert await moved(AFTER + timedelta(minutes=1)) == NEW
+    assert await moved(AFTER) == SAME_DECIDER
+    assert await moved(AFTER + timedelta(minutes=1)) == SAME_DECIDER
     assert askings.readings == 1
 
 

@@ -40,11 +40,15 @@ async def test_nothing_is_sealed_by_another_profile(tmp_path: Path, profile: str
         before = await given.registered(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34"})
         given.desk.seat.rules.activate(activation(profile, digest))
 
+        opening = {"type": "case.signal_recorded", "data": SIGNAL, "actor": "S-1", "case": ANOTHER}
+        checks = (await given.door.post("/v1/checks", json={"events": [opening]})).json()["checks"]
+        assert [(each["verdict"], each["code"]) for each in checks] == [("refused", "profile_missing")]
+        assert "rule" not in checks[0]
         await given.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "35-44"}, case=ANOTHER)
         assert await given.out() == []
         last = (await given.rows("outbox"))[-1]
         assert (last.verdict, last.code, last.letter) == ("failed", "profile_missing", None)
-        assert [row.kind for row in await given.rows("tasks")] == ["not_sent"]
+        assert [row.kind for row in await given.rows("tasks") if row.event == last.id] == ["not_sent"]
         assert "upgrade" in sentence_of(last.code)
 
         await given.ask(type="case.signal_recorded", data=SIGNAL, sealed={"age_band": "25-34"})

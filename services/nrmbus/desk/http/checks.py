@@ -128,7 +128,7 @@ class Checking:
         if refused is None:
             return {"verdict": "fits", **known}
         names = ("code", "rule", "article", "sentence")
-        return {"verdict": "refused", **known, **{name: getattr(refused, name) for name in names}}
+        return {"verdict": "refused", **known, **{name: getattr(refused, name) or None for name in names}}
 
     def _said(self, tx: Connection, drafts: tuple[Draft, ...]) -> dict[str, Any] | None:
         """Return the verdict on *drafts* if they were published before."""

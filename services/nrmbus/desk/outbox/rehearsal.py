@@ -11,6 +11,7 @@ from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
 from nrmbus.events.model import Draft, Event, Fact
 from nrmbus.rules import Refusal, View
+from nrmbus.wire.errors import sentence_of
 
 _LATER: Final = 2**40
 """Number of the first rehearsed event: greater than any registration's."""
@@ -29,6 +30,7 @@ class Rehearsal:
         """Yield for each of *drafts* the refusal by this desk's view of its case; None if the draft may be registered.
 
         The registrar knows more of a case than a desk does, so its verdict may differ. An incomplete case is not judged.
+        A refusal without a rule is the desk's own: its release lacks the profile of the case.
 
         Raises:
             WireError: ``letter_too_large``.
@@ -43,7 +45,11 @@ class Rehearsal:
             event = self._event(draft, seat.ledger.next_sequence(tx, subject) + self._taken, policy)
             filled = None if parts is None else {part: frozenset(fields) for part, fields in parts.items()}
             is_whole = not beginnings.is_incomplete(seat.ledger, tx, subject)
-            refusal = seat.rules.judge(view, event, seat.now(), letter_parts=filled) if is_whole else None
+            refusal = None
+            if seat.rules.lacks(policy):
+                refusal = Refusal("profile_missing", "", "", sentence_of("profile_missing"))
+            elif is_whole:
+                refusal = seat.rules.judge(view, event, seat.now(), letter_parts=filled)
             if refusal is None:
                 heard = seat.rules.audience(view, event, policy).recipients
                 view = seat.rules.evolve(view, Fact.of(event, heard, seat.now(), _LATER + self._taken))
