@@ -26,7 +26,7 @@ from nrmbus.play.report import Report
 from nrmbus.play.trail import check
 from nrmbus.wire import times
 from patience import PATIENCE
-from play.stories import ABROAD, GIRL, HOME, REFUSED, SIGNAL, WOMAN, expecting, story, text_of
+from play.stories import ABROAD, GIRL, HOME, LATE, REFUSED, SIBLINGS, SIGNAL, WOMAN, expecting, story, text_of
 
 pytestmark = pytest.mark.broker
 
@@ -52,9 +52,9 @@ def played(home: Path, text: str) -> Report:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [HOME, ABROAD, REFUSED, GIRL])
+@pytest.mark.parametrize("path", [HOME, ABROAD, REFUSED, GIRL, SIBLINGS, LATE])
 def test_the_stories_of_going_home_hold(path: Path, tmp_path: Path) -> None:
-    """Scenarios 5 to 8: every expectation, over Kafka and through the doors alone."""
+    """Scenarios 5 to 8, 14 and 15: every expectation, over Kafka and through the doors alone."""
     report = played(tmp_path, text_of(path))
 
     assert [str(failure) for failure in report.failures] == []

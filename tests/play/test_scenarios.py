@@ -6,7 +6,21 @@ from pathlib import Path
 import pytest
 
 from nrmbus.play.reader import ScenarioError, find, parse, read
-from play.stories import ABROAD, CHILD, GIRL, HOME, REFUSED, WOMAN, WORK, altered, play_file, played, text_of
+from play.stories import (
+    ABROAD,
+    CHILD,
+    GIRL,
+    HOME,
+    LATE,
+    REFUSED,
+    SIBLINGS,
+    WOMAN,
+    WORK,
+    altered,
+    play_file,
+    played,
+    text_of,
+)
 
 
 def test_the_womans_story_holds() -> None:
@@ -55,6 +69,15 @@ def test_the_stories_of_going_home_hold(path: Path, steps: int) -> None:
 @pytest.mark.parametrize(("path", "steps"), [(REFUSED, 70), (GIRL, 53)])
 def test_the_stories_of_courts_hold(path: Path, steps: int) -> None:
     """Refused, reviewed and recognised; a witness, a verdict and money; a child, a suspect and the end of access."""
+    report = play_file(path)
+
+    assert [str(failure) for failure in report.failures] == []
+    assert report.played == steps
+
+
+@pytest.mark.parametrize(("path", "steps"), [(SIBLINGS, 65), (LATE, 70)])
+def test_the_stories_of_borders_and_lateness_hold(path: Path, steps: int) -> None:
+    """Two siblings, one of whom is grown up; and a case in which every agency is late, and every clock says so."""
     report = play_file(path)
 
     assert [str(failure) for failure in report.failures] == []

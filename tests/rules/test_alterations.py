@@ -135,6 +135,12 @@ CLOCK_STORIES = (
 URGENCIES = ("emergency", "urgent", "normal")
 
 
+def _period_over(b: Bench) -> Bench:
+    """The recovery period is ended, and nothing is decided."""
+    presumed(b).say("special-unit", "recovery.ended", reason="period_elapsed")
+    return b
+
+
 def _questioned(b: Bench) -> Bench:
     """The unit asks the sender of the referral something."""
     acknowledged(b).say("special-unit", "referral.info_requested", ref="R-1")
@@ -142,7 +148,7 @@ def _questioned(b: Bench) -> Bench:
 
 
 def _deadlines(profile: Profile) -> list[list[str]]:
-    found = [story(Bench(profile)).deadlines for story in CLOCK_STORIES]
+    found = [story(Bench(profile)).deadlines for story in (*CLOCK_STORIES, _period_over)]
     for urgency in URGENCIES:
         b = consented(Bench(profile))
         b.say("ngo-a", "referral.submitted", ref="R-9", to=["vac"], urgency=urgency)
@@ -211,7 +217,8 @@ def _arrived(b: Bench) -> Bench:
 @cache
 def _late() -> list[list[Fact]]:
     return [
-        _typed_late(story(Bench())) for story in (*CLOCK_STORIES, _questioned, _asked_and_stopping, _reopened, _arrived)
+        _typed_late(story(Bench()))
+        for story in (*CLOCK_STORIES, _questioned, _period_over, _asked_and_stopping, _reopened, _arrived)
     ]
 
 
@@ -261,6 +268,9 @@ def _moving(profile: Profile) -> list[list[str]]:
         found.append(b.deadlines)
     b = _questioned(Bench(profile))
     b.say("special-unit", "consent.refused", receivers=["ngo-a"])
+    found.append(b.deadlines)
+    b = _period_over(Bench(profile))
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
     found.append(b.deadlines)
     b = presumed(Bench(profile))
     b.say("special-unit", "recovery.extended")

@@ -89,6 +89,11 @@ def _organisation_helps(b: Bench) -> Bench:
     return b
 
 
+def _period_over(b: Bench) -> Bench:
+    presumed(b).say(UNIT, "recovery.ended", reason="period_elapsed")
+    return b
+
+
 def _questioned(b: Bench) -> Bench:
     acknowledged(b).say(UNIT, "referral.info_requested", ref="R-1")
     return b
@@ -162,6 +167,7 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-RG", begun, UNIT, "identification.reasonable_grounds_decided", {}),
     ("D-RECOVERY", presumed, UNIT, "identification.status_decided", {}),
     ("D-RECOVERY", presumed, UNIT, "recovery.ended", {}),
+    ("D-CG", _period_over, UNIT, "identification.status_decided", {}),
     *(("D-REVIEW30", presumed, UNIT, f"recovery.{kind}", {}) for kind in ("reviewed", "extended", "ended")),
     ("D-REVIEW30", presumed, UNIT, "identification.status_decided", {}),
     *(("D-BED", _bed_asked, "shelter", f"shelter.bed_{kind}", {"ref": "B-1"}) for kind in ("offered", "refused")),
@@ -244,6 +250,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         referred,
         acknowledged,
         _questioned,
+        _period_over,
         begun,
         presumed,
         merging,
@@ -271,6 +278,7 @@ def test_each_clock_starts_and_is_owed_as_the_profile_says() -> None:
         ("D-REPRESENT", "guardianship"): (UNIT,),
         ("D-RECOVERY", UNIT): (),
         ("D-REVIEW30", UNIT): (),
+        ("D-CG", UNIT): ("ngo-a",),
         ("D-SERVICE", "ngo-l"): ("vac",),
         ("D-SERVICE", "fund"): ("vac",),
         ("D-ASSIGN", "ngo-l"): ("vac",),

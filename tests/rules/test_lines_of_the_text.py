@@ -1,5 +1,7 @@
 """Lines of the text that no other test holds: questions to a sender, the shield, the end of support, re-opening, complaints."""
 
+from datetime import timedelta
+
 import pytest
 
 from agencies import reference
@@ -183,3 +185,39 @@ def test_who_was_admitted_or_got_a_permit_waits_for_nothing_more_of_that_agency(
 
     assert "D-ASSIGN" not in b.codes
     assert begun(Bench()).codes == ["D-RG"]
+
+
+def test_a_period_that_ends_without_a_decision_leaves_a_duty_to_decide() -> None:
+    """Ended on Monday 6 April: the status is due five working days later; the period is over, and is not made longer."""
+    b = presumed(Bench()).at("d35 9:00")
+    b.say(UNIT, "recovery.ended", reason="period_elapsed")
+
+    assert "D-CG 13 Apr 24:00" in b.deadlines
+    for type in ("recovery.ended", "recovery.extended", "recovery.reviewed"):
+        assert refused_by(b, UNIT, type) == "G-51"
+    b.say(UNIT, "identification.status_decided")
+    assert "D-CG" not in b.codes
+
+
+def test_a_case_that_the_unit_transfers_is_the_receivers() -> None:
+    """The centre has accepted the transfer, and closes the case; a referral leaves it with the unit."""
+    for mode, closer in (("transfer", "vac"), ("referral", UNIT)):
+        b = presumed(Bench())
+        b.say(UNIT, "identification.status_decided", letter=True)
+        b.say(UNIT, "referral.submitted", ref="R-9", to=["vac"], mode=mode, legal_basis="x")
+        b.say("vac", "referral.accepted", ref="R-9")
+        b.say("shelter", "shelter.discharged", ref="B-1")
+
+        assert refused_by(b, closer, "case.closed") is None
+        assert refused_by(b, UNIT if closer == "vac" else "vac", "case.closed") == "G-06"
+
+
+def test_an_offer_that_comes_late_stands_for_its_hours() -> None:
+    """The desk of the house was away for two days: its offer is dated from the request, and stands for 24 hours from now on."""
+    b = begun(Bench()).at("d1 9:00")
+    b.say(UNIT, "shelter.bed_requested", ref="B-1", to=["shelter"], letter=True)
+    b.at("d3 9:00").say("shelter", "shelter.bed_offered", ref="B-1", occurred="d1 9:00")
+
+    assert [each.at for each in b.rules.due(b.view) if each.type == "shelter.offer_lapsed"] == [
+        b.now + timedelta(hours=24)
+    ]

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "f69721ff3882ae0783e98676c63e91fa4b16f6248ec53c4c6582a3f129c9f6a7"
+PINNED = "259db072cb3837720d38c3a4ae80d70f98c5d4cc7e4dd96c0526f7e411446de6"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

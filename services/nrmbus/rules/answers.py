@@ -63,6 +63,11 @@ def _runs_already(context: EventContext) -> bool:
     return any(clock.code in begun and clock.runs for clock in context.view.running)
 
 
+def _no_period(context: EventContext) -> bool:
+    """Return whether no recovery period runs that could be reviewed, made longer or ended."""
+    return not any(clock.by == "recovery.period_started" and clock.runs for clock in context.view.running)
+
+
 def _stopped(context: EventContext) -> bool:
     """Return whether the sender answered this stop before; only after ``must_retain`` may it still answer ``deleted``."""
     stop = context.view.stops.get(context.source)
@@ -125,7 +130,10 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "payment.ordered": _taken,
     "plan.completed": _plan_over,
     "plan.revised": _plan_over,
+    "recovery.ended": _no_period,
+    "recovery.extended": _no_period,
     "recovery.period_started": _runs_already,
+    "recovery.reviewed": _no_period,
     "referral.accepted": _answered,
     "referral.acknowledged": _acknowledged,
     "referral.completed": _not_taken_on,

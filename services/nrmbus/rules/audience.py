@@ -265,7 +265,7 @@ def _next(context: EventContext) -> str | None:
             else view
         )
     elif context.referral and (context.referral.transfer or context.referral.made_support):
-        view = replace(view, taken_over_by=source)
+        view = replace(view, taken_over_by=source, handed_on=context.is_unit(context.referral.sender))
     return holder_of(context, view)
 
 

@@ -135,7 +135,7 @@ def _lapses(tables: Tables, view: View) -> Iterator[Due]:
         if house.state != "offered" or offer is None:
             continue
         hours = house.valid_hours or tables.profile.periods.bed_offer_hours
-        at = max(later(offer.time, timedelta(hours=hours)), offer.registered)
+        at = later(max(offer.time, offer.registered), timedelta(hours=hours))
         yield _due(at, kind, offer.id, OfferLapsed(shelter=house.agency), bed.ref, house.agency)
 
 

@@ -269,13 +269,14 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 
 
 def holder_of(context: EventContext, view: View) -> str | None:
-    """Return the holder of *view*: by plan, as special unit after a first stage, by taking over, or by the signal.
+    """Return the holder of *view*: by plan, by taking over from the special unit, as that unit after a first stage, by taking over, or by the signal.
 
     An agency that deleted its data holds nothing, nor one whose role closes no case. If all of these have deleted, the holder is the agency with the oldest
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
     units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
-    named = [view.plan.holder if view.plan else None, *units, view.taken_over_by, view.detector]
+    after_unit = view.taken_over_by if view.handed_on else None
+    named = [view.plan.holder if view.plan else None, after_unit, *units, view.taken_over_by, view.detector]
     by_right = [agency for agency in named if agency]
     if not by_right:
         return None

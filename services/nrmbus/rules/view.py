@@ -448,6 +448,8 @@ class View:
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     plan: Plan | None = None
     taken_over_by: str | None = None
+    handed_on: bool = False
+    """Whether the special unit itself handed the case over to the agency that took it over."""
     negative: str | None = None
     effective: str | None = None
     closing: Closing | None = None

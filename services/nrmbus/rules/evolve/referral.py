@@ -30,7 +30,7 @@ def _submitted(context: EventContext, mark: Mark) -> Changes:
     if view.child is None:
         changes["child"] = value(context.event, "child")
     if to_unit:  # a unit that had begun before has deleted its data since, so identification starts again
-        changes |= {"stage": 0, "screened": False}
+        changes |= {"stage": 0, "screened": False, "handed_on": False}
     return changes
 
 
@@ -69,7 +69,7 @@ def _accepted(context: EventContext, _: Mark) -> Changes:
     referral = _with_party(context, state="accepted")
     changes = _kept(context, referral)
     if referral and (referral.transfer or referral.made_support):
-        changes["taken_over_by"] = context.source
+        changes |= {"taken_over_by": context.source, "handed_on": context.is_unit(referral.sender)}
     return changes
 
 
