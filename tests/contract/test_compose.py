@@ -100,7 +100,7 @@ def test_an_open_container_is_found(change: Mapping[str, Any], fault: str) -> No
     assert [*faults({"desk-a": {**SERVICES["desk-a"], **change}})] == [fault]
 
 
-def test_it_has_a_bus_with_three_brokers_and_two_desks() -> None:
+def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -> None:
     """The containers run commands that there are, from the image of this release and the Kafka that the bus is tested with."""
     ours = {name: each for name, each in SERVICES.items() if each["image"] == IMAGE and name != "prepare"}
 
@@ -108,7 +108,10 @@ def test_it_has_a_bus_with_three_brokers_and_two_desks() -> None:
         "operator": ["up"],
         "desk-a": ["run", "ngo-a"],
         "desk-b": ["run", "special-unit"],
+        "desk-statistics": ["run", "statistics"],
+        "desk-coordinator": ["run", "coordinator"],
     }
+    assert {name for name, each in ours.items() if each.get("profiles")} == {"desk-statistics", "desk-coordinator"}
     assert {each["command"][0] for each in ours.values()} <= COMMANDS.keys()
     brokers = {name: each for name, each in SERVICES.items() if each["image"] == f"apache/kafka:{KAFKA}"}
     assert [*brokers] == [PREPARE.name_of(number) for number in PREPARE.BROKERS]

@@ -7,9 +7,11 @@ import pytest
 from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.cli.operate.invented import agencies_file
 from nrmbus.play.example import told
+from nrmbus.play.example_figures import event_of, invented
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
 from nrmbus.play.scenario import Publish, Scenario
+from rules.given import Bench
 
 FRIDAY_NIGHT = datetime(2026, 11, 27, 23, 40, 7, tzinfo=UTC)
 AGENCIES = newcomers_of(agencies_file(), "az@2022-04-29")
@@ -31,6 +33,21 @@ def test_the_stories_hold_at_whatever_moment_they_end(now: datetime) -> None:
 
     assert [str(failure) for failure in report.failures] == []
     assert report.green
+
+
+def test_the_figures_of_last_year_show_some_numbers_and_hide_the_others() -> None:
+    """People see both: numbers of k and more, and words where a number stays hidden. The Rules take the release."""
+    release = invented(2025, bus="play-0123456789abcdef", partitions=1, policy="az@2022-04-29")
+    counts = [row.count for table in release.tables for row in table.rows if table.unit in ("persons", "events")]
+
+    assert sum(each is not None for each in counts) > 80
+    assert None in counts
+    assert (release.table("signalled_by_sex").cell("_T") or 0) > 200
+    bench = Bench.of_bulletin("statistics")
+    assert (
+        bench.ask("statistics", "stats.period_published", approver="A-2", **event_of(release, "A-1", "A-2")["data"])
+        is None
+    )
 
 
 def test_nothing_is_backdated(story: Scenario) -> None:

@@ -30,8 +30,12 @@ PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
     "vac": {"Elnara Example": "worker", "Fuad Example": "supervisor", "Lala Example": "administrator"},
     "fund": {"Nazim Example": "worker", "Rena Example": "supervisor", "Ilqar Example": "administrator"},
     "migration": {"Javid Example": "worker", "Tarana Example": "supervisor", "Emin Example": "administrator"},
+    "statistics": {"Lamiya Example": "worker", "Anar Example": "supervisor", "Solmaz Example": "administrator"},
+    "coordinator": {"Farid Example": "worker", "Gulnar Example": "supervisor", "Elchin Example": "administrator"},
 }  # fmt: skip
-"""Of each agency of ``deploy/agencies/az-example.yaml``, names with a role."""
+"""Of each agency of an example, names with a role."""
+OFFICES: Final = ("statistics", "coordinator")
+"""Ids, and roles, of the agencies of an example that have no cases: they are in no file of agencies for trying a system."""
 
 CODE: Final = "4711000000000018"
 """Receipt code of the message that an invented person has written on each public page; printed for everybody too."""
@@ -63,6 +67,8 @@ def write_on_page(folder: BusFolder, agency: str) -> None:
 
 async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
     """Return in a few words what each role of *agency* can do at *now*, by the duties, questions, beds and tasks at its desk."""
+    if agency in OFFICES:
+        return _of_offices(agency, len(await _all(door, "tasks")), now)
     duties = [each for each in await _duties(door) if each["agency"] == agency and "due" in each]
     dues: dict[str, list[timedelta]] = {}
     for each in duties:
@@ -84,6 +90,20 @@ async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
         "supervisor": f"Look at what is overdue: {late}; see who read what" if late else "See who read what",
         "administrator": _MANAGES,
     }
+
+
+def _of_offices(agency: str, tasks: int, now: datetime) -> dict[str, str]:
+    """Return in a few words what each role of an agency without cases can do."""
+    if agency == "statistics":
+        last = now.year - (now.month < 4), ((now.month - 1) // 3 - 1) % 4 + 1
+        worker = f"Make a draft of the figures of {last[0]}, quarter {last[1]}, and ask for a signature"
+        supervisor = "Sign the draft that a worker asked you to sign"
+    else:
+        worker = (
+            f"Read new figures: {tasks}; see what another profile of the Rules would change, and ask for a signature"
+        )
+        supervisor = "Sign the profile that a worker asked you to sign"
+    return {"worker": worker, "supervisor": supervisor, "administrator": _MANAGES}
 
 
 async def _duties(door: Door) -> list[dict[str, Any]]:

@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.cli.operate import example, up
-from nrmbus.cli.operate.invented import agencies_file
+from nrmbus.cli.operate.invented import newcomers_of_example
 from nrmbus.client.door import Door
 from nrmbus.intake.codes import read, shown
 from nrmbus.play.people import CODE, PASSWORD, PEOPLE, to_do
 from patience import LONGEST_WAIT, PATIENCE, interruptible, until
 
+LAST_YEAR = str(datetime.now(UTC).year - 1)
 NOW = datetime(2026, 3, 4, 5, tzinfo=UTC)
 
 
@@ -42,7 +42,7 @@ def asked(*options: str) -> Any:
 
 def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
     """Each agency has people, one of whom administers; a name is one person's."""
-    assert PEOPLE.keys() == newcomers_of(agencies_file(), "az@2022-04-29").keys()
+    assert PEOPLE.keys() == newcomers_of_example("az@2022-04-29").keys()
     assert all({"worker", "administrator"} <= set(each.values()) for each in PEOPLE.values())
     names = [name for each in PEOPLE.values() for name in each]
     assert len(set(names)) == len(names)
@@ -164,6 +164,11 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
             assert [
                 name for name, role in people.items() if role != "administrator" and waits_for(folder, agency, name) < 1
             ] == []
+        async with Door.of(folder / "agencies" / "fund") as door:
+            figures = (await door.get("/v1/bulletins"))["announcements"]
+            assert [each["data"]["period"] for each in figures if each["type"] == "stats.period_published"] == [
+                LAST_YEAR
+            ]
         async with Door.of(folder / "agencies" / "ngo-a") as door:
             assert len((await door.get("/v1/cases"))["cases"]) == 8
             tick = (await door.health())["tick"]
@@ -176,7 +181,9 @@ def waits_for(folder: Path, agency: str, name: str) -> int:
     with httpx.Client(base_url=url, follow_redirects=True, timeout=LONGEST_WAIT) as browser:
         own = {"sec-fetch-site": "same-origin"}
         page = browser.post("/app/sign-in", data={"name": name, "password": PASSWORD}, headers=own)
-    assert page.url.path == "/app/work", page.url
+    if agency == "coordinator":
+        return page.text.count('class="nrm-clocks__mine"')
+    assert page.url.path == ("/app/releases" if agency == "statistics" else "/app/work"), page.url
     return page.text.count("<tr>") + page.text.count("<tr ") - 1
 
 

@@ -15,9 +15,9 @@ from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder, make_private
-from nrmbus.cli.membership.admitting import admitting, newcomers_of
+from nrmbus.cli.membership.admitting import admitting
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
-from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of
+from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of, newcomers_of_example
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.services import pages_here
@@ -26,8 +26,10 @@ from nrmbus.intake.codes import shown
 from nrmbus.intake.store import FOLDER as PUBLIC
 from nrmbus.play.bus import BusStage
 from nrmbus.play.example import catch_up, keep_time, now, play_until_now
+from nrmbus.play.example_figures import event_of, invented
 from nrmbus.play.people import CODE, PASSWORD, PEOPLE, to_do, write_on_page
 from nrmbus.play.stage import StageError
+from nrmbus.wire.names import STATISTICS
 
 NAME: Final = "example"
 """Name of the bus, and of the folder that marks a bus as an example."""
@@ -35,6 +37,8 @@ BEGUN: Final = "begun"
 """File in the mark of a folder that this command made, and may remove."""
 PLAYED: Final = "played"
 """File in the mark of an example whose stories were played to the end."""
+WAIT_SECONDS: Final = 20.0
+"""Seconds within which the made-up figures are registered; if they are later, pages show them later."""
 WIDTH: Final = 110
 """Columns of the table at least: on a narrower terminal its lines are broken, and nothing is cut off."""
 
@@ -47,7 +51,7 @@ def run_example(data: Path | None, *, fork: bool | None = None) -> None:
     """
     folder = BusFolder(data) if data else BusFolder.named(NAME)
     played = _prepared(folder) / PLAYED
-    newcomers = newcomers_of(agencies_file(), folder.settings.policy)
+    newcomers = newcomers_of_example(folder.settings.policy)
     with (
         until_told(),
         admitting(agencies_file()),
@@ -96,6 +100,7 @@ def _bring_to_now(folder: BusFolder, newcomers: Mapping[str, Newcomer], played: 
                 f"'{folder.path}', then give the command again; it begins anew."
             )
         asyncio.run(_add_people(folder, newcomers))
+        asyncio.run(_release_figures(folder))
         for agency, newcomer in newcomers.items():
             if newcomer.public is not None:
                 write_on_page(folder, agency)
@@ -109,6 +114,19 @@ async def _add_people(folder: BusFolder, agencies: Iterable[str]) -> None:
                 await door.post(
                     "/v1/staff", {"name": name, "roles": [role], "language": "en", "example_password": PASSWORD}
                 )
+
+
+async def _release_figures(folder: BusFolder) -> None:
+    """Have two people of the statistics release made-up figures of the year before, so that every agency has some to look at."""
+    settings = folder.settings
+    release = await asyncio.to_thread(
+        invented, now().year - 1, bus=settings.bus, partitions=settings.partitions, policy=settings.policy
+    )
+    async with Door.of(folder.agency(STATISTICS).path) as door:
+        numbers = [
+            each["number"] for each in (await door.get("/v1/staff"))["staff"] if "administrator" not in each["roles"]
+        ]
+        await door.publish(event_of(release, *numbers), wait=WAIT_SECONDS)
 
 
 async def _show(folder: BusFolder, agencies: Iterable[str]) -> None:

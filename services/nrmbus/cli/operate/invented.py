@@ -5,6 +5,9 @@ from typing import Final
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.membership.admitting import newcomers_of
+from nrmbus.directory.admission import Newcomer
+from nrmbus.play.people import OFFICES
 
 INVENTED: Final = "Everything on this bus is invented: agencies, people, cases. Its keys lie open on the disk. Never bring a real case here."
 
@@ -13,6 +16,11 @@ def agencies_file() -> Path:
     """Return the file of invented agencies: in the wheel beside the package, else in the tree."""
     packaged, name = Path(__file__).parents[2] / "deploy" / "agencies", "az-example.yaml"
     return (packaged if packaged.is_dir() else Path(__file__).parents[4] / "deploy" / "agencies") / name
+
+
+def newcomers_of_example(policy: str) -> dict[str, Newcomer]:
+    """Return the agencies of an example: those of the file, and the offices that have no cases."""
+    return {**newcomers_of(agencies_file(), policy), **{each: Newcomer(each) for each in OFFICES}}
 
 
 def mark_of(folder: BusFolder, kind: str) -> Path:
