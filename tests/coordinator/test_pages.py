@@ -12,10 +12,13 @@ from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member
 from figures_published import CORRECTED, LAST, YEAR
 from figures_published import hear as figures
+from nrmbus.coordinator.deadlines import over_all
 from nrmbus.desk.web.application import pages_of
 from nrmbus.desk.web.rooms import ROOMS, room_of
 from nrmbus.events import bulletin
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.play.example_figures import invented
+from nrmbus.statistics.tables import Release, Row, Table
+from nrmbus.web.words import LANGUAGES, Language, Words
 
 ME: Final = "coordinator"
 SILENT: Final[dict[str, Any]] = {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"}
@@ -125,10 +128,34 @@ async def test_missed_deadlines_are_counts_of_a_period(here: Given) -> None:
     await figures(here, ME, [LAST, YEAR])
     shown = (await page(here, "/app/missed")).text
 
-    assert "Duties met and missed, by clock" in shown
+    assert "In this period no kind had enough of them: nothing can be shown." in shown
     assert "No case and no agency is named" in shown
     assert (await page(here, "/app/missed?period=2025")).status_code == 200
     assert (await page(here, "/app/missed?period=2019")).status_code == 404
+
+
+async def test_the_share_over_all_is_shown_where_the_threshold_allows_it(here: Given) -> None:
+    """Given many deadlines, then the share met in time over all; of kinds whose numbers are hidden, no share and no column."""
+    release = invented(2025, bus="play-0123456789abcdef", partitions=1, policy="az@2022-04-29")
+    await figures(here, ME, [release])
+    shown = (await page(here, "/app/missed")).text
+    t = Words("en", here.desk.seat.rules.profile.zone)
+
+    met, missed = (release.table("clocks_by_rule").cell("_T", each) for each in ("met", "missed"))
+    assert met is not None
+    assert missed is not None
+    assert f">{round(100 * met / (met + missed))} %<" in shown
+    assert shown.count("only how many ended") == 2
+    assert (_percent(9_998, 2, t), _percent(1, 9_999, t)) == ("99 %", "1 %")
+
+
+def _percent(met: int, missed: int, t: Words) -> str:
+    """Return how the share of a deadline is written of which so many were met and missed."""
+    rows = [Row(keys=("_T", "met"), count=met), Row(keys=("_T", "missed"), count=missed)]
+    table = Table(id="clocks_by_rule", title="x", unit="events", dimensions=("rule", "outcome"), rows=tuple(rows))
+    whole = over_all(Release.from_mapping({**YEAR.to_mapping(), "tables": [table.to_mapping()]}), t)
+    assert whole is not None
+    return whole.shown_percent
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

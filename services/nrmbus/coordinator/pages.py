@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from nrmbus.coordinator import profiles
+from nrmbus.coordinator import deadlines, profiles
 from nrmbus.coordinator.procedure import BREACH, CORRECTED, RELEASED, SILENT
 from nrmbus.desk.http import views
 from nrmbus.desk.state.bulletins import announcements
@@ -17,14 +17,13 @@ from nrmbus.events.breach import BreachReported
 from nrmbus.rules import Announced
 from nrmbus.statistics import released
 from nrmbus.statistics.released import Released
-from nrmbus.statistics.shown import main_numbers, period_name, table_of
+from nrmbus.statistics.shown import main_numbers, period_name
+from nrmbus.web.words import Words
 from nrmbus.wire import times
 
 routes: Final = Pages([*profiles.routes.routes])
 ACTS: Final = profiles.ACTS
 
-MISSED: Final = "clocks_"
-"""Beginning of the ids of the tables of duties that were met and missed."""
 TASKS: Final = frozenset({SILENT, BREACH, RELEASED, CORRECTED})
 """Kinds of tasks that the overview shows: those of the procedure."""
 _MOST_TASKS: Final = 200
@@ -67,7 +66,7 @@ async def done(visit: Visit) -> Response:
 
 @routes.get("/missed", may="member")
 async def missed(visit: Visit) -> Response:
-    """Show the duties that were met and missed in a period, as counts."""
+    """Show the duties that were met and missed in a period: the share over all and by kind, and what is hidden and why."""
     t, every = visit.t, released.newest_first(visit.door.ledger)
     period = visit.asked("period", 16)
     found = released.chosen(every, period=period)
@@ -81,8 +80,19 @@ async def missed(visit: Visit) -> Response:
             {"period": each, "name": period_name(t, each), "is_here": found is not None and each == found.period}
             for each in released.periods_of(every)
         ],
-        tables=[table_of(each, t) for each in found.figures.tables if each.id.startswith(MISSED)] if found else [],
+        **(_shares(t, found, every) if found else {}),
     )
+
+
+def _shares(t: Words, found: Released, every: Sequence[Released]) -> dict[str, Any]:
+    """Return what the page of missed deadlines shows of *found*, and of *every* newest release over all."""
+    shown, numbers = deadlines.extent(found.figures)
+    newest = {each: released.chosen(every, period=each) for each in released.periods_of(every)}
+    releases = [(period_name(t, period), each.figures) for period, each in newest.items() if each is not None]
+    return {
+        "whole": deadlines.over_all(found.figures, t), "shown": shown, "numbers": numbers,
+        "tables": deadlines.shares(found.figures, t), "course": tuple(deadlines.course(releases, t)),
+    }  # fmt: skip
 
 
 def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
