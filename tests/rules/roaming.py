@@ -180,7 +180,7 @@ class Roaming(Bench):
         if "to" in data_type(type, 1).model_fields:
             data |= self._to(type)
         if "receivers" in data_type(type, 1).model_fields:
-            data["receivers"] = [self._receiver()]
+            data["receivers"] = [by if dice.random() < 0.1 else self._receiver()]
         return data
 
     def _to(self, type: str) -> dict[str, Any]:

@@ -264,3 +264,16 @@ def test_a_service_that_its_requester_left_bars_no_closing() -> None:
     b.say("vac", "consent.stop_confirmed")
 
     assert not b.view.services[reference("S-1")].open
+
+
+def test_a_case_stays_referred_while_one_of_two_bodies_has_not_declined() -> None:
+    """The other special unit accepts, and could not begin from SUSPECTED."""
+    b = Bench()
+    b.rules = Rules(load_profile(POLICY), {**AGENCIES, "special-unit-2": Agency("special-unit-2", "special_unit")})
+    consented(b).consents("special-unit-2")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "special-unit-2"], legal_basis=LEGAL)
+    b.say(UNIT, "referral.declined", ref="R-1")
+    assert b.view.status == "REFERRED"
+
+    b.say("special-unit-2", "referral.accepted", ref="R-1")
+    assert b.ask("special-unit-2", "identification.stage_entered") is None

@@ -41,7 +41,8 @@ def _made_it_referred(context: EventContext) -> bool:
     if referral is None or not (referral.before or any(context.is_unit(each.agency) for each in referral.receivers)):
         return False
     if context.event.type == "referral.declined":
-        return context.by_unit
+        others = (each for each in referral.receivers if each.agency != context.source and context.is_unit(each.agency))
+        return context.by_unit and not any(each.state in ("submitted", "accepted") for each in others)
     if context.event.type != "referral.expired":
         return True
     waiting = [party.agency for party in referral.receivers if party.state == "submitted"]

@@ -1,0 +1,136 @@
+"""Random stories judged again by a second implementation, which was written from the text of RULES.md alone.
+
+Each attempt, allowed or refused, is put to both: every rule that the second one knows must apply in both or in neither, and
+the status after each event must be the same. Where they differ, the text decides, and the code or the text is mended.
+"""
+
+import secrets
+from collections import Counter
+from datetime import datetime
+from typing import Final
+
+import pytest
+
+from agencies import POLICY
+from nrmbus.events.model import Event, Fact
+from nrmbus.rules import Rules, load_profile
+from nrmbus.rules.versions import understood
+from rules.roaming import Roaming
+from rules.second_judge import JUDGED, Second
+
+SEEDS: Final = 12
+STEPS: Final = 45
+LONG: Final = 1_500
+GOING_ON: Final = ("referral.info_supplied", "plan.revised", "plan.completed")
+
+
+class Twice(Roaming):
+    """A roaming case under the profile of RULES.md, judged by both."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.rules = Rules(load_profile(POLICY), self.agencies)
+        self.view = self.rules.start(self.subject)
+        self.cast = self._cast()
+        self.second = Second({id: agency.role for id, agency in self.agencies.items()})
+        self.compared: Counter[str] = Counter()
+        self.differing: list[str] = []
+
+    def submit(self, event: Event) -> bool:
+        """Compare what both say, and register *event* unless the Rules refuse it."""
+        if self.view.exists:
+            self.compare(event, self.now)
+        return super().submit(event)
+
+    def compare(self, event: Event, now: datetime) -> None:
+        """Ask both about *event*, and note where they differ."""
+        first = {each.because or each.rule for each in self.rules.refusals(self.view, event, now)}
+        event = understood(event)
+        second = self.second.refusals(event, now)
+        skipped = {"G-32"} if event.consents or (event.type in GOING_ON and event.sealeddigest) else set()
+        if event.type.startswith("access.break_glass"):
+            skipped.add("G-20")  # all refusals of an emergency are alike
+        for rule in JUDGED:
+            if rule in skipped:
+                continue
+            self.compared[rule] += rule in first
+            if (rule in first) is not (rule in second):
+                self.differing.append(
+                    f"{rule} applies to {event.type} of {event.source} by {'the Rules' if rule in first else 'the text'} alone"
+                )
+
+    def hear(self, fact: Fact) -> None:
+        """Take a registered event into both."""
+        super().hear(fact)
+        self.second.take(understood(fact.event))
+        if self.second.status != self.view.status:
+            self.differing.append(
+                f"{fact.event.type}: {self.view.status} by the Rules, {self.second.status} by the text"
+            )
+
+
+def judged_twice(seed: int, steps: int = STEPS) -> Twice:
+    """Return the case of that *seed*; a difference fails with the seed and the story."""
+    b = Twice(seed)
+    b.open()
+    ask_both(b)
+    for _ in range(steps):
+        b.step()
+        assert not b.differing, (seed, b.differing, b.story())
+    b.attempt(str(b.view.detector), "consent.refused", receivers=[b.units[0]])
+    ask_both(b)
+    assert not b.differing, (seed, b.differing, b.story())
+    return b
+
+
+def ask_both(b: Twice) -> None:
+    """Ask both about what two members of staff have to sign, a consent to its own recorder, a withdrawal and a referral."""
+    helper, unit = b.having("vac")[0], b.units[0]
+    mine = {"given_by": "individual", "purposes": ["information_sharing"]}
+    for by in tuple(b.view.counts):
+        for approver in (None, "a-01", "A-2"):
+            b.compare(b.event(by, "case.merged", approver=approver), b.now)
+            b.compare(b.event(by, "consent.given", approver=approver, receivers=[by], **mine), b.now)
+        for type in ("case.signal_dismissed", "case.withdrawn"):
+            b.compare(b.event(by, type), b.now)
+        for more in ({}, {"withhold_from": [unit]}):
+            b.compare(b.event(by, "referral.submitted", ref="Z-1", to=[helper], **more), b.now)
+
+
+def test_both_judge_alike() -> None:
+    """A short run, each case the same at every run, in which each rule of the second judge refuses something."""
+    counts: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        counts += judged_twice(seed).compared
+
+    assert [rule for rule in JUDGED if not counts[rule]] == []
+
+
+@pytest.mark.slow
+def test_both_judge_alike_for_long() -> None:
+    """Cases from a seed that a failure prints."""
+    first = secrets.randbits(32)
+    for seed in range(first, first + LONG):
+        judged_twice(seed, STEPS + 15)
+
+
+def test_a_rule_that_the_engine_forgot_is_found() -> None:
+    """Sabotage: nobody asks whether the person has refused an agency."""
+    b = Twice(1)
+    profile = load_profile(POLICY)
+    kept = {rule: cited for rule, cited in profile.refusals.items() if rule != "G-32"}
+    b.rules = Rules(profile.model_copy(update={"refusals": kept}), b.agencies)
+    b.open()
+    b.attempt(str(b.view.detector), "needs.assessed", to=["border"])
+
+    assert any(each.startswith("G-32 applies to needs.assessed") for each in b.differing)
+
+
+def test_a_status_that_the_engine_got_wrong_is_found() -> None:
+    """Sabotage: the special unit takes the person on, and the status stays."""
+    b = Twice(1)
+    b.open()
+    b.second.status = "REFERRED"
+    b.attempt(str(b.view.detector), "consent.refused", receivers=["fund"])
+
+    assert any("by the text" in each for each in b.differing)
