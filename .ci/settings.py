@@ -19,7 +19,7 @@ OPERATOR, AGENCY, AUDITOR, EVERYONE = "operator", "agency", "auditor", "everyone
 BY = {
     "publish import document history inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger token staff webhook conformance figures": AGENCY,
     "up play doctor topics cluster backup restore invite admitter agency keys.protect": OPERATOR,
-    "replay why trace reads person-report export verify auditor erasure retention": AUDITOR,
+    "replay why trace reads person-report export verify recount auditor erasure retention": AUDITOR,
     "run status check upgrade keys schema sandbox rules": EVERYONE,
 }
 """Commands, by the one who gives them. A subcommand without an entry of its own has its group's."""

@@ -16,8 +16,10 @@ from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import YEARS, played, rules_of, scaled
 from nrmbus.rules import Rules
-from nrmbus.statistics.counting import ERASED, Case, Count, Span
+from nrmbus.statistics.counting import Count
+from nrmbus.statistics.persons import ERASED, Case
 from nrmbus.statistics.release import release_of
+from nrmbus.statistics.spans import Span
 from nrmbus.statistics.tables import Release
 
 SIZES: Final = (1_000, 10_000)

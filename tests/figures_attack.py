@@ -2,12 +2,12 @@
 
 The attacker reads the JSON alone. She knows how the tables hang together, as the README says: a row with `_T` in a
 dimension is the sum of the rows that differ only there, tables about the same persons share their totals, and a year is
-the sum of its quarters.
+the sum of its quarters. Of quarters that are not published she knows that they have together what is left of the year.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,32 @@ def equations_of(release: dict[str, Any]) -> Iterator[tuple[Cell, list[Cell]]]:
                     yield cell, parts
 
 
+def add_rest(
+    given: list[dict[str, Any]], shown: dict[Cell, int | None], equations: list[tuple[Cell, list[Cell]]]
+) -> dict[str, list[str]]:
+    """Add the cells of the quarters that are not published, taken together; return the parts of each published year."""
+    found: dict[str, list[str]] = {}
+    for year in (each["period"] for each in given if len(each["period"]) == 4):
+        quarters = {each["period"]: each for each in given if each["period"].startswith(f"{year}-")}
+        if quarters:
+            found[year] = sorted(quarters)
+        if 0 < len(quarters) < 4:
+            rest = {**next(iter(quarters.values())), "period": f"{year}-rest"}
+            shown.update({cell: None for _, _, cell, _ in cells_of(rest)})
+            equations += equations_of(rest)
+            found[year].append(rest["period"])
+    return found
+
+
+def with_rest(counted: dict[Cell, int], published: Collection[str]) -> dict[Cell, int]:
+    """Return the counts of a year and its quarters, and those of the quarters that are not *published*, taken together."""
+    found = dict(counted)
+    for (period, population, said), count in counted.items():
+        rest = (f"{period[:4]}-rest", population, said)
+        found[rest] = found.get(rest, 0) + (count if len(period) > 4 and period not in published else 0)
+    return found
+
+
 def intervals(releases: Iterable[bytes]) -> dict[Cell, tuple[float, float]]:
     """Return the smallest and the largest possible value of every suppressed cell. Raises ValueError if nothing is possible."""
     given = [json.loads(each) for each in releases]
@@ -67,10 +93,11 @@ def intervals(releases: Iterable[bytes]) -> dict[Cell, tuple[float, float]]:
         for _, _, cell, count in cells_of(release):
             shown[cell] = count if shown.get(cell) is None else shown[cell]
         equations += equations_of(release)
+    quarters = add_rest(given, shown, equations)
     for period, population, said in list(shown):
-        quarters = [(f"{period}-Q{number}", population, said) for number in (1, 2, 3, 4)]
-        if len(period) == 4 and all(each in shown for each in quarters):
-            equations.append(((period, population, said), quarters))
+        cells: list[Cell] = [(each, population, said) for each in quarters.get(period, ())]
+        if cells and all(cell in shown for cell in cells):
+            equations.append(((period, population, said), cells))
     hidden = [cell for cell, count in shown.items() if count is None]
     number = {cell: at for at, cell in enumerate(hidden)}
     system: dict[tuple[tuple[int, int], ...], int] = {}

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from nrmbus.rules import Rules, load_profile
-from nrmbus.statistics.counting import SPECS, VICTIM, Count, Record, Span
+from nrmbus.statistics.counting import Count
 from nrmbus.statistics.release import release_of
+from nrmbus.statistics.spans import Span
+from nrmbus.statistics.specs import SPECS, VICTIM, Record
 from nrmbus.statistics.tables import Release
 
 RULES = Rules(load_profile("az@2022-04-29"), {})

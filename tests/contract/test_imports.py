@@ -83,7 +83,14 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "app",
     ),
     "auditor": ("elsewhere errors history", "log", "evidence reports", "web", "app"),
-    "cli": ("actor commands health local_door options shown", "desk membership", "operate", "audit", "app", "__init__"),
+    "cli": (
+        "actor commands health local_door options release_file shown",
+        "desk membership",
+        "operate",
+        "audit",
+        "app",
+        "__init__",
+    ),
     "wire": (
         "errors ids names times",
         "base64 json record",

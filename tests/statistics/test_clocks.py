@@ -5,7 +5,9 @@ from typing import Final
 
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import played, rules_of, scaled
-from nrmbus.statistics.counting import SPECS, Count, Span
+from nrmbus.statistics.counting import Count
+from nrmbus.statistics.spans import Span
+from nrmbus.statistics.specs import SPECS
 from nrmbus.statistics.tables import TOTAL
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}

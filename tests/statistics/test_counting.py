@@ -3,14 +3,20 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from agencies import POLICY
 from nrmbus.events.model import Fact
-from nrmbus.statistics.counting import CODES, SPECS, Case, Count, Span, Spec
+from nrmbus.rules import load_profile
+from nrmbus.statistics.counting import Count
+from nrmbus.statistics.persons import Case
 from nrmbus.statistics.release import release_of
+from nrmbus.statistics.spans import Span
+from nrmbus.statistics.specs import CODES, SPECS, Spec
 from nrmbus.statistics.tables import TOTAL
 from rules.given import Bench
 from rules.stories import child_identified, erasing, identified, paid, referred, served, signalled, wishing
@@ -223,3 +229,21 @@ def test_another_program_counts_the_same_from_envelopes() -> None:
 
     for name, expected in recounted(plain, roles).items():
         assert cells(count, name) == {keys: value for keys, value in expected.items() if value}
+
+
+def test_cases_count_by_the_profile_of_their_time() -> None:
+    """After another profile came into force, a release is under that one, and duties of both are counted."""
+    other = load_profile("osce-generic@2022-01-01")
+    office = Bench.of_bulletin("coordinator")
+    said = office.event(
+        "coordinator", "policy.profile_activated", profile=other.name, digest=other.digest, valid_from="2026-03-03"
+    )
+    activation = Fact.of(said, (), office.now, 1, POLICY)
+    she = another(served, 1)
+    moved = tuple(replace(fact, policy=other.name) for fact in another(referred, 2).facts)
+    count = Count(Bench().rules, [case(she), Case("2" * 32, moved), Case(office.subject, (activation,))], 2026)
+
+    assert count.profile.name == other.name
+    assert set(count.codes["rule"]) == {*Bench().rules.profile.clocks, *other.clocks}
+    assert cells(count, "clocks_by_rule")[TOTAL, TOTAL] >= 1
+    assert counted(case(she)).profile.name == POLICY

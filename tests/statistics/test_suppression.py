@@ -2,19 +2,22 @@
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from figures_attack import Cell, cells_of, intervals
-from figures_made import FEW, released, victims
+from figures_attack import Cell, cells_of, intervals, with_rest
+from figures_made import FEW, Made, released, victims
 from nrmbus.statistics import release as release_module
-from nrmbus.statistics.counting import SPECS, Spec
+from nrmbus.statistics.spans import Span
+from nrmbus.statistics.specs import SPECS, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide
-from nrmbus.statistics.tables import Release
+from nrmbus.statistics.tables import Release, Row, Table
 
 K = 11
+QUARTERS: Sequence[str] = ("2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4")
 Group = tuple[int, int, str, str, str]
 
 BANDS = ("10-13", "16-17", "18-24", "25-34")
@@ -33,11 +36,14 @@ GROUPS = st.lists(
 
 def derivable(groups: Sequence[Group], releases: Sequence[Release]) -> list[tuple[Cell, float, float]]:
     """Return every small cell of which the attacker derives that it is small, or not 0."""
-    counted = {
-        cell: count or 0
-        for period in {each.period for each in releases}
-        for _, _, cell, count in cells_of(json.loads(_true(groups, period).to_json()))
-    }
+    counted = with_rest(
+        {
+            cell: count or 0
+            for period in ("2026", *QUARTERS)
+            for _, _, cell, count in cells_of(json.loads(_true(groups, period).to_json()))
+        },
+        {each.period for each in releases},
+    )
     found = intervals([each.to_json() for each in releases])
     return [
         (cell, least, most) for cell, (least, most) in found.items() if counted[cell] < K and (least > 0 or most < K)
@@ -86,7 +92,7 @@ def test_year_alone_keeps_what_can_be_published() -> None:
 
 @pytest.mark.parametrize(
     "periods",
-    [["2026"], ["2026", "2026-Q1", "2026-Q4"], ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"]],
+    [["2026"], ["2026", "2026-Q1", "2026-Q3", "2026-Q4"], ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"]],
     ids=["year", "year first", "quarters first"],
 )
 def test_attacker_derives_no_small_count(periods: list[str]) -> None:
@@ -132,15 +138,101 @@ def test_forgetting_earlier_releases_fails(monkeypatch: pytest.MonkeyPatch) -> N
     assert derivable(TYPICAL, in_order(TYPICAL, ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"])) != []
 
 
-def test_correction_shows_no_difference_of_a_few_persons() -> None:
-    """A corrected figure that differs by fewer than k from the published one is hidden; others are published as before."""
-    (first,) = in_order(TYPICAL, ["2026"])
-    more = [*TYPICAL, (3, 6, "F", "25-34", "AZ")]
-    corrected = released(victims(more), "2026", [first])
+SHE: Group = (1, 1, "F", "25-34", "AZ")
+HE: Group = (1, 1, "M", "18-24", "UZ")
+MANY: Sequence[Group] = tuple(
+    (30, month, sex, band, "AZ")
+    for month in (1, 4, 8, 11)
+    for sex in ("F", "M", "X", "unknown")
+    for band in ("18-24", "25-34")
+)
+
+
+def differences(releases: Sequence[Release]) -> set[int]:
+    """Return by how much published counts of a year differ from the published counts of its quarters, where they do."""
+    shown = {
+        (release.period, table.id, row.keys): row.count
+        for release in releases for table in release.tables for row in table.rows if row.count is not None
+    }  # fmt: skip
+    found = set()
+    for (period, table, keys), count in shown.items():
+        parts = [shown.get((each, table, keys)) for each in QUARTERS]
+        if period == "2026" and None not in parts:
+            found.add(count - sum(each or 0 for each in parts))
+    return found - {0}
+
+
+def published(release: Release) -> set[tuple[str, tuple[str, ...]]]:
+    """Return table and keys of each published count."""
+    return {(table.id, row.keys) for table in release.tables for row in table.rows if row.count is not None}
+
+
+def after_an_erasure(person: Group, order: Sequence[str]) -> list[Release]:
+    """Return the releases in *order*, where *person* was erased before the last one."""
+    made = in_order([*MANY, person], order[:-1])
+    return [*made, released(victims(MANY), order[-1], made)]
+
+
+@pytest.mark.parametrize("order", [(*QUARTERS, "2026"), ("2026", *QUARTERS)], ids=["then the year", "then a quarter"])
+def test_difference_between_releases_tells_nothing_of_an_erased_person(order: Sequence[str]) -> None:
+    """Quarters with her, and a year without her: no two published counts differ by one, and what is hidden is the same for anybody."""
+    hers, his = after_an_erasure(SHE, order), after_an_erasure(HE, order)
+
+    assert differences(hers) == differences(his) == set()
+    for releases in (hers, his):
+        year = next(each for each in releases if each.period == "2026")
+        compared = set.intersection(*(published(each) for each in releases if each is not year))
+        assert compared
+        assert not compared & published(year) or order[0] == "2026"
+    whole = in_order(MANY, order)
+    assert whole[-1].table("identified_by_sex").cell("_T"), "without an erasure the counts are published"
+
+
+def test_year_that_forgets_what_its_quarters_said_shows_the_erased_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: without a look at the difference the year shows by which counts she is missing."""
+    monkeypatch.setattr(release_module, "_keep_back_what_would_differ_little", lambda *_: None)
+
+    assert differences(after_an_erasure(SHE, (*QUARTERS, "2026"))) == {-1}
+
+
+@pytest.mark.parametrize("person", [SHE, HE])
+def test_figures_that_would_change_by_a_few_persons_stand(person: Group) -> None:
+    """A correction after an erasure would show what the person had in common with others, by what it hides: there is none."""
+    (first,) = in_order([*MANY, person], ["2026"])
+
+    assert released(victims(MANY), "2026", [first]) is first
+
+
+def test_correction_by_many_persons_is_published() -> None:
+    """Counts that change by k or more, beside others that do not change, are published anew."""
+    (first,) = in_order(MANY, ["2026"])
+    corrected = released(victims([*MANY, (20, 2, "F", "25-34", "AZ")]), "2026", [first])
 
     assert corrected.previous == first.digest
-    assert corrected.table("identified_by_sex").cell("F") is None
-    assert corrected.table("identified_by_age_band").cell("adult", "18-24") == 47
+    assert corrected.table("identified_by_sex").cell("F") == 260
+    assert corrected.table("identified_by_sex").cell("M") == 240
+
+
+def test_median_says_nothing_of_a_hidden_count() -> None:
+    """A median stands beside a published count of the answers it measures: whether there is one does not tell their number."""
+    at = datetime(2026, 3, 1)  # noqa: DTZ001 - a local time
+    made = Made({})
+    made._minutes = [
+        (at, {"role": role, "sender": role, "answer": "accepted"}, 60) for role in ("vac", "fund") for _ in range(40)
+    ]
+    counts = {
+        ("vac", "accepted"): None,
+        ("vac", "declined"): None,
+        ("vac", "_T"): 80,
+        ("fund", "accepted"): 40,
+        ("fund", "_T"): 80,
+    }
+    rows = tuple(Row(keys=keys, count=count) for keys, count in counts.items())
+    answers = Table(id="answers_by_role", title="Answers", unit="events", dimensions=("role", "answer"), rows=rows)
+
+    (medians,) = release_module._medians(made, Span(2026), [answers], None)
+
+    assert (medians.cell("vac"), medians.cell("fund")) == (None, 60)
 
 
 def test_year_before_stands_beside_each_count() -> None:

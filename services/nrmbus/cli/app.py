@@ -92,13 +92,18 @@ COMMANDS: Final = {
     ),
     "export": Command(
         "audit.export",
-        "Write the evidence of a case to one file: the registrations, their proofs, and a verifier.",
+        "Write the evidence of a case, or the history behind published figures, to one file.",
         "operator",
     ),
     "verify": Command(
         "audit.verify",
         "Verify the evidence of a case with keys that you received separately; print one line for each check.",
         "cli",
+    ),
+    "recount": Command(
+        "audit.recount",
+        "Count published figures again from the history, and compare them cell by cell; print one line for each check.",
+        "operator",
     ),
     "figures": Command(
         "desk.figures",

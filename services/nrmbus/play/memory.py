@@ -20,8 +20,9 @@ from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
 from nrmbus.play.words import draft_of
 from nrmbus.rules import Agency, Due, Rules, View, load_profile
-from nrmbus.statistics.counting import Case, Span
+from nrmbus.statistics.persons import Case
 from nrmbus.statistics.release import compute
+from nrmbus.statistics.spans import Span
 from nrmbus.timekeeper.silence import Silence, told
 from nrmbus.wire.ids import new_event_id, said_by_itself
 from nrmbus.wire.names import REGISTRAR, STATISTICS, TIMEKEEPER

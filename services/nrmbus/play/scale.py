@@ -18,7 +18,7 @@ from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
 from nrmbus.play.scenario import Participant, Scenario
 from nrmbus.rules import Agency, Rules, load_profile
-from nrmbus.statistics.counting import Case
+from nrmbus.statistics.persons import Case
 from nrmbus.wire.names import TIMEKEEPER
 
 YEARS: Final = (2024, 2025, 2026)

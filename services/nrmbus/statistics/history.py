@@ -48,7 +48,8 @@ class Histories:
         if registration.verdict == "registered":
             event = known_event(found.opened())
             if event is not None:
-                fact = Fact.of(event, found.told(Audience.parse).recipients, registration.time, registration.number)
+                told = found.told(Audience.parse).recipients
+                fact = Fact.of(event, told, registration.time, registration.number, registration.policy.name)
                 self.facts.setdefault(event.subject, []).append(fact)
         chain.take(found)
 

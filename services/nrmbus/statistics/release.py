@@ -1,14 +1,19 @@
 """A release of figures: counted, protected and put together. Pure: the same input gives the same bytes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nrmbus.rules import Rules
-from nrmbus.statistics.counting import MEDIANS, MONEY, SPECS, Case, Count, Span, Spec
+from nrmbus.statistics.counting import Count
+from nrmbus.statistics.persons import Case
+from nrmbus.statistics.spans import Rest, Span
+from nrmbus.statistics.specs import MEDIANS, MONEY, SPECS, Needs, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide, sums_of
-from nrmbus.statistics.tables import TOTAL, Checkpoint, Release, Row, Table
+from nrmbus.statistics.tables import Checkpoint, Release, Row, Table
 
 Rows = dict[tuple[str, ...], int]
 Shown = dict[tuple[str, ...], int | None]
+_MEASURED = ("accepted", "declined")
+"""Answers whose time is measured."""
 
 
 def compute(
@@ -24,7 +29,8 @@ def compute(
     """Return the release of *span*, from *cases* as they stood at *checkpoints*.
 
     *earlier* are all releases published before, in their order. Those of the same year are taken into account: beside
-    them no small count can be derived either. The last one of the same period is corrected by this one.
+    them no small count can be derived either. The last one of the same period is corrected by this one, or is returned
+    as it stands if any of its counts would change by fewer than k: the difference would be a count of a few persons.
     """
     return release_of(Count(rules, cases, span.year), span, bus=bus, by=by, checkpoints=checkpoints, earlier=earlier)
 
@@ -37,16 +43,23 @@ def release_of(
     by: str,
     checkpoints: Sequence[Checkpoint],
     earlier: Sequence[Release] = (),
+    needs: Needs | None = None,
 ) -> Release:
-    """Return the release of *span* from what *count* has counted; the rest is as in `compute`."""
+    """Return the release of *span* from what *count* has counted, or only its tables that need *needs*; the rest is as in `compute`.
+
+    The tables of events and those of persons share no cell, so either kind is protected alike without the other.
+    """
     k = count.profile.k
     same_year = [each for each in _latest(earlier) if Span.named(each.period).year == span.year]
     corrected = next((each for each in same_year if each.period == span.name), None)
     beside = [each for each in same_year if each is not corrected]
     against = next((each for each in _latest(earlier) if each.period == Span(span.year - 1, span.quarter).name), None)
-    counted = {spec.id: count.cells(spec, span, k) for spec in _specs(span)}
-    hidden = hide(_sheet(count, span, k, counted, corrected, beside))
-    tables = [_table(spec, span, counted[spec.id], hidden, against) for spec in _specs(span)]
+    specs = _specs(span, needs)
+    counted = {spec.id: count.cells(spec, span, k) for spec in specs}
+    if corrected is not None and _changes_little(corrected, specs, counted, k):
+        return corrected
+    hidden = hide(_sheet(count, span, k, counted, corrected, beside, needs))
+    tables = [_table(spec, span, counted[spec.id], hidden, against) for spec in specs]
     return Release(
         bus=bus,
         by=by,
@@ -57,7 +70,7 @@ def release_of(
         previous=corrected.digest if corrected else None,
         against=against.digest if against else None,
         beside=tuple(sorted(each.digest for each in beside)),
-        tables=(*tables, *_medians(count, span, k, tables, against), *_money(count, span, tables, against)),
+        tables=(*tables, *_medians(count, span, tables, against), *_money(count, span, tables, against)),
     )
 
 
@@ -66,19 +79,36 @@ def _latest(releases: Iterable[Release]) -> list[Release]:
     return list({each.period: each for each in releases}.values())
 
 
-def _specs(span: Span) -> list[Spec]:
-    return [spec for spec in SPECS if span.quarter is None or not spec.yearly]
+def _specs(span: Span | Rest, needs: Needs | None) -> list[Spec]:
+    is_year = isinstance(span, Span) and span.quarter is None
+    return [spec for spec in SPECS if (is_year or not spec.yearly) and needs in (None, spec.needs)]
+
+
+def _changes_little(corrected: Release, specs: Iterable[Spec], counted: dict[str, Rows], k: int) -> bool:
+    """Return whether any published count of *corrected* differs from the one *counted* now, by fewer than k.
+
+    To hide such counts alone would not do: which ones are hidden would tell what the few persons have in common.
+    """
+    published = _published(corrected, {spec.id: spec for spec in specs})
+    now = {spec.cell(keys): value for spec in specs for keys, value in counted[spec.id].items()}
+    return any(count is not None and cell in now and 0 < abs(now[cell] - count) < k for (_, cell), count in published)
 
 
 def _sheet(
-    count: Count, span: Span, k: int, counted: dict[str, Rows], corrected: Release | None, beside: Iterable[Release]
+    count: Count,
+    span: Span,
+    k: int,
+    counted: dict[str, Rows],
+    corrected: Release | None,
+    beside: Sequence[Release],
+    needs: Needs | None,
 ) -> Sheet:
     sheet = Sheet(k)
     _add(sheet, span, counted)
     own = set(sheet.values)
     for release in beside:
         there = Span.named(release.period)
-        specs = {spec.id: spec for spec in _specs(there)}
+        specs = {spec.id: spec for spec in _specs(there, needs)}
         _add(sheet, there, {name: count.cells(spec, there, k) for name, spec in specs.items()})
         for place, published in _published(release, specs):
             if place in sheet.values:
@@ -87,19 +117,16 @@ def _sheet(
                 else:
                     sheet.known[place] = published
     if corrected is not None:
-        for place, published in _published(corrected, {spec.id: spec for spec in _specs(span)}):
-            if place not in own or published is None:
-                continue
-            if sheet.values[place] == published:
+        for place, published in _published(corrected, {spec.id: spec for spec in _specs(span, needs)}):
+            if place in own and published is not None and sheet.values[place] == published:
                 sheet.known[place] = published
-            elif abs(sheet.values[place] - published) < k:
-                sheet.kept_back.add(place)  # the difference would be a count of a few persons
-    _add_up_years(sheet)
+    _add_up_year(sheet, count, span, [Span.named(each.period) for each in beside], needs)
+    _keep_back_what_would_differ_little(sheet, own)
     return sheet
 
 
-def _add(sheet: Sheet, span: Span, counted: dict[str, Rows]) -> None:
-    specs = {spec.id: spec for spec in _specs(span)}
+def _add(sheet: Sheet, span: Span | Rest, counted: dict[str, Rows]) -> None:
+    specs = {spec.id: spec for spec in SPECS}
     for name, rows in counted.items():
         spec = specs[name]
         for keys, value in rows.items():
@@ -108,12 +135,56 @@ def _add(sheet: Sheet, span: Span, counted: dict[str, Rows]) -> None:
             sheet.add((span.name, spec.cell(total)), [(span.name, spec.cell(each)) for each in parts])
 
 
-def _add_up_years(sheet: Sheet) -> None:
-    """Add that a count of a year is the sum of its quarters, where all of them are in the sheet."""
+def _add_up_year(sheet: Sheet, count: Count, span: Span, beside: Iterable[Span], needs: Needs | None) -> None:
+    """Add that a count of a year is the sum of its quarters, if the year and some of them are in the sheet.
+
+    What the other quarters have together follows from these, whether they will ever be published or not.
+    """
+    year, here = Span(span.year), {span, *beside}
+    quarters = [each for each in year.parts if each in here]
+    if year not in here or not quarters:
+        return
+    parts = [each.name for each in quarters]
+    left = tuple(each for each in year.parts if each not in here)
+    if left:
+        rest = Rest(left)
+        _add(sheet, rest, {spec.id: count.cells(spec, rest, sheet.k) for spec in _specs(rest, needs)})
+        parts.append(rest.name)
+        for place in [each for each in sheet.values if each[0] == rest.name]:
+            _leave(sheet, place, (year.name, place[1]), [(each.name, place[1]) for each in quarters])
     for period, cell in list(sheet.values):
-        quarters = [(each.name, cell) for each in Span.named(period).parts]
-        if len(quarters) > 1 and all(each in sheet.values for each in quarters):
-            sheet.add((period, cell), quarters)
+        if period == year.name and all((each, cell) in sheet.values for each in parts):
+            sheet.add((period, cell), [(each, cell) for each in parts])
+
+
+def _leave(sheet: Sheet, rest: Place, year: Place, quarters: list[Place]) -> None:
+    """Hide the cell *rest*, whose count is what everybody derives: the *year* less the published *quarters*."""
+    sheet.hidden.add(rest)
+    if year in sheet.values and all(each in sheet.values for each in quarters):
+        left = _count(sheet, year) - sum(_count(sheet, each) for each in quarters)
+        sheet.values[rest] = max(0, left)
+
+
+def _count(sheet: Sheet, place: Place) -> int:
+    return sheet.known.get(place, sheet.values[place])
+
+
+def _keep_back_what_would_differ_little(sheet: Sheet, own: set[Place]) -> None:
+    """Keep back each own count that can be compared with published ones of the year, if any of them differs by fewer than k.
+
+    A person who was erased meanwhile is in the quarters and not in the year. All of them are kept back, and not those that
+    differ: which ones are hidden would tell what the person has in common with others.
+    """
+    compared, differs = set(), False
+    for total, parts in sheet.sums:
+        if {period for period, _ in parts} == {total[0]}:
+            continue
+        mine = [each for each in (total, *parts) if each in own]
+        if len(mine) == 1 and all(each in sheet.known for each in (total, *parts) if each not in own):
+            compared.add(mine[0])
+            differs |= 0 < abs(_count(sheet, total) - sum(_count(sheet, each) for each in parts)) < sheet.k
+    if differs:
+        sheet.kept_back |= compared
 
 
 def _published(release: Release, specs: dict[str, Spec]) -> Iterable[tuple[Place, int | None]]:
@@ -141,16 +212,18 @@ def _made(spec: Spec, rows: Shown, against: Release | None) -> Table:
     )
 
 
-def _medians(count: Count, span: Span, k: int, tables: Iterable[Table], against: Release | None) -> Iterable[Table]:
+def _medians(count: Count, span: Span, tables: Iterable[Table], against: Release | None) -> Iterator[Table]:
+    """Yield the medians, each shown if a count of the answers that it measures is published: it then says nothing of a hidden one."""
     for spec in MEDIANS:
-        minutes = count.minutes(spec, span, k)
+        minutes = count.minutes(spec, span)
         for answers in (table for table in tables if table.id == "answers_by_" + spec.dimensions[0]):
-            counts = {row.keys[0]: row.count for row in answers.rows if row.keys[1] == TOTAL}
-            rows: Shown = {(key,): None if known is None else minutes.get((key,)) for key, known in counts.items()}
+            measured = {row.keys[0] for row in answers.rows if row.keys[1] in _MEASURED and row.count is not None}
+            keys = dict.fromkeys(row.keys[0] for row in answers.rows)
+            rows: Shown = {(key,): minutes.get((key,)) if key in measured else None for key in keys}
             yield _made(spec, rows, against)
 
 
-def _money(count: Count, span: Span, tables: Iterable[Table], against: Release | None) -> Iterable[Table]:
+def _money(count: Count, span: Span, tables: Iterable[Table], against: Release | None) -> Iterator[Table]:
     """Yield the sums of money, none if money of another currency was paid."""
     if count.currencies <= {MONEY.unit}:
         sums = count.money(span)

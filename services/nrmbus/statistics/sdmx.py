@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final, Protocol
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
-from nrmbus.statistics.counting import OPEN
+from nrmbus.statistics.specs import OPEN
 from nrmbus.statistics.tables import TOTAL, UNKNOWN, Release, Row, Table, Unit
 
 MAINTAINER: Final = "NRMBUS"

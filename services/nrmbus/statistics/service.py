@@ -26,9 +26,10 @@ from nrmbus.events import bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Fact
 from nrmbus.events.stats import PeriodPublished, unpacked
-from nrmbus.statistics.counting import ERASED, LINKS, SIGNALS, Case, Span
 from nrmbus.statistics.history import Histories, named_in
+from nrmbus.statistics.persons import ERASED, LINKS, SIGNALS, Case
 from nrmbus.statistics.release import compute
+from nrmbus.statistics.spans import Span
 from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record

@@ -7,8 +7,8 @@ from typing import Final
 
 from babel.numbers import format_decimal
 
-from nrmbus.statistics.counting import WITHIN
 from nrmbus.statistics.named import heading_of, title_of, word_of
+from nrmbus.statistics.specs import WITHIN
 from nrmbus.statistics.tables import TOTAL, Release, Row, Table, Unit
 from nrmbus.web.words import Words
 

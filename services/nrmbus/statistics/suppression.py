@@ -12,8 +12,8 @@ such a cell, as if it had been published. The bounds are exact (`bounds`), and t
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nrmbus.statistics.bounds import Bounds, Equation, Infeasible
-from nrmbus.statistics.counting import Cell
+from nrmbus.statistics.bounds import Bounds, Equation
+from nrmbus.statistics.specs import Cell
 from nrmbus.statistics.tables import TOTAL
 
 Place = tuple[str, Cell]
@@ -67,19 +67,21 @@ class _Hiding:
         self._number = {cell: number for number, cell in enumerate(cells)}
         self._cells = cells
         self._value = [sheet.values[cell] for cell in cells]
-        self._sums = [
+        self._known = {self._number[cell]: count for cell, count in sheet.known.items()}
+        sums = sorted(
             (self._number[total], tuple(sorted(self._number[each] for each in parts))) for total, parts in sheet.sums
-        ]
-        self._sums.sort()
+        )
+        for total, parts in sums:  # it would be hidden in vain
+            is_known = all(each in self._known for each in parts) and cells[total] not in sheet.kept_back
+            if is_known and sum(map(self._count, parts)) == self._value[total]:
+                self._known.setdefault(total, self._value[total])
+        # A sum that no longer holds, since a person was erased after a publication, misleads whoever relies on it.
+        self._sums = [each for each in sums if sum(map(self._count, each[1])) == self._count(each[0])]
         self._in: list[list[int]] = [[] for _ in cells]
         for at, (total, parts) in enumerate(self._sums):
             for each in (total, *parts):
                 self._in[each].append(at)
         self._is_total = [any(self._sums[at][0] == each for at in self._in[each]) for each in range(len(cells))]
-        self._known = {self._number[cell]: count for cell, count in sheet.known.items()}
-        for total, parts in self._sums:  # it would be hidden in vain
-            if all(each in self._known for each in parts) and sum(map(self._count, parts)) == self._value[total]:
-                self._known.setdefault(total, self._value[total])
         self._hidden = {
             each
             for each, cell in enumerate(cells)
@@ -139,10 +141,7 @@ class _Hiding:
             return None
         sums = {at for each in group for at in self._in[each]}
         if any(each not in group for at in sums for each in self._all(at)):
-            try:
-                bounds = Bounds(self._equations(group))
-            except Infeasible:  # earlier figures, and these, cannot both be right: who puts them together is misled
-                return next((each for each in sorted(group, key=self._order) if each not in self._given_up), None)
+            bounds = Bounds(self._equations(group))  # possible: the true counts are one choice
             for each in sorted(group, key=self._order):
                 if each not in self._given_up and not self._is_safe(bounds, each):
                     return each

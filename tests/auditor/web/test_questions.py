@@ -85,7 +85,7 @@ async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None
         answers = [
             await client.post("/questions", json=door.question(**each))
             for each in (
-                {}, {"what": "event", "event": event}, {"what": "export", "purpose": "court"},
+                {}, {"what": "event", "event": event}, {"what": "figures", "case": None}, {"what": "export", "purpose": "court"},
                 {"what": "search", "case": None}, {"what": "event", "event": event, "case": None},
                 {"what": "person_report", "purpose": "person_request"},
             )
@@ -95,13 +95,13 @@ async def test_p4_a_question_is_registered_and_then_answered(door: Door) -> None
     entries = {each.registration.number: each for each in hall.audited().history.entries}
     found = access_records(entries[number] for number in numbers)
     assert [(each.what, each.purpose, each.event) for each in found] == [
-        ("case", "audit", None), ("event", "audit", event), ("export", "court", None), ("search", "audit", None),
+        ("case", "audit", None), ("event", "audit", event), ("figures", "audit", None), ("export", "court", None), ("search", "audit", None),
         ("event", "audit", event), ("person_report", "person_request", None),
     ]  # fmt: skip
     assert {each.actor for each in found} == {door.account}
-    assert [each.off_record for each in found] == [None] * 6
-    about = [entries[number].registration.subject for number in numbers]
-    assert about == [hall.case] * 3 + [hall.users.own_number()] * 2 + [hall.case]
+    assert [each.off_record for each in found] == [None] * 7
+    about, own = [entries[number].registration.subject for number in numbers], hall.users.own_number()
+    assert about == [hall.case] * 2 + [own, hall.case] + [own] * 2 + [hall.case]
 
 
 async def test_without_the_token_nothing_is_asked(door: Door) -> None:

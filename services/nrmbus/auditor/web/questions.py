@@ -51,18 +51,18 @@ class _Body(BaseModel):
 class AuditQuestion(_Body):
     """Audit question of the command line: it is about to show a case, an event or all cases, or to hand a case on.
 
-    A case is handed on as evidence, or to the person who asked for it.
+    A case is handed on as evidence, or to the person who asked for it; the whole history is handed on for its figures.
     """
 
     actor: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     purpose: AccessPurpose
-    what: Literal["case", "event", "search", "export", "person_report"]
+    what: Literal["case", "event", "search", "figures", "export", "person_report"]
     case: Annotated[str, Field(pattern=f"^{ids.REF.pattern}$")] | None = None
     event: Annotated[str, Field(pattern=f"^{ids.EVENT_ID.pattern}$")] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        about_case = self.case is not None if self.what == "event" else self.what != "search"
+        about_case = self.case is not None if self.what == "event" else self.what not in ("search", "figures")
         if self.purpose not in PURPOSES or about_case != (self.case is not None):
             raise ValueError
         if (self.what == "event") != (self.event is not None):

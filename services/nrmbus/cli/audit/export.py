@@ -1,7 +1,8 @@
-"""``nrmbus export``: the evidence of a case in one file, for a reader who trusts nobody here."""
+"""``nrmbus export``: the evidence of a case, or the history that a release of figures counts, in one file."""
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,14 +10,18 @@ import typer
 
 from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder, write_private, write_private_lines
 from nrmbus.bus.references import whole
-from nrmbus.cli.audit.on_record import Asker
+from nrmbus.cli.audit.on_record import Asker, Question
+from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import BusContext, Case, to_write
+from nrmbus.cli.options import BusContext, to_write
+from nrmbus.cli.release_file import read_release
 from nrmbus.directory import operator_key
 from nrmbus.directory.admission import read_directory
-from nrmbus.wire import ids
+from nrmbus.statistics.exported import NotThisHistory, exported
+from nrmbus.statistics.tables import Release
+from nrmbus.wire import ids, times
 from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.log.note import Ed25519Verifier, vkey
 
@@ -26,10 +31,20 @@ app = Commands()
 @app.register(example="nrmbus export --case 5f0c1a2b --out case.evidence.jsonl")
 def export(
     *,
-    case: Case,
+    case: Annotated[
+        str | None,
+        typer.Option("--case", metavar="REF", help="The case: its reference, or the first 8 digits or more."),
+    ] = None,
+    release: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Instead of a case: write the history that this release of figures counts, for nrmbus recount.",
+        ),
+    ] = None,
     out: Annotated[
         Path,
-        typer.Option(metavar="FILE", help="Where to write the evidence; no file may be there yet.", callback=to_write),
+        typer.Option(metavar="FILE", help="Where to write it; no file may be there yet.", callback=to_write),
     ],
     asker: Asker,
     context: BusContext,
@@ -38,11 +53,23 @@ def export(
 
     The export is recorded before it is written. The auditor must run, because its log proves the registrations. The file
     contains everything up to the auditor's best checkpoint; later events need a later export. Letters stay sealed.
+
+    With --release FILE it writes the whole history that published figures count instead: envelopes and recipients of every
+    case, without letters. It has counts that the figures suppress: give it to nobody who may not see the envelopes.
     """
+    folder = context.folder
+    if (case is None) == (release is None):
+        raise BusError("Say what is exported: --case REF, or --release FILE for the history behind published figures.")
     if out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
-    folder = context.folder
-    question = asker.question(folder)
+    if release is not None:
+        _history(folder, read_release(release), out, asker.question(folder))
+        return
+    _evidence(folder, str(case), out, asker.question(folder))
+
+
+def _evidence(folder: BusFolder, case: str, out: Path, question: Question) -> None:
+    """Write the evidence of *case*, once *question* is recorded."""
     question.needs_the_auditor()
     with question.finding():
         subject = whole(case, question.cases(case))
@@ -70,6 +97,28 @@ def export(
     typer.echo(
         "To verify the file, people need these public keys, from you and from the agencies themselves, not with the file:\n"
         + "\n".join(f"  {option} {key}" for option, key in keys)
+    )
+
+
+def _history(folder: BusFolder, release: Release, out: Path, question: Question) -> None:
+    """Write the history that *release* counts, once *question* is recorded."""
+    if release.bus != folder.settings.bus:
+        raise BusError("These figures are of another bus: give a release that nrmbus figures wrote here.")
+    seen = verified(folder)
+    question.put("figures")
+    made = times.write(datetime.now(UTC).replace(microsecond=0))
+    records = ((kept.entry.registration.partition, kept.record) for kept in seen.history.kept())
+    try:
+        count = write_private_lines(out.absolute(), exported(release, seen.directory.signed, records, made=made))
+    except NotThisHistory as error:
+        raise BusError(
+            f"The release does not count this history ({error}): it is of another bus, or somebody has changed it."
+        ) from None
+    operator = Ed25519Verifier(f"nrmbus/{release.bus}/operator", operator_key(folder.path).public)
+    typer.echo(
+        f"{out}: {count} lines, the history that the figures of {release.period} count.\n"
+        f"To check the figures: nrmbus recount RELEASE --history {out} --operator KEY. People need the key from you, not with "
+        f"the file:\n  --operator {vkey(operator)}"
     )
 
 

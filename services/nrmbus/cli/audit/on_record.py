@@ -28,7 +28,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import local_door
 from nrmbus.cli.actor import account
 
-What = Literal["case", "event", "search", "export", "person_report"]
+What = Literal["case", "event", "search", "figures", "export", "person_report"]
 
 START_SECONDS: Final = 20.0
 """Seconds that the auditor may take to open its door, on a bus that was just started."""

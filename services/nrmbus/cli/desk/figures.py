@@ -15,17 +15,16 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, to_write
+from nrmbus.cli.release_file import read_release
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
-from nrmbus.events.errors import Invalid
 from nrmbus.events.stats import PeriodPublished, packed
 from nrmbus.statistics import sdmx, sheet
-from nrmbus.statistics.counting import Span
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages
+from nrmbus.statistics.spans import Span
 from nrmbus.statistics.tables import Release
 from nrmbus.web.words import Words
-from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import STATISTICS
 
 app = Commands()
@@ -121,7 +120,7 @@ def figures(
     if out is not None and out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
     if release is not None:
-        found = _read(release)
+        found = read_release(release)
     elif year is not None:
         found, said = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
         typer.echo(said, err=True)
@@ -156,15 +155,6 @@ def _written(release: Release, format: Format, language: Language) -> str:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def _read(file: Path) -> Release:
-    try:
-        return Release.read(file.read_bytes().strip())
-    except OSError as error:
-        raise BusError(f"{file} cannot be read: {error.strerror}.") from None
-    except (Invalid, WireError):
-        raise BusError(f"{file} is no release of figures: give a file that --format json wrote.") from None
 
 
 async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *, draft: bool) -> tuple[Release, str]:

@@ -26,10 +26,10 @@ from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.stats import PeriodPublished, packed, unpacked
 from nrmbus.statistics import released
-from nrmbus.statistics.counting import Span
 from nrmbus.statistics.releasing.comparing import extents, hidden_tables, is_same, moved
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.shown import main_numbers, period_name, shown
+from nrmbus.statistics.spans import Span
 from nrmbus.statistics.tables import Release
 from nrmbus.wire.history import HistoryFault
 
