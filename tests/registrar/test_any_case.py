@@ -27,7 +27,7 @@ from registrar.test_snapshot import Town
 from rules.roaming import Roaming
 
 SHORT: Final = settings(
-    max_examples=8, stateful_step_count=14, deadline=None, derandomize=True, print_blob=True, database=None,
+    max_examples=6, stateful_step_count=12, deadline=None, derandomize=True, print_blob=True, database=None,
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
 LONG: Final = settings(SHORT, max_examples=200, stateful_step_count=40, derandomize=False)

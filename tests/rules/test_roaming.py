@@ -20,7 +20,7 @@ from rules.test_closable import stuck
 from rules.test_dated import DAY, GENERIC, activation, under
 from rules.wandering import UNIT, is_closable
 
-SEEDS: Final = 24
+SEEDS: Final = 16
 STEPS: Final = 45
 LONG: Final = 1_500
 Duty = tuple[str, str, str | None]

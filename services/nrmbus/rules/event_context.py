@@ -275,6 +275,8 @@ def holder_of(context: EventContext, view: View) -> str | None:
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
     """
     units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
+    took = _took_on(view)
+    units.sort(key=lambda unit: took.index(unit) if unit in took else len(took))  # of several, the one that took her on
     after_unit = view.taken_over_by if view.handed_on else None
     named = [view.plan.holder if view.plan else None, after_unit, *units, view.taken_over_by, view.detector]
     by_right = [agency for agency in named if agency]
@@ -286,6 +288,13 @@ def holder_of(context: EventContext, view: View) -> str | None:
     unrefused = [agency for agency in left if not context.barred(agency)]
     standing = [agency for agency in by_right if agency not in view.left]
     return next(iter((*standing, *unrefused, *left, *by_right)))
+
+
+def _took_on(view: View) -> list[str]:
+    """Return the agencies that accepted a referral, in the order of the referrals, and then the agency that gave the signal."""
+    parties = [party for referral in view.referrals.values() for party in referral.receivers]
+    taken = [party.agency for party in parties if party.state in ("accepted", "completed")]
+    return [*taken, *([view.detector] if view.detector else [])]
 
 
 def review_window(context: EventContext) -> datetime | None:
