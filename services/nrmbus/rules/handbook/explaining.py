@@ -154,7 +154,7 @@ def moving(rule: ClockRule) -> Iterator[Line]:
     if rule.unit_consent:
         yield Line("Lifted", (UNIT_CONSENT,))
     if rule.binds is not None:
-        yield Line("A breach of", tuple(f"`{name}`" for name in rule.binds))
+        yield Line("Binds", tuple(f"`{name}`" for name in rule.binds))
     if rule.outlives:
         yield Line("Goes on", tuple(OUTLIVES[each] for each in rule.outlives))
 
