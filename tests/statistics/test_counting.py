@@ -247,3 +247,15 @@ def test_cases_count_by_the_profile_of_their_time() -> None:
     assert set(count.codes["rule"]) == {*Bench().rules.profile.clocks, *other.clocks}
     assert cells(count, "clocks_by_rule")[TOTAL, TOTAL] >= 1
     assert counted(case(she)).profile.name == POLICY
+
+
+def test_newest_fact_counts_whichever_of_her_cases_has_it() -> None:
+    """Of two cases of one person the later fact is taken, though it stands in the case that began first."""
+    first = another(identified, 1)
+    second = another(lambda b: signalled(b.at("1:00")), 2)
+    she = [
+        case(first, case__signal_recorded={"sex": "unknown"}, identification__status_decided={"sector": "F"}),
+        case(second, case__signal_recorded={"sex": "F", "sector": "A", "previous_case": first.subject}),
+    ]
+
+    assert cells(counted(*she), "identified_by_sector") == {("F",): 1, (TOTAL,): 1}

@@ -4,11 +4,15 @@ import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, Final, cast
 
 import pytest
 
 from agencies import BUS, NOW
+from nrmbus.auditor.history.history import History
+from nrmbus.bus.errors import BusError
+from nrmbus.cli.audit import export
 from nrmbus.events import bulletin
 from nrmbus.events.stats import packed
 from nrmbus.statistics import exported as exported_module
@@ -287,11 +291,11 @@ def test_later_release_is_recounted_beside_the_earlier_ones() -> None:
     here = Published()
     first = here.release
     said = {"period": first.period, "k": first.k, "release": first.digest, "figures": packed(first.to_json())}
-    decision = here.bus.say(
-        here.shard, "statistics", "stats.period_published", said,
-        case=bulletin.of("statistics"), now=NOW + timedelta(days=400), approver="S-2",
-    )  # fmt: skip
+    about: dict[str, Any] = {"case": bulletin.of("statistics"), "now": NOW + timedelta(days=400), "approver": "S-2"}
+    decision = here.bus.say(here.shard, "statistics", "stats.period_published", said, **about)
     assert decision.outcome == "registered", decision.code
+    twice = here.bus.say(here.shard, "statistics", "stats.period_published", said, **about)
+    assert twice.outcome == "refused", "whoever was interrupted, and publishes the same once more, publishes it once"
     again = here.computed(first)
 
     assert again.previous == first.digest
@@ -317,6 +321,30 @@ def test_command_prints_a_line_for_each_check(published: Published, tmp_path: Pa
     assert (done.returncode, done.stdout.splitlines()[-1]) == (1, "FAILED: count_differs")
     assert run("recount", figures, "--history", tmp_path / "none").returncode == 1
     assert run("recount", figures, "--history", history, "--operator", "x").returncode == 2
+
+
+def test_export_is_on_record_before_the_file_is_there(
+    published: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P4: the command asks the auditor first; the file that it writes is for the owner alone, and verifies."""
+    history, out = History(published.bus.directory), tmp_path / "history.jsonl"
+    for record in published.bus.history:
+        history.take(record, 0)
+    seen = SimpleNamespace(history=history, directory=published.bus.directory)
+    monkeypatch.setattr(export, "verified", lambda _: seen)
+    monkeypatch.setattr(export, "operator_key", lambda _: SimpleNamespace(public=published.operator.public))
+    folder = cast("Any", SimpleNamespace(settings=SimpleNamespace(bus=BUS), path=tmp_path))
+    asked: list[tuple[str, bool]] = []
+    question = cast("Any", SimpleNamespace(put=lambda what: asked.append((what, out.exists()))))
+
+    export._history(folder, published.release, out, question)
+
+    assert asked == [("figures", False)]
+    assert out.stat().st_mode & 0o077 == 0
+    with out.open("rb") as lines:
+        assert Recount(published.release, lines, published.operator).verdict[0] == 0
+    with pytest.raises(BusError, match="does not count this history"):
+        export._history(folder, forged(published.release, lambda r: r["checkpoints"][0].update(size=7)), out, question)
 
 
 def test_every_code_is_explained() -> None:

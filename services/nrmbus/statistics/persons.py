@@ -1,6 +1,6 @@
 """Persons of the figures: which cases are one person's, what is known of her, and what makes her count. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -77,9 +77,13 @@ def facts_of(cases: Iterable[Case]) -> list[Fact]:
     return sorted(found, key=lambda fact: (fact.registered, fact.event.id))
 
 
-def attributes(cases: Iterable[Case], facts: Iterable[Fact], own: str) -> dict[str, str]:
-    """Return the codes of a person of the country *own* or another: the newest known one of each, and the first detector."""
-    coded = [case.coded[fact.event.id] for case in cases for fact in case.facts if fact.event.id in case.coded]
+def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str) -> dict[str, str]:
+    """Return the codes of a person of the country *own* or another: the newest known one of each, and the first detector.
+
+    *facts* are those of all her *cases* in the order of registration, so that the newest is so whichever case has it.
+    """
+    by_event = {id: fields for case in cases for id, fields in case.coded.items()}
+    coded = [by_event[fact.event.id] for fact in facts if fact.event.id in by_event]
 
     def newest(name: str) -> Any:
         return next((each[name] for each in reversed(coded) if each.get(name) not in (None, UNKNOWN)), None)
