@@ -279,6 +279,27 @@ async def test_a_correction_names_the_release_before_and_what_changes(tmp_path: 
         assert re.search(r'data-label="Released">12</td><td class="nrm-number" data-label="Corrected">26</td>', check)
 
 
+async def test_nobody_at_the_statistics_looks_at_a_case(tmp_path: Path) -> None:
+    """Given sealed parts of twelve cases, then no page lists, shows or opens one: they are counted, and read by nobody."""
+    everything = member("read_cases", "open_letters", "publish", "decide", "approve", "see_reads", "see_colleagues")
+    case = f"{1:032x}"
+    async with the_desk(tmp_path) as (here, story), browsing(here, everything) as reader:
+        letter = story.facts[case][0].event.id
+        pages = (
+            "lists/cases",
+            "work",
+            "board",
+            f"cases/{case}",
+            f"cases/{case}/letters/{letter}",
+            "readings",
+            "groups",
+        )
+        answers = [await reader.get(f"/app/{each}") for each in pages]
+        opened = await reader.post(f"/app/cases/{case}/letters", data={"purpose": "case_work"})
+
+    assert [each.status_code for each in (*answers, opened)] == [404] * (len(pages) + 1)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_pages_speak_the_reader_s_language(tmp_path: Path, language: Language) -> None:
     """The periods and the draft, in Azerbaijani, English and Russian."""

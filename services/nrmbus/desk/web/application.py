@@ -21,7 +21,7 @@ from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
 from nrmbus.desk.web.notices import pages as notices
-from nrmbus.desk.web.rooms import rooms_of
+from nrmbus.desk.web.rooms import room_of, rooms_of
 from nrmbus.desk.web.rules import pages as rules
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
@@ -51,10 +51,21 @@ _STATIC: Final = {**HEADERS, "cache-control": "private, no-cache"}
 """A browser keeps styles and scripts, and asks each time whether they are still the same: after an upgrade they are not."""
 
 
+_OF_CASES: Final = (
+    "/cases", "/lists", "/work", "/board", "/signals", "/groups", "/readings", "/colleagues",
+)  # fmt: skip
+"""Beginnings of the addresses of pages about cases."""
+
+
 def pages_of(role: str | None) -> tuple[Page, ...]:
-    """Return the pages of a desk whose agency has *role*: those of every desk, and those of rooms."""
-    rooms = (room.routes for room in rooms_of(role))
-    return tuple(page for each in (*SUBJECTS, *rooms) for page in each.routes)
+    """Return the pages of a desk whose agency has *role*: those of every desk, and those of rooms.
+
+    An agency whose room has pages of its own has no cases, so it has no page about one: the statistics hold sealed parts of
+    every case, which are counted and read by nobody.
+    """
+    rooms, has_cases = (room.routes for room in rooms_of(role)), room_of(role) is None
+    found = (page for each in (*SUBJECTS, *rooms) for page in each.routes)
+    return tuple(page for page in found if has_cases or not page.path.startswith(_OF_CASES))
 
 
 Who = Callable[[Request, Door], Awaitable[Member | None]]
