@@ -6,6 +6,7 @@ same bytes come again, and another registrar goes on from the history or from a 
 
 import secrets
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -163,9 +164,11 @@ class Registrar(RuleBasedStateMachine):
     def teardown(self) -> None:
         """A fold of the history is what the registrar knows, and what the Rules know."""
         if hasattr(self, "case"):
-            check_history(self.case.town.bus, self.case.shard)
-            self.agrees()
-            self.folder.cleanup()
+            try:
+                check_history(self.case.town.bus, self.case.shard)
+                self.agrees()
+            finally:
+                self.folder.cleanup()
 
 
 def test_the_registrar_decides_as_the_rules_in_any_case() -> None:
@@ -187,12 +190,13 @@ def test_the_registrar_decides_as_the_rules_in_any_case_for_long() -> None:
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Registrar:
+def machine() -> Iterator[Registrar]:
     """A machine on the way, driven by hand."""
     found = Registrar()
     found.open(number=1)
     found.go_on()
-    return found
+    yield found
+    found.folder.cleanup()
 
 
 def test_the_machine_holds_when_it_is_driven_by_hand(machine: Registrar) -> None:
