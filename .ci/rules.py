@@ -11,7 +11,8 @@ from nrmbus.desk.procedure.interface import numbered
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed
-from nrmbus.rules.profile import Profile, load_profile
+from nrmbus.rules.profile import Profile
+from nrmbus.rules.profile_files import load_profile
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 WITH_TABLES: Final = ("PRIVACY.md", "services/nrmbus/rules/README.md", "services/nrmbus/rules/RULES.md")

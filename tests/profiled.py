@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from nrmbus.rules import profile, profile_text
+from nrmbus.rules import profile_files, profile_text
 
 NAME = "az@2026-01-01"
 _CUSTOM = """\
 from pathlib import Path
-from nrmbus.rules import profile
-_told, _text = profile.profile_text, Path({path!r}).read_text()
-profile.profile_text = lambda name: _text if name == {name!r} else _told(name)
+from nrmbus.rules import profile_files
+_told, _text = profile_files.profile_text, Path({path!r}).read_text()
+profile_files.profile_text = lambda name: _text if name == {name!r} else _told(name)
 """
 
 
@@ -26,8 +26,8 @@ def with_profile(home: Path, patch: pytest.MonkeyPatch, change: Callable[[str], 
     path = home / "profile.yaml"
     path.write_text(text)
     (home / "sitecustomize.py").write_text(_CUSTOM.format(path=str(path), name=NAME))
-    told = profile.profile_text
-    patch.setattr(profile, "profile_text", lambda name: text if name == NAME else told(name))
+    told = profile_files.profile_text
+    patch.setattr(profile_files, "profile_text", lambda name: text if name == NAME else told(name))
     patch.setenv("PYTHONPATH", str(home))
     return NAME
 

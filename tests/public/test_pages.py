@@ -7,7 +7,7 @@ import pytest
 
 from intake.public_page import SETTING, here
 from nrmbus.public.site import INFORMATION, PublicSite
-from nrmbus.rules.profile import load_profile
+from nrmbus.rules.profile_files import load_profile
 from nrmbus.web.words import LANGUAGES
 
 LIGHT = 50_000

@@ -8,7 +8,7 @@ import pytest
 from nrmbus.rules import load_profile, profile_names
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed, types
-from nrmbus.rules.profile import profile_text, read_profile
+from nrmbus.rules.profile_files import profile_text, read_profile
 from nrmbus.rules.why import WORDS
 
 BEGINS, ENDS = "<!-- types -->", "<!-- end of types -->"

@@ -107,7 +107,7 @@ def test_a_circle_of_profiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         "aa@2030-01-01": "name: aa@2030-01-01\nextends: bb@2030-01-01\n",
         "bb@2030-01-01": "name: bb@2030-01-01\nextends: aa@2030-01-01\n",
     }
-    monkeypatch.setattr("nrmbus.rules.profile.profile_text", texts.__getitem__)
+    monkeypatch.setattr("nrmbus.rules.profile_files.profile_text", texts.__getitem__)
 
     with pytest.raises(ProfileError, match="extends itself"):
         read_profile(texts["aa@2030-01-01"])

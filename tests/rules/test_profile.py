@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "259db072cb3837720d38c3a4ae80d70f98c5d4cc7e4dd96c0526f7e411446de6"
+PINNED = "6a8cf2c6bd4fa9d2e5339e733cb08cec59d82d17da991e559256cd4afd3fdbd3"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

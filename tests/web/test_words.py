@@ -79,7 +79,7 @@ def untranslated(wanted: set[Message], language: Language) -> list[str]:
         texts = known.get((context, key), [])
         if not all(texts) or not texts:
             wrong.append(f"{key!r} has no translation")
-        elif any(not set(_VALUE.findall(text)) <= set(_VALUE.findall(key)) | {"n"} for text in texts):
+        elif any(not set(_VALUE.findall(text)) <= set(_VALUE.findall(key)) | {"n", "decider"} for text in texts):
             wrong.append(f"{key!r} is translated with another value")
     return wrong
 

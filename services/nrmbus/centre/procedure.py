@@ -25,7 +25,7 @@ def begin(_: Settings) -> State:
 def come(_: Data, heard: Heard, __: State) -> Result | None:
     """1. Somebody comes without a referral, also again: of a child, the guardian bodies are notified first; an adult is asked, and helped whatever the answer ([S26, S34, S36])."""
     return first_contact.met(
-        heard, "Ask the person whom you may tell. Help does not wait for an answer about the police."
+        heard, "Ask the person whom you may tell. Help does not wait for an answer about the deciding body ({decider})."
     )
 
 
@@ -34,7 +34,7 @@ def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
     """2. A referral comes: the centre answers it, and tells the special unit nothing if the person refused it ([S26, S43])."""
     if heard.own or heard.view.status != "SUPPORT_NO_STATUS":
         return referral_came(heard)
-    sentence = "A person who wants no police is referred to you: accept or decline, and tell the special unit nothing."
+    sentence = "A person who refuses the deciding body ({decider}) is referred to you: accept or decline, and tell that body nothing."
     return Result(tasks=(task(heard, "without_police", sentence),))
 
 

@@ -34,7 +34,9 @@ def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
     """1. The consulate has found a citizen abroad: an officer asks about consent to the special unit and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
     if not (heard.own and signal.detected_abroad):
         return None
-    sentence = "Ask whether the special unit may be told, and whether the person wants to go home; then refer."
+    sentence = (
+        "Ask whether the deciding body ({decider}) may be told, and whether the person wants to go home; then refer."
+    )
     return Result(tasks=(task(heard, "found_abroad", sentence),))
 
 

@@ -43,7 +43,7 @@ async def overview(visit: Visit) -> Response:
         tasks=[_task(visit, each, said) for each in tasks],
         silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
         breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
-        profile=visit.door.seat.rules.profile_at(visit.now),
+        profile=visit.profile,
         release=found,
         period=period_name(visit.t, found.period) if found else "",
         numbers=main_numbers(found.figures, visit.t) if found else (),

@@ -24,7 +24,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.registrar.history_state import Memory
 from nrmbus.registrar.snapshot import Head, Reader, SnapshotRefused, Snapshots
 from nrmbus.registrar.spill_file import Scratch
-from nrmbus.rules import Rules, bundled_digest, load_profile
+from nrmbus.rules import Rules, installed_digest, load_profile
 from nrmbus.telemetry import log
 from nrmbus.telemetry.log import set_up_log
 from nrmbus.wire.keys import keyfile
@@ -52,7 +52,7 @@ class Cut(Exception):
 def snapshots_of(folder: BusFolder, partition: int) -> Snapshots:
     """Return the snapshots of a partition of this machine's registrar."""
     settings = folder.settings
-    rules = bundled_digest(settings.policy)
+    rules = installed_digest(settings.policy)
     return Snapshots(folder.service(REGISTRAR) / "snapshots", settings.bus, partition, rules)
 
 

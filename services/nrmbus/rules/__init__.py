@@ -5,11 +5,10 @@ from nrmbus.rules.clocks import Clock
 from nrmbus.rules.due import Due
 from nrmbus.rules.evolve.erasure import ends_keeping
 from nrmbus.rules.judge.judge import Refusal
-from nrmbus.rules.profile import (
-    Profile,
-    ProfileError,
-    UnknownProfileError,
-    bundled_digest,
+from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
+from nrmbus.rules.profile_files import (
+    add_profiles,
+    installed_digest,
     load_profile,
     profile_names,
     profile_text,
@@ -38,8 +37,9 @@ __all__ = [
     "Status",
     "UnknownProfileError",
     "View",
-    "bundled_digest",
+    "add_profiles",
     "ends_keeping",
+    "installed_digest",
     "load_profile",
     "profile_names",
     "profile_text",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.tables import renewed
-from nrmbus.rules.profile import load_profile
+from nrmbus.rules.profile_files import load_profile
 
 
 def main() -> int:

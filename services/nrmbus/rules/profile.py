@@ -1,24 +1,22 @@
-"""A dated policy profile: every value of the Rules as data, read once, closed, and named by its digest.
+"""A dated policy profile: every value of the Rules as data, closed, and named by its digest.
 
-The profiles lie in ``profiles/``; their tables are those of the NRM Rules as ``RULES.md`` sets them out.
+Its tables are those of the NRM Rules as ``RULES.md`` sets them out; ``profile_files`` reads it.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 from datetime import date
-from functools import cache, cached_property
-from importlib import resources
-from typing import Annotated, Any, Literal, Self, get_args
+from functools import cached_property
+from typing import Annotated, Literal, Self, get_args
 from zoneinfo import ZoneInfo
 
-import yaml
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
 from nrmbus.events.policy import PROFILE_NAME
-from nrmbus.rules import overlay
+from nrmbus.rules.placed import placed
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
 
@@ -319,7 +317,12 @@ class Profile(Frozen):
     def says(self, code: str | None, rule: str | None) -> str | None:
         """Return the sentence of a refusal with *code* by *rule*: what happened and what to do; None if it is not ours."""
         cited = self.refusals.get(rule or "")
-        return cited.says if cited is not None and cited.code == code else None
+        return placed(cited.says, self) if cited is not None and cited.code == code else None
+
+    @cached_property
+    def deciders(self) -> tuple[str, ...]:
+        """Return the roles that decide whether a person is a victim, sorted."""
+        return tuple(sorted(self.expand((DECIDERS,)))) if DECIDERS in self.roles else ()
 
     def expand(self, names: tuple[str, ...]) -> frozenset[str]:
         """Return the roles that *names* stand for: a name in capitals is a group of ``roles``, any other a role."""
@@ -343,100 +346,3 @@ class Profile(Frozen):
 def matches(name: str, pattern: str) -> bool:
     """Return whether the type *name* equals *pattern*, or starts with a pattern that ends in ``*``."""
     return name.startswith(pattern[:-1]) if pattern.endswith("*") else name == pattern
-
-
-# libyaml's, where PyYAML was built with it: 7 ms instead of 70, at the start of every service.
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Strict(_Loader):  # type: ignore[valid-type, misc]  # one of two that read alike
-    """YAML in which a key that is there twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:  # noqa: FBT001, FBT002 - the library's signature
-        names = [key.value for key, _ in node.value]
-        if len(names) != len(set(names)):
-            message = f"line {node.start_mark.line + 1}: a key is there twice"
-            raise ProfileError(message)
-        found: dict[object, object] = super().construct_mapping(node, deep)
-        return found
-
-
-def profile_values(text: str) -> dict[str, Any]:
-    """Return the values of the profile in YAML *text*, whole: with those of the profile that it extends.
-
-    Raises:
-        ProfileError: the text is no table, or does not fit the profile that it extends.
-    """
-    return _values(text, ())
-
-
-def _values(text: str, above: tuple[str, ...]) -> dict[str, Any]:
-    loaded = yaml.load(text, _Strict)  # noqa: S506 - a SafeLoader that is stricter still
-    if not isinstance(loaded, dict):
-        raise ProfileError("the profile does not read: it is no table")
-    if overlay.EXTENDS not in loaded:
-        return loaded
-
-    def base_of(name: str) -> dict[str, Any]:
-        if name in above:
-            raise ProfileError(f"the profile does not read: {name} extends itself")
-        return _values(profile_text(name), (*above, name))
-
-    try:
-        return overlay.whole(loaded, base_of)
-    except (overlay.OverlayError, UnknownProfileError) as error:
-        raise ProfileError(f"the profile does not read: {error}") from None
-
-
-def read_profile(text: str) -> Profile:
-    """Read a profile from YAML *text*. Raise ProfileError for anything that does not belong there, naming where it stands."""
-    problem = ""
-    try:
-        return Profile.model_validate_json(json.dumps(profile_values(text)))
-    except yaml.MarkedYAMLError as error:
-        problem = f"line {error.problem_mark.line + 1 if error.problem_mark else 0} is no YAML"
-    except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False)
-        problem = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
-    except TypeError:
-        problem = "something is no text, number, list or table; put days in quotation marks"
-    message = f"the profile does not read: {problem}"
-    raise ProfileError(message)
-
-
-def profile_names() -> tuple[str, ...]:
-    """Return the names of the bundled profiles, sorted."""
-    names = (entry.name for entry in resources.files("nrmbus.rules").joinpath("profiles").iterdir())
-    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
-
-
-def profile_text(name: str) -> str:
-    """Return the YAML of the profile *name*. Raise UnknownProfileError."""
-    if name not in profile_names():
-        message = f"no such profile; there are: {', '.join(profile_names())}"
-        raise UnknownProfileError(message)
-    return resources.files("nrmbus.rules").joinpath("profiles", f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def is_bundled(name: str, digest: str) -> bool:
-    """Return whether there is a bundled profile *name* with the values of *digest*."""
-    return name in profile_names() and load_profile(name).digest == digest
-
-
-@cache
-def bundled_digest(first: str) -> str:
-    """Return a digest of all bundled profiles and of the name *first*: equal where Rules that begin under *first* judge alike."""
-    names = [first, *(f"{name} {load_profile(name).digest}" for name in profile_names())]
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()
-
-
-@cache
-def refusal_codes() -> frozenset[str]:
-    """Return the codes of refusals in any bundled profile: what a metric may count."""
-    return frozenset(rule.code for name in profile_names() for rule in load_profile(name).refusals.values())
-
-
-@cache
-def load_profile(name: str) -> Profile:
-    """Read the profile *name*, as ``az@2022-04-29``. Raise UnknownProfileError or ProfileError."""
-    return read_profile(profile_text(name))

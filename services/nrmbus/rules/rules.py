@@ -23,7 +23,8 @@ from nrmbus.rules.judge.judge import Judge, Refusal
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.once import once_for
 from nrmbus.rules.opening_bound import could_open
-from nrmbus.rules.profile import Profile, Row, UnknownProfileError, load_profile
+from nrmbus.rules.profile import Profile, Row, UnknownProfileError
+from nrmbus.rules.profile_files import load_profile
 from nrmbus.rules.retention import RetentionPeriod, kept
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
@@ -116,6 +117,17 @@ class Rules:
     def profile_named(self, policy: str) -> Profile:
         """Return the profile *policy*, or the first one if this installation lacks it."""
         return self._of(policy).profile
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Return every profile of this bus: the first, then those that were activated, in the order of their days."""
+        names = dict.fromkeys((self.profile.name, *(each.profile for each in self.timeline)))
+        return tuple(self._of(name).profile for name in names if self._named(name))
+
+    @property
+    def deciders(self) -> frozenset[str]:
+        """Return the roles that decide by any profile of this bus: cases go on under the profile of their time."""
+        return frozenset(role for profile in self.profiles for role in profile.deciders)
 
     def profile_at(self, now: datetime) -> Profile:
         """Return the profile under which a case begins at *now*."""

@@ -2,10 +2,14 @@
 
 The English sentence is the key of a message. Codes are keys of their own: the context of a code's message is its code
 list, and English has words for them too. Every subject of the pages has a catalogue of its own, and all are read together.
+
+A message may have places for facts of the profile: ``({decider})`` for the roles that decide, and ``{D-REFER}`` for the
+length of a clock. Words without a profile leave the brackets out.
 """
 
 import gettext
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import cache
 from io import BytesIO
@@ -16,6 +20,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.core import get_global
 from babel.dates import format_date, format_datetime, format_time, format_timedelta
+from babel.lists import format_list
 from babel.messages import mofile, pofile
 from babel.messages.catalog import Catalog
 from babel.units import format_unit
@@ -30,6 +35,9 @@ SPOKEN: Final = (
     "hin", "urd", "ben", "nep", "sin", "tam", "vie", "zho", "tha", "tgl", "ind", "fra", "spa", "por", "deu", "amh", "som", "swa",
 )  # fmt: skip
 """Languages that a page proposes where somebody says which one a person speaks; others can be typed."""
+_FACT: Final = re.compile(r" \(\{decider\}\)|\{(D-[A-Z0-9]+)\}")
+Lengths = Sequence[tuple[str, int, str]]
+"""How long a duty may take: urgency, number and unit; without an urgency if it makes no difference."""
 _UNITS: Final = {"duration-day": 86_400, "duration-hour": 3_600, "duration-minute": 60, "duration-second": 1}
 
 
@@ -70,11 +78,22 @@ def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
 
 
 class Words:
-    """Sentences of one language; times are shown in *zone*."""
+    """Sentences of one language; times are shown in *zone*.
 
-    def __init__(self, language: Language, zone: ZoneInfo) -> None:
+    *deciders* are the roles that decide by the profile, and *clocks* the lengths of its duties: facts that stand in sentences.
+    """
+
+    def __init__(
+        self,
+        language: Language,
+        zone: ZoneInfo,
+        *,
+        deciders: Sequence[str] = (),
+        clocks: Mapping[str, Lengths] | None = None,
+    ) -> None:
         """Use *language*."""
         self.language, self.zone = language, zone
+        self._deciders, self._clocks = deciders, clocks or {}
         self._known, self._same = _translations(language)
 
     def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
@@ -82,8 +101,38 @@ class Words:
 
         *ctx* tells apart two meanings of the same English words.
         """
-        found = self._known.pgettext(ctx, sentence) if ctx else self._known.gettext(sentence)
+        found = self.placed(self._known.pgettext(ctx, sentence) if ctx else self._known.gettext(sentence))
         return found.format(**values) if values else found
+
+    def placed(self, text: str) -> str:
+        """Return *text* with the facts of the profile in their places."""
+        return _FACT.sub(self._fact, text) if "{" in text else text
+
+    def _fact(self, found: re.Match[str]) -> str:
+        if found[1]:
+            return self.lengths(self._clocks.get(found[1], ()))
+        return f" ({self.roles(self._deciders)})" if self._deciders else ""
+
+    def lengths(self, lengths: Lengths) -> str:
+        """Return how long a duty may take, by urgency if it makes a difference."""
+        texts = []
+        for urgency, number, unit in lengths:
+            text = self._length(number, unit)
+            texts.append(f"{self.code('Urgency', urgency)}: {text}" if urgency else text)
+        return "; ".join(texts) or self("no deadline")
+
+    def _length(self, n: int, unit: str) -> str:
+        if unit == "hours":
+            return self.many("{n} hour", "{n} hours", n)
+        if unit == "working_days":
+            return self.many("{n} working day", "{n} working days", n)
+        if unit == "event_days":
+            return self.many(
+                "as many days as the decision says, or else {n} day",
+                "as many days as the decision says, or else {n} days",
+                n,
+            )
+        return self.many("{n} calendar day", "{n} calendar days", n)
 
     def many(self, one: str, other: str, n: int, **values: Any) -> str:
         """Return *one* or *other* in this language, as the number *n* asks for."""
@@ -95,7 +144,7 @@ class Words:
 
     def meaning(self, family: str, code: str) -> str:
         """Return the words of *code* of *family*; empty without any."""
-        found = self._known.pgettext(family, code)
+        found = self.placed(self._known.pgettext(family, code))
         return found if found != code or (family, code) in self._same else ""
 
     def refusal(self, code: str | None) -> str:
@@ -112,13 +161,17 @@ class Words:
         """Return the name of an agency's role."""
         return self.code("role", role)
 
+    def roles(self, roles: Sequence[str]) -> str:
+        """Return the names of *roles* as alternatives: one, or another."""
+        return str(format_list([self.agency_role(each) for each in roles], "or", self.language))
+
     def field(self, model: type[BaseModel], name: str) -> str:
         """Return the label of a field of an event: its description."""
         return self.label(model.model_fields[name].description or name)
 
     def label(self, description: str) -> str:
         """Return the label of a field by its *description* in the model."""
-        return self._known.pgettext("field", description)
+        return self.placed(self._known.pgettext("field", description))
 
     def capital(self, text: str) -> str:
         """Return *text* with a capital letter at its beginning; in Azerbaijani, i becomes İ."""

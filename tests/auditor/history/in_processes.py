@@ -25,7 +25,7 @@ from nrmbus.wire.keys.keys import SigningKey
 def shown(seen: Audited) -> dict[str, Any]:
     """Return a replay of *seen* as its JSON has it, and a digest of the registrar's statements."""
     now = max(each.registration.time for each in seen.history.entries)
-    cases = [case_mapping(each, seen.rules.profile, now) for each in replayed(seen, EVERYTHING) if each]
+    cases = [case_mapping(each, seen.rules, now) for each in replayed(seen, EVERYTHING) if each]
     signed = b"".join(each.signed for each in seen.history.entries)
     return {"verified": len(seen.history.entries), "cases": cases, "signed": canonical.digest(signed)}
 

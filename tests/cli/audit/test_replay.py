@@ -131,7 +131,7 @@ class TestAsOf:
         now = at + timedelta(hours=hours)
         (case,) = replayed(commands.seen, Selection(), subject=commands.case, as_of=at)
         assert case is not None
-        (clock,) = case_mapping(case, commands.seen.rules.profile, now)["open_deadlines"]
+        (clock,) = case_mapping(case, commands.seen.rules, now)["open_deadlines"]
 
         assert (clock["code"], clock["overdue"], clock["breached"]) == ("D-REFER", overdue, False)
 

@@ -57,8 +57,8 @@ def test_a_type_is_explained_with_publishers_recipients_and_openers() -> None:
     """And why each of them."""
     found = facts(one("nrm.case.signal_recorded"))
 
-    assert found["Told, beside the sender"] == ("special_unit: the special unit",)
-    assert "coded: the special unit" in found["Opens the letter"]
+    assert found["Told, beside the sender"] == ("special_unit: the deciding body",)
+    assert "coded: the deciding body" in found["Opens the letter"]
     assert found["Starts the clocks"] == ("D-REFER",)
 
 

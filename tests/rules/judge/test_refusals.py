@@ -7,6 +7,7 @@ import pytest
 from agencies import POLICY
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.rules.judge.judge import CHECKS, OF_THE_ROW
+from nrmbus.rules.placed import placed
 from rules.judge import (
     refused_course,
     refused_emergency,
@@ -54,7 +55,7 @@ def test_p3_every_refusal_names_its_rule_and_article() -> None:
         assert applied(refused) == rule
         read = "G-70" if refused.because else rule  # the rule that is shown to the sender
         cited = PROFILE.refusals[read]
-        assert (refused.rule, refused.code, refused.sentence) == (read, cited.code, cited.says)
+        assert (refused.rule, refused.code, refused.sentence) == (read, cited.code, placed(cited.says, PROFILE))
         expected = cited.basis
         if expected == OF_THE_ROW:
             expected = PROFILE.types["handover.person_received"].basis
@@ -63,11 +64,11 @@ def test_p3_every_refusal_names_its_rule_and_article() -> None:
 
 
 def test_a_sentence_says_what_to_do_and_repeats_no_input() -> None:
-    """The sentence is the profile's, with an instruction after the semicolon, and no place for a value."""
+    """The sentence is the profile's, with an instruction after the semicolon, and no place but for facts of the profile."""
     for rule, cited in PROFILE.refusals.items():
         assert cited.says.endswith("."), rule
         assert "; " in cited.says, rule
-        assert "{" not in cited.says, rule
+        assert "{" not in placed(cited.says, PROFILE), rule
 
 
 @pytest.mark.parametrize(("what", "answer", "rule"), FURTHER, ids=[what for what, _, _ in FURTHER])

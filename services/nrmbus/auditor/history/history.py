@@ -11,8 +11,10 @@ from typing import Final, Literal, overload
 
 from nrmbus.bus.errors import BusError
 from nrmbus.directory import Directory
+from nrmbus.events import bulletin
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.model import Event, Fact
+from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules import Agency, Rules, View, ends_keeping, load_profile
 from nrmbus.wire.committed import Committed, committed
 from nrmbus.wire.envelope import Signed
@@ -326,6 +328,14 @@ class History:
                     yield by_id[earlier]
             if agency in (fact.event.source, *fact.recipients):
                 yield fact
+
+
+def activate(rules: Rules, history: History, directory: Directory) -> None:
+    """Let *rules* know the activations of profiles that *history* has so far, from the agencies that may publish them."""
+    for agency in directory.entries:
+        if rules.may_publish(agency, ProfileActivated.type):
+            for fact in history.facts(bulletin.of(agency)):
+                rules.activate(fact)
 
 
 def rules_of(directory: Directory, policy: str) -> Rules:

@@ -11,7 +11,7 @@ from typing import Final
 
 from aiokafka import TopicPartition
 
-from nrmbus.auditor.history.history import Audited, History, HistoryError, rules_of
+from nrmbus.auditor.history.history import Audited, History, HistoryError, activate, rules_of
 from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.reach import Where
 from nrmbus.directory import Directory
@@ -49,6 +49,11 @@ class LiveHistory:
         self._turn = asyncio.Lock()
         self.trouble: HistoryError | None = None
         """The record at which verifying stopped for good; the records before it are shown."""
+
+    @property
+    def rules(self) -> Rules | None:
+        """Return the Rules of the last reading, which know the activations until then; None before the first."""
+        return self._rules[1] if self._rules else None
 
     async def close(self) -> None:
         """Read no more."""
@@ -127,4 +132,5 @@ class LiveHistory:
     def _audited(self) -> Audited:
         if self._rules is None or self._rules[0] != self._directory.number:
             self._rules = self._directory.number, rules_of(self._directory, self._policy)
+        activate(self._rules[1], self._history, self._directory)
         return Audited(self._history, self._directory, self._rules[1], self._partitions)

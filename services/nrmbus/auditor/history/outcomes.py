@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self, get_args
 
 from nrmbus.auditor.history.history import Entry
-from nrmbus.rules import Profile
+from nrmbus.rules import Rules
 from nrmbus.wire import ids
 from nrmbus.wire.errors import sentence_of
 
@@ -80,7 +80,8 @@ class Counts:
         return cls(kinds.total() - sum(apart), *apart)
 
 
-def refusal_of(entry: Entry, profile: Profile) -> str | None:
-    """Return what the sender of a refused event was told: what happened and what to do; None if it was registered."""
+def refusal_of(entry: Entry, rules: Rules) -> str | None:
+    """Return what the sender of a refused event was told, by the profile of that time; None if it was registered."""
     said = entry.registration
+    profile = rules.profile_named(said.policy.name)
     return (profile.says(said.code, said.rule) or sentence_of(said.code)) if said.code else None

@@ -20,7 +20,7 @@ from multiprocessing.sharedctypes import RawArray
 from pathlib import Path
 from typing import Any, Final
 
-from nrmbus.auditor.history.history import Audited, History, HistoryError, Kept, Signatures, rules_of
+from nrmbus.auditor.history.history import Audited, History, HistoryError, Kept, Signatures, activate, rules_of
 from nrmbus.auditor.history.reader import HistoryReader, Piece, cases
 from nrmbus.auditor.history.topic_reader import TopicReader
 from nrmbus.bus.folder import BusFolder
@@ -288,7 +288,9 @@ async def audited(folder: BusFolder, *, signatures: Signatures = "all", progress
     history = History(directory, signatures=signatures)
     async with HistoryReader(folder.reach(reading_place(folder)), settings.partitions, history) as reader:
         await reader.catch_up(progress=progress)
-    return Audited(history, directory, rules_of(directory, settings.policy), settings.partitions)
+    rules = rules_of(directory, settings.policy)
+    activate(rules, history, directory)
+    return Audited(history, directory, rules, settings.partitions)
 
 
 def audited_in_jobs(folder: BusFolder, *, jobs: int | None = None, progress: Progress | None = None) -> Audited:
@@ -297,4 +299,5 @@ def audited_in_jobs(folder: BusFolder, *, jobs: int | None = None, progress: Pro
     rules = rules_of(directory, settings.policy)
     task = Task(folder.reach(reading_place(folder)), directory, "all", rules)
     history = read_whole(task, settings.partitions, jobs=jobs, progress=progress)
+    activate(rules, history, directory)
     return Audited(history, directory, rules, settings.partitions)

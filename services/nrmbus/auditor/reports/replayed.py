@@ -9,7 +9,7 @@ from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import Counts, is_reading, is_sealed_again, refusal_of, successor
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.reports.plain import plain
-from nrmbus.rules import Clock, Profile
+from nrmbus.rules import Clock, Rules
 from nrmbus.wire import times
 
 
@@ -44,21 +44,21 @@ def replayed(
             yield None
 
 
-def case_mapping(case: Case, profile: Profile, now: datetime) -> dict[str, Any]:
+def case_mapping(case: Case, rules: Rules, now: datetime) -> dict[str, Any]:
     """Return *case* as one JSON object; a clock is overdue as of *now*."""
     return {
         "case": case.subject,
         "status": case.status,
         "counts": asdict(case.counts),
         "open_deadlines": [_clock(clock, now) for clock in case.clocks],
-        "history": [row_of(entry, case.known, profile) for entry in case.entries],
+        "history": [row_of(entry, case.known, rules) for entry in case.entries],
     }
 
 
-def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = None) -> dict[str, Any]:
+def row_of(entry: Entry, known: Iterable[Entry] = (), rules: Rules | None = None) -> dict[str, Any]:
     """Return one registration in JSON types; what does not apply is left out.
 
-    *known* are the registrations of its case, where the second sealing of an event is looked for; *profile* has the
+    *known* are the registrations of its case, where the second sealing of an event is looked for; *rules* have the
     sentences of refusals.
     """
     said = entry.registration
@@ -79,7 +79,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = (), profile: Profile | None = 
         "code": said.code,
         "rule": said.rule,
         "article": said.article,
-        "sentence": refusal_of(entry, profile) if profile else None,
+        "sentence": refusal_of(entry, rules) if rules else None,
         "policy": said.policy.name,
         "told": list(entry.audience.recipients) if entry.said else None,
     }

@@ -181,7 +181,7 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
         entry=entry,
         now=now,
         policy_known=rules.is_installed(said.policy.name, said.policy.digest),
-        refusal=_refused(entry, rules.profile_named(said.policy.name)),
+        refusal=_refused(entry, rules),
         whom=whom,
         receipts=tuple(_receipts(entry, whom, later)),
         answers=tuple(_answers(entry, later)),
@@ -193,11 +193,11 @@ def explain(seen: Audited, entry: Entry, now: datetime) -> Explained:
     )
 
 
-def _refused(entry: Entry, profile: Profile) -> Refused | None:
+def _refused(entry: Entry, rules: Rules) -> Refused | None:
     said = entry.registration
     if said.code is None or said.rule is None or said.article is None:
         return None
-    return Refused(said.code, said.rule, said.article, refusal_of(entry, profile) or "", entry.audience.because)
+    return Refused(said.code, said.rule, said.article, refusal_of(entry, rules) or "", entry.audience.because)
 
 
 def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> Iterator[Whom]:

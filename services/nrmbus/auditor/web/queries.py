@@ -25,6 +25,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.rules import Agency, Rules, UnknownProfileError, load_profile, profile_names
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Words
 from nrmbus.wire import times
 
@@ -144,7 +145,7 @@ def finished(steps: Steps) -> dict[str, Any]:
 
 
 def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
-    zone = seen.rules.profile.zone
+    zone = seen.rules.profile_at(now).zone
     try:
         chosen = Selection(
             agency=query.agency,
@@ -169,11 +170,11 @@ def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
 
 
 def _cases(seen: Audited, cases: Iterable[Case | None], as_of: datetime | None, now: datetime) -> Steps:
-    words = Words("en", seen.rules.profile.zone)
+    words = Words("en", **facts_of(seen.rules.profile_at(now)))
     found = []
     for each in cases:
         if each is not None:
-            found.append(case_mapping(each, seen.rules.profile, as_of or now))
+            found.append(case_mapping(each, seen.rules, as_of or now))
         yield
     codes = {clock["code"] for case in found for clock in case["open_deadlines"]}
     verified = {"verified": len(seen.history.entries)}
@@ -236,7 +237,7 @@ def _what_if(seen: Audited, name: str, now: datetime) -> Steps:
 
 def _find_why(query: WhyQuery, seen: Audited, now: datetime) -> Found:
     try:
-        then = moment(query.as_of, seen.rules.profile.zone, "--as-of")
+        then = moment(query.as_of, seen.rules.profile_at(now).zone, "--as-of")
     except BusError as error:
         raise MistypedQuery(str(error)) from None
     subject = whole(query.case, seen.history.spoken_of()) if query.case else None

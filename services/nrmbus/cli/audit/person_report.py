@@ -26,6 +26,7 @@ from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, Case, to_write
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Language, Words
 
 app = Commands()
@@ -74,7 +75,7 @@ def person_report(
     number, known = _on_record(folder, teller, subject, actor, name)
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
-    words = Words(language, seen.rules.profile.zone)
+    words = Words(language, **facts_of(seen.rules.profile_for(seen.latest(subject))))
     report = written(held(seen, subject, known), words, teller=teller, number=number, made=made)
     if html is None:
         typer.echo(_folded(report.text()))

@@ -24,7 +24,9 @@ from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.differences import Difference, differences
 from nrmbus.rules.handbook.explaining import Explanation, Line, explained, sentence_of_clock, words_of
 from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS
-from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError, load_profile, profile_names, read_profile
+from nrmbus.rules.placed import placed
+from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
+from nrmbus.rules.profile_files import load_profile, profile_names, read_profile
 from nrmbus.wire.errors import SENTENCES
 
 app = Commands(
@@ -241,7 +243,7 @@ def _types(console: Console, profile: Profile) -> None:
 def _rules(console: Console, profile: Profile) -> None:
     table = _table("rule", "code", "the sender reads", "u")
     for rule, cited in profile.refusals.items():
-        table.add_row(rule, cited.code, cited.says, "u" if cited.unverified else "")
+        table.add_row(rule, cited.code, placed(cited.says, profile), "u" if cited.unverified else "")
     _section(console, "Rules, in the order of asking", table)
 
 

@@ -37,7 +37,7 @@ def met(heard: Heard, ask: str) -> Result | None:
     if not heard.own:
         return None
     if heard.view.child:
-        sentence = "A child: notify guardianship and the child commission first, then refer within 24 hours."
+        sentence = "A child: notify guardianship and the child commission first, then refer. Time to refer: {D-REFER}."
         return Result(tasks=(task(heard, "children_first", sentence),))
     return Result(tasks=(task(heard, "ask_first", ask),))
 
@@ -48,9 +48,9 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
     if not heard.own or heard.view.child or _SHARING not in purposes or not _names_the_deciding_body(heard):
         return None
     if is_station(heard):
-        sentence = "The person wants help without the police: say how to reach an assistance centre or an NGO. The notice stays anonymous."
+        sentence = "The person refuses the deciding body ({decider}): say how to reach an assistance centre or an NGO. The notice stays anonymous."
         return Result(tasks=(task(heard, "address_given", sentence),))
-    sentence = "The person wants help without the police: refer to an assistance centre or an NGO, withheld from the special unit."
+    sentence = "The person refuses the deciding body ({decider}): refer to an assistance centre or an NGO, withheld from that body."
     return Result(tasks=(task(heard, "without_police", sentence),))
 
 
@@ -58,7 +58,7 @@ def agreed_to_the_deciding_body(heard: Heard, *, status: str) -> Result | None:
     """Return the task after consent to the body that decides, in a case of this *status*: to refer with this consent."""
     if heard.view.status != status or not _names_the_deciding_body(heard):
         return None
-    sentence = "The person agrees to the special unit: refer, and name this consent."
+    sentence = "The person agrees to the deciding body ({decider}): refer, and name this consent."
     return Result(tasks=(task(heard, "refer_now", sentence),))
 
 

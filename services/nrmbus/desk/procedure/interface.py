@@ -16,6 +16,7 @@ from pydantic import Field
 from nrmbus.events import bulletin
 from nrmbus.events.model import Data, Draft, Event, Frozen
 from nrmbus.rules import Agency, Profile, Rules, View
+from nrmbus.rules.placed import placed
 from nrmbus.wire.ids import derived, said_by_itself
 
 BY_ITSELF: Final = "by-itself"
@@ -213,7 +214,8 @@ def unhandled(heard: Heard) -> Result:
 
 
 def task(heard: Heard, code: str, sentence: str, alternatives: tuple[str, ...] = ()) -> Task:
-    """Return a task about the event in *heard*."""
+    """Return a task about the event in *heard*; facts of the case's profile are put into the *sentence*."""
+    sentence = placed(sentence, heard.profile)
     return Task(code, sentence, heard.event.subject, heard.event.id, heard.event.referral, alternatives)
 
 

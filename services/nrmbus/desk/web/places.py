@@ -56,12 +56,13 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
     """Return the navigation of *visit*; a place whose page is not among *paths* of routes is left out."""
     if visit.member is None:
         return ()
+    deciders = visit.door.seat.rules.deciders
     role, here = visit.door.seat.role, visit.request.url.path.removeprefix(ROOT)
     shown = []
     for each in entries(role):
-        board = board_of(role) if each.board else None
+        board = board_of(role, deciders) if each.board else None
         text = board.name if board else each.text
-        is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2]) is not None
+        is_list = each.path.startswith("/lists/") and queue_of(role, each.path.rpartition("/")[2], deciders) is not None
         if each.publishes and not visit.door.seat.rules.may_publish(visit.door.seat.me, each.publishes):
             continue
         if text and (each.may == "member" or each.may in visit.member.permissions) and (each.path in paths or is_list):

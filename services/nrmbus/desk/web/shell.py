@@ -16,6 +16,8 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.rules import Profile
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import Form
 from nrmbus.web.words import LANGUAGES, Language, Words
@@ -71,7 +73,9 @@ class Visit:
         self, request: Request, door: Door, templates: Environment, *, member: Member | None, language: Language
     ) -> None:
         self.request, self.door, self.member = request, door, member
-        self.t = Words(language, door.seat.rules.profile.zone)
+        self.profile = door.seat.rules.profile_at(door.seat.now())
+        """The profile in force; a page of a case goes by that of the case (`under`)."""
+        self.t = Words(language, **facts_of(self.profile))
         self._templates = templates
         self._form: Form | None = None
         self.places: Callable[[], tuple[Place, ...]] = tuple
@@ -82,6 +86,12 @@ class Visit:
     def now(self) -> datetime:
         """The desk's time."""
         return self.door.seat.now()
+
+    def under(self, profile: Profile) -> None:
+        """Show what *profile* says, that of a case, instead of the profile in force. Times stay in the same zone."""
+        if profile is not self.profile:
+            self.profile = profile
+            self.t = Words(self.t.language, **{**facts_of(profile), "zone": self.t.zone})
 
     @property
     def me(self) -> Member:

@@ -9,7 +9,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from nrmbus.rules import overlay
-from nrmbus.rules import profile as profiles
+from nrmbus.rules import profile as models
+from nrmbus.rules import profile_files as profiles
 from nrmbus.rules.handbook.places import Path, Place, Places, places
 from nrmbus.rules.handbook.soundness import Draft, problems
 from nrmbus.rules.handbook.wording import nearest
@@ -67,7 +68,7 @@ def _of_overlay(loaded: dict[str, Any], where: Places) -> tuple[Finding, ...]:
         whole = overlay.whole(loaded, lambda name: profiles.profile_values(profiles.profile_text(name)))
     except overlay.OverlayError as error:
         return tuple(_finding(where.of(each.path), each.path, each.says, each.do) for each in error.misfits)
-    except (profiles.ProfileError, profiles.UnknownProfileError) as error:
+    except (models.ProfileError, models.UnknownProfileError) as error:
         path = (overlay.EXTENDS,)
         return (_finding(where.of(path), path, str(error), "name a profile that is there"),)
     base = Places({path[1:]: place for path, place in where.known.items() if path[0] in overlay.TABLES and path[1:]})
@@ -199,8 +200,8 @@ def _shape(errors: list[Any], path: Path, where: Places) -> Finding:
 
 def _keys() -> frozenset[str]:
     """Return every key that some table of a profile may have."""
-    models = [each for each in vars(profiles).values() if isinstance(each, type) and issubclass(each, BaseModel)]
-    return frozenset(field.alias or name for model in models for name, field in model.model_fields.items())
+    tables = [each for each in vars(models).values() if isinstance(each, type) and issubclass(each, BaseModel)]
+    return frozenset(field.alias or name for model in tables for name, field in model.model_fields.items())
 
 
 def _notes(loaded: dict[str, Any]) -> Iterator[Finding]:

@@ -20,9 +20,9 @@ from nrmbus.rules.handbook.words import (
     TOLD,
     UNIT_CONSENT,
     WAITS_FOR_REVIEW,
-    length_in_words,
 )
 from nrmbus.rules.judge.judge import CHECKS, UNKNOWN_TYPE
+from nrmbus.rules.placed import length_in_words, placed
 from nrmbus.rules.profile import ClockRule, Profile, Transition
 from nrmbus.rules.view import Status
 from nrmbus.rules.why import WORDS
@@ -98,11 +98,12 @@ def of_rule(profile: Profile, rule: str) -> Explanation:
         lines.append(Line("Basis", ("that of the row of the refused type: nrmbus rules explain TYPE",)))
     kind = next(iter(types), "case.closed")
     article = cited.basis if cited.basis != OF_THE_ROW else profile.types[kind].basis
-    refusal = {"code": cited.code, "rule": rule, "article": article, "sentence": cited.says}
+    says = placed(cited.says, profile)
+    refusal = {"code": cited.code, "rule": rule, "article": article, "sentence": says}
     return Explanation(
         "rule",
         rule,
-        cited.says,
+        says,
         tuple(lines),
         tuple(citations(basis)),
         cited.unverified,

@@ -12,7 +12,9 @@ from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.diagram import BEGINNING, moving
 from nrmbus.rules.handbook.picture import Picture, picture
 from nrmbus.rules.judge.judge import CHECKS
-from nrmbus.rules.profile import Length, Profile, Transition, load_profile
+from nrmbus.rules.placed import is_placed
+from nrmbus.rules.profile import Length, Profile, Transition
+from nrmbus.rules.profile_files import load_profile
 from nrmbus.rules.view import Status
 from nrmbus.rules.why import WORDS
 
@@ -132,4 +134,13 @@ def has_words(name: str | None, sentence: str | None) -> bool:
     """
     refusals = load_profile(PROFILE).refusals
     known = [cited.says for rule, cited in refusals.items() if name in (rule, cited.code)]
-    return not known or not sentence or sentence in known
+    return not known or not sentence or any(is_placed(sentence, each) for each in known)
+
+
+def facts_of(profile: Profile) -> dict[str, Any]:
+    """Return the facts of *profile* that stand in sentences of the pages: arguments of ``nrmbus.web.words.Words``."""
+    return {
+        "zone": profile.zone,
+        "deciders": profile.deciders,
+        "clocks": {code: tuple(lengths(rule.length)) for code, rule in profile.clocks.items()},
+    }

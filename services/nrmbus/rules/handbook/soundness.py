@@ -21,6 +21,7 @@ from nrmbus.rules.handbook.places import Path
 from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
+from nrmbus.rules.placed import unknown_places
 from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, matches
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Term
@@ -245,6 +246,12 @@ def _rules(profile: Draft) -> Iterator[Problem]:
                 ("refusals", rule, "says"),
                 "the sentence does not say what to do",
                 "write what happened, a semicolon, and then what to do",
+            )
+        for place in unknown_places(cited.says, profile):
+            yield Problem(
+                ("refusals", rule, "says"),
+                f"the sentence has {place}, which stands for nothing",
+                "write {decider} for the roles that decide, or {D-REFER} for the length of a clock of this profile",
             )
 
 

@@ -10,7 +10,8 @@ from typing import Final
 
 from nrmbus.rules.handbook.diagram import mermaid
 from nrmbus.rules.handbook.explaining import moving, rule_sentence
-from nrmbus.rules.handbook.words import ANSWERABLE, BEFORE_THE_CASE, CONDITIONS, TOLD, length_in_words
+from nrmbus.rules.handbook.words import ANSWERABLE, BEFORE_THE_CASE, CONDITIONS, TOLD
+from nrmbus.rules.placed import length_in_words, placed
 from nrmbus.rules.profile import ClockRule, Profile, Row
 from nrmbus.rules.why import WORDS
 
@@ -120,7 +121,7 @@ def refusals(profile: Profile, remarks: Remarks) -> str:
     """Return the rules in the order of asking."""
     rows = (
         (
-            _anchored(rule, code=False), f"`{cited.code}`", cited.says, cited.basis, _UNREAD if cited.unverified else "",
+            _anchored(rule, code=False), f"`{cited.code}`", placed(cited.says, profile), cited.basis, _UNREAD if cited.unverified else "",
             remarks.get(rule.lower()) or rule_sentence(rule),
         )
         for rule, cited in profile.refusals.items()

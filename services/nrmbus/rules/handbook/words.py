@@ -1,42 +1,41 @@
 """The words of a profile's rows, in a few words of English each; terms have theirs in ``why.py``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from nrmbus.rules.profile import Length
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Told
 
 BEFORE_THE_CASE: Final = "no case yet"
 
 CONDITIONS: Final[Mapping[Condition, str]] = {
-    "adult_refuses_unit": "an adult refuses that the special unit is told",
+    "adult_refuses_unit": "an adult refuses that the deciding body is told",
     "arrival_begins_referral": "the person was found abroad, nobody has referred her, and the profile lets the time begin with the arrival",
     "by_detecting_provider": "the provider that gave the signal publishes it",
-    "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the special unit stands",
+    "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the deciding body stands",
     "child_waits": "a child has no representative, and the inquiry begins, or goes on while guardianship learns of the child",
-    "first_receipt_by_unit": "it is the special unit's first receipt or acceptance",
+    "first_receipt_by_unit": "it is the deciding body's first receipt or acceptance",
     "first_stage": "initial assistance begins",
-    "first_stage_of_own_find": "initial assistance begins, and the special unit gave the signal itself",
+    "first_stage_of_own_find": "initial assistance begins, and the deciding body gave the signal itself",
     "found_adult": "it finds that the person is an adult",
     "grant_open": "money was granted, and no order for it stands",
     "later_stage": "a stage after initial assistance is entered",
     "made_it_referred": "it is about the referral that made the case REFERRED",
     "monitored_again": "another report is to follow",
-    "merge_continues": "the special unit goes on with this case of a person",
-    "merge_ends": "the special unit ends this case of a person, and goes on with another one",
+    "merge_continues": "the deciding body goes on with this case of a person",
+    "merge_ends": "the deciding body ends this case of a person, and goes on with another one",
     "negative": "the decision is negative",
-    "not_by_unit": "another agency than the special unit publishes it",
+    "not_by_unit": "another agency than the deciding body publishes it",
     "order_open": "money was ordered, and neither paid nor failed",
     "positive": "the decision is positive",
     "question_opens": "the sender of the referral owes the same agency no other answer",
     "reopening": "a review takes identification up again",
     "reopening_from_negative": "a review reopens a negative decision that still stood",
-    "report_begins_referral": "another agency than the special unit publishes it, and the person was found here or the profile lets the time begin with the report from abroad",
+    "report_begins_referral": "another agency than the deciding body publishes it, and the person was found here or the profile lets the time begin with the report from abroad",
     "service_asked_for": "the service was asked for",
-    "to_unit": "it asks the special unit",
-    "to_unit_that_left": "it asks the special unit again, after the unit has deleted its data",
-    "withheld_from_unit": "it asks a provider, and is withheld from the special unit",
+    "to_unit": "it asks the deciding body",
+    "to_unit_that_left": "it asks the deciding body again, after that body has deleted its data",
+    "withheld_from_unit": "it asks a provider, and is withheld from the deciding body",
 }
 """Each condition of a row, to be read after "if"."""
 
@@ -44,13 +43,13 @@ ANSWERABLE: Final[Mapping[Answerable, str]] = {
     "decider": "the body that decides on the review",
     "guardianship": "each guardianship body that the child's flag reached",
     "holders": "each agency that holds data of the case",
-    "others_in_to": "each agency that was asked, other than the special unit",
+    "others_in_to": "each agency that was asked, other than the deciding body",
     "referring": "the agency that sent the referral",
     "receivers_knowing": "each receiver of the consent that knows the case",
     "source": "the agency that published it",
     "to": "each agency that was asked",
-    "unit": "the special unit",
-    "units_in_to": "the special unit that was asked",
+    "unit": "the deciding body",
+    "units_in_to": "the deciding body that was asked",
 }
 """Who owes a duty."""
 
@@ -58,7 +57,7 @@ TOLD: Final[Mapping[Told, str]] = {
     "asker": "the agency that asked",
     "nobody": "nobody else",
     "plan_holder": "the holder of the plan",
-    "referrer": "the agency that referred to the special unit",
+    "referrer": "the agency that referred to the deciding body",
     "supervisor": "nobody else",
     "terminator": "the court or prosecution that decided",
 }
@@ -81,22 +80,3 @@ OUTLIVES: Final[Mapping[Status | Parting, str]] = {
 AT: Final[Mapping[str, str]] = {"T": "the time of the event (T)", "R": "its registration (R)"}
 WAITS_FOR_REVIEW: Final = "the days for asking for a review, and a review until it is decided"
 UNIT_CONSENT: Final = "while an adult refuses the agency that owes it, or has withdrawn the consent to it"
-
-
-def length_in_words(length: Length) -> Iterator[str]:
-    """Yield how long a duty may take; by urgency, one text for each."""
-    if length.by_urgency is not None:
-        for urgency, each in length.by_urgency.items():
-            yield from (f"{urgency}: {text}" for text in length_in_words(each))
-    elif length.hours is not None:
-        yield _many(length.hours, "hour")
-    elif length.working_days is not None:
-        yield _many(length.working_days, "working day")
-    elif length.event_days is not None:
-        yield f"the event's days, else {_many(length.event_days, 'calendar day')}"
-    elif length.days is not None:
-        yield _many(length.days, "calendar day")
-
-
-def _many(number: int, unit: str) -> str:
-    return f"{number} {unit}{'' if number == 1 else 's'}"

@@ -9,6 +9,7 @@ from typing import Final
 
 from nrmbus.rules.judge import course, emergency, figures, parties, protection
 from nrmbus.rules.judge.check import Check, Question
+from nrmbus.rules.placed import placed
 from nrmbus.rules.profile import Profile, ProfileError
 
 OF_THE_ROW = "of the row"
@@ -77,4 +78,6 @@ class Judge:
         rule = row.refused_as if row and row.refused_as else rule
         cited = self.profile.refusals[rule]
         basis = cited.basis if cited.basis != OF_THE_ROW else (row.basis if row else UNKNOWN_TYPE)
-        return Refusal(code=cited.code, rule=rule, article=basis, sentence=cited.says, because=because)
+        return Refusal(
+            code=cited.code, rule=rule, article=basis, sentence=placed(cited.says, self.profile), because=because
+        )

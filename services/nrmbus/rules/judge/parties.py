@@ -12,7 +12,8 @@ from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
-from nrmbus.rules.profile import Row, is_bundled
+from nrmbus.rules.profile import Row
+from nrmbus.rules.profile_files import is_installed
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
 
 _rules = RuleList()
@@ -219,7 +220,7 @@ def part_not_allowed(q: Question) -> bool:
 def profile_unknown(q: Question) -> bool:
     """An activation of a profile that this release of the bus does not have, or has with other values."""
     data = q.event.data
-    return isinstance(data, ProfileActivated) and not is_bundled(data.profile, data.digest)
+    return isinstance(data, ProfileActivated) and not is_installed(data.profile, data.digest)
 
 
 @_rules.rule("G-15", ProfileActivated.type)

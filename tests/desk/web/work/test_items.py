@@ -34,7 +34,7 @@ def facts(bench: Bench, agency: str, tasks: tuple[Task, ...] = ()) -> Facts:
 
 def rows(bench: Bench, agency: str, list: str, role: str | None = None) -> list[Item]:
     """Return the rows of the *list* at *agency*, now."""
-    queue = queue_of(role, list)
+    queue = queue_of(role, list, frozenset({"special_unit"}))
     assert queue is not None
     return picked(queue, items_of(agency, facts(bench, agency), MINUTES, yes), bench.now)
 
@@ -275,7 +275,7 @@ def test_every_role_with_a_board_has_lists_that_it_can_open() -> None:
         "police_other",
         "religious",
     ):
-        board = board_of(role)
+        board = board_of(role, frozenset({"special_unit"}))
         assert board is not None, role
         ids = [each.id for each in (*general().queues, *board.sections)]
         assert len(ids) == len(set(ids))

@@ -29,6 +29,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.directory import Directory
 from nrmbus.events.access import Access
 from nrmbus.events.registry import TYPES
+from nrmbus.rules import Profile
 from nrmbus.telemetry.span_file import Span
 from nrmbus.web.words import Words
 from nrmbus.wire import ids
@@ -98,6 +99,14 @@ class Answers:
     def now(self) -> datetime:
         """Return the bus's time."""
         return self._opened.clock.now()
+
+    def profiles(self, first: Profile) -> tuple[Profile, ...]:
+        """Return the profile in force, by the history read so far, and then the others of this bus, of which *first* is one."""
+        rules = self._opened.seen.rules
+        if rules is None:
+            return (first,)
+        now = rules.profile_at(self.now())
+        return (now, *(each for each in rules.profiles if each is not now))
 
     def alarms(self, t: Words) -> list[str]:
         """Return the warnings at the top of every page."""

@@ -9,6 +9,7 @@ from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.web.pages import shown
 from nrmbus.auditor.web.pages.rendering import environment, static
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Words
 
 
@@ -19,7 +20,7 @@ def document(
 
     A piece may be empty: the caller can do other work after each. Equal histories give equal documents.
     """
-    words = Words("en", seen.rules.profile.zone)
+    words = Words("en", **facts_of(seen.rules.profile_at(now)))
     views = []
     for each in subjects:
         views.append(shown.case(seen, each, words, step=None, as_of=as_of, now=now, chosen=chosen))
@@ -29,7 +30,7 @@ def document(
         t=words,
         css=Markup("".join(static(name)[0].decode() for name in ("document.css", "auditor.css"))),  # noqa: S704 - files of this package
         bus=seen.directory.bus,
-        policy=seen.rules.profile.name,
+        policy=", ".join(each.name for each in seen.rules.profiles),
         total=len(seen.history.entries),
         as_of=as_of,
         now=now,

@@ -14,7 +14,7 @@ from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal
 from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
-from nrmbus.rules import Profile
+from nrmbus.rules import Rules
 from nrmbus.web.lists import family_of, list_of
 from nrmbus.web.words import Words
 from nrmbus.wire import base64
@@ -118,7 +118,7 @@ def case(
         "parties": [{"agency": each, "role": _role(seen, each)} for each in sorted(view.parts)],
         "unread": sum(each.said is not None and each.event is None for each in known),
         "clocks": clocks,
-        "days": list(_days(rows, known, seen.rules.profile, t)),
+        "days": list(_days(rows, known, seen.rules, t)),
         "readings": [each for entry in read if chosen.has(entry) for each in _reading(entry)],
     }
 
@@ -129,9 +129,9 @@ def _state(due: datetime | None, now: datetime) -> str:
     return "overdue" if due < now else "runs"
 
 
-def _days(entries: Sequence[Entry], known: Sequence[Entry], profile: Profile, t: Words) -> Iterator[dict[str, Any]]:
+def _days(entries: Sequence[Entry], known: Sequence[Entry], rules: Rules, t: Words) -> Iterator[dict[str, Any]]:
     for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
-        rows = [row(each, known) | {"says": refusal_of(each, profile)} for each in some]
+        rows = [row(each, known) | {"says": refusal_of(each, rules)} for each in some]
         yield {"time": rows[0]["time"], "rows": rows}
 
 

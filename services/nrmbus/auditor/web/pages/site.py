@@ -25,6 +25,7 @@ from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
 from nrmbus.auditor.web.users import Users
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.telemetry import log
 from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
@@ -62,8 +63,8 @@ class Site:
             "/events/{id}": ("search", lambda answers, visit: answers.event(visit)),
             "/agencies": ("agencies", lambda answers, visit: answers.agencies(visit)),
             "/checkpoints": ("checkpoints", lambda answers, visit: answers.checkpoints(visit)),
-            "/rules": ("rules", lambda _, visit: rules_shown(self._profile, visit)),
-            "/rules/{name}": ("rules", lambda _, visit: rules_shown(self._profile, visit)),
+            "/rules": ("rules", lambda answers, visit: rules_shown(answers.profiles(self._profile), visit)),
+            "/rules/{name}": ("rules", lambda answers, visit: rules_shown(answers.profiles(self._profile), visit)),
         }
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
         done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
@@ -79,7 +80,8 @@ class Site:
                 return Response(status_code=421, headers=HEADERS)
             asked = request.query_params.get("lang")
             language = language_of(asked, request.cookies.get("lang"), accepted=request.headers.get("accept-language"))
-            t = Words(language, self._profile.zone)
+            profile = self._answers.profiles(self._profile)[0] if self._answers else self._profile
+            t = Words(language, **facts_of(profile))
             visit = Visit(request, t, self._session(request))
             try:
                 response = (
@@ -208,7 +210,7 @@ class Site:
     # -- pages -------------------------------------------------------------------------------------------------------
 
     def _html(self, visit: Visit, template: str, status: int = 200, *, place: str = "", **values: Any) -> Response:
-        answers, t, here = self._answers, visit.t, visit.here
+        answers, t, here = self._answers, values.pop("t", visit.t), visit.here
         joint = "&" if "?" in here else "?"
         errors: Mapping[str, str] = values.pop("errors", {})
         record: OnRecord | None = values.pop("on_record", None)

@@ -16,8 +16,8 @@ from nrmbus.desk.web.acts.guide_events import (
     IDS,
     MOST_EVENTS,
     REFS,
-    UNIT,
     bodies,
+    decides,
     houses_of,
     is_child,
     recipients_of,
@@ -25,6 +25,7 @@ from nrmbus.desk.web.acts.guide_events import (
     role_of,
     seen_signs,
     taken_by,
+    units_of,
 )
 from nrmbus.desk.web.acts.guide_questions import CONSENT, DANGER, GUIDE, HELP, LETTER, NEED, PERSON, QUESTIONS, SEEN
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
@@ -197,7 +198,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
         blocks_of_page=() if page == LETTER else shown.blocks(QUESTIONS[page]), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
-        has_unit=bool(visit.door.seat.directory.of_role(UNIT)), number=at + 1, pages=len(pages) + 1, has_recipients=True,
+        has_unit=bool(units_of(visit)), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new",
     )  # fmt: skip
 
@@ -225,12 +226,12 @@ def _choices(visit: Visit, draft: Kept, page: str, typed: Typed) -> Choices:
 
     def agencies(of: Field) -> list[Option]:
         if page != HELP:
-            wanted = [each for each in chosen if of.name != "guide.accepts" or role_of(visit, each) != UNIT]
+            wanted = [each for each in chosen if of.name != "guide.accepts" or not decides(visit, each)]
             return [(each, around.name_of(visit, each)) for each in wanted]
         found = known.agencies(Field("/data/to", "", "agencies"))
         told = [(each, _with_speed(visit, each, name, services, within)) for each, name in found]
         return sorted(
-            told, key=lambda each: (role_of(visit, each[0]) != UNIT, not taken_by(visit, each[0], services), each[1])
+            told, key=lambda each: (not decides(visit, each[0]), not taken_by(visit, each[0], services), each[1])
         )
 
     return Choices(agencies, known.roles, known.events)
@@ -240,7 +241,7 @@ def _with_speed(visit: Visit, agency: str, name: str, services: tuple[str, ...],
     t = visit.t
     taken = taken_by(visit, agency, services)
     found = [name]
-    if role_of(visit, agency) == UNIT:
+    if decides(visit, agency):
         found.append(t("decides whether the person is a victim"))
     if taken:
         found.append(t("takes: {services}", services=", ".join(t.code("Service", each) for each in taken)))

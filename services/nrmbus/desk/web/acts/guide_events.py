@@ -15,7 +15,6 @@ from nrmbus.desk.web.shell import Visit
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 
-UNIT: Final = "special_unit"
 GUARDIANS: Final = ("guardianship", "child_commission")
 INFORMATION, SERVICES = "information_sharing", "services"
 LODGING: Final = ("safe_shelter", "shelter")
@@ -43,6 +42,16 @@ def takers() -> Mapping[str, tuple[str, ...]]:
 def role_of(visit: Visit, agency: str) -> str:
     """Return the role of *agency*."""
     return visit.door.seat.rules.role_of(agency)
+
+
+def decides(visit: Visit, agency: str) -> bool:
+    """Return whether *agency* decides, by the profile in force, whether a person is a victim."""
+    return role_of(visit, agency) in visit.profile.deciders
+
+
+def units_of(visit: Visit) -> list[str]:
+    """Return the agencies that decide by the profile in force."""
+    return [each for role in visit.profile.deciders for each in visit.door.seat.directory.of_role(role)]
 
 
 def taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
@@ -75,7 +84,7 @@ def recipients_of(visit: Visit, typed: Typed) -> list[str]:
         return list(chosen)
     refused = form.one(typed, "guide.refuses_unit") == "yes"
     agreed = typed.get("guide.sharing", ())
-    return [each for each in chosen if each in agreed and not (refused and role_of(visit, each) == UNIT)]
+    return [each for each in chosen if each in agreed and not (refused and decides(visit, each))]
 
 
 def houses_of(visit: Visit, typed: Typed) -> list[str]:
@@ -115,7 +124,7 @@ def _bed(visit: Visit, typed: Typed, houses: list[str]) -> Body:
     """Return the request for a bed."""
     data: dict[str, Any] = {"to": houses, "urgency": form.one(typed, "guide.urgency")}
     if not is_child(typed) and form.one(typed, "guide.refuses_unit") == "yes":
-        data["withhold_from"] = list(visit.door.seat.directory.of_role(UNIT))
+        data["withhold_from"] = units_of(visit)
     category = "children" if is_child(typed) else {"F": "women", "M": "men"}.get(form.one(typed, "guide.sex"))
     return {
         "type": BED,
@@ -147,7 +156,7 @@ def _signal(visit: Visit, typed: Typed) -> Body:
 
 
 def _consents(visit: Visit, typed: Typed) -> Iterator[Body]:
-    """Yield one consent for each set of purposes, and the refusal of the special unit."""
+    """Yield one consent for each set of purposes, and the refusal of the deciding body."""
     accepted = typed.get("guide.accepts", ())
     by_purposes: dict[tuple[str, ...], list[str]] = {}
     for agency in sorted(recipients_of(visit, typed)):
@@ -156,18 +165,18 @@ def _consents(visit: Visit, typed: Typed) -> Iterator[Body]:
     for purposes, receivers in by_purposes.items():
         given = {"purposes": list(purposes), "receivers": receivers, "given_by": "individual"}
         yield {"type": "consent.given", "data": {**given, "form": form.one(typed, "guide.form")}}
-    units = list(visit.door.seat.directory.of_role(UNIT))
+    units = units_of(visit)
     if form.one(typed, "guide.refuses_unit") == "yes" and units:
         said = {"purposes": [INFORMATION], "receivers": units, "given_by": "individual"}
         yield {"type": "consent.refused", "data": said}
 
 
 def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
-    """Yield the referral to the special unit, for identification, and the one to everybody else who helps, but for beds."""
+    """Yield the referral to the deciding body, for identification, and the one to everybody else who helps, but for beds."""
     typed = draft.typed
     recipients = sorted(recipients_of(visit, typed))
     houses = houses_of(visit, typed)
-    units = [each for each in recipients if role_of(visit, each) == UNIT]
+    units = [each for each in recipients if decides(visit, each)]
     others = [each for each in recipients if each not in (*units, *houses)]
     letter = form.read(referral_form(visit), typed, visit.t.zone).get(form.SEALED)
     for ref, to in zip(typed[REFS], (units, others), strict=False):
@@ -180,7 +189,7 @@ def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
         if is_child(typed):
             data["child"] = True
         elif form.one(typed, "guide.refuses_unit") == "yes":
-            data["withhold_from"] = list(visit.door.seat.directory.of_role(UNIT))
+            data["withhold_from"] = units_of(visit)
         body: Body = {"type": "referral.submitted", "ref": ref, "data": data}
         if basis := around.basis_of(visit, "referral.submitted"):
             body["legal_basis"] = basis
@@ -198,12 +207,12 @@ def _reason(typed: Typed, *, is_unit: bool) -> str:
 def _services(visit: Visit, typed: Typed, to: list[str]) -> list[Any]:
     """Return the services that *to* are asked for, as the version of the referral has them.
 
-    Agencies that help are asked for what the person accepts from all of them; the special unit is told what nobody else
+    Agencies that help are asked for what the person accepts from all of them; the deciding body is told what nobody else
     is asked for, which needs no consent to services (G-32).
     """
     data: type[Data] = sending.model_of(visit.door, "referral.submitted")
     codes = list(typed.get("guide.services", ()))
-    helpers = {each for each in recipients_of(visit, typed) if role_of(visit, each) != UNIT}
+    helpers = {each for each in recipients_of(visit, typed) if not decides(visit, each)}
     asked = helpers if is_child(typed) else helpers & set(typed.get("guide.accepts", ()))
     if not helpers & set(to):
         taken = {each for agency in asked for each in taken_by(visit, agency, tuple(codes))}

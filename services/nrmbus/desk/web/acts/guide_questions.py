@@ -70,7 +70,7 @@ QUESTIONS: Final[Mapping[str, tuple[Field, ...]]] = {
     CONSENT: (
         _ask("sharing", "Who may be told about the person? Ask about each agency", "agencies"),
         _ask("accepts", "From whom does the person accept services?", "agencies", is_required=False),
-        _ask("refuses_unit", "Does the person refuse that the special unit is told?", "yes_no"),
+        _ask("refuses_unit", "Does the person refuse that the deciding body is told?", "yes_no"),
         _code("form", "How was the consent given?", "ConsentForm", _codes(ConsentForm)),
     ),
 }  # fmt: skip

@@ -79,7 +79,9 @@ def model_of(door: Door, type: str) -> type[Data]:
 def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     """Return the request that *draft* is, as `POST /v1/events` takes it."""
     model = model_of(door, draft.type)
-    said = form.read(form.form_of(model), draft.typed if typed is None else typed, door.seat.rules.profile.zone)
+    said = form.read(
+        form.form_of(model), draft.typed if typed is None else typed, door.seat.rules.profile_at(door.seat.now()).zone
+    )
     keyed: Body = {} if model.keyed_by == "agency" else {model.keyed_by: draft.subject}
     ref = draft.ref or form.one(draft.typed, REF)
     about = {"ref": ref} if ref else {}

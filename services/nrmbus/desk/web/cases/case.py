@@ -85,6 +85,8 @@ class Case:
             raise NotFound
         self.told: Mapping[str, Any] = told or {}
         self.view: View = desk.cases.view(tx, self.subject)
+        if self.view.policy:
+            visit.under(desk.seat.rules.profile_for(self.view))
         self.label = labels.of(desk.seat, tx, self.subject)
         """The agency's own label; empty if the case has none."""
         self.colleague = labels.colleague_of(tx, self.subject)

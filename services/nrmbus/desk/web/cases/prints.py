@@ -26,6 +26,7 @@ from nrmbus.events.codes import CopyForm, PaperLanguage
 from nrmbus.events.model import Draft
 from nrmbus.rules.event_context import SHARING
 from nrmbus.rules.handbook.citations import citations
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.json import MAX_INTEGER
 
@@ -181,7 +182,7 @@ def _copy(
 ) -> Response:
     """Return the copy in the person's *language*, whatever the member's own is."""
     visit, how = case.visit, case.visit.t
-    t = visit.t = Words(language, how.zone)
+    t = visit.t = Words(language, **{**facts_of(visit.profile), "zone": how.zone})
     with visit.door.ledger.read() as tx:
         events = courses.course(tx, visit.door.desk, case.subject, cases.NEWEST, limit=MAX_INTEGER)
     data: Mapping[str, Any] = next((each["data"] for each in events if each["id"] == told["id"] and "data" in each), {})

@@ -183,7 +183,7 @@ async def signal(visit: Visit) -> Response:
 def prefilled(conversation: Conversation, role: str | None, basis: str | None) -> dict[str, tuple[str, ...]]:
     """Return the fields of a signal that follow from a conversation.
 
-    The person's words stay here: a signal goes to the special unit, and the worker decides what it has to say.
+    The person's words stay here: a signal goes to the deciding body, and the worker decides what it has to say.
     """
     first = next((each.written for each in conversation.said if each.written is not None), None) or Written("", "")
     found = {

@@ -157,7 +157,8 @@ class Notices:
         return (each for each in everybody.values() if _is_told(each, notice.kind))
 
     def _next_daily(self) -> datetime:
-        zone, now = self._seat.rules.profile.zone, self._now()
+        now = self._now()
+        zone = self._seat.rules.profile_at(now).zone
         here = now.astimezone(zone)
         today = datetime.combine(here.date(), DAILY, zone)
         return (today if today > here else datetime.combine(here.date() + timedelta(days=1), DAILY, zone)).astimezone(

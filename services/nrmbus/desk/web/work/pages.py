@@ -86,7 +86,7 @@ async def one(visit: Visit) -> Response:
 
 
 def _queue(visit: Visit, id: str) -> Queue:
-    queue = queue_of(visit.door.seat.role, id)
+    queue = queue_of(visit.door.seat.role, id, visit.door.seat.rules.deciders)
     if queue is None:
         raise NotFound
     return queue
@@ -197,10 +197,12 @@ async def done(visit: Visit) -> Response:
 
 
 def _back(visit: Visit, queue: str) -> Response:
-    board = board_of(visit.door.seat.role)
+    board = board_of(visit.door.seat.role, visit.door.seat.rules.deciders)
     if board is not None and queue == "board":
         return visit.see("/board")
-    return visit.see(f"/lists/{queue}" if queue_of(visit.door.seat.role, queue) else "/work")
+    return visit.see(
+        f"/lists/{queue}" if queue_of(visit.door.seat.role, queue, visit.door.seat.rules.deciders) else "/work"
+    )
 
 
 @routes.get("/cases/{case}/notes", may="read_cases")
@@ -251,7 +253,7 @@ async def keep_notes(visit: Visit) -> Response:
 @routes.get("/board", may="read_cases")
 async def board(visit: Visit) -> Response:
     """Show the page of the agency's role."""
-    page = board_of(visit.door.seat.role)
+    page = board_of(visit.door.seat.role, visit.door.seat.rules.deciders)
     if page is None:
         return visit.see("/work")
     snapshot = await known_of(visit.door).fresh()

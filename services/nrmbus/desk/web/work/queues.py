@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
+from nrmbus.rules.profile import DECIDERS
 
 FILE: Final = "queues.yaml"
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -143,14 +144,18 @@ def _of_room(room: str) -> File | None:
 
 
 @cache
-def board_of(role: str | None) -> Board | None:
-    """Return the board of agencies of *role*; None if the lists of every agency are all that they have."""
-    return next((each for file in files().values() for each in file.boards if role in each.roles), None)
+def board_of(role: str | None, deciders: frozenset[str] = frozenset()) -> Board | None:
+    """Return the board of agencies of *role*; None if the lists of every agency are all that they have.
+
+    *deciders* are the roles that decide by the profiles of the bus: theirs is the board of whoever decides.
+    """
+    wanted = DECIDERS if role in deciders else role
+    return next((each for file in files().values() for each in file.boards if wanted in each.roles), None)
 
 
-def queue_of(role: str | None, id: str) -> Queue | None:
-    """Return the list *id* that agencies of *role* have."""
-    board = board_of(role)
+def queue_of(role: str | None, id: str, deciders: frozenset[str] = frozenset()) -> Queue | None:
+    """Return the list *id* that agencies of *role* have; *deciders* as in `board_of`."""
+    board = board_of(role, deciders)
     return next((each for each in (*general().queues, *(board.sections if board else ())) if each.id == id), None)
 
 

@@ -1,0 +1,46 @@
+"""Copies of the profile in force with other rules in them, as a legislator, or another country, would write them."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from nrmbus.rules import Profile, profile_text, read_profile
+from nrmbus.rules.handbook.default import PROFILE
+
+NAME: Final = "az@2027-01-01"
+Change = tuple[str, str]
+
+MIGRATION_DECIDES: Final[Change] = ("DECIDERS: [special_unit]", "DECIDERS: [migration]")
+REFER_IN_36_HOURS: Final[Change] = (
+    "length: {hours: 24}, scope: case, answerable: source",
+    "length: {hours: 36}, scope: case, answerable: source",
+)
+HOLD_IN_2_DAYS: Final[Change] = (
+    "D-HOLD:     {starts: [{events: [stay.hold_requested], at: R}], length: {hours: 24}",
+    "D-HOLD:     {starts: [{events: [stay.hold_requested], at: R}], length: {working_days: 2}",
+)
+RECOVERY_OF_45_DAYS: Final[tuple[Change, ...]] = (
+    (
+        "length: {event_days: 30}, scope: case, answerable: source, told: nobody",
+        "length: {event_days: 45}, scope: case, answerable: source, told: nobody",
+    ),
+    ("  recovery_days: 30 ", "  recovery_days: 45 "),
+)
+
+
+def copied(*changes: Change, name: str = NAME) -> str:
+    """Return the YAML of a copy of the profile in force, called *name*, in which each of *changes* was made once."""
+    text = profile_text(PROFILE)
+    for old, new in (*changes, (f"name: {PROFILE}", f"name: {name}")):
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
+def copy(*changes: Change, name: str = NAME) -> Profile:
+    """Return the copy of `copied`, read."""
+    return read_profile(copied(*changes, name=name))
+
+
+def read_all(texts: Iterable[str]) -> list[Profile]:
+    """Return each of *texts*, read."""
+    return [read_profile(text) for text in texts]
