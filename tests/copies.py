@@ -1,9 +1,10 @@
 """Copies of the profile in force with other rules in them, as a legislator, or another country, would write them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
-from nrmbus.rules import Profile, profile_text, read_profile
+from nrmbus.rules import Profile, profile_files, profile_text, read_profile
 from nrmbus.rules.handbook.default import PROFILE
 
 NAME: Final = "az@2027-01-01"
@@ -41,6 +42,13 @@ def copy(*changes: Change, name: str = NAME) -> Profile:
     return read_profile(copied(*changes, name=name))
 
 
-def read_all(texts: Iterable[str]) -> list[Profile]:
-    """Return each of *texts*, read."""
-    return [read_profile(text) for text in texts]
+@contextmanager
+def known_here() -> Iterator[None]:
+    """Forget, after the block, each profile that was added to those of this process within it."""
+    before = dict(profile_files._OWN)
+    try:
+        yield
+    finally:
+        profile_files._OWN.clear()
+        profile_files._OWN.update(before)
+        profile_files.load_profile.cache_clear()

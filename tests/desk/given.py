@@ -36,6 +36,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.events.model import Event, Part
 from nrmbus.events.registry import data_type
+from nrmbus.rules import load_profile
 from nrmbus.wire import ids, json, letter
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
@@ -177,7 +178,7 @@ class FakeRegistrar:
         body: dict[str, Any] = {
             "bus": self.town.bus, "partition": self.partition, "number": self.number, "time": self.time, "source": signed.source,
             "subject": signed.subject, "id": signed.id, "sequence": signed.sequence, "envelope": signed.digest,
-            "key": signed.kid, "verdict": "registered", "policy": Policy(name=POLICY, digest="0" * 64),
+            "key": signed.kid, "verdict": "registered", "policy": Policy(name=POLICY, digest=load_profile(POLICY).digest),
             "audience": "0" * 64, "previous": self._previous,
         }  # fmt: skip
         registration = Registration(**body | more)

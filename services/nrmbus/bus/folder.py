@@ -2,6 +2,7 @@
 
 bus.json                    settings that were fixed when the bus was made
 listen.json                 addresses for other machines, as nrmbus up --listen set them
+profiles/                   profiles of the Rules that this bus has beside those of the release, NAME.yaml each
 audited-elsewhere           there if the auditor runs on a machine of her own, as nrmbus up --without-auditor set it
 canary.json                 seconds between two test hand-overs, as nrmbus up --canary set them
 backup.json                 when the last backup was complete, here and in an agency's folder
@@ -137,6 +138,8 @@ class BusSettings:
     """Partitions of each topic that holds cases."""
     policy: str = "az@2022-04-29"
     """The dated policy profile."""
+    policy_digest: str | None = None
+    """Digest of that profile if it came in a file; None for a profile of the release."""
     bootstrap: str | None = None
     """HOST:PORT of a foreign cluster, several with commas between; None if the broker is embedded."""
     tls: bool = True
@@ -282,6 +285,7 @@ class BusFolder:
         play: bool | None = None,
         partitions: int | None = None,
         policy: str | None = None,
+        policy_digest: str | None = None,
         bootstrap: str | None = None,
         tls: bool | None = None,
         brokers: int | None = None,
@@ -292,7 +296,8 @@ class BusFolder:
             NoBus: the bus that is here was made otherwise.
         """
         asked = {
-            "play": play, "partitions": partitions, "policy": policy, "bootstrap": bootstrap, "tls": tls, "brokers": brokers
+            "play": play, "partitions": partitions, "policy": policy, "policy_digest": policy_digest,
+            "bootstrap": bootstrap, "tls": tls, "brokers": brokers,
         }  # fmt: skip
         given: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
         if self.exists:
@@ -343,6 +348,29 @@ class BusFolder:
             return Listening()
         except (ValueError, KeyError, TypeError):
             raise NoBus(f"{path} cannot be read: remove it, and say nrmbus up --listen again.") from None
+
+    @property
+    def profiles(self) -> Path:
+        """The folder of profiles of the Rules that this bus has beside those of the release."""
+        return self.path / "profiles"
+
+    def own_profiles(self) -> dict[str, str]:
+        """Return the YAML of each of these profiles by the name of its file. Values are not checked.
+
+        Raises:
+            NoBus: a file cannot be read as text.
+        """
+        found, path = {}, self.profiles
+        try:
+            for path in sorted(self.profiles.glob("*.yaml")):
+                found[path.stem] = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise NoBus(f"{path} cannot be read as text: put the file back, or remove it.") from None
+        return found
+
+    def keep_profile(self, name: str, text: str) -> None:
+        """Keep the profile *name* with its YAML *text*: the services read it when they start."""
+        write_private(self.profiles / f"{name}.yaml", text.encode())
 
     @property
     def canary_seconds(self) -> float:

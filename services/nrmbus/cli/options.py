@@ -28,12 +28,17 @@ class BusContext:
 
     @property
     def folder(self) -> BusFolder:
-        """Folder that the options mean, whether or not a bus is in it.
+        """Folder that the options mean, whether or not a bus is in it; this process knows its profiles then.
 
         Raises:
-            NoBus: the bus's name is not a plain name.
+            NoBus: the bus's name is not a plain name, or a profile in the folder cannot be used.
         """
-        return BusFolder(self.data) if self.data else BusFolder.named(self.bus)
+        folder = BusFolder(self.data) if self.data else BusFolder.named(self.bus)
+        if folder.profiles.is_dir():
+            from nrmbus.host.profiles import know_profiles  # noqa: PLC0415 - few buses have profiles of their own
+
+            know_profiles(folder)
+        return folder
 
 
 Jobs = Annotated[

@@ -18,8 +18,11 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.operator import OPERATOR_KEY, operator_key
 from nrmbus.directory.requests import Carried
+from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.wire import json
 
+MOST_CHARACTERS: Final = 200_000
+"""Length of the longest profile that an invitation carries."""
 _GROUP: Final = 4
 _DIGITS: Final = 32
 """Hex digits of a fingerprint: 128 bits, which nobody meets by trying."""
@@ -35,7 +38,12 @@ class Invitation(Carried):
     created: Annotated[str, Field(pattern=r"^[0-9TZ:-]{20}$")]
     play: bool
     partitions: Annotated[int, Field(ge=1, le=1024)]
-    policy: Annotated[str, Field(pattern=r"^[a-z]{2,16}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    policy: Annotated[str, Field(pattern=PROFILE_NAME)]
+    policy_digest: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    profiles: (
+        dict[Annotated[str, Field(pattern=PROFILE_NAME)], Annotated[str, Field(max_length=MOST_CHARACTERS)]] | None
+    ) = None
+    """Profiles that the bus has beside those of the release, by name: the fingerprint is over them too."""
     bootstrap: Annotated[str, Field(pattern=ADDRESS, max_length=1000)]
     tls: bool
     operator: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", description="Its Ed25519 key, in hex")]
@@ -63,7 +71,9 @@ class Invitation(Carried):
         known = replace(
             folder.settings, brokers=1, bootstrap=bootstrap or ",".join(folder.addresses) or folder.bootstrap
         )
-        return cls.parsed(json.dumps(known.body | {"operator": operator_key(folder.path).public.hex()}))
+        profiles = folder.own_profiles()
+        more = {"profiles": profiles} if profiles else {}
+        return cls.parsed(json.dumps(known.body | more | {"operator": operator_key(folder.path).public.hex()}))
 
     def accept(self, folder: BusFolder, fingerprint: str | None = None) -> bool:
         """Join *folder* to this bus, or update the broker's address; return whether it had joined before.
@@ -85,6 +95,8 @@ class Invitation(Carried):
             raise NoBus(f"The folder {folder.path} is the operator's own: choose another with --data DIR.")
         make_private(folder.keys)
         write_private(folder.keys / OPERATOR_KEY, self.operator.encode() + b"\n")
+        for name, text in (self.profiles or {}).items():
+            folder.keep_profile(name, text)
         write_json(folder.path / "bus.json", self.settings.body)
         folder.forget_addresses()
         return was

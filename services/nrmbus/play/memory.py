@@ -97,8 +97,10 @@ class MemoryBus(Stage):
 
     def _look(self) -> None:
         """Look twice at the desks, as the timekeeper does every few seconds, and publish what everybody must know."""
+        after = timedelta(minutes=self._rules.profile_at(self._now).periods.silent_minutes)
         if self._silence is None:
-            self._silence = Silence(timedelta(minutes=self._rules.profile.periods.silent_minutes))
+            self._silence = Silence(after)
+        self._silence.after = after
         subject = bulletin.of(TIMEKEEPER)
         for _ in range(2):
             published = told(self._views.get(subject) or self._rules.start(subject))
@@ -170,7 +172,15 @@ class MemoryBus(Stage):
             Case(subject, tuple(facts.values()), {id: self._submitted[id][1].get("coded", {}) for id in facts})
             for subject, facts in self._history.items()
         ]
-        release = compute(self._rules, cases, Span(year), bus="memory", by=STATISTICS, checkpoints=())
+        release = compute(
+            self._rules,
+            cases,
+            Span(year),
+            bus="memory",
+            by=STATISTICS,
+            checkpoints=(),
+            profile=self._rules.profile_at(self._now),
+        )
         return shown(release, table)
 
     def restart(self, service: str) -> None:

@@ -24,7 +24,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.registrar.history_state import Memory
 from nrmbus.registrar.snapshot import Head, Reader, SnapshotRefused, Snapshots
 from nrmbus.registrar.spill_file import Scratch
-from nrmbus.rules import Rules, installed_digest, load_profile
+from nrmbus.rules import Rules, add_profiles, installed_digest, load_profile
 from nrmbus.telemetry import log
 from nrmbus.telemetry.log import set_up_log
 from nrmbus.wire.keys import keyfile
@@ -189,7 +189,9 @@ def main() -> None:
     set_up_log(REGISTRAR)
     base, status = Head.of(job["base"]) if job["base"] else None, 1
     try:
-        head = asyncio.run(fold_and_save(BusFolder(Path(job["folder"])), job["partition"], job["number"], base))
+        folder = BusFolder(Path(job["folder"]))
+        add_profiles(folder.own_profiles().values())
+        head = asyncio.run(fold_and_save(folder, job["partition"], job["number"], base))
         sys.stdout.write(json.dumps(asdict(head)))
         sys.stdout.flush()
         status = 0

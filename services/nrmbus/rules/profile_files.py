@@ -140,7 +140,10 @@ def add_profiles(texts: Iterable[str]) -> tuple[Profile, ...]:
     Raises:
         ProfileError: one does not read, or its name is known with other values. None of *texts* is added then.
     """
-    named = {name_in(text): text for text in texts}
+    given = tuple(texts)
+    named = {name_in(text): text for text in given}
+    if len(named) < len(given):
+        raise ProfileError("two profiles have one name")
     fresh = {name: text for name, text in named.items() if name not in profile_names()}
     _OWN.update(fresh)
     try:

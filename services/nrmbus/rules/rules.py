@@ -69,7 +69,7 @@ class Rules:
     # Profiles
 
     def knows(self, policy: str) -> bool:
-        """Return whether this installation has the profile *policy*."""
+        """Return whether this installation has the profile *policy*, with the values that its activation names."""
         return self._named(policy) is not None
 
     def lacks(self, policy: str) -> bool:
@@ -158,6 +158,8 @@ class Rules:
             event = fact.event
             mark = Mark(event.id, event.source, event.time, fact.registered, fact.number)
             self.timeline.take(Activation(data.profile, data.digest, since, data.open_cases, mark))
+            if data.profile != self.profile.name and not self.is_installed(data.profile, data.digest):
+                self._ruled[data.profile] = None  # a file of that name with other values is another profile
 
     def start(self, subject: str) -> View:
         """Return the empty view of the case (or incident) *subject*."""
@@ -276,8 +278,8 @@ class Rules:
 
     @property
     def notice(self) -> timedelta:
-        """Return how long before its day an activation is registered at least."""
-        return timedelta(hours=self.profile.periods.activation_notice_hours)
+        """Return how long before its day an activation is registered at least, by whichever profile of this bus asks least."""
+        return timedelta(hours=min(each.periods.activation_notice_hours for each in self.profiles))
 
     @property
     def most_emergencies(self) -> int:

@@ -81,7 +81,7 @@ class Timekeeper:
                 seat.clock.on_tick(self._at)
             running = [
                 asyncio.create_task(self._follow(reader, partitions)),
-                asyncio.create_task(self._look(Silence(timedelta(minutes=seat.rules.profile.periods.silent_minutes)))),
+                asyncio.create_task(self._look(Silence(self._silent_after()))),
             ]
             for each in running:
                 each.add_done_callback(self._process.ended)
@@ -162,6 +162,7 @@ class Timekeeper:
             self._away = tuple(sorted(each for each in agencies if not there[each].has_members))
             taking = {each: there[each].has_members and each not in still for each in agencies}
             async with self._turn:
+                silence.after = self._silent_after()
                 published = told(self._watch.view(bulletin.of(TIMEKEEPER)))
                 drafts = list(silence.look(taking, published, seat.now(), still))
                 if drafts:
@@ -173,10 +174,16 @@ class Timekeeper:
     def _inbox_of(self, agency: str) -> list[TopicPartition]:
         return [TopicPartition(inbox_of(agency), each) for each in range(self._folder.settings.partitions)]
 
+    def _silent_after(self) -> timedelta:
+        """Return after which time without a desk everybody is told, by the profile in force."""
+        seat = self._process.seat
+        return timedelta(minutes=seat.rules.profile_at(seat.now()).periods.silent_minutes)
+
     def _receiving(self) -> list[str]:
         """Return the admitted agencies that others may turn to."""
         seat = self._process.seat
-        roles, now = seat.rules.profile.expand(("EVERYBODY",)), seat.now()
+        now = seat.now()
+        roles = seat.rules.profile_at(now).expand(("EVERYBODY",))
         entries = seat.directory.entries.items()
         return [name for name, each in entries if each.role in roles and seat.directory.state(name, now) == "admitted"]
 

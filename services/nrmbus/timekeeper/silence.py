@@ -72,8 +72,8 @@ class Silence:
     """Looks at all agencies, one after the other in time. What was published lies in the history, so a restart repeats nothing."""
 
     def __init__(self, after: timedelta) -> None:
-        """Tell of a silence that lasts longer than *after*."""
-        self._after = after
+        """Tell of a silence that lasts longer than *after*, until another profile says otherwise."""
+        self.after = after
         self._since: dict[tuple[str, bool], datetime] = {}
         self._looks: dict[str, int] = {}
 
@@ -99,7 +99,7 @@ class Silence:
                 continue
             since = self._since.setdefault((agency, takes), now)
             looks = STILL_LOOKS if agency in still else LOOKS
-            if takes or (now - since >= self._after and self._looks[agency] >= looks):
+            if takes or (now - since >= self.after and self._looks[agency] >= looks):
                 yield _draft(agency, since, now, listening=takes)
 
 

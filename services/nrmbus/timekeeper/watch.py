@@ -74,8 +74,9 @@ class Watch:
             event = known_event(found.opened())
         # An event that was cut out or altered, or that this release does not know, may have ended a clock.
         # A breach that is published late does less harm than a false one.
-        # The same holds for a profile that this release lacks: its clocks are others.
-        if event is None or not self._rules.knows(registration.policy.name):
+        # The same holds for a profile that is not here with these values: its clocks are others.
+        said = registration.policy
+        if event is None or not self._rules.is_installed(said.name, said.digest):
             self._silence(registration.subject)
             return
         if event.subject in self.unknown:

@@ -9,6 +9,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.agency import sentences
 from nrmbus.cli.options import DEFAULT_BUS, PLAINTEXT, BusContext, checked_address, to_write
 from nrmbus.directory.invitation import Invitation, is_this_machine
+from nrmbus.host.profiles import know_profiles
 
 app = Commands()
 
@@ -66,6 +67,7 @@ def join(
     with sentences():
         found = Invitation.read(file)
         was = found.accept(folder, fingerprint)
+    know_profiles(folder)
     where = f"{folder.path} {'knows' if was else 'is a folder of'} bus {found.bus} at {found.bootstrap}."
     typer.echo(where)
     if not found.tls:

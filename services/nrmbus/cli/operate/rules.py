@@ -15,9 +15,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from nrmbus.bus.errors import BusError
+from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.options import AsJson
+from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.rules.handbook.checking import Finding, findings
 from nrmbus.rules.handbook.citations import Citation
 from nrmbus.rules.handbook.default import PROFILE
@@ -26,7 +26,7 @@ from nrmbus.rules.handbook.explaining import Explanation, Line, explained, sente
 from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS
 from nrmbus.rules.placed import placed
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
-from nrmbus.rules.profile_files import load_profile, profile_names, read_profile
+from nrmbus.rules.profile_files import add_profiles, load_profile, profile_names, read_profile
 from nrmbus.wire.errors import SENTENCES
 
 app = Commands(
@@ -181,6 +181,44 @@ def named(profile: str) -> Profile:
         return read_profile(_text(path))
     except (ProfileError, UnknownProfileError):
         raise BusError(f"The profile in {path} does not read: nrmbus rules check {path}") from None
+
+
+@app.register(example="nrmbus rules add az-2027.yaml")
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The profile, in YAML.", dir_okay=False)],
+    *,
+    context: BusContext,
+) -> None:
+    """Give the bus a profile of your own, beside those of the release: two people of the coordinator's office activate it later.
+
+    Every machine of the bus needs the same file; an invitation has it in it. The services here read it at their next start.
+    An agency without the file keeps what it receives under that profile waiting. A profile with a mistake is refused.
+    """
+    folder = context.folder
+    folder.settings  # noqa: B018 - raises where no bus was made
+    profile = own_profile(file)
+    folder.keep_profile(profile.name, _text(file))
+    typer.echo(
+        f"{folder.path} has the profile {profile.name}. Start the services again, and give the file to every agency."
+    )
+    typer.echo(f"Digest, which every machine must have: {profile.digest}")
+
+
+def own_profile(file: Path) -> Profile:
+    """Return the profile in *file*, which this process knows from then on.
+
+    Raises:
+        NoBus: the file has a mistake, or a profile of its name is known with other values.
+    """
+    text = _text(file)
+    if any(each.kind == "error" for each in findings(text)):
+        raise NoBus(f"The profile in {file} has mistakes: nrmbus rules check {file}")
+    why = ""
+    try:
+        return add_profiles([text])[0]
+    except (ProfileError, UnknownProfileError) as error:
+        why = str(error)
+    raise NoBus(f"The profile in {file} cannot be used: {why}")
 
 
 def _text(file: Path) -> str:

@@ -4,14 +4,14 @@ import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder, Listening
+from nrmbus.bus.folder import BusFolder, BusSettings, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
@@ -20,12 +20,14 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
+from nrmbus.cli.operate.rules import own_profile
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
 from nrmbus.directory.admission import home_of
 from nrmbus.environment import NOTIFY_SOCKET
 from nrmbus.host.services import public_page_of, run_service
 from nrmbus.host.supervisor import Supervisor
-from nrmbus.rules import profile_names
+from nrmbus.rules import Profile, load_profile, profile_names, profile_text
+from nrmbus.rules.profile_files import bundled_names
 
 app = Commands()
 
@@ -59,7 +61,11 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         typer.Option(min=1, max=64, help="Number of partitions of a new bus; it cannot change later. (default: 1)"),
     ] = None,
     policy: Annotated[
-        str | None, typer.Option(help="The dated policy profile of a new bus. (default: az@2022-04-29)")
+        str | None,
+        typer.Option(
+            metavar="PROFILE",
+            help="The dated policy profile of a new bus: its name, or a file of your own. (default: az@2022-04-29)",
+        ),
     ] = None,
     bootstrap: Annotated[
         str | None,
@@ -144,15 +150,14 @@ def up(  # noqa: PLR0913 - one each for what may be asked
         return
     folder = context.folder
     checked_address(bootstrap)
-    if policy is not None:
-        known_policy(policy)
+    profile = given_policy(policy) if policy is not None else None
     cluster = bootstrap or (folder.settings.bootstrap if folder.exists else None)
     known = folder.settings.brokers if folder.exists else 1
     see_that_it_fits(brokers, cluster)  # before anything is made
     listens = for_others(listen, forwarded=forwarded, cluster=cluster, brokers=brokers or known)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
-    settings = folder.create(
-        play=play, partitions=partitions, policy=policy, bootstrap=bootstrap, tls=is_tls, brokers=brokers
+    settings = made_with(
+        folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
     )
     operators_own(folder)
     if listens is not None:
@@ -294,15 +299,30 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
     )
 
 
-def known_policy(name: str) -> None:
-    """Check that the profile *name* exists, before a bus is made with it for good.
+def given_policy(given: str) -> Profile:
+    """Return the profile called *given*, or the one in the file of that path, before a bus is made with it for good.
 
     Raises:
-        NoBus: there is no such profile; the message names the profiles.
+        NoBus: there is neither, or the file has a mistake; the message says what to do.
     """
-    if name not in profile_names():
-        message = f"There is no such policy profile: nrmbus up --policy {' or '.join(profile_names())}"
-        raise NoBus(message)
+    if given in profile_names():
+        return load_profile(given)
+    if not Path(given).is_file():
+        raise NoBus(f"There is no such policy profile or file: nrmbus up --policy {' or '.join(profile_names())}")
+    return own_profile(Path(given))
+
+
+def made_with(folder: BusFolder, profile: Profile | None, **more: Any) -> BusSettings:
+    """Make a bus in *folder* that begins under *profile*, or return the present one; *more* as for `BusFolder.create`.
+
+    A profile that is none of the release is kept in the folder, and its digest in the settings for good.
+    """
+    if profile is None:
+        return folder.create(**more)
+    is_own = profile.name not in bundled_names()
+    if is_own and not folder.exists:
+        folder.keep_profile(profile.name, profile_text(profile.name))
+    return folder.create(policy=profile.name, policy_digest=profile.digest if is_own else None, **more)
 
 
 @app.register(example="nrmbus run registrar --data ./my-bus")

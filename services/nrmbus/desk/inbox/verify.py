@@ -255,7 +255,7 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         event = signed.event()
     except WireError as error:  # known to exist, not yet understood
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
-    if not seat.rules.knows(registration.policy.name):
+    if not seat.rules.is_installed(registration.policy.name, registration.policy.digest):
         return Delivered(*whole, signed=signed, event=None, unread="unknown_profile")
     # A desk erases and seals again only if the timekeeper publishes that this is due, even for registered events.
     forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER

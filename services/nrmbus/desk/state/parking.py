@@ -12,6 +12,8 @@ from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.rules import Rules
 from nrmbus.wire.envelope import Signed
+from nrmbus.wire.registration import Registration
+from nrmbus.wire.statement import body_of
 
 BEHIND: Final = "Behind"
 """Reason of a record that only waits for an earlier record."""
@@ -64,7 +66,10 @@ def sentence_of(error: str, signed: Signed) -> str:
     elif error == UNKNOWN["unknown_type"]:
         what = f"This desk's release does not know {signed.type}"
     elif error == UNKNOWN["unknown_profile"]:
-        what = "The case is under a profile of the Rules that this desk's release does not have"
+        return (
+            "The case is under a profile of the Rules that this desk does not have, or has with other values: give the desk "
+            "that profile (nrmbus rules add FILE) or a newer release, and start it again; it then lets the case through."
+        )
     elif error == AHEAD:
         return "Nothing: the desk opens the letter once it has read its inbox to the end, and goes on by itself."
     elif error == BEHIND:
@@ -105,5 +110,7 @@ def waits_for_nobody(row: Row[Any], rules: Rules) -> bool:
     """Return whether the parked *row* needs no person: it waited for its turn, or this release now knows its type and profile."""
     if row.error in (BEHIND, AHEAD):
         return True
-    is_known = known(signed_of(row)) is not None and (row.policy is None or rules.knows(row.policy))
-    return row.error in UNKNOWN.values() and is_known
+    if row.error not in UNKNOWN.values() or known(signed_of(row)) is None:
+        return False
+    policy = Registration.parse(body_of("registration", row.registration)).policy
+    return rules.is_installed(policy.name, policy.digest)

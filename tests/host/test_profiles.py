@@ -1,0 +1,110 @@
+"""A bus with a profile of its own: made with a file, joined by an invitation that carries the file, refused with another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from copies import NAME, RECOVERY_OF_45_DAYS, REFER_IN_36_HOURS, copied, known_here
+from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.membership import invitation
+from nrmbus.cli.operate import rules
+from nrmbus.cli.operate.up import given_policy, made_with
+from nrmbus.directory import Operator
+from nrmbus.directory.invitation import Invitation
+from nrmbus.host.profiles import know_profiles
+from nrmbus.rules import load_profile, profile_names
+
+BROKER = "broker.example.org:9093"
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    with known_here():
+        yield
+
+
+@pytest.fixture(name="file")
+def _file(tmp_path: Path) -> Path:
+    file = tmp_path / "draft.yaml"
+    file.write_text(copied(REFER_IN_36_HOURS))
+    return file
+
+
+@pytest.fixture(name="bus")
+def _bus(file: Path, tmp_path: Path) -> BusFolder:
+    folder = BusFolder(tmp_path / "operator")
+    made_with(folder, given_policy(str(file)), play=False, partitions=1)
+    Operator(folder.path)
+    return folder
+
+
+def test_a_bus_is_made_with_a_file_and_keeps_it(bus: BusFolder, file: Path) -> None:
+    """Later starts read the folder's copy; the file that was given may be gone."""
+    file.unlink()
+    with known_here():
+        assert bus.settings.policy == NAME
+
+    know_profiles(bus)
+
+    assert load_profile(NAME).digest == bus.settings.policy_digest
+    assert load_profile(NAME).clocks["D-REFER"].length.hours == 36
+
+
+def test_a_joining_machine_has_the_very_profile_that_the_fingerprint_is_over(bus: BusFolder, tmp_path: Path) -> None:
+    """Nobody copies a file by hand, and an altered one is noticed by two people who compare the fingerprint."""
+    sheet, joined = tmp_path / "bus.invitation.json", BusFolder(tmp_path / "ngo-b")
+    invitation.invite(sheet, bootstrap=BROKER, data=bus.path)
+    invitation.join(sheet, data=joined.path)
+    assert joined.own_profiles() == bus.own_profiles()
+    assert joined.settings.policy_digest == bus.settings.policy_digest
+
+    whole = Invitation.read(sheet)
+    sheet.write_text(sheet.read_text().replace("hours: 36", "hours: 72"))
+    assert Invitation.read(sheet).fingerprint != whole.fingerprint
+    with known_here(), pytest.raises(BusError):
+        invitation.join(sheet, data=tmp_path / "ngo-c")
+
+
+def test_another_file_in_its_place_starts_nothing(bus: BusFolder) -> None:
+    """A service that judged by it would disagree with everybody."""
+    know_profiles(bus)
+    bus.keep_profile(NAME, copied(*RECOVERY_OF_45_DAYS))
+    with (
+        known_here(),
+        pytest.raises(NoBus, match=r"is not the profile that this bus was made with|known with other values"),
+    ):
+        know_profiles(bus)
+
+    (bus.profiles / f"{NAME}.yaml").unlink()
+    bus.keep_profile("az@2030-01-01", copied(REFER_IN_36_HOURS))
+    with known_here(), pytest.raises(NoBus, match=r"give the file that name|was made with|other values"):
+        know_profiles(bus)
+
+
+def test_a_later_profile_is_added_to_a_bus(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its digest is printed, for the activation and for every other machine; a mistake adds nothing."""
+    later = tmp_path / "later.yaml"
+    later.write_text(f"name: az@2028-01-01\nextends: {NAME}\nchanges:\n  k: 20\n")
+    rules.add(later, data=bus.path)
+
+    assert load_profile("az@2028-01-01").digest in capsys.readouterr().out
+    assert set(bus.own_profiles()) == {NAME, "az@2028-01-01"}
+    assert "az@2028-01-01" in profile_names()
+
+    later.write_text(f"name: az@2029-01-01\nextends: {NAME}\nchanges:\n  k: 11\n")
+    with pytest.raises(NoBus, match="nrmbus rules check"):
+        rules.add(later, data=bus.path)
+    assert set(bus.own_profiles()) == {NAME, "az@2028-01-01"}
+
+
+def test_an_invitation_may_name_any_profile_of_the_release(tmp_path: Path) -> None:
+    """One whose name has a hyphen too."""
+    folder = BusFolder(tmp_path / "operator")
+    made_with(folder, given_policy("osce-generic@2022-01-01"), play=False, partitions=1)
+    Operator(folder.path)
+
+    invitation.invite(tmp_path / "sheet.json", bootstrap=BROKER, data=folder.path)
+    assert folder.settings.policy_digest is None
+    assert Invitation.read(tmp_path / "sheet.json").policy == "osce-generic@2022-01-01"
