@@ -15,8 +15,7 @@ from typing import Any, Final, Literal, get_args, get_origin
 from agencies import NOW, ROLES
 from nrmbus.events.model import Data, Event, Fact
 from nrmbus.events.registry import data_type
-from nrmbus.rules import Agency, Profile, Rules, View, load_profile
-from nrmbus.rules.profile import profile_names
+from nrmbus.rules import Agency, Profile, Rules, View, load_profile, profile_names
 from rules.following import waiting_for
 from rules.given import DEFAULTS, NEGATIVE, NOT_A_VICTIM, Bench
 

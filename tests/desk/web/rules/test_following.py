@@ -39,8 +39,13 @@ async def test_the_guide_asks_about_the_body_that_decides(tmp_path: Path, langua
     """By its name, in the reader's language; the refusal is recorded of that body, and the referral withheld from it."""
     answers = {
         **ADULT,
-        "help": {"guide.to": ["shelter", "vac"]},
-        "consent": {**ADULT["consent"], "guide.sharing": ["shelter"], "guide.refuses_unit": "yes"},
+        "help": {"guide.to": ["vac"]},
+        "consent": {
+            **ADULT["consent"],
+            "guide.sharing": ["vac"],
+            "guide.accepts": ["vac"],
+            "guide.refuses_unit": "yes",
+        },
     }
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(language=language)) as browser:
         here.desk.seat.rules = Rules(COPY, here.desk.seat.agencies)
