@@ -126,15 +126,20 @@ def _left_out(values: Values, given: Values, place: Path) -> Iterator[Misfit]:
         if isinstance(keys, dict) and isinstance(table, dict):
             yield from _left_out(table, keys, where)
         elif isinstance(keys, list) and isinstance(table, dict):
-            missing = [key for key in keys if key not in table]
+            missing = [key for key in keys if not isinstance(key, str) or key not in table]
             yield from (
-                Misfit(where, f"{key} is not in the profile that is extended", "correct the key") for key in missing
+                Misfit(where, f"{_named(key)} is not in the profile that is extended", "correct the key")
+                for key in missing
             )
             values[name] = {key: value for key, value in table.items() if key not in keys}
         else:
             yield Misfit(
                 where, "no table of the profile that is extended", "name a table, and below it the keys as a list"
             )
+
+
+def _named(key: Any) -> str:
+    return key if isinstance(key, str) else "a value"
 
 
 def _strings(value: Any) -> Iterator[str]:
@@ -156,6 +161,15 @@ def _without_types(value: Any, gone: frozenset[str]) -> Any:
 
 
 def _cites(values: Values, given: Values, place: Path) -> Iterator[Misfit]:
+    wrong = [part for part, new in given.items() if not isinstance(new, str)]
+    if wrong:
+        yield from (
+            Misfit(
+                (*place, str(part)), "no citation and its successor", "write two texts: what is cited, and what instead"
+            )
+            for part in wrong
+        )
+        return
     cited: set[str] = set()
     for row in _rows(values):
         parts = row["basis"].split(PARTS)

@@ -215,6 +215,8 @@ class Profile(Frozen):
 
     name: Annotated[str, Field(pattern=PROFILE_NAME)]
     timezone: str
+    laws: dict[str, Annotated[str, Field(min_length=3)]] = Field(default_factory=dict)
+    """Laws that a basis cites beside those that RULES.md lists: the name as it is cited, and the title."""
     k: Annotated[int, Field(ge=2)]
     retention: Retention
     roles: dict[str, tuple[str, ...]]
@@ -287,6 +289,8 @@ class Profile(Frozen):
     def digest(self) -> str:
         """SHA-256, lower hex, of the profile's canonical JSON: sorted members, no spaces, UTF-8; the refusals in their order."""
         values = self.model_dump(mode="json", by_alias=True)
+        if not self.laws:
+            del values["laws"]
         values["refusals"] = list(values["refusals"].items())
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

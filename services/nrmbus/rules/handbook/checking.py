@@ -1,8 +1,10 @@
 """Every mistake of a profile in one run, each with its line, its column and the thing to do."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final, Literal
 
 import yaml
@@ -17,6 +19,7 @@ from nrmbus.rules.handbook.wording import nearest
 from nrmbus.rules.judge.judge import CHECKS
 
 _QUOTED: Final = "write texts, numbers, lists or tables; put days in quotation marks"
+_DAY: Final = re.compile(r"""(?<!["'\d])(\d{4}-\d{2}-\d{2})(?!["'\d])""")
 _ROUNDS: Final = 8
 
 
@@ -35,14 +38,16 @@ class Finding:
 def findings(text: str) -> tuple[Finding, ...]:
     """Return everything that is wrong with the profile in YAML *text*, in the order of its lines, then the notes."""
     try:
+        profiles.see_that_it_is_small(text)
         where = places(text)
         loaded = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         return (_finding(place, (), f"this is no YAML: {error.problem or 'it cannot be read'}", "correct the line"),)
-    except (yaml.YAMLError, ValueError):
-        return (_finding(Place(1, 1), (), "this is no YAML", "write it as text in UTF-8, without control characters"),)
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        do = "write it as text in UTF-8, shorter and without control characters, and each day in quotation marks"
+        return (_finding(_unreal_day(text), (), "this is no YAML of a profile", do),)
     if isinstance(loaded, dict) and overlay.EXTENDS in loaded:
         return _of_overlay(loaded, where)
     if not isinstance(loaded, dict) or not set(loaded) & set(Draft.model_fields):
@@ -51,6 +56,17 @@ def findings(text: str) -> tuple[Finding, ...]:
     found = [_finding(place, path, "a key is there twice", "remove one of the two") for path, place in where.twice]
     found += _of_values(loaded, where)
     return _in_order(found, loaded)
+
+
+def _unreal_day(text: str) -> Place:
+    """Return the place of the first day that no calendar has and that stands without quotation marks; else the first place."""
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in _DAY.finditer(line):
+            try:
+                date.fromisoformat(found[1])
+            except ValueError:
+                return Place(number, found.start(1) + 1)
+    return Place(1, 1)
 
 
 def _in_order(found: list[Finding], loaded: dict[str, Any]) -> tuple[Finding, ...]:

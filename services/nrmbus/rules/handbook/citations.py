@@ -24,12 +24,15 @@ class Citation:
     anchor: str | None
     marks: tuple[str, ...]
 
+    is_own: bool = False
+    """True for a law that the profile itself lists."""
+
     @property
     def is_resolved(self) -> bool:
-        """Return whether the part leads to a listed law with a source, or to a place that exists."""
+        """Return whether the part leads to a listed law with a source, to one of the profile, or to a place that exists."""
         if self.anchor is not None:
             return self.anchor in anchors()
-        return self.title is not None and bool(self.marks)
+        return self.is_own or (self.title is not None and bool(self.marks))
 
     @property
     def is_exact(self) -> bool:
@@ -64,20 +67,22 @@ def wording(anchor: str) -> str:
     return found[1].strip() if found else ""
 
 
-def citations(basis: str) -> Iterator[Citation]:
-    """Yield the parts of *basis*; a law that is not listed has no title."""
+def citations(basis: str, own: Mapping[str, str] = MappingProxyType({})) -> Iterator[Citation]:
+    """Yield the parts of *basis*; a law that is listed neither in the text of the Rules nor among the profile's *own* has no title."""
     for part in basis.split("; "):
         marks = tuple(_MARK.findall(part))
         text = _MARK.sub("", part).strip()
         anchor = _ANCHOR.fullmatch(text)
-        law = next((name for name in laws() if text == name or _ARTICLE.sub("", text) == name), None)
-        yield Citation(text, laws()[law] if law else None, anchor["anchor"] if anchor else None, marks)
+        names = (text, _ARTICLE.sub("", text))
+        title = next((listed[name] for listed in (laws(), own) for name in names if name in listed), None)
+        is_own = any(name in own for name in names)
+        yield Citation(text, title, anchor["anchor"] if anchor else None, marks, is_own)
 
 
-def unresolved(basis: str) -> tuple[str, ...]:
-    """Return the parts of *basis* that lead nowhere; the whole basis if no part names an article or a place."""
+def unresolved(basis: str, own: Mapping[str, str] = MappingProxyType({})) -> tuple[str, ...]:
+    """Return the parts of *basis* that lead nowhere; the whole basis if no part names an article or a place. *own* as above."""
     if basis == OF_THE_ROW:
         return ()
-    found = tuple(citations(basis))
+    found = tuple(citations(basis, own))
     wrong = tuple(each.text for each in found if not each.is_resolved)
     return wrong or (() if any(each.is_exact for each in found) else (basis,))

@@ -105,7 +105,7 @@ def of_rule(profile: Profile, rule: str) -> Explanation:
         rule,
         says,
         tuple(lines),
-        tuple(citations(basis)),
+        tuple(citations(basis, profile.laws)),
         cited.unverified,
         {"type": f"nrm.{kind}", "refusal": refusal},
     )
@@ -136,7 +136,12 @@ def of_clock(profile: Profile, code: str) -> Explanation:
         *moving(rule),
     ]
     return Explanation(
-        "clock", code, sentence_of_clock(rule), tuple(lines), tuple(citations(rule.basis)), rule.unverified
+        "clock",
+        code,
+        sentence_of_clock(rule),
+        tuple(lines),
+        tuple(citations(rule.basis, profile.laws)),
+        rule.unverified,
     )
 
 
@@ -192,7 +197,9 @@ def of_type(profile: Profile, name: str) -> Explanation:
         lines.append(Line("Every refusal reads", (row.refused_as,)))
     says = " ".join((versions(name)[1].__doc__ or "").split()) if data else "This release has no such type."
     example = _example(name) if data else None
-    return Explanation("type", name, says, tuple(lines), tuple(citations(row.basis)), row.unverified, example)
+    return Explanation(
+        "type", name, says, tuple(lines), tuple(citations(row.basis, profile.laws)), row.unverified, example
+    )
 
 
 def _group(profile: Profile, name: str) -> str:

@@ -60,7 +60,12 @@ def looked_up(profile: Profile, name: str) -> Found | None:
         rule = profile.clocks[name]
         bound = tuple(sorted(profile.expand(rule.binds or ())))
         return Found(
-            "clock", name, rule, tuple(citations(rule.basis)), lengths=tuple(lengths(rule.length)), roles=bound
+            "clock",
+            name,
+            rule,
+            tuple(citations(rule.basis, profile.laws)),
+            lengths=tuple(lengths(rule.length)),
+            roles=bound,
         )
     if name in profile.types:
         return _type(profile, name)
@@ -83,7 +88,7 @@ def _rule(profile: Profile, name: str) -> Found:
     cited, check = profile.refusals[name], CHECKS.get(name)
     every = check is not None and check.types is None
     types = tuple(each for each in profile.types if check and each in (check.types or ()))
-    sources = () if cited.basis == OF_THE_ROW else tuple(citations(cited.basis))
+    sources = () if cited.basis == OF_THE_ROW else tuple(citations(cited.basis, profile.laws))
     return Found("rule", name, cited, sources, types, every)
 
 
@@ -95,7 +100,7 @@ def _type(profile: Profile, name: str) -> Found:
         "type",
         name,
         row,
-        tuple(citations(row.basis)),
+        tuple(citations(row.basis, profile.laws)),
         opened=tuple((part, openers_of(row, part)) for part in parts),
         roles=tuple(sorted(profile.expand(row.by))),
         rows=tuple(each for each in profile.statuses.transitions if name in each.events),

@@ -413,11 +413,11 @@ def cited_values(value: Any, path: Path = ()) -> Iterator[tuple[Path, Mapping[st
 def _bases(profile: Draft) -> Iterator[Problem]:
     for path, cited in cited_values(profile.model_dump(mode="json", by_alias=True)):
         where, basis = (*path, "basis"), cited["basis"]
-        for part in unresolved(basis):
+        for part in unresolved(basis, profile.laws):
             yield Problem(
                 where,
                 f"the basis {part!r} does not resolve",
-                "cite an article of a law in the table Laws of RULES.md with its source, or a place there: RULES.md#…",
+                "cite an article of a law in the table `laws` of the profile, of one in the table Laws of RULES.md with its source, or a place there: RULES.md#…",
             )
         if _UNREAD in basis and not cited.get("unverified"):
             yield Problem(where, f"the basis has {_UNREAD}, and the value is not marked", "add `unverified: true`")

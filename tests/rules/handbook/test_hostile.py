@@ -1,0 +1,100 @@
+"""Hostile and broken profiles: `rules check` never fails, and each mistake has a place and the thing to do."""
+
+import random
+from copy import deepcopy
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from nrmbus.rules import ProfileError, profile_text, read_profile
+from nrmbus.rules.handbook.checking import findings
+from nrmbus.rules.handbook.explaining import explained
+
+WHOLE: Final = profile_text("az@2022-04-29")
+OVERLAY: Final = profile_text("osce-generic@2022-01-01")
+DAY_OFF: Final = WHOLE[: WHOLE.index('- "2026-03-09"')].count("\n") + 1
+ODD: Final[tuple[Any, ...]] = (
+    None, True, -1, 1.5, 10**30, float("inf"), "", "NOBODY", "{decider", [], {}, [[]], {"a": []}, [None], "2026-02-31",
+)  # fmt: skip
+MARKS: Final = "{}[]:,&*#'\"?|>%@ \t\x07"
+
+
+def placed(text: str) -> list[tuple[int, int]]:
+    """Return the place of each mistake in *text*; each says what is wrong, and what to do."""
+    found = [each for each in findings(text) if each.kind == "error"]
+    assert all(each.says and each.do and each.line >= 1 and each.column >= 1 for each in found)
+    return [(each.line, each.column) for each in found]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (f"a: &a [x, x]\nb: &b [*a, *a]\n{WHOLE}", (2, 8)),
+        ("[" * 20_000, None),
+        ("#" * 1_000_001, None),
+        (f"? [a, b]\n: 1\n{WHOLE}", (1, 3)),
+        (WHOLE.replace('- "2026-03-09"', "- 2026-02-31"), (DAY_OFF, 7)),
+        ("name: az@2027-01-01\nextends: az@2022-04-29\nwithout: {types: [{a: b}]}\n", (3, 11)),
+        ("name: az@2027-01-01\nextends: az@2022-04-29\ncites: {1: [2]}\n", (3, 9)),
+        ("name: az@2027-01-01\nextends: az@2022-04-29\nchanges: [k]\n", (3, 1)),
+        ("name: az@2027-01-01\nextends: az@2027-01-01\n", (2, 1)),
+    ],
+    ids=["bomb", "deep", "long", "key", "no such day", "no key", "no citation", "no table", "itself"],
+)
+def test_a_hostile_file_is_refused_at_its_place(text: str, place: tuple[int, int] | None) -> None:
+    """A bomb is small before it is read; nothing of the file is run, built or multiplied."""
+    found = placed(text)
+
+    assert found
+    assert place is None or found[0] == place
+    with pytest.raises(ProfileError):
+        read_profile(text)
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(each for key, one in below for each in _paths(one, (*path, key)))]
+
+
+def _broken(text: str, chance: random.Random) -> str:
+    """Return *text* with a character, a line, or a value that does not belong there."""
+    if chance.random() < 0.4:
+        lines = text.split("\n")
+        at = chance.randrange(len(lines))
+        cut = chance.randrange(len(lines[at]) + 1)
+        lines[at] = lines[at][:cut] + chance.choice(MARKS) + lines[at][cut + 1 :]
+        return "\n".join(lines)
+    values = deepcopy(yaml.safe_load(text))
+    *above, last = chance.choice(_paths(values)[1:])
+    inside = values
+    for key in above:
+        inside = inside[key]
+    if chance.random() < 0.3:
+        del inside[last]
+    else:
+        inside[last] = chance.choice(ODD)
+    return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_broken_profile_is_read_or_its_mistake_is_found(seed: int) -> None:
+    """Whatever is broken: either it reads, or `rules check` names a mistake. The seed is the test's name."""
+    chance = random.Random(seed)
+    for text in (_broken(WHOLE, chance), _broken(OVERLAY, chance), _broken(OVERLAY, chance)):
+        found = placed(text)
+        try:
+            read_profile(text)
+        except ProfileError:
+            assert found
+
+
+def test_a_file_brings_the_laws_of_its_country() -> None:
+    """They resolve, and have their titles; without the table the citation leads nowhere."""
+    bare = 'name: xx@2027-01-01\nextends: osce-generic@2022-01-01\nchanges:\n  clocks:\n    D-HOLD: {basis: "XX Law 5 art. 3"}\n'
+    whole = bare + 'adds:\n  laws: {"XX Law 5": "On the protection of victims"}\n'
+
+    assert placed(bare) == [(5, 14)]
+    assert placed(whole) == []
+    (source,) = explained(read_profile(whole), "D-HOLD")[0].sources
+    assert (source.text, source.title) == ("XX Law 5 art. 3", "On the protection of victims")
