@@ -179,7 +179,6 @@ class MemoryBus(Stage):
             bus="memory",
             by=STATISTICS,
             checkpoints=(),
-            profile=self._rules.profile_at(self._now),
         )
         return shown(release, table)
 
