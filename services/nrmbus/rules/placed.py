@@ -5,18 +5,28 @@ true under every profile. The pages do the same in their reader's language (``nr
 """
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, Protocol
 
-if TYPE_CHECKING:  # the models of a profile use this module
-    from nrmbus.rules.profile import Length, Profile
+
+class Facts(Protocol):
+    """What a sentence needs of a profile, which uses this module itself."""
+
+    @property
+    def deciders(self) -> tuple[str, ...]:
+        """Roles that decide."""
+
+    @property
+    def clocks(self) -> Mapping[str, Any]:
+        """Rows of the clocks, by code."""
+
 
 PLACE: Final = re.compile(r"\{(decider|D-[A-Z0-9]+)\}")
 """Place of a fact in a sentence."""
 NO_DEADLINE: Final = "no deadline"
 
 
-def placed(text: str, profile: "Profile") -> str:
+def placed(text: str, profile: Facts) -> str:
     """Return *text* with the facts of *profile* in its places, in English."""
     if "{" not in text:
         return text
@@ -30,7 +40,7 @@ def placed(text: str, profile: "Profile") -> str:
     return PLACE.sub(fact, text)
 
 
-def unknown_places(text: str, profile: "Profile") -> Iterator[str]:
+def unknown_places(text: str, profile: Facts) -> Iterator[str]:
     """Yield what stands in braces in *text* and is no fact of *profile*."""
     for found in re.findall(r"\{[^{}]*\}?", text):
         known = PLACE.fullmatch(found)
@@ -44,7 +54,7 @@ def is_placed(sentence: str, text: str) -> bool:
     return re.fullmatch(".+".join(pieces), sentence) is not None
 
 
-def length_in_words(length: "Length") -> Iterator[str]:
+def length_in_words(length: Any) -> Iterator[str]:
     """Yield how long a duty may take; by urgency, one text for each."""
     if length.by_urgency is not None:
         for urgency, each in length.by_urgency.items():
