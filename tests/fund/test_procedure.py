@@ -190,6 +190,16 @@ class TestGrants:
         given(procedure, me=FUND).when(says("court", granted, "C-1")).then("order_grant")
         given(procedure, me=FUND).when(says(FUND, granted, "C-1")).then("order_grant")
 
+    def test_a_second_compensation_is_asked_about_before_it_is_ordered(self) -> None:
+        """A court may grant beside what the fund has paid: somebody sees that before the money goes."""
+        first = CompensationGranted(purpose="compensation", amount_band="1000_to_5000", source="contributions")
+        amount = {"value": "3000.00", "currency": "AZN"}
+        order = PaymentOrdered.from_mapping({"kind": "compensation", "amount": amount, "payee": "person"})
+        story = given(procedure, me=FUND).heard(says(FUND, first, "C-1"), says(FUND, order, "P-1"))
+
+        answer = story.when(says("court", first, "C-2")).then("order_grant")
+        assert "ask the court" in answer.task.sentence
+
     @pytest.mark.parametrize(("confiscation", "tasks"), [(True, ["confiscated"]), (False, [])])
     def test_confiscated_property_is_claimed(self, confiscation: bool, tasks: list[str]) -> None:  # noqa: FBT001 - a column
         """It feeds the fund; a verdict without it is noted."""

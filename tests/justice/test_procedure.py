@@ -8,6 +8,7 @@ from agencies import reference
 from given import given, says
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.erasure import AccessHoldPlaced, AccessTerminated
+from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.review import ReviewRequested
@@ -58,6 +59,13 @@ def test_a_court_that_decided_for_the_person_decides_on_compensation(outcome: st
 def test_the_prosecution_notes_a_verdict() -> None:
     """Line 4: compensation is the court's."""
     given(procedure, me="prosecution").when(says("court", verdict("conviction"), "J-1")).then()
+
+
+@pytest.mark.parametrize(("purpose", "tasks"), [("compensation", ["fund_granted"]), ("medical_expenses", ["read"])])
+def test_a_court_counts_what_the_fund_has_granted(purpose: str, tasks: list[str]) -> None:
+    """Line 9: the same harm is not made good twice; a hospital's bill is another matter."""
+    granted = CompensationGranted.from_mapping({"purpose": purpose, "amount_band": "1000_to_5000", "source": "grants"})
+    given(procedure, me="court").when(says("fund", granted, "C-1")).then(*tasks)
 
 
 def test_a_review_waits_for_the_court() -> None:

@@ -170,6 +170,14 @@ class TestANegativeDecision:
         """Removal is frozen already."""
         given(procedure, me=UNIT).heard(says(UNIT, HOLD, "H-1")).when(says(UNIT, NEGATIVE)).then("tell_person")
 
+    def test_of_somebody_found_with_others_asks_who_helps_a_recruiter(self) -> None:
+        """Line 10: the access of the helpers to the others' cases is ended by two, and never automatically."""
+        signal = SignalRecorded(
+            detector="border", child=False, urgency="urgent", detected_abroad=False, basis=("indicators",)
+        )
+        story = given(procedure, me=UNIT).heard(says("border", signal, incident=reference("lorry")))
+        story.when(says(UNIT, NEGATIVE)).then("tell_person", "ask_hold", "end_access")
+
     def test_a_revocation_is_a_negative_decision_too(self) -> None:
         """A recognition that is taken back leaves the person as open to removal as a refusal."""
         revoked = StatusRevoked(reasons=("new_evidence",), review_until_days=30)

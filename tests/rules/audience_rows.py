@@ -149,6 +149,29 @@ def _consent() -> Iterator[Seen]:
     yield Seen(planned, "vac", "consent.withdrawn", ("ngo-l",), said={"receivers": ["ngo-l"]})
     yield Seen(planned, "vac", "consent.withdrawn", (), said={"receivers": ["fund"]})
     yield Seen(barring(planned, "ngo-l"), "vac", "consent.withdrawn", ("ngo-l",), said={"receivers": ["ngo-l"]})
+    out, story = {"receivers": ["ngo-l"]}, {"story": ()}
+    yield Seen(planned, UNIT, "access.revoked", ("ngo-l", "vac"), story, out)
+    yield Seen(with_school, UNIT, "access.revoked", ("district", "ngo-a", "school"), story, {"receivers": ["school"]})
+    yield Seen(planned, UNIT, "access.revoked", ("vac",), story, {"receivers": ["vac"]})
+    yield Seen(
+        child_begun,
+        UNIT,
+        "access.revoked",
+        ("child-commission", "district", "guardianship", "school"),
+        {"story": ("child-commission", "guardianship")},
+        {"receivers": ["school"]},
+    )
+    yield Seen(
+        child_begun, "guardianship", "access.revoked", ("child-commission", "district", "school", UNIT),
+        {"story": ("child-commission", UNIT)}, {"receivers": ["school"]},
+    )  # fmt: skip
+    yield Seen(
+        barring(prosecuted, UNIT), "prosecution", "access.revoked", ("ngo-a", UNIT, "vac"),
+        {"story": (UNIT,)}, {"receivers": ["vac"]},
+    )  # fmt: skip
+    yield Seen(barring(planned, "ngo-l"), UNIT, "access.revoked", ("ngo-l", "vac"), story, out)
+    cut = going_on(planned, UNIT, "access.revoked", approver="A-2", **out)
+    yield Seen(cut, "vac", "consent.withdrawn", (), said=out)
     yield Seen(planned, "vac", "consent.objected", ("ngo-a",), said=_paper("fund", 6))
     yield Seen(planned, "vac", "consent.objected", ("ngo-a", "ngo-l"), said=_paper("ngo-l", 5))
     yield Seen(barring(planned, "ngo-l"), "vac", "consent.objected", ("ngo-a",), said=_paper("ngo-l", 5))
@@ -347,7 +370,7 @@ def _money_stay_review() -> Iterator[Seen]:
         yield Seen(paid, "fund", type, (UNIT, "vac"), said={"ref": "P-1"})
         yield Seen(ordered, "fund", type, ("guardianship", UNIT, "vac"), said={"ref": "P-1"})
     for story, by, told in (
-        (convicted, "court", ("fund",)), (convicted, "fund", ()), (child_prosecuted, "court", ("fund", "guardianship")),
+        (convicted, "court", ("fund",)), (convicted, "fund", ("court",)), (child_prosecuted, "court", ("fund", "guardianship")),
     ):  # fmt: skip
         yield Seen(story, by, "fund.compensation_granted", told, said={"ref": "C-1"})
     hold = {"ref": "H-9", "to": ["migration"]}

@@ -53,6 +53,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "consent.given": {"purposes": ["services", "information_sharing"], "given_by": "individual", "form": "written"},
     "consent.refused": {"purposes": ["services", "information_sharing"], "given_by": "individual"},
     "consent.withdrawn": {"purposes": ["services", "information_sharing"]},
+    "access.revoked": {},
     "consent.overridden": {"ground": "imminent_danger", "approver_role": "head_of_agency"},
     "consent.objected": {"ground": "not_informed"},
     "consent.stop_confirmed": {"answer": "deleted"},

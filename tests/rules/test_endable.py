@@ -98,6 +98,7 @@ _EVENTS: list[Said] = [
     (UNIT, "return.risk_assessed", {"outcome": "not_safe"}),
     ("migration", "stay.embassy_barred", {}),
     ("court", "access.terminated", {"approver": "A-2"}),
+    *((UNIT, "access.revoked", {"receivers": [each], "approver": "A-2"}) for each in ("ngo-l", "vac", "ngo-a", "hospital")),
     *((each, "access.erasure_confirmed", {}) for each in ("ngo-a", "vac", "ngo-l")),
 ]  # fmt: skip
 NUMBERS: Final = st.integers(0, len(_EVENTS) - 1)

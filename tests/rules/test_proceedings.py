@@ -1,4 +1,4 @@
-"""Proceedings and the money that follows, G-64 to G-66."""
+"""Proceedings and the money that follows, G-64 to G-68."""
 
 from typing import Any, Final
 
@@ -57,14 +57,14 @@ def test_a_grant_is_paid_once() -> None:
     b.say("fund", ORDER, ref="P-3", **COMPENSATION)
     b.say("fund", "payment.executed", ref="P-3", kind="compensation")
     assert refused(b, "fund", ORDER, ref="P-4", **COMPENSATION) == "G-66"
-    b.say("fund", "fund.compensation_granted", ref="C-2", source="contributions")
+    b.say("court", "fund.compensation_granted", ref="C-2")
     assert refused(b, "fund", ORDER, ref="P-4", **COMPENSATION) is None
 
 
 def test_rehabilitation_money_pays_no_compensation() -> None:
     """The two purposes are paid apart, so that everybody can see what the fund's money was for."""
     b = identified(Bench())
-    b.say("fund", "fund.compensation_granted", ref="C-1", purpose="social_rehabilitation")
+    b.say("fund", "fund.compensation_granted", ref="C-1", purpose="social_rehabilitation", amount_band="up_to_1000")
     assert refused(b, "fund", ORDER, ref="P-2", **COMPENSATION) == "G-66"
 
     b.say("fund", ORDER, ref="C-1", **REHABILITATION)
@@ -109,3 +109,75 @@ def test_a_verdict_gives_the_fund_a_part() -> None:
 
     assert b.view.on_case("fund")
     assert refused(b, "fund", "fund.compensation_granted", ref="C-1") is None
+
+
+class TestTheSameHarm:
+    """No harm is made good twice: by the court's word and by the fund's."""
+
+    def test_is_not_made_good_by_the_fund_after_the_court(self) -> None:
+        """The fund pays what the court granted, and grants nothing beside it; other purposes stay open."""
+        b = granted(Bench())
+        assert refused(b, "fund", "fund.compensation_granted", ref="C-2") == "G-65"
+        assert refused(b, "fund", "fund.compensation_granted", ref="C-2", purpose="medical_expenses") is None
+
+    def test_is_not_made_good_by_the_fund_again(self) -> None:
+        """What the fund granted and ordered is not granted once more."""
+        b = convicted(Bench())
+        b.say("fund", "fund.compensation_granted", ref="C-1")
+        b.say("fund", ORDER, ref="P-2", **COMPENSATION)
+        assert refused(b, "fund", "fund.compensation_granted", ref="C-2") == "G-65"
+
+        b.say("fund", "payment.failed", ref="P-2", kind="compensation")
+        assert refused(b, "fund", "fund.compensation_granted", ref="C-2") is None
+
+    def test_is_not_made_good_by_a_court_that_was_not_told(self) -> None:
+        """The court that hears the proceedings hears what the fund granted, and counts it."""
+        b = prosecuted(Bench())
+        said = b.say("fund", "fund.compensation_granted", ref="C-1")
+        bill = b.say("fund", "fund.compensation_granted", ref="C-2", purpose="medical_expenses")
+        assert (said.audience.recipients, bill.audience.recipients) == (("court",), ())
+
+    def test_is_made_good_by_the_court_in_place_of_the_fund(self) -> None:
+        """A grant of the fund that is not ordered yet falls, so that one sum is paid."""
+        b = convicted(Bench())
+        b.say("fund", "fund.compensation_granted", ref="C-1")
+        b.say("court", "fund.compensation_granted", ref="C-2")
+        b.say("fund", ORDER, ref="P-2", **COMPENSATION)
+        assert refused(b, "fund", ORDER, ref="P-3", **COMPENSATION) == "G-66"
+
+    def test_is_two_harms_if_two_courts_say_so(self) -> None:
+        """A criminal court and a civil one grant a sum each, and both are paid."""
+        b = granted(Bench())
+        b.say("court", "fund.compensation_granted", ref="C-2")
+        for order in ("P-2", "P-3"):
+            b.say("fund", ORDER, ref=order, **COMPENSATION)
+        assert [each.order for each in b.view.grants.values()] == [reference("P-2"), reference("P-3")]
+
+
+@pytest.mark.parametrize(
+    ("band", "sum_", "fits"),
+    [
+        ("up_to_1000", "1000.00", True),
+        ("up_to_1000", "1000.01", False),
+        ("1000_to_5000", "999.99", False),
+        ("1000_to_5000", "5000.00", True),
+        ("5000_to_20000", "99000.00", False),
+        ("over_20000", "20000.00", True),
+        ("over_20000", "5000.00", False),
+    ],
+)
+def test_an_order_stays_within_the_band_that_was_granted(band: str, sum_: str, fits: bool) -> None:  # noqa: FBT001 - a column
+    """The published band says what was paid, and nobody pays ten times as much by a slip of the finger."""
+    b = convicted(Bench())
+    b.say("court", "fund.compensation_granted", ref="C-1", amount_band=band)
+    order = {"kind": "compensation", "amount": {"value": sum_, "currency": "AZN"}}
+    assert refused(b, "fund", ORDER, ref="P-2", **order) == (None if fits else "G-68")
+
+
+def test_a_grant_of_the_wrong_band_is_put_right_by_another() -> None:
+    """The fund grants again before anything is ordered: the second band stands, and the first waits for nobody."""
+    b = convicted(Bench())
+    b.say("fund", "fund.compensation_granted", ref="C-1", amount_band="over_20000")
+    b.say("fund", "fund.compensation_granted", ref="C-2")
+    b.say("fund", ORDER, ref="P-2", **COMPENSATION)
+    assert {ref: each.order for ref, each in b.view.grants.items()} == {reference("C-2"): reference("P-2")}

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "6a8cf2c6bd4fa9d2e5339e733cb08cec59d82d17da991e559256cd4afd3fdbd3"
+PINNED = "b0b81f9992b2a6935a10494fa58710bb9e7231630e51b9f52abfb634b9eb1430"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -116,6 +116,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     ("timekeeper", "access.reseal_due", {}, ANY),
     ("vac", "access.resealed", {}, ANY),
     ("court", "access.terminated", {}, ANY),
+    (UNIT, "access.revoked", {"receivers": ["ngo-a"]}, ANY),
     ("ngo-a", "access.hold_placed", {}, ANY),
     ("timekeeper", "access.erasure_due", {}, ANY),
     ("ngo-a", "access.erasure_confirmed", {}, ANY),

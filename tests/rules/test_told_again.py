@@ -1,7 +1,9 @@
 """Notices of a new beginning: an agency that was told of an end is told when the same begins again."""
 
+from nrmbus.events.model import Fact
+from nrmbus.rules import View
 from rules.given import Bench
-from rules.stories import begun, child_planned, left, signalled
+from rules.stories import begun, child_planned, left, planned, signalled
 
 UNIT = "special-unit"
 
@@ -94,3 +96,44 @@ class TestOpenedAgain:
         b.say(UNIT, "case.reopened", ref="R-9")
 
         assert b.view.status == "UNDER_IDENTIFICATION"
+
+
+class TestTrustedAgain:
+    """A person takes consent back, the agency deletes what it had, and later she agrees to it again."""
+
+    def test_reaches_the_agency_before_what_it_is_sent_next(self) -> None:
+        """Its own desk would keep the letter shut otherwise: the last word that it heard is the withdrawal."""
+        b = planned(Bench())
+        b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+        b.say("ngo-l", "consent.stop_confirmed")
+        given = b.say("vac", "consent.given", receivers=["ngo-l"])
+        assert given.audience.recipients == ()
+
+        sent = b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], letter=True)
+        assert sent.audience.earlier == {"ngo-l": (given.id,)}
+        again = b.say("vac", "referral.submitted", ref="R-10", to=["ngo-l"], letter=True)
+        assert again.audience.earlier == {}
+
+    def test_opens_the_letter_at_the_agency(self) -> None:
+        """By its own events alone, after a deletion and after its access was ended."""
+        for end in ("consent.withdrawn", "access.revoked"):
+            b = planned(Bench())
+            b.say(UNIT, end, receivers=["ngo-l"], approver="A-2")
+            b.say("ngo-l", "consent.stop_confirmed")
+            b.say("vac", "consent.given", receivers=["ngo-l"])
+            b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], letter=True)
+            assert not b.rules.keeps_shut(own_view(b, "ngo-l"), b.facts[-1].event, "ngo-l"), end
+
+
+def own_view(b: Bench, agency: str) -> View:
+    """Return the fold of the events that reached *agency*, with the consents that went before them."""
+    full = own = b.rules.start(b.subject)
+    for fact in b.facts:
+        earlier = b.rules.audience(full, fact.event).earlier.get(agency, ())
+        mine = [each for each in b.facts if each.event.id in earlier]
+        mine += [fact] if agency in (fact.event.source, *fact.recipients) else []
+        for each in mine:
+            recipients = () if each.event.source == agency else (agency,)
+            own = b.rules.evolve(own, Fact.of(each.event, recipients, each.registered, each.number))
+        full = b.rules.evolve(full, fact)
+    return own

@@ -80,7 +80,7 @@ def complete(_: PlanCompleted, heard: Heard, __: State) -> Result | None:
 
 @line(FollowUpDue)
 def follow_up(due: FollowUpDue, heard: Heard, __: State) -> Result | None:
-    """8. A follow-up is due, 3, 6 or 12 months after closing: the centre asks how the person fares, if asking is safe, and records the answer ([S55])."""
+    """8. A follow-up is due, some months after closing as the profile says: the centre asks how the person fares, if asking is safe, records the answer, and opens the case again for somebody who is not safe and wants that ([S54, S55])."""
     return handoffs.follow_up_due(heard, due.month)
 
 

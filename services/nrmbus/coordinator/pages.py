@@ -134,5 +134,6 @@ def _breach(visit: Visit, said: Announced) -> dict[str, Any]:
         "kind": t.capital(t.code("BreachKind", data.kind)),
         "persons": t.capital(t.code("PersonsBand", data.persons)),
         "measures": [t.capital(t.code("BreachMeasure", each)) for each in data.measures],
+        "happened": moment_of(visit, times.write(said.mark.time)),
         "when": moment_of(visit, times.write(said.mark.registered)),
     }

@@ -9,7 +9,7 @@ holder of the case may object, and what is needed is sealed to it and to nobody 
 
 from typing import Annotated, Literal
 
-from nrmbus.events.codes import DutyRole, ExtensionGround
+from nrmbus.events.codes import DutyRole, ExtensionGround, RevocationGround
 from nrmbus.events.model import (
     AgencyId,
     Codes,
@@ -19,6 +19,7 @@ from nrmbus.events.model import (
     EventId,
     Letter,
     Line,
+    OneAgency,
     Part,
     Text,
     clear,
@@ -50,6 +51,26 @@ class AccessGranted(Data):
         EventId | None,
         clear("The event that is read, where it is one", example="01930000-0000-7000-8000-000000000000"),
     ] = None
+
+
+class AccessRevokedLetter(Letter):
+    """Why; the agency whose access ends does not learn it, since it could warn somebody."""
+
+    revocation_ground: Annotated[
+        RevocationGround | None, sealed("story", "DC4", "Why the access is ended", example="recruiter_in_group")
+    ] = None
+
+
+class AccessRevoked(Data):
+    """One agency's access to the case ends at once: somebody of the group turned out to have recruited the others [S11] [D].
+
+    Two members of staff act. The person, asked alone, may let the agency in again by a consent that another agency records.
+    """
+
+    type = "access.revoked"
+    letter = AccessRevokedLetter
+
+    receivers: Annotated[OneAgency, clear("The one agency whose access ends")]
 
 
 Emergency = Literal["imminent_danger", "medical_emergency", "missing_person", "security_breach"]

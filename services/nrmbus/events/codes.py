@@ -213,6 +213,9 @@ BreachMeasure = Literal[
     "access_stopped", "keys_changed", "copy_recovered", "deletion_asked", "persons_told", "police_told", "examined",
     "none_yet", "other",
 ]  # fmt: skip
+RevocationGround = Literal["recruiter_in_group", "endangers_person", "misuse", "other"]
+"""Why an agency's access to a case is ended: it helps somebody who recruited others of the group; the person is in danger
+through it; it used what it knew for something else."""
 BedRefusal = Literal["no_capacity", "not_suitable", "other"]
 DischargeReason = Literal[
     "independent_living", "returned_to_family", "transferred", "own_request", "not_identified", "other"

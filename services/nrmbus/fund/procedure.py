@@ -16,6 +16,7 @@ from nrmbus.wire.ids import said_by_itself
 
 _RULE: Final = "one-time-allowance"
 _DEPOSIT: Final = "into-a-deposit"
+COMPENSATION: Final = "compensation"
 _VICTIM: Final = "ActualVictimOfTrafficking"
 
 
@@ -65,9 +66,13 @@ def remember(state: State, heard: Heard) -> State:
 
 
 @line(CompensationGranted)
-def grant(_granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
+def grant(granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
     """5. Money is granted: it is ordered once and within its band, for a child into a deposit (CoM 8/2006 [S9])."""
     sentence = "Money is granted: order it once, within its band. A child's money goes into a deposit."
+    if granted.purpose == COMPENSATION and any(
+        each.order and each.purpose == COMPENSATION for each in heard.view.grants.values()
+    ):
+        sentence = "Compensation was ordered in this case before: ask the court whether it counted that, then order this sum once."
     return Result(tasks=(task(heard, "order_grant", sentence),))
 
 

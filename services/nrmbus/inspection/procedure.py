@@ -62,7 +62,7 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
     shared = {agency for each in others for agency in state.helpers.get(each, ())} & {*state.helpers.get(case, ())}
     deciding = heard.profile.expand((DECIDERS,))
     shared = {each for each in shared if each in heard.agencies and heard.agencies[each].role not in deciding}
-    sentence = "A negative decision is no proof. If this person recruited the others, ask each of them alone whether the agencies named here may go on."
+    sentence = "A negative decision is no proof. If this person recruited the others, tell the special unit, which ends access, and ask each of them alone whether the agencies named here may go on."
     return Result(tasks=(task(heard, "cut_access", sentence, tuple(sorted(shared))),))
 
 

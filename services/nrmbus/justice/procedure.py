@@ -8,11 +8,13 @@ from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.erasure import AccessHoldPlaced, AccessTerminated
+from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
 from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.review import ReviewRequested
 
+COMPENSATION: Final = "compensation"
 _FOR_THE_PERSON: Final = ("conviction", "claim_granted")
 
 
@@ -95,6 +97,15 @@ def remind(breach: DeadlineBreached, heard: Heard, _: State) -> Result | None:
 
 
 supply, decline, expire, note_answer = handoffs.answers(9, "the agency")
+
+
+@line(CompensationGranted)
+def count(granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
+    """13. The fund has granted compensation: the court that hears the proceedings counts it when it decides ([S9], [D])."""
+    if heard.own or granted.purpose != COMPENSATION:
+        return None
+    sentence = "The fund has granted compensation: count it, so that the same harm is not made good twice."
+    return Result(tasks=(task(heard, "fund_granted", sentence),))
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -30,7 +30,7 @@ supply, decline, expire, note = handoffs.answers(2, "a case worker")
 
 @line(FollowUpDue)
 def follow_up(due: FollowUpDue, heard: Heard, _: State) -> Result | None:
-    """6. A follow-up is due, 3, 6 or 12 months after closing: the NGO asks how the person fares, if asking is safe, and records the answer ([S55])."""
+    """6. A follow-up is due, some months after closing as the profile says: the NGO asks how the person fares, if asking is safe, records the answer, and opens the case again for somebody who is not safe and wants that ([S54, S55])."""
     return handoffs.follow_up_due(heard, due.month)
 
 

@@ -1,7 +1,7 @@
 """An agency's desk in memory: received events, views and procedure. No keys, no bytes, no waiting."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nrmbus.desk import versions
@@ -58,7 +58,11 @@ class MemoryDesk:
         return self._views.get(subject)
 
     def receive(self, delivery: Delivery) -> tuple[Draft, ...]:
-        """Take a delivery in; return what the procedure says to it."""
+        """Take a delivery in; return what the procedure says to it. A letter that the person took back stays shut."""
+        event, view = delivery.fact.event, self._views.get(delivery.fact.event.subject)
+        if view is not None and event.source != self._agency.id:
+            shut = self._rules.keeps_shut(view, event, self._agency.id)
+            delivery = replace(delivery, opened={}) if shut else delivery
         self._ledger.append(delivery)
         return self._take(delivery)
 

@@ -11,6 +11,7 @@ from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed
+from nrmbus.police import groups
 from nrmbus.police.state import State, decides, foreigner, holds_removal, last_day, noticed
 
 
@@ -136,6 +137,7 @@ def meet(_signal: Data, heard: Heard, _: State) -> Result | None:
 
 
 supply, decline, expire, note = handoffs.answers(13, "an officer")
+shut_out = groups.shut_out
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -37,7 +37,10 @@ _ENDS: Final[Mapping[str, Status]] = {
     "case.closed": "CLOSED", "case.signal_dismissed": "CLOSED", "case.withdrawn": "WITHDRAWN",
 }  # fmt: skip
 """Events that end a case, and the end to which they bring it."""
+COMPENSATION: Final = "compensation"
 GRANTS = ("consent.given", "consent.overridden")
+TO_THE_REVOKED: Final = ("access.", "deadline.")
+"""Beginnings of the types that still reach an agency whose access was ended: that it has to stop, erase, or is late with it."""
 
 
 @frozen
@@ -45,7 +48,7 @@ class Audience:
     """Recipients of one event.
 
     ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps each recipient that
-    has no event of the case yet to the ids of the standing consents that it must get first.
+    has no event, or no part, of the case to the ids of the standing consents that it must get first.
     """
 
     recipients: tuple[str, ...]
@@ -67,12 +70,16 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
     found.discard(context.source)
     if not row.stops:
         found = {agency for agency in found if not context.barred(agency) or granted_to(context, agency)}
+    elif context.view.revoked and not context.event.type.startswith(TO_THE_REVOKED):
+        found -= {*context.view.revoked}
     return found
 
 
 def granted_to(context: EventContext, agency: str) -> bool:
     """Return whether the event is itself the consent that lets this agency be told again."""
     if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
+        return False
+    if agency in context.view.revoked and context.event.type == "consent.overridden":
         return False
     return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
 
@@ -130,15 +137,20 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 
 
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient without an event of the case, the standing consents that cover it, in order."""
+    """Return, for each recipient without an event or a part of the case, the standing consents that it has not heard, in order.
+
+    Such a consent was recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut
+    out. Without the consent its desk would keep shut what comes now.
+    """
     view = context.view
-    fresh = [agency for agency in recipients if not view.count_for(agency)]
+    fresh = [agency for agency in recipients if not view.count_for(agency) or not view.on_case(agency)]
     if not fresh or not view.consents:
         return {}
     found: dict[str, set[tuple[int, str]]] = {}
     for receiver, purpose in view.consents:
         standing = context.standing(receiver, purpose) if receiver in fresh else None
-        if standing and standing.kind in ("given", "overridden"):
+        paper = view.papers.get(standing.id) if standing and standing.kind in ("given", "overridden") else None
+        if standing and paper and not (view.count_for(receiver) and receiver in paper.known_to):
             found.setdefault(receiver, set()).add((standing.number, standing.id))
     return {agency: tuple(each for _, each in sorted(found[agency])) for agency in sorted(found)}
 
@@ -233,6 +245,13 @@ def _court_named(context: EventContext) -> Iterable[str]:
     return (court,) if context.roles.of(court) == COURT else ()
 
 
+def _court_of_case(context: EventContext) -> Iterable[str]:
+    """Return the courts that hear proceedings about the case, if compensation is granted: none grants what the fund granted."""
+    if value(context.event, "purpose") != COMPENSATION:
+        return ()
+    return {each.court for each in context.view.proceedings.values() if each.court}
+
+
 def _parties_to_proceedings(context: EventContext) -> Iterable[str]:
     found = context.proceedings
     return (*_named(found.court), found.mark.source) if found else ()
@@ -251,7 +270,7 @@ def _next_holder(context: EventContext) -> Iterable[str]:
 
 
 def _next(context: EventContext) -> str | None:
-    """Return the holder after a plan, a first stage, an accepted transfer, or a deletion by the present holder."""
+    """Return the holder after a plan, a first stage, an accepted transfer, or the end of the present holder's part."""
     view, kind, source = context.view, context.event.type, context.source
     if kind == "plan.adopted":
         view = replace(view, plan=Plan(source, context.to, None))
@@ -264,6 +283,10 @@ def _next(context: EventContext) -> str | None:
             if context.deletes
             else view
         )
+    elif kind == "access.revoked":
+        (gone,) = receivers_of(context.event)
+        parts = {agency: part for agency, part in view.parts.items() if agency != gone}
+        view = replace(view, parts=parts, left={**view.left, gone: context.event.recordedtime})
     elif context.referral and (context.referral.transfer or context.referral.made_support):
         view = replace(view, taken_over_by=source, handed_on=context.is_unit(context.referral.sender))
     return holder_of(context, view)
@@ -406,6 +429,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "consent_receiver_on_case": _consent_receiver_on_case,
     "coordinator": lambda context: context.roles.having(COORDINATOR),
     "court_named": _court_named,
+    "court_of_case": _court_of_case,
     "decider": lambda context: context.reviewers,
     "emergency_holder": lambda context: _named(context.emergency.holder if context.emergency else None),
     "everybody": lambda context: _in_group(context, "EVERYBODY"),

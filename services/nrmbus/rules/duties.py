@@ -89,16 +89,18 @@ def resumed(context: EventContext, mark: Mark) -> tuple[Running, ...]:
     return tuple(replace(clock, pauses=(*clock.pauses, closed), reopened=mark.registered) for clock in again)
 
 
-def left_by(context: EventContext, mark: Mark) -> Changes:
-    """Return the changes after the sender deleted its data: it has no part, houses nobody, and nothing waits for it alone."""
-    view, agency = context.view, context.source
+def left_by(context: EventContext, mark: Mark, agency: str) -> Changes:
+    """Return the changes after *agency* left the case: it has no part, houses nobody, and nothing waits for it alone."""
+    view = context.view
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
         ref: replace(each, open=each.open and not gone.issuperset(each.receivers or (each.requester or agency,)))
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
-        ref: replace(each, open=each.open and not (each.decider == DECIDERS and _nobody_decides(context, each, gone)))
+        ref: replace(
+            each, open=each.open and not (each.decider == DECIDERS and _nobody_decides(context, each, agency, gone))
+        )
         for ref, each in view.reviews.items()
     }
     returning = view.returning
@@ -114,9 +116,9 @@ def left_by(context: EventContext, mark: Mark) -> Changes:
     }
 
 
-def _nobody_decides(context: EventContext, review: Review, gone: set[str]) -> bool:
-    """Return whether every deciding body that was asked for the review has left, the sender the last of them."""
-    return context.by_unit and gone.issuperset(unit for unit in context.units if unit in review.known_to)
+def _nobody_decides(context: EventContext, review: Review, agency: str, gone: set[str]) -> bool:
+    """Return whether every deciding body that was asked for the review has left, *agency* the last of them."""
+    return context.is_unit(agency) and gone.issuperset(unit for unit in context.units if unit in review.known_to)
 
 
 def _without_guest(bed: Bed, agency: str) -> Bed:

@@ -221,11 +221,11 @@ class EventContext:
         return self.stands(agency, SHARING) in ("given", "overridden")
 
     def barred(self, agency: str) -> bool:
-        """Return whether an adult's refusal or withdrawal for *agency*, or a bar on embassies, stands.
+        """Return whether an adult's refusal or withdrawal for *agency*, a bar on embassies, or the end of its access stands.
 
         A child is not asked, so a child's word bars nobody.
         """
-        if self.embassy_barred(agency):
+        if self.embassy_barred(agency) or agency in self.view.revoked:
             return True
         return not self.child and self.stands(agency, SHARING) in ("refused", "withdrawn")
 
@@ -255,9 +255,9 @@ class EventContext:
 
 
 def shut_for(context: EventContext, agency: str) -> bool:
-    """Return whether *agency* got the letter by consent and the person has since refused or withdrawn that consent."""
+    """Return whether *agency* got the letter by consent that is refused or withdrawn since, or its access was ended."""
     row = context.tables.row(context.event.type)
-    return row is not None and not row.stops and context.barred(agency)
+    return row is not None and ((not row.stops and context.barred(agency)) or agency in context.view.revoked)
 
 
 def referrer(tables: Tables, roles: Roles, view: View) -> str | None:

@@ -204,7 +204,7 @@ class Plan:
 
 @frozen
 class Payment:
-    """One order of money; ``amount`` as the event wrote it."""
+    """One order of money; ``amount`` as the event wrote it, ``grant`` is the reference of the grant that it pays."""
 
     ref: str
     mark: Mark
@@ -212,18 +212,24 @@ class Payment:
     decision: str | None
     amount: str
     currency: str
+    grant: str | None = None
     state: Literal["ordered", "executed", "failed"] = "ordered"
 
 
 @frozen
 class Grant:
-    """Money granted by the fund or a court; ``order`` is the reference of the payment that was ordered for it and stands."""
+    """Money granted by the fund or a court; ``order`` is the reference of the payment that was ordered for it and stands.
+
+    ``band`` and ``source`` are as the event wrote them: how much, coarsely, and where the money comes from.
+    """
 
     ref: str
     mark: Mark
     purpose: str
     known_to: frozenset[str]
     order: str | None = None
+    band: str | None = None
+    source: str = ""
 
 
 @frozen
@@ -421,8 +427,12 @@ class View:
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     opened: Mark | None = None
     child: bool | None = None
+    group: str | None = None
+    """Incident in which the person was found with others."""
     abroad: bool = False
     """Whether the person was found in another country."""
+    revoked: Mapping[str, str] = field(default_factory=dict)
+    """Agencies whose access was ended, and the event that ended it; a new consent of the person lets one in again."""
     flagged: frozenset[str] = frozenset()
     represented: bool = False
     best_interests: str | None = None

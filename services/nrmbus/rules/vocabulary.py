@@ -14,6 +14,7 @@ Term = Literal[
     "consent_receiver_on_case",
     "coordinator",
     "court_named",
+    "court_of_case",
     "decider",
     "emergency_holder",
     "everybody",

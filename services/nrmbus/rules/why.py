@@ -15,7 +15,7 @@ from nrmbus.rules.view import Standing
 from nrmbus.rules.vocabulary import Term
 
 ReasonCode = Literal[
-    "told", "told_to_stop", "source", "consent_refused", "consent_withdrawn", "embassy_barred", "condition_unmet", "not_named",
+    "told", "told_to_stop", "source", "consent_refused", "consent_withdrawn", "access_revoked", "embassy_barred", "condition_unmet", "not_named",
     "not_on_case", "nobody_is_told", "unknown_type",
 ]  # fmt: skip
 
@@ -25,6 +25,7 @@ SENTENCES: Final[Mapping[ReasonCode, str]] = {
     "source": "Published the event itself.",
     "consent_refused": "The row names it ({words}), but the person has refused that it be told.",
     "consent_withdrawn": "The row names it ({words}), but the person has withdrawn the consent that it be told.",
+    "access_revoked": "The row names it ({words}), but its access to the case was ended.",
     "embassy_barred": "The row names it ({words}), but no embassy or consulate may be contacted.",
     "condition_unmet": "The row tells {words}; that did not hold of it then.",
     "not_named": "It has a part in the case, but the row of this type does not name it.",
@@ -43,6 +44,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "consent_receiver_on_case": "the receiver of the consent, if it has a part in the case",
     "coordinator": "the national coordinator",
     "court_named": "the court that hears the proceedings",
+    "court_of_case": "the court that hears proceedings about the case, if compensation is granted",
     "decider": "who decides on the review",
     "emergency_holder": "who holds what was asked for in an emergency",
     "everybody": "every agency of the bus",
@@ -103,6 +105,7 @@ FOR: Final[Mapping[Term, tuple[str, ...]]] = {
     "decider": ("court", DECIDERS),
     "everybody": ("EVERYBODY",),
     "court_named": ("court",),
+    "court_of_case": ("court",),
     "fund_on_case_or_named": ("fund",),
     "fund_on_recognition": ("fund",),
     "guardian_bodies": ("GUARDIANS",),
@@ -178,6 +181,8 @@ def reason_for(context: EventContext, agency: str, audience: Audience) -> Reason
     if agency in audience.recipients:
         code, consent = _told(context, agency, standing)
         return Reason(agency, code, terms, None, row.basis, row.unverified, consent, parts)
+    if terms and agency in context.view.revoked:
+        return _kept_out(context, row, agency, terms, "access_revoked", "G-67", context.view.revoked[agency])
     if terms and context.embassy_barred(agency):
         return _kept_out(context, row, agency, terms, "embassy_barred", "G-55", context.view.embassy_bar)
     if terms and standing:  # named by the row and not told: the person's word stands against it

@@ -87,6 +87,14 @@ def test_a_refusal_is_counted_under_who_was_refused_and_a_reading_not_at_all(lat
     assert (figures["ngo-a"].registered, figures["vac"].registered) == (4, 0)
 
 
+def test_an_agency_that_could_find_people_and_found_nobody_has_a_zero(late: Story) -> None:
+    """A zero report is visible, and nobody is blamed whose role finds nobody."""
+    found = {agency: each.signals for agency, each in late.figures().items()}
+    assert found["ngo-a"] == 1
+    assert found["vac"] == 0
+    assert found["fund"] is None
+
+
 def test_only_what_was_registered_in_the_period_counts(late: Story) -> None:
     """Both ends included; a breach counts when it was said."""
     late.missed()

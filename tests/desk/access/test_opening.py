@@ -102,6 +102,24 @@ class TestUnderAWithdrawnConsent:
         assert [shown.get("shut") for shown in after] == [None, None, "consent_withdrawn", None]
         assert after[1]["letter"] == {"story": {"answer": CANARY}}
 
+    async def test_an_agency_whose_access_was_ended_opens_nothing_more_whatever_law_it_names(
+        self, tmp_path: Path
+    ) -> None:
+        """Given a letter that somebody there had read, the end of access shuts it, also after `must_retain`."""
+        async with desk_of("vac", tmp_path) as given:
+            await given.hear(consented(given.registrar))
+            await given.hear(supplied(given.registrar))
+            assert (await given.read(actor="S-17"))[1]["letter"] == {"story": {"answer": CANARY}}
+            ended = given.registrar.event("special-unit", "access.revoked", {"receivers": ["vac"]})
+            await given.hear(given.registrar.register(ended, to="vac"))
+            await given.settle()
+            answer = {"type": "consent.stop_confirmed", "data": {"answer": "must_retain"}, "legal_basis": "Law 958-IIQ"}
+            await given.registered(**answer)
+            shown = await given.read(actor="S-17", purpose="court")
+
+        assert shown[1]["shut"] == "consent_withdrawn"
+        assert CANARY not in str(shown)
+
     async def test_a_new_consent_opens_what_it_closed(self, tmp_path: Path) -> None:
         """The person's latest word holds: consent after a withdrawal opens letters again."""
         async with desk_of("vac", tmp_path) as given:

@@ -1,4 +1,4 @@
-"""G-40 to G-66: for each rule an event that it refuses, and a similar event that it lets pass."""
+"""G-40 to G-69: for each rule an event that it refuses, and a similar event that it lets pass."""
 
 from nrmbus.events.identification import StatusRevoked
 from nrmbus.rules import Refusal
@@ -31,6 +31,7 @@ from rules.stories import (
     without_status,
 )
 
+REVOKED = "access.revoked"
 Pair = tuple[Refusal | None, Refusal | None]
 STAGE = "identification.stage_entered"
 VERDICT = "justice.verdict_recorded"
@@ -222,11 +223,36 @@ def g_66() -> Pair:
     return convicted(Bench()).ask("fund", ORDER, **order), granted(Bench()).ask("fund", ORDER, **order)
 
 
+def g_68() -> Pair:
+    """The court granted between one and five thousand; nobody orders ninety-nine thousand."""
+    b, order = granted(Bench()), {"ref": "P-2", "kind": "compensation"}
+    return (
+        b.ask("fund", ORDER, **order, amount={"value": "99000.00", "currency": "AZN"}),
+        b.ask("fund", ORDER, **order, amount={"value": "5000.00", "currency": "AZN"}),
+    )
+
+
+def g_67() -> Pair:
+    """Nobody plans with an agency whose access was ended; with another one, as before."""
+    b = planned(Bench())
+    b.say("special-unit", REVOKED, receivers=["ngo-l"], approver="A-2")
+    return b.ask("vac", "needs.assessed", to=["ngo-l"]), b.ask("vac", "needs.assessed", to=["shelter"])
+
+
+def g_69() -> Pair:
+    """The fund pays, and is not shut out; the legal NGO may be."""
+    b, two = served(Bench()), {"approver": "A-2"}
+    return (
+        b.ask("special-unit", REVOKED, receivers=["fund"], **two),
+        b.ask("special-unit", REVOKED, receivers=["ngo-l"], **two),
+    )
+
+
 STORIES = {
     "G-40": g_40, "G-41": g_41, "G-42": g_42, "G-43": g_43, "G-44": g_44, "G-45": g_45, "G-46": g_46, "G-47": g_47,
     "G-48": g_48, "G-49": g_49, "G-50": g_50, "G-51": g_51, "G-52": g_52, "G-53": g_53, "G-54": g_54, "G-58": g_58, "G-59": g_59,
     "G-60": g_60,
-    "G-61": g_61, "G-62": g_62, "G-63": g_63, "G-64": g_64, "G-65": g_65, "G-66": g_66,
+    "G-61": g_61, "G-62": g_62, "G-63": g_63, "G-64": g_64, "G-65": g_65, "G-66": g_66, "G-67": g_67, "G-68": g_68, "G-69": g_69,
 }  # fmt: skip
 
 Cases = list[tuple[str, Refusal | None, str | None]]

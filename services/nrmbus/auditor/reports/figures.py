@@ -3,12 +3,14 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import kind_of
 from nrmbus.auditor.reports.why import Point
 from nrmbus.events.deadline import DeadlineBreached
 
+SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 Period = tuple[datetime | None, datetime | None]
 """From and to, both included; None is open."""
 
@@ -17,11 +19,13 @@ Period = tuple[datetime | None, datetime | None]
 class Figures:
     """Figures of one agency: registered events, refusals with their rules, and breached duties.
 
+    ``signals`` is how many people it found: 0 is a zero report, and None is an agency whose role finds nobody.
     ``sealed_again`` counts events that its desk sealed again for a changed audience; they are no refusals.
     """
 
     agency: str
     role: str
+    signals: int | None = None
     registered: int = 0
     sealed_again: int = 0
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -35,7 +39,11 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
 
     Readings are not counted.
     """
-    found = {name: Figures(name, entry.role) for name, entry in sorted(seen.directory.entries.items())}
+    finders = seen.rules.profile.expand(("DETECTORS",))
+    found = {
+        name: Figures(name, entry.role, signals=0 if entry.role in finders else None)
+        for name, entry in sorted(seen.directory.entries.items())
+    }
     for entry in seen.history.entries:
         said = entry.registration
         if not _within(said.time, period) or said.source not in found:
@@ -47,6 +55,8 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
             figures.sealed_again += 1
         elif kind != "reading":
             figures.registered += 1
+            if figures.signals is not None and entry.said is not None and entry.said.type in SIGNALS:
+                figures.signals += 1
     for subject in seen.history.spoken_of():
         for entry, owed_by in _breaches(seen, subject):
             if _within(entry.registration.time, period):

@@ -1,7 +1,7 @@
 """Opening of letters: by the desk when a letter comes, by a person at the door, and never around these two ways.
 
-A letter that arrived by consent stays closed after the person refused or withdrew consent for this agency. A letter
-that was read before may be opened again only if the agency has confirmed a legal duty to retain it. Before a person
+A letter that arrived by consent stays closed after the person refused or withdrew consent for this agency, and each
+letter once the agency's access to the case was ended. A letter that was read before may be opened again only if the agency has confirmed a legal duty to retain it. Before a person
 reads, the registrar registers ``access.granted``. The registration comes back through the inbox, so every earlier
 event has been read by then, including a withdrawal.
 """
@@ -40,7 +40,7 @@ WITHIN_SECONDS: Final = 20.0
 """Seconds that the registrar may take to register a reading; after that nothing is opened."""
 
 _READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_WITHDRAWING: Final = ("consent.refused", "consent.withdrawn")
+_WITHDRAWING: Final = ("consent.refused", "consent.withdrawn", "access.revoked")
 
 _EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
 _PLAIN: Final = tuple(each for each in _EVENTS if each.name != "letter")
@@ -110,7 +110,7 @@ def _is_kept_shut(desk: Desk, signed: Signed, tx: Connection) -> bool:
     if not desk.seat.rules.keeps_shut(view, event, desk.seat.me):
         return rests_on_consent(desk, signed) and _unread_word(tx, signed.subject)
     stop = view.stops.get(desk.seat.me)
-    retained = stop is not None and stop.answer == "must_retain"
+    retained = stop is not None and stop.answer == "must_retain" and desk.seat.me not in view.revoked
     return not (retained and _read_before(tx, signed))
 
 

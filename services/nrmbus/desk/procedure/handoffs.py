@@ -97,7 +97,7 @@ def service_asked(heard: Heard) -> Result | None:
 
 def follow_up_due(heard: Heard, month: int) -> Result | None:
     """Return the task to ask how the person fares, *month* months after closing."""
-    sentence = f"{month} months after closing: ask how the person fares, if asking is safe, and record the answer."
+    sentence = f"{month} months after closing: ask how the person fares, if asking is safe, and record the answer. If the person is not safe, ask about opening the case again."
     return Result(tasks=(task(heard, "follow_up", sentence),))
 
 

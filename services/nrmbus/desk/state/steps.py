@@ -23,11 +23,11 @@ from nrmbus.wire.ids import new_event_id
 ENTERED: Final = frozenset(
     {
         "G-07", "G-08", "G-10", "G-11", "G-20", "G-23", "G-24", "G-27", "G-33", "G-34", "G-35", "G-36", "G-37", "G-44", "G-45",
-        "G-50", "G-62", "G-63",
+        "G-50", "G-62", "G-63", "G-68", "G-69",
     }
 )  # fmt: skip
 """Rules about what a person enters in the event."""
-_CHOSEN: Final = frozenset({"G-30", "G-31", "G-32"})
+_CHOSEN: Final = frozenset({"G-30", "G-31", "G-32", "G-67"})
 """Rules about consent for the recipients: what a person enters, where the sender chooses them."""
 _REF: Final = re.compile(r"[0-9a-f]{32}")
 _NEW: Final = "0" * 32

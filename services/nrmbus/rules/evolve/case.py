@@ -16,6 +16,7 @@ def _opened(context: EventContext, mark: Mark) -> Changes:
     parts = parts_with(context.view.parts, (context.source,), "detector")
     return {
         "opened": mark,
+        "group": context.event.incident,
         "child": value(context.event, "child", context.view.child),
         "abroad": value(context.event, "detected_abroad", context.view.abroad),
         "parts": parts_with(parts, [each for each in context.recipients if context.is_unit(each)], "signal"),

@@ -6,7 +6,7 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, put
 from nrmbus.rules.duties import left_by
-from nrmbus.rules.event_context import EventContext, receivers_of, value
+from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Paper, Standing, Stop
 
@@ -31,7 +31,11 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
         papers = papers.put(
             mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))
         )
-    return {"consents": consents, "papers": papers}
+    changes: Changes = {"consents": consents, "papers": papers}
+    back = {*receivers_of(context.event)} if kind == "given" and SHARING in purposes else set()
+    if back & {*context.view.revoked}:
+        changes["revoked"] = {agency: by for agency, by in context.view.revoked.items() if agency not in back}
+    return changes
 
 
 def _consent_withdrawn(context: EventContext, mark: Mark) -> Changes:
@@ -47,7 +51,17 @@ def _stop_confirmed(context: EventContext, mark: Mark) -> Changes:
         answered = replace(stop, open=False, answer=value(context.event, "answer"))
         changes["stops"] = put(context.view.stops, context.source, answered)
     if context.deletes:
-        changes |= left_by(context, mark)
+        changes |= left_by(context, mark, context.source)
+    return changes
+
+
+def _revoked(context: EventContext, mark: Mark) -> Changes:
+    """End every part of the agency at once; it owes an answer as after a withdrawal."""
+    changes: Changes = {}
+    for agency in receivers_of(context.event):
+        changes |= left_by(context, mark, agency)
+        changes["stops"] = {**context.view.stops, agency: Stop(mark)}
+        changes["revoked"] = {**context.view.revoked, agency: mark.id}
     return changes
 
 
@@ -57,4 +71,5 @@ CONSENT: Final[Mapping[str, Folder]] = {
     "consent.overridden": _consent,
     "consent.withdrawn": _consent_withdrawn,
     "consent.stop_confirmed": _stop_confirmed,
+    "access.revoked": _revoked,
 }

@@ -6,6 +6,7 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put, put_last
 from nrmbus.rules.event_context import COURT, EventContext, value
+from nrmbus.rules.evolve.payment import COMPENSATION
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Grant, Proceedings
 
@@ -32,13 +33,25 @@ def _decided(context: EventContext, _: Mark) -> Changes:
 
 
 def _granted(context: EventContext, mark: Mark) -> Changes:
-    """Record the grant; the fund that pays it has a part, and so has who granted it."""
-    grant = Grant(context.ref, mark, value(context.event, "purpose", ""), heard_by(context))
+    """Record the grant; the fund that pays it has a part, and so has who granted it.
+
+    Compensation takes the place of compensation that the fund granted before and did not order, so that no harm is made
+    good twice. What a court granted stands beside it: two claims are two sums.
+    """
+    purpose = value(context.event, "purpose", "")
+    band, source = value(context.event, "amount_band"), value(context.event, "source", "")
+    grant = Grant(context.ref, mark, purpose, heard_by(context), band=band, source=source)
+    before = {ref: each for ref, each in context.view.grants.items() if not _takes_place_of(context, purpose, each)}
     funds = [agency for agency in context.recipients if context.roles.of(agency) == "fund"]
     return {
-        "grants": put(context.view.grants, context.ref, grant),
+        "grants": put(before, context.ref, grant),
         "parts": parts_with(context.view.parts, (context.source, *funds), f"grant {context.ref}"),
     }
+
+
+def _takes_place_of(context: EventContext, purpose: str, other: Grant) -> bool:
+    by_fund = context.roles.of(other.mark.source) != COURT
+    return purpose == other.purpose == COMPENSATION and by_fund and other.order is None
 
 
 JUSTICE: Final[Mapping[str, Folder]] = {

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, put
@@ -13,11 +14,27 @@ COMPENSATION: Final = "compensation"
 """A kind of payment, and a purpose of a grant."""
 
 
+_BANDS: Final[Mapping[str, tuple[Decimal, Decimal]]] = {
+    "up_to_1000": (Decimal(0), Decimal(1000)),
+    "1000_to_5000": (Decimal(1000), Decimal(5000)),
+    "5000_to_20000": (Decimal(5000), Decimal(20_000)),
+    "over_20000": (Decimal(20_000), Decimal("Infinity")),
+}
+"""Least and greatest sum of each band of a grant, both within it."""
+
+
+def in_band(sum_: str, band: str | None) -> bool:
+    """Return whether a sum of money lies within *band*; an unknown band bounds nothing."""
+    least, greatest = _BANDS.get(band or "", (Decimal(0), Decimal("Infinity")))
+    return least <= Decimal(sum_) <= greatest
+
+
 def _ordered(context: EventContext, mark: Mark) -> Changes:
     event = context.event
     amount = value(event, "amount")
     kind = value(event, "kind", "")
     effective = context.view.effective if kind == context.tables.profile.allowance.kind else None
+    grant = paid_grant(context)
     payment = Payment(
         ref=context.ref,
         mark=mark,
@@ -25,9 +42,9 @@ def _ordered(context: EventContext, mark: Mark) -> Changes:
         decision=value(event, "decision", effective),
         amount=getattr(amount, "value", ""),
         currency=getattr(amount, "currency", ""),
+        grant=grant.ref if grant else None,
     )
     changes: Changes = {"payments": put(context.view.payments, context.ref, payment)}
-    grant = paid_grant(context)
     if grant is not None:
         changes["grants"] = put(context.view.grants, grant.ref, replace(grant, order=context.ref))
     return changes

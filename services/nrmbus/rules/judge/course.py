@@ -1,13 +1,14 @@
-"""G-40 to G-66: what may follow in the course of a case, the way home, and the money."""
+"""G-40 to G-69: what may follow in the course of a case, the way home, the money, and the end of one agency's access."""
 
 from typing import Final
 
 from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
-from nrmbus.rules.event_context import CLOSED, COURT, SHARING, review_window, value
-from nrmbus.rules.evolve.payment import COMPENSATION, ordered_before, paid_grant
+from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, review_window, value
+from nrmbus.rules.evolve.payment import COMPENSATION, in_band, ordered_before, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
+from nrmbus.rules.view import Grant
 
 _rules = RuleList()
 _STAGE = "identification.stage_entered"
@@ -24,6 +25,11 @@ _ARRIVED = "return.completed"
 _MONITORED = "return.monitored"
 _VERDICT = "justice.verdict_recorded"
 _GRANT = "fund.compensation_granted"
+_ACCESS_ENDED = "access.revoked"
+_OF_WHO_IS_OUT: Final = frozenset(
+    {"consent.stop_confirmed", "access.erasure_confirmed", "letter.opened", "letter.kept_shut", "letter.unreadable"}
+)
+"""Types that an agency still publishes after its access was ended: that it has stopped, what it erased, and receipts."""
 
 
 @_rules.rule("G-40")
@@ -325,17 +331,63 @@ def court_decides(q: Question) -> bool:
 
 @_rules.rule("G-65", _GRANT)
 def compensation_not_due(q: Question) -> bool:
-    """Money granted to a person who is neither recognised nor the victim of somebody convicted; by a court without proceedings."""
+    """Money granted to a person who is neither recognised nor the victim of somebody convicted; by a court without proceedings.
+
+    The fund grants no compensation beside one of a court, nor beside its own that is ordered or paid: it does not make the
+    same harm good twice. A court is told of what the fund granted, and decides.
+    """
     if q.role == COURT:
         return not q.view.proceedings
+    if value(q.event, "purpose") == COMPENSATION and any(_compensates(q, each) for each in q.view.grants.values()):
+        return True
     convicted = any(each.outcome in ("conviction", "claim_granted") for each in q.view.proceedings.values())
     return q.view.effective is None and not convicted
+
+
+def _compensates(q: Question, grant: Grant) -> bool:
+    """Return whether the harm is made good by this grant: a court's, or one of the fund that is ordered or paid."""
+    return grant.purpose == COMPENSATION and (grant.order is not None or q.roles.of(grant.mark.source) == COURT)
 
 
 @_rules.rule("G-66", _ORDER)
 def not_granted(q: Question) -> bool:
     """Compensation ordered that nobody granted, or for which an order stands already."""
     return bool(value(q.event, "kind") == COMPENSATION) and paid_grant(q) is None
+
+
+@_rules.rule("G-67")
+def access_revoked(q: Question) -> bool:
+    """An event of an agency whose access was ended, beyond its answer to that; or one that turns to such an agency.
+
+    An override lets nobody in again: the person does, by a consent that another agency records.
+    """
+    revoked = q.view.revoked
+    if not revoked or q.about_no_case:
+        return False
+    if q.source in revoked:
+        return q.event.type not in _OF_WHO_IS_OUT
+    named = (*q.to, *(receivers_of(q.event) if q.event.type == "consent.overridden" else ()))
+    return any(agency in revoked for agency in named)
+
+
+@_rules.rule("G-68", _ORDER)
+def amount_not_in_band(q: Question) -> bool:
+    """An order that pays a grant, of a sum outside the band that was granted."""
+    grant, amount = paid_grant(q), value(q.event, "amount")
+    return grant is not None and amount is not None and not in_band(amount.value, grant.band)
+
+
+@_rules.rule("G-69", _ACCESS_ENDED)
+def access_not_revocable(q: Question) -> bool:
+    """The end of access of an agency that decides, protects, judges or pays, that is out already or unknown, or that houses the person."""
+    houses = {house.agency for _, house in q.view.houses() if house.state == "admitted"}
+    return any(
+        not q.in_group(agency, "REVOCABLE")
+        or q.is_unit(agency)
+        or agency in (q.source, *houses, *q.view.revoked)
+        or not q.view.count_for(agency)
+        for agency in receivers_of(q.event)
+    )
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)

@@ -23,6 +23,7 @@ _PLAN = "plan.adopted"
 _STOPPED = "consent.stop_confirmed"
 _DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
+_REVOKED = "access.revoked"
 _ACTIVATED = "policy.profile_activated"
 _TRAVEL = ("return.travel_arranged", "return.completed")
 _RETURNING = ("return.consented", "return.risk_assessed", *_TRAVEL, "return.monitored")
@@ -47,15 +48,15 @@ _OWN = (
 """Events by which the special unit acts on the person, and which therefore need her consent."""
 
 
-@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, ASKED, _PUBLISHED, _ACTIVATED, _REVIEWED)
+@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, _REVIEWED)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed, cases merged, access terminated, the glass broken, a complaint decided, figures published or a profile activated, with no `approver`, or `approver` = `actor`.
+    """A child's signal dismissed, cases merged, access terminated or revoked, the glass broken, a complaint decided, figures published or a profile activated, with no `approver`, or `approver` = `actor`.
 
     However the number is spelt; and no desk is one of the two. A complaint is decided with the superior's signature.
     """
     if q.event.type == _REVIEWED:
         return q.review is not None and q.review.complaint and not _are_two(q)
-    if not q.child and q.event.type not in (_MERGED, _TERMINATED, ASKED, _PUBLISHED, _ACTIVATED):
+    if not q.child and q.event.type not in (_MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED):
         return False
     return not _are_two(q)
 

@@ -44,6 +44,7 @@ async def test_whoever_chooses_a_receiver_sees_who_has_places_and_who_does_not_r
     assert "No, since" in page.text
     assert "Data or a device were lost" in page.text
     assert "The breach is not over." in page.text
+    assert "Reported 2 March" in page.text
 
 
 async def test_an_agency_says_by_hand_for_whom_it_has_places(tmp_path: Path) -> None:

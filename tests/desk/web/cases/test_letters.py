@@ -153,7 +153,10 @@ async def test_a_withdrawn_consent_closes_a_letter_and_says_why(tmp_path: Path) 
         listed = (await browser.get(f"{AT}/letters")).text
         answer = await opened(here, browser, id)
 
-        assert "The person refused or withdrew consent for your agency, so it stays closed." in listed
+        assert (
+            "The person refused or withdrew consent for your agency, or its access was ended, so it stays closed."
+            in listed
+        )
         assert "govuk-checkboxes__input" not in listed
         assert "Stays closed." in answer.text
         assert CANARY not in answer.text

@@ -6,9 +6,12 @@ from datetime import timedelta
 
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
+from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import board_of, general, ordered, picked, queue_of
+from nrmbus.desk.web.work.rows import Spent, spent
+from nrmbus.web.words import Words
 from rules import stories
-from rules.given import Bench, moment
+from rules.given import BAKU, Bench, moment
 
 MINUTES = 10
 
@@ -156,6 +159,44 @@ def test_the_fund_sees_what_it_ordered_and_what_is_owed() -> None:
     case.say("fund", "payment.executed", ref="P-1")
     assert rows(case, "fund", "payments-ordered", "fund") == []
     assert [each.code for each in rows(case, "fund", "payments-paid", "fund")] == ["executed"]
+
+
+def test_where_the_money_went_names_purpose_and_source_and_nobody() -> None:
+    """Granted, ordered, come back and paid: each sum stays in the line of its grant, and no case stands in it."""
+    case = made(stories.granted)
+    case.say("fund", "fund.compensation_granted", ref="C-2", purpose="medical_expenses", source="contributions")
+
+    def lines() -> list[Spent]:
+        board = board_of("fund")
+        assert board is not None
+        return spent(
+            Words("en", BAKU), Snapshot(items=tuple(items_of("fund", facts(case, "fund"), MINUTES, yes))), board
+        )
+
+    waiting = [(each.purpose, each.source, each.granted, dict(each.sums)) for each in lines()]
+    assert waiting == [
+        ("Compensation", "Property that a court confiscated", 1, {}),
+        ("Medical expenses", "Contributions to the fund", 1, {}),
+    ]
+
+    amount = {"value": "3000.00", "currency": "AZN"}
+    case.say("fund", "payment.ordered", ref="P-1", kind="compensation", amount=amount)
+    case.say("fund", "payment.failed", ref="P-1", kind="compensation")
+    case.say("fund", "payment.ordered", ref="P-2", kind="compensation", amount=amount)
+    case.say("fund", "payment.executed", ref="P-2", kind="compensation")
+    (paid, _) = lines()
+    assert (paid.purpose, paid.source, paid.granted) == ("Compensation", "Property that a court confiscated", 0)
+    assert paid.sums == {"failed": (1, "3000.00 AZN"), "executed": (1, "3000.00 AZN")}
+
+
+def test_a_question_shows_the_last_hour_for_the_answer() -> None:
+    """Whoever was asked sees until when; whoever waits sees the same."""
+    case = made(stories.acknowledged)
+    case.at("2:30").say("special-unit", "referral.info_requested", ref="R-1")
+
+    asked = [each for each in rows(case, "ngo-a", "waits") if each.type == "referral.info_requested"]
+    assert [(each.due, each.act) for each in asked] == [(moment("26:30"), "referral.info_supplied")]
+    assert [each.due for each in rows(case, "special-unit", "others")] == [moment("26:30")]
 
 
 def test_services_stand_beside_the_plan() -> None:

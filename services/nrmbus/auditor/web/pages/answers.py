@@ -314,6 +314,7 @@ def _figures(each: Figures) -> dict[str, Any]:
     return {
         "agency": each.agency,
         "role": each.role,
+        "signals": each.signals,
         "registered": each.registered,
         "refused": each.refusals.total(),
         "sealed_again": each.sealed_again,

@@ -32,8 +32,8 @@ _NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
 DECISIONS: Final = frozenset(
     {
         "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
-        "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.break_glass",
-        "access.break_glass_objected",
+        "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.revoked",
+        "access.break_glass", "access.break_glass_objected",
     }
 )  # fmt: skip
 """Types that need the permission to decide; every other type needs the permission to publish."""

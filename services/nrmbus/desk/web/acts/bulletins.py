@@ -63,6 +63,7 @@ def _breach(visit: Visit, mark: Any, data: BreachReported) -> dict[str, Any]:
     return {
         "name": around.name_of(visit, mark.source),
         "at": t.moment(mark.time),
+        "reported": t.moment(mark.registered),
         "kind": t.code("BreachKind", data.kind),
         "classes": [t.code("BreachedClass", each) for each in data.classes],
         "persons": t.code("PersonsBand", data.persons),

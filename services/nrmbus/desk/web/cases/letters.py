@@ -226,7 +226,9 @@ def why_shut(visit: Visit, shut: str | None) -> str:
         return ""
     ask = t("It could not be opened: ask the sender to send it again.")
     return {
-        "consent_withdrawn": t("The person refused or withdrew consent for your agency, so it stays closed."),
+        "consent_withdrawn": t(
+            "The person refused or withdrew consent for your agency, or its access was ended, so it stays closed."
+        ),
         "erased": t("It was erased when its time was over."),
         "ledger_altered": t(
             "What this desk has stored of the case differs from what was delivered, so it stays closed. "

@@ -159,6 +159,8 @@ class _Case:
             referral = view.referrals.get(ref)
             return "referral.submitted", referral.sender if referral else "", referral.urgency if referral else ""
         type = STARTED.get(duty.code, "")
+        if duty.code == QUESTION:
+            return type, next(iter(duty.told), ""), view.referrals[ref].urgency if ref in view.referrals else ""
         if ref in view.referrals:
             return type, view.referrals[ref].sender, view.referrals[ref].urgency
         for records in (view.beds, view.holds, view.reviews):
@@ -167,6 +169,8 @@ class _Case:
         return type, duty.told[0] if duty.told else "", ""
 
     def _their_state(self, duty: Clock) -> str:
+        if duty.code == QUESTION:
+            return "asked"
         referral = self.view.referrals.get(duty.ref or "")
         party = referral.party(duty.answerable) if referral else None
         if party is None:
@@ -359,8 +363,7 @@ class _Case:
                 "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
                 "agencies": () if is_mine else (each.mark.source,),
                 "said": {
-                    "kind": each.kind, "amount": each.amount, "currency": each.currency,
-                    "purpose": next((grant.purpose for grant in self.view.grants.values() if grant.order == ref), ""),
+                    "kind": each.kind, "amount": each.amount, "currency": each.currency, **self._granted(each.grant),
                 },
             }  # fmt: skip
             yield self.item("record", "payment", "payment.ordered", **said)
@@ -375,6 +378,11 @@ class _Case:
             yield self.item("record", "payment", "identification.status_decided", **said)
             yield self.item("ours", "payment", "identification.status_decided", **said)
 
+    def _granted(self, ref: str | None) -> Mapping[str, Any]:
+        """Return what the money of the grant *ref* is for, and where it comes from; nothing if no grant is known."""
+        grant = self.view.grants.get(ref or "")
+        return {"purpose": grant.purpose, "source": grant.source} if grant else NOTHING
+
     def grants(self) -> Iterator[Item]:
         """Yield each grant for which no order stands: the fund orders it, also again after the money came back."""
         for ref, each in self.view.grants.items():
@@ -383,7 +391,7 @@ class _Case:
             act = "payment.ordered" if self.may_publish("payment.ordered") else ""
             said = {
                 "ref": ref, "since": each.mark.registered, "state": "granted", "code": "granted", "act": act,
-                "agencies": () if each.mark.source == self.me else (each.mark.source,), "said": {"purpose": each.purpose},
+                "agencies": () if each.mark.source == self.me else (each.mark.source,), "said": self._granted(ref),
             }  # fmt: skip
             yield self.item("record", "grant", "fund.compensation_granted", **said)
             if act:

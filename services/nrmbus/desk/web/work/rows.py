@@ -16,7 +16,7 @@ from nrmbus.wire import times
 
 SHORT: Final = 8
 """Digits of a case's reference that a row shows: enough for every command, too."""
-_OF_MONEY: Final = frozenset({"ordered", "executed", "failed"})
+_OF_MONEY: Final = frozenset({"granted", "ordered", "executed", "failed"})
 _ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
 _TASK_ACTS: Final[Mapping[str, str]] = {
     "refer_again": "referral.submitted", "ask_first": "consent.given", "children_first": "safeguard.child_flagged",
@@ -224,24 +224,27 @@ def totals(items: Iterable[Item]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Money for one purpose: number of payments and their sum, by state."""
+    """Money for one purpose from one source: grants without an order, and number of payments and their sum by state."""
 
     purpose: str
+    source: str
+    granted: int
     sums: Mapping[str, tuple[int, str]]
 
 
 def spent(t: Words, snapshot: Snapshot, board: Board) -> list[Spent]:
-    """Return where the money went, by purpose: what is ordered, what was paid and what came back; none if not asked for."""
+    """Return where the money went, by purpose and source: granted, ordered, paid and come back; none if not asked for."""
     if not board.money:
         return []
-    by_purpose: dict[str, dict[str, list[Item]]] = {}
+    lines: dict[tuple[str, str], dict[str, list[Item]]] = {}
     for item in snapshot.items:
-        if item.side == "record" and item.about == "payment" and item.code in _OF_MONEY:
-            by_purpose.setdefault(_for_what(t, item), {}).setdefault(item.code, []).append(item)
+        if item.side == "record" and item.about in ("payment", "grant") and item.code in _OF_MONEY:
+            source = t.code("GrantSource", item.said["source"]) if item.said.get("source") else ""
+            lines.setdefault((_for_what(t, item), source), {}).setdefault(item.code, []).append(item)
     return [
-        Spent(purpose, {code: (len(items), totals(items)) for code, items in states.items()})
-        for purpose, states in sorted(by_purpose.items())
-    ]
+        Spent(purpose, source, len(states.pop("granted", ())), {code: (len(items), totals(items)) for code, items in states.items()})
+        for (purpose, source), states in sorted(lines.items())
+    ]  # fmt: skip
 
 
 def headings(t: Words, queue: Queue) -> list[tuple[str, str]]:

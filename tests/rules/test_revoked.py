@@ -1,0 +1,119 @@
+"""The end of one agency's access: somebody of a group recruited the others, and the agency that helps him knows their cases."""
+
+from typing import Any, Final
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import LEGAL, child_housed, housed, planned, served
+
+UNIT: Final = "special-unit"
+REVOKED: Final = "access.revoked"
+TWO: Final[dict[str, Any]] = {"approver": "A-2"}
+
+
+def cut(b: Bench, agency: str = "ngo-l", by: str = UNIT) -> Bench:
+    """Two officers end the access of *agency*."""
+    b.say(by, REVOKED, receivers=[agency], letter=True, **TWO)
+    return b
+
+
+def refused(b: Bench, by: str, type: str, **said: Any) -> str | None:
+    """The rule that refuses the event, or None."""
+    refusal = b.ask(by, type, **said)
+    return refusal.rule if refusal else None
+
+
+class TestTheAgencyThatIsOut:
+    """What it still hears, says and owes."""
+
+    def test_has_no_part_and_hears_nothing_more(self) -> None:
+        """Neither as a member of the plan nor by what stops something."""
+        b = cut(planned(Bench()))
+        assert not b.view.on_case("ngo-l")
+        assert "ngo-l" not in b.say("vac", "plan.revised").audience.recipients
+        assert "ngo-l" not in b.say("vac", "case.withdrawn").audience.recipients
+
+    def test_does_not_learn_why(self) -> None:
+        """It could warn somebody: the ground is for who decides."""
+        said = planned(Bench()).say(UNIT, REVOKED, receivers=["ngo-l"], letter=True, **TWO)
+        assert "ngo-l" in said.audience.recipients
+        assert said.audience.opens == {"story": ()}
+
+    @pytest.mark.parametrize(
+        ("type", "said", "rule"),
+        [
+            ("access.granted", {}, "G-67"),
+            ("case.copy_issued", {"ref": "R-2"}, "G-67"),
+            ("needs.assessed", {"to": ["vac"]}, "G-05"),
+            ("referral.accepted", {"ref": "R-2"}, "G-05"),
+        ],
+    )
+    def test_neither_reads_nor_acts(self, type: str, said: dict[str, Any], rule: str) -> None:
+        """Not even what every agency may do that once knew a case."""
+        assert refused(cut(served(Bench())), "ngo-l", type, **said) == rule
+
+    def test_answers_within_three_working_days_and_is_late_otherwise(self) -> None:
+        """As after a withdrawal; who ended the access hears of silence."""
+        b = cut(planned(Bench()))
+        assert "D-STOP" in b.codes
+        assert "D-STOP 13 Mar 24:00 ngo-l,special-unit" in b.fork().through("d20 9:00")
+        b.say("ngo-l", "consent.stop_confirmed")
+        assert "D-STOP" not in b.codes
+
+    def test_keeps_its_letters_shut(self) -> None:
+        """What it received by consent opens no more, to nobody there."""
+        b = served(Bench())
+        (letter,) = [
+            fact.event
+            for fact in b.facts
+            if fact.event.referral and fact.event.type == "referral.submitted" and "ngo-l" in fact.recipients
+        ]
+        assert not b.rules.keeps_shut(b.view, letter, "ngo-l")
+        cut(b)
+        assert b.rules.keeps_shut(b.view, letter, "ngo-l")
+        assert b.rules.why(b.view, b.event("vac", "plan.revised"), "ngo-l").code == "not_on_case"
+
+    def test_comes_back_by_the_persons_own_word_to_somebody_else(self) -> None:
+        """She is asked alone: her consent lets it in again, an override does not."""
+        b = cut(planned(Bench()))
+        assert refused(b, "vac", "consent.overridden", receivers=["ngo-l"]) == "G-67"
+        b.say("vac", "consent.given", receivers=["ngo-l"])
+        assert b.view.revoked == {}
+        assert refused(b, "vac", "needs.assessed", to=["ngo-l"]) is None
+
+    def test_does_not_come_back_by_a_consent_to_services_alone(self) -> None:
+        """Only a consent that it may know of her lets it in."""
+        b = cut(planned(Bench()))
+        b.say("vac", "consent.given", receivers=["ngo-l"], purposes=["services"])
+        assert refused(b, "vac", "needs.assessed", to=["ngo-l"]) == "G-67"
+
+
+class TestWhoseAccess:
+    """Whose access may be ended, and by whom."""
+
+    def test_is_a_childs_helper_too(self) -> None:
+        """A child's word bars nobody; here two officers do."""
+        b = child_housed(Bench())
+        b.say("school", "referral.submitted", ref="R-9", to=["vac"], legal_basis=LEGAL)
+        cut(b, "vac")
+        assert refused(b, "school", "referral.submitted", ref="R-11", to=["vac"], legal_basis=LEGAL) == "G-67"
+
+    def test_is_not_that_of_a_house_where_the_person_lives(self) -> None:
+        """She is found another bed first; nobody stands on the street by a stroke of the pen."""
+        assert refused(housed(Bench()), UNIT, REVOKED, receivers=["shelter"], **TWO) == "G-69"
+
+    def test_is_ended_by_two(self) -> None:
+        """No officer alone cuts a lawyer off from a client."""
+        assert refused(planned(Bench()), UNIT, REVOKED, receivers=["ngo-l"]) == "G-20"
+
+    def test_is_not_ended_by_another_helper(self) -> None:
+        """The special unit, a guardian body or the prosecution; no competitor."""
+        assert refused(planned(Bench()), "vac", REVOKED, receivers=["ngo-l"], **TWO) == "G-01"
+
+    def test_leaves_somebody_who_holds_the_case(self) -> None:
+        """The centre held it by its plan: the unit holds it from then on, and hears so."""
+        b = cut(planned(Bench()), "vac")
+        assert refused(b, UNIT, "case.reopened") != "G-06"
+        assert refused(b, "vac", "case.closed") in ("G-05", "G-06")
+        assert refused(b, UNIT, "case.closed") != "G-06"
