@@ -7,12 +7,13 @@ same bytes come again, and another registrar goes on from the history or from a 
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -182,11 +183,7 @@ def test_the_registrar_decides_as_the_rules_in_any_case_for_long() -> None:
     number = secrets.randbits(32)
     print(f"seed {number}")  # noqa: T201 - pytest shows it with a failure
 
-    def run() -> None:
-        note(f"seed {number}")
-        run_state_machine_as_test(Registrar, settings=LONG)
-
-    seed(number)(run)()
+    run_state_machine_as_test(seed(number)(partial(Registrar)), settings=LONG)
 
 
 @pytest.fixture

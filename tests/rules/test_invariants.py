@@ -9,10 +9,11 @@ import random
 import secrets
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -148,11 +149,7 @@ def test_invariants_hold_in_any_case_for_long() -> None:
     number = secrets.randbits(32)
     print(f"seed {number}")  # noqa: T201 - pytest shows it with a failure
 
-    def run() -> None:
-        note(f"seed {number}")
-        run_state_machine_as_test(Case, settings=LONG)
-
-    seed(number)(run)()
+    run_state_machine_as_test(seed(number)(partial(Case)), settings=LONG)
 
 
 def test_every_type_that_an_agency_may_publish_is_among_the_choices() -> None:

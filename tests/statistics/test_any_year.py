@@ -9,11 +9,11 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, note, seed, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
@@ -214,11 +214,7 @@ def test_i9_i10_hold_in_any_year_for_long() -> None:
     number = secrets.randbits(32)
     print(f"seed {number}")  # noqa: T201 - pytest shows it with a failure
 
-    def run() -> None:
-        note(f"seed {number}")
-        run_state_machine_as_test(Year, settings=LONG)
-
-    seed(number)(run)()
+    run_state_machine_as_test(seed(number)(partial(Year)), settings=LONG)
 
 
 def a_year() -> Year:

@@ -4,13 +4,17 @@ This is what an attacker can derive from published totals. The counts are ration
 arithmetic is exact, so that every machine hides the same cells. The method is the simplex method with Bland's rule.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from typing import Final
 
 Number = int | Fraction
 Equation = tuple[Mapping[int, int], int]
 """Sum of coefficient times count, by the number of the count, and its value."""
+
+_Row = tuple[tuple[int, int], ...]
+"""Numbers of counts, and how many times each."""
 
 UNLIMITED: Final = None
 
@@ -19,41 +23,91 @@ class Infeasible(Exception):
     """Raised if no counts have these sums: somebody who assumes the sums is wrong."""
 
 
-class Bounds:
-    """Hidden counts, and the equations between them, at some possible choice of the counts."""
+_FREE: Final = -1
+"""Stands for all counts in no equation."""
+_SUM: Final = -2
+"""Number of the sum whose bound is sought."""
 
-    def __init__(self, equations: Iterable[Equation]) -> None:
+
+class Bounds:
+    """Hidden counts, and the equations between them, at some possible choice of the counts.
+
+    Counts that are in the same equations, equally often, are one count here: whatever they have together, each of them can
+    have all of it or, beside another, nothing.
+    """
+
+    def __init__(self, equations: Sequence[Equation]) -> None:
         """Find possible counts for *equations*. Raises Infeasible if there are none."""
-        self._rows: list[dict[int, Number]] = []
-        self._values: list[Number] = []
-        self._basis: list[int] = []
-        given = [
-            (dict(row), value) if value >= 0 else ({n: -c for n, c in row.items()}, -value) for row, value in equations
-        ]
-        artificial = -1
-        for row, value in given:
-            self._rows.append({**row, artificial: 1})
-            self._values.append(value)
+        columns: dict[int, list[tuple[int, int]]] = {}
+        for at, (row, _) in enumerate(equations):
+            for number, times in row.items():
+                columns.setdefault(number, []).append((at, times))
+        first: dict[tuple[tuple[int, int], ...], int] = {}
+        self._like = {number: first.setdefault(tuple(column), number) for number, column in sorted(columns.items())}
+        self._alike = Counter(self._like.values())
+        self._possible = _Possible({self._like[n]: times for n, times in row.items()} for row, _ in equations)
+        self._possible.find([value for _, value in equations])
+        self._found: dict[tuple[_Row, int, int], Number | None] = {}
+
+    def least(self, parts: Mapping[int, int], known: int, enough: int) -> Number:
+        """Return the smallest value of the sum of *parts*, each so many times, and *known*; at most *enough* if it can be."""
+        value = self._bound(parts, -1, enough - known)
+        return known if value is UNLIMITED else known + value
+
+    def most(self, parts: Mapping[int, int], known: int, enough: int) -> Number | None:
+        """Return the largest value of the sum; at least *enough* if it can be, None if it has no limit."""
+        value = self._bound(parts, 1, enough - known)
+        return UNLIMITED if value is UNLIMITED else known + value
+
+    def _bound(self, parts: Mapping[int, int], sign: int, enough: int) -> Number | None:
+        of: dict[int, list[int]] = {}
+        for number, times in parts.items():
+            of.setdefault(self._like.get(number, _FREE), []).append(times)
+        most = max if sign > 0 else min
+        row = {n: most(found if len(found) == self._alike.get(n) else [*found, 0]) for n, found in of.items()}
+        key = (tuple(sorted((number, times) for number, times in row.items() if times)), sign, enough)
+        if key not in self._found:
+            self._found[key] = self._possible.beside(key[0]).move(_SUM, sign, enough)
+        return self._found[key]
+
+
+class _Possible:
+    """Possible choice of the counts: those that are not 0 stand in the basis, one for each equation."""
+
+    def __init__(self, rows: Iterable[Mapping[int, Number]], values: Iterable[Number] = (), basis: Iterable[int] = ()):
+        self._rows = [dict(row) for row in rows]
+        self._values = list(values)
+        self._basis = list(basis)
+
+    def find(self, values: Sequence[int]) -> None:
+        """Find counts for the equations with these *values*. Raises Infeasible if there are none."""
+        for at, (row, value) in enumerate(zip(self._rows, values, strict=True)):
+            sign = 1 if value >= 0 else -1
+            artificial = _SUM - 1 - at
+            self._rows[at] = {number: sign * times for number, times in row.items()} | {artificial: 1}
+            self._values.append(sign * value)
             self._basis.append(artificial)
-            artificial -= 1
         self._drop_artificial()
 
-    def least(self, number: int, enough: int) -> Number:
-        """Return the smallest value of the count *number*, or a value of at most *enough* if it can be that small."""
-        value = self._move(number, -1, lambda value: value <= enough)
-        return 0 if value is UNLIMITED else value
+    def beside(self, parts: _Row) -> "_Possible":
+        """Return the same choice, and with it the sum of *parts*."""
+        sum_: dict[int, Number] = {_SUM: 1}
+        value: Number = 0
+        for number, times in parts:
+            if number not in self._basis:
+                sum_[number] = sum_.get(number, 0) - times
+                continue
+            at = self._basis.index(number)
+            value += times * self._values[at]
+            for other, c in self._rows[at].items():
+                if other != number:
+                    sum_[other] = sum_.get(other, 0) + times * c
+        row = {number: c for number, c in sum_.items() if c}
+        return _Possible([*self._rows, row], [*self._values, value], [*self._basis, _SUM])
 
-    def most(self, number: int, enough: int) -> Number | None:
-        """Return the largest value of the count *number*, or a value of at least *enough*; None if it has no limit."""
-        return self._move(number, 1, lambda value: value >= enough)
-
-    # -- simplex -----------------------------------------------------------------------------------------------------
-
-    def _value(self, number: int) -> Number:
-        return self._values[self._basis.index(number)] if number in self._basis else 0
-
-    def _move(self, number: int, sign: int, is_enough: Callable[[Number], bool]) -> Number | None:
-        while not is_enough(self._value(number)):
+    def move(self, number: int, sign: int, enough: int) -> Number | None:
+        """Return how far the count *number* goes up or down (*sign*); it may stop at *enough*."""
+        while sign * self._value(number) < sign * enough:
             entering = self._entering(number, sign)
             if entering is None:
                 break
@@ -62,6 +116,9 @@ class Bounds:
                 return UNLIMITED
             self._pivot(leaving, entering)
         return self._value(number)
+
+    def _value(self, number: int) -> Number:
+        return self._values[self._basis.index(number)] if number in self._basis else 0
 
     def _entering(self, number: int, sign: int) -> int | None:
         """Return the count by whose growth *number* moves in the direction of *sign*; the lowest number (Bland)."""

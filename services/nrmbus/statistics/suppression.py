@@ -9,7 +9,7 @@ More cells are hidden until this holds. Those are k or more themselves, so nothi
 such a cell, as if it had been published. The bounds are exact (`bounds`), and the same input hides the same cells.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from nrmbus.statistics.bounds import Bounds, Equation
@@ -19,6 +19,8 @@ from nrmbus.statistics.tables import TOTAL
 Place = tuple[str, Cell]
 """A cell of one period."""
 Keys = tuple[str, ...]
+_Parts = tuple[dict[int, int], int]
+"""A count as a sum of others, each so many times, and of a known number."""
 
 
 @dataclass(slots=True)
@@ -60,6 +62,16 @@ def hide(sheet: Sheet) -> frozenset[Place]:
     return _Hiding(sheet).run()
 
 
+def _added(parts: Iterable[_Parts]) -> _Parts:
+    """Return the sum of *parts*."""
+    row, value = dict[int, int](), 0
+    for each, known in parts:
+        value += known
+        for number, times in each.items():
+            row[number] = row.get(number, 0) + times
+    return row, value
+
+
 class _Hiding:
     def __init__(self, sheet: Sheet) -> None:
         self._sheet = sheet
@@ -90,7 +102,8 @@ class _Hiding:
         }
         self._given_up: set[int] = set()
         """Cells beside which nothing more can be hidden: an earlier release has said it all."""
-        self._safe: set[frozenset[int]] = set()
+        self._safe: set[int] = set()
+        """Cells that were found safe, and stay so: the more is hidden, the less can be derived."""
 
     def run(self) -> frozenset[Place]:
         while True:
@@ -119,46 +132,60 @@ class _Hiding:
             groups.setdefault(root(each), set()).add(each)
         return [frozenset(groups[each]) for each in sorted(groups)]
 
-    def _equations(self, group: frozenset[int]) -> list[Equation]:
-        found: list[Equation] = []
-        for at in sorted({at for each in group for at in self._in[each]}):
-            total, parts = self._sums[at]
-            row = {each: 1 for each in parts if each in group}
-            value = -sum(self._count(each) for each in parts if each not in group)
-            if total in group:
-                row[total] = -1
-            else:
-                value += self._count(total)
-            found.append((row, value))
+    def _in_parts(self, group: frozenset[int]) -> dict[int, _Parts]:
+        """Return each cell of *group* as a sum of those that are no total of others there, and of known counts."""
+        found: dict[int, _Parts] = {}
+
+        def of(each: int) -> _Parts:
+            if each not in group:
+                return {}, self._count(each)
+            if each not in found:
+                sums = (at for at in self._in[each] if self._sums[at][0] == each)
+                first = next(sums, None)
+                found[each] = ({each: 1}, 0) if first is None else _added(map(of, self._sums[first][1]))
+            return found[each]
+
+        for each in group:
+            of(each)
         return found
+
+    def _equations(self, group: frozenset[int], parts: Mapping[int, _Parts]) -> list[Equation]:
+        """Return what is known of the *parts*. A hidden total says nothing beyond its parts, so most sums leave no equation."""
+        found: dict[tuple[tuple[tuple[int, int], ...], int], None] = {}
+        for at in sorted({at for each in group for at in self._in[each]}):
+            total, of_total = self._sums[at]
+            row, value = _added(parts.get(each, ({}, self._count(each))) for each in of_total)
+            above, known = parts.get(total, ({}, self._count(total)))
+            left = {each: count for each in row | above if (count := row.get(each, 0) - above.get(each, 0))}
+            if left:
+                found[tuple(sorted(left.items())), known - value] = None
+        return [(dict(row), value) for row, value in found]
 
     def _count(self, each: int) -> int:
         return self._known.get(each, self._value[each])
 
     def _failing(self, group: frozenset[int]) -> int | None:
         """Return a cell of *group* of which too much can be derived, or None."""
-        if group in self._safe:
+        left = [each for each in group - self._safe - self._given_up if self._value[each] < self._sheet.k]
+        if not left:
             return None
-        sums = {at for each in group for at in self._in[each]}
-        if any(each not in group for at in sums for each in self._all(at)):
-            bounds = Bounds(self._equations(group))  # possible: the true counts are one choice
-            for each in sorted(group, key=self._order):
-                if each not in self._given_up and not self._is_safe(bounds, each):
-                    return each
-        self._safe.add(group)
+        parts = self._in_parts(group)
+        bounds = Bounds(self._equations(group, parts))  # possible: the true counts are one choice
+        for each in sorted(left, key=self._order):
+            if not self._is_safe(bounds, parts[each]):
+                return each
+            self._safe.add(each)
         return None
 
     def _order(self, each: int) -> tuple[int, int]:
         """Return the place of a cell in the order of looking: coarse cells first, since fine ones can be given up for them."""
         return len(self._cells[each][1][1]), each
 
-    def _is_safe(self, bounds: Bounds, each: int) -> bool:
-        """Return whether a small cell can be 0, and can be k or more."""
+    def _is_safe(self, bounds: Bounds, parts: _Parts) -> bool:
+        """Return whether a small cell, the sum of *parts*, can be 0, and can be k or more."""
         k = self._sheet.k
-        if self._value[each] >= k:
-            return True
-        most = bounds.most(each, k)
-        return (most is None or most >= k) and bounds.least(each, 0) <= 0
+        most = bounds.most(*parts, k)
+        return (most is None or most >= k) and bounds.least(*parts, 0) <= 0
 
     def _hide_beside(self, each: int) -> None:
         """Hide one more cell: the smallest of those nearest to *each* by sums of hidden cells, and a total only at last."""
