@@ -84,8 +84,11 @@ def with_rest(counted: dict[Cell, int], published: Collection[str]) -> dict[Cell
     return found
 
 
-def intervals(releases: Iterable[bytes]) -> dict[Cell, tuple[float, float]]:
-    """Return the smallest and the largest possible value of every suppressed cell. Raises ValueError if nothing is possible."""
+def intervals(releases: Iterable[bytes], every: int = 1) -> dict[Cell, tuple[float, float]]:
+    """Return the smallest and the largest possible value of each suppressed cell, or of one in *every* so many.
+
+    Raises ValueError if nothing is possible.
+    """
     given = [json.loads(each) for each in releases]
     shown: dict[Cell, int | None] = {}
     equations: list[tuple[Cell, list[Cell]]] = []
@@ -117,7 +120,7 @@ def intervals(releases: Iterable[bytes]) -> dict[Cell, tuple[float, float]]:
         shape=(len(rows), len(hidden)),
     )
     values = np.array([system[row] for row in rows], dtype=float)
-    return {cell: _interval(at, len(hidden), matrix, values) for cell, at in number.items()}
+    return {cell: _interval(at, len(hidden), matrix, values) for cell, at in number.items() if at % every == 0}
 
 
 def _interval(at: int, size: int, matrix: Any, values: Any) -> tuple[float, float]:
