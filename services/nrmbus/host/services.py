@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.replicas import parted, replica
-from nrmbus.host.profiles import know_profiles
 from nrmbus.wire.names import AUDITOR, CANARY, REGISTRAR, TIMEKEEPER
 
 if TYPE_CHECKING:  # a process that only looks a name up need not wait for Kafka's client
@@ -84,6 +83,8 @@ def run_service(
         BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
+    from nrmbus.host.profiles import know_profiles  # noqa: PLC0415 - the Rules load with the service and not before it
+
     know_profiles(folder)
     service, number = parted(name)
     try:
