@@ -102,7 +102,7 @@ COMMANDS: Final = {
     ),
     "recount": Command(
         "audit.recount",
-        "Count published figures again from the history, and compare them cell by cell; print one line for each check.",
+        "Count published figures again from the history, and compare every table of events cell by cell.",
         "operator",
     ),
     "figures": Command(

@@ -49,7 +49,7 @@ def export(
     asker: Asker,
     context: BusContext,
 ) -> None:
-    """Write the evidence of a case to one file: the registrations, their proofs, and a verifier.
+    """Write the evidence of a case, or the history behind published figures, to one file.
 
     The export is recorded before it is written. The auditor must run, because its log proves the registrations. The file
     contains everything up to the auditor's best checkpoint; later events need a later export. Letters stay sealed.
