@@ -25,7 +25,7 @@ from nrmbus.wire.log.checkpoint import Checkpoint, Policy, origin_of, witness_na
 from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import Record
-from patience import LONGEST_WAIT, PATIENCE, until
+from patience import LONGEST_WAIT, PATIENCE, eventually, until
 
 pytestmark = pytest.mark.broker
 
@@ -266,6 +266,11 @@ async def test_cosignatures_of_witnesses_are_added_to_the_checkpoint(bus: Audite
     await bus.register(3)
     bus.start()
     await bus.until(lambda health: health["signed"]["0"] == 3)
+
+    async def published() -> bool:
+        return (await bus.get("/checkpoint/0")).is_success
+
+    await eventually("the checkpoint is published", published)
     text = Note.parse((await bus.get("/checkpoint/0")).content).text
     name = bus.folder.settings.bus
 

@@ -9,6 +9,7 @@ import pytest
 
 from agencies import CASE, SIGNAL, town
 from desk.given import desk_of
+from nrmbus.rules.placed import placed
 from nrmbus.wire.errors import SENTENCES
 from nrmbus.wire.record import Record
 from patience import eventually
@@ -20,16 +21,19 @@ ID = "01890000-0000-7000-8000-000000000001"
 @pytest.mark.parametrize("rule", town().rules.profile.refusals)
 async def test_a_refusal_of_the_rules_has_the_sentence_of_its_rule(rule: str, tmp_path: Path) -> None:
     """The profile's sentence is shown at once and later, for the whole request and for its event."""
-    cited = town().rules.profile.refusals[rule]
+    profile = town().rules.profile
+    cited = profile.refusals[rule]
+    says = placed(cited.says, profile)
+    assert "{" not in says
     async with desk_of("ngo-a", tmp_path) as here:
         sent = await here.said(**EVENT, id=ID)
         await here.hear(here.registrar.refuse(sent, cited.code, rule))
         later = (await here.door.get(f"/v1/events/{ID}")).json()
         again = await here.ask(**EVENT, id=ID)
 
-    assert (later["code"], later["rule"], later["sentence"]) == (cited.code, rule, cited.says)
-    assert (again["verdict"], again["sentence"]) == ("refused", cited.says)
-    assert again["events"][0]["sentence"] == cited.says
+    assert (later["code"], later["rule"], later["sentence"]) == (cited.code, rule, says)
+    assert (again["verdict"], again["sentence"]) == ("refused", says)
+    assert again["events"][0]["sentence"] == says
 
 
 async def test_a_refusal_of_the_wire_has_the_sentence_of_its_code(tmp_path: Path) -> None:
