@@ -35,6 +35,27 @@ def pytest_report_header() -> list[str]:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name each failure when it happens: a run of many minutes says so at its end only, and an ended run never."""
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Failures(config))
+
+
+class _Failures:
+    """Writes the test and the first line of its error below the dots of the run."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and terminal is not None:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            error = "" if crash is None else f": {crash.message.partition(chr(10))[0]}"
+            terminal.line("")  # the dots end without one
+            terminal.line(f"failed ({report.when}) {report.nodeid}{error}", red=True)
+
+
 # -- several workers (pytest -n) -----------------------------------------------------------------------------------------
 
 

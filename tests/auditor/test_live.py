@@ -294,8 +294,9 @@ async def test_cosignatures_of_witnesses_are_added_to_the_checkpoint(bus: Audite
         witness_name(name, "ngo-a"),
         witness_name(name, "ngo-l"),
     }
-    refused = [(each["agency"], each["code"]) for each in bus.log() if each["event"] == "cosignature_refused"]
-    assert sorted(refused) == [("ngo-a", "note_unsigned"), ("ngo-l", "root_differs")]
+    # The one that was killed may have said it without having stored how far it had read: the next reads and says it again.
+    refused = {(each["agency"], each["code"]) for each in bus.log() if each["event"] == "cosignature_refused"}
+    assert refused == {("ngo-a", "note_unsigned"), ("ngo-l", "root_differs")}
 
 
 async def test_records_of_the_registrar_are_audited_and_desks_are_witnesses(broker: Broker) -> None:
