@@ -84,6 +84,8 @@ FAULTS: Final = (
     ),
     Fault("NrmbusServiceRestarts", {f"nrmbus_restarts_total{{{DESK}}}": "0x20 4x30"}, 19, 25),
     Fault("NrmbusOutboxWaits", {f"nrmbus_outbox_oldest_seconds{{{DESK}}}": "0x5 60+60x40"}, 19, 22),
+    Fault("NrmbusWebhookFails", {f"nrmbus_webhooks_stopped{{{DESK}}}": "0x5 1x40"}, 19, 22),
+    Fault("NrmbusWebhookFails", {f"nrmbus_webhook_oldest_seconds{{{DESK}}}": "0x5 60+60x100"}, 78, 82),
     Fault("NrmbusInboxLags", {f"nrmbus_inbox_lag_records{{{DESK}}}": "0x5 1x40"}, 19, 22),
     Fault("NrmbusCaseParked", {f"nrmbus_cases_parked{{{DESK}}}": "0x5 1x40"}, 19, 22),
     Fault("NrmbusClockOverdue", {f"nrmbus_clocks_overdue{{{DESK}}}": "0x5 2x40"}, 19, 22),
@@ -123,6 +125,8 @@ WELL: Final = {
     f"process_start_time_seconds{{{DESK}}}": "100x900 90000x1100",  # one restart, for an upgrade
     f"nrmbus_restarts_total{{{DESK}}}": "0x900 1x1100",
     f"nrmbus_outbox_oldest_seconds{{{DESK}}}": "0x900 60+60x10 0x1000",  # a registrar that was away for ten minutes
+    f"nrmbus_webhooks_stopped{{{DESK}}}": "0x2000",
+    f"nrmbus_webhook_oldest_seconds{{{DESK}}}": "0x900 60+60x50 0x1000",  # a receiver that was away for 50 minutes
     f"nrmbus_inbox_lag_records{{{DESK}}}": "0x900 3x10 0x1000",
     f"nrmbus_cases_parked{{{DESK}}}": "0x2000",
     f"nrmbus_clocks_overdue{{{DESK}}}": "0x2000",

@@ -16,7 +16,7 @@ from nrmbus.telemetry.metrics import AGE, HANDLED, KINDS, LABELS, ROWS, SERVICE,
 CANARY = "CANARY-she-may-not-leave"
 FACTS: dict[str, Any] = {
     "held_up": "ledger_away", "ready": True, "trouble": "inbox_gap", "directory_stale": False, "lag": 3, "set_aside": 1, "outbox_open": 2,
-    "outbox_oldest": 61.5, "parked": 1, "tasks": 4, "letters_unopened": 5, "erasing": 0, "clocks_overdue": 2,
+    "outbox_oldest": 61.5, "parked": 1, "tasks": 4, "letters_unopened": 5, "webhooks_stopped": 1, "webhook_oldest": 61.5, "erasing": 0, "clocks_overdue": 2,
     "witness": {"bus/nrm.cases/0": {"size": 3, "code": "tree_shrank"}, "bus/nrm.cases/1": {"size": 3, "code": None}},
     "cases_unknown": 0, "quarantined": 1, "held_back": ["ngo-a"], "numbers": {"0": 9, "1": 4}, "signed": {"0": 8, "1": 3},
     "cosigned": {"0": {"size": 7, "witnesses": 2}, "1": {"size": 3, "witnesses": 3}}, "checkpoint_age": 12,

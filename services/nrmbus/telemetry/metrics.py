@@ -91,6 +91,8 @@ ROWS: Final = (
     Row("nrmbus_cases_parked", "gauge", "Cases that wait for a person or for another release.", _of("parked")),
     Row("nrmbus_tasks_open", "gauge", "Tasks that wait for a person.", _of("tasks")),
     Row("nrmbus_letters_unopened", "gauge", "Letters that were received and that nobody has opened.", _of("letters_unopened")),
+    Row("nrmbus_webhooks_stopped", "gauge", "Webhooks that are sent nothing: paused after failures, or disabled.", _of("webhooks_stopped")),
+    Row("nrmbus_webhook_oldest_seconds", "gauge", "Time since the oldest thing happened that a webhook was not told; 0 if there is none.", _of("webhook_oldest")),
     Row("nrmbus_erasures_waiting", "gauge", "Erasures that are due and not finished.", _of("erasing")),
     Row("nrmbus_witness_alarms", "gauge", "Logs with a checkpoint that contradicts an earlier one.", _alarms),
     Row("nrmbus_clocks_overdue", "gauge", "Duties of all cases whose time is over and that are still owed.", _of("clocks_overdue")),

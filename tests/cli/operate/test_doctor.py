@@ -480,6 +480,8 @@ PEER = {
     ("shown", "code"),
     [
         ({"outbox_oldest_seconds": 901}, "outbox_waits"),
+        ({"webhooks_stopped": 1}, "webhook_stopped"),
+        ({"webhook_oldest_seconds": 3601}, "webhook_waits"),
         ({"cases_parked": 1}, "parked"),
         ({"cases_unreadable": 1}, "deadlines_unknown"),
         ({"witness_alarms": 1}, "checkpoint_contradicts"),

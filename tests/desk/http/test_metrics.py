@@ -8,6 +8,7 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.access.test_opening import consented, supplied
 from desk.given import CANARY, Given, desk_of
+from desk.webhooks.receiver import hear, hooks_of, receiving, says
 from nrmbus.desk.http import measured
 from nrmbus.telemetry import counts
 from telemetry.test_metrics import samples, values
@@ -93,6 +94,32 @@ async def test_a_code_of_the_rules_is_counted_under_its_name(tmp_path: Path) -> 
         found = samples((await here.door.get("/metrics")).content)
 
     assert {"outcome": "refused", "code": code} in [each.labels for each in found]
+
+
+async def test_a_webhook_that_is_not_taken_has_an_age_and_a_stopped_one_is_counted(tmp_path: Path) -> None:
+    """The agency's own system cannot say itself that it is told nothing; what was told has no age."""
+    async with desk_of("shelter", tmp_path) as here, receiving() as receiver, hooks_of(here) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        receiver.answer = says(503)
+        await hear(here)
+        await hooks.settle()
+        here.clock.time += timedelta(hours=2)
+        untold = await shown(here)
+        receiver.answer = says(410)
+        hooks.wall.go_on(minutes=2)
+        await hooks.settle()
+        gone = await shown(here)
+        receiver.answer = says(204)
+        (row,) = await here.rows("webhooks")
+        await hooks.webhooks.enable(row.id)
+        await hooks.settle()
+        told = await shown(here)
+
+    names = ("nrmbus_webhooks_stopped", "nrmbus_webhook_oldest_seconds")
+    assert untold[names[0]] == 0
+    assert untold[names[1]] >= 7200
+    assert gone[names[0]] == 1
+    assert [told[each] for each in names] == [0, 0]
 
 
 async def test_no_content_case_or_agency_stands_there(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ LEAST_FREE: Final = 2 * 1024**3
 """Bytes; with less free space Kafka and the ledgers may stop within a day."""
 WAITS: Final = timedelta(minutes=15)
 """An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
+UNTOLD: Final = timedelta(hours=1)
+"""The first four attempts of a webhook take some 35 minutes: then its receiver fails."""
 UNSIGNED: Final = timedelta(hours=2)
 """The auditor signs new registrations within an hour."""
 
@@ -57,6 +59,20 @@ def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
             f"{parked:.0f} records of cases at {name} wait for a person or for another release.",
             "Their cases stand still at this desk; all others go on.",
             "the desk made a task for each, which says what to do",
+        )
+    if stopped := number("webhooks_stopped"):
+        yield Finding(
+            "webhook_stopped",
+            f"{stopped:.0f} webhooks of {name} are paused after failures, or disabled.",
+            "The agency's own system is not told what happens; inbox and pages show it.",
+            f"nrmbus webhook list {name}, and deploy/RUNBOOK.md#webhook-fails",
+        )
+    elif (untold := number("webhook_oldest_seconds")) > UNTOLD.total_seconds():
+        yield Finding(
+            "webhook_waits",
+            f"A webhook of {name} has not been taken for {_span(untold)}.",
+            "The agency's own system is not told what happens; inbox and pages show it.",
+            f"nrmbus webhook list {name}, and deploy/RUNBOOK.md#webhook-fails",
         )
     if unknown := number("cases_unreadable"):
         yield Finding(

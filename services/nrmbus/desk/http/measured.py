@@ -1,6 +1,7 @@
-"""Numbers of a desk for its metrics that are not part of its health: ages, unopened letters, the sealing key's end."""
+"""Numbers of a desk for its metrics that are not part of its health: ages, letters, webhooks, the sealing key's end."""
 
 import time
+from datetime import datetime
 from typing import Any, Final, get_args
 
 from sqlalchemy import func, literal_column, select
@@ -10,6 +11,7 @@ from nrmbus.desk.errors import DeskCode
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
+from nrmbus.desk.webhooks import store as webhooks
 from nrmbus.rules import refusal_codes
 from nrmbus.wire import times
 
@@ -20,6 +22,10 @@ _OUTBOX, _EVENTS, _READS = tables.outbox.c, tables.events.c, tables.reads.c
 _OLDEST: Final = select(func.min(_OUTBOX.made)).where(
     (_OUTBOX.state == literal_column("'waiting'")) | (_OUTBOX.state == literal_column("'signed'"))
 )
+
+
+def _age(since: str | None, now: datetime) -> float:
+    return max(0.0, (now - times.read(since)).total_seconds()) if since else 0.0
 
 
 class Measured:
@@ -38,10 +44,12 @@ class Measured:
         seat, now = self._seat, self._seat.now()
         with seat.ledger.read() as tx:
             made = tx.scalar(_OLDEST)
-        oldest = times.read(made) if made else None
+            stopped, untold = webhooks.stopped(tx), webhooks.oldest(tx)
         ends = seat.directory.sealing_ends(seat.me, now)
         return {
-            "outbox_oldest": max(0.0, (now - oldest).total_seconds()) if oldest else 0,
+            "outbox_oldest": _age(made, now),
+            "webhooks_stopped": stopped,
+            "webhook_oldest": _age(untold, now),
             "letters_unopened": self._letters(),
             "sealing_key_left": (ends - now).total_seconds() if ends else None,
         }

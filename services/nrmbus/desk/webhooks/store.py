@@ -70,6 +70,8 @@ _DUE_IN_ORDER: Final = _DUE.where(
 _NEXT: Final = select(func.min(_ROWS.due)).where(
     _ROWS.webhook == bindparam("webhook"), _ROWS.state == "open", _ROWS.due > bindparam("now")
 )
+_STOPPED: Final = select(func.count()).select_from(tables.webhooks).where(_HOOKS.state.in_(("paused", "disabled")))
+_OLDEST: Final = select(func.min(_ROWS.time)).where(_ROWS.state == "open")
 _OPEN: Final = (
     select(func.count())
     .select_from(tables.deliveries)
@@ -315,6 +317,17 @@ def prune(tx: Connection, before: str) -> None:
 
 
 # -- looking -----------------------------------------------------------------------------------------------------------
+
+
+def stopped(tx: Connection) -> int:
+    """Return the number of endpoints that are sent nothing: paused after failures, or disabled."""
+    return tx.scalar(_STOPPED) or 0
+
+
+def oldest(tx: Connection) -> str | None:
+    """Return when the oldest thing happened that an endpoint was not told yet; None if nothing is open."""
+    found: str | None = tx.scalar(_OLDEST)
+    return found
 
 
 def waiting(tx: Connection, webhook: str) -> int:
