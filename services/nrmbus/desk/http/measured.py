@@ -25,7 +25,8 @@ _OLDEST: Final = select(func.min(_OUTBOX.made)).where(
 
 
 def _age(since: str | None, now: datetime) -> float:
-    return max(0.0, (now - times.read(since)).total_seconds()) if since else 0.0
+    began = times.read(since) if since else None
+    return max(0.0, (now - began).total_seconds()) if began else 0.0
 
 
 class Measured:
