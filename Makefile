@@ -45,7 +45,7 @@ types: install ## Check types: mypy, strict
 	@echo '== Types: mypy'
 	@$(python) -m mypy
 
-bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, pages, figures or peer measures one part
+bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, streams, pages, figures or peer measures one part
 	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))
 
 chaos: install ## Kill services and brokers under load, then count what was lost or doubled. BROKERS=3 has three brokers

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx
 import uvicorn
@@ -170,7 +170,7 @@ async def _desk(tell: Connection, port: int, home: Path, now: datetime) -> None:
         new = NewMember(name=f"Worker {number}", roles=("worker",), language="en")
         member = await door.staff.members.add(new, "bench", None)
         cookies.append(await door.staff.sessions.begin(member.number, "code"))
-    server = uvicorn.Server(_config(Beside(_nothing, door), port))
+    server = uvicorn.Server(config(Beside(_nothing, door), port))
     asyncio.get_running_loop().call_later(0.2, tell.send, {name_at(door): cookies})
 
     async def commits() -> None:
@@ -196,15 +196,16 @@ def _serve_bare(tell: Connection, port: int, _home: Path, _now: datetime) -> Non
         return HTMLResponse(template.render(rows=found))
 
     tell.send({})
-    uvicorn.Server(_config(app, port)).run()
+    uvicorn.Server(config(app, port)).run()
 
 
 async def _nothing(*_: object) -> None:
     """Stand for the door, which nobody asks here."""
 
 
-def _config(app: Any, port: int) -> uvicorn.Config:
-    return uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", access_log=False, lifespan="off")
+def config(app: Any, port: int, lifespan: Literal["on", "off"] = "off") -> uvicorn.Config:
+    """Return how a server of *app* is run on *port* of this machine, silently."""
+    return uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical", access_log=False, lifespan=lifespan)
 
 
 # -- the browsers ------------------------------------------------------------------------------------------------------------
@@ -216,15 +217,13 @@ def _beside(serve: Asked, home: Path, now: datetime, ask: Asked) -> tuple[Side, 
     """Run *serve* in a process of its own while *ask* measures it; return its figures, and the memory before them."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = spawn.Process(target=serve, args=(there, port, home, now), daemon=True)
     process.start()
     try:
         cookies = here.recv()
-        _await_port(port)
-        before = _pss(process.pid)
+        await_port(port)
+        before = pss(process.pid)
         found = ask(port, cookies) if serve is _serve_bare else ask(port, cookies, here, process.pid)
         return found if isinstance(found, tuple) else (found, before, None)
     finally:
@@ -234,17 +233,17 @@ def _beside(serve: Asked, home: Path, now: datetime, ask: Asked) -> tuple[Side, 
 
 def _desk_asked(port: int, cookies: dict[str, list[str]], tell: Any, pid: int) -> tuple[Side, float, dict[str, Any]]:
     ((name, values),) = cookies.items()
-    before = _pss(pid)
+    before = pss(pid)
     each = [{name: value} for value in values]
     first = asyncio.run(_first(port, each[0]))
-    after = _pss(pid)
+    after = pss(pid)
     side = _asked(port, "/app/work", each)
     changed = []
     for _ in range(20):
         tell.send("commit")
         tell.recv()
         changed.append(asyncio.run(_first(port, each[0])) * 1000)
-    return side, before, {"first": first, "after": after, "end": _pss(pid), "changed": sorted(changed)}
+    return side, before, {"first": first, "after": after, "end": pss(pid), "changed": sorted(changed)}
 
 
 async def _first(port: int, cookies: dict[str, str]) -> float:
@@ -292,7 +291,16 @@ async def _measured(port: int, path: str, cookies: Sequence[dict[str, str]]) -> 
     return Side(sorted(value for each in paced for value in each), sorted(at_once))
 
 
-def _await_port(port: int) -> None:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        found: int = free.getsockname()[1]
+    return found
+
+
+def await_port(port: int) -> None:
+    """Return when somebody listens on *port*; raise TimeoutError after half a minute."""
     until = time.monotonic() + 30
     while time.monotonic() < until:
         with socket.socket() as asked:
@@ -302,7 +310,8 @@ def _await_port(port: int) -> None:
     raise TimeoutError
 
 
-def _pss(pid: int | None) -> float:
+def pss(pid: int | None) -> float:
+    """Return the memory of a process in MiB: its own pages, and its share of common ones."""
     found = re.search(r"^Pss:\s+(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
     assert found
     return int(found[1]) / 1024

@@ -12,7 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,8 @@ from questions import questions
 from replay import replays_apart
 from sealing import sealing
 from stages import casts, spine
+from streams import lines as stream_lines
+from streams import streams
 from throughput import Round, Side, both, spread
 from town import Town
 from webhooks import lines as webhook_lines
@@ -71,6 +73,9 @@ LEDGERS: Final = (
 )  # fmt: skip
 WEBHOOKS: Final = (
     "<!-- what `make bench ONLY=webhooks` measured last -->", "<!-- end of what it measured about webhooks -->"
+)  # fmt: skip
+STREAMS: Final = (
+    "<!-- what `make bench ONLY=streams` measured last -->", "<!-- end of what it measured about streams -->"
 )  # fmt: skip
 PAGES: Final = ("<!-- what `make bench ONLY=pages` measured last -->", "<!-- end of what it measured about pages -->")
 FIGURES: Final = (
@@ -210,7 +215,7 @@ def main() -> None:
     )
     parser.add_argument(
         "--only",
-        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks", "pages", "figures"),
+        choices=("desk", "growth", "questions", "sizes", "peer", "ledgers", "webhooks", "streams", "pages", "figures"),
         help="measure this alone, and leave the other tables as they are",
     )
     parser.add_argument(
@@ -218,26 +223,25 @@ def main() -> None:
     )
     asked = parser.parse_args()
     facts, started = machine(), time.monotonic()
-    if asked.only in (None, "questions"):
-        measure_questions(facts)
-    if asked.only in (None, "desk"):
-        measure_desk(facts, asked.publications, asked.rounds)
-    if asked.only in (None, "growth"):
-        measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS)
-    if asked.only in (None, "sizes"):
-        measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES)
-    if asked.only in (None, "webhooks"):
-        measure_webhooks(facts)
-    if asked.only in (None, "pages"):
-        measure_pages(facts)
-    if asked.only in (None, "figures"):
-        measure_figures(facts)
-    if asked.only == "peer":
-        measure_peer(facts, asked.events, asked.singles)
-    if asked.only == "ledgers":
-        measure_ledgers(facts, Address.parse(asked.ledger) if asked.ledger else None)
+    parts: dict[str, Callable[[], None]] = {
+        "questions": lambda: measure_questions(facts),
+        "desk": lambda: measure_desk(facts, asked.publications, asked.rounds),
+        "growth": lambda: measure_growth(facts, (*COUNTS, LONG) if asked.long else COUNTS),
+        "sizes": lambda: measure_sizes(facts, sizes.LONG if asked.long else sizes.SIZES),
+        "webhooks": lambda: measure_webhooks(facts),
+        "streams": lambda: measure_streams(facts),
+        "pages": lambda: measure_pages(facts),
+        "figures": lambda: measure_figures(facts),
+    }
+    alone: dict[str, Callable[[], None]] = {  # the whole run measures both by itself
+        "peer": lambda: measure_peer(facts, asked.events, asked.singles),
+        "ledgers": lambda: measure_ledgers(facts, Address.parse(asked.ledger) if asked.ledger else None),
+    }
     if asked.only:
+        (parts | alone)[asked.only]()
         return
+    for measure in parts.values():
+        measure()
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         rounds, closing = [], []
         for number in range(asked.rounds):
@@ -269,6 +273,14 @@ def measure_webhooks(facts: str) -> None:
     with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
         found = asyncio.run(webhooks(Town.at(Path(scratch) / "town", now), Path(scratch), now))
     keep(WEBHOOKS, [_dated(facts), "", *webhook_lines(found)])
+
+
+def measure_streams(facts: str) -> None:
+    """Measure the streams of a desk's inbox, and keep their table."""
+    announce("streams of a desk's inbox")
+    with tempfile.TemporaryDirectory(prefix="nrmbus-bench-") as scratch:
+        found = streams(Path(scratch), datetime.now(UTC).replace(microsecond=0))
+    keep(STREAMS, [_dated(facts), "", *stream_lines(found)])
 
 
 def measure_pages(facts: str) -> None:
