@@ -16,6 +16,9 @@ AUDIENCE_CHANGED: Final = "audience_changed"
 READING: Final = "access.granted"
 """Type of an access record: the event that is registered before somebody reads."""
 
+PIECE: Final = "document.chunk_sent"
+"""Type of the events that carry a document: up to 103 for one, about which a reader wants to know one thing."""
+
 Verdict = Literal["registered", "refused", "sealed_again"]
 VERDICTS: Final = get_args(Verdict)
 Kind = Literal["event", "receipt", "breach", "refused", "sealed_again", "reading"]
@@ -36,6 +39,25 @@ def kind_of(entry: Entry) -> Kind:
 def is_reading(entry: Entry) -> bool:
     """Return whether *entry* is an access record."""
     return kind_of(entry) == "reading"
+
+
+def document_of(entry: Entry) -> str | None:
+    """Return the id of the announcement whose document *entry* carries a piece of; None for everything else."""
+    return entry.event.causationid if entry.event is not None and entry.event.type == PIECE else None
+
+
+def with_pieces(entries: Iterable[Entry]) -> list[tuple[Entry, list[Entry]]]:
+    """Return *entries* in their order, each with the further pieces of its document, which have no place of their own."""
+    found, begun = list[tuple[Entry, list[Entry]]](), dict[tuple[str, str], list[Entry]]()
+    for entry in entries:
+        document = document_of(entry)
+        key = (entry.registration.source, document or "")
+        if document is not None and key in begun:
+            begun[key].append(entry)
+            continue
+        further = begun.setdefault(key, []) if document is not None else []
+        found.append((entry, further))
+    return found
 
 
 def is_sealed_again(entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import Counts, is_reading, is_sealed_again, refusal_of, successor
+from nrmbus.auditor.history.outcomes import Counts, document_of, is_reading, is_sealed_again, refusal_of, successor
 from nrmbus.auditor.history.selection import Selection
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.rules import Clock, Rules
@@ -74,6 +74,7 @@ def row_of(entry: Entry, known: Iterable[Entry] = (), rules: Rules | None = None
         "unknown": True if entry.said and not entry.event else None,
         "verdict": said.verdict,
         "reading": True if is_reading(entry) else None,
+        "document": document_of(entry),
         "sealed_again": True if is_sealed_again(entry) else None,
         "followed_by": _place(again) if again else None,
         "code": said.code,

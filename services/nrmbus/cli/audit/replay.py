@@ -127,11 +127,13 @@ def _print_case(console: Console, answer: dict[str, Any], case: dict[str, Any], 
     console.print(Text.assemble(("case ", "dim"), (case["case"], "bold"), *status))
     console.print(Text(says["counts"].format(**case["counts"]), "dim"))
     rows = [each for each in case["history"] if readings or "reading" not in each]
+    left_out = len(case["history"]) - len(rows)
+    rows = _with_pieces(rows)
     if rows:
         console.print(_table(rows, wide=console.width >= _WIDE, one=answer["partitions"] == 1))
     elif not sum(case["counts"].values()):
         console.print("Nothing of this case was registered by then.")
-    if left_out := len(case["history"]) - len(rows):
+    if left_out:
         console.print(
             f"Readings that are not shown: {left_out}. --readings shows them; nrmbus reads lists the readers."
         )
@@ -142,6 +144,19 @@ def _print_case(console: Console, answer: dict[str, Any], case: dict[str, Any], 
         in_words = f" ({meaning})" if meaning else ""
         console.print(Text(f"runs: {clock['code']} of {clock['answerable']}{in_words}{due}{late}"))
     console.print()
+
+
+def _with_pieces(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return *rows* with one row for the pieces of each document, the first, which counts the others: JSON has them all."""
+    found, begun = list[dict[str, Any]](), dict[tuple[str, str], dict[str, Any]]()
+    for row in rows:
+        key = (row["source"], row.get("document", ""))
+        if key[1] and key in begun:
+            begun[key] |= {"further": begun[key].get("further", 0) + 1, "last": row["number"]}
+            continue
+        found.append(dict(row))
+        begun[key] = found[-1]
+    return found
 
 
 def _table(rows: list[dict[str, Any]], *, wide: bool, one: bool) -> Table:
@@ -164,7 +179,8 @@ def _type(row: dict[str, Any]) -> Text:
         return Text("not kept, as it was refused", "dim")
     version = f" v{row['version']}" if row["version"] > 1 else ""
     unknown = "\nthis release cannot read it: upgrade to replay the case to its end" if "unknown" in row else ""
-    return Text.assemble((f"{row['type']}{version}", "bold"), (unknown, "red"))
+    further = f"\nand {row['further']} further pieces, up to no. {row['last']}" if "further" in row else ""
+    return Text.assemble((f"{row['type']}{version}", "bold"), (further, "dim"), (unknown, "red"))
 
 
 def _verdict(row: dict[str, Any], *, one: bool) -> Text:

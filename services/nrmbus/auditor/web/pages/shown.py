@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor
+from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor, with_pieces
 from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
 from nrmbus.events.access import AccessGranted
@@ -131,7 +131,10 @@ def _state(due: datetime | None, now: datetime) -> str:
 
 def _days(entries: Sequence[Entry], known: Sequence[Entry], rules: Rules, t: Words) -> Iterator[dict[str, Any]]:
     for _, some in groupby(entries, key=lambda each: each.registration.time.astimezone(t.zone).date()):
-        rows = [row(each, known) | {"says": refusal_of(each, rules)} for each in some]
+        rows = [
+            row(each, known) | {"says": refusal_of(each, rules), "pieces": [Point.of(piece) for piece in pieces]}
+            for each, pieces in with_pieces(some)
+        ]
         yield {"time": rows[0]["time"], "rows": rows}
 
 
