@@ -9,11 +9,10 @@ from starlette.responses import Response
 from nrmbus.desk.letters import letters
 from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.acts import around, form
+from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.editing import moment_of
-from nrmbus.desk.web.acts.told import Fact, facts
+from nrmbus.desk.web.acts.told import asked
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
-from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.rules.view import Party, Referral
 
@@ -33,15 +32,17 @@ async def show(visit: Visit) -> Response:
     subject, ref, me = visit.path("case"), visit.path("ref"), visit.door.seat.me
     with visit.door.ledger.read() as tx:
         case = around.known_case(visit, tx, subject)
-        referral, row = case.view.referrals.get(ref), _row(tx, subject, ref)
+        referral, row = case.view.referrals.get(ref), around.opening_of(tx, subject, ref)
         event = None if row is None else event_of(row)
-        if referral is None or row is None or event is None or me not in (referral.sender, *event.data.recipients):
+        if referral is None or row is None or event is None or event.type != ReferralSubmitted.type:
+            raise NotFound
+        if me not in (referral.sender, *event.data.recipients):
             raise NotFound
         is_read = _is_read(tx, row)
     now, later = around.choices_of(visit, case) if case.is_whole else ([], [])
     mine = [each for each in case.clocks if each.answerable == me and each.ref == ref and each.due is not None]
     return visit.page(
-        "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=_said(visit, event),
+        "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=asked(visit, event),
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
         due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
         may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
@@ -58,23 +59,10 @@ def _place(choice: around.Choice) -> tuple[bool, int]:
     return is_extra, _TURNS.index(choice.type) if is_known else len(_TURNS)
 
 
-def _row(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
-    """Return the referral's event; one without a reference has its own id as reference."""
-    same = (_EVENTS.subject == subject) & (_EVENTS.type == ReferralSubmitted.type)
-    rows = select(tables.events).where(same, (_EVENTS.referral == ref) | (_EVENTS.id == ref)).order_by(_EVENTS.position)
-    return tx.execute(rows.limit(1)).first()
-
-
 def _is_read(tx: Connection, row: Row[Any]) -> bool:
     """Return whether somebody of this agency has opened the letter."""
     of_letter = (_READS.subject == row.subject) & (_READS.event == row.id) & (_READS.who != letters.DESK)
     return tx.scalar(select(_READS.part).where(of_letter).limit(1)) is not None
-
-
-def _said(visit: Visit, event: Event) -> list[Fact]:
-    made = form.form_of(type(event.data))
-    shown = (each for each in made.clear if each.name not in {"data.to", "data.withhold_from"})
-    return list(facts(visit, shown, {form.DATA: event.data.to_mapping()}))
 
 
 def _missing(visit: Visit, row: Row[Any], referral: Referral, *, is_read: bool) -> list[str]:

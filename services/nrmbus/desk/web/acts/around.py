@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, select
 
 from nrmbus.desk.outbox.readers import readers
 from nrmbus.desk.state import beginnings
@@ -69,6 +69,15 @@ def known_case(visit: Visit, tx: Connection, subject: str) -> Case:
     if not is_known(tx, subject):
         raise NotFound
     return case_of(visit, tx, subject)
+
+
+def opening_of(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
+    """Return the row of the event that opened the record *ref* of the case; None if this agency does not have it.
+
+    An event without a reference of its own has its id as reference.
+    """
+    of_record = (_EVENTS.subject == subject) & ((_EVENTS.referral == ref) | (_EVENTS.id == ref))
+    return tx.execute(select(tables.events).where(of_record).order_by(_EVENTS.position).limit(1)).first()
 
 
 def may_do(visit: Visit, type: str) -> bool:

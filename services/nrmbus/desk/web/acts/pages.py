@@ -1,7 +1,8 @@
 """Pages of one act: choose, fill in, check, send, and see what became of it."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from markupsafe import Markup
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
+from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.web.acts import around, fields, form, guide, guide_events, guide_questions, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.editing import (
@@ -35,6 +37,8 @@ from nrmbus.desk.web.acts.editing import (
     seen_of,
     shown,
 )
+from nrmbus.desk.web.acts.proposed import proposed
+from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.bulletin import is_bulletin
@@ -84,12 +88,19 @@ async def begin(visit: Visit) -> Response:
     if not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     basis = around.basis_of(visit, type)
+    with visit.door.ledger.read() as tx:
+        case = around.known_case(visit, tx, subject)
+        opening = around.opening_of(tx, subject, ref) if ref else None
+    request = None if opening is None else event_of(opening)
+    typed = {
+        **proposed(visit, case, sending.model_of(visit.door, type), ref, request),
+        **({"legal_basis": (basis,)} if basis else {}),
+    }
 
     async with visit.door.ledger.write() as tx:
-        around.known_case(visit, tx, subject)
         made = drafts.begin(
             visit.door.seat, tx, owner=visit.me.number, type=type, subject=subject, ref=ref, page=WHAT,
-            typed=sending.fresh(type, {"legal_basis": (basis,)} if basis else {}),
+            typed=sending.fresh(type, typed),
         )  # fmt: skip
     return visit.see(f"/acts/{made.id}/{made.page}")
 
@@ -283,9 +294,30 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
         "acts/fill_in.html.j2", title=visit.t.code("act", act.draft.type), status=422 if errors else 200, act=act, page=page,
         blocks_of_page=view.blocks(clear) if page == WHAT else (), more=view.blocks(act.sheet.envelope) if page == WHAT else (),
         parts=parts, summary=summary, has_errors=bool(errors), is_more_open=any(each.pointer in errors for each in act.sheet.envelope),
-        number=act.steps.index(page) + 1, pages=len(act.steps) + 1, about=about_of(visit, act),
+        number=act.steps.index(page) + 1, pages=len(act.steps) + 1, about=about_of(visit, act), asked=_asked(visit, act),
         back_path=_back(act, page), own=act.own,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What another agency asks for in the record that an act answers."""
+
+    said: list[Fact]
+    letters: str
+    """Address of the case's letters, if one came with the request and the member may open it; else empty."""
+
+
+def _asked(visit: Visit, act: Act) -> Asked | None:
+    """Return what is asked in the record that *act* answers; None if the agency opened the record itself, or does not have it."""
+    subject, ref = act.draft.subject, act.draft.ref
+    with visit.door.ledger.read() as tx:
+        row = around.opening_of(tx, subject, ref) if ref else None
+    event = None if row is None else event_of(row)
+    if row is None or event is None or event.source == visit.door.seat.me:
+        return None
+    may_open = "open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut
+    return Asked(asked(visit, event), f"/cases/{subject}/letters" if may_open else "")
 
 
 def _back(act: Act, page: str) -> str:

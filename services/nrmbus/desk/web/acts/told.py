@@ -6,11 +6,14 @@ from typing import Any, Final
 
 from nrmbus.desk.web.acts.around import Names
 from nrmbus.desk.web.acts.fields import answers, label_of
-from nrmbus.desk.web.acts.form import Field
+from nrmbus.desk.web.acts.form import DATA, Field, form_of
 from nrmbus.desk.web.shell import Visit
+from nrmbus.events.model import Event
 
 TOLD: Final = "told"
 """Context of words about what somebody else did."""
+_TO: Final = frozenset({"data.to", "data.withhold_from"})
+"""Fields that say who is asked, or who must not hear of it."""
 _OF_THE_WIRE: Final = frozenset({"/data/chunks"})
 """Fields that say nothing to a person."""
 
@@ -38,3 +41,9 @@ def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Ite
         root, _, name = of.pointer[1:].partition("/")
         other = t(str(said[root][name]), ctx=family) if of.kind == "choice" else ""
         yield Fact(label, (other,) if other not in ("", said[root][name]) else tuple(text.split("\n")))
+
+
+def asked(visit: Visit, event: Event) -> list[Fact]:
+    """Return what *event* asks for, for a page of those who answer: everything in the clear but the agencies."""
+    shown = (each for each in form_of(type(event.data)).clear if each.name not in _TO)
+    return list(facts(visit, shown, {DATA: event.data.to_mapping()}))

@@ -1,0 +1,54 @@
+"""What a new form proposes: answers that the case, the record or the agency's role tell. The person may change each."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from nrmbus.desk.outbox.drafts import Typed
+from nrmbus.desk.web.acts import around, form
+from nrmbus.desk.web.shell import Visit
+from nrmbus.events.model import Data, Event
+from nrmbus.events.stay import HoldRequested
+from nrmbus.rules import View
+
+_BODIES: Final[Mapping[str, str]] = {
+    "special_unit": "Police", "police_other": "Police", "ngo_outreach": "NGO", "ngo_legal": "NGO", "ngo_shelter": "NGO",
+    "prosecution": "CourtOrProsecution", "court": "CourtOrProsecution",
+}  # fmt: skip
+"""Role -> kind of body that decides."""
+
+
+def proposed(visit: Visit, case: around.Case, data: type[Data], ref: str | None, asked: Event | None) -> Typed:
+    """Return the answers that a new form of *data* begins with; *asked* is the event that opened the record *ref*."""
+    said = _of_case(visit, case.view, data.type, ref, asked)
+    sheet = form.form_of(data)
+    receivers = sheet.field_at("/data/to")
+    if receivers is not None and receivers.is_required:
+        options = around.choices(visit, case, data, said, ref).agencies(receivers)
+        if len(options) == 1:
+            said["to"] = [options[0][0]]
+    return form.typed_of(sheet, {form.DATA: said}, visit.t.zone)
+
+
+def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event | None) -> dict[str, Any]:
+    rules = visit.door.seat.rules
+    match type:
+        case "identification.stage_entered":
+            stages = rules.profile_for(view).statuses.stages
+            return {"stage": stages[view.stage]} if view.stage < len(stages) else {}
+        case "identification.status_decided":
+            body = _BODIES.get(rules.role_of(visit.door.seat.me))
+            return {"deciding_body": body} if body else {}
+        case "payment.executed" | "payment.failed" if (order := view.payments.get(ref or "")) is not None:
+            return {"kind": order.kind, **({"decision": order.decision} if order.decision else {})}
+        case "stay.hold_requested":
+            return {"ground": _ground(view)}
+        case "stay.hold_confirmed" if asked is not None and isinstance(asked.data, HoldRequested):
+            return {"until_days": asked.data.until_days}
+    return {}
+
+
+def _ground(view: View) -> str:
+    """Return why a removal would be held now."""
+    if any(each.open for each in view.reviews.values()):
+        return "review"
+    return "status" if view.status == "IDENTIFIED" else "identification"

@@ -1,0 +1,82 @@
+"""What a new form proposes, and what it shows of the request that it answers."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.acts.test_pages import begun, filled, hear_a_case
+from desk.web.browsing import browsing, member
+
+HOLD: dict[str, Any] = {"to": ["migration"], "ground": "identification", "until_days": 45}
+
+
+def chosen(page: httpx.Response, name: str) -> list[str]:
+    """Return the values of the buttons and boxes *name* that are ticked."""
+    ticked = (each for each in re.findall(r"<input[^>]*>", page.text) if f'name="{name}"' in each and " checked" in each)
+    return [found[1] for each in ticked if (found := re.search(r'value="([^"]*)"', each))]
+
+
+async def hear_of_a_hold(here: Given) -> None:
+    """Have the desk of the migration service receive a request for a hold, with a letter."""
+    registrar, me = here.registrar, here.desk.seat.me
+    await here.hear(registrar.register(registrar.event("special-unit", "case.signal_recorded", SIGNAL), to=me))
+    letter = {"identity": {"name": CANARY}}
+    hold = registrar.event("special-unit", "stay.hold_requested", HOLD, parts=letter, opens=[me], referral=REF)
+    await here.hear(registrar.register(hold, to=me))
+
+
+async def test_the_next_stage_and_the_body_that_decides_are_chosen(tmp_path: Path) -> None:
+    """Given a case before its first stage, the form has the first stage, and the special unit decides as police."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        stage = await browser.get(await begun(browser, "identification.stage_entered"))
+        status = await browser.get(await begun(browser, "identification.status_decided"))
+
+    assert chosen(stage, "data.stage") == ["initial_assistance"]
+    assert chosen(status, "data.deciding_body") == ["Police"]
+    assert chosen(status, "data.status") == []
+
+
+async def test_the_only_agency_that_may_be_asked_is_chosen(tmp_path: Path) -> None:
+    """Given one migration service, a hold is asked of it; of several shelters none is chosen."""
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, member()) as browser:
+        await hear_a_case(here)
+        hold = await browser.get(await begun(browser, "stay.hold_requested"))
+        bed = await browser.get(await begun(browser, "shelter.bed_requested"))
+
+    assert (chosen(hold, "data.to"), chosen(hold, "data.ground")) == (["migration"], ["identification"])
+    assert chosen(bed, "data.to") == []
+
+
+async def test_an_answer_shows_what_was_asked_and_begins_with_it(tmp_path: Path) -> None:
+    """Given a request for a hold of 45 days, its form says so, leads to the letter, and may be answered with another number."""
+    async with desk_of("migration", tmp_path) as here, browsing(here, member()) as browser:
+        await hear_of_a_hold(here)
+        at = await begun(browser, "stay.hold_confirmed", REF)
+        page = await browser.get(at)
+        check = await browser.get((await filled(browser, at, {"data.until_days": "30"})).headers["location"])
+
+    asked = page.text.partition('id="asked"')[2].partition("</section>")[0]
+    assert "What is asked" in asked
+    assert "Identification" in asked
+    assert ">45<" in asked
+    assert f"/app/cases/{CASE}/letters" in asked
+    assert re.search(r'name="data.until_days"[^>]*value="45"', page.text)
+    assert CANARY not in page.text
+    assert "30" in check.text.partition("Calendar days")[2][:300]
+
+
+async def test_who_may_not_open_letters_is_not_led_to_one(tmp_path: Path) -> None:
+    """Given a member without that permission, the form shows what was asked, and no way to the letter."""
+    who = member("read_cases", "publish")
+    async with desk_of("migration", tmp_path) as here, browsing(here, who) as browser:
+        await hear_of_a_hold(here)
+        page = await browser.get(await begun(browser, "stay.hold_confirmed", REF))
+
+    assert 'id="asked"' in page.text
+    assert "/letters" not in page.text.partition('id="asked"')[2].partition("</section>")[0]
