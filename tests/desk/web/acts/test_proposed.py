@@ -16,7 +16,9 @@ HOLD: dict[str, Any] = {"to": ["migration"], "ground": "identification", "until_
 
 def chosen(page: httpx.Response, name: str) -> list[str]:
     """Return the values of the buttons and boxes *name* that are ticked."""
-    ticked = (each for each in re.findall(r"<input[^>]*>", page.text) if f'name="{name}"' in each and " checked" in each)
+    ticked = (
+        each for each in re.findall(r"<input[^>]*>", page.text) if f'name="{name}"' in each and " checked" in each
+    )
     return [found[1] for each in ticked if (found := re.search(r'value="([^"]*)"', each))]
 
 

@@ -27,9 +27,9 @@ CONSENT: Final = {
 TAKEN_BACK: Final = {"purposes": ["information_sharing"], "receivers": ["vac"]}
 
 
-async def came(here: Given, type: str, data: dict[str, Any], **more: Any) -> str:
-    """Let the desk receive what ngo-a publishes; return the event's id."""
-    record = here.registrar.event("ngo-a", type, data, **more)
+async def came(here: Given, type: str, data: dict[str, Any], *, by: str = "ngo-a", **more: Any) -> str:
+    """Let the desk receive what the agency *by* publishes; return the event's id."""
+    record = here.registrar.event(by, type, data, **more)
     await here.hear(here.registrar.register(record, to=here.desk.seat.me))
     return decode(record).id
 

@@ -2,6 +2,7 @@
 
 import gettext
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -272,3 +273,52 @@ def test_words_for_readers_are_those_of_fields_that_there_are() -> None:
 
     assert found["az"] == found["en"] == found["ru"]
     assert found["en"] <= descriptions
+
+
+async def test_the_steps_of_a_case_stand_under_headings_and_its_closing_is_last(tmp_path: Path) -> None:
+    """Given an accepted referral, the steps without a deadline stand under subjects, in the order of a case."""
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        for page in ((await browser.get(AT)).text, (await browser.get(f"{AT}/acts")).text):
+            order = [
+                page.index(words)
+                for words in (">Referrals and answers<", ">Consent<", ">Shelter, services and money<", ">The case and its access<")
+            ]  # fmt: skip
+            assert order == sorted(order)
+            assert page.index(">Consent<") < page.index("Record a refusal of consent") < order[2]
+            assert order[2] < page.index("Ask for a bed") < order[3]
+
+
+async def test_a_refusal_leaves_the_overview_when_the_step_is_done_or_old(tmp_path: Path) -> None:
+    """Given a refused answer, the overview shows it until the same answer is registered, or for three days; the timeline keeps it."""
+    said = {"type": "referral.accepted", "ref": REF, "data": {"next_step": "plan"}}
+    words = "Refused: nothing of it counts."
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        refused = await here.said(**said)
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        fresh = (await browser.get(AT)).text
+        here.clock.time += timedelta(days=4)
+        old = (await browser.get(AT)).text
+        here.clock.time -= timedelta(days=4)
+        await here.registered(**said)
+        done, timeline = (await browser.get(AT)).text, (await browser.get(f"{AT}/timeline")).text
+
+    assert [words in page for page in (fresh, old, done, timeline)] == [True, False, False, True]
+
+
+async def test_a_decision_that_a_record_rests_on_is_named_and_has_no_number(tmp_path: Path) -> None:
+    """Given an order of money that rests on a decision, the timeline says whose and when, or that it is another agency's."""
+    amount = {"value": "700.00", "currency": "AZN"}
+    order = {"kind": "one_time_allowance", "tariff": "az-2024", "amount": amount, "payee": "person"}
+    status = {"status": "ActualVictimOfTrafficking", "deciding_body": "Police", "reasons": ["indicators_met"]}
+    unknown = "01930000-0000-7000-8000-000000000000"
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        decision = await came(here, "identification.status_decided", status, by="special-unit")
+        await came(here, "payment.ordered", {**order, "decision": decision}, by="fund", referral="cc" * 16)
+        await came(here, "payment.ordered", {**order, "decision": unknown}, by="fund", referral="dd" * 16)
+        page = (await browser.get(f"{AT}/timeline")).text
+
+    assert f"<dd>{decision}" not in page
+    assert unknown not in page
+    assert "from special-unit (special police unit), 2 March 2026" in page
+    assert "a record of another agency" in page

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
@@ -286,6 +286,23 @@ def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:
     assert news is not None
     assert [each.task for each in picked(waits, shown, case.now)] == [2]
     assert [each.task for each in picked(news, shown, case.now)] == [4]
+
+
+def test_a_task_to_refer_again_is_over_with_the_next_referral_and_with_the_case() -> None:
+    """Nobody has to mark as done what has been done: the person was referred again, or the case is closed."""
+    case = made(stories.referred)
+    before, now = facts(case, "ngo-a"), case.now
+    ref = next(iter(before.view.referrals))
+
+    def shown(opened: datetime, *, is_over: bool = False) -> list[int]:
+        task = Task(2, "refer_again", opened, "referral.declined", "special-unit", ref)
+        view = replace(before.view, status="CLOSED" if is_over else before.view.status)
+        found = items_of("ngo-a", replace(before, view=view, tasks=(task,)), MINUTES, yes)
+        return [each.task for each in found if each.about == "task"]
+
+    assert shown(now) == [2]
+    assert shown(now, is_over=True) == []
+    assert shown(before.view.referrals[ref].mark.registered - timedelta(minutes=1)) == []
 
 
 def test_a_case_without_its_beginning_has_no_duties() -> None:

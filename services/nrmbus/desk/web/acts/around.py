@@ -1,5 +1,6 @@
 """What the pages of acts know of a case and its agencies: who may be chosen, who will read, and how others are called."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from nrmbus.rules.clocks import Clock
 _EVENTS = tables.events.c
 _SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics", "auditor", "coordinator", "canary"})
 """Roles that nobody sends a case to."""
+_EVENT_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECISION: Final = "/data/decision"
 _NOT_ALLOWED: Final = "G-10"
 _SELF_CONSENT: Final = "G-36"
@@ -152,6 +154,8 @@ class Names(Mapping[str, str]):
             return self._events[name]
         if name in self._visit.door.seat.directory.entries:
             return name_of(self._visit, name)
+        if _EVENT_ID.fullmatch(name):
+            return self._visit.t("a record of another agency")
         return self._visit.t.capital(self._visit.t.agency_role(name))
 
     def __iter__(self) -> Any:
@@ -254,6 +258,8 @@ class Choice:
     """The record that it answers, in words."""
     due: datetime | None
     is_late: bool
+    title: str
+    """The step in words."""
     code: str = ""
     rule: str = ""
     article: str = ""
@@ -280,6 +286,34 @@ def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
     return now, later
 
 
+_SUBJECTS: Final[tuple[tuple[str, str], ...]] = (
+    ("referral", "Referrals and answers"), ("handover", "Referrals and answers"), ("consent", "Consent"),
+    ("safeguard", "Identification and protection"), ("identification", "Identification and protection"),
+    ("recovery", "Identification and protection"), ("review", "Identification and protection"),
+    ("shelter", "Shelter, services and money"), ("needs", "Shelter, services and money"),
+    ("plan", "Shelter, services and money"), ("service", "Shelter, services and money"),
+    ("payment", "Shelter, services and money"), ("fund", "Shelter, services and money"),
+    ("stay", "Stay and return"), ("return", "Stay and return"), ("justice", "Proceedings"),
+    ("case", "The case and its access"),
+)  # fmt: skip
+"""First word of a type, and the heading under which its step stands, in the order of a case. Others stand under the last one."""
+
+
+def by_subject(visit: Visit, found: Iterable[Choice]) -> list[tuple[str, list[Choice]]]:
+    """Return the steps *found* under headings, in the order of a case: its closing is among the last."""
+    t, headings = visit.t, dict(_SUBJECTS)
+    titles = {
+        "Referrals and answers": t("Referrals and answers"), "Consent": t("Consent"),
+        "Identification and protection": t("Identification and protection"),
+        "Shelter, services and money": t("Shelter, services and money"), "Stay and return": t("Stay and return"),
+        "Proceedings": t("Proceedings"), "The case and its access": t("The case and its access"),
+    }  # fmt: skip
+    groups: dict[str, list[Choice]] = {heading: [] for heading in titles}
+    for each in found:
+        groups[headings.get(each.type.partition(".")[0], _SUBJECTS[-1][1])].append(each)
+    return [(titles[heading], steps) for heading, steps in groups.items() if steps]
+
+
 COPY: Final = "case.copy_issued"
 """The person's own copy: its page records that it was given, so the form is the last of the steps."""
 _OTHERWISE: Final = frozenset({"consent.refused", "case.signal_dismissed"})
@@ -300,7 +334,14 @@ def _choice(visit: Visit, case: Case, step: Step, due: datetime | None, *, is_la
         "code": refusal.code, "rule": refusal.rule, "article": cited(refusal.article), "sentence": refusal.sentence,
     }  # fmt: skip
     about = "" if step.ref is None else record_of(visit, case.view, step.ref)
-    return Choice(step.data.type, step.ref, about, due, is_late, **why)
+    return Choice(step.data.type, step.ref, about, due, is_late, _title(visit, case.view, step), **why)
+
+
+def _title(visit: Visit, view: View, step: Step) -> str:
+    referral = view.referrals.get(step.ref or "")
+    if step.data.type == "referral.info_supplied" and referral and not any(each.asked for each in referral.receivers):
+        return visit.t("Add information to the referral")
+    return visit.t.code("act", step.data.type)
 
 
 def record_of(visit: Visit, view: View, ref: str) -> str:

@@ -317,7 +317,7 @@ def _said(t: Words, of: Field, value: Any, names: Mapping[str, str]) -> str:
             return "\n".join(word(t, of, each) for each in value) or t("None")
         case "agencies" | "agencies_or_roles" | "events":
             return "\n".join(names.get(each, each) for each in value)
-        case "agency":
+        case "agency" | "event":
             return names.get(value, value)
         case "object" | "money":
             return _object(t, of, value, names)

@@ -75,7 +75,8 @@ async def choose(visit: Visit) -> Response:
         case = around.known_case(visit, tx, visit.path("case"))
     now, later = around.choices_of(visit, case) if case.is_whole else ([], [])
     return visit.page(
-        "acts/choose.html.j2", title=visit.t("What do you want to do?"), case=case, now_open=now, later=later,
+        "acts/choose.html.j2", title=visit.t("What do you want to do?"), case=case, later=later, pressing=[each for each in now if each.due],
+        others=around.by_subject(visit, (each for each in now if not each.due)),
         back_path=f"/cases/{case.subject}",
     )  # fmt: skip
 

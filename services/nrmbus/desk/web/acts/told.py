@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 from nrmbus.desk.web.acts.around import Names
@@ -12,6 +13,7 @@ from nrmbus.events.model import Event
 
 TOLD: Final = "told"
 """Context of words about what somebody else did."""
+NO_EVENTS: Final[Mapping[str, str]] = MappingProxyType({})
 _TO: Final = frozenset({"data.to", "data.withhold_from"})
 """Fields that say who is asked, or who must not hear of it."""
 _OF_THE_WIRE: Final = frozenset({"/data/chunks"})
@@ -26,13 +28,15 @@ class Fact:
     lines: tuple[str, ...]
 
 
-def facts(visit: Visit, fields: Iterable[Field], said: Mapping[str, Any]) -> Iterator[Fact]:
-    """Yield each of *fields* that *said* has, with its label and its value in words.
+def facts(
+    visit: Visit, fields: Iterable[Field], said: Mapping[str, Any], events: Mapping[str, str] = NO_EVENTS
+) -> Iterator[Fact]:
+    """Yield each of *fields* that *said* has, with its label and its value in words; *events* are the known ones, by id.
 
     A form asks the person who fills it in ("you"); here others read, so a few labels and codes have words of their own.
     """
     t = visit.t
-    for of, text in answers(t, fields, said, Names(visit, {})):
+    for of, text in answers(t, fields, said, Names(visit, events)):
         if of.pointer in _OF_THE_WIRE:
             continue
         label, family = t(of.label, ctx=TOLD), f"{TOLD}.{of.list}"

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state import labels, parking
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
-from nrmbus.desk.web.acts.around import name_of, staff_name
+from nrmbus.desk.web.acts.around import decisions_of, name_of, staff_name
 from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.shell import NotFound, Visit
@@ -28,6 +28,8 @@ NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
 """People read every event in its newest version, which loses nothing."""
 
 _OUTBOX: Final = tables.outbox.c
+_NEWS: Final = timedelta(days=3)
+"""Time for which a refusal stands on the first page of its case."""
 _OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
 _WAITS: Final = frozenset({parking.AHEAD, parking.BEHIND})
 """Reasons of parked records that end without anybody."""
@@ -282,7 +284,8 @@ class Case:
             return
         form = form_of(model)
         fields = form.clear if letter is None else [each for of in form.parts.values() for each in of]
-        yield from facts(self.visit, fields, {"data": data} if letter is None else {"sealed": letter})
+        said = {"data": data} if letter is None else {"sealed": letter}
+        yield from facts(self.visit, fields, said, decisions_of(self.visit, self.view))
 
     def day(self, at: str) -> str:
         """Return the day of a time of the ledger."""
@@ -319,14 +322,21 @@ def actors(tx: Connection, subject: str) -> dict[str, str]:
 
 
 def _unregistered(visit: Visit, tx: Connection, subject: str) -> Iterator[Mapping[str, Any]]:
-    """Yield this agency's events in the case that are not registered: they wait, were refused, or could not be sent."""
+    """Yield this agency's events in the case that are not registered: they wait, were refused, or could not be sent.
+
+    ``is_past`` says that an event of the same type about the same record was registered since, or that the refusal is old.
+    """
     rows = select(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.replaced_by.is_(None))
-    rows = rows.where(_OUTBOX.verdict.is_(None) | (_OUTBOX.verdict != "registered"))
+    registered = set[tuple[str, str | None]]()
     for row in tx.execute(rows.order_by(_OUTBOX.seq.desc())).all():
         clear = json.loads(row.clear)
-        if not data_type(row.type, clear["version"]).technical:
+        kind = (row.type, clear.get("referral"))
+        if row.verdict == "registered":
+            registered.add(kind)
+        elif not data_type(row.type, clear["version"]).technical:
             actor = clear["actor"] if row.origin == "door" else ""
-            yield {**refusals.told(visit.door.seat, views.state_of(tx, row)), "actor": actor}
+            is_past = kind in registered or visit.now - _time(row.made) > _NEWS
+            yield {**refusals.told(visit.door.seat, views.state_of(tx, row)), "actor": actor, "is_past": is_past}
 
 
 def _time(at: str) -> datetime:

@@ -63,8 +63,8 @@ async def overview(visit: Visit) -> Response:
     now, later = around.choices_of(visit, acts) if acts.is_whole else ([], [])
     pressing = [each for each in now if each.due is not None]
     return visit.page(
-        "cases/overview.html.j2", title=visit.t("Case"), case=case, steps=steps, unsent=unsent(case), pressing=pressing,
-        others=[each for each in now if each.due is None], later=[(each, _why(visit, each)) for each in later],
+        "cases/overview.html.j2", title=visit.t("Case"), case=case, steps=steps, unsent=unsent(case, is_news=True), pressing=pressing,
+        others=around.by_subject(visit, (each for each in now if each.due is None)), later=[(each, _why(visit, each)) for each in later],
     )  # fmt: skip
 
 
@@ -135,10 +135,15 @@ async def reads(visit: Visit) -> Response:
     return visit.page("cases/reads.html.j2", title=visit.t("Who read a case"), case=case, rows=shown)
 
 
-def unsent(case: Case) -> list[Unsent]:
-    """Return the events of this agency that are not registered, with the reason in the reader's words."""
+def unsent(case: Case, *, is_news: bool = False) -> list[Unsent]:
+    """Return the events of this agency that are not registered, with the reason in the reader's words.
+
+    With *is_news* without the refusals that somebody has dealt with, or that are three days old.
+    """
     t, found = case.visit.t, list[Unsent]()
     for each in case.unsent:
+        if is_news and each["verdict"] == "refused" and each["is_past"]:
+            continue
         verdict = each["verdict"]
         words = {
             "pending": t("Not sent yet, or not answered yet. The desk sends it by itself."),

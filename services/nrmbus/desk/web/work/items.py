@@ -15,6 +15,7 @@ from nrmbus.desk.web.work.kinds import (
     BETTER,
     FIRST_STEPS,
     KNOWN_OTHERWISE,
+    OF_A_RUNNING_CASE,
     OF_THE_RETURN,
     OVER,
     PERIODS,
@@ -439,7 +440,15 @@ class _Case:
             )  # fmt: skip
 
     def _is_overtaken(self, task: Task) -> bool:
-        """Return whether the case has gone on since *task* was opened: a plan was agreed on, or the negative decision fell."""
+        """Return whether the case has gone on since *task* was opened.
+
+        It was closed, the person was referred again, a plan was agreed on, or the negative decision fell.
+        """
+        if self.is_over and task.kind in OF_A_RUNNING_CASE:
+            return True
+        if task.kind == "refer_again":
+            sent = (each.mark.registered for each in self.view.referrals.values() if each.sender == self.me)
+            return any(each > task.opened for each in sent)
         if task.kind not in PLANNING:
             return False
         if task.kind == "transition" and self.status in BETTER:
