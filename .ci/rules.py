@@ -25,12 +25,12 @@ def pages(profile: Profile, root: Path = ROOT) -> Iterator[tuple[Path, str]]:
         yield root / name, renewed((root / name).read_text(encoding="utf-8"), profile)
     for room in sorted(set(ROOMS.values())):
         page = root / "services" / "nrmbus" / room / "README.md"
-        yield page, with_lines(page.read_text(encoding="utf-8"), lines_of(room))
+        yield page, with_lines(page.read_text(encoding="utf-8"), lines_of(room, profile))
 
 
-def lines_of(room: str) -> list[str]:
-    """Return the numbered lines of the procedure in *room*, in the code's order: its own functions', and those that it shares."""
-    return list(numbered(import_module(f"nrmbus.{room}.procedure")))
+def lines_of(room: str, profile: Profile) -> list[str]:
+    """Return the numbered lines of the procedure in *room* under *profile*, in the code's order: its own functions', and those that it shares."""
+    return list(numbered(import_module(f"nrmbus.{room}.procedure"), profile))
 
 
 def with_lines(page: str, lines: list[str]) -> str:

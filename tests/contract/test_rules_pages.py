@@ -90,7 +90,7 @@ def test_every_way_between_statuses_is_in_the_picture() -> None:
 
 def test_a_procedure_has_the_lines_of_its_code(generator: Any) -> None:
     """Sabotage: a line that was changed in the page only is put back, and the words around it stay."""
-    lines = generator.lines_of("police")
+    lines = generator.lines_of("police", load_profile(PROFILE))
     page = "# police\n\n1. Something else.\n2. And more.\n\nThe end.\n"
 
     assert generator.with_lines(page, lines) == "# police\n\n" + "".join(f"{each}\n" for each in lines) + "\nThe end.\n"

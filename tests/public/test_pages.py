@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from intake.public_page import SETTING, here
+from nrmbus.desk.intake import facts
 from nrmbus.public.site import INFORMATION, PublicSite
 from nrmbus.rules.profile_files import load_profile
 from nrmbus.web.words import LANGUAGES
@@ -84,10 +85,13 @@ async def test_the_figures_of_the_page_are_those_of_the_profile(tmp_path: Path) 
     profile = load_profile("az@2022-04-29")
     newest = profile.allowance.tariffs[-1]
     with here(tmp_path) as page:
+        before = (await page.get("/en/help")).text
+        page.store.state(facts(profile))
         told = (await page.get("/en/help")).text
 
-    assert f"at least {profile.periods.recovery_days} days" in told
-    assert f"in {newest.valid_from[:4]} it was {float(newest.value):.0f} manat" in told
+    assert f"at least: {profile.periods.recovery_days} calendar days" in told
+    assert f"an allowance once: {float(newest.value):.0f} {newest.currency}" in told
+    assert "Time to think" not in before, "no desk has said yet what the Rules are"
 
 
 async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

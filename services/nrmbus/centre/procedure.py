@@ -31,7 +31,7 @@ def come(_: Data, heard: Heard, __: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
-    """2. A referral comes: the centre answers it, and tells the special unit nothing if the person refused it ([S26, S43])."""
+    """2. A referral comes: the centre answers it, and tells the deciding body ({decider}) nothing if the person refused it ([S26, S43])."""
     if heard.own or heard.view.status != "SUPPORT_NO_STATUS":
         return referral_came(heard)
     sentence = "A person who refuses the deciding body ({decider}) is referred to you: accept or decline, and tell that body nothing."
@@ -40,7 +40,7 @@ def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
 
 @line(ReferralAccepted)
 def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
-    """3. Once the centre has accepted, it assesses the needs and agrees on an individual plan, within three working days ([S26, S39]); an acceptance by another is noted."""
+    """3. Once the centre has accepted, it assesses the needs and agrees on an individual plan, time to begin: {D-ASSIGN} ([S26, S39]); an acceptance by another is noted."""
     if not heard.own:
         return Result()
     return Result(
@@ -50,13 +50,13 @@ def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
 
 @line(ConsentGiven)
 def change_mind(_consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
-    """4. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
+    """4. A person without status agrees to the deciding body ({decider}): a task to refer, with this fresh consent (rule T23, [S34])."""
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 
 @line(ServiceRequested)
 def ask(_: ServiceRequested, heard: Heard, __: State) -> Result | None:
-    """5. A service is asked for: the centre names a time, gives it, or says why not, in 24 hours, 72 hours or 14 days ([S43])."""
+    """5. A service is asked for: the centre names a time, gives it, or says why not; time to answer: {D-SERVICE} ([S43])."""
     return handoffs.service_asked(heard)
 
 
@@ -74,7 +74,7 @@ def complete(_: PlanCompleted, heard: Heard, __: State) -> Result | None:
     """7. The plan is completed: open services are settled, and the case is closed, with follow-up if the person agrees ([S45, S55])."""
     if not heard.own:
         return None
-    sentence = "Settle what is open, then close the case. Ask whether you may ask again after 3, 6 and 12 months."
+    sentence = "Settle what is open, then close the case. Ask whether you may ask again after {follow_up}."
     return Result(tasks=(task(heard, "close", sentence),))
 
 

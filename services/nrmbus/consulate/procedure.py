@@ -31,7 +31,7 @@ def begin(_: Settings) -> State:
 
 @line(SignalRecorded, ReReferred)
 def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
-    """1. The consulate has found a citizen abroad: an officer asks about consent to the special unit and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
+    """1. The consulate has found a citizen abroad: an officer asks about consent to the deciding body ({decider}) and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
     if not (heard.own and signal.detected_abroad):
         return None
     sentence = (
@@ -89,7 +89,7 @@ def note_arrival(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | 
 
 @line(SignalRecorded, ReReferred)
 def meet(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
-    """8. Somebody comes to the embassy or consulate here: the person is asked, and referred within 24 hours; of a child, the guardian bodies are notified first (CoM 21/2008 art. 7 [S2], [S13])."""
+    """8. Somebody comes to the embassy or consulate here: the person is asked, and referred; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S13])."""
     if signal.detected_abroad:
         return None
     return first_contact.met(heard, "Ask the person alone whom you may tell.")

@@ -1,6 +1,7 @@
 """Anonymous intake at the hotline's desk: the key that messages are sealed to, reading on record, and answers."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.intake.messages import Hotline, Written
 from nrmbus.intake.store import IntakeStore, Message, Thread, wall_time
+from nrmbus.rules import Profile
+from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.wire import letter
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys.keys import SealingKey, SealTo
@@ -29,7 +32,7 @@ _READS: Final = tables.reads.c
 async def tend(seat: Seat, home: Path) -> None:
     """Do everything due in the intake file of *home*, if this agency has one.
 
-    The desk names its sealing key, with the time, so that the public page knows how long nobody was there to read; seals
+    The desk writes the facts of the profile in force, which the public page states, and names its sealing key, with the time, so that the public page knows how long nobody was there to read; seals
     messages to it that were sealed to an earlier key, before that key is destroyed; and deletes what is older than kept.
 
     Raises:
@@ -38,12 +41,20 @@ async def tend(seat: Seat, home: Path) -> None:
     if IntakeStore.is_at(home):
         identity = seat.identity
         hotline = Hotline(seat.bus, seat.me)
-        await asyncio.to_thread(_tend, home, hotline, identity.opening, identity.sealing.seal_to, wall_time())
+        told = facts(seat.rules.profile_at(seat.now()))
+        await asyncio.to_thread(_tend, home, hotline, identity.opening, identity.sealing.seal_to, wall_time(), told)
 
 
-def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime) -> None:
+def facts(profile: Profile) -> str:
+    """Return the facts of *profile* that stand in sentences of the public page, in JSON."""
+    return json.dumps({name: each for name, each in facts_of(profile).items() if name != "zone"}, sort_keys=True)
+
+
+def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> None:
     store = IntakeStore.of_desk(home)
     try:
+        if store.facts != about:
+            store.state(about)
         told = store.key_kid == to.kid and store.seen is not None and now - store.seen < AGAIN
         if told and next(store.behind(to.kid), None) is None:
             return

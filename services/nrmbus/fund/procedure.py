@@ -33,7 +33,7 @@ def begin(_: Settings) -> State:
 
 @line(StatusDecided)
 def allowance(_: StatusDecided, heard: Heard, state: State) -> Result | None:
-    """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day (Law art. 17.2 [S15])."""
+    """1. A decision that the person is a victim earns the one-time allowance, by the tariff of its day ({basis:payment.ordered})."""
     if not _victim(heard) or heard.event.id in state.earned:
         return None
     profile = heard.profile

@@ -32,7 +32,7 @@ def _is_guardianship(heard: Heard) -> bool:
 
 @line(ChildFlagged)
 def represent(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
-    """1. A child is reported: guardianship assigns a representative, without whom nobody asks the child anything (CoM 131/2009 s. 6.2 [S2])."""
+    """1. A child is reported: guardianship assigns a representative, without whom nobody asks the child anything ({basis:safeguard.representative_assigned})."""
     if not _is_guardianship(heard):
         return None
     return Result(tasks=(task(heard, "representative", "A child is reported to you: assign a representative first."),))
@@ -49,13 +49,13 @@ def decide(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
 
 @line(StageEntered)
 def hurry(_stage: StageEntered, _heard: Heard, _: State) -> Result | None:
-    """3. The inquiry begins and nobody represents the child: a representative is due within a day (CoM 131/2009 s. 6.2 [S2], [D])."""
+    """3. The inquiry begins and nobody represents the child: a representative is due; time to assign one: {D-REPRESENT} ({basis:D-REPRESENT}, [D])."""
     return Result()
 
 
 @line(ReferralSubmitted)
 def receive(referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """4. A referral is answered if this body was asked, and is a notice if the child went to the special unit ([S36])."""
+    """4. A referral is answered if this body was asked, and is a notice if the child went to the deciding body ({decider}) ([S36])."""
     if heard.me not in referral.to:
         return Result()
     return Result(tasks=(task(heard, "referral", "A referral has come: accept it, decline it or ask."),))

@@ -20,7 +20,7 @@ def begin(_: Settings) -> State:
 
 @line(SignalRecorded)
 def call(signal: SignalRecorded, heard: Heard, __: State) -> Result | None:
-    """1. A call becomes a signal: of a child, the guardian bodies are notified first; an adult is asked, and referred within 24 hours (CoM 21/2008 art. 7 [S2], [S34, S36])."""
+    """1. A call becomes a signal: of a child, the guardian bodies are notified first; an adult is asked, and referred; time to refer: {D-REFER} ({basis:D-REFER}, [S34, S36])."""
     if isinstance(signal, ReReferred):
         return None
     return first_contact.met(heard, "Ask the caller whom you may tell. Without consent the notice stays anonymous.")
@@ -36,13 +36,13 @@ def call_again(_: ReReferred, heard: Heard, __: State) -> Result | None:
 
 @line(ConsentRefused)
 def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
-    """3. An adult refuses the special unit: the notice stays anonymous and is counted once, and help without the police is offered ([S26, S34])."""
+    """3. An adult refuses the deciding body ({decider}): the notice stays anonymous and is counted once, and help without the police is offered ([S26, S34])."""
     return first_contact.refused_the_deciding_body(heard)
 
 
 @line(ConsentGiven)
 def agree(_consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
-    """4. An adult who stayed anonymous agrees to the special unit: a task to refer, with this consent (rule T02, [S34])."""
+    """4. An adult who stayed anonymous agrees to the deciding body ({decider}): a task to refer, with this consent (rule T02, [S34])."""
     return first_contact.agreed_to_the_deciding_body(heard, status="SUSPECTED") if heard.own else None
 
 

@@ -41,13 +41,13 @@ def find(incident: IncidentOpened, heard: Heard, _: State) -> Result | None:
 
 @line(SignalRecorded, ReReferred)
 def meet(_: Data, heard: Heard, __: State) -> Result | None:
-    """2. Each person is asked alone and referred within 24 hours; of a child, the guardian bodies are notified first (CoM 21/2008 art. 7 [S2], [S34, S36])."""
+    """2. Each person is asked alone and referred; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S34, S36])."""
     return first_contact.met(heard, _ALONE)
 
 
 @line(ConsentRefused)
 def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
-    """3. One of a group refuses the special unit: help without the police is offered, and the others' cases go on ([S26], [D])."""
+    """3. One of a group refuses the deciding body ({decider}): help without the police is offered, and the others' cases go on ([S26], [D])."""
     return first_contact.refused_the_deciding_body(heard)
 
 
@@ -62,7 +62,7 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
     shared = {agency for each in others for agency in state.helpers.get(each, ())} & {*state.helpers.get(case, ())}
     deciding = heard.profile.expand((DECIDERS,))
     shared = {each for each in shared if each in heard.agencies and heard.agencies[each].role not in deciding}
-    sentence = "A negative decision is no proof. If this person recruited the others, tell the special unit, which ends access, and ask each of them alone whether the agencies named here may go on."
+    sentence = "A negative decision is no proof. If this person recruited the others, tell the deciding body ({decider}), which ends access, and ask each of them alone whether the agencies named here may go on."
     return Result(tasks=(task(heard, "cut_access", sentence, tuple(sorted(shared))),))
 
 

@@ -1,6 +1,7 @@
 """The intake file: one SQLite file in the agency's folder, which the public page and the desk both open.
 
-The public page puts sealed messages into it, and the desk puts the hotline's sealing key, answers and closings. Every
+The public page puts sealed messages into it, and the desk puts the hotline's sealing key, answers and closings, and the
+facts of the profile in force that the page states. Every
 write is one transaction that is on disk when the function returns, so a kill of either process loses nothing that was
 confirmed. Deleted content is overwritten. The file cannot grow beyond its bound; answers have room of their own.
 """
@@ -52,6 +53,7 @@ CREATE TABLE IF NOT EXISTS messages (
     letter BLOB NOT NULL,
     read TEXT
 );
+CREATE TABLE IF NOT EXISTS profile (facts TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS messages_of_thread ON messages (thread);
 """
 
@@ -250,12 +252,24 @@ class IntakeStore:
         ((public,),) = self._all("SELECT public FROM about")
         return SealTo(public).kid if public else None
 
+    @property
+    def facts(self) -> str:
+        """Return the facts of the profile in force, as the desk wrote them; empty if it has not yet."""
+        rows = self._all("SELECT facts FROM profile")
+        return str(rows[0][0]) if rows else ""
+
     # -- the desk ----------------------------------------------------------------------------------------------------
 
     def tell(self, key: SealTo, now: datetime) -> None:
         """Name the key that messages are sealed to from now on, and that the desk was here."""
         with self._writing() as tx:
             tx.execute("UPDATE about SET public = ?, seen = ?", (key.public, times.write(now)))
+
+    def state(self, facts: str) -> None:
+        """Let the public page state the *facts* of the profile in force from now on, in JSON."""
+        with self._writing() as tx:
+            tx.execute("DELETE FROM profile")
+            tx.execute("INSERT INTO profile (facts) VALUES (?)", (facts,))
 
     def threads(self) -> list[Thread]:
         """Return all that came in, those that wait longest first, then answered ones, then closed ones; letters left out."""

@@ -45,7 +45,7 @@ def protect(_opened: CaseOpened, heard: Heard, _: State) -> Result | None:
 
 @line(MeasureGranted)
 def note(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
-    """3. The other side protects the witness: noted, and the special unit carries the measures out ([S18])."""
+    """3. The other side protects the witness: noted, and the deciding body ({decider}) carries the measures out ([S18])."""
     return None if heard.own else Result()
 
 

@@ -23,7 +23,7 @@ def begin(_: Settings) -> State:
 
 @line(HoldRequested)
 def hold(_request: HoldRequested, heard: Heard, _: State) -> Result | None:
-    """1. A hold is asked for: a person enters it in the register of removals, and then confirms it, within 24 hours (CETS 197 art. 13 [S30], [D])."""
+    """1. A hold is asked for: a person enters it in the register of removals, and then confirms it; time to confirm: {D-HOLD} (CETS 197 art. 13 [S30], [D])."""
     return Result(tasks=(task(heard, "hold", "Enter the hold in the register of removals, and then confirm it."),))
 
 
@@ -46,7 +46,7 @@ def stand(_decision: Data, heard: Heard, _: State) -> Result | None:
 
 @line(Withdrawn)
 def outlast(_withdrawal: Withdrawn, heard: Heard, _: State) -> Result | None:
-    """4. The person leaves the mechanism: the hold stands until the special unit ends it ([S30], [D])."""
+    """4. The person leaves the mechanism: the hold stands until the deciding body ({decider}) ends it ([S30], [D])."""
     return noted(heard)
 
 

@@ -40,7 +40,7 @@ refuse = first_contact.refusal(8)
 
 @line(ConsentGiven)
 def agree(_consent: ConsentGiven, heard: Heard, _: State) -> Result | None:
-    """9. A person without status agrees to the special unit: a task to refer, with this fresh consent (rule T23, [S34])."""
+    """9. A person without status agrees to the deciding body ({decider}): a task to refer, with this fresh consent (rule T23, [S34])."""
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 

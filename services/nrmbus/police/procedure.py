@@ -40,7 +40,7 @@ def warn(interview: InterviewHeld, heard: Heard, _: State) -> Result | None:
 
 @line(ReasonableGroundsDecided)
 def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Result | None:
-    """3. A positive reasonable-grounds decision starts the recovery and reflection period (CETS 197 art. 13 [S30])."""
+    """3. A positive reasonable-grounds decision starts the recovery and reflection period ({basis:recovery.period_started})."""
     days = heard.profile.periods.recovery_days
     if not heard.own or decision.outcome != "positive" or not decides(heard) or days is None:
         return None
@@ -50,7 +50,7 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
 
 @line(StatusDecided)
 def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
-    """4. A recognised person whose removal is held is shielded for a year: the migration service is asked for a second hold ([S28])."""
+    """4. A recognised person whose removal is held is shielded: the migration service is asked for a second hold of {stay} ([S28])."""
     profile, days = heard.profile, heard.profile.periods.stay_days
     if (
         not heard.own

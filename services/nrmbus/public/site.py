@@ -4,8 +4,10 @@ import asyncio
 import gzip
 import hashlib
 import hmac
+import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cache, partial
@@ -82,7 +84,8 @@ class PublicSite:
         self._gate = gate or Gate(self._slips)
         self._templates = look.environment(_HERE / "templates")
         self._turn, self._waiting = asyncio.Semaphore(1), 0
-        self._same: dict[tuple[Language, str], tuple[bytes, bytes]] = {}
+        self._same: dict[tuple[Language, str, str], tuple[bytes, bytes]] = {}
+        self._facts: tuple[str, dict[str, Any]] = "", {}
         self.routes: Final = [
             Route("/", self._first),
             Route("/static/{name}", self._file),
@@ -124,10 +127,11 @@ class PublicSite:
         return _compressed(request, content, small, types[name], _KEPT_FOR_GOOD)
 
     async def _information(self, request: Request, name: str) -> Response:
-        t = _words(request)
-        if (found := self._same.get((t.language, name))) is None:
+        t = self._words(request)
+        key = t.language, name, self._facts[0]
+        if (found := self._same.get(key)) is None:
             content = self._rendered(t, f"{name or 'home'}.html.j2", name).encode()
-            found = self._same[t.language, name] = content, gzip.compress(content)
+            found = self._same[key] = content, gzip.compress(content)
         return _compressed(request, *found, "text/html; charset=utf-8", _KEPT)
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -301,7 +305,7 @@ class PublicSite:
         self, page: Callable[[Request, Words], Awaitable[Response]]
     ) -> Callable[[Request], Awaitable[Response]]:
         async def guarded(request: Request) -> Response:
-            t = _words(request)
+            t = self._words(request)
             try:
                 if is_foreign(request):
                     sentence = t("The form came from another site, so nothing was done.")
@@ -320,8 +324,20 @@ class PublicSite:
     async def _no_page(self, request: Request, _error: Exception) -> Response:
         first = request.url.path.split("/")[1]
         language = language_of(first, accepted=request.headers.get("accept-language"))
-        t = Words(language, ZONE)
+        t = Words(language, ZONE, **self._known())
         return self._page(t, "message.html.j2", "", status=404, sentence=t("There is no such page."))
+
+    def _words(self, request: Request) -> Words:
+        return Words(cast("Language", request.url.path.split("/")[1]), ZONE, **self._known())
+
+    def _known(self) -> dict[str, Any]:
+        """Return the facts of the profile in force, as the desk wrote them last; those before if the file is held."""
+        with suppress(sqlite3.Error):
+            written = self._store.facts
+            if written != self._facts[0]:
+                self._same.clear()
+                self._facts = written, json.loads(written)
+        return self._facts[1]
 
     def _page(self, t: Words, template: str, name: str, *, status: int = 200, **values: Any) -> Response:
         return HTMLResponse(self._rendered(t, template, name, **values), status, headers=HEADERS)
@@ -340,10 +356,6 @@ def _compressed(request: Request, content: bytes, small: bytes, media_type: str,
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(small, media_type=media_type, headers={**headers, "content-encoding": "gzip"})
     return Response(content, media_type=media_type, headers=headers)
-
-
-def _words(request: Request) -> Words:
-    return Words(cast("Language", request.url.path.split("/")[1]), ZONE)
 
 
 def _address(request: Request) -> str | None:

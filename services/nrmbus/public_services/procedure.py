@@ -34,7 +34,7 @@ refuse = first_contact.refusal(2)
 
 @line(ReferralSubmitted)
 def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
-    """3. A referral comes: a worker accepts, declines with a reason or asks, in 24 hours, 72 hours or 14 days by its urgency ([S43, S46])."""
+    """3. A referral comes: a worker accepts, declines with a reason or asks; time to answer: {D-SERVICE} ([S43, S46])."""
     return referral_came(heard)
 
 

@@ -31,7 +31,7 @@ def _nobody_answers(context: EventContext) -> bool:
 
 
 def _nothing_to_expire(context: EventContext) -> bool:
-    """Return whether no receiver can expire: a referral to the special unit never does, unless the unit has left the case."""
+    """Return whether no receiver can expire: a referral to the deciding body never does, unless the unit has left the case."""
     return context.referral is not None and not any(
         party.state == "submitted" and (not context.is_unit(party.agency) or party.agency in context.view.left)
         for party in context.referral.receivers

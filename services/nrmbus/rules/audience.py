@@ -391,7 +391,7 @@ def _waiting(context: EventContext) -> Iterable[str]:
 def _relieved(context: EventContext) -> Iterable[str]:
     """Return the agencies that owe what this event ends, so that no desk shows a duty that is over.
 
-    The end of a case ends nearly all. A referral names its receivers: it tells of the special unit alone.
+    The end of a case ends nearly all. A referral names its receivers: it tells of the deciding body alone.
     """
     kind, rules = context.event.type, context.tables.profile.clocks
     if kind in _ENDS:

@@ -8,12 +8,12 @@ from nrmbus.rules.vocabulary import Condition
 
 
 def _to_unit(context: EventContext) -> bool:
-    """Return whether a referral asks the special unit (T02, T23)."""
+    """Return whether a referral asks the deciding body (T02, T23)."""
     return bool(context.units_in_to)
 
 
 def _to_unit_that_left(context: EventContext) -> bool:
-    """Return whether a referral asks the special unit again after the unit deleted its data (T02)."""
+    """Return whether a referral asks the deciding body again after the unit deleted its data (T02)."""
     waiting = any(
         party.agency in context.units_in_to and party.state == "submitted"
         for referral in context.view.referrals.values()
@@ -23,7 +23,7 @@ def _to_unit_that_left(context: EventContext) -> bool:
 
 
 def _withheld_from_unit(context: EventContext) -> bool:
-    """Return whether a referral to a provider is withheld from the special unit (T03)."""
+    """Return whether a referral to a provider is withheld from the deciding body (T03)."""
     return context.withholds_from_unit and any(context.in_group(agency, "PROVIDERS") for agency in context.to)
 
 
@@ -56,7 +56,7 @@ def _first_stage(context: EventContext) -> bool:
 
 
 def _first_stage_of_own_find(context: EventContext) -> bool:
-    """Return whether initial assistance begins, and the special unit itself gave the signal (T08)."""
+    """Return whether initial assistance begins, and the deciding body itself gave the signal (T08)."""
     return _first_stage(context) and context.is_unit(context.view.detector)
 
 
@@ -73,7 +73,7 @@ def _reopening(context: EventContext) -> bool:
 
 
 def _first_receipt_by_unit(context: EventContext) -> bool:
-    """Return whether the special unit acknowledges or accepts for the first time."""
+    """Return whether the deciding body acknowledges or accepts for the first time."""
     if not context.by_unit:
         return False
     party = context.referral.party(context.source) if context.referral else None
@@ -81,7 +81,7 @@ def _first_receipt_by_unit(context: EventContext) -> bool:
 
 
 def _report_begins_referral(context: EventContext) -> bool:
-    """Return whether the signal starts the time to refer: not by the special unit, nor from abroad if arrival starts it."""
+    """Return whether the signal starts the time to refer: not by the deciding body, nor from abroad if arrival starts it."""
     is_abroad = bool(value(context.event, "detected_abroad", default=False))
     return not context.by_unit and not (is_abroad and context.tables.profile.abroad.refer_from == "arrival")
 
@@ -101,7 +101,7 @@ def _merges(context: EventContext, outcome: str) -> bool:
 
 
 def _adult_refuses_unit(context: EventContext) -> bool:
-    """Return whether an adult refuses that the special unit has information."""
+    """Return whether an adult refuses that the deciding body has information."""
     return (
         not context.child
         and SHARING in value(context.event, "purposes", ())
@@ -127,7 +127,7 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "adult_refuses_unit": _adult_refuses_unit,
     "arrival_begins_referral": _arrival_begins_referral,
     "by_detecting_provider": _by_detecting_provider,
-    # By the provider that gave the signal, if the adult's refusal of the special unit stands (T03b)
+    # By the provider that gave the signal, if the adult's refusal of the deciding body stands (T03b)
     "by_detecting_provider_after_refusal": lambda context: _by_detecting_provider(context) and context.unit_refused,
     "child_waits": _child_waits,
     "first_receipt_by_unit": _first_receipt_by_unit,
@@ -142,12 +142,12 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "made_it_referred": _made_it_referred,
     # After this report of a return another one is owed
     "monitored_again": lambda context: bool(value(context.event, "again", default=False)),
-    # The special unit goes on with this case of a person, or ends it for her other one
+    # The deciding body goes on with this case of a person, or ends it for her other one
     "merge_continues": lambda context: _merges(context, "continues"),
     "merge_ends": lambda context: _merges(context, "ends"),
     # The contrary of positive (T11, T14); a revocation always is
     "negative": lambda context: not _positive(context),
-    # By another agency than the special unit
+    # By another agency than the deciding body
     "not_by_unit": lambda context: not context.by_unit,
     # About money that was ordered and neither paid nor failed (T16)
     "order_open": lambda context: any(each.state == "ordered" for each in context.view.payments.values()),

@@ -21,7 +21,7 @@ LEFT: Final = "LEFT"
 
 
 def settled(tables: Tables, view: View, now: datetime) -> View:
-    """Return *view* without duties of agencies that left the case, or of a special unit that the person refuses.
+    """Return *view* without duties of agencies that left the case, or of a deciding body that the person refuses.
 
     An agency that has a part again has come back, and owes only new duties. A duty stops waiting for the answer of an
     agency that left or may not see the question, and a stay for a review that is over: the clock runs on from *now*.

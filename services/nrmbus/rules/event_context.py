@@ -128,7 +128,7 @@ class EventContext:
 
     @property
     def withholds_from_unit(self) -> bool:
-        """Return whether the sender withholds the event from the special unit, by id or by role."""
+        """Return whether the sender withholds the event from the deciding body, by id or by role."""
         named = value(self.event, "withhold_from", ())
         return any(name in self.tables.deciders or self.is_unit(name) for name in named)
 
@@ -235,12 +235,12 @@ class EventContext:
 
     @property
     def unit_refused(self) -> bool:
-        """Return whether an adult's refusal of the special unit stands."""
+        """Return whether an adult's refusal of the deciding body stands."""
         return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.units)
 
     @property
     def referrer(self) -> str | None:
-        """Return the sender of the latest standing referral to the special unit, or None."""
+        """Return the sender of the latest standing referral to the deciding body, or None."""
         return referrer(self.tables, self.roles, self.view)
 
     @property
@@ -269,7 +269,7 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 
 
 def holder_of(context: EventContext, view: View) -> str | None:
-    """Return the holder of *view*: by plan, by taking over from the special unit, as that unit after a first stage, by taking over, or by the signal.
+    """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit after a first stage, by taking over, or by the signal.
 
     An agency that deleted its data holds nothing, nor one whose role closes no case. If all of these have deleted, the holder is the agency with the oldest
     part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.

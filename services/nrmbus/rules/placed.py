@@ -1,7 +1,8 @@
-"""Facts of a profile in a sentence: which body decides, and how long a duty may take.
+"""Facts of a profile in a sentence: which body decides, how long a duty may take, and by which law.
 
-A sentence names the deciding body as ``the deciding body ({decider})`` and a length as ``{D-REFER}``, so that it stays
-true under every profile. The pages do the same in their reader's language (``nrmbus.web.words``).
+A sentence names the deciding body as ``the deciding body ({decider})``, a length as ``{D-REFER}``, a period as
+``{recovery}``, ``{stay}`` or ``{follow_up}``, and the law behind a row as ``{basis:D-REFER}``. So it stays true under every
+profile. The pages do the same in their reader's language (``nrmbus.web.words``).
 """
 
 import re
@@ -20,10 +21,28 @@ class Facts(Protocol):
     def clocks(self) -> Mapping[str, Any]:
         """Rows of the clocks, by code."""
 
+    @property
+    def periods(self) -> Any:
+        """Periods and reminders."""
 
-PLACE: Final = re.compile(r"\{(decider|D-[A-Z0-9]+)\}")
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """Rows of the types of event."""
+
+    @property
+    def refusals(self) -> Mapping[str, Any]:
+        """Rules by which an event may be refused."""
+
+
+PLACE: Final = re.compile(r"\{(decider|recovery|stay|follow_up|D-[A-Z0-9]+|basis:[A-Za-z0-9_.-]+)\}")
 """Place of a fact in a sentence."""
+PERIODS: Final = ("recovery", "stay", "follow_up")
+"""Places of a period."""
 NO_DEADLINE: Final = "no deadline"
+NO_PERIOD: Final = "no such period"
+NO_ROW: Final = "no rule of this profile"
+_OWN_TEXT: Final = "RULES.md#"
+_MARKS: Final = re.compile(r"\[[^\]]+\]")
 
 
 def placed(text: str, profile: Facts) -> str:
@@ -34,18 +53,58 @@ def placed(text: str, profile: Facts) -> str:
     def fact(found: re.Match[str]) -> str:
         if found[1] == "decider":
             return " or ".join(role.replace("_", " ") for role in profile.deciders)
+        if found[1] in PERIODS:
+            return _period(profile, found[1])
+        if found[1].startswith("basis:"):
+            return _laws(profile, found[1].removeprefix("basis:"))
         rule = profile.clocks.get(found[1])
         return "; ".join(length_in_words(rule.length)) if rule else NO_DEADLINE
 
     return PLACE.sub(fact, text)
 
 
+def period_of(profile: Facts, place: str) -> tuple[tuple[int, ...], str]:
+    """Return the numbers and the unit of the period in *place*; no numbers if *profile* has no such period."""
+    if place == "follow_up":
+        return tuple(profile.periods.follow_up_months), "months"
+    days = profile.periods.recovery_days if place == "recovery" else profile.periods.stay_days
+    return () if days is None else (days,), "days"
+
+
+def _period(profile: Facts, place: str) -> str:
+    numbers, unit = period_of(profile, place)
+    if not numbers:
+        return NO_PERIOD
+    *first, last = numbers
+    listed = f"{', '.join(map(str, first))} and {last}" if first else str(last)
+    return f"{listed} {unit if numbers != (1,) else unit[:-1]}"
+
+
+def _laws(profile: Facts, name: str) -> str:
+    """Return the laws behind the row *name* of *profile*, or the marks of its basis if no law is cited there."""
+    row = next((rows[name] for rows in (profile.clocks, profile.types, profile.refusals) if name in rows), None)
+    if row is None:
+        return NO_ROW
+    parts = str(row.basis).split("; ")
+    laws = [part for part in parts if not part.startswith(_OWN_TEXT)]
+    return "; ".join(laws) or " ".join(dict.fromkeys(_MARKS.findall(row.basis)))
+
+
 def unknown_places(text: str, profile: Facts) -> Iterator[str]:
     """Yield what stands in braces in *text* and is no fact of *profile*."""
     for found in re.findall(r"\{[^{}]*\}?", text):
         known = PLACE.fullmatch(found)
-        if known is None or (known[1] != "decider" and known[1] not in profile.clocks):
+        if known is None or not _is_known(known[1], profile):
             yield found
+
+
+def _is_known(place: str, profile: Facts) -> bool:
+    rows = (profile.clocks, profile.types, profile.refusals)
+    return (
+        place in ("decider", *PERIODS)
+        or place in profile.clocks
+        or any(place == f"basis:{name}" for each in rows for name in each)
+    )
 
 
 def is_placed(sentence: str, text: str) -> bool:

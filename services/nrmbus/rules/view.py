@@ -51,7 +51,7 @@ class Referral:
     """One hand-over.
 
     ``before`` is the status that the referral replaced by making the case REFERRED; ``made_support`` says that by this
-    referral a person who refuses the special unit got help without a status.
+    referral a person who refuses the deciding body got help without a status.
     """
 
     ref: str
@@ -119,7 +119,7 @@ class Bed:
 
 @frozen
 class Hold:
-    """One hold on removal; stands until the special unit ends it, confirmed or not. ``until`` ends the days it was asked for."""
+    """One hold on removal; stands until the deciding body ends it, confirmed or not. ``until`` ends the days it was asked for."""
 
     ref: str
     mark: Mark
@@ -459,7 +459,7 @@ class View:
     plan: Plan | None = None
     taken_over_by: str | None = None
     handed_on: bool = False
-    """Whether the special unit itself handed the case over to the agency that took it over."""
+    """Whether the deciding body itself handed the case over to the agency that took it over."""
     negative: str | None = None
     effective: str | None = None
     closing: Closing | None = None

@@ -3,14 +3,16 @@
 The English sentence is the key of a message. Codes are keys of their own: the context of a code's message is its code
 list, and English has words for them too. Every subject of the pages has a catalogue of its own, and all are read together.
 
-A message may have places for facts of the profile: ``({decider})`` for the roles that decide, and ``{D-REFER}`` for the
-length of a clock. Words without a profile leave the brackets out.
+A message may have places for facts of the profile: ``({decider})`` for the roles that decide, ``{D-REFER}`` for the
+length of a clock, ``{D-SERVICE.urgent}`` for that of one urgency, ``{recovery}``, ``{stay}`` and ``{follow_up}`` for periods,
+and ``{allowance}`` for the one-time allowance. Words without a profile leave the brackets out.
 """
 
 import gettext
 import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -23,6 +25,7 @@ from babel.dates import format_date, format_datetime, format_time, format_timede
 from babel.lists import format_list
 from babel.messages import mofile, pofile
 from babel.messages.catalog import Catalog
+from babel.numbers import format_currency
 from babel.units import format_unit
 from pydantic import BaseModel
 
@@ -35,7 +38,9 @@ SPOKEN: Final = (
     "hin", "urd", "ben", "nep", "sin", "tam", "vie", "zho", "tha", "tgl", "ind", "fra", "spa", "por", "deu", "amh", "som", "swa",
 )  # fmt: skip
 """Languages that a page proposes where somebody says which one a person speaks; others can be typed."""
-_FACT: Final = re.compile(r" \(\{decider\}\)|\{(D-[A-Z0-9]+)\}")
+_FACT: Final = re.compile(
+    r" \(\{decider\}\)|\{(?P<clock>D-[A-Z0-9]+)(?:\.(?P<urgency>[a-z]+))?\}|\{(?P<period>recovery|stay|follow_up)\}|\{allowance\}"
+)
 Lengths = Sequence[tuple[str, int, str]]
 """How long a duty may take: urgency, number and unit; without an urgency if it makes no difference."""
 _UNITS: Final = {"duration-day": 86_400, "duration-hour": 3_600, "duration-minute": 60, "duration-second": 1}
@@ -80,7 +85,8 @@ def language_of(*wanted: str | None, accepted: str | None = None) -> Language:
 class Words:
     """Sentences of one language; times are shown in *zone*.
 
-    *deciders* are the roles that decide by the profile, and *clocks* the lengths of its duties: facts that stand in sentences.
+    Facts of the profile that stand in sentences: *deciders* are the roles that decide, *clocks* the lengths of its duties and
+    periods, *allowance* the amount and currency of the one-time allowance.
     """
 
     def __init__(
@@ -90,10 +96,11 @@ class Words:
         *,
         deciders: Sequence[str] = (),
         clocks: Mapping[str, Lengths] | None = None,
+        allowance: tuple[str, str] | None = None,
     ) -> None:
         """Use *language*."""
         self.language, self.zone = language, zone
-        self._deciders, self._clocks = deciders, clocks or {}
+        self._deciders, self._clocks, self._allowance = deciders, clocks or {}, allowance
         self._known, self._same = _translations(language)
 
     def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
@@ -109,8 +116,12 @@ class Words:
         return _FACT.sub(self._fact, text) if "{" in text else text
 
     def _fact(self, found: re.Match[str]) -> str:
-        if found[1]:
-            return self.lengths(self._clocks.get(found[1], ()))
+        if (name := found["clock"] or found["period"]) is not None:
+            urgency = found["urgency"]
+            known = self._clocks.get(name, ())
+            return self.lengths([("", n, unit) for each, n, unit in known if each == urgency] if urgency else known)
+        if found[0] == "{allowance}":
+            return self.money(*self._allowance) if self._allowance else self("no fixed amount")
         return f" ({self.roles(self._deciders)})" if self._deciders else ""
 
     def lengths(self, lengths: Lengths) -> str:
@@ -120,6 +131,16 @@ class Words:
             text = self._length(number, unit)
             texts.append(f"{self.code('Urgency', urgency)}: {text}" if urgency else text)
         return "; ".join(texts) or self("no deadline")
+
+    def knows(self, fact: str) -> bool:
+        """Return whether the profile has the duty or period *fact*, or the ``allowance``."""
+        return self._allowance is not None if fact == "allowance" else bool(self._clocks.get(fact))
+
+    def money(self, amount: str, currency: str) -> str:
+        """Return *amount* with the code of its *currency*."""
+        return str(
+            format_currency(Decimal(amount), currency, "#,##0.## ¤¤", locale=self.language, currency_digits=False)
+        )
 
     def _length(self, n: int, unit: str) -> str:
         if unit == "hours":
@@ -132,6 +153,8 @@ class Words:
                 "as many days as the decision says, or else {n} days",
                 n,
             )
+        if unit == "months":
+            return self.many("{n} month", "{n} months", n)
         return self.many("{n} calendar day", "{n} calendar days", n)
 
     def many(self, one: str, other: str, n: int, **values: Any) -> str:

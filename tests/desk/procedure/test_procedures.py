@@ -16,6 +16,9 @@ from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.delivery import LetterOpened
 from nrmbus.events.model import Frozen
 from nrmbus.police import procedure as police
+from nrmbus.rules import load_profile
+from nrmbus.rules.handbook.default import PROFILE
+from nrmbus.rules.placed import placed
 from nrmbus.wire.names import STATISTICS
 
 MODULES = {room: import_module(f"nrmbus.{room}.procedure") for room in sorted(set(ROOMS.values()))}
@@ -44,7 +47,7 @@ def sentence(line: str) -> str:
 def test_each_numbered_line_is_one_function(module: ModuleType) -> None:
     """A lawyer reads the page, a developer the functions, and both read the same lines in the same order."""
     page = written(module)
-    lines = list(numbered(module))
+    lines = list(numbered(module, load_profile(PROFILE)))
 
     assert lines == [sentence(line) for line in page]
     assert sorted(int(each.partition(".")[0]) for each in lines) == [*range(1, len(lines) + 1)]
@@ -101,7 +104,7 @@ def test_a_line_is_declared_once_with_its_types(module: ModuleType) -> None:
 
     assert lines
     assert all(line.types for line in lines)
-    assert {sentence(line.text) for line in lines} <= {sentence(each) for each in page}
+    assert {sentence(placed(line.text, load_profile(PROFILE))) for line in lines} <= {sentence(each) for each in page}
 
 
 def test_a_line_answers_only_events_of_its_types() -> None:

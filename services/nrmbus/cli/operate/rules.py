@@ -31,7 +31,7 @@ from nrmbus.wire.errors import SENTENCES
 
 app = Commands(
     "rules",
-    "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file, judge the history by another.",
+    "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file, write its documents, judge the history by another.",
 )
 
 Which = Annotated[
@@ -181,6 +181,23 @@ def named(profile: str) -> Profile:
         return read_profile(_text(path))
     except (ProfileError, UnknownProfileError):
         raise BusError(f"The profile in {path} does not read: nrmbus rules check {path}") from None
+
+
+@app.register(example="nrmbus rules write draft.yaml --out draft")
+def write(
+    profile: Which = PROFILE,
+    *,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The folder for the documents.", file_okay=False)],
+) -> None:
+    """Write the documents of a profile: its tables, the diagram of the statuses, and the procedure of each agency.
+
+    They are Markdown and Mermaid, made from the profile and the code alone. What was in their files before is replaced.
+    """
+    # Imported here: no other command of this group needs the procedures.
+    from nrmbus.cli.operate.rule_documents import write_documents  # noqa: PLC0415
+
+    for path in write_documents(named(profile), out):
+        typer.echo(path)
 
 
 @app.register(example="nrmbus rules add az-2027.yaml")

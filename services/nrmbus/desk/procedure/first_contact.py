@@ -16,13 +16,13 @@ _STATION: Final = "police_other"
 
 def meeting(number: int, who: str, ask: str) -> Line[Any]:
     """Return the line after the agency's own signal, which *who* gave; *ask* is what an adult is asked."""
-    text = f"{number}. {who} meets somebody who may be a victim: of a child, the guardian bodies are notified first; an adult is asked, and referred within 24 hours (CoM 21/2008 art. 7 [S2], [S34, S36])."
+    text = f"{number}. {who} meets somebody who may be a victim: of a child, the guardian bodies are notified first; an adult is asked, and referred; time to refer: {{D-REFER}} ({{basis:D-REFER}}, [S34, S36])."
     return shared_line(text, "meet", (SignalRecorded, ReReferred), lambda heard, _: met(heard, ask))
 
 
 def refusal(number: int) -> Line[Any]:
     """Return the line after an adult's refusal of the body that decides."""
-    text = f"{number}. An adult refuses the special unit: help without the police is offered, and the notice stays anonymous ([S26, S34])."
+    text = f"{number}. An adult refuses the deciding body ({{decider}}): help without the police is offered, and the notice stays anonymous ([S26, S34])."
     return shared_line(text, "refuse", (ConsentRefused,), lambda heard, _: refused_the_deciding_body(heard))
 
 

@@ -108,7 +108,7 @@ class Line(Generic[B]):
 
     @property
     def text(self) -> str:
-        """Return the numbered line itself, which is the function's docstring."""
+        """Return the numbered line itself, the function's docstring: it has places for the facts of a profile (`placed`)."""
         return self.function.__doc__ or ""
 
     def __call__(self, heard: Heard, book: B) -> Result | None:
@@ -160,12 +160,12 @@ def lines_of(procedure: Procedure[B]) -> tuple[Line[B], ...]:
     return tuple(each for each in vars(procedure).values() if isinstance(each, Line))
 
 
-def numbered(procedure: ModuleType) -> Iterator[str]:
-    """Yield the numbered lines of *procedure*, in the order of its text; a step without events of its own is one too."""
+def numbered(procedure: ModuleType, profile: Profile) -> Iterator[str]:
+    """Yield the numbered lines of *procedure* under *profile*, in the order of its text; a step without events of its own is one too."""
     for each in vars(procedure).values():
         doc = each.text if isinstance(each, Line) else getattr(each, "__doc__", None)
         if isinstance(doc, str) and doc[:1].isdecimal():
-            yield " ".join(doc.split())
+            yield placed(" ".join(doc.split()), profile)
 
 
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:

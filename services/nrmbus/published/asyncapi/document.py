@@ -20,6 +20,7 @@ from nrmbus.events.model import Data, Frozen
 from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.rules import Profile, load_profile, profile_names
 from nrmbus.rules.handbook.default import PROFILE
+from nrmbus.rules.placed import placed
 from nrmbus.wire import ids
 from nrmbus.wire import record as wire
 from nrmbus.wire.errors import SENTENCES
@@ -266,7 +267,7 @@ def _operations(declared: Iterable[Declaration], profile: Profile) -> Iterator[t
                     "messages": _in_channel("outbox", published),
                 },
             )
-    yield from _lines(next(topic.group for topic in declared if _name(topic) == "inbox"))
+    yield from _lines(next(topic.group for topic in declared if _name(topic) == "inbox"), profile)
 
 
 def _group(group: str) -> Node:
@@ -274,8 +275,8 @@ def _group(group: str) -> Node:
     return {"kafka": {"groupId": {"type": "string", "pattern": pattern}, "bindingVersion": _BINDING}}
 
 
-def _lines(group: str) -> Iterator[tuple[str, Node]]:
-    """Yield each line of the agencies' procedures."""
+def _lines(group: str, profile: Profile) -> Iterator[tuple[str, Node]]:
+    """Yield each line of the agencies' procedures under *profile*."""
     for room in dict.fromkeys(ROOMS.values()):
         roles = [role for role in ROOMS if ROOMS[role] == room]
         procedure = procedure_of(roles[0])
@@ -284,7 +285,7 @@ def _lines(group: str) -> Iterator[tuple[str, Node]]:
                 "action": "receive",
                 "channel": {"$ref": "#/channels/inbox"},
                 "title": f"{room}: {line.name}",
-                "summary": sentence(line.text),
+                "summary": sentence(placed(line.text, profile)),
                 "messages": _in_channel("inbox", (each.type for each in line.types)),
                 "bindings": _group(group),
                 "x-roles": roles,

@@ -35,7 +35,7 @@ def _submitted(context: EventContext, mark: Mark) -> Changes:
 
 
 def _status_before(context: EventContext) -> Status | None:
-    """Return the status to come back to if the special unit does not take the person on."""
+    """Return the status to come back to if the deciding body does not take the person on."""
     view = context.view
     if view.status != "REFERRED":
         return view.status
@@ -84,7 +84,7 @@ def _declined(context: EventContext, _: Mark) -> Changes:
 def _ended(context: EventContext, _: Mark) -> Changes:
     """Revoked by the sender, or expired: of those who had not answered.
 
-    A special unit that is still on the case goes on owing its answer when the time of the others is over.
+    A deciding body that is still on the case goes on owing its answer when the time of the others is over.
     """
     referral = context.referral
     if referral is None:

@@ -12,7 +12,7 @@ from nrmbus.rules.handbook.default import PROFILE
 from nrmbus.rules.handbook.diagram import BEGINNING, moving
 from nrmbus.rules.handbook.picture import Picture, picture
 from nrmbus.rules.judge.judge import CHECKS
-from nrmbus.rules.placed import is_placed
+from nrmbus.rules.placed import PERIODS, is_placed, period_of
 from nrmbus.rules.profile import Length, Profile, Transition
 from nrmbus.rules.profile_files import load_profile
 from nrmbus.rules.view import Status
@@ -144,8 +144,13 @@ def has_words(name: str | None, sentence: str | None) -> bool:
 
 def facts_of(profile: Profile) -> dict[str, Any]:
     """Return the facts of *profile* that stand in sentences of the pages: arguments of ``nrmbus.web.words.Words``."""
+    clocks = {code: tuple(lengths(rule.length)) for code, rule in profile.clocks.items()}
+    periods = {place: period_of(profile, place) for place in PERIODS}
+    newest = max(profile.allowance.tariffs, key=lambda each: each.valid_from, default=None)
     return {
         "zone": profile.zone,
         "deciders": profile.deciders,
-        "clocks": {code: tuple(lengths(rule.length)) for code, rule in profile.clocks.items()},
+        "clocks": clocks
+        | {place: tuple(("", each, unit) for each in numbers) for place, (numbers, unit) in periods.items()},
+        "allowance": (newest.value, newest.currency) if newest else None,
     }

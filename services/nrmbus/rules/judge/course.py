@@ -52,7 +52,7 @@ def wrong_state(q: Question) -> bool:
 def acceptance_required(q: Question) -> bool:
     """Initial assistance, person received or completion before acceptance.
 
-    The special unit begins with its own find at once only while nobody has referred the person to it.
+    The deciding body begins with its own find at once only while nobody has referred the person to it.
     """
     if q.event.type != _STAGE:
         party = q.referral.party(q.source) if q.referral else None

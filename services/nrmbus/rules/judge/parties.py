@@ -117,7 +117,7 @@ def unknown_reference(q: Question) -> bool:
 def not_a_party(q: Question) -> bool:
     """An answer not by the receiver, a supplement or revocation not by the sender, or another agency's reference.
 
-    Papers go to the special unit: under a referral that did not ask the unit, they are no supplement. Only the agency that
+    Papers go to the deciding body: under a referral that did not ask the unit, they are no supplement. Only the agency that
     adopted a plan revises or completes the plan; another agency adopts its own, of which the former holder is notified.
     """
     row = _row(q)
@@ -164,7 +164,7 @@ def not_case_holder(q: Question) -> bool:
 
 @_rules.rule("G-07", "handover.person_received", "referral.acknowledged", OBJECTED)
 def duty_officer_only(q: Question) -> bool:
-    """Person received, referral acknowledged by the special unit, or an emergency objected to, by no `duty_officer`."""
+    """Person received, referral acknowledged by the deciding body, or an emergency objected to, by no `duty_officer`."""
     return (q.by_unit or q.event.type == OBJECTED) and value(q.event, "duty_role") != "duty_officer"
 
 

@@ -45,7 +45,7 @@ _OWN = (
     "recovery.reviewed",
     "recovery.ended",
 )
-"""Events by which the special unit acts on the person, and which therefore need her consent."""
+"""Events by which the deciding body acts on the person, and which therefore need her consent."""
 
 
 @_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, _REVIEWED)
@@ -192,7 +192,7 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
 
 @_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
 def consent_refused(q: Question) -> bool:
-    """Adult; a refusal stands for an agency in `to`, the special unit that acts or gets papers, who takes over or hands on."""
+    """Adult; a refusal stands for an agency in `to`, the deciding body that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
@@ -221,7 +221,7 @@ def consent_required(q: Question) -> bool:
 
 @_rules.rule("G-33", _REFERRAL, _BED)
 def refusal_not_on_record(q: Question) -> bool:
-    """`withhold_from: [special_unit]` though no refusal of it stands: the 24 hours are not to be dodged."""
+    """`withhold_from: [special_unit]` though no refusal of it stands: the time to refer is not to be dodged."""
     return q.withholds_from_unit and not q.unit_refused
 
 
@@ -233,7 +233,7 @@ def withhold_required(q: Question) -> bool:
 
 @_rules.rule("G-35", _REFERRAL, _STOPPED)
 def legal_basis_required(q: Question) -> bool:
-    """A referral to the special unit, of a child, or under an override, or a duty to retain, without `legal_basis`."""
+    """A referral to the deciding body, of a child, or under an override, or a duty to retain, without `legal_basis`."""
     if q.event.legalbasis:
         return False
     if q.event.type == _STOPPED:
