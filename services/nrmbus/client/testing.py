@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from itertools import count
 from typing import Any, Final, NamedTuple, cast
@@ -24,7 +24,10 @@ from nrmbus.client.sync import Desk
 from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http import request as event_request
+from nrmbus.desk.outbox.content import Upload, differing
 from nrmbus.events.casting import cast as cast_to
+from nrmbus.events.codes import DocumentType
+from nrmbus.events.document import PART_OF, DocumentShared, DocumentSharedLetter
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Letter
 from nrmbus.events.nearest import nearest
@@ -63,6 +66,7 @@ class _Heard:
     """Row of the inbox."""
 
     row: int
+    number: int
     id: str
     case: str
     source: str
@@ -89,6 +93,14 @@ class _Said:
     def id(self) -> str:
         """Return the id under which the agency asked."""
         return self.drafts[0].id or ""
+
+
+class _Uploaded(NamedTuple):
+    """Content that this agency uploaded, or that an event in its inbox announces."""
+
+    case: str
+    content: bytes
+    file: Upload
 
 
 class FakeDesk(httpx.AsyncBaseTransport):
@@ -118,6 +130,11 @@ class FakeDesk(httpx.AsyncBaseTransport):
         self._inbox: list[_Heard] = []
         self._said: dict[str, _Said] = {}
         self._refusals: list[_Refusal] = []
+        self._uploads: dict[str, _Uploaded] = {}
+        self._shared: dict[str, tuple[DocumentType, _Uploaded]] = {}
+        """Documents by the event that announces them, of this agency and of others."""
+        self._course: list[tuple[int, Draft | _Heard]] = []
+        """What this agency published and received, with its number."""
 
     def desk(self, **how: Any) -> AsyncDesk:
         """Return the desk as a program uses it; *how* as for `AsyncDesk`."""
@@ -143,11 +160,38 @@ class FakeDesk(httpx.AsyncBaseTransport):
         The letter *sealed* is open to this agency in all its parts: the fake knows no Rules.
         """
         heard = _Heard(
-            row=len(self._inbox) + 1, id=id or new_event_id(), case=case or new_ref(), source=source,
+            row=len(self._inbox) + 1, number=next(self._numbers), id=id or new_event_id(), case=case or new_ref(), source=source,
             time=times.write(at or self.now()), data=event, letter=sealed, ref=ref,
         )  # fmt: skip
         self._inbox.append(heard)
+        self._course.append((heard.number, heard))
         return heard.id
+
+    def receive_document(
+        self,
+        content: bytes,
+        document_type: DocumentType,
+        *,
+        name: str = "document.pdf",
+        source: str = "special-unit",
+        case: str | None = None,
+    ) -> str:
+        """Have *source* share a document with this agency, all of it; return the id of the event that announces it.
+
+        Raises:
+            ValueError: a desk would not take the content.
+        """
+        try:
+            file = Upload.of(new_event_id(), content, times.write(self.now()))
+        except DeskError as error:
+            raise ValueError(error.sentence) from None
+        where = f"{PART_OF[document_type]}_file"
+        said = {"name": name, "media_type": file.media_type, "size": file.size, "sha256": file.sha256}
+        letter = DocumentSharedLetter.from_mapping({where: said})
+        announced = DocumentShared(to=(self.agency,), document_type=document_type, chunks=file.chunks)
+        id = self.receive(announced, source=source, case=case, sealed=letter)
+        self._shared[id] = document_type, _Uploaded(self._inbox[-1].case, content, file)
+        return id
 
     def refuse(
         self, event: type[Data], code: str, sentence: str, *, rule: str | None = None, article: str | None = None
@@ -176,6 +220,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
         body = await request.aread()
         until = time.monotonic() + float(request.url.params.get("wait", "0"))
         try:
+            if (content := self._document(request)) is not None:
+                return content
             status, answer = self._answer(request, body)
             if request.url.path == "/v1/inbox/stream":
                 return httpx.Response(status, headers={"content-type": MEDIA_TYPE}, content=self._events(request))
@@ -206,9 +252,13 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 yield f"id: {row['row']}-{ledger}\ndata: {json.dumps(row)}\n\n".encode()
             await asyncio.sleep(_LOOK)
 
-    def _answer(self, request: httpx.Request, body: bytes) -> tuple[int, Json]:
+    @staticmethod
+    def _admit(request: httpx.Request) -> None:
         if request.headers.get("authorization") != f"Bearer {TOKEN}":
             raise DeskError("token_required")
+
+    def _answer(self, request: httpx.Request, body: bytes) -> tuple[int, Json]:
+        self._admit(request)
         asked = request.url.params
         speaks = versions.asked(asked.get_list("speaks"), {})
         match [request.method, *request.url.path.strip("/").split("/")]:
@@ -226,6 +276,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, {"cases": [each for each in cases if each["case"] > asked.get("after", "")]}
             case ["GET", "v1", "cases", ref] if ref in self._cases():
                 return HTTPStatus.OK, self._case(ref)
+            case ["GET", "v1", "cases", ref, "timeline"] if ref in self._cases():
+                return HTTPStatus.OK, self._timeline(ref, asked, speaks)
+            case ["POST", "v1", "documents"]:
+                return HTTPStatus.OK, self._upload(asked.get("case", ""), body)
             case ["GET", "v1", "tasks" | "referrals" as kind]:
                 return HTTPStatus.OK, {kind: getattr(self, kind)}
             case [method, "v1", "cursors", name]:
@@ -276,6 +330,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
         said = {
             name: value for name, value in wanted if name not in {"case", "incident"}
         }  # a repetition may name its case
+        if wanted.document is not None and drafts[0].id not in known:
+            self._announced(wanted.document, drafts[0])
         before = known.get(drafts[0].id or "", _Said(said, drafts))
         if before.wanted != said or (wanted.case or wanted.incident) not in (None, before.drafts[0].subject):
             raise DeskError("id_reused")
@@ -301,6 +357,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         refusal = next((each for each in self._refusals if each.type == draft.type), None)
         if refusal is None:
             self.published.append(draft)
+            self._course.append((state["number"], draft))
             return state | {"verdict": "registered"}
         self._refusals.remove(refusal)
         ground = {name: value for name, value in refusal._asdict().items() if name != "type" and value is not None}
@@ -311,6 +368,47 @@ class FakeDesk(httpx.AsyncBaseTransport):
         first = next((each for each in states if each["verdict"] != "registered"), states[0])
         names = ("verdict", "id", "case", "type", "code", "sentence", "rule", "article", "number", "receipt")
         return {name: first[name] for name in names if name in first} | {"events": states}
+
+    # -- documents ---------------------------------------------------------------------------------------------------
+
+    def _upload(self, case: str, content: bytes) -> Json:
+        document, ends = new_event_id(), times.write(self.now() + timedelta(days=1))
+        found = Upload.of(document, content, ends)
+        self._uploads[document] = _Uploaded(case, content, found)
+        file = {name: getattr(found, name) for name in ("media_type", "size", "sha256")}
+        return {"document": document, "case": case, "chunks": found.chunks, "file": file, "ends": ends}
+
+    def _announced(self, document: str, draft: Draft) -> None:
+        """Note that *draft* announces an upload of its case.
+
+        Raises:
+            DeskError: as a desk: ``document_unknown``, ``unknown_field``.
+        """
+        uploaded = self._uploads.get(document)
+        if uploaded is None or uploaded.case != draft.subject:
+            raise DeskError("document_unknown")
+        if problems := differing(draft, uploaded.file):
+            raise DeskError("unknown_field", problems)
+        self._shared[draft.id or ""] = cast("DocumentShared", draft.data).document_type, uploaded
+
+    def _document(self, request: httpx.Request) -> httpx.Response | None:
+        """Return the answer with a document, if *request* reads one; the reading is in `readings` first."""
+        path = request.url.path.strip("/").split("/")
+        if [request.method, *path[:-1]] != ["GET", "v1", "documents"]:
+            return None
+        self._admit(request)
+        shared = self._shared.get(path[-1])
+        if shared is None:
+            raise DeskError("not_found")
+        if path[-1] not in {*(each.id for each in self.published), *(each.id for each in self._inbox)}:
+            raise DeskError("document_incomplete")
+        reader = request.url.params.get("actor") or self.reader
+        if reader is None:
+            raise DeskError("reader_unnamed")
+        kind, uploaded = shared
+        self.readings.append(Reading(actor=reader, event=path[-1], parts=(PART_OF[kind],)))
+        headers = {"content-type": uploaded.file.media_type}
+        return httpx.Response(HTTPStatus.OK, headers=headers, content=uploaded.content, request=request)
 
     # -- looking -----------------------------------------------------------------------------------------------------
 
@@ -338,7 +436,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         letter: Mapping[str, Any] = heard.letter.to_mapping() if heard.letter and reader else {}
         now = cast_to(published_versions(model.type), model.version, version, heard.data.to_mapping(), letter)
         body: Json = {
-            "row": heard.row, "partition": 0, "inbox_number": heard.row, "number": heard.row, "id": heard.id,
+            "row": heard.row, "partition": 0, "inbox_number": heard.row, "number": heard.number, "id": heard.id,
             "type": model.type, "published": model.version, "version": version, "case": heard.case,
             "source": heard.source, "time": heard.time, "registered": heard.time, "parts": list(parts),
             "technical": model.technical, "data": dict(now.data),
@@ -367,3 +465,23 @@ class FakeDesk(httpx.AsyncBaseTransport):
     def _case(self, ref: str) -> Json:
         known = {"case": ref, "incomplete": True, "sentence": _UNJUDGED, "events": self._cases()[ref]}
         return {**known, "open_referrals": [], "parked": False}
+
+    def _timeline(self, ref: str, asked: httpx.QueryParams, speaks: versions.Speaks) -> Json:
+        """Return what this agency published and received of a case, in the order of the numbers."""
+        after, limit = int(asked.get("after", "0")), int(asked.get("limit", "200"))
+        of_case = [
+            self._told(number, each, speaks)
+            for number, each in self._course
+            if number > after and ref == (each.case if isinstance(each, _Heard) else each.subject)
+        ]
+        of_case = [each for each in of_case if asked.get("technical") == "true" or not each["technical"]]
+        return {"events": of_case[:limit], "next": of_case[limit - 1]["number"] if len(of_case) > limit else None}
+
+    def _told(self, number: int, said: Draft | _Heard, speaks: versions.Speaks) -> Json:
+        if isinstance(said, Draft):
+            said = _Heard(
+                row=0, number=number, id=said.id or "", case=said.subject, source=self.agency,
+                time=times.write(said.time), data=said.data, letter=said.letter, ref=said.referral,
+            )  # fmt: skip
+        of_inbox = ("row", "partition", "inbox_number")
+        return {name: value for name, value in self._shown(said, speaks, None).items() if name not in of_inbox}

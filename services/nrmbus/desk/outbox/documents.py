@@ -7,10 +7,9 @@ ends what is left.
 """
 
 import base64
-import codecs
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any, Final
@@ -20,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, u
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
+from nrmbus.desk.outbox.content import TEXT, Kind, Upload, differing
 from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.state.context import Seat
@@ -30,12 +30,9 @@ from nrmbus.events.document import (
     PART_OF,
     DocumentChunkSent,
     DocumentChunkSentLetter,
-    DocumentFile,
     DocumentShared,
-    DocumentSharedLetter,
     MediaType,
 )
-from nrmbus.events.errors import Problem
 from nrmbus.events.model import Draft, Event
 from nrmbus.wire import times
 from nrmbus.wire.errors import WireError
@@ -50,68 +47,8 @@ MOST: Final = 20
 _TOGETHER: Final = 8
 """Pieces that are written in one transaction: one commit for each would take longer than the upload."""
 
-_BEGINNINGS: Final[tuple[tuple[bytes, MediaType], ...]] = (
-    (b"%PDF-", "application/pdf"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"II*\0", "image/tiff"),
-    (b"MM\0*", "image/tiff"),
-)
-_TEXT: Final[MediaType] = "text/plain"
-_CONTROLS: Final = bytes(each for each in range(0x20) if each not in b"\t\n\f\r") + b"\x7f"
-
 _DOCUMENTS, _PIECES = tables.documents.c, tables.document_pieces.c
 _EVENTS: Final = tables.events.c
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What was uploaded: its id, the file without its name, and how many chunks it makes."""
-
-    document: str
-    media_type: MediaType
-    size: int
-    sha256: str
-    ends: str
-
-    @property
-    def chunks(self) -> int:
-        """Return the number of chunks."""
-        return -(-self.size // CHUNK)
-
-
-def _by_beginning(piece: bytes) -> MediaType:
-    for beginning, kind in _BEGINNINGS:
-        if piece.startswith(beginning):
-            return kind
-    return _TEXT
-
-
-class _Kind:
-    """Kind of content, by the content alone: what a name or a header claims counts for nothing."""
-
-    def __init__(self) -> None:
-        self._found: MediaType | None = None
-        self._text = codecs.getincrementaldecoder("utf-8")()
-
-    def read(self, piece: bytes, *, is_last: bool) -> MediaType:
-        """Return the kind by the content so far, of which *piece* is the next.
-
-        Raises:
-            DeskError: ``document_unfit``.
-        """
-        found = self._found or _by_beginning(piece)
-        if found == _TEXT and not self._is_text(piece, is_last=is_last):
-            raise DeskError("document_unfit")
-        self._found = found
-        return found
-
-    def _is_text(self, piece: bytes, *, is_last: bool) -> bool:
-        try:
-            self._text.decode(piece, final=is_last)
-        except UnicodeDecodeError:
-            return False
-        return len(piece) == len(piece.translate(None, _CONTROLS))
 
 
 async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Upload:
@@ -141,8 +78,8 @@ async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Uplo
 
 
 async def _kept(seat: Seat, document: str, subject: str, stream: AsyncIterator[bytes], ends: str) -> Upload:
-    kind, digest, size, rows = _Kind(), sha256(), 0, list[dict[str, Any]]()
-    media_type: MediaType = _TEXT
+    kind, digest, size, rows = Kind(), sha256(), 0, list[dict[str, Any]]()
+    media_type: MediaType = TEXT
     async for piece, is_last in _pieces(stream):
         index, size = size // CHUNK, size + len(piece)
         media_type = kind.read(piece, is_last=is_last)
@@ -206,30 +143,9 @@ def announce(seat: Seat, tx: Connection, document: str, draft: Draft) -> None:
     if row is None or row.sealed is None or row.event not in (None, draft.id):
         raise DeskError("document_unknown")
     found = Upload(**_unsealed(seat, document, draft.subject, "file", row.sealed))
-    if problems := _differing(draft, found):
+    if problems := differing(draft, found):
         raise DeskError("unknown_field", problems)
     tx.execute(update(tables.documents).where(mine).values(event=draft.id))
-
-
-def _differing(draft: Draft, found: Upload) -> list[Problem]:
-    data, letter = draft.data, draft.letter
-    assert isinstance(data, DocumentShared)  # noqa: S101 - for mypy: the type of the draft says so
-    problems = [] if data.chunks == found.chunks else [Problem("/data/chunks", "differs")]
-    right = f"{PART_OF[data.document_type]}_file"
-    for name in DocumentSharedLetter.model_fields:
-        file = getattr(letter, name, None)
-        if name == right and not isinstance(file, DocumentFile):
-            problems.append(Problem(f"/sealed/{name}", "missing"))
-        elif name == right:
-            same = ("media_type", "size", "sha256")
-            problems += [
-                Problem(f"/sealed/{name}/{each}", "differs")
-                for each in same
-                if getattr(file, each) != getattr(found, each)
-            ]
-        elif isinstance(file, DocumentFile):
-            problems.append(Problem(f"/sealed/{name}", "wrong_part"))
-    return problems
 
 
 def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None) -> None:
