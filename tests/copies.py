@@ -31,7 +31,8 @@ RECOVERY_OF_45_DAYS: Final[tuple[Change, ...]] = (
 def copied(*changes: Change, name: str = NAME) -> str:
     """Return the YAML of a copy of the profile in force, called *name*, in which each of *changes* was made once."""
     text = profile_text(PROFILE)
-    for old, new in (*changes, (f"name: {PROFILE}", f"name: {name}")):
+    renamed = () if name == PROFILE else ((f"name: {PROFILE}", f"name: {name}"),)
+    for old, new in (*changes, *renamed):
         assert text.count(old) == 1, old
         text = text.replace(old, new)
     return text

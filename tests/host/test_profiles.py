@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from copies import NAME, RECOVERY_OF_45_DAYS, REFER_IN_36_HOURS, copied, known_here
+from nrmbus.backup.folders import agency_paths
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.membership import invitation
@@ -65,6 +66,11 @@ def test_a_joining_machine_has_the_very_profile_that_the_fingerprint_is_over(bus
     assert Invitation.read(sheet).fingerprint != whole.fingerprint
     with known_here(), pytest.raises(BusError):
         invitation.join(sheet, data=tmp_path / "ngo-c")
+
+
+def test_a_backup_of_one_agency_has_the_profiles_too(bus: BusFolder) -> None:
+    """Restored on another machine, its desk would not start without them."""
+    assert f"profiles/{NAME}.yaml" in agency_paths(bus, "agencies/ngo-a")
 
 
 def test_another_file_in_its_place_starts_nothing(bus: BusFolder) -> None:

@@ -72,7 +72,8 @@ def _is_made_again(name: str) -> bool:
 def agency_paths(folder: BusFolder, below: str) -> list[str]:
     """Return the paths of the folder *below*, which is an agency's own, and of what it needs to find the bus."""
     shared = ("bus.json", "addresses.json", "keys/operator.pub")
-    return [each for each in shared if (folder.path / each).exists()] + paths(folder.path, below)
+    profiles = [f"profiles/{name}.yaml" for name in folder.own_profiles()]
+    return [each for each in (*shared, *profiles) if (folder.path / each).exists()] + paths(folder.path, below)
 
 
 def keep(

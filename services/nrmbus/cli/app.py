@@ -158,7 +158,7 @@ COMMANDS: Final = {
     "topics": Command("operate.topics", "Make and check the broker's topics as their files declare them.", "operator"),
     "rules": Command(
         "audit.what_if",
-        "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file, judge the history by another.",
+        "The Rules: show a profile, explain a rule or clock, compare two profiles, check a file, write its documents, judge the history by another.",
     ),
     "schema": Command(
         "operate.schema", "Published events: list and compare them, check a file of yours, or cast it.", "cli"

@@ -170,7 +170,7 @@ class HistoryFile:
         """
         line = self._next
         while line is not None and line["kind"] == "registration":
-            yield self._number, _record(line, self._number)
+            yield self._number, registration_of(line, self._number)
             line = self._line()
         if line is None or line["kind"] != "trailer":
             raise Unreadable("line_misplaced", self._number)
@@ -226,8 +226,8 @@ class HistoryFile:
             raise Unreadable("lines_missing", self._number)
 
 
-def _record(line: Mapping[str, Any], number: int) -> HistoryRecord[Registration]:
-    """Return the registration of a *line*, as `nrmbus.wire.history` compares it."""
+def registration_of(line: Mapping[str, Any], number: int) -> HistoryRecord[Registration]:
+    """Return the registration of a *line* of this file, or of evidence, as `nrmbus.wire.history` compares it. Raises Unreadable."""
     body = json.dumps(_member(line, "leaf", dict, number))
     registration: Registration | None = None
     try:

@@ -1,14 +1,16 @@
 """The question of a legislator: what would have gone differently under another profile?"""
 
 import json
+from typing import Any
 
 import pytest
 
 from auditor.played import first_scenario
+from copies import NAME, REFER_IN_36_HOURS, copied
 from nrmbus.auditor.history.history import rules_of
-from nrmbus.auditor.reports.what_if import Difference, differences, mapping, summary
+from nrmbus.auditor.reports.what_if import Difference, Judged, differences, mapping, summary
 from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
-from nrmbus.rules import Agency, Rules, load_profile, profile_text, read_profile
+from nrmbus.rules import Agency, Rules, load_profile, profile_names, profile_text, read_profile
 
 
 def found(profile: str) -> list[Difference]:
@@ -66,11 +68,30 @@ def test_a_rule_changed_in_a_copy_of_a_profile_is_judged_without_another_edit() 
 def test_the_answer_is_json_and_names_cases_by_reference_alone() -> None:
     """A legislator reads counts by rule and basis; an auditor has the cases too."""
     profile = load_profile("az@2009-09-03")
-    answer = mapping(found(profile.name), profile, 3)
+    answer = mapping(found(profile.name), profile, Judged(40, 3, 1))
 
     assert json.loads(json.dumps(answer)) == answer
     assert answer["not_judged"] == 3
     assert [row["count"] for row in answer["summary"]] == [2, 1, 1]
+
+
+def test_a_draft_that_the_auditor_does_not_have_comes_with_the_question() -> None:
+    """It is judged by and forgotten; a text that does not read is answered with the command that says why."""
+    seen = first_scenario().audited()
+    now = seen.history.entries[-1].registration.time
+    text = copied(REFER_IN_36_HOURS)
+
+    def asked(text: str) -> dict[str, Any]:
+        query = read_query({"kind": "what_if", "profile": NAME, "text": text})
+        answer: dict[str, Any] = finished(find(query, seen, now).steps)["what_if"]
+        return answer
+
+    assert asked(text)["totals"]["clock_moved"] == 1
+    assert NAME not in profile_names()
+    for hostile in ("a: &a [x, x]\nb: [*a]", "[" * 5_000, text.replace("hours: 36", "hours: CANARY")):
+        with pytest.raises(MistypedQuery, match="nrmbus rules check FILE") as refused:
+            asked(hostile)
+        assert "CANARY" not in str(refused.value)
 
 
 def test_the_auditor_answers_it_as_a_search() -> None:

@@ -2,7 +2,8 @@
 
 Every event is taken as it happened; only its judgement differs. So an act that the other profile would have refused is
 named once, and what followed it is judged as if it had been let in. A refusal keeps no envelope and cannot be judged
-again. Pure: entries in, findings out.
+again: if the other profile lacks the rule that refused it, the rule would not have stood in its way. A breach that the
+timekeeper published follows from the clocks, and is no act. Pure: entries in, findings out.
 """
 
 from collections import Counter
@@ -13,15 +14,18 @@ from typing import Any, Final, Literal
 
 from nrmbus.auditor.history.history import Entry
 from nrmbus.events.bulletin import is_bulletin
+from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Fact
 from nrmbus.rules import Clock, Profile, Rules, View
 from nrmbus.wire import times
 
-DifferenceKind = Literal["refused", "told", "not_told", "clock_gone", "clock_new", "clock_moved", "breached", "met"]
+DifferenceKind = Literal[
+    "refused", "let_in", "told", "not_told", "clock_gone", "clock_new", "clock_moved", "breached", "met"
+]
 KINDS: Final[tuple[DifferenceKind, ...]] = (
-    "refused", "told", "not_told", "clock_gone", "clock_new", "clock_moved", "breached", "met",
+    "refused", "let_in", "told", "not_told", "clock_gone", "clock_new", "clock_moved", "breached", "met",
 )  # fmt: skip
-"""An event that would have been refused; an agency that would have been told, or not; a duty that would not exist, would be new,
+"""An event that would have been refused; a refusal whose rule the other profile lacks; an agency that would have been told, or not; a duty that would not exist, would be new,
 or due at another time; a duty that would have been missed, or met."""
 
 
@@ -39,6 +43,28 @@ class Difference:
     agencies: tuple[str, ...] = ()
     was: datetime | None = None
     would_be: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Size of a history: registered events, refusals, and cases."""
+
+    events: int
+    refusals: int
+    cases: int
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> "Judged":
+        """Count *entries*."""
+        events = refusals = 0
+        cases = set[str]()
+        for each in entries:
+            refused = each.registration.verdict == "refused"
+            refusals += refused
+            events += not refused
+            if not is_bulletin(each.registration.subject):
+                cases.add(each.registration.subject)
+        return cls(events, refusals, len(cases))
 
 
 @dataclass(slots=True)
@@ -81,6 +107,8 @@ def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datet
         entries, key=lambda each: (each.registration.time, each.registration.partition, each.registration.number)
     ):
         said, fact = entry.registration, entry.fact
+        if said.verdict == "refused":
+            yield from _let_in(entry, rules, other)
         if said.verdict != "registered" or said.subject in unread or is_bulletin(said.subject):
             continue
         if fact is None:
@@ -96,10 +124,20 @@ def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datet
         yield from _clocks(subject, was, would, other, now)
 
 
+def _let_in(entry: Entry, rules: Rules, other: Rules) -> Iterator[Difference]:
+    """Yield the refusal of *entry* if the rule behind it is one of the profile that judged it, and *other* lacks that rule."""
+    said = entry.registration
+    rule = entry.audience.because or said.rule or ""
+    if rule in rules.profile_named(said.policy.name).refusals and rule not in other.profile.refusals:
+        yield Difference("let_in", said.subject, said.number, "", rule, said.article or "", unverified=False)
+
+
 def _judged(entry: Entry, fact: Fact, view: View, other: Rules) -> Iterator[Difference]:
     event, said, policy = fact.event, entry.registration, other.profile.name
     refusal = other.judge(view, event, said.time, policy=policy)
     row = other.profile.types.get(event.type)
+    if event.type == DeadlineBreached.type:
+        return
     if refusal is not None:
         cited = other.profile.refusals.get(refusal.because or refusal.rule)
         yield Difference(
@@ -156,13 +194,30 @@ def summary(found: Iterable[Difference]) -> dict[tuple[DifferenceKind, str, str]
     return {key: (count, len(cases[key])) for key, count in many.most_common()}
 
 
-def mapping(found: Iterable[Difference], profile: Profile, refused: int) -> dict[str, Any]:
-    """Return the answer in JSON types: the summary by rule and basis, then each difference."""
+def by_type(found: Iterable[Difference]) -> dict[tuple[DifferenceKind, str], tuple[int, int]]:
+    """Return, for each kind and type of event, how many differences there are and in how many cases; a refusal keeps no type."""
+    many = Counter[tuple[DifferenceKind, str]]()
+    cases: dict[tuple[DifferenceKind, str], set[str]] = {}
+    for each in found:
+        many[each.kind, each.type] += 1
+        cases.setdefault((each.kind, each.type), set()).add(each.case)
+    return {key: (count, len(cases[key])) for key, count in many.most_common()}
+
+
+def mapping(found: Iterable[Difference], profile: Profile, judged: Judged) -> dict[str, Any]:
+    """Return the answer in JSON types: totals, the summary by rule and basis and by type, then each difference."""
     rows = list(found)
+    totals = Counter(each.kind for each in rows)
     return {
         "profile": profile.name,
         "digest": profile.digest,
-        "not_judged": refused,
+        "judged": {"events": judged.events, "cases": judged.cases},
+        "not_judged": judged.refusals,
+        "totals": {kind: totals[kind] for kind in KINDS},
+        "by_type": [
+            {"kind": kind, "type": type, "count": count, "cases": cases}
+            for (kind, type), (count, cases) in by_type(rows).items()
+        ],
         "summary": [
             {"kind": kind, "rule": rule, "basis": basis, "count": count, "cases": cases}
             for (kind, rule, basis), (count, cases) in summary(rows).items()

@@ -16,7 +16,7 @@ from nrmbus.auditor.history.selection import Selection, found_event, moment, num
 from nrmbus.auditor.reports.holders import AccessRecord, access_records
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.auditor.reports.replayed import Case, case_mapping, replayed
-from nrmbus.auditor.reports.what_if import Difference, differences
+from nrmbus.auditor.reports.what_if import Difference, Judged, differences
 from nrmbus.auditor.reports.what_if import mapping as what_if_mapping
 from nrmbus.auditor.reports.why import explain
 from nrmbus.auditor.reports.why import mapping as explained_mapping
@@ -24,7 +24,7 @@ from nrmbus.auditor.web.pages.document import document
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
 from nrmbus.events.bulletin import is_bulletin
-from nrmbus.rules import Agency, Rules, UnknownProfileError, load_profile, profile_names
+from nrmbus.rules import Agency, ProfileError, Rules, UnknownProfileError, load_profile, profile_names, read_profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Words
 from nrmbus.wire import times
@@ -80,6 +80,8 @@ class WhatIfQuery(_Query):
 
     kind: Literal["what_if"]
     profile: str
+    text: str | None = None
+    """The profile itself, in YAML, if the auditor need not have it."""
 
 
 Query = Annotated[ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery, Field(discriminator="kind")]
@@ -128,7 +130,7 @@ def find(query: ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery, seen: Audited
             subject = whole(query.case, seen.history.spoken_of())
             return Found("case", subject, None, _reads(seen.history.about(subject), query.agency, subject))
         case WhatIfQuery():
-            return Found("search", None, None, _what_if(seen, query.profile, now))
+            return Found("search", None, None, _what_if(seen, query, now))
 
 
 def finished(steps: Steps) -> dict[str, Any]:
@@ -213,23 +215,24 @@ def _verified(seen: Audited) -> dict[str, Any]:
 # -- what if -----------------------------------------------------------------------------------------------------------
 
 
-def _what_if(seen: Audited, name: str, now: datetime) -> Steps:
-    """Judge the whole history again under the profile *name*."""
+def _what_if(seen: Audited, query: WhatIfQuery, now: datetime) -> Steps:
+    """Judge the whole history again under the profile of *query*."""
     profile = None
     try:
-        profile = load_profile(name)
-    except UnknownProfileError:
+        profile = load_profile(query.profile) if query.text is None else read_profile(query.text)
+    except (UnknownProfileError, ProfileError):
         profile = None
-    if profile is None:  # raised out here: nothing of what was typed is repeated
+    if profile is None and query.text is not None:  # raised out here: nothing of what was typed is repeated
+        raise MistypedQuery("The profile does not read at the auditor: nrmbus rules check FILE.")
+    if profile is None:
         raise MistypedQuery(f"This release has no such profile; it has {', '.join(profile_names())}.")
     agencies = {id: Agency(id, each.role, each.supervisor) for id, each in seen.directory.entries.items()}
     entries = seen.history.entries
-    refused = sum(each.registration.verdict == "refused" for each in entries)
     found: list[Difference] = []
     for each in differences(entries, seen.rules, Rules(profile, agencies), now):
         found.append(each)
         yield
-    return {**_verified(seen), "what_if": what_if_mapping(found, profile, refused)}
+    return {**_verified(seen), "what_if": what_if_mapping(found, profile, Judged.of(entries))}
 
 
 # -- why and reads ---------------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from nrmbus.wire import ids, times
 from nrmbus.wire.names import AUDITOR
 
 BODY_LIMIT: Final = 1024
-QUERY_LIMIT: Final = 16 * 1024
+QUERY_LIMIT: Final = 1024 * 1024
 """Bytes of a query, whose options are as long as somebody types them."""
 SETTLE_SECONDS: Final = 10.0
 """Seconds of real time between two looks for readings off the record."""

@@ -26,7 +26,7 @@ from nrmbus.rules.handbook.explaining import Explanation, Line, explained, sente
 from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS
 from nrmbus.rules.placed import placed
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
-from nrmbus.rules.profile_files import add_profiles, load_profile, profile_names, read_profile
+from nrmbus.rules.profile_files import add_profiles, load_profile, profile_names, profile_text, read_profile
 from nrmbus.wire.errors import SENTENCES
 
 app = Commands(
@@ -236,6 +236,11 @@ def own_profile(file: Path) -> Profile:
     except (ProfileError, UnknownProfileError) as error:
         why = str(error)
     raise NoBus(f"The profile in {file} cannot be used: {why}")
+
+
+def text_of(profile: str) -> str:
+    """Return the YAML of *profile*, a name that this process knows or a file; raises as `named`."""
+    return profile_text(profile) if profile in profile_names() else _text(Path(profile))
 
 
 def _text(file: Path) -> str:
