@@ -31,6 +31,7 @@ MADE_UP = {
         "link.md",
     },
     "tests/contract/test_glossary.py": {"there.md", "gone.md", "page.md"},
+    "services/nrmbus/cli/operate/rule_documents.py": {"rules.md", "procedures.md"},
     "services/nrmbus/cli/operate/topics.py": {"topics.md"},
     "tests/auditor/reports/test_rejudge.py": {"G-99"},
     "tests/rules/test_overlay.py": {"D-NEVER", "D-NEW", "D-REEFR"},
