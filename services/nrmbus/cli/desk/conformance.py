@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.commands import Commands
@@ -17,6 +19,7 @@ from nrmbus.cli.options import AsJson
 app = Commands()
 
 _MARKS = {"holds": "[green]holds[/]", "broken": "[bold red]broken[/]", "not_tried": "[yellow]not tried[/]"}
+_WIDEST = len("not tried")
 
 
 @app.register(example="nrmbus conformance ./my-bus/agencies/ngo-a/door.json --publish")
@@ -66,9 +69,13 @@ async def _checked(promises: Any, url: str, token: str, ca: str | None, *, publi
         async for each in promises.check(probe):
             found.append(each)
             if not as_json:
-                console.print(f"{_MARKS[each.outcome]}  {each.promise}")
+                rows = Table.grid(padding=(0, 2))
+                rows.add_column(width=_WIDEST)
+                rows.add_column()
+                rows.add_row(_MARKS[each.outcome], each.promise)
                 if each.broken or each.not_tried:
-                    console.print(f"       {each.broken or each.not_tried}", markup=False)
+                    rows.add_row("", Text(str(each.broken or each.not_tried)))
+                console.print(rows)
     return found
 
 
