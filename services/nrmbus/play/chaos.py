@@ -73,7 +73,7 @@ FIRST: Final = (
     "kill registrar", "kill desk", "kill timekeeper", "kill broker", "freeze registrar", "restart registrar", "restart desk",
 )  # fmt: skip
 OF_THREE: Final = ("kill one broker", "freeze one broker")
-"""What is done to a bus with three brokers in place of what is done to a single one."""
+"""Faults of a bus with three brokers, in place of those of a single one."""
 Notify = Callable[[int, str], None]
 
 

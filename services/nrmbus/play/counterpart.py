@@ -120,7 +120,7 @@ def _register(desk: AsyncDesk, agency: str, declines: Declines, tell: Callable[[
             else ReferralAccepted(next_step="needs_assessment")
         )
         about: Members = {"actor": ACTOR, "case": event.case, "ref": event.ref, "cause": event.id}
-        # Whoever played this agency before may have acknowledged it already: then only the decision is registered.
+        # An earlier player of this agency may have acknowledged it already: then only the decision is registered.
         await desk.publish(ReferralAcknowledged(receipt_no="SANDBOX-1", duty_role="duty_officer"), **about)
         verdict = await desk.publish(decision, **about)
         if isinstance(verdict, Registered):

@@ -55,7 +55,7 @@ Registered = Callable[[str], Consent | None]
 
 
 class Sent(NamedTuple):
-    """A message as whoever carries it sees it."""
+    """A message as its carrier sees it."""
 
     by: str
     to: str
@@ -162,7 +162,7 @@ def _info(agency: str, consent: str) -> bytes:
 
 
 class Asker:
-    """An agency that asks for one person. What it sends goes through *carry*, as a broker would carry it."""
+    """An agency that asks for one person. Its messages go through *carry*, as a broker would carry them."""
 
     def __init__(self, agency: str, registered: Registered, carry: Callable[[Sent], None]) -> None:
         """Ask in the name of *agency*."""

@@ -178,7 +178,7 @@ class CheckBack(_Check):
 
 
 class CheckListening(_Check):
-    """Whether an agency reads what it is sent, as the desks of others show it before somebody turns to it."""
+    """An agency reads what it is sent, or does not, as the desks of others show before somebody turns to it."""
 
     check: Literal["listening"]
     agency: AgencyId

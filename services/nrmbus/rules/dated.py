@@ -1,4 +1,4 @@
-"""Which profile a case is under: that of its time, from the activations in the history alone.
+"""The profile of a case: the one of its time, by the activations in the history alone.
 
 An activation says from which day a profile is in force, and whether cases that are open then keep the profile of their
 time or move to it. It is registered a notice ahead of that day, so that everybody knows it in time: an opening event that

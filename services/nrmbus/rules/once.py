@@ -1,4 +1,4 @@
-"""What follows from a profile alone, made once for all who ask about that profile."""
+"""Derived values of a profile, made once for all callers."""
 
 from collections.abc import Callable
 from typing import Final, TypeVar

@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 
 class Facts(Protocol):
-    """What a sentence needs of a profile, which uses this module itself."""
+    """The parts of a profile that a sentence needs; the profile itself uses this module."""
 
     @property
     def deciders(self) -> tuple[str, ...]:

@@ -459,7 +459,7 @@ class View:
     plan: Plan | None = None
     taken_over_by: str | None = None
     handed_on: bool = False
-    """Whether the deciding body itself handed the case over to the agency that took it over."""
+    """True if the deciding body itself handed the case over to the agency that took it over."""
     negative: str | None = None
     effective: str | None = None
     closing: Closing | None = None

@@ -85,7 +85,7 @@ def answer(_: BedRequested, heard: Heard, state: State) -> Result | None:
 
 
 def hold(state: State, heard: Heard) -> State:
-    """2. An offered bed is held for its person, whoever offered it, and offered to nobody else; also once she has come ([D])."""
+    """2. An offered bed is held for its person, whether the desk or a colleague offered it, and offered to nobody else; also once she has come ([D])."""
     bed, category = state.bed(heard.event), _asked(heard)
     subject, ref = heard.event.subject, heard.event.referral
     if category is not None and bed is None and state.free(category) > 0:

@@ -105,7 +105,7 @@ class Figures:
         return [Release.read(raw) for raw in found if raw is not None]
 
     async def within(self, span: Span, seconds: float) -> Release | None:
-        """Return the draft of *span*; None if it takes longer: then it is computed on, for whoever asks next. Raises as `draft`."""
+        """Return the draft of *span*; None if it takes longer: the computation goes on, and the next question gets its result. Raises as `draft`."""
         running = self._running.get(span.name)
         if running is None or running.done():
             running = self._running[span.name] = asyncio.create_task(self.draft(span))

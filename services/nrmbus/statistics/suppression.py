@@ -87,7 +87,7 @@ class _Hiding:
             is_known = all(each in self._known for each in parts) and cells[total] not in sheet.kept_back
             if is_known and sum(map(self._count, parts)) == self._value[total]:
                 self._known.setdefault(total, self._value[total])
-        # A sum that no longer holds, since a person was erased after a publication, misleads whoever relies on it.
+        # A sum that no longer holds, since a person was erased after a publication, misleads an attacker who relies on it.
         self._sums = [each for each in sums if sum(map(self._count, each[1])) == self._count(each[0])]
         self._in: list[list[int]] = [[] for _ in cells]
         for at, (total, parts) in enumerate(self._sums):

@@ -1,4 +1,4 @@
-"""What every answer with a page has, and what every request that changes something must show.
+"""Headers of every answer with a page, and the check of every request that changes something.
 
 Another site's form is refused by what the browser says of its origin (Fetch Metadata, else ``Origin``), as Go's
 ``http.CrossOriginProtection`` does; cookies are SameSite too.

@@ -157,7 +157,7 @@ class Answer(_Stated):
 
 
 class Audience(_Stated):
-    """Whom a registered event was told to, the sender left out, and which consents were delivered just before, to whom.
+    """Recipients of a registered event, without the sender, and the consents that were delivered just before it, by recipient.
 
     ``because`` comes with a refusal that reads like others to its sender: the rule that applied, for the history alone.
 

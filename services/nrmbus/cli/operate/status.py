@@ -92,7 +92,7 @@ class Status:
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """What the numbers of the services show to be wrong, each with the command that mends it."""
+    """Faults that the numbers of the services show, each with the command that mends it."""
     notes: tuple[str, ...] = ()
 
     @property

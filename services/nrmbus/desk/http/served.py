@@ -59,7 +59,7 @@ class Door:
         self.arrivals, self.streams = Arrivals(self.ledger, desk.seat.me), Streams()
         self._staff_settings = staff
         self.beside: dict[type[Any], Any] = {}
-        """What the agency's own room put beside the door, by its type: its pages ask here."""
+        """Objects that the agency's own room put beside the door, by their type, for its pages."""
         self.has_mail = False
         """True if the agency has a mail server for notices; set by the process."""
         self._health, self._shown = health, views.Shown(self.ledger, desk.seat.me)

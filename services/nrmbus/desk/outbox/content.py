@@ -31,7 +31,7 @@ _CONTROLS: Final = bytes(each for each in range(0x20) if each not in b"\t\n\f\r"
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """What was uploaded: its id, the file without its name, and how many chunks it makes."""
+    """An upload: its id, the file without its name, and the number of its chunks."""
 
     document: str
     media_type: MediaType

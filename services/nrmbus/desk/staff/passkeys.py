@@ -1,7 +1,7 @@
 """Passkeys (WebAuthn level 2): the options for a browser, and the check of its answer.
 
 A challenge needs no memory: it names its end and its purpose under a key of this process. A used challenge is refused
-until its end. A passkey always proves who is there by itself (user verification), so that it is two factors in one.
+until its end. A passkey always verifies its user too (user verification), so that it is two factors in one.
 """
 
 import hmac

@@ -67,7 +67,7 @@ class Sessions:
             self._sessions = {row.digest: _session(row) for row in tx.execute(select(tables.sessions))}
 
     def look(self, value: str) -> Session | None:
-        """Return the session whose cookie has *value*, or None if it is over. This is no use of it: a page that follows by itself looks."""
+        """Return the session whose cookie has *value*, or None if it is over. The session is not used by this: a page that updates automatically asks, and no person."""
         session = self.last(value)
         return session if session is not None and self._now() < session.ends else None
 

@@ -1,4 +1,4 @@
-"""What the agencies of the bus say about no case, as this desk has heard it: free places, who reads, breaches of data."""
+"""Bulletins of the agencies, about no case, as this desk has heard them: free places, silent agencies, breaches of data."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ def announcements(tx: Connection, cases: Cases) -> Iterator[Announced]:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is known of an agency before somebody turns to it; empty if it has said nothing since this agency joined."""
+    """Facts about an agency before somebody turns to it; empty if it has said nothing since this agency joined."""
 
     places: Mapping[str, str] = field(default_factory=dict)
     """Category -> free, few or none, as the agency said it last."""

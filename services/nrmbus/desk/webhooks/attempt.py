@@ -1,4 +1,4 @@
-"""What came of one request to an endpoint, and its bounds."""
+"""Result of one request to an endpoint, and the bounds of the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

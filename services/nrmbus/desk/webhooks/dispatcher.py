@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 PRUNE_SECONDS: Final = 3_600.0
 CONFIRM_SECONDS: Final = 10.0
-"""Seconds that a receiver has to answer the handshake, and the challenge after it: whoever adds it waits for both."""
+"""Seconds that a receiver has to answer the handshake, and the challenge after it: the person who adds a webhook waits for both."""
 MOST: Final = 32
 """Most endpoints of one agency."""
 GRACE_AT_MOST: Final = timedelta(days=7)

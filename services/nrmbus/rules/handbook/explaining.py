@@ -146,7 +146,7 @@ def of_clock(profile: Profile, code: str) -> Explanation:
 
 
 def told_of(rule: ClockRule) -> Iterator[str]:
-    """Yield who is told of a breach, beside the agency that owes the duty and its supervisor."""
+    """Yield the agencies that are told of a breach, beside the agency that owes the duty and its supervisor."""
     if rule.told not in ("nobody", "supervisor"):
         yield TOLD[rule.told]
 

@@ -61,7 +61,7 @@ TOLD: Final[Mapping[Told, str]] = {
     "supervisor": "nobody else",
     "terminator": "the court or prosecution that decided",
 }
-"""Who is told of a breach, beside the agency that owes the duty and its supervisor."""
+"""Agencies that are told of a breach, beside the agency that owes the duty and its supervisor."""
 
 MOVED_BY: Final[Mapping[str, str]] = {
     "info": "a question to the sender, until the answer",

@@ -282,7 +282,7 @@ def protect(path: Path) -> bool:
 
 
 def _end(old: Path) -> None:
-    # A key that is being set aside has a second name for a moment, under which it must stay.
+    # A key that is being set aside has two names for a moment; the second one must stay.
     old.unlink() if old.stat().st_nlink > 1 else destroy(old)
 
 

@@ -1,4 +1,4 @@
-"""What the pages of acts know of a case and its agencies: who may be chosen, who will read, and how others are called."""
+"""Surroundings of an act on a page: the agencies that may be chosen, the readers of a letter, and the names of agencies."""
 
 import re
 from collections.abc import Iterable, Mapping

@@ -25,7 +25,7 @@ Kind = Literal[
 name earlier events, which nobody types."""
 
 Values = Mapping[str, tuple[str, ...]]
-"""What was typed, by the name of the field in the page: what a browser posts, and what a draft keeps."""
+"""The typed values by the name of the field in the page, as a browser posts them and a draft keeps them."""
 
 DATA: Final = "data"
 SEALED: Final = "sealed"

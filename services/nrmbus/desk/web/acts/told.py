@@ -1,4 +1,4 @@
-"""What an event says, in the words of those who read what another did."""
+"""Content of an event in words for readers: a form asks "you", and these words tell of another agency."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

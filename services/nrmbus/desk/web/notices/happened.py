@@ -1,4 +1,4 @@
-"""What happened that people are told by mail: from the events that came, and from the duties whose time has come.
+"""Happenings that people are told by mail: from the events that came, and from the duties whose time has come.
 
 An event or a duty becomes a notice once: the ledger keeps up to which event, and up to which moment, it was looked at.
 """

@@ -29,7 +29,7 @@ State = Literal["sent", "refused", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a mail, with the server's code if it answered; its words may repeat the address, and are left out."""
+    """Result of a mail, with the server's code if it answered; the server's words may repeat the address, and are left out."""
 
     state: State
     code: str = ""

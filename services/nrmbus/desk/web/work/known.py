@@ -69,7 +69,7 @@ class Snapshot:
     labels: Mapping[str, str] = field(default_factory=dict)
     assigned: Mapping[tuple[str, int], str] = field(default_factory=dict)
     made: dict[Hashable, Any] = field(default_factory=dict, compare=False)
-    """What was made of the snapshot in the minute that it has under the key ``minute``."""
+    """Result of the snapshot in the minute that it has under the key ``minute``."""
 
     def once(self, now: datetime, key: Hashable, make: Callable[[], _T]) -> _T:
         """Return what *make* returns: once a minute for each *key*, since countdowns show minutes."""

@@ -36,7 +36,7 @@ class _Strict(BaseModel):
 
 
 class Pick(_Strict):
-    """Which items a queue shows: those that fit every condition given."""
+    """Items of a queue: those that fit every condition given."""
 
     side: Side
     about: frozenset[str] | None = None
@@ -66,7 +66,7 @@ class Pick(_Strict):
 
 
 class Empty(_Strict):
-    """What an empty list says: that it is empty, and how something comes to stand there."""
+    """Text of an empty list: it is empty, and how something comes to stand there."""
 
     title: str
     lead: str
