@@ -84,6 +84,16 @@ def _two_units(b: Bench) -> Bench:
     return b
 
 
+def _two_accepted(b: Bench) -> Bench:
+    """Two bodies decide, both were asked, and both have accepted."""
+    b.rules = Rules(b.rules.profile, UNIT_TWO)
+    consented(b).consents("special-unit-2")
+    b.say("ngo-a", "referral.submitted", ref="R-10", to=[UNIT, "special-unit-2"], legal_basis=LEGAL)
+    for each in (UNIT, "special-unit-2"):
+        b.say(each, "referral.accepted", ref="R-10")
+    return b
+
+
 def _recovering(b: Bench) -> Bench:
     """… and her recovery period has begun."""
     _two_units(b).say(UNIT, "identification.reasonable_grounds_decided")
@@ -118,6 +128,7 @@ def relieved() -> Iterator[Seen]:
     )
     other = "special-unit-2"
     yield Seen(_two_units, other, "identification.reasonable_grounds_decided", ("ngo-a", UNIT, "vac"))
+    yield Seen(_two_accepted, UNIT, "identification.stage_entered", ("ngo-a", other))
     opened = dict.fromkeys(("health", "story"), ("vac",))
     for type in ("recovery.extended", "recovery.reviewed", "recovery.ended"):
         yield Seen(_recovering, other, type, (UNIT, "vac"), opened if type == "recovery.extended" else {})

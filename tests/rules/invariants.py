@@ -140,6 +140,10 @@ def _ends_refer(each: Heard, detector: str) -> bool:
         return each.source == detector and each.says("answer") == "deleted"
     if each.type == "case.merged":
         return bool(each.says("outcome") != "continues")
+    if each.type == "access.revoked":
+        return detector in each.says("receivers", ())
+    if each.type == "referral.accepted":
+        return each.source in each.units
     return each.type in ENDED or (each.type == "plan.adopted" and each.source == detector)
 
 

@@ -107,9 +107,30 @@ def taken_on_after_it_had_begun(b: Bench) -> Bench:
     return b
 
 
+def out_by_a_flag(b: Bench) -> Bench:
+    """The agency that gave the signal is out, the unit has deleted, and a child-protection body, which closes no case, is left."""
+    attempt(b, "ngo-a", "case.signal_recorded", child=True)
+    attempt(b, "ngo-a", "safeguard.child_flagged", to=["child-commission", "guardianship"])
+    attempt(b, "ngo-a", "consent.withdrawn", receivers=[UNIT])
+    attempt(b, UNIT, "consent.stop_confirmed", answer="deleted")
+    attempt(b, "guardianship", "access.revoked", receivers=["ngo-a"], approver="A-2")
+    attempt(b, "ngo-a", "consent.stop_confirmed", answer="deleted")
+    return b
+
+
+def out_and_withdrawn(b: Bench) -> Bench:
+    """The only agency that may close a withdrawn case is out, and the unit has deleted."""
+    attempt(helped(b), "ngo-a", "case.withdrawn")
+    attempt(b, UNIT, "access.revoked", receivers=["ngo-a"], approver="A-2")
+    attempt(b, UNIT, "consent.withdrawn", receivers=[UNIT])
+    attempt(b, UNIT, "consent.stop_confirmed", answer="deleted")
+    return b
+
+
 STORIES: Final[tuple[Callable[[Bench], Bench], ...]] = (
     withdrawn_when_the_holder_had_deleted, reviewed_before_nobody, reviewed_by_no_court, unit_back_after_deleting,
     holder_by_its_plan_alone, taken_on_after_it_had_begun, all_gone_from_a_plan, all_gone_from_a_referral,
+    out_by_a_flag, out_and_withdrawn,
 )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -137,3 +138,107 @@ def test_every_duty_can_be_ended_by_the_agency_that_owes_it(
         _say_next(b, number)
         stuck = [f"{clock.code} {clock.answerable}" for clock in b.rules.clocks(b.view) if not can_be_ended(b, clock)]
         assert not stuck, [f"{fact.event.type} {fact.event.source}" for fact in b.facts]
+
+
+# What the long runs found
+
+
+@pytest.mark.parametrize("first", ["referral.accepted", "identification.stage_entered"])
+def test_a_late_unreadable_letter_revives_no_duty_to_refer(first: str) -> None:
+    """Given a child that the unit took on, when it reports the letter unreadable, then the police owe no second referral."""
+    b = Bench()
+    b.say("police-x", "case.signal_recorded", detector="police_other", child=True)
+    b.say("police-x", "safeguard.child_flagged", to=["child-commission", "guardianship"])
+    letter = b.say("police-x", "referral.submitted", ref="R-1", to=[UNIT], letter=True, legal_basis="a law")
+    b.say(UNIT, "referral.accepted", ref="R-1")
+    if first == "identification.stage_entered":
+        b.say(UNIT, first)
+    b.say(UNIT, "letter.unreadable", cause=letter.id)
+
+    assert "D-REFER" not in b.codes
+
+
+def test_an_unreadable_letter_revives_the_duty_until_the_unit_takes_the_person_on() -> None:
+    """Nobody has read of the child yet, so the referral has to come again."""
+    b = Bench()
+    b.say("police-x", "case.signal_recorded", detector="police_other", child=True)
+    b.say("police-x", "safeguard.child_flagged", to=["child-commission", "guardianship"])
+    letter = b.say("police-x", "referral.submitted", ref="R-1", to=[UNIT], letter=True, legal_basis="a law")
+    b.say(UNIT, "letter.unreadable", cause=letter.id)
+
+    assert "D-REFER" in b.codes
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_report_on_the_return_before_is_still_given(*, stopped: bool) -> None:
+    """Given another return that begins, and perhaps stops, then the report on the first one is not refused, and moves no step."""
+    b = home(Bench())
+    b.say(UNIT, "return.consented", to=["iom"])
+    if stopped:
+        b.say(UNIT, "return.stopped")
+    assert "D-MONITOR" in b.codes
+    before = b.view.returning
+    b.say("iom", "return.monitored")
+
+    assert "D-MONITOR" not in b.codes
+    assert b.view.returning == before
+    assert b.ask("iom", "return.monitored") is not None
+
+
+def test_a_unit_that_goes_on_after_a_merge_can_ask_the_person() -> None:
+    """Given a unit that had deleted, was asked again, merged and declined, then it can still record what the person says."""
+    b = referred(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+    b.say(UNIT, "consent.stop_confirmed")
+    b.say_due("referral.expired")
+    b.consents(UNIT)
+    b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis="a law")
+    b.say(UNIT, "case.merged", approver="A-2")
+    b.say(UNIT, "referral.declined", ref="R-9")
+    assert "D-MERGE" in b.codes
+    b.say(UNIT, "consent.given", receivers=["vac"])
+
+    assert "D-MERGE" not in b.codes
+
+
+def test_of_two_units_the_one_that_begins_answers_for_both() -> None:
+    """Given two units that accepted, when the second begins, then the first owes no beginning, and is told."""
+    b = Bench()
+    b.rules = Rules(load_profile(POLICY), {**AGENCIES, "special-unit-2": Agency("special-unit-2", "special_unit")})
+    consented(b).consents("special-unit-2")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "special-unit-2"], legal_basis="a law")
+    for each in (UNIT, "special-unit-2"):
+        b.say(each, "referral.accepted", ref="R-1")
+    begun = b.say("special-unit-2", "identification.stage_entered")
+
+    assert "D-ANSWER" not in b.codes
+    assert UNIT in begun.audience.recipients
+
+
+def test_an_embassy_is_asked_nothing_while_a_bar_stands() -> None:
+    """It would not hear the question that it has to answer."""
+    b = Bench()
+    b.say("embassy", "case.signal_recorded", detector="embassy")
+    b.consents(UNIT, by="embassy")
+    b.say("embassy", "referral.submitted", ref="R-1", to=[UNIT], legal_basis="a law")
+    assert b.ask(UNIT, "referral.info_requested", ref="R-1") is None
+    b.say(UNIT, "stay.embassy_barred")
+    refusal = b.ask(UNIT, "referral.info_requested", ref="R-1")
+
+    assert refusal
+    assert refusal.rule == "G-51"
+
+
+def test_a_unit_that_completed_and_did_not_begin_still_can() -> None:
+    """Given two units, when one has completed the referral and the other declines, then the first can still begin."""
+    b = Bench()
+    b.rules = Rules(load_profile(POLICY), {**AGENCIES, "special-unit-2": Agency("special-unit-2", "special_unit")})
+    consented(b).consents("special-unit-2")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "special-unit-2"], legal_basis="a law")
+    b.say("special-unit-2", "referral.accepted", ref="R-1")
+    b.say("special-unit-2", "referral.completed", ref="R-1")
+    b.say(UNIT, "referral.declined", ref="R-1")
+
+    assert b.view.status == "REFERRED"
+    b.say("special-unit-2", "identification.stage_entered")
+    assert "D-ANSWER" not in b.codes

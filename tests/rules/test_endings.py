@@ -17,6 +17,7 @@ from rules.stories import (
     child_flagged,
     child_referred,
     child_waiting,
+    consented,
     erasing,
     home,
     housed,
@@ -58,6 +59,14 @@ def _prosecution_asked(b: Bench) -> Bench:
 def _guardianship_asked(b: Bench) -> Bench:
     child_referred(b).say("school", "referral.submitted", ref="R-8", to=["guardianship"], child=True, legal_basis="x")
     b.say("guardianship", "referral.accepted", ref="R-8")
+    return b
+
+
+def _unread(b: Bench) -> Bench:
+    """The special unit cannot read the referral."""
+    consented(b)
+    letter = b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT], letter=True, legal_basis="x")
+    b.say(UNIT, "letter.unreadable", cause=letter.id)
     return b
 
 
@@ -137,6 +146,8 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-REFER", signalled, "ngo-a", "plan.adopted", {"to": ["vac"]}),
     ("D-REFER", signalled, "ngo-a", "case.signal_dismissed", {}),
     ("D-REFER", signalled, "ngo-a", "consent.refused", {"receivers": [UNIT]}),
+    ("D-REFER", _unread, UNIT, "referral.accepted", R1),
+    ("D-REFER", _unread, UNIT, "identification.stage_entered", {}),
     *(("D-ACK", referred, UNIT, f"referral.{kind}", R1) for kind in ("acknowledged", "accepted", "declined")),
     ("D-ACK", referred, "ngo-a", "referral.revoked", R1),
     ("D-ANSWER", acknowledged, UNIT, "referral.declined", R1),

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "b0b81f9992b2a6935a10494fa58710bb9e7231630e51b9f52abfb634b9eb1430"
+PINNED = "d0d66dd15bb1964ef9892423953d355e158cf4864c2b75abc1be8ef4bccc72a5"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

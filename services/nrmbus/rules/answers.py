@@ -26,8 +26,11 @@ def _not_taken_on(context: EventContext) -> bool:
 
 
 def _nobody_answers(context: EventContext) -> bool:
-    """Return whether a question would wait for ever: nothing was taken on, or the sender of the referral has left the case."""
-    return _not_taken_on(context) or (context.referral is not None and context.referral.sender in context.view.left)
+    """Return whether a question would wait for ever: nothing was taken on, or the sender of the referral has left the case or may not hear of it."""
+    if _not_taken_on(context) or context.referral is None:
+        return _not_taken_on(context)
+    sender = context.referral.sender
+    return sender in context.view.left or context.embassy_barred(sender)
 
 
 def _nothing_to_expire(context: EventContext) -> bool:

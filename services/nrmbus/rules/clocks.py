@@ -211,8 +211,13 @@ def _kind(type: str) -> str:
 
 
 def _answers_for_all(context: EventContext) -> bool:
-    """Return whether the event answers for every agency: one court decides for all, one confirmation holds for all."""
+    """Return whether the event answers for every agency: one court decides for all, one confirmation holds for all.
+
+    Of several deciding bodies, the one that begins takes the person on, and the others have nothing left to answer.
+    """
     kind = context.event.type
+    if kind == STAGE_ENTERED:
+        return context.by_unit
     if kind == "review.decided":
         return context.review is not None and context.decides_review(context.source, context.review.decider)
     return kind == "stay.hold_confirmed" and context.hold is not None and context.source in context.hold.migration

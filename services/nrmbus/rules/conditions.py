@@ -42,7 +42,7 @@ def _made_it_referred(context: EventContext) -> bool:
         return False
     if context.event.type == "referral.declined":
         others = (each for each in referral.receivers if each.agency != context.source and context.is_unit(each.agency))
-        return context.by_unit and not any(each.state in ("submitted", "accepted") for each in others)
+        return context.by_unit and not any(each.stands for each in others)
     if context.event.type != "referral.expired":
         return True
     waiting = [party.agency for party in referral.receivers if party.state == "submitted"]
@@ -129,6 +129,7 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "by_detecting_provider": _by_detecting_provider,
     # By the provider that gave the signal, if the adult's refusal of the deciding body stands (T03b)
     "by_detecting_provider_after_refusal": lambda context: _by_detecting_provider(context) and context.unit_refused,
+    "by_unit": lambda context: context.by_unit,
     "child_waits": _child_waits,
     "first_receipt_by_unit": _first_receipt_by_unit,
     "first_stage": _first_stage,

@@ -190,6 +190,11 @@ class EventContext:
         """Return the proceedings that the event names, or None."""
         return self.view.proceedings.get(self.event.referral or "")
 
+    def owes(self, agency: str, type: str) -> bool:
+        """Return whether *agency* owes something that an event of *type* ends."""
+        codes = self.tables.ends.get(type, frozenset())
+        return any(clock.answerable == agency and clock.code in codes and clock.runs for clock in self.view.running)
+
     def guardianship(self, bodies: Iterable[str]) -> tuple[str, ...]:
         """Return those of *bodies* that are guardianship bodies, sorted."""
         return tuple(sorted(body for body in bodies if self.roles.of(body) == "guardianship"))
@@ -271,8 +276,9 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 def holder_of(context: EventContext, view: View) -> str | None:
     """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit after a first stage, by taking over, or by the signal.
 
-    An agency that deleted its data holds nothing, nor one whose role closes no case. If all of these have deleted, the holder is the agency with the oldest
-    part that may close cases; if no such agency is left, the first of them can still close the case, and do nothing else.
+    An agency that deleted its data holds nothing, nor one whose access was ended or whose role closes no case. If all of these have left, the holder is
+    the agency with the oldest part that may close cases. If no such agency is left, the first of them whose access was not ended can still close the
+    case, and do nothing else; if the access of all was ended, a deciding body that knows the case can.
     """
     units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
     took = _took_on(view)
@@ -287,7 +293,9 @@ def holder_of(context: EventContext, view: View) -> str | None:
     left = [agency for agency in view.parts if context.roles.of(agency) in closers]
     unrefused = [agency for agency in left if not context.barred(agency)]
     standing = [agency for agency in by_right if agency not in view.left]
-    return next(iter((*standing, *unrefused, *left, *by_right)))
+    former = [agency for agency in by_right if agency not in view.revoked]
+    knowing = [unit for unit in context.units if view.count_for(unit) and context.roles.of(unit) in closers]
+    return next(iter((*standing, *unrefused, *left, *former, *knowing, *by_right)))
 
 
 def _took_on(view: View) -> list[str]:

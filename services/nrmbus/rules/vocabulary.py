@@ -75,6 +75,7 @@ Condition = Literal[
     "arrival_begins_referral",
     "by_detecting_provider",
     "by_detecting_provider_after_refusal",
+    "by_unit",
     "child_waits",
     "first_receipt_by_unit",
     "first_stage",

@@ -33,6 +33,13 @@ def _closed(context: EventContext, mark: Mark) -> Changes:
     return {"closing": Closing(mark, view.status, follow_up, told=context.recipients, stopped=ended)}
 
 
+def _merged(context: EventContext, mark: Mark) -> Changes:
+    """Close the case that ends; in the one that continues, the deciding body has a part, since it owes the person a question."""
+    if holds("merge_ends", context):
+        return _closed(context, mark)
+    return {"parts": parts_with(context.view.parts, (context.source,), "merge")}
+
+
 def _reminded(context: EventContext, _: Mark) -> Changes:
     closing = context.view.closing
     if closing is None:
@@ -86,6 +93,6 @@ CASE: Final[Mapping[str, Folder]] = {
     "case.closed": _closed,
     "case.reopened": _reopened,
     "case.follow_up_due": _reminded,
-    "case.merged": lambda context, mark: _closed(context, mark) if holds("merge_ends", context) else {},
+    "case.merged": _merged,
     "case.withdrawn": _withdrawn,
 }

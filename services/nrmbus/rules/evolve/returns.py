@@ -10,6 +10,7 @@ from nrmbus.rules.mark import Mark
 from nrmbus.rules.view import Return
 
 _PART: Final = "return"
+MONITORED: Final = "return.monitored"
 NOT_SAFE: Final = "not_safe"
 
 
@@ -33,11 +34,19 @@ def _assessed(context: EventContext, _: Mark) -> Changes:
     return _with(context, step="assessed", safe=value(context.event, "outcome") != NOT_SAFE)
 
 
+def _monitored(context: EventContext, _: Mark) -> Changes:
+    """A report on an earlier return, which its author still owed, takes no step of the present one."""
+    record = context.view.returning
+    return _with(context, step="monitored") if record is not None and record.made else {}
+
+
 def _stopped(context: EventContext, _: Mark) -> Changes:
+    """End the parts of the helpers; an agency that still owes a report on an earlier return keeps its part."""
     record = context.view.returning
     if record is None:
         return {}
-    parts = parts_without(context.view.parts, record.helpers, _PART)
+    ended = [each for each in record.helpers if not context.owes(each, MONITORED)]
+    parts = parts_without(context.view.parts, ended, _PART)
     return {"returning": replace(record, step="stopped"), "parts": parts}
 
 
@@ -46,6 +55,6 @@ RETURNS: Final[Mapping[str, Folder]] = {
     "return.risk_assessed": _assessed,
     "return.travel_arranged": lambda context, _: _with(context, step="travel_arranged"),
     "return.completed": lambda context, _: _with(context, step="completed"),
-    "return.monitored": lambda context, _: _with(context, step="monitored"),
+    MONITORED: _monitored,
     "return.stopped": _stopped,
 }

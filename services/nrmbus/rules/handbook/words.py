@@ -13,6 +13,7 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "arrival_begins_referral": "the person was found abroad, nobody has referred her, and the profile lets the time begin with the arrival",
     "by_detecting_provider": "the provider that gave the signal publishes it",
     "by_detecting_provider_after_refusal": "the provider that gave the signal publishes it, and the adult's refusal of the deciding body stands",
+    "by_unit": "the deciding body publishes it",
     "child_waits": "a child has no representative, and the inquiry begins, or goes on while guardianship learns of the child",
     "first_receipt_by_unit": "it is the deciding body's first receipt or acceptance",
     "first_stage": "initial assistance begins",

@@ -230,10 +230,13 @@ def return_not_voluntary(q: Question) -> bool:
 
 @_rules.rule("G-57", _ARRANGED, _ARRIVED, _MONITORED)
 def return_order(q: Question) -> bool:
-    """Travel before the risk was assessed, arrival before travel was arranged, a report on a return that was not made."""
+    """Travel before the risk was assessed, arrival before travel was arranged, a report on a return that was not made.
+
+    An agency that owes a report on an earlier return may still give it.
+    """
     record = q.view.returning
     if record is None or q.event.type == _MONITORED:
-        return record is None or not record.made
+        return record is None or not (record.made or q.owes(q.source, _MONITORED))
     return record.safe is None if q.event.type == _ARRANGED else record.step != "travel_arranged"
 
 
