@@ -20,6 +20,9 @@ SECRET: Final = frozenset({"identity", "contact", "story", "health"})
 ANSWERS: Final = ("referral.accepted", "referral.declined")
 ENDED: Final = ("case.withdrawn", "case.closed", "case.signal_dismissed", "access.erasure_due")
 
+CLOSINGS: Final = ("case.closed", "case.signal_dismissed", "case.merged")
+"""Ends of a case that a re-opening takes back."""
+
 
 @dataclass(frozen=True)
 class Heard:
@@ -107,9 +110,11 @@ def i_2(w: Watched) -> Iterator[str]:
         return
     due = first.event.time + timedelta(hours=24)
     unread = {(each.source, each.event.causationid) for each in w.heard if each.type == "letter.unreadable"}
+    reopened = any(each.type == "case.reopened" for each in w.heard)  # it gives back what a closing ended
     ended = any(
         each.fact.registered < due
         and _ends_refer(each, first.source)
+        and not (reopened and each.type in CLOSINGS)
         and not any((receiver, each.event.id) in unread for receiver in each.audience.recipients)
         for each in w.heard
     )
