@@ -21,7 +21,7 @@ _NOTHING: Final[tuple[dict[str, Any], ...]] = ({},)
 def _said(b: Bench) -> dict[str, tuple[dict[str, Any], ...]]:
     """Return what each type may say: with each agency that decides, and with some that help."""
     rules, profile = b.rules, b.rules.profile_for(b.view)
-    agencies = sorted(rules._roles._agencies)
+    agencies = sorted(rules._roles.agencies)
 
     def having(group: str) -> list[str]:
         roles = profile.expand((group,))

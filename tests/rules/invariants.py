@@ -79,7 +79,7 @@ class Watched:
     @property
     def agencies(self) -> Iterable[str]:
         """Everybody on the bus."""
-        return self.b.rules._roles._agencies
+        return self.b.rules._roles.agencies
 
     def role(self, agency: str) -> str:
         """Return the role of *agency*; none if the bus does not have it."""

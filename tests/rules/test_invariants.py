@@ -278,7 +278,7 @@ def test_a_case_that_nobody_may_close_is_found() -> None:
         for name, row in PROFILE.types.items()
     }
     b = bench()
-    b.rules = Rules(without(types=nobody), b.rules._roles._agencies)
+    b.rules = Rules(without(types=nobody), b.rules._roles.agencies)
     opened(b, random.Random(1))
 
     assert not is_closable(b)

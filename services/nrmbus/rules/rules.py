@@ -66,6 +66,10 @@ class Rules:
         self._ruled: dict[str, _Ruled | None] = {profile.name: self._first}
         self._roles = Roles(agencies)
 
+    def afresh(self) -> "Rules":
+        """Return the same Rules as they were before any activation."""
+        return Rules(self.profile, self._roles.agencies)
+
     # Profiles
 
     def knows(self, policy: str) -> bool:

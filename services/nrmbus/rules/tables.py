@@ -15,27 +15,27 @@ class Roles:
     """Roles by agency id, from the directory's agencies, which may grow. An unknown id has no role."""
 
     def __init__(self, agencies: Mapping[str, Agency]) -> None:
-        self._agencies = agencies
+        self.agencies = agencies
         self._size = -1
         self._having: dict[str, tuple[str, ...]] = {}
 
     def of(self, agency: str | None) -> str:
         """Return the role of *agency*; empty if the directory does not know it."""
-        known = self._agencies.get(agency) if agency else None
+        known = self.agencies.get(agency) if agency else None
         return known.role if known else ""
 
     def supervisor(self, agency: str) -> str | None:
         """Return the supervisor of *agency*, or None."""
-        known = self._agencies.get(agency)
+        known = self.agencies.get(agency)
         return known.supervisor if known else None
 
     def having(self, role: str) -> tuple[str, ...]:
         """Return all agencies of *role*, sorted."""
-        if len(self._agencies) != self._size:
-            self._size = len(self._agencies)
+        if len(self.agencies) != self._size:
+            self._size = len(self.agencies)
             self._having = {}
         if role not in self._having:
-            self._having[role] = tuple(sorted(a.id for a in self._agencies.values() if a.role == role))
+            self._having[role] = tuple(sorted(a.id for a in self.agencies.values() if a.role == role))
         return self._having[role]
 
     def having_any(self, roles: frozenset[str]) -> tuple[str, ...]:

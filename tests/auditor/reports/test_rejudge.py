@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from agencies import CASE, NOW
+from agencies import CASE, NOW, POLICY
 from auditor.played import first_scenario
-from nrmbus.auditor.history.history import History
+from nrmbus.auditor.history.history import History, activate
 from nrmbus.auditor.reports.rejudge import otherwise
+from nrmbus.events import bulletin
 from nrmbus.registrar.shard import Shard
-from nrmbus.rules import Agency, Audience, Refusal, Rules
+from nrmbus.rules import Agency, Audience, Refusal, Rules, load_profile
 from nrmbus.rules.emergency import ASKED
 from nrmbus.wire import ids, times
 from registrar.given import Bus
@@ -127,6 +128,27 @@ def test_an_omitted_recipient_is_found(bus: Bus) -> None:
     found = registered(bus, lambda bent: setattr(bent, "strangers", ("special-unit",)))
 
     assert ("told_short", None, ("special-unit",)) in found
+
+
+def test_an_activation_is_judged_by_what_was_known_before_it(bus: Bus) -> None:
+    """Two honest activations are found to be nothing else, by an auditor who knows both of them today."""
+    shard = bus.shard()
+    bus.rules = Rules(load_profile(POLICY), bus.agencies)
+    for name, day in (("az@2024-02-08", "2026-04-01"), ("osce-generic@2022-01-01", "2026-05-01")):
+        data = {
+            "profile": name, "digest": load_profile(name).digest, "valid_from": day, "open_cases": "keep", "acts": ["CoM 1/2026"],
+        }  # fmt: skip
+        about = bulletin.of("coordinator")
+        said = bus.say(shard, "coordinator", "policy.profile_activated", data, case=about, approver="S-2")
+        assert said.outcome == "registered"
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+    today = Rules(load_profile(POLICY), bus.agencies)
+    activate(today, history, bus.directory)
+
+    assert len(today.timeline) == 2
+    assert list(otherwise(history.entries, today, bus.directory)) == []
 
 
 def test_an_agency_admitted_later_is_not_missed(bus: Bus) -> None:

@@ -60,9 +60,7 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
     (`_never_applied`); a wrong refusal by another rule shows only if its sender complains.
     """
     ordered = sorted(entries, key=_when)
-    for fact in (each.fact for each in ordered):
-        if fact is not None:
-            rules.activate(fact)
+    rules = rules.afresh()  # an activation is judged by those before it, as the registrar knew them
     views: dict[str, View] = {}
     unread: set[str] = set()
     used: dict[str, set[tuple[str | None, str]]] = defaultdict(set)
@@ -101,6 +99,7 @@ def otherwise(entries: Iterable[Entry], rules: Rules, directory: Directory) -> I
         if event.type == GLASS:
             spent[month] += 1
         views[said.subject] = rules.evolve(view, fact)
+        rules.activate(fact)
 
 
 def _let_in(
