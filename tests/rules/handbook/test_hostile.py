@@ -89,6 +89,30 @@ def test_a_broken_profile_is_read_or_its_mistake_is_found(seed: int) -> None:
             assert found
 
 
+ODD_NUMBERS: Final = [
+    ("length: {hours: 24}, scope: case, answerable: source", "length: {hours: 99999999999999}, scope: case, answerable: source", "clocks.D-REFER.length"),
+    ("length: {hours: 24}, scope: case, answerable: source", "length: {hours: 24, days: 3}, scope: case, answerable: source", "clocks.D-REFER.length"),
+    ("length: {hours: 24}, scope: case, answerable: source", "length: {}, scope: case, answerable: source", "clocks.D-REFER.length"),
+    ("length: {by_urgency: {emergency: {hours: 3}, urgent: {hours: 24}, normal: {hours: 72}}}", "length: {by_urgency: {emergency: {hours: 3}}}", "clocks.D-BED.length"),
+    ("length: {by_urgency: {emergency: {hours: 3}, ", "length: {by_urgency: {emergency: {by_urgency: {emergency: {days: 1}, urgent: {days: 1}, normal: {days: 1}}}, ", "clocks.D-BED.length"),
+    ("weekend: [5, 6]", "weekend: [0, 1, 2, 3, 4, 5, 6]", "calendar.weekend"),
+    ("activation_notice_hours: 1 ", "activation_notice_hours: 99999999999 ", "periods.activation_notice_hours"),
+    ("follow_up_months: [3, 6, 12]", "follow_up_months: [12, 3, 3]", "periods.follow_up_months"),
+    ("k: 11 ", "k: 5000 ", "k"),
+    (", opening: true", "", "types"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "path"), ODD_NUMBERS, ids=[new or "no opening" for _, new, _ in ODD_NUMBERS])
+def test_a_value_that_cannot_be_meant_is_named(old: str, new: str, path: str) -> None:
+    """Two lengths or none, a week without work, a threshold that no figures may have: the line is named, and nothing hangs."""
+    assert old in WHOLE
+    found = [each for each in findings(WHOLE.replace(old, new)) if each.kind == "error"]
+
+    assert path in [each.path.removesuffix(".emergency") for each in found], found
+    assert all(each.line > 1 and each.do for each in found)
+
+
 def test_a_file_brings_the_laws_of_its_country() -> None:
     """They resolve, and have their titles; without the table the citation leads nowhere."""
     bare = 'name: xx@2027-01-01\nextends: osce-generic@2022-01-01\nchanges:\n  clocks:\n    D-HOLD: {basis: "XX Law 5 art. 3"}\n'

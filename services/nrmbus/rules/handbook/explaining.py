@@ -23,6 +23,7 @@ from nrmbus.rules.handbook.words import (
 )
 from nrmbus.rules.judge.judge import CHECKS, UNKNOWN_TYPE
 from nrmbus.rules.placed import length_in_words, placed
+from nrmbus.rules.placed import of_type as type_sentence
 from nrmbus.rules.profile import ClockRule, Profile, Transition
 from nrmbus.rules.view import Status
 from nrmbus.rules.why import WORDS
@@ -196,6 +197,7 @@ def of_type(profile: Profile, name: str) -> Explanation:
     if row.refused_as:
         lines.append(Line("Every refusal reads", (row.refused_as,)))
     says = " ".join((versions(name)[1].__doc__ or "").split()) if data else "This release has no such type."
+    says = type_sentence(says, profile)
     example = _example(name) if data else None
     return Explanation(
         "type", name, says, tuple(lines), tuple(citations(row.basis, profile.laws)), row.unverified, example

@@ -22,7 +22,7 @@ from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
 from nrmbus.rules.placed import unknown_places
-from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, ClockRule, Length, Profile, Row, matches
 from nrmbus.rules.view import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -36,6 +36,10 @@ _FIELDS: Final[Mapping[Term, str]] = {
 }
 """Field of the event that a term reads; without the field the term names nobody."""
 _UNREAD: Final = "[u]"
+MOST_K: Final = 1_000
+"""The largest threshold that `stats.period_published` may name."""
+_LONGEST_DAYS: Final = 36_525
+"""A century: nothing in a mechanism takes longer, and a time beyond the last day there is would never come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def problems(profile: Draft) -> Iterator[Problem]:
     yield from _patterns(profile)
     yield from _bases(profile)
     yield from _calendar(profile)
+    yield from _numbers(profile)
     yield from _tariffs(profile)
 
 
@@ -316,12 +321,23 @@ def _clock(profile: Draft, code: str, rule: ClockRule) -> Iterator[Problem]:
             f"{code} can be owed by {quoted(unable)}, which may publish none of its ends",
             "add an end that they may publish, or change who is answerable",
         )
-    if rule.length == type(rule.length)():
-        yield Problem(
-            (*here, "length"), f"{code} has no length", "write hours, days, working_days, event_days or by_urgency"
-        )
-    elif rule.length.by_urgency is not None and "normal" not in rule.length.by_urgency:
-        yield Problem((*here, "length"), f"{code} has no length for `normal`", "add `normal`")
+    yield from _length(code, rule.length)
+
+
+def _length(code: str, length: Length) -> Iterator[Problem]:
+    here, units = ("clocks", code, "length"), "hours, days, working_days, event_days or by_urgency"
+    by_urgency = length.by_urgency
+    if by_urgency is not None and "normal" not in by_urgency:
+        yield Problem(here, f"{code} has no length for `normal`", "add `normal`")
+    for each in (length, *(by_urgency.values() if by_urgency else ())):
+        said = [value for value in (each.hours, each.days, each.working_days, each.event_days) if value is not None]
+        count = len(said) + (each.by_urgency is not None)
+        if count == 0:
+            yield Problem(here, f"{code} has no length", f"write {units}")
+        elif count > 1 or (each.by_urgency is not None and each is not length):
+            yield Problem(here, f"{code} has two lengths", f"write one of {units}")
+        elif max(said, default=0) > (_LONGEST_DAYS * 24 if each.hours else _LONGEST_DAYS):
+            yield Problem(here, f"{code} takes longer than a century", "write a shorter time")
 
 
 # Statuses
@@ -429,7 +445,34 @@ def _bases(profile: Draft) -> Iterator[Problem]:
             )
 
 
+def _numbers(profile: Draft) -> Iterator[Problem]:
+    """Yield numbers that read and cannot be meant."""
+    periods = profile.periods
+    longest = {
+        "bed_offer_hours": periods.bed_offer_hours / 24, "activation_notice_hours": periods.activation_notice_hours / 24,
+        "stay_days": periods.stay_days or 0, "recovery_days": periods.recovery_days or 0, "silent_minutes": periods.silent_minutes / 1440,
+    }  # fmt: skip
+    for name, length in longest.items():
+        if length > _LONGEST_DAYS:
+            yield Problem(("periods", name), "this is longer than a century", "write a shorter time")
+    months = periods.follow_up_months
+    if list(months) != sorted(set(months)):
+        yield Problem(
+            ("periods", "follow_up_months"), "the months are not in order, or twice", "write each once, in order"
+        )
+    if profile.k > MOST_K:
+        yield Problem(("k",), f"no figures could be released with a threshold above {MOST_K}", "write a smaller number")
+    if not any(row.opening for row in profile.types.values()):
+        yield Problem(("types",), "no type begins a case", "mark one with `opening: true`")
+
+
 def _calendar(profile: Draft) -> Iterator[Problem]:
+    if not set(range(7)) - set(profile.calendar.weekend):
+        yield Problem(
+            ("calendar", "weekend"),
+            "no day of the week is worked, so no time in working days ever ends",
+            "leave a day out",
+        )
     try:
         _ = profile.zone
     except (ZoneInfoNotFoundError, ValueError):
