@@ -14,7 +14,7 @@ from nrmbus.cli.operate import rules
 from nrmbus.cli.operate.up import given_policy, made_with
 from nrmbus.directory import Operator
 from nrmbus.directory.invitation import Invitation
-from nrmbus.host.profiles import know_profiles
+from nrmbus.host.profiles import Newcomers, know_profiles
 from nrmbus.rules import load_profile, profile_names
 
 BROKER = "broker.example.org:9093"
@@ -103,6 +103,40 @@ def test_a_later_profile_is_added_to_a_bus(bus: BusFolder, tmp_path: Path, capsy
     with pytest.raises(NoBus, match="nrmbus rules check"):
         rules.add(later, data=bus.path)
     assert set(bus.own_profiles()) == {NAME, "az@2028-01-01"}
+
+
+def test_a_running_service_takes_what_is_added_meanwhile(bus: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    """In whichever order the files come, and whichever extends the other; one that does not read is reported once, and holds up nobody."""
+    know_profiles(bus)
+    newcomers = Newcomers(bus)
+    bus.keep_profile("az@2028-01-01", "name: az@2028-01-01\nextends: az@2029-01-01\nchanges:\n  k: 20\n")
+    bus.keep_profile("az@2030-01-01", copied(REFER_IN_36_HOURS, name="az@2031-01-01"))
+    bus.keep_profile("az@2032-01-01", "name: az@2032-01-01\nextends: az@2032-01-01\n")
+    newcomers.look()
+    assert not {"az@2028-01-01", "az@2030-01-01", "az@2031-01-01", "az@2032-01-01"} & set(profile_names())
+
+    bus.keep_profile("az@2029-01-01", copied(REFER_IN_36_HOURS, name="az@2029-01-01"))
+    bus.keep_profile("az@2028-01-01", "name: az@2028-01-01\nextends: az@2029-01-01\nchanges:\n  k: 21\n")
+    capsys.readouterr()
+    for _ in range(3):
+        newcomers.look()
+    told = capsys.readouterr()
+
+    assert (load_profile("az@2028-01-01").k, load_profile("az@2028-01-01").clocks["D-REFER"].length.hours) == (21, 36)
+    assert "CANARY" not in told.out + told.err
+    assert (told.out + told.err).count("profile_known") == 2
+
+
+def test_a_profile_that_was_known_never_changes_under_a_running_service(bus: BusFolder) -> None:
+    """Whatever is put over its file: its cases are judged by the values that were activated."""
+    know_profiles(bus)
+    newcomers, before = Newcomers(bus), load_profile(NAME).digest
+    bus.keep_profile(NAME, copied(*RECOVERY_OF_45_DAYS))
+    bus.keep_profile("az@2024-02-08", copied(REFER_IN_36_HOURS, name="az@2024-02-08"))
+    bundled = load_profile("az@2024-02-08").digest
+    newcomers.look()
+
+    assert (load_profile(NAME).digest, load_profile("az@2024-02-08").digest) == (before, bundled)
 
 
 def test_an_invitation_may_name_any_profile_of_the_release(tmp_path: Path) -> None:

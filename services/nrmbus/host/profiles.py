@@ -1,8 +1,23 @@
-"""Profiles of the Rules that lie in the folder of a bus: known to a process before it asks them anything."""
+"""Profiles of the Rules that lie in the folder of a bus: known to a process before it asks them anything.
+
+A service that runs takes a profile that is added meanwhile, so that nobody starts it again before an activation. A name
+means the same values for good, so taking another one changes no judgement. What the service has set aside since it
+lacked a profile stays set aside until the service starts again: it would fold a case with a gap otherwise.
+"""
+
+import threading
+import time
+from hashlib import sha256
+from typing import Final
 
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
-from nrmbus.rules import ProfileError, UnknownProfileError, add_profiles, load_profile
+from nrmbus.rules import ProfileError, UnknownProfileError, add_profiles, load_profile, profile_names
+from nrmbus.rules.profile_files import name_in
+from nrmbus.telemetry import log
+
+LOOK_SECONDS: Final = 2.0
+"""Time between two looks into the folder."""
 
 
 def know_profiles(folder: BusFolder) -> None:
@@ -39,3 +54,50 @@ def _add(folder: BusFolder, texts: dict[str, str]) -> None:
         why = str(error)
     if why:
         raise NoBus(f"A profile in {folder.profiles} cannot be used: nrmbus rules check FILE says why. {why}")
+
+
+class Newcomers:
+    """Profiles that come into *folder* while this process runs."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        """Look into *folder*; what lies there already is `know_profiles`' to read."""
+        self._folder = folder
+        self._refused: dict[str, str] = {}
+
+    def look(self) -> None:
+        """Take each new profile that reads; report one that does not, once for each of its texts, and go on without it."""
+        try:
+            texts = self._folder.own_profiles()
+        except NoBus:  # a file that is being written, or is no text: the next look, or the next start says so
+            return
+        known = set(profile_names())
+        fresh = {name: text for name, text in texts.items() if name not in known and self._refused.get(name) != text}
+        while any(self._take(name, fresh) for name in sorted(fresh)):  # one may extend another
+            pass
+        for name, text in fresh.items():
+            self._refused[name] = text
+            log.report("profile_refused", sha256=sha256(text.encode()).hexdigest())
+
+    def _take(self, name: str, fresh: dict[str, str]) -> bool:
+        """Take the profile *name* out of *fresh* and let this process know it; return False if it does not read, or not yet."""
+        try:
+            if name_in(fresh[name]) != name:
+                return False
+            (profile,) = add_profiles([fresh[name]])
+        except (ProfileError, UnknownProfileError):
+            return False
+        log.report("profile_known", sha256=profile.digest)
+        del fresh[name]
+        return True
+
+
+def take_newcomers(folder: BusFolder) -> None:
+    """Look for new profiles in *folder* in a thread of its own, for as long as this process runs."""
+    newcomers = Newcomers(folder)
+
+    def forever() -> None:
+        while True:
+            time.sleep(LOOK_SECONDS)
+            newcomers.look()
+
+    threading.Thread(target=forever, name="profiles", daemon=True).start()

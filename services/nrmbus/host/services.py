@@ -83,9 +83,11 @@ def run_service(
         BusError: it did not start, and a person has to mend what the message says.
     """
     folder.settings  # noqa: B018 - raises where no bus was made
-    from nrmbus.host.profiles import know_profiles  # noqa: PLC0415 - the Rules load with the service and not before it
+    from nrmbus.host.profiles import know_profiles, take_newcomers  # noqa: PLC0415 - the Rules load with the service and not before it
 
     know_profiles(folder)
+    if name != CANARY and not is_public_page(name):  # these judge nothing
+        take_newcomers(folder)
     service, number = parted(name)
     try:
         if service == REGISTRAR:

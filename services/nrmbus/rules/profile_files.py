@@ -6,9 +6,10 @@ once this process knows it.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 import yaml
@@ -70,16 +71,18 @@ def _loaded(text: str) -> Any:
     raise ProfileError(message)
 
 
-def profile_values(text: str) -> dict[str, Any]:
+def profile_values(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """Return the values of the profile in YAML *text*, whole: with those of the profile that it extends.
+
+    It may extend one of *beside* too, texts by name that are not known yet.
 
     Raises:
         ProfileError: the text is no table, or does not fit the profile that it extends.
     """
-    return _values(text, ())
+    return _values(text, (), beside)
 
 
-def _values(text: str, above: tuple[str, ...]) -> dict[str, Any]:
+def _values(text: str, above: tuple[str, ...], beside: Mapping[str, str]) -> dict[str, Any]:
     loaded = _loaded(text)
     if not isinstance(loaded, dict):
         raise ProfileError("the profile does not read: it is no table")
@@ -89,7 +92,8 @@ def _values(text: str, above: tuple[str, ...]) -> dict[str, Any]:
     def base_of(name: str) -> dict[str, Any]:
         if name in above:
             raise ProfileError(f"the profile does not read: {name} extends itself")
-        return _values(profile_text(name), (*above, name))
+        base = beside[name] if name in beside else profile_text(name)
+        return _values(base, (*above, name), beside)
 
     try:
         return overlay.whole(loaded, base_of)
@@ -97,11 +101,14 @@ def _values(text: str, above: tuple[str, ...]) -> dict[str, Any]:
         raise ProfileError(f"the profile does not read: {error}") from None
 
 
-def read_profile(text: str) -> Profile:
-    """Read a profile from YAML *text*. Raise ProfileError for anything that does not belong there, naming where it stands."""
+def read_profile(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> Profile:
+    """Read a profile from YAML *text*. Raise ProfileError for anything that does not belong there, naming where it stands.
+
+    *beside* as in `profile_values`.
+    """
     problem = ""
     try:
-        return Profile.model_validate_json(json.dumps(profile_values(text)))
+        return Profile.model_validate_json(json.dumps(profile_values(text, beside)))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
         problem = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
@@ -145,18 +152,12 @@ def add_profiles(texts: Iterable[str]) -> tuple[Profile, ...]:
     if len(named) < len(given):
         raise ProfileError("two profiles have one name")
     fresh = {name: text for name, text in named.items() if name not in profile_names()}
-    _OWN.update(fresh)
-    try:
-        found = {name: read_profile(text) for name, text in named.items()}
-        for name, profile in found.items():
-            if load_profile(name).digest != profile.digest:
-                message = f"{name} is known with other values: give the profile another date, since one that is known never changes"
-                raise ProfileError(message)
-    except (ProfileError, UnknownProfileError):
-        for name in fresh:
-            del _OWN[name]
-        load_profile.cache_clear()
-        raise
+    found = {name: read_profile(text, fresh) for name, text in named.items()}
+    for name, profile in found.items():
+        if name not in fresh and load_profile(name).digest != profile.digest:
+            message = f"{name} is known with other values: give the profile another date, since one that is known never changes"
+            raise ProfileError(message)
+    _OWN.update(fresh)  # at once, and last: another thread may judge meanwhile
     return tuple(found.values())
 
 

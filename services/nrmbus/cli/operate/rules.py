@@ -208,15 +208,16 @@ def add(
 ) -> None:
     """Give the bus a profile of your own, beside those of the release: two people of the coordinator's office activate it later.
 
-    Every machine of the bus needs the same file; an invitation has it in it. The services here read it at their next start.
-    An agency without the file keeps what it receives under that profile waiting. A profile with a mistake is refused.
+    Every machine of the bus needs the same file before its day; an invitation has it in it. Services that run take it within
+    seconds. An agency without the file keeps what it receives under that profile waiting, until it has the file and its desk
+    is started again. A profile with a mistake is refused.
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
     profile = own_profile(file)
     folder.keep_profile(profile.name, _text(file))
     typer.echo(
-        f"{folder.path} has the profile {profile.name}. Start the services again, and give the file to every agency."
+        f"{folder.path} has the profile {profile.name}; services that run take it within seconds. Give the file to every agency."
     )
     typer.echo(f"Digest, which every machine must have: {profile.digest}")
 
