@@ -72,7 +72,7 @@ def terminate(_decision: AccessTerminated, heard: Heard, _: State) -> Result | N
     """6. Access was ended: every holder may object for some days, and then each erases and confirms ([S11], [D])."""
     if not heard.own:
         return None
-    profile = heard.rules.profile
+    profile = heard.profile
     last = heard.registered.astimezone(profile.zone).date() + timedelta(days=profile.retention.objection_days)
     sentence = f"Holders may object until the end of {last.isoformat()}; then they erase and confirm."
     return Result(tasks=(task(heard, "objections", sentence),))

@@ -45,5 +45,5 @@ def last_day(heard: Heard) -> str | None:
     decision = heard.view.decisions.get(heard.view.negative or "")
     if not heard.own or not decides(heard) or decision is None or decision.mark.id != heard.event.id:
         return None
-    told = max(heard.event.time, heard.registered).astimezone(heard.rules.profile.zone)
+    told = max(heard.event.time, heard.registered).astimezone(heard.profile.zone)
     return (told.date() + timedelta(days=decision.review_days)).isoformat()

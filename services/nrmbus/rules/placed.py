@@ -41,6 +41,7 @@ PERIODS: Final = ("recovery", "stay", "follow_up")
 NO_DEADLINE: Final = "no deadline"
 NO_PERIOD: Final = "no such period"
 NO_ROW: Final = "no rule of this profile"
+_FIRST_DECIDER: Final = re.compile(r"\b([Tt])he special unit\b")
 _OWN_TEXT: Final = "RULES.md#"
 _MARKS: Final = re.compile(r"\[[^\]]+\]")
 
@@ -78,6 +79,11 @@ def _period(profile: Facts, place: str) -> str:
     *first, last = numbers
     listed = f"{', '.join(map(str, first))} and {last}" if first else str(last)
     return f"{listed} {unit if numbers != (1,) else unit[:-1]}"
+
+
+def of_type(text: str, profile: Facts) -> str:
+    """Return the sentence of a type of event under *profile*: its frozen text names the deciding body of the first one."""
+    return placed(_FIRST_DECIDER.sub(r"\1he deciding body ({decider})", text), profile)
 
 
 def _laws(profile: Facts, name: str) -> str:

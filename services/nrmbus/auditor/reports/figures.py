@@ -39,7 +39,7 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
 
     Readings are not counted.
     """
-    finders = seen.rules.profile.expand(("DETECTORS",))
+    finders = {role for profile in seen.rules.profiles for role in profile.expand(("DETECTORS",))}
     found = {
         name: Figures(name, entry.role, signals=0 if entry.role in finders else None)
         for name, entry in sorted(seen.directory.entries.items())

@@ -156,7 +156,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
         if not event.data.technical:
             holder(event.source).published.setdefault(event.type, at)
             for agency in fact.recipients:
-                _received(holder(agency), event, at, _basis(seen, event.type))
+                _received(holder(agency), event, at, _basis(seen, event.type, entry.registration.policy.name))
         if event.sealeddigest is not None and event.data.letter is not None:
             known = (written or {}).get((event.source, event.id), {})
             own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
@@ -193,8 +193,8 @@ def _erasures(entries: Iterable[Entry], holder: Callable[[str], Holder]) -> froz
     return frozenset(each.agency for each in said.confirmed) - {*said.missing}
 
 
-def _basis(seen: Audited, kind: str) -> str:
-    row = seen.rules.row(kind)
+def _basis(seen: Audited, kind: str, policy: str) -> str:
+    row = seen.rules.row(kind, policy)
     return _SOURCES.sub("", row.basis).partition(";")[0].strip(" ,") if row else ""
 
 

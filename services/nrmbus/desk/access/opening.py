@@ -70,8 +70,8 @@ async def open_letter(
 
 def rests_on_consent(desk: Desk, signed: Signed) -> bool:
     """Return whether a withdrawal could close the letter of *signed* and a part is sealed to this desk."""
-    row = desk.seat.rules.row(signed.type)
-    return (row is None or not row.stops) and bool(letters.copy_of(desk.seat, signed)[1])
+    rows = [profile.types.get(signed.type) for profile in desk.seat.rules.profiles]
+    return any(row is None or not row.stops for row in rows) and bool(letters.copy_of(desk.seat, signed)[1])
 
 
 def may_be_closed_later(desk: Desk, signed: Signed, partition: int, offset: int) -> bool:

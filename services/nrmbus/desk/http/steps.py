@@ -17,6 +17,8 @@ from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.bulletins import standings
 from nrmbus.desk.state.steps import Step, steps
 from nrmbus.desk.store import tables
+from nrmbus.rules import Profile
+from nrmbus.rules.placed import of_type
 
 routes: Final = subject("cases")
 
@@ -88,16 +90,18 @@ async def list_steps(request: Request, case: OfCase) -> JSONResponse:
         view = door.desk.cases.view(tx, case)
         known = standings(tx, door.desk.cases)
         is_whole = not beginnings.is_incomplete(door.ledger, tx, case)
+    profile = door.seat.rules.profile_for(view)
     said: dict[str, Any] = {"case": case, "version": view.count_for(door.seat.me)}
     receivers = [{"agency": name, **told} for name in sorted(known) if (told := standing_of(known[name]))]
     said |= {"receivers": receivers} if receivers else {}
     if not is_whole:
         return JSONResponse({**said, "incomplete": True, "sentence": beginnings.INCOMPLETE, "steps": []})
-    return JSONResponse({**said, "steps": [_told(each) for each in steps(door.seat, view)]})
+    return JSONResponse({**said, "steps": [_told(each, profile) for each in steps(door.seat, view)]})
 
 
-def _told(step: Step) -> dict[str, Any]:
-    told: dict[str, Any] = {"type": step.data.type, "summary": " ".join((step.data.__doc__ or "").split())}
+def _told(step: Step, profile: Profile) -> dict[str, Any]:
+    summary = of_type(" ".join((step.data.__doc__ or "").split()), profile)
+    told: dict[str, Any] = {"type": step.data.type, "summary": summary}
     if step.ref is not None:
         told["ref"] = step.ref
     if step.refusal is None:

@@ -72,7 +72,7 @@ async def overview(visit: Visit) -> Response:
         asked=is_older,
         may_make=around.may_do(visit, TYPE),
         may_sign="approve" in visit.me.permissions,
-        k=visit.door.seat.rules.profile.k,
+        k=visit.profile.k,
     )
 
 

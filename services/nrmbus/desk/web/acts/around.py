@@ -241,7 +241,7 @@ def cited(basis: str) -> str:
 
 def basis_of(visit: Visit, type: str) -> str:
     """Return act and article by which the Rules have the type *type*; empty if no law is behind it."""
-    row = visit.door.seat.rules.row(type)
+    row = visit.profile.types.get(type)
     return cited(row.basis).partition(";")[0] if row else ""
 
 

@@ -213,8 +213,9 @@ def _ground(case: Case, agency: str, events: Iterable[Mapping[str, Any]]) -> str
             return t("Ground: without your consent, for a reason in law that was recorded.")
         case "withdrawn":
             return t("Ground: a consent that you have taken back since.")
-    row = case.visit.door.seat.rules.row(SUBMITTED)
-    law = next((each for each in citations(row.basis) if each.title), None) if row else None
+    profile = case.visit.door.seat.rules.profile_for(view)
+    row = profile.types.get(SUBMITTED)
+    law = next((each for each in citations(row.basis, profile.laws) if each.title), None) if row else None
     if law is None or law.title is None:
         return t("Ground: the rules of the referral mechanism.")
     return t("Ground: {basis}.", basis=f"{law.text} ({t(law.title, ctx='law')})")
