@@ -239,6 +239,22 @@ def test_a_rehearsal_without_an_archive_is_not_repeated(tmp_path: Path) -> None:
     assert not Archive(tmp_path, ["java", "-Xmx1g"]).rehearsed
 
 
+def test_every_installation_of_a_runtime_uses_one_archive(tmp_path: Path) -> None:
+    """Given the same Java in another folder, the archive is there already; another build of Java or another option has its own."""
+
+    def java(folder: str, build: str, *options: str) -> list[str]:
+        program = tmp_path / folder / "bin" / "java"
+        program.parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / "release").write_text(f'JAVA_RUNTIME_VERSION="{build}"')
+        return [str(program), f"-Dlog={folder}", *options]
+
+    Archive(tmp_path, java("a", "25.0.2")).keep()
+
+    assert Archive(tmp_path, java("b", "25.0.2")).rehearsed
+    assert not Archive(tmp_path, java("b", "25.0.2", "-Xmx1g")).rehearsed
+    assert not Archive(tmp_path, java("c", "25.0.3")).rehearsed
+
+
 def test_a_start_that_fails_says_where_to_read(embedded: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """One sentence with the log's path; nothing is left running, the folder is free."""
     monkeypatch.setattr("nrmbus.bus.embedded.embedded.BROKER_SETTINGS", {"process.roles": "nobody"})

@@ -1,7 +1,8 @@
 """Archive of Kafka's loaded and linked classes, with which the broker starts in 0.7 s instead of 2.
 
-The archive is Java's ahead-of-time cache (JEP 483, 514), written at the end of a rehearsal run. Java itself ignores an
-archive of another runtime, class path or jar. An altered archive is recognised by the digest beside it.
+The archive is Java's ahead-of-time cache (JEP 483, 514), written at the end of a rehearsal run. Every installation of the
+same Java runtime uses the same archive, so that another ``.venv`` needs no rehearsal. Java itself ignores an archive of
+another runtime, class path or jar. An altered archive is recognised by the digest beside it.
 """
 
 import hashlib
@@ -25,8 +26,12 @@ class Archive:
     """The archive for one Java command line, in the cache beside the jars."""
 
     def __init__(self, cache: Path, java: Sequence[str]) -> None:
-        """Name it by *java*, the command line up to the program: another runtime or option is another archive."""
-        key = hashlib.sha256("\0".join([*java, _REHEARSED]).encode()).hexdigest()[:12]
+        """Name it by *java*, the command line up to the program: another runtime, option or class path is another archive.
+
+        A property (``-D``) changes no class, and is not part of the name.
+        """
+        options = [each for each in java[1:] if not each.startswith("-D")]
+        key = hashlib.sha256("\0".join([_runtime_of(java[0]), *options, _REHEARSED]).encode()).hexdigest()[:12]
         self.path = cache / f"classes-{key}.aot"
         self._digest = self.path.with_suffix(".sha256")
 
@@ -61,6 +66,12 @@ class Archive:
 
     def _noted(self) -> str | None:
         return self._digest.read_text() if self._digest.exists() else None
+
+
+def _runtime_of(java: str) -> str:
+    """Return what the runtime of the program *java* says of its build, or *java* itself where it says nothing."""
+    release = Path(java).parent.parent / "release"
+    return release.read_text(encoding="utf-8") if release.exists() else java
 
 
 def rehearse(where: Where) -> None:

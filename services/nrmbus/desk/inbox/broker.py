@@ -86,6 +86,7 @@ def make_broker(where: Where, service: str, desk: Desk | None = None) -> KafkaBr
         client_id=f"{service}{BEFORE_RELEASE}{RELEASE}",  # tells the operator who is on which release
         consumer_only=True,
         apply_types=False,  # it would validate the event again, and ask for its context in another thread
+        serializer=None,  # nothing is validated, so no model of each handler's types is built at each start
         request_timeout_ms=_EVERY["request_timeout_ms"],
         metadata_max_age_ms=_EVERY["metadata_max_age_ms"],
         allow_auto_create_topics=False,
