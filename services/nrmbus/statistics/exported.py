@@ -115,20 +115,8 @@ def _line(found: HistoryRecord[Registration], *, is_last: bool) -> dict[str, Any
         headers = {name: value.decode() for name, value in envelope.headers}
         line["envelope"] = {"headers": headers, "value": (envelope.value or b"").decode()}
     if is_last:
-        line["signature"] = _signature(found.proved)
+        line["signature"] = found.proved.mapping()
     return line
-
-
-def _signature(proved: Proved) -> dict[str, Any]:
-    """Return the registrar's signature on the last registration of a partition, which answers for all before it."""
-    return {
-        "keyid": proved.kid,
-        "path": [base64.encode(each) for each in proved.path],
-        "place": proved.place,
-        "salt": base64.encode(proved.salt),
-        "sig": base64.encode(proved.signature),
-        "size": proved.size,
-    }
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from functools import lru_cache
 from hashlib import sha256
 from itertools import count
 from struct import Struct
-from typing import Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
+from nrmbus.wire import base64
 from nrmbus.wire.dsse import LIMIT, pae
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
@@ -105,6 +106,20 @@ class Proved(NamedTuple):
         (kid, signature, salt, place, size), start = _head(thing, raw)
         path = tuple([raw[at : at + merkle.HASH_BYTES] for at in range(_HEAD.size, start, merkle.HASH_BYTES)])
         return cls(thing, _KID + kid.hex(), signature, salt, place, size, path, raw[start:])
+
+    def mapping(self) -> dict[str, Any]:
+        """Return the signature over the transaction, and the path from the statement to what was signed, in JSON types.
+
+        The files of evidence and of published figures have it so; the statement itself stands beside it there.
+        """
+        return {
+            "keyid": self.kid,
+            "path": [base64.encode(each) for each in self.path],
+            "place": self.place,
+            "salt": base64.encode(self.salt),
+            "sig": base64.encode(self.signature),
+            "size": self.size,
+        }
 
     def root(self) -> bytes:
         """Return the root to which the path leads from this statement."""

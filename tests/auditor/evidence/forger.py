@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 from auditor.evidence.given import LASTING, LOG, ORIGIN, TIME, WITNESSES, Evidence, Lines, of_kind
-from nrmbus.auditor.evidence.file import _signature
 from nrmbus.published import vectors
 from nrmbus.wire import dsse, statement
 from nrmbus.wire import json as canonical
@@ -62,7 +61,7 @@ def as_a_delivery(lines: Lines, evidence: Evidence) -> None:
     """Have the registrar sign the bytes of the first registration as a delivery."""
     found = of_kind(lines, "registration")[FIRST]
     raw = statement.sign_bytes("delivery", canonical.dumps(found["leaf"]), registrar(evidence))
-    found["signature"] = _signature(Proved.read("delivery", raw))
+    found["signature"] = Proved.read("delivery", raw).mapping()
 
 
 def envelope(index: int, change: Callable[[Any], object]) -> Change:
@@ -85,7 +84,7 @@ def row(index: int, signer: Callable[[Evidence], SigningKey] | None, **fields: A
 
 def proved(raw: bytes) -> dict[str, Any]:
     """Return the member ``signature`` of a signed registration."""
-    return _signature(Proved.read("registration", raw))
+    return Proved.read("registration", raw).mapping()
 
 
 def registrar(evidence: Evidence) -> SigningKey:

@@ -99,21 +99,9 @@ def _registration(entry: Entry, log: Log, sizes: Mapping[int, int]) -> dict[str,
         "audience": _object(entry.audience.json()),
         "leaf": _object(registration.json()),
         "proof": [base64.encode(each) for each in proof],
-        "signature": _signature(Proved.read("registration", entry.signed)),
+        "signature": Proved.read("registration", entry.signed).mapping(),
     }
     return line if entry.said is None else {**line, "envelope": _envelope(entry.said)}
-
-
-def _signature(proved: Proved) -> dict[str, Any]:
-    """Return the registrar's signature over the transaction, and the path from the registration to what was signed."""
-    return {
-        "keyid": proved.kid,
-        "path": [base64.encode(each) for each in proved.path],
-        "place": proved.place,
-        "salt": base64.encode(proved.salt),
-        "sig": base64.encode(proved.signature),
-        "size": proved.size,
-    }
 
 
 def _object(raw: bytes) -> dict[str, Any]:
