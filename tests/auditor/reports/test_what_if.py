@@ -1,6 +1,7 @@
 """The question of a legislator: what would have gone differently under another profile?"""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,6 +27,23 @@ def test_the_same_values_make_no_difference(profile: str) -> None:
     assert found(profile) == []
 
 
+def test_the_statistics_which_count_every_letter_are_no_difference() -> None:
+    """On a bus that has them they are told beside the profile's recipients, whichever profile it is."""
+    seen = first_scenario().audited()
+    entries = [
+        replace(
+            each, audience=each.audience.model_copy(update={"recipients": (*each.audience.recipients, "statistics")})
+        )
+        if each.event is not None and each.event.sealeddigest is not None
+        else each
+        for each in seen.history.entries
+    ]
+    assert any("statistics" in each.audience.recipients for each in entries)
+
+    now = entries[-1].registration.time
+    assert list(differences(entries, seen.rules, rules_of(seen.directory, "az@2024-02-08"), now)) == []
+
+
 def test_before_the_convention_there_was_no_recovery_period() -> None:
     """Two events would have been refused, and two duties would not exist."""
     rows = found("az@2009-09-03")
@@ -41,14 +59,14 @@ def test_before_the_convention_there_was_no_recovery_period() -> None:
 
 
 def test_with_another_decider_the_police_hear_of_nothing() -> None:
-    """The signal goes elsewhere, the police decide nothing, and 24 hours are missed."""
+    """The signal goes elsewhere, the police decide nothing, and the unit that accepts a referral owes the first step of a helper."""
     counted = summary(found("osce-generic@2022-01-01"))
     kinds = {(kind, rule) for kind, rule, _ in counted}
 
     assert {
         ("not_told", "case.signal_recorded"),
         ("refused", "G-10"),
-        ("breached", "D-REFER"),
+        ("breached", "D-ASSIGN"),
         ("clock_gone", "D-RG"),
     } <= kinds
     assert all(basis for kind, _, basis in counted if kind in ("refused", "not_told"))

@@ -17,6 +17,7 @@ from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Fact
 from nrmbus.rules import Clock, Profile, Rules, View
+from nrmbus.rules.event_context import STATISTICS
 from nrmbus.wire import times
 
 DifferenceKind = Literal[
@@ -146,6 +147,8 @@ def _judged(entry: Entry, fact: Fact, view: View, other: Rules) -> Iterator[Diff
         )  # fmt: skip
         return
     due, told = set(other.audience(view, event, policy).recipients), set(fact.recipients)
+    if event.sealeddigest is not None:  # the statistics are told of each letter with coded parts, under every profile
+        told = {each for each in told if other.role_of(each) != STATISTICS}
     found: tuple[tuple[DifferenceKind, set[str]], ...] = (("told", due - told), ("not_told", told - due))
     for kind, agencies in found:
         if agencies and row is not None:
