@@ -19,8 +19,8 @@ Rows = dict[tuple[str, ...], int]
 
 ANSWERS = {"accepted", "declined", "revoked", "expired"}
 MEASURES = {
-    "case.re_referred", "case.withdrawn", "consent.refused", "consent.withdrawn", "access.break_glass",
-    "identification.interview_held",
+    "case.re_referred", "case.withdrawn", "case.follow_up_recorded", "consent.refused", "consent.withdrawn", "access.break_glass",
+    "access.revoked", "identification.interview_held",
 }  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
     found: dict[str, Counter[tuple[str, ...]]] = {
         name: Counter()
         for name in ("referrals_by_role", "answers_by_role", "answers_by_sender", "declined_by_reason", "paid_by_kind",
-                     "paid_amount_by_kind", "measures_by_type", "clocks_by_rule")
+                     "paid_amount_by_kind", "measures_by_type", "clocks_by_rule", "granted_by_purpose_and_source")
     }  # fmt: skip
     minutes: dict[tuple[str, str], list[int]] = {}
     asked: dict[str, dict[str, Any]] = {}
@@ -113,6 +113,8 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
         elif type_ == "deadline.breached" and counts:
             found["clocks_by_rule"][data["rule"], "missed"] += 1
             found["clocks_by_rule"]["_T", "missed"] += 1
+        elif type_ == "fund.compensation_granted" and counts:
+            add(found["granted_by_purpose_and_source"], (data["purpose"], data["source"]))
         elif type_ in MEASURES and counts:
             found["measures_by_type"][type_,] += 1
     result: dict[str, Rows] = {name: dict(each) for name, each in found.items()}

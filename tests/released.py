@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "870acfda9acf47f89b2270e527adee78d3c994be"
+COMMIT: Final = "47ca0995ed5c5c2d4a090eaf27447c870e674b10"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 

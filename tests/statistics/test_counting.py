@@ -202,6 +202,8 @@ def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str
         "referrals_by_role": Counter(),
         "answers_by_role": Counter(),
         "paid_by_kind": Counter(),
+        "granted_by_purpose_and_source": Counter(),
+        "measures_by_type": Counter(),
     }
     asked: dict[str, dict[str, Any]] = {}
     for each in facts:
@@ -215,12 +217,21 @@ def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str
             found["answers_by_role"].update([(role, answer), (role, "_T"), ("_T", answer), ("_T", "_T")])
         elif each["type"] == "payment.executed":
             found["paid_by_kind"].update([(data["kind"],)])
+        elif each["type"] == "fund.compensation_granted":
+            purpose, source = data["purpose"], data["source"]
+            found["granted_by_purpose_and_source"].update(
+                [(purpose, source), (purpose, "_T"), ("_T", source), ("_T", "_T")]
+            )
+        elif each["type"] in ("access.revoked", "identification.interview_held"):
+            found["measures_by_type"].update([(each["type"],)])
     return found
 
 
 def test_another_program_counts_the_same_from_envelopes() -> None:
     """Whoever has the envelopes counts the tables of events again, without a key and without the Rules."""
     b = executed(Bench())
+    b.say("fund", "fund.compensation_granted", ref="C-1")
+    b.say("special-unit", "access.revoked", receivers=["ngo-l"], approver="A-2")
     plain = [json.loads(fact.event.model_dump_json(exclude_none=True)) for fact in b.facts]
     for fact, envelope in zip(b.facts, plain, strict=True):
         envelope["type"], envelope["data"] = fact.event.type, fact.event.data.to_mapping()

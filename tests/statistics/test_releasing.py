@@ -3,7 +3,7 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final, cast
@@ -14,6 +14,8 @@ import pytest
 from agencies import NOW
 from desk.given import Given, desk_of, killed_at_call
 from desk.web.browsing import browsing, member
+from nrmbus.desk.http.scopes import SCOPES
+from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.events.model import Fact
@@ -23,7 +25,7 @@ from nrmbus.statistics.history import Histories
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.web.words import LANGUAGES, Language
-from nrmbus.wire import json
+from nrmbus.wire import json, times
 from nrmbus.wire.envelope import decode
 from statistics_story import Story
 
@@ -298,6 +300,28 @@ async def test_nobody_at_the_statistics_looks_at_a_case(tmp_path: Path) -> None:
         opened = await reader.post(f"/app/cases/{case}/letters", data={"purpose": "case_work"})
 
     assert [each.status_code for each in (*answers, opened)] == [404] * (len(pages) + 1)
+
+
+async def test_p2_no_program_at_the_statistics_finds_a_case(tmp_path: Path) -> None:
+    """Given a token with every scope, then no route lists, shows or streams a case: the door is closed as the pages are."""
+    case, ends = f"{1:032x}", times.write(utc_now() + timedelta(days=30))
+    async with the_desk(tmp_path) as (here, story):
+        letter = story.facts[case][0].event.id
+        asked = {"name": "counting", "scopes": sorted(SCOPES), "ends": ends}
+        token = (await here.door.post("/v1/tokens", json=asked)).json()["token"]
+        program = {"authorization": f"Bearer {token}"}
+        paths = (
+            "cases", f"cases/{case}", f"cases/{case}/timeline", f"cases/{case}/reads", "inbox", "inbox/stream", "cursors", "documents",
+            f"documents/{letter}", "referrals", "steps", "beds", "payments", "tasks", "webhooks", "receipts", "reads",
+        )  # fmt: skip
+        answers = {each: await here.door.get(f"/v1/{each}", headers=program) for each in paths}
+        opened = await here.door.post(f"/v1/cases/{case}/reads", headers=program, json={"purpose": "case_work"})
+        bulletins = await here.door.get("/v1/bulletins", headers=program)
+
+    found = {each: answer.status_code for each, answer in {**answers, "opened": opened}.items()}
+    assert found == dict.fromkeys((*paths, "opened"), 404)
+    assert not any(f"{number:032x}" in each.text for each in answers.values() for number in range(1, 13))
+    assert bulletins.status_code == 200
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -230,7 +230,7 @@ def test_median_says_nothing_of_a_hidden_count() -> None:
     rows = tuple(Row(keys=keys, count=count) for keys, count in counts.items())
     answers = Table(id="answers_by_role", title="Answers", unit="events", dimensions=("role", "answer"), rows=rows)
 
-    (medians,) = release_module._medians(made, Span(2026), [answers], None)
+    (medians,) = release_module._medians(made, Span(2026), [answers], {"minutes_to_answer_by_role": {}})
 
     assert (medians.cell("vac"), medians.cell("fund")) == (None, 60)
 
@@ -249,3 +249,49 @@ def test_table_ids_are_unique() -> None:
     """Each table has a name of its own."""
     assert len({each.id for each in SPECS}) == len(SPECS)
     assert all(isinstance(each, Spec) for each in SPECS)
+
+
+class TestTheThresholdIsRaised:
+    """Given figures that were published with k = 11, when a new profile has k = 15."""
+
+    SMALL: Sequence[Group] = (
+        (12, 2, "F", "18-24", "AZ"), (30, 2, "M", "18-24", "AZ"), (20, 3, "X", "18-24", "AZ"), (30, 3, "unknown", "18-24", "AZ"),
+    )  # fmt: skip
+    """Nobody's sex is hidden, and that of 12 is shown."""
+
+    def raised(self, groups: Sequence[Group]) -> Made:
+        """Return the counts of 2026 under the new threshold."""
+        count = victims(groups)
+        count.profile = count.profile.model_copy(update={"k": 15})
+        return count
+
+    def counts(self, release: Release) -> list[int]:
+        """Return every count that *release* shows, those of the year before included."""
+        return [
+            each
+            for table in release.tables
+            if table.unit in ("persons", "events")
+            for row in table.rows
+            for each in (row.count, row.before)
+            if each is not None
+        ]
+
+    def test_last_years_small_counts_are_not_shown_again(self) -> None:
+        """A table with a count of 12 last year is not compared at all, and another one still is: nothing is left to derive it from."""
+        last = released(victims(self.SMALL, 2025), "2025")
+        assert 12 in self.counts(last)
+        release = released(self.raised([(60, 2, "F", "25-34", "AZ"), (50, 3, "M", "25-34", "AZ")]), "2026", [last])
+
+        assert min(self.counts(release)) >= 15
+        assert {row.before for row in release.table("identified_by_sex").rows} == {None}
+        assert {row.keys: row.before for row in release.table("identified_by_age").rows}["_T",] == 92
+
+    def test_a_correction_shows_no_count_that_is_small_now(self) -> None:
+        """A count of 12 of the same year, published already, is left out of the correction."""
+        first = released(victims(self.SMALL), "2026")
+        assert 12 in self.counts(first)
+        later = self.raised([*self.SMALL, (40, 3, "M", "25-34", "AZ")])
+        release = released(later, "2026", [first])
+
+        assert release.previous == first.digest
+        assert min(self.counts(release)) >= 15

@@ -12,6 +12,7 @@ from decimal import Decimal
 from functools import cached_property
 from itertools import product
 from statistics import median
+from typing import Any
 
 from nrmbus.events.model import Fact
 from nrmbus.events.policy import ProfileActivated
@@ -181,6 +182,9 @@ class Count:
                     kind = event.data.kind  # type: ignore[attr-defined]
                     self._put("paid", at, {"kind": kind})
                     self._money.append((self._local(at), kind, round(Decimal(ordered.get(event.referral or "", "0")))))
+                case "fund.compensation_granted":
+                    said: Any = event.data
+                    self._put("granted", at, {"purpose": said.purpose, "source": said.source})
                 case type if type in self.codes["measure"]:
                     self._put("measures", at, {"measure": type})
                 case type if type in ANSWERS:

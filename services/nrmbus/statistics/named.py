@@ -20,6 +20,8 @@ FAMILIES: Final[Mapping[str, str]] = {
     "reason": "DeclineReason",
     "service": "Service",
     "kind": "PaymentKind",
+    "purpose": "GrantPurpose",
+    "source": "GrantSource",
     "rule": "clock",
     "measure": "type",
     "step": "type",

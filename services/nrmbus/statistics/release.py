@@ -1,6 +1,6 @@
 """A release of figures: counted, protected and put together. Pure: the same input gives the same bytes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from nrmbus.rules import Rules
 from nrmbus.statistics.counting import Count
@@ -12,6 +12,8 @@ from nrmbus.statistics.tables import Checkpoint, Release, Row, Table
 
 Rows = dict[tuple[str, ...], int]
 Shown = dict[tuple[str, ...], int | None]
+_COUNTED_IN = {MONEY.id: "paid_by_kind", **{spec.id: "answers_by_" + spec.dimensions[0] for spec in MEDIANS}}
+"""The table of counts on which each table of other numbers rests."""
 _MEASURED = ("accepted", "declined")
 """Answers whose time is measured."""
 
@@ -59,7 +61,8 @@ def release_of(
     if corrected is not None and _changes_little(corrected, specs, counted, k):
         return corrected
     hidden = hide(_sheet(count, span, k, counted, corrected, beside, needs))
-    tables = [_table(spec, span, counted[spec.id], hidden, against) for spec in specs]
+    last = {spec.id: _last_year(spec, against, k) for spec in (*SPECS, MONEY, *MEDIANS)}
+    tables = [_table(spec, span, counted[spec.id], hidden, last) for spec in specs]
     return Release(
         bus=bus,
         by=by,
@@ -70,7 +73,7 @@ def release_of(
         previous=corrected.digest if corrected else None,
         against=against.digest if against else None,
         beside=tuple(sorted(each.digest for each in beside)),
-        tables=(*tables, *_medians(count, span, tables, against), *_money(count, span, tables, against)),
+        tables=(*tables, *_medians(count, span, tables, last), *_money(count, span, tables, last)),
     )
 
 
@@ -194,15 +197,28 @@ def _published(release: Release, specs: dict[str, Spec]) -> Iterable[tuple[Place
                 yield (release.period, specs[table.id].cell(row.keys)), row.count
 
 
-def _table(spec: Spec, span: Span, rows: Rows, hidden: frozenset[Place], against: Release | None) -> Table:
+def _last_year(spec: Spec, against: Release | None, k: int) -> Shown:
+    """Return what *against* published in the table of *spec*, to compare with.
+
+    If the threshold was raised since, a table in which a count below it was published is not compared at all: to leave out
+    that count alone would let everybody derive it from the others. Nor are medians and sums of money that rest on it.
+    """
+    if against is None:
+        return {}
+    published = {table.id: {row.keys: row.count for row in table.rows} for table in against.tables}
+    counts = published.get(_COUNTED_IN.get(spec.id, spec.id), {})
+    if any(count is not None and count < k for count in counts.values()):
+        return {}
+    return published.get(spec.id, {})
+
+
+def _table(spec: Spec, span: Span, rows: Rows, hidden: frozenset[Place], last: Mapping[str, Shown]) -> Table:
     shown = {keys: None if (span.name, spec.cell(keys)) in hidden else value for keys, value in rows.items()}
-    return _made(spec, shown, against)
+    return _made(spec, shown, last)
 
 
-def _made(spec: Spec, rows: Shown, against: Release | None) -> Table:
-    before: Shown = {}
-    if against is not None:
-        before = {row.keys: row.count for table in against.tables if table.id == spec.id for row in table.rows}
+def _made(spec: Spec, rows: Shown, last: Mapping[str, Shown]) -> Table:
+    before = last[spec.id]
     return Table(
         id=spec.id,
         title=spec.title,
@@ -212,21 +228,21 @@ def _made(spec: Spec, rows: Shown, against: Release | None) -> Table:
     )
 
 
-def _medians(count: Count, span: Span, tables: Iterable[Table], against: Release | None) -> Iterator[Table]:
+def _medians(count: Count, span: Span, tables: Iterable[Table], last: Mapping[str, Shown]) -> Iterator[Table]:
     """Yield the medians, each shown if a count of the answers that it measures is published: it then says nothing of a hidden one."""
     for spec in MEDIANS:
         minutes = count.minutes(spec, span)
-        for answers in (table for table in tables if table.id == "answers_by_" + spec.dimensions[0]):
+        for answers in (table for table in tables if table.id == _COUNTED_IN[spec.id]):
             measured = {row.keys[0] for row in answers.rows if row.keys[1] in _MEASURED and row.count is not None}
             keys = dict.fromkeys(row.keys[0] for row in answers.rows)
             rows: Shown = {(key,): minutes.get((key,)) if key in measured else None for key in keys}
-            yield _made(spec, rows, against)
+            yield _made(spec, rows, last)
 
 
-def _money(count: Count, span: Span, tables: Iterable[Table], against: Release | None) -> Iterator[Table]:
+def _money(count: Count, span: Span, tables: Iterable[Table], last: Mapping[str, Shown]) -> Iterator[Table]:
     """Yield the sums of money, none if money of another currency was paid."""
     if count.currencies <= {MONEY.unit}:
         sums = count.money(span)
-        for payments in (table for table in tables if table.id == "paid_by_kind"):
+        for payments in (table for table in tables if table.id == _COUNTED_IN[MONEY.id]):
             rows = {row.keys: None if row.count is None else sums.get(row.keys) for row in payments.rows}
-            yield _made(MONEY, rows, against)
+            yield _made(MONEY, rows, last)

@@ -30,7 +30,7 @@ SUBJECTS: Final[Mapping[str, str]] = {
     "signalled": "found", "presumed": "found", "decided": "found", "identified": "identified", "reflection": "help",
     "permit": "help", "sheltered": "help", "assisted": "help", "steps": "help", "referrals": "referrals",
     "answers": "referrals", "declined": "referrals", "minutes": "referrals", "clocks": "deadlines",
-    "measures": "deadlines", "paid": "money",
+    "measures": "deadlines", "paid": "money", "granted": "money",
 }  # fmt: skip
 """Subject of a table, by the beginning of its id."""
 

@@ -47,10 +47,12 @@ CODES: Final[Mapping[str, tuple[str, ...]]] = {
     "reason": get_args(codes.DeclineReason),
     "service": get_args(codes.Service),
     "kind": get_args(codes.PaymentKind),
+    "purpose": get_args(codes.GrantPurpose),
+    "source": get_args(codes.GrantSource),
     "outcome": ("met", "missed"),
     "measure": (
-        "case.re_referred", "case.withdrawn", "consent.refused", "consent.withdrawn", "access.break_glass",
-        "identification.interview_held",
+        "case.re_referred", "case.withdrawn", "case.follow_up_recorded", "consent.refused", "consent.withdrawn", "access.break_glass",
+        "access.revoked", "identification.interview_held",
     ),
 }  # fmt: skip
 """Closed list of each dimension: every code is a row of every table, so a suppressed row says nothing by being there."""
@@ -119,6 +121,10 @@ SPECS: Final[tuple[Spec, ...]] = (
     Spec("assisted_by_service", "Persons who received each service", "helped", ("service",), adds_up=False),
     Spec("steps_by_type", "Persons with each step of return, justice and compensation", "steps", ("step",), adds_up=False),
     Spec("paid_by_kind", "Payments made, by kind", "paid", ("kind",), unit="events", needs="envelopes", adds_up=False, yearly=True),
+    Spec(
+        "granted_by_purpose_and_source", "Money granted, by purpose and source", "granted", ("purpose", "source"), unit="events",
+        needs="envelopes", yearly=True,
+    ),
     Spec("referrals_by_role", "Referrals, by role of the receiver", "referrals", ("role",), unit="events", needs="envelopes"),
     Spec("answers_by_role", "Answers to referrals, by role of the receiver", "answers", ("role", "answer"), unit="events", needs="envelopes"),
     Spec("answers_by_sender", "Answers to referrals, by role of the sender", "answers", ("sender", "answer"), unit="events", needs="envelopes"),

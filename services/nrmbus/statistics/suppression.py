@@ -58,7 +58,10 @@ def sums_of(rows: Iterable[Keys]) -> Iterable[tuple[Keys, tuple[Keys, ...]]]:
 
 
 def hide(sheet: Sheet) -> frozenset[Place]:
-    """Return every hidden cell of *sheet*, those of earlier releases included."""
+    """Return every hidden cell of *sheet*, those of earlier releases included.
+
+    A count that was published under a lower threshold than today's is among them: it is known, and is not shown again.
+    """
     return _Hiding(sheet).run()
 
 
@@ -109,7 +112,8 @@ class _Hiding:
         while True:
             failing = [each for group in self._groups() if (each := self._failing(group)) is not None]
             if not failing:
-                return frozenset(self._cells[each] for each in self._hidden)
+                below = {each for each, count in self._known.items() if count < self._sheet.k}
+                return frozenset(self._cells[each] for each in self._hidden | below)
             for each in failing:
                 self._hide_beside(each)
 

@@ -54,11 +54,13 @@ class Bulletins(Answer):
         },
         "unknown_field",
         needs=["read"],
-        said="The latest of each type and agency.",
+        said="The latest of each type, of those about the same agency or the same period of figures.",
     ),
 )  # fmt: skip
 async def list_bulletins(request: Request, type: OfType = None, agency: AgencyName = None) -> JSONResponse:
-    """Return the latest event about no case of each type and agency, such as free places. Records nothing.
+    """Return the latest event about no case of each publisher and type, such as free places. Records nothing.
+
+    Of events about an agency or about a period of figures, it is the latest about each agency and each period.
 
     An agency that is missing has said nothing since this agency joined the bus.
     """

@@ -38,6 +38,7 @@ from nrmbus.desk.http import (
     token_routes,
     webhooks,
 )
+from nrmbus.desk.http.closed import is_closed
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.limits import Limits
 from nrmbus.desk.http.request import BODY_LIMIT
@@ -83,12 +84,14 @@ class Token:
         limits: Limits | None = None,
         *,
         holds: Callable[[Caller], bool] = lambda _: True,
+        role: str | None = None,
     ) -> None:
         """Guard *app*; *known* returns the caller whose token an Authorization header has, or None.
 
-        *holds* says of a caller whether its token is still valid.
+        *holds* says of a caller whether its token is still valid. If an agency with *role* has no cases, programs with a
+        token find no route about one: 404.
         """
-        self.app, self._known, self._limits, self._holds = app, known, limits or Limits(), holds
+        self.app, self._known, self._limits, self._holds, self._role = app, known, limits or Limits(), holds, role
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on requests with a known token, and their caller; answer 401 to the others, and 429 beyond a limit."""
@@ -103,8 +106,9 @@ class Token:
             await _answer(DeskError("too_many_requests"), {"retry-after": str(wait)})(scope, receive, send)
         elif caller is not None:
             admit(scope, caller)
+            closed = caller not in (LOCAL, VISITOR) and is_closed(self._role, scope["path"])
             try:
-                await self.app(
+                await (_answer(DeskError("not_found")) if closed else self.app)(
                     scope, receive, send if caller in (LOCAL, VISITOR) else self._to(caller, scope, receive, send)
                 )
             finally:
@@ -179,7 +183,7 @@ def application(
         async with running():
             yield {"door": door}  # the state of each request
 
-    return Token(routed(lifespan), known, holds=door.tokens.holds)
+    return Token(routed(lifespan), known, holds=door.tokens.holds, role=door.seat.role)
 
 
 def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Door]]] | None = None) -> FastAPI:
