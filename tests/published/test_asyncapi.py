@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it ships no types
 
 import plain_yaml
@@ -107,7 +106,7 @@ def test_the_check_names_every_place_that_differs(tmp_path: Path, capsys: pytest
     del edited["channels"]["inbox"]["messages"]["nrm.referral.submitted.v2"]
     edited["operations"]["ngo.invented"] = {"action": "send"}
     edited["servers"]["bus"]["protocol"] = "kafka"
-    (tmp_path / "asyncapi.yaml").write_text(yaml.safe_dump(edited, sort_keys=False), encoding="utf-8")
+    (tmp_path / "asyncapi.yaml").write_text(plain_yaml.text_of(edited), encoding="utf-8")
     (tmp_path / "asyncapi.html").unlink()
 
     assert asyncapi.main(["check", "--folder", str(tmp_path)]) == 1

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import yaml
 
 import plain_yaml
 from nrmbus.events.schemas import FOLDER
@@ -201,12 +200,12 @@ def test_a_break_is_not_frozen(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.splitlines() == ["wrote openapi.yaml", "wrote openapi.html"]
     promised = changed(lambda it: it["paths"].update({"/v1/shifts": it["paths"]["/v1/tasks"]}))
     file = tmp_path / "openapi.yaml"
-    file.write_text(yaml.safe_dump(promised), encoding="utf-8")
+    file.write_text(plain_yaml.text_of(promised), encoding="utf-8")
 
     assert openapi.write(tmp_path) == ()
     assert openapi.main(["check", "--folder", str(tmp_path)]) == 1
     assert "GET /v1/shifts is gone" in capsys.readouterr().out
-    file.write_text(yaml.safe_dump(changed(lambda it: it["paths"].pop("/v1/witness"))), encoding="utf-8")
+    file.write_text(plain_yaml.text_of(changed(lambda it: it["paths"].pop("/v1/witness"))), encoding="utf-8")
 
     assert openapi.main(["check", "--folder", str(tmp_path)]) == 1
     assert "v1~1witness is missing" in capsys.readouterr().out

@@ -7,6 +7,7 @@ the result. A new type, version, topic or line of a procedure needs no edit here
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ DOCUMENT: Final = "asyncapi.yaml"
 PAGE: Final = "asyncapi.html"
 
 
+@cache
 def documents() -> Mapping[str, str]:
     """Return the text of both files, by path in the folder ``schemas``."""
     made = document()

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
-
 from nrmbus.desk.http.document import document
 from nrmbus.desk.http.door import routed
 from nrmbus.desk.http.page import page
@@ -30,6 +28,7 @@ def made() -> Mapping[str, Any]:
     return document(routed())
 
 
+@cache
 def documents() -> Mapping[str, str]:
     """Return the text of both files, by path in the folder ``schemas``."""
     return {DOCUMENT: frozen.yaml_of(made()), PAGE: page(made())}
@@ -38,7 +37,7 @@ def documents() -> Mapping[str, str]:
 def refused(folder: Path = FOLDER) -> tuple[str, ...]:
     """Return a sentence for each change of the code that breaks a client of the document in *folder*."""
     file = folder / DOCUMENT
-    return breaks(yaml.safe_load(file.read_text(encoding="utf-8")), made()) if file.exists() else ()
+    return breaks(frozen.read(file.read_text(encoding="utf-8")), made()) if file.exists() else ()
 
 
 def write(folder: Path = FOLDER) -> tuple[str, ...]:
