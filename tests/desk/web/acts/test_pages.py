@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 
 from agencies import CASE, SIGNAL
-from desk.given import CANARY, REF, Given, desk_of
+from desk.given import BED, CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member
 from desk.web.cases.given import at_vac
 
@@ -250,6 +250,41 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
         offered = re.findall(r"/acts/(referral\.\w+)\"", page.text)
         assert offered[:2] == ["referral.acknowledged", "referral.accepted"]
         assert offered[-1] == "referral.declined"
+
+
+async def test_a_place_in_a_shelter_is_asked_for_by_a_request_for_a_bed(tmp_path: Path) -> None:
+    """Given a referral to a shelter for a place, its check leads to the request; for legal aid, or to a centre, it does not."""
+    words = "A place needs a request for a bed"
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        wanted = await browser.get(await checked(browser))
+        at = re.sub("/check$", "/what", str(wanted.url))
+        other = {**ANSWERS, "data.services": ["legal"]}
+        assert (await filled(browser, at, other)).status_code == 303
+        legal = await browser.get(str(wanted.url))
+        assert (await filled(browser, at, {**ANSWERS, "data.to": ["vac"]})).status_code == 303
+        centre = await browser.get(str(wanted.url))
+
+    assert [words in page.text for page in (wanted, legal, centre)] == [True, False, False]
+    assert wanted.text.index("/acts/shelter.bed_requested") < wanted.text.index("<h1")
+
+
+async def test_a_shelter_is_told_that_no_bed_follows_from_a_referral(tmp_path: Path) -> None:
+    """Given a referral for a place, the shelter's page says that the sender has to ask for a bed, until a bed is asked for."""
+    words = "no bed is asked for yet"
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        registrar, said = here.registrar, {"mode": "referral", "reason": "EmergencyProtection", "urgency": "urgent"}
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="shelter"))
+        place = registrar.event(
+            "ngo-a", "referral.submitted", {**said, "to": ["shelter"], "services": ["safe_shelter"]}, referral=REF
+        )
+        await here.hear(registrar.register(place, to="shelter"))
+        before = await browser.get(f"/app/cases/{CASE}/referrals/{REF}")
+        bed = registrar.event("ngo-a", "shelter.bed_requested", BED, referral="ef" * 16)
+        await here.hear(registrar.register(bed, to="shelter"))
+        after = await browser.get(f"/app/cases/{CASE}/referrals/{REF}")
+
+    assert (words in before.text, words in after.text) == (True, False)
 
 
 async def test_an_agency_that_speaks_a_newer_version_gets_its_form(tmp_path: Path) -> None:

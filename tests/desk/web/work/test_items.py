@@ -305,6 +305,33 @@ def test_a_task_to_refer_again_is_over_with_the_next_referral_and_with_the_case(
     assert shown(before.view.referrals[ref].mark.registered - timedelta(minutes=1)) == []
 
 
+def test_a_referral_for_a_place_leads_to_a_request_for_a_bed() -> None:
+    """Given a shelter that accepted it, the sender has to ask for a bed and the shelter waits for that, until it is asked for."""
+    case = made(stories.signalled)
+    case.say("ngo-a", "consent.given", receivers=["shelter"])
+    case.say(
+        "ngo-a",
+        "referral.submitted",
+        ref="R-5",
+        to=["shelter"],
+        services=["safe_shelter"],
+        reason="EmergencyProtection",
+    )
+    case.say("shelter", "referral.accepted", ref="R-5")
+
+    def shown(agency: str) -> list[tuple[str, str, str, tuple[str, ...]]]:
+        known = replace(facts(case, agency), shelters=frozenset({"shelter"}))
+        found = items_of(agency, known, MINUTES, yes)
+        return [(each.side, each.about, each.act, each.agencies) for each in found if each.type == "referral.accepted"]
+
+    assert ("ours", "bed", "shelter.bed_requested", ("shelter",)) in shown("ngo-a")
+    assert ("theirs", "bed", "", ("ngo-a",)) in shown("shelter")
+    assert ("ours", "duty", "", ("ngo-a",)) in shown("shelter")
+
+    case.say("ngo-a", "shelter.bed_requested", ref="B-5", to=["shelter"], letter=True)
+    assert [each for agency in ("ngo-a", "shelter") for each in shown(agency) if each[1] == "bed"] == []
+
+
 def test_a_case_without_its_beginning_has_no_duties() -> None:
     """After a loss of the ledger, status and clocks are not shown: the case itself is."""
     case = made(stories.referred)

@@ -1,6 +1,7 @@
 """Receiving a referral: who asks for what, until when, what is missing to decide, and the answers that are open."""
 
 import json
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
@@ -13,7 +14,10 @@ from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.editing import moment_of
 from nrmbus.desk.web.acts.told import asked
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.work.kinds import LODGING
+from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.shelter import BedOffered
 from nrmbus.rules.view import Party, Referral
 
 routes: Final = Pages()
@@ -44,7 +48,7 @@ async def show(visit: Visit) -> Response:
     return visit.page(
         "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=asked(visit, event),
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
-        due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=_missing(visit, row, referral, is_read=is_read),
+        due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=[*_missing(visit, row, referral, is_read=is_read), *_bed(visit, case, event)],
         may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
         open_now=sorted((each for each in now if each.ref == ref and each.type != around.COPY), key=_place), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
@@ -84,6 +88,23 @@ def _missing(visit: Visit, row: Row[Any], referral: Referral, *, is_read: bool) 
     if party is not None and party.asked:
         found.append(t("You asked for more, and the answer has not come yet. Your clock stands still until then."))
     return found
+
+
+def _bed(visit: Visit, case: around.Case, event: Event) -> list[str]:
+    """Return what a shelter should know of a referral for a place: no bed follows from it."""
+    seat, services = visit.door.seat, event.data.to_mapping().get("services", ())
+    codes = {each["code"] if isinstance(each, Mapping) else each for each in services}
+    is_asked = any(bed.house(seat.me) is not None for bed in case.view.beds.values())
+    if (
+        is_asked
+        or event.source == seat.me
+        or not codes & LODGING
+        or not seat.rules.may_publish(seat.me, BedOffered.type)
+    ):
+        return []
+    return [
+        visit.t("It asks for a place, and no bed is asked for yet. You offer a bed when the sender has asked for one.")
+    ]
 
 
 def _state(visit: Visit, party: Party) -> str:

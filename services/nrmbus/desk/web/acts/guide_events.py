@@ -12,13 +12,12 @@ from nrmbus.desk.web.acts import around, form, sending
 from nrmbus.desk.web.acts.guide_questions import INDICATORS
 from nrmbus.desk.web.acts.sending import Body
 from nrmbus.desk.web.shell import Visit
+from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 
 GUARDIANS: Final = ("guardianship", "child_commission")
 INFORMATION, SERVICES = "information_sharing", "services"
-LODGING: Final = ("safe_shelter", "shelter")
-"""Services for which a shelter is asked for a bed: a referral would find no place there."""
 BED: Final = "shelter.bed_requested"
 HOUSES: Final = ("shelter_state", "ngo_shelter")
 IDS, REFS = "guide.ids", "guide.refs"

@@ -41,8 +41,11 @@ from nrmbus.desk.web.acts.proposed import proposed
 from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.shelter import BedOffered, BedRequested
 from nrmbus.wire import json as wire_json
 
 routes: Final = Pages()
@@ -363,14 +366,25 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
     there = act.sheet.field_at(blamed) if blamed else None
     first = _first_step(visit, act.case, str(refusal["code"])) if refusal else None
     mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
+    bed = _bed(visit, act) if refusal is None or is_unsure else None
     is_anew = passed or changed is not None
     return visit.page(
         "acts/check.html.j2", status=409 if is_anew else 200, passed=passed, changed=changed, own=act.own,
         part=part_of(visit, act.draft, body[form.DATA]), seen=seen_of(visit, act.draft, body[form.DATA]), cited=around.cited, title=visit.t.code("act", act.draft.type) if is_filled_in(act) else visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
-        refusal=None if needs_second else refusal, needs_second=needs_second, mend=url(mend), first=first, is_unsure=is_unsure,
+        refusal=None if needs_second else refusal, needs_second=needs_second, bed=bed, mend=url(mend), first=first, is_unsure=is_unsure,
         has_errors=refusal is not None and not needs_second and not is_unsure, about=about_of(visit, act), back_path=_back(act, CHECK) if is_filled_in(act) else f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,
     )  # fmt: skip
+
+
+def _bed(visit: Visit, act: Act) -> around.Choice | None:
+    """Return the request for a bed, if *act* refers somebody to a shelter for a place and the member may ask for one."""
+    rules, said = visit.door.seat.rules, act.said
+    codes = {each["code"] if isinstance(each, Mapping) else each for each in said.get("services", ())}
+    is_shelter = any(rules.may_publish(each, BedOffered.type) for each in said.get("to", ()))
+    if act.draft.type != ReferralSubmitted.type or not is_shelter or not codes & LODGING:
+        return None
+    return next((each for each in around.choices_of(visit, act.case)[0] if each.type == BedRequested.type), None)
 
 
 def _first_step(visit: Visit, case: around.Case, code: str) -> around.Choice | None:

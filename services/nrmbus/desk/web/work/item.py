@@ -58,6 +58,8 @@ class Facts:
     is_whole: bool = True
     """False if the beginning of the case is gone: then it has no status and no duty."""
     is_parked: bool = False
+    shelters: frozenset[str] = frozenset()
+    """Agencies that were asked in a referral of the case and may offer a bed."""
     owed: str = ""
     """Amount of an allowance that the person has earned and nobody has ordered yet."""
 

@@ -15,6 +15,7 @@ from nrmbus.desk.web.work.kinds import (
     BETTER,
     FIRST_STEPS,
     KNOWN_OTHERWISE,
+    LODGING,
     OF_A_RUNNING_CASE,
     OF_THE_RETURN,
     OVER,
@@ -27,7 +28,7 @@ from nrmbus.desk.web.work.kinds import (
     STARTED,
 )
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.view import Referral
+from nrmbus.rules.view import Party, Referral
 
 _ANSWERS_KEPT: Final = 5
 
@@ -68,6 +69,7 @@ class _Case:
             yield from self.in_vain(referral)
         yield from self.child()
         yield from self.beds()
+        yield from self.beds_to_ask_for()
         yield from self.stay()
         yield from self.reviews()
         yield from self.services()
@@ -141,6 +143,8 @@ class _Case:
         party = referral.party(self.me) if referral else None
         if duty.code == "D-ANSWER" and party is not None and party.state == "accepted":
             return "identification.stage_entered"
+        if duty.code == "D-ASSIGN" and any(party.agency == self.me for _, party in self._without_a_bed()):
+            return ""  # the request for a bed is somebody else's step
         if duty.code == "D-REFER":
             return self._first_step() or ACTS["D-REFER"]
         return ACTS.get(duty.code, "")
@@ -286,6 +290,27 @@ class _Case:
                         "theirs", "bed", "shelter.bed_requested", ref=bed.ref, agencies=other, state="no_answer",
                         since=bed.mark.registered,
                     )  # fmt: skip
+
+    def beds_to_ask_for(self) -> Iterator[Item]:
+        """Yield each referral for a place that a shelter has accepted: the sender asks for the bed."""
+        for referral, party in self._without_a_bed():
+            said = {"ref": referral.ref, "state": "no_bed_asked", "code": "no_bed_asked", "urgency": referral.urgency,
+                    "since": referral.mark.registered, "said": self._asked_for(referral.ref)}  # fmt: skip
+            if referral.sender == self.me and self.may_publish("shelter.bed_requested"):
+                yield self.item(
+                    "ours", "bed", "referral.accepted", agencies=(party.agency,), act="shelter.bed_requested", **said
+                )
+            elif party.agency == self.me:
+                yield self.item("theirs", "bed", "referral.accepted", agencies=(referral.sender,), **said)
+
+    def _without_a_bed(self) -> Iterator[tuple[Referral, Party]]:
+        for referral in () if self.is_over else self.view.referrals.values():
+            if not LODGING & set(self._asked_for(referral.ref).get("services", ())):
+                continue
+            for party in referral.receivers:
+                asked = any(bed.house(party.agency) is not None for bed in self.view.beds.values())
+                if party.agency in self.facts.shelters and party.state == "accepted" and not asked:
+                    yield referral, party
 
     def stay(self) -> Iterator[Item]:
         """Yield holds, permits and the way home."""

@@ -66,6 +66,8 @@ ANSWERS: Final = frozenset(
     }
 )  # fmt: skip
 """Types of events that answer something, or tell what became of it."""
+LODGING: Final = frozenset({"safe_shelter", "shelter"})
+"""Services for which a shelter is asked for a bed: a referral would find no place there."""
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})
 PLANS: Final = frozenset({"plan.adopted", "plan.revised"})
 KNOWN_OTHERWISE: Final = frozenset(

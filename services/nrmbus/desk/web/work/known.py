@@ -23,6 +23,7 @@ from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.queues import Queue, picked
 from nrmbus.events.registry import TYPES
+from nrmbus.events.shelter import BedOffered
 from nrmbus.rules import View
 from nrmbus.wire import times
 
@@ -174,6 +175,12 @@ class Known:
             unsent=unsent,
             is_whole=is_whole,
             is_parked=is_parked,
+            shelters=frozenset(
+                party.agency
+                for referral in view.referrals.values()
+                for party in referral.receivers
+                if rules.may_publish(party.agency, BedOffered.type)
+            ),
             owed=self._owed(view),
         )
         may_publish = partial(rules.may_publish, self._seat.me)
