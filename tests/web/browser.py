@@ -77,7 +77,7 @@ async def kinds(page: Page, *starts: str) -> AsyncIterator[tuple[str, Response]]
         assert answer is not None
         seen.add(kind(page.url))
         yield kind(page.url), answer
-        links = await page.eval_on_selector_all("a[href]", "all => all.map(each => each.href)")
+        links = await page.eval_on_selector_all("a[href]:not([download])", "all => all.map(each => each.href)")
         for link in links:
             whole = urldefrag(urljoin(page.url, link)).url
             if urlsplit(whole).netloc == host and kind(whole) not in seen and "lang=" not in whole:

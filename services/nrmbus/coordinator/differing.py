@@ -104,7 +104,7 @@ def _value(t: Words, name: str) -> str:
         "weekend": t("Weekend"), "working_days_": t("Working days in place of days off"), "by": t("published by"),
         "sees": t("told to"), "opens": t("opened by"), "kind": t("Kind"), "classes": t("classes"), "types": t("events"),
         "starts": t("begins with"), "ends_by": t("ended by"), "answerable": t("owed by"), "told": t("told to"),
-        "years": t("years"), "urgency": t("by urgency"), "refer_from": t("time runs from"),
+        "decisions": t("decisions"), "care": t("care"), "money": t("money"), "years": t("years"), "urgency": t("by urgency"), "refer_from": t("time runs from"),
     }  # fmt: skip
     return words.get(name, name.replace("_", " "))
 
@@ -135,7 +135,16 @@ def _list(t: Words, raw: str) -> str:
         found = json.loads(raw)
     if isinstance(found, list) and all(isinstance(each, str | int) for each in found):
         return ", ".join(map(str, found))
-    parts = raw.split(", ")
-    return (
-        ", ".join(t.type(each) if "." in each and " " not in each else each for each in parts) if found is None else raw
-    )
+    return ", ".join(_event(t, each) for each in raw.split(", ")) if found is None else raw
+
+
+def _event(t: Words, name: str) -> str:
+    """Return a type of events, or a family of types such as ``payment.*``, in words; any other *name* as it is."""
+    families = {
+        "identification.*": t("identification"), "recovery.*": t("recovery period"), "review.*": t("review"),
+        "stay.*": t("stay"), "return.*": t("return"), "safeguard.*": t("protection of a child"),
+        "justice.*": t("proceedings"), "payment.*": t("payments"), "fund.*": t("grants of the fund"), "*": t("everything else"),
+    }  # fmt: skip
+    if name in families:
+        return families[name]
+    return t.type(name) if "." in name and " " not in name else name

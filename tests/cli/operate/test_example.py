@@ -164,6 +164,7 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
             assert [
                 name for name, role in people.items() if role != "administrator" and waits_for(folder, agency, name) < 1
             ] == []
+        assert "ayla@ngo-a.example" in page_of_a_colleague(folder)
         async with Door.of(folder / "agencies" / "fund") as door:
             figures = (await door.get("/v1/bulletins"))["announcements"]
             assert [each["data"]["period"] for each in figures if each["type"] == "stats.period_published"] == [
@@ -185,6 +186,17 @@ def waits_for(folder: Path, agency: str, name: str) -> int:
         return page.text.count('class="nrm-clocks__mine"')
     assert page.url.path == ("/app/releases" if agency == "statistics" else "/app/work"), page.url
     return page.text.count("<tr>") + page.text.count("<tr ") - 1
+
+
+def page_of_a_colleague(folder: Path) -> str:
+    """Return the page on which the administrator of ngo-a sees the first of the agency's people."""
+    with httpx.Client(
+        base_url=Door.of(folder / "agencies" / "ngo-a").url, follow_redirects=True, timeout=LONGEST_WAIT
+    ) as browser:
+        own = {"sec-fetch-site": "same-origin"}
+        browser.post("/app/sign-in", data={"name": "Sevda Example", "password": PASSWORD}, headers=own)
+        (first, *_) = re.findall(r"/app/staff/\d+", browser.get("/app/staff").text)
+        return browser.get(first).text
 
 
 def ticks(folder: Path) -> int:

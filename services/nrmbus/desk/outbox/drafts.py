@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -109,6 +109,12 @@ def listed(seat: Seat, tx: Connection, *, owner: str | None = None, state: State
     if state is not None:
         rows = rows.where(_DRAFTS.state == state)
     return [found for row in tx.execute(rows).all() if (found := _opened(seat, row)) is not None]
+
+
+def waiting(tx: Connection, member: str) -> int:
+    """Return how many drafts wait for a second signature that *member* may give: none of the member's own."""
+    rows = select(func.count()).select_from(tables.drafts).where(_DRAFTS.state == "waits", _DRAFTS.owner != member)
+    return int(tx.scalar(rows) or 0)
 
 
 def keep(seat: Seat, tx: Connection, draft: Kept, *, seen: int) -> Kept:

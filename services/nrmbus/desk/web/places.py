@@ -8,6 +8,7 @@ from typing import Final
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.rooms import room_of, rooms_of
 from nrmbus.desk.web.shell import May, Visit
@@ -15,6 +16,8 @@ from nrmbus.desk.web.work.pages import counted
 from nrmbus.desk.web.work.queues import board_of, queue_of
 from nrmbus.web.frame import Place
 
+SIGNATURES: Final = "signatures"
+"""Name of the count of what waits for a second signature; every other count is a list's."""
 FILE: Final = Path(__file__).with_name("places.yaml")
 
 
@@ -70,9 +73,17 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
     nearest = max((each.path for each, _ in shown if _is_below(here, each)), key=len, default="")
     found = []
     for each, text in shown:
-        count, is_late = (counted(visit, each.count) if each.count else None) or (None, False)
+        count, is_late = (_counted(visit, each.count) if each.count else None) or (None, False)
         found.append(Place(visit.t(text), each.path, each.path == nearest, count, is_late, each.count))
     return tuple(found)
+
+
+def _counted(visit: Visit, list: str) -> tuple[int, bool] | None:
+    if list != SIGNATURES:
+        return counted(visit, list)
+    with visit.door.ledger.read() as tx:
+        count = drafts.waiting(tx, visit.me.number)
+    return (count, False) if count else None
 
 
 def _is_below(here: str, entry: Entry) -> bool:

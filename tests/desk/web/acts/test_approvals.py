@@ -28,6 +28,12 @@ async def asked(here: Given, browser: httpx.AsyncClient) -> str:
     return str(check.split("/")[3])
 
 
+def counted(page: httpx.Response) -> int:
+    """Return how many signatures the navigation says are wanted."""
+    found = re.search(r'href="/app/approvals"[^>]*>Approvals<[^>]*>\s*(?:<[^>]*>)?(\d+)', page.text)
+    return int(found[1]) if found else 0
+
+
 async def signed(browser: httpx.AsyncClient, id: str) -> httpx.Response:
     """Read what waits under *id*, and sign it."""
     page = await browser.get(f"/app/approvals/{id}")
@@ -45,11 +51,13 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
         id = await asked(here, one)
         assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
         assert id in (await two.get("/app/approvals")).text
+        assert counted(await two.get("/app/acts")) == 1
         assert "There is no indicator" in (await two.get(f"/app/approvals/{id}")).text
 
         answer = await here.during(signed(two, id))
 
         assert heading(await two.get(answer.headers["location"])) == "Registered"
+        assert counted(await two.get("/app/acts")) == 0
         assert heading(await one.get(f"/app/acts/{id}/sent")) == "Registered"
         row = (await here.rows("outbox"))[-1]
         clear = json.loads(row.clear, limit=10_000)

@@ -122,6 +122,9 @@ async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Pa
     """Given an unclear age, then nobody asks for consent; guardianship and commission hear first, then the referral goes."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         check = await led(browser, CHILD)
+        help = (await browser.get(check.replace("/check", "/help"))).text
+        assert "Nobody asks a child for consent. The deciding body (special police unit) must be told" in help
+        assert "if the person agrees" not in help
 
         await here.during(browser.post(check.replace("/check", "/send")))
         await here.settle()

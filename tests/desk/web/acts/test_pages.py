@@ -287,6 +287,20 @@ async def test_a_shelter_is_told_that_no_bed_follows_from_a_referral(tmp_path: P
     assert (words in before.text, words in after.text) == (True, False)
 
 
+async def test_what_leads_to_the_end_of_a_clock_comes_first(tmp_path: Path) -> None:
+    """Given an acknowledged referral, its acceptance is due, not its decline alone; after it, the first stage is due."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        await here.registered(type="referral.acknowledged", ref=REF, data={"receipt_no": "SU-1", "duty_role": "other"})
+        before = (await browser.get(f"/app/cases/{CASE}/acts")).text.partition("You may also")[0]
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "reception"})
+        after = (await browser.get(f"/app/cases/{CASE}/acts")).text.partition("You may also")[0]
+
+    assert re.findall(r"/acts/([a-z_.]+)\"", before)[:2] == ["referral.accepted", "referral.declined"]
+    assert "/acts/identification.stage_entered" in after
+
+
 async def test_an_agency_that_speaks_a_newer_version_gets_its_form(tmp_path: Path) -> None:
     """Given an agency that speaks version 3 of a referral, then each service has its time frame, after an error too, and is sent so."""
     async with (

@@ -143,7 +143,11 @@ def test_a_shelter_sees_its_beds() -> None:
 
     (held,) = rows(offered, "shelter", "beds-held", "shelter_state")
     assert (held.act, held.due) == ("shelter.admitted", moment("d1 13:20"))
+    assert ("shelter.bed_offered", ("special-unit",), "offered", "shelter.admitted") in told(
+        offered, "shelter", "waits"
+    )
     assert rows(housed, "shelter", "beds-held", "shelter_state") == []
+    assert [each for each in told(housed, "shelter", "waits") if each[0] == "shelter.bed_offered"] == []
     (taken,) = rows(housed, "shelter", "beds-taken", "shelter_state")
     assert (taken.act, taken.agencies) == ("shelter.discharged", ("special-unit",))
     assert rows(housed, "special-unit", "holds", "special_unit")[0].state == "confirmed"

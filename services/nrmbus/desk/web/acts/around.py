@@ -16,6 +16,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.fields import Choices, Option
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.desk.web.work.kinds import ACTS
 from nrmbus.events.model import Data, Part
 from nrmbus.events.registry import versions
 from nrmbus.rules import View
@@ -321,10 +322,16 @@ _OTHERWISE: Final = frozenset({"consent.refused", "case.signal_dismissed"})
 
 
 def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock | None:
-    """Return the duty of this agency that the step would end."""
-    if step.data.type in _OTHERWISE:
+    """Return the duty of this agency that the step would end, or to whose end it is the next step."""
+    type = step.data.type
+    if type in _OTHERWISE:
         return None
-    alike = [each for each in owed if step.data.type in ends.get(each.code, ()) and each.ref in (None, step.ref)]
+    alike = [
+        each
+        for each in owed
+        if (type in ends.get(each.code, ()) and (step.ref is None or each.ref in (None, step.ref)))
+        or (type == ACTS.get(each.code) and each.ref == step.ref)
+    ]
     return min(alike, key=lambda each: (each.due is None, each.due), default=None)
 
 

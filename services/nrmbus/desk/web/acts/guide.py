@@ -198,7 +198,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
         "acts/guide.html.j2", title=_title(visit, page), status=422 if errors else 200, draft=draft, page=page, parts=parts,
         blocks_of_page=() if page == LETTER else shown.blocks(QUESTIONS[page]), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
-        has_unit=bool(units_of(visit)), number=at + 1, pages=len(pages) + 1, has_recipients=True,
+        has_unit=bool(units_of(visit)), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
         back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new",
     )  # fmt: skip
 

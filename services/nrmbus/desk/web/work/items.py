@@ -285,6 +285,11 @@ class _Case:
                     "record", "bed", "shelter.bed_requested", ref=bed.ref, agencies=other, code=house.state,
                     state=house.state, since=since, due=until, act=act if is_mine else "",
                 )  # fmt: skip
+                if house.state == "offered" and is_mine:
+                    yield self.item(
+                        "ours", "bed", "shelter.bed_offered", ref=bed.ref, agencies=other, code="offered",
+                        state="offered", since=since, due=until, act=act,
+                    )  # fmt: skip
                 if house.state == "asked" and not is_mine and ("theirs", bed.ref, house.agency) not in self.covered:
                     yield self.item(
                         "theirs", "bed", "shelter.bed_requested", ref=bed.ref, agencies=other, state="no_answer",

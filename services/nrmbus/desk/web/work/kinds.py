@@ -100,7 +100,9 @@ SHOWN: Final = frozenset(
 """Types of received events whose item has a clock or an act of its own."""
 FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 """Kinds of tasks after a first contact: the duty to refer leads to the same step."""
-OF_A_RUNNING_CASE: Final = frozenset({"refer_again", "make_plan", "transition", "shield", "hold_follows"})
+OF_A_RUNNING_CASE: Final = frozenset(
+    {"refer_again", "make_plan", "transition", "shield", "hold_follows", "conditions", "visits"}
+)
 """Kinds of tasks that are over with their case."""
 PLANNING: Final = frozenset({"make_plan", "transition"})
 """Kinds of tasks that a plan of this agency ends."""
