@@ -69,8 +69,17 @@ def kind(path: str) -> str:
     return _RANDOM.sub("…", urlsplit(path).path)
 
 
-async def kinds(page: Page, *starts: str) -> AsyncIterator[tuple[str, Response]]:
-    """Open one page of every kind that links lead to from *starts*, within their host; yield its kind and the answer."""
+def _every(_path: str) -> bool:
+    return True
+
+
+async def kinds(
+    page: Page, *starts: str, follows: Callable[[str], bool] = _every
+) -> AsyncIterator[tuple[str, Response]]:
+    """Open one page of every kind that links lead to from *starts*, within their host; yield its kind and the answer.
+
+    Of the links, those are opened whose path *follows* says yes to.
+    """
     host, waiting, seen = urlsplit(starts[0]).netloc, [*starts], {*map(kind, starts)}
     while waiting:
         answer = await page.goto(waiting.pop(0))
@@ -80,7 +89,8 @@ async def kinds(page: Page, *starts: str) -> AsyncIterator[tuple[str, Response]]
         links = await page.eval_on_selector_all("a[href]:not([download])", "all => all.map(each => each.href)")
         for link in links:
             whole = urldefrag(urljoin(page.url, link)).url
-            if urlsplit(whole).netloc == host and kind(whole) not in seen and "lang=" not in whole:
+            is_new = urlsplit(whole).netloc == host and kind(whole) not in seen and "lang=" not in whole
+            if is_new and follows(urlsplit(whole).path):
                 seen.add(kind(whole))
                 waiting.append(whole)
 

@@ -301,6 +301,24 @@ async def test_what_leads_to_the_end_of_a_clock_comes_first(tmp_path: Path) -> N
     assert "/acts/identification.stage_entered" in after
 
 
+async def test_indicators_are_ticked_in_words_and_other_codes_typed(tmp_path: Path) -> None:
+    """Given a screening, nobody types a code of the ILO's lists; both kinds come back as they were given."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        at = await begun(browser, "identification.indicators_screened")
+        at = (await filled(browser, at, {"data.indicator_set": "ILO-2009"})).headers["location"]
+        ticked = {"sealed.indicators": ["ILO-AS-CR-02", "ILO-AS-CD-05", "AZ-131-04"]}
+        check = await browser.get((await filled(browser, at, ticked)).headers["location"])
+        again = await browser.get(at)
+
+    assert "Papers were taken away on the way (ILO-AS-CR-02)" in check.text
+    assert "AZ-131-04" in check.text
+    chosen = [each for each in re.findall(r"<input[^>]*>", again.text) if "checked" in each and "indicators" in each]
+    assert [re.findall(r'value="([^"]*)"', each) for each in chosen] == [["ILO-AS-CR-02"], ["ILO-AS-CD-05"]]
+    assert re.search(r'id="sealed-indicators"[^>]*value="AZ-131-04"', again.text)
+
+
 async def test_an_agency_that_speaks_a_newer_version_gets_its_form(tmp_path: Path) -> None:
     """Given an agency that speaks version 3 of a referral, then each service has its time frame, after an error too, and is sent so."""
     async with (

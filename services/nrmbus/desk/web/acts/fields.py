@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of
+from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of, several
+from nrmbus.desk.web.acts.guide_questions import INDICATORS
 from nrmbus.events.errors import Problem
 from nrmbus.web.lists import family_of
 from nrmbus.web.words import SPOKEN, Words
@@ -18,6 +19,12 @@ _FEW: Final = 8
 _WIDTHS: Final = {"number": "govuk-input--width-5", "agency": "govuk-input--width-20", "case": "govuk-input--width-30"}
 _LANGUAGE: Final = "ISO 639-2/T"
 """End of the label of a field that is a language."""
+_INDICATORS: Final = ".indicators"
+"""End of the name of a field with codes of indicators."""
+_LISTS: Final[Mapping[str, str]] = {
+    "ILO-AL": "adult_labour", "ILO-AS": "adult_sexual", "ILO-CL": "child_labour", "ILO-CS": "child_sexual",
+}  # fmt: skip
+"""Beginning of a code, and the list of the ILO that it is of."""
 _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
 
@@ -78,7 +85,28 @@ class Shown:
                 return Block("group", {"legend": label_of(self._t, of), **self._wrong(of)}, self.blocks(of.fields))
             case "objects":
                 return self._rows(of)
+            case "words" if of.name.endswith(_INDICATORS):
+                return self._checklists(of)
         return self._text(of)
+
+    def _checklists(self, of: Field) -> Block:
+        """Show the indicators of each of the ILO's lists as boxes to tick, and a field for codes of other lists."""
+        typed, known = several(of, self._typed) or [], list[str]()
+        blocks = []
+        for prefix, name in _LISTS.items():
+            codes = [f"{prefix}-{code}" for dimension in INDICATORS.values() for code in dimension]
+            known += codes
+            items = [{"value": code, "text": _known(self._t, of, code), "checked": code in typed} for code in codes]
+            title = self._t.capital(self._t.code(family_of("IndicatorList"), name))
+            legend = {"legend": {"text": title, "classes": "govuk-visually-hidden"}}
+            boxes = {"name": of.name, "idPrefix": f"{id_of(of.name)}-{name}", "fieldset": legend, "items": items}
+            inner = Block("checkboxes", {**boxes, "classes": "govuk-checkboxes--small"})
+            blocks.append(Block("folded", {"text": title, "is_open": any(each in codes for each in typed)}, (inner,)))
+        others = ", ".join(each for each in typed if each not in known)
+        text = self._text(of)
+        label = {"text": self._t("Codes of another list (optional)"), "classes": "govuk-label--s"}
+        blocks.append(Block("input", {**text.params, "label": label, "value": others}))
+        return Block("group", {"legend": label_of(self._t, of)}, tuple(blocks))
 
     def _codes(self, of: Field) -> list[Option]:
         return [(code, word(self._t, of, code)) for code in of.codes]

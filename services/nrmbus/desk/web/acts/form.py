@@ -247,7 +247,7 @@ def _read(of: Field, typed: Values, zone: ZoneInfo) -> Any:
             rows = [_object(of.in_row(row), typed, zone) for row in rows_of(of, typed)]
             return [each for each in rows if each is not None] or ([] if of.is_required and not of.least else None)
         case "choices" | "agencies" | "agencies_or_roles" | "events" | "words":
-            return _several(of, typed)
+            return several(of, typed)
         case "day" | "time":
             return (_day if of.kind == "day" else _time)(of.name, typed, zone)
         case "money":
@@ -281,7 +281,8 @@ def rows_of(of: Field, typed: Values) -> list[int]:
     return sorted({int(each) for each in named if each.isdecimal() and len(each) < 3 and int(each) < MOST_ROWS})
 
 
-def _several(of: Field, typed: Values) -> list[str] | None:
+def several(of: Field, typed: Values) -> list[str] | None:
+    """Return what was typed or ticked in a list; None if nothing was and nothing has to be."""
     found = [each for each in typed.get(of.name, ()) if each]
     if of.kind == "words":
         found = [each for text in found for each in _SEPARATORS.split(text) if each]
