@@ -4,6 +4,7 @@ Only this process signs with the auditor's key: a second one would compete for t
 """
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -36,8 +37,10 @@ from nrmbus.wire import ids, times
 from nrmbus.wire.names import AUDITOR
 
 BODY_LIMIT: Final = 1024
-QUERY_LIMIT: Final = 1024 * 1024
+QUERY_LIMIT: Final = 16 * 1024
 """Bytes of a query, whose options are as long as somebody types them."""
+DRAFT_LIMIT: Final = 1024 * 1024
+"""Bytes of an inquiry that brings a profile of its own."""
 SETTLE_SECONDS: Final = 10.0
 """Seconds of real time between two looks for readings off the record."""
 
@@ -89,6 +92,9 @@ class Inquiry(_Body):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.purpose not in PURPOSES:
+            raise ValueError
+        options = {name: each for name, each in self.query.items() if name != "text"}
+        if len(json.dumps(options)) > QUERY_LIMIT:
             raise ValueError
         return self
 
@@ -181,7 +187,7 @@ class Questions:
 
     async def _answer(self, request: Request, opened: Opened) -> Response:
         """Answer a query from the history as it stands, once the question about that is recorded."""
-        asked = await _read_as(Inquiry, request, QUERY_LIMIT)
+        asked = await _read_as(Inquiry, request, DRAFT_LIMIT)
         if asked is None or not self._users.knows(asked.actor):
             return JSONResponse({"code": "not_a_question"}, 422)
         found = problem = None
