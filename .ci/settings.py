@@ -18,7 +18,7 @@ PAGE = ROOT / "deploy" / "SETTINGS.md"
 OPERATOR, AGENCY, AUDITOR, EVERYONE = "operator", "agency", "auditor", "everyone"
 BY = {
     "publish import document history inbox join agency.request agency.rotate agency.lost agency.check agency.renew agency.retire ledger token staff webhook conformance figures": AGENCY,
-    "up play doctor topics cluster backup restore invite admitter agency keys.protect": OPERATOR,
+    "up play doctor topics cluster backup restore invite admitter agency standby keys.protect": OPERATOR,
     "replay why trace reads person-report export verify recount auditor erasure retention": AUDITOR,
     "run status check upgrade keys schema sandbox rules": EVERYONE,
 }

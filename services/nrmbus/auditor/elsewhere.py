@@ -10,8 +10,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import BEFORE_RELEASE, RELEASE
-from nrmbus.directory import Directory, Identity, addresses, own_certificate
-from nrmbus.directory.own_certificate import Renewing
+from nrmbus.directory import Directory, apart
 from nrmbus.wire.names import AUDITOR, inbox_of
 
 READ_MS = 60_000
@@ -30,18 +29,11 @@ async def beside(
         **where.settings(),
         **clients.settings("reader", "desk"),
     )
-    async with addresses.following(folder, where, directory) as watched:
+    async with apart.beside(folder, AUDITOR, where, directory, begin_anew) as work:
         await member.start()
         try:
             member.subscribe([inbox_of(AUDITOR)])
-            work: list[Callable[[], Awaitable[object]]] = [
-                partial(addresses.run, watched, begin_anew),
-                partial(_be_seen, member),
-            ]
-            if folder.settings.tls:
-                renewing = Renewing(folder, AUDITOR, lambda: Identity.at(folder.service(AUDITOR), AUDITOR).signing)
-                work.append(partial(own_certificate.run, renewing, begin_anew))
-            yield work
+            yield [*work, partial(_be_seen, member)]
         finally:
             await member.stop()
 

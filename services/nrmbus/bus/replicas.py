@@ -19,9 +19,12 @@ def parted(name: str) -> tuple[str, int]:
     return (service, int(number)) if number.isdecimal() and 1 < int(number) <= len(PLACES) else (name, 1)
 
 
-def place_of(number: int) -> str:
-    """Return the place of the *number*-th process, under which Kafka knows it: no two processes of a bus may have the same."""
-    machine = environment.PLACE.get()
+def place_of(number: int, host: str | None = None) -> str:
+    """Return the place of the *number*-th process, under which Kafka knows it: no two processes of a bus may have the same.
+
+    *host* is the name of a standby host, which has at least two letters and so is no letter of `PLACES`.
+    """
+    machine = environment.PLACE.get() or host
     return replica(machine, number) if machine else PLACES[number - 1]
 
 

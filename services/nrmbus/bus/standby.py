@@ -139,7 +139,7 @@ def working(folder: BusFolder, name: str) -> Iterator[None]:
         KafkaFailed: Kafka does not answer.
     """
     service, number = parted(name)
-    member = _Member(folder, service, place_of(number))
+    member = _Member(folder, service, place_of(number, folder.host))
     marker = folder.standby_marker(turn_of(name))
     write_private(marker, f"Another process of the {service} works, and this one stands by.".encode())
     try:

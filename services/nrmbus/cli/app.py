@@ -141,6 +141,10 @@ COMMANDS: Final = {
         "membership.invitation",
         "Make a folder for this machine from an invitation; the next step is nrmbus agency request.",
     ),
+    "standby": Command(
+        "membership.standby",
+        "Standby hosts: other machines that run registrar and timekeeper when the first one is lost.",
+    ),
     "auditor": Command("audit.auditor", "The auditor's page: its address, and the users who may sign in.", "operator"),
     "agency": Command(
         "membership.agency", "Agencies join the bus, change their keys and leave; two admitters must agree."

@@ -36,7 +36,16 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.witness import follower
 from nrmbus.desk.witness.follower import Witness
-from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, addresses, operator_key, own_certificate
+from nrmbus.directory import (
+    SERVICES,
+    Directory,
+    DirectoryReader,
+    Entry,
+    Identity,
+    addresses,
+    operator_key,
+    own_certificate,
+)
 from nrmbus.directory.own_certificate import Renewing
 from nrmbus.directory.own_entry_watch import Own
 from nrmbus.rules import Agency, Rules, load_profile
@@ -51,6 +60,11 @@ STUCK_SECONDS: Final = 15.0
 
 _LOOK: Final = 0.01
 _PATIENCE: Final = 0.25
+
+
+def is_hosted(folder: BusFolder, service: str) -> bool:
+    """Return whether *service* is one of the bus's own that may run here on a standby host, with the signing key alone."""
+    return folder.host is not None and service in SERVICES
 
 
 class DeskProcess:
@@ -69,8 +83,7 @@ class DeskProcess:
         """
         settings = folder.settings
         self._where, self._play, self._settings = folder.reach(home.path), settings.play, settings_of(home)
-        self._folder = folder
-        self._home, self._partitions = home.path, settings.partitions
+        self._folder, self._home, self._partitions = folder, home.path, settings.partitions
         agencies: dict[str, Agency] = {}
         self._lost: list[Entry] = []
         """Entries by which another agency lost its keys, still to be handled."""
@@ -92,11 +105,13 @@ class DeskProcess:
                 self.seat.identity.promote(home.path)
                 made()
 
-        own = Own(home.id, identity.kids, made)
+        # A standby host has the signing key alone of a service's keys: the others in the directory are the first machine's.
+        own = None if is_hosted(folder, home.id) else Own(home.id, identity.kids, made)
 
         def admitted(entry: Entry) -> None:
             agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
-            own.take(entry, directory.kids(entry))
+            if own is not None:
+                own.take(entry, directory.kids(entry))
             if entry.kind == "lost" and entry.agency != home.id:
                 self._lost.append(entry)
 
@@ -123,9 +138,11 @@ class DeskProcess:
         self._went_on = False
         """True once the cases that waited for this release have been let through."""
         self._renewing = (
-            Renewing(folder, self.seat.me, lambda: self.seat.identity.signing) if renews and settings.tls else None
+            Renewing(folder, self.seat.me, lambda: self.seat.identity.signing)
+            if (renews or folder.is_joined) and settings.tls
+            else None
         )
-        self._elsewhere = folder if renews and folder.is_joined else None
+        self._elsewhere = folder if folder.is_joined else None
         """The bus's folder if the broker runs on another machine, and may move."""
         self._rotating = Rotating(folder, self.seat) if renews else None
         self.anew = False
@@ -200,11 +217,11 @@ class DeskProcess:
             tasks.create_task(follower.run(self.witness, self._where))
             tasks.create_task(rounds.run(self.desk, self._home, self._inbox_is_read))
             if watched is not None:
-                tasks.create_task(addresses.run(watched, self._begin_anew))
+                tasks.create_task(addresses.run(watched, self.begin_anew))
             if self._rotating is not None:
-                tasks.create_task(rotation.run(self._rotating, self._begin_anew))
+                tasks.create_task(rotation.run(self._rotating, self.begin_anew))
             if self._renewing is not None:
-                tasks.create_task(own_certificate.run(self._renewing, self._begin_anew))
+                tasks.create_task(own_certificate.run(self._renewing, self.begin_anew))
             if isinstance(clock, SteppedClock):
                 tasks.create_task(clock.run())
 
@@ -218,14 +235,15 @@ class DeskProcess:
         """Say nothing more once the ledger is lost: what is in memory may be behind it, so all is read again."""
         await self.seat.ledger.lost.wait()
         telemetry.handled("waiting", code="ledger_away")
-        self._begin_anew()
+        self.begin_anew()
 
     @property
     def begins_anew(self) -> bool:
         """Return whether the process ended only to connect again."""
         return not self.failed and (self.lost_ledger or (self.anew and self.holding.put_out is None))
 
-    def _begin_anew(self) -> None:
+    def begin_anew(self) -> None:
+        """End this process so that it connects again."""
         self.anew = True
         self.stop()
 
@@ -236,7 +254,7 @@ class DeskProcess:
         """End the process when a *task* that must not end has failed."""
         error = None if task.cancelled() else task.exception()
         if error is not None and self.seat.ledger.is_cause_of(error):
-            self._begin_anew()
+            self.begin_anew()
         elif error is not None:
             causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
             telemetry.handled("stopped", error=type(causes[0]).__name__)

@@ -14,6 +14,7 @@ DirectoryCode = Literal[
     "request_malformed", "request_changed", "case_open", "admitter_key_missing", "admitter_unnamed", "not_yet_two", "not_operator",
     "certificates_many", "certificate_invalid", "certificate_altered", "certificate_missing", "nothing_waiting",
     "invitation_malformed", "invitation_altered", "list_malformed", "request_other",
+    "standby_malformed", "standby_other", "standby_old", "standby_known", "standby_unknown", "standby_unanswered", "standby_not_ours", "standby_keys",
 ]  # fmt: skip
 """Codes of the directory's refusals."""
 
@@ -77,6 +78,14 @@ SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
         "request_other": "The keys in the request are not those that the agency read out: the file was altered, or is another agency's; have the agency send it again.",
         "list_malformed": "The file is not a change of the admitters, or was altered: nrmbus admitter add or remove makes one; an agency's request is signed with nrmbus agency admit.",
         "nothing_waiting": "No request waits for an admitter: nrmbus agency waiting shows them; the operator's nrmbus up puts them there.",
+        "standby_malformed": "The file is not a request of nrmbus standby, or was altered: make it again with nrmbus standby request on the standby host.",
+        "standby_other": "The request does not have the fingerprint that you gave: it was altered, or is another host's; have the standby host's person read the fingerprint out again.",
+        "standby_old": "The request was made more than seven days before or after this machine's time: set both clocks by a time server (timedatectl set-ntp true), and make the request again with nrmbus standby request.",
+        "standby_known": "A host of this name is admitted already, and a request is answered once: choose another name, or take that host's certificates back first with nrmbus standby revoke HOST.",
+        "standby_unknown": "No host of this name has a valid certificate, or the certificate was taken back: nrmbus standby list shows the hosts.",
+        "standby_unanswered": "The operator has not answered this request yet: nrmbus standby admit FILE on the operator's machine.",
+        "standby_not_ours": "The answer is not for the newest request of this machine, or was altered: take the file that belongs to it, or make another with nrmbus standby request.",
+        "standby_keys": "The keys in the answer are not those that the directory names: have the operator admit a new request.",
         "not_yet_two": "Two admitters must sign before the operator can enter this: a second person signs the same file.",
     }
 )  # fmt: skip

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.errors import BusError, NotCertified
 from nrmbus.bus.folder import BusFolder, write_json
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.directory import commands, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
@@ -111,7 +111,7 @@ async def answer(folder: BusFolder) -> tuple[Outcome, ...]:
             issued = list[Answer]()
             for agency, records in found.records.items():
                 changed = [each for each in records if _CHANGE in each]
-                asked = [each for each in records if _CHANGE not in each]
+                asked = [each for each in records if _CHANGE not in each and each != clock_check.RECORD]
                 made, codes = await asyncio.to_thread(_answered, folder, directory, agency, asked)
                 outcomes |= dict.fromkeys(Outcome(agency, code) for code in codes)
                 if made is not None:

@@ -25,6 +25,7 @@ from nrmbus.directory.admission import home_of
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryError
+from nrmbus.directory.fold import SERVICES
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Identity, Operator, operator_key
 from nrmbus.directory.requests import Carried, Pem, Word, believe
@@ -32,6 +33,7 @@ from nrmbus.events.model import AgencyId, Code, Frozen, Time
 from nrmbus.wire import statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.names import AUDITOR
 
 GOOD_FOR: Final = timedelta(days=7)
 """How old a request may be: one that was found on an old disk asks for nothing."""
@@ -100,16 +102,27 @@ def certified(folder: BusFolder, directory: Directory, renewal: Renewal) -> Rene
     """Return *renewal* with the certificate, at the operator; it gives no rights before `Gate.apply`. Blocking.
 
     Raises:
-        DirectoryError: as `asked_by`; ``certificates_many``.
-            NotCertified: the key of the request is weak, or another agency's.
+        DirectoryError: as `asked_by`; ``certificates_many``; ``standby_unknown`` if a service of the bus asks with a key
+            that has no valid certificate on a standby host.
+        NotCertified: the key of the request is weak, or another agency's.
     """
     asked, authority = asked_by(directory, renewal), Authority(folder)
-    if len(authority.standing(certificate.now()).get(asked.agency, ())) >= MOST:
+    at, csr = certificate.now(), asked.csr.encode()
+    host = authority.host_of(asked.agency, csr, at)
+    # A host that was taken off still has the signing key of the service.
+    if host is None and asked.agency in SERVICES and not _is_apart(folder, asked.agency):
+        raise DirectoryError("standby_unknown")
+    if authority.count(asked.agency, host, at) >= MOST:
         raise DirectoryError("certificates_many")
-    issued = authority.issue(asked.agency, asked.csr.encode())
+    issued = authority.issue(asked.agency, csr, host=host)
     operator = Operator(folder.path)
     pem, ca, word = operator.vouched(folder.settings.bus, asked.agency, issued, authority.brokers_ca)
     return Renewal(asked=renewal.asked, certificate=pem, ca=ca, word=word, authority=authority.ca.decode("ascii"))
+
+
+def _is_apart(folder: BusFolder, service: str) -> bool:
+    """Return whether *service* is the auditor on a machine of her own, with keys of her own."""
+    return service == AUDITOR and folder.audited_elsewhere
 
 
 def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:

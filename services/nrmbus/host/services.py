@@ -1,6 +1,8 @@
 """Services of a bus by name, and the module that each starts with."""
 
+import asyncio
 import importlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -20,6 +22,9 @@ SERVICES: Final = {
     CANARY: "nrmbus.canary.app",
 }
 """The bus's own services, and the module whose ``main(folder)`` is one of them. Every other name is an agency's."""
+
+CLOCK_SECONDS: Final = 10.0
+"""Seconds between two looks at a clock that is wrong."""
 
 _BEGINS: Final = "{} starts here, and says below what it does. Ctrl-C ends it."
 
@@ -70,6 +75,29 @@ def processes_of(folder: BusFolder, replicas: int) -> tuple[str, ...]:
     )
 
 
+def wait_for_clock(folder: BusFolder, service: str, notify: Callable[[str], None]) -> None:
+    """Wait until the clock of this standby host agrees with the broker's; *notify* gets one sentence about what is wrong.
+
+    A broker that does not answer is waited for by the service itself.
+    """
+    from aiokafka.errors import KafkaError  # noqa: PLC0415 - as below
+
+    from nrmbus.bus.kafka import clock_check  # noqa: PLC0415 - it needs Kafka's client, as below
+
+    said = False
+    while True:
+        try:
+            seconds = asyncio.run(clock_check.ahead(folder.reach(folder.service(service)), service))
+        except KafkaError:
+            return
+        if not clock_check.is_wrong(seconds):
+            return
+        if not said:
+            notify(clock_check.sentence(seconds))
+        said = True
+        time.sleep(CLOCK_SECONDS)
+
+
 def run_service(
     name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None, how: "How" = "wait"
 ) -> None:
@@ -90,6 +118,8 @@ def run_service(
         take_newcomers(folder)
     service, number = parted(name)
     try:
+        if service in SERVICES and folder.host is not None:
+            wait_for_clock(folder, service, notify)
         if service == REGISTRAR:
             with folder.alone(name):
                 notify(_BEGINS.format(name))

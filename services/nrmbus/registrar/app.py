@@ -6,7 +6,7 @@ FastStream cannot run the registrar: it has no transactions, and its application
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -19,11 +19,11 @@ from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.bus.replicas import place_of, replica
 from nrmbus.bus.vitals import RELEASE, know_codes, vitals
-from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, operator_key
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, apart, operator_key
 from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
-from nrmbus.registrar.owner import Owner, leave
+from nrmbus.registrar.owner import EXIT_CODE, Owner, leave
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch
@@ -60,6 +60,14 @@ class Registrar:
         )
         self._clock: Clock | None = None
         self._owner: Owner | None = None
+        self.anew = False
+        """True if the process ends only to connect with another certificate, or at another address."""
+        self.stop: Callable[[], None] = lambda: None
+        """Ends the process; set by the server."""
+
+    def _begin_anew(self) -> None:
+        self.anew = True
+        self.stop()
 
     def _admit(self, entry: Entry) -> None:
         self._agencies[entry.agency] = Agency(entry.agency, entry.role, entry.supervisor)
@@ -114,9 +122,15 @@ class Registrar:
                 snapshots=self._snapshots,
                 pace=Pace(Rate(*load_submissions())),
             )
-            tasks = [asyncio.create_task(self._owner.run()), asyncio.create_task(self._reader.follow())]
+            tasks: list[asyncio.Future[Any]] = [
+                asyncio.create_task(self._owner.run()),
+                asyncio.create_task(self._reader.follow()),
+            ]
             if isinstance(self._clock, SteppedClock):
                 tasks.append(asyncio.create_task(self._clock.run()))
+            if self._folder.is_joined:  # where the operator runs it, his supervisor does all of it
+                beside = apart.beside(self._folder, REGISTRAR, where, self._directory, self._begin_anew)
+                tasks += [asyncio.ensure_future(work()) for work in await stack.enter_async_context(beside)]
             for task in tasks:
                 task.add_done_callback(_must_not_end)
             try:
@@ -170,14 +184,14 @@ class Registrar:
         return None
 
 
-def _must_not_end(task: asyncio.Task[None]) -> None:
+def _must_not_end(task: asyncio.Future[Any]) -> None:
     error = None if task.cancelled() else task.exception()
     if error is not None:
         leave(type(error).__name__)
 
 
 def main(folder: BusFolder, number: int = 1) -> None:
-    """Run until SIGTERM, as the *number*-th here. Leaves with code 70 when a transaction was cut: the supervisor starts it again."""
+    """Run until SIGTERM, as the *number*-th here. Leaves with code 70 to be started again: when a transaction was cut, or to connect again."""
     name = replica(REGISTRAR, number)
     home = folder.service(name)
     telemetry.set_up(REGISTRAR, home)
@@ -186,10 +200,14 @@ def main(folder: BusFolder, number: int = 1) -> None:
     gc.set_threshold(GARBAGE)
     listening = Listening(home)
 
-    async def run() -> None:
-        registrar = Registrar(folder, name, place_of(number))
+    async def run() -> bool:
+        registrar = Registrar(folder, name, place_of(number, folder.host))
         shown = {"/health": registrar.health, "/case": registrar.case}
         app = pages(shown, listening, registrar.running, metrics=registrar.metrics)
-        await Server(app, listening).run_until_told()
+        server = Server(app, listening)
+        registrar.stop = server.stop
+        await server.run_until_told()
+        return registrar.anew
 
-    asyncio.run(run())
+    if asyncio.run(run()):  # a start is the recovery, and waits until clock and broker are well
+        raise SystemExit(EXIT_CODE)

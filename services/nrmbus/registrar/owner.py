@@ -27,6 +27,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.bus.rate_limit import Pace
 from nrmbus.bus.reach import Where
+from nrmbus.registrar.assignor import InOrder
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
@@ -173,7 +174,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._held: tuple[str, ...] = ()
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
-        self._place = place
+        self._place, self._assignor = place, InOrder.made()
         self._consumer: AIOKafkaConsumer = self._member()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
@@ -198,7 +199,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     def _member(self, *, patient: bool = False) -> AIOKafkaConsumer:
         return clients.group_consumer(
-            self._where, group=GROUP, instance=f"registrar-{self._place}", kind="registrar", patient=patient
+            self._where,
+            group=GROUP,
+            instance=f"registrar-{self._place}",
+            kind="registrar",
+            patient=patient,
+            assignor=self._assignor,
         )
 
     async def run(self) -> None:
@@ -244,6 +250,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for topic_partition in topic_partitions:
             by_number.setdefault(topic_partition.partition, []).append(topic_partition)
         self.stands_by = not by_number
+        self._assignor.noted(private.generation(self._consumer), works=bool(by_number))
         for number, own in by_number.items():
             warm = self._warm.pop(number, None)
             self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")

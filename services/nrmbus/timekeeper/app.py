@@ -25,6 +25,7 @@ from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.process import DeskProcess
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.directory import apart
 from nrmbus.events import bulletin
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
@@ -83,6 +84,9 @@ class Timekeeper:
                 asyncio.create_task(self._follow(reader, partitions)),
                 asyncio.create_task(self._look(Silence(self._silent_after()))),
             ]
+            if self._folder.host is not None:
+                where = self._folder.reach(self._folder.service(TIMEKEEPER))
+                running.append(asyncio.create_task(apart.watch_clock(where, TIMEKEEPER, self._process.begin_anew)))
             for each in running:
                 each.add_done_callback(self._process.ended)
             try:
@@ -251,13 +255,13 @@ async def _run(folder: BusFolder) -> bool:
         await server.run_until_told()
         if process.holding.put_out is not None:
             raise LeaseHeld(process.holding.put_out)
-        return not process.failed
+        return not (process.failed or process.anew)
     finally:
         await ledger.close()
 
 
 def main(folder: BusFolder) -> None:
-    """Run until SIGTERM. Raises SystemExit 70 if the service could not go on; the supervisor restarts it."""
+    """Run until SIGTERM. Raises SystemExit 70 to be started again: if the service could not go on, or has to connect again."""
     telemetry.set_up(TIMEKEEPER, folder.service(TIMEKEEPER))
     try:
         goes_on = asyncio.run(_run(folder))

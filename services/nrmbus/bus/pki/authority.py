@@ -92,10 +92,11 @@ class Authority:
             raise NotCertified("not_readable") from None
         write_private(self._home / "broker-ca.pem", ca)
 
-    def issue(self, who: str, request: bytes, *, life: timedelta = LIFE) -> bytes:
+    def issue(self, who: str, request: bytes, *, life: timedelta = LIFE, host: str | None = None) -> bytes:
         """Issue a certificate for *who*, an agency or a service, over the key of *request* (PKCS #10, PEM); return PEM.
 
-        The name in the request is ignored. The certificate gives no right before `gate.apply`.
+        The name in the request is ignored. The certificate gives no right before `gate.apply`. *host* is the standby
+        host that has the key, so that its certificates can be revoked together (`revoke_host`).
 
         Raises:
             NotCertified: ``reserved``; ``not_readable``; ``weak_key`` (another kind of key than P-256, or not signed by
@@ -103,7 +104,7 @@ class Authority:
         """
         if AGENCY_ID.fullmatch(who) is None or who in RESERVED:
             raise NotCertified("reserved")
-        return self._certify(who, _key_of(request), life)
+        return self._certify(who, _key_of(request), life, host)
 
     def equip(self, who: str, home: Path, *, life: timedelta = LIFE) -> bool:
         """Make sure that *who* has a valid certificate in *home*/tls on this machine; return whether a new one was issued.
@@ -169,6 +170,47 @@ class Authority:
                 each.pop("lost", None)
                 if at is not None:
                     each["lost"] = at.strftime(_WRITTEN)
+
+    def hosts(self, at: datetime) -> Mapping[str, Mapping[str, datetime]]:
+        """Return by standby host, for each id with a valid certificate there at *at*, when its last certificate ends."""
+        found: dict[str, dict[str, datetime]] = {}
+        for who, entry in sorted(self._read().items()):
+            ends = dict(self._lasting(entry))
+            for each in entry["certificates"]:
+                end = ends.get(each["number"])
+                if each.get("host") is not None and end is not None and end > at:
+                    known = found.setdefault(each["host"], {})
+                    known[who] = max(end, known.get(who, end))
+        return found
+
+    def host_of(self, who: str, request: bytes, at: datetime) -> str | None:
+        """Return the standby host whose valid certificate of *who* has the key of *request*, or None.
+
+        Raises:
+            NotCertified: as `issue`.
+        """
+        digest = _digest_of(_key_of(request))
+        entry = self._read().get(who, {"certificates": []})
+        valid = {number for number, end in self._lasting(entry) if end > at}
+        hosts = (
+            each.get("host") for each in entry["certificates"] if each["key"] == digest and each["number"] in valid
+        )
+        return next((each for each in hosts if each is not None), None)
+
+    def count(self, who: str, host: str | None, at: datetime) -> int:
+        """Return how many certificates of *who* are valid at *at* on the standby *host*, or with None on no such host."""
+        entry = self._read().get(who, {"certificates": []})
+        valid = {number for number, end in self._lasting(entry) if end > at}
+        return sum(each["number"] in valid and each.get("host") == host for each in entry["certificates"])
+
+    def revoke_host(self, host: str) -> bool:
+        """End all certificates on the standby *host*; return whether there were any valid ones."""
+        found = False
+        with self._altered() as register:
+            for each in (one for entry in register.values() for one in entry["certificates"]):
+                if each.get("host") == host and not each.get("revoked"):
+                    each["revoked"] = found = True
+        return found
 
     def revoke(self, who: str) -> None:
         """End all present certificates of *who*; a certificate that is issued later is valid."""
@@ -256,9 +298,8 @@ class Authority:
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by), critical=False)
         )
 
-    def _certify(self, who: str, key: ec.EllipticCurvePublicKey, life: timedelta) -> bytes:
-        spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        digest = hashlib.sha256(spki).hexdigest()
+    def _certify(self, who: str, key: ec.EllipticCurvePublicKey, life: timedelta, host: str | None = None) -> bytes:
+        digest = _digest_of(key)
         with self._altered() as register:
             ca = self._key()
             others = (each for other, entry in register.items() if other != who for each in entry["certificates"])
@@ -270,7 +311,8 @@ class Authority:
             made = self._finished(who, subject, key, life, ca)
             ends = made.not_valid_after_utc.strftime(_WRITTEN)
             until = {"lost": lost} if lost and now() < _time(lost) else {}
-            entry["certificates"].append({"number": number, "key": digest, "ends": ends, **until})
+            where = {"host": host} if host is not None else {}
+            entry["certificates"].append({"number": number, "key": digest, "ends": ends, **until, **where})
         return made.public_bytes(serialization.Encoding.PEM)
 
     def _finished(
@@ -307,6 +349,11 @@ def _general_name(host: str) -> x509.GeneralName:
 
 def _time(written: str) -> datetime:
     return datetime.strptime(written, _WRITTEN).replace(tzinfo=UTC)
+
+
+def _digest_of(key: ec.EllipticCurvePublicKey) -> str:
+    spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(spki).hexdigest()
 
 
 def _key_of(request: bytes) -> ec.EllipticCurvePublicKey:

@@ -28,6 +28,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_numbers
+from nrmbus.cli.operate.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import is_public_page
@@ -89,6 +90,8 @@ class Status:
     canary: float | None = None
     """Seconds since the newest test hand-over was sent that came back; None if there is no canary, or it is away."""
     elsewhere: tuple[Mapping[str, Any], ...] = ()
+    hosts: tuple[Placed, ...] = ()
+    """Services on standby hosts."""
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -165,7 +168,7 @@ def look(folder: BusFolder) -> Status:
         kafka, running = "", False
     healths = asyncio.run(health.ask_all(folder))
     services = tuple(_services(folder, healths))
-    elsewhere, notes = _elsewhere(folder, services) if running and not folder.is_joined else ((), ())
+    elsewhere, hosts, notes = _elsewhere(folder, services) if running and not folder.is_joined else ((), (), ())
     if not running:
         notes = (*notes, f"The bus is not running: nrmbus up --data '{folder.path}'")
     elif folder.is_joined and not services:
@@ -181,8 +184,9 @@ def look(folder: BusFolder) -> Status:
         services=services,
         canary=(healths.get(CANARY) or {}).get("canary_age"),
         elsewhere=elsewhere,
+        hosts=hosts,
         history=_history(healths),
-        ending=tuple(_ending(folder, healths, elsewhere, now)),
+        ending=tuple(_ending(folder, healths, elsewhere, hosts, now)),
         faults=tuple(_faults(folder, healths)),
         notes=notes,
     )
@@ -235,14 +239,18 @@ def _supervised(folder: BusFolder) -> dict[str, Any]:
     return {}
 
 
-def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> tuple[tuple[Mapping[str, Any], ...], tuple[str, ...]]:
-    """Return the agencies whose desks do not run here, and a note if the operator's key stays closed."""
+def _elsewhere(
+    folder: BusFolder, here: Iterable[Service]
+) -> tuple[tuple[Mapping[str, Any], ...], tuple[Placed, ...], tuple[str, ...]]:
+    """Return the agencies whose desks do not run here, the services on standby hosts, and a note if the operator's key stays closed."""
     own = {each.name for each in here}
     try:
-        return tuple(each for each in peers_of(folder) if each["agency"] not in own), ()
+        return tuple(each for each in peers_of(folder) if each["agency"] not in own), hosts_of(folder), ()
     except BusError:
-        return (), (
-            "The agencies elsewhere are not shown: Kafka does not answer, or the operator's key needs its key file.",
+        return (
+            (),
+            (),
+            ("The agencies elsewhere are not shown: Kafka does not answer, or the operator's key needs its key file.",),
         )
 
 
@@ -271,7 +279,11 @@ def _history(healths: Mapping[str, Health | None]) -> dict[str, int]:
 
 
 def _ending(
-    folder: BusFolder, healths: Mapping[str, Health | None], elsewhere: Iterable[Mapping[str, Any]], now: datetime
+    folder: BusFolder,
+    healths: Mapping[str, Health | None],
+    elsewhere: Iterable[Mapping[str, Any]],
+    hosts: Iterable[Placed],
+    now: datetime,
 ) -> Iterable[str]:
     """Yield a sentence for each certificate, key and token that has ended or ends soon."""
     certified = [name for name in healths if parted(name)[1] == 1 and not is_public_page(name)]
@@ -280,6 +292,7 @@ def _ending(
         homes[BROKER] = folder.service(BROKER)
     until = {name: ends(Tls(home)) for name, home in homes.items()}
     until |= {str(each["agency"]): _read(each["certificate_ends"]) for each in elsewhere if not each["suspended"]}
+    until |= {f"{each.service} on {each.host}": _read(each.certificate_ends) for each in hosts}
     for name, end in sorted(until.items()):
         if end is not None and end < now + SOON:
             yield f"The certificate of {name} {_when(end, now)}."
@@ -307,6 +320,8 @@ def shown(found: Status) -> RenderableType:
     parts: list[RenderableType] = [_head(found)]
     if found.services:
         parts += [Text(), _table(found.services)]
+    if found.hosts:
+        parts += [Text(), table_of(found.hosts, datetime.fromisoformat(found.at))]
     if found.elsewhere:
         parts += [Text(), _others(found.elsewhere)]
     parts += [Text(line, "bold red") for line in found.faults]

@@ -1,0 +1,58 @@
+"""Assignor of the registrars' group: by range, in the order in which the members began to work.
+
+A registrar that returns comes behind those that work, so with one partition it stands by. So does one that was frozen and
+wakes up: it has not been in the group's last generation, whatever it remembers. Members of an earlier release say nothing,
+and come last.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
+
+NEVER = 2**31
+"""In place of the generation for a member that does not work; generations are below."""
+
+
+class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
+    """Range assignor over members in the order of `since`. Each member of a process has a class of its own (`made`)."""
+
+    since: ClassVar[int] = NEVER
+    """Generation of the group from which on this member has had a partition."""
+    last: ClassVar[int] = 0
+    """Last generation of which this member knows."""
+
+    @classmethod
+    def made(cls) -> "type[InOrder]":
+        """Return the assignor of one member."""
+        return type(cls.__name__, (cls,), {})
+
+    @classmethod
+    def noted(cls, generation: int, *, works: bool) -> None:
+        """Note whether this member *works* in the *generation*, if it is not for longer."""
+        cls.since, cls.last = min(cls.since, generation) if works else NEVER, generation
+
+    @classmethod
+    def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
+        """Return what this member tells the others: since when it works, and of which generation it knows."""
+        return ConsumerProtocolMemberMetadata(cls.version, list(topics), f"{cls.since} {cls.last}".encode())
+
+    @classmethod
+    def assign(
+        cls, cluster: Any, members: Mapping[str, ConsumerProtocolMemberMetadata]
+    ) -> dict[str, ConsumerProtocolMemberAssignment]:
+        """Give the partitions to the members in their order."""
+        told = {each: _told(member) for each, member in members.items()}
+        last = max(known for _, known in told.values())
+        since = {each: began if known == last else NEVER for each, (began, known) in told.items()}
+        order = sorted(members, key=lambda each: (since[each], each))
+        by_rank = {f"{rank:06}": each for rank, each in enumerate(order)}
+        given = super().assign(cluster, {rank: members[each] for rank, each in by_rank.items()})
+        return {by_rank[rank]: assignment for rank, assignment in given.items()}
+
+
+def _told(member: ConsumerProtocolMemberMetadata) -> tuple[int, int]:
+    """Return since when *member* works, and of which generation it knows."""
+    words = bytes(member.user_data or b"").split()
+    return (int(words[0]), int(words[1])) if len(words) == 2 and all(each.isdigit() for each in words) else (NEVER, 0)

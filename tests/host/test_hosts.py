@@ -1,0 +1,386 @@
+"""Registrar and timekeeper on a second machine: the operator admits it, it takes over by Kafka alone, and he can take it back."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from aiokafka.errors import KafkaError
+
+from forked import Forked, service
+from nrmbus.bus.clock import WallClock
+from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clock_check
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.cli import health
+from nrmbus.cli.membership import invitation, standby
+from nrmbus.cli.operate.hosts import hosts_of
+from nrmbus.client.door import Door
+from nrmbus.directory import DirectoryError, renewal
+from nrmbus.directory.admission import Newcomer, admit
+from nrmbus.directory.commands import read_as
+from nrmbus.directory.operator_inbox import answer
+from nrmbus.directory.standby import Standby
+from nrmbus.host import services
+from nrmbus.wire.ids import new_event_id
+from nrmbus.wire.keys import keyfile
+from patience import LONGEST_WAIT, lives, until
+from typed import Done, run
+
+pytestmark = pytest.mark.broker
+
+SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
+SERVICES = ("registrar", "timekeeper")
+HOST = "host-b"
+OPEN: dict[str, Any] = {"keys_unprotected": True}
+
+
+@dataclass
+class Machine:
+    """A machine with its own folder; its services are processes that nobody starts again."""
+
+    folder: BusFolder
+    processes: dict[str, Forked] = field(default_factory=dict)
+
+    def start(self, *names: str) -> None:
+        """Start services, whoever works then."""
+        self.processes |= {each: service(each, self.folder) for each in names}
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to registrar and timekeeper."""
+        for each in SERVICES:
+            self.processes[each].send_signal(number)
+
+    def health(self, name: str) -> dict[str, Any]:
+        """Return the health of a service, or an empty mapping without an answer."""
+        return dict(asyncio.run(health.ask(self.folder, name)) or {})
+
+    def works(self) -> bool:
+        """Return whether registrar and timekeeper work here, and are ready."""
+        found = [self.health(each) for each in SERVICES]
+        return all(each.get("ready") and not each.get("standby") for each in found)
+
+    def stands_by(self) -> bool:
+        """Return whether both stand by here."""
+        return all(self.health(each).get("standby") for each in SERVICES)
+
+    def lives(self, name: str) -> bool:
+        """Return whether the process of a service is there."""
+        return lives(self.processes[name].pid)
+
+    def yields(self, name: str) -> bool:
+        """Return whether a service has ended here, or stands by."""
+        return not self.lives(name) or bool(self.health(name).get("standby"))
+
+    def end(self) -> None:
+        """End all of it."""
+        for each in self.processes.values():
+            each.send_signal(signal.SIGCONT)
+            each.kill()
+            each.wait(20)
+
+
+@dataclass
+class Two:
+    """The first machine, and the standby host."""
+
+    first: Machine
+    second: Machine
+
+
+def joined(operator: BusFolder, home: Path, host: str = HOST) -> BusFolder:
+    """Return the folder of a machine that the operator has admitted as a standby host, by files alone."""
+    folder, invited, file = BusFolder(home / host), home / "invitation.json", home / f"{host}.standby.json"
+    invitation.invite(invited, data=operator.path)
+    invitation.join(invited, data=folder.path)
+    standby.request(host, out=file, data=folder.path, **OPEN)
+    standby.admit(file, fingerprint=Standby.read(file).fingerprint, data=operator.path, **OPEN)
+    standby.take(file, data=folder.path, **OPEN)
+    return folder
+
+
+@contextmanager
+def bus(home: Path) -> Iterator[BusFolder]:
+    """Yield the operator's folder while its Kafka runs; no service runs yet."""
+    operator = BusFolder(home / "operator")
+    operator.create()
+    with operator.held():
+        kafka = EmbeddedKafka(operator)
+        kafka.fetch()
+        kafka.start()
+        try:
+            asyncio.run(admit(operator, {"ngo-a": Newcomer("ngo_outreach")}, WallClock().now()))
+            yield operator
+        finally:
+            kafka.stop()
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
+    """Yield a bus whose registrar and timekeeper work on the first machine, and stand by on the second."""
+    home = tmp_path_factory.mktemp("hosts")
+    with bus(home) as operator:
+        made = Two(Machine(operator), Machine(joined(operator, home)))
+        try:
+            made.first.start(*SERVICES, "auditor", "ngo-a")
+            until("the first works", made.first.works)
+            made.second.start(*SERVICES)
+            until("the second stands by", made.second.stands_by)
+            yield made
+        finally:
+            made.second.end()
+            made.first.end()
+
+
+class Load:
+    """Events that the desk of the first machine publishes one after the other, until the block ends."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder, self._stop = folder, threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._publish()))
+        self.verdicts: list[str] = []
+        self.longest = 0.0
+        """Longest time from one verdict to the next, in seconds."""
+
+    async def _publish(self) -> None:
+        async with Door.of(self._folder.agency("ngo-a").path) as door:
+            last = time.monotonic()
+            while not self._stop.is_set():
+                event = {**SIGNAL, "id": new_event_id(int(time.time() * 1000))}
+                found: dict[str, Any] = {}
+                while found.get("verdict") is None:  # sent again with the same id, as every client does
+                    found = dict(await door.publish(event, wait=LONGEST_WAIT))
+                self.verdicts.append(str(found["verdict"]))
+                self.longest, last = max(self.longest, time.monotonic() - last), time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        until("events are registered", lambda: len(self.verdicts) > 3)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def goes_on(self) -> None:
+        """Wait until more events are registered than now."""
+        count = len(self.verdicts) + 5
+        until("events go on", lambda: len(self.verdicts) > count)
+
+
+def placed(operator: BusFolder) -> list[tuple[str, str, str]]:
+    """Return the services on standby hosts as the operator sees them."""
+    return [(each.host, each.service, each.state) for each in hosts_of(operator)]
+
+
+def test_the_operator_sees_who_stands_by_and_where(two: Two) -> None:
+    """Given an admitted host whose services stand by, then status shows them, with their certificates' ends."""
+    until("both are seen", lambda: placed(two.first.folder) == [(HOST, each, "stands by") for each in SERVICES])
+
+    shown = run("status", "--data", two.first.folder.path)
+    assert re.search(rf"{HOST} +registrar +stands by +127\.0\.0\.1 +(29|30) days", shown.stdout), shown.stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
+    two: Two, how: signal.Signals, record_property: Callable[[str, object], None]
+) -> None:
+    """P1: given events under way, when the first host's services are killed or frozen, then the second host registers on, each event once.
+
+    The first host's processes that wake up say nothing more: they end, or stand by. Started again they stand by.
+    """
+    with Load(two.first.folder) as load:
+        began = time.monotonic()
+        two.first.signal(how)
+        until("the second works", two.second.works)
+        ready = time.monotonic() - began
+        load.goes_on()
+        record_property(
+            "measured",
+            f"two hosts, {how.name}: nothing registered for {load.longest:.1f} s, timekeeper ready after {ready:.1f} s",
+        )
+        two.first.signal(signal.SIGCONT)
+        until("the first works no more", lambda: all(map(two.first.yields, SERVICES)))
+        two.first.start(*(each for each in SERVICES if not two.first.lives(each)))
+        until("the first stands by", two.first.stands_by)
+        load.goes_on()
+    assert set(load.verdicts) == {"registered"}
+
+    two.second.signal(signal.SIGKILL)
+    until("the first works again", two.first.works)
+    two.second.start(*SERVICES)
+    until("the second stands by again", two.second.stands_by)
+
+
+@pytest.fixture(scope="module")
+def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
+    """Yield the operator's folder of a bus whose services do not run."""
+    with bus(tmp_path_factory.mktemp("admitting")) as folder:
+        yield folder
+
+
+def asked(operator: BusFolder, home: Path, host: str) -> tuple[BusFolder, Path]:
+    """Return the folder of a machine that asks to be a standby host, and its request."""
+    folder, invited, file = BusFolder(home / host), home / f"{host}.invitation.json", home / f"{host}.standby.json"
+    invitation.invite(invited, data=operator.path)
+    invitation.join(invited, data=folder.path)
+    standby.request(host, out=file, data=folder.path, **OPEN)
+    return folder, file
+
+
+def admitted(operator: BusFolder, file: Path, fingerprint: str | None = None) -> None:
+    """Have the operator admit the host of the request in *file*."""
+    digits = fingerprint or Standby.read(file).fingerprint
+    standby.admit(file, fingerprint=digits, data=operator.path, **OPEN)
+
+
+def test_a_request_is_admitted_once_and_by_its_fingerprint_alone(operator: BusFolder, tmp_path: Path) -> None:
+    """Given a request, then another fingerprint admits nothing; admitted, neither request nor host's name is admitted again."""
+    _, file = asked(operator, tmp_path, "host-once")
+    with pytest.raises(BusError, match="standby_other"):
+        admitted(operator, file, "0123 4567")
+    assert Authority(operator).hosts(certificate.now()) == {}
+    admitted(operator, file)
+    with pytest.raises(BusError, match="standby_known"):
+        admitted(operator, file)
+    _, other = asked(operator, tmp_path / "other", "host-once")
+    with pytest.raises(BusError, match="standby_known"):
+        admitted(operator, other)
+
+
+@pytest.mark.parametrize("days", [-8, 8])
+def test_a_request_of_another_week_is_not_admitted(operator: BusFolder, tmp_path: Path, days: int) -> None:
+    """Given a request that is old, or made by a clock that is days ahead, then nothing is admitted, and the sentence names the clocks."""
+    _, file = asked(operator, tmp_path, f"host-old{days}".replace("-", ""))
+    request = Standby.read(file)
+    request.model_copy(update={"made": request.made + timedelta(days=days)}).write(file)
+
+    with pytest.raises(BusError, match="set both clocks"):
+        admitted(operator, file)
+
+
+def test_an_answer_opens_once_and_on_the_host_that_asked(operator: BusFolder, tmp_path: Path) -> None:
+    """Given an answer, then no other machine can take it, nor the host before it is answered, with changed certificates, or a second time."""
+    folder, file = asked(operator, tmp_path, "host-answer")
+    thief, _ = asked(operator, tmp_path / "thief", "host-answer")
+    with pytest.raises(BusError, match="standby_unanswered"):
+        standby.take(file, data=folder.path, **OPEN)
+    admitted(operator, file)
+    with pytest.raises(BusError, match="standby_not_ours"):
+        standby.take(file, data=thief.path, **OPEN)
+    assert not (thief.service("registrar") / "keys").exists()
+    swapped, answer = tmp_path / "swapped.json", Standby.read(file)
+    certificates = dict(zip(SERVICES, reversed([(answer.certificates or {})[each] for each in SERVICES]), strict=True))
+    answer.model_copy(update={"certificates": certificates}).write(swapped)
+    with pytest.raises(BusError, match="certificate_altered"):
+        standby.take(swapped, data=folder.path, **OPEN)
+
+    standby.take(file, data=folder.path, **OPEN)
+
+    assert (folder.host, folder.service("registrar").joinpath("keys", "signing.seed").exists()) == ("host-answer", True)
+    with pytest.raises(BusError, match="standby_not_ours"):
+        standby.take(file, data=folder.path, **OPEN)
+
+
+@pytest.fixture
+def key_files(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield two key files; afterwards this process holds no passphrase."""
+    made = tmp_path / "right.keys", tmp_path / "wrong.keys"
+    for each in made:
+        each.write_text(os.urandom(32).hex())
+        each.chmod(0o600)
+    yield made
+    keyfile.hold(None)
+
+
+def test_an_answer_needs_the_hosts_passphrase(
+    operator: BusFolder, tmp_path: Path, key_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a host whose keys are sealed, then another passphrase takes nothing, and what was taken is sealed too."""
+    invited, folder, file = tmp_path / "invitation.json", BusFolder(tmp_path / "sealed"), tmp_path / "sealed.json"
+    invitation.invite(invited, data=operator.path)
+    data, (right, wrong) = ("--data", folder.path), key_files
+
+    def done(key_file: Path, *command: str | Path) -> Done:
+        keyfile.hold(None)
+        monkeypatch.setenv(keyfile.SETTING, str(key_file))
+        return run("standby", *command, *data)
+
+    assert run("join", invited, *data).returncode == 0
+    assert done(right, "request", "host-sealed", "--out", file).returncode == 0
+    keyfile.hold(None)
+    admitted(operator, file)
+
+    refused = done(wrong, "take", file)
+    assert (refused.returncode, folder.host) == (1, None), refused.stderr
+    taken = done(right, "take", file)
+    assert taken.returncode == 0, taken.stderr
+    assert all(keyfile.is_sealed(folder.service(each) / "keys" / "signing.seed") for each in SERVICES)
+
+
+def test_a_host_that_is_taken_off_gets_nothing_and_no_other_certificate(operator: BusFolder, tmp_path: Path) -> None:
+    """P2: given an admitted host, when the operator takes it off, then its certificates read nothing, and its signing keys get no other.
+
+    The services of the first machine go on, and the host's name is free again.
+    """
+    folder, file = asked(operator, tmp_path, "host-off")
+    admitted(operator, file)
+    standby.take(file, data=folder.path, **OPEN)
+    home = folder.service("registrar")
+    directory = asyncio.run(read_as(folder, home))
+    renewed = renewal.certified(operator, directory, renewal.ask(folder, "registrar"))
+    assert renewed.certificate
+    assert Authority(operator).count("registrar", "host-off", certificate.now()) == 2
+
+    standby.revoke("host-off", data=operator.path, **OPEN)
+
+    with pytest.raises(KafkaError):
+        asyncio.run(read_as(folder, home))
+    with pytest.raises(DirectoryError, match="standby_unknown"):
+        renewal.certified(operator, directory, renewal.ask(folder, "registrar"))
+    with pytest.raises(BusError, match="standby_unknown"):
+        standby.revoke("host-off", data=operator.path, **OPEN)
+    assert "host-off" not in Authority(operator).hosts(certificate.now())
+    asyncio.run(read_as(operator, operator.service("registrar")))
+    _, again = asked(operator, tmp_path / "again", "host-off")
+    admitted(operator, again)
+
+
+def test_a_host_with_a_wrong_clock_waits_until_it_is_right(
+    operator: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a host whose clock is a minute ahead, then its service does not begin, says so once, and begins when the clock is set."""
+    folder, file = asked(operator, tmp_path, "host-clock")
+    admitted(operator, file)
+    standby.take(file, data=folder.path, **OPEN)
+    said: list[str] = []
+    ahead, looks = 60.0, 0
+
+    def now() -> float:
+        nonlocal looks
+        looks += 1
+        return time.time() + (ahead if looks <= 4 else 0.0)  # two looks, each before sending and after the answer
+
+    monkeypatch.setattr(clock_check, "now", now)
+    monkeypatch.setattr(services, "CLOCK_SECONDS", 0.01)
+
+    services.wait_for_clock(folder, "registrar", said.append)
+
+    assert looks == 6
+    assert len(said) == 1
+    assert re.match(r"This host's clock is (59|60) s ahead of the broker's", said[0])
+    outcomes = asyncio.run(answer(operator))
+    assert outcomes == (), "the operator passes the records over"
