@@ -84,7 +84,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "auditor": ("elsewhere errors history", "log", "evidence reports", "web", "app"),
     "cli": (
-        "actor commands health local_door options release_file shown",
+        "actor commands health hosts local_door options release_file shown",
         "desk membership",
         "operate",
         "audit",

@@ -26,8 +26,8 @@ from nrmbus.bus.kafka import clock_check
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
+from nrmbus.cli.hosts import hosts_of
 from nrmbus.cli.membership import invitation, standby
-from nrmbus.cli.operate.hosts import hosts_of
 from nrmbus.client.door import Door
 from nrmbus.directory import DirectoryError, renewal
 from nrmbus.directory.admission import Newcomer, admit

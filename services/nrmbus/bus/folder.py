@@ -7,7 +7,7 @@ audited-elsewhere           there if the auditor runs on a machine of her own, a
 canary.json                 seconds between two test hand-overs, as nrmbus up --canary set them
 backup.json                 when the last backup was complete, here and in an agency's folder
 addresses.json              on another machine: the newest list of them that the operator signed
-standby.json                on a standby host: its name
+standby                     on a standby host: its name
 kafka/                      the embedded broker's data
 keys/operator.seed          the operator's key, which signs the directory
 keys/authority/             the certificate authority's key and register
@@ -422,22 +422,14 @@ class BusFolder:
 
     @property
     def host(self) -> str | None:
-        """The name of this standby host, which the operator has admitted to run services of the bus; None elsewhere.
-
-        Raises:
-            NoBus: the file cannot be read.
-        """
-        path = self.path / "standby.json"
-        try:
-            return str(json.loads(path.read_bytes())["host"])
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError):
-            raise NoBus(f"{path} cannot be read: run nrmbus standby take again with the operator's file.") from None
+        """The name of this standby host, which the operator has admitted to run services of the bus; None elsewhere."""
+        with suppress(FileNotFoundError):
+            return (self.path / "standby").read_text(encoding="utf-8").strip()
+        return None
 
     def be_host(self, name: str) -> None:
         """Keep that this machine is the standby host *name*."""
-        write_json(self.path / "standby.json", {"host": name})
+        write_private(self.path / "standby", name.encode() + b"\n")
 
     def listen(self, listens: Listening) -> None:
         """Have the broker listen for other machines as *listens* says, from its next start on."""

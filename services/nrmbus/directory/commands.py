@@ -26,7 +26,7 @@ from nrmbus.directory.requests import Disposal, Request, believe, digest, dispos
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
 from nrmbus.wire.keys.keys import SigningKey
-from nrmbus.wire.names import AUDITOR, DIRECTORY
+from nrmbus.wire.names import AUDITOR, DIRECTORY, REGISTRAR
 
 _LARGEST: Final = 64 * 1024 * 1024
 """Bytes of a file of all entries: some thousand changes of keys."""
@@ -75,6 +75,7 @@ def reader_of(folder: BusFolder) -> Path:
     for path in (
         *sorted((folder.path / "agencies").glob("*/tls/cert.pem")),
         *folder.service(AUDITOR).glob("tls/cert.pem"),
+        *folder.service(REGISTRAR).glob("tls/cert.pem"),
     ):
         return path.parents[1]
     raise DirectoryError("certificate_missing")

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from nrmbus.bus.folder import BusFolder, write_json
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli.app import app
 from nrmbus.cli.health import remark_on
+from nrmbus.cli.hosts import Placed
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor
 from nrmbus.cli.operate.doctor import (
@@ -30,6 +32,7 @@ from nrmbus.cli.operate.doctor import (
     of_services,
     of_stopped,
 )
+from nrmbus.cli.operate.faults import of_hosts
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
@@ -498,6 +501,17 @@ def test_what_the_numbers_of_a_service_show_is_a_finding(tmp_path: Path, shown: 
     seconds = {name: value - 2 for name, value in named.items() if name.endswith("_seconds")}
     harmless = {**named, **seconds} if seconds else dict.fromkeys(named, 0.0)
     assert list(of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": harmless}})) == []
+
+
+def test_a_standby_host_that_is_away_is_found() -> None:
+    """Given a service that should stand by on another host, then it is a finding while it is not connected, and else none."""
+    there = Placed("host-b", "registrar", "stands by", "10.0.0.2", "2026-04-01T00:00:00+00:00")
+    away = replace(there, service="timekeeper", state="away", connected=None)
+
+    (found,) = of_hosts([there, away])
+
+    assert (found.code, found.serious) == ("standby_away", True)
+    assert "timekeeper of standby host host-b" in found.what
 
 
 def test_peers_are_looked_at() -> None:

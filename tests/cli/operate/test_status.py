@@ -45,6 +45,7 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sta
 
         monkeypatch.setattr(health, "ask_all", answered)
         monkeypatch.setattr(status, "peers_of", lambda _: list(peers))
+        monkeypatch.setattr(status, "hosts_of", lambda _: ())
         if not running:
             return look(folder)
         with folder.held():
@@ -190,6 +191,7 @@ def test_a_public_page_has_no_certificate(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(health, "ask_all", answered)
     monkeypatch.setattr(status, "peers_of", lambda _: [])
+    monkeypatch.setattr(status, "hosts_of", lambda _: ())
     with folder.held():
         found = look(folder)
 

@@ -11,9 +11,9 @@ from rich.console import Console
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.hosts import hosts_of, table_of
 from nrmbus.cli.membership.agency import sentences
 from nrmbus.cli.membership.keys import KeysContext
-from nrmbus.cli.operate.hosts import hosts_of, table_of
 from nrmbus.cli.options import to_write
 from nrmbus.directory import standby
 from nrmbus.directory.commands import is_operator

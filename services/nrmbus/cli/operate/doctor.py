@@ -25,9 +25,10 @@ from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import ENDING, Health, ask_all, failing, why_not_ready
+from nrmbus.cli.hosts import hosts_of
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.operate.check import peers_of
-from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, UNSIGNED, Finding, of_numbers
+from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, UNSIGNED, Finding, of_hosts, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory import SERVICES, Directory, DirectoryError, epochs, operator_key
 from nrmbus.directory.admission import home_of
@@ -136,7 +137,11 @@ def _certificates(folder: BusFolder, now: datetime) -> Iterator[Finding]:
             "certificate",
             f"The certificate of {home.name} {says}.",
             "It renews automatically ten days before its end: the service that does this was not running, or failed.",
-            up if lives_here else f"nrmbus agency renew {home.name} --data '{folder.path}'",
+            f"nrmbus standby request {folder.host} --data '{folder.path}', with the services ended"
+            if folder.host is not None and lives_here
+            else up
+            if lives_here
+            else f"nrmbus agency renew {home.name} --data '{folder.path}'",
         )
 
 
@@ -475,7 +480,7 @@ def _of_the_peers(folder: BusFolder) -> list[Finding]:
     if folder.is_joined or not folder.settings.tls:
         return []
     try:
-        return list(of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)))
+        return [*of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)), *of_hosts(hosts_of(folder))]
     except BusError as error:
         return [Finding("peers_unknown", "The agencies on other machines were not looked at.", str(error),
                         f"nrmbus doctor --data '{folder.path}', while the bus runs and with the key file", serious=False)]  # fmt: skip

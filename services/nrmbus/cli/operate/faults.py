@@ -1,9 +1,11 @@
 """Faults that the numbers of a service show: the same limits as those of the alerts, for a bus that nobody scrapes."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
+
+from nrmbus.cli.hosts import Placed
 
 SKEW: Final = timedelta(seconds=5)
 """Clocks that are set by a time server differ by milliseconds; legal clocks are told to the second."""
@@ -120,3 +122,15 @@ def _checkpoints(name: str, number: Callable[[str], float]) -> Iterator[Finding]
 def _span(seconds: float) -> str:
     hours, minutes = divmod(int(seconds) // 60, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def of_hosts(found: Iterable[Placed]) -> Iterator[Finding]:
+    """Yield a finding for each service that should stand by on a standby host, and is not connected."""
+    for each in found:
+        if each.state == "away":
+            yield Finding(
+                "standby_away",
+                f"The {each.service} of standby host {each.host} is not connected.",
+                "If the first machine is lost now, nobody takes over.",
+                f"nrmbus run {each.service} on {each.host}, or nrmbus standby revoke {each.host} if that host is gone",
+            )

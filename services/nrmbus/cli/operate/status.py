@@ -26,9 +26,9 @@ from nrmbus.bus.replicas import parted
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health
+from nrmbus.cli.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.operate.check import peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_numbers
-from nrmbus.cli.operate.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import is_public_page
