@@ -78,8 +78,10 @@ def processes_of(folder: BusFolder, replicas: int) -> tuple[str, ...]:
 def wait_for_clock(folder: BusFolder, service: str, notify: Callable[[str], None]) -> None:
     """Wait until the clock of this standby host agrees with the broker's; *notify* gets one sentence about what is wrong.
 
-    A broker that does not answer is waited for by the service itself.
+    A broker that does not answer is waited for by the service itself. Elsewhere, and for an agency, nothing is waited for.
     """
+    if service not in SERVICES or folder.host is None:
+        return
     from aiokafka.errors import KafkaError  # noqa: PLC0415 - as below
 
     from nrmbus.bus.kafka import clock_check  # noqa: PLC0415 - it needs Kafka's client, as below
@@ -118,8 +120,7 @@ def run_service(
         take_newcomers(folder)
     service, number = parted(name)
     try:
-        if service in SERVICES and folder.host is not None:
-            wait_for_clock(folder, service, notify)
+        wait_for_clock(folder, service, notify)
         if service == REGISTRAR:
             with folder.alone(name):
                 notify(_BEGINS.format(name))
