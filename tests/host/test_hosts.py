@@ -66,7 +66,8 @@ class Machine:
 
     def health(self, name: str) -> dict[str, Any]:
         """Return the health of a service, or an empty mapping without an answer."""
-        return dict(asyncio.run(health.ask(self.folder, name)) or {})
+        found = asyncio.run(health.ask(self.folder, name))
+        return dict(found) if found else {}
 
     def works(self) -> bool:
         """Return whether registrar and timekeeper work here, and are ready."""
