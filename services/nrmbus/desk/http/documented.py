@@ -19,9 +19,12 @@ from nrmbus.events.errors import Problem as Fault
 
 PROBLEM_JSON: Final = "application/problem+json"
 EVERYWHERE: Final[tuple[DeskCode, ...]] = (
-    "token_required", "too_many_requests", "not_available", "ledger_away", "ledger_held",
+    "token_required", "not_found", "too_many_requests", "not_available", "ledger_away", "ledger_held",
 )  # fmt: skip
-"""Codes that every route may answer: without a token, beyond its limits, and while the desk has no ledger."""
+"""Codes that every route may answer: without a token, beyond its limits, and while the desk has no ledger.
+
+At an agency without cases a program finds no route about one (`closed`).
+"""
 _FAULTY: Final[Mapping[DeskCode, DeskError]] = {
     "unknown_field": DeskError("unknown_field", [Fault("/data/urgency", "enum", ("emergency", "routine"))]),
     "document_shut": DeskError("document_shut", safe={"shut": "consent_withdrawn"}),
