@@ -17,12 +17,17 @@ LONGEST_WAIT: Final = 30.0
 """Seconds for which a desk is asked to wait for a verdict; its client hangs up after 35."""
 
 
+def _pause(began: float) -> float:
+    """Return the seconds until the next look: a fiftieth of what was waited, since a look takes time from what is waited for."""
+    return min(max(0.01, (time.monotonic() - began) / 50), 0.1)
+
+
 def until(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until *holds*; fail after *seconds*, saying *what* did not come about."""
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while not holds():
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        time.sleep(0.01)
+        assert time.monotonic() < began + seconds, f"not within {seconds} s: {what}"
+        time.sleep(_pause(began))
 
 
 async def eventually(what: str, holds: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -30,10 +35,10 @@ async def eventually(what: str, holds: Callable[[], object], seconds: float = PA
 
     What *holds* answers may be awaitable.
     """
-    end = time.monotonic() + seconds
+    began = time.monotonic()
     while not (await found if isawaitable(found := holds()) else found):
-        assert time.monotonic() < end, f"not within {seconds} s: {what}"
-        await asyncio.sleep(0.01)
+        assert time.monotonic() < began + seconds, f"not within {seconds} s: {what}"
+        await asyncio.sleep(_pause(began))
 
 
 def busy(pid: int) -> float:

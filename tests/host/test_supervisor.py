@@ -249,12 +249,17 @@ def commanded(folder: BusFolder, *options: str) -> Iterator[subprocess.Popen[str
         process.kill()
 
 
+@pytest.fixture(scope="module")
+def at_home(tmp_path_factory: pytest.TempPathFactory) -> BusFolder:
+    """Return the folder of a bus that is started again for each test, however the test before ended it."""
+    return BusFolder(tmp_path_factory.mktemp("at-home"))
+
+
 @pytest.fixture
-def command(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]:
+def command(at_home: BusFolder) -> Iterator[tuple[subprocess.Popen[str], BusFolder]]:
     """Yield the process of ``nrmbus up`` with its own broker."""
-    folder = BusFolder(tmp_path)
-    with commanded(folder) as process:
-        yield process, folder
+    with commanded(at_home) as process:
+        yield process, at_home
 
 
 def ends_cleanly(process: subprocess.Popen[str], folder: BusFolder, told: signal.Signals) -> None:
@@ -283,6 +288,17 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker, tmp_pat
 
 
 @pytest.mark.broker
+def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
+    """No broker and no service is left; the next start finds a free folder (the next test does)."""
+    process, folder = command
+    running = pids(folder)
+    process.send_signal(signal.SIGKILL)
+
+    until("all are gone", lambda: not any(map(lives, running)))
+    assert not folder.is_held
+
+
+@pytest.mark.broker
 def test_a_signal_ends_it_cleanly(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
     """After SIGTERM the broker and every service are gone, and the exit status is 0."""
     process, folder = command
@@ -300,17 +316,6 @@ def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.P
 
     until("it ends", lambda: process.poll() is not None)
     until("all are gone", lambda: not any(map(lives, running)))
-
-
-@pytest.mark.broker
-def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
-    """No broker and no service is left; the next start finds a free folder."""
-    process, folder = command
-    running = pids(folder)
-    process.send_signal(signal.SIGKILL)
-
-    until("all are gone", lambda: not any(map(lives, running)))
-    assert not folder.is_held
 
 
 def test_a_bus_goes_on_when_requests_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
