@@ -8,9 +8,9 @@ from agencies import POLICY
 from nrmbus.events.registry import TYPES
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.rules.audience import TERMS
-from nrmbus.rules.clocks import ANSWERABLE
 from nrmbus.rules.conditions import CONDITIONS
 from nrmbus.rules.references import RECORDS
+from nrmbus.rules.running import ANSWERABLE
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.vocabulary import Answerable, Condition, Record, Term
 from rules.audience_rows import ROWS

@@ -16,10 +16,11 @@ from nrmbus.rules.profile_files import (
     read_profile,
     refusal_codes,
 )
+from nrmbus.rules.records import Agency, Announced, Status
 from nrmbus.rules.retention import RetentionPeriod
 from nrmbus.rules.rules import Rules
 from nrmbus.rules.versions import read
-from nrmbus.rules.view import Agency, Announced, Status, View
+from nrmbus.rules.view import View
 from nrmbus.rules.why import Reason
 
 __all__ = [

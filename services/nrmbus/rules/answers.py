@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.clocks import breached_by
+from nrmbus.rules.clock_moves import breached_by
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.references import opened_record, still_stands

@@ -10,7 +10,8 @@ from typing import Final
 
 from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
-from nrmbus.rules.clocks import breached_by, ended_by, told
+from nrmbus.rules.clock_moves import breached_by
+from nrmbus.rules.clocks import told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import (
@@ -25,7 +26,8 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.view import Bed, Emergency, Hold, House, Plan, Referral, Review, Status, Stop
+from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Status, Stop
+from nrmbus.rules.running import ended_by
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})

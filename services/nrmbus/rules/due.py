@@ -12,11 +12,13 @@ from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralExpired
 from nrmbus.events.shelter import OfferLapsed
 from nrmbus.rules.calendar import later
-from nrmbus.rules.clocks import clocks_of, due_of, length_of
+from nrmbus.rules.clocks import clocks_of
+from nrmbus.rules.due_times import due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
+from nrmbus.rules.records import Referral, Running
 from nrmbus.rules.retention import kept
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Referral, Running, View
+from nrmbus.rules.view import View
 
 MOST_MINUTES = 5_270_400
 """The latest that a breach can say it is late: ten years."""

@@ -13,8 +13,9 @@ from nrmbus.rules.changes import Changes
 from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import DECIDERS
+from nrmbus.rules.records import Bed, House, Pause, Review, Running, Service, Status
 from nrmbus.rules.tables import Tables
-from nrmbus.rules.view import Bed, House, Pause, Review, Running, Service, Status, View
+from nrmbus.rules.view import View
 
 ERASED: Final = "ERASED"
 LEFT: Final = "LEFT"

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 
 from nrmbus.events.model import Part
 from nrmbus.rules.event_context import EventContext, value
+from nrmbus.rules.records import Emergency
 from nrmbus.rules.tables import Tables
-from nrmbus.rules.view import Emergency, View
+from nrmbus.rules.view import View
 
 ASKED = "access.break_glass"
 OBJECTED = "access.break_glass_objected"

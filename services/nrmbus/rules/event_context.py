@@ -8,8 +8,9 @@ from nrmbus.events.model import Event
 from nrmbus.events.values import frozen
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import DECIDERS
+from nrmbus.rules.records import Bed, Document, Emergency, Hold, Proceedings, Referral, Review, Service, Standing
 from nrmbus.rules.tables import Roles, Tables
-from nrmbus.rules.view import Bed, Document, Emergency, Hold, Proceedings, Referral, Review, Service, Standing, View
+from nrmbus.rules.view import View
 
 SHARING = "information_sharing"
 SERVICES = "services"

@@ -17,7 +17,7 @@ from nrmbus.events.access import Emergency
 from nrmbus.events.model import Frozen, Part
 from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.rules.placed import placed
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Record, Side, Term, Told
 
 Basis = Annotated[str, Field(min_length=3)]

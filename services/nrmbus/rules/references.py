@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.event_context import EventContext
-from nrmbus.rules.view import Bed, Emergency, Grant, Hold, Payment, Proceedings, Referral, Review, Service, View
+from nrmbus.rules.records import Bed, Emergency, Grant, Hold, Payment, Proceedings, Referral, Review, Service
+from nrmbus.rules.running import TIMEKEEPER
+from nrmbus.rules.view import View
 from nrmbus.rules.vocabulary import Record
 
 Opened = Referral | Bed | Hold | Review | Service | Payment | Emergency | Grant | Proceedings

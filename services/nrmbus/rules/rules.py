@@ -12,7 +12,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import Audience, audience_of
-from nrmbus.rules.clocks import TIMEKEEPER, Clock, clocks_of
+from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
@@ -25,10 +25,12 @@ from nrmbus.rules.once import once_for
 from nrmbus.rules.opening_bound import could_open
 from nrmbus.rules.profile import Profile, Row, UnknownProfileError
 from nrmbus.rules.profile_files import load_profile
+from nrmbus.rules.records import Agency, Emergency
 from nrmbus.rules.retention import RetentionPeriod, kept
+from nrmbus.rules.running import TIMEKEEPER
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.versions import understood
-from nrmbus.rules.view import Agency, Emergency, View
+from nrmbus.rules.view import View
 from nrmbus.rules.why import Reason, reason_for
 
 _SEES_ALL: Final = frozenset({TIMEKEEPER, *AUTHORITIES})

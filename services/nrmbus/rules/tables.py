@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nrmbus.events.model import Part
 from nrmbus.rules.calendar import Calendar
 from nrmbus.rules.profile import DECIDERS, ClockRule, Profile, Row, Start, Transition, matches
-from nrmbus.rules.view import Agency
+from nrmbus.rules.records import Agency
 
 Trigger = tuple[str, ClockRule, Start]
 

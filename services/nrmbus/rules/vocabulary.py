@@ -1,6 +1,6 @@
 """The closed words that a profile may use. A word that is not here is an error of the profile; each has one function.
 
-Terms name agencies and are answered in ``audience.py`` (clocks' words in ``clocks.py``), conditions in ``conditions.py``.
+Terms name agencies and are answered in ``audience.py`` (clocks' words in ``running.py``), conditions in ``conditions.py``.
 """
 
 from typing import Literal

@@ -11,7 +11,7 @@ from nrmbus.events.model import Part
 from nrmbus.rules.audience import TERMS, Audience, granted_to
 from nrmbus.rules.event_context import SHARING, STATISTICS, EventContext, receivers_of
 from nrmbus.rules.profile import DECIDERS, Row
-from nrmbus.rules.view import Standing
+from nrmbus.rules.records import Standing
 from nrmbus.rules.vocabulary import Term
 
 ReasonCode = Literal[

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules, View
-from nrmbus.rules.view import Running
+from nrmbus.rules.records import Running
 
 
 class Duty(NamedTuple):

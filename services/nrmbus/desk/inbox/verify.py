@@ -18,8 +18,8 @@ from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Position
 from nrmbus.events.model import Event
-from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.due import SAID_WHEN_DUE
+from nrmbus.rules.running import TIMEKEEPER
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireCode, WireError
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record

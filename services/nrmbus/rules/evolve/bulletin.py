@@ -3,7 +3,7 @@
 from nrmbus.rules.changes import Changes, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Announced
+from nrmbus.rules.records import Announced
 
 
 def announced(context: EventContext, mark: Mark) -> Changes:

@@ -9,7 +9,7 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import stopped
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Closing, Review, Service
+from nrmbus.rules.records import Closing, Review, Service
 
 
 def _opened(context: EventContext, mark: Mark) -> Changes:

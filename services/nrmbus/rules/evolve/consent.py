@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, put
 from nrmbus.rules.duties import left_by
 from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Paper, Standing, Stop
+from nrmbus.rules.records import Paper, Standing, Stop
 
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 

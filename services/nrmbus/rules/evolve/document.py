@@ -7,7 +7,7 @@ from typing import Final
 from nrmbus.rules.changes import Changes, Folder, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Document
+from nrmbus.rules.records import Document
 
 
 def _shared(context: EventContext, _: Mark) -> Changes:

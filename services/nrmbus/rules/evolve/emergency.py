@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, put, put_last
 from nrmbus.rules.emergency import ASKED, OBJECTED, RESEALED, at_once, parts_needed
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Emergency
+from nrmbus.rules.records import Emergency
 
 
 def _asked(context: EventContext, mark: Mark) -> Changes:

@@ -6,10 +6,10 @@ from typing import Final
 
 from nrmbus.events.model import Event
 from nrmbus.rules.changes import Changes, Folder
-from nrmbus.rules.clocks import advance
 from nrmbus.rules.erasure import AccessHold, Erasure
 from nrmbus.rules.event_context import COURT, EventContext, value
 from nrmbus.rules.mark import Mark
+from nrmbus.rules.running import advance
 from nrmbus.rules.view import View
 
 OBJECTION: Final = "objection"

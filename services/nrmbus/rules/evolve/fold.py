@@ -10,7 +10,6 @@ from typing import Any
 from nrmbus.events.model import Fact
 from nrmbus.rules.audience import earlier
 from nrmbus.rules.changes import Changes, Folder, parts_with
-from nrmbus.rules.clocks import advance, ended, surviving
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
 from nrmbus.rules.event_context import EventContext
@@ -29,7 +28,9 @@ from nrmbus.rules.evolve.safeguard import SAFEGUARD
 from nrmbus.rules.evolve.shelter import SHELTER
 from nrmbus.rules.evolve.stay import STAY
 from nrmbus.rules.evolve.support import SUPPORT
-from nrmbus.rules.view import Letters, Status, View
+from nrmbus.rules.records import Letters, Status
+from nrmbus.rules.running import advance, ended, surviving
+from nrmbus.rules.view import View
 
 FOLDERS: Mapping[str, Folder] = {
     **CASE,

@@ -7,7 +7,7 @@ from typing import Final
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Decision, Review
+from nrmbus.rules.records import Decision, Review
 
 COMPLAINT: Final = "complaint_to_superior"
 

@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put, put
 from nrmbus.rules.event_context import COURT, EventContext, value
 from nrmbus.rules.evolve.payment import COMPENSATION
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Grant, Proceedings
+from nrmbus.rules.records import Grant, Proceedings
 
 
 def _opened(context: EventContext, mark: Mark) -> Changes:

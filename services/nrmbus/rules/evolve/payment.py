@@ -8,7 +8,7 @@ from typing import Final, Literal
 from nrmbus.rules.changes import Changes, Folder, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Grant, Payment
+from nrmbus.rules.records import Grant, Payment
 
 COMPENSATION: Final = "compensation"
 """A kind of payment, and a purpose of a grant."""

@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_wi
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Party, Referral, Status
+from nrmbus.rules.records import Party, Referral, Status
 
 
 def _submitted(context: EventContext, mark: Mark) -> Changes:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Return
+from nrmbus.rules.records import Return
 
 _PART: Final = "return"
 MONITORED: Final = "return.monitored"

@@ -7,7 +7,7 @@ from typing import Any, Final
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Bed, House
+from nrmbus.rules.records import Bed, House
 
 
 def _bed_requested(context: EventContext, mark: Mark) -> Changes:

@@ -8,7 +8,7 @@ from typing import Final
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Hold, Permit
+from nrmbus.rules.records import Hold, Permit
 
 MOMENT: Final = timedelta(seconds=1)
 """Steps back from 24:00 of a day into that day."""

@@ -7,7 +7,7 @@ from typing import Final
 from nrmbus.rules.changes import Changes, Folder, parts_with, parts_without, put
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.view import Plan, Service
+from nrmbus.rules.records import Plan, Service
 
 
 def _adopted(context: EventContext, mark: Mark) -> Changes:

@@ -25,7 +25,7 @@ from nrmbus.rules.judge.judge import CHECKS, UNKNOWN_TYPE
 from nrmbus.rules.placed import length_in_words, placed
 from nrmbus.rules.placed import of_type as type_sentence
 from nrmbus.rules.profile import ClockRule, Profile, Transition
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 from nrmbus.rules.why import WORDS
 
 

@@ -15,7 +15,7 @@ from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.placed import PERIODS, is_placed, period_of
 from nrmbus.rules.profile import Length, Profile, Transition
 from nrmbus.rules.profile_files import load_profile
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 from nrmbus.rules.why import WORDS
 
 PHRASES: Final[tuple[Mapping[Any, str], ...]] = (

@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 from nrmbus.rules.handbook.diagram import BACK, BEGINNING, arrows, group_of, statuses_of
 from nrmbus.rules.profile import Profile
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 
 WIDTH: Final = 640
 BOX: Final = 250

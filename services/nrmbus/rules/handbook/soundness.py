@@ -23,7 +23,7 @@ from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
 from nrmbus.rules.placed import unknown_places
 from nrmbus.rules.profile import DECIDERS, ClockRule, Length, Profile, Row, matches
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from nrmbus.rules.view import Status
+from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Answerable, Condition, Parting, Told
 
 BEFORE_THE_CASE: Final = "no case yet"

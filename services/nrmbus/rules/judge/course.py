@@ -8,7 +8,7 @@ from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, review_window, value
 from nrmbus.rules.evolve.payment import COMPENSATION, in_band, ordered_before, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
-from nrmbus.rules.view import Grant
+from nrmbus.rules.records import Grant
 
 _rules = RuleList()
 _STAGE = "identification.stage_entered"

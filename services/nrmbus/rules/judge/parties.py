@@ -8,13 +8,13 @@ from nrmbus.events import bulletin
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.calendar import later
-from nrmbus.rules.clocks import TIMEKEEPER
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.profile import Row
 from nrmbus.rules.profile_files import is_installed
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE, RECORDS, is_anothers
+from nrmbus.rules.running import TIMEKEEPER
 
 _rules = RuleList()
 AUDITOR = "auditor"

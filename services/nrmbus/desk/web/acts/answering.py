@@ -18,7 +18,7 @@ from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.shelter import BedOffered
-from nrmbus.rules.view import Party, Referral
+from nrmbus.rules.records import Party, Referral
 
 routes: Final = Pages()
 

@@ -28,7 +28,7 @@ from nrmbus.desk.web.work.kinds import (
     STARTED,
 )
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.view import Party, Referral
+from nrmbus.rules.records import Party, Referral
 
 _ANSWERS_KEPT: Final = 5
 
