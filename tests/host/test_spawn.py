@@ -86,11 +86,11 @@ def has_ended(lifeline: Started) -> bool:
 
 
 def test_a_service_runs_until_a_signal_ends_it(way: Spawner, folder: BusFolder, begin: Begin) -> None:
-    """The service has the reported pid, one thread beside the lifeline's watcher, and its own process group."""
+    """The service has the reported pid, one thread beside the watchers of lifeline and profiles, and its own process group."""
     service = begin(way)
 
     pid, threads, group = (folder.run / "sleeper").read_text().split()
-    assert (int(pid), int(threads), int(group)) == (service.pid, 2, service.pid)
+    assert (int(pid), int(threads), int(group)) == (service.pid, 3, service.pid)
     assert not has_ended(service)
     os.kill(service.pid, signal.SIGTERM)
     until("its lifeline says so", lambda: has_ended(service))
