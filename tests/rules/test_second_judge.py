@@ -1,21 +1,24 @@
 """Random stories judged again by a second implementation, which was written from the text of RULES.md alone.
 
 Each attempt, allowed or refused, is put to both: every rule that the second one knows must apply in both or in neither, and
-the status after each event must be the same. Where they differ, the text decides, and the code or the text is mended.
+the status after each event must be the same, and so must be when a duty begins, by whom it is owed, when it is due and by
+what it ends, and that nobody is told whom the person keeps out. Where they differ, the text decides, and the code or the text is mended.
 """
 
 import secrets
 from collections import Counter
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
 from agencies import POLICY
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Rules, load_profile
+from nrmbus.rules.profile import End, Length
 from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
+from rules.second_clocks import ROWS, mistold, unexplained
 from rules.second_judge import JUDGED, Second
 
 SEEDS: Final = 12
@@ -35,6 +38,8 @@ class Twice(Roaming):
         self.second = Second({id: agency.role for id, agency in self.agencies.items()})
         self.compared: Counter[str] = Counter()
         self.differing: list[str] = []
+        self.begun: set[str] = set()
+        """Codes of the duties that began."""
 
     def submit(self, event: Event) -> bool:
         """Compare what both say, and register *event* unless the Rules refuse it."""
@@ -60,8 +65,14 @@ class Twice(Roaming):
                 )
 
     def hear(self, fact: Fact) -> None:
-        """Take a registered event into both."""
+        """Take a registered event into both; compare who is told, and which duties begin and end."""
+        before, said = self.rules.clocks(self.view), understood(fact.event)
         super().hear(fact)
+        after = self.rules.clocks(self.view)
+        stops = self.rules.profile.types[said.type].stops
+        self.differing += mistold(self.second, said, fact.recipients, stops=stops)
+        self.differing += unexplained(self.second, said, fact.registered, before, after)
+        self.begun |= {clock.code for clock in after if clock.cause == said.id}
         self.second.take(understood(fact.event))
         if self.second.status != self.view.status:
             self.differing.append(
@@ -99,11 +110,14 @@ def ask_both(b: Twice) -> None:
 
 def test_both_judge_alike() -> None:
     """A short run, each case the same at every run, in which each rule of the second judge refuses something."""
-    counts: Counter[str] = Counter()
+    counts, begun = Counter[str](), set[str]()
     for seed in range(SEEDS):
-        counts += judged_twice(seed).compared
+        b = judged_twice(seed)
+        counts += b.compared
+        begun |= b.begun
 
     assert [rule for rule in JUDGED if not counts[rule]] == []
+    assert len(begun) > len(ROWS) / 2
 
 
 @pytest.mark.slow
@@ -134,3 +148,49 @@ def test_a_status_that_the_engine_got_wrong_is_found() -> None:
     b.attempt(str(b.view.detector), "consent.refused", receivers=["fund"])
 
     assert any("by the text" in each for each in b.differing)
+
+
+def altered(b: Twice, code: str, **update: Any) -> None:
+    """Let *b* go on under a profile whose clock *code* has other values."""
+    profile = load_profile(POLICY)
+    clocks = {**profile.clocks, code: profile.clocks[code].model_copy(update=update)}
+    b.rules = Rules(profile.model_copy(update={"clocks": clocks}), b.agencies)
+
+
+@pytest.mark.parametrize(
+    ("update", "found"),
+    [
+        ({"length": Length(hours=25)}, "D-STOP is due at"),
+        ({"answerable": "source"}, "D-STOP is owed by"),
+        ({"ends_by": (End(events=("needs.assessed",)),)}, "D-STOP ends by needs.assessed"),
+    ],
+)
+def test_a_clock_that_the_engine_got_wrong_is_found(update: dict[str, Any], found: str) -> None:
+    """Sabotage: another length, another agency that owes, another event that ends it."""
+    b = Twice(1)
+    altered(b, "D-STOP", **update)
+    b.open()
+    by = str(b.view.detector)
+    b.attempt(by, "consent.given", receivers=["vac"], purposes=["information_sharing"], given_by="individual")
+    b.attempt(by, "document.shared", to=["vac"])
+    b.attempt(by, "consent.withdrawn", receivers=["vac"])
+    b.attempt("vac", "needs.assessed", to=["vac"])
+    said = b.event("vac", "needs.assessed", to=["vac"])
+    b.hear(Fact.of(said, (), b.now, len(b.facts) + 1))
+
+    assert any(each.startswith(found) for each in b.differing), b.differing
+
+
+def test_somebody_who_is_told_against_the_persons_word_is_found() -> None:
+    """Sabotage: an event reaches an agency that the person refuses, and its own sender."""
+    b = Twice(1)
+    b.open()
+    by = str(b.view.detector)
+    b.attempt(by, "consent.refused", receivers=["fund"], purposes=["information_sharing"], given_by="individual")
+    b.hear(Fact.of(b.event(by, "needs.assessed", to=["vac"]), ("fund", by), b.now, len(b.facts) + 1))
+
+    assert {" ".join(each.split()[:2]) for each in b.differing} >= {
+        "needs.assessed comes",
+        "needs.assessed reaches",
+        "needs.assessed does",
+    }

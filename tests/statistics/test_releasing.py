@@ -1,6 +1,7 @@
 """Pages on which two people release figures: the draft that the first one saw, signed by a second one, and nothing else."""
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,11 +23,14 @@ from nrmbus.events.model import Fact
 from nrmbus.events.stats import unpacked
 from nrmbus.statistics import service
 from nrmbus.statistics.history import Histories
+from nrmbus.statistics.release import compute
+from nrmbus.statistics.releasing import pages
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.web.words import LANGUAGES, Language
 from nrmbus.wire import json, times
 from nrmbus.wire.envelope import decode
+from patience import PATIENCE, eventually
 from statistics_story import Story
 
 ME: Final = "statistics"
@@ -260,6 +264,35 @@ async def test_without_every_letter_there_is_no_draft(tmp_path: Path, monkeypatc
         assert answer.status_code == 503
         assert "have not arrived here yet" in answer.text
         assert await here.rows("drafts") == []
+
+
+async def test_a_draft_that_takes_longer_is_computed_on_and_kept_for_the_next_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given figures that take longer than a page waits, then the page says so, nothing is computed twice, and the next request has the draft."""
+    done, begun = threading.Event(), list[Any]()
+
+    def slow(*about: Any, **more: Any) -> Release:
+        begun.append(about)
+        assert done.wait(PATIENCE)
+        return compute(*about, **more)
+
+    async with the_desk(tmp_path) as (here, _), browsing(here, member(*FIRST)) as one:
+        with monkeypatch.context() as slowly:
+            slowly.setattr(service, "compute", slow)
+            slowly.setattr(pages, "PATIENCE_SECONDS", 0.0)
+            for _turn in range(2):
+                answer = await one.post("/app/releases/2025/draft")
+                assert answer.status_code == 503
+                assert "The figures are still being computed" in answer.text
+            await eventually("the computation begins", lambda: begun)
+            assert await here.rows("drafts") == []
+            done.set()
+            running = here.behind.beside[Figures]._running
+            await eventually("the computation ends", lambda: all(each.done() for each in running.values()))
+        await made(one)
+
+    assert len(begun) == 1
 
 
 async def test_a_correction_names_the_release_before_and_what_changes(tmp_path: Path) -> None:
