@@ -11,11 +11,13 @@ import httpx
 import pytest
 
 from agencies import Town
+from copies import NAME as OWN
+from copies import REFER_IN_36_HOURS, copied, known_here
 from desk.given import FakeRegistrar, Given, desk_of
 from desk.web.browsing import browsing, member
 from nrmbus.coordinator.differing import compared
 from nrmbus.desk.staff.permissions import Permission
-from nrmbus.rules import load_profile, profile_names
+from nrmbus.rules import add_profiles, load_profile, profile_names
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire import json
 
@@ -104,6 +106,22 @@ async def test_two_people_put_a_profile_in_force(tmp_path: Path) -> None:
             "acts": ["CoM 131/2009", "Law 958-IIQ"],
         }  # fmt: skip
         assert "From 1 April 2026 on" in (await one.get("/app/profiles")).text
+
+
+async def test_a_profile_that_was_added_meanwhile_can_be_chosen(tmp_path: Path) -> None:
+    """Given a desk that runs, then the page lists a country's own profile as soon as the desk knows it, with its changes."""
+    with known_here():
+        async with two_people(tmp_path) as (here, one, two):
+            assert (await one.get(f"/app/profiles/{OWN}")).status_code == 404
+            (added,) = add_profiles([copied(REFER_IN_36_HOURS)])
+            assert OWN in (await one.get("/app/profiles")).text
+            id = await checked(one, OWN)
+            assert "To refer (D-REFER): hours" in (await one.get(f"/app/acts/{id}/check")).text
+            await asked(one, id)
+            await here.during(signed(two, id))
+            (said,) = await activated(here)
+
+    assert (said["data"]["profile"], said["data"]["digest"]) == (OWN, added.digest)
 
 
 async def test_no_form_names_another_profile_than_the_page(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """Profiles of the Rules that lie in the folder of a bus: known to a process before it asks them anything.
 
-A service that runs takes a profile that is added meanwhile, so that nobody starts it again before an activation. A name
-means the same values for good, so taking another one changes no judgement. What the service has set aside since it
-lacked a profile stays set aside until the service starts again: it would fold a case with a gap otherwise.
+A running service takes profiles that are added meanwhile, so nobody restarts it before an activation. A name means the same
+values for good, so another name changes no judgement. Cases that the service has set aside, because it lacked their
+profile, wait for its next start: otherwise it would fold them with a gap.
 """
 
 import threading
@@ -60,7 +60,7 @@ class Newcomers:
     """Profiles that come into *folder* while this process runs."""
 
     def __init__(self, folder: BusFolder) -> None:
-        """Look into *folder*; what lies there already is `know_profiles`' to read."""
+        """Look into *folder*, whose profiles `know_profiles` has read."""
         self._folder = folder
         self._refused: dict[str, str] = {}
 

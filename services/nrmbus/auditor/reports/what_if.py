@@ -2,8 +2,8 @@
 
 Every event is taken as it happened; only its judgement differs. So an act that the other profile would have refused is
 named once, and what followed it is judged as if it had been let in. A refusal keeps no envelope and cannot be judged
-again: if the other profile lacks the rule that refused it, the rule would not have stood in its way. A breach that the
-timekeeper published follows from the clocks, and is no act. Pure: entries in, findings out.
+again: it is named if the other profile lacks its rule. A breach that the timekeeper published follows from the clocks, and
+is no act. Pure: entries in, findings out.
 """
 
 from collections import Counter

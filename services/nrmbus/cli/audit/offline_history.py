@@ -29,7 +29,7 @@ _LONGEST: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class OfflineHistory:
-    """Verified entries, the Rules that they were judged by, the agencies, the moment up to which they reach, and who vouches for them."""
+    """Verified entries, up to the time *until*, with their Rules and agencies; *vouched* says what was verified of them."""
 
     entries: tuple[Entry, ...]
     rules: Rules

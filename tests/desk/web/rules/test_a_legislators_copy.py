@@ -111,7 +111,7 @@ def refusals_of_an_order(profile: Profile) -> set[str]:
 
 
 def told_of_no_bed(profile: Profile) -> set[str]:
-    """Return who hears that a house has no bed, which an NGO asked for whose case another one has taken over."""
+    """Return the recipients of a house's refusal: one NGO asked for the bed, and another one has taken the case over."""
     bench = ruled(profile)
     consent = bench.consents("ngo-shelter", "ngo-l")
     bench.say("ngo-a", "shelter.bed_requested", ref="B-1", to=["ngo-shelter"], urgency="urgent", consent=consent[:1])
@@ -292,7 +292,7 @@ def test_documents_follow() -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_role_that_may_decide_has_its_name(language: Language) -> None:
-    """Whoever a legislator lets decide is named in the reader's language, and not by a code."""
+    """A legislator may let any role decide: each has a name in the reader's language."""
     words = Words(language, **facts_of(DRAFT))
 
     for role in get_args(Role):
