@@ -7,6 +7,7 @@ import re
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import pytest
 from aiokafka.errors import KafkaError
 
 from forked import Forked, service
+from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.errors import BusError
@@ -35,6 +37,7 @@ from nrmbus.directory.commands import read_as
 from nrmbus.directory.operator_inbox import answer
 from nrmbus.directory.standby import Standby
 from nrmbus.host import services
+from nrmbus.wire import times
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys import keyfile
 from patience import LONGEST_WAIT, lives, until
@@ -224,6 +227,52 @@ def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
     until("the first works again", two.first.works)
     two.second.start(*SERVICES)
     until("the second stands by again", two.second.stands_by)
+
+
+def overdue(folder: BusFolder, *, due: timedelta) -> str:
+    """Publish a signal whose 24 hours end *due* from now; return the case."""
+
+    async def publish() -> str:
+        since = times.write(WallClock().now() + due - timedelta(hours=24))
+        async with Door.of(folder.agency("ngo-a").path) as door:
+            return str((await door.publish({**SIGNAL, "time": since}, wait=LONGEST_WAIT))["case"])
+
+    return asyncio.run(publish())
+
+
+def breaches(folder: BusFolder, cases: list[str]) -> list[int]:
+    """Return how often the breach of each of *cases* is in the verified history; the timekeeper was never refused anything."""
+    entries = asyncio.run(audited(folder)).history.entries
+    told = [each for each in entries if each.registration.source == "timekeeper"]
+    assert all(each.event is not None for each in told), "nothing of the timekeeper's was refused"
+    found = Counter(
+        each.registration.subject for each in told if each.event is not None and each.event.type == "deadline.breached"
+    )
+    return [found[each] for each in cases]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_missed_deadline_is_an_event_once_whichever_host_says_it(two: Two, how: signal.Signals) -> None:
+    """P10: given deadlines that pass before, while and after the first host is lost, and when it works again, then each is one event."""
+    folder = two.first.folder
+    cases = [overdue(folder, due=timedelta(seconds=seconds)) for seconds in (1, 4, 8, 16)]
+    until("the first says one", lambda: breaches(folder, cases)[0])
+    two.first.signal(how)
+    cases += [overdue(folder, due=timedelta(seconds=seconds)) for seconds in (1, 4)]
+    until("all are said", lambda: all(breaches(folder, cases)))
+
+    two.first.signal(signal.SIGCONT)
+    until("the first works no more", lambda: all(map(two.first.yields, SERVICES)))
+    two.first.start(*(each for each in SERVICES if not two.first.lives(each)))
+    until("the first stands by", two.first.stands_by)
+    two.second.signal(signal.SIGKILL)
+    cases += [overdue(folder, due=timedelta(seconds=seconds)) for seconds in (1, 4)]
+    until("all are said", lambda: all(breaches(folder, cases)))
+    until("the first works", two.first.works)
+    two.second.start(*SERVICES)
+    until("the second stands by", two.second.stands_by)
+
+    assert breaches(folder, cases) == [1] * len(cases)
 
 
 @pytest.fixture(scope="module")
