@@ -198,6 +198,17 @@ def test_the_operator_sees_who_stands_by_and_where(two: Two) -> None:
     assert re.search(rf"{HOST} +registrar +stands by +127\.0\.0\.1 +(29|30) days", shown.stdout), shown.stdout
 
 
+def test_the_host_checks_its_way_to_the_broker_and_its_clock(two: Two) -> None:
+    """Given a standby host without an agency, then check and status there work with its own certificate, and check compares the clocks."""
+    data = ("--data", two.second.folder.path)
+    checked = run("check", "--keys-unprotected", *data)
+    assert checked.returncode == 0, checked.stdout
+    assert "This machine's clock and the broker's differ by 0." in checked.stdout
+    shown = run("status", *data)
+    assert shown.returncode == 0, shown.stdout
+    assert "2 of 2 ready" in shown.stdout
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
     two: Two, how: signal.Signals, record_property: Callable[[str, object], None]

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from nrmbus.bus.errors import BusError, KafkaFailed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.kafka.clients import Administration
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.pki.authority import Authority
@@ -33,7 +33,8 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.cli.options import AsJson
 from nrmbus.directory import SERVICES
-from nrmbus.wire.names import AUDITOR, inbox_of
+from nrmbus.directory.admission import home_of
+from nrmbus.wire.names import AUDITOR, TIMEKEEPER, inbox_of
 
 app = Commands()
 
@@ -116,6 +117,8 @@ def _addresses(folder: BusFolder, address: str | None) -> list[str]:
 def _who(folder: BusFolder, agency: str | None) -> str | None:
     """Return the agency whose certificate is used; None for the operator's own, `NOBODY` before the first admission here.
 
+    On a standby host without an agency this is the timekeeper, which has an inbox as agencies have.
+
     Raises:
         BusError: the agency is not on this machine, or must be chosen from several.
     """
@@ -128,7 +131,7 @@ def _who(folder: BusFolder, agency: str | None) -> str | None:
         return None
     if len(here) > 1:
         raise BusError(f"Choose one by --agency: {', '.join(here)}.")
-    return here[0] if here else NOBODY
+    return here[0] if here else TIMEKEEPER if folder.host is not None else NOBODY
 
 
 # -- one address -----------------------------------------------------------------------------------------------------
@@ -140,7 +143,7 @@ def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step
     if agency == NOBODY:
         yield from _without_certificate(host, port)
         return
-    home = folder.agency(agency).path if agency else folder.keys
+    home = home_of(folder, agency) if agency else folder.keys
     reach = Reach(address, Tls(home) if folder.settings.tls else None)
     for step in (_name(host, port), _port(host, port)):
         yield step
@@ -234,7 +237,7 @@ async def _at_kafka(folder: BusFolder, reach: Reach, agency: str | None) -> list
                 if count == due
                 else _fault("topic", f"{fits}, and the bus was made with {due}: the operator runs nrmbus topics check.")
             )
-            steps.append(await _clock(folder, agency))
+            steps.append(await _clock(folder, agency, reach))
         steps.append(await _round_trip(reach, partition))
     except KafkaError as error:
         steps.append(_fault("rights", sentence_of(error) or type(error).__name__))
@@ -255,9 +258,11 @@ async def _round_trip(reach: Reach, partition: TopicPartition) -> Step:
     return _ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions.")
 
 
-async def _clock(folder: BusFolder, agency: str) -> Step:
-    answer = await health.ask(folder, agency)
-    ahead = (answer or {}).get("clock_ahead")
+async def _clock(folder: BusFolder, agency: str, reach: Reach) -> Step:
+    if agency == TIMEKEEPER:  # it may stand by, and send nothing
+        ahead: float | None = await clock_check.ahead(reach, agency)
+    else:
+        ahead = (await health.ask(folder, agency) or {}).get("clock_ahead")
     if ahead is None:
         return Step("clock", None, "The broker's clock is known once the desk runs and has sent something.")
     if abs(ahead) > SKEW_SECONDS:
