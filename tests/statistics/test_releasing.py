@@ -26,6 +26,7 @@ from nrmbus.statistics.history import Histories
 from nrmbus.statistics.release import compute
 from nrmbus.statistics.releasing import pages
 from nrmbus.statistics.service import Figures
+from nrmbus.statistics.spans import Span
 from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.web.words import LANGUAGES, Language
 from nrmbus.wire import json, times
@@ -232,6 +233,45 @@ async def test_a_desk_that_is_killed_between_two_signatures_goes_on(
         await here.during(signed(two, id))
         assert (await signed(two, id)).status_code == 404
         assert [each["release"].table("signalled_by_sex").cell("_T") for each in await releases(here)] == [12]
+
+
+async def steps_of(here: Given, one: httpx.AsyncClient, two: httpx.AsyncClient) -> httpx.Response:
+    """Let two people go on with the release from wherever it stands; a step that fails ends it. Return the last answer."""
+    answer = await one.post("/app/releases/2025/draft")
+    waiting = [each.id for each in await here.rows("drafts") if each.state == "waits"]
+    if not waiting and answer.status_code == 303:
+        id = str(answer.headers["location"].split("/")[3])
+        answer = await asked(one, id)
+        waiting = [id] if answer.status_code == 303 else []
+    if waiting and not await here.rows("outbox"):
+        answer = await signed(two, waiting[0])
+    return answer
+
+
+async def test_a_release_that_is_killed_at_any_write_is_published_once_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a kill before and after each write of draft and signatures, then nothing is half published, and both people go on."""
+    found: list[int] = []
+    for turn, after in ((turn, after) for turn in range(9) for after in (False, True)):
+        home = tmp_path / f"{turn} {after}"
+        async with two_people(home) as (here, story, one, two):
+            await here.behind.beside[Figures].draft(Span(2025))  # its openings are recorded before, each by a write
+            engine = here.desk.seat.ledger._engine
+            with monkeypatch.context() as killing:
+                killing.setattr(engine, "commit", killed_at_call(engine.commit, turn, MemoryError, after=after))
+                await steps_of(here, one, two)
+        async with two_people(home, story) as (here, _, one, two):
+            found.append(len(await releases(here)))
+            await here.during(steps_of(here, one, two))
+            (said,) = await releases(here)
+            assert (said["actor"], said["approver"]) == ("S-1", "S-2")
+            assert said["release"].table("signalled_by_sex").cell("_T") == 12
+        if found[-1]:
+            break
+
+    assert found[-1] == 1, "the last kill came after the last write"
+    assert len(found) > 5
 
 
 async def test_an_old_draft_out_of_a_backup_is_not_released_beside_a_later_one(tmp_path: Path) -> None:
