@@ -1,6 +1,5 @@
 """Sabotage: a value of the profile is altered, and a case of the other files comes out otherwise."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -39,11 +38,12 @@ from rules.stories import (
 
 VALUES: dict[str, Any] = plain_yaml.read(profile_text(POLICY))
 """Values of the profile, as plain data."""
+_JSON = json.dumps(VALUES)
 
 
 def altered(change: Callable[[dict[str, Any]], None]) -> Profile:
     """The profile after *change* of its values."""
-    values = copy.deepcopy(VALUES)
+    values = json.loads(_JSON)  # a copy, ten times as fast as `copy.deepcopy`
     change(values)
     return Profile.model_validate_json(json.dumps(values))
 

@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
 
+from jinja2 import Environment
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -71,6 +72,12 @@ def _static(name: str) -> tuple[bytes, bytes, str]:
     return content, gzip.compress(content), f"/static/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
 
 
+@cache
+def _templates() -> Environment:
+    """Return the templates of the pages: each is compiled once a process."""
+    return look.environment(_HERE / "templates")
+
+
 class PublicSite:
     """The public pages of one hotline."""
 
@@ -82,7 +89,7 @@ class PublicSite:
         self._settings, self._store, self._hotline = settings, store, hotline
         self._slips = slips or Slips()
         self._gate = gate or Gate(self._slips)
-        self._templates = look.environment(_HERE / "templates")
+        self._templates = _templates()
         self._turn, self._waiting = asyncio.Semaphore(1), 0
         self._same: dict[tuple[Language, str, str], tuple[bytes, bytes]] = {}
         self._facts: tuple[str, dict[str, Any]] = "", {}

@@ -1,11 +1,12 @@
 """The pages of a desk as one application: sign-in first, permission at the door, and the same headers on every answer."""
 
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from jinja2 import Environment
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -72,18 +73,22 @@ Who = Callable[[Request, Door], Awaitable[Member | None]]
 """Finds the member whose session a request has."""
 
 
+@cache
+def _templates(*rooms: Path) -> Environment:
+    """Return the templates of a desk's pages, then those in the folders *rooms*: each is compiled once a process."""
+    own = (each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir())
+    made = look.environment(_HERE / "templates", *own, *rooms)
+    made.globals["has_words"] = has_words
+    return made
+
+
 class AgencyPages:
     """ASGI application of a desk's pages."""
 
     def __init__(self, door: Door, who: Who = signed_in) -> None:
         """Serve the people of the desk behind *door*; *who* finds out who asks."""
         self._door, self._who = door, who
-        self._templates = look.environment(
-            _HERE / "templates",
-            *(each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir()),
-            *(room.templates for room in rooms_of(door.seat.role)),
-        )
-        self._templates.globals["has_words"] = has_words
+        self._templates = _templates(*(room.templates for room in rooms_of(door.seat.role)))
         pages = pages_of(door.seat.role)
         self._paths = frozenset(page.path for page in pages if page.method == "GET")
         routes = [Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method]) for page in pages]
