@@ -58,11 +58,15 @@ def test_a_newcomer_needs_nothing_but_the_wheel(wheel: Path, tmp_path: Path) -> 
 
 
 def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
-    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code. Tests do not."""
+    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code. Tests and the rooms' pages do not."""
     with zipfile.ZipFile(wheel) as archive:
         carried = {name for name in archive.namelist() if ".dist-info/" not in name}
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
-    rooms = {path.relative_to(services).as_posix() for path in files() if path.is_relative_to(services / "nrmbus")}
+    rooms = {
+        path.relative_to(services).as_posix()
+        for path in files()
+        if path.is_relative_to(services / "nrmbus") and path.name != "README.md"
+    }
     declared = {f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics} | {
         "nrmbus/deploy/quotas.yaml",
         "nrmbus/deploy/agencies/az-example.yaml",
