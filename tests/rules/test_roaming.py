@@ -265,6 +265,19 @@ def test_a_review_waits_for_the_last_body_that_was_asked() -> None:
     assert b.ask("special-unit-2", "review.decided", ref="V-1") is None
 
 
+def test_a_service_whose_requester_has_no_part_any_more_bars_no_closing() -> None:
+    """The shelter asked for a service from nobody in particular while its offer stood; then the offer lapsed."""
+    b = begun(Bench())
+    b.consents("ngo-shelter")
+    b.say(UNIT, "shelter.bed_requested", ref="B-9", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-9")
+    b.say("ngo-shelter", "service.requested", ref="S-1")
+    b.say_due("shelter.offer_lapsed")
+
+    assert not b.view.on_case("ngo-shelter")
+    assert b.ask(UNIT, "case.closed", reason="lost_contact") is None
+
+
 def test_a_service_that_its_requester_left_bars_no_closing() -> None:
     """The centre asked for a service from nobody in particular, and has deleted what it knew."""
     b = presumed(Bench())

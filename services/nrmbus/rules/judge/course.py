@@ -8,7 +8,7 @@ from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, review_window, value
 from nrmbus.rules.evolve.payment import COMPENSATION, in_band, ordered_before, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
-from nrmbus.rules.records import Grant
+from nrmbus.rules.records import Grant, Service
 
 _rules = RuleList()
 _STAGE = "identification.stage_entered"
@@ -166,9 +166,14 @@ def open_items(q: Question) -> bool:
         (view.returning is not None and view.returning.open)
         or any(referral.open for referral in view.referrals.values())
         or any(house.state == "admitted" for _, house in view.houses())
-        or any(service.open for service in view.services.values())
+        or any(service.open and _asked_or_given(q, service) for service in view.services.values())
         or any(review.open for review in view.reviews.values())
     )
+
+
+def _asked_or_given(q: Question, service: Service) -> bool:
+    """Return whether somebody can still answer for *service*: who was asked for it, or its requester while that has a part."""
+    return bool(service.receivers) or service.requester is None or q.view.on_case(service.requester)
 
 
 @_rules.rule("G-50", "case.closed")
