@@ -34,6 +34,7 @@ MADE_UP = {
     "services/nrmbus/cli/operate/rule_documents.py": {"rules.md", "procedures.md"},
     "services/nrmbus/cli/operate/topics.py": {"topics.md"},
     "tests/auditor/reports/test_rejudge.py": {"G-99"},
+    "tests/desk/web/rules/test_a_legislators_copy.py": {"rules.md", "procedures.md"},
     "tests/rules/test_overlay.py": {"D-NEVER", "D-NEW", "D-REEFR"},
     "tests/rules/test_profile.py": {"G-99"},
 }

@@ -65,7 +65,7 @@ def test_a_value_that_is_changed_in_a_copy_follows_on_the_pages(generator: Any, 
 def test_a_table_keeps_the_remarks_that_people_wrote() -> None:
     """A row that is made again has its last words; a new rule has those of its function until somebody writes better."""
     page = (ROOT / "services/nrmbus/rules/RULES.md").read_text(encoding="utf-8")
-    remark = "initial assistance ends it whatever reference it names |"
+    remark = "initial assistance ends it whatever reference it names, also for another deciding body that was asked |"
     assert remark in page
     assert remark in renewed(page.replace("24 hours", "25 hours"), load_profile(PROFILE))
 
