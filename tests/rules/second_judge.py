@@ -207,6 +207,7 @@ class Second:
 
     def _answer(self, event: Any, ref: str) -> None:
         parties, kind = self.referrals.get(ref, {}), event.type.removeprefix("referral.")
+        before = dict(parties)
         if kind in ("accepted", "declined"):
             parties[event.source] = kind
         else:
@@ -214,6 +215,8 @@ class Second:
             others = [each for each in waiting if not self.within(each, "DECIDERS") or each in self.left]
             parties.update(dict.fromkeys(others if kind == "expired" and others else waiting, kind))
         units = [state for each, state in parties.items() if self.within(each, "DECIDERS")]
+        if all(before[each] == state for each, state in parties.items() if self.within(each, "DECIDERS")):
+            return  # the others of a referral that the unit has answered: another one may have made the case REFERRED since
         # T07: about the referral that made the case REFERRED; while a unit still owes its answer, or has accepted, it stays (reading 82)
         if units and self.status == "REFERRED" and not {"asked", "accepted"} & set(units):
             self.status = self.before.get(ref, self.status)
