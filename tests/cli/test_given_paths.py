@@ -32,6 +32,7 @@ def wanted(command: tuple[str, ...], file: Path) -> list[str]:
         "role": "worker",
         "year": "2026",
         "kind": "other",
+        "profile": "osce-generic@2022-01-01",
     }
     found: list[str] = []
     for each in command_of(command).params:
