@@ -78,6 +78,9 @@ SAID: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
 )
 """News about agencies, which stand beside their names where somebody chooses a receiver."""
 
+WALKED: Final = [pytest.param(each, marks=[] if each == "az" else [pytest.mark.slow]) for each in LANGUAGES]
+"""CI walks in Azerbaijani, the longest words and most of the readers; the other languages are for `make test-all`."""
+
 Starts = AbstractAsyncContextManager[tuple[str, ...]]
 
 
@@ -195,7 +198,7 @@ async def wrong_on(tab: Tab) -> list[str]:
     return [*found, *([] if await tab.title() else ["without a title"])]
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", WALKED)
 @pytest.mark.parametrize("desk", DESKS)
 async def test_each_page_of_a_desk_is_opened_and_has_no_serious_fault(
     tmp_path: Path, program: str, desk: str, language: Language
