@@ -1,5 +1,7 @@
 """``nrmbus figures --release``: a published release in the forms that others need, without a bus."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +47,19 @@ def test_a_release_becomes_a_page_that_loads_nothing(file: Path, tmp_path: Path)
     page = (tmp_path / "2026.html").read_text(encoding="utf-8")
     assert "Статистика: 2026" in page
     assert not any(each in page for each in ("<script", "src=", "<link"))
+
+
+def test_a_file_of_figures_is_whole_or_not_there(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a disk that fails while the file is written, or a kill, then no half of it can be taken for the figures."""
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = run("--release", str(file), "--format", "csv", "--out", str(tmp_path / "2026.csv"))
+
+    assert result.exit_code != 0
+    assert [*tmp_path.iterdir()] == [file]
 
 
 def test_a_release_is_written_again_as_it_is(file: Path) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, write_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, to_write
@@ -130,7 +130,7 @@ def figures(
     if out is None:
         typer.echo(text, nl=False)
         return
-    out.write_text(text, encoding="utf-8", newline="")
+    write_private(out, text.encode())
     cells = [row for table in found.tables for row in table.rows]
     shown = sum(row.count is not None for row in cells)
     typer.echo(
