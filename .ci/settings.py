@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nrmbus import environment
-from nrmbus.bus.folder import AgencySettings, BusSettings, Listening
+from nrmbus.bus.agency_folder import AgencySettings
+from nrmbus.bus.folder import BusSettings, Listening
 from nrmbus.cli.app import COMMANDS, loaded
 from nrmbus.directory.admission import Newcomer
 

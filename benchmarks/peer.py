@@ -20,8 +20,9 @@ from throughput import SENDERS, Round, Side, measured, process, spread, ways
 
 from nrmbus.bus.embedded import jars
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
-from nrmbus.bus.folder import BusFolder, cache_home, make_private
+from nrmbus.bus.folder import BusFolder, cache_home
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import make_private
 from nrmbus.directory import Identity
 from nrmbus.play.load import Submission
 from nrmbus.wire.names import outbox_of

@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, guest_settings, replicated_settings
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import now
+from nrmbus.bus.private_files import write_private
 from nrmbus.host.services import services_of
 from nrmbus.wire.keys import keyfile
 

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from nrmbus.backup.folders import NOTED, paths
 from nrmbus.backup.store import Store
-from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json
+from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.cli.operate import doctor
 from nrmbus.desk.store import schema

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
-from nrmbus.bus.folder import BusFolder, cache_home, data_home, write_private
+from nrmbus.bus.folder import BusFolder, cache_home, data_home
+from nrmbus.bus.private_files import write_private
 
 HOLDER = """
 import sys, time
@@ -128,15 +129,6 @@ def test_files_and_folders_are_for_their_owner_only(tmp_path: Path) -> None:
 
     for path in [folder.path, *folder.path.rglob("*")]:
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
-
-
-def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
-    """A reader finds the old or the new; nothing half-written stays."""
-    write_private(tmp_path / "seed", b"old")
-    write_private(tmp_path / "seed", b"new")
-
-    assert (tmp_path / "seed").read_bytes() == b"new"
-    assert [each.name for each in tmp_path.iterdir()] == ["seed"]
 
 
 def test_an_agency_is_there_when_its_file_is(tmp_path: Path) -> None:

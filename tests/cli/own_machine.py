@@ -15,10 +15,11 @@ from typing import Any
 import httpx
 
 import extras
-from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.private_files import make_private
 from nrmbus.bus.reach import Tls
 from nrmbus.cli.membership import agency, invitation
 from nrmbus.client.door import Door

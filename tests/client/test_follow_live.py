@@ -10,7 +10,8 @@ import pytest
 from brokers import Broker
 from desk.live import live, signal_of
 from nrmbus.bus.embedded.ports import free_ports
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.client import AsyncDesk
 from patience import LONGEST_WAIT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from contract.tree import ROOT
-from nrmbus.bus.folder import AgencyFolder
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
 from nrmbus.cli.app import COMMANDS
 from nrmbus.cli.operate.up import tell_service_manager

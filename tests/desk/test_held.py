@@ -7,9 +7,10 @@ import pytest
 import structlog
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import lease
 from nrmbus.bus.kafka.lease import Lease, LeaseHeld
+from nrmbus.bus.private_files import write_json
 from nrmbus.desk import app
 from nrmbus.telemetry import trace
 

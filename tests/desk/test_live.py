@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, text
 
 from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
-from nrmbus.bus.folder import write_json
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import write_json
 from nrmbus.client import verify_original
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import read_directory

@@ -14,7 +14,7 @@ from desk.live import STARTS, LiveBus, live, signal_of
 from desk.test_live import CASE, CONSENT, REFERRAL, REFERRED, TWO, about
 from nrmbus.bus.embedded.ports import free_ports
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.membership import agency
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach
 from nrmbus.directory.addresses import SILENT_LOOKS, Following
 

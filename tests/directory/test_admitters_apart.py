@@ -8,7 +8,8 @@ import pytest
 from agencies import BUS, NOW
 from directory.given import Office
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.membership import admitter, agency
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admitters import Listing

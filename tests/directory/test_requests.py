@@ -7,7 +7,8 @@ import pytest
 
 from agencies import BUS, NOW
 from directory.given import Office
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.membership.signing import to_read_out
 from nrmbus.directory import DirectoryError, joining
 from nrmbus.directory.commands import ask_first, is_complete, read_file, sign, write_file

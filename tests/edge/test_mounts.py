@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 
 from desk.given import CALLERS, TOKEN
-from nrmbus.bus.folder import AgencyFolder
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.own_settings import edge_of

@@ -4,7 +4,8 @@ import os
 import threading
 import time
 
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private
 from nrmbus.host.services import SERVICES
 from nrmbus.wire.keys import keyfile
 

@@ -15,7 +15,8 @@ import pytest
 
 from nrmbus.bus import standby
 from nrmbus.bus.errors import FolderHeld, NoBus
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.host import services
 from nrmbus.host.spawn import Fresh, Spawner, Started, Warm, spawner
 from nrmbus.wire.keys import keyfile

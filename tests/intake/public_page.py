@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from intake.given import CANARY, HOTLINE, KEY, opened
-from nrmbus.bus.folder import AgencyFolder
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.intake.store import IntakeStore
 from nrmbus.public.app import served
 from nrmbus.public.gate import Gate

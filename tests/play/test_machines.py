@@ -10,7 +10,8 @@ import pytest
 
 from machines import OPERATOR, POSSIBLE, Machine, machines
 from nrmbus.bus.embedded import ports
-from nrmbus.bus.folder import BusFolder, Listening, make_private
+from nrmbus.bus.folder import BusFolder, Listening
+from nrmbus.bus.private_files import make_private
 from nrmbus.cli.membership import invitation
 from nrmbus.client.door import Door
 from nrmbus.host.supervisor import Supervisor

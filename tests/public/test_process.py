@@ -17,7 +17,8 @@ import pytest
 from intake.given import HOTLINE, KEY, on_disk
 from intake.public_page import CANARY, SETTING, Fields, code_in, proof
 from nrmbus.bus.errors import BusError, NoBus
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli.health import ask, expected
 from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of, run_service

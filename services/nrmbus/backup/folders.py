@@ -10,8 +10,10 @@ from typing import Final
 
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import AgencyFolder, BusFolder, make_private, write_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import make_private, write_private
 from nrmbus.wire.keys import keyfile
 
 LEDGER: Final = "ledger.sqlite"

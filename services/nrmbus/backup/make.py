@@ -10,7 +10,8 @@ from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
-from nrmbus.bus.folder import BusFolder, utc_now, write_json
+from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.private_files import write_json
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.operator import Operator

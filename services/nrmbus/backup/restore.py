@@ -13,8 +13,9 @@ from nrmbus.backup.rebuild import rebuild
 from nrmbus.backup.store import Manifest, Store, Stored, said, synced
 from nrmbus.backup.topics import Progress
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
-from nrmbus.bus.folder import BusFolder, make_private, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
+from nrmbus.bus.private_files import make_private, write_json
 from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
 
 STAGE: Final = ".restoring"

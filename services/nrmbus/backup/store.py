@@ -25,7 +25,7 @@ from typing import Final, Self
 from pydantic import Field, ValidationError
 
 from nrmbus.backup.errors import BackupError
-from nrmbus.bus.folder import PRIVATE_FILE, lock_file, make_private
+from nrmbus.bus.private_files import PRIVATE_FILE, lock_file, make_private
 from nrmbus.events.model import Frozen
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError

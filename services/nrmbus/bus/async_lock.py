@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from nrmbus.bus.folder import lock_file
+from nrmbus.bus.private_files import lock_file
 
 
 @asynccontextmanager

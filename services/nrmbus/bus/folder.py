@@ -31,20 +31,20 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
 from nrmbus import environment
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
+from nrmbus.bus.private_files import lock_file, locked, write_json, write_private
 from nrmbus.bus.reach import Reach, Tls, is_address
 from nrmbus.wire.ids import AGENCY_ID
 
-PRIVATE_FOLDER: Final = 0o700
-PRIVATE_FILE: Final = 0o600
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A bus's name on this machine: one folder below `data_home`, and never a way out of it."""
 _TOLD: Final = "addresses.json"
@@ -67,62 +67,6 @@ def data_home() -> Path:
 def cache_home() -> Path:
     """Return the folder of files that can be fetched again: ``nrmbus`` below XDG_CACHE_HOME."""
     return Path(environment.CACHE_HOME.get() or Path.home() / ".cache") / "nrmbus"
-
-
-def make_private(folder: Path) -> Path:
-    """Make *folder* and its missing parents, for the owner only; return *folder*."""
-    # With `parents`, `mkdir` would use the mode for the last folder only, so each parent is made here.
-    for each in reversed([folder, *folder.parents]):
-        if not each.exists():
-            each.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
-    return folder
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write *content* whole or not at all, for the owner only: a reader, or a power cut, never finds half a file."""
-    write_private_lines(path, (content,))
-
-
-def write_private_lines(path: Path, lines: Iterable[bytes]) -> int:
-    """Write *lines* as `write_private`, none of them if making one raises; return their number."""
-    make_private(path.parent)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-    written = 0
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            for line in lines:
-                file.write(line)
-                written += 1
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return written
-
-
-def write_json(path: Path, body: Any) -> None:
-    """Write *body* as JSON, like `write_private`."""
-    write_private(path, json.dumps(body, indent=1, sort_keys=True).encode() + b"\n")
-
-
-@contextmanager
-def lock_file(path: Path) -> Iterator[int]:
-    """Open the file *path* to be locked, and close it after the block; the system releases the lock of a killed process."""
-    descriptor = os.open(make_private(path.parent) / path.name, os.O_RDWR | os.O_CREAT, PRIVATE_FILE)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
-    """Hold the lock on the file *path* until the end of the block; wait while another process holds it."""
-    with lock_file(path) as descriptor:
-        fcntl.flock(descriptor, how)
-        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,85 +107,6 @@ class Listening:
     """HOST:PORT each, as agencies use them; none if only this machine reaches it."""
     forwarded: bool = False
     """True if a router passes connections for these addresses on, so that the machine itself has others."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgencySettings:
-    """Settings of one agency: its ``agency.json``. Admission writes the first part of it, a person the rest."""
-
-    capacity: Any = field(default_factory=dict)
-    """A shelter's places by category of person, like `{"women": 4, "children": 2}`; admission writes those of `--agencies FILE`."""
-    speaks: Any = field(default_factory=dict)
-    """Versions of events that the agency's own system speaks, by type, like `{"referral.submitted": 2}`; version 1 if not named."""
-    reader: Any = None
-    """Staff number of the person who answers for readings by the agency's system; without it each reading names its reader."""
-    port: Any = None
-    """Port of the desk's door on 127.0.0.1; without it the desk chooses one and keeps it."""
-    listen: Any = None
-    """Address of the desk's door for other machines, always by TLS, like `{"address": "10.1.2.3", "port": 8443, "names": ["desk.example.org"]}`; without it only this machine reaches the door."""
-    requests_a_minute: Any = None
-    """Requests a minute that each token of the agency's systems may send at the door, unless it has a limit of its own; 6000 without it."""
-    ledger: Any = None
-    """Address of the desk's ledger on a PostgreSQL server, like `postgresql://USER@HOST/DATABASE`, never with a password; without it the ledger is a file."""
-    edge: Any = field(default_factory=list)
-    """Adapters for other standards above the desk's door, like `["cloudevents", "fhir"]`; none without it."""
-    smtp: Any = None
-    """Mail server for notices to the agency's people, which have no content: `host` and `from`, `port`, `tls` (`starttls`, `implicit`, or `none` to this machine), `user` with `password_file`, `ca` with the server's own authority, and `pages`, the address that a mail leads to, like `{"host": "mail.example.org", "from": "notices@example.org", "user": "desk", "password_file": "/etc/nrmbus/smtp", "pages": "https://desk.example.org:8443"}`; without it nobody gets mail."""
-    staff: Any = None
-    """Sign-in of the agency's people: `roles` with the permissions of a role that are to differ, `provider` with an OpenID provider that signs them in, like `{"roles": {"worker": ["read_cases", "publish"]}, "provider": {"issuer": "https://id.example.org", "client_id": "nrmbus", "secret_file": "/etc/nrmbus/oidc"}}`; without it passwords and second factors, and the permissions of desk/staff/roles.yaml."""
-    public: Any = None
-    """Public page of a hotline with anonymous messages, like `{"name": {"az": "…", "en": "…", "ru": "…"}, "run_by": "ngo", "phone": "…", "port": 8480}`; none without it. `services/nrmbus/public/README.md` has its members."""
-    webhooks: Any = None
-    """Receivers of webhooks beyond the public internet: `networks` that the desk may send to, `http_on_loopback` for tests, `ca` with the receivers' own authority, like `{"networks": ["10.1.0.0/16"], "ca": "/etc/ssl/agency.pem"}`; without it only public addresses by https."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgencyFolder:
-    """The folder of one agency's desk."""
-
-    path: Path
-
-    @property
-    def id(self) -> str:
-        """The agency's id in the directory."""
-        return self.path.name
-
-    @property
-    def agency_json(self) -> Path:
-        """Role, supervisor and settings of the agency; its desk is started when the file appears."""
-        return self.path / "agency.json"
-
-    @property
-    def settings(self) -> AgencySettings:
-        """What ``agency.json`` sets; a service of the bus with a desk has none. Values are not checked.
-
-        Raises:
-            NoBus: the file cannot be read.
-        """
-        try:
-            found = dict(json.loads(self.agency_json.read_bytes()))
-            return AgencySettings(
-                **{each.name: found[each.name] for each in fields(AgencySettings) if each.name in found}
-            )
-        except FileNotFoundError:
-            return AgencySettings()
-        except (ValueError, TypeError):
-            raise NoBus(f"{self.agency_json} is not a JSON object: correct it, or restore it from a backup.") from None
-
-    @property
-    def keys(self) -> Path:
-        """The folder of its private keys, ``signing.seed``, ``sealing.seed`` and ``witness.seed``."""
-        return self.path / "keys"
-
-    @property
-    def ledger(self) -> Path:
-        """The desk's database."""
-        return self.path / "ledger.sqlite"
-
-    @property
-    def door(self) -> Path:
-        """Address and token of the desk's door."""
-        return self.path / "door.json"
 
 
 class BusFolder:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from nrmbus.bus.errors import MarkDamaged
-from nrmbus.bus.folder import write_private
+from nrmbus.bus.private_files import write_private
 
 LATE: Final = 1.0
 """Seconds until a mark is on disk that may come late: a restored backup is older than that."""

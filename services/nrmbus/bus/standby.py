@@ -24,8 +24,9 @@ from aiokafka.errors import InvalidSessionTimeoutError, KafkaConnectionError, Ka
 
 from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, lock_file, write_private
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import lock_file, write_private
 from nrmbus.bus.replicas import parted, place_of, turn_of
 from nrmbus.telemetry import log
 from nrmbus.wire.names import CASES

@@ -13,8 +13,9 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import AgencyFolder, BusFolder
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.kafka import lease
 from nrmbus.bus.kafka.failures import is_passing, sentence_of

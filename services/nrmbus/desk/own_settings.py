@@ -1,7 +1,7 @@
 """Settings of a desk: what ``agency.json`` says, checked, for the start of the process."""
 
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import AgencyFolder
 from nrmbus.bus.http_server import PORTS
 from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.errors import DeskError

@@ -12,8 +12,9 @@ from faststream import FastStream
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
-from nrmbus.bus.folder import AgencyFolder, BusFolder
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.lease import Begins
 from nrmbus.bus.vitals import RELEASE, vitals

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from nrmbus.bus.async_lock import locked_meanwhile
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.replicas import parted
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.clock import clock_of
-from nrmbus.bus.folder import AgencyFolder, BusFolder, write_json, write_private
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import RESERVED, Authority
+from nrmbus.bus.private_files import write_json, write_private
 from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import home_of, numbering, read_directory

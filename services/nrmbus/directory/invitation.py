@@ -12,7 +12,8 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field
 
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder, BusSettings, make_private, write_json, write_private
+from nrmbus.bus.folder import BusFolder, BusSettings
+from nrmbus.bus.private_files import make_private, write_json, write_private
 from nrmbus.bus.reach import ADDRESS
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from nrmbus.bus.errors import KeysSealed
-from nrmbus.bus.folder import write_private
+from nrmbus.bus.private_files import write_private
 from nrmbus.directory import joining, requests
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Admitters, Contact, Entry, Head, LogEntry, body_of

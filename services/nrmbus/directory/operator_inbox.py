@@ -17,9 +17,10 @@ from pydantic import Field, ValidationError
 
 from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.errors import BusError, NotCertified
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.private_files import write_json
 from nrmbus.directory import commands, joining, renewal, rotation
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.directory import Directory

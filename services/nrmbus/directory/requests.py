@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.private_files import write_json
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry, body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError

@@ -23,9 +23,10 @@ from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.errors import BusError, NoBus
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.replicas import parted
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of, ids_of

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-from nrmbus.bus.folder import PRIVATE_FILE, make_private
+from nrmbus.bus.private_files import PRIVATE_FILE, make_private
 from nrmbus.intake.codes import SALT_BYTES, Holder
 from nrmbus.wire import times
 from nrmbus.wire.keys.keys import SealTo

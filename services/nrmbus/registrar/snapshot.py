@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
-from nrmbus.bus.folder import PRIVATE_FILE, make_private, write_private
+from nrmbus.bus.private_files import PRIVATE_FILE, make_private, write_private
 from nrmbus.registrar.history_state import Memory
 from nrmbus.telemetry import log
 from nrmbus.wire import history, statement

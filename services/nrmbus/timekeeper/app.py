@@ -14,9 +14,10 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.clock import SteppedClock, Tick
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import AgencyFolder, BusFolder
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.lease import LeaseHeld, refused, turn

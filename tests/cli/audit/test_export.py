@@ -16,8 +16,9 @@ from brokers import Broker
 from cli.test_commands import nrmbus
 from nrmbus.auditor.log.cosignatures import Cosigned
 from nrmbus.auditor.web.offline_log import OffTheRecord
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import write_json
 from nrmbus.directory import SERVICES
 from nrmbus.wire.log.checkpoint import witness_name
 from nrmbus.wire.log.cosignature import Cosigner

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls, piped
 from nrmbus.cli.operate import check
 from nrmbus.cli.operate.check import Step

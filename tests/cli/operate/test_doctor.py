@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 
 from brokers import Broker
 from nrmbus.bus.errors import KeysSealed
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.cli.health import remark_on
 from nrmbus.cli.hosts import Placed

@@ -9,7 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from nrmbus.bus.errors import BusError, FolderHeld
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import place_of, run

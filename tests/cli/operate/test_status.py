@@ -13,7 +13,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health
 from nrmbus.cli.operate import status
 from nrmbus.cli.operate.status import Status, look, shown

@@ -14,8 +14,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from desk.given import desk_of
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import AgencyFolder, write_json
+from nrmbus.bus.private_files import write_json
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE, AT_A_TIME, PART, Limits
 from nrmbus.desk.http.scopes import LOCAL, Caller

@@ -9,7 +9,8 @@ from agencies import CASE
 from desk.access.test_opening import readings, supplied
 from desk.given import CANARY, desk_of
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.own_settings import settings_of

@@ -16,7 +16,8 @@ from brokers import Broker
 from desk.kept import KINDS
 from desk.live import LiveBus, live, log_of, signal_of
 from forked import Forked
-from nrmbus.bus.folder import BusFolder, write_json
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health as healths
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from agencies import BUS
-from nrmbus.bus.folder import AgencyFolder, write_json
+from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.private_files import write_json
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import postgres, tables
 from nrmbus.desk.store.ledger import Ledger, Position

@@ -10,7 +10,7 @@ import standardwebhooks
 from brokers import Broker
 from desk.live import LiveBus, live, signal_of
 from desk.webhooks.receiver import receiving, says, silence
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.private_files import write_json
 from patience import LONGEST_WAIT, eventually
 from typed import typed
 

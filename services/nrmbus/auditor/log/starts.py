@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from nrmbus.auditor.log.cosignatures import Cosigned
 from nrmbus.auditor.log.log import Log
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.private_files import write_json
 from nrmbus.directory import Directory
 from nrmbus.wire.errors import ProofError
 from nrmbus.wire.history import HistoryFault, plain, read

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from nrmbus.auditor.web.access_log import Question
 from nrmbus.auditor.web.names import OFF_THE_RECORD
-from nrmbus.bus.folder import PRIVATE_FILE, make_private
+from nrmbus.bus.private_files import PRIVATE_FILE, make_private
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.wire import ids, times
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import locked, write_json
+from nrmbus.bus.private_files import locked, write_json
 from nrmbus.wire.ids import new_ref
 
 FILE: Final = "users.json"

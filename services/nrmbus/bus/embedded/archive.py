@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import PRIVATE_FILE, write_private
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import PRIVATE_FILE, write_private
 from nrmbus.bus.reach import Where, reach
 
 SECONDS: Final = 30.0

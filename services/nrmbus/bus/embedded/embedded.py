@@ -17,11 +17,12 @@ from nrmbus.bus.embedded import jars, listeners, ports
 from nrmbus.bus.embedded.archive import Archive, rehearse
 from nrmbus.bus.embedded.node import ENVIRONMENT, Node
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, Listening, utc_now, write_json
+from nrmbus.bus.folder import BusFolder, Listening, utc_now
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, cluster_id, replicated_settings, tls_settings
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
+from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls, Where, piped
 
 START_SECONDS: Final = 60.0

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nrmbus.bus.errors import JarAltered, KafkaFailed
-from nrmbus.bus.folder import PRIVATE_FILE, cache_home, locked
+from nrmbus.bus.folder import cache_home
+from nrmbus.bus.private_files import PRIVATE_FILE, locked
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext

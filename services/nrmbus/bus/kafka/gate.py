@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from nrmbus.bus.errors import KafkaFailed
-from nrmbus.bus.folder import BusFolder, locked
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import client_metrics, quotas
 from nrmbus.bus.kafka.clients import ANSWER_SECONDS, Administration
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
 from nrmbus.bus.kafka.entitlements import Entitlement, Kind, entitlements
 from nrmbus.bus.pki.authority import OF_THE_OPERATOR, Authority
 from nrmbus.bus.pki.certificate import now
+from nrmbus.bus.private_files import locked
 from nrmbus.wire.ids import AGENCY_ID
 
 SERVICES_WITHOUT_QUOTA: Final = frozenset({"registrar", "timekeeper", "auditor", "statistics"})

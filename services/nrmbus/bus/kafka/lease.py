@@ -25,8 +25,9 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus.aiokafka_patches import private
-from nrmbus.bus.folder import BusFolder, lock_file, utc_now, write_private
+from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.bus.kafka import clients, groups
+from nrmbus.bus.private_files import lock_file, write_private
 from nrmbus.wire.names import inbox_of
 
 HELD: Final = 72

@@ -22,9 +22,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nrmbus.bus.errors import KeysSealed, NotCertified
-from nrmbus.bus.folder import BusFolder, locked, write_json, write_private
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.certificate import LIFE, now
+from nrmbus.bus.private_files import locked, write_json, write_private
 from nrmbus.bus.reach import Tls, parts
 from nrmbus.wire.ids import AGENCY_ID, RESERVED_NAMES
 from nrmbus.wire.keys import keyfile

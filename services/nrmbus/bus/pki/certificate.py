@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from nrmbus.bus.folder import write_private
+from nrmbus.bus.private_files import write_private
 from nrmbus.bus.reach import Tls
 from nrmbus.wire.keys import keyfile
 

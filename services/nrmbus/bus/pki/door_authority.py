@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from nrmbus.bus.errors import KeysSealed
-from nrmbus.bus.folder import write_private
 from nrmbus.bus.pki.certificate import now
+from nrmbus.bus.private_files import write_private
 from nrmbus.wire.keys import keyfile
 
 LIFE: Final = timedelta(days=30)

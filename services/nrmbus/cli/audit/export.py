@@ -10,7 +10,8 @@ import typer
 
 from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_private, write_private_lines
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private, write_private_lines
 from nrmbus.bus.references import whole
 from nrmbus.cli.audit.on_record import Asker, Question
 from nrmbus.cli.audit.own_reading import verified

@@ -17,7 +17,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private
 from nrmbus.bus.references import whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.audit import on_record

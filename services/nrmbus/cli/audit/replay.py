@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import write_private
+from nrmbus.bus.private_files import write_private
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson, BusContext, Jobs, OnlyCase, to_write

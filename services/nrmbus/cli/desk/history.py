@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 import typer
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, make_private, utc_now, write_private
+from nrmbus.bus.folder import BusFolder, utc_now
+from nrmbus.bus.private_files import make_private, write_private
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of, known_cases

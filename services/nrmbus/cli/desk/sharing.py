@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private
 from nrmbus.bus.references import WHOLE, whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands

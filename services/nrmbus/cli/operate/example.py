@@ -14,7 +14,8 @@ from rich.table import Table
 from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import make_private
 from nrmbus.cli.membership.admitting import admitting
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
 from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of, newcomers_of_example

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import typer
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import write_json
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import BusContext
 from nrmbus.desk.errors import DeskError

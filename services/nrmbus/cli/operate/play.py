@@ -15,7 +15,8 @@ import typer
 from rich.console import Console
 
 from nrmbus.bus.errors import NoBus
-from nrmbus.bus.folder import BusFolder, data_home, make_private
+from nrmbus.bus.folder import BusFolder, data_home
+from nrmbus.bus.private_files import make_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.operate.foreground import progress_bar, until_told
 from nrmbus.cli.operate.scaled import print_figures

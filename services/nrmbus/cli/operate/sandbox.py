@@ -10,7 +10,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from nrmbus.bus.folder import BusFolder, make_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import make_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
 from nrmbus.cli.membership.keys import unlock

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection, RootTransaction
 from sqlalchemy import Engine as SqlEngine
 
-from nrmbus.bus.folder import AgencyFolder
+from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import sqlite
 from nrmbus.desk.store.address import Address

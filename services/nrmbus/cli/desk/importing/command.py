@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final, NamedTuple
 import typer
 
 from nrmbus.bus.errors import BusError
-from nrmbus.bus.folder import BusFolder, write_private
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_private
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.desk.importing import sheet, table
