@@ -19,7 +19,7 @@ from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
-from nrmbus.cli.operate import doctor
+from nrmbus.cli.operate import folder_faults
 from nrmbus.desk.store import schema
 from nrmbus.directory import Identity
 from nrmbus.environment import KEY_FILE
@@ -213,11 +213,11 @@ def test_a_ledger_on_a_server_is_said_to_be_missing(folder: BusFolder, tmp_path:
 def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_path: Path) -> None:
     """`nrmbus doctor` says since when a timer has made no backup; a folder that never had one is not spoken of."""
     now = datetime.now(UTC)
-    assert "backup_old" not in {each.code for each in doctor.findings(folder, now + timedelta(days=2))}
+    assert "backup_old" not in {each.code for each in folder_faults.findings(folder, now + timedelta(days=2))}
     typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)
 
-    assert "backup_old" not in {each.code for each in doctor.findings(folder, now)}
-    (missed,) = [each for each in doctor.findings(folder, now + timedelta(days=2)) if each.code == "backup_old"]
+    assert "backup_old" not in {each.code for each in folder_faults.findings(folder, now)}
+    (missed,) = [each for each in folder_faults.findings(folder, now + timedelta(days=2)) if each.code == "backup_old"]
     assert "--agency ngo-b" in missed.mend
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from brokers import Broker
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.operate import doctor
-from nrmbus.cli.operate.doctor import TopicRead, of_left_keys
+from nrmbus.cli.operate import topic_faults
+from nrmbus.cli.operate.topic_faults import TopicRead, of_left_keys
 from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
@@ -94,10 +94,10 @@ async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -
     now = datetime.now(UTC).replace(microsecond=0)
     await admit(folder, {}, now - timedelta(days=120))
     await admit(folder, {}, now - timedelta(days=43))
-    before = dict((await doctor.read_topic(folder, folder.as_operator)).left)
+    before = dict((await topic_faults.read_topic(folder, folder.as_operator)).left)
     assert before == {"auditor": 1, "registrar": 1, "timekeeper": 1}
 
     said = list[str]()
     await asyncio.to_thread(expired_keys.look, folder, said.append)
     assert said == ["2 sealing keys of services were replaced long ago, and are destroyed."]
-    assert dict((await doctor.read_topic(folder, folder.as_operator)).left) == {"timekeeper": 1}
+    assert dict((await topic_faults.read_topic(folder, folder.as_operator)).left) == {"timekeeper": 1}

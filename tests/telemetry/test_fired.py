@@ -23,7 +23,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
-from nrmbus.cli.operate import doctor, faults
+from nrmbus.cli.operate import faults, folder_faults
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, read_directory
 from nrmbus.host import supervisor
@@ -223,7 +223,7 @@ def test_a_disk_that_is_nearly_full(bus: BusFolder, machine: Path, monkeypatch: 
         assert all(fires("NrmbusDiskNearlyFull", scraped(bus, name)) for name in ("registrar", "auditor", *DESKS))
     finally:
         (machine / "disk").unlink()
-    monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+    monkeypatch.setattr(folder_faults, "LEAST_FREE", 2**62)
     assert told(bus) == {"disk"}
 
 

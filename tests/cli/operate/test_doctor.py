@@ -4,7 +4,6 @@ import io
 import json
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -20,21 +19,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
-from nrmbus.cli.health import remark_on
-from nrmbus.cli.hosts import Placed
 from nrmbus.cli.membership.keys import private_keys, unlock
-from nrmbus.cli.operate import doctor
-from nrmbus.cli.operate.doctor import (
-    TopicRead,
-    of_clocks,
-    of_peers,
-    of_quarantine,
-    of_sealing_keys,
-    of_services,
-    of_stopped,
-)
-from nrmbus.cli.operate.faults import of_hosts
-from nrmbus.desk.errors import MEANINGS
+from nrmbus.cli.operate import folder_faults, topic_faults
+from nrmbus.cli.operate.service_faults import of_stopped
+from nrmbus.cli.operate.topic_faults import TopicRead, of_clocks, of_quarantine, of_sealing_keys
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
@@ -88,7 +76,7 @@ def key_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def codes(folder: BusFolder, now: datetime = NOW) -> set[str]:
     """Return the codes of serious findings in the files."""
-    return {each.code for each in doctor.findings(folder, now) if each.serious}
+    return {each.code for each in folder_faults.findings(folder, now) if each.serious}
 
 
 def topic(number: int, event: str, source: str) -> dict[str, Any]:
@@ -232,7 +220,7 @@ class TestARealBus:
 
         assert keyfile.held() is None
         assert codes(folder) == set()
-        assert [each.code for each in doctor.findings(folder, NOW)] == ["keys_unprotected"]
+        assert [each.code for each in folder_faults.findings(folder, NOW)] == ["keys_unprotected"]
 
 
 class TestTheDoctor:
@@ -253,7 +241,7 @@ class TestTheDoctor:
         path = folder.path / where
         path.chmod(path.stat().st_mode | 0o040)
 
-        found = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        found = [each for each in folder_faults.findings(folder, NOW) if each.code == "permissions"]
         assert [each.mend for each in found] == [f"chmod {'700' if path.is_dir() else '600'} '{path.resolve()}'"]
 
     @pytest.mark.parametrize(
@@ -265,7 +253,7 @@ class TestTheDoctor:
         for path in (folder.path / where, folder.kafka / "nrm.cases-0" / "0.log"):
             path.parent.mkdir(parents=True)
             path.touch(0o644)
-        found = [each.what for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        found = [each.what for each in folder_faults.findings(folder, NOW) if each.code == "permissions"]
 
         loose = [folder.path / where, *(folder.path / where).parents, folder.kafka]
         expected = {path for path in loose if path.is_relative_to(folder.path) and path.stat().st_mode & 0o077}
@@ -276,7 +264,7 @@ class TestTheDoctor:
         for path in folder.path.rglob("*"):
             path.chmod(0o755)
 
-        (found,) = [each for each in doctor.findings(folder, NOW) if each.code == "permissions"]
+        (found,) = [each for each in folder_faults.findings(folder, NOW) if each.code == "permissions"]
         assert "files and folders can be read" in found.what
         assert found.mend == f"chmod -R go= '{folder.path.resolve()}'"
 
@@ -306,7 +294,7 @@ class TestTheDoctor:
         ledger.chmod(0o600)
         before = set(ledger.parent.iterdir())
 
-        found = [each for each in doctor.findings(folder, NOW) if each.code == "clock_skew"]
+        found = [each for each in folder_faults.findings(folder, NOW) if each.code == "clock_skew"]
         assert set(ledger.parent.iterdir()) == before
         assert [each.what for each in found] == (
             ["The clock of ngo-a's desk is at least 60 s ahead of the registrar's, by its newest event."]
@@ -323,7 +311,7 @@ class TestTheDoctor:
 
     def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         """The doctor finds a full disk before Kafka stops."""
-        monkeypatch.setattr(doctor, "LEAST_FREE", 2**62)
+        monkeypatch.setattr(folder_faults, "LEAST_FREE", 2**62)
 
         assert "disk" in codes(folder)
 
@@ -380,7 +368,7 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     folder = broker.fresh_bus()
     await admit(folder, {}, NOW)
 
-    topic = await doctor.read_topic(folder, folder.as_operator)
+    topic = await topic_faults.read_topic(folder, folder.as_operator)
 
     assert topic.newest is not None
     assert topic.head_appended is not None
@@ -388,8 +376,8 @@ async def test_on_a_bus_that_runs_clocks_and_directory_are_looked_at(
     slow = datetime.now(UTC) - timedelta(minutes=1)
     assert [each.code for each in of_clocks(topic, slow)] == ["clock_skew"]
 
-    monkeypatch.setattr(doctor, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
-    later = await doctor.read_topic(folder, folder.as_operator)
+    monkeypatch.setattr(topic_faults, "utc_time", lambda: datetime.now(UTC) + timedelta(hours=4))
+    later = await topic_faults.read_topic(folder, folder.as_operator)
     assert [each.code for each in of_clocks(later, datetime.now(UTC))] == ["directory_stale"]
 
 
@@ -399,130 +387,13 @@ async def test_a_bus_started_late_changes_the_sealing_keys_of_its_own_services(b
     folder = broker.fresh_bus(play=False)
     long_ago = datetime.now(UTC).replace(microsecond=0) - timedelta(days=77)
     services = set(await admit(folder, {}, long_ago))
-    before = (await doctor.read_topic(folder, folder.as_operator)).ending
+    before = (await topic_faults.read_topic(folder, folder.as_operator)).ending
     assert {each.agency for each in before} == services
 
     now = datetime.now(UTC).replace(microsecond=0)
     assert set(await admit(folder, {}, now)) == services
-    assert (await doctor.read_topic(folder, folder.as_operator)).ending == ()
+    assert (await topic_faults.read_topic(folder, folder.as_operator)).ending == ()
     assert await admit(folder, {}, now) == ()
-
-
-def test_a_service_that_fails_is_a_finding_with_the_last_line_of_its_log(tmp_path: Path) -> None:
-    """The supervisor's report is shown in place of "does not answer", which says less."""
-    folder = BusFolder(tmp_path)
-    folder.create(play=True)
-    failing = {"pid": None, "restarts": 4, "since": "2026-11-27T07:00:00Z", "failing": "The disk is full."}
-    write_json(folder.run / "services.json", {"registrar": failing})
-
-    found = list(of_services(folder, {"registrar": None, "timekeeper": None, "auditor": {"ready": True}}))
-
-    assert [(each.code, each.what) for each in found] == [
-        ("failing", "registrar is failing: it ended five times in a minute."),
-        ("not_answering", "timekeeper does not answer."),
-    ]
-    assert found[0].why == "Its log ends: The disk is full."
-
-
-@pytest.mark.parametrize(
-    ("caught_up", "open_tasks", "is_serious", "mend"),
-    [
-        (False, [], True, "it catches up automatically"),
-        (True, ["ledger_older"], True, "mark the task ledger_older as done"),
-        (True, [], False, "mark the task ledger_older as done"),
-    ],
-)
-def test_an_older_copy_is_told_until_a_person_has_seen_it(
-    tmp_path: Path, *, caught_up: bool, open_tasks: list[str], is_serious: bool, mend: str
-) -> None:
-    """It stays in the list as a note, since what did not come back is missing for good."""
-    folder = BusFolder(tmp_path)
-    folder.create(play=True)
-    older = {"caught_up": caught_up, "sentence": "On a day this desk began with an older copy."}
-    (found,) = of_services(folder, {"ngo-a": {"ready": True, "ledger_older": older, "open_tasks": open_tasks}})
-
-    assert (found.code, found.why) == ("ledger_older", older["sentence"])
-    assert (found.serious, mend in found.mend) == (is_serious, True)
-
-
-def measured(ahead: float | None) -> dict[str, Any]:
-    """Return the health of a desk that measured so many seconds; None if it has not measured yet."""
-    return {"ready": True, "shown": {} if ahead is None else {"nrmbus_clock_ahead_seconds": ahead}}
-
-
-@pytest.mark.parametrize("code", ["token_ends", "door_certificate", "mail"])
-def test_what_a_system_is_refused_for_soon_is_found_with_the_remedy(tmp_path: Path, code: str) -> None:
-    """The desk says what ends, and what to do; the finding has both."""
-    health = {"ready": True, code: {"ends": "2026-03-05T00:00:00Z", "sentence": "It ends on 2026-03-05: make another."}}
-    (found,) = of_services(BusFolder(tmp_path), {"ngo-a": health})
-
-    assert (found.code, found.what, found.mend) == (code, "ngo-a: It ends on 2026-03-05.", "make another")
-
-
-@pytest.mark.parametrize(("ahead", "says"), [(90.0, "90 s ahead of the broker's"), (-3600.5, "s behind the broker's")])
-def test_a_wrong_clock_is_told_with_the_difference(tmp_path: Path, ahead: float, says: str) -> None:
-    """Given a desk that measured another time at the broker, then the finding has the difference and the command; seconds do no harm."""
-    folder = BusFolder(tmp_path)
-
-    (found,) = of_services(folder, {"ngo-a": measured(ahead)})
-    assert (found.code, found.serious) == ("clock_skew", True)
-    assert says in found.what
-    assert "timedatectl" in found.mend
-    for harmless in (None, 0.0, 2.0, -2.0):
-        assert list(of_services(folder, {"ngo-a": measured(harmless)})) == []
-
-
-PEER = {
-    "agency": "ngo-b",
-    "suspended": False,
-    "connected": ["192.0.2.7"],
-    "certificate_ends": "2999-01-01T00:00:00+00:00",
-}
-
-
-@pytest.mark.parametrize(
-    ("shown", "code"),
-    [
-        ({"outbox_oldest_seconds": 901}, "outbox_waits"),
-        ({"webhooks_stopped": 1}, "webhook_stopped"),
-        ({"webhook_oldest_seconds": 3601}, "webhook_waits"),
-        ({"cases_parked": 1}, "parked"),
-        ({"cases_unreadable": 1}, "deadlines_unknown"),
-        ({"witness_alarms": 1}, "checkpoint_contradicts"),
-        ({"registrations_not_cosigned": 3, "checkpoint_age_seconds": 901}, "checkpoint_stale"),
-        ({"registrations_unsigned": 3, "checkpoint_age_seconds": 7201}, "checkpoint_stale"),
-    ],
-)
-def test_what_the_numbers_of_a_service_show_is_a_finding(tmp_path: Path, shown: dict[str, float], code: str) -> None:
-    """Given a service that is ready, and a number past its limit, then it is a fault; before the limit it is none."""
-    named = {f"nrmbus_{name}": value for name, value in shown.items()}
-
-    (found,) = of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": named}})
-    assert (found.code, found.serious) == (code, True)
-    seconds = {name: value - 2 for name, value in named.items() if name.endswith("_seconds")}
-    harmless = {**named, **seconds} if seconds else dict.fromkeys(named, 0.0)
-    assert list(of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": harmless}})) == []
-
-
-def test_a_standby_host_that_is_away_is_found() -> None:
-    """Given a service that should stand by on another host, then it is a finding while it is not connected, and else none."""
-    there = Placed("host-b", "registrar", "stands by", "10.0.0.2", "2026-04-01T00:00:00+00:00")
-    away = replace(there, service="timekeeper", state="away", connected=None)
-
-    (found,) = of_hosts([there, away])
-
-    assert (found.code, found.serious) == ("standby_away", True)
-    assert "timekeeper of standby host host-b" in found.what
-
-
-def test_peers_are_looked_at() -> None:
-    """Given agencies on other machines, then a certificate that nobody renews is a fault, and silence is a note."""
-    soon = (NOW + timedelta(days=3)).isoformat()
-    assert list(of_peers([PEER, {**PEER, "suspended": True, "connected": []}], (), NOW)) == []
-
-    found = list(of_peers([{**PEER, "certificate_ends": soon, "connected": []}], (), NOW))
-    assert [(each.code, each.serious) for each in found] == [("certificate", True), ("silent", False)]
-    assert list(of_peers([{**PEER, "connected": []}], {"ngo-b"}, NOW)) == [], "it is asked itself"
 
 
 def test_a_submission_in_quarantine_is_found_for_a_day() -> None:
@@ -543,32 +414,3 @@ def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFold
     assert list(of_stopped(folder, {"ngo-a"})) == []
     with folder.alone("ngo-a"):
         assert list(of_stopped(folder, ())) == []
-
-
-def test_a_timekeeper_that_sees_no_desk_is_a_fault_and_a_desk_that_is_away_a_remark(tmp_path: Path) -> None:
-    """Without its right at the broker nobody is shown who does not read; a desk that is away is named, and is no fault of the bus."""
-    folder = BusFolder(tmp_path)
-    folder.create(play=True)
-    blind: dict[str, Any] = {"ready": True, "desks_unseen": True, "desks_away": []}
-    away = {"ready": True, "desks_unseen": False, "desks_away": ["ngo-l"]}
-
-    (found,) = of_services(folder, {"timekeeper": blind})
-    assert (found.code, found.mend, found.serious) == ("desks_unseen", "nrmbus topics apply", True)
-    assert "nrmbus doctor" in remark_on(blind)
-    assert list(of_services(folder, {"timekeeper": away})) == []
-    assert remark_on(away).startswith("No desk is connected of ngo-l: call the agency.")
-
-
-def test_a_desk_that_is_connected_and_stands_still_is_a_fault(tmp_path: Path) -> None:
-    """Its own health says why; the timekeeper's says so of a desk on another machine too, which the operator cannot ask."""
-    folder = BusFolder(tmp_path)
-    folder.create(play=True)
-    seen: dict[str, Any] = {"ready": True, "desks_unseen": False, "desks_away": [], "desks_still": ["shelter"]}
-    stuck = {"ready": False, "trouble": "inbox_gap", "lag": 4}
-
-    found = list(of_services(folder, {"timekeeper": seen, "shelter": stuck}))
-
-    assert [(each.code, each.serious) for each in found] == [("standing_still", True), ("not_ready", True)]
-    assert found[0].what == "The desk of shelter is connected, and has read nothing of what waits for it for a minute."
-    assert found[1].why == MEANINGS["inbox_gap"].sentence
-    assert remark_on(seen).startswith("The desk of shelter stands still")

@@ -16,7 +16,7 @@ from desk.test_live import CASE, CONSENT, REF, REFERRAL, TWO, about, quiet, topi
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import health as healths
 from nrmbus.cli.app import app
-from nrmbus.cli.operate import doctor
+from nrmbus.cli.operate import service_faults
 from nrmbus.wire.envelope import decode
 from patience import LONGEST_WAIT
 
@@ -65,7 +65,7 @@ async def ids_in_outbox(bus: LiveBus, agency: str) -> list[str]:
 
 async def findings(folder: BusFolder) -> dict[str, str]:
     """Return code and first sentence of each finding that the doctor has when it asks desks and services."""
-    return {each.code: each.what for each in doctor.of_services(folder, await healths.ask_all(folder))}
+    return {each.code: each.what for each in service_faults.of_services(folder, await healths.ask_all(folder))}
 
 
 @pytest.mark.parametrize("agency", ["special-unit", "ngo-a"])
@@ -132,7 +132,7 @@ async def test_the_doctor_names_who_is_not_ready(broker: Broker) -> None:
         asked = await healths.ask_all(bus.folder)
         assert {"registrar", *TWO} <= asked.keys()
         stuck = {**(asked["ngo-a"] or {}), "ready": False, "trouble": "inbox_gap"}
-        found = list(doctor.of_services(bus.folder, {"ngo-a": stuck, "special-unit": None}))
+        found = list(service_faults.of_services(bus.folder, {"ngo-a": stuck, "special-unit": None}))
 
         assert [(each.code, each.what) for each in found] == [
             ("not_ready", "ngo-a is not ready."),

@@ -14,7 +14,7 @@ from desk.live import LiveBus, live, log_of, signal_of
 from desk.state.test_live_beginnings import findings
 from desk.test_live import CASE, CONSENT, TWO, about, quiet, rows, topic
 from nrmbus.cli import health as healths
-from nrmbus.cli.operate import doctor
+from nrmbus.cli.operate import service_faults
 from nrmbus.client import DoorError
 from nrmbus.desk.state import older_copy
 from nrmbus.wire.envelope import decode
@@ -125,7 +125,7 @@ async def is_said_aloud(bus: LiveBus, told: dict[str, Any], followed: str) -> No
             await door.inbox(after=1, ledger=followed)
         await door.post(f"/v1/tasks/{task['task']}/done")
     assert restarted.value.code == "inbox_restarted"
-    found = list(doctor.of_services(bus.folder, await healths.ask_all(bus.folder)))
+    found = list(service_faults.of_services(bus.folder, await healths.ask_all(bus.folder)))
     assert [each.serious for each in found] == [False], "a person has seen it"
 
 

@@ -1,4 +1,4 @@
-"""Faults that the numbers of a service show: the same limits as those of the alerts, for a bus that nobody scrapes."""
+"""What a finding is, the limits from which something is a fault (those of the alerts), and the faults that numbers show."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ WAITS: Final = timedelta(minutes=15)
 """An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
 UNTOLD: Final = timedelta(hours=1)
 """The first four attempts of a webhook take some 35 minutes: then its receiver fails."""
+SOON: Final = timedelta(days=7)
+"""Certificates are renewed automatically ten days before their end; one with less time left was not renewed."""
 UNSIGNED: Final = timedelta(hours=2)
 """The auditor signs new registrations within an hour."""
 
@@ -117,6 +119,11 @@ def _checkpoints(name: str, number: Callable[[str], float]) -> Iterator[Finding]
             "They are in the history, and nobody has signed a tree over them.",
             "ask again in a minute if they have just come; else look at logs/auditor.log, and start the auditor again",
         )
+
+
+def seconds(span: timedelta) -> str:
+    """Return *span* as a finding tells it, in whole seconds."""
+    return f"{span.total_seconds():.0f} s"
 
 
 def _span(seconds: float) -> str:

@@ -1,0 +1,118 @@
+"""Faults that desks and services tell of themselves, and those of machines elsewhere."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.health import ENDING, Health, failing, why_not_ready
+from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
+from nrmbus.wire.names import AUDITOR
+
+
+def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterator[Finding]:
+    """Yield the desks and services that do not answer, are not ready, or lost their ledger or a part of it, by their *healths*."""
+    ending = failing(folder)
+    for name, health in healths.items():
+        log = folder.logs / f"{name}.log"
+        if name in ending:
+            yield Finding(
+                "failing",
+                f"{name} is failing: it ended five times in a minute.",
+                f"Its log ends: {ending[name]}",
+                f"look at {log}; nrmbus up continues to start it",
+            )
+            continue
+        if health is None:
+            yield Finding(
+                "not_answering",
+                f"{name} does not answer.",
+                "Events that it would send or receive wait.",
+                f"look at {log}, and ask again in a minute if it was just started",
+            )
+            continue
+        if not health.get("ready"):
+            yield Finding(
+                "not_ready",
+                f"{name} is not ready.",
+                why_not_ready(health),
+                f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
+            )
+        yield from of_numbers(name, health.get("shown", {}))
+        yield from _of_desks(health)
+        for code in set(ENDING) - {"sealing_key"}:  # the directory tells of sealing keys, also elsewhere
+            if found := health.get(code):
+                what, _, mend = found["sentence"].removesuffix(".").partition(": ")
+                why = "A system that uses it is refused from then on."
+                if code == "mail":
+                    why = "The agency's people are told by mail of nothing that waits for them."
+                yield Finding(code, f"{name}: {what}.", why, mend)
+        for code, what in (
+            ("ledger_lost", "lost its ledger"),
+            ("ledger_older", "began with an older copy of its ledger"),
+        ):
+            if found := health.get(code):
+                is_over = found.get("caught_up", True)
+                mend = f"mark the task {code} as done when the agency has compared its files"
+                yield Finding(
+                    code,
+                    f"{name} {what}.",
+                    found["sentence"],
+                    mend if is_over else "it catches up automatically, unless this says what to do; then ask again",
+                    serious=code in health.get("open_tasks", ()) or not is_over,
+                )
+
+
+def _of_desks(health: Health) -> Iterator[Finding]:
+    """Yield a finding if the timekeeper does not see at the broker which desks are connected; other services do not look."""
+    if health.get("desks_unseen"):
+        yield Finding(
+            "desks_unseen",
+            "The timekeeper does not see which desks are connected.",
+            "An agency that does not read what it is sent is shown to nobody.",
+            "nrmbus topics apply",
+        )
+    for agency in health.get("desks_still", ()):
+        yield Finding(
+            "standing_still",
+            f"The desk of {agency} is connected, and has read nothing of what waits for it for a minute.",
+            "What is sent to it is read by nobody; all agencies are shown so once the profile's silent_minutes have passed.",
+            "the finding of the desk itself says why: here, or at nrmbus doctor on the machine where it runs",
+        )
+
+
+def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
+    """Yield the desks, and the auditor, of a machine elsewhere that do not run; *closed* agencies, suspended or retired, need none."""
+    if not folder.is_joined:
+        return
+    for agency in (*folder.agencies(), *([AUDITOR] if (folder.service(AUDITOR) / "keys").exists() else [])):
+        if agency not in closed and agency not in folder.running:
+            yield Finding(
+                "stopped",
+                "The auditor does not run." if agency == AUDITOR else f"The desk of {agency} does not run.",
+                "Nothing is sent or received for it.",
+                f"nrmbus run {agency} --data '{folder.path}'",
+            )
+
+
+def of_peers(peers: Iterable[Mapping[str, Any]], here: Collection[str], now: datetime) -> Iterator[Finding]:
+    """Yield the agencies on other machines whose desk is not connected, or whose certificate nobody renewed."""
+    for peer in peers:
+        agency, written = str(peer["agency"]), peer["certificate_ends"]
+        if agency in here or peer["suspended"]:
+            continue
+        if written and (end := datetime.fromisoformat(written)) - now < SOON:
+            yield Finding(
+                "certificate",
+                f"The certificate of {agency} {'has ended' if end <= now else f'ends on {end:%Y-%m-%d %H:%M} UTC'}.",
+                "Its desk renews it automatically while it is connected, so it was away, or failed.",
+                f"ask its people to run nrmbus check, and nrmbus agency renew {agency}",
+            )
+        if not peer["connected"]:
+            yield Finding(
+                "silent",
+                f"{'The auditor' if agency == AUDITOR else f'The desk of {agency}'}, on another machine, is not connected.",
+                "What is sent to it waits; whether that is a fault only its people know.",
+                "ask them for the result of nrmbus check",
+                serious=False,
+            )
