@@ -19,6 +19,12 @@ CHROMIUM: Final = [found for found in map(shutil.which, ("chromium", "google-chr
 """The browser of this machine, if there is one: Debian's ``chromium``."""
 SERIOUS: Final = frozenset({"serious", "critical"})
 _RANDOM: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
+_OF_THE_RULES: Final = (
+    (re.compile(r"(?<=/rules/)[a-z_]+\.[a-z_]+$"), "event"),
+    (re.compile(r"(?<=/rules/)[A-Z]+-[A-Z\d]+$"), "row"),
+    (re.compile(r"(?<=/rules/)[A-Z_]+$"), "state"),
+)
+"""Names in the Rules, and the word for one: the page of an event is like that of any other, and there are over a hundred."""
 
 
 SHOWS_FOCUS: Final = """each => {
@@ -65,8 +71,11 @@ async def chromium(
 
 
 def kind(path: str) -> str:
-    """Return *path* with each reference, id and number left out: what two pages of one kind have in common."""
-    return _RANDOM.sub("…", urlsplit(path).path)
+    """Return *path* with each reference, id and number left out, and a word for each name in the Rules: what pages of one kind have in common."""
+    found = urlsplit(path).path
+    for name, word in _OF_THE_RULES:
+        found = name.sub(word, found)
+    return _RANDOM.sub("…", found)
 
 
 def _every(_path: str) -> bool:
