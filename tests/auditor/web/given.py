@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, Self
 
 import httpx
+import pyotp
 import pytest
 from aiokafka import TopicPartition
 from starlette.applications import Starlette
@@ -26,11 +27,13 @@ from nrmbus.auditor.history.outcomes import is_reading
 from nrmbus.auditor.log.logs import Logs
 from nrmbus.auditor.web import access_log, users
 from nrmbus.auditor.web.access_log import AccessLog
+from nrmbus.auditor.web.pages import site
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
 from nrmbus.auditor.web.users import Users
 from nrmbus.rules import Refusal, load_profile
 from nrmbus.telemetry.span_file import Span
+from nrmbus.web.second_factor import STEP_SECONDS
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.log.checkpoint import witness_name
@@ -133,6 +136,7 @@ class Hall:
         monkeypatch.setattr(live, "TopicReader", type("Topic", (_Following,), {"written": self.written}))
         self._patch = monkeypatch
         monkeypatch.setitem(users._COST, "n", CHEAP)
+        monkeypatch.setattr(site, "utc_time", PHONE.now)
         self.seen = live.LiveHistory(
             where="", directory=self.written.directory, catch_up=self._nothing, policy=POLICY, partitions=1
         )
@@ -218,9 +222,37 @@ def places(hall: Hall) -> list[str]:
 
 
 async def sign_in(client: httpx.AsyncClient, name: str = NAME, password: str = PASSWORD, **more: str) -> httpx.Response:
-    """Sign in, with a purpose."""
+    """Sign in with a purpose and the code of the app, which is set up if there is none."""
     form = {"name": name, "password": password, "purpose": "audit", "back": "/search", **more}
-    return await client.post("/sign-in", data=form)
+    answer = await client.post("/sign-in", data=form)
+    if not answer.is_redirect:
+        return answer
+    return await client.post(
+        "/sign-in/code", data={"code": PHONE.shows(name, (await client.get("/sign-in/code")).text)}
+    )
+
+
+class Phone:
+    """Phone with everybody's authenticator app, and the time of the pages: half a minute later at each code."""
+
+    def __init__(self) -> None:
+        """Begin without any app."""
+        self._secrets: dict[str, str] = {}
+        self._time = LATER
+
+    def now(self) -> datetime:
+        """Return the time."""
+        return self._time
+
+    def shows(self, name: str, page: str) -> str:
+        """Return the next code of *name*'s app, which is set up first if *page* shows a key."""
+        if shown := re.search(r'class="nrm-code">([A-Z2-7 ]+)<', page):
+            self._secrets[name] = shown[1].replace(" ", "")
+        self._time += timedelta(seconds=STEP_SECONDS)
+        return pyotp.TOTP(self._secrets[name]).at(self._time)
+
+
+PHONE: Final = Phone()
 
 
 def form_of(page: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from auditor.web.given import NAME, PASSWORD, Hall
+from auditor.web.given import NAME, PASSWORD, PHONE, Hall
 from nrmbus.auditor.web import sessions
 from nrmbus.web.words import LANGUAGES, Language
 from web.browser import CHROMIUM, chromium, faults, serving, tab_to, too_wide, watched, widths
@@ -46,6 +46,8 @@ async def sitting(
                 await page.fill("#name", NAME)
                 await page.fill("#password", PASSWORD)
                 await page.select_option("#purpose", "court")
+                await page.click("main button")
+                await page.fill("#code", PHONE.shows(NAME, await page.content()))
                 await page.click("main button")
                 assert page.url == f"{base}/search", "nobody was let in"
             yield here
@@ -122,6 +124,10 @@ async def test_the_keyboard_alone_leads_from_the_sign_in_to_an_event(tmp_path: P
         await tab_to(page, "#purpose")
         await page.keyboard.press("ArrowDown")
         await tab_to(page, "main button")
+        await enter("/sign-in/code")
+        await tab_to(page, "#code")
+        await page.keyboard.type(PHONE.shows(NAME, await page.content()))
+        await tab_to(page, "main button")
         await enter("/search")
         await tab_to(page, "main button[name=go]")
         await enter(r"/search\?.*go=1")
@@ -152,6 +158,9 @@ async def test_the_page_warns_before_the_session_ends_and_leads_back_after_it(
         await page.fill("#name", NAME)
         await page.fill("#password", PASSWORD)
         await page.select_option("#purpose", "court")
+        async with page.expect_navigation():
+            await page.click("main form button")
+        await page.fill("#code", PHONE.shows(NAME, await page.content()))
         async with page.expect_navigation():
             await page.click("main form button")
         assert page.url == f"{here.base}{case}"

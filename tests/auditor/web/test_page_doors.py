@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from auditor.web.given import NAME, NO_CASE, PASSWORD, Hall, form_of, places, sign_in
+from auditor.web.given import NAME, NO_CASE, PASSWORD, PHONE, Hall, form_of, places, sign_in
 from nrmbus.auditor.web.sessions import IDLE_SECONDS
 from nrmbus.web.words import LANGUAGES, Language, Words
 
@@ -61,13 +61,62 @@ async def test_five_wrong_passwords_close_a_name(hall: Hall) -> None:
         assert (await sign_in(browser, name="samir")).status_code == 303
 
 
+async def test_a_password_alone_lets_nobody_in(hall: Hall) -> None:
+    """The first sign-in sets an app up, the next one asks for its code; a wrong code, or one that was used, is refused."""
+    form = {"name": NAME, "password": PASSWORD, "purpose": "audit", "back": "/search"}
+    async with hall.browser(signed_in=False) as browser:
+        assert (await browser.post("/sign-in", data=form)).headers["location"] == "/sign-in/code"
+        assert ">Search</h1>" not in (await browser.get("/search")).text
+        first = (await browser.get("/sign-in/code")).text
+        assert "Set up your second step" in first
+        assert (await browser.post("/sign-in/code", data={"code": "000000"})).status_code == 401
+        code = PHONE.shows(NAME, first)
+        assert (await browser.post("/sign-in/code", data={"code": code})).headers["location"] == "/search"
+        assert ">Search</h1>" in (await browser.get("/search")).text
+    async with hall.browser(signed_in=False) as browser:
+        await browser.post("/sign-in", data=form)
+        again = (await browser.get("/sign-in/code")).text
+        assert ("Enter your code" in again, "nrm-code" in again) == (True, False)
+        used = await browser.post("/sign-in/code", data={"code": code})
+        assert (used.status_code, "was used before" in used.text) == (401, True)
+        fresh = PHONE.shows(NAME, again)
+        assert (await browser.post("/sign-in/code", data={"code": fresh})).headers["location"] == "/search"
+
+
+async def test_five_wrong_codes_close_a_name(hall: Hall) -> None:
+    """The right code is refused then; and no code is taken without the password before."""
+    async with hall.browser(signed_in=False) as browser:
+        assert (await browser.post("/sign-in/code", data={"code": "123456"})).status_code == 401
+        await sign_in(browser)
+        form = {"name": NAME, "password": PASSWORD, "purpose": "audit"}
+        await browser.post("/sign-in", data=form)
+        page = (await browser.get("/sign-in/code")).text
+        answers = [(await browser.post("/sign-in/code", data={"code": "000000"})).status_code for _ in range(5)]
+        assert answers == [401, 401, 401, 401, 429]  # the password that waits for its code counts until then
+        right = PHONE.shows(NAME, page)
+        assert (await browser.post("/sign-in/code", data={"code": right})).status_code == 429
+
+
+async def test_another_password_asks_for_another_app(hall: Hall) -> None:
+    """Who has lost the phone sets an app up again; a sign-in that has begun with the password before ends."""
+    async with hall.browser() as browser, hall.browser(signed_in=False) as begun:
+        await begun.post("/sign-in", data={"name": NAME, "password": PASSWORD, "purpose": "audit"})
+        hall.users.add(NAME, "another long password")
+        assert "Auditor&#39;s sign-in" in (await begun.get("/sign-in/code")).text
+        form = {"name": NAME, "password": "another long password", "purpose": "audit"}
+        await browser.post("/sign-in", data=form)
+        assert "Set up your second step" in (await browser.get("/sign-in/code")).text
+
+
 async def test_the_cookie_is_for_this_page_alone(hall: Hall) -> None:
     """The cookie is hidden from scripts, not sent from other sites, and the only way in."""
     async with hall.browser(signed_in=False) as browser:
-        cookie = (await sign_in(browser)).headers["set-cookie"].lower()
-    assert "httponly" in cookie
-    assert "samesite=strict" in cookie
-    assert "domain=" not in cookie
+        cookies = (await sign_in(browser)).headers.get_list("set-cookie")
+    assert len(cookies) == 2  # that of the password ends
+    for cookie in map(str.lower, cookies):
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert "domain=" not in cookie
 
 
 async def test_signing_out_needs_the_page_and_ends_it(hall: Hall) -> None:

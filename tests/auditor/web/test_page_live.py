@@ -4,6 +4,7 @@ import json
 import re
 
 import httpx
+import pyotp
 import pytest
 
 from auditor.live import AuditedBus
@@ -33,7 +34,12 @@ async def test_a_question_is_registered_before_it_is_answered(broker: Broker) ->
             headers = {"accept-language": "en"}
             async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as browser:
                 form = {"name": "leyla", "password": PASSWORD, "purpose": "complaint", "back": f"/cases/{case}"}
-                assert (await browser.post("/sign-in", data=form)).headers["location"] == f"/cases/{case}"
+                assert (await browser.post("/sign-in", data=form)).headers["location"] == "/sign-in/code"
+                key = re.search(r'class="nrm-code">([A-Z2-7 ]+)<', (await browser.get("/sign-in/code")).text)
+                assert key
+                code = pyotp.TOTP(key[1].replace(" ", "")).now()
+                led = await browser.post("/sign-in/code", data={"code": code})
+                assert led.headers["location"] == f"/cases/{case}"
                 pages = [await browser.get(path) for path in ("/search?go=1", f"/cases/{case}", "/checkpoints")]
                 assert [each.status_code for each in pages] == [200, 200, 200], pages[0].text[-2000:]
         finally:

@@ -17,6 +17,9 @@ IDLE_SECONDS: Final = 15 * 60
 LONGEST_SECONDS: Final = 8 * 3600
 REPEAT_SECONDS: Final = 15 * 60
 """How long the same question of a session counts as one: a reload, or another moment of the same case."""
+HALF_WAY_SECONDS: Final = 15 * 60
+"""Time between the password and the code."""
+_MOST_HALF_WAY: Final = 1_000
 FAILURES: Final = 5
 FAILURES_OF_ALL: Final = 50
 WITHIN_SECONDS: Final = 15 * 60
@@ -82,6 +85,48 @@ class Sessions:
     def end(self, token: str) -> None:
         """End the session of *token*."""
         self._sessions.pop(_key(token), None)
+
+
+@dataclass(frozen=True, slots=True)
+class HalfWay:
+    """Sign-in of one person after the password and before the code; ``secret`` is that of an app to set up, if there is none yet."""
+
+    name: str
+    actor: str
+    password: str = field(repr=False)
+    purpose: AccessPurpose
+    back: str
+    began: float
+    secret: str | None = field(repr=False)
+
+
+class Begun:
+    """All sign-ins that wait for a code; of a token only the digest is stored."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Take the time from *clock*."""
+        self._clock = clock
+        self._begun: dict[bytes, HalfWay] = {}
+
+    def begin(
+        self, name: str, actor: str, password: str, purpose: AccessPurpose, back: str, *, secret: str | None
+    ) -> str:
+        """Keep a sign-in, and return the token for its cookie."""
+        now = self._clock()
+        kept = {key: each for key, each in self._begun.items() if now - each.began <= HALF_WAY_SECONDS}
+        self._begun = dict(list(kept.items())[-_MOST_HALF_WAY + 1 :])
+        token = secrets.token_urlsafe(32)
+        self._begun[_key(token)] = HalfWay(name, actor, password, purpose, back, now, secret)
+        return token
+
+    def find(self, token: str) -> HalfWay | None:
+        """Return the sign-in of *token*; None if it took too long."""
+        found = self._begun.get(_key(token))
+        return found if found and self._clock() - found.began <= HALF_WAY_SECONDS else None
+
+    def end(self, token: str) -> None:
+        """Forget the sign-in of *token*."""
+        self._begun.pop(_key(token), None)
 
 
 class Attempts:

@@ -1,5 +1,6 @@
 """Users of the auditor's page, in a file that only its owner can read, with passwords as scrypt hashes.
 
+A user's second factor is an authenticator app, set up at the first sign-in; a new password asks for a new app too.
 A user's ``actor`` is a random number that the history has with each question; only this file says whose number it is. So a
 user who leaves stays in the file, without a password. Accounts of this machine, whose commands ask without a password,
 have numbers of their own in the same file.
@@ -13,11 +14,13 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import locked, write_json
+from nrmbus.web.second_factor import step_of
 from nrmbus.wire.ids import new_ref
 
 FILE: Final = "users.json"
@@ -125,6 +128,31 @@ class Users:
         """Return the salt of *name*, which changes with the password and reveals nothing of it, or None if *name* may not sign in."""
         user = self._read()["users"].get(name, {})
         return user["salt"] if user.get("hash") else None
+
+    def app_of(self, name: str) -> bool:
+        """Return whether *name* has set up an authenticator app."""
+        return "app" in self._read()["users"].get(name, {})
+
+    def set_up(self, name: str, password: str, secret: str, step: int) -> bool:
+        """Let the app with *secret* be the second factor of *name*; return False if there is one, or the password is another now.
+
+        *password* is the value of `password_of`, and *step* the time step of the code that the app has shown.
+        """
+        with self._changing() as body:
+            user = body["users"].get(name, {})
+            if "app" in user or not user.get("hash") or user["salt"] != password:
+                return False
+            user |= {"app": secret, "step": step}
+            return True
+
+    def is_code(self, name: str, code: str, now: datetime) -> bool:
+        """Return whether the app of *name* shows *code* at *now*; a code is taken once."""
+        with self._changing() as body:
+            user = body["users"].get(name, {})
+            step = step_of(user["app"], code, now, user["step"]) if "app" in user else None
+            if step is not None:
+                user["step"] = step
+            return step is not None
 
     def signed_in(self, name: str, password: str) -> str | None:
         """Return the actor of *name* if *password* is right, else None. Takes as long for an unknown name; blocks for 0.1 s."""

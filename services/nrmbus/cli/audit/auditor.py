@@ -20,6 +20,7 @@ app.add_typer(user)
 def add(name: str, context: BusContext) -> None:
     """Add a user, or change a user's password; the command asks for the password twice.
 
+    At the next sign-in the user sets up an authenticator app, also one who had set up another app before.
     It prints a number. The history records the user's questions under this number; only this machine knows whose
     number it is.
     """

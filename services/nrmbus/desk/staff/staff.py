@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.staff import passkeys, passwords, second_factor
+from nrmbus.desk.staff import passkeys, passwords
 from nrmbus.desk.staff.attempts import Attempts
 from nrmbus.desk.staff.late_forms import LateForms
 from nrmbus.desk.staff.members import Language, Member, Members, NewMember
@@ -18,6 +18,7 @@ from nrmbus.desk.staff.passwords import Passwords, Weakness
 from nrmbus.desk.staff.permissions import Provider, StaffSettings
 from nrmbus.desk.staff.sessions import How, Session, Sessions
 from nrmbus.desk.state.context import Seat
+from nrmbus.web import second_factor
 from nrmbus.wire import times
 
 if TYPE_CHECKING:

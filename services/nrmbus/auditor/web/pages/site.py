@@ -21,12 +21,13 @@ from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
 from nrmbus.auditor.web.pages.rules import rules_shown
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, inside
-from nrmbus.auditor.web.sessions import Attempts, Session, Sessions
+from nrmbus.auditor.web.sessions import Attempts, Begun, HalfWay, Session, Sessions
 from nrmbus.auditor.web.users import Users
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.telemetry import log
+from nrmbus.web import second_factor
 from nrmbus.web.frame import Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Words, language_of
@@ -43,10 +44,12 @@ class Site:
         """Serve the users in *home*."""
         self._users, self._bus, self._profile = Users(home), bus, profile
         self._sessions, self._attempts = Sessions(time.monotonic), Attempts(time.monotonic)
+        self._begun = Begun(time.monotonic)
         self._one_at_a_time = asyncio.Lock()
         self._answers: Answers | None = None
         # The name differs by bus: browsers keep cookies by machine, not by port, and two buses may run on one machine.
         self._cookie = f"nrmbus-auditor-{bus[-8:]}"
+        self._half_way = f"{self._cookie}-begun"
         self._place, self._pages = place_of(one=partitions == 1), environment(one=partitions == 1, links=True)
 
     def open(self, opened: Opened) -> None:
@@ -67,9 +70,15 @@ class Site:
             "/rules/{name}": ("rules", lambda answers, visit: rules_shown(answers.profiles(self._profile), visit)),
         }
         routes = [Route(path, self._guarded(self._page(place, show))) for path, (place, show) in shown.items()]
-        done = {"/sign-in": self._sign_in, "/sign-out": self._sign_out, "/purpose": self._purpose}
+        done = {
+            "/sign-in": self._sign_in,
+            "/sign-in/code": self._code,
+            "/sign-out": self._sign_out,
+            "/purpose": self._purpose,
+        }
         routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
         routes.append(Route("/session", self._guarded(self._left), methods=["GET", "POST"]))
+        routes.append(Route("/sign-in/code", self._guarded(self._ask_code), methods=["GET"]))
         return [Route("/", self._guarded(self._begin)), Route("/static/{name}", _static), *routes]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -162,12 +171,62 @@ class Site:
         if actor is None or with_password is None:
             log.report("sign_in_refused", code="wrong")
             return self._sign_in_form(visit, back, t("Name or password is not right."), 401)
-        self._attempts.succeeded(name[:64])
-        response = RedirectResponse(back, 303)
-        token = self._sessions.begin(name, actor, with_password, purpose)
-        secure = visit.request.url.scheme == "https"
-        response.set_cookie(self._cookie, token, httponly=True, samesite="strict", secure=secure)
+        secret = None if self._users.app_of(name) else second_factor.new_secret()
+        token = self._begun.begin(name, actor, with_password, purpose, back, secret=secret)
+        return self._led(visit, "/sign-in/code", self._half_way, token)
+
+    async def _ask_code(self, visit: Visit) -> Response:
+        begun = self._half_way_of(visit)
+        return self._sign_in_form(visit, "/search", status=200) if begun is None else self._code_form(visit, begun)
+
+    async def _code(self, visit: Visit) -> Response:
+        """Take the code of the app, or of the app that is set up with it, and begin the session."""
+        t, form, begun = visit.t, await Form.read(visit.request), self._half_way_of(visit)
+        if begun is None:
+            return self._sign_in_form(visit, "/search", t("The sign-in took too long. Begin again."), 401)
+        name = begun.name[:64]
+        if not self._attempts.allows(name):
+            log.report("sign_in_refused", code="too_often")
+            return self._code_form(visit, begun, t("Too many attempts have failed. Try again in fifteen minutes."), 429)
+        self._attempts.failed(name)
+        if not self._takes(begun, form["code"]):
+            log.report("sign_in_refused", code="code_wrong")
+            return self._code_form(
+                visit, begun, t("The code is wrong or was used before. Wait for the next one and enter it."), 401
+            )
+        self._attempts.succeeded(name)
+        self._begun.end(visit.request.cookies.get(self._half_way, ""))
+        token = self._sessions.begin(begun.name, begun.actor, begun.password, begun.purpose)
+        response = self._led(visit, begun.back, self._cookie, token)
+        response.delete_cookie(self._half_way, httponly=True, samesite="strict")
         return response
+
+    def _takes(self, begun: HalfWay, code: str) -> bool:
+        now = utc_time()
+        if begun.secret is None:
+            return self._users.is_code(begun.name, code, now)
+        step = second_factor.step_of(begun.secret, code, now, None)
+        return step is not None and self._users.set_up(begun.name, begun.password, begun.secret, step)
+
+    def _half_way_of(self, visit: Visit) -> HalfWay | None:
+        """Return the sign-in that waits for a code; None if it took too long, or the password is another by now."""
+        begun = self._begun.find(visit.request.cookies.get(self._half_way, ""))
+        return begun if begun and self._users.password_of(begun.name) == begun.password else None
+
+    def _led(self, visit: Visit, to: str, cookie: str, token: str) -> Response:
+        response = RedirectResponse(to, 303)
+        response.set_cookie(cookie, token, httponly=True, samesite="strict", secure=visit.request.url.scheme == "https")
+        return response
+
+    def _code_form(self, visit: Visit, begun: HalfWay, problem: str = "", status: int = 200) -> Response:
+        nobody, values = Visit(visit.request, visit.t, None), {"picture": "", "secret": ""}
+        if begun.secret is not None:
+            place = f"{visit.t('Referrals: audit')} {self._bus}"
+            address = second_factor.address(begun.secret, begun.name, place)
+            groups = " ".join(begun.secret[at : at + 4] for at in range(0, len(begun.secret), 4))
+            values = {"picture": second_factor.picture(address), "secret": groups}
+        errors = {"code": problem} if problem else {}
+        return self._html(nobody, "code.html.j2", status, errors=errors, **values)
 
     async def _sign_out(self, visit: Visit) -> Response:
         form = await Form.read(visit.request)

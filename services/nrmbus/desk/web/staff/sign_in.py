@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
 
-from nrmbus.desk.staff import passkeys, second_factor
+from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.passwords import LEAST, Weakness
 from nrmbus.desk.staff.provider import ProviderFailed
@@ -14,6 +14,7 @@ from nrmbus.desk.staff.staff import NotSignedIn, Reason, Stage, stage_of
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
+from nrmbus.web import second_factor
 from nrmbus.web.words import Words
 
 routes: Final = Pages()

@@ -2,12 +2,11 @@
 
 import hmac
 import secrets
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Final
-
-from nrmbus.wire.base64 import encode
 
 STEP_SECONDS: Final = 30
 _EARLY_AND_LATE: Final = (0, -1, 1)
@@ -23,11 +22,11 @@ def new_secret() -> str:
     return pyotp.random_base32()
 
 
-def address(secret: str, member: str, desk: str) -> str:
-    """Return the ``otpauth://`` address that an app reads from a picture; the app shows *member* and *desk* to its owner."""
+def address(secret: str, member: str, place: str) -> str:
+    """Return the ``otpauth://`` address that an app reads from a picture; the app shows *member* and *place* to its owner."""
     import pyotp  # noqa: PLC0415 - as in `step_of`
 
-    return pyotp.TOTP(secret).provisioning_uri(name=member, issuer_name=desk)
+    return pyotp.TOTP(secret).provisioning_uri(name=member, issuer_name=place)
 
 
 def step_of(secret: str, code: str, now: datetime, after: int | None) -> int | None:
@@ -35,7 +34,7 @@ def step_of(secret: str, code: str, now: datetime, after: int | None) -> int | N
 
     A code is taken once, so that a person who looks over a shoulder cannot use it again.
     """
-    import pyotp  # noqa: PLC0415 - a desk that nobody signs in at needs no memory for it
+    import pyotp  # noqa: PLC0415 - a process that nobody signs in at needs no memory for it
 
     given = "".join(code.split())
     totp, current, found = pyotp.TOTP(secret), int(now.timestamp()) // STEP_SECONDS, None
@@ -64,7 +63,7 @@ def new_recovery_codes() -> tuple[str, ...]:
 def digest(code: str) -> str:
     """Return the digest of a recovery code, which is kept sealed; spaces, dashes and capitals do not count."""
     plain = "".join(each for each in code.lower() if each.isalnum())
-    return encode(sha256(plain.encode("utf-8", "replace")).digest())
+    return b64encode(sha256(plain.encode("utf-8", "replace")).digest()).decode()
 
 
 def without(codes: Sequence[str], given: str) -> tuple[str, ...] | None:
