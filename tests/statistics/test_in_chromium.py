@@ -31,7 +31,7 @@ async def test_the_figures_fit_every_width_and_a_sheet_of_paper(program: str, tm
                 async with chromium(program, script=not dark, dark=dark) as browser:
                     page = await browser.new_page()
                     errors = watched(page)
-                    await page.goto(f"{address}/app/figures")
+                    await page.goto(f"{address}/app/figures?subject=all")
                     for width in widths():
                         await page.set_viewport_size({"width": width, "height": 900})
                         assert await too_wide(page) <= 0

@@ -37,7 +37,7 @@ async def page(here: Given, path: str, *, language: Language = "en") -> httpx.Re
 
 async def test_the_newest_year_is_shown_with_a_table_beside_each_chart(here: Given) -> None:
     """Every chart is an image with title and description, and stands beside the table with its numbers."""
-    shown = (await page(here, "/app/figures")).text
+    shown = (await page(here, "/app/figures?subject=all")).text
 
     assert "Figures for 2026" in shown
     charts = re.findall(r"<svg.*?</svg>", shown, re.DOTALL)
@@ -52,7 +52,7 @@ async def test_the_newest_year_is_shown_with_a_table_beside_each_chart(here: Giv
 
 async def test_suppressed_numbers_are_words_and_the_method_is_told(here: Given) -> None:
     """Three children are below k: no number says so. The page names k, the place of the history, and the release."""
-    shown = (await page(here, "/app/figures")).text
+    shown = (await page(here, "/app/figures?subject=all")).text
 
     assert '<span class="nrm-suppressed">suppressed</span>' in shown
     assert "Suppressed: the number is below 11, zero included" in shown
@@ -65,6 +65,24 @@ async def test_another_period_has_an_address_and_an_unknown_one_is_no_page(here:
     assert "Figures for 2025" in (await page(here, "/app/figures?period=2025")).text
     assert (await page(here, "/app/figures?period=2019")).status_code == 404
     assert (await page(here, "/app/figures?release=0")).status_code == 404
+
+
+async def test_a_subject_is_a_page_and_all_of_them_are_one(here: Given) -> None:
+    """The first page has the first subject and leads to every other one, also of an earlier release; an unknown one is no page."""
+    await hear(here, ME, [CORRECTED])
+    first = (await page(here, "/app/figures")).text
+    earlier = (await page(here, f"/app/figures?release={YEAR.digest}&subject=referrals")).text
+    whole = (await page(here, "/app/figures?subject=all")).text
+
+    def tables(shown: str) -> int:
+        return shown.count('class="nrm-figure"')
+
+    led_to = re.findall(r'href="(/app/figures\?period=2026&amp;subject=\w+)"', first)
+    others = [(await page(here, each.replace("&amp;", "&"))).text for each in led_to if not each.endswith("all")]
+    assert tables(first) + sum(map(tables, others)) == tables(whole)
+    assert all(0 < tables(each) < tables(whole) for each in (first, *others))
+    assert f"release={YEAR.digest}&amp;subject=money" in earlier
+    assert (await page(here, "/app/figures?subject=weather")).status_code == 404
 
 
 async def test_a_correction_leads_to_the_earlier_release_and_back(here: Given) -> None:
@@ -108,7 +126,7 @@ async def test_a_desk_without_figures_says_when_they_come(tmp_path: Path) -> Non
 async def test_page_and_document_speak_the_reader_s_language(here: Given, language: Language) -> None:
     """The same numbers, in Azerbaijani, English and Russian; the document loads nothing."""
     t = Words(language, here.desk.seat.rules.profile.zone)
-    shown, whole = (await page(here, "/app/figures", language=language)).text, document(YEAR, t)
+    shown, whole = (await page(here, "/app/figures?subject=all", language=language)).text, document(YEAR, t)
 
     for each in (shown, whole):
         assert f'<html lang="{language}"' in each

@@ -13,10 +13,13 @@ from nrmbus.web.guard import HEADERS
 
 routes: Final = Pages()
 
+ALL: Final = "all"
+"""Name of the page with every subject, to print."""
+
 
 @routes.get("/figures", may="member")
 async def figures(visit: Visit) -> Response:
-    """Show the newest release of the asked period, or the release with the asked digest."""
+    """Show one subject of the newest release of the asked period, or of the release with the asked digest; or all of them."""
     t, every = visit.t, released.newest_first(visit.door.ledger)
     digest, period = visit.asked("release"), visit.asked("period", 16)
     found = released.chosen(every, digest=digest, period=period)
@@ -25,6 +28,10 @@ async def figures(visit: Visit) -> Response:
             raise NotFound
         return visit.page("figures/figures.html.j2", title=t("Figures"), release=None)
     sections = shown(found.figures, t)
+    subject = visit.asked("subject", 16) or next((each.id for each in sections), ALL)
+    if subject not in {ALL, *(each.id for each in sections)}:
+        raise NotFound
+    here = [each for each in sections if subject in (ALL, each.id)]
     return visit.page(
         "figures/figures.html.j2",
         title=t("Figures for {period}", period=period_name(t, found.period)),
@@ -33,8 +40,11 @@ async def figures(visit: Visit) -> Response:
             {"period": each, "name": period_name(t, each), "is_here": each == found.period}
             for each in released.periods_of(every)
         ],
-        sections=sections,
-        has_change=any(table.has_change for each in sections for table in each.tables),
+        sections=here,
+        subjects=[(each.id, each.title, len(each.tables), each.id == subject) for each in sections],
+        is_whole=subject == ALL,
+        asked=f"release={found.digest}" if digest else f"period={found.period}",
+        has_change=any(table.has_change for each in here for table in each.tables),
         newer=found is not released.chosen(every, period=found.period),
         corrected=released.chosen(every, digest=found.previous) if found.previous else None,
         files=[
