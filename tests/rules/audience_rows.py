@@ -4,13 +4,15 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from nrmbus.events.model import Data
+from nrmbus.events.registry import data_type
 from rules.audience_erasure import ending
 from rules.audience_holder import HANDED_ON
 from rules.audience_relieved import relieved
 from rules.audience_returns import returns
 from rules.audience_words import MOST, UNIT, Seen, barring, bulletin, going_on, opened_by, opened_by_nobody
 from rules.emergency_rows import EMERGENCY
-from rules.given import NEGATIVE, NOT_A_VICTIM, Bench
+from rules.given import DEFAULTS, NEGATIVE, NOT_A_VICTIM, Bench
 from rules.stories import (
     BODIES,
     LEGAL,
@@ -43,6 +45,11 @@ from rules.stories import (
     under_review,
     unit_refused,
 )
+
+
+def in_words(type: str) -> Data:
+    """Return the data of an answer in version 2, which may have a letter."""
+    return data_type(type, 2).from_mapping(DEFAULTS[type])
 
 
 def _case() -> Iterator[Seen]:
@@ -216,6 +223,11 @@ def _referral() -> Iterator[Seen]:
         yield Seen(barring(referred, "ngo-a", UNIT), UNIT, type, ("ngo-a",), said={"ref": "R-1"})
     yield Seen(barring(accepted, "ngo-a", UNIT), UNIT, "referral.completed", ("ngo-a",), said={"ref": "R-1"})
     yield Seen(barring(accepted, "ngo-a", UNIT), UNIT, "referral.info_requested", (), said={"ref": "R-1"})
+    for type in ("referral.accepted", "referral.declined", "referral.info_requested"):
+        said = {"ref": "R-1", "data": in_words(type)}
+        yield Seen(acknowledged, UNIT, type, ("ngo-a",), {"story": ("ngo-a",)}, said)
+        told = () if type == "referral.info_requested" else ("ngo-a",)
+        yield Seen(barring(referred, "ngo-a", UNIT), UNIT, type, told, {"story": ()}, said)
     yield Seen(accepted, "ngo-a", "referral.info_supplied", (UNIT,), {"story": (UNIT,)}, {"ref": "R-1"})
     yield Seen(barring(accepted, UNIT), "ngo-a", "referral.info_supplied", (), {"story": ()}, {"ref": "R-1"})
     yield Seen(_two_asked, UNIT, "referral.info_supplied", ("vac",), {"story": ("vac",)}, {"ref": "R-6"})
@@ -323,6 +335,8 @@ def _shelter_and_support() -> Iterator[Seen]:
     asked = going_on(begun, UNIT, "shelter.bed_requested", **bed)
     yield Seen(asked, "shelter", "shelter.bed_offered", (UNIT,), said={"ref": "B-9"})
     yield Seen(asked, "shelter", "shelter.bed_refused", (UNIT,), said={"ref": "B-9"})
+    said = {"ref": "B-9", "data": in_words("shelter.bed_refused")}
+    yield Seen(asked, "shelter", "shelter.bed_refused", (UNIT,), {"story": (UNIT,)}, said)
     yield Seen(
         offered, "timekeeper", "shelter.offer_lapsed", ("shelter", UNIT), said={"ref": "B-1", "shelter": "shelter"}
     )

@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "d0d66dd15bb1964ef9892423953d355e158cf4864c2b75abc1be8ef4bccc72a5"
+PINNED = "0bdf6ab77592b430f43b6968699f52f649e91cdafa0741695e4fa18c2f7d74fa"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

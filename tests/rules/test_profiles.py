@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "a41897037750f0982700ab4c0672816e57eb2c58ba43e6559979a05421ee0f12",
-    "az@2010-10-01": "33a86fc9ec832909e97fd8f5df6a43effd0b6efb4e370e276094508edfa23498",
-    "az@2024-02-08": "997374288a78add5245a8f268321f4e9529f1dde9f6e96d299ad971bc74609d1",
-    "md@2014-03-28": "398976b3fc6646b756c5bf8f2cd4b101398de7d3c4d9a0e8325625bb5aadb972",
-    "osce-generic@2022-01-01": "23039c5d26f1e534ebe895fa9e0918377797eccd9aa905a1344e209d33189d14",
+    "az@2009-09-03": "f03c54ae4cb783c7c3163ecf94f6806bfc5435931ae2bf72905e89fa06b795b6",
+    "az@2010-10-01": "90076c764c5e4200330679f60a365026ecef362acacf2d699d1710bc9b8b9434",
+    "az@2024-02-08": "3364850e87f279d014449cf4512bff007521adf3435b8252ad6f46e307917d62",
+    "md@2014-03-28": "e2df35ee5660510b0b09f26453087dfe1aab3f90c72fd74c79f2dfaaf22bd6e1",
+    "osce-generic@2022-01-01": "f930cbf329cb43f7d1188e8f74af3fdea695f97a5b7f509959285e37f19968ac",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

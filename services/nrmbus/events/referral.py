@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from nrmbus.events.answer import AnswerLetter, without_letter
 from nrmbus.events.body import Body, Lowered
 from nrmbus.events.codes import (
     ContactMethod,
@@ -206,6 +207,26 @@ class ReferralInfoRequested(Data):
     question: Annotated[Question, clear("What about")]
 
 
+class ReferralInfoRequestedV2(Data):
+    """As version 1; the receiver may put its question in words. [D]."""
+
+    type = "referral.info_requested"
+    version = 2
+    letter = AnswerLetter
+
+    question: Annotated[Question, clear("What about")]
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 1 has no letter, which stays empty."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 1 has no letter."""
+        return without_letter(body)
+
+
 class ReferralInfoSuppliedLetter(Letter):
     """The answer."""
 
@@ -229,6 +250,26 @@ class ReferralAccepted(Data):
     next_step: Annotated[NextStep, clear("What it does next")]
 
 
+class ReferralAcceptedV2(Data):
+    """As version 1; the receiver may say in words what happens next. [D]."""
+
+    type = "referral.accepted"
+    version = 2
+    letter = AnswerLetter
+
+    next_step: Annotated[NextStep, clear("What it does next")]
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 1 has no letter, which stays empty."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 1 has no letter."""
+        return without_letter(body)
+
+
 class ReferralDeclined(Data):
     """The receiver, or the person, says no [S46]."""
 
@@ -237,6 +278,28 @@ class ReferralDeclined(Data):
     reason: Annotated[DeclineReason, clear("Why")]
     declined_by: Annotated[DeclinedBy, clear("Who said no")]
     alternative: Annotated[AgencyId | None, clear("Who may be asked instead")] = None
+
+
+class ReferralDeclinedV2(Data):
+    """As version 1; the receiver may give its reason in words. [D]."""
+
+    type = "referral.declined"
+    version = 2
+    letter = AnswerLetter
+
+    reason: Annotated[DeclineReason, clear("Why")]
+    declined_by: Annotated[DeclinedBy, clear("Who said no")]
+    alternative: Annotated[AgencyId | None, clear("Who may be asked instead", example="example-centre")] = None
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 1 has no letter, which stays empty."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 1 has no letter."""
+        return without_letter(body)
 
 
 class ReferralRevoked(Data):

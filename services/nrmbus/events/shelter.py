@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from nrmbus.events.answer import AnswerLetter, without_letter
 from nrmbus.events.body import Body, Lowered
 from nrmbus.events.codes import BedCategory, BedRefusal, DischargeReason, Urgency
 from nrmbus.events.model import Agencies, AgenciesOrRoles, AgencyId, Data, Letter, clear, sealed
@@ -70,6 +71,26 @@ class BedRefused(Data):
     type = "shelter.bed_refused"
 
     reason: Annotated[BedRefusal, clear("Why")]
+
+
+class BedRefusedV2(Data):
+    """As version 1; the shelter may give its reason in words. [D]."""
+
+    type = "shelter.bed_refused"
+    version = 2
+    letter = AnswerLetter
+
+    reason: Annotated[BedRefusal, clear("Why")]
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 1 has no letter, which stays empty."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 1 has no letter."""
+        return without_letter(body)
 
 
 class OfferLapsed(Data):

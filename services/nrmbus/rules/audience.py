@@ -414,6 +414,11 @@ def _statistics_with_facts(context: EventContext) -> Iterable[str]:
     return (each for each in context.roles.having(STATISTICS) if context.view.count_for(each))
 
 
+def _asker_unless_barred(context: EventContext) -> Iterable[str]:
+    """Return who asked; an answer reaches a barred asker too, without the words about the person."""
+    return (agency for agency in TERMS["asker"](context) if not context.barred(agency))
+
+
 # Terms: of an event about no case
 
 
@@ -426,6 +431,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "answerable": _answerable,
     "asked": lambda context: context.hold.migration if context.hold else (),
     "asker": lambda context: _sender(context.referral or context.bed or context.hold or context.review),
+    "asker_unless_barred": _asker_unless_barred,
     "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,
     "consent_receiver_on_case": _consent_receiver_on_case,

@@ -14,10 +14,14 @@ READS: Final[Mapping[str, int]] = {}
 """Types that are read in another version than the first."""
 
 
-UNDERSTANDS: Final[Mapping[str, int]] = {"referral.submitted": 3, "shelter.bed_requested": 2}
+UNDERSTANDS: Final[Mapping[str, int]] = {
+    "referral.submitted": 3, "referral.info_requested": 2, "referral.accepted": 2, "referral.declined": 2,
+    "shelter.bed_requested": 2, "shelter.bed_refused": 2,
+}  # fmt: skip
 """Newest version that the Rules read without a cast, since the fields that they use are alike up to that version.
 
-A cast to the version that procedures read would drop the roles in `withhold_from` (T03, G-33).
+A cast to the version that procedures read would drop the roles in `withhold_from` (T03, G-33), and the letter of an answer,
+so that nobody could open it.
 """
 
 

@@ -9,6 +9,7 @@ Term = Literal[
     "answerable",
     "asked",
     "asker",
+    "asker_unless_barred",
     "consent_giver",
     "consent_receiver_knowing",
     "consent_receiver_on_case",

@@ -39,6 +39,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "answerable": "who owed what was due",
     "asked": "who was asked to hold the removal",
     "asker": "who asked for it",
+    "asker_unless_barred": "who asked for it, unless the person has refused or withdrawn",
     "consent_giver": "who recorded the consent",
     "consent_receiver_knowing": "the receiver of the consent, if it knows the case",
     "consent_receiver_on_case": "the receiver of the consent, if it has a part in the case",

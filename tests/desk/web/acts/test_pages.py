@@ -12,6 +12,7 @@ from agencies import CASE, SIGNAL
 from desk.given import BED, CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member
 from desk.web.cases.given import at_vac
+from nrmbus.wire import letter
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 ANSWERS: dict[str, Any] = {
@@ -250,6 +251,62 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
         offered = re.findall(r"/acts/(referral\.\w+)\"", page.text)
         assert offered[:2] == ["referral.acknowledged", "referral.accepted"]
         assert offered[-1] == "referral.declined"
+
+
+async def test_a_refusal_may_have_a_reason_in_words(tmp_path: Path) -> None:
+    """Given a worker who declines, then her sentence stands on the same page, sealed to the agency that asked and to nobody else."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        at = await begun(browser, "referral.declined", REF)
+        page = (await browser.get(at)).text
+        assert "Page 1 of 2" in page
+        assert "In your own words" in page
+        assert "Can be read by:" in page
+        assert "ngo-a" in page.partition('id="part-story"')[2]
+
+        said = {"data.reason": "no_capacity", "data.declined_by": "provider", "sealed.notes": CANARY}
+        check = (await filled(browser, at, said)).headers["location"]
+        assert CANARY in (await browser.get(check)).text
+        sent = await here.during(browser.post(check.replace("/check", "/send")))
+
+        assert heading(await browser.get(sent.headers["location"])) == "Registered"
+        (row,) = await here.rows("outbox")
+        assert CANARY not in str(row)
+        assert letter.Container.parse(row.letter).wraps("story").keys() == {"ngo-a", "special-unit"}
+
+
+async def test_an_answer_without_words_has_no_letter(tmp_path: Path) -> None:
+    """Given a worker who writes nothing beside the code, then nothing is sealed, and the answer is registered."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        at = await begun(browser, "referral.accepted", REF)
+        check = (await filled(browser, at, {"data.next_step": "reception"})).headers["location"]
+        sent = await here.during(browser.post(check.replace("/check", "/send")))
+
+        assert heading(await browser.get(sent.headers["location"])) == "Registered"
+        assert [row.letter for row in await here.rows("outbox")] == [None]
+
+
+async def test_the_page_of_an_event_lists_nothing_of_somebody_else(tmp_path: Path) -> None:
+    """Given two members who act in one case in the same second, then the page of each act has that act alone."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, member(number="S-1")) as one,
+        browsing(here, member(number="S-2")) as two,
+    ):
+        await with_case(here)
+        pages = []
+        for browser in (one, two):
+            at = await begun(browser, "consent.given")
+            given = {f"data.{name}": value for name, value in CONSENT.items() if isinstance(value, str | list)}
+            receiver = "ngo-l" if browser is one else "fund"
+            check = (await filled(browser, at, {**given, "data.receivers": [receiver]})).headers["location"]
+            pages.append((await here.during(browser.post(check.replace("/check", "/send")))).headers["location"])
+        for browser, page in zip((one, two), pages, strict=True):
+            await browser.get(page)  # the first look ends the draft
+            assert (await browser.get(page)).text.count("<li>Consent given</li>") == 1
 
 
 async def test_a_place_in_a_shelter_is_asked_for_by_a_request_for_a_bed(tmp_path: Path) -> None:

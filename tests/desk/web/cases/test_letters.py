@@ -1,14 +1,16 @@
 """Letters stay closed until the registrar has recorded who reads them and for what."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agencies import SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member
-from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, opened
+from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came, opened
 from nrmbus.desk.access import opening
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.letters import letters
@@ -202,3 +204,22 @@ async def test_an_agency_reads_its_own_letter_on_record_too(tmp_path: Path) -> N
         assert CANARY in answer.text
         assert await granted(here) == 1
         assert {each[0] for each in await readings(here)} == {"4711"}
+
+
+async def test_the_agency_that_asked_reads_the_reason_in_words(tmp_path: Path) -> None:
+    """Given a refusal with a letter, when the sender's worker follows the link beside the referral, then the letter opens."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
+        no = {"reason": "no_capacity", "declined_by": "provider"}
+        parts = {"story": {"notes": CANARY}}
+        answer: dict[str, Any] = {"by": "vac", "parts": parts, "opens": ["ngo-a"], "version": 2, "referral": REF}
+        id = await came(here, "referral.declined", no, **answer)
+        page = (await browser.get(f"{AT}/referrals")).text
+        shown = await opened(here, browser, id)
+
+    assert re.search(rf'href="{AT}/letters">Read the answer in words', page)
+    assert CANARY not in page
+    assert "the agency&#39;s own words" in shown.text
+    assert CANARY in shown.text

@@ -19,6 +19,7 @@ from nrmbus.desk.web.own_acts import Own
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events import bulletin
+from nrmbus.events.answer import AnswerLetter
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
@@ -45,8 +46,12 @@ class Act:
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """Return the pages of the form."""
-        return (WHAT, LETTER) if self.data.letter is not None else (WHAT,)
+        """Return the pages of the form; the words of an answer stand on its first page."""
+        return (WHAT, LETTER) if self.data.letter not in (None, AnswerLetter) else (WHAT,)
+
+    def page_of(self, of: form.Field) -> str:
+        """Return the page with the field *of*."""
+        return LETTER if fields.is_letter(of) and LETTER in self.steps else WHAT
 
     @property
     def has_recipients(self) -> bool:
@@ -55,7 +60,7 @@ class Act:
 
     def fields_of(self, page: str) -> tuple[form.Field, ...]:
         """Return the fields of *page* that somebody fills in."""
-        return self.typed_by_people(each for each in self.sheet.fields if fields.is_letter(each) == (page == LETTER))
+        return self.typed_by_people(each for each in self.sheet.fields if self.page_of(each) == page)
 
     def typed_by_people(self, of: Iterable[form.Field]) -> tuple[form.Field, ...]:
         """Return those fields *of* the form that no room fills in."""
@@ -201,7 +206,7 @@ def errors_of(visit: Visit, act: Act, page: str, typed: Typed) -> dict[str, str]
     found: dict[str, str] = {}
     for problem in (*form.problems(act.sheet, request), *_problems_of_envelope(act, request)):
         field, pointer = fields.place_of(act.sheet, typed, problem)
-        if field is not None and fields.is_letter(field) == (page == LETTER):
+        if field is not None and act.page_of(field) == page:
             found.setdefault(pointer, fields.sentence(visit.t, field, problem))
     order = [each.pointer for each in act.sheet.fields]
     return dict(
@@ -248,7 +253,8 @@ def _sections(visit: Visit, case: Case, body: sending.Body) -> list[dict[str, An
     ]
     for part, of in made.parts.items():
         if there := rows(of):
-            found.append({"page": LETTER, "part": part, "rows": there, "readers": readers.get(part, [])})
+            page = WHAT if made.data.letter is AnswerLetter else LETTER
+            found.append({"page": page, "part": part, "rows": there, "readers": readers.get(part, [])})
     return found
 
 

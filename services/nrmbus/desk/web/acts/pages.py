@@ -287,7 +287,7 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
     parts: list[Mapping[str, Any]] = []
     view = shown(visit, act, typed, errors)
     clear = act.typed_by_people(act.sheet.clear)
-    if page == LETTER:
+    if page == act.steps[-1]:
         readers = around.readers_of(visit, act.case, act.data, act.said, act.draft.ref)
         parts = [
             {"part": part, "blocks": view.blocks(of), "readers": readers.get(part, [])}
@@ -351,7 +351,7 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
         field, pointer = fields.place_of(act.sheet, act.draft.typed, problem)
         if field is not None:
             errors[pointer] = fields.sentence(visit.t, field, problem)
-            place = LETTER if fields.is_letter(field) else WHAT
+            place = act.page_of(field)
     if errors:
         return _fill_in(visit, act, place, act.draft.typed, errors)
     refusal = found if found["verdict"] == "refused" else None

@@ -14,8 +14,9 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.outbox import drafts, refusals
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.store import tables
-from nrmbus.desk.versions import version_of
+from nrmbus.desk.versions import FIRST, version_of
 from nrmbus.desk.web.acts import form
+from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.registry import data_type
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE
@@ -42,6 +43,11 @@ EITHER: Final[tuple[frozenset[str], ...]] = (
     frozenset({"payment.executed", "payment.failed"}),
 )
 """Answers of which an agency gives one to the same record: of two people who answer, the second is told of the first."""
+
+IN_WORDS: Final[Mapping[str, int]] = {
+    "referral.info_requested": 2, "referral.accepted": 2, "referral.declined": 2, "shelter.bed_refused": 2,
+}  # fmt: skip
+"""Answers, and the version from which they have a letter: people write a sentence, whatever version the agency's system speaks."""
 
 _OUTBOX, _EVENTS = tables.outbox.c, tables.events.c
 
@@ -72,8 +78,8 @@ def fresh(type: str, typed: Typed) -> Typed:
 
 
 def model_of(door: Door, type: str) -> type[Data]:
-    """Return the model of *type* in the version that the agency speaks."""
-    return data_type(type, version_of(door.desk.speaks, type))
+    """Return the model of *type* in the version that the agency speaks, or the first one in which an answer has a letter."""
+    return data_type(type, max(version_of(door.desk.speaks, type), IN_WORDS.get(type, FIRST)))
 
 
 def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
@@ -165,14 +171,21 @@ def outcome(door: Door, tx: Connection, ids: Iterable[str]) -> list[dict[str, An
 
 
 def sent_with(door: Door, tx: Connection, id: str) -> list[dict[str, Any]]:
-    """Return the state of the event *id* and of those that this agency's people sent together with it."""
+    """Return the state of the event *id*, and of those that the guide sent together with the signal that it is.
+
+    The guide sends all its events in one transaction, in the name of one member.
+    """
     own = row_of(tx, id)
     if own is None:
         return []
-    rows = select(_OUTBOX.id).where(
+    if own.type != SignalRecorded.type:
+        return outcome(door, tx, [id])
+    rows = select(_OUTBOX.id, _OUTBOX.clear).where(
         _OUTBOX.subject == own.subject, _OUTBOX.made == own.made, _OUTBOX.origin == own.origin, _OUTBOX.replaced_by.is_(None)
     )  # fmt: skip
-    said = (views.said(tx, door.seat.me, own.subject, each) for each in tx.scalars(rows.order_by(_OUTBOX.seq)).all())
+    actor = json.loads(own.clear)["actor"]
+    ids = [row.id for row in tx.execute(rows.order_by(_OUTBOX.seq)) if json.loads(row.clear)["actor"] == actor]
+    said = (views.said(tx, door.seat.me, own.subject, each) for each in ids)
     return [refusals.told(door.seat, each) for each in said if each is not None]
 
 

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.letters import letters
+from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around
+from nrmbus.desk.web.acts.sending import IN_WORDS
 from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
@@ -23,6 +25,7 @@ LATEST: Final = 3
 """Events on the first page of a case."""
 MOST: Final = 50
 """Events on a page of the timeline."""
+_EVENTS: Final = tables.events.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class Referral:
     waits: str
     is_late: bool
     is_open: bool
+    has_words: bool
+    """Whether somebody answered in words too, in a letter."""
 
 
 @routes.get("/cases/{ref}", may="read_cases")
@@ -188,10 +193,14 @@ def referrals_of(case: Case, tx: Connection) -> list[Referral]:
         if each["type"] in {"referral.submitted", "referral.declined"}
     }
     told = list(courses.referrals(tx, desk, case=case.subject))
-    return [_referral(case, each, events) for each in reversed(told)]
+    said = select(_EVENTS.referral).where(_EVENTS.subject == case.subject, _EVENTS.type.in_(IN_WORDS))
+    in_words = frozenset(tx.scalars(said.where(_EVENTS.parts != "[]")))
+    return [_referral(case, each, events, in_words) for each in reversed(told)]
 
 
-def _referral(case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[str, Any]]) -> Referral:
+def _referral(
+    case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[str, Any]], in_words: frozenset[str]
+) -> Referral:
     t, me, waits_for = case.visit.t, case.visit.door.seat.me, told["waits_for"]
     event = events.get(told["id"], {})
     data = {name: value for name, value in event.get("data", {}).items() if name != "to"}
@@ -219,6 +228,7 @@ def _referral(case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[
         waits=waits,
         is_late=bool(told.get("overdue")),
         is_open=bool(waits_for),
+        has_words=told["ref"] in in_words,
     )
 
 
