@@ -8,7 +8,7 @@ from nrmbus.events.case import FollowUpDue, Reopened, ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided
 from nrmbus.events.referral import ReferralAccepted, ReferralDeclined, ReferralInfoRequested, ReferralSubmitted
-from nrmbus.events.support import PlanCompleted, ServiceRequested
+from nrmbus.events.support import PlanAdopted, PlanCompleted, ServiceRequested
 
 ME = "vac"
 UNIT = "special-unit"
@@ -83,9 +83,14 @@ class TestTheEnd:
     """Lines 6 to 9."""
 
     def test_support_ends_only_after_a_transition_plan(self) -> None:
-        """A negative decision is no end; a positive one is read."""
+        """A negative decision is no end."""
         given(procedure, me=ME).when(says(UNIT, NO)).then("transition")
-        given(procedure, me=ME).when(says(UNIT, YES)).then("read")
+
+    def test_a_person_who_is_presumed_a_victim_gets_a_plan(self) -> None:
+        """The centre agrees on one with her; a plan that is in force needs no second one."""
+        given(procedure, me=ME).when(says(UNIT, YES)).then("make_plan")
+        adopted = PlanAdopted(to=("shelter",), services=("health",), planned_end_days=120)
+        given(procedure, me=ME).heard(says(ME, adopted)).when(says(UNIT, YES)).then("read")
 
     def test_a_completed_plan_leads_to_closing(self) -> None:
         """Open services are settled first, and follow-up is offered."""

@@ -62,11 +62,16 @@ def ask(_: ServiceRequested, heard: Heard, __: State) -> Result | None:
 
 @line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
 def decide(_: Data, heard: Heard, __: State) -> Result | None:
-    """6. A negative decision comes: support goes on, and ends only after a transition plan ([S55], [D])."""
-    if heard.own or heard.view.negative is None:
+    """6. A decision comes: after a positive one the centre agrees on a plan, unless one is in force; after a negative one support goes on, and ends only after a transition plan ([S26, S55], [D])."""
+    if heard.own:
         return None
-    sentence = "The decision is negative: tell the person about the review, and agree on a transition plan before support ends."
-    return Result(tasks=(task(heard, "transition", sentence),))
+    if heard.view.negative is not None:
+        sentence = "The decision is negative: tell the person about the review, and agree on a transition plan before support ends."
+        return Result(tasks=(task(heard, "transition", sentence),))
+    if heard.view.plan is not None and heard.view.plan.in_force:
+        return None
+    sentence = "The decision is positive: assess the needs, and agree with the person on a plan of her own."
+    return Result(tasks=(task(heard, "make_plan", sentence),))
 
 
 @line(PlanCompleted)

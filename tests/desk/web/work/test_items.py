@@ -401,6 +401,11 @@ def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
         ]
 
     assert left(Task(1, "make_plan", early), Task(2, "make_plan", late), Task(3, "close", early)) == [2, 3]
+    assert left(Task(1, "make_plan", late), Task(2, "make_plan", late)) == [2]
+    assert left(Task(1, "visits", early), Task(2, "visits", early), Task(3, "conditions", early)) == [2, 3]
+    home = Happened("e-1", "safeguard.returned_to_family", "guardianship", None, late, {})
+    known = replace(known, happened=(*known.happened, home))
+    assert left(Task(1, "conditions", early), Task(2, "visits", late)) == [2]
     assert left(Task(1, "transition", early)) == []
     refused = replace(known, view=replace(known.view, status="NOT_IDENTIFIED"))
     assert [

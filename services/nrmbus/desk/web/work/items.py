@@ -18,6 +18,7 @@ from nrmbus.desk.web.work.kinds import (
     LODGING,
     OF_A_RUNNING_CASE,
     OF_THE_RETURN,
+    ONCE,
     OVER,
     PERIODS,
     PLANNING,
@@ -472,13 +473,19 @@ class _Case:
     def _is_overtaken(self, task: Task) -> bool:
         """Return whether the case has gone on since *task* was opened.
 
-        It was closed, the person was referred again, a plan was agreed on, or the negative decision fell.
+        It was closed, the person was referred again, a plan was agreed on, the child came home, the negative decision fell, or
+        the same is asked for once more.
         """
         if self.is_over and task.kind in OF_A_RUNNING_CASE:
             return True
         if task.kind == "refer_again":
             sent = (each.mark.registered for each in self.view.referrals.values() if each.sender == self.me)
             return any(each > task.opened for each in sent)
+        if task.kind in ONCE and any(each.kind == task.kind and each.id > task.id for each in self.facts.tasks):
+            return True
+        if task.kind == "conditions":
+            home = (each for each in self.facts.happened if each.type == "safeguard.returned_to_family")
+            return any(each.registered > task.opened for each in home)
         if task.kind not in PLANNING:
             return False
         if task.kind == "transition" and self.status in BETTER:

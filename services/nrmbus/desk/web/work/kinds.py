@@ -106,5 +106,7 @@ OF_A_RUNNING_CASE: Final = frozenset(
 """Kinds of tasks that are over with their case."""
 PLANNING: Final = frozenset({"make_plan", "transition"})
 """Kinds of tasks that a plan of this agency ends."""
+ONCE: Final = frozenset({*PLANNING, "conditions", "visits"})
+"""Kinds of tasks of which a case shows the newest alone."""
 BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
 """Statuses in which no negative decision stands."""
