@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "47ca0995ed5c5c2d4a090eaf27447c870e674b10"
+COMMIT: Final = "7d9dc8f32cd9e6ce8feea833165124f5cfc5d9f1"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 
