@@ -2,13 +2,10 @@
 
 import subprocess
 import sys
-from importlib import metadata
-from pathlib import Path
 
 import pytest
 
 import extras
-from contract.tree import ROOT, files
 from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
@@ -104,19 +101,6 @@ def test_the_sdk_needs_two_packages() -> None:
         "nrmbus", "pydantic", "pydantic-core", "annotated-types", "typing-extensions", "typing-inspection",
         "httpx", "httpcore", "h11", "anyio", "certifi", "idna",
     }  # fmt: skip
-
-
-def test_the_sdk_takes_less_than_16_megabytes() -> None:
-    """The files of its packages and of the wheel, as unpacked; Python writes bytecode beside them, which may be removed."""
-    theirs = (
-        path.stat().st_size
-        for name in extras.packages("client") - {"nrmbus"}
-        for file in metadata.distribution(name).files or ()
-        if file.suffix != ".pyc" and (path := Path(str(file.locate()))).is_file()
-    )
-    ours = (path.stat().st_size for path in files(ROOT / "services" / "nrmbus") if path.name != "README.md")
-
-    assert 5_000_000 < sum(theirs) + sum(ours) < 16_000_000
 
 
 def test_the_sdk_says_which_extra_verifies_an_original() -> None:

@@ -5,13 +5,21 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Set as AbstractSet
+from importlib import metadata
+from io import BytesIO
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+import extras
 from contract.test_readme import Terminal, walk
 from contract.tree import ROOT, files
 from nrmbus.bus.folder import cache_home
+
+PACKED: Final = "nrmbus/data.zip"
+"""The archive of data files in the wheel."""
 
 
 @pytest.fixture(name="wheel", scope="module")
@@ -57,10 +65,15 @@ def test_a_newcomer_needs_nothing_but_the_wheel(wheel: Path, tmp_path: Path) -> 
     assert walk((ROOT / "README.md").read_text(encoding="utf-8"), Terminal(tmp_path, home, python)) >= 10
 
 
+def carried(wheel: Path) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """Return the files of *wheel*, and those in its archive of data files, as paths below the folder of packages."""
+    with zipfile.ZipFile(wheel) as archive, zipfile.ZipFile(BytesIO(archive.read(PACKED))) as packed:
+        own = {name for name in archive.namelist() if ".dist-info/" not in name} - {PACKED}
+        return own, {f"nrmbus/{name}" for name in packed.namelist()}
+
+
 def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
-    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code. Tests and the rooms' pages do not."""
-    with zipfile.ZipFile(wheel) as archive:
-        carried = {name for name in archive.namelist() if ".dist-info/" not in name}
+    """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code, once. Tests and the rooms' pages do not."""
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
     rooms = {
         path.relative_to(services).as_posix()
@@ -71,5 +84,50 @@ def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
         "nrmbus/deploy/quotas.yaml",
         "nrmbus/deploy/agencies/az-example.yaml",
     }
+    own, packed = carried(wheel)
 
-    assert carried == rooms | declared
+    assert own | packed == rooms | declared
+    assert own & packed == set()
+
+
+def test_what_is_packed_in_the_wheel_is_read_there(wheel: Path, tmp_path: Path) -> None:
+    """Given the wheel as it is unpacked, then words, styles, stories and the text of the Rules are those of the clone."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = """
+import hashlib, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import nrmbus
+assert nrmbus.__file__.startswith(sys.argv[1])
+from nrmbus.play.reader import find, read
+from nrmbus.rules import load_profile
+from nrmbus.rules.handbook.citations import rules_text
+from nrmbus.rules.profile_files import profile_names
+from nrmbus.web.look import static
+from nrmbus.web.words import LANGUAGES, catalogues
+words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogues(language)]
+story = read(find(Path("01-woman-referred-by-ngo")))
+rules = [(name, load_profile(name).digest) for name in profile_names()]
+print(hashlib.sha256(repr((rules, words, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
+"""
+    said = [
+        subprocess.run([sys.executable, "-c", program, where], capture_output=True, text=True, check=True).stdout
+        for where in (str(tmp_path), str(ROOT / "services"))
+    ]
+
+    assert said[0] == said[1]
+
+
+def test_a_plain_install_takes_less_than_15_megabytes(wheel: Path) -> None:
+    """The wheel and the packages of the SDK, as unpacked, with what a package index tells of them; Python's bytecode beside them may be removed."""
+    theirs = (
+        path.stat().st_size
+        for name in extras.packages("client") - {"nrmbus"}
+        for file in metadata.distribution(name).files or ()
+        if file.suffix != ".pyc" and (path := Path(str(file.locate()))).is_file()
+    )
+    with zipfile.ZipFile(wheel) as archive:
+        ours = sum(each.file_size for each in archive.infolist())
+
+    assert 5_000_000 < sum(theirs) + ours < 15_000_000

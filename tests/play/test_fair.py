@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import pytest
 
+from nrmbus.play import reader
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
-from nrmbus.play.reader import find, parse
+from nrmbus.play.reader import parse
 from play.stories import WOMAN, text_of
 
 SWAPS: Final = {
@@ -37,7 +38,7 @@ def happened(text: str) -> list[Any]:
     return [*rows, *map(str, report.failures)]
 
 
-STORIES: Final = sorted(find(WOMAN).parent.glob("*.yaml"))
+STORIES: Final = sorted((Path(reader.__file__).parent / "scenarios").glob("*.yaml"))
 """Every story that comes with nrmbus; a new one is among them by itself."""
 
 

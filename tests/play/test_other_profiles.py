@@ -58,7 +58,7 @@ def test_two_days_of_work_go_the_same_way_with_another_decider(profile: str) -> 
 
 def test_the_rules_change_in_mid_story() -> None:
     """One case goes on under the profile of its time, the next one begins under the new one, over a restart."""
-    report = play_file(find(Path("13-the-rules-change")))
+    report = play_file(Path("13-the-rules-change"))
 
     assert [str(failure) for failure in report.failures] == []
     assert report.played == 33

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
-from importlib import resources
+from importlib.resources.abc import Traversable
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args
@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails, to_json
 from nrmbus.events.model import AgencyId, Frozen
 from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.events.registry import TYPES
+from nrmbus.packed import packed
 from nrmbus.play import strict
 from nrmbus.play.scenario import (
     CARRIERS,
@@ -64,22 +65,22 @@ class _File(Frozen):
     steps: Annotated[list[dict[str, Any]], Field(min_length=1)]
 
 
-def find(named: Path) -> Path:
+def find(named: Path) -> Traversable:
     """Return the file *named*: an existing file, or a packaged story of that name.
 
     Raises:
         FileNotFoundError: there is neither; the message lists those that come with the package.
 
     """
-    ours = Path(str(resources.files("nrmbus.play").joinpath("scenarios")))
-    for path in (named, ours / named.name, ours / f"{named.name}.yaml"):
-        if path.is_file():
-            return path
-    names = ", ".join(sorted(path.stem for path in ours.glob("*.yaml")))
+    ours = {path.name: path for path in packed("play/scenarios").iterdir() if path.name.endswith(".yaml")}
+    found = named if named.is_file() else ours.get(named.name) or ours.get(f"{named.name}.yaml")
+    if found is not None:
+        return found
+    names = ", ".join(sorted(name.removesuffix(".yaml") for name in ours))
     raise FileNotFoundError(f"There is no scenario file of that name; these come with nrmbus: {names}.")
 
 
-def read(path: Path) -> Scenario:
+def read(path: Traversable) -> Scenario:
     """Read the scenario in the file *path*.
 
     Raises:

@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final, cast
 
@@ -16,9 +15,11 @@ import yaml
 from pydantic import ValidationError
 from yaml.error import Mark
 
+from nrmbus.packed import packed
 from nrmbus.rules import overlay
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
 
+_PROFILES: Final = packed("rules/profiles")
 _OWN: Final[dict[str, str]] = {}
 """Texts of the profiles that were added to those of this release, by name."""
 MOST_CHARACTERS: Final = 1_000_000
@@ -118,9 +119,10 @@ def read_profile(text: str, beside: Mapping[str, str] = MappingProxyType({})) ->
     raise ProfileError(message)
 
 
+@cache
 def bundled_names() -> tuple[str, ...]:
     """Return the names of the profiles of this release, sorted."""
-    names = (entry.name for entry in resources.files("nrmbus.rules").joinpath("profiles").iterdir())
+    names = (entry.name for entry in _PROFILES.iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
@@ -136,7 +138,7 @@ def profile_text(name: str) -> str:
     if name not in bundled_names():
         message = f"no such profile; there are: {', '.join(profile_names())}"
         raise UnknownProfileError(message)
-    return resources.files("nrmbus.rules").joinpath("profiles", f"{name}.yaml").read_text(encoding="utf-8")
+    return _PROFILES.joinpath(f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def add_profiles(texts: Iterable[str]) -> tuple[Profile, ...]:

@@ -1,7 +1,7 @@
 """The Jinja environment of the pages: GOV.UK's macros, the kit's own components, and the templates of a subject."""
 
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from jinja2 import (
@@ -17,9 +17,11 @@ from jinja2 import (
 )
 from jinja2.utils import missing
 
+from nrmbus.packed import packed
+
 _HERE: Final = Path(__file__).parent
 COMPONENTS: Final = "govuk_frontend_jinja"
-STATIC: Final = _HERE / "static"
+STATIC: Final = packed("web/static")
 _PERHAPS: Final = frozenset({"caller", "successBanner", "typeClass"})
 """Names that GOV.UK's macros read although nothing may have set them: content of a caller, kinds of a banner."""
 
@@ -59,5 +61,5 @@ def environment(*folders: Path) -> Environment:
 def static(name: str) -> tuple[bytes, str]:
     """Return content and media type of the file *name* of `static/`. Raises KeyError if there is none."""
     types = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
-    found = {path.name: path for path in STATIC.iterdir() if path.suffix in types}
-    return found[name].read_bytes(), types[found[name].suffix]
+    found = {path.name: path for path in STATIC.iterdir()}
+    return found[name].read_bytes(), types[PurePath(name).suffix]

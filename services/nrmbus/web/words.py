@@ -15,7 +15,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any, Final, Literal, cast
 from zoneinfo import ZoneInfo
 
@@ -29,10 +28,12 @@ from babel.numbers import format_currency
 from babel.units import format_unit
 from pydantic import BaseModel
 
+from nrmbus.packed import packed
+
 Language = Literal["az", "en", "ru"]
 LANGUAGES: Final[Mapping[Language, str]] = {"az": "Azərbaycanca", "en": "English", "ru": "Русский"}
 """Languages with their own names; the first is the default."""
-LOCALE: Final = Path(__file__).parent / "locale"
+LOCALE: Final = packed("web/locale")
 SPOKEN: Final = (
     "aze", "rus", "eng", "tur", "kat", "hye", "fas", "kur", "ara", "uzb", "tuk", "kaz", "kir", "tgk", "ukr", "bel", "ron", "bul",
     "hin", "urd", "ben", "nep", "sin", "tam", "vie", "zho", "tha", "tgl", "ind", "fra", "spa", "por", "deu", "amh", "som", "swa",
@@ -49,9 +50,9 @@ _UNITS: Final = {"duration-day": 86_400, "duration-hour": 3_600, "duration-minut
 def catalogues(language: Language) -> list[Catalog]:
     """Return the catalogues of *language*, in the order of their names."""
     found = []
-    for path in sorted((LOCALE / language).glob("*.po")):
+    for path in sorted((LOCALE / language).iterdir(), key=lambda each: each.name):
         with path.open("rb") as file:
-            found.append(pofile.read_po(file, locale=language, domain=path.stem))
+            found.append(pofile.read_po(file, locale=language, domain=path.name.removesuffix(".po")))
     return found
 
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from types import MappingProxyType
 from typing import Final
+
+from nrmbus.packed import packed
 
 OF_THE_ROW: Final = "of the row"
 """Basis of a rule that cites the basis of the refused type."""
@@ -43,7 +44,7 @@ class Citation:
 @cache
 def rules_text() -> str:
     """Return the text of the Rules, ``RULES.md``."""
-    return resources.files("nrmbus.rules").joinpath("RULES.md").read_text(encoding="utf-8")
+    return packed("rules/RULES.md").read_text(encoding="utf-8")
 
 
 @cache

@@ -1,0 +1,22 @@
+"""Data files of the package: folders and files in a clone, and one archive in a wheel.
+
+The archive, `data.zip`, is made by `.ci/pack.py` when a wheel is built, of what `pyproject.toml` lists there. An agency's
+system that needs the SDK alone has these files too, and they take a quarter of their size.
+"""
+
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Final
+from zipfile import Path as PathInArchive
+
+ARCHIVE: Final = "data.zip"
+_HERE: Final = Path(__file__).parent
+
+
+def packed(name: str) -> Traversable:
+    """Return the data folder or file *name*, a path below the package such as ``play/scenarios``."""
+    there = _HERE / name
+    if there.exists():
+        return there
+    archive = PathInArchive(_HERE / ARCHIVE, name)
+    return archive if archive.exists() else PathInArchive(_HERE / ARCHIVE, f"{name}/")
