@@ -6,9 +6,11 @@ import json
 import zipfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from openpyxl import Workbook
@@ -181,12 +183,22 @@ def test_a_workbook_reads_like_its_text() -> None:
     page = book.active
     assert page is not None
     page.append(["number", "b", "c", "d"])
-    page.append([7, True, 1.5, "=1+1"])
+    page.append([7, True, 1.5, "=1+1", datetime(2026, 3, 2, 9, 0, 30), datetime(2026, 3, 2)])  # noqa: DTZ001 - a workbook knows no zone
     raw = io.BytesIO()
     book.save(raw)
-    cells = list(sheet._workbook(raw.getvalue()))
+    cells = list(sheet._workbook(raw.getvalue(), ZoneInfo("Asia/Baku")))
 
-    assert cells[1] == [("7", False), ("true", False), ("1.5", False), ("=1+1", True)]
+    assert cells[1][:4] == [("7", False), ("true", False), ("1.5", False), ("=1+1", True)]
+    assert cells[1][4:] == [("2026-03-02T05:00:30Z", False), ("2026-03-02", False)], (
+        "people write the time of their place"
+    )
+
+
+async def test_a_column_of_the_agencys_own_may_have_formulas(tmp_path: Path) -> None:
+    """Given a column without a name, then whatever it computes is left out, and the row fits."""
+    file = csv_of([*HEADER, ""], [*GOOD, "=A2+1"], folder=tmp_path)
+    async with importing(file, tmp_path) as (_, work, rows):
+        assert (await work.check(rows[0])).word == "fits"
 
 
 def _xlsx(**entries: bytes) -> bytes:

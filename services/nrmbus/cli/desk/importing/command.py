@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -76,7 +77,7 @@ def import_cases(
     verdict is still missing.
     """
     folder = context.folder
-    header, *rows = sheet.filled(sheet.rows_of(file))
+    header, *rows = sheet.filled(sheet.rows_of(file, _zone(folder)))
     outcomes = asyncio.run(
         _import(folder, agency, _Work(table.table_of(header.cells), rows, actor, wait), dry_run, only_fitting)
     )
@@ -86,6 +87,15 @@ def import_cases(
         typer.echo("Nothing was published: this was a dry run.")
     good = {"fits", *_SAID}
     raise typer.Exit(1 if set(counted) - good else UNANSWERED if counted["pending"] and not dry_run else 0)
+
+
+def _zone(folder: BusFolder) -> ZoneInfo:
+    """Return the time zone of the bus's Rules: that of the times which people write into a spreadsheet."""
+    from nrmbus.rules import load_profile  # noqa: PLC0415 - loads the profile, which only a table needs
+
+    return (
+        load_profile(folder.settings.policy).zone if folder.exists else ZoneInfo("UTC")
+    )  # `door_of` says that there is no bus
 
 
 class _Work(NamedTuple):

@@ -5,7 +5,7 @@ import csv
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -31,8 +31,10 @@ class Row(NamedTuple):
     formulas: frozenset[int]
 
 
-def rows_of(file: Path) -> Iterator[Row]:
+def rows_of(file: Path, zone: tzinfo = UTC) -> Iterator[Row]:
     """Yield the rows of *file* that are not empty, the first one with the names of the columns.
+
+    A workbook's cell with a date and a time has no zone: it is read as a time of *zone*.
 
     Raises:
         BusError: the file cannot be read, is too large, has macros, or is no table.
@@ -44,7 +46,7 @@ def rows_of(file: Path) -> Iterator[Row]:
         raw = file.read_bytes()
     except OSError as error:
         raise BusError(f"The file cannot be read ({error.strerror}): name another.") from None
-    cells = _workbook(raw) if zipfile.is_zipfile(io.BytesIO(raw)) else _text(raw)
+    cells = _workbook(raw, zone) if zipfile.is_zipfile(io.BytesIO(raw)) else _text(raw)
     for number, row in enumerate(cells, 1):
         if number > MOST_ROWS + 1:
             raise BusError(f"The table has more than {MOST_ROWS} rows: split it into several files.")
@@ -73,7 +75,7 @@ def _text(raw: bytes) -> Iterator[list[tuple[str, bool]]]:
         raise BusError("The file is no well-formed CSV: save it again as `CSV UTF-8`, or as XLSX.") from None
 
 
-def _workbook(raw: bytes) -> Iterator[list[tuple[str, bool]]]:
+def _workbook(raw: bytes, zone: tzinfo) -> Iterator[list[tuple[str, bool]]]:
     """Yield the cells of the first sheet; formulas are seen and never computed, and what the file unpacks to is bounded first."""
     _bounded(raw)
     from openpyxl import load_workbook  # noqa: PLC0415 - 60 ms, for XLSX alone
@@ -85,7 +87,7 @@ def _workbook(raw: bytes) -> Iterator[list[tuple[str, bool]]]:
         sheet = book.worksheets[0]
         sheet.reset_dimensions()  # the file may claim a million rows
         for row in sheet.iter_rows():
-            yield [_cell(cell.value, getattr(cell, "data_type", "n")) for cell in row]
+            yield [_cell(cell.value, getattr(cell, "data_type", "n"), zone) for cell in row]
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError, SyntaxError):
         raise BusError("The file is no workbook that can be read: save it as XLSX again, or as `CSV UTF-8`.") from None
     finally:
@@ -116,12 +118,12 @@ def _bounded(raw: bytes) -> None:
                 )
 
 
-def _cell(value: Any, kind: str) -> tuple[str, bool]:
+def _cell(value: Any, kind: str, zone: tzinfo) -> tuple[str, bool]:
     if value is None:
         return "", False
     if isinstance(value, datetime):
         is_day = (value.hour, value.minute, value.second) == (0, 0, 0)
-        return (value.date().isoformat() if is_day else f"{value.isoformat(timespec='seconds')}Z"), False
+        return (value.date().isoformat() if is_day else _utc(value.replace(tzinfo=zone))), False
     if isinstance(value, date):
         return value.isoformat(), False
     if isinstance(value, bool):
@@ -130,6 +132,10 @@ def _cell(value: Any, kind: str) -> tuple[str, bool]:
         return str(int(value)), False
     text = str(value).strip()
     return text, kind == "f" or text.startswith("=")
+
+
+def _utc(time: datetime) -> str:
+    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def column_name(place: int) -> str:

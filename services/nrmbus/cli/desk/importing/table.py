@@ -154,7 +154,12 @@ def events_of(table: Table, row: Row, *, actor: str | None, key: bytes, made: in
     """
     number = own_number(table, row)
     faults = [] if number else [Fault(column_name(table.number), "has no number of the case: fill it in.")]
-    faults += [Fault(column_name(place), "has a formula: put its value there.") for place in sorted(row.formulas)]
+    ours = {*table.columns, table.number, table.actor}  # a formula in a column of the agency's own says nothing here
+    faults += [
+        Fault(column_name(place), "has a formula: put its value there.")
+        for place in sorted(row.formulas)
+        if place in ours
+    ]
     who = row.cells[table.actor] if table.actor is not None and table.actor < len(row.cells) else ""
     who = who or actor or ""
     events: dict[str, Json] = {}
