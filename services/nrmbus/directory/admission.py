@@ -38,6 +38,8 @@ class Newcomer:
     """How people find the agency: name, address, phone. It is public on the bus, so a secret shelter gives no address."""
     public: Mapping[str, Any] | None = None
     """Public page for people without an account, as `public` of `agency.json` has it: `nrmbus up` then serves it."""
+    webhooks: Mapping[str, Any] | None = None
+    """Receivers of webhooks beyond the public internet, as `webhooks` of `agency.json` has them."""
 
 
 async def read_directory(folder: BusFolder) -> Directory:
@@ -115,7 +117,7 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
         path = folder.agency(agency).agency_json
         if not path.exists():
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
-            more = {"supervisor": newcomer.supervisor, "public": newcomer.public}
+            more = {"supervisor": newcomer.supervisor, "public": newcomer.public, "webhooks": newcomer.webhooks}
             write_json(path, body | {name: value for name, value in more.items() if value})
     return tuple(new)
 

@@ -28,13 +28,14 @@ SERVICES = ("auditor", "broker", "coordinator", "registrar", "timekeeper")
 
 
 class Participant(Frozen):
-    """An agency that plays: role, supervisor, a shelter's free places, how people find it, and its public page."""
+    """An agency that plays: role, supervisor, a shelter's free places, how people find it, its public page and its receivers of webhooks."""
 
     role: Annotated[str, Field(pattern=r"^[a-z_]+$")]
     supervisor: AgencyId | None = None
     capacity: dict[Category, Count] | None = None
     contact: Contact | None = None
     public: dict[str, Any] | None = None
+    webhooks: dict[str, Any] | None = None
 
 
 class Refusal(Frozen):

@@ -62,3 +62,17 @@ def test_a_pipe_or_device_is_refused(what: str, reader: str, tmp_path: Path) -> 
 
     with bounded(), pytest.raises(BusError, match="cannot be read"):
         READERS[reader](path)
+
+
+def test_receivers_of_webhooks_are_read_as_a_desk_reads_them(tmp_path: Path) -> None:
+    """A slip in `webhooks` is told with its line, and not by a desk that does not start."""
+    path = tmp_path / "agencies.yaml"
+    path.write_text("ngo-a:\n  role: ngo_outreach\n  webhooks: {networks: [10.1.0.0/16], http_on_loopback: true}\n")
+
+    assert newcomers_of(path, "az@2022-04-29")["ngo-a"].webhooks == {
+        "networks": ["10.1.0.0/16"],
+        "http_on_loopback": True,
+    }
+    path.write_text("ngo-a:\n  role: ngo_outreach\n  webhooks: {network: [10.1.0.0/16]}\n")
+    with pytest.raises(BusError, match=r"line 1: webhooks of ngo-a: `webhooks` in agency\.json does not have its form"):
+        newcomers_of(path, "az@2022-04-29")

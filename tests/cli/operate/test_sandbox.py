@@ -1,5 +1,6 @@
 """``nrmbus sandbox``: an integrator alone plays a hand-off by the commands that it prints."""
 
+import asyncio
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from desk.webhooks.receiver import receiving
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.operate import sandbox
@@ -82,6 +84,15 @@ async def test_its_commands_play_a_hand_over_as_they_are_printed(tmp_path: Path)
 
             await eventually("it is declined", reasons)
             assert await reasons() == ["no_capacity"]
+
+        command = next(line for line in printed.splitlines() if line.startswith("nrmbus webhook add "))
+        async with receiving() as receiver:
+            words = command.replace("http://127.0.0.1:9000/", receiver.url).split()
+            added = await asyncio.create_subprocess_exec(Path(sys.executable).parent / words[0], *words[1:])
+            assert await added.wait() == 0, "a receiver on this machine may be told"
+            async with AsyncDesk(url, f"nrm_{token}") as desk:
+                await counterpart.prepare(desk, "vac")
+            await eventually("it is told", lambda: receiver.got)
 
 
 def test_nobody_answers_by_a_script_on_a_bus_that_is_no_sandbox(tmp_path: Path) -> None:

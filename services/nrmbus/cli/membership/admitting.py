@@ -78,15 +78,28 @@ def _admissible(
             raise BusError(f"{where}: the agency with the role statistics has the id statistics, and no other role")
         if one.capacity and one.role not in SHELTERS:
             raise BusError(f"{where}: only a shelter has a capacity")
-        if one.public is not None:
-            from nrmbus.public.settings import PublicSettings  # noqa: PLC0415 - few agencies have a public page
-
-            PublicSettings.parse(one.public, path)
-        found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {}, one.contact, one.public)
+        _see_that_settings_fit(one, path, f"{where}: webhooks of {agency}")
+        found[agency] = Newcomer(one.role, one.supervisor, one.capacity or {}, one.contact, one.public, one.webhooks)
     for agency, newcomer in found.items():
         if newcomer.supervisor is not None and newcomer.supervisor not in found:
             raise BusError(f"{path}, line {lines[agency,]}: the supervisor of {agency} is not in this file")
     return found
+
+
+def _see_that_settings_fit(one: Participant, path: Path, webhooks: str) -> None:
+    """Check the settings that a desk, or a public page, would refuse at its start; *webhooks* says where those are."""
+    if one.public is not None:
+        from nrmbus.public.settings import PublicSettings  # noqa: PLC0415 - few agencies have a public page
+
+        PublicSettings.parse(one.public, path)
+    if one.webhooks is not None:
+        from nrmbus.desk.errors import DeskError  # noqa: PLC0415 - few have receivers beyond the public internet
+        from nrmbus.desk.webhooks.egress import Egress  # noqa: PLC0415 - the same
+
+        try:
+            Egress.read(one.webhooks)
+        except DeskError as error:
+            raise BusError(f"{webhooks}: {error.sentence}") from None
 
 
 def _roles(policy: str) -> frozenset[str]:

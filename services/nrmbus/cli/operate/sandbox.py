@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -34,6 +35,8 @@ NAME: Final = "sandbox"
 SENDER: Final = "ngo-a"
 RECEIVER: Final = "special-unit"
 DAYS: Final = 7
+WEBHOOKS: Final = {"networks": ["127.0.0.0/8", "::1/128"], "http_on_loopback": True}
+"""A receiver that is still being written listens on this machine, without TLS."""
 
 
 @app.register(example="nrmbus sandbox ngo-a --decline urgency=normal")
@@ -62,7 +65,8 @@ def sandbox(
     marked = mark_of(folder, NAME)
     settings = folder.create()
     make_private(marked)
-    newcomers = newcomers_of(agencies_file(), settings.policy)
+    invented = newcomers_of(agencies_file(), settings.policy)
+    newcomers = {each: replace(newcomer, webhooks=WEBHOOKS) for each, newcomer in invented.items()}
     if agency not in newcomers:
         raise typer.BadParameter(f"The sandbox has {', '.join(newcomers)}.")
     unlock(folder, unprotected=True)
@@ -97,6 +101,10 @@ async def _play(folder: BusFolder, agency: str, others: Iterable[str], declines:
         ("Look at the case", _curl(token, f"{url}/v1/cases/{case}")),
     ]):  # fmt: skip
         typer.echo(line)
+    typer.echo(
+        "A receiver of webhooks on this machine is told after this command, with its own port and path:\n"
+        f"nrmbus webhook add {agency} http://127.0.0.1:9000/ --data {folder.path}\n"
+    )
     typer.echo(f"Ctrl-C ends it. The bus stays in {folder.path}.")
     del homes[agency]
     await counterpart.answer_referrals(homes, declines, cursors, typer.echo)
