@@ -17,6 +17,7 @@ from patience import LONGEST_WAIT
 PAGE = FOLDER / "CLIENTS.md"
 RUNS = {
     "sh": [["sh", "program"]],
+    "js": [["node", "program.mjs"]],
     "php": [["php", "program"]],
     "csharp": [
         ["mcs", "-langversion:latest", "-r:System.Net.Http", "-out:program.exe", "program"],
@@ -24,6 +25,8 @@ RUNS = {
     ],
 }
 """By language: the commands that run a program in the file ``program``."""
+NAMES = {"js": "program.mjs"}
+"""Name of the file, where a language wants one of its own."""
 
 
 def programs() -> dict[str, str]:
@@ -42,7 +45,7 @@ async def test_a_program_publishes_and_reads_the_inbox(language: str, tmp_path: 
     commands = RUNS[language]
     if not all(shutil.which(each[0]) for each in commands):
         return  # the language is not installed here
-    (tmp_path / "program").write_text(programs()[language], encoding="utf-8")
+    (tmp_path / NAMES.get(language, "program")).write_text(programs()[language], encoding="utf-8")
     printed = b""
     async with in_process(tmp_path / "desk") as place:
         await place.tell(new_ref())
