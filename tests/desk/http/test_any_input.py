@@ -21,7 +21,7 @@ from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Ok
 
 from agencies import CASE, SIGNAL
-from desk.documented import the_document
+from desk.documented import operations, the_document
 from desk.given import TOKEN, Given, desk_of
 from nrmbus.desk.access import opening
 
@@ -33,6 +33,13 @@ TOKENS: Final = {
 """The header of each caller; the narrow token has no scope, so that it may read health, metrics and the document."""
 FOR_ALL: Final = frozenset({"/docs"})
 """Pages that are the same at every desk, and need no token on this machine."""
+_HEADERS: Final = frozenset(
+    each["name"].lower()
+    for _, _, operation in operations()
+    for each in operation.get("parameters", ())
+    if each["in"] == "header"
+)
+"""Headers that are parameters of a route."""
 _SHORT: Final = 5
 """Texts that are no longer may stand in an answer by chance."""
 _OURS: Final = re.compile(r"[0-9a-fA-F-]{32,36}|[0-9TZ:.+-]*")
@@ -53,11 +60,18 @@ class Sent:
         # The desk of a test has no relay that answers: whoever would wait asks at once.
         self.url = re.sub(r"(?<=[?&]wait=)[0-9.]+(?=&|$)", "0", ready.url or "")
         self.body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else bytes(cast("bytes", body))
-        self.texts = set(_texts([case.path_parameters, how.get("params"), how.get("json")]))
+        given = {str(name).lower(): str(value) for name, value in (case.headers or {}).items()}
+        self.headers = {
+            name: value.encode("utf-8", "surrogatepass") for name, value in given.items() if name in _HEADERS
+        }
+        self.texts = set(
+            _texts([case.path_parameters, how.get("params"), how.get("json"), *map(given.get, self.headers)])
+        )
 
     async def by(self, here: Given, authorization: str | None) -> httpx.Response:
         """Return the answer of the door to the caller with that header."""
-        headers = {"content-type": "application/json", "authorization": authorization or ""}
+        own = {"content-type": b"application/json", "authorization": (authorization or "").encode()}
+        headers = [(name.encode(), value) for name, value in {**self.headers, **own}.items()]
         request = here.door.build_request(self.method, self.url, content=self.body, headers=headers)
         if authorization is None:
             del request.headers["authorization"]

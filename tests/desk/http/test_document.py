@@ -101,6 +101,28 @@ def test_lists_cursors_and_filters_are_alike() -> None:
             assert "next" in answer["required"]
 
 
+def test_every_member_of_a_request_says_what_it_is_for() -> None:
+    """Whoever writes an integration by the document alone knows who makes a reference, which time is meant, and whose number the actor is."""
+    members = the_document()["components"]["schemas"]["EventMembers"]["properties"]
+    said = [each.get("description", "") for each in members.values()]
+
+    assert all(each.endswith(".") for each in said)
+    assert len(set(said)) == len(said), "a member is described by itself, not by its type"
+
+
+def test_what_a_member_says_of_itself_goes_before_what_its_type_says() -> None:
+    """A time that may be left out says which time it is."""
+    schemas = the_document()["components"]["schemas"]
+
+    assert schemas["Webhook"]["properties"]["failing"]["description"] == "Since when nothing but failures came."
+    assert (
+        schemas["ReferralItem"]["properties"]["due"]["description"] == "When the earliest duty of this referral is due."
+    )
+    assert schemas["InboxEvent"]["properties"]["registered"]["description"].startswith(
+        "When the registrar registered it"
+    )
+
+
 def test_the_document_has_the_published_schemas() -> None:
     """A generated client has typed events: `data` and letter of every type and version are those of `schemas/`."""
     schemas = the_document()["components"]["schemas"]

@@ -115,7 +115,7 @@ async def test_a_body_without_an_end_is_cut_off(tmp_path: Path) -> None:
         {"authorization": ""},
         {"authorization": "Bearer"},
         {"authorization": f"Bearer {TOKEN}x"},
-        {"authorization": f"bearer {TOKEN}"},
+        {"authorization": f"Basic {TOKEN}"},
         {"authorization": TOKEN},
     ],
 )
@@ -127,6 +127,27 @@ async def test_without_the_token_every_door_is_shut(headers: dict[str, str], pat
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
         assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", [f"bearer {TOKEN}", f"BEARER  {TOKEN} "])
+async def test_the_scheme_of_the_token_is_written_in_any_case(header: str, tmp_path: Path) -> None:
+    """Libraries write `bearer` too, and HTTP reads both alike (RFC 9110, section 11.1)."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        assert (await here.door.get("/health", headers={"authorization": header})).status_code == 200
+
+
+async def test_a_method_that_is_not_there_is_told_which_are(tmp_path: Path) -> None:
+    """`Allow` names the methods of the address, as HTTP demands of a 405."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        assert (await here.door.delete("/v1/events")).headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/inbox", "/v1/reads"])
+async def test_the_ends_of_the_calendar_are_times_like_others(path: str, tmp_path: Path) -> None:
+    """Given a time that UTC cannot write, since its zone moves it out of the calendar, then the answer is a page."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        ends = {"since": "0001-01-01T00:00:00+14:00", "until": "9999-12-31T23:59:59-12:00"}
+        assert (await here.door.get(path, params=ends)).status_code == 200
 
 
 async def test_two_tokens_are_none(tmp_path: Path) -> None:
@@ -351,10 +372,14 @@ async def test_what_nobody_handles_waits_for_a_person(tmp_path: Path) -> None:
         await here.hear(here.registrar.register(event, to="vac"))
         await here.hear(here.registrar.register(here.registrar.event("ngo-a", "letter.opened", {}), to="vac"))
         (task,) = (await here.door.get("/v1/tasks")).json()["tasks"]
+        for only, count in (({"case": CASE, "kind": "read"}, 1), ({"case": "0" * 32}, 0), ({"kind": "refused"}, 0)):
+            assert len((await here.door.get("/v1/tasks", params=only)).json()["tasks"]) == count, only
         done = await here.door.post(f"/v1/tasks/{task['task']}/done")
 
         assert (task["kind"], task["case"], task["event"]) == ("read", CASE, decode(event).id)
         assert done.json() == {"task": task["task"], "done": True}
+        again = await here.door.post(f"/v1/tasks/{task['task']}/done")
+        assert (again.status_code, again.json()) == (200, done.json()), "a program whose answer was lost asks again"
         assert (await here.door.get("/v1/tasks")).json()["tasks"] == []
 
 

@@ -9,6 +9,9 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import desk_of
 from hostile import bounded
+from nrmbus import desk
+from nrmbus.bus import http_server, tls_listener
+from nrmbus.desk.http import limits, streams
 
 HUGE, LONG = "9" * 30, "9" * 5000
 CONSENT = {"purposes": ["services"], "given_by": "individual", "form": "written"}
@@ -85,3 +88,17 @@ async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
             answer = await here.door.post("/v1/events", content=many)
 
         assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field")
+
+
+def test_the_limits_of_a_door_are_those_on_its_page() -> None:
+    """An administrator who counts connections and tokens reads the numbers that hold."""
+    page = (Path(desk.__file__).parent / "README.md").read_text(encoding="utf-8")
+
+    for said in (
+        f"{http_server.MOST} connections of this machine, {http_server.MOST} of others, and {tls_listener.HANDSHAKES} in a handshake",
+        f"cut off after {http_server.SLOW_SECONDS:.0f} s; each {http_server.BYTES_A_SECOND // 1024} KiB that arrive earn one second",
+        f"at most {streams.MOST} streams",
+        f"{limits.A_MINUTE:,} requests a minute, {limits.A_MINUTE // limits._BURST:,} of them at once, and have {limits.AT_A_TIME} unanswered",
+        f"Each {limits.PART // 1024} KiB of a body",
+    ):
+        assert said in page

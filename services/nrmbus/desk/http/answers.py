@@ -11,6 +11,8 @@ from nrmbus.desk.staff.permissions import Role
 
 Ref = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, description="UTC, to the second.")]
+Happened = Annotated[Time, Field(description="When it happened, as its agency says: UTC, to the second.")]
+Registered = Annotated[Time, Field(description="When the registrar registered it: UTC, to the second.")]
 Verdict = Literal["pending", "registered", "refused", "failed"]
 
 CASE: Final = "5f0c2a7be3d94e1f8a6b7c8d9e0f1a2b"
@@ -41,7 +43,7 @@ class EventState(Answer):
     again: bool = Field(description="True while the event is being sent once more.")
     receivers: list[str] | None = None
     ref: str | None = Field(None, description="Reference of the referral.")
-    time: Time | None = None
+    time: Happened | None = None
     asked_id: str | None = Field(
         None, description="The id of the request, if the event was sealed again under another."
     )
@@ -142,8 +144,8 @@ class InboxEvent(Answer):
     version: int | None = Field(None, description="Version in which it is shown; left out with `unknown`.")
     case: Ref
     source: str = Field(description="Agency that published it.")
-    time: Time
-    registered: Time
+    time: Happened
+    registered: Registered
     ref: str | None = Field(None, description="Reference of the referral.")
     parts: list[str] = Field(description="Parts of the letter that this agency may open.")
     shut: str | None = Field(None, description="Why the letter stays closed.")

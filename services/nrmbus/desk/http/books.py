@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import Connection, Row, select
 
 from nrmbus.desk.http import views
-from nrmbus.desk.http.answers import AT, CASE, EVENT, Ref, Time
+from nrmbus.desk.http.answers import AT, CASE, EVENT, Happened, Ref, Registered
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, Case, Limit, Referral
 from nrmbus.desk.http.served import Door, door_of
@@ -29,8 +29,8 @@ class Record(Answer):
     case: Ref
     source: str = Field(description="Agency that asked or ordered.")
     id: str = Field(description="Event that asked or ordered.")
-    time: Time
-    registered: Time
+    time: Happened
+    registered: Registered
 
 
 class BedHouse(Answer):

@@ -6,7 +6,7 @@ from fastapi import Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from nrmbus.desk.http.answers import AT, EVENT, Time
+from nrmbus.desk.http.answers import AT, EVENT, Happened, Registered
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import OfType
 from nrmbus.desk.http.served import door_of
@@ -28,8 +28,8 @@ class Announcement(Answer):
     agency: str = Field(description="Agency that it is about; else its publisher.")
     source: str = Field(description="Agency that published it.")
     id: str
-    time: Time
-    registered: Time
+    time: Happened
+    registered: Registered
     data: dict[str, Any]
 
 

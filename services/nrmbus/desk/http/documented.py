@@ -41,8 +41,8 @@ def _absent_not_null(schema: dict[str, Any], model: type[BaseModel]) -> None:
         if not field.is_required():
             member = schema["properties"][field.alias or name]
             kinds = [each for each in member.pop("anyOf", ()) if each.get("type") != "null"]
-            if kinds:
-                member |= kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+            if kinds:  # what the member says of itself goes before what its type says
+                member |= (kinds[0] if len(kinds) == 1 else {"anyOf": kinds}) | member
     plain(schema)
 
 

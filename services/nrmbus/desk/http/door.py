@@ -99,7 +99,7 @@ class Token:
             await self.app(scope, receive, send)
             return
         sent = [value.decode("latin-1") for name, value in scope.get("headers", ()) if name == b"authorization"]
-        caller = self._known(sent[0]) if scope["type"] == "http" and len(sent) == 1 else None
+        caller = self._known(_bearer(sent[0])) if scope["type"] == "http" and len(sent) == 1 else None
         if caller is None and not sent and _is_public(scope):
             caller = VISITOR
         if caller is not None and (wait := self._limits.enter(caller, _size(scope))):
@@ -137,6 +137,12 @@ class Token:
 
 class TokenEnded(Exception):
     """Raised in an answer that has begun: its token was revoked, or has ended, and the connection is closed."""
+
+
+def _bearer(header: str) -> str:
+    """Return *header* with the scheme as tokens are known by; a client may write it in any case (RFC 9110, section 11.1)."""
+    scheme, _, token = header.partition(" ")
+    return f"Bearer {token.strip(' ')}" if scheme.casefold() == "bearer" else header
 
 
 def _is_public(scope: Scope) -> bool:
@@ -198,8 +204,9 @@ def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, D
         return _answer(error if isinstance(error, DeskError) else DeskError("not_available"))
 
     async def http_error(_request: Request, error: Exception) -> Response:
-        code = _STATUS.get(error.status_code, "not_found") if isinstance(error, HTTPException) else "not_available"
-        return _answer(DeskError(code))
+        if not isinstance(error, HTTPException):
+            return _answer(DeskError("not_available"))
+        return _answer(DeskError(_STATUS.get(error.status_code, "not_found")), error.headers)
 
     async def parameter_error(_request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else ()

@@ -80,6 +80,9 @@ _INBOX: Final = {"ledger": "9f2c4e6a8b0d1f35", "events": [EVENT_EXAMPLE], "next"
 async def read_inbox(request: Request, asked: Annotated[Asked, Query()]) -> JSONResponse:
     """Return events received, in order, each in the spoken version, and the `ledger` that numbers the rows.
 
+    `next` is null once there is nothing more: a program that goes on later keeps `ledger` and the `row` of the last event
+    that it has dealt with, and gives them as `ledger` and `after`.
+
     With `wait` an empty page comes only after that time: the answer comes as soon as there is an event.
 
     Without `open` nothing is recorded. With `open`, which needs the scope of that name, the letters come too: the

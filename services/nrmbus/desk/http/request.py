@@ -62,25 +62,69 @@ class Asked(Frozen):
     version: Annotated[
         int | None, Field(ge=1, le=9999, description="Left out: the one that the asking system speaks")
     ] = None
-    case: CaseRef | None = None
-    incident: CaseRef | None = None
+    case: Annotated[
+        CaseRef | None,
+        Field(
+            description="The case, as the verdict on its first event names it. A type that begins a case may leave it out: "
+            "the desk then makes the reference."
+        ),
+    ] = None
+    incident: Annotated[
+        CaseRef | None,
+        Field(description="The incident from which the case came; the verdict on `incident.opened` names it."),
+    ] = None
     to: Annotated[tuple[AgencyId, ...] | None, Field(min_length=1, max_length=64)] = None
     data: Annotated[dict[str, Any], Field(default_factory=dict)]
     sealed: dict[str, Any] | None = None
-    ref: CaseRef | None = None
-    consent: Annotated[tuple[EventId, ...] | None, Field(min_length=1, max_length=64)] = None
+    ref: Annotated[
+        CaseRef | None,
+        Field(
+            description="Reference of the referral, bed, hold, payment, service or review: 32 random hex digits, never derived "
+            "from a person. The system that begins one makes it; every answer repeats it."
+        ),
+    ] = None
+    consent: Annotated[
+        tuple[EventId, ...] | None,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="Ids of the consents on which the event rests. Left out: those of the case count; `consent.objected` "
+            "needs it.",
+        ),
+    ] = None
     decision: EventId | None = None
-    cause: EventId | None = None
-    time: Time | None = None
-    occurred: Time | None = None
-    actor: Code
-    approver: Code | None = None
+    cause: Annotated[EventId | None, Field(description="Id of the event that this one answers.")] = None
+    time: Annotated[
+        Time | None,
+        Field(description="When it happened, UTC to the second: the clocks of the law start then. Left out: now."),
+    ] = None
+    occurred: Annotated[Time | None, Field(description="Another name for `time`; send one of the two.")] = None
+    actor: Annotated[Code, Field(description="Staff number of the person who acts: it has a digit, and is no name.")]
+    approver: Annotated[
+        Code | None, Field(description="Staff number of the second person, where the Rules ask for two.")
+    ] = None
     document: Annotated[
         EventId | None, Field(description="The upload that `document.shared` announces; no other type has one.")
     ] = None
-    legal_basis: Printable | None = None
-    expected_version: Annotated[int | None, Field(ge=0, le=2**31 - 1)] = None
-    id: EventId | None = None
+    legal_basis: Annotated[
+        Printable | None, Field(description="Act and article on which the event rests, as `CoM 21/2008 art. 7`.")
+    ] = None
+    expected_version: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=2**31 - 1,
+            description="`version` of the case as the person saw it. If the case has more events, the event is refused as "
+            "`version_passed`.",
+        ),
+    ] = None
+    id: Annotated[
+        EventId | None,
+        Field(
+            description="Id of the event, a UUIDv7 that the system makes and stores before it sends. A request that is sent "
+            "again with its id is published once. Left out: the desk makes one."
+        ),
+    ] = None
 
 
 def read(raw: bytes, id: str | None = None) -> tuple[Asked, bytes]:

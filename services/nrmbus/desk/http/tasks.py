@@ -1,19 +1,23 @@
 """Routes of tasks: the list, and marking one as done."""
 
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import Request
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse
+from sqlalchemy import select
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import After, Limit, TaskPath
+from nrmbus.desk.http.parameters import After, Case, Limit, TaskPath
 from nrmbus.desk.http.served import door_of
+from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task as finish
 
 routes: Final = subject("tasks")
+
+OfKind = Annotated[str | None, Query(max_length=64, description="Only tasks of this kind.", examples=["read"])]
 
 
 @routes.get(
@@ -27,11 +31,13 @@ routes: Final = subject("tasks")
         said="A page of open tasks, oldest first.",
     ),
 )
-async def list_tasks(request: Request, after: After = 0, limit: Limit = 200) -> JSONResponse:
+async def list_tasks(
+    request: Request, after: After = 0, limit: Limit = 200, case: Case = None, kind: OfKind = None
+) -> JSONResponse:
     """Return what a person at this agency has to look at. Records nothing."""
     door = door_of(request)
     with door.ledger.read() as tx:
-        found = views.tasks(tx, after=after, limit=limit + 1)
+        found = views.tasks(tx, after=after, limit=limit + 1, case=case, kind=kind)
     return JSONResponse(views.page("tasks", found, limit, "task"))
 
 
@@ -43,9 +49,10 @@ async def list_tasks(request: Request, after: After = 0, limit: Limit = 200) -> 
     ),
 )
 async def finish_task(request: Request, task: TaskPath) -> JSONResponse:
-    """Record that a task is done, with the time; it leaves the list."""
+    """Record that a task is done, with the time; it leaves the list. The same request again changes nothing."""
     door = door_of(request)
+    done = select(tables.tasks.c.done).where(tables.tasks.c.id == task)
     async with door.ledger.write() as tx:
-        if not finish(tx, task, door.seat.stamp()):
+        if not finish(tx, task, door.seat.stamp()) and tx.scalar(done) is None:
             raise DeskError("not_found")
     return JSONResponse({"task": task, "done": True})

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses, views
-from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, LostField, Ref, Time
+from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
 from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
 from nrmbus.desk.http.served import door_of
@@ -50,8 +50,8 @@ class TimelineEvent(Answer):
     version: int | None = Field(None, description="Version in which it is shown; left out with `unknown`.")
     case: Ref
     source: str = Field(description="Agency that published it; this agency's own events are here too.")
-    time: Time
-    registered: Time
+    time: Happened
+    registered: Registered
     ref: str | None = Field(None, description="Reference of the referral.")
     parts: list[str] = Field(description="Parts of the letter that this agency may open.")
     shut: str | None = Field(None, description="Why the letter stays closed.")
@@ -87,8 +87,8 @@ class ReferralItem(Answer):
     case: Ref
     source: str = Field(description="Agency that sent it.")
     id: str = Field(description="Event of the referral.")
-    time: Time
-    registered: Time
+    time: Happened
+    registered: Registered
     receivers: list[ReferralAnswer]
     direction: Literal["sent", "received"] = Field(
         description="`sent` by this agency; else it was told of the referral."

@@ -177,11 +177,20 @@ def filtered(columns: Mapping[str, Any], time: Any, only: Mapping[str, str | dat
     found = []
     for name, value in only.items():
         if isinstance(value, datetime):
-            at = times.write(value.astimezone(UTC).replace(microsecond=0))
+            at = stamp_of(value)
             found.append(time >= at if name == "since" else time < at)
         elif value is not None:
             found.append(columns[name] == value)
     return found
+
+
+def stamp_of(time: datetime) -> str:
+    """Return the time of a parameter as the ledger writes times; the ends of the calendar stay what they are in every zone."""
+    try:
+        time = time.astimezone(UTC)
+    except OverflowError:  # the first or the last hours of all, in a zone in which UTC has no such year
+        time = time.replace(tzinfo=UTC)
+    return times.write(time.replace(microsecond=0))
 
 
 def newest(tx: Connection) -> int:
@@ -409,9 +418,10 @@ def cases(tx: Connection, *, after: str, limit: int) -> list[dict[str, Any]]:
     return [{"case": row.subject, "events": row.events, "last": row.last} for row in tx.execute(rows)]
 
 
-def tasks(tx: Connection, *, after: int, limit: int, of_cases: bool = True) -> list[dict[str, Any]]:
-    """Return the open tasks, oldest first; without those *of_cases*, the tasks of whoever looks after the desk."""
+def tasks(tx: Connection, *, after: int, limit: int, of_cases: bool = True, **only: str | None) -> list[dict[str, Any]]:
+    """Return the open tasks, oldest first; without those *of_cases*, the tasks of whoever looks after the desk. *only* are filters."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
+    rows = rows.where(*filtered({"case": _TASKS.subject, "kind": _TASKS.kind}, _TASKS.opened, only))
     if not of_cases:
         rows = rows.where(_TASKS.subject == "")
     found = []
