@@ -115,6 +115,21 @@ def _on_tables(place: Place, work: Callable[[Connection], _T]) -> _T:
 
 
 def run(main: Coroutine[Any, Any, _T], place: Place) -> _T:
-    """Run *main*, which opens the ledger at *place*, in an event loop of its own."""
+    """Run *main*, which opens the ledger at *place*, in an event loop of its own.
+
+    Raises:
+        KeyboardInterrupt: a person has pressed Ctrl-C, and *main* has ended since, whatever it raised meanwhile.
+    """
     with asyncio.Runner(loop_factory=None if isinstance(place, Path) else suspending_loop) as runner:
-        return runner.run(main)
+        return runner.run(_unless_told(main))
+
+
+async def _unless_told(main: Coroutine[Any, Any, _T]) -> _T:
+    """Wait for *main*; an error after Ctrl-C, like a time-out in the same moment, is not taken for a reason of its own to end."""
+    task = asyncio.current_task()
+    try:
+        return await main
+    except Exception:
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError from None
+        raise
