@@ -177,6 +177,19 @@ async def test_tasks_are_found_by_the_parameters_of_the_guide(
         assert found["link"][0]["relation"] == "self"
 
 
+async def test_the_address_of_an_entry_leads_to_its_resource(tmp_path: Path) -> None:
+    """A client follows `fullUrl` and `next`, and resolves references by the base that the server names."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        found = (await fhir.get("/Task", params={"_include": "Task:focus"})).json()
+        base = (await fhir.get("/metadata")).json()["implementation"]["url"]
+
+        assert [each["resource"]["resourceType"] for each in found["entry"]] == ["Task", "ServiceRequest"]
+        for entry in found["entry"]:
+            assert (await fhir.get(entry["fullUrl"])).json() == entry["resource"]
+            assert entry["fullUrl"] == f"{base}/{entry['resource']['resourceType']}/{entry['resource']['id']}"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "given", "status", "code"),
     [

@@ -173,7 +173,9 @@ class Fhir:
 
 
 def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
+    """Return the address of this server, with the name below which it is mounted: the base of every resource's address."""
+    above = request.scope.get("app_root_path", "")
+    return str(request.base_url).rstrip("/") + str(request.scope["root_path"]).removeprefix(above)
 
 
 def _resource(body: Json, status: int = 200) -> Response:
