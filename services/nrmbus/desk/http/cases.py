@@ -68,6 +68,7 @@ async def get_case(request: Request, ref: CasePath) -> JSONResponse:
                 {"at": AT, "who": "S-17", "source": "police", "event": EVENT, "part": "story", "purpose": "case_work"}
             ]
         },
+        "not_found",
         needs=["read"],
         said="The openings of the case's letters by this desk.",
     ),
@@ -76,6 +77,8 @@ async def list_case_reads(request: Request, ref: CasePath) -> JSONResponse:
     """Return this desk's openings of a case's letters, with the readers. Records nothing."""
     door = door_of(request)
     with door.ledger.read() as tx:
+        if not views.events_of(tx, ref):
+            raise DeskError("not_found")
         return JSONResponse({"reads": views.reads(tx, ref)})
 
 

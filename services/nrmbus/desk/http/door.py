@@ -197,7 +197,13 @@ def routed(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[dict[str, D
     # Given as one list: FastAPI would look for an included router's route a second time at each request.
     listed: list[BaseRoute] = [route for each in ROUTES for route in each.routes]
     app = FastAPI(
-        title="nrmbus desk", routes=listed, openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan
+        title="nrmbus desk",
+        routes=listed,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
     )
 
     async def desk_error(_request: Request, error: Exception) -> Response:

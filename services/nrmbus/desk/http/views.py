@@ -306,10 +306,15 @@ async def opened(
     return heard(row, speaks, None if shut is None else letters.Opened(shut=shut), came)
 
 
+def events_of(tx: Connection, subject: str) -> int:
+    """Return how many events of a case this desk has sent or received; 0 for a case that it does not know."""
+    count = tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
+    return 0 if is_bulletin(subject) else count or 0
+
+
 def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
     """Return this desk's view of a case; None if no event was sent or received."""
-    count = tx.scalar(select(func.count()).select_from(tables.events).where(_EVENTS.subject == subject))
-    if not count or is_bulletin(subject):
+    if not (count := events_of(tx, subject)):
         return None
     view = desk.cases.view(tx, subject)
     if beginnings.is_incomplete(desk.seat.ledger, tx, subject):
