@@ -5,7 +5,7 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo try check test test-all lint types bench chaos wheel sbom settings rules docs pins clean
+.PHONY: help install demo try check tools test test-all lint types bench chaos wheel sbom settings rules docs pins clean
 
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
@@ -28,13 +28,16 @@ check: lint types ## Check what needs neither Kafka nor another language: style,
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint types ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
+test: lint types tools ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
-test-all: lint types ## Run every test, the long ones and those that need the network too
+test-all: lint types tools ## Run every test, the long ones and those that need the network too
 	@echo '== All tests'
 	@$(pytest) -n auto
+
+tools: install ## Build the judges that are written in Go (promtool, helm, oasdiff), once a machine; without Go those tests judge nothing, and say so
+	@$(python) tests/go_tools.py
 
 lint: install ## Check style, with a reason behind each exception (pyproject.toml)
 	@echo '== Style: ruff'

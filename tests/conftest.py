@@ -14,6 +14,7 @@ import pytest
 from fastapi.dependencies import models
 from hypothesis import settings
 
+import go_tools
 from brokers import Broker, running
 from postgres import SERVERS
 from trail import PARTS, WATCH
@@ -28,11 +29,8 @@ _LONGEST_FIRST: Final = ("broker", "slow", "oracle")
 
 def pytest_report_header() -> list[str]:
     """Say aloud what the machine lacks for a part of the tests."""
-    return (
-        []
-        if SERVERS
-        else ["PostgreSQL is not installed: ledgers are tested in files alone (apt-get install postgresql)"]
-    )
+    without_server = "PostgreSQL is not installed: ledgers are tested in files alone (apt-get install postgresql)"
+    return [*([] if SERVERS else [without_server]), *go_tools.missing()]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -292,6 +292,7 @@ def test_help_names_every_target(machine: Machine) -> None:
         "check",
         "test",
         "test-all",
+        "tools",
         "lint",
         "types",
         "bench",

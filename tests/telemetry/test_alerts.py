@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+import go_tools
 import plain_yaml
 from contract.tree import ROOT
 from telemetry.test_metrics import ALL
@@ -19,8 +19,7 @@ RULES = DEPLOY / "observability" / "alerts.yaml"
 RUNBOOK = "deploy/RUNBOOK.md"
 OF_PROMETHEUS = {"up", "process_start_time_seconds"}
 """Metrics that Prometheus and its library make."""
-PROMTOOL: Final = [found for name in ("promtool",) if (found := shutil.which(name))]
-"""The installed promtool, such as that of Debian's package prometheus; empty if there is none."""
+PROMTOOL: Final = go_tools.found("promtool")
 
 
 def rules() -> list[dict[str, Any]]:
