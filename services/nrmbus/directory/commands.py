@@ -106,7 +106,7 @@ def ask_first(
     csr = certificate.request(Tls(home)).decode("ascii")
     wanted = _wanted(identity, role, supervisor, contact, csr, log)
     entry = joining.proposed(directory, wanted, "admitted", made=utc_time())
-    return Request(entry=joining.asked_by(entry, _proving(identity, log)), csr=csr)
+    return Request(entry=joining.asked_by(entry, _proving(identity)), csr=csr)
 
 
 async def ask_for_new_keys(
@@ -143,7 +143,7 @@ async def ask_for_new_keys(
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []
-    return Request(entry=joining.asked_by(entry, [*_proving(coming, last.log), *old]), csr=csr)
+    return Request(entry=joining.asked_by(entry, [*_proving(coming), *old]), csr=csr)
 
 
 def _wanted(
@@ -154,15 +154,17 @@ def _wanted(
     csr: str | None,
     log: LogEntry | None,
 ) -> joining.Wanted:
-    witness = None if log else identity.witness.public  # the auditor is no witness of her own log
+    witness = (
+        None if identity.agency in SERVICES else identity.witness.public
+    )  # the bus's own services are no witnesses
     return joining.Wanted(
         identity.agency, role, identity.signing.public, identity.sealing.public, witness,
         supervisor=supervisor, contact=contact, log=log, csr=digest(csr) if csr else None,
     )  # fmt: skip
 
 
-def _proving(identity: Identity, log: LogEntry | None) -> list[SigningKey]:
-    return [identity.signing] if log else [identity.signing, identity.witness]
+def _proving(identity: Identity) -> list[SigningKey]:
+    return [identity.signing] if identity.agency in SERVICES else [identity.signing, identity.witness]
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
@@ -211,7 +213,7 @@ async def check(folder: BusFolder, agency: str, request: Request | None) -> tupl
         return "pending", None
     if identity.signing.kid != newest.kids.signing:
         identity.promote(home.path)
-    if agency != AUDITOR and not home.agency_json.exists():
+    if agency not in SERVICES and not home.agency_json.exists():
         who = {"agency": agency, "role": standing.last.role}
         write_json(
             home.agency_json, who | ({"supervisor": standing.last.supervisor} if standing.last.supervisor else {})

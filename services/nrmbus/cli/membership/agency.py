@@ -1,8 +1,11 @@
 """``nrmbus agency``: an agency joins the bus, changes its keys, and leaves. Two admitters agree to each step."""
 
 import asyncio
+import json
+import os
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +16,7 @@ import typer
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.failures import of_system
+from nrmbus.bus.replicas import parted
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import disposals_of, known_role
 from nrmbus.cli.membership.keys import KeysContext
@@ -35,6 +39,7 @@ from nrmbus.directory.commands import (
     write_file,
 )
 from nrmbus.directory.entry import Contact, Kind
+from nrmbus.directory.fold import SERVICES
 from nrmbus.directory.requests import Request
 from nrmbus.events.errors import Invalid
 from nrmbus.wire import times
@@ -190,6 +195,8 @@ async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
     if answer is not None and is_operator(folder):
         await enter(folder, answer)
         outcome, answer = await commands.check(folder, agency, None)
+    if outcome == "current" and agency in SERVICES:
+        return _taken_by(folder, agency)
     if answer is not None:
         path = file or Path(f"{agency}.request.json")
         answer.write(path)
@@ -199,6 +206,22 @@ async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
         "pending": "Two admitters have agreed; the new keys become valid later: check again then.",
         "current": f"The keys of {agency} are valid; its desk runs with nrmbus up on the operator's machine, elsewhere with nrmbus run {agency}",
     }[outcome]
+
+
+def _taken_by(folder: BusFolder, service: str) -> str:
+    """Have the processes of *service* that `nrmbus up` runs here begin again with the current keys; return a sentence."""
+    try:
+        running = json.loads((folder.run / "services.json").read_bytes()) if folder.is_held else {}
+    except FileNotFoundError:
+        running = {}
+    for name, process in running.items():
+        if parted(name)[0] == service:
+            with suppress(ProcessLookupError):
+                os.kill(process["pid"], signal.SIGTERM)
+    return (
+        f"The keys of {service} are valid, and the processes here have them. A standby host has those before: "
+        "take it off with nrmbus standby revoke HOST, and admit it again."
+    )
 
 
 @app.register(example="nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back")
