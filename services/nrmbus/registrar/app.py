@@ -88,7 +88,7 @@ class Registrar:
             directory=self._directory,
             salt=lambda: os.urandom(16),
             elsewhere=self._askings.elsewhere,
-            scratch=Scratch(self._folder.service(REGISTRAR) / f"scratch-{partition}"),
+            scratch=Scratch(self._folder.service(self._name) / f"scratch-{partition}"),
         )
 
     def _key_of(self, kid: str) -> VerifyKey:

@@ -30,6 +30,7 @@ from nrmbus.bus.reach import Where
 from nrmbus.registrar.assignor import InOrder
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
+from nrmbus.registrar.following import Following
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates, Out
 from nrmbus.registrar.shard import Shard
@@ -77,6 +78,8 @@ class Owned:
     high_water: HighWater
     """How far the history went when this machine last wrote it."""
     snapshots: SnapshotService
+    followed: Following | None = None
+    """The fold that was made while another registrar had the partition, until it is gone on from."""
     positions: dict[TopicPartition, int] = field(default_factory=dict)
     taken: dict[TopicPartition, int] = field(default_factory=dict)
     """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
@@ -178,6 +181,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: AIOKafkaConsumer = self._member()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
+        self._following: dict[int, Following] = {}
+        """Folds of the partitions that other registrars have."""
         self._joined_before = False
         self.stands_by = False
         """True while other registrars own every partition."""
@@ -227,6 +232,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._pause_all()
             for owned in [*self.owned.values(), *self._warm.values()]:
                 await self._part_with(owned)
+            for following in self._following.values():
+                await following.end()
             await self._consumer.stop()
 
     def look_for_outboxes(self) -> None:
@@ -257,6 +264,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for owned in list(self._warm.values()):
             await self._part_with(owned)
         self._warm.clear()
+        for number in {each.partition for each in self._outboxes()} - by_number.keys() - self._following.keys():
+            following = Following(
+                self._where, self._make_shard(number), self._snapshots(number), self._high_water(number)
+            )
+            self._following[number] = following
+            following.begin()
 
     async def _part_with(self, owned: Owned) -> None:
         owned.high_water.flush()
@@ -340,7 +353,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _take_over(self, number: int) -> Owned:
         """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
         producer = await self._fencing(number)
-        return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
+        followed = self._following.pop(number, None)
+        if followed is None:
+            return Owned(number, self._make_shard(number), producer, self._high_water(number), self._snapshots(number))
+        await followed.end()
+        return Owned(number, followed.shard, producer, followed.high_water, followed.snapshots, followed)
 
     async def _fencing(self, number: int) -> TransactionalProducer:
         """Return a started producer of a shard; its epoch has the broker refuse every request of earlier producers."""
@@ -376,11 +393,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _fold(self, owned: Owned) -> None:
         """Step 5: fold ``nrm.cases`` up to its end after the fencing; compare with what the offsets say was reached.
 
-        A snapshot stands for the registrations up to its last one, if the history goes on from there.
+        What was folded while this registrar stood by, or else a snapshot, stands for the registrations up to its last
+        one, if the history goes on from there.
         """
         cases, mark = TopicPartition(CASES, owned.partition), owned.high_water.read()
         async with clients.reading(self._where, cases) as (reader, end):
-            reader.seek(cases, await owned.snapshots.restore(owned.shard.memory, reader, end))
+            reader.seek(cases, await self._folded(owned, reader, end))
             owned.shard.memory.hold_against(mark)
             while await reader.position(cases) < end:
                 for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
@@ -401,6 +419,16 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             if folded > position:
                 owned.positions[each] = folded
                 self._consumer.seek(each, folded)
+
+    async def _folded(self, owned: Owned, reader: AIOKafkaConsumer, end: int) -> int:
+        """Return the offset from which the history is to be folded into the shard of *owned*."""
+        followed, owned.followed = owned.followed, None
+        if followed is not None and await followed.stands(reader, end):
+            log.report("followed", partition=owned.partition, number=owned.shard.memory.number)
+            return followed.offset + 1
+        if followed is not None:
+            owned.shard = self._make_shard(owned.partition)
+        return await owned.snapshots.restore(owned.shard.memory, reader, end)
 
     async def _collect(self, owned: Owned, own: list[TopicPartition]) -> list[ConsumerRecord]:
         """Step 6, reading: what is there of each outbox, a fair share of each; nothing of who submits too fast."""

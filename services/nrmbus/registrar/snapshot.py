@@ -191,45 +191,48 @@ class Snapshots:
             raise SnapshotRefused("state_altered")
 
     async def restore(
-        self, memory: Memory, reader: Reader, end: int, key_of: Callable[[str], VerifyKey]
+        self, memory: Memory, reader: Reader, end: int, key_of: Callable[[str], VerifyKey], *, owns: bool = True
     ) -> Head | None:
         """Have the empty *memory* take the last snapshot, if the history that *reader* reads up to *end* goes on from it.
 
-        Return its head; None if there is no snapshot, or if it was thrown away, which the log says with the code.
+        Return its head; None if there is no snapshot, or if it does not fit, which the log says with the code. The process
+        that *owns* the partition throws such a snapshot away; for another, it may be one that is just being replaced.
         """
         try:
             head = self.read(key_of)
             if head is not None:
-                await self._check_history(head, reader, end)
+                await self.check_place(head.offset, head.number, head.digest, reader, end)
                 await asyncio.to_thread(self.load, memory, head)
         except SnapshotRefused as refused:
             log.report("snapshot_refused", code=refused.code, partition=self.partition)
-            self.discard()
+            if owns:
+                self.discard()
             return None
         except Exception:
-            self.discard()  # the next start must not fail in the same place
+            if owns:
+                self.discard()  # the next start must not fail in the same place
             raise
         return head
 
-    async def _check_history(self, head: Head, reader: Reader, end: int) -> None:
+    async def check_place(self, offset: int, number: int, digest: str, reader: Reader, end: int) -> None:
+        """Check that the history which *reader* reads up to *end* has at *offset* the registration *number* with *digest*.
+
+        By the chain of digests, everything before it is the same too.
+
+        Raises:
+            SnapshotRefused: ``history_cut``, ``history_shorter`` or ``history_differs``.
+        """
         cases = TopicPartition(CASES, self.partition)
         if (await reader.beginning_offsets([cases]))[cases] > 0:
             raise SnapshotRefused("history_cut")
-        if head.offset >= end:
+        if offset >= end:
             raise SnapshotRefused("history_shorter")
-        reader.seek(cases, head.offset)
+        reader.seek(cases, offset)
         found: list[ConsumerRecord] = []
         while not found and await reader.position(cases) < end:
             found = (await reader.getmany(cases, timeout_ms=200, max_records=1)).get(cases, [])
-        if not found or found[0].offset != head.offset or not self._is_last(head, found[0]):
+        if not found or found[0].offset != offset or _said(found[0]) != (number, digest):
             raise SnapshotRefused("history_differs")
-
-    def _is_last(self, head: Head, record: ConsumerRecord) -> bool:
-        """Return whether *record* is the registration that *head* ends with, and so, by the chain, all before are the same."""
-        with suppress(history.HistoryFault):
-            found = history.read(Record(record.key, record.value, tuple(record.headers)), history.plain)
-            return (found.registration.number, found.digest) == (head.number, head.digest)
-        return False
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -265,3 +268,11 @@ class Snapshots:
             for path in self.folder.glob(pattern):
                 if path != kept:
                     path.unlink(missing_ok=True)
+
+
+def _said(record: ConsumerRecord) -> tuple[int, str] | None:
+    """Return number and digest of the registration in *record*; None if it is none."""
+    with suppress(history.HistoryFault):
+        found = history.read(Record(record.key, record.value, tuple(record.headers)), history.plain)
+        return found.registration.number, found.digest
+    return None

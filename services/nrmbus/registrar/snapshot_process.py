@@ -104,9 +104,12 @@ class SnapshotService:
     _tried: int = 0
     _task: asyncio.Task[None] | None = None
 
-    async def restore(self, memory: Memory, reader: Reader, end: int) -> int:
-        """Have the empty *memory* take the last snapshot if it fits; return the offset from which the history is to be folded."""
-        self.last = await self.snapshots.restore(memory, reader, end, self.key_of)
+    async def restore(self, memory: Memory, reader: Reader, end: int, *, owns: bool = True) -> int:
+        """Have the empty *memory* take the last snapshot if it fits; return the offset from which the history is to be folded.
+
+        *owns* as for `Snapshots.restore`.
+        """
+        self.last = await self.snapshots.restore(memory, reader, end, self.key_of, owns=owns)
         if self.last is None:
             return 0
         log.report("snapshot_used", partition=self.snapshots.partition, number=self.last.number)
