@@ -24,6 +24,7 @@ from nrmbus.bus.embedded.jars import KAFKA, class_path, fetch, jar_home
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import guest_settings, replicated_settings
 from nrmbus.cli.app import COMMANDS
+from nrmbus.directory.standby import SERVED
 from nrmbus.wire.keys import keyfile
 from patience import until
 
@@ -110,8 +111,16 @@ def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -
         "desk-b": ["run", "special-unit"],
         "desk-statistics": ["run", "statistics"],
         "desk-coordinator": ["run", "coordinator"],
+        **{f"standby-{each}": ["run", each] for each in SERVED},
     }
-    assert {name for name, each in ours.items() if each.get("profiles")} == {"desk-statistics", "desk-coordinator"}
+    assert {name for name, each in ours.items() if each.get("profiles")} == {
+        "desk-statistics",
+        "desk-coordinator",
+        *(f"standby-{each}" for each in SERVED),
+    }
+    assert all(
+        each["volumes"] == ours["standby-registrar"]["volumes"] for name, each in ours.items() if "standby" in name
+    )
     assert {each["command"][0] for each in ours.values()} <= COMMANDS.keys()
     brokers = {name: each for name, each in SERVICES.items() if each["image"] == f"apache/kafka:{KAFKA}"}
     assert [*brokers] == [PREPARE.name_of(number) for number in PREPARE.BROKERS]

@@ -1,8 +1,8 @@
 """The chart: one party a release, restricted, with secrets that exist already; Helm and Kubernetes' own schemas are the judges."""
 
 import json
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+import go_tools
 from contract.test_container import PROJECT
 from contract.tree import ROOT
 from nrmbus.cli.app import COMMANDS
+from nrmbus.directory.standby import SERVED
+from nrmbus.wire.names import AUDITOR
 
 CHART = ROOT / "deploy" / "helm" / "nrmbus"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -34,6 +37,8 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
         "networkPolicy": {"brokers": [{"podSelector": {"matchLabels": {"strimzi.io/kind": "Kafka"}}}]},
     },
     "auditor": {"role": "auditor", "keySecret": "audit-keys"},
+    "standby": {"role": "standby", "keySecret": "standby-keys"},
+    "admitting": {"role": "standby", "keySecret": "standby-keys", "withoutAuditor": True, "setup": True},
     "all": {
         **DESK,
         "image": {"digest": "sha256:" + 64 * "0"},
@@ -52,8 +57,8 @@ PARTIES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 KUBERNETES = "1.34.0"
-HELMS = ["helm"] if shutil.which("helm") else []
-VALIDATORS = ["kubernetes-validate"] if HELMS and shutil.which("kubernetes-validate") else []
+HELMS = go_tools.found("helm")
+VALIDATOR = str(Path(sys.executable).with_name("kubernetes-validate"))
 NOTHING = {"drop": ["ALL"]}
 
 
@@ -86,6 +91,8 @@ def test_its_schema_takes_each_party(party: str) -> None:
         ({}, ["agency", "keySecret"]),
         ({**DESK, "role": "broker"}, ["agency", "role"]),
         ({**DESK, "role": "auditor"}, ["agency"]),
+        ({**DESK, "role": "standby"}, ["agency"]),
+        ({**DESK, "withoutAuditor": True}, ["withoutAuditor"]),
         ({**DESK, "bootstrap": "k1:9093"}, ["bootstrap"]),
         ({**OPERATOR, "clusterAuthority": ""}, ["clusterAuthority"]),
         ({**DESK, "agency": "NGO A"}, ["agency"]),
@@ -99,6 +106,8 @@ def test_its_schema_takes_each_party(party: str) -> None:
         "empty",
         "role",
         "auditor-of-an-agency",
+        "standby-of-an-agency",
+        "desk-without-auditor",
         "two-parties",
         "no-authority",
         "agency",
@@ -161,7 +170,8 @@ def pods(manifests: list[Any]) -> Iterator[Any]:
 def unrestricted(pod: Any) -> list[str]:
     """Return what Kubernetes' level `restricted` would refuse in the chart's own containers of a *pod*, and a writable root."""
     whole = pod["securityContext"]
-    own = [each["securityContext"] for each in (*pod.get("initContainers", []), pod["containers"][0])]
+    containers = (*pod.get("initContainers", []), *pod["containers"])
+    own = [each["securityContext"] for each in containers if each["image"].startswith("nrmbus")]
     wanted = {
         "runAsNonRoot": whole.get("runAsNonRoot") is True and whole.get("runAsUser", 0) > 0,
         "seccompProfile": whole.get("seccompProfile") == {"type": "RuntimeDefault"},
@@ -239,6 +249,17 @@ class TestHelm:
         assert main["readinessProbe"]["exec"]["command"] == ["nrmbus", "status", "--ready"]
         assert {main["args"][0], check["args"][0], "status"} <= COMMANDS.keys()
 
+    @pytest.mark.parametrize("without", [False, True])
+    def test_a_standby_host_runs_each_service_that_stands_by(self, helm: str, tmp_path: Path, *, without: bool) -> None:
+        """Given a standby host, then its pod runs each service that its operator can hand over, in a container of its own."""
+        values = {**PARTIES["standby"], "withoutAuditor": without}
+        (pod, _) = pods([*yaml.safe_load_all(rendered(helm, values, tmp_path).read_text())])
+
+        served = [each for each in SERVED if each != AUDITOR or not without]
+        assert [(each["name"], each["args"]) for each in pod["containers"]] == [
+            (each, ["run", each]) for each in served
+        ]
+
     def test_a_pod_with_a_right_is_found(self, helm: str, tmp_path: Path) -> None:
         """Sabotage: each right that a pod would have is named."""
         (pod, _) = pods([*yaml.safe_load_all(rendered(helm, DESK, tmp_path).read_text())])
@@ -250,12 +271,12 @@ class TestHelm:
 
 
 @pytest.mark.oracle
-@pytest.mark.parametrize("validator", VALIDATORS)
+@pytest.mark.parametrize("helm", HELMS)
 @pytest.mark.parametrize("party", PARTIES)
-def test_kubernetes_knows_every_field(validator: str, party: str, tmp_path: Path) -> None:
+def test_kubernetes_knows_every_field(helm: str, party: str, tmp_path: Path) -> None:
     """Given the manifests of a party, when they are held against Kubernetes' own schemas, then each field is known and fits."""
-    manifests = rendered("helm", PARTIES[party], tmp_path)
-    judged = [validator, "--strict", "--quiet", "--kubernetes-version", KUBERNETES.rpartition(".")[0], str(manifests)]
+    manifests = rendered(helm, PARTIES[party], tmp_path)
+    judged = [VALIDATOR, "--strict", "--quiet", "--kubernetes-version", KUBERNETES.rpartition(".")[0], str(manifests)]
     done = subprocess.run(judged, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

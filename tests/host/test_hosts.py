@@ -1,4 +1,4 @@
-"""Registrar and timekeeper on a second machine: the operator admits it, it takes over by Kafka alone, and he can take it back."""
+"""Registrar, timekeeper and auditor on a second machine: the operator admits it, it takes over by Kafka alone, and he can take it back."""
 
 import asyncio
 import json
@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 
 from forked import Forked, service
 from nrmbus.auditor.history.whole import audited
+from nrmbus.auditor.log.publisher import published
 from nrmbus.bus.clock import WallClock
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clock_check
+from nrmbus.bus.kafka import clients, clock_check
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
@@ -40,13 +42,15 @@ from nrmbus.host import services
 from nrmbus.wire import times
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys import keyfile
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.names import CHECKPOINTS
 from patience import LONGEST_WAIT, lives, until
 from typed import Done, run
 
 pytestmark = pytest.mark.broker
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
-SERVICES = ("registrar", "timekeeper")
+SERVICES = ("registrar", "timekeeper", "auditor")
 HOST = "host-b"
 OPEN: dict[str, Any] = {"keys_unprotected": True}
 
@@ -63,7 +67,7 @@ class Machine:
         self.processes |= {each: service(each, self.folder) for each in names}
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal to registrar and timekeeper."""
+        """Send a signal to each service."""
         for each in SERVICES:
             self.processes[each].send_signal(number)
 
@@ -73,12 +77,16 @@ class Machine:
         return dict(found) if found else {}
 
     def works(self) -> bool:
-        """Return whether registrar and timekeeper work here, and are ready."""
-        found = [self.health(each) for each in SERVICES]
-        return all(each.get("ready") and not each.get("standby") for each in found)
+        """Return whether all services work here, and are ready."""
+        return all(map(self.has_the_turn, SERVICES))
+
+    def has_the_turn(self, name: str) -> bool:
+        """Return whether a service works here, and is ready."""
+        found = self.health(name)
+        return bool(found.get("ready") and not found.get("standby"))
 
     def stands_by(self) -> bool:
-        """Return whether both stand by here."""
+        """Return whether all stand by here."""
         return all(self.health(each).get("standby") for each in SERVICES)
 
     def lives(self, name: str) -> bool:
@@ -134,12 +142,12 @@ def bus(home: Path) -> Iterator[BusFolder]:
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
-    """Yield a bus whose registrar and timekeeper work on the first machine, and stand by on the second."""
+    """Yield a bus whose services work on the first machine, and stand by on the second."""
     home = tmp_path_factory.mktemp("hosts")
     with bus(home) as operator:
         made = Two(Machine(operator), Machine(joined(operator, home)))
         try:
-            made.first.start(*SERVICES, "auditor", "ngo-a")
+            made.first.start(*SERVICES, "ngo-a")
             until("the first works", made.first.works)
             made.second.start(*SERVICES)
             until("the second stands by", made.second.stands_by)
@@ -192,7 +200,7 @@ def placed(operator: BusFolder) -> list[tuple[str, str, str]]:
 
 def test_the_operator_sees_who_stands_by_and_where(two: Two) -> None:
     """Given an admitted host whose services stand by, then status shows them, with their certificates' ends."""
-    until("both are seen", lambda: placed(two.first.folder) == [(HOST, each, "stands by") for each in SERVICES])
+    until("all are seen", lambda: placed(two.first.folder) == [(HOST, each, "stands by") for each in sorted(SERVICES)])
 
     shown = run("status", "--data", two.first.folder.path)
     assert re.search(rf"{HOST} +registrar +stands by +127\.0\.0\.1 +(29|30) days", shown.stdout), shown.stdout
@@ -206,7 +214,7 @@ def test_the_host_checks_its_way_to_the_broker_and_its_clock(two: Two) -> None:
     assert "This machine's clock and the broker's differ by 0." in checked.stdout
     shown = run("status", *data)
     assert shown.returncode == 0, shown.stdout
-    assert "2 of 2 ready" in shown.stdout
+    assert "3 of 3 ready" in shown.stdout
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
@@ -225,7 +233,7 @@ def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
         load.goes_on()
         record_property(
             "measured",
-            f"two hosts, {how.name}: nothing registered for {load.longest:.1f} s, timekeeper ready after {ready:.1f} s",
+            f"two hosts, {how.name}: nothing registered for {load.longest:.1f} s, timekeeper and auditor ready after {ready:.1f} s",
         )
         two.first.signal(signal.SIGCONT)
         until("the first works no more", lambda: all(map(two.first.yields, SERVICES)))
@@ -233,11 +241,58 @@ def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
         until("the first stands by", two.first.stands_by)
         load.goes_on()
     assert set(load.verdicts) == {"registered"}
+    assert '"event": "followed"' in (two.second.folder.logs / "registrar.log").read_text(), (
+        "it had folded the history before"
+    )
 
     two.second.signal(signal.SIGKILL)
     until("the first works again", two.first.works)
     two.second.start(*SERVICES)
     until("the second stands by again", two.second.stands_by)
+
+
+def signed(folder: BusFolder) -> dict[int, Checkpoint]:
+    """Return the published checkpoints by size, each signed by a log key of the auditor."""
+    directory = asyncio.run(read_as(folder, folder.service("auditor")))
+
+    async def read() -> list[Checkpoint]:
+        topic, found = TopicPartition(CHECKPOINTS, 0), list[Checkpoint]()
+        async with clients.reading(folder.reach(folder.service("auditor")), topic) as (consumer, end):
+            while await consumer.position(topic) < end:
+                for record in (await consumer.getmany(topic, timeout_ms=200)).get(topic, ()):
+                    said = published(record.value, folder.settings.bus, directory.log_keys())
+                    assert said is not None
+                    found.append(said.checkpoint)
+        return found
+
+    checkpoints = asyncio.run(read())
+    assert [each.size for each in checkpoints] == sorted({each.size for each in checkpoints})
+    return {each.size: each for each in checkpoints}
+
+
+def test_the_auditor_of_the_second_host_goes_on_with_the_same_log(two: Two) -> None:
+    """P5: given an auditor who is lost, then the one on the second host writes her log anew, signs on from what she had signed, and she from that.
+
+    An auditor that ends in order signs all registrations.
+    """
+    folder = two.first.folder
+    before = signed(folder)
+    two.first.processes["auditor"].kill()
+    until("the second auditor works", lambda: two.second.has_the_turn("auditor"))
+    overdue(folder, due=timedelta(hours=1))
+    two.first.start("auditor")
+    number = two.first.health("registrar").get("numbers") or two.second.health("registrar")["numbers"]
+    until("the second has read it", lambda: two.second.health("auditor").get("numbers") == number)
+
+    two.second.processes["auditor"].send_signal(signal.SIGTERM)
+    until("the first auditor works again", lambda: two.first.has_the_turn("auditor"))
+
+    after = signed(folder)
+    assert max(after) == max(number.values()) > max(before, default=0)
+    shown = two.first.health("auditor")
+    assert (shown["trouble"], shown["size"], shown["signed"]) == (None, number, number)
+    two.second.start("auditor")
+    until("the second auditor stands by", lambda: two.second.health("auditor").get("standby"))
 
 
 def overdue(folder: BusFolder, *, due: timedelta) -> str:

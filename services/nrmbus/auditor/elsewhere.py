@@ -1,4 +1,4 @@
-"""Work of an auditor on a machine of her own beside auditing: what the supervisor does for her where the operator runs her."""
+"""Work beside auditing of an auditor who is not on the operator's machine: what the supervisor does for her there."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,7 +21,14 @@ READ_MS = 60_000
 async def beside(
     folder: BusFolder, where: Reach, directory: Directory, begin_anew: Callable[[], None]
 ) -> AsyncIterator[list[Callable[[], Awaitable[object]]]]:
-    """Yield what has to run beside the auditor; *begin_anew* is called when she must connect again."""
+    """Yield what has to run beside the auditor; *begin_anew* is called when she must connect again.
+
+    On a machine of her own she is seen as an agency is. On a standby host the operator sees who works and who stands by.
+    """
+    if folder.host is not None:
+        async with apart.beside(folder, AUDITOR, where, directory, begin_anew) as work:
+            yield work
+        return
     member = AIOKafkaConsumer(
         client_id=f"{AUDITOR}{BEFORE_RELEASE}{RELEASE}",  # tells the operator on which release she is
         group_id=f"{AUDITOR}.desk",

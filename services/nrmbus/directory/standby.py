@@ -1,14 +1,17 @@
 """Standby hosts: machines that the operator admits to run the bus's own services beside those of the first machine.
 
 A service has one signing key, since readers accept one key of an agency at a time (decision 0081). So the signing keys go
-to the host, sealed to a key that the host makes for one request and destroys afterwards. The host makes its TLS keys, which
-never leave it: each host has certificates of its own, and the operator can take them back.
+to the host, and with the auditor's those of her logs, sealed to a key that the host makes for one request and destroys
+afterwards. The host makes its TLS keys, which never leave it: each host has certificates of its own, and the operator can
+take them back.
 
 The file goes from the host to the operator and back. It holds public keys, certificates, and the sealed signing keys.
 """
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
 from cryptography import x509
@@ -22,11 +25,12 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import read_as
+from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.invitation import digits_of, in_fours
-from nrmbus.directory.operator import Identity, Operator, operator_key
+from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.renewal import GOOD_FOR
 from nrmbus.directory.requests import Carried, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Time
@@ -35,13 +39,18 @@ from nrmbus.wire.errors import LetterClosed, WireError
 from nrmbus.wire.ids import lp
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import SealingKey, SealTo, SigningKey
-from nrmbus.wire.names import REGISTRAR, TIMEKEEPER
+from nrmbus.wire.log.mldsa import MLDSA44SigningKey
+from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
-SERVED: Final = (REGISTRAR, TIMEKEEPER)
-"""Services that stand by on another host. Each needs its signing key there.
+SERVED: Final = (REGISTRAR, TIMEKEEPER, AUDITOR)
+"""Services that stand by on another host. Each needs its signing key there, and the auditor the keys of her logs.
+
+A bus whose auditor is elsewhere gives no keys of hers: they are not the operator's.
 
 Nothing is sealed to these services, so their sealing keys stay on the first machine, and the host makes others.
 """
+_OF_LOGS: Final = ("log-ed25519", "log-mldsa44")
+"""Names of the files of the keys that sign the auditor's logs."""
 _OWN: Final = "standby"
 """Name of the file of the key to which the answer is sealed."""
 
@@ -117,7 +126,8 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         raise DirectoryError("standby_malformed")
     sealed = _sealed(folder, request)
     certificates, words, ca = dict[str, str](), dict[str, str](), None
-    for each, asked in request.requests.items():
+    for each in served(folder) if request.requests else ():
+        asked = request.requests[each]
         issued = authority.issue(each, asked.encode(), host=request.host)
         certificates[each], ca, words[each] = operator.vouched(folder.settings.bus, each, issued, authority.brokers_ca)
     Gate(folder).apply()
@@ -125,8 +135,16 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
     return Standby.model_validate_json(json.dumps({**body_of(request), **{k: v for k, v in answer.items() if v}}))
 
 
+def served(folder: BusFolder) -> tuple[str, ...]:
+    """Return the services whose keys the operator in *folder* can give to a host."""
+    return tuple(each for each in SERVED if each != AUDITOR or not folder.audited_elsewhere)
+
+
 def _sealed(folder: BusFolder, request: Standby) -> str:
-    secrets = {each: base64.encode(Identity.at(home_of(folder, each), each).signing.seed) for each in SERVED}
+    secrets = {
+        each: {name: base64.encode(seed) for name, seed in _seeds(home_of(folder, each), each).items()}
+        for each in served(folder)
+    }
     try:
         seal_to = SealTo(base64.read(request.sealing) or b"")
     except WireError:
@@ -138,8 +156,19 @@ def _info(request: Standby) -> bytes:
     return lp("nrmbus standby v1") + lp(request.bus) + lp(request.host) + lp(request.asked)
 
 
-async def take(folder: BusFolder, answer: Standby) -> None:
+def _seeds(home: Path, service: str) -> dict[str, bytes]:
+    """Return the seeds that a host needs of *service*, by the name of their file in *home*."""
+    found = {"signing": Identity.at(home, service).signing.seed}
+    if service == AUDITOR:
+        log = LogIdentity.at(home)
+        found |= dict(zip(_OF_LOGS, (log.signing.seed, log.lasting.seed), strict=True))
+    return found
+
+
+async def take(folder: BusFolder, answer: Standby) -> tuple[str, ...]:
     """Keep the operator's *answer* on the standby host, once the directory confirms the keys; the request's own key is destroyed.
+
+    Returns the services that may stand by here.
 
     Raises:
         DirectoryError: ``standby_unanswered``, ``standby_not_ours``, ``standby_keys``, ``certificate_altered``,
@@ -149,29 +178,47 @@ async def take(folder: BusFolder, answer: Standby) -> None:
     if answer.keys is None:
         raise DirectoryError("standby_unanswered")
     secrets = _opened(folder, answer)
-    for each in answer.requests:
+    for each in secrets if answer.requests else ():
         _keep_certificate(folder, each, answer)
-    directory, now = await read_as(folder, folder.service(REGISTRAR)), utc_time()
-    if any(SigningKey.from_seed(seed).kid != directory.signing_kid(each, now) for each, seed in secrets.items()):
-        raise DirectoryError("standby_keys")
-    for each, seed in secrets.items():
-        keyfile.write(home_of(folder, each) / "keys" / "signing.seed", seed)
+    directory = await read_as(folder, folder.service(REGISTRAR))
+    for each, seeds in secrets.items():
+        _confirm(directory, each, seeds)
+    for each, seeds in secrets.items():
+        for name, seed in seeds.items():
+            keyfile.write(home_of(folder, each) / "keys" / f"{name}.seed", seed)
     folder.be_host(answer.host)
     keyfile.destroy(folder.keys / f"{_OWN}.seed")
+    return tuple(secrets)
 
 
-def _opened(folder: BusFolder, answer: Standby) -> dict[str, bytes]:
-    """Return the seeds of the signing keys in *answer* by service."""
+def _confirm(directory: Directory, service: str, seeds: Mapping[str, bytes]) -> None:
+    """Raise DirectoryError, ``standby_keys``, unless the *directory* names these keys for *service* now."""
+    entry, log = directory.entries.get(service), None
+    if service == AUDITOR:
+        signing, lasting = (seeds[name] for name in _OF_LOGS)
+        log = LogIdentity(SigningKey.from_seed(signing), MLDSA44SigningKey(lasting)).public
+    current = directory.signing_kid(service, utc_time())
+    if entry is None or SigningKey.from_seed(seeds["signing"]).kid != current or (log and log != entry.log):
+        raise DirectoryError("standby_keys")
+
+
+def _opened(folder: BusFolder, answer: Standby) -> dict[str, dict[str, bytes]]:
+    """Return the seeds in *answer* by service and name; each service has what `_seeds` gives it."""
     try:
         seed = keyfile.read(folder.keys / f"{_OWN}.seed")
     except FileNotFoundError:
         raise DirectoryError("standby_not_ours") from None
     except keyfile.KeyFileError as error:
         raise KeysSealed(str(error)) from None
-    with suppress(LetterClosed, WireError, KeyError, TypeError):
+    with suppress(LetterClosed, WireError, KeyError, TypeError, AttributeError):
         raw = SealingKey.from_seed(seed).open(base64.read(answer.keys or "") or b"", _info(answer))
         read = json.loads(raw, limit=len(raw))
-        return {each: base64.read(read[each]) or b"" for each in SERVED}
+        of: dict[str, tuple[str, ...]] = {
+            each: ("signing", *(_OF_LOGS if each == AUDITOR else ())) for each in SERVED if each in read
+        }
+        found = {each: {name: base64.read(read[each][name]) or b"" for name in names} for each, names in of.items()}
+        if all(len(each) == keyfile.SEED_BYTES for seeds in found.values() for each in seeds.values()):
+            return found
     raise DirectoryError("standby_not_ours")
 
 

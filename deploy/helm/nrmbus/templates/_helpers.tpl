@@ -21,6 +21,15 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* What the pod runs, a container for each: one, or on a standby host each service that stands by. */}}
+{{- define "nrmbus.runs" -}}
+{{- if or (ne .Values.role "standby") .Values.setup -}}
+{{ .Values.agency | default .Values.role }}
+{{- else -}}
+registrar timekeeper{{ if not .Values.withoutAuditor }} auditor{{ end }}
+{{- end }}
+{{- end }}
+
 {{- define "nrmbus.image" -}}
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}

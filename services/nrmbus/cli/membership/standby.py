@@ -20,7 +20,9 @@ from nrmbus.directory.commands import is_operator
 from nrmbus.directory.standby import Standby
 from nrmbus.wire.ids import is_agency
 
-app = Commands("standby", "Standby hosts: other machines that run registrar and timekeeper when the first one is lost.")
+app = Commands(
+    "standby", "Standby hosts: other machines that run registrar, timekeeper and auditor when the first one is lost."
+)
 
 Host = Annotated[str, typer.Argument(help="The host's name: 2 to 31 lower-case letters, digits and dashes.")]
 File = Annotated[Path, typer.Argument(help="The host's file.")]
@@ -89,9 +91,9 @@ def take(file: File, *, context: KeysContext) -> None:
     folder = context.unlocked()
     with sentences():
         answer = Standby.read(file)
-        asyncio.run(standby.take(folder, answer))
+        taken = asyncio.run(standby.take(folder, answer))
     typer.echo(f"This is the standby host {answer.host}. {file} is of no more use: remove it. Next, each as a service:")
-    for each in standby.SERVED:
+    for each in taken:
         typer.echo(f"  nrmbus run {each} --data '{folder.path}'")
 
 
