@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from nrmbus.rules.handbook.differences import Difference, differences
+from nrmbus.rules.handbook.lookup import facts_of, has_words
 from nrmbus.rules.profile import Profile
 from nrmbus.web.words import Words
 
@@ -45,7 +46,8 @@ class Compared:
 
 
 def compared(t: Words, before: Profile, after: Profile) -> Compared:
-    """Return what differs from *before* to *after*."""
+    """Return what differs from *before* to *after*; each side names the body that decides by its own profile."""
+    words = tuple(Words(t.language, **facts_of(each)) for each in (before, after))
     groups: dict[str, list[Line]] = {}
     laws: dict[str, None] = {}
     for each in differences(before, after):
@@ -54,7 +56,11 @@ def compared(t: Words, before: Profile, after: Profile) -> Compared:
         if each.path[-1] in _OF_THE_LAW:
             laws[_place(t, each, (before, after), is_whole=False)] = None
         else:
-            line = Line(_place(t, each, (before, after)), _text(t, each, each.before), _text(t, each, each.after))
+            if each.path[-1] == "says":
+                sides = [_says(*of, str(each.path[1])) for of in zip(words, (before, after), strict=True)]
+            else:
+                sides = [_text(t, each, each.before), _text(t, each, each.after)]
+            line = Line(_place(t, each, (before, after)), *sides)
             groups.setdefault(each.table, []).append(line)
     titles = _titles(t)
     found = tuple(Group(titles.get(table, table), tuple(lines)) for table, lines in groups.items())
@@ -122,6 +128,13 @@ def _text(t: Words, of: Difference, raw: str | None) -> str:
     if of.path[-1] == "tariffs":
         return ", ".join(f"{each['value']} {each['currency']} ({each['valid_from']})" for each in json.loads(raw))
     return _list(t, raw)
+
+
+def _says(t: Words, profile: Profile, rule: str) -> str:
+    """Return what *rule* of *profile* says to whoever it refuses; a sentence of one country alone has no translation."""
+    cited = profile.refusals[rule]
+    is_known = has_words(rule, cited.says)
+    return f"{t.refusal(cited.code)} {t.code('remedy', cited.code)}" if is_known else t.placed(cited.says)
 
 
 def _role(t: Words, name: str) -> str:

@@ -16,6 +16,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.beside import ROOT
+from nrmbus.desk.web.called import called
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import Place, Says
@@ -140,7 +141,7 @@ class Visit:
 
         return Says(
             service=t("Referrals"),
-            agency=self.door.seat.me,
+            agency=called(self.door, self.door.seat.me),
             root=ROOT,
             languages=LANGUAGES,
             in_language=in_language,

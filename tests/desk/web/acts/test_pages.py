@@ -358,6 +358,19 @@ async def test_what_leads_to_the_end_of_a_clock_comes_first(tmp_path: Path) -> N
     assert "/acts/identification.stage_entered" in after
 
 
+async def test_the_case_leads_to_the_same_step_as_the_work_list(tmp_path: Path) -> None:
+    """Given an adult who was not asked yet, her consent comes before the referral that is due, on the case's page too."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        page = (await browser.get(f"/app/cases/{CASE}")).text
+        await here.registered(type="consent.given", data={**CONSENT, "receivers": ["vac"]})
+        later = (await browser.get(f"/app/cases/{CASE}")).text
+
+    steps = re.compile(r'/acts/([a-z_.]+)".*?<button class="govuk-button( govuk-button--secondary)?"', re.DOTALL)
+    assert steps.findall(page)[:2] == [("consent.given", ""), ("referral.submitted", " govuk-button--secondary")]
+    assert steps.findall(later)[0] == ("referral.submitted", "")
+
+
 async def test_indicators_are_ticked_in_words_and_other_codes_typed(tmp_path: Path) -> None:
     """Given a screening, nobody types a code of the ILO's lists; both kinds come back as they were given."""
     who = member("read_cases", "publish", "decide")

@@ -104,6 +104,7 @@ async def test_a_receiver_that_may_not_have_it_is_not_offered_and_not_taken(tmp_
         answer = await browser.post(SHARE, data={**SAID, "to": ["registrar"]}, files=FILE)
 
     assert 'value="registrar"' not in page
+    assert re.findall(r'type="radio" value="(\w+)"', page)[-1] == "other"
     assert answer.status_code == 422
 
 

@@ -15,16 +15,15 @@ from nrmbus.desk.state.steps import Step, specimen, steps
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.fields import Choices, Option
 from nrmbus.desk.web.acts.form import Field
+from nrmbus.desk.web.called import SERVICES, called, is_service
 from nrmbus.desk.web.shell import NotFound, Visit
-from nrmbus.desk.web.work.kinds import ACTS
+from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
 from nrmbus.events.model import Data, Part
 from nrmbus.events.registry import versions
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
 
 _EVENTS = tables.events.c
-_SERVICES: Final = frozenset({"timekeeper", "registrar", "statistics", "auditor", "coordinator", "canary"})
-"""Roles that nobody sends a case to."""
 _EVENT_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DECISION: Final = "/data/decision"
 _NOT_ALLOWED: Final = "G-10"
@@ -94,10 +93,11 @@ def may_do(visit: Visit, type: str) -> bool:
 
 def name_of(visit: Visit, agency: str) -> str:
     """Return an agency's name with its role in words: the name by which people know it, or else its id."""
-    entry = visit.door.seat.directory.entries.get(agency)
-    name = entry.contact.name if entry and entry.contact else agency
+    entry, name = visit.door.seat.directory.entries.get(agency), called(visit.door, agency)
     if agency == visit.door.seat.me:
         return visit.t("{agency} (your agency)", agency=name)
+    if entry and is_service(visit.door, agency):
+        return visit.t.capital(visit.t.agency_role(entry.role))
     return f"{name} ({_inside(visit.t.agency_role(entry.role))})" if entry else agency
 
 
@@ -174,7 +174,7 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
 
     def admitted() -> list[str]:
         entries = seat.directory.entries.items()
-        open_now = (agency for agency, entry in entries if entry.role not in _SERVICES and agency != seat.me)
+        open_now = (agency for agency, entry in entries if entry.role not in SERVICES and agency != seat.me)
         return sorted(agency for agency in open_now if seat.directory.state(agency, visit.now) == "admitted")
 
     def agencies(of: Field) -> list[Option]:
@@ -195,7 +195,7 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
         return all(each.rule != _NOT_ALLOWED for each in seat.rules.refusals(case.view, event, visit.now))
 
     def roles() -> list[Option]:
-        found = {entry.role for entry in seat.directory.entries.values()} - _SERVICES
+        found = {entry.role for entry in seat.directory.entries.values()} - SERVICES
         words = sorted((visit.t.agency_role(role), role) for role in found)
         return [(role, visit.t("All: {role}", role=text)) for text, role in words]
 
@@ -280,10 +280,19 @@ def choices_of(visit: Visit, case: Case) -> tuple[list[Choice], list[Choice]]:
     for step in steps(seat, case.view):
         if not may_do(visit, step.data.type):
             continue
-        due = _due(step, owed, ends)
+        due = _due(step, owed, ends, first_step(case.view))
         shown = _choice(visit, case, step, due.due if due else None, is_late=bool(due and due.breached))
         (now if step.refusal is None else later).append(shown)
-    now.sort(key=lambda each: (each.type == COPY, each.due is None, each.due or visit.now, each.ref is None))
+    first = first_step(case.view)
+    now.sort(
+        key=lambda each: (
+            each.type == COPY,
+            each.due is None,
+            each.due or visit.now,
+            each.type != first,
+            each.ref is None,
+        )
+    )
     return now, later
 
 
@@ -321,7 +330,7 @@ _OTHERWISE: Final = frozenset({"consent.refused", "case.signal_dismissed"})
 """Types that end a duty because it is none any more: nobody owes them."""
 
 
-def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock | None:
+def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]], first: str) -> Clock | None:
     """Return the duty of this agency that the step would end, or to whose end it is the next step."""
     type = step.data.type
     if type in _OTHERWISE:
@@ -331,6 +340,7 @@ def _due(step: Step, owed: list[Clock], ends: Mapping[str, set[str]]) -> Clock |
         for each in owed
         if (type in ends.get(each.code, ()) and (step.ref is None or each.ref in (None, step.ref)))
         or (type == ACTS.get(each.code) and each.ref == step.ref)
+        or (each.code == REFERRING and type == first)
     ]
     return min(alike, key=lambda each: (each.due is None, each.due), default=None)
 

@@ -17,6 +17,7 @@ from nrmbus.desk.versions import Speaks
 from nrmbus.desk.web.acts.around import decisions_of, name_of, staff_name
 from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.acts.told import Fact, facts
+from nrmbus.desk.web.called import called
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
@@ -159,7 +160,7 @@ class Case:
         found = []
         for id in self.view.parts:
             entry = entries.get(id)
-            name = entry.contact.name if entry and entry.contact else id
+            name = called(self.visit.door, id)
             role = t.capital(t.agency_role(entry.role)) if entry else ""
             found.append((role, t("{agency} (your agency)", agency=name) if id == me else name))
         return [(name, role) for role, name in sorted(found)]

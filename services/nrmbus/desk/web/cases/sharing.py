@@ -26,6 +26,9 @@ from nrmbus.wire.ids import new_event_id
 
 routes: Final = Pages()
 
+OTHER: Final = "other"
+"""Kind of a paper that has none of its own: the last of the list."""
+
 TYPE: Final = DocumentShared.type
 _FIELDS: Final = 200
 _ROOM: Final = 64 * 1024
@@ -183,7 +186,10 @@ def _agencies(case: Case) -> list[tuple[str, str]]:
 
 def _form(case: Case, typed: Typed, errors: Mapping[str, str], status: int = 0) -> Response:
     t = case.visit.t
-    kinds = sorted(((kind, t.code("DocumentType", kind)) for kind in get_args(DocumentType)), key=lambda each: each[1])
+    kinds = sorted(
+        ((kind, t.code("DocumentType", kind)) for kind in get_args(DocumentType)),
+        key=lambda each: (each[0] == OTHER, each[1]),
+    )
     return case.visit.page(
         "cases/share.html.j2", title=t("Share a document"), case=case, kinds=kinds, agencies=_agencies(case), typed=typed,
         errors=errors, has_errors=bool(errors), largest=LARGEST // 1_000_000, status=status or (422 if errors else 200),

@@ -24,9 +24,11 @@ from nrmbus.desk.web.work.kinds import (
     PLANNING,
     PLANS,
     QUESTION,
+    REFERRING,
     SERVICES,
     SHOWN,
     STARTED,
+    first_step,
 )
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.records import Party, Referral
@@ -146,15 +148,9 @@ class _Case:
             return "identification.stage_entered"
         if duty.code == "D-ASSIGN" and any(party.agency == self.me for _, party in self._without_a_bed()):
             return ""  # the request for a bed is somebody else's step
-        if duty.code == "D-REFER":
-            return self._first_step() or ACTS["D-REFER"]
+        if duty.code == REFERRING:
+            return first_step(self.view) or ACTS[REFERRING]
         return ACTS.get(duty.code, "")
-
-    def _first_step(self) -> str:
-        """Return what comes before a referral: notice to a child's guardian bodies, or an adult's word; empty if it came."""
-        if self.view.child:
-            return "" if self.view.flagged else "safeguard.child_flagged"
-        return "" if self.view.consents else "consent.given"
 
     def _about(self, duty: Clock) -> tuple[str, str, str]:
         """Return the type that the duty is known by, the agency that asked, and the urgency."""
@@ -460,7 +456,7 @@ class _Case:
         for task in self.facts.tasks:
             if task.kind in OF_THE_RETURN or (task.kind in KNOWN_OTHERWISE and task.event_type in SHOWN):
                 continue
-            if task.kind in FIRST_STEPS and (not self._first_step() or self._owes_a_referral()):
+            if task.kind in FIRST_STEPS and (not first_step(self.view) or self._owes_a_referral()):
                 continue
             if self._is_overtaken(task):
                 continue
@@ -494,7 +490,7 @@ class _Case:
         return any(each.registered > task.opened for each in said)
 
     def _owes_a_referral(self) -> bool:
-        return any(duty.code == "D-REFER" and duty.answerable == self.me for duty in self.facts.duties)
+        return any(duty.code == REFERRING and duty.answerable == self.me for duty in self.facts.duties)
 
     def unsent(self) -> Iterator[Item]:
         for event in self.facts.unsent:

@@ -3,6 +3,10 @@
 from collections.abc import Mapping
 from typing import Final
 
+from nrmbus.rules import View
+
+REFERRING: Final = "D-REFER"
+"""Clock of the referral that follows a signal."""
 PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
 """Clocks of a period: the period is work only when its end is near."""
 QUESTION: Final = "D-INFO"
@@ -110,3 +114,10 @@ ONCE: Final = frozenset({*PLANNING, "conditions", "visits"})
 """Kinds of tasks of which a case shows the newest alone."""
 BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
 """Statuses in which no negative decision stands."""
+
+
+def first_step(view: View) -> str:
+    """Return what comes before a referral: notice to a child's guardian bodies, or an adult's word; empty if it came."""
+    if view.child:
+        return "" if view.flagged else "safeguard.child_flagged"
+    return "" if view.consents else "consent.given"

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.web.called import called, is_service
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import Board, Queue, files, state_words
@@ -105,7 +106,7 @@ def rows_of(
     t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, *, may_publish: bool
 ) -> Iterator[Row]:
     """Yield a row for each of *items* at *now*, in the words *t*."""
-    rules, name_of = door.seat.rules, door.staff.members.name_of
+    name_of = door.staff.members.name_of
     for item in items:
         is_late = item.is_late(now)
         act = (item.act or _TASK_ACTS.get(item.code, "")) if may_publish else ""
@@ -119,7 +120,7 @@ def rows_of(
             child=item.child,
             what=_what(t, item),
             urgency=_urgency(t, item.urgency),
-            agencies=[(_known_as(door, each), t.agency_role(rules.role_of(each))) for each in item.agencies],
+            agencies=[_known_as(t, door, each) for each in item.agencies],
             since=_at(t, item.since),
             due=t.deadline(item.due) if item.due else "",
             left=_left(t, item, now),
@@ -128,8 +129,7 @@ def rows_of(
             status=t.code("status", item.status) if item.status else "",
             stage=t.code("Stage", item.said["stage"]) if item.said.get("stage") else "",
             last=_at(t, item.said.get("last")),
-            for_what=_for_what(t, item)
-            or ", ".join(_known_as(door, each) for each in item.said.get("alternatives", ())),
+            for_what=_for_what(t, item) or ", ".join(called(door, each) for each in item.said.get("alternatives", ())),
             amount=f"{item.said['amount']} {item.said['currency']}" if "amount" in item.said else "",
             colleague=name_of(number) if (number := snapshot.colleague(item)) else "",
             task=item.task,
@@ -148,18 +148,16 @@ def rows_of(
         )
 
 
-def _known_as(door: Door, agency: str) -> str:
-    """Return the name by which people know *agency*; its id without one."""
-    entry = door.seat.directory.entries.get(agency)
-    return entry.contact.name if entry and entry.contact else agency
+def _known_as(t: Words, door: Door, agency: str) -> tuple[str, str]:
+    """Return the name by which people know *agency*, and its role in words; of a service of the bus the role alone."""
+    role = t.agency_role(door.seat.rules.role_of(agency))
+    return (t.capital(role), "") if is_service(door, agency) else (called(door, agency), role)
 
 
 def agency_called(door: Door, text: str) -> str:
     """Return the agency that *text* names by its id or its name; empty if none."""
     wanted = text.strip().casefold()
-    return next(
-        (each for each in door.seat.directory.entries if wanted in (each, _known_as(door, each).casefold())), ""
-    )
+    return next((each for each in door.seat.directory.entries if wanted in (each, called(door, each).casefold())), "")
 
 
 def _group_step(t: Words, item: Item) -> str:
