@@ -15,6 +15,7 @@ from agencies import CASE, SIGNAL, town
 from desk.documents.test_sharing import PDF, shared
 from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.http import measured
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store import tables
 from nrmbus.events.document import CHUNK
@@ -22,6 +23,7 @@ from nrmbus.wire.envelope import decode
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.record import Record
+from telemetry.test_metrics import values
 
 pytestmark = pytest.mark.usefixtures("kept")
 
@@ -88,6 +90,19 @@ class TestRead:
             assert CANARY not in str(answer.headers)
             assert receipts == ["letter.opened"]
             assert (await readings(given), await granted(given)) == ([(id, "health", "court")], 1)
+
+    async def test_it_is_one_unopened_letter_until_somebody_reads_it(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Chunks are no letters that a person opens: `nrmbus status` would count a hundred of them for good."""
+        monkeypatch.setattr(measured, "AGAIN_SECONDS", 0.0)
+        async with desk_of("vac", tmp_path) as given:
+            id = await received(given)
+            before = values((await given.door.get("/metrics")).content)
+            await read(given, id)
+            after = values((await given.door.get("/metrics")).content)
+
+        assert [each["nrmbus_letters_unopened"] for each in (before, after)] == [1, 0]
 
     async def test_the_inbox_shows_the_announcement_alone_and_how_much_is_there(self, tmp_path: Path) -> None:
         """Chunks make no task and no row, unless technical events are asked for; none of them opens as a letter."""

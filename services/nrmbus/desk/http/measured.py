@@ -12,6 +12,7 @@ from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import store as webhooks
+from nrmbus.events.document import DocumentChunkSent
 from nrmbus.rules import refusal_codes
 from nrmbus.wire import times
 
@@ -60,8 +61,9 @@ class Measured:
         count, now = self._seat.ledger.count, time.monotonic()
         if self._unopened is None or (count != self._counted[0] and now - self._counted[1] >= AGAIN_SECONDS):
             received = select(_EVENTS.subject, _EVENTS.source, _EVENTS.id).where(
-                _EVENTS.letter.is_not(None), _EVENTS.shut.is_(None), _EVENTS.source != self._seat.me
-            )
+                _EVENTS.letter.is_not(None), _EVENTS.shut.is_(None), _EVENTS.source != self._seat.me,
+                _EVENTS.type != DocumentChunkSent.type,  # a document is read under its announcement
+            )  # fmt: skip
             opened = select(_READS.subject, _READS.source, _READS.event).where(_READS.who != DESK)
             with self._seat.ledger.read() as tx:
                 self._unopened = tx.scalar(select(func.count()).select_from(received.except_(opened).subquery()))
