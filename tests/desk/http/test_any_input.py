@@ -24,6 +24,8 @@ from agencies import CASE, SIGNAL
 from desk.documented import operations, the_document
 from desk.given import TOKEN, Given, desk_of
 from nrmbus.desk.access import opening
+from nrmbus.desk.errors import MEANINGS
+from nrmbus.events import errors
 
 Request = Case[Any]
 SCHEMA: Final = schemathesis.openapi.from_dict(the_document())
@@ -93,7 +95,9 @@ def _texts(found: Any) -> Iterator[str]:
 
 @cache
 def _words() -> str:
-    return json.dumps(the_document(), ensure_ascii=False)
+    """Return every word of the document and of the desk's own sentences: Hypothesis takes texts from our code, too."""
+    sentences = [*map(str, MEANINGS.values()), *errors._WORDS, *errors._WORDS.values()]
+    return json.dumps([the_document(), sentences], ensure_ascii=False)
 
 
 def cases(operation: Any, mode: GenerationMode, count: int) -> list[Request]:
