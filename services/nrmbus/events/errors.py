@@ -47,6 +47,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "no_letter": "stands there, and this type has no letter",
     "twice": "stands there twice",
     "differs": "is not what the upload was answered with",
+    "form": "says that a form comes: send the content itself as the body",
     "wrong_part": "stands in another part than the type of the document says",
     "unknown_recipient": "is no agency of the directory",
     "string_pattern_mismatch": "does not have the form that it must have",

@@ -310,6 +310,17 @@ class TestUpload:
 
         assert left == [[], []]
 
+    async def test_a_form_with_a_file_in_it_is_no_document(self, tmp_path: Path) -> None:
+        """Many libraries send files as forms: around a text, the form would reach its reader as part of the text."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            files = {"file": (f"{CANARY}.txt", b"plain text", "text/plain")}
+            answer = await given.door.post("/v1/documents", params={"case": CASE}, files=files)
+
+            (problem,) = answer.json()["problems"]
+            assert (answer.status_code, problem) == (422, {"pointer": "content-type:", "kind": "form"})
+            assert "send the content itself as the body" in answer.json()["detail"]
+            assert await given.rows("documents") == []
+
     async def test_the_largest_one_is_taken(self, tmp_path: Path) -> None:
         """10,000,000 bytes to the byte, in 103 chunks."""
         async with desk_of("ngo-a", tmp_path) as given:

@@ -15,9 +15,12 @@ from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
 from nrmbus.events.document import ENDINGS, LARGEST, DocumentFile
+from nrmbus.events.errors import Problem
 
 routes: Final = subject("documents")
 
+_FORM: Final = "multipart/"
+"""Type of a form: around a text, it would be kept as part of the text."""
 _UPLOADED: Final = {
     "document": EVENT, "case": CASE, "chunks": 3,
     "file": {"media_type": "application/pdf", "size": 204_800, "sha256": "0" * 64}, "ends": AT,
@@ -48,10 +51,14 @@ _BODY: Final[dict[str, Any]] = {
 async def upload_document(request: Request, case: OfCase) -> JSONResponse:
     """Keep a document of a case, sealed to this desk, until an event `document.shared` announces it. Records and sends nothing.
 
+    The content itself is the body, not a form with a file in it.
+
     Publish that event within a day: `document` and `chunks` as answered here; in the letter, as `identity_file`,
     `health_file`, `money_file` or `story_file` by the type of the document, `file` as answered here with the `name`. The
     content decides the kind, and the name stands in the letter alone.
     """
+    if request.headers.get("content-type", "").lower().startswith(_FORM):
+        raise DeskError("unknown_field", [Problem("content-type:", "form")])
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and int(announced[:12]) > LARGEST:
         raise DeskError("document_too_large")
