@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from nrmbus.bus.errors import KeysSealed, NotCertified
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.building import begun, general_name, usage, written
 from nrmbus.bus.pki.certificate import LIFE, now
 from nrmbus.bus.private_files import locked, write_json, write_private
 from nrmbus.bus.reach import Tls, parts
@@ -37,8 +37,6 @@ OF_THE_OPERATOR: Final = frozenset({BROKER, OPERATOR})
 RESERVED: Final = RESERVED_NAMES | {"anonymous", "everybody", "user"}
 """Names that no agency may have: parts of the bus, and words with a meaning for Kafka or in ``deploy/topics``."""
 _CA_LIFE: Final = timedelta(days=3650)
-_SKEW: Final = timedelta(minutes=5)
-"""Tolerance for a holder's clock that is late."""
 _LARGEST_REQUEST: Final = 8 * 1024
 _ONE_BLOCK: Final = re.compile(
     rb"\s*-----BEGIN (?:NEW )?CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END (?:NEW )?CERTIFICATE REQUEST-----\s*"
@@ -251,19 +249,14 @@ class Authority:
         if not path.exists():
             made = ec.generate_private_key(ec.SECP256R1())
             name = self._name((NameOID.COMMON_NAME, "authority"))
-            usage = x509.KeyUsage(
-                digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
-                key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
-            )  # fmt: skip
             own = (
-                self._builder(name, name, made.public_key(), _CA_LIFE, made.public_key())
+                begun(name, name, made.public_key(), _CA_LIFE, made.public_key())
                 .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-                .add_extension(usage, critical=True)
+                .add_extension(usage(signs=True), critical=True)
                 .sign(made, hashes.SHA256())
             )
             write_private(self._home / "cert.pem", own.public_bytes(serialization.Encoding.PEM))
-            private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-            keyfile.write(path, made.private_bytes(*private))
+            keyfile.write(path, written(made))
         try:
             raw = keyfile.read(path)
         except keyfile.KeyFileError as error:
@@ -277,27 +270,6 @@ class Authority:
         # The broker reads it from the last to the first: CN=…,OU=…,O=nrmbus.
         first = ((NameOID.ORGANIZATION_NAME, "nrmbus"), (NameOID.ORGANIZATIONAL_UNIT_NAME, self._bus))
         return x509.Name([x509.NameAttribute(*each) for each in (*first, *attributes)])
-
-    @staticmethod
-    def _builder(
-        subject: x509.Name,
-        issuer: x509.Name,
-        key: ec.EllipticCurvePublicKey,
-        life: timedelta,
-        by: ec.EllipticCurvePublicKey,
-    ) -> x509.CertificateBuilder:
-        at = now()
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(at - _SKEW)
-            .not_valid_after(at + life)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(by), critical=False)
-        )
 
     def _certify(self, who: str, key: ec.EllipticCurvePublicKey, life: timedelta, host: str | None = None) -> bytes:
         digest = _digest_of(key)
@@ -324,28 +296,18 @@ class Authority:
         life: timedelta,
         ca: ec.EllipticCurvePrivateKey,
     ) -> x509.Certificate:
-        usage = x509.KeyUsage(
-            digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-            key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
-        )  # fmt: skip
         purposes = [ExtendedKeyUsageOID.CLIENT_AUTH] + ([ExtendedKeyUsageOID.SERVER_AUTH] if who == BROKER else [])
         issuer = self._name((NameOID.COMMON_NAME, "authority"))
         builder = (
-            self._builder(subject, issuer, key, life, ca.public_key())
+            begun(subject, issuer, key, life, ca.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
+            .add_extension(usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
         )
         if who == BROKER:
-            names = map(_general_name, self._brokers_names())
+            names = map(general_name, self._brokers_names())
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(ca, hashes.SHA256())
-
-
-def _general_name(host: str) -> x509.GeneralName:
-    with suppress(ValueError):
-        return x509.IPAddress(ip_address(host))
-    return x509.DNSName(host)
 
 
 def _time(written: str) -> datetime:
