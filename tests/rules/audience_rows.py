@@ -471,6 +471,9 @@ def _services_and_letters() -> Iterator[Seen]:
     yield Seen(signalled, UNIT, "letter.kept_shut", ("ngo-a",), said=letter)
     for type in ("letter.opened", "letter.kept_shut", "letter.unreadable"):
         yield Seen(barring(signalled, "ngo-a", UNIT), UNIT, type, ("ngo-a",), said=letter)
+    lawyers = {"cause": _lawyers_letter(Bench()).facts[-1].event.id}
+    yield Seen(_lawyers_letter, UNIT, "letter.unreadable", ("ngo-a", "ngo-l"), said=lawyers)
+    yield Seen(_lawyers_letter_unread, UNIT, "letter.opened", ("ngo-a", "ngo-l"), said=lawyers)
     yield Seen(planned, "auditor", "access.granted", ())
     yield Seen(planned, UNIT, "access.granted", ())
     yield from (*ending(), *EMERGENCY, *HANDED_ON)
@@ -481,6 +484,19 @@ def _services_and_letters() -> Iterator[Seen]:
 def _late_for_ngo() -> dict[str, Any]:
     cause = served(Bench()).facts[-2].event.id
     return {"rule": "D-SERVICE", "due": "2026-03-13T07:00:00Z", "late_by_minutes": 0, "cause": cause}
+
+
+def _lawyers_letter(b: Bench) -> Bench:
+    """A lawyer refers her, which ends the NGO's duty to refer."""
+    consented(b).consents("ngo-l")
+    b.say("ngo-a", "referral.submitted", ref="R-0", to=["ngo-l"])
+    b.say("ngo-l", "referral.submitted", ref="R-1", to=[UNIT], letter=True, legal_basis=LEGAL)
+    return b
+
+
+def _lawyers_letter_unread(b: Bench) -> Bench:
+    _lawyers_letter(b).say(UNIT, "letter.unreadable", cause=b.facts[-1].event.id)
+    return b
 
 
 def _school_asked(b: Bench) -> Bench:

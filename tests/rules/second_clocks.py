@@ -123,33 +123,3 @@ def _begun(case: Second, event: Any, row: Row, clock: Any, start: datetime) -> I
     }.get(row.owed.split(";")[0].strip())
     if owing is not None and clock.answerable not in owing:
         yield f"{row.code} is owed by {clock.answerable}, and by the text by {sorted(owing)}"
-
-
-def mistold(case: Second, event: Any, told: tuple[str, ...], *, stops: bool) -> Iterator[str]:
-    """Yield what section 3 says above its table, and is otherwise: the sender, whom the person keeps out, whom the sender chose.
-
-    *stops* says whether the row stops something; the page has no column for it.
-    """
-    if event.source in told:
-        yield f"{event.type} comes back to its sender"
-    day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
-    child = case.is_child(event)
-    barred = {
-        each
-        for each in case.roles
-        if not child and case.stands(each, "information_sharing", day) in ("refused", "withdrawn")
-    }
-    if event.type in ("consent.given", "consent.overridden"):  # it lifts the refusal
-        barred -= set(event.data.receivers)
-    if not stops and barred & set(told):
-        yield f"{event.type} reaches {sorted(barred & set(told))}, whom the person refuses"
-    if NAMES_TO.get(event.type) and (
-        missing := set(getattr(event.data, "to", None) or ()) - {event.source, *told, *barred}
-    ):
-        yield f"{event.type} does not reach {sorted(missing)}"
-    if not TOLD[event.type] and told:
-        yield f"{event.type} reaches {told}, and its row names nobody"
-
-
-TOLD: Final = {next(iter(words(row[0]))): words(row[2]) for row in table("types")}
-NAMES_TO: Final = {type: "to" in names for type, names in TOLD.items()}

@@ -169,6 +169,26 @@ def test_an_unreadable_letter_revives_the_duty_until_the_unit_takes_the_person_o
     assert "D-REFER" in b.codes
 
 
+@pytest.mark.parametrize(("to", "told"), [([UNIT], ("ngo-a", "ngo-l")), ([UNIT, "vac"], ("ngo-l",))])
+def test_the_agency_that_has_to_refer_again_is_told(to: list[str], told: tuple[str, ...]) -> None:
+    """Given a referral by a lawyer that the unit cannot read, then the NGO that met her hears that its duty runs again, and later that it is over.
+
+    The NGO was told of that referral, since it ended the NGO's duty. Where the referral names others too, the NGO never
+    heard of it: its desk still shows the duty, and it is told nothing.
+    """
+    b = consented(Bench())
+    b.consents("ngo-l")
+    b.say("ngo-a", "referral.submitted", ref="R-0", to=["ngo-l"])
+    letter = b.say("ngo-l", "referral.submitted", ref="R-1", to=to, letter=True, legal_basis="a law")
+    assert "D-REFER" not in b.codes
+    unread = b.event(UNIT, "letter.unreadable", cause=letter.id)
+    assert b.rules.audience(b.view, unread).recipients == told
+
+    b.say(UNIT, "letter.unreadable", cause=letter.id)
+    assert {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-REFER"} == {"ngo-a"}
+    assert b.rules.audience(b.view, b.event(UNIT, "letter.opened", cause=letter.id)).recipients == told
+
+
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_report_on_the_return_before_is_still_given(*, stopped: bool) -> None:
     """Given another return that begins, and perhaps stops, then the report on the first one is not refused, and moves no step."""

@@ -179,6 +179,7 @@ ENDINGS: Final[list[tuple[str, Story, str, str, dict[str, Any]]]] = [
     ("D-RECOVERY", presumed, UNIT, "identification.status_decided", {}),
     ("D-RECOVERY", presumed, UNIT, "recovery.ended", {}),
     ("D-CG", _period_over, UNIT, "identification.status_decided", {}),
+    ("D-CG", _period_over, UNIT, "recovery.period_started", {}),
     *(("D-REVIEW30", presumed, UNIT, f"recovery.{kind}", {}) for kind in ("reviewed", "extended", "ended")),
     ("D-REVIEW30", presumed, UNIT, "identification.status_decided", {}),
     *(("D-BED", _bed_asked, "shelter", f"shelter.bed_{kind}", {"ref": "B-1"}) for kind in ("offered", "refused")),

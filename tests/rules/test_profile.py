@@ -22,7 +22,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "0bdf6ab77592b430f43b6968699f52f649e91cdafa0741695e4fa18c2f7d74fa"
+PINNED = "09a8f43bc3f4c10dcf16ef0590ee2f27705615fa4b3775b9b5aac5290927d9d2"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "f03c54ae4cb783c7c3163ecf94f6806bfc5435931ae2bf72905e89fa06b795b6",
-    "az@2010-10-01": "90076c764c5e4200330679f60a365026ecef362acacf2d699d1710bc9b8b9434",
-    "az@2024-02-08": "3364850e87f279d014449cf4512bff007521adf3435b8252ad6f46e307917d62",
-    "md@2014-03-28": "e2df35ee5660510b0b09f26453087dfe1aab3f90c72fd74c79f2dfaaf22bd6e1",
-    "osce-generic@2022-01-01": "f930cbf329cb43f7d1188e8f74af3fdea695f97a5b7f509959285e37f19968ac",
+    "az@2009-09-03": "7f2bf56cf2403a3cdb6f41e5e10584e64a75ed1ab18047d971e49a03510197d0",
+    "az@2010-10-01": "cb380fe39e6d4a93cc2c031046680a165af958da6c486ecfdb81f8a99b16feab",
+    "az@2024-02-08": "cd643a3cbc24bc5e46857bd9b13b5991a4e620519e16b754616470ba740e5560",
+    "md@2014-03-28": "90be32319a47aa47423c77a49364fab6a5c31829f9a248f9824c2d92ee353ff4",
+    "osce-generic@2022-01-01": "1721a84bca886b6674645691bfb3455870664c8117596c8cdc9854dd05b35c07",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

@@ -26,7 +26,7 @@ LONG: Final = 1_500
 Duty = tuple[str, str, str | None]
 KNOWN_ELSEWHERE: Final[Mapping[str, str]] = {
     "D-REPRESENT": "guardianship hears of no stage before the inquiry, and cannot tell that a flag came after it; its task is there",
-    "D-REFER": "a refusal of the special unit is told to nobody else, and a letter that nobody could read revives the duty",
+    "D-REFER": "a refusal of the special unit is told to nobody else",
     "D-RISK": "a bar on embassies is told to no embassy that has left the return",
     "D-MONITOR": "who reports on a return without having heard of it is told of no return",
 }

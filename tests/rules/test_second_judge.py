@@ -2,7 +2,8 @@
 
 Each attempt, allowed or refused, is put to both: every rule that the second one knows must apply in both or in neither, and
 the status after each event must be the same, and so must be when a duty begins, by whom it is owed, when it is due and by
-what it ends, and that nobody is told whom the person keeps out. Where they differ, the text decides, and the code or the text is mended.
+what it ends, who is told of an event, and who opens each part of its letter. Where they differ, the text decides, and the
+code or the text is mended.
 """
 
 import secrets
@@ -18,8 +19,9 @@ from nrmbus.rules import Rules, load_profile
 from nrmbus.rules.profile import End, Length
 from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
-from rules.second_clocks import ROWS, mistold, unexplained
-from rules.second_judge import JUDGED, Second
+from rules.second_audience import Parties, misdelivered
+from rules.second_clocks import ROWS, unexplained
+from rules.second_judge import JUDGED
 
 SEEDS: Final = 12
 STEPS: Final = 45
@@ -35,9 +37,11 @@ class Twice(Roaming):
         self.rules = Rules(load_profile(POLICY), self.agencies)
         self.view = self.rules.start(self.subject)
         self.cast = self._cast()
-        self.second = Second({id: agency.role for id, agency in self.agencies.items()})
+        self.second = Parties(self.agencies)
         self.compared: Counter[str] = Counter()
         self.differing: list[str] = []
+        self.told = 0
+        """Recipients that were compared."""
         self.begun: set[str] = set()
         """Codes of the duties that began."""
 
@@ -67,13 +71,16 @@ class Twice(Roaming):
     def hear(self, fact: Fact) -> None:
         """Take a registered event into both; compare who is told, and which duties begin and end."""
         before, said = self.rules.clocks(self.view), understood(fact.event)
+        opens = self.rules.audience(self.view, fact.event).opens
         super().hear(fact)
         after = self.rules.clocks(self.view)
         stops = self.rules.profile.types[said.type].stops
-        self.differing += mistold(self.second, said, fact.recipients, stops=stops)
+        if len(self.second.units) == 1:  # of several deciding bodies the text does not say which one
+            self.differing += misdelivered(self.second, said, fact, opens, (before, after), stops=stops)
+            self.told += len(fact.recipients)
         self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
-        self.second.take(understood(fact.event))
+        self.second.heard(said, fact.recipients)
         if self.second.status != self.view.status:
             self.differing.append(
                 f"{fact.event.type}: {self.view.status} by the Rules, {self.second.status} by the text"
@@ -110,14 +117,16 @@ def ask_both(b: Twice) -> None:
 
 def test_both_judge_alike() -> None:
     """A short run, each case the same at every run, in which each rule of the second judge refuses something."""
-    counts, begun = Counter[str](), set[str]()
+    counts, begun, told = Counter[str](), set[str](), 0
     for seed in range(SEEDS):
         b = judged_twice(seed)
         counts += b.compared
         begun |= b.begun
+        told += b.told
 
     assert [rule for rule in JUDGED if not counts[rule]] == []
     assert len(begun) > len(ROWS) / 2
+    assert told > SEEDS * STEPS / 2
 
 
 @pytest.mark.slow
@@ -189,8 +198,23 @@ def test_somebody_who_is_told_against_the_persons_word_is_found() -> None:
     b.attempt(by, "consent.refused", receivers=["fund"], purposes=["information_sharing"], given_by="individual")
     b.hear(Fact.of(b.event(by, "needs.assessed", to=["vac"]), ("fund", by), b.now, len(b.facts) + 1))
 
-    assert {" ".join(each.split()[:2]) for each in b.differing} >= {
-        "needs.assessed comes",
-        "needs.assessed reaches",
-        "needs.assessed does",
+    assert set(b.differing) >= {
+        f"needs.assessed of {by} reaches fund by the Rules alone",
+        f"needs.assessed of {by} reaches {by} by the Rules alone",
+        f"needs.assessed of {by} reaches vac by the text alone",
     }
+
+
+def test_a_letter_that_opens_to_another_agency_is_found() -> None:
+    """Sabotage: the special unit opens the story of an adult's signal."""
+    profile = load_profile(POLICY)
+    row = profile.types["case.signal_recorded"].model_copy(update={"opens": {"all": ("special_unit",)}})
+    wider = profile.model_copy(update={"types": {**profile.types, "case.signal_recorded": row}})
+    found: list[str] = []
+    for seed in range(6):
+        b = Twice(seed)
+        b.rules = Rules(wider, b.agencies)
+        b.open()
+        found += b.differing
+
+    assert any("story is opened by" in each for each in found)

@@ -1,6 +1,7 @@
 """Holding of a desk by this process: the claim at the start, the proof while it runs, and the end."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
@@ -10,6 +11,7 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.folder import utc_now
 from nrmbus.bus.kafka.lease import Begins, Held, Lease, LeaseHeld
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.state import older_copy
@@ -17,6 +19,8 @@ from nrmbus.desk.store.ledger import Position
 from nrmbus.telemetry import log
 
 _AGAIN_SECONDS: Final = 0.2
+PROBE_SECONDS: Final = 30.0
+"""Seconds between two writes that only show that the ledger can be written."""
 
 
 class Holding:
@@ -73,6 +77,32 @@ class Holding:
             except (KafkaError, TimeoutError):
                 self._desk.joined.set()
                 await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def watch_ledger(self, consumer: AIOKafkaConsumer) -> None:
+        """Write to the ledger now and then, and say on the bus when it cannot be written, or can be again.
+
+        An idle desk with a full disk would look well until somebody turned to it.
+        """
+        await self._held.claimed.wait()
+        said = False
+        while True:
+            await asyncio.sleep(PROBE_SECONDS)
+            stuck = not await self._is_written()
+            if stuck is said:
+                continue
+            with suppress(KafkaError, TimeoutError):  # tried again with the next look
+                self._desk.lease = await self._held.tell(consumer, self._offsets(), stuck=stuck)
+                said = stuck
+
+    async def _is_written(self) -> bool:
+        ledger = self._desk.seat.ledger
+        try:
+            async with ledger.write() as tx:
+                ledger.note(tx, "written", utc_now())
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+            telemetry.handled("not_available", error=type(error).__name__)
+            return False
+        return True
 
     async def claimed(self) -> None:
         """Wait until the lease is on the bus, and nobody else can believe to hold the desk."""

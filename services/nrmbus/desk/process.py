@@ -204,6 +204,7 @@ class DeskProcess:
         async with asyncio.TaskGroup() as tasks:
             if self._inbox is not None and self._inbox.consumer is not None:
                 tasks.create_task(self.holding.run(self._inbox.consumer))
+                tasks.create_task(self.holding.watch_ledger(self._inbox.consumer))
             tasks.create_task(relay.run())
             if self.door is not None:
                 tasks.create_task(self.door.tokens.run())

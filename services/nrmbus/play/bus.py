@@ -20,6 +20,7 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK, SteppedClock, tick_clock
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.replicas import parted, turn_of
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.directory import DirectoryError
@@ -28,6 +29,7 @@ from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
 from nrmbus.play import differences, traces_left
 from nrmbus.play.quiet import Quiet
+from nrmbus.play.registrars import Registrars
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
 from nrmbus.statistics.tables import Release
@@ -156,8 +158,8 @@ class BusStage(Stage):
                 self._doors[name] = door
                 return
 
-    def _door(self, name: str, home: Path) -> Door:  # noqa: ARG002 - another stage may speak otherwise for some
-        return Door.of(home)
+    def _door(self, name: str, home: Path) -> Door:
+        return Registrars.on(self._folder) if name == REGISTRAR else Door.of(home)
 
     # -- saying ------------------------------------------------------------------------------------------------------
 
@@ -362,8 +364,16 @@ class BusStage(Stage):
             running = json.loads((self._folder.run / "services.json").read_bytes())
         except FileNotFoundError:
             return None
-        pid: int | None = running.get(service, {}).get("pid")
+        pid: int | None = running.get(self._working(service, running), {}).get("pid")
         return pid
+
+    def _working(self, service: str, running: Collection[str]) -> str:
+        """Return the process of *service* that works, of those that stand by for one another."""
+        door = self._doors.get(service)
+        if isinstance(door, Registrars):
+            return door.works
+        waits = {each for each in running if self._folder.standby_marker(turn_of(each)).exists()}
+        return next((each for each in sorted(running) if parted(each)[0] == service and each not in waits), service)
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
         """Fold the history again, and compare it with what registrar, timekeeper and every desk hold."""

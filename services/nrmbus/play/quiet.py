@@ -90,6 +90,7 @@ class Quiet:
         try:
             return await self._doors[name].health()
         except DoorError:
+            self._doors[name].look_again()  # another process of the service may have taken over
             return None
 
     def _behind(self, health: Health | None, *, busy: bool = False) -> str | None:

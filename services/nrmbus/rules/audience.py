@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
-from nrmbus.rules.clock_moves import breached_by
+from nrmbus.rules.clock_moves import breached_by, turned_by_letter
 from nrmbus.rules.clocks import told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
@@ -33,6 +33,7 @@ from nrmbus.rules.vocabulary import Term
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 EMBASSY = "embassy"
+EMBASSY_BARRED: Final = "stay.embassy_barred"
 COORDINATOR: Final = "coordinator"
 NEVER_RECIPIENTS: Final = "NEVER_RECIPIENTS"
 _ENDS: Final[Mapping[str, Status]] = {
@@ -72,6 +73,8 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
     found.discard(context.source)
     if not row.stops:
         found = {agency for agency in found if not context.barred(agency) or granted_to(context, agency)}
+        if context.event.type == EMBASSY_BARRED:  # nor does the state of origin hear that the person fears it
+            found = {agency for agency in found if not context.in_group(agency, "ENVOYS")}
     elif context.view.revoked and not context.event.type.startswith(TO_THE_REVOKED):
         found -= {*context.view.revoked}
     return found
@@ -232,9 +235,11 @@ def _migration_on_positive(context: EventContext) -> Iterable[str]:
 
 
 def _return_helpers(context: EventContext) -> Iterable[str]:
-    """Return the agencies that help with the return and are still on the case."""
+    """Return the agencies that help with the return and are still on the case; nobody helps with one that was stopped."""
     returning = context.view.returning
-    return (agency for agency in returning.helpers if context.view.on_case(agency)) if returning else ()
+    if returning is None or returning.step == "stopped":
+        return ()
+    return (agency for agency in returning.helpers if context.view.on_case(agency))
 
 
 def _return_helpers_but_embassy(context: EventContext) -> Iterable[str]:
@@ -366,15 +371,26 @@ def _lapsing_shelter(context: EventContext) -> Iterable[str]:
 
 
 def _other_party(context: EventContext) -> Iterable[str]:
+    """Return who was asked if the requester speaks, else the requester: of several that were asked, none hears of another."""
     service = context.service
     if service is None:
         return ()
-    return (*service.receivers, service.requester) if service.requester else service.receivers
+    return service.receivers if context.source == service.requester else _named(service.requester)
 
 
 def _letter_sender(context: EventContext) -> Iterable[str]:
     letter = context.view.letters.get(context.event.causationid)
     return _named(letter.source if letter else None)
+
+
+def _owing_again(context: EventContext) -> Iterable[str]:
+    """Return who owes again what a letter had ended that its reader cannot open, or owes it no more once it opened.
+
+    An agency that was not told of the event with that letter never saw its duty end.
+    """
+    letter = context.view.letters.get(context.event.causationid)
+    told = {letter.source, *letter.recipients} if letter else set()
+    return [clock.answerable for clock in turned_by_letter(context) if clock.answerable in told]
 
 
 # Terms: of a breach
@@ -462,6 +478,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "next_holder": _next_holder,
     "open_referral_parties": _open_referral_parties,
     "other_party": _other_party,
+    "owing_again": _owing_again,
     "parties_to_proceedings": _parties_to_proceedings,
     "parts_in_ending_case": _parts_in_ending_case,
     "plan_holder": lambda context: _named(context.view.plan.holder if context.view.plan else None),

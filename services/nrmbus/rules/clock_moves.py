@@ -93,6 +93,21 @@ def _taken_up(context: EventContext, running: tuple[Running, ...], mark: Mark) -
 
 
 def _letter(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
+    return tuple(
+        replace(after, reopened=mark.registered) if after.runs and not before.runs else after
+        for before, after in zip(running, _reported(context, running), strict=True)
+    )
+
+
+def turned_by_letter(context: EventContext) -> list[Running]:
+    """Return the duties that the report of a letter's reader brings back, or ends again, as they were before."""
+    running = context.view.running
+    return [
+        before for before, after in zip(running, _reported(context, running), strict=True) if before.runs != after.runs
+    ]
+
+
+def _reported(context: EventContext, running: tuple[Running, ...]) -> tuple[Running, ...]:
     about, unread = context.event.causationid, context.event.type == "letter.unreadable"
     reader = frozenset((context.source,))
 
@@ -106,8 +121,7 @@ def _letter(context: EventContext, running: tuple[Running, ...], mark: Mark) -> 
 
     def changed(clock: Running) -> Running:
         pauses = tuple(map(reported, clock.pauses)) if clock.answerable == context.source else clock.pauses
-        after = replace(clock, endings=tuple(map(ending, clock.endings)), pauses=pauses)
-        return replace(after, reopened=mark.registered) if after.runs and not clock.runs else after
+        return replace(clock, endings=tuple(map(ending, clock.endings)), pauses=pauses)
 
     return tuple(changed(clock) if clock.endings or clock.pauses else clock for clock in running)
 

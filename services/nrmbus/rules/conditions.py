@@ -133,6 +133,8 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "child_waits": _child_waits,
     "first_receipt_by_unit": _first_receipt_by_unit,
     "first_stage": _first_stage,
+    # Initial assistance begins, by the deciding body: another body's ends no duty to refer to that one
+    "first_stage_by_unit": lambda context: _first_stage(context) and context.by_unit,
     "first_stage_of_own_find": _first_stage_of_own_find,
     # An age assessment finds an adult
     "found_adult": lambda context: context.event.type == AGE_ASSESSED and not context.finds_child,

@@ -240,6 +240,18 @@ class EventContext:
         return self.view.embassy_bar is not None and self.in_group(agency, "ENVOYS")
 
     @property
+    def takes_back(self) -> bool:
+        """Return whether the agency that asked for a service takes the request back, since nobody answers."""
+        service = self.service
+        return (
+            self.event.type == "service.not_delivered"
+            and service is not None
+            and service.open
+            and service.requester == self.source
+            and self.source not in service.receivers
+        )
+
+    @property
     def unit_refused(self) -> bool:
         """Return whether an adult's refusal of the deciding body stands."""
         return not self.child and any(self.stands(unit, SHARING) == "refused" for unit in self.units)

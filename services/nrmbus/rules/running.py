@@ -158,7 +158,7 @@ def _concerns(context: EventContext, clock: Running, rule: ClockRule) -> bool:
         return context.source == clock.answerable
     return _same(context, clock) and (
         context.source == clock.answerable
-        or (context.source == clock.waits and _by_asker(context))
+        or (context.source == clock.waits and (_by_asker(context) or context.takes_back))
         or context.role == TIMEKEEPER
         or _answers_for_all(context)
     )

@@ -69,6 +69,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "next_holder": "who holds the case from this on",
     "open_referral_parties": "sender and receivers of a referral that waits for an answer",
     "other_party": "the other side of the service",
+    "owing_again": "who owes again what the letter had ended, or owes it no more",
     "parties_to_proceedings": "who opened the proceedings, and the court that hears them",
     "parts_in_ending_case": "who has a part, beyond a hold on removal, in a case that ends by a merge",
     "plan_holder": "who holds the plan",

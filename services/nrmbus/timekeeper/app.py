@@ -20,7 +20,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients, groups
-from nrmbus.bus.kafka.lease import LeaseHeld, refused, turn
+from nrmbus.bus.kafka.lease import LeaseHeld, newest, refused, turn
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
 from nrmbus.desk.outbox import queue
@@ -164,6 +164,7 @@ class Timekeeper:
             self._unseen = 0
             there = {each: found[f"{each}.desk"] for each in agencies}
             still = stillness.look({each: _readings(at) for each, at in there.items() if at.has_members})
+            still |= {each for each, at in there.items() if at.has_members and self._is_stuck(at)}
             self._away = tuple(sorted(each for each in agencies if not there[each].has_members))
             taking = {each: there[each].has_members and each not in still for each in agencies}
             async with self._turn:
@@ -175,6 +176,11 @@ class Timekeeper:
                         for draft in drafts:
                             queue.put(seat, tx, draft, origin="procedure")
             self._still = tuple(sorted(each for each in still if silence.stands_still(each)))
+
+    def _is_stuck(self, at: groups.Standing) -> bool:
+        """Return whether the desk says by its lease that it cannot write its ledger."""
+        lease = newest(at.metadata, self._folder.settings.bus)
+        return lease is not None and lease.stuck
 
     def _inbox_of(self, agency: str) -> list[TopicPartition]:
         return [TopicPartition(inbox_of(agency), each) for each in range(self._folder.settings.partitions)]

@@ -59,7 +59,7 @@ def test_before_the_convention_there_was_no_recovery_period() -> None:
 
 
 def test_with_another_decider_the_police_hear_of_nothing() -> None:
-    """The signal goes elsewhere, the police decide nothing, and the unit that accepts a referral owes the first step of a helper."""
+    """The signal goes elsewhere, the police decide nothing; nobody refers to the body that decides within 24 hours, and the unit that accepts a referral owes the first step of a helper."""
     counted = summary(found("osce-generic@2022-01-01"))
     kinds = {(kind, rule) for kind, rule, _ in counted}
 
@@ -67,6 +67,7 @@ def test_with_another_decider_the_police_hear_of_nothing() -> None:
         ("not_told", "case.signal_recorded"),
         ("refused", "G-10"),
         ("breached", "D-ASSIGN"),
+        ("breached", "D-REFER"),
         ("clock_gone", "D-RG"),
     } <= kinds
     assert all(basis for kind, _, basis in counted if kind in ("refused", "not_told"))

@@ -45,7 +45,7 @@ def test_a_refusal_is_explained_with_code_sentence_rule_and_article(commands: Co
     assert "event of ngo-a, refused" in shown
     assert "by az@2022-04-29" in shown
     assert (
-        "consent_refused The person has refused this agency; respect it, or record a new consent first. G-30, RULES.md#g-30 [S34, S46]"
+        "consent_refused The person has refused this agency; leave it out, send no letter if it is yours, or record a new consent first. G-30, RULES.md#g-30 [S34, S46]"
         in shown
     )
     assert "not told" not in shown

@@ -33,6 +33,8 @@ class Standing(NamedTuple):
     """By partition the next offset that the group has not acknowledged, of those that the broker still keeps."""
     ends: Mapping[TopicPartition, int]
     """By partition the end of the committed records."""
+    metadata: frozenset[str]
+    """Metadata of the acknowledged offsets."""
 
 
 Ask = Callable[[str, Iterable[TopicPartition]], Awaitable[Group]]
@@ -114,6 +116,7 @@ async def standings(where: Where, asked: Mapping[str, list[TopicPartition]]) -> 
             group.has_members,
             {each: max(first[each], _committed(group, each)) for each in asked[name]},
             {each: ends[each] for each in asked[name]},
+            frozenset(each.metadata for each in group.committed.values()),
         )
         for name, group in groups.items()
     }

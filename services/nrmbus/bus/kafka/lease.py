@@ -61,10 +61,13 @@ class Lease:
     since: str
     ended: bool = False
     """True if the holder ended in order."""
+    stuck: bool = False
+    """True while the holder cannot write its ledger, so that it can take nothing that is delivered."""
 
     def written(self) -> str:
-        """Return the lease as the metadata of an offset."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        """Return the lease as the metadata of an offset; an earlier release does not know `stuck`."""
+        known = {name: each for name, each in asdict(self).items() if name != "stuck" or each}
+        return json.dumps(known, separators=(",", ":"))
 
     @classmethod
     def read(cls, metadata: str, bus: str) -> Self | None:
@@ -163,11 +166,12 @@ async def turn(
 
 
 def _standing(group: groups.Group, me: "Me") -> Standing:
-    lease = _newest((each.metadata for each in group.committed.values()), me.bus)
+    lease = newest((each.metadata for each in group.committed.values()), me.bus)
     return Standing(lease, group.has_members, {each.partition: at.offset for each, at in group.committed.items()})
 
 
-def _newest(metadata: Iterable[str], bus: str) -> Lease | None:
+def newest(metadata: Iterable[str], bus: str) -> Lease | None:
+    """Return the lease of the highest generation in *metadata*, of this *bus*; None if there is none."""
     found = [lease for each in metadata if (lease := Lease.read(each, bus)) is not None]
     return max(found, key=lambda lease: lease.generation, default=None)
 
@@ -258,9 +262,9 @@ class Held:
         """Raise `LeaseHeld` if somebody else has claimed the desk since; KafkaError if the broker does not answer."""
         async with asyncio.timeout(_PATIENCE):
             found = await private.committed(consumer, offsets)
-        newest = _newest((each.metadata for each in found.values()), self.lease.bus)
-        if newest is not None and newest.generation >= self.lease.generation and not self._is_mine(newest):
-            raise LeaseHeld(newest)
+        lease = newest((each.metadata for each in found.values()), self.lease.bus)
+        if lease is not None and lease.generation >= self.lease.generation and not self._is_mine(lease):
+            raise LeaseHeld(lease)
 
     def _is_mine(self, lease: Lease) -> bool:
         return (lease.place, lease.pid, lease.since) == (self.lease.place, self.lease.pid, self.lease.since)
@@ -268,6 +272,17 @@ class Held:
     def ends(self) -> str:
         """Claim nothing more; return the metadata that says so."""
         self.lease, self._proved = replace(self.lease, ended=True), -SILENT
+        return self.lease.written()
+
+    async def tell(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int], *, stuck: bool) -> str:
+        """Write to the bus whether the holder can write its ledger; return the metadata that says so.
+
+        Raises:
+            KafkaError: the broker does not answer, or the membership is lost.
+        """
+        self.lease = replace(self.lease, stuck=stuck)
+        async with asyncio.timeout(_PATIENCE):
+            await consumer.commit({each: OffsetAndMetadata(at, self.lease.written()) for each, at in offsets.items()})
         return self.lease.written()
 
     async def end(self, consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:

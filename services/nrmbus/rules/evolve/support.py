@@ -46,7 +46,8 @@ def _service_answered(context: EventContext, mark: Mark) -> Changes:
         service = replace(service, open=False)
     changes: Changes = {"services": put(context.view.services, context.ref, service)}
     if kind == "service.not_delivered":
-        changes["parts"] = parts_without(context.view.parts, (context.source,), f"service {context.ref}")
+        leaves = service.receivers if context.takes_back else (context.source,)
+        changes["parts"] = parts_without(context.view.parts, leaves, f"service {context.ref}")
     return changes
 
 

@@ -17,6 +17,7 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "child_waits": "a child has no representative, and the inquiry begins, or goes on while guardianship learns of the child",
     "first_receipt_by_unit": "it is the deciding body's first receipt or acceptance",
     "first_stage": "initial assistance begins",
+    "first_stage_by_unit": "the deciding body begins initial assistance",
     "first_stage_of_own_find": "initial assistance begins, and the deciding body gave the signal itself",
     "found_adult": "it finds that the person is an adult",
     "grant_open": "money was granted, and no order for it stands",

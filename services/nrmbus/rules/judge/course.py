@@ -165,10 +165,19 @@ def open_items(q: Question) -> bool:
     return (
         (view.returning is not None and view.returning.open)
         or any(referral.open for referral in view.referrals.values())
-        or any(house.state == "admitted" for _, house in view.houses())
+        or _bed_occupied(q)
         or any(service.open and _asked_or_given(q, service) for service in view.services.values())
         or any(review.open for review in view.reviews.values())
     )
+
+
+def _bed_occupied(q: Question) -> bool:
+    """Return whether the person lives in a house that may hear of her.
+
+    A house that closed its doors, or that keeps her, discharges nobody: once her consent to it is withdrawn, or its access
+    was ended, its bed keeps no other house from admitting her, and the case from no closing.
+    """
+    return any(house.state == "admitted" and not q.barred(house.agency) for _, house in q.view.houses())
 
 
 def _asked_or_given(q: Question, service: Service) -> bool:
@@ -200,8 +209,8 @@ def no_offer(q: Question) -> bool:
 
 @_rules.rule("G-53", "shelter.admitted")
 def already_admitted(q: Question) -> bool:
-    """Admission while another bed is occupied."""
-    return any(house.state == "admitted" for _, house in q.view.houses())
+    """Admission while another bed is occupied, unless that house is barred."""
+    return _bed_occupied(q)
 
 
 @_rules.rule("G-54", "shelter.admitted")
@@ -387,8 +396,9 @@ def amount_not_in_band(q: Question) -> bool:
 
 @_rules.rule("G-69", _ACCESS_ENDED)
 def access_not_revocable(q: Question) -> bool:
-    """The end of access of an agency that decides, protects, judges or pays, that is out already or unknown, or that houses the person."""
-    houses = {house.agency for _, house in q.view.houses() if house.state == "admitted"}
+    """The end of access of an agency that decides, protects, judges or pays, that is out already or unknown, or that alone houses the person."""
+    offering = {house.agency for _, house in q.view.houses()}
+    houses = {house.agency for _, house in q.view.houses() if house.state == "admitted" and offering == {house.agency}}
     return any(
         not q.in_group(agency, "REVOCABLE")
         or q.is_unit(agency)

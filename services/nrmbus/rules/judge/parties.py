@@ -127,6 +127,8 @@ def not_a_party(q: Question) -> bool:
         return True
     if row and row.about and row.party:
         record = RECORDS[row.about]
+        if q.takes_back:
+            return False
         return not (record.asked(q) if row.party == "asked" else record.asker(q))
     return is_anothers(q)
 

@@ -1,0 +1,74 @@
+"""A desk that cannot write its ledger says so on the bus, by its lease, before anybody turns to it."""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from sqlalchemy.exc import OperationalError
+
+from agencies import BUS
+from desk.given import desk_of
+from nrmbus.bus.kafka.lease import Begins, Lease, Me, Standing
+from nrmbus.desk import holding
+from nrmbus.desk.holding import Holding
+from patience import eventually
+
+INBOX = TopicPartition("nrm.inbox.vac", 0)
+
+
+class Bus:
+    """The consumer's side of the broker: what was committed last, and with which lease."""
+
+    def __init__(self) -> None:
+        self.leases: list[Lease] = []
+
+    async def commit(self, offsets: Mapping[TopicPartition, Any]) -> None:
+        """Keep the lease of a commit."""
+        lease = Lease.read(offsets[INBOX].metadata, BUS)
+        assert lease is not None
+        self.leases.append(lease)
+
+
+async def test_a_full_disk_is_said_without_a_record_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given an idle desk, when its ledger cannot be written, then its lease says so once, and once more when it can be again."""
+    monkeypatch.setattr(holding, "PROBE_SECONDS", 0.01)
+    bus = Bus()
+    async with desk_of("vac", tmp_path) as given:
+        held = Holding(
+            given.desk,
+            Begins(Me(BUS, "vac", "a" * 32, (INBOX,)), Standing(None, lives=False, offsets={}), 0.0),
+            lambda: None,
+        )
+        await held.begin()
+        held._held.claimed.set()
+        ledger = given.desk.seat.ledger
+        begin, full = ledger._engine.begin, False
+
+        async def begins() -> Any:
+            if full:
+                raise OperationalError("BEGIN", {}, Exception("database or disk is full"))
+            return await begin()
+
+        monkeypatch.setattr(ledger._engine, "begin", begins)
+        watching = asyncio.create_task(held.watch_ledger(bus))
+        try:
+            await eventually("the ledger was written", lambda: "written" in ledger._notes)
+            assert bus.leases == []
+            full = True
+            await eventually("it is said", lambda: [each.stuck for each in bus.leases] == [True])
+            assert Lease.read(given.desk.lease, BUS) == bus.leases[0]
+            full = False
+            await eventually("it is taken back", lambda: [each.stuck for each in bus.leases] == [True, False])
+        finally:
+            watching.cancel()
+
+
+def test_an_earlier_release_reads_the_lease_of_a_desk_that_is_well() -> None:
+    """It does not know the mark, so a lease without it has no such member."""
+    well = Lease(BUS, 1, "a" * 32, "host-a", 7, "2026-03-02T09:00:00Z")
+
+    assert "stuck" not in well.written()
+    assert Lease.read(well.written(), BUS) == well

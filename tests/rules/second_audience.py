@@ -1,0 +1,898 @@
+"""A second reading of section 3: who is told of an event, and who opens each part of its letter, from the text of RULES.md.
+
+The words of the table are worked out from what has happened in the case; nothing of `nrmbus.rules` is asked. Which duties an
+event ends is taken from `second_clocks.py`, whose own reading they have passed.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from nrmbus.events.model import Part
+from rules.second_clocks import ROWS
+from rules.second_judge import SHARING, ZONE, Second, table, words
+
+Clocks = tuple[Any, ...]
+TOLD: Final = {next(iter(words(row[0]))): words(row[2]) for row in table("types")}
+PUBLISHED_BY: Final = {next(iter(words(row[0]))): words(row[1]) for row in table("types")}
+CLOSERS: Final = PUBLISHED_BY["case.closed"]
+LETTER_ROLES: Final = {frozenset(words(row[0])): words(row[1]) for row in table("parts")}
+CHOSEN: Final = ("to", "members", "questioner")
+"""Words for whom the sender turns to: the role bounds what these open (reading 16)."""
+ABOUT: Final = {
+    "referral.": "referral", "handover.": "referral", "shelter.": "bed", "stay.hold": "hold", "review.": "review",
+    "service.": "service", "justice.": "proceedings", "access.": "emergency",
+}  # fmt: skip
+"""Which kind of request a type of event is about, by the beginning of its name."""
+RESCUE: Final = {
+    next(iter(words(row[0]))): words(row[1]) for row in table("values") if "parts for the emergency" in row[0]
+}
+
+
+def _openers() -> Mapping[str, Mapping[str, frozenset[str]]]:
+    found: dict[str, dict[str, frozenset[str]]] = {}
+    for row in table("types"):
+        by_part: dict[str, frozenset[str]] = {}
+        for each in row[3].split("; "):
+            part, colon, named = each.partition(": ")
+            if colon:
+                by_part[part] = words(named)
+        found[next(iter(words(row[0])))] = by_part
+    return found
+
+
+OPENED: Final = _openers()
+
+
+@dataclass
+class Record:
+    """A request that is answered by its reference: of a referral, bed, hold, service, review, emergency."""
+
+    kind: str
+    asker: str
+    asked: dict[str, str] = field(default_factory=dict)
+    """Each agency that was asked, and its latest answer."""
+    said: str = ""
+    over: bool = False
+
+
+class Parties(Second):
+    """A case as `Second` knows it, with its requests, and who has a part by what."""
+
+    def __init__(self, agencies: Mapping[str, Any]) -> None:
+        """Know roles and supervisors of all agencies."""
+        super().__init__({id: agency.role for id, agency in agencies.items()})
+        self.supervisors = {id: agency.supervisor for id, agency in agencies.items()}
+        self.knows: dict[str, None] = {}
+        """Agencies that sent or received an event, in this order."""
+        self.parts: dict[str, dict[str, None]] = {}
+        """Each agency's parts, by what gives them, in this order."""
+        self.since: list[str] = []
+        self.records: dict[tuple[str, str], Record] = {}
+        """Each request, by its kind and reference: a reference that has ended may be used again for another kind."""
+        self.plan: tuple[str, tuple[str, ...]] | None = None
+        self.in_force = False
+        self.transferred_by_unit = ""
+        self.taken_over = ""
+        self.stage = 0
+        self.out: dict[str, None] = {}
+        self.withdrawers: dict[str, str] = {}
+        self.senders_of: dict[str, str] = {}
+        self.told_of: dict[str, set[str]] = {}
+        self.closing: tuple[str, ...] = ()
+        self.journey: dict[str, None] = {}
+        self.barring = False
+        self.terminator = ""
+        self.attended: tuple[str, ...] = ()
+        self.flags: dict[str, None] = {}
+        self.questions: dict[str, dict[str, None]] = {}
+        """Each referral's open questions, by the agency that asked."""
+
+    # What happens
+
+    def heard(self, event: Any, told: Iterable[str]) -> None:
+        """Take what was registered, and whom it reached."""
+        self.senders_of[event.id] = event.source
+        self.told_of[event.id] = {event.source, *told}
+        for each in (event.source, *told):
+            self.knows.setdefault(each)
+        self.take(event)
+        self._gives(event, tuple(told))
+
+    def part(self, agency: str, by: str) -> None:
+        """Give *agency* a part."""
+        if agency not in self.since:
+            self.since.append(agency)
+        self.parts.setdefault(agency, {}).setdefault(by)
+
+    def ends(self, agency: str, by: str) -> None:
+        """End a part."""
+        self.parts.get(agency, {}).pop(by, None)
+
+    def on_case(self, agency: str) -> bool:
+        """Return whether a part of *agency* stands."""
+        return agency not in self.out and bool(self.parts.get(agency))
+
+    def _gives(self, event: Any, told: tuple[str, ...]) -> None:
+        said, kind, by, ref = event.data, event.type, event.source, event.referral or event.id
+        to = tuple(getattr(said, "to", None) or ())
+        step = getattr(self, f"_after_{kind.replace('.', '_')}", None)
+        if step is not None:
+            step(event, by, ref, to, told)
+
+    def _after_case_signal_recorded(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        for each in (by, *told):
+            self.part(each, "signal")
+
+    _after_case_re_referred = _after_case_signal_recorded
+
+    def _ask(self, kind: str, ref: str, by: str, asked: Iterable[str], said: str = "") -> None:
+        self.records[kind, ref] = Record(kind, by, dict.fromkeys(asked, "asked"), said)
+        for each in (by, *asked):
+            self.part(each, f"{kind} {ref}")
+
+    def _answers(self, kind: str, ref: str, by: str, answer: str, *, leaves: bool) -> None:
+        record = self.records.get((kind, ref))
+        if record is None:
+            return
+        record.asked[by] = answer
+        if leaves:
+            self.ends(by, f"{record.kind} {ref}")
+
+    def _after_referral_submitted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("referral", ref, by, to, event.data.mode)
+        if any(self.within(each, "DECIDERS") for each in to):
+            self.transferred_by_unit, self.stage = "", 0
+
+    def _after_referral_accepted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        record = self.records.get(("referral", ref))
+        self._answers("referral", ref, by, "accepted", leaves=False)
+        if record is not None and ref in self.hands_over:
+            if record.said == "transfer" and self.within(record.asker, "DECIDERS"):
+                self.transferred_by_unit = by
+            else:
+                self.taken_over = by
+
+    def _after_referral_declined(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("referral", ref, by, "declined", leaves=True)
+
+    def _after_referral_completed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("referral", ref, by, "completed", leaves=False)
+
+    def _after_referral_revoked(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._over(ref, self.waiting(ref))
+
+    def _after_referral_expired(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._over(ref, self.unanswering(event))
+
+    def _over(self, ref: str, who: Iterable[str]) -> None:
+        record = self.records.get(("referral", ref))
+        if record is None:
+            return
+        for each in who:
+            record.asked[each] = "expired"
+            self.ends(each, f"referral {ref}")
+        if not any(answer in ("asked", "accepted", "completed") for answer in record.asked.values()):
+            record.over = True
+            self.ends(record.asker, f"referral {ref}")
+
+    def _after_referral_info_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.questions.setdefault(ref, {}).setdefault(by)
+
+    def _after_referral_info_supplied(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.questions.pop(ref, None)
+
+    def _after_shelter_bed_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("bed", ref, by, to)
+
+    def _after_shelter_bed_offered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "offered", leaves=False)
+
+    def _after_shelter_bed_refused(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "refused", leaves=True)
+
+    def _after_shelter_offer_lapsed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, event.data.shelter, "lapsed", leaves=True)
+
+    def _after_shelter_admitted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "admitted", leaves=False)
+
+    def _after_shelter_discharged(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "discharged", leaves=False)
+
+    def _after_stay_hold_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("hold", ref, by, to)
+
+    def _after_stay_hold_ended(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if ("hold", ref) in self.records:
+            self.records["hold", ref].over = True
+
+    def _after_service_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("service", ref, by, to)
+
+    def _after_service_not_delivered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        record = self.records.get(("service", ref))
+        for each in record.asked if record is not None and by == record.asker and by not in record.asked else (by,):
+            self.ends(each, f"service {ref}")
+
+    def _after_plan_adopted(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.plan, self.in_force = (by, to), True
+        for each in (by, *to):
+            self.part(each, "plan")
+
+    def _after_plan_completed(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.in_force = False
+
+    def _after_review_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("review", ref, by, self.bodies(event.data.kind), event.data.kind)
+
+    def _after_justice_case_opened(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("proceedings", ref, by, [event.data.court] if event.data.court else [])
+
+    def _after_fund_compensation_granted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.part(by, "grant")
+        for each in told:
+            if self.within(each, "fund"):
+                self.part(each, "grant")
+
+    def _after_safeguard_child_flagged(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.flags |= dict.fromkeys(each for each in to if self.within(each, "GUARDIANS"))
+        for each in (by, *to):
+            self.part(each, "flag")
+
+    def _after_safeguard_age_assessed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        for each in (
+            self.flags
+        ):  # found adult they have no part by the flag; found a child again they have it again (reading 65)
+            if event.data.result == "adult":
+                self.ends(each, "flag")
+            else:
+                self.part(each, "flag")
+
+    def _after_stay_embassy_barred(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.barring = event.type == "stay.embassy_barred"
+
+    _after_stay_embassy_bar_lifted = _after_stay_embassy_barred
+
+    def _after_return_consented(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.journey = dict.fromkeys((*to, by))
+        for each in self.journey:
+            self.part(each, "return")
+
+    def _after_return_risk_assessed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.journey.setdefault(by)
+        self.part(by, "return")
+
+    _after_return_travel_arranged = _after_return_completed = _after_return_monitored = _after_return_risk_assessed
+
+    def _after_return_stopped(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for each in self.journey:
+            self.ends(each, "return")
+        self.journey = {}
+
+    def _after_identification_stage_entered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        if event.data.stage == "initial_assistance":
+            self.stage = 1
+
+    def _after_consent_withdrawn(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.withdrawers[event.data.receivers[0]] = by
+
+    def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if SHARING in event.data.purposes and event.data.receivers[0] != by:
+            self.out.pop(event.data.receivers[0], None)
+
+    def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.withdrawers[event.data.receivers[0]] = by
+        self.out.setdefault(event.data.receivers[0])
+
+    def _after_consent_stop_confirmed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        if event.data.answer == "deleted":
+            self.parts.pop(by, None)
+            self.closing = tuple(each for each in self.closing if each != by)  # it deleted since
+            self.since = [each for each in self.since if each != by]
+
+    def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if event.data.outcome == "continues":
+            self.part(by, "merge")
+        else:
+            self.closing = (by, *told)
+
+    def _after_case_closed(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.closing = (by, *told)
+
+    _after_case_signal_dismissed = _after_case_closed
+
+    def _after_access_terminated(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.terminator = by
+
+    def _after_access_break_glass(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.records["emergency", ref] = Record(
+            "emergency", by, dict.fromkeys([self.holder() or ""], "asked"), event.data.reason
+        )
+
+    def _told_by_decision(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for each in told:
+            if self.within(each, "vac", "fund"):
+                self.part(each, "told")
+
+    _after_identification_reasonable_grounds_decided = _told_by_decision
+    _after_identification_status_decided = _after_identification_status_revoked = _told_by_decision
+    _after_justice_verdict_recorded = _told_by_decision
+
+    # Words
+
+    def all(self, *roles: str) -> set[str]:
+        """Return the agencies of these roles or groups."""
+        return {each for each in self.roles if self.within(each, *roles)}
+
+    def stand(self, *roles: str) -> set[str]:
+        """Return those of them that are on the case."""
+        return {each for each in self.all(*roles) if self.on_case(each)}
+
+    def bodies(self, kind: str) -> set[str]:
+        """Return who decides on a review of *kind*."""
+        return self.all("court" if kind == "court" else "DECIDERS")
+
+    def record(self, event: Any) -> Record | None:
+        """Return the request that the event is about."""
+        kind = next((kind for beginning, kind in ABOUT.items() if event.type.startswith(beginning)), "")
+        return self.records.get((kind, event.referral or ""))
+
+    def waiting(self, ref: str) -> set[str]:
+        """Return who has not answered yet."""
+        record = self.records.get(("referral", ref))
+        return {each for each, answer in record.asked.items() if answer == "asked"} if record else set()
+
+    def unanswering(self, event: Any) -> set[str]:
+        """Return whom a revocation reaches, or an expiry: a referral to the unit never expires while it has not left."""
+        waiting = self.waiting(event.referral or event.id)
+        others = {each for each in waiting if not self.within(each, "DECIDERS") or not self.on_case(each)}
+        return others if event.type == "referral.expired" and others else waiting
+
+    def holder(self) -> str | None:
+        """Return who holds the case (section 1)."""
+        units = [each for each in self.units if not self.stands_against(each)] if self.stage else []
+        by_plan = self.plan[0] if self.plan else ""
+        return next(
+            (
+                each
+                for each in (by_plan, self.transferred_by_unit, *units, self.taken_over, self.detector)
+                if self._may_hold(each)
+            ),
+            None,
+        ) or next((each for each in self.since if self._may_hold(each) and not self.stands_against(each)), None)
+
+    def stands_against(self, unit: str) -> bool:
+        """Return whether an adult has refused the unit, or taken consent to it back."""
+        return not self.child and self.statements.get((unit, SHARING), ("", None, ""))[0] in ("refused", "withdrawn")
+
+    def _may_hold(self, agency: str) -> bool:
+        return bool(agency) and self.on_case(agency) and self.within(agency, *CLOSERS)
+
+
+Word = Callable[["Telling"], Iterable[str]]
+
+
+class Telling:
+    """One event that is told, with the words of section 3 that need it."""
+
+    def __init__(self, case: Parties, event: Any, before: Clocks, after: Clocks) -> None:
+        """Ask before *event* is taken; *before* and *after* are the duties that run."""
+        self.case, self.event, self.said, self.kind, self.by = case, event, event.data, event.type, event.source
+        self.child = case.is_child(event)
+        self.day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
+        self.to = set(getattr(event.data, "to", None) or ())
+        self.before, self.after = before, after
+        self._next: Parties | None = None
+
+    def barred(self) -> set[str]:
+        """Return whom a row leaves out that stops nothing."""
+        kept = {
+            each
+            for each in self.case.roles
+            if not self.child and self.case.stands(each, SHARING, self.day) in ("refused", "withdrawn")
+        }
+        if self.kind == "consent.overridden" or (self.kind == "consent.given" and SHARING in self.said.purposes):
+            kept -= set(self.said.receivers)
+        bar = self.case.all("ENVOYS") if self.case.barring or self.kind == "stay.embassy_barred" else set()
+        return kept | set(self.case.out) | bar
+
+    def named(self, agency: str) -> bool:
+        """Return whether a consent or override stands for *agency*."""
+        return self.case.stands(agency, SHARING, self.day) in ("given", "overridden")
+
+    def told(self, *, stops: bool) -> set[str]:
+        """Return who is told."""
+        found = set[str]().union(*(self.word(each) for each in TOLD[self.kind])) - {self.by, ""}
+        if not stops:
+            return found - self.barred()
+        return found if self.kind.startswith(("access.", "deadline.")) else found - set(self.case.out)
+
+    def opened(self, told: Iterable[str]) -> Mapping[Part, set[str]]:
+        """Return who opens each part."""
+        letter = type(self.said).letter
+        row = OPENED[self.kind]
+        found: dict[Part, set[str]] = {}
+        for part in letter.part_names() if letter else ():
+            named = row.get(part, row.get("rest", row.get("all", frozenset())))
+            openers = set[str]()
+            for each in named:
+                openers |= {agency for agency in self._by(each) if self._within(each, agency, part)}
+            found[part] = openers & set(told)
+        return found
+
+    def _by(self, word: str) -> set[str]:
+        if word == "housing_shelter":
+            return {
+                each
+                for each in self.word(word)
+                if any(
+                    record.kind == "bed"
+                    and record.asker == self.by
+                    and record.asked.get(each) in ("offered", "admitted")
+                    for record in self.case.records.values()
+                )
+            }
+        return self.word(word)
+
+    def _within(self, word: str, agency: str, part: str) -> bool:
+        if self.case.within(agency, "NEVER_RECIPIENTS"):
+            return False
+        if word == "rescuer":
+            record = self.case.record(self.event)
+            return record is not None and part in RESCUE.get(record.said, ())
+        if word not in CHOSEN:
+            return True
+        rest = next(parts for roles, parts in LETTER_ROLES.items() if not roles)
+        return part in next(
+            (parts for roles, parts in LETTER_ROLES.items() if roles and self.case.within(agency, *roles)), rest
+        )
+
+    def word(self, name: str) -> set[str]:
+        """Return the agencies that *name* means."""
+        found: Iterable[str] = getattr(self, f"w_{name}")()
+        return {each for each in found if each}
+
+    def w_to(self) -> set[str]:
+        """Whom the sender chose."""
+        return self.to
+
+    def w_special_unit(self) -> set[str]:
+        """The deciding body."""
+        return set(self.case.units)
+
+    def w_special_unit_of_child(self) -> set[str]:
+        """The deciding body, of a child."""
+        return set(self.case.units) if self.child else set()
+
+    def w_special_unit_on_case(self) -> set[str]:
+        """The deciding body, if it has a part in the case."""
+        return self.case.stand("DECIDERS")
+
+    def w_vac_on_case(self) -> set[str]:
+        """The assistance centre, if it has a part in the case."""
+        return self.case.stand("vac")
+
+    def w_vac_on_case_or_named(self) -> set[str]:
+        """… or a consent names it."""
+        return self.w_vac_on_case() | {each for each in self.case.all("vac") if self.named(each)}
+
+    def w_fund_on_recognition(self) -> set[str]:
+        """The fund, once the person is recognised and named it or is a child."""
+        funds = self.case.all("fund")
+        recognised = (
+            self.kind == "identification.status_revoked"
+            or getattr(self.said, "status", "") == "ActualVictimOfTrafficking"
+        )
+        return {each for each in funds if recognised and (self.child or self.named(each))} | (
+            self.case.stand("fund") if self.kind == "identification.status_revoked" else set()
+        )
+
+    def w_fund_on_case_or_named(self) -> set[str]:
+        """The fund, if it has a part in the case or a consent names it, or of a child."""
+        return {each for each in self.case.all("fund") if self.case.on_case(each) or self.named(each) or self.child}
+
+    def w_guardianship_of_child(self) -> set[str]:
+        """Guardianship, if a child's flag reached it."""
+        return {each for each in self.case.flags if self.case.within(each, "guardianship") and self.child}
+
+    def w_guardianship_of_waiting_child(self) -> set[str]:
+        """… and the child has no representative when the inquiry begins."""
+        return self.w_guardianship_of_child() if self.said.stage == "inquiry" and not self.case.represented else set()
+
+    def w_guardian_bodies(self) -> set[str]:
+        """The child-protection bodies that a child's flag reached."""
+        return {each for each in self.case.flags if self.child}
+
+    def w_guardian_bodies_of_child_to_unit(self) -> set[str]:
+        """The same, when a child is referred to the deciding body."""
+        return self.w_guardian_bodies() if any(self.case.within(each, "DECIDERS") for each in self.to) else set()
+
+    def w_housing_shelter(self) -> set[str]:
+        """The shelter that offered or gave the bed; while the person is in one house, no other (reading 31)."""
+        houses = {
+            (each, answer)
+            for record in self.case.records.values()
+            if record.kind == "bed"
+            for each, answer in record.asked.items()
+            if answer in ("offered", "admitted")
+        }
+        lives = {each for each, answer in houses if answer == "admitted"}
+        return lives or {each for each, _ in houses}
+
+    def w_shelters_on_case(self) -> set[str]:
+        """Shelters with a part in the case."""
+        return self.case.stand("SHELTERS")
+
+    def w_members(self) -> set[str]:
+        """The members of the plan in force."""
+        plan = self.case.plan
+        return {each for each in plan[1] if self.case.on_case(each)} if plan and self.case.in_force else set()
+
+    def w_plan_holder(self) -> set[str]:
+        """Who holds the plan."""
+        return {self.case.plan[0]} if self.case.plan and self.case.on_case(self.case.plan[0]) else set()
+
+    def w_holder(self) -> set[str]:
+        """The holder of the case."""
+        return {self.case.holder() or ""}
+
+    def then(self) -> Parties:
+        """Return the case after the event."""
+        if self._next is None:
+            self._next = deepcopy(self.case)
+            self._next.heard(self.event, ())
+        return self._next
+
+    def w_former_holder(self) -> set[str]:
+        """Who held the case until this gave it to another."""
+        was, now = self.case.holder(), self.then().holder()
+        return {was or ""} if was != now else set()
+
+    def w_next_holder(self) -> set[str]:
+        """Who holds the case from this on."""
+        was, now = self.case.holder(), self.then().holder()
+        return {now or ""} - self.barred() if was != now else set()
+
+    def _referral_to_unit(self) -> Record | None:
+        found = [
+            each
+            for each in self.case.records.values()
+            if each.kind == "referral"
+            and any(
+                self.case.within(to, "DECIDERS") and answer in ("asked", "accepted", "completed")
+                for to, answer in each.asked.items()
+            )
+        ]
+        return found[-1] if found else None
+
+    def w_referrer(self) -> set[str]:
+        """Who referred to the deciding body: the sender of the latest referral to it that was not declined, revoked or expired."""
+        found = self._referral_to_unit()
+        return {found.asker} if found else set()
+
+    def w_referring_ngo(self) -> set[str]:
+        """The NGO that referred to the deciding body."""
+        return {each for each in self.w_referrer() if self.case.within(each, "NGOS")}
+
+    def w_referring_ngo_that_attended(self) -> set[str]:
+        """… if it attended."""
+        return {each for each in self.w_referring_ngo() if self.case.roles[each] in self.said.attended}
+
+    def w_referrer_when_unit_ends(self) -> set[str]:
+        """Who referred to the deciding body, where that itself ends what it owes; unless the person refuses that it hears (reading 32)."""
+        about_itself = self.kind == "case.closed" or self.by in self.said.receivers
+        return self.w_referrer() - self.barred() if self.case.within(self.by, "DECIDERS") and about_itself else set()
+
+    def w_asker(self) -> set[str]:
+        """Who asked for it."""
+        found = self.case.record(self.event)
+        return {found.asker} if found else set()
+
+    def w_asked(self) -> set[str]:
+        """Who was asked to hold the removal."""
+        found = self.case.record(self.event)
+        return set(found.asked) if found else set()
+
+    def w_unanswering(self) -> set[str]:
+        """Receivers who have not answered."""
+        return self.case.unanswering(self.event)
+
+    def w_questioner(self) -> set[str]:
+        """Whose question is answered; without one, everybody who was asked (reading 63)."""
+        record = self.case.record(self.event)
+        if record is None:
+            return set()
+        asking = self.case.questions.get(self.event.referral or "", {})
+        standing = {each for each, answer in record.asked.items() if answer in ("asked", "accepted", "completed")}
+        return (set(asking) & standing) or {
+            each for each, answer in record.asked.items() if answer in ("asked", "accepted", "completed")
+        }
+
+    def w_relieved(self) -> set[str]:
+        """Who is relieved of a duty by it; a referral names its receivers, so it tells of the deciding body alone (reading 97)."""
+        if self.kind == "referral.submitted" and not all(self.case.within(each, "DECIDERS") for each in self.to):
+            return set()
+        after = {(each.code, each.cause, each.answerable) for each in self.after}
+        return {each.answerable for each in self.before if (each.code, each.cause, each.answerable) not in after}
+
+    def w_owing_again(self) -> set[str]:
+        """Who owes again what the letter had ended, or owes it no more; if it was told of the event with that letter (reading 122)."""
+        before, after = (
+            {(each.code, each.cause, each.answerable) for each in clocks} for clocks in (self.before, self.after)
+        )
+        return {who for _, _, who in before ^ after} & self.case.told_of.get(self.event.causationid or "", set())
+
+    def _breached(self) -> Any:
+        return next(
+            (
+                each
+                for each in self.before
+                if each.code == self.said.rule
+                and each.cause == self.event.causationid
+                and each.due == self.said.due
+                and not each.breached
+            ),
+            None,
+        )
+
+    def w_answerable(self) -> set[str]:
+        """Who owed what was due."""
+        found = self._breached()
+        return {found.answerable} if found else set()
+
+    def w_supervisor(self) -> set[str]:
+        """The supervisor of who owed it."""
+        return {self.case.supervisors.get(each) or "" for each in self.w_answerable()}
+
+    def w_waiting(self) -> set[str]:
+        """Who waits for it, by the column of section 5."""
+        found = self._breached()
+        if found is None:
+            return set()
+        also = ROWS[found.code].owed.split("; ")[1].strip()
+        cause = self.case.senders_of.get(found.cause, "")
+        answered = (
+            self.case.records.get(("referral", found.ref or "")) if found.code in ("D-ANSWER", "D-ASSIGN") else None
+        )
+        return {
+            "nobody else": set(),
+            "the agency that asked": {answered.asker if answered else cause},
+            "the agency that referred to the deciding body": self.w_referrer(),
+            "the holder of the plan": self.w_plan_holder(),
+            "the court or prosecution that decided": {self.case.terminator},
+        }[also]
+
+    def w_open_referral_parties(self) -> set[str]:
+        """Sender and receivers of a referral that waits for an answer."""
+        found = set[str]()
+        for (kind, ref), record in self.case.records.items():
+            if kind == "referral" and (waiting := self.case.waiting(ref)):
+                found |= {record.asker, *waiting}
+        return found
+
+    def w_migration_with_hold(self) -> set[str]:
+        """The migration service that a standing hold was asked of."""
+        return {
+            each
+            for record in self.case.records.values()
+            if record.kind == "hold" and not record.over
+            for each in record.asked
+        }
+
+    def w_migration_with_hold_on_positive(self) -> set[str]:
+        """… on a positive decision."""
+        return self.w_migration_with_hold() if self.said.outcome == "positive" else set()
+
+    def w_consent_receiver_on_case(self) -> set[str]:
+        """The receiver of the consent, if it has a part in the case."""
+        return {each for each in self.said.receivers if self.case.on_case(each)}
+
+    def w_consent_receiver_knowing(self) -> set[str]:
+        """The receiver of the consent, if it knows the case."""
+        return {each for each in self.said.receivers if each in self.case.knows}
+
+    def w_consent_giver(self) -> set[str]:
+        """Who recorded the consent."""
+        return {self.case.senders_of.get(each, "") for each in self.event.consents}
+
+    def w_giver_supervisor(self) -> set[str]:
+        """The supervisor of who recorded the consent."""
+        return {self.case.supervisors.get(each) or "" for each in self.w_consent_giver()}
+
+    def w_receiver_supervisor(self) -> set[str]:
+        """The supervisor of the receiver of the consent, if that has a part in the case."""
+        return {self.case.supervisors.get(each) or "" for each in self.w_consent_receiver_on_case()}
+
+    def w_withdrawer(self) -> set[str]:
+        """Who recorded the withdrawal."""
+        return {self.case.withdrawers.get(self.by, "")}
+
+    def w_told_of_closing(self) -> set[str]:
+        """Who closed the case, or was told that it was closed."""
+        return set(self.case.closing)
+
+    def w_parts_in_ending_case(self) -> set[str]:
+        """Who has a part, beyond a hold on removal, in a case that ends by a merge."""
+        if self.said.outcome != "ends":
+            return set()
+        return {
+            each
+            for each, parts in self.case.parts.items()
+            if self.case.on_case(each) and not all(by.startswith("hold ") for by in parts)
+        }
+
+    def w_other_party(self) -> set[str]:
+        """The other side of the service."""
+        found = self.case.record(self.event)
+        if found is None:
+            return set()
+        return set(found.asked) if self.by == found.asker else {found.asker}
+
+    def w_return_helpers(self) -> set[str]:
+        """The agencies that help with the return."""
+        return {each for each in self.case.journey if self.case.on_case(each)} | (
+            self.to if self.kind == "return.consented" else set()
+        )
+
+    def w_return_helpers_but_embassy(self) -> set[str]:
+        """… without an embassy."""
+        return {each for each in self.w_return_helpers() if not self.case.within(each, "embassy")}
+
+    def w_decider(self) -> set[str]:
+        """Who decides on the review."""
+        return self.case.bodies(self.said.kind)
+
+    def w_court_named(self) -> set[str]:
+        """The court that hears the proceedings."""
+        return {self.said.court or ""}
+
+    def w_court_of_case(self) -> set[str]:
+        """The court that hears proceedings about the case, if compensation is granted."""
+        if self.said.purpose != "compensation":
+            return set()
+        found = [each for each in self.case.records.values() if each.kind == "proceedings"]
+        return {who for each in found for who in (each.asker, *each.asked) if self.case.within(who, "court")}
+
+    def w_parties_to_proceedings(self) -> set[str]:
+        """Who opened the proceedings, and the court that hears them."""
+        found = self.case.record(self.event)
+        return {found.asker, *found.asked} if found else set()
+
+    def w_lapsing_shelter(self) -> set[str]:
+        """The shelter whose offer lapsed."""
+        return {self.said.shelter}
+
+    def w_letter_sender(self) -> set[str]:
+        """Who sent the letter."""
+        return {self.case.senders_of.get(self.event.causationid or "", "")}
+
+    def w_holders(self) -> set[str]:
+        """The agencies that sent or received an event of the case."""
+        return {each for each in self.case.knows if self.case.within(each, "AGENCIES")}
+
+    def w_holders_by_authority(self) -> set[str]:
+        """… where an authority says it."""
+        return self.w_holders() if self.case.within(self.by, "court", "prosecution", "auditor") else set()
+
+    def w_terminator(self) -> set[str]:
+        """Whose decision ended the access."""
+        return {self.case.terminator}
+
+    def w_statistics_with_facts(self) -> set[str]:
+        """Left out: these stories have no letters."""
+        return set()
+
+    def w_rescuer(self) -> set[str]:
+        """Who broke the glass."""
+        return self.w_asker()
+
+    def w_emergency_holder(self) -> set[str]:
+        """Who holds what was asked for in an emergency."""
+        found = self.case.record(self.event)
+        return set(found.asked) if found else set()
+
+    def w_second_agency(self) -> set[str]:
+        """The supervisors of who broke the glass and of the holder, or else who has had a part for longest."""
+        found = self.case.record(self.event)
+        rescuer, holder = (found.asker, next(iter(found.asked))) if found else (self.by, self.case.holder() or "")
+        refused = {
+            each
+            for each in self.case.roles
+            for purpose in ("services", SHARING, "anonymous_reporting", "tracing")
+            if self.case.stands(each, purpose, self.day) in ("refused", "withdrawn")
+        }
+        both = {self.case.supervisors.get(each) or "" for each in (rescuer, holder)} - {"", rescuer, holder} - refused
+        longest = next(
+            (
+                each
+                for each in self.case.since
+                if self.case.on_case(each) and each not in (rescuer, holder) and each not in refused
+            ),
+            "",
+        )
+        return both or {longest}
+
+
+def misdelivered(
+    case: Parties,
+    event: Any,
+    fact: Any,
+    opens: Mapping[Part, tuple[str, ...]],
+    clocks: tuple[Clocks, Clocks],
+    *,
+    stops: bool,
+) -> Iterator[str]:
+    """Yield each agency that is told, or opens a part, otherwise than section 3 says."""
+    telling = Telling(case, event, *clocks)
+    wanted = telling.told(stops=stops)
+    for each in sorted(set(fact.recipients) - wanted):
+        yield f"{event.type} of {event.source} reaches {each} by the Rules alone"
+    for each in sorted(wanted - set(fact.recipients)):
+        yield f"{event.type} of {event.source} reaches {each} by the text alone"
+    for part, openers in telling.opened(fact.recipients).items():
+        if set(opens.get(part, ())) != openers:
+            yield f"{event.type} of {event.source}: {part} is opened by {sorted(opens.get(part, ()))}, and by the text by {sorted(openers)}"

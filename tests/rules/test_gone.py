@@ -1,0 +1,112 @@
+"""An agency that is gone, or that keeps somebody: the person finds another bed and other help, and her case comes to an end."""
+
+from typing import Any
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import housed, planned, presumed
+
+UNIT = "special-unit"
+
+
+def refused(b: Bench, by: str, type: str, **said: Any) -> str | None:
+    """Return the rule that refuses this, or None."""
+    refusal = b.ask(by, type, **said)
+    return refusal.rule if refusal else None
+
+
+def second_bed(b: Bench) -> Bench:
+    """Another house offers a bed to somebody who lives in the state's."""
+    housed(b)
+    b.consents("ngo-shelter")
+    b.say(UNIT, "shelter.bed_requested", ref="B-2", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-2")
+    return b
+
+
+class TestAHouseThatDischargesNobody:
+    """It closed its doors, or its people keep her."""
+
+    def test_keeps_no_other_house_from_admitting_once_she_has_taken_her_consent_back(self) -> None:
+        """Given two houses, when she no longer agrees to the first, then the second admits her; before that it may not."""
+        b = second_bed(Bench())
+        assert refused(b, "ngo-shelter", "shelter.admitted", ref="B-2") == "G-53"
+        b.say("ngo-a", "consent.withdrawn", receivers=["shelter"])
+        b.say("ngo-shelter", "shelter.admitted", ref="B-2")
+
+        assert refused(b, "shelter", "shelter.discharged", ref="B-1") is None
+
+    def test_keeps_no_case_open(self) -> None:
+        """Given that she has left without a word of the house, then her case can be closed."""
+        b = housed(Bench())
+        assert refused(b, UNIT, "case.closed", reason="lost_contact") == "G-49"
+        b.say("ngo-a", "consent.withdrawn", receivers=["shelter"])
+
+        assert refused(b, UNIT, "case.closed", reason="lost_contact") is None
+
+    def test_is_shut_out_once_there_is_another_bed(self) -> None:
+        """Given a house whose people endanger her, when another house offers a bed, then the first one's access can be ended."""
+        b = housed(Bench())
+        assert refused(b, UNIT, "access.revoked", receivers=["shelter"], approver="A-2") == "G-69"
+        b.consents("ngo-shelter")
+        b.say(UNIT, "shelter.bed_requested", ref="B-2", to=["ngo-shelter"])
+        assert refused(b, UNIT, "access.revoked", receivers=["shelter"], approver="A-2") == "G-69"
+        b.say("ngo-shelter", "shelter.bed_offered", ref="B-2")
+        b.say(UNIT, "access.revoked", receivers=["shelter"], approver="A-2")
+        b.say("ngo-shelter", "shelter.admitted", ref="B-2")
+
+        assert refused(b, "shelter", "shelter.discharged", ref="B-1") == "G-05"
+
+
+class TestAServiceThatNobodyAnswersFor:
+    """The agency that was asked is gone."""
+
+    def test_is_taken_back_by_who_asked_for_it(self) -> None:
+        """Its duty ends, its part ends, it is told, and the case can be closed; nobody else may do that."""
+        b = planned(Bench())
+        b.consents("school")
+        b.say("vac", "service.requested", ref="S-9", to=["school"], service="education")
+        assert b.view.on_case("school")
+        assert refused(b, "ngo-l", "service.not_delivered", ref="S-9", service="education") == "G-04"
+        taken = b.event("vac", "service.not_delivered", ref="S-9", service="education")
+        assert b.rules.audience(b.view, taken).recipients == ("school",)
+        b.say("vac", "service.not_delivered", ref="S-9", service="education")
+
+        assert "D-SERVICE" not in b.codes
+        assert not b.view.on_case("school")
+        assert refused(b, "vac", "service.not_delivered", ref="S-9", service="education") == "G-04"
+
+    def test_is_not_taken_back_by_one_of_those_who_were_asked(self) -> None:
+        """Given a provider that asked itself and another, then its answer is its own."""
+        b = planned(Bench())
+        b.consents("school")
+        b.say("vac", "service.requested", ref="S-9", to=["school", "vac"], service="education")
+        b.say("vac", "service.not_delivered", ref="S-9", service="education")
+
+        assert {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-SERVICE"} == {"school"}
+
+
+def test_a_period_that_begins_again_puts_the_decision_off() -> None:
+    """Given a period that was ended, when she may reflect again, then nobody is late with the decision; its end owes it anew."""
+    b = presumed(Bench())
+    b.say(UNIT, "recovery.ended")
+    assert "D-CG" in b.codes
+    b.say(UNIT, "recovery.period_started")
+    assert "D-CG" not in b.codes
+    b.say(UNIT, "recovery.ended")
+    assert "D-CG" in b.codes
+
+
+@pytest.mark.parametrize("by", ["ngo-a", UNIT])
+def test_the_consulate_that_found_her_is_not_told_that_she_fears_her_state(by: str) -> None:
+    """Given a consulate that gave the signal and holds the case, when a bar is set and lifted, then it hears of neither."""
+    b = Bench()
+    b.say("consulate", "case.signal_recorded", detector="consulate")
+    b.consents(UNIT, "ngo-a", by="consulate")
+    b.say("consulate", "referral.submitted", ref="R-0", to=["ngo-a"])
+    barred = b.event(by, "stay.embassy_barred")
+    assert "consulate" not in b.rules.audience(b.view, barred).recipients
+    b.say(by, "stay.embassy_barred")
+
+    assert "consulate" not in b.rules.audience(b.view, b.event(by, "stay.embassy_bar_lifted")).recipients
