@@ -95,6 +95,18 @@ async def test_its_commands_play_a_hand_over_as_they_are_printed(tmp_path: Path)
             await eventually("it is told", lambda: receiver.got)
 
 
+def test_a_receiver_is_shown_how_to_open_the_letter() -> None:
+    """An integrator at a receiver's side opens the letter, which has all that is about the person, before the answer."""
+    case = new_ref()
+    opens, answers, looks = (
+        each for _, each in sandbox.commands("shelter", "http://127.0.0.1:1", "nrm_x", {"case": case})
+    )
+
+    assert f"/v1/inbox?case={case}&open=true&actor={counterpart.ACTOR}'" in opens
+    assert "/v1/events?wait=20" in answers
+    assert looks.endswith(f"/v1/cases/{case}'")
+
+
 def test_nobody_answers_by_a_script_on_a_bus_that_is_no_sandbox(tmp_path: Path) -> None:
     """Given a folder with a bus of its own, the command refuses before anything runs."""
     BusFolder(tmp_path).create()

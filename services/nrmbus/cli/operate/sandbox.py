@@ -86,7 +86,7 @@ async def _play(folder: BusFolder, agency: str, others: Iterable[str], declines:
     if agency == SENDER:
         async with AsyncDesk.of(homes[SENDER]) as desk:
             case = await counterpart.prepare(desk, RECEIVER)
-        asked, what = counterpart.referral(case, new_ref(), RECEIVER), f"Refer the person to {RECEIVER}"
+        asked = counterpart.referral(case, new_ref(), RECEIVER)
     else:
         async with AsyncDesk.of(homes[SENDER]) as desk:
             case, ref = await counterpart.refer(desk, agency)
@@ -94,12 +94,7 @@ async def _play(folder: BusFolder, agency: str, others: Iterable[str], declines:
             "type": "referral.acknowledged", "case": case, "ref": ref, "actor": ACTOR,
             "data": {"receipt_no": "SANDBOX-1", "duty_role": "duty_officer"},
         }  # fmt: skip
-        what = f"Acknowledge the referral of {SENDER}"
-    for line in _introduced(url, token, agency, declines, [
-        (what, _curl(token, f"{url}/v1/events?wait=20", asked)),
-        ("Read what came for you in this case; the answer to a referral takes a second", _curl(token, f"{url}/v1/inbox?case={case}")),
-        ("Look at the case", _curl(token, f"{url}/v1/cases/{case}")),
-    ]):  # fmt: skip
+    for line in _introduced(url, token, agency, declines, commands(agency, url, token, asked)):
         typer.echo(line)
     typer.echo(
         "A receiver of webhooks on this machine is told after this command, with its own port and path:\n"
@@ -118,6 +113,21 @@ async def _token(home: Path) -> tuple[str, str]:
             await door.delete(f"/v1/tokens/{NAME}")
         made = await door.post("/v1/tokens", {"name": NAME, "scopes": ["publish", "read", "open"], "ends": ends})
     return json.loads((home / "door.json").read_bytes())["url"], made["token"]
+
+
+def commands(agency: str, url: str, token: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the commands by which *agency* plays its side of a hand-off, each with what it does; *asked* is its event."""
+    inbox = f"{url}/v1/inbox?case={asked['case']}"
+    said = _curl(token, f"{url}/v1/events?wait=20", asked)
+    look = ("Look at the case", _curl(token, f"{url}/v1/cases/{asked['case']}"))
+    if agency == SENDER:
+        read = ("Read what came for you in this case; the answer to a referral takes a second", _curl(token, inbox))
+        return [(f"Refer the person to {RECEIVER}", said), read, look]
+    opened = (
+        "Open the letter of the referral that came; the reading is recorded first",
+        _curl(token, f"{inbox}&open=true&actor={ACTOR}"),
+    )
+    return [opened, (f"Acknowledge the referral of {SENDER}", said), look]
 
 
 def _curl(token: str, url: str, body: Mapping[str, Any] | None = None) -> str:
