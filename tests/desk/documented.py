@@ -1,6 +1,7 @@
 """Judge of the door's answers: each must be in the OpenAPI document, with its status, its form and its codes."""
 
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpx
@@ -35,6 +36,8 @@ async def judge(answer: httpx.Response) -> None:
         assert answer.status_code in {401, 404, 405}
         return
     judged = _judges(path, method, str(answer.status_code), kind)
+    if answer.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+        assert int(answer.headers["retry-after"]) > 0, "every 429 says when to try again"
     if judged is not None:
         await answer.aread()
         judged.validate(answer.json())

@@ -71,6 +71,8 @@ ROUTES: Final[tuple[APIRouter, ...]] = (
 
 _PLACES: Final = {"query": "?{}", "path": "{{{}}}", "header": "{}:"}
 _DIGITS: Final = 12
+_ROOM: Final[dict[str, int]] = {"streams_used_up": 5, "documents_waiting": 60}
+"""Seconds after which a program may try again for which there is no room: nobody knows when another one goes."""
 _STATUS: Final[dict[int, DeskCode]] = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -163,6 +165,8 @@ def _token_required() -> Response:
 
 
 def _answer(error: DeskError, headers: Mapping[str, str] | None = None) -> Response:
+    if (seconds := _ROOM.get(error.code)) is not None:
+        headers = {"retry-after": str(seconds)}
     return JSONResponse(problem(error), error.status, headers, media_type=PROBLEM_JSON)
 
 
