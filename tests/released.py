@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "7d9dc8f32cd9e6ce8feea833165124f5cfc5d9f1"
+COMMIT: Final = "bd54733552c662c867b614595975bc9ddb9d3320"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 
