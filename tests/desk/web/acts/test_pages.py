@@ -19,6 +19,7 @@ ANSWERS: dict[str, Any] = {
     "data.to": ["shelter", "vac"], "data.mode": "referral", "data.reason": "EmergencyProtection", "data.urgency": "urgent",
     "data.services": ["safe_shelter"], "legal_basis": "CoM 21/2008 art. 7",
 }  # fmt: skip
+
 LETTER = {"sealed.name": "Alina Example", "sealed.facts": CANARY}
 
 
@@ -287,6 +288,22 @@ async def test_an_answer_without_words_has_no_letter(tmp_path: Path) -> None:
 
         assert heading(await browser.get(sent.headers["location"])) == "Registered"
         assert [row.letter for row in await here.rows("outbox")] == [None]
+
+
+async def test_a_step_that_asks_nothing_is_sent_at_once(tmp_path: Path) -> None:
+    """Given a person who has come to the house, then the shelter's first page is the last one, and the time may still be given."""
+    async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
+        wanted = here.registrar.event("special-unit", "shelter.bed_requested", BED, referral=REF)
+        await here.hear(here.registrar.register(wanted, to="shelter"))
+        await here.registered(type="shelter.bed_offered", ref=REF, data={"valid_hours": 24})
+        at = await begun(browser, "shelter.admitted", REF)
+        page = await browser.get(at)
+
+        assert (at.rpartition("/")[2], heading(page)) == ("check", "Record the admission")
+        assert f'href="{at.replace("/check", "/what")}"' in page.text
+        assert "When it happened" in (await browser.get(at.replace("/check", "/what"))).text
+        sent = await here.during(browser.post(at.replace("/check", "/send")))
+        assert heading(await browser.get(sent.headers["location"])) == "Registered"
 
 
 async def test_the_page_of_an_event_lists_nothing_of_somebody_else(tmp_path: Path) -> None:

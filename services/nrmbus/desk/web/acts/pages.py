@@ -92,19 +92,21 @@ async def begin(visit: Visit) -> Response:
     if not around.may_do(visit, type) or own_act(visit, type) is not None:
         raise NotFound
     basis = around.basis_of(visit, type)
+    model = sending.model_of(visit.door, type)
+    asks_nothing = not form.form_of(model).clear and model.letter is None
     with visit.door.ledger.read() as tx:
         case = around.known_case(visit, tx, subject)
         opening = around.opening_of(tx, subject, ref) if ref else None
     request = None if opening is None else event_of(opening)
     typed = {
-        **proposed(visit, case, sending.model_of(visit.door, type), ref, request),
+        **proposed(visit, case, model, ref, request),
         **({"legal_basis": (basis,)} if basis else {}),
     }
 
     async with visit.door.ledger.write() as tx:
         made = drafts.begin(
-            visit.door.seat, tx, owner=visit.me.number, type=type, subject=subject, ref=ref, page=WHAT,
-            typed=sending.fresh(type, typed),
+            visit.door.seat, tx, owner=visit.me.number, type=type, subject=subject, ref=ref,
+            page=CHECK if asks_nothing else WHAT, typed=sending.fresh(type, typed),
         )  # fmt: skip
     return visit.see(f"/acts/{made.id}/{made.page}")
 
@@ -367,10 +369,11 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
     first = _first_step(visit, act.case, str(refusal["code"])) if refusal else None
     mend = f"/acts/{act.draft.id}/{WHAT}#{anchor_of(act, there.pointer)}" if there else f"/acts/{act.draft.id}/{WHAT}"
     bed = _bed(visit, act) if refusal is None or is_unsure else None
-    is_anew = passed or changed is not None
+    is_anew, sections = passed or changed is not None, sections_of(visit, act.case, [body])
+    has_answers = not is_filled_in(act) and any(each["rows"] for each in sections)
     return visit.page(
         "acts/check.html.j2", status=409 if is_anew else 200, passed=passed, changed=changed, own=act.own,
-        part=part_of(visit, act.draft, body[form.DATA]), seen=seen_of(visit, act.draft, body[form.DATA]), cited=around.cited, title=visit.t.code("act", act.draft.type) if is_filled_in(act) else visit.t("Check your answers"), act=act, sections=sections_of(visit, act.case, [body]),
+        part=part_of(visit, act.draft, body[form.DATA]), seen=seen_of(visit, act.draft, body[form.DATA]), cited=around.cited, title=visit.t("Check your answers") if has_answers else visit.t.code("act", act.draft.type), has_answers=has_answers, act=act, sections=sections,
         refusal=None if needs_second else refusal, needs_second=needs_second, bed=bed, mend=url(mend), first=first, is_unsure=is_unsure,
         has_errors=refusal is not None and not needs_second and not is_unsure, about=about_of(visit, act), back_path=_back(act, CHECK) if is_filled_in(act) else f"/acts/{act.draft.id}/{act.steps[-1]}",
         may_send="publish" in visit.me.permissions,

@@ -34,6 +34,9 @@ SORTS: Final[Mapping[Order, str]] = {
 _MOST_PAGES: Final = 10_000
 
 routes: Final = Pages()
+
+FEW: Final = 5
+"""Most rows that everybody sees at once, so that no order of them is offered."""
 _SEARCHES: Final[WeakKeyDictionary[Door, Searches]] = WeakKeyDictionary()
 
 
@@ -120,6 +123,7 @@ async def _list(visit: Visit, queue: Queue) -> Response:
         search=search,
         search_name=values["search"],
         is_lost=bool(name) and search is None,
+        few=FEW,
         sorts=[(each, visit.t(SORTS[each])) for each in ORDERS],
         types=snapshot.once(visit.now, (*key[:1], queue.id, "types"), partial(_types, visit, rows)),
         colleagues=_colleagues(visit, snapshot),
