@@ -176,9 +176,17 @@ async def test_without_script_a_form_waits_and_is_then_taken(tmp_path: Path) -> 
         assert early.status_code == 429
         code = code_in(taken)
         form = await page.get("/en/answer")
-        assert (await page.send_unproved("/en/answer", form, code=code)).status_code == 429
-        page.time[0] += 8
-        assert "Nobody has opened" in (await page.send_unproved("/en/answer", form, code=code)).text
+        asked = await page.send_unproved("/en/answer", form, code=code)
+        assert (asked.status_code, "Please wait 8 seconds, then press Continue" in asked.text) == (429, True)
+        assert (
+            f'name="code" inputmode="numeric" autocomplete="off" aria-describedby="code-hint" value="{code}"'
+            in asked.text
+        )
+        page.time[0] += 5
+        asked = await page.send_unproved("/en/answer", asked)
+        assert "Please wait 3 seconds" in asked.text
+        page.time[0] += 3
+        assert "Nobody has opened" in (await page.send_unproved("/en/answer", asked)).text
 
 
 async def test_a_flood_from_one_address_is_held_and_others_are_not(tmp_path: Path) -> None:

@@ -193,9 +193,14 @@ class PublicSite:
     async def _ask(self, _request: Request, t: Words) -> Response:
         return self._asking(t)
 
-    def _asking(self, t: Words, *, error: str = "", wait: float = 0.0, kept: str = "", status: int = 200) -> Response:
-        slip = self._slips.seal("ask")
-        values = {"error": error, "wait": _whole(wait), "kept": kept[:MOST_CHARACTERS], "slip": slip}
+    def _asking(
+        self, t: Words, *, error: str = "", wait: float = 0.0, kept: str = "", code: str = "", slip: str = "",
+        status: int = 200,
+    ) -> Response:  # fmt: skip
+        values = {
+            "error": error, "wait": _whole(wait), "kept": kept[:MOST_CHARACTERS], "code": code[:_SHORT],
+            "slip": slip or self._slips.seal("ask"),
+        }  # fmt: skip
         return self._page(t, "answer.html.j2", "answer", status=status, has_errors=bool(error), **values)
 
     async def _answered(self, request: Request, t: Words) -> Response:
@@ -203,11 +208,11 @@ class PublicSite:
         code, slip, kept = codes.read(form["code"][:_SHORT]), self._slips.open("ask", form["slip"]), form["text"]
         if code is None:
             error = t("A code has 16 digits, and one of yours does not fit: compare it with what you wrote down.")
-            return self._asking(t, error=error, kept=kept, status=422)
+            return self._asking(t, error=error, kept=kept, code=form["code"], status=422)
         if slip is None:
             return self._asking(t, error=t("This page was open for too long. Give your code again."), kept=kept)
         if (wait := self._gate.wait("ask", slip, form["slip"], form["proof"], _address(request))) > 0:
-            return self._asking(t, wait=wait, kept=kept, status=429)
+            return self._asking(t, wait=wait, kept=kept, code=form["code"], slip=form["slip"], status=429)
         if not self._gate.spend(slip):
             return self._asking(t, error=t("Give your code again."), kept=kept, status=429)
         try:
