@@ -77,7 +77,7 @@ MEANINGS: Final[Mapping[DeskCode, _Meaning]] = MappingProxyType(
         "json_duplicate": _Meaning(400, SENTENCES["json_duplicate"]),
         "too_large": _Meaning(413, "The request is larger than the door takes: send less, or split it into several events."),
         "letter_too_large": _Meaning(413, SENTENCES["letter_too_large"]),
-        "unknown_field": _Meaning(422, SENTENCES["unknown_field"]),
+        "unknown_field": _Meaning(422, "The request does not fit: a field or a parameter is unknown, missing, or has a value that is not allowed."),
         "unknown_type": _Meaning(422, SENTENCES["unknown_type"]),
         "unknown_version": _Meaning(422, SENTENCES["unknown_version"]),
         "unknown_recipient": _Meaning(422, SENTENCES["unknown_recipient"]),

@@ -151,6 +151,7 @@ async def test_a_wrong_parameter_is_named(path: str, pointer: str, words: str, t
     assert [each["pointer"] for each in answer.json()["problems"]] == [pointer]
     assert pointer in answer.json()["detail"]
     assert words in answer.json()["detail"]
+    assert answer.json()["title"] == "The request does not fit.", "nothing was published, and no type is wrong"
     assert "CANARY" not in answer.text
 
 
