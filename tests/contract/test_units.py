@@ -14,6 +14,8 @@ from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
 from nrmbus.cli.app import COMMANDS
 from nrmbus.cli.operate.up import tell_service_manager
+from nrmbus.directory.standby import SERVED
+from nrmbus.registrar.owner import EXIT_CODE
 from nrmbus.wire.keys import keyfile
 
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
@@ -62,6 +64,16 @@ def verdict(unit: Path, tmp_path: Path, *command: str) -> subprocess.CompletedPr
     copy = tmp_path / unit.name.replace("@.", "@ngo-b.")
     copy.write_text(re.sub(r"^(User|Group)=.*", r"\1=daemon", text, flags=re.MULTILINE))
     return subprocess.run(["systemd-analyze", *command, str(copy)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", SERVED)
+def test_a_standby_host_runs_each_service_by_the_unit_of_a_desk(name: str) -> None:
+    """Given a standby host, then the unit of a desk runs each service that stands by: they share the folder, and start again when they leave."""
+    (unit,) = (each for each in UNITS if each.name == "nrmbus-desk@.service")
+    found = service(unit)
+
+    assert found["ExecStart"].replace("%i", name).split()[1:] == ["run", name, "--data", "/var/lib/nrmbus"]
+    assert (found["Restart"], str(EXIT_CODE) in found["RestartPreventExitStatus"].split()) == ("always", False)
 
 
 @pytest.mark.oracle
