@@ -85,7 +85,12 @@ class Machine:
 
     def door(self, agency: str) -> Door:
         """Return the door of the *agency*'s desk, as a program on the machine has it."""
-        return _Within.through(self.home(agency), self.socket(agency))
+        return through(self.home(agency), self.socket(agency))
+
+
+def through(home: Path, socket: Path) -> Door:
+    """Return the door of the desk in *home*, reached by the Unix *socket* of a program in its namespace."""
+    return _Within.through(home, socket)
 
 
 class _Within(Door):
