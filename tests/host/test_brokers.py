@@ -15,6 +15,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.reach import Tls
+from nrmbus.cli import health
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
@@ -32,7 +33,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     folder = BusFolder(tmp_path_factory.mktemp("up"))
     folder.create(play=True, brokers=3)
     with Supervisor(folder, agencies={"ngo-a": Newcomer("ngo_outreach")}) as supervisor:
-        until("the desk has a door", folder.agency("ngo-a").door.exists)
+        until("the bus is ready", lambda: not health.not_ready(folder))
         yield supervisor
 
 
