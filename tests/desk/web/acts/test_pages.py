@@ -277,6 +277,23 @@ async def test_a_refusal_may_have_a_reason_in_words(tmp_path: Path) -> None:
         assert letter.Container.parse(row.letter).wraps("story").keys() == {"ngo-a", "special-unit"}
 
 
+async def test_an_answer_that_was_given_is_not_offered_again(tmp_path: Path) -> None:
+    """Given a worker who began to accept and then declines, then nothing leads back to the acceptance."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        await begun(browser, "referral.accepted", REF)
+        question = await begun(browser, "referral.info_requested", REF)
+        at = await begun(browser, "referral.declined", REF)
+        said = {"data.reason": "no_capacity", "data.declined_by": "provider"}
+        check = (await filled(browser, at, said)).headers["location"]
+        sent = await here.during(browser.post(check.replace("/check", "/send")))
+        done = (await browser.get(sent.headers["location"])).text
+
+        assert f'href="{question}"' in done
+        assert "Accept the referral" not in done
+
+
 async def test_an_answer_without_words_has_no_letter(tmp_path: Path) -> None:
     """Given a worker who writes nothing beside the code, then nothing is sealed, and the answer is registered."""
     who = member("read_cases", "publish", "decide")

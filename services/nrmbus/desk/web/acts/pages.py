@@ -106,9 +106,9 @@ async def begin(visit: Visit) -> Response:
     async with visit.door.ledger.write() as tx:
         made = drafts.begin(
             visit.door.seat, tx, owner=visit.me.number, type=type, subject=subject, ref=ref,
-            page=CHECK if asks_nothing else WHAT, typed=sending.fresh(type, typed),
+            page=WHAT, typed=sending.fresh(type, typed),
         )  # fmt: skip
-    return visit.see(f"/acts/{made.id}/{made.page}")
+    return visit.see(f"/acts/{made.id}/{CHECK if asks_nothing else made.page}")
 
 
 @routes.get("/acts", may="publish")
@@ -437,10 +437,10 @@ async def _sent(visit: Visit, id: str) -> Response:
 
 
 def _begun(visit: Visit, subject: str) -> list[Kept]:
-    """Return the member's drafts of the same case that are not sent yet."""
+    """Return the member's drafts of the same case that are not sent yet; not those of a record that is answered by now."""
     with visit.door.ledger.read() as tx:
         found = drafts.listed(visit.door.seat, tx, owner=visit.me.number, state="open")
-    return [each for each in found if each.subject == subject]
+        return [each for each in found if each.subject == subject and sending.answered(tx, each) is None]
 
 
 def _title(visit: Visit, verdict: str) -> str:
