@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,6 +13,7 @@ from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.cli.shown import short
 from nrmbus.client.door import Door
+from nrmbus.wire import times
 
 app = Commands("webhook", "Webhooks: have a desk tell the agency's own system that something happened.")
 
@@ -70,6 +72,16 @@ def add(
     _print_keys(hook)
 
 
+def standing(hook: Mapping[str, Any], now: datetime) -> str:
+    """Return the line about a webhook: its state, what waits, and until when nothing is sent although it is active."""
+    order = "in order of each case" if hook["order"] == "case" else "as they come"
+    since = f" since {short(hook['since'])}" if hook["state"] != "active" else ""
+    fails = f", fails since {short(hook['failing'])}" if "failing" in hook else ""
+    until = times.read(hook.get("held", ""))
+    held = f", nothing is sent until {short(hook['held'])} UTC" if until is not None and until > now else ""
+    return f"{hook['id']}  {hook['state']}{since}{fails}{held}, {hook['waiting']} waiting, {order}"
+
+
 @app.register(example="nrmbus webhook list ngo-a", name="list")
 def list_(agency: Agency, *, as_json: AsJson = False, context: BusContext) -> None:
     """List the webhooks of a desk: id, state, what waits, types, address."""
@@ -78,10 +90,7 @@ def list_(agency: Agency, *, as_json: AsJson = False, context: BusContext) -> No
         typer.echo(json.dumps({"webhooks": found}, indent=2))
         return
     for hook in found:
-        order = "in order of each case" if hook["order"] == "case" else "as they come"
-        since = f" since {short(hook['since'])}" if hook["state"] != "active" else ""
-        fails = f", fails since {short(hook['failing'])}" if "failing" in hook else ""
-        typer.echo(f"{hook['id']}  {hook['state']}{since}{fails}, {hook['waiting']} waiting, {order}")
+        typer.echo(standing(hook, datetime.now(UTC)))
         typer.echo(f"  {hook['url']}")
         typer.echo(f"  {', '.join(hook['types']) or 'all types but technical ones'}")
         _print_keys(hook)
