@@ -143,7 +143,7 @@ COMMANDS: Final = {
     ),
     "standby": Command(
         "membership.standby",
-        "Standby hosts: other machines that run registrar and timekeeper when the first one is lost.",
+        "Standby hosts: other machines that run registrar, timekeeper and auditor when the first one is lost.",
     ),
     "auditor": Command("audit.auditor", "The auditor's page: its address, and the users who may sign in.", "operator"),
     "agency": Command(
