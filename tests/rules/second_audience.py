@@ -109,6 +109,8 @@ class Parties(Second):
     def ends(self, agency: str, by: str) -> None:
         """End a part."""
         self.parts.get(agency, {}).pop(by, None)
+        if not self.parts.get(agency):
+            self.since = [each for each in self.since if each != agency]
 
     def on_case(self, agency: str) -> bool:
         """Return whether a part of *agency* stands."""
@@ -282,7 +284,7 @@ class Parties(Second):
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         self.flags |= dict.fromkeys(each for each in to if self.within(each, "GUARDIANS"))
-        for each in (by, *to):
+        for each in (by, *self.flags):  # the bodies that an earlier flag reached have their part again (reading 65)
             self.part(each, "flag")
 
     def _after_safeguard_age_assessed(
@@ -413,17 +415,23 @@ class Parties(Second):
         return others if event.type == "referral.expired" and others else waiting
 
     def holder(self) -> str | None:
-        """Return who holds the case (section 1)."""
+        """Return who holds the case (section 1); if nobody is left who may, who can still close it."""
         units = [each for each in self.units if not self.stands_against(each)] if self.stage else []
         by_plan = self.plan[0] if self.plan else ""
+        by_right = [
+            each for each in (by_plan, self.transferred_by_unit, *units, self.taken_over, self.detector) if each
+        ]
+        closing = [each for each in by_right if self.within(each, *CLOSERS)] or by_right
         return next(
-            (
-                each
-                for each in (by_plan, self.transferred_by_unit, *units, self.taken_over, self.detector)
-                if self._may_hold(each)
-            ),
+            iter((
+                *(each for each in by_right if self._may_hold(each)),
+                *(each for each in self.since if self._may_hold(each) and not self.stands_against(each)),
+                *(each for each in self.since if self._may_hold(each)),
+                *(each for each in closing if each not in self.out),
+                *(each for each in self.units if each in self.knows),
+            )),
             None,
-        ) or next((each for each in self.since if self._may_hold(each) and not self.stands_against(each)), None)
+        )  # fmt: skip
 
     def stands_against(self, unit: str) -> bool:
         """Return whether an adult has refused the unit, or taken consent to it back."""
@@ -610,7 +618,7 @@ class Telling:
     def w_former_holder(self) -> set[str]:
         """Who held the case until this gave it to another."""
         was, now = self.case.holder(), self.then().holder()
-        return {was or ""} if was != now else set()
+        return {was or ""} - self.barred() if was != now else set()
 
     def w_next_holder(self) -> set[str]:
         """Who holds the case from this on."""

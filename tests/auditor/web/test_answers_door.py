@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 
 from auditor.web.given import LATER
 from auditor.web.test_questions import Door
+from copies import NAME, REFER_IN_36_HOURS, copied
 from nrmbus.auditor.reports.holders import access_records
 from nrmbus.auditor.web import questions
 from nrmbus.auditor.web.access_log import AccessLog, OnRecord, Question
@@ -139,6 +140,18 @@ async def test_a_mistyped_query_is_refused_and_not_recorded(door: Door, query: d
     assert words in answer.json()["sentence"]
     assert "canary" not in answer.text
     assert door.hall.sent == []
+
+
+async def test_a_long_draft_is_answered_and_a_long_option_is_not(door: Door) -> None:
+    """A profile of its own comes with the question, whatever its remarks; every other option has its bound."""
+    draft = copied(REFER_IN_36_HOURS) + "# a remark\n" * questions.QUERY_LIMIT
+    async with door.asked() as client:
+        query = {"kind": "what_if", "profile": NAME, "text": draft}
+        answer = await client.post("/answers", json=inquiry(door, query))
+        too_long = await client.post("/answers", json=inquiry(door, query | {"case": "0" * questions.QUERY_LIMIT}))
+
+    assert answer.json()["answer"]["what_if"]["totals"]["clock_moved"] == 1
+    assert (too_long.status_code, too_long.json()) == (422, {"code": "not_a_question"})
 
 
 async def test_of_a_history_that_does_not_verify_nothing_is_answered(door: Door) -> None:
