@@ -104,6 +104,8 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
         },
         "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},
         "shard": {
+            # Shorter than for all: its requests are small (`AT_ONCE`), and a frozen broker holds up each of a transaction's.
+            "request_timeout_ms": 1_500,
             "acks": "all",
             "linger_ms": 0,
             "max_request_size": 1024 * 1024,
