@@ -125,6 +125,7 @@ async def test_the_keyboard_alone_leads_from_the_sign_in_to_an_event(tmp_path: P
         await page.keyboard.press("ArrowDown")
         await tab_to(page, "main button")
         await enter("/sign-in/code")
+        assert (await faults(page), await too_wide(page) > 0) == ([], False)
         await tab_to(page, "#code")
         await page.keyboard.type(PHONE.shows(NAME, await page.content()))
         await tab_to(page, "main button")
