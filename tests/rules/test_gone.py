@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rules.given import Bench
-from rules.stories import housed, planned, presumed
+from rules.stories import child_planned, housed, planned, presumed
 
 UNIT = "special-unit"
 
@@ -85,6 +85,18 @@ class TestAServiceThatNobodyAnswersFor:
         b.say("vac", "service.not_delivered", ref="S-9", service="education")
 
         assert {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-SERVICE"} == {"school"}
+
+
+def test_a_plans_holder_that_deleted_what_it_had_hears_of_no_service() -> None:
+    """Given a child, whose word bars nobody, then an agency that confirmed `deleted` is told nothing more as holder of the plan."""
+    b = child_planned(Bench())
+    holder = b.view.plan.holder if b.view.plan else ""
+    b.say(UNIT, "consent.withdrawn", receivers=[holder])
+    b.say(holder, "consent.stop_confirmed", answer="deleted")
+    given = b.event("shelter", "service.delivered", ref="S-7", service="psychosocial")
+
+    assert holder == "vac"
+    assert holder not in b.rules.audience(b.view, given).recipients
 
 
 def test_a_period_that_begins_again_puts_the_decision_off() -> None:

@@ -1,5 +1,6 @@
 """Pages on which two people release figures: the draft that the first one saw, signed by a second one, and nothing else."""
 
+import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -387,7 +388,8 @@ async def test_p2_no_program_at_the_statistics_finds_a_case(tmp_path: Path) -> N
             "cases", f"cases/{case}", f"cases/{case}/timeline", f"cases/{case}/reads", "inbox", "inbox/stream", "cursors", "documents",
             f"documents/{letter}", "referrals", "steps", "beds", "payments", "tasks", "webhooks", "receipts", "reads",
         )  # fmt: skip
-        answers = {each: await here.door.get(f"/v1/{each}", headers=program) for each in paths}
+        async with asyncio.timeout(PATIENCE):  # an open stream never ends
+            answers = {each: await here.door.get(f"/v1/{each}", headers=program) for each in paths}
         opened = await here.door.post(f"/v1/cases/{case}/reads", headers=program, json={"purpose": "case_work"})
         bulletins = await here.door.get("/v1/bulletins", headers=program)
 

@@ -481,7 +481,9 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "owing_again": _owing_again,
     "parties_to_proceedings": _parties_to_proceedings,
     "parts_in_ending_case": _parts_in_ending_case,
-    "plan_holder": lambda context: _named(context.view.plan.holder if context.view.plan else None),
+    "plan_holder": lambda context: (
+        _named(plan.holder) if (plan := context.view.plan) and context.view.on_case(plan.holder) else ()
+    ),
     "questioner": _questioner,
     "receiver_supervisor": lambda context: _supervisors(context, _consent_receiver_on_case(context)),
     "referrer": lambda context: _named(context.referrer),
