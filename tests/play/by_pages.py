@@ -238,7 +238,11 @@ class PagesStage(BusStage):
                 return id
             if step == "check":
                 if untold:
-                    raise StageError(f"{words.type}: no page asks for {', '.join(sorted(untold))}")
+                    first = f"/app/acts/{id}/what"
+                    if urljoin(page.url, first) not in page.links:
+                        raise StageError(f"{words.type}: no page asks for {', '.join(sorted(untold))}")
+                    page = await person.see(first)
+                    continue
                 form = page.form_to("/send")
                 page = await person.send(form, {}, *form.named_buttons[-1:])
             else:
