@@ -30,7 +30,7 @@ from nrmbus.host import supervisor
 from nrmbus.host.services import SERVICES
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire.names import CANARY, TEST_AGENCIES, outbox_of
-from patience import LONGEST_WAIT, until
+from patience import LONGEST_WAIT, PATIENCE, until
 from telemetry.test_alerts import fires, metrics_of, rules
 from telemetry.test_dashboards import named
 from telemetry.test_metrics import samples, values
@@ -268,6 +268,28 @@ def test_a_brokers_disk_that_is_full(bus: BusFolder, limit: tuple[int, int]) -> 
     assert before[0]["nrmbus_outbox_open_events"] == 0
     more = {"0": before[1]["0"] + 2}  # the event, and the receipt of the special unit
     until("it is registered once", lambda: asked(bus, "auditor").get("numbers") == more)
+
+
+@pytest.mark.parametrize("soft", [1] if sys.platform == "linux" else [])
+def test_a_desks_disk_that_is_full(bus: BusFolder, soft: int) -> None:
+    """Given an idle desk that can write no byte more, log and ledger alike, then it stands still before anybody turns to it; with room it goes on."""
+    before = asked(bus, "auditor")["numbers"]
+    pid = json.loads((bus.run / "services.json").read_bytes())["special-unit"]["pid"]
+    limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (soft, limits[1]))
+    try:
+        until("it is seen", lambda: "special-unit" in asked(bus, "timekeeper").get("desks_still", ()), 2 * PATIENCE)
+        assert "standing_still" in told(bus)
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, limits)
+    until("it is seen again", lambda: asked(bus, "timekeeper").get("desks_still") == [], 2 * PATIENCE)
+
+    assert publish(bus)["verdict"] == "registered"
+    more = {"0": before["0"] + 2}  # the event, and the receipt of the special unit
+    until("the event has come, and its receipt", lambda: asked(bus, "auditor").get("numbers") == more)
+    assert json.loads((bus.run / "services.json").read_bytes())["special-unit"]["pid"] == pid, (
+        "it was not started again"
+    )
 
 
 def test_a_checkpoint_that_nobody_co_signs(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:

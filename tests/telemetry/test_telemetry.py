@@ -1,5 +1,6 @@
 """Logs and spans of a service hold identifiers, never content, and one trace spans sender and receivers."""
 
+import errno
 import json
 import logging
 import re
@@ -9,7 +10,7 @@ from contextlib import suppress
 import pytest
 import structlog
 
-from nrmbus.telemetry import log, trace
+from nrmbus.telemetry import counts, log, trace
 from nrmbus.telemetry.span_file import Span
 from spans import recorded
 
@@ -28,6 +29,24 @@ def _untimed(line: str) -> str:
     untimed, found = re.subn(r'"timestamp": "[0-9-]{10}T[0-9:]{8}(\.[0-9]{6})?Z"', '"timestamp": ""', line)
     assert found == 1, line
     return untimed
+
+
+class Full:
+    """Standard error on a disk that is full until it has room."""
+
+    def __init__(self) -> None:
+        self.has_room, self.lines = False, list[str]()
+
+    def write(self, text: str) -> None:
+        """Keep *text*, or fail as the system does."""
+        if not self.has_room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.lines.append(text)
+
+    def flush(self) -> None:
+        """Fail as the system does."""
+        if not self.has_room:
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class TestALogLine:
@@ -71,6 +90,23 @@ class TestALogLine:
 
         assert json.loads(written)["error"] == "log_field_dropped"
         assert CANARY not in written
+
+    def test_that_cannot_be_written_stops_nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a full disk, then a service works without its log, and has it again when there is room."""
+        full = Full()
+        monkeypatch.setattr("sys.stderr", full)
+        log.set_up_log("shelter")
+        before = counts.handled().get(("registered", counts.NO_CODE), 0)
+
+        log.report("started")
+        log.handled("registered")
+        with log.handled_together() as handled:
+            handled("registered")
+        full.has_room = True
+        log.report("works")
+
+        assert counts.handled()["registered", counts.NO_CODE] == before + 2
+        assert [json.loads(line)["event"] for line in full.lines] == ["works"]
 
     def test_of_a_library_is_not_written(self, capsys: pytest.CaptureFixture[str]) -> None:
         """P9: other libraries put keys and values into their messages; they stay silent."""

@@ -259,9 +259,9 @@ class DeskProcess:
             self.begin_anew()
         elif error is not None:
             causes = error.exceptions if isinstance(error, BaseExceptionGroup) else (error,)
-            telemetry.handled("stopped", error=type(causes[0]).__name__)
             self.failed = True
             self.stop()
+            telemetry.handled("stopped", error=type(causes[0]).__name__)
 
     async def _catch_up(self, relay: Relay) -> None:
         """Wait until the inbox is read to its end; then start signing, and release cases that waited for this release."""

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -43,25 +44,25 @@ def become(name: str, path: Path, lifeline: int) -> NoReturn:
         _log_to(folder.logs / f"{name}.log")
         keyfile.hold(_passphrase(lifeline))
         if keyfile.held() is None and not is_public_page(name):
-            print("Private keys lie unprotected on this bus.", file=sys.stderr)  # noqa: T201 - the service's log
+            _say("Private keys lie unprotected on this bus.")
         threading.Thread(target=_end_with, args=(lifeline,), name="lifeline", daemon=True).start()
         run_service(name, folder, _say)
         status = 0
     except BusError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - standard error is the service's log
+        _say(str(error))
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
     except BaseException as error:  # noqa: BLE001 - whatever it was, the supervisor starts us again
         # Where, and of which kind; never the message, which may hold what somebody wrote.
-        traceback.print_tb(error.__traceback__)
-        print(type(error).__qualname__, file=sys.stderr)  # noqa: T201 - see above
+        _say("".join([*traceback.format_tb(error.__traceback__), type(error).__qualname__]))
     finally:
-        sys.stderr.flush()
         os._exit(status)  # nothing of the process that it was forked from may run its tidying here
 
 
 def _say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the service's log
+    """Write *sentence* to the service's log, if the disk has room for it: a full log ends nobody, and keeps nobody from ending."""
+    with suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)  # noqa: T201 - standard error is the service's log
 
 
 def _passphrase(lifeline: int) -> keyfile.Passphrase | None:

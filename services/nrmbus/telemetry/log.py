@@ -4,9 +4,9 @@ import json
 import logging
 import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO, cast
 
 import structlog
 
@@ -38,6 +38,24 @@ def _only_known_fields(_logger: Any, _method: str, line: MutableMapping[str, Any
     return line
 
 
+class _Lines:
+    """Standard error, for lines. One that cannot be written, as on a full disk, stops nobody: a service goes on without its log."""
+
+    @staticmethod
+    def write(text: str) -> int:
+        with suppress(OSError):
+            sys.stderr.write(text)
+        return len(text)
+
+    @staticmethod
+    def flush() -> None:
+        with suppress(OSError):
+            sys.stderr.flush()
+
+
+_LINES: Final = _Lines()
+
+
 class _Here:
     """The service that this process is."""
 
@@ -64,7 +82,7 @@ def set_up_log(service: str) -> None:
             structlog.processors.JSONRenderer(_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _LINES)),
         cache_logger_on_first_use=True,
     )
 
@@ -106,8 +124,8 @@ def handled_together() -> Iterator[Handled]:
         yield note
     finally:
         if lines:
-            sys.stderr.write("\n".join([*lines, ""]))
-            sys.stderr.flush()
+            _LINES.write("\n".join([*lines, ""]))
+            _LINES.flush()
 
 
 def report(event: str, **fields: Any) -> None:
