@@ -13,7 +13,7 @@ from agencies import BUS, NOW
 from directory.given import Office
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
-from nrmbus.bus.pki import authority, certificate
+from nrmbus.bus.pki import building, certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory import DirectoryError, renewal
@@ -154,7 +154,7 @@ class There:
     def of_next_week(self) -> Renewal:
         """A certificate from an authority whose clock is a week ahead."""
         with pytest.MonkeyPatch.context() as ahead:
-            ahead.setattr(authority, "now", lambda: certificate.now() + timedelta(days=7))
+            ahead.setattr(building, "now", lambda: certificate.now() + timedelta(days=7))
             return self.back()
 
     def of_another_bus(self) -> Authority:

@@ -19,9 +19,10 @@ from nrmbus.rules import Rules, load_profile
 from nrmbus.rules.profile import End, Length
 from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
-from rules.second_audience import Parties, misdelivered
+from rules.second_audience import misdelivered
 from rules.second_clocks import ROWS, unexplained
 from rules.second_judge import JUDGED
+from rules.second_parties import Parties
 
 SEEDS: Final = 12
 STEPS: Final = 45

@@ -1,0 +1,415 @@
+"""A second reading of section 3: who is who in a case, as the words of its table need it, from the text of RULES.md.
+
+Nothing of `nrmbus.rules` is asked. `second_audience.py` says from it who is told, and who opens what.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rules.second_judge import SHARING, Second, table, words
+
+Clocks = tuple[Any, ...]
+PUBLISHED_BY: Final = {next(iter(words(row[0]))): words(row[1]) for row in table("types")}
+CLOSERS: Final = PUBLISHED_BY["case.closed"]
+ABOUT: Final = {
+    "referral.": "referral", "handover.": "referral", "shelter.": "bed", "stay.hold": "hold", "review.": "review",
+    "service.": "service", "justice.": "proceedings", "access.": "emergency",
+}  # fmt: skip
+"""Which kind of request a type of event is about, by the beginning of its name."""
+
+
+@dataclass
+class Record:
+    """A request that is answered by its reference: of a referral, bed, hold, service, review, emergency."""
+
+    kind: str
+    asker: str
+    asked: dict[str, str] = field(default_factory=dict)
+    """Each agency that was asked, and its latest answer."""
+    said: str = ""
+    over: bool = False
+
+
+class Parties(Second):
+    """A case as `Second` knows it, with its requests, and who has a part by what."""
+
+    def __init__(self, agencies: Mapping[str, Any]) -> None:
+        """Know roles and supervisors of all agencies."""
+        super().__init__({id: agency.role for id, agency in agencies.items()})
+        self.supervisors = {id: agency.supervisor for id, agency in agencies.items()}
+        self.knows: dict[str, None] = {}
+        """Agencies that sent or received an event, in this order."""
+        self.parts: dict[str, dict[str, None]] = {}
+        """Each agency's parts, by what gives them, in this order."""
+        self.since: list[str] = []
+        self.records: dict[tuple[str, str], Record] = {}
+        """Each request, by its kind and reference: a reference that has ended may be used again for another kind."""
+        self.plan: tuple[str, tuple[str, ...]] | None = None
+        self.in_force = False
+        self.transferred_by_unit = ""
+        self.taken_over = ""
+        self.stage = 0
+        self.out: dict[str, None] = {}
+        self.withdrawers: dict[str, str] = {}
+        self.senders_of: dict[str, str] = {}
+        self.told_of: dict[str, set[str]] = {}
+        self.closing: tuple[str, ...] = ()
+        self.journey: dict[str, None] = {}
+        self.barring = False
+        self.terminator = ""
+        self.attended: tuple[str, ...] = ()
+        self.flags: dict[str, None] = {}
+        self.questions: dict[str, dict[str, None]] = {}
+        """Each referral's open questions, by the agency that asked."""
+
+    # What happens
+
+    def heard(self, event: Any, told: Iterable[str]) -> None:
+        """Take what was registered, and whom it reached."""
+        self.senders_of[event.id] = event.source
+        self.told_of[event.id] = {event.source, *told}
+        for each in (event.source, *told):
+            self.knows.setdefault(each)
+        self.take(event)
+        self._gives(event, tuple(told))
+
+    def part(self, agency: str, by: str) -> None:
+        """Give *agency* a part."""
+        if agency not in self.since:
+            self.since.append(agency)
+        self.parts.setdefault(agency, {}).setdefault(by)
+
+    def ends(self, agency: str, by: str) -> None:
+        """End a part."""
+        self.parts.get(agency, {}).pop(by, None)
+        if not self.parts.get(agency):
+            self.since = [each for each in self.since if each != agency]
+
+    def on_case(self, agency: str) -> bool:
+        """Return whether a part of *agency* stands."""
+        return agency not in self.out and bool(self.parts.get(agency))
+
+    def _gives(self, event: Any, told: tuple[str, ...]) -> None:
+        said, kind, by, ref = event.data, event.type, event.source, event.referral or event.id
+        to = tuple(getattr(said, "to", None) or ())
+        step = getattr(self, f"_after_{kind.replace('.', '_')}", None)
+        if step is not None:
+            step(event, by, ref, to, told)
+
+    def _after_case_signal_recorded(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        for each in (by, *told):
+            self.part(each, "signal")
+
+    _after_case_re_referred = _after_case_signal_recorded
+
+    def _ask(self, kind: str, ref: str, by: str, asked: Iterable[str], said: str = "") -> None:
+        self.records[kind, ref] = Record(kind, by, dict.fromkeys(asked, "asked"), said)
+        for each in (by, *asked):
+            self.part(each, f"{kind} {ref}")
+
+    def _answers(self, kind: str, ref: str, by: str, answer: str, *, leaves: bool) -> None:
+        record = self.records.get((kind, ref))
+        if record is None:
+            return
+        record.asked[by] = answer
+        if leaves:
+            self.ends(by, f"{record.kind} {ref}")
+
+    def _after_referral_submitted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("referral", ref, by, to, event.data.mode)
+        if any(self.within(each, "DECIDERS") for each in to):
+            self.transferred_by_unit, self.stage = "", 0
+
+    def _after_referral_accepted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        record = self.records.get(("referral", ref))
+        self._answers("referral", ref, by, "accepted", leaves=False)
+        if record is not None and ref in self.hands_over:
+            if record.said == "transfer" and self.within(record.asker, "DECIDERS"):
+                self.transferred_by_unit = by
+            else:
+                self.taken_over = by
+
+    def _after_referral_declined(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("referral", ref, by, "declined", leaves=True)
+
+    def _after_referral_completed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("referral", ref, by, "completed", leaves=False)
+
+    def _after_referral_revoked(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._over(ref, self.waiting(ref))
+
+    def _after_referral_expired(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._over(ref, self.unanswering(event))
+
+    def _over(self, ref: str, who: Iterable[str]) -> None:
+        record = self.records.get(("referral", ref))
+        if record is None:
+            return
+        for each in who:
+            record.asked[each] = "expired"
+            self.ends(each, f"referral {ref}")
+        if not any(answer in ("asked", "accepted", "completed") for answer in record.asked.values()):
+            record.over = True
+            self.ends(record.asker, f"referral {ref}")
+
+    def _after_referral_info_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.questions.setdefault(ref, {}).setdefault(by)
+
+    def _after_referral_info_supplied(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.questions.pop(ref, None)
+
+    def _after_shelter_bed_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("bed", ref, by, to)
+
+    def _after_shelter_bed_offered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "offered", leaves=False)
+
+    def _after_shelter_bed_refused(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "refused", leaves=True)
+
+    def _after_shelter_offer_lapsed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, event.data.shelter, "lapsed", leaves=True)
+
+    def _after_shelter_admitted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "admitted", leaves=False)
+
+    def _after_shelter_discharged(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._answers("bed", ref, by, "discharged", leaves=False)
+
+    def _after_stay_hold_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("hold", ref, by, to)
+
+    def _after_stay_hold_ended(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if ("hold", ref) in self.records:
+            self.records["hold", ref].over = True
+
+    def _after_service_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("service", ref, by, to)
+
+    def _after_service_not_delivered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        record = self.records.get(("service", ref))
+        for each in record.asked if record is not None and by == record.asker and by not in record.asked else (by,):
+            self.ends(each, f"service {ref}")
+
+    def _after_plan_adopted(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.plan, self.in_force = (by, to), True
+        for each in (by, *to):
+            self.part(each, "plan")
+
+    def _after_plan_completed(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.in_force = False
+
+    def _after_review_requested(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("review", ref, by, self.bodies(event.data.kind), event.data.kind)
+
+    def _after_justice_case_opened(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self._ask("proceedings", ref, by, [event.data.court] if event.data.court else [])
+
+    def _after_fund_compensation_granted(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.part(by, "grant")
+        for each in told:
+            if self.within(each, "fund"):
+                self.part(each, "grant")
+
+    def _after_safeguard_child_flagged(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.flags |= dict.fromkeys(each for each in to if self.within(each, "GUARDIANS"))
+        for each in (by, *self.flags):  # the bodies that an earlier flag reached have their part again (reading 65)
+            self.part(each, "flag")
+
+    def _after_safeguard_age_assessed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        for each in (
+            self.flags
+        ):  # found adult they have no part by the flag; found a child again they have it again (reading 65)
+            if event.data.result == "adult":
+                self.ends(each, "flag")
+            else:
+                self.part(each, "flag")
+
+    def _after_stay_embassy_barred(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.barring = event.type == "stay.embassy_barred"
+
+    _after_stay_embassy_bar_lifted = _after_stay_embassy_barred
+
+    def _after_return_consented(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.journey = dict.fromkeys((*to, by))
+        for each in self.journey:
+            self.part(each, "return")
+
+    def _after_return_risk_assessed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.journey.setdefault(by)
+        self.part(by, "return")
+
+    _after_return_travel_arranged = _after_return_completed = _after_return_monitored = _after_return_risk_assessed
+
+    def _after_return_stopped(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for each in self.journey:
+            self.ends(each, "return")
+        self.journey = {}
+
+    def _after_identification_stage_entered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        if event.data.stage == "initial_assistance":
+            self.stage = 1
+
+    def _after_consent_withdrawn(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.withdrawers[event.data.receivers[0]] = by
+
+    def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if SHARING in event.data.purposes and event.data.receivers[0] != by:
+            self.out.pop(event.data.receivers[0], None)
+
+    def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.withdrawers[event.data.receivers[0]] = by
+        self.out.setdefault(event.data.receivers[0])
+
+    def _after_consent_stop_confirmed(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        if event.data.answer == "deleted":
+            self.parts.pop(by, None)
+            self.closing = tuple(each for each in self.closing if each != by)  # it deleted since
+            self.since = [each for each in self.since if each != by]
+
+    def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        if event.data.outcome == "continues":
+            self.part(by, "merge")
+        else:
+            self.closing = (by, *told)
+
+    def _after_case_closed(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        self.closing = (by, *told)
+
+    _after_case_signal_dismissed = _after_case_closed
+
+    def _after_access_terminated(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.terminator = by
+
+    def _after_access_break_glass(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        self.records["emergency", ref] = Record(
+            "emergency", by, dict.fromkeys([self.holder() or ""], "asked"), event.data.reason
+        )
+
+    def _told_by_decision(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for each in told:
+            if self.within(each, "vac", "fund"):
+                self.part(each, "told")
+
+    _after_identification_reasonable_grounds_decided = _told_by_decision
+    _after_identification_status_decided = _after_identification_status_revoked = _told_by_decision
+    _after_justice_verdict_recorded = _told_by_decision
+
+    # Words
+
+    def all(self, *roles: str) -> set[str]:
+        """Return the agencies of these roles or groups."""
+        return {each for each in self.roles if self.within(each, *roles)}
+
+    def stand(self, *roles: str) -> set[str]:
+        """Return those of them that are on the case."""
+        return {each for each in self.all(*roles) if self.on_case(each)}
+
+    def bodies(self, kind: str) -> set[str]:
+        """Return who decides on a review of *kind*."""
+        return self.all("court" if kind == "court" else "DECIDERS")
+
+    def record(self, event: Any) -> Record | None:
+        """Return the request that the event is about."""
+        kind = next((kind for beginning, kind in ABOUT.items() if event.type.startswith(beginning)), "")
+        return self.records.get((kind, event.referral or ""))
+
+    def waiting(self, ref: str) -> set[str]:
+        """Return who has not answered yet."""
+        record = self.records.get(("referral", ref))
+        return {each for each, answer in record.asked.items() if answer == "asked"} if record else set()
+
+    def unanswering(self, event: Any) -> set[str]:
+        """Return whom a revocation reaches, or an expiry: a referral to the unit never expires while it has not left."""
+        waiting = self.waiting(event.referral or event.id)
+        others = {each for each in waiting if not self.within(each, "DECIDERS") or not self.on_case(each)}
+        return others if event.type == "referral.expired" and others else waiting
+
+    def holder(self) -> str | None:
+        """Return who holds the case (section 1); if nobody is left who may, who can still close it."""
+        units = [each for each in self.units if not self.stands_against(each)] if self.stage else []
+        by_plan = self.plan[0] if self.plan else ""
+        by_right = [
+            each for each in (by_plan, self.transferred_by_unit, *units, self.taken_over, self.detector) if each
+        ]
+        closing = [each for each in by_right if self.within(each, *CLOSERS)] or by_right
+        return next(
+            iter((
+                *(each for each in by_right if self._may_hold(each)),
+                *(each for each in self.since if self._may_hold(each) and not self.stands_against(each)),
+                *(each for each in self.since if self._may_hold(each)),
+                *(each for each in closing if each not in self.out),
+                *(each for each in self.units if each in self.knows),
+            )),
+            None,
+        )  # fmt: skip
+
+    def stands_against(self, unit: str) -> bool:
+        """Return whether an adult has refused the unit, or taken consent to it back."""
+        return not self.child and self.statements.get((unit, SHARING), ("", None, ""))[0] in ("refused", "withdrawn")
+
+    def _may_hold(self, agency: str) -> bool:
+        return bool(agency) and self.on_case(agency) and self.within(agency, *CLOSERS)
