@@ -145,15 +145,12 @@ class Telling:
         return self.w_vac_on_case() | {each for each in self.case.all("vac") if self.named(each)}
 
     def w_fund_on_recognition(self) -> set[str]:
-        """The fund, once the person is recognised and named it or is a child."""
-        funds = self.case.all("fund")
+        """The fund, once the person is recognised: if it has a part in the case, a consent names it, or of a child."""
         recognised = (
             self.kind == "identification.status_revoked"
             or getattr(self.said, "status", "") == "ActualVictimOfTrafficking"
         )
-        return {each for each in funds if recognised and (self.child or self.named(each))} | (
-            self.case.stand("fund") if self.kind == "identification.status_revoked" else set()
-        )
+        return self.w_fund_on_case_or_named() if recognised else set()
 
     def w_fund_on_case_or_named(self) -> set[str]:
         """The fund, if it has a part in the case or a consent names it, or of a child."""

@@ -293,7 +293,8 @@ def _next(context: EventContext) -> str | None:
     elif kind == "access.revoked":
         (gone,) = receivers_of(context.event)
         parts = {agency: part for agency, part in view.parts.items() if agency != gone}
-        view = replace(view, parts=parts, left={**view.left, gone: context.event.recordedtime})
+        revoked = {**view.revoked, gone: context.event.id}
+        view = replace(view, parts=parts, left={**view.left, gone: context.event.recordedtime}, revoked=revoked)
     elif context.referral and (context.referral.transfer or context.referral.made_support):
         view = replace(view, taken_over_by=source, handed_on=context.is_unit(context.referral.sender))
     return holder_of(context, view)

@@ -61,7 +61,7 @@ def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str,
     elif whom == "referrer":
         found = referrer(tables, roles, view)
     elif whom == "plan_holder":
-        found = view.plan.holder if view.plan else None
+        found = view.plan.holder if view.plan and view.on_case(view.plan.holder) else None
     elif whom == "terminator":
         found = view.erasure.terminated.source if view.erasure.terminated else None
     elif whom == "supervisor":

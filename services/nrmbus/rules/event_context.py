@@ -305,7 +305,7 @@ def holder_of(context: EventContext, view: View) -> str | None:
     by_right = [agency for agency in by_right if context.roles.of(agency) in closers] or by_right
     left = [agency for agency in view.parts if context.roles.of(agency) in closers]
     unrefused = [agency for agency in left if not context.barred(agency)]
-    standing = [agency for agency in by_right if agency not in view.left]
+    standing = [agency for agency in by_right if view.on_case(agency)]
     former = [agency for agency in by_right if agency not in view.revoked]
     knowing = [unit for unit in context.units if view.count_for(unit) and context.roles.of(unit) in closers]
     return next(iter((*standing, *unrefused, *left, *former, *knowing, *by_right)))

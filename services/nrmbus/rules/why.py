@@ -51,7 +51,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "everybody": "every agency of the bus",
     "former_holder": "who held the case until this gave it to another",
     "fund_on_case_or_named": "the fund, if it has a part in the case or a consent names it, or of a child",
-    "fund_on_recognition": "the fund, once the person is recognised and named it or is a child",
+    "fund_on_recognition": "the fund, once the person is recognised: if it has a part in the case, a consent names it, or of a child",
     "giver_supervisor": "the supervisor of who recorded the consent",
     "guardian_bodies": "the child-protection bodies that a child's flag reached",
     "guardian_bodies_of_child_to_unit": "the child-protection bodies, when a child is referred to the deciding body",
