@@ -138,6 +138,14 @@ def test_both_judge_alike() -> None:
     assert told > SEEDS * STEPS / 2
 
 
+@pytest.mark.parametrize("seed", [5193, 5498, 5585, 5626])
+def test_who_holds_a_case_or_its_plan_is_read_alike(seed: int) -> None:
+    """Given a holder whose access is revoked, who deleted its data and was asked again, or whose plan it no longer follows, both tell the same agencies."""
+    b = judged_twice(seed, STEPS + 15)
+
+    assert not b.misdelivered, (seed, b.misdelivered, b.story())
+
+
 @pytest.mark.slow
 def test_both_judge_alike_for_long() -> None:
     """Cases from a seed that a failure prints; in all but a few, everybody is told alike."""

@@ -289,8 +289,8 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 def holder_of(context: EventContext, view: View) -> str | None:
     """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit after a first stage, by taking over, or by the signal.
 
-    An agency that deleted its data holds nothing, nor one whose access was ended or whose role closes no case. If all of these have left, the holder is
-    the agency with the oldest part that may close cases. If no such agency is left, the first of them whose access was not ended can still close the
+    An agency without a part holds nothing, as one that deleted its data or whose access was ended, nor one whose role closes no case. If none of these
+    is left, the holder is the agency with the oldest part that may close cases. If no such agency is left, the first of them whose access was not ended can still close the
     case, and do nothing else; if the access of all was ended, a deciding body that knows the case can.
     """
     units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
