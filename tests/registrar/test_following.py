@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
+from structlog.testing import capture_logs
 
 from brokers import Broker
 from desk.live import LiveBus, live, signal_of
@@ -62,6 +63,28 @@ async def test_it_follows_what_another_registers(broker: Broker) -> None:
         assert await stands(bus, following)
         bus.kill(REGISTRAR, signal.SIGTERM)
         assert following.shard.memory.previous == reached(bus).previous
+
+
+async def test_a_fold_that_failed_half_way_is_not_gone_on_from(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a disk that is full while a record is folded, then it is reported, and a takeover reads the history again."""
+    async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
+        await publish(bus)
+        following = following_of(bus)
+        memory = following.shard.memory
+        following.begin()
+        await eventually("it follows", lambda: following.offset >= 0)
+
+        def full(_record: object) -> None:
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr(memory, "fold", full)
+        with capture_logs() as lines:
+            await publish(bus)
+            await eventually("it says so", lambda: [each for each in lines if each["event"] == "following_refused"])
+        await following.end()
+
+        assert [each["error"] for each in lines if each["event"] == "following_refused"] == ["OSError"]
+        assert not await stands(bus, following)
 
 
 async def test_another_history_is_not_gone_on_from(broker: Broker) -> None:

@@ -60,9 +60,10 @@ class Following:
             except KafkaError:
                 tries += 1
                 await asyncio.sleep(pause_after(tries))
-            except HistoryError as error:  # whoever takes over finds it again, and says so in health and log
-                log.report("following_refused", error=str(error), partition=self.shard.partition)
-                self.offset = -1
+            except Exception as error:  # noqa: BLE001 - a false history, a full disk: whoever takes over finds it again, and says so in health and log
+                said = str(error) if isinstance(error, HistoryError) else type(error).__name__
+                log.report("following_refused", error=said, partition=self.shard.partition)
+                self.offset = -1  # the record may be folded in part
                 return
 
     async def _follow(self) -> None:

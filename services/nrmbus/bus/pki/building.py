@@ -1,4 +1,4 @@
-"""What all certificates of a bus have in common, those of its authority and those of a desk's door."""
+"""Parts that every certificate of a bus has: those of the bus's authority and those of a desk's door."""
 
 from datetime import timedelta
 from ipaddress import ip_address
