@@ -51,6 +51,7 @@ pytestmark = pytest.mark.broker
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 SERVICES = ("registrar", "timekeeper", "auditor")
+HOW = (signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow))
 HOST = "host-b"
 OPEN: dict[str, Any] = {"keys_unprotected": True}
 
@@ -217,7 +218,7 @@ def test_the_host_checks_its_way_to_the_broker_and_its_clock(two: Two) -> None:
     assert "3 of 3 ready" in shown.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", HOW)
 def test_the_second_host_takes_over_and_the_first_one_stands_by_when_it_returns(
     two: Two, how: signal.Signals, record_property: Callable[[str, object], None]
 ) -> None:
@@ -317,7 +318,7 @@ def breaches(folder: BusFolder, cases: list[str]) -> list[int]:
     return [found[each] for each in cases]
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", HOW)
 def test_a_missed_deadline_is_an_event_once_whichever_host_says_it(two: Two, how: signal.Signals) -> None:
     """P10: given deadlines that pass before, while and after the first host is lost, and when it works again, then each is one event."""
     folder = two.first.folder

@@ -305,6 +305,7 @@ def test_a_signal_ends_it_cleanly(command: tuple[subprocess.Popen[str], BusFolde
     ends_cleanly(process, folder, signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_a_service_that_does_not_listen_is_ended_too(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
     """Frozen services and a frozen broker delay nobody."""

@@ -21,7 +21,7 @@ from nrmbus.rules import load_profile
 from patience import until
 from play.stories import text_of
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SOCIAL_SERVICE_DECIDES: Final[Change] = ("DECIDERS: [special_unit]", "DECIDERS: [social_services]")
 LOOK_BACK_IN_30_DAYS: Final[Change] = ("length: {days: 20}", "length: {days: 30}")

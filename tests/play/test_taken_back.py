@@ -41,6 +41,7 @@ def test_an_altered_story_does_not_hold(line: str, other: str) -> None:
     assert not altered(TAKEN_BACK, line, other).green
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_it_holds_on_a_real_bus_while_services_are_killed(tmp_path: Path) -> None:
     """Registrar, timekeeper and a holder's desk get SIGKILL before the emergency and the erasure."""

@@ -119,6 +119,7 @@ def answered(fire: Fire) -> tuple[Counter[str], Counter[str]]:
     return let_in, refused
 
 
+@pytest.mark.slow
 async def test_several_registrars_let_in_three_together_whoever_is_killed(tmp_path: Path) -> None:
     """Three partitions, two registrars, a dozen askings at once and one more after each kill and each freeze."""
     async with Fire(tmp_path / "bus", partitions=PARTITIONS, places=2) as fire:

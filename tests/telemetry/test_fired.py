@@ -270,6 +270,7 @@ def test_a_brokers_disk_that_is_full(bus: BusFolder, limit: tuple[int, int]) -> 
     until("it is registered once", lambda: asked(bus, "auditor").get("numbers") == more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("soft", [1] if sys.platform == "linux" else [])
 def test_a_desks_disk_that_is_full(bus: BusFolder, soft: int) -> None:
     """Given an idle desk that can write no byte more, log and ledger alike, then it stands still before anybody turns to it; with room it goes on."""

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urldefrag, urljoin, urlsplit
 
+import pytest
 import uvicorn
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]  # without types
 from playwright.async_api import BrowserContext, Page, Response, async_playwright
 from starlette.types import ASGIApp
 
+from nrmbus.web.words import LANGUAGES
+
 CHROMIUM: Final = [found for found in map(shutil.which, ("chromium", "google-chrome")) if found][:1]
 """The browser of this machine, if there is one: Debian's ``chromium``."""
+WALKED: Final = [pytest.param(each, marks=[] if each == "az" else [pytest.mark.slow]) for each in LANGUAGES]
+"""CI walks in Azerbaijani, the longest words and most of the readers; the other languages are for `make test-all`."""
 SERIOUS: Final = frozenset({"serious", "critical"})
 _RANDOM: Final = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+")
 _OF_THE_RULES: Final = (

@@ -12,7 +12,7 @@ from playwright.async_api import Page
 from auditor.web.given import NAME, PASSWORD, PHONE, Hall
 from nrmbus.auditor.web import sessions
 from nrmbus.web.words import LANGUAGES, Language
-from web.browser import CHROMIUM, chromium, faults, serving, tab_to, too_wide, watched, widths
+from web.browser import CHROMIUM, WALKED, chromium, faults, serving, tab_to, too_wide, watched, widths
 
 pytestmark = [pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)])]
 
@@ -61,7 +61,7 @@ def places(hall: Hall) -> list[str]:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", WALKED)
 async def test_no_page_has_a_serious_fault_or_is_wider_than_its_window(
     tmp_path: Path, program: str, language: Language
 ) -> None:

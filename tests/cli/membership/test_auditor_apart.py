@@ -104,6 +104,7 @@ def findings(folder: BusFolder) -> dict[str, Any]:
     return {each["code"]: each for each in json.loads(shown.output)["findings"]}
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_an_auditor_on_her_own_machine_signs_answers_and_exports(bus: BusFolder, tmp_path: Path) -> None:
     """Given a bus without an auditor, when she joined from her folder, then desks co-sign her log, her questions are registered before they are answered, and her evidence verifies without the bus.

@@ -23,7 +23,7 @@ from nrmbus.directory.admission import read_directory
 from nrmbus.host.supervisor import Supervisor
 from patience import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 

@@ -146,6 +146,7 @@ def running(folder: Path) -> Iterator[str]:
         assert process.wait(PATIENCE) == 0, said()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) -> None:
     """Given a first start, interrupted, the stories are not played again; everybody still has something to do, and can sign in."""

@@ -158,6 +158,7 @@ class TestBack:
             asked(stopped, "--back-to", RELEASE)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_kafkas_metadata_stays_where_it_is_until_a_person_raises_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

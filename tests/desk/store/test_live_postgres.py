@@ -74,6 +74,7 @@ async def rows(server: Server, bus: LiveBus, agency: str, query: str) -> list[tu
         await connection.close()
 
 
+@pytest.mark.slow
 async def test_server_and_desks_killed_again_and_again_lose_and_double_nothing(
     broker: Broker, own_server: Server
 ) -> None:

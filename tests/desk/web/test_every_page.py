@@ -35,9 +35,9 @@ from nrmbus.desk.web.rooms import ROOMS
 from nrmbus.events import bulletin
 from nrmbus.statistics.history import Histories
 from nrmbus.statistics.service import Figures
-from nrmbus.web.words import LANGUAGES, Language
+from nrmbus.web.words import Language
 from statistics_story import Story
-from web.browser import CHROMIUM, chromium, faults, kinds, serving, too_wide, watched
+from web.browser import CHROMIUM, WALKED, chromium, faults, kinds, serving, too_wide, watched
 
 pytestmark = [
     pytest.mark.oracle, pytest.mark.usefixtures("cheap_passwords"), pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
@@ -77,9 +77,6 @@ SAID: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     ("ngo-shelter", "provider.capacity_changed", {"women": "few", "children": "none", "men": "free"}),
 )
 """News about agencies, which stand beside their names where somebody chooses a receiver."""
-
-WALKED: Final = [pytest.param(each, marks=[] if each == "az" else [pytest.mark.slow]) for each in LANGUAGES]
-"""CI walks in Azerbaijani, the longest words and most of the readers; the other languages are for `make test-all`."""
 
 Starts = AbstractAsyncContextManager[tuple[str, ...]]
 
@@ -223,7 +220,7 @@ async def test_each_page_of_a_desk_is_opened_and_has_no_serious_fault(
     assert errors == []
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", WALKED)
 async def test_each_page_of_the_sign_in_has_no_serious_fault(tmp_path: Path, program: str, language: Language) -> None:
     """Given a first and a later sign-in, and a form that came too late, axe finds nothing serious on any page of the way."""
     async with (
