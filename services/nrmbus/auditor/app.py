@@ -148,6 +148,7 @@ class Auditor:
         catch_up = self._directory_reader.catch_up
         seen = LiveHistory(where, self._directory, catch_up, policy=policy, partitions=partitions)
         key = Identity.at(self.home, AUDITOR).signing
+        Users(self.home).hand_over()
         access_log = AccessLog(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)
         opened = Opened(self, access_log, seen, clock, self._directory, spans)

@@ -1,7 +1,8 @@
 """Sealing keys of the bus's own services that have no desk, once their time is over: destroyed like any agency's.
 
-Nothing is sealed to registrar, auditor or the test agencies, so nothing is handed over first. A running desk, the timekeeper's too, destroys
-its own keys (`nrmbus.desk.erasure.rounds`).
+Nothing is sealed to registrar or test agencies, so nothing is handed over first. To the auditor's key the second factors of
+her page's users are sealed, which she hands over at each start (`nrmbus.auditor.web.users`), and so before a key that a start
+of the bus has replaced is destroyed. A running desk, the timekeeper's too, destroys its own keys (`nrmbus.desk.erasure.rounds`).
 """
 
 import asyncio

@@ -1,6 +1,8 @@
 """Users of the auditor's page, in a file that only its owner can read, with passwords as scrypt hashes.
 
-A user's second factor is an authenticator app, set up at the first sign-in; a new password asks for a new app too.
+A user's second factor is an authenticator app, set up at the first sign-in; a new password asks for a new app too. The
+secret of the app is sealed to the auditor's sealing key, as a desk seals the secrets of its staff, and bound to the user's
+name: a copy of the file shows no code, and nobody's app opens another's session.
 A user's ``actor`` is a random number that the history has with each question; only this file says whose number it is. So a
 user who leaves stays in the file, without a password. Accounts of this machine, whose commands ask without a password,
 have numbers of their own in the same file.
@@ -20,8 +22,12 @@ from typing import Any, Final
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import locked, write_json
+from nrmbus.directory import Identity
 from nrmbus.web.second_factor import step_of
+from nrmbus.wire import ids
+from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.ids import new_ref
+from nrmbus.wire.names import AUDITOR
 
 FILE: Final = "users.json"
 LEAST: Final = 12
@@ -39,7 +45,7 @@ class Users:
 
     def __init__(self, home: Path) -> None:
         """Look in *home*; no file is made."""
-        self._path = home / FILE
+        self._home, self._path = home, home / FILE
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -142,17 +148,35 @@ class Users:
             user = body["users"].get(name, {})
             if "app" in user or not user.get("hash") or user["salt"] != password:
                 return False
-            user |= {"app": secret, "step": step}
+            user |= {"app": _sealed(self._keys(), name, secret), "step": step}
             return True
 
     def is_code(self, name: str, code: str, now: datetime) -> bool:
-        """Return whether the app of *name* shows *code* at *now*; a code is taken once."""
+        """Return whether the app of *name* shows *code* at *now*; a code is taken once.
+
+        An app whose secret no key opens any more shows no right code: a new password asks for a new app.
+        """
         with self._changing() as body:
             user = body["users"].get(name, {})
-            step = step_of(user["app"], code, now, user["step"]) if "app" in user else None
+            secret = _opened(self._keys(), name, user["app"]) if "app" in user else None
+            step = step_of(secret, code, now, user["step"]) if secret is not None else None
             if step is not None:
                 user["step"] = step
             return step is not None
+
+    def hand_over(self) -> None:
+        """Seal the secret of every app to the sealing key in use; to be called before a replaced key is destroyed."""
+        keys = self._keys()
+        if all(kid == keys.sealing.kid for kid, _, _ in _apps(self._read())):
+            return
+        with self._changing() as body:
+            for kid, name, user in _apps(body):
+                secret = _opened(keys, name, user["app"])
+                if kid != keys.sealing.kid and secret is not None:
+                    user["app"] = _sealed(keys, name, secret)
+
+    def _keys(self) -> Identity:
+        return Identity.at(self._home, AUDITOR)
 
     def signed_in(self, name: str, password: str) -> str | None:
         """Return the actor of *name* if *password* is right, else None. Takes as long for an unknown name; blocks for 0.1 s."""
@@ -167,6 +191,28 @@ class Users:
 def _hashed(password: str, salt: bytes, cost: dict[str, int]) -> bytes:
     raw = password.encode("utf-8", "replace")
     return hashlib.scrypt(raw, salt=salt, maxmem=_MEMORY, dklen=32, **cost)
+
+
+def _apps(body: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """Return the kid that the app's secret is sealed to, the name, and the stored values, of every user with an app."""
+    return [(user["app"]["kid"], name, user) for name, user in body["users"].items() if "app" in user]
+
+
+def _info(name: str) -> bytes:
+    return b"nrmbus/auditor-app/v1\0" + ids.lp(name)
+
+
+def _sealed(keys: Identity, name: str, secret: str) -> dict[str, str]:
+    to = keys.sealing.seal_to
+    return {"kid": to.kid, "sealed": _text(to.wrap(secret.encode(), _info(name)))}
+
+
+def _opened(keys: Identity, name: str, app: dict[str, str]) -> str | None:
+    own = keys.opening.get(app["kid"])
+    try:
+        return own.open(base64.b64decode(app["sealed"]), _info(name)).decode() if own else None
+    except LetterClosed:
+        return None
 
 
 def _text(raw: bytes) -> str:
