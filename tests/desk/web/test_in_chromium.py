@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -21,12 +21,14 @@ from nrmbus.desk.web.application import AgencyPages
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import IntakeStore
 from nrmbus.web.words import Language
-from web.browser import CHROMIUM, chromium, faults, kinds, serving, tab_to, watched
+from web.browser import CHROMIUM, WALKED, chromium, faults, kinds, serving, tab_to, too_wide, watched
 
 pytestmark = [
     pytest.mark.oracle, pytest.mark.usefixtures("cheap_passwords"), pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
 ]  # fmt: skip
 
+A4: Final = 687
+"""Width of a sheet of A4 without its margins, in pixels of CSS."""
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
 }  # fmt: skip
@@ -102,6 +104,27 @@ async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: 
         await page.locator(".nrm-live--gone", has_text="The connection is gone.").wait_for()
 
     assert [each for each in errors if "ERR_FAILED" not in each] == []
+
+
+@pytest.mark.parametrize("language", WALKED)
+async def test_a_list_on_paper_has_all_its_columns_and_nothing_to_press(
+    tmp_path: Path, program: str, language: Language
+) -> None:
+    """Given somebody who prints a work list on A4, no column is cut off, and no button, form or address of a link is on the sheet."""
+    async with at_work(tmp_path, language) as (_, starts), chromium(program, width=A4) as browser:
+        page = await browser.new_page()
+        await page.emulate_media(media="print")
+        wide, pressed, addresses = {}, {}, {}
+        for path in ("work", "board", "lists/others", "lists/cases"):
+            await page.goto(f"{starts[0]}{path}")
+            wide[path] = await too_wide(page)
+            pressed[path] = await page.locator("main :is(button, input, select):visible").count()
+            after = "all => all.map(each => getComputedStyle(each, '::after').content).filter(each => !['none', 'normal'].includes(each))"
+            addresses[path] = await page.eval_on_selector_all("main a:not([hidden])", after)
+
+    assert set(wide.values()) == {0}
+    assert set(pressed.values()) == {0}
+    assert [each for found in addresses.values() for each in found] == []
 
 
 async def test_a_referral_is_answered_by_the_keyboard_alone(tmp_path: Path, program: str) -> None:

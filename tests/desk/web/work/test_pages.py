@@ -338,5 +338,5 @@ async def test_a_child_that_waits_for_a_representative_stands_once(tmp_path: Pat
         await here.settle()
         (after,) = rows(await browser.get("/app/lists/children-represent"))
 
-    assert "24 hours left" not in before
-    assert "24 hours left" in after
+    assert "1 day left" not in before
+    assert "1 day left" in after

@@ -180,7 +180,8 @@ def _urgency(t: Words, urgency: str) -> Tag | None:
 def _left(t: Words, item: Item, now: datetime) -> str:
     if item.due is None:
         return ""
-    length = t.length(item.due - now)
+    seconds = int(abs(item.due - now).total_seconds())
+    length = t.duration(seconds - seconds % 60 or seconds)  # rounded down: nobody is promised more time than there is
     return t("{length} overdue", length=length) if item.due < now else t("{length} left", length=length)
 
 
