@@ -35,6 +35,8 @@ def _openers() -> Mapping[str, Mapping[str, frozenset[str]]]:
 
 
 OPENED: Final = _openers()
+STOPPING: Final = {next(iter(words(row[0]))) for row in table("types") if row[2].endswith("a barred agency too")}
+"""Types that stop something, and so reach a barred agency."""
 
 
 Word = Callable[["Telling"], Iterable[str]]
@@ -68,10 +70,10 @@ class Telling:
         """Return whether a consent or override stands for *agency*."""
         return self.case.stands(agency, SHARING, self.day) in ("given", "overridden")
 
-    def told(self, *, stops: bool) -> set[str]:
+    def told(self) -> set[str]:
         """Return who is told."""
         found = set[str]().union(*(self.word(each) for each in TOLD[self.kind])) - {self.by, ""}
-        if not stops:
+        if self.kind not in STOPPING:
             return found - self.barred()
         return found if self.kind.startswith(("access.", "deadline.")) else found - set(self.case.out)
 
@@ -179,10 +181,10 @@ class Telling:
             for record in self.case.records.values()
             if record.kind == "bed"
             for each, answer in record.asked.items()
-            if answer in ("offered", "admitted")
+            if answer in ("offered", "admitted") and self.case.on_case(each)
         }
         lives = {each for each, answer in houses if answer == "admitted"}
-        return lives or {each for each, _ in houses}
+        return lives if lives and self.kind not in STOPPING else {each for each, _ in houses}
 
     def w_shelters_on_case(self) -> set[str]:
         """Shelters with a part in the case."""
@@ -259,8 +261,8 @@ class Telling:
         return set(found.asked) if found else set()
 
     def w_unanswering(self) -> set[str]:
-        """Receivers who have not answered."""
-        return self.case.unanswering(self.event)
+        """Receivers who have not answered, also one whose duty goes on (reading 131)."""
+        return self.case.waiting(self.event.referral or self.event.id)
 
     def w_questioner(self) -> set[str]:
         """Whose question is answered; without one, everybody who was asked (reading 63)."""
@@ -373,8 +375,8 @@ class Telling:
         return {self.case.withdrawers.get(self.by, "")}
 
     def w_told_of_closing(self) -> set[str]:
-        """Who closed the case, or was told that it was closed."""
-        return set(self.case.closing)
+        """Who closed the case, or was told that it was closed, and has not left it."""
+        return set(self.case.closing) - self.case.gone
 
     def w_parts_in_ending_case(self) -> set[str]:
         """Who has a part, beyond a hold on removal, in a case that ends by a merge."""
@@ -416,7 +418,7 @@ class Telling:
         if self.said.purpose != "compensation":
             return set()
         found = [each for each in self.case.records.values() if each.kind == "proceedings"]
-        return {who for each in found for who in (each.asker, *each.asked) if self.case.within(who, "court")}
+        return {who for each in found for who in each.asked}
 
     def w_parties_to_proceedings(self) -> set[str]:
         """Who opened the proceedings, and the court that hears them."""
@@ -458,7 +460,7 @@ class Telling:
 
     def w_second_agency(self) -> set[str]:
         """The supervisors of who broke the glass and of the holder, or else who has had a part for longest."""
-        found = self.case.record(self.event)
+        found = None if self.kind == "access.break_glass" else self.case.record(self.event)
         rescuer, holder = (found.asker, next(iter(found.asked))) if found else (self.by, self.case.holder() or "")
         refused = {
             each
@@ -484,12 +486,10 @@ def misdelivered(
     fact: Any,
     opens: Mapping[Part, tuple[str, ...]],
     clocks: tuple[Clocks, Clocks],
-    *,
-    stops: bool,
 ) -> Iterator[str]:
     """Yield each agency that is told, or opens a part, otherwise than section 3 says."""
     telling = Telling(case, event, *clocks)
-    wanted = telling.told(stops=stops)
+    wanted = telling.told()
     for each in sorted(set(fact.recipients) - wanted):
         yield f"{event.type} of {event.source} reaches {each} by the Rules alone"
     for each in sorted(wanted - set(fact.recipients)):

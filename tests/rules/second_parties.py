@@ -49,13 +49,17 @@ class Parties(Second):
         self.in_force = False
         self.transferred_by_unit = ""
         self.taken_over = ""
-        self.stage = 0
+        self.began = ""
         self.out: dict[str, None] = {}
+        self.gone: set[str] = set()
+        """Agencies that deleted their data or are out, and have had no part since."""
+        self.was_adult = False
         self.withdrawers: dict[str, str] = {}
         self.senders_of: dict[str, str] = {}
         self.told_of: dict[str, set[str]] = {}
         self.closing: tuple[str, ...] = ()
         self.journey: dict[str, None] = {}
+        self.under_way = False
         self.barring = False
         self.terminator = ""
         self.attended: tuple[str, ...] = ()
@@ -67,6 +71,7 @@ class Parties(Second):
 
     def heard(self, event: Any, told: Iterable[str]) -> None:
         """Take what was registered, and whom it reached."""
+        self.was_adult = self.child is False
         self.senders_of[event.id] = event.source
         self.told_of[event.id] = {event.source, *told}
         for each in (event.source, *told):
@@ -76,6 +81,7 @@ class Parties(Second):
 
     def part(self, agency: str, by: str) -> None:
         """Give *agency* a part."""
+        self.gone.discard(agency)
         if agency not in self.since:
             self.since.append(agency)
         self.parts.setdefault(agency, {}).setdefault(by)
@@ -106,8 +112,10 @@ class Parties(Second):
     _after_case_re_referred = _after_case_signal_recorded
 
     def _ask(self, kind: str, ref: str, by: str, asked: Iterable[str], said: str = "") -> None:
+        """Record a request; who is asked has a part by it, and who asks for a referral, hold or proceedings too (reading 127)."""
         self.records[kind, ref] = Record(kind, by, dict.fromkeys(asked, "asked"), said)
-        for each in (by, *asked):
+        asking = (by,) if kind in ("referral", "hold", "proceedings") else ()
+        for each in (*asking, *asked):
             self.part(each, f"{kind} {ref}")
 
     def _answers(self, kind: str, ref: str, by: str, answer: str, *, leaves: bool) -> None:
@@ -123,7 +131,7 @@ class Parties(Second):
     ) -> None:
         self._ask("referral", ref, by, to, event.data.mode)
         if any(self.within(each, "DECIDERS") for each in to):
-            self.transferred_by_unit, self.stage = "", 0
+            self.transferred_by_unit, self.began = "", ""
 
     def _after_referral_accepted(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
@@ -131,10 +139,11 @@ class Parties(Second):
         record = self.records.get(("referral", ref))
         self._answers("referral", ref, by, "accepted", leaves=False)
         if record is not None and ref in self.hands_over:
-            if record.said == "transfer" and self.within(record.asker, "DECIDERS"):
-                self.transferred_by_unit = by
-            else:
-                self.taken_over = by
+            having = self.transferred_by_unit if self.on_case(self.transferred_by_unit) else ""
+            if self.within(record.asker, "DECIDERS") or record.asker == having:
+                self.transferred_by_unit = self.taken_over = by
+            elif not having:
+                self.transferred_by_unit, self.taken_over = "", by
 
     def _after_referral_declined(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
@@ -239,12 +248,14 @@ class Parties(Second):
     def _after_review_requested(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        self._ask("review", ref, by, self.bodies(event.data.kind), event.data.kind)
+        self._ask("review", ref, by, sorted(self.bodies(event.data.kind) & {*told}), event.data.kind)
 
     def _after_justice_case_opened(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        self._ask("proceedings", ref, by, [event.data.court] if event.data.court else [])
+        court = event.data.court or (by if self.within(by, "court") else "")
+        self._ask("proceedings", ref, by, [court] if court in (by, *told) else [])
+        self.records["proceedings", ref].asked = {court: "asked"} if court else {}
 
     def _after_fund_compensation_granted(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
@@ -258,18 +269,19 @@ class Parties(Second):
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         self.flags |= dict.fromkeys(each for each in to if self.within(each, "GUARDIANS"))
-        for each in (by, *self.flags):  # the bodies that an earlier flag reached have their part again (reading 65)
+        named = {each for each in to if self.within(each, "GUARDIANS")}
+        for each in sorted(self.flags if self.was_adult else named):  # a child again: those of before too (reading 65)
             self.part(each, "flag")
 
     def _after_safeguard_age_assessed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        for each in (
+        for each in sorted(
             self.flags
         ):  # found adult they have no part by the flag; found a child again they have it again (reading 65)
             if event.data.result == "adult":
                 self.ends(each, "flag")
-            else:
+            elif self.was_adult:
                 self.part(each, "flag")
 
     def _after_stay_embassy_barred(
@@ -282,7 +294,7 @@ class Parties(Second):
     def _after_return_consented(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        self.journey = dict.fromkeys((*to, by))
+        self.journey, self.under_way = dict.fromkeys((*to, by)), True
         for each in self.journey:
             self.part(each, "return")
 
@@ -291,19 +303,26 @@ class Parties(Second):
     ) -> None:
         self.journey.setdefault(by)
         self.part(by, "return")
+        self.under_way = self.under_way and event.type in ("return.risk_assessed", "return.travel_arranged")
 
     _after_return_travel_arranged = _after_return_completed = _after_return_monitored = _after_return_risk_assessed
 
     def _after_return_stopped(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         for each in self.journey:
             self.ends(each, "return")
-        self.journey = {}
+        self.journey, self.under_way = {}, False
+
+    def _after_case_withdrawn(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for kind, each in [*self.records]:
+            if kind == "referral":
+                self._over(each, self.waiting(each))
+        if self.under_way:
+            self._after_return_stopped(event, by, ref, to, told)
 
     def _after_identification_stage_entered(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        if event.data.stage == "initial_assistance":
-            self.stage = 1
+        self.began = self.began or by
 
     def _after_consent_withdrawn(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
@@ -317,13 +336,14 @@ class Parties(Second):
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         self.withdrawers[event.data.receivers[0]] = by
         self.out.setdefault(event.data.receivers[0])
+        self.gone.add(event.data.receivers[0])
 
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         if event.data.answer == "deleted":
             self.parts.pop(by, None)
-            self.closing = tuple(each for each in self.closing if each != by)  # it deleted since
+            self.gone.add(by)
             self.since = [each for each in self.since if each != by]
 
     def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
@@ -390,7 +410,7 @@ class Parties(Second):
 
     def holder(self) -> str | None:
         """Return who holds the case (section 1); if nobody is left who may, who can still close it."""
-        units = [each for each in self.units if not self.stands_against(each)] if self.stage else []
+        units = [self.began] if self.began and not self.stands_against(self.began) else []
         by_plan = self.plan[0] if self.plan else ""
         by_right = [
             each for each in (by_plan, self.transferred_by_unit, *units, self.taken_over, self.detector) if each
@@ -408,7 +428,9 @@ class Parties(Second):
         )  # fmt: skip
 
     def stands_against(self, unit: str) -> bool:
-        """Return whether an adult has refused the unit, or taken consent to it back."""
+        """Return whether an adult has refused *unit*, or taken consent to it back, or it is an embassy while a bar stands."""
+        if self.barring and self.within(unit, "ENVOYS"):
+            return True
         return not self.child and self.statements.get((unit, SHARING), ("", None, ""))[0] in ("refused", "withdrawn")
 
     def _may_hold(self, agency: str) -> bool:

@@ -27,9 +27,6 @@ from rules.second_parties import Parties
 SEEDS: Final = 12
 STEPS: Final = 45
 LONG: Final = 1_500
-UNSETTLED: Final = 50
-"""Of so many long stories one may have an event that reaches others by the text than by the Rules: after a flag, a service or
-an access has ended with another's, the text does not say whose part stands, has stood for longest, or holds the case."""
 GOING_ON: Final = ("referral.info_supplied", "plan.revised", "plan.completed")
 
 
@@ -80,10 +77,8 @@ class Twice(Roaming):
         opens = self.rules.audience(self.view, fact.event).opens
         super().hear(fact)
         after = self.rules.clocks(self.view)
-        stops = self.rules.profile.types[said.type].stops
-        if len(self.second.units) == 1:  # of several deciding bodies the text does not say which one
-            self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after), stops=stops)
-            self.told += len(fact.recipients)
+        self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after))
+        self.told += len(fact.recipients)
         self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
         self.second.heard(said, fact.recipients)
@@ -94,18 +89,16 @@ class Twice(Roaming):
 
 
 def judged_twice(seed: int, steps: int = STEPS) -> Twice:
-    """Return the case of that *seed*; a difference fails with the seed and the story. It ends where somebody else is told."""
+    """Return the case of that *seed*; a difference fails with the seed and the story."""
     b = Twice(seed)
     b.open()
     ask_both(b)
     for _ in range(steps):
         b.step()
-        assert not b.differing, (seed, b.differing, b.story())
-        if b.misdelivered:
-            return b
+        assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     b.attempt(str(b.view.detector), "consent.refused", receivers=[b.units[0]])
     ask_both(b)
-    assert not b.differing, (seed, b.differing, b.story())
+    assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     return b
 
 
@@ -128,7 +121,6 @@ def test_both_judge_alike() -> None:
     counts, begun, told = Counter[str](), set[str](), 0
     for seed in range(SEEDS):
         b = judged_twice(seed)
-        assert not b.misdelivered, (seed, b.misdelivered, b.story())
         counts += b.compared
         begun |= b.begun
         told += b.told
@@ -138,22 +130,20 @@ def test_both_judge_alike() -> None:
     assert told > SEEDS * STEPS / 2
 
 
-@pytest.mark.parametrize("seed", [5193, 5498, 5585, 5626])
-def test_who_holds_a_case_or_its_plan_is_read_alike(seed: int) -> None:
-    """Given a holder whose access is revoked, who deleted its data and was asked again, or whose plan it no longer follows, both tell the same agencies."""
-    b = judged_twice(seed, STEPS + 15)
-
-    assert not b.misdelivered, (seed, b.misdelivered, b.story())
+@pytest.mark.parametrize(
+    "seed", [5193, 5498, 5585, 5626, 900051, 900092, 900290, 900573, 900706, 900872, 900985, 901089, 3000511, 3001322]
+)
+def test_a_story_in_which_they_had_parted_is_read_alike(seed: int) -> None:
+    """Given a story in which text and code once differed on who holds a case, has a part in it or is told, both tell the same agencies."""
+    judged_twice(seed, STEPS + 15)
 
 
 @pytest.mark.slow
 def test_both_judge_alike_for_long() -> None:
-    """Cases from a seed that a failure prints; in all but a few, everybody is told alike."""
+    """Cases from a seed that a failure prints: refusals, statuses, duties and recipients are the same in all of them."""
     first = secrets.randbits(32)
-    found = {seed: judged_twice(seed, STEPS + 15).misdelivered for seed in range(first, first + LONG)}
-    unlike = {seed: told for seed, told in found.items() if told}
-
-    assert len(unlike) < LONG / UNSETTLED, unlike
+    for seed in range(first, first + LONG):
+        judged_twice(seed, STEPS + 15)
 
 
 def test_a_rule_that_the_engine_forgot_is_found() -> None:

@@ -23,6 +23,7 @@ from nrmbus.rules.event_context import (
     EventContext,
     holder_of,
     receivers_of,
+    taken_over,
     value,
 )
 from nrmbus.rules.profile import Row
@@ -208,8 +209,12 @@ def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
 
 
 def _houses(context: EventContext) -> list[tuple[Bed, House]]:
-    """Return the houses where the person is admitted; all of them if there are none, or if the event stops something."""
-    row, houses = context.tables.row(context.event.type), list(context.view.houses())
+    """Return the houses where the person is admitted; all of them if there are none, or if the event stops something.
+
+    A house without a part in the case, as one that deleted its data while its offer stood, is none of them.
+    """
+    row = context.tables.row(context.event.type)
+    houses = [each for each in context.view.houses() if context.view.on_case(each[1].agency)]
     hers = [] if row and row.stops else [each for each in houses if each[1].state == "admitted"]
     return hers or houses
 
@@ -282,7 +287,7 @@ def _next(context: EventContext) -> str | None:
     if kind == "plan.adopted":
         view = replace(view, plan=Plan(source, context.to, None))
     elif kind == "identification.stage_entered":
-        view = replace(view, stage=max(view.stage, 1))
+        view = replace(view, stage=max(view.stage, 1), begun_by=view.begun_by or source)
     elif kind == "consent.stop_confirmed":
         parts = {agency: part for agency, part in view.parts.items() if agency != source}
         view = (
@@ -295,8 +300,8 @@ def _next(context: EventContext) -> str | None:
         parts = {agency: part for agency, part in view.parts.items() if agency != gone}
         revoked = {**view.revoked, gone: context.event.id}
         view = replace(view, parts=parts, left={**view.left, gone: context.event.recordedtime}, revoked=revoked)
-    elif context.referral and (context.referral.transfer or context.referral.made_support):
-        view = replace(view, taken_over_by=source, handed_on=context.is_unit(context.referral.sender))
+    elif kind == "referral.accepted":
+        view = replace(view, **taken_over(context))
     return holder_of(context, view)
 
 

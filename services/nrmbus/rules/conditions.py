@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from nrmbus.rules.event_context import AGE_ASSESSED, SHARING, EventContext, receivers_of, value
+from nrmbus.rules.records import Referral
 from nrmbus.rules.vocabulary import Condition
 
 
@@ -13,13 +14,14 @@ def _to_unit(context: EventContext) -> bool:
 
 
 def _to_unit_that_left(context: EventContext) -> bool:
-    """Return whether a referral asks the deciding body again after the unit deleted its data (T02)."""
+    """Return whether a referral asks the deciding body again after the unit deleted its data (T02); another one only after that which began."""
     waiting = any(
         party.agency in context.units_in_to and party.state == "submitted"
         for referral in context.view.referrals.values()
         for party in referral.receivers
     )
-    return _to_unit(context) and not waiting and not any(context.view.on_case(unit) for unit in context.units_in_to)
+    working = {*context.units_in_to, *([context.view.begun_by] if context.view.begun_by else [])}
+    return _to_unit(context) and not waiting and not any(context.view.on_case(unit) for unit in working)
 
 
 def _withheld_from_unit(context: EventContext) -> bool:
@@ -33,21 +35,31 @@ def _by_detecting_provider(context: EventContext) -> bool:
 
 
 def _made_it_referred(context: EventContext) -> bool:
-    """Return whether the event is about the referral by which the case became REFERRED (T07).
+    """Return whether no deciding body that the referral asked is left by the event: neither one that may answer, nor one that accepted (T07).
 
     An agency that knows nothing of the time before that referral does not know the status to which the case returns.
     """
     referral = context.referral
-    if referral is None or not (referral.before or any(context.is_unit(each.agency) for each in referral.receivers)):
+    if referral is None:
         return False
+    ended = ended_of(context, referral)
+    units = [party for party in referral.receivers if context.is_unit(party.agency)]
+    return any(unit.agency in ended for unit in units) and not any(
+        unit.stands for unit in units if unit.agency not in ended
+    )
+
+
+def ended_of(context: EventContext, referral: Referral) -> set[str]:
+    """Return the receivers whose part in *referral* the event ends: a refusal, a revocation or an expiry.
+
+    A deciding body that is still on the case goes on owing its answer when the time of the others is over.
+    """
     if context.event.type == "referral.declined":
-        others = (each for each in referral.receivers if each.agency != context.source and context.is_unit(each.agency))
-        return context.by_unit and not any(each.stands for each in others)
+        return {context.source}
+    waiting = {party.agency for party in referral.receivers if party.state == "submitted"}
     if context.event.type != "referral.expired":
-        return True
-    waiting = [party.agency for party in referral.receivers if party.state == "submitted"]
-    units = [agency for agency in waiting if context.is_unit(agency)]
-    return bool(units) and (units == waiting or all(unit in context.view.left for unit in units))
+        return waiting
+    return {each for each in waiting if not context.is_unit(each) or each in context.view.left} or waiting
 
 
 def _first_stage(context: EventContext) -> bool:

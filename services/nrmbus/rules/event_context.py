@@ -287,15 +287,13 @@ def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
 
 
 def holder_of(context: EventContext, view: View) -> str | None:
-    """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit after a first stage, by taking over, or by the signal.
+    """Return the holder of *view*: by plan, by taking over from the deciding body, as that unit which began, by taking over, or by the signal.
 
     An agency without a part holds nothing, as one that deleted its data or whose access was ended, nor one whose role closes no case. If none of these
     is left, the holder is the agency with the oldest part that may close cases. If no such agency is left, the first of them whose access was not ended can still close the
     case, and do nothing else; if the access of all was ended, a deciding body that knows the case can.
     """
-    units = [unit for unit in context.units if not context.barred(unit)] if view.stage else []
-    took = _took_on(view)
-    units.sort(key=lambda unit: took.index(unit) if unit in took else len(took))  # of several, the one that took her on
+    units = [view.begun_by] if view.begun_by and not context.barred(view.begun_by) else []
     after_unit = view.taken_over_by if view.handed_on else None
     named = [view.plan.holder if view.plan else None, after_unit, *units, view.taken_over_by, view.detector]
     by_right = [agency for agency in named if agency]
@@ -311,11 +309,19 @@ def holder_of(context: EventContext, view: View) -> str | None:
     return next(iter((*standing, *unrefused, *left, *former, *knowing, *by_right)))
 
 
-def _took_on(view: View) -> list[str]:
-    """Return the agencies that accepted a referral, in the order of the referrals, and then the agency that gave the signal."""
-    parties = [party for referral in view.referrals.values() for party in referral.receivers]
-    taken = [party.agency for party in parties if party.state in ("accepted", "completed")]
-    return [*taken, *([view.detector] if view.detector else [])]
+def taken_over(context: EventContext) -> dict[str, Any]:
+    """Return the fields of a view that say who has taken the case over, once the sender has accepted the referral; empty if that moves nothing.
+
+    While an agency has the case from the deciding body, a transfer by that agency hands it on, and one by a third agency does not.
+    """
+    referral, view = context.referral, context.view
+    if referral is None or not (referral.transfer or referral.made_support):
+        return {}
+    by_unit, holder = context.is_unit(referral.sender), view.taken_over_by
+    is_handed_on = view.handed_on and holder is not None and view.on_case(holder)
+    if is_handed_on and not by_unit and referral.sender != holder:
+        return {}
+    return {"taken_over_by": context.source, "handed_on": by_unit or is_handed_on}
 
 
 def review_window(context: EventContext) -> datetime | None:

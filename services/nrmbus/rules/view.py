@@ -71,6 +71,8 @@ class View:
     represented: bool = False
     best_interests: str | None = None
     stage: int = 0
+    begun_by: str | None = None
+    """The deciding body that began initial assistance, since the last referral to one."""
     screened: bool = False
     consents: Mapping[tuple[str, str], Standing] = field(default_factory=dict)
     papers: PersistentMap[Paper] = field(default_factory=PersistentMap)

@@ -15,7 +15,8 @@ COMPLAINT: Final = "complaint_to_superior"
 def _stage(context: EventContext, _: Mark) -> Changes:
     stages = context.tables.profile.statuses.stages
     stage = value(context.event, "stage")
-    return {"stage": max(context.view.stage, stages.index(stage) + 1 if stage in stages else 0)}
+    reached = max(context.view.stage, stages.index(stage) + 1 if stage in stages else 0)
+    return {"stage": reached, "begun_by": context.view.begun_by or context.source}
 
 
 def _decided(context: EventContext, mark: Mark) -> Changes:

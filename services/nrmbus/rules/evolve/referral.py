@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, parts_without, put, put_last
-from nrmbus.rules.conditions import holds
-from nrmbus.rules.event_context import EventContext, value
+from nrmbus.rules.conditions import ended_of, holds
+from nrmbus.rules.event_context import EventContext, taken_over, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.records import Party, Referral, Status
 
@@ -30,7 +30,7 @@ def _submitted(context: EventContext, mark: Mark) -> Changes:
     if view.child is None:
         changes["child"] = value(context.event, "child")
     if to_unit:  # a unit that had begun before has deleted its data since, so identification starts again
-        changes |= {"stage": 0, "screened": False, "handed_on": False}
+        changes |= {"stage": 0, "begun_by": None, "screened": False, "handed_on": False}
     return changes
 
 
@@ -67,10 +67,7 @@ def _info_supplied(context: EventContext, _: Mark) -> Changes:
 
 def _accepted(context: EventContext, _: Mark) -> Changes:
     referral = _with_party(context, state="accepted")
-    changes = _kept(context, referral)
-    if referral and (referral.transfer or referral.made_support):
-        changes |= {"taken_over_by": context.source, "handed_on": context.is_unit(referral.sender)}
-    return changes
+    return {**_kept(context, referral), **(taken_over(context) if referral else {})}
 
 
 def _declined(context: EventContext, _: Mark) -> Changes:
@@ -82,22 +79,16 @@ def _declined(context: EventContext, _: Mark) -> Changes:
 
 
 def _ended(context: EventContext, _: Mark) -> Changes:
-    """Revoked by the sender, or expired: of those who had not answered.
-
-    A deciding body that is still on the case goes on owing its answer when the time of the others is over.
-    """
+    """Revoked by the sender, or expired: of those who had not answered."""
     referral = context.referral
     if referral is None:
         return {}
     state: Literal["revoked", "expired"] = "revoked" if context.event.type == "referral.revoked" else "expired"
-    ended = [party.agency for party in referral.receivers if party.state == "submitted"]
-    if state == "expired":
-        others = [agency for agency in ended if not context.is_unit(agency) or agency in context.view.left]
-        ended = others or ended
+    ended = ended_of(context, referral)
     receivers = tuple(replace(party, state=state) if party.agency in ended else party for party in referral.receivers)
     left = replace(referral, receivers=receivers)
     if not left.stands:
-        ended.append(referral.sender)
+        ended.add(referral.sender)
     return {**_kept(context, left), "parts": parts_without(context.view.parts, ended, f"referral {referral.ref}")}
 
 

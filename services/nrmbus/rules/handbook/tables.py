@@ -61,10 +61,14 @@ def types(profile: Profile, _: Remarks) -> str:
     """Return the ground of each type: who publishes, who is told, who opens."""
     head = ("type", "who publishes", "who is told, beside the sender", "who opens its letter", "ground", "u")
     rows = (
-        (_anchored(name), _code(row.by), _code(row.sees), _opens(row), row.basis, _UNREAD if row.unverified else "")
+        (_anchored(name), _code(row.by), _told(row), _opens(row), row.basis, _UNREAD if row.unverified else "")
         for name, row in profile.types.items()
     )
     return _table(head, rows)
+
+
+def _told(row: Row) -> str:
+    return f"{_code(row.sees)}; a barred agency too" if row.stops else _code(row.sees)
 
 
 def _opens(row: Row) -> str:

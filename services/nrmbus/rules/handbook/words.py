@@ -22,7 +22,7 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "found_adult": "it finds that the person is an adult",
     "grant_open": "money was granted, and no order for it stands",
     "later_stage": "a stage after initial assistance is entered",
-    "made_it_referred": "it is about the referral that made the case REFERRED",
+    "made_it_referred": "it leaves no deciding body that the referral asked: none that may answer, and none that accepted",
     "monitored_again": "another report is to follow",
     "merge_continues": "the deciding body goes on with this case of a person",
     "merge_ends": "the deciding body ends this case of a person, and goes on with another one",
@@ -36,7 +36,7 @@ CONDITIONS: Final[Mapping[Condition, str]] = {
     "report_begins_referral": "another agency than the deciding body publishes it, and the person was found here or the profile lets the time begin with the report from abroad",
     "service_asked_for": "the service was asked for",
     "to_unit": "it asks the deciding body",
-    "to_unit_that_left": "it asks the deciding body again, after that body has deleted its data",
+    "to_unit_that_left": "it asks the deciding body again, after that body, or the one that had begun, has deleted its data",
     "withheld_from_unit": "it asks a provider, and is withheld from the deciding body",
 }
 """Each condition of a row, to be read after "if"."""

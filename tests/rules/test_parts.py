@@ -1,0 +1,195 @@
+"""Parts in a case, and its holder: who has one by a request, who holds after a transfer, and which of several bodies that decide."""
+
+from agencies import AGENCIES, POLICY
+from nrmbus.rules import Agency, Rules, load_profile
+from rules.given import Bench
+from rules.stories import LEGAL, begun, child_referred, consented, referred, signalled
+
+UNIT = "special-unit"
+SECOND = "special-unit-2"
+
+
+def holder(b: Bench) -> str | None:
+    """Return who holds the case now."""
+    return b.rules.holder(b.view, b.facts[-1].event)
+
+
+class TestAnAskersPart:
+    """Given an assistance centre that was referred a person, and asks others for something."""
+
+    def test_ends_with_its_own_referral(self) -> None:
+        """When it declines the referral, then it has no part by the bed that it asked for, and hears of the offer all the same."""
+        b = referred(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-2", to=["vac"])
+        b.say("vac", "shelter.bed_requested", ref="B-1", to=["shelter"])
+        b.say("vac", "referral.declined", ref="R-2")
+
+        assert not b.view.on_case("vac")
+        assert b.say("shelter", "shelter.bed_offered", ref="B-1").audience.recipients == ("vac",)
+
+    def test_is_none_by_a_flag(self) -> None:
+        """When it flags a child and then declines, then only the bodies that the flag reached have a part by it."""
+        b = referred(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-2", to=["vac"])
+        b.say("vac", "safeguard.child_flagged", to=["child-commission", "guardianship"])
+        b.say("vac", "referral.declined", ref="R-2")
+
+        assert not b.view.on_case("vac")
+        assert b.view.on_case("guardianship")
+
+
+def handed_over(b: Bench) -> Bench:
+    """The special unit has begun, and transfers the case to the assistance centre, which accepts."""
+    begun(b).say(UNIT, "referral.submitted", ref="R-8", to=["vac"], mode="transfer")
+    b.say("vac", "referral.accepted", ref="R-8")
+    return b
+
+
+class TestACaseThatTheUnitHandedOver:
+    """Given a case that the special unit transferred to the assistance centre."""
+
+    def test_is_handed_on_by_the_agency_that_has_it(self) -> None:
+        """When the centre transfers it to a legal NGO, then that NGO holds it, and not the unit again."""
+        b = handed_over(Bench())
+        assert holder(b) == "vac"
+        b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], mode="transfer")
+        accepted = b.say("ngo-l", "referral.accepted", ref="R-9")
+
+        assert holder(b) == "ngo-l"
+        assert accepted.audience.recipients == ("vac",)
+
+    def test_is_taken_away_by_no_third_agency(self) -> None:
+        """When the NGO that found her transfers it to a legal NGO, then the centre holds it still."""
+        b = handed_over(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-9", to=["ngo-l"], mode="transfer")
+        b.say("ngo-l", "referral.accepted", ref="R-9")
+
+        assert holder(b) == "vac"
+
+    def test_is_the_units_again_once_that_begins(self) -> None:
+        """When the unit, which had deleted all, is asked again, then the centre holds the case until the unit begins."""
+        b = handed_over(Bench())
+        b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+        b.say(UNIT, "consent.stop_confirmed", answer="deleted")
+        b.consents(UNIT)
+        b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis=LEGAL)
+        b.say(UNIT, "referral.accepted", ref="R-9")
+        assert holder(b) == "vac"
+        b.say(UNIT, "identification.stage_entered")
+
+        assert holder(b) == UNIT
+
+
+def two_units() -> Bench:
+    """She agrees to two bodies that decide, and is referred to both."""
+    b = Bench()
+    b.rules = Rules(load_profile(POLICY), {**AGENCIES, SECOND: Agency(SECOND, "special_unit")})
+    consented(b).consents(SECOND)
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, SECOND], legal_basis=LEGAL)
+    return b
+
+
+class TestTwoBodiesThatDecide:
+    """Given a referral to two bodies that decide."""
+
+    def test_a_revocation_leaves_the_one_that_accepted_able_to_begin(self) -> None:
+        """When one has accepted and the sender takes the referral back from the other, then the first begins."""
+        b = two_units()
+        b.say(UNIT, "referral.accepted", ref="R-1")
+        b.say("ngo-a", "referral.revoked", ref="R-1")
+        assert str(b.view.status) == "REFERRED"
+        b.say(UNIT, "identification.stage_entered")
+
+        assert str(b.view.status) == "UNDER_IDENTIFICATION"
+
+    def test_the_one_that_began_holds_the_case(self) -> None:
+        """When both accept and the second begins, then the second holds the case."""
+        b = two_units()
+        for each in (UNIT, SECOND):
+            b.say(each, "referral.accepted", ref="R-1")
+        b.say(SECOND, "identification.stage_entered")
+
+        assert holder(b) == SECOND
+
+    def test_no_other_is_asked_while_one_works_on_the_case(self) -> None:
+        """When one has begun and the other has deleted, then a referral to the other would undo what the first has found: it is refused."""
+        b = two_units()
+        b.say(UNIT, "referral.accepted", ref="R-1")
+        b.say(SECOND, "referral.declined", ref="R-1")
+        b.say(UNIT, "identification.stage_entered")
+        b.say("ngo-a", "consent.withdrawn", receivers=[SECOND])
+        b.say(SECOND, "consent.stop_confirmed", answer="deleted")
+        b.consents(SECOND)
+        again = b.ask("ngo-a", "referral.submitted", ref="R-9", to=[SECOND], legal_basis=LEGAL)
+
+        assert again
+        assert again.rule == "G-40"
+
+
+def test_a_house_that_deleted_hears_nothing_by_its_offer() -> None:
+    """Given a child and a shelter whose offer stands, when the shelter has deleted what it was told, then it hears of no decision."""
+    b = child_referred(Bench())
+    b.say(UNIT, "referral.accepted", ref="R-10")
+    b.say(UNIT, "identification.stage_entered")
+    b.say(UNIT, "shelter.bed_requested", ref="B-1", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-1")
+    decided = b.event("child-commission", "safeguard.best_interests_decided")
+    assert "ngo-shelter" in b.rules.audience(b.view, decided).recipients
+    b.say("school", "consent.withdrawn", receivers=["ngo-shelter"])
+    b.say("ngo-shelter", "consent.stop_confirmed", answer="deleted")
+
+    assert "ngo-shelter" not in b.rules.audience(b.view, decided).recipients
+
+
+def test_an_expiry_reaches_the_unit_that_still_owes_its_answer() -> None:
+    """Given a referral to the special unit and a legal NGO, when the NGO's time is over, then the unit hears of it, and owes its own answer still."""
+    b = consented(Bench())
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["ngo-l", UNIT], legal_basis=LEGAL)
+    due = next(each for each in b.rules.due(b.view) if each.type == "referral.expired")
+    expired = b.event("timekeeper", due.type, data=due.data, cause=due.cause, reference=due.ref, at=due.at)
+    assert b.rules.audience(b.view, expired).recipients == ("ngo-a", "ngo-l", UNIT)
+    b.say_due("referral.expired")
+
+    assert "D-ACK" in b.codes
+    assert b.view.status == "REFERRED"
+
+
+def test_an_embassy_under_a_bar_holds_last() -> None:
+    """Given that nobody holds the case by right and a consulate has the longest part, when a bar is set, then another agency holds."""
+    b = signalled(Bench())
+    b.consents("consulate", "ngo-l", UNIT)
+    for ref, to in (("R-1", "consulate"), ("R-2", "ngo-l")):
+        b.say("ngo-a", "referral.submitted", ref=ref, to=[to])
+    for each in (UNIT, "ngo-a"):
+        b.say("ngo-l", "consent.withdrawn", receivers=[each])
+        b.say(each, "consent.stop_confirmed", answer="deleted")
+    assert holder(b) == "consulate"
+    b.say("ngo-l", "stay.embassy_barred")
+
+    assert holder(b) == "ngo-l"
+
+
+def test_of_two_bodies_with_one_flag_the_first_by_name_hears_of_an_emergency() -> None:
+    """Given a child in whose case only the flagged bodies are third to an emergency, then the child commission hears of it, before guardianship."""
+    b = child_referred(Bench())
+    b.say(UNIT, "referral.accepted", ref="R-10")
+    b.say(UNIT, "identification.stage_entered")
+    b.say(UNIT, "shelter.bed_requested", ref="B-1", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-1")
+    b.say(UNIT, "consent.withdrawn", receivers=["school"])
+    b.say("school", "consent.stop_confirmed", answer="deleted")
+    asked = b.event("ngo-shelter", "access.break_glass", ref="E-1", reason="missing_person", approver="A-2")
+
+    assert b.rules.audience(b.view, asked).recipients == ("child-commission", UNIT)
+
+
+def test_a_referrer_that_deleted_hears_of_no_reopening() -> None:
+    """Given an NGO that deleted all and was told of the closing as the referrer, when the case is opened again, then it is not told."""
+    b = begun(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=["vac"])
+    b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"], purposes=["services"])
+    b.say("ngo-a", "consent.stop_confirmed", answer="deleted")
+    closed = b.say(UNIT, "case.closed")
+    assert "ngo-a" in closed.audience.recipients
+
+    assert "ngo-a" not in b.rules.audience(b.view, b.event(UNIT, "case.reopened")).recipients
