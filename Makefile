@@ -5,7 +5,7 @@ $(error nrmbus: GNU make 3.81 or newer is needed, and this one is older or anoth
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo try check tools test test-all lint types bench chaos wheel sbom settings rules docs pins clean
+.PHONY: help install demo try check tools test test-all lint types compiled bench chaos wheel sbom settings rules docs pins clean
 
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
@@ -24,15 +24,15 @@ demo: install ## Play one woman's referral over a real Kafka and print the story
 try: install ## Try the pages: invented agencies and people with something to answer, until Ctrl-C; again, and it goes on
 	@.venv/bin/nrmbus up --example
 
-check: lint types ## Check what needs neither Kafka nor another language: style, types, most tests; under two and a half minutes
+check: lint compiled ## Check what needs neither Kafka nor another language: style, types, most tests; under two and a half minutes
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint types tools ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
+test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
-test-all: lint types tools ## Run every test, the long ones and those that need the network too
+test-all: lint compiled tools ## Run every test, the long ones and those that need the network too
 	@echo '== All tests'
 	@$(pytest) -n auto
 
@@ -47,6 +47,11 @@ lint: install ## Check style, with a reason behind each exception (pyproject.tom
 types: install ## Check types: mypy, strict
 	@echo '== Types: mypy'
 	@$(python) -m mypy
+
+# The tests are compiled once beside the types, on the processor that mypy leaves free; each worker would compile all of them.
+compiled: install
+	@echo '== Types: mypy'
+	@$(pytest) --quiet --collect-only >/dev/null 2>&1 & $(python) -m mypy; types=$$?; wait; exit $$types
 
 bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, streams, pages, figures or peer measures one part
 	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))
