@@ -12,12 +12,12 @@ if (form) {
     body.set("fields", [...new Set(names)].join(" "));
     try {
       const answer = await fetch(form.dataset.keep, { method: "POST", body, redirect: "error" });
-      const said = await answer.json();
+      const said = answer.status === 401 ? { state: "over" } : await answer.json();
       if (said.state === "saved") {
         form.elements.version.value = said.version;
         status.textContent = form.dataset.saved.replace("{clock}", said.at);
       } else {
-        status.textContent = said.state === "passed" ? form.dataset.passed : form.dataset.failed;
+        status.textContent = form.dataset[said.state] ?? form.dataset.failed;
       }
     } catch {
       status.textContent = form.dataset.failed;

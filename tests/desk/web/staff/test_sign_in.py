@@ -147,6 +147,34 @@ async def test_a_form_that_came_too_late_is_sent_after_the_sign_in(tmp_path: Pat
         assert (await it.get("/late-form")).status_code == 404
 
 
+async def test_after_a_sign_out_elsewhere_a_form_leads_back_to_its_page(tmp_path: Path) -> None:
+    """Given a session that was ended from another device, a sent form leads to the page it came from, and nowhere else."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        await it.send("/account/sign-out-everywhere")
+        it.browser.cookies.set("nrmbus-ngo-a", "ended", path="/app")
+        pages = {
+            f"{it.browser.base_url}/app/acts/1/what": "/app/sign-in?over=1&back=%2Facts%2F1%2Fwhat",
+            "https://evil.example/app/acts/1/what": "/app/sign-in?over=1",
+            f"{it.browser.base_url}/docs": "/app/sign-in?over=1",
+        }
+        for page, leads in pages.items():
+            answer = await it.browser.post(
+                f"{ROOT}/acts/1/what", headers={"sec-fetch-site": "same-origin", "referer": page}
+            )
+            assert answer.headers["location"] == leads
+
+
+async def test_a_script_that_saves_without_a_session_is_told_so_and_leaves_no_form(tmp_path: Path) -> None:
+    """Given a session that is over, saving by the script answers 401; the form that is sent afterwards is the one that is kept."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        it.later(minutes=16)
+        assert (await it.send("/acts/1/keep", text="typed")).status_code == 401
+        answer = await it.send("/sign-in", name=NAME, password=OPEN)
+        assert answer.headers["location"] != "/app/late-form"
+
+
 async def test_a_passkey_is_offered_where_browsers_make_one(tmp_path: Path) -> None:
     """At a name, and not at an address; it signs in without a password."""
     phone = Authenticator()

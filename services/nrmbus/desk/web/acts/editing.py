@@ -277,7 +277,7 @@ async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Respo
     except LookupError:
         return await lead_on(visit, draft.id)
     except sending.AnsweredError as error:
-        return _answered(visit, draft, error.first)
+        return answered_page(visit, draft, error.first)
     own = bulletin.of(visit.door.seat.me)  # the subject of what is about no case
     ids = [(str(each.get("case") or each.get("incident") or own), str(each["id"])) for each in bodies]
     with suppress(DeskError):
@@ -301,7 +301,8 @@ async def lead_on(visit: Visit, id: str) -> Response:
     return visit.see(f"/acts/{id}/sent")
 
 
-def _answered(visit: Visit, draft: Kept, first: sending.First) -> Response:
+def answered_page(visit: Visit, draft: Kept, first: sending.First) -> Response:
+    """Return the page that tells the second of two people who has answered first; nothing of *draft* is sent."""
     return visit.page(
         "acts/answered.html.j2", title=visit.t("This was answered already"), status=409, draft=draft, first=first,
         who=around.staff_name(visit, first.actor), when=moment_of(visit, first.time),

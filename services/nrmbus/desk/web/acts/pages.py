@@ -22,6 +22,7 @@ from nrmbus.desk.web.acts.editing import (
     about_of,
     act_of,
     anchor_of,
+    answered_page,
     errors_of,
     finish,
     lead_on,
@@ -345,6 +346,10 @@ async def _check(visit: Visit, act: Act, *, passed: bool = False, changed: Marku
     for page, errors in wrong.items():
         if errors:
             return _fill_in(visit, act, page, act.draft.typed, errors)
+    with visit.door.ledger.read() as tx:
+        before = sending.answered(tx, act.draft)
+    if before is not None:  # said before the Rules are asked, which would refuse and not say who was first
+        return answered_page(visit, act.draft, before)
     body = sending.body_of(visit.door, act.draft)
     (found,) = await sending.checked(visit.door, [body])
     places = [Problem(each["pointer"], each["kind"]) for each in found.get("problems", ())]

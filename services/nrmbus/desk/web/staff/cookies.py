@@ -5,6 +5,7 @@ The cookie has the agency's name, since browsers do not tell two desks of one ma
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -101,6 +102,13 @@ def _set(visit: Visit, response: Response, name: str, value: str, path: str) -> 
     # Lax: a link in a notice leads into the session; forms of other sites are refused by their origin.
     is_tls = visit.request.url.scheme == "https"
     response.set_cookie(name, value, path=path, httponly=True, samesite="lax", secure=is_tls)
+
+
+def page_before(request: Request) -> str:
+    """Return the path of the page from which a form was sent, below `ROOT`; an empty text if the browser does not say."""
+    before = urlsplit(request.headers.get("referer", ""))
+    is_ours = before.netloc == request.url.netloc and before.path.startswith(f"{ROOT}/")
+    return before.path.removeprefix(ROOT) if is_ours else ""
 
 
 def is_place(path: str) -> bool:

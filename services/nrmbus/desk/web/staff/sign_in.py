@@ -26,6 +26,8 @@ _STAGES: Final[dict[Stage, str]] = {
 
 _NEVER_KEPT: Final = ("/account", "/staff", "/tokens", "/session", "/late-form", "/sign-")
 """Forms with passwords, or of no worth later."""
+_SAVES: Final = "/keep"
+"""End of the address at which a script saves a draft: its page still has what was typed, and says what to do."""
 
 
 def back_of(visit: Visit) -> str:
@@ -258,13 +260,15 @@ async def lead_in(visit: Visit) -> Response:
     """Lead somebody without a session to the sign-in, and back afterwards; a form that came late is kept for its sender."""
     request, late = visit.request, visit.door.staff.late
     value, path = request.cookies.get(cookies.name_at(visit.door)), request.url.path.removeprefix(ROOT)
-    if cookies.is_by_itself(request):
+    if cookies.is_by_itself(request) or (request.method == "POST" and path.endswith(_SAVES)):
         return Response(status_code=401)
     before = visit.door.staff.sessions.last(value) if value else None
     if before is not None and request.method == "POST" and not path.startswith(_NEVER_KEPT):
         late.put(before.member, path, (await visit.form()).pairs)
     query = {"over": "1"} if value else {}
-    if request.method == "GET" and cookies.is_place(path) and path != "/":
+    if request.method == "POST":
+        path = cookies.page_before(request)
+    if cookies.is_place(path) and path != "/":
         query["back"] = path
     return visit.see(f"/sign-in?{urlencode(query)}" if query else "/sign-in")
 
