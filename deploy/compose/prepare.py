@@ -11,7 +11,6 @@ import json
 import os
 import sys
 from datetime import timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS, guest_settings, replicated_settings
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.bus.pki.certificate import now
+from nrmbus.bus.pki.building import begun, general_name, usage, written
 from nrmbus.bus.private_files import write_private
 from nrmbus.host.services import services_of
 from nrmbus.wire.keys import keyfile
@@ -62,7 +61,7 @@ class ClusterAuthority:
         self._key_path, self.path = folder / "ca.key", folder / "ca.pem"
         if not self._key_path.exists():
             key = ec.generate_private_key(ec.SECP256R1())
-            write_private(self._key_path, raw(key))
+            write_private(self._key_path, written(key))
             write_private(self.path, signed(subject("ca"), key, key, _CA_LIFE, ca=True))
         found = serialization.load_pem_private_key(self._key_path.read_bytes(), None)
         assert isinstance(found, ec.EllipticCurvePrivateKey)  # noqa: S101 - this program made it
@@ -71,12 +70,7 @@ class ClusterAuthority:
     def certify(self, name: str, *hosts: str) -> tuple[str, str]:
         """Return a new private key and its certificate for *name*, which also answers as *hosts*, in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
-        return raw(key).decode(), signed(subject(name), key, self._key, _LIFE, name, *hosts).decode()
-
-
-def raw(key: ec.EllipticCurvePrivateKey) -> bytes:
-    """Return a private key in PEM, as Kafka reads it."""
-    return key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        return written(key).decode(), signed(subject(name), key, self._key, _LIFE, name, *hosts).decode()
 
 
 def signed(
@@ -87,33 +81,19 @@ def signed(
     *hosts: str,
     ca: bool = False,
 ) -> bytes:
-    """Return a certificate in PEM for *key*, signed by the cluster's *authority*."""
-    public = authority.public_key()
+    """Return a certificate in PEM for *key*, signed by the cluster's *authority*.
+
+    Python 3.13 takes no certificate of an authority that does not say what its key is for (RFC 5280, 4.2.1.3).
+    """
     builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(subject("ca"))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now() - timedelta(minutes=5))
-        .not_valid_after(now() + life)
+        begun(name, subject("ca"), key.public_key(), life, authority.public_key())
         .add_extension(x509.BasicConstraints(ca=ca, path_length=0 if ca else None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(public), critical=False)
+        .add_extension(usage(signs=ca), critical=True)
     )
     if hosts:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([*map(general, filter(None, hosts))]), critical=False
-        )
+        names = [*map(general_name, filter(None, hosts))]
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(authority, hashes.SHA256()).public_bytes(_PEM)
-
-
-def general(host: str) -> x509.GeneralName:
-    """Return *host* as a subject alternative name."""
-    try:
-        return x509.IPAddress(ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
 
 
 def properties(broker: int, bus: str, host: str, key: str, certificate: str) -> str:

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -34,15 +35,22 @@ SERVICES: Mapping[str, Any] = FILE["services"]
 IMAGE = f"nrmbus:{PROJECT['version']}"
 
 
+OLDEST = {"docker": 2, "docker-compose": 2, "podman-compose": 1}
+"""The first major version of each engine's reader of compose files that knows today's files."""
+
+
 def reads_compose_files(command: list[str]) -> bool:
-    """Return whether *command* is a Docker Compose that is there, and new enough to know today's files."""
+    """Return whether *command* is a reader of compose files that is there, and new enough to know today's files."""
     if shutil.which(command[0]) is None:
         return False
     said = subprocess.run([*command, "version", "--short"], capture_output=True, text=True, check=False).stdout
-    return re.match(r"v?([2-9]|\d\d)\.", said) is not None
+    major = re.match(r"v?(\d+)\.", said)
+    return major is not None and int(major[1]) >= OLDEST[command[0]]
 
 
-ENGINES = [each for each in (["docker", "compose"], ["docker-compose"]) if reads_compose_files(each)]
+ENGINES = [
+    each for each in (["docker", "compose"], ["docker-compose"], ["podman-compose"]) if reads_compose_files(each)
+]
 
 
 def program(path: Path) -> Any:
@@ -67,6 +75,9 @@ def faults(services: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} may write its root"
         if ":" not in each["image"] or each["image"].endswith(":latest"):
             yield f"{name} has an image that moves"
+        log = each.get("logging", {"driver": "none"}) if each.get("restart") else {}
+        if log and (log["driver"] != "json-file" or not log["options"].get("max-size")):
+            yield f"{name} logs without an end, or to a driver that Podman or Docker has not"
         if not each.get("mem_limit"):
             yield f"{name} may take all memory"
         yield from (
@@ -91,6 +102,10 @@ def test_every_container_is_closed() -> None:
         ({"cap_drop": []}, "desk-a has rights"),
         ({"read_only": False}, "desk-a may write its root"),
         ({"image": "nrmbus:latest"}, "desk-a has an image that moves"),
+        (
+            {"logging": {"driver": "local"}},
+            "desk-a logs without an end, or to a driver that Podman or Docker has not",
+        ),
         ({"mem_limit": None}, "desk-a may take all memory"),
         ({"ports": ["8000:8000"]}, "desk-a opens 8000:8000"),
         ({"environment": {"DB_PASSWORD": "x"}}, "desk-a has the secret DB_PASSWORD"),
@@ -201,6 +216,28 @@ def test_brokers_are_set_as_the_bus_needs_them(made: Path) -> None:
         assert (trusted / "bus.pem").read_bytes() != (trusted / "cluster.pem").read_bytes()
 
 
+def test_a_python_that_reads_strictly_trusts_a_broker(made: Path) -> None:
+    """Given the rules of RFC 5280 as Python 3.13 keeps them, then a client accepts a broker's certificate."""
+    config = settings(made, 1)
+    pem = made / "broker.pem"
+    pem.write_text(
+        "".join(config[f"ssl.keystore.{each}"] for each in ("key", "certificate.chain")).replace("\\n", "\n")
+    )
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(pem)
+    strict = ssl.create_default_context(cafile=str(made / "made/cluster/ca.pem"))
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = strict.wrap_bio(down, up, server_hostname="kafka-1")
+    server = serving.wrap_bio(up, down, server_side=True)
+    for each in (client, server, client):
+        with suppress(ssl.SSLWantReadError):
+            each.do_handshake()
+
+    assert client.version() == "TLSv1.3"
+
+
 def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
     """The bus, its authority and the cluster's authority stay, so that one broker after another can be restarted."""
     before = chain(made, 1), BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()
@@ -286,8 +323,8 @@ def test_three_brokers_take_the_bus_in(host: str, tmp_path: Path, monkeypatch: p
 
 @pytest.mark.oracle
 @pytest.mark.parametrize("engine", ENGINES, ids=" ".join)
-def test_docker_compose_accepts_it(engine: list[str], tmp_path: Path) -> None:
-    """Given Docker Compose, when it reads the file with all profiles, then it has no word about it. Where there is none, pytest says so."""
+def test_an_engine_accepts_it(engine: list[str], tmp_path: Path) -> None:
+    """Given Docker Compose or podman-compose, when it reads the file with all profiles, then it has no word about it. Where there is none, pytest says so."""
     copy = tmp_path / "compose.yaml"
     copy.write_text((HERE / "compose.yaml").read_text())
     done = subprocess.run(

@@ -1,9 +1,13 @@
-"""The image's Containerfile: what a reader of it may rely on. No registry is asked, and nothing is built."""
+"""The image's Containerfile: what a reader of it may rely on. An image is built only where an engine has its base; no registry of images is asked."""
 
 import fnmatch
 import json
 import re
+import secrets
+import shutil
+import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +21,31 @@ NOBODY = 10_000
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
 WHEEL = PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+
+
+BASE = re.findall(r"^ARG PYTHON=(\S+)", FILE.read_text(encoding="utf-8"), re.MULTILINE)[0]
+CLOSED = [
+    "--read-only",
+    "--cap-drop",
+    "all",
+    "--security-opt",
+    "no-new-privileges",
+    "--network",
+    "none",
+    "--tmpfs",
+    "/tmp",
+]
+
+
+def done(*command: str) -> "subprocess.CompletedProcess[str]":
+    """Run *command* to its end, and return what it said."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+ENGINES = [
+    each for each in ("podman", "docker") if shutil.which(each) and not done(each, "image", "inspect", BASE).returncode
+]
+"""Container engines that are there and have the base: a test pulls none."""
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
@@ -140,3 +169,39 @@ def test_the_labels_are_those_of_the_package() -> None:
     assert (labels["title"], labels["version"], labels["licenses"]) == tuple(
         PROJECT[key] for key in ("name", "version", "license")
     )
+
+
+@pytest.fixture(name="image", params=ENGINES)
+def _image(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
+    """Engine, and the image that it built from this tree."""
+    engine, name = request.param, f"nrmbus-test:{secrets.token_hex(4)}"
+    form = ["--format", "docker"] if engine == "podman" else []
+    built = done(engine, "build", "--network", "host", *form, "--file", str(FILE), "--tag", name, str(ROOT))
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    yield engine, name
+    done(engine, "rmi", "--force", name)
+
+
+@pytest.mark.oracle
+@pytest.mark.slow
+def test_an_engine_runs_it_as_closed_as_it_says(image: tuple[str, str]) -> None:
+    """Given Podman or Docker, then the image works as its number without root, rights and network, and says that it is not healthy.
+
+    Where no engine has the base, pytest says so.
+    """
+    engine, name = image
+    run = [engine, "run", "--rm", *CLOSED]
+
+    listed = done(*run, name, "schema", "list")
+    assert (listed.returncode, "nrm.case.signal_recorded" in listed.stdout) == (0, True), listed.stderr
+    who = done(
+        *run,
+        "--entrypoint",
+        "/opt/nrmbus/bin/python",
+        name,
+        "-c",
+        "import os; print(os.getuid(), os.access('/', os.W_OK))",
+    )
+    assert who.stdout.split() == ["65532", "False"], who.stderr
+    ready = done(*run, name, "status", "--ready")
+    assert (ready.returncode, "No bus was made" in ready.stderr) == (1, True), ready.stderr
