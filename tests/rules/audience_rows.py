@@ -450,6 +450,14 @@ def _refused_child(b: Bench) -> Bench:
     return b
 
 
+def _never_answered(b: Bench) -> Bench:
+    """The legal NGO, which was dissolved, is late with its answer to a withdrawal."""
+    planned(b).say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+    while not any(clock.code == "D-STOP" and clock.breached for clock in b.rules.clocks(b.view)):
+        b.say_due(next(iter(b.rules.due(b.view))).type)
+    return b
+
+
 def _services_and_letters() -> Iterator[Seen]:
     late = {
         "rule": "D-REFER",
@@ -460,6 +468,9 @@ def _services_and_letters() -> Iterator[Seen]:
     yield Seen(signalled, "timekeeper", "deadline.breached", ("ngo-a",), said=late)
     yield Seen(child_signalled, "timekeeper", "deadline.breached", ("district", "school"), said=late)
     yield Seen(_late_barred, "timekeeper", "deadline.breached", ("ngo-l", "vac"), said=_late_for_ngo())
+    gone = {"rule": "D-STOP", "agency": "ngo-l", "ground": "agency_dissolved", "approver": "A-2"}
+    yield Seen(_never_answered, UNIT, "deadline.lifted", ("ngo-a", "ngo-l"), said=gone)
+    yield Seen(_never_answered, "vac", "deadline.lifted", ("ngo-a", "ngo-l", UNIT), said=gone)
     few = ("fund", "hospital", "migration", UNIT)
     parts = {"health": ("hospital", UNIT), "identity": few, "money": ("fund",), "story": (UNIT,)}
     for type in ("document.shared", "document.chunk_sent"):

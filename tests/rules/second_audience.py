@@ -302,9 +302,15 @@ class Telling:
             None,
         )
 
+    def _late(self) -> Any:
+        if self.kind != "deadline.lifted":
+            return self._breached()
+        overdue = (each for each in self.before if each.breached and each.code == self.said.rule)
+        return next((each for each in overdue if each.answerable == self.said.agency), None)
+
     def w_answerable(self) -> set[str]:
         """Who owed what was due."""
-        found = self._breached()
+        found = self._late()
         return {found.answerable} if found else set()
 
     def w_supervisor(self) -> set[str]:
@@ -313,7 +319,7 @@ class Telling:
 
     def w_waiting(self) -> set[str]:
         """Who waits for it, by the column of section 5."""
-        found = self._breached()
+        found = self._late()
         if found is None:
             return set()
         also = ROWS[found.code].owed.split("; ")[1].strip()

@@ -18,7 +18,7 @@ OFF: Final = frozenset({date(2026, 3, 9)})
 """Days off in lieu that the profile names: its calendar is no table of the page."""
 LIFTING: Final = (
     "case.closed", "case.withdrawn", "case.signal_dismissed", "case.merged", "consent.stop_confirmed", "access.revoked", "consent.refused",
-    "consent.withdrawn", "access.erasure_due", "referral.completed", "referral.declined", "referral.expired", "safeguard.age_assessed",
+    "consent.withdrawn", "access.erasure_due", "deadline.lifted", "referral.completed", "referral.declined", "referral.expired", "safeguard.age_assessed",
 )  # fmt: skip
 """Ends of a case, departures and refusals (section 5, above and below its table)."""
 REVIVING: Final = ("case.reopened", "letter.unreadable", "letter.opened")

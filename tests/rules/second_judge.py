@@ -291,11 +291,13 @@ class Asked:
         return self.kind in NAMED_IN and not all(case.within(each, *NAMED_IN[self.kind]) for each in self.to)
 
     def g_20(self) -> bool:
-        """A child's signal is dismissed, a case merged, access ended for all or one, the glass broken, a complaint decided, with one signature."""
+        """A child's signal is dismissed, a case merged, access ended for all or one, a duty lifted, the glass broken, a complaint decided, with one signature."""
         complaint = self.case.reviews.get(self.event.referral or "") == "complaint_to_superior"
         if self.kind == "review.decided" and complaint and self.case.within(self.by, "DECIDERS"):
             return not self.two()
-        alone = self.kind in ("case.merged", "access.terminated", "access.revoked", "access.break_glass")
+        alone = self.kind in (
+            "case.merged", "access.terminated", "access.revoked", "access.break_glass", "deadline.lifted"
+        )  # fmt: skip
         return (alone or (self.kind == "case.signal_dismissed" and self.child)) and not self.two()
 
     def g_21(self) -> bool:

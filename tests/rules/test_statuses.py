@@ -104,6 +104,7 @@ FROM: Final[list[tuple[str, str, dict[str, Any], str]]] = [
     *(("shelter", f"shelter.{kind}", {}, GOING_ON) for kind in ("bed_offered", "bed_refused", "admitted")),
     ("timekeeper", "shelter.offer_lapsed", {"shelter": "shelter"}, ANY),
     ("timekeeper", "deadline.breached", {"rule": "D-RG", "due": "2026-03-03T05:00:00Z", "late_by_minutes": 0}, ANY),
+    (UNIT, "deadline.lifted", {"rule": "D-STOP", "agency": "ngo-l", "ground": "keys_lost"}, ANY),
     ("ngo-a", "document.shared", {"to": [UNIT]}, GOING_ON),
     ("ngo-a", "document.chunk_sent", {"to": [UNIT]}, GOING_ON),
     (UNIT, "letter.opened", {}, ANY),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.clock_moves import breached_by
+from nrmbus.rules.clock_moves import breached_by, lifted_by
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.evolve.payment import ordered_before
 from nrmbus.rules.references import opened_record, still_stands
@@ -124,6 +124,7 @@ _OVER: Final[Mapping[str, Callable[[EventContext], bool]]] = {
     "case.follow_up_due": _not_to_remind,
     "consent.stop_confirmed": _stopped,
     "deadline.breached": lambda context: breached_by(context) is None,
+    "deadline.lifted": lambda context: not lifted_by(context),
     "document.chunk_sent": _not_next,
     "fund.compensation_granted": _taken,
     "justice.case_opened": _taken,

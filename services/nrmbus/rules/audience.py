@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.events.model import Data, Part
 from nrmbus.events.values import frozen
-from nrmbus.rules.clock_moves import breached_by, turned_by_letter
+from nrmbus.rules.clock_moves import breached_by, lifted_by, turned_by_letter
 from nrmbus.rules.clocks import told
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.emergency import second_agencies
@@ -27,7 +27,7 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Status, Stop
+from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop
 from nrmbus.rules.running import ended_by
 from nrmbus.rules.vocabulary import Term
 
@@ -402,13 +402,18 @@ def _owing_again(context: EventContext) -> Iterable[str]:
 # Terms: of a breach
 
 
+def _late(context: EventContext) -> Running | None:
+    """Return the overdue duty that the event is about: its breach, or the end of waiting for it."""
+    return next(iter(lifted_by(context)), None) or breached_by(context)
+
+
 def _answerable(context: EventContext) -> Iterable[str]:
-    clock = breached_by(context)
+    clock = _late(context)
     return _named(clock.answerable if clock else None)
 
 
 def _waiting(context: EventContext) -> Iterable[str]:
-    clock = breached_by(context)
+    clock = _late(context)
     return told(context.tables, context.roles, context.view, clock) if clock else ()
 
 

@@ -12,6 +12,7 @@ from nrmbus.rules.records import Ending, Pause, Running
 
 QUESTION: Final = "referral.info_requested"
 SUPPLY: Final = "referral.info_supplied"
+LIFTED: Final = "deadline.lifted"
 
 
 def _asked(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
@@ -133,6 +134,21 @@ def _breached(context: EventContext, running: tuple[Running, ...], _: Mark) -> t
     return tuple(replace(clock, breached=True) if clock is found else clock for clock in running)
 
 
+def lifted_by(context: EventContext) -> list[Running]:
+    """Return the duties that a ``deadline.lifted`` lifts: overdue ones of its rule and agency that go on after an agency has left."""
+    code, agency = value(context.event, "rule"), value(context.event, "agency")
+    rule = context.tables.profile.clocks.get(code or "")
+    if context.event.type != LIFTED or rule is None or "LEFT" not in rule.outlives:
+        return []
+    owed = [clock for clock in context.view.running if clock.code == code and clock.answerable == agency]
+    return [clock for clock in owed if clock.runs and clock.breached]
+
+
+def _lifted(context: EventContext, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
+    gone = lifted_by(context)
+    return tuple(clock for clock in running if clock not in gone)
+
+
 MOVES: Final[Mapping[str, Callable[[EventContext, tuple[Running, ...], Mark], tuple[Running, ...]]]] = {
     QUESTION: _asked,
     SUPPLY: _supplied,
@@ -147,6 +163,7 @@ MOVES: Final[Mapping[str, Callable[[EventContext, tuple[Running, ...], Mark], tu
     "letter.opened": _letter,
     "letter.unreadable": _letter,
     "deadline.breached": _breached,
+    LIFTED: _lifted,
 }
 
 

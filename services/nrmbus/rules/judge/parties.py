@@ -8,6 +8,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.calendar import later
+from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
@@ -86,7 +87,7 @@ def _of_the_erasure(q: Question) -> bool:
     return (
         (kind == _ACCESS and q.role == AUDITOR)
         or (kind == "deadline.breached" and q.role == TIMEKEEPER)
-        or (kind == "access.erasure_confirmed" and q.source in q.view.erasure.told)
+        or (kind in ("access.erasure_confirmed", LIFTED) and q.source in q.view.erasure.told)
     )
 
 
@@ -139,7 +140,7 @@ def _asks_unit(q: Question) -> bool:
 
 @_rules.rule("G-05")
 def not_on_case(q: Question) -> bool:
-    """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, records of reading, of erasing or of a copy).
+    """The sender has no standing part (exceptions: `consent.stop_confirmed`, court decisions, the end of waiting for a confirmation, records of reading, of erasing or of a copy).
 
     If every agency that could close the case has left, its former holder closes it; else retention would never begin.
     """
@@ -148,7 +149,7 @@ def not_on_case(q: Question) -> bool:
         or q.about_no_case
         or q.role in (TIMEKEEPER, COURT)
         or (q.event.type == CLOSED and q.source == q.holder)
-        or q.event.type in ("consent.stop_confirmed", _ACCESS, _COPY, *_ERASING, *_LETTERS)
+        or q.event.type in ("consent.stop_confirmed", _ACCESS, _COPY, LIFTED, *_ERASING, *_LETTERS)
     ):
         return False
     return not q.view.on_case(q.source)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from nrmbus.rules.audience import chosen_by_sender
+from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
@@ -48,15 +49,17 @@ _OWN = (
 """Events by which the deciding body acts on the person, and which therefore need her consent."""
 
 
-@_rules.rule("G-20", "case.signal_dismissed", _MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, _REVIEWED)
+@_rules.rule(
+    "G-20", "case.signal_dismissed", _MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, _REVIEWED, LIFTED
+)
 def two_person_rule(q: Question) -> bool:
-    """A child's signal dismissed, cases merged, access terminated or revoked, the glass broken, a complaint decided, figures published or a profile activated, with no `approver`, or `approver` = `actor`.
+    """A child's signal dismissed, cases merged, access terminated or revoked, a duty lifted, the glass broken, a complaint decided, figures published or a profile activated, with no `approver`, or `approver` = `actor`.
 
     However the number is spelt; and no desk is one of the two. A complaint is decided with the superior's signature.
     """
     if q.event.type == _REVIEWED:
         return q.review is not None and q.review.complaint and not _are_two(q)
-    if not q.child and q.event.type not in (_MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED):
+    if not q.child and q.event.type not in (_MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, LIFTED):
         return False
     return not _are_two(q)
 

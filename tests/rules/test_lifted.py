@@ -1,0 +1,72 @@
+"""Lifted duties: a confirmation that is overdue and that nobody is left to give, as of an agency that was dissolved."""
+
+from typing import Any
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import planned
+
+UNIT = "special-unit"
+
+
+def withdrawn(b: Bench, *, late: bool = True) -> Bench:
+    """She takes her consent to the legal NGO back; the NGO was dissolved, and never answers."""
+    planned(b).say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+    if late:
+        while not any(clock.code == "D-STOP" and clock.breached for clock in b.rules.clocks(b.view)):
+            b.say_due(next(iter(b.rules.due(b.view))).type)
+    return b
+
+
+def lifting(**said: Any) -> dict[str, Any]:
+    """The fields of the act."""
+    return {"rule": "D-STOP", "agency": "ngo-l", "ground": "agency_dissolved", "approver": "A-2", **said}
+
+
+def test_an_overdue_confirmation_of_an_agency_that_is_gone_is_lifted() -> None:
+    """Given a breach, when two members of staff say why nobody is left to confirm, then the duty ends, and who waited for it is told."""
+    b = withdrawn(Bench())
+    assert "D-STOP" in b.codes
+    said = b.say(UNIT, "deadline.lifted", **lifting())
+
+    assert "D-STOP" not in b.codes
+    assert said.audience.recipients == ("ngo-a", "ngo-l")
+    assert b.view.stops["ngo-l"].answer is None, "the answer counts as missing"
+
+
+def test_an_agency_that_comes_back_may_still_confirm() -> None:
+    """Given a lifted duty, then the confirmation is registered, and the agency has no part any more."""
+    b = withdrawn(Bench())
+    b.say(UNIT, "deadline.lifted", **lifting())
+    b.say("ngo-l", "consent.stop_confirmed", answer="deleted")
+
+    assert not b.view.on_case("ngo-l")
+
+
+@pytest.mark.parametrize(
+    ("late", "more", "rule"),
+    [
+        (False, {}, "G-51"),
+        (True, {"approver": None}, "G-20"),
+        (True, {"agency": "vac"}, "G-51"),
+        (True, {"rule": "D-ASSIGN"}, "G-51"),
+    ],
+    ids=["in time", "one person", "another agency", "a duty that ends otherwise"],
+)
+def test_nothing_else_is_lifted(*, late: bool, more: dict[str, Any], rule: str) -> None:
+    """Not before the breach, not by one person, not of an agency that owes nothing, and no duty that somebody else can end."""
+    refusal = withdrawn(Bench(), late=late).ask(UNIT, "deadline.lifted", **lifting(**more))
+
+    assert refusal
+    assert refusal.rule == rule
+
+
+def test_it_is_lifted_once() -> None:
+    """A duty that is over is not lifted again."""
+    b = withdrawn(Bench())
+    b.say(UNIT, "deadline.lifted", **lifting())
+    refusal = b.ask(UNIT, "deadline.lifted", **lifting())
+
+    assert refusal
+    assert refusal.rule == "G-51"
