@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "bd54733552c662c867b614595975bc9ddb9d3320"
+COMMIT: Final = "d0713c4b680e60c7ec5b1625d52b0eebcea9ab36"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 
