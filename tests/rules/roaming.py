@@ -477,8 +477,9 @@ _ROW_TYPES: Final = tuple(
     if row.by != ("timekeeper",)
     and not row.opening
     and data_type(name, 1).keyed_by == "case"
-    and name != "access.granted"
+    and name not in ("access.granted", "deadline.lifted")
 )
+"""Types that anybody may try; the others are asked about on purpose, so that a seed goes on telling the same story."""
 _NAMES: Final = _ROW_TYPES
 _RARE: Final[Mapping[str, int]] = {
     "case.withdrawn": 40, "case.closed": 25, "case.signal_dismissed": 25, "access.terminated": 150, "case.merged": 25, "consent.stop_confirmed": 0,

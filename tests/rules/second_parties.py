@@ -333,17 +333,24 @@ class Parties(Second):
         if SHARING in event.data.purposes and event.data.receivers[0] != by:
             self.out.pop(event.data.receivers[0], None)
 
+    def _leaves(self, agency: str) -> None:
+        """Have *agency* house nobody any more, also if it comes back (reading 42)."""
+        self.gone.add(agency)
+        for record in self.records.values():
+            if record.kind == "bed" and record.asked.get(agency) == "admitted":
+                record.asked[agency] = "discharged"
+
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         self.withdrawers[event.data.receivers[0]] = by
         self.out.setdefault(event.data.receivers[0])
-        self.gone.add(event.data.receivers[0])
+        self._leaves(event.data.receivers[0])
 
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         if event.data.answer == "deleted":
             self.parts.pop(by, None)
-            self.gone.add(by)
+            self._leaves(by)
             self.since = [each for each in self.since if each != by]
 
     def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:

@@ -97,9 +97,17 @@ def judged_twice(seed: int, steps: int = STEPS) -> Twice:
         b.step()
         assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     b.attempt(str(b.view.detector), "consent.refused", receivers=[b.units[0]])
+    lift_what_is_overdue(b)
     ask_both(b)
     assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     return b
+
+
+def lift_what_is_overdue(b: Twice) -> None:
+    """Let two members of staff of each agency try to lift every duty that is overdue."""
+    for clock in b.rules.clocks(b.view):
+        for by in (*b.view.counts, b.units[0]):
+            b.attempt(by, "deadline.lifted", rule=clock.code, agency=clock.answerable, ground="no_contact")
 
 
 def ask_both(b: Twice) -> None:
