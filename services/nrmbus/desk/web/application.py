@@ -27,7 +27,7 @@ from nrmbus.desk.web.rules import pages as rules
 from nrmbus.desk.web.shell import NotFound, Page, Pages, Visit
 from nrmbus.desk.web.staff import pages as staff
 from nrmbus.desk.web.staff import session, sign_in
-from nrmbus.desk.web.staff.cookies import signed_in
+from nrmbus.desk.web.staff.cookies import page_before, signed_in
 from nrmbus.desk.web.work import pages as work
 from nrmbus.rules.handbook.lookup import has_words
 from nrmbus.telemetry import log
@@ -142,7 +142,7 @@ class AgencyPages:
                 visit,
                 503,
                 visit.t("The desk cannot reach its store."),
-                visit.t("Nothing was sent. Try again in a minute."),
+                visit.t("Nothing was sent. What was saved before is still there. Try again in a minute."),
             )
         except Exception as error:  # noqa: BLE001 - what it says may hold what was typed
             log.report("page_failed", error=type(error).__name__)
@@ -179,7 +179,8 @@ class AgencyPages:
         return response
 
     def _message(self, visit: Visit, status: int, title: str, sentence: str) -> Response:
-        return visit.page("message.html.j2", title=title, status=status, sentence=sentence)
+        before = page_before(visit.request) if visit.request.method == "POST" and status >= 500 else ""
+        return visit.page("message.html.j2", title=title, status=status, sentence=sentence, before=before)
 
     def _gone(self, visit: Visit) -> Response:
         return self._message(

@@ -13,7 +13,7 @@ from agencies import CASE
 from desk.given import CANARY, REF, Given, desk_of
 from desk.letters.test_sealed_drafts import holds_none
 from desk.web.acts.test_pages import ANSWERS, LETTER, begun, checked, filled, heading, hear_a_case, with_case
-from desk.web.browsing import browsing, member
+from desk.web.browsing import SITE, browsing, member
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.telemetry import log
@@ -131,6 +131,32 @@ async def test_a_full_disk_keeps_what_was_typed_on_the_page(tmp_path: Path, monk
         assert long in unescape((await browser.get(again.headers["location"])).text)
 
 
+async def test_a_full_disk_while_somebody_sends_leads_back_to_the_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a ledger that cannot be written at the last step, then nothing is sent, the page says so and leads back; then it goes out."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await checked(browser)
+        send, before = at.replace("/check", "/send"), {"referer": f"{SITE}{at}"}
+
+        def full(*_: object, **__: object) -> None:
+            raise OperationalError("INSERT", {"sealed": CANARY}, Exception("database or disk is full"))
+
+        with monkeypatch.context() as broken:
+            broken.setattr(drafts, "keep", full)
+            failed = await browser.post(send, headers=before)
+        rows = [row.type for row in await here.rows("outbox")]
+        again = await browser.post(send, headers=before)
+
+        assert failed.status_code == 503
+        assert f'href="{at}"' in failed.text
+        assert "Nothing was sent." in failed.text
+        assert "referral.submitted" not in rows
+        assert again.status_code == 303
+        assert [row.type for row in await here.rows("outbox")] == [*rows, "referral.submitted"]
+
+
 async def test_two_people_answer_one_referral_once(tmp_path: Path) -> None:
     """Given two who answer, then the first answer is sent, and the second is told who was first and when; the draft stays."""
     async with desk_of("special-unit", tmp_path) as here:
@@ -157,6 +183,20 @@ async def test_two_people_answer_one_referral_once(tmp_path: Path) -> None:
                 assert "S-1" in each.text
             assert [row.type for row in await here.rows("outbox")] == ["referral.accepted"]
             assert {row.owner for row in await here.rows("drafts")} == {"S-1", "S-2"}
+
+
+async def test_drafts_of_one_step_are_told_apart_by_their_case(tmp_path: Path) -> None:
+    """Given two drafts of the same step, then the list names the case of each, by the agency's own label where it has one."""
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, member(*DECIDES)) as browser:
+        await hear_a_case(here)
+        await begun(browser, "referral.accepted", REF)
+        before = (await browser.get("/app/acts")).text
+        await browser.post(f"/app/cases/{CASE}/notes", data={"label": "Folder 7"})
+        after = (await browser.get("/app/acts")).text
+
+    assert CASE[:8] in before
+    assert "Folder 7" in after
+    assert CASE[:8] not in re.sub(r"<[^>]*>", "", after)
 
 
 async def test_a_colleague_does_not_see_a_draft(tmp_path: Path) -> None:

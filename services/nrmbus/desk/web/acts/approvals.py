@@ -21,9 +21,10 @@ async def waiting(visit: Visit) -> Response:
     """List what waits for a second signature."""
     with visit.door.ledger.read() as tx:
         found = drafts.listed(visit.door.seat, tx, state="waits")
+        cases = {each.id: around.case_called(visit, tx, each.subject) for each in found}
     rows = [
         {"id": each.id, "type": each.type, "who": around.staff_name(visit, each.owner), "since": moment_of(visit, each.changed),
-         "is_own": each.owner == visit.me.number}
+         "case": cases[each.id], "is_own": each.owner == visit.me.number}
         for each in reversed(found)
     ]  # fmt: skip
     return visit.page("acts/approvals.html.j2", title=visit.t("Approvals"), rows=rows)

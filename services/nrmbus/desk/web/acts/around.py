@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from nrmbus.desk.outbox.readers import readers
-from nrmbus.desk.state import beginnings
+from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.state.bulletins import Standing, standings
 from nrmbus.desk.state.steps import Step, specimen, steps
 from nrmbus.desk.store import tables
@@ -18,6 +18,7 @@ from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.called import SERVICES, called, is_service
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
+from nrmbus.desk.web.work.rows import SHORT
 from nrmbus.events.model import Data, Part
 from nrmbus.events.registry import versions
 from nrmbus.rules import View
@@ -71,6 +72,11 @@ def known_case(visit: Visit, tx: Connection, subject: str) -> Case:
     if not is_known(tx, subject):
         raise NotFound
     return case_of(visit, tx, subject)
+
+
+def case_called(visit: Visit, tx: Connection, subject: str) -> str:
+    """Return the agency's own label of a case, else the beginning of its reference; empty for what is about no case of this desk."""
+    return labels.of(visit.door.seat, tx, subject) or (subject[:SHORT] if is_known(tx, subject) else "")
 
 
 def opening_of(tx: Connection, subject: str, ref: str) -> Row[Any] | None:

@@ -118,9 +118,10 @@ async def mine(visit: Visit) -> Response:
     with visit.door.ledger.read() as tx:
         found = drafts.listed(visit.door.seat, tx, owner=visit.me.number)
         sent = {each.id: sending.outcome(visit.door, tx, [each.id]) for each in found if each.state == "sent"}
+        cases = {each.id: around.case_called(visit, tx, each.subject) for each in found}
     rows = [
         {
-            "id": each.id, "type": each.type, "page": each.page if each.state == "open" else "sent", "state": each.state,
+            "id": each.id, "type": each.type, "case": cases[each.id], "page": each.page if each.state == "open" else "sent", "state": each.state,
             "changed": moment_of(visit, each.changed), "verdict": sending.verdict_of(sent[each.id]) if sent.get(each.id) else "",
         }
         for each in found if sending.verdict_of(sent.get(each.id) or [{"verdict": ""}]) != "registered" or each.state != "sent"
