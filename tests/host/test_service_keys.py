@@ -2,11 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaError
 
 from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
@@ -14,10 +18,14 @@ from nrmbus.cli import health
 from nrmbus.cli.membership import agency
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, home_of, read_directory
-from nrmbus.directory.operator import Identity
+from nrmbus.directory.commands import read_as
+from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Identity, LogIdentity
 from nrmbus.host.supervisor import Supervisor
+from nrmbus.wire.errors import WireError
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 from patience import LONGEST_WAIT, until
+from typed import run
 
 pytestmark = pytest.mark.broker
 
@@ -60,12 +68,58 @@ def pid(folder: BusFolder, service: str) -> int | None:
     return found[service]["pid"] if service in found else None
 
 
-def change(folder: BusFolder, service: str, file: Path) -> None:
-    """Change the keys of *service* as the operator and two admitters do."""
+def rotated(folder: BusFolder, service: str, file: Path) -> None:
+    """Request other keys for *service*, signed with the present key too."""
     agency.rotate(service, overlap=1, found_as=agency.FoundAs(), out=file, data=folder.path, **OPEN)
+
+
+def lost(folder: BusFolder, service: str, file: Path) -> None:
+    """Request other keys for *service*, whose keys somebody else may have."""
+    agency.lost(service, out=file, data=folder.path, **OPEN)
+
+
+def change(folder: BusFolder, service: str, file: Path, asking: Callable[[BusFolder, str, Path], None]) -> None:
+    """Change the keys of *service* as the operator and two admitters do, and wait until another process has them."""
+    process = pid(folder, service)
+    asking(folder, service, file)
     for each in ADMITTERS:
         agency.admit(file, each, data=folder.path, **OPEN)
     agency.check(service, file, data=folder.path, **OPEN)
+    until("another process has the service", lambda: pid(folder, service) not in (None, process))
+    until("the bus is ready", lambda: not health.not_ready(folder))
+
+
+def exported(folder: BusFolder, case: str, file: Path) -> list[str]:
+    """Export the evidence of *case* to *file*; return the options with the keys that people verify it with."""
+    done = run("export", "--case", case, "--out", file, "--data", folder.path)
+    assert done.returncode == 0, done.stderr
+    keys = [line.split() for line in done.stdout.splitlines() if line.startswith("  --")]
+    assert {option for option, _ in keys} >= {"--log", "--operator"}, done.stdout
+    return [each for key in keys for each in key]
+
+
+def signed(folder: BusFolder) -> None:
+    """Have the auditor sign everything, as she does when she ends in order, and wait until a witness has co-signed it."""
+    process = pid(folder, AUDITOR)
+    assert process is not None
+
+    def asked(service: str) -> dict[str, Any]:
+        found = asyncio.run(health.ask(folder, service))
+        return dict(found) if found else {}
+
+    numbers = asked(REGISTRAR)["numbers"]
+    until("she has read all", lambda: asked(AUDITOR).get("numbers") == numbers)
+    os.kill(process, signal.SIGTERM)
+    until("another process has the service", lambda: pid(folder, AUDITOR) not in (None, process))
+
+    def state() -> bool:
+        found = asked(AUDITOR)
+        sizes, co = found.get("signed", {}), found.get("cosigned", {})
+        return bool(found.get("ready") and sizes == found.get("size")) and all(
+            co.get(number, {}).get("size") == size for number, size in sizes.items() if size
+        )
+
+    until("a witness has co-signed all", state)
 
 
 @pytest.mark.parametrize("service", [REGISTRAR, TIMEKEEPER, AUDITOR])
@@ -75,9 +129,9 @@ def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: 
     The service is no witness by that, and no desk. A registration of before verifies with the key before.
     """
     publish(up)
-    before, process = key_of(up, service), pid(up, service)
+    before = key_of(up, service)
 
-    change(up, service, tmp_path / "request.json")
+    change(up, service, tmp_path / "request.json", rotated)
 
     after = key_of(up, service)
     directory = asyncio.run(read_directory(up))
@@ -85,9 +139,69 @@ def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: 
     assert directory.signing_kid(service, directory.entries[service].valid_from) == after
     assert directory.entries[service].witness is None
     assert not home_of(up, service).joinpath("agency.json").exists()
-    until("another process has the service", lambda: pid(up, service) not in (None, process))
-    until("the bus is ready", lambda: not health.not_ready(up))
     publish(up)
     registrations = [each.registration for each in asyncio.run(audited(up)).history.entries]
     assert len(registrations) >= 2
     assert directory.any_verify_key(service, before).kid == before
+
+
+@pytest.mark.parametrize("service", [REGISTRAR, TIMEKEEPER, AUDITOR])
+def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Path, service: str) -> None:
+    """P2 and P5: given a thief with the folder of a service, when the operator replaces its keys as lost, then the thief's are worth nothing.
+
+    The broker gives the stolen certificate nothing, readers take no signature of the stolen key at any later time, and the
+    service goes on. The evidence of before verifies with the keys that were handed out with it.
+    """
+    case = publish(up)
+    signed(up)
+    evidence = tmp_path / "before.evidence.jsonl"
+    keys = exported(up, case, evidence)
+    thief, stolen = tmp_path / service, key_of(up, service)
+    shutil.copytree(home_of(up, service), thief)
+    asyncio.run(read_as(up, thief))
+
+    change(up, service, tmp_path / "request.json", lost)
+
+    with pytest.raises(KafkaError):
+        asyncio.run(read_as(up, thief))
+    directory = asyncio.run(read_directory(up))
+    with pytest.raises(WireError, match="signature_invalid"):
+        directory.verify_key(service, stolen, utc_time())
+    publish(up)
+    assert len(asyncio.run(audited(up)).history.entries) >= 2
+    verified = run("verify", evidence, *keys)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+
+
+@pytest.mark.parametrize("asking", [rotated, lost])
+def test_the_auditor_changes_the_keys_of_her_logs(
+    up: BusFolder, tmp_path: Path, asking: Callable[[BusFolder, str, Path], None]
+) -> None:
+    """P5: given signed logs, when the auditor changes her keys, then her logs have others too, which the witnesses accept by the directory.
+
+    Evidence that was signed before verifies with the keys of before, also if it is exported later; evidence that is signed
+    afterwards verifies with the new ones.
+    """
+    case, home = publish(up), home_of(up, AUDITOR)
+    signed(up)
+    old, pairs = tmp_path / "old.evidence.jsonl", len(asyncio.run(read_directory(up)).log_keys())
+    earlier, before = exported(up, case, old), LogIdentity.at(home).public
+
+    change(up, AUDITOR, tmp_path / "request.json", asking)
+
+    directory = asyncio.run(read_directory(up))
+    after = LogIdentity.at(home).public
+    assert (directory.entries[AUDITOR].log, len(directory.log_keys())) == (after, pairs + 1)
+    assert not {before.ed25519, before.mldsa44} & {after.ed25519, after.mldsa44}
+    assert list((home / "keys" / "next").glob("*")) == []
+    again = tmp_path / "again.evidence.jsonl"
+    assert exported(up, case, again) == earlier, "no checkpoint of the new keys covers the case"
+    later = publish(up)
+    signed(up)
+    new = tmp_path / "new.evidence.jsonl"
+    newest = exported(up, later, new)
+    assert newest[1] != earlier[1]
+    for file, keys in ((old, earlier), (again, earlier), (new, newest)):
+        verified = run("verify", file, *keys)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert run("verify", new, *earlier).returncode == 1

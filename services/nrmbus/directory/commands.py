@@ -121,7 +121,8 @@ async def ask_for_new_keys(
 ) -> Request:
     """Return the request of an agency for other keys: ``rotated``, or ``lost`` if the old keys are gone or stolen.
 
-    *certified*: another certificate is asked for with them. *known*: the directory, where nothing here can read it.
+    The auditor's come with other keys of her logs (decision 0085). *certified*: another certificate is asked for with them.
+    *known*: the directory, where nothing here can read it.
 
     Raises:
         DirectoryError: ``agency_unknown``; ``previous_key_missing`` where a rotation lacks the present key.
@@ -139,7 +140,8 @@ async def ask_for_new_keys(
         raise DirectoryError("previous_key_missing")
     coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
     csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
-    wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, last.log)
+    log = (LogIdentity.next_at(home) if has_present else LogIdentity.at(home)).public if last.log else None
+    wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, log)
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []

@@ -358,10 +358,14 @@ class Directory:
         return tuple(found.values())
 
     def log_keys(self) -> tuple[LogKeys, ...]:
-        """Return every key pair that signed the auditor's logs, oldest first; the last one signs now."""
+        """Return every key pair that signed the auditor's logs, oldest first; the last one signs now.
+
+        Excludes keys whose owner objected.
+        """
+        standing = self.roll.agencies.get(AUDITOR)
         found = {
             keys.log.verify.public + keys.log.lasting.public: keys.log
-            for keys in self._periods(AUDITOR)
+            for keys in map(self._decoded, standing.undisputed if standing else ())
             if keys.log is not None
         }
         return tuple(found.values())

@@ -48,6 +48,8 @@ NEXT: Final = "next"
 PAST: Final = "past"
 MADE: Final = "made"
 """The file of the kids of every key that was made here: public, and kept when the keys themselves are gone."""
+OF_LOGS: Final = ("log-ed25519", "log-mldsa44")
+"""Names of the files of the keys that sign the auditor's logs."""
 INTERIM: Final = "interim"
 """The file of the kids of interim keys, each with the time since which it is used."""
 _GONE: Final = ".gone"
@@ -114,7 +116,7 @@ class Identity:
         opening, kids = [sealing, *past], {signing.kid, witness.kid}
         coming = {each.stem: _read(each) for each in (home / "keys" / NEXT).glob("*.seed")}
         opening += [SealingKey.from_seed(seed) for purpose, seed in coming.items() if purpose == "sealing"]
-        kids |= {SigningKey.from_seed(seed).kid for purpose, seed in coming.items() if purpose != "sealing"}
+        kids |= {SigningKey.from_seed(coming[purpose]).kid for purpose in ("signing", "witness") if purpose in coming}
         kids |= {each.kid for each in opening}
         by_kid = {each.kid: each for each in opening}
         return cls(agency, signing, sealing, witness, by_kid, frozenset(kids | _made(home)), _interim(home))
@@ -132,7 +134,7 @@ class Identity:
         _note_made(home, self.kids)
         if (keys / NEXT / "sealing.seed").exists():
             keyfile.set_aside(keys / "sealing.seed", _past(home, self.sealing.kid))
-        for purpose in ("sealing", "signing", "witness"):  # cut in between, the rest is done the next time
+        for purpose in ("sealing", "witness", *OF_LOGS, "signing"):  # cut before the last, all is done the next time
             coming = keys / NEXT / f"{purpose}.seed"
             if coming.exists():
                 coming.rename(keys / f"{purpose}.seed")
@@ -215,9 +217,19 @@ class LogIdentity:
     @classmethod
     def at(cls, home: Path) -> Self:
         """Load the pairs in *home*/keys, or make them there on first use (files 0600)."""
+        return cls._below(home, "")
+
+    @classmethod
+    def next_at(cls, home: Path) -> Self:
+        """Return the pairs that will replace those of *home*; `Identity.promote` has them take their place."""
+        return cls._below(home, f"{NEXT}/")
+
+    @classmethod
+    def _below(cls, home: Path, below: str) -> Self:
+        signing, lasting = (f"{below}{name}" for name in OF_LOGS)
         return cls(
-            SigningKey.from_seed(_secret(home, "log-ed25519", SigningKey.generate)),
-            MLDSA44SigningKey(_secret(home, "log-mldsa44", MLDSA44SigningKey.generate)),
+            SigningKey.from_seed(_secret(home, signing, SigningKey.generate)),
+            MLDSA44SigningKey(_secret(home, lasting, MLDSA44SigningKey.generate)),
         )
 
     def signers(self, origin: str) -> tuple[Ed25519Signer, Cosigner]:

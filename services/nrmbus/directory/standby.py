@@ -30,7 +30,7 @@ from nrmbus.directory.entry import body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.invitation import digits_of, in_fours
-from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
+from nrmbus.directory.operator import OF_LOGS, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.renewal import GOOD_FOR
 from nrmbus.directory.requests import Carried, Pem, Word, believe
 from nrmbus.events.model import AgencyId, Code, Time
@@ -49,8 +49,6 @@ A bus whose auditor is elsewhere gives no keys of hers: they are not the operato
 
 Nothing is sealed to these services, so their sealing keys stay on the first machine, and the host makes others.
 """
-_OF_LOGS: Final = ("log-ed25519", "log-mldsa44")
-"""Names of the files of the keys that sign the auditor's logs."""
 _OWN: Final = "standby"
 """Name of the file of the key to which the answer is sealed."""
 
@@ -161,7 +159,7 @@ def _seeds(home: Path, service: str) -> dict[str, bytes]:
     found = {"signing": Identity.at(home, service).signing.seed}
     if service == AUDITOR:
         log = LogIdentity.at(home)
-        found |= dict(zip(_OF_LOGS, (log.signing.seed, log.lasting.seed), strict=True))
+        found |= dict(zip(OF_LOGS, (log.signing.seed, log.lasting.seed), strict=True))
     return found
 
 
@@ -195,7 +193,7 @@ def _confirm(directory: Directory, service: str, seeds: Mapping[str, bytes]) -> 
     """Raise DirectoryError, ``standby_keys``, unless the *directory* names these keys for *service* now."""
     entry, log = directory.entries.get(service), None
     if service == AUDITOR:
-        signing, lasting = (seeds[name] for name in _OF_LOGS)
+        signing, lasting = (seeds[name] for name in OF_LOGS)
         log = LogIdentity(SigningKey.from_seed(signing), MLDSA44SigningKey(lasting)).public
     current = directory.signing_kid(service, utc_time())
     if entry is None or SigningKey.from_seed(seeds["signing"]).kid != current or (log and log != entry.log):
@@ -214,7 +212,7 @@ def _opened(folder: BusFolder, answer: Standby) -> dict[str, dict[str, bytes]]:
         raw = SealingKey.from_seed(seed).open(base64.read(answer.keys or "") or b"", _info(answer))
         read = json.loads(raw, limit=len(raw))
         of: dict[str, tuple[str, ...]] = {
-            each: ("signing", *(_OF_LOGS if each == AUDITOR else ())) for each in SERVED if each in read
+            each: ("signing", *(OF_LOGS if each == AUDITOR else ())) for each in SERVED if each in read
         }
         found = {each: {name: base64.read(read[each][name]) or b"" for name in names} for each, names in of.items()}
         if all(len(each) == keyfile.SEED_BYTES for seeds in found.values() for each in seeds.values()):

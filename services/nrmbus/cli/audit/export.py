@@ -77,9 +77,10 @@ def _evidence(folder: BusFolder, case: str, out: Path, question: Question) -> No
     raw = question.evidence(subject, question.put("export", subject))
     lines = [json.loads(line) for line in raw.splitlines()]
     is_signed = any("\n\n" in each["note"] for each in lines if each["kind"] == "checkpoint")
-    keys = asyncio.run(_keys(folder, subject))
+    held = asyncio.run(_keys(folder, subject))
     write_private(out.absolute(), raw)
-    status, verdict = _verdict(out, keys if is_signed else [each for each in keys if each[0] == "--operator"])
+    tried = [(each, *_verdict(out, each if is_signed else each[-1:])) for each in held]
+    keys, status, verdict = next((each for each in tried if each[1] != 1), tried[0])
     if status == 1:
         out.unlink()
         raise BusError(
@@ -123,9 +124,10 @@ def _history(folder: BusFolder, release: Release, out: Path, question: Question)
     )
 
 
-async def _keys(folder: BusFolder, case: str) -> list[tuple[str, str]]:
-    """Return option and key of everybody who may vouch for *case*: the log, the witnesses, the operator.
+async def _keys(folder: BusFolder, case: str) -> list[list[tuple[str, str]]]:
+    """Return option and key of everybody who may vouch for *case*: the log, the witnesses, and last the operator.
 
+    There is a list for each pair of keys that the log ever had, the newest first: the checkpoint may be signed by an earlier one.
     The keys come from the directory in the topic, by the operator's key on this machine, and not from the auditor.
     """
     directory = await read_directory(folder)
@@ -134,11 +136,8 @@ async def _keys(folder: BusFolder, case: str) -> list[tuple[str, str]]:
         raise BusError("The directory names no keys of the auditor's logs: nrmbus up")
     origin = origin_of(directory.bus, ids.partition_of(case, folder.settings.partitions))
     operator = Ed25519Verifier(f"nrmbus/{directory.bus}/operator", operator_key(folder.path).public)
-    return [
-        *(("--log", vkey(each)) for each in pairs[-1].verifiers(origin)),
-        *(("--witness", vkey(each)) for each in directory.witnesses()),
-        ("--operator", vkey(operator)),
-    ]
+    others = [*(("--witness", vkey(each)) for each in directory.witnesses()), ("--operator", vkey(operator))]
+    return [[*(("--log", vkey(each)) for each in pair.verifiers(origin)), *others] for pair in reversed(pairs)]
 
 
 def _verdict(path: Path, keys: list[tuple[str, str]]) -> tuple[int, str]:

@@ -138,7 +138,7 @@ def rotate(
     """At the agency: make new keys, and a request that is also signed with the present key.
 
     Until the overlap ends, the old keys remain valid for events that were signed with them and for letters that were
-    sealed to them.
+    sealed to them. The bus's own services change their keys in the same way; the auditor's logs get others too.
     """
     folder = context.unlocked()
     with sentences():
@@ -215,7 +215,7 @@ def _taken_by(folder: BusFolder, service: str) -> str:
     except FileNotFoundError:
         running = {}
     for name, process in running.items():
-        if parted(name)[0] == service:
+        if parted(name)[0] == service and process["pid"] is not None:  # else it begins by itself, with the new keys
             with suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
     return (
