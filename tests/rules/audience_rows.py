@@ -25,6 +25,7 @@ from rules.stories import (
     child_planned,
     child_presumed,
     child_prosecuted,
+    child_referred,
     child_screened,
     child_signalled,
     closed,
@@ -453,6 +454,16 @@ def _refused_child(b: Bench) -> Bench:
 def _never_answered(b: Bench) -> Bench:
     """The legal NGO, which was dissolved, is late with its answer to a withdrawal."""
     planned(b).say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+    return _late_to_stop(b)
+
+
+def _school_never_answered(b: Bench) -> Bench:
+    """A school that was closed down is late with it."""
+    child_referred(b).say("guardianship", "consent.withdrawn", receivers=["school"])
+    return _late_to_stop(b)
+
+
+def _late_to_stop(b: Bench) -> Bench:
     while not any(clock.code == "D-STOP" and clock.breached for clock in b.rules.clocks(b.view)):
         b.say_due(next(iter(b.rules.due(b.view))).type)
     return b
@@ -471,6 +482,9 @@ def _services_and_letters() -> Iterator[Seen]:
     gone = {"rule": "D-STOP", "agency": "ngo-l", "ground": "agency_dissolved", "approver": "A-2"}
     yield Seen(_never_answered, UNIT, "deadline.lifted", ("ngo-a", "ngo-l"), said=gone)
     yield Seen(_never_answered, "vac", "deadline.lifted", ("ngo-a", "ngo-l", UNIT), said=gone)
+    yield Seen(
+        _school_never_answered, UNIT, "deadline.lifted", ("district", "guardianship", "school"), said={**gone, "agency": "school"}
+    )  # fmt: skip
     few = ("fund", "hospital", "migration", UNIT)
     parts = {"health": ("hospital", UNIT), "identity": few, "money": ("fund",), "story": (UNIT,)}
     for type in ("document.shared", "document.chunk_sent"):

@@ -34,6 +34,7 @@ def figures(*, by: str = "statistics", shown: int = 25, **said: Any) -> dict[str
 
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "deadline.lifted": {"rule": "D-STOP", "agency": "ngo-l", "ground": "no_contact"},
     "case.signal_recorded": {
         "detector": "ngo_outreach", "child": False, "urgency": "emergency", "detected_abroad": False, "basis": ["indicators"],
     },
