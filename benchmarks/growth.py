@@ -121,10 +121,10 @@ def grown(home: Path, count: int) -> Growth:
             _line(log, "snapshot_used")
             _line(log, "owns")
             with_snapshot = time.perf_counter() - started
-            asyncio.run(_ways(folder, singles[0]))  # the broker and the registrar compile and connect
+            asyncio.run(single_ways(folder, singles[0]))  # the broker and the registrar compile and connect
             quiet, meanwhile = list[float](), list[float]()
             for turn in range(ROUNDS):
-                quiet += asyncio.run(_ways(folder, singles[2 * turn + 1]))
+                quiet += asyncio.run(single_ways(folder, singles[2 * turn + 1]))
                 meanwhile += asyncio.run(_meanwhile(folder, key, singles[2 * turn + 2]))
     return Growth(
         count,
@@ -139,9 +139,9 @@ def grown(home: Path, count: int) -> Growth:
 
 
 async def _meanwhile(folder: BusFolder, key: SigningKey, singles: Sequence[Submission]) -> list[float]:
-    """Do the same as `_ways` while a process folds the whole history for a snapshot."""
+    """Do the same as `single_ways` while a process folds the whole history for a snapshot."""
     task = asyncio.create_task(fold_beside(folder, key))
-    found = await _ways(folder, singles)
+    found = await single_ways(folder, singles)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     return found
@@ -154,7 +154,9 @@ async def fold_beside(folder: BusFolder, key: SigningKey) -> None:
         await service.made(HIGHEST)
 
 
-async def _ways(folder: BusFolder, singles: Sequence[Submission]) -> list[float]:
+async def single_ways(folder: BusFolder, singles: Sequence[Submission]) -> list[float]:
+    """Send *singles* one by one; return the milliseconds until each is in an inbox, sorted."""
+
     def comes(agency: str) -> Any:
         return folder.reach(folder.agency(agency).path)
 

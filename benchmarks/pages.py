@@ -3,6 +3,9 @@
 Desk and bare page are processes of their own, served by uvicorn alike; the browsers are one process, which shares the two
 cores with them. *Paced*: each of fifty people opens a page every two seconds. *At once*: all fifty ask in the same moment.
 The desk's page needs a session, a look into its ledger, and the frame of all pages; the bare page is a table of the same size.
+
+Afterwards a registrar with its broker runs on the same machine, and its way from publish to inbox is timed in alternating
+rounds: with nobody at the pages, and while the fifty, in a process of their own, open the work list of the desk.
 """
 
 import asyncio
@@ -13,6 +16,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -21,11 +26,12 @@ import httpx
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+from growth import SINGLES, single_ways
 from jinja2 import Environment
 from ledgers import Standing
 from sqlalchemy import insert
 from structlog.testing import capture_logs
-from throughput import AGENCIES
+from throughput import AGENCIES, admitted, agencies_of, bus, registrar, spread
 from town import Town
 
 from nrmbus.desk.desk import Desk
@@ -40,6 +46,7 @@ from nrmbus.desk.web.beside import Beside
 from nrmbus.desk.web.staff.cookies import name_at
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
+from nrmbus.play.load import stream
 from nrmbus.rules import Agency
 from nrmbus.wire import ids, times
 from nrmbus.wire.envelope import encode
@@ -50,6 +57,8 @@ CASES: Final = 1_000
 PEOPLE: Final = 50
 ROUNDS: Final = 10
 EVERY_SECONDS: Final = 2.0
+TURNS: Final = 4
+"""Alternating rounds of single events at the registrar, without and with people at the pages."""
 COLUMNS: Final = 8
 _SIGNAL: Final = {
     "detector": "ngo_outreach", "child": False, "urgency": "normal", "detected_abroad": False, "basis": ["indicators"],
@@ -80,15 +89,19 @@ class Measured:
     after: float
     end: float
     changed: list[float]
+    quiet: dict[str, float]
+    """Milliseconds from publish to inbox with nobody at the pages: median and p99."""
+    meanwhile: dict[str, float]
+    """The same while fifty people open the work list."""
 
 
 def pages(home: Path, now: datetime) -> Measured:
     """Measure both sides, one after the other."""
     asyncio.run(_filled(home, now))
     bare, _, _ = _beside(_serve_bare, home, now, lambda port, _: _asked(port, "/", [{}] * PEOPLE))
-    desk, process_before, rest = _beside(_serve_desk, home, now, _desk_asked)
+    desk, process_before, rest = _beside(_serve_desk, home, now, partial(_desk_asked, home=home, now=now))
     assert rest is not None
-    return Measured(desk, bare, rest["first"], process_before, rest["after"], rest["end"], rest["changed"])
+    return Measured(desk, bare, before=process_before, **rest)
 
 
 # -- the desk's ledger -----------------------------------------------------------------------------------------------------
@@ -231,7 +244,9 @@ def _beside(serve: Asked, home: Path, now: datetime, ask: Asked) -> tuple[Side, 
         process.join()
 
 
-def _desk_asked(port: int, cookies: dict[str, list[str]], tell: Any, pid: int) -> tuple[Side, float, dict[str, Any]]:
+def _desk_asked(
+    port: int, cookies: dict[str, list[str]], tell: Any, pid: int, *, home: Path, now: datetime
+) -> tuple[Side, float, dict[str, Any]]:
     ((name, values),) = cookies.items()
     before = pss(pid)
     each = [{name: value} for value in values]
@@ -243,7 +258,40 @@ def _desk_asked(port: int, cookies: dict[str, list[str]], tell: Any, pid: int) -
         tell.send("commit")
         tell.recv()
         changed.append(asyncio.run(_first(port, each[0])) * 1000)
-    return side, before, {"first": first, "after": after, "end": pss(pid), "changed": sorted(changed)}
+    said = {"first": first, "after": after, "end": pss(pid), "changed": sorted(changed)}
+    quiet, meanwhile = _registrar_beside(home / "bus", now, partial(_open, port, each))
+    return side, before, {**said, "quiet": spread(quiet), "meanwhile": spread(meanwhile)}
+
+
+def _registrar_beside(home: Path, now: datetime, people: Callable[[], None]) -> tuple[list[float], list[float]]:
+    """Time single events at a registrar in alternating rounds: alone, and while *people* runs in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with bus(home) as (folder, _):
+        admitted(folder)
+        load = stream(agencies_of(folder, SINGLES), now, 1, count=(2 * TURNS + 1) * SINGLES)
+
+        def timed() -> list[float]:
+            return asyncio.run(single_ways(folder, list(islice(load, SINGLES))))
+
+        with registrar(folder):
+            timed()  # the broker and the registrar compile and connect
+            quiet, meanwhile = list[float](), list[float]()
+            for _ in range(TURNS):
+                quiet += timed()
+                opening = spawn.Process(target=people, daemon=True)
+                opening.start()
+                time.sleep(EVERY_SECONDS * 2)  # it has begun, and everybody has opened the page once
+                meanwhile += timed()
+                assert opening.is_alive(), "nobody opened a page meanwhile"
+                opening.kill()
+                opening.join()
+    return quiet, meanwhile
+
+
+def _open(port: int, cookies: Sequence[dict[str, str]]) -> None:
+    """Open the work list as fifty people, until the process ends."""
+    while True:
+        _asked(port, "/app/work", cookies)
 
 
 async def _first(port: int, cookies: dict[str, str]) -> float:
@@ -334,9 +382,15 @@ def lines(found: Measured) -> list[str]:
         row("… p95", "paced", 95, "< 300"),
         row(f"{PEOPLE} pages at once, until each has come: p50", "at_once", 50, ""),
         row("… p95", "at_once", 95, ""),
+        f"| publish to inbox at a registrar, nobody at the pages, ms: p50, p99 | {_both(found.quiet)} | | |",
+        f"| … while {PEOPLE} people open the work list | {_both(found.meanwhile)} | | unchanged |",
         f"| the page after a commit, p50 | {at(found.changed, 50):.0f} | | |",
         f"| the first page after a start, s: reads all cases | {found.first:.2f} | | |",
         f"| memory of the desk before the first page, MiB | {found.before:.0f} | | |",
         f"| … after it | {found.after:.0f} | | |",
         f"| … after all pages | {found.end:.0f} | | |",
     ]
+
+
+def _both(way: dict[str, float]) -> str:
+    return f"{way['p50']:.1f}, {way['p99']:.1f}"
