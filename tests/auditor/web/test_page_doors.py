@@ -57,6 +57,8 @@ async def test_five_wrong_passwords_close_a_name(hall: Hall) -> None:
     async with hall.browser(signed_in=False) as browser:
         for _ in range(5):
             assert (await sign_in(browser, password="wrong password here")).status_code == 401
+        form = {"name": NAME, "password": PASSWORD, "purpose": "audit", "back": "/search"}
+        assert (await browser.post("/sign-in", data=form)).status_code == 429
         assert (await sign_in(browser)).status_code == 429
         assert (await sign_in(browser, name="samir")).status_code == 303
 

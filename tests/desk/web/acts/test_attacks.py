@@ -3,7 +3,7 @@
 import re
 from html import unescape
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -16,6 +16,7 @@ from desk.web.acts.test_pages import ANSWERS, LETTER, begun, checked, filled, he
 from desk.web.browsing import SITE, browsing, member
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.web.acts import sending
 from nrmbus.telemetry import log
 
 DECIDES: Final[tuple[Permission, ...]] = ("read_cases", "publish", "decide")
@@ -183,6 +184,33 @@ async def test_two_people_answer_one_referral_once(tmp_path: Path) -> None:
                 assert "S-1" in each.text
             assert [row.type for row in await here.rows("outbox")] == ["referral.accepted"]
             assert {row.owner for row in await here.rows("drafts")} == {"S-1", "S-2"}
+
+
+async def test_what_another_tab_changed_while_it_is_sent_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a draft that is saved again between the look at the Rules and the outbox, then nobody signs what they did not read."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await checked(browser)
+        look = sending.checked
+
+        async def meanwhile(*of: Any, **how: Any) -> list[dict[str, Any]]:
+            found = await look(*of, **how)
+            said = {
+                "version": hidden(await browser.get(at.replace("/check", "/what")))["version"],
+                "fields": "data.to",
+                "data.to": "vac",
+            }
+            assert (await browser.post(at.replace("/check", "/keep"), data=said)).json()["state"] == "saved"
+            return found
+
+        with monkeypatch.context() as moved:
+            moved.setattr(sending, "checked", meanwhile)
+            await browser.post(at.replace("/check", "/send"))
+
+        assert "referral.submitted" not in [row.type for row in await here.rows("outbox")]
+        assert (await browser.get(at)).status_code == 200
 
 
 async def test_drafts_of_one_step_are_told_apart_by_their_case(tmp_path: Path) -> None:

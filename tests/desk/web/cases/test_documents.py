@@ -5,6 +5,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from agencies import SIGNAL
 from desk.documents.test_reading import CHUNKS, announced, granted, readings, received
 from desk.documents.test_sharing import PDF
 from desk.given import CANARY, Given
@@ -85,8 +86,14 @@ async def test_a_document_that_stays_closed_says_why(tmp_path: Path) -> None:
 async def test_a_document_of_another_case_is_not_found(tmp_path: Path) -> None:
     """The id of a document counts in its own case alone."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
-        id = decode(announced(here.registrar)).id
-        answer = await read(here, browser, id)
+        unknown = decode(announced(here.registrar)).id
+        known, other = await received(here), "12" * 16
+        signal = here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL, case=other)
+        await here.hear(here.registrar.register(signal, to="vac"))
+        there = f"{AT.rpartition('/')[0]}/{other}/documents"
+        form = {"document": known, "purpose": "court"}
+        answers = [await read(here, browser, unknown), await here.during(browser.post(there, data=form))]
 
-        assert answer.status_code == 404
+        assert (await browser.get(there)).status_code == 200
+        assert [each.status_code for each in answers] == [404, 404]
         assert await granted(here) == 0

@@ -319,8 +319,10 @@ async def test_without_the_permission_to_publish_the_next_step_is_to_look(tmp_pa
         page = await browser.get("/app/work")
         refused = await browser.post("/app/lists/tasks/1/done", data={"back": "news"})
 
+    (row,) = rows(page)
     assert f'href="/app/cases/{CASE}"' in page.text
-    assert "/acts/" not in page.text
+    assert row.endswith("Open the case : abababab")
+    assert not re.search(r"/acts/|/referrals/", page.text)
     assert refused.status_code == 403
 
 
