@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaError
 
+from host.test_hosts import joined
 from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import health
-from nrmbus.cli.membership import agency
+from nrmbus.cli.hosts import hosts_of
+from nrmbus.cli.membership import agency, standby
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer, home_of, read_directory
 from nrmbus.directory.commands import read_as
@@ -205,3 +207,32 @@ def test_the_auditor_changes_the_keys_of_her_logs(
         verified = run("verify", file, *keys)
         assert verified.returncode == 0, verified.stdout + verified.stderr
     assert run("verify", new, *earlier).returncode == 1
+
+
+@pytest.mark.parametrize("asking", [rotated, lost])
+def test_a_standby_host_with_old_keys_is_named_until_it_is_admitted_again(
+    up: BusFolder, tmp_path: Path, asking: Callable[[BusFolder, str, Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a standby host, when a service changes its keys, then the command names the host, and status and doctor show it as a fault.
+
+    Admitted again it is none. Services that kept their keys are none either.
+    """
+    host = f"host-{asking.__name__}"
+    joined(up, tmp_path, host)
+    assert {each.state for each in hosts_of(up) if each.host == host} == {"away"}
+    capsys.readouterr()
+
+    change(up, TIMEKEEPER, tmp_path / "request.json", asking)
+
+    assert f"nrmbus standby revoke {host}" in capsys.readouterr().out
+    states = {each.service: each.state for each in hosts_of(up) if each.host == host}
+    assert states == {REGISTRAR: "away", TIMEKEEPER: "old keys", AUDITOR: "away"}
+    fault = f"The timekeeper of standby host {host} has keys that were changed since."
+    for command in ("status", "doctor"):
+        shown = run(command, "--data", up.path, "--json")
+        assert (shown.returncode, fault in shown.stdout) == (1, True), shown.stdout
+    standby.revoke(host, data=up.path, **OPEN)
+    assert not [each for each in hosts_of(up) if each.host == host]
+    joined(up, tmp_path / "again", host)
+    assert {each.state for each in hosts_of(up) if each.host == host} == {"away"}
+    standby.revoke(host, data=up.path, **OPEN)

@@ -1,16 +1,22 @@
 """Processes of the bus's own services on all hosts, as the operator's certificate shows them: who works and who stands by."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from aiokafka.errors import KafkaError
 from rich.table import Table
 
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.clients import Administration
+from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import PLACES
+from nrmbus.directory.admission import read_directory
+from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.standby import SERVED
 from nrmbus.wire.names import REGISTRAR
 
@@ -24,7 +30,7 @@ class Placed:
     host: str
     service: str
     state: str
-    """``works``, ``stands by``, or ``away`` if no process is connected."""
+    """``works``, ``stands by``, ``away`` if no process is connected, or ``old keys`` if the service has others since."""
     connected: str | None
     """From which address it is connected."""
     certificate_ends: str | None
@@ -37,9 +43,11 @@ def hosts_of(folder: BusFolder) -> tuple[Placed, ...]:
         KafkaFailed: no broker answers, or it refuses.
         KeysSealed: nothing given opens the operator's key.
     """
-    admitted = Authority(folder).hosts(datetime.now(UTC))
-    if folder.settings.tls and not admitted:
+    now, authority = datetime.now(UTC), Authority(folder)
+    admitted, given = authority.hosts(now), authority.given(now)
+    if folder.settings.tls and not (admitted or given):
         return ()
+    old = _with_old_keys(folder, given, now) if given else frozenset()
     groups = Administration(folder.as_operator).answers(
         lambda client: client.describe_consumer_groups(list(_GROUPS.values())).values()
     )
@@ -49,17 +57,33 @@ def hosts_of(folder: BusFolder) -> tuple[Placed, ...]:
         for member in group.members
         if (host := _host(member.client_id, service)) is not None
     }
-    expected = {(host, service) for host, by in admitted.items() for service in by}
+    expected = {(host, service) for host, by in admitted.items() for service in by} | old
     return tuple(
         Placed(
             host,
             service,
-            "away" if where is None else "works" if where[1] else "stands by",
+            "old keys" if (host, service) in old else "away" if where is None else "works" if where[1] else "stands by",
             where[0] if where else None,
             end.isoformat() if (end := admitted.get(host, {}).get(service)) else None,
         )
         for host, service in sorted(expected | found.keys())
         for where in [found.get((host, service))]
+    )
+
+
+def _with_old_keys(
+    folder: BusFolder, given: Mapping[str, Mapping[str, str]], now: datetime
+) -> frozenset[tuple[str, str]]:
+    """Return host and service where a host was *given* another signing key than the directory names at *now*."""
+    try:
+        directory = asyncio.run(read_directory(folder))
+    except (KafkaError, DirectoryError) as error:
+        raise BusError(sentence_of(error) or str(error)) from None
+    return frozenset(
+        (host, service)
+        for host, by in given.items()
+        for service, kid in by.items()
+        if directory.signing_kid(service, now) != kid
     )
 
 
@@ -80,7 +104,7 @@ def table_of(found: Iterable[Placed], now: datetime) -> Table:
         table.add_column(title, overflow="fold")
     for each in found:
         until = datetime.fromisoformat(each.certificate_ends) if each.certificate_ends else None
-        state = "[bold red]away[/]" if each.state == "away" else f"[green]{each.state}[/]"
+        state = f"[{'bold red' if each.state in ('away', 'old keys') else 'green'}]{each.state}[/]"
         days = "–" if until is None else f"{(until - now).days} days"
         table.add_row(each.host, each.service, state, each.connected or "–", days)
     return table

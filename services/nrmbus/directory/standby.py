@@ -126,7 +126,8 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
     certificates, words, ca = dict[str, str](), dict[str, str](), None
     for each in served(folder) if request.requests else ():
         asked = request.requests[each]
-        issued = authority.issue(each, asked.encode(), host=request.host)
+        gave = Identity.at(home_of(folder, each), each).signing.kid
+        issued = authority.issue(each, asked.encode(), host=request.host, gave=gave)
         certificates[each], ca, words[each] = operator.vouched(folder.settings.bus, each, issued, authority.brokers_ca)
     Gate(folder).apply()
     answer = {"keys": sealed, "certificates": certificates, "words": words, "ca": ca}

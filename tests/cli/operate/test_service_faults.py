@@ -125,6 +125,16 @@ def test_a_standby_host_that_is_away_is_found() -> None:
     assert "timekeeper of standby host host-b" in found.what
 
 
+def test_a_standby_host_with_old_keys_is_found() -> None:
+    """Given a host with keys that the service has changed since, then it is a finding with the command that takes it off, although it is connected."""
+    old = Placed("host-b", "registrar", "old keys", "10.0.0.2", "2026-04-01T00:00:00+00:00")
+
+    (found,) = of_hosts([old])
+
+    assert (found.code, found.serious) == ("standby_old_keys", True)
+    assert "nrmbus standby revoke host-b" in found.mend
+
+
 def test_peers_are_looked_at() -> None:
     """Given agencies on other machines, then a certificate that nobody renews is a fault, and silence is a note."""
     soon = (NOW + timedelta(days=3)).isoformat()

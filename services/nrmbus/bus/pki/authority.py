@@ -91,11 +91,20 @@ class Authority:
             raise NotCertified("not_readable") from None
         write_private(self._home / "broker-ca.pem", ca)
 
-    def issue(self, who: str, request: bytes, *, life: timedelta = LIFE, host: str | None = None) -> bytes:
+    def issue(
+        self,
+        who: str,
+        request: bytes,
+        *,
+        life: timedelta = LIFE,
+        host: str | None = None,
+        gave: str | None = None,
+    ) -> bytes:
         """Issue a certificate for *who*, an agency or a service, over the key of *request* (PKCS #10, PEM); return PEM.
 
         The name in the request is ignored. The certificate gives no right before `gate.apply`. *host* is the standby
-        host that has the key, so that its certificates can be revoked together (`revoke_host`).
+        host that has the key, so that its certificates can be revoked together (`revoke_host`). *gave* is the kid of the
+        service's signing key that the host gets with it; a renewed certificate has that of the one before.
 
         Raises:
             NotCertified: ``reserved``; ``not_readable``; ``weak_key`` (another kind of key than P-256, or not signed by
@@ -103,7 +112,7 @@ class Authority:
         """
         if AGENCY_ID.fullmatch(who) is None or who in RESERVED:
             raise NotCertified("reserved")
-        return self._certify(who, _key_of(request), life, host)
+        return self._certify(who, _key_of(request), life, host, gave)
 
     def equip(self, who: str, home: Path, *, life: timedelta = LIFE) -> bool:
         """Make sure that *who* has a valid certificate in *home*/tls on this machine; return whether a new one was issued.
@@ -182,6 +191,19 @@ class Authority:
                     known[who] = max(end, known.get(who, end))
         return found
 
+    def given(self, at: datetime) -> Mapping[str, Mapping[str, str]]:
+        """Return by standby host, for each service, the kid of the signing key that it was given last.
+
+        Hosts that were taken off are left out, and certificates that ended by their own time before *at*. Those that ended
+        with the service's keys are not: their host is still to be mended.
+        """
+        found: dict[str, dict[str, str]] = {}
+        for who, entry in sorted(self._read().items()):
+            for each in entry["certificates"]:
+                if "gave" in each and not each.get("off") and _time(each["ends"]) > at:
+                    found.setdefault(each["host"], {})[who] = each["gave"]
+        return found
+
     def host_of(self, who: str, request: bytes, at: datetime) -> str | None:
         """Return the standby host whose valid certificate of *who* has the key of *request*, or None.
 
@@ -203,12 +225,12 @@ class Authority:
         return sum(each["number"] in valid and each.get("host") == host for each in entry["certificates"])
 
     def revoke_host(self, host: str) -> bool:
-        """End all certificates on the standby *host*; return whether there were any valid ones."""
+        """End all certificates on the standby *host*; return whether there were any that were not taken back before."""
         found = False
         with self._altered() as register:
             for each in (one for entry in register.values() for one in entry["certificates"]):
-                if each.get("host") == host and not each.get("revoked"):
-                    each["revoked"] = found = True
+                if each.get("host") == host and not each.get("off"):
+                    each["revoked"] = each["off"] = found = True
         return found
 
     def revoke(self, who: str) -> None:
@@ -271,7 +293,14 @@ class Authority:
         first = ((NameOID.ORGANIZATION_NAME, "nrmbus"), (NameOID.ORGANIZATIONAL_UNIT_NAME, self._bus))
         return x509.Name([x509.NameAttribute(*each) for each in (*first, *attributes)])
 
-    def _certify(self, who: str, key: ec.EllipticCurvePublicKey, life: timedelta, host: str | None = None) -> bytes:
+    def _certify(
+        self,
+        who: str,
+        key: ec.EllipticCurvePublicKey,
+        life: timedelta,
+        host: str | None = None,
+        gave: str | None = None,
+    ) -> bytes:
         digest = _digest_of(key)
         with self._altered() as register:
             ca = self._key()
@@ -285,6 +314,12 @@ class Authority:
             ends = made.not_valid_after_utc.strftime(_WRITTEN)
             until = {"lost": lost} if lost and now() < _time(lost) else {}
             where = {"host": host} if host is not None else {}
+            had = next(
+                (each["gave"] for each in entry["certificates"][::-1] if each.get("host") == host and "gave" in each),
+                None,
+            )
+            if host is not None and (kid := gave or had):
+                where["gave"] = kid
             entry["certificates"].append({"number": number, "key": digest, "ends": ends, **until, **where})
         return made.public_bytes(serialization.Encoding.PEM)
 

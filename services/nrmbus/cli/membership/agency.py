@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +16,7 @@ import typer
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.failures import of_system
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import parted
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import disposals_of, known_role
@@ -218,10 +219,14 @@ def _taken_by(folder: BusFolder, service: str) -> str:
         if parted(name)[0] == service and process["pid"] is not None:  # else it begins by itself, with the new keys
             with suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
-    return (
-        f"The keys of {service} are valid, and the processes here have them. A standby host has those before: "
-        "take it off with nrmbus standby revoke HOST, and admit it again."
-    )
+    sentence = f"The keys of {service} are valid, and the processes here have them."
+    for host, by in Authority(folder).given(datetime.now(UTC)).items():
+        if service in by:
+            sentence += (
+                f"\nThe standby host {host} has those before. Once each service has its new keys: nrmbus standby revoke "
+                f"{host}, then admit it again, from nrmbus standby request {host} there."
+            )
+    return sentence
 
 
 @app.register(example="nrmbus agency renew ngo-b, and again with the file that it writes, at the operator and back")

@@ -103,7 +103,7 @@ def show(*, context: KeysContext) -> None:
     folder = context.unlocked()
     _operators(folder)
     found = hosts_of(folder)
-    if not any(each.certificate_ends for each in found):
+    if not any(each.certificate_ends or each.state == "old keys" for each in found):
         typer.echo("No standby host is admitted: nrmbus standby request HOST on another machine makes a request.")
         return
     Console(highlight=False).print(table_of(found, datetime.now().astimezone()))

@@ -132,8 +132,15 @@ def _span(seconds: float) -> str:
 
 
 def of_hosts(found: Iterable[Placed]) -> Iterator[Finding]:
-    """Yield a finding for each service that should stand by on a standby host, and is not connected."""
+    """Yield a finding for each service that should stand by on a standby host, and is not connected or has old keys."""
     for each in found:
+        if each.state == "old keys":
+            yield Finding(
+                "standby_old_keys",
+                f"The {each.service} of standby host {each.host} has keys that were changed since.",
+                "If the first machine is lost now, nobody takes over.",
+                f"nrmbus standby revoke {each.host}, then admit it again: nrmbus standby request {each.host} there",
+            )
         if each.state == "away":
             yield Finding(
                 "standby_away",

@@ -28,7 +28,7 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.operate.check import peers_of
-from nrmbus.cli.operate.faults import LEAST_FREE, of_numbers
+from nrmbus.cli.operate.faults import LEAST_FREE, of_hosts, of_numbers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import is_public_page
@@ -95,7 +95,7 @@ class Status:
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """Faults that the numbers of the services show, each with the command that mends it."""
+    """Faults of standby hosts, and those that the numbers of the services show, each with the command that mends it."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -187,7 +187,7 @@ def look(folder: BusFolder) -> Status:
         hosts=hosts,
         history=_history(healths),
         ending=tuple(_ending(folder, healths, elsewhere, hosts, now)),
-        faults=tuple(_faults(folder, healths)),
+        faults=tuple(_faults(folder, healths, hosts)),
         notes=notes,
     )
 
@@ -223,7 +223,8 @@ def _days(seconds: float | None) -> int | None:
     return None if seconds is None else int(seconds // 86_400)
 
 
-def _faults(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterable[str]:
+def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iterable[Placed]) -> Iterable[str]:
+    yield from (f"{each.what} Mend: {each.mend}" for each in of_hosts(hosts))
     for name, found in healths.items():
         for each in of_numbers(name, (found or {}).get("shown", {})):
             if each.serious:
