@@ -74,6 +74,7 @@ FAULTS: Final = (
         9,
         11,
     ),
+    Fault("NrmbusCanaryAway", {f"nrmbus_canary_age_seconds{{{CANARY}}}": "30x5 stale"}, 9, 12),
     Fault("NrmbusServiceAway", {f"up{{{DESK}}}": "1x5 0x30"}, 5, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_ready{{{DESK}}}": "1x5 0x30"}, 9, 12),
     Fault("NrmbusServiceNotReady", {f"nrmbus_trouble{{{DESK}}}": "0x5 1x30"}, 9, 12),
@@ -244,6 +245,32 @@ def judged(promtool: str, path: Path, content: dict[str, Any]) -> subprocess.Com
 def test_prometheus_fires_each_alert_by_its_fault_and_none_on_a_bus_that_is_well(promtool: str, tmp_path: Path) -> None:
     """The oracle is Prometheus' own rule engine."""
     done = judged(promtool, tmp_path / "test.json", promtool_test(FAULTS))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+CANARY_LOST: Final = {f"nrmbus_canary_age_seconds{{{CANARY}}}": "30x5 stale", f"nrmbus_ready{{{DESK}}}": "1x40"}
+BUS_LOST: Final = FAULTS[0].series
+NO_CANARY: Final = {f"nrmbus_ready{{{DESK}}}": "1x40"}
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("promtool", PROMTOOL)
+@pytest.mark.parametrize(
+    ("series", "fired"),
+    [(CANARY_LOST, "NrmbusCanaryAway"), (BUS_LOST, "NrmbusNothingHandedOver"), (NO_CANARY, None)],
+)
+def test_prometheus_tells_a_lost_canary_from_a_lost_bus(
+    promtool: str, series: dict[str, str], fired: str | None, tmp_path: Path
+) -> None:
+    """Given a canary that is gone, a bus that hands nothing over, or a Prometheus without a canary, then that alert alone fires, or none."""
+    content = promtool_test(())
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    firing = [{"labels": f'{{alertname="{fired}"}}', "value": 1}] if fired else []
+    asked = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "20m", "exp_samples": firing}
+    content["tests"] = [{"interval": "1m", "input_series": given, "promql_expr_test": [asked]}]
+
+    done = judged(promtool, tmp_path / "test.json", content)
 
     assert done.returncode == 0, done.stdout + done.stderr
 
