@@ -34,8 +34,8 @@ PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
     "coordinator": {"Farid Example": "worker", "Gulnar Example": "supervisor", "Elchin Example": "administrator"},
 }  # fmt: skip
 """Of each agency of an example, names with a role."""
-OFFICES: Final = ("statistics", "coordinator")
-"""Ids, and roles, of the agencies of an example that have no cases: they are in no file of agencies for trying a system."""
+OFFICES: Final = {"statistics": "Example Statistics Office", "coordinator": "Example Coordinator's Office"}
+"""Agencies of an example that have no cases, by id, which is their role too, with their name: no file of agencies for trying a system has them."""
 
 CODE: Final = "4711000000000018"
 """Receipt code of the message that an invented person has written on each public page; printed for everybody too."""

@@ -41,8 +41,10 @@ def asked(*options: str) -> Any:
 
 
 def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
-    """Each agency has people, one of whom administers; a name is one person's."""
-    assert PEOPLE.keys() == newcomers_of_example("az@2022-04-29").keys()
+    """Each agency has a name and people, one of whom administers; a name is one person's."""
+    agencies = newcomers_of_example("az@2022-04-29")
+    assert PEOPLE.keys() == agencies.keys()
+    assert all(each.contact and each.contact.name.startswith("Example ") for each in agencies.values())
     assert all({"worker", "administrator"} <= set(each.values()) for each in PEOPLE.values())
     names = [name for each in PEOPLE.values() for name in each]
     assert len(set(names)) == len(names)

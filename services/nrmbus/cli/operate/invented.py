@@ -7,6 +7,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.entry import Contact
 from nrmbus.play.people import OFFICES
 
 INVENTED: Final = "Everything on this bus is invented: agencies, people, cases. Its keys lie open on the disk. Never bring a real case here."
@@ -20,7 +21,8 @@ def agencies_file() -> Path:
 
 def newcomers_of_example(policy: str) -> dict[str, Newcomer]:
     """Return the agencies of an example: those of the file, and the offices that have no cases."""
-    return {**newcomers_of(agencies_file(), policy), **{each: Newcomer(each) for each in OFFICES}}
+    offices = {id: Newcomer(id, contact=Contact(name=name)) for id, name in OFFICES.items()}
+    return {**newcomers_of(agencies_file(), policy), **offices}
 
 
 def mark_of(folder: BusFolder, kind: str) -> Path:
