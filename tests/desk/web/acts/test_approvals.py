@@ -52,7 +52,9 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
         assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
         assert id in (await two.get("/app/approvals")).text
         assert counted(await two.get("/app/acts")) == 1
-        assert "There is no indicator" in (await two.get(f"/app/approvals/{id}")).text
+        page = (await two.get(f"/app/approvals/{id}")).text
+        assert "There is no indicator" in page
+        assert f"Case {CASE[:8]} · " in page, "nobody signs without knowing in which case"
 
         answer = await here.during(signed(two, id))
 

@@ -217,14 +217,15 @@ async def test_drafts_of_one_step_are_told_apart_by_their_case(tmp_path: Path) -
     """Given two drafts of the same step, then the list names the case of each, by the agency's own label where it has one."""
     async with desk_of("special-unit", tmp_path) as here, browsing(here, member(*DECIDES)) as browser:
         await hear_a_case(here)
-        await begun(browser, "referral.accepted", REF)
+        at = await begun(browser, "referral.accepted", REF)
         before = (await browser.get("/app/acts")).text
         await browser.post(f"/app/cases/{CASE}/notes", data={"label": "Folder 7"})
-        after = (await browser.get("/app/acts")).text
+        after, form = [(await browser.get(path)).text for path in ("/app/acts", at)]
 
     assert CASE[:8] in before
     assert "Folder 7" in after
     assert CASE[:8] not in re.sub(r"<[^>]*>", "", after)
+    assert "Case Folder 7 · from ngo-a" in form
 
 
 async def test_a_colleague_does_not_see_a_draft(tmp_path: Path) -> None:

@@ -79,6 +79,12 @@ def case_called(visit: Visit, tx: Connection, subject: str) -> str:
     return labels.of(visit.door.seat, tx, subject) or (subject[:SHORT] if is_known(tx, subject) else "")
 
 
+def case_in_words(visit: Visit, tx: Connection, subject: str) -> str:
+    """Return the same with the word for a case, as each page about a step has it above its heading."""
+    called = case_called(visit, tx, subject)
+    return visit.t("Case {reference}", reference=called) if called else ""
+
+
 def opening_of(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
     """Return the row of the event that opened the record *ref* of the case; None if this agency does not have it.
 

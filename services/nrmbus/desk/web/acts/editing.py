@@ -179,10 +179,13 @@ def shown(visit: Visit, act: Act, typed: Typed, errors: Mapping[str, str]) -> Sh
 
 
 def about_of(visit: Visit, act: Act) -> str:
-    """Return the record that *act* answers, or what a room's own act is about, in words; empty if there is none."""
+    """Return the case and the record that *act* answers, or what a room's own act is about, in words; empty if there is none."""
     if act.own is not None:
         return act.own.about(visit, act.said)
-    return "" if act.draft.ref is None else around.record_of(visit, act.case.view, act.draft.ref)
+    with visit.door.ledger.read() as tx:
+        case = around.case_in_words(visit, tx, act.case.subject)
+    record = "" if act.draft.ref is None else around.record_of(visit, act.case.view, act.draft.ref)
+    return " · ".join(each for each in (case, record) if each)
 
 
 def anchor_of(act: Act, pointer: str) -> str:
