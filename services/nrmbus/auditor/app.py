@@ -29,6 +29,7 @@ from nrmbus.auditor.log.starts import Place, StartRefused
 from nrmbus.auditor.reports.traces import spans_of
 from nrmbus.auditor.web.access_log import AccessLog
 from nrmbus.auditor.web.api import door
+from nrmbus.auditor.web.apps import Apps
 from nrmbus.auditor.web.offline_log import OffTheRecord
 from nrmbus.auditor.web.pages.answers import Opened
 from nrmbus.auditor.web.pages.site import Site
@@ -148,7 +149,7 @@ class Auditor:
         catch_up = self._directory_reader.catch_up
         seen = LiveHistory(where, self._directory, catch_up, policy=policy, partitions=partitions)
         key = Identity.at(self.home, AUDITOR).signing
-        Users(self.home).hand_over()
+        Apps(self.home).hand_over()
         access_log = AccessLog(seen=seen, key=key, policy=policy, partitions=partitions, clock=clock, send=send)
         spans = partial(spans_of, self._folder)
         opened = Opened(self, access_log, seen, clock, self._directory, spans)

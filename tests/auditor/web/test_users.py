@@ -11,6 +11,7 @@ import pytest
 
 from auditor.web.given import LATER
 from nrmbus.auditor.web.access_log import OnRecord, Question
+from nrmbus.auditor.web.apps import Apps
 from nrmbus.auditor.web.sessions import (
     FAILURES,
     FAILURES_OF_ALL,
@@ -80,13 +81,11 @@ def test_a_user_added_by_several_at_once_has_one_number(tmp_path: Path) -> None:
 
 def test_the_secret_of_an_app_lies_sealed_and_opens_for_its_user_alone(tmp_path: Path) -> None:
     """Who copies the file has no second factor; a sealed secret that is put under another name shows no right code there."""
-    users = Users(tmp_path)
+    users, apps = Users(tmp_path), Apps(tmp_path)
     now, secret = LATER, pyotp.random_base32()
     for name in ("leyla", "samir"):
         users.add(name, PASSWORD)
-        assert users.set_up(
-            name, users.password_of(name) or "", secret if name == "leyla" else pyotp.random_base32(), 0
-        )
+        assert apps.set_up(name, users.password_of(name) or "", secret if name == "leyla" else pyotp.random_base32(), 0)
     code = pyotp.TOTP(secret).at(now)
     path = tmp_path / "users.json"
     body = json.loads(path.read_bytes())
@@ -94,27 +93,27 @@ def test_the_secret_of_an_app_lies_sealed_and_opens_for_its_user_alone(tmp_path:
     path.write_text(json.dumps(body))
 
     assert secret not in path.read_text()
-    assert (users.is_code("samir", code, now), users.is_code("leyla", code, now)) == (False, True)
-    assert not users.is_code("leyla", code, now), "a code is taken once"
+    assert (apps.is_code("samir", code, now), apps.is_code("leyla", code, now)) == (False, True)
+    assert not apps.is_code("leyla", code, now), "a code is taken once"
 
 
 def test_an_app_outlives_the_key_that_its_secret_was_sealed_to(tmp_path: Path) -> None:
     """Sealing keys are replaced and destroyed: handed over before, the same app goes on; otherwise no code is right, and none is asked anew."""
-    users, secret = Users(tmp_path), pyotp.random_base32()
+    users, apps, secret = Users(tmp_path), Apps(tmp_path), pyotp.random_base32()
     old = Identity.at(tmp_path, AUDITOR)
     users.add("leyla", PASSWORD)
-    users.set_up("leyla", users.password_of("leyla") or "", secret, 0)
+    apps.set_up("leyla", users.password_of("leyla") or "", secret, 0)
     old.succeeded(tmp_path)
-    users.hand_over()
+    apps.hand_over()
     Identity.destroy(tmp_path, old.sealing.kid)
 
-    assert users.is_code("leyla", pyotp.TOTP(secret).at(LATER), LATER)
+    assert apps.is_code("leyla", pyotp.TOTP(secret).at(LATER), LATER)
     new = Identity.at(tmp_path, AUDITOR)
     new.succeeded(tmp_path)
     Identity.destroy(tmp_path, new.sealing.kid)
     later = LATER + timedelta(minutes=5)
-    assert not users.is_code("leyla", pyotp.TOTP(secret).at(later), later)
-    assert users.app_of("leyla"), "a password alone sets up no other app"
+    assert not apps.is_code("leyla", pyotp.TOTP(secret).at(later), later)
+    assert apps.has("leyla"), "a password alone sets up no other app"
 
 
 def test_a_number_stays_with_a_user_for_good(tmp_path: Path) -> None:

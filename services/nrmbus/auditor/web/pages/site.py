@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from nrmbus.auditor.web.access_log import NotOnRecordError, OnRecord, Question
+from nrmbus.auditor.web.apps import Apps
 from nrmbus.auditor.web.names import PURPOSES
 from nrmbus.auditor.web.pages.answers import Answers, Missing, Opened, Shown
 from nrmbus.auditor.web.pages.rendering import environment, place_of, static
@@ -42,7 +43,8 @@ class Site:
 
     def __init__(self, home: Path, *, bus: str, partitions: int, profile: Profile) -> None:
         """Serve the users in *home*."""
-        self._users, self._bus, self._profile = Users(home), bus, profile
+        self._users, self._apps = Users(home), Apps(home)
+        self._bus, self._profile = bus, profile
         self._sessions, self._attempts = Sessions(time.monotonic), Attempts(time.monotonic)
         self._begun = Begun(time.monotonic)
         self._one_at_a_time = asyncio.Lock()
@@ -171,7 +173,7 @@ class Site:
         if actor is None or with_password is None:
             log.report("sign_in_refused", code="wrong")
             return self._sign_in_form(visit, back, t("Name or password is not right."), 401)
-        secret = None if self._users.app_of(name) else second_factor.new_secret()
+        secret = None if self._apps.has(name) else second_factor.new_secret()
         token = self._begun.begin(name, actor, with_password, purpose, back, secret=secret)
         return self._led(visit, "/sign-in/code", self._half_way, token)
 
@@ -204,9 +206,9 @@ class Site:
     def _takes(self, begun: HalfWay, code: str) -> bool:
         now = utc_time()
         if begun.secret is None:
-            return self._users.is_code(begun.name, code, now)
+            return self._apps.is_code(begun.name, code, now)
         step = second_factor.step_of(begun.secret, code, now, None)
-        return step is not None and self._users.set_up(begun.name, begun.password, begun.secret, step)
+        return step is not None and self._apps.set_up(begun.name, begun.password, begun.secret, step)
 
     def _half_way_of(self, visit: Visit) -> HalfWay | None:
         """Return the sign-in that waits for a code; None if it took too long, or the password is another by now."""
