@@ -202,10 +202,15 @@ async def _checked(folder: BusFolder, agency: str, file: Path | None) -> str:
         path = file or Path(f"{agency}.request.json")
         answer.write(path)
         return f"The challenge was opened: {path} goes to the operator, who runs nrmbus agency admit {path}; then check again."
+    runs = (
+        "nrmbus up runs its desk here"
+        if is_operator(folder)
+        else f"nrmbus run {agency} --data '{folder.path}' runs its desk"
+    )
     return {
         "waiting": "The directory does not have these keys yet: two admitters sign the request, then the operator enters it.",
         "pending": "Two admitters have agreed; the new keys become valid later: check again then.",
-        "current": f"The keys of {agency} are valid; its desk runs with nrmbus up on the operator's machine, elsewhere with nrmbus run {agency}",
+        "current": f"The keys of {agency} are valid: {runs}.",
     }[outcome]
 
 
@@ -219,6 +224,8 @@ def _taken_by(folder: BusFolder, service: str) -> str:
         if parted(name)[0] == service and process["pid"] is not None:  # else it begins by itself, with the new keys
             with suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
+    if folder.is_joined:  # the auditor, on a machine of her own
+        return f"The keys of {service} are valid: end nrmbus run {service} and start it again, so that it has them."
     sentence = f"The keys of {service} are valid, and the processes here have them."
     for host, by in Authority(folder).given(datetime.now(UTC)).items():
         if service in by:
