@@ -441,7 +441,11 @@ class Telling:
 
     def w_holders(self) -> set[str]:
         """The agencies that sent or received an event of the case."""
-        return {each for each in self.case.knows if self.case.within(each, "AGENCIES")}
+        return {
+            each
+            for each in self.case.knows
+            if self.case.within(each, "AGENCIES") and not self.case.within(each, "auditor", "coordinator")
+        }
 
     def w_holders_by_authority(self) -> set[str]:
         """… where an authority says it."""

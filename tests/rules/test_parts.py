@@ -193,3 +193,13 @@ def test_a_referrer_that_deleted_hears_of_no_reopening() -> None:
     assert "ngo-a" in closed.audience.recipients
 
     assert "ngo-a" not in b.rules.audience(b.view, b.event(UNIT, "case.reopened")).recipients
+
+
+def test_an_auditor_that_placed_a_hold_is_no_holder() -> None:
+    """Given a hold of the auditor, when a court ends access, then every agency of the case is told, and not the auditor."""
+    b = begun(Bench())
+    b.say("auditor", "access.hold_placed", until="2026-12-31", reasons=["objection"])
+    told = b.rules.audience(b.view, b.event("court", "access.terminated", approver="A-2")).recipients
+
+    assert UNIT in told
+    assert "auditor" not in told
