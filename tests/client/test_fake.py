@@ -9,9 +9,11 @@ import pytest
 
 from agencies import CASE, ROLES
 from client.given import LETTER, REFERRAL, SIGNAL
+from desk.documented import operations
 from desk.given import desk_of
 from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unreachable, new_ref
-from nrmbus.client.testing import FakeDesk, Reading
+from nrmbus.client.door import _SPEAKING
+from nrmbus.client.testing import _TAKES, FakeDesk, Reading
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
@@ -61,6 +63,19 @@ async def test_a_verdict_can_wait() -> None:
         assert isinstance(await desk.verdict(said.id), Registered)
         assert isinstance(await desk.verdict(said.id), Registered)
     assert len(fake.published) == 1
+
+
+def test_the_fake_takes_the_parameters_of_the_document() -> None:
+    """Given the routes of the fake that have parameters, then each takes those of the real door, and the SDK sends `speaks` where it is taken."""
+    real = {
+        f"{method.upper()} {path}": {each["name"] for each in asked.get("parameters", ()) if each["in"] == "query"}
+        for path, method, asked in operations()
+    }
+
+    assert {route: set(names) for route, names in _TAKES.items()} == {route: real[route] for route in _TAKES}
+    assert {route for route, names in real.items() if "speaks" in names} == {
+        route for route in real if _SPEAKING.fullmatch(route.partition(" ")[2])
+    }
 
 
 async def test_a_desk_can_be_away() -> None:

@@ -130,6 +130,10 @@ async def a_fault_names_place_and_remedy(desk: AsyncDesk) -> None:
             assert "emergency" in problem.allowed
         assert raised.value.accepts == ((1,) if code == "unknown_version" else ())
     with pytest.raises(RequestRefused) as raised:
+        await desk.door.get("/v1/inbox", cse="ab" * 16)
+    (problem,) = raised.value.problems
+    assert (problem.pointer, problem.kind, problem.nearest) == ("?", "unknown_parameter", ("case",))
+    with pytest.raises(RequestRefused) as raised:
         await desk.publish({**body, "data": {**data, "urgncy": data["urgency"]}, "actor": "Leyla"})
     assert CANARY.split()[0] not in str(raised.value)
     assert raised.value.code == "unknown_field"

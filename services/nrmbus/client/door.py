@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -26,6 +27,8 @@ WAIT: Final = 20.0
 """Seconds that the desk may wait for an event before it answers that there is none."""
 _NO_STREAM: Final = frozenset({"not_found", "method_not_allowed", "streams_used_up"})
 """Codes of a desk that has no stream: one of an earlier release, or one with as many as it can carry."""
+_SPEAKING: Final = re.compile("/v1/(?:events|batches|checks|inbox(?:/stream)?|cases/[^/]+/timeline)")
+"""Paths that take the versions that a program speaks; a desk refuses a parameter that a path does not take."""
 _NOT_TRUSTED: Final = "no authority that is trusted here vouches for the desk's certificate: give `ca`, and the address as in the certificate"
 _AWAY: Final = "the desk does not answer; is the bus up?"
 
@@ -314,7 +317,7 @@ class Door:
         """
         del opened, actor  # of letters, which no stream opens
         chosen = {**only, "after": str(after), "ledger": ledger}
-        params = self._params({name: each for name, each in chosen.items() if each is not None})
+        params = self._params("/v1/inbox/stream", {name: each for name, each in chosen.items() if each is not None})
         begun, failed = False, None
         try:
             async with self._http.stream("GET", "/v1/inbox/stream", params=params) as answer:
@@ -391,7 +394,10 @@ class Door:
         """Have this desk end what is at *path*."""
         return await self._ask("DELETE", path)
 
-    def _params(self, params: Mapping[str, Any]) -> Json:
+    def _params(self, path: str, params: Mapping[str, Any]) -> Json:
+        """Return *params* of *path*, with the versions that this program speaks if the path takes them."""
+        if _SPEAKING.fullmatch(path) is None:
+            return dict(params)
         return {"speaks": [f"{name}:{version}" for name, version in self.speaks.items()], **params}
 
     async def _ask(
@@ -402,7 +408,7 @@ class Door:
     async def _answer(self, method: str, path: str, *, params: Mapping[str, Any], **how: Any) -> httpx.Response:
         answer: httpx.Response | DoorError
         try:
-            answer = await self._http.request(method, path, params=self._params(params), **how)
+            answer = await self._http.request(method, path, params=self._params(path, params), **how)
         except httpx.TransportError as error:
             answer = _away(error)
         if isinstance(answer, DoorError):  # outside the block: the error's text would show the address of the request

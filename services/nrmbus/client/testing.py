@@ -8,6 +8,7 @@ refused. Nothing is signed, so `verify_original` has nothing to verify.
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -39,9 +40,37 @@ URL: Final = "http://127.0.0.1"
 TOKEN: Final = "fake-desk"  # noqa: S105 - it opens nothing
 _LOOK: Final = 0.01
 """Seconds between two looks at what a test has put into the inbox, which it may do in any thread."""
+_TAKES: Final[Mapping[str, frozenset[str]]] = {
+    "POST /v1/events": frozenset({"wait", "speaks"}),
+    "POST /v1/batches": frozenset({"wait", "speaks"}),
+    "POST /v1/documents": frozenset({"case"}),
+    "GET /v1/documents/{id}": frozenset({"actor", "purpose"}),
+    "GET /v1/inbox": frozenset(
+        {"after", "ledger", "limit", "wait", "case", "type", "source", "ref", "since", "until", "open", "technical", "actor",
+         "purpose", "speaks"}
+    ),
+    "GET /v1/inbox/stream": frozenset({"after", "ledger", "case", "type", "source", "ref", "technical", "speaks"}),
+    "GET /v1/cases": frozenset({"after", "limit"}),
+    "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "technical", "speaks"}),
+    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind"}),
+    "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction"}),
+    "PUT /v1/cursors/{name}": frozenset({"after"}),
+}  # fmt: skip
+"""Parameters of the routes that have some, as the document of the door has them."""
 _UNJUDGED: Final = "This desk is a fake for tests: it does not judge the case."
 
 Json = dict[str, Any]
+
+
+def _check_names(request: httpx.Request) -> None:
+    """Raise DeskError for a parameter that the route does not take."""
+    at = f"{request.method} {request.url.path}"
+    route = next((each for each in _TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each), at)), "")
+    taken = _TAKES.get(route, frozenset())
+    unknown = sorted(request.url.params.keys() - taken)
+    if unknown:
+        faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
+        raise DeskError("unknown_field", faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,8 +247,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if self.away:
             raise httpx.ConnectError("the fake desk is away", request=request)
         body = await request.aread()
-        until = time.monotonic() + float(request.url.params.get("wait", "0"))
         try:
+            _check_names(request)
+            until = time.monotonic() + float(request.url.params.get("wait", "0"))
             if (content := self._document(request)) is not None:
                 return content
             status, answer = self._answer(request, body)

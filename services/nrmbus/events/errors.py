@@ -46,6 +46,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "null": "is null: leave it out",
     "no_letter": "stands there, and this type has no letter",
     "twice": "stands there twice",
+    "unknown_parameter": "begins parameters, and the name of one of them is not among those of this route",
+    "datetime_parsing": "is no time by RFC 3339 with its zone, as 2026-03-02T05:00:00Z",
     "differs": "is not what the upload was answered with",
     "form": "says that a form comes: send the content itself as the body",
     "wrong_part": "stands in another part than the type of the document says",

@@ -19,8 +19,24 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "limit": {"type": "integer", "maximum": 1000, "minimum": 1, "default": 200},
     "wait": {"type": "number", "maximum": 60, "minimum": 0, "default": 0},
     "case": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "ref": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "type": {"type": "string", "pattern": r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}$"},
+    "since": {"type": "string", "format": "date-time"},
+    "until": {"type": "string", "format": "date-time"},
+    "technical": {"type": "boolean", "default": False},
 }
 """Parameters that have one form wherever they are."""
+CURSORS: list[dict[str, Any]] = [
+    {"type": "integer", "minimum": 0, "maximum": 2**63 - 1, "format": "int64", "default": 0},
+    {"type": "string", "default": ""},
+]
+"""Forms of the cursor `after`: rows are numbered, and agencies, cases and names are in the order of their names."""
+BESIDE = {
+    "/v1/bulletins": "the newest of each type, agency and period",
+    "/v1/webhooks": "as many as a page has",
+    "/v1/witness": "the newest of each agency",
+}
+"""Lists without pages: each is bounded by what it lists."""
 
 
 def codes_of(operation: dict[str, Any]) -> set[str]:
@@ -85,11 +101,13 @@ def test_lists_cursors_and_filters_are_alike() -> None:
     document = the_document()
     names = [operation["operationId"] for _, _, operation in operations()]
     assert len(set(names)) == len(names)
-    for path, _, operation in operations():
+    for path, method, operation in operations():
         given = {each["name"]: each["schema"] for each in operation.get("parameters", ()) if each["in"] == "query"}
         for name in given.keys() & PARAMETERS.keys():
             form = {key: value for key, value in given[name].items() if key in PARAMETERS[name]}
             assert form == PARAMETERS[name], f"{name} of {path}"
+        if "after" in given and path != "/v1/cursors/{name}":
+            assert any(each.items() <= given["after"].items() for each in CURSORS), path
         schema = operation["responses"]["200"]["content"].get("application/json", {}).get("schema", {})
         answer = document["components"]["schemas"].get(schema.get("$ref", "").rpartition("/")[2], {})
         assert ("next" in answer.get("properties", {})) == ("limit" in given), path
@@ -99,6 +117,9 @@ def test_lists_cursors_and_filters_are_alike() -> None:
             plural = {"inbox": "events", "timeline": "events", "directory": "agencies"}.get(last, last)
             assert answer["properties"][plural]["type"] == "array"
             assert "next" in answer["required"]
+        members = list(answer.get("properties", {}).values())
+        if method == "get" and [each.get("type") for each in members] == ["array"]:
+            assert path in BESIDE, f"{path} answers a list without pages"
 
 
 def test_every_member_of_a_request_says_what_it_is_for() -> None:

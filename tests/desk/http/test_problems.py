@@ -1,12 +1,14 @@
 """Errors in a request are reported by place, with the allowed values: one problem per fault, and no echo."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agencies import CASE, SIGNAL
+from desk.documented import operations
 from desk.given import CANARY, desk_of
 
 EVENT: dict[str, Any] = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
@@ -153,6 +155,88 @@ async def test_a_wrong_parameter_is_named(path: str, pointer: str, words: str, t
     assert words in answer.json()["detail"]
     assert answer.json()["title"] == "The request does not fit.", "nothing was published, and no type is wrong"
     assert "CANARY" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [pytest.param(method, path, id=f"{method} {path}") for path, method, _ in operations()]
+)
+async def test_an_unknown_parameter_is_refused_with_those_that_are_allowed(
+    method: str, path: str, tmp_path: Path
+) -> None:
+    """A misspelt filter would show everything, or change something else than was meant; no name that was sent is repeated."""
+    asked = next(each for where, how, each in operations() if (where, how) == (path, method))
+    allowed = [each["name"] for each in asked.get("parameters", ()) if each["in"] == "query"]
+    async with desk_of("ngo-a", tmp_path) as here:
+        at = re.sub("{[a-z]+}", "1" * 32, path)
+        answer = await here.door.request(method, at, params={CANARY: "1"})
+        body = answer.json()
+
+    assert (answer.status_code, body["code"]) == (422, "unknown_field")
+    (problem,) = [each for each in body["problems"] if each["kind"] == "unknown_parameter"]
+    assert problem["pointer"] == "?"
+    assert sorted(problem.get("allowed", [])) == sorted(allowed)
+    assert "CANARY" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "pointer", "kind", "nearest"),
+    [
+        ("/v1/inbox?cases=" + "ab" * 16, "?", "unknown_parameter", ["case"]),
+        ("/v1/reads?purpse=court", "?", "unknown_parameter", ["purpose"]),
+        ("/v1/inbox/stream?sorce=police", "?", "unknown_parameter", ["source"]),
+        (f"/v1/inbox?case={'ab' * 16}&case={'cd' * 16}", "?case", "twice", None),
+    ],
+)
+async def test_a_misspelt_or_repeated_filter_is_refused_with_the_name_that_was_meant(
+    path: str, pointer: str, kind: str, nearest: list[str] | None, tmp_path: Path
+) -> None:
+    """Given a filter that no route has, or two of one, then nothing is shown; a list of versions may be as long as it is."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        answer = await here.door.get(path)
+        (problem,) = answer.json()["problems"]
+        spoken = await here.door.get("/v1/inbox?speaks=referral.submitted:2&speaks=case.closed:1")
+
+    assert (answer.status_code, problem["pointer"], problem["kind"]) == (422, pointer, kind)
+    assert problem.get("nearest", [])[:1] == (nearest or [])
+    assert spoken.status_code == 200
+
+
+TIMES: dict[str, bool] = {
+    "2026-03-02T05:00:00Z": True,
+    "2026-03-02t05:00:00z": True,
+    "2026-03-02T09:00:00%2B04:00": True,
+    "2026-03-02T05:00:00.25Z": True,
+    "0001-01-01T00:00:00%2B14:00": True,
+    "2026-03-02T05:00:00": False,
+    "2026-03-02": False,
+    "2026-02-30T05:00:00Z": False,
+    "1772427600": False,
+    "yesterday": False,
+    "": False,
+}
+
+
+@pytest.mark.parametrize(("text", "is_taken"), TIMES.items())
+async def test_a_time_has_one_form_at_every_route(text: str, is_taken: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a row of the table
+    """Given a time by RFC 3339, then every route takes it; given a day, a number or no zone, then every route refuses it alike."""
+    timed = [
+        (method, re.sub("{[a-z]+}", "1" * 16, path), name["name"], asked)
+        for path, method, asked in operations()
+        for name in asked.get("parameters", ())
+        if name["schema"].get("format") == "date-time"
+    ]
+    async with desk_of("ngo-a", tmp_path) as here:
+        for method, path, name, asked in timed:
+            needed = {each["name"] for each in asked["parameters"] if each["in"] == "query" and each.get("required")}
+            rest = "".join(f"&{each}=2026-01-01T00:00:00Z" for each in needed - {name})
+            answer = await here.door.request(method, f"{path}?{name}={text}{rest}")
+            told = answer.json().get("problems", [])
+            assert (told == []) is is_taken, f"{method} {path} {name}"
+            assert is_taken or [(each["pointer"], each["kind"]) for each in told] == [(f"?{name}", "datetime_parsing")]
+            assert is_taken or "RFC 3339" in answer.json()["detail"]
+
+    assert {name for _, _, name, _ in timed} == {"since", "until"}
+    assert len(timed) == 6
 
 
 async def test_many_problems_are_counted_and_not_told_one_by_one(tmp_path: Path) -> None:

@@ -96,11 +96,20 @@ def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, 
     names = [each for each in folder.agencies() if agency in (None, each)]
 
     def rows(name: str) -> list[dict[str, Any]] | None:
+        found, after = list[dict[str, Any]](), 0
         with suppress(
             OSError, ValueError, KeyError, HTTPException
         ):  # another machine's, or it is down: the history stands alone
-            status, raw = local_door.asked(folder.agency(name).path, "GET", f"/v1/cases/{subject}/reads", DESK_SECONDS)
-            return list(json.loads(raw)["reads"]) if status == HTTPStatus.OK else None
+            while True:
+                page = f"/v1/cases/{subject}/reads?limit=1000&after={after}"
+                status, raw = local_door.asked(folder.agency(name).path, "GET", page, DESK_SECONDS)
+                if status != HTTPStatus.OK:
+                    return None
+                told = json.loads(raw)
+                found += told["reads"]
+                if told["next"] is None:
+                    return found
+                after = int(told["next"])
         return None
 
     with ThreadPoolExecutor(max_workers=8) as asking:

@@ -109,7 +109,7 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
             for name, content in taken.files.items():
                 written.put(name, content)
             summaries.append(taken.summary)
-            reads += [{"case": case, **each} for each in (await door.get(f"/v1/cases/{case}/reads"))["reads"]]
+            reads += [{"case": case, **each} async for each in _pages(door, f"/v1/cases/{case}/reads", "reads")]
             left_out += taken.left_out
             counted["events"] += len(taken.events)
             counted["letters"] += sum("letter" in each for each in taken.events)
@@ -122,6 +122,16 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
         written.put("README.txt", _README.format(**about).encode())
         written.end()
         return counted
+
+
+async def _pages(door: Door, path: str, name: str, **params: str) -> Any:
+    """Yield the entries *name* of the list at *path*, page by page."""
+    after: int | None = 0
+    while after is not None:
+        page = await door.get(path, after=str(after), **params)
+        for each in page[name]:
+            yield each
+        after = page["next"]
 
 
 class _Folder:
@@ -169,7 +179,8 @@ class _Case:
             ground = " ".join(each for each in (error.refusal, error.rule) if each)
             self.left_out.append({"case": self._case, "what": "all letters", "why": f"the registrar refused: {ground}"})
         rows = {each["id"]: each async for each in self._rows(actor, purpose, opens=opens)}
-        async for event in self._pages(f"/v1/cases/{self._case}/timeline", "events"):
+        timeline = f"/v1/cases/{self._case}/timeline"
+        async for event in _pages(self._door, timeline, "events", technical="true"):
             row = rows.get(event["id"], {})
             self.events.append(event | {name: row[name] for name in _OF_ROW if name in row})
         self.summary = {**await self._door.case(self._case), "recorded": recorded}
@@ -179,16 +190,9 @@ class _Case:
 
     async def _rows(self, actor: str, purpose: str, *, opens: bool) -> Any:
         params = {"case": self._case, "open": str(opens).lower(), "purpose": purpose, "limit": "50"}
-        async for row in self._pages("/v1/inbox", "events", **params, **({"actor": actor} if opens and actor else {})):
+        params |= {"technical": "true"} | ({"actor": actor} if opens and actor else {})
+        async for row in _pages(self._door, "/v1/inbox", "events", **params):
             yield row
-
-    async def _pages(self, path: str, name: str, **params: str) -> Any:
-        after: int | None = 0
-        while after is not None:
-            page = await self._door.get(path, technical="true", after=str(after), **params)
-            for each in page[name]:
-                yield each
-            after = page["next"]
 
     async def _read_documents(self, actor: str, purpose: str) -> None:
         """Read the documents of the case, each on record; the event that announces one then names its file."""

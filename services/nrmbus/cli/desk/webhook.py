@@ -193,8 +193,12 @@ def recover(
     agency: Agency,
     webhook: Id,
     *,
-    since: Annotated[str, typer.Option(metavar="TIME", help="From this time (UTC) on.")],
-    until: Annotated[str | None, typer.Option(metavar="TIME", help="Up to this time (UTC). (default: now)")] = None,
+    since: Annotated[
+        str, typer.Option(metavar="TIME", help="From this time on, with its zone, as 2026-03-02T05:00:00Z.")
+    ],
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before this time, in the same form. (default: all since)")
+    ] = None,
     delivered: Annotated[bool, typer.Option("--delivered", help="Send again what was delivered, too.")] = False,
     context: BusContext,
 ) -> None:

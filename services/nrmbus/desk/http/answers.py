@@ -235,6 +235,7 @@ class CaseList(Answer):
 class Read(Answer):
     """Opening of one part of one letter at this desk."""
 
+    row: int = Field(description="Number of the row in this ledger: the cursor `after`.")
     at: Time
     who: str = Field(description="Staff number, or `desk` for the desk itself.")
     source: str
@@ -247,9 +248,10 @@ class Read(Answer):
 
 
 class ReadList(Answer):
-    """Openings of a case's letters."""
+    """Page of openings of a case's letters, oldest first."""
 
     reads: list[Read]
+    next: int | None = Field(description="Cursor of the next page; null if there is nothing more now.")
 
 
 class Written(Answer):

@@ -11,7 +11,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Case, CaseList, ReadList, Recorded, Released
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import Actor, AfterText, CasePath, Limit, Purpose, What
+from nrmbus.desk.http.parameters import Actor, After, AfterText, CasePath, Limit, Purpose, What
 from nrmbus.desk.http.served import door_of
 from nrmbus.wire.ids import REF
 
@@ -65,21 +65,31 @@ async def get_case(request: Request, ref: CasePath) -> JSONResponse:
         ReadList,
         {
             "reads": [
-                {"at": AT, "who": "S-17", "source": "police", "event": EVENT, "part": "story", "purpose": "case_work"}
-            ]
+                {
+                    "row": 9,
+                    "at": AT,
+                    "who": "S-17",
+                    "source": "police",
+                    "event": EVENT,
+                    "part": "story",
+                    "purpose": "case_work",
+                }
+            ],
+            "next": 9,
         },
         "not_found",
         needs=["read"],
-        said="The openings of the case's letters by this desk.",
+        said="A page of the openings of the case's letters by this desk, oldest first.",
     ),
 )
-async def list_case_reads(request: Request, ref: CasePath) -> JSONResponse:
+async def list_case_reads(request: Request, ref: CasePath, after: After = 0, limit: Limit = 200) -> JSONResponse:
     """Return this desk's openings of a case's letters, with the readers. Records nothing."""
     door = door_of(request)
     with door.ledger.read() as tx:
         if not views.events_of(tx, ref):
             raise DeskError("not_found")
-        return JSONResponse({"reads": views.reads(tx, ref)})
+        found = views.reads(tx, ref, after, limit + 1)
+    return JSONResponse(views.page("reads", found, limit, "row"))
 
 
 @routes.post(

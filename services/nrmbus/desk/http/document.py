@@ -11,7 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from nrmbus.desk.http.documented import PROBLEM_JSON, Problem, guarded, subject
+from nrmbus.desk.http.documented import Problem, guarded, subject
 from nrmbus.desk.http.request import MOST_EVENTS, MOST_RECEIVERS, Asked
 from nrmbus.desk.http.webhooks import WebhookRequest
 from nrmbus.events.model import Data
@@ -31,8 +31,8 @@ An error is `application/problem+json` (RFC 9457) with a `code` of a closed list
 Times are UTC, to the second.
 
 A list has its entries under their plural and `next`: the cursor `after` of the next page, null on the last one. \
-A filter is a parameter with the name of the member, and means equality. A parameter that a route does not have is ignored: \
-a misspelt filter filters nothing.
+A filter is a parameter with the name of the member, and means equality. A parameter that a route does not have, or that \
+stands there twice, is refused: a misspelt filter would filter nothing.
 
 A later release may add routes, parameters, members, event types and codes. It takes none away, and never changes what \
 a request of today means."""
@@ -94,8 +94,6 @@ def document(app: FastAPI) -> Node:
             kinds = [kind for kind in each["schema"].pop("anyOf", ()) if kind != {"type": "null"}]
             each["schema"] = {**(kinds[0] if kinds else {}), **each["schema"]}
             each["schema"].pop("title", None)
-        if "422" in operation["responses"] and PROBLEM_JSON not in operation["responses"]["422"]["content"]:
-            del operation["responses"]["422"]  # FastAPI's own, for a parameter that takes every text
     parts = found["components"]
     answers = {name: each for name, each in parts["schemas"].items() if not name.endswith("ValidationError")}
     parts["schemas"] = dict(sorted((answers | _of_model(Problem) | _of_model(WebhookRequest)).items())) | dict(

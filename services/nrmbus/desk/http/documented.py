@@ -1,14 +1,15 @@
 """Documentation of the door's routes: answers by their models, errors by their codes.
 
-A model documents an answer and does not check it; the tests check real answers. Of all this only the check of the scopes
-runs for a request.
+A model documents an answer and does not check it; the tests check real answers. Of all this only the checks of the scopes
+and of the names of parameters run for a request.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, get_args, get_origin
 
 from fastapi import APIRouter, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -16,12 +17,14 @@ from nrmbus.desk.errors import MEANINGS, DeskCode, DeskError, problem
 from nrmbus.desk.http import scopes
 from nrmbus.desk.http.scopes import ScopeName
 from nrmbus.events.errors import Problem as Fault
+from nrmbus.events.nearest import nearest
 
 PROBLEM_JSON: Final = "application/problem+json"
 EVERYWHERE: Final[tuple[DeskCode, ...]] = (
-    "token_required", "not_found", "too_many_requests", "not_available", "ledger_away", "ledger_held",
+    "token_required", "not_found", "unknown_field", "too_many_requests", "not_available", "ledger_away", "ledger_held",
 )  # fmt: skip
-"""Codes that every route may answer: without a token, beyond its limits, and while the desk has no ledger.
+"""Codes that every route may answer: without a token, with an unknown parameter, beyond its limits, and while the desk has
+no ledger.
 
 At an agency without cases a program finds no route about one (`closed`).
 """
@@ -32,6 +35,8 @@ _FAULTY: Final[Mapping[DeskCode, DeskError]] = {
     "unknown_version": DeskError("unknown_version", accepts=[1, 2]),
 }
 """Occurrences that show more than their code does."""
+_NAMED_AT_MOST: Final = 8
+"""Unknown parameters that a refusal tells of: an address has room for thousands."""
 _RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
 
 
@@ -93,7 +98,11 @@ class Problem(Answer):
 
 
 class Route(APIRoute):
-    """Route that checks its scopes itself: as a dependency of FastAPI's the check would take twenty times as long."""
+    """Route that checks its scopes itself, and then the names of its parameters.
+
+    As a dependency of FastAPI's, the check of the scopes would take twenty times as long; FastAPI ignores a parameter that it
+    does not know.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the handler behind the check."""
@@ -103,13 +112,48 @@ class Route(APIRoute):
         self.dependant = replace(whole, dependencies=rest)
         handler = super().get_route_handler()
         self.dependant = whole  # for the document
+        taken = dict(_taken(whole))
 
         async def checked(request: Request) -> Response:
             for each in checks:
                 await each(request)
+            if request.scope["query_string"]:
+                _check_names(request, taken)
             return await handler(request)
 
         return checked
+
+
+def _taken(dependant: Dependant) -> Iterator[tuple[str, bool]]:
+    """Yield the name of each parameter of the query, and whether it may be given more than once."""
+    for each in dependant.query_params:
+        kind = each.field_info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from ((field.alias or name, _is_list(field.annotation)) for name, field in kind.model_fields.items())
+        else:
+            yield each.alias, _is_list(kind)
+    for below in dependant.dependencies:
+        yield from _taken(below)
+
+
+def _is_list(kind: Any) -> bool:
+    return any(get_origin(each) is list for each in (kind, *get_args(kind)))
+
+
+def _check_names(request: Request, taken: Mapping[str, bool]) -> None:
+    """Raise DeskError for a parameter that is not *taken*, or that is given twice: a filter that is left out would show too much.
+
+    An unknown name is not repeated, since it may be a person's.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(names) == len(set(names)) and taken.keys() >= set(names):
+        return
+    unknown = sorted({name for name in names if name not in taken})[:_NAMED_AT_MOST]
+    twice = sorted(name for name, is_list in taken.items() if not is_list and names.count(name) > 1)
+    faults = [Fault("?", "unknown_parameter", taken, nearest(each, taken)) for each in unknown]
+    faults += [Fault(f"?{each}", "twice") for each in twice]
+    if faults:
+        raise DeskError("unknown_field", faults)
 
 
 def subject(tag: str) -> APIRouter:

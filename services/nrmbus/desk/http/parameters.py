@@ -1,11 +1,14 @@
 """Parameters of the door's routes: each has one name, one form and one sentence, wherever it is used."""
 
 import re
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import Header, Path, Query, Request
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 
+from nrmbus.desk.http.answers import AT
 from nrmbus.events.access import AccessPurpose
 from nrmbus.wire import ids
 
@@ -36,10 +39,28 @@ OfType = Annotated[
 OfSource = Annotated[
     str | None, Query(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="Only events that this agency published.")
 ]
-Since = Annotated[
-    AwareDatetime | None, Query(description="Only what was registered at this time or later, by RFC 3339.")
-]
-Until = Annotated[AwareDatetime | None, Query(description="Only what was registered before this time, by RFC 3339.")]
+
+
+def _time(text: object) -> datetime:
+    """Return the time of a parameter; pydantic alone would take a day, or a number, for a time too.
+
+    Raises:
+        PydanticCustomError: the text is no time with a zone by RFC 3339.
+    """
+    try:
+        if isinstance(text, str) and _RFC_3339.fullmatch(text):
+            return datetime.fromisoformat(text.upper())
+    except ValueError:  # a day or an hour that no calendar has
+        pass
+    raise PydanticCustomError("datetime_parsing", "no time by RFC 3339")
+
+
+_AFTER_THEN: Final = "Only what was recorded at this time or later, by RFC 3339."
+_At = Annotated[AwareDatetime, BeforeValidator(_time)]
+Since = Annotated[_At | None, Query(description=_AFTER_THEN, examples=[AT])]
+SinceThen = Annotated[_At, Query(description=_AFTER_THEN, examples=[AT])]
+"""`Since` where it may not be left out."""
+Until = Annotated[_At | None, Query(description="Only what was recorded before this time, by RFC 3339.", examples=[AT])]
 LedgerId = Annotated[
     str | None,
     Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),
@@ -85,6 +106,9 @@ IdempotencyKey = Annotated[
         examples=['"01930000-0000-7000-8000-000000000000"'],
     ),
 ]
+_RFC_3339: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
+)
 _WAITS: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 DocumentPath = Annotated[str, Path(description="Id of the event `document.shared` that announces the document.")]

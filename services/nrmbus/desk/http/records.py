@@ -41,7 +41,6 @@ class ReceiptList(Answer):
 class ReadRow(Read):
     """Opening of one part of one letter at this desk, in any case."""
 
-    row: int = Field(description="Number of the row in this ledger: the cursor `after`.")
     case: str
 
 

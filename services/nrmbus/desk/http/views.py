@@ -383,10 +383,11 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
     return found
 
 
-def reads(tx: Connection, subject: str) -> list[dict[str, Any]]:
-    """Return all openings of the case's letters at this desk: reader, purpose and part; its own openings too."""
-    rows = tx.execute(select(tables.reads).where(tables.reads.c.subject == subject).order_by(tables.reads.c.id))
-    return [read(row) for row in rows]
+def reads(tx: Connection, subject: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
+    """Return the openings of the case's letters at this desk behind the row *after*: reader, purpose and part; its own openings too."""
+    of_case = select(tables.reads).where(tables.reads.c.subject == subject, tables.reads.c.id > after)
+    rows = tx.execute(of_case.order_by(tables.reads.c.id).limit(limit))
+    return [{"row": row.id} | read(row) for row in rows]
 
 
 def read(row: Row[Any]) -> dict[str, Any]:

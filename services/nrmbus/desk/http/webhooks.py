@@ -11,8 +11,8 @@ from pydantic import Field
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, EVENT, Time
-from nrmbus.desk.http.documented import Answer, answers
-from nrmbus.desk.http.parameters import After, Limit
+from nrmbus.desk.http.documented import Answer, Route, answers
+from nrmbus.desk.http.parameters import After, Limit, SinceThen, Until
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.webhooks import notices, store
@@ -23,19 +23,11 @@ from nrmbus.desk.webhooks.signing import Algorithm, Secret
 from nrmbus.desk.webhooks.store import DeliveryState
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Frozen
-from nrmbus.wire import times
 
-routes: Final = APIRouter(tags=["webhooks"])
+routes: Final = APIRouter(tags=["webhooks"], route_class=Route)
 
 WebhookPath = Annotated[str, Path(description="Id of the webhook.")]
 MessagePath = Annotated[str, Path(description="`webhook-id` of the message.")]
-Since = Annotated[
-    str, Query(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="From this time on.", examples=[AT])
-]
-Until = Annotated[
-    str | None,
-    Query(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$", description="Up to this time; now if left out.", examples=[AT]),
-]
 Grace = Annotated[
     int,
     Query(
@@ -343,16 +335,13 @@ async def enable_webhook(request: Request, webhook: WebhookPath) -> JSONResponse
 async def recover_webhook(
     request: Request,
     webhook: WebhookPath,
-    since: Since,
+    since: SinceThen,
     until: Until = None,
     delivered: Delivered = False,  # noqa: FBT002 - a query parameter has its default in the signature
 ) -> JSONResponse:
-    """Record deliveries of what happened from `since` to `until` and was given up, or was never to be sent; same `webhook-id`."""
-    door = door_of(request)
-    for name, value in (("since", since), ("until", until)):
-        if value is not None and times.read(value) is None:
-            raise DeskError("unknown_field", [Problem(f"?{name}", "string_pattern_mismatch")])
-    count = await door.webhooks.recover(webhook, since, until or door.seat.stamp(), delivered=delivered)
+    """Record deliveries of what happened since `since`, before `until`, and was given up, or was never to be sent; same `webhook-id`."""
+    before = None if until is None else views.stamp_of(until)
+    count = await door_of(request).webhooks.recover(webhook, views.stamp_of(since), before, delivered=delivered)
     return JSONResponse({"deliveries": count})
 
 

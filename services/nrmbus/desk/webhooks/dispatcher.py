@@ -377,8 +377,8 @@ class Webhooks:
 
         await self._seat.ledger.together(again)
 
-    async def recover(self, webhook: str, since: str, until: str, *, delivered: bool) -> int:
-        """Have everything sent that happened from *since* to *until* and was not delivered; *delivered*: this too."""
+    async def recover(self, webhook: str, since: str, until: str | None, *, delivered: bool) -> int:
+        """Have everything sent that happened since *since*, before *until*, and was not delivered; *delivered*: this too."""
         at = times.write(self._now())
         with self._seat.ledger.read() as tx:
             row, place = _there(tx, webhook), notices.before(tx, since)

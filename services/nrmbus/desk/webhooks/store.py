@@ -290,19 +290,24 @@ def resend(tx: Connection, webhook: str, message: str, at: str) -> bool:
 
 
 def recover(
-    seat: Seat, tx: Connection, *, row: Row[Any], place: Place, since: str, until: str, at: str
+    seat: Seat, tx: Connection, *, row: Row[Any], place: Place, since: str, until: str | None, at: str
 ) -> tuple[int, Place]:
-    """Write the deliveries of the next notices behind *place* from *since* to *until*; return how many, and the next place."""
+    """Write the deliveries of the next notices behind *place*, since *since* and before *until*; return how many, and the next place."""
     found, following = notices.after(seat, tx, place)
     types = json.loads(row.types)
-    fit = (each for each in found if since <= each.time <= until and notices.wanted(types, each))
+    fit = (
+        each
+        for each in found
+        if since <= each.time and (until is None or each.time < until) and notices.wanted(types, each)
+    )
     return put(tx, row.id, fit, at), following
 
 
-def reopen(tx: Connection, webhook: str, since: str, until: str, at: str, *, delivered: bool) -> int:
-    """Have what was given up sent again, of notices from *since* to *until*; *delivered*: the rest too. Return how many."""
+def reopen(tx: Connection, webhook: str, since: str, until: str | None, at: str, *, delivered: bool) -> int:
+    """Have what was given up sent again, of notices since *since* and before *until*; *delivered*: the rest too. Return how many."""
     states = ("exhausted", "cancelled", *(("delivered",) if delivered else ()))
-    within = (_ROWS.webhook == webhook, _ROWS.time >= since, _ROWS.time <= until, _ROWS.type != notices.PING)
+    within = [_ROWS.webhook == webhook, _ROWS.time >= since, _ROWS.type != notices.PING]
+    within += [] if until is None else [_ROWS.time < until]
     again = update(tables.deliveries).where(*within, _ROWS.state.in_(states))
     return tx.execute(again.values(state="open", due=at, attempts=0, closed=None)).rowcount
 

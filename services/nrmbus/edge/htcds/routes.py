@@ -15,6 +15,7 @@ from nrmbus.events.errors import Problem
 
 CSV: Final = "text/csv; charset=utf-8"
 _SPEAKS: Final = (("speaks", "referral.submitted:2"), ("speaks", "identification.status_decided:2"))
+_TAKEN: Final = frozenset({"format", "actor", "purpose"})
 _PAGE: Final = 50
 """Letters that the door opens in one request."""
 
@@ -36,6 +37,8 @@ class Htcds:
         The registrar records the export, and then the reading of each letter, before anything is answered. Needs the scopes
         ``read`` and ``open``.
         """
+        if request.query_params.keys() - _TAKEN:
+            raise Misfit(Problem("?", "unknown_parameter", sorted(_TAKEN)))
         form = request.query_params.get("format", "json")
         if form not in ("json", "csv"):
             raise Misfit(Problem("?format", "literal_error", ("json", "csv")))
