@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Callable
 from itertools import count
 from pathlib import Path
@@ -10,8 +11,12 @@ from typing import Any
 import httpx
 import pytest
 
-from client.given import in_process
-from desk.given import TOKEN
+from client.given import in_process, served
+from desk.given import TOKEN, desk_of
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.door_authority import DoorAuthority
+from nrmbus.bus.reach import Tls
 from nrmbus.published.conformance.probe import CANARY, Probe
 from nrmbus.published.conformance.promises import PROMISES, Found, check
 from nrmbus.wire.ids import new_ref
@@ -162,3 +167,30 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     assert broken.returncode == 1
     missing = await asyncio.to_thread(run, "conformance", url)
     assert "--token-file" in missing.stderr
+
+
+async def test_the_command_shows_a_certificate_to_a_door_that_asks_for_one(tmp_path: Path) -> None:
+    """Given a door of another machine, then the command needs its authority and a certificate; without one no promise holds."""
+    home = tmp_path / "door"
+    authority, folder, client = DoorAuthority(home, "door"), BusFolder(tmp_path / "bus"), Tls(tmp_path / "client")
+    made = authority.issue(("127.0.0.1",))
+    server = {"ssl_certfile": home / "desk.pem", "ssl_keyfile": home / "desk.key"}
+    for file, raw in zip(server.values(), (made.chain, made.key), strict=True):
+        file.write_bytes(raw)
+    folder.create()
+    clients = Authority(folder)
+    clients.equip("ngo-a", client.home)
+    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    asks = {**server, "ssl_ca_certs": clients.path, "ssl_cert_reqs": ssl.CERT_REQUIRED}
+    shown = ("--certificate", str(client.certificate), "--key", str(client.key))
+    async with desk_of("special-unit", tmp_path) as given, served(given.door._transport.app, **asks) as url:  # type: ignore[attr-defined]
+        there = ("conformance", url, "--token-file", str(tmp_path / "token"), "--json", "--ca", str(authority.ca))
+        unknown = await asyncio.to_thread(run, *there)
+        known = await asyncio.to_thread(run, *there, *shown)
+        wrong = await asyncio.to_thread(run, *there, "--certificate", str(tmp_path / "token"))
+
+    assert {each["outcome"] for each in json.loads(unknown.stdout)["promises"]} <= {"broken", "not_tried"}
+    outcomes = {each["name"]: each["outcome"] for each in json.loads(known.stdout)["promises"]}
+    assert outcomes["health"] == "holds"
+    assert "broken" not in outcomes.values()
+    assert "each is a PEM file" in wrong.stderr

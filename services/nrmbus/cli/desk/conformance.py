@@ -33,6 +33,13 @@ def conformance(
         Path | None,
         typer.Option(metavar="FILE", help="Authority of the door's certificate, if it is not a public one."),
     ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Certificate of this program with its key, if the door asks for one."),
+    ] = None,
+    key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Key of the certificate, if it is in a file of its own.")
+    ] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Publish invented events, at a bus without real cases.")
     ] = False,
@@ -50,7 +57,8 @@ def conformance(
             raise
         raise BusError("The judge of answers is not installed: pip install 'nrmbus[conformance]'") from None
     url, token, authority = _address(door, token_file, ca)
-    found = asyncio.run(_checked(promises, url, token, authority, publish=publish, as_json=as_json))
+    verify = _trusted(authority, certificate, key) if url.startswith("https:") else False
+    found = asyncio.run(_checked(promises, url, token, verify, publish=publish, as_json=as_json))
     if as_json:
         typer.echo(json.dumps({"door": url, "promises": [{**asdict(each), "outcome": each.outcome} for each in found]}))
     else:
@@ -62,9 +70,8 @@ def conformance(
         raise typer.Exit(1)
 
 
-async def _checked(promises: Any, url: str, token: str, ca: str | None, *, publish: bool, as_json: bool) -> list[Any]:
+async def _checked(promises: Any, url: str, token: str, verify: Any, *, publish: bool, as_json: bool) -> list[Any]:
     console, found = Console(highlight=False), []
-    verify: Any = ssl.create_default_context(cafile=ca) if url.startswith("https:") else False
     async with promises.Probe.at(url, token, publishes=publish, verify=verify) as probe:
         async for each in promises.check(probe):
             found.append(each)
@@ -77,6 +84,23 @@ async def _checked(promises: Any, url: str, token: str, ca: str | None, *, publi
                     rows.add_row("", Text(str(each.broken or each.not_tried)))
                 console.print(rows)
     return found
+
+
+def _trusted(ca: str | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """Return the TLS settings: the authority that vouches for the door, and this program's certificate.
+
+    Raises:
+        BusError: a file cannot be read as what it should be.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca)
+        if certificate is not None:
+            context.load_cert_chain(certificate, key)
+    except OSError:  # SSLError is one
+        raise BusError(
+            "The authority, the certificate or the key cannot be read: each is a PEM file, and the key is the certificate's."
+        ) from None
+    return context
 
 
 def _address(door: str, token_file: Path | None, ca: Path | None) -> tuple[str, str, str | None]:
