@@ -78,6 +78,27 @@ def test_the_fake_takes_the_parameters_of_the_document() -> None:
     }
 
 
+async def test_lists_that_a_test_fills_come_in_pages_and_are_selected_from() -> None:
+    """Given tasks and referrals of a test, then a page leads on by its last row, and only what is asked for comes."""
+    fake = FakeDesk()
+    fake.tasks = [{"task": number, "kind": "read" if number % 2 else "refused", "case": CASE} for number in (1, 2, 3)]
+    fake.referrals = [
+        {"row": 4, "case": CASE, "receivers": [{"agency": "vac", "state": "declined"}]},
+        {"row": 9, "case": OTHER},
+    ]
+    async with fake.desk() as desk:
+        first = await desk.door.get("/v1/tasks", limit="2")
+        assert [each["task"] for each in first["tasks"]] == [1, 2]
+        assert await desk.door.get("/v1/tasks", limit="2", after=str(first["next"])) == {
+            "tasks": fake.tasks[2:],
+            "next": None,
+        }
+        assert (await desk.door.get("/v1/tasks", kind="read", case=CASE))["tasks"] == fake.tasks[::2]
+        assert await desk.referrals(state="declined") == fake.referrals[:1]
+        assert await desk.referrals(case=OTHER) == fake.referrals[1:]
+        assert await desk.tasks() == fake.tasks
+
+
 async def test_a_desk_can_be_away() -> None:
     """Given a desk that nobody reaches, then the error says that another attempt can help."""
     fake = FakeDesk()

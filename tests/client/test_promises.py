@@ -70,6 +70,7 @@ async def test_what_a_program_publishes_and_hears(place: Place) -> None:
         await a_fault_names_place_and_remedy(desk)
         await several_events_are_taken_together_or_not_at_all(desk)
         await events_come_typed_and_in_order(place, desk)
+        await lists_come_in_pages(desk)
         await a_letter_is_opened_on_record(desk)
         await handlers_hear_each_event_once(place, desk)
         await a_program_that_follows_hears_what_comes(place, desk)
@@ -189,6 +190,30 @@ async def events_come_typed_and_in_order(place: Place, desk: AsyncDesk) -> None:
     again = desk.inbox(after=stale, follow=False, waiting=lambda error: told.append(error.code))
     assert [event.id async for event in again] == [event.id for event in events]
     assert told == ["inbox_restarted"]
+
+
+async def lists_come_in_pages(desk: AsyncDesk) -> None:
+    """Given more rows than a page has, then `next` leads on to the last; times select, and an unknown selection is refused."""
+    for path, name in (
+        ("/v1/inbox", "events"),
+        ("/v1/cases", "cases"),
+        (f"/v1/cases/{(await desk.cases())[0]['case']}/timeline", "events"),
+    ):
+        whole = await desk.door.get(path)
+        found, following = list[Any](), None
+        while True:
+            page = await desk.door.get(path, limit="1", **({} if following is None else {"after": str(following)}))
+            found += page[name]
+            if (following := page["next"]) is None:
+                break
+        assert found == whole[name] != []
+        assert whole["next"] is None
+    for time, before, since in (("2020-01-01T00:00:00Z", False, True), ("2090-01-01T04:00:00+04:00", True, False)):
+        assert bool((await desk.door.get("/v1/inbox", until=time))["events"]) is before
+        assert bool((await desk.door.get("/v1/inbox", since=time))["events"]) is since
+    with pytest.raises(RequestRefused) as raised:
+        await desk.door.get("/v1/inbox", sinse="2020-01-01T00:00:00Z")
+    assert raised.value.code == "unknown_field"
 
 
 async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:

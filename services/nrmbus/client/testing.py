@@ -10,7 +10,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -71,6 +71,35 @@ def _check_names(request: httpx.Request) -> None:
     if unknown:
         faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
         raise DeskError("unknown_field", faults)
+
+
+def _page_of(name: str, rows: Sequence[Json], asked: httpx.QueryParams, cursor: str) -> Json:
+    """Return the page that is *asked* for; ``next`` is the member *cursor* of its last row, or None if there are no more."""
+    limit = int(asked.get("limit", "200"))
+    return {name: list(rows[:limit]), "next": rows[limit - 1].get(cursor) if len(rows) > limit else None}
+
+
+def _wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str) -> list[Json]:
+    """Return the *rows* behind ``after`` that have the members which are *asked* for; a row that a test gave no number is behind everything."""
+    only = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
+    after, state = int(asked.get("after", "0")), asked.get("state")
+    return [
+        each
+        for each in rows
+        if each.get(cursor, after + 1) > after
+        and all(each.get(name) == value for name, value in only.items())
+        and (state is None or state in {party["state"] for party in each.get("receivers", ())})
+    ]
+
+
+def _is_within(time: str, asked: httpx.QueryParams) -> bool:
+    """Return whether *time* is not before ``since`` and before ``until``, which are RFC 3339 with a zone."""
+    at = datetime.fromisoformat(time)
+    since, until = asked.get("since"), asked.get("until")
+    return not (
+        (since is not None and at < datetime.fromisoformat(since))
+        or (until is not None and at >= datetime.fromisoformat(until))
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,7 +332,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, self._page(asked, speaks)
             case ["GET", "v1", "cases"]:
                 cases = [{"case": ref, "events": events} for ref, events in sorted(self._cases().items())]
-                return HTTPStatus.OK, {"cases": [each for each in cases if each["case"] > asked.get("after", "")]}
+                rows = [each for each in cases if each["case"] > asked.get("after", "")]
+                return HTTPStatus.OK, _page_of("cases", rows, asked, "case")
             case ["GET", "v1", "cases", ref] if ref in self._cases():
                 return HTTPStatus.OK, self._case(ref)
             case ["GET", "v1", "cases", ref, "timeline"] if ref in self._cases():
@@ -311,7 +341,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
             case ["POST", "v1", "documents"]:
                 return HTTPStatus.OK, self._upload(asked.get("case", ""), body)
             case ["GET", "v1", "tasks" | "referrals" as kind]:
-                return HTTPStatus.OK, {kind: getattr(self, kind)}
+                cursor = "task" if kind == "tasks" else "row"
+                return HTTPStatus.OK, _page_of(kind, _wanted(getattr(self, kind), asked, cursor), asked, cursor)
             case [method, "v1", "cursors", name]:
                 return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")))
             case ["GET", "health"]:
@@ -451,12 +482,18 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise DeskError("reader_unnamed")
         only = [(name, asked[name]) for name in ("case", "type", "source", "ref") if name in asked]
         rows = [
-            each for each in self._inbox if each.row > after and all(getattr(each, name) == is_ for name, is_ in only)
+            each
+            for each in self._inbox
+            if each.row > after
+            and all(getattr(each, name) == is_ for name, is_ in only)
+            and _is_within(each.time, asked)
+            and (asked.get("technical") == "true" or not each.data.technical)
         ]
-        rows = rows[: int(asked.get("limit", "200"))]
+        limit = int(asked.get("limit", "200"))
         return {
             "ledger": self._ledger,
-            "events": [self._shown(each, speaks, reader if opens else None) for each in rows],
+            "events": [self._shown(each, speaks, reader if opens else None) for each in rows[:limit]],
+            "next": rows[limit - 1].row if len(rows) > limit else None,
         }
 
     def _shown(self, heard: _Heard, speaks: versions.Speaks, reader: str | None) -> Json:
