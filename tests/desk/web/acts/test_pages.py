@@ -4,9 +4,10 @@ import json
 import re
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import httpx
+import pytest
 
 from agencies import CASE, SIGNAL
 from desk.given import BED, CANARY, REF, Given, desk_of
@@ -227,6 +228,22 @@ async def test_a_case_that_is_not_here_is_the_one_404(tmp_path: Path) -> None:
 
     assert {each.status_code for each in answers[:4]} == {404}
     assert len({each.text.partition("<main")[2] for each in answers[:4]}) == 1
+
+
+DECIDED: Final = ("identification.status_decided", "access.revoked", "deadline.lifted")
+
+
+@pytest.mark.parametrize("step", DECIDED)
+async def test_what_decides_about_a_person_needs_the_permission(tmp_path: Path, step: str) -> None:
+    """Given a member who may publish and not decide, then the step is the 404 of a step that there is not; with the permission its form begins."""
+    statuses = []
+    for more in ((), ("decide",)):
+        who = member("read_cases", "publish", *more)
+        async with desk_of("special-unit", tmp_path / str(len(more))) as here, browsing(here, who) as browser:
+            await hear_a_case(here)
+            statuses.append((await browser.post(f"/app/cases/{CASE}/acts/{step}")).status_code)
+
+    assert statuses == [404, 303]
 
 
 async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ DECISIONS: Final = frozenset(
     {
         "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
         "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.revoked",
-        "access.break_glass", "access.break_glass_objected",
+        "access.break_glass", "access.break_glass_objected", "deadline.lifted",
     }
 )  # fmt: skip
 """Types that need the permission to decide; every other type needs the permission to publish."""
