@@ -189,7 +189,7 @@ async def test_two_people_answer_one_referral_once(tmp_path: Path) -> None:
 async def test_what_another_tab_changed_while_it_is_sent_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a draft that is saved again between the look at the Rules and the outbox, then nobody signs what they did not read."""
+    """Given a draft that is saved again between the look at the Rules and the outbox, then nobody signs what they did not read, and the answers are shown as they are now."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         await with_case(here)
         at = await checked(browser)
@@ -207,8 +207,9 @@ async def test_what_another_tab_changed_while_it_is_sent_is_not_sent(
 
         with monkeypatch.context() as moved:
             moved.setattr(sending, "checked", meanwhile)
-            await browser.post(at.replace("/check", "/send"))
+            sent = await browser.post(at.replace("/check", "/send"))
 
+        assert (sent.status_code, sent.headers["location"]) == (303, at), "the changed answers are shown first"
         assert "referral.submitted" not in [row.type for row in await here.rows("outbox")]
         assert (await browser.get(at)).status_code == 200
 

@@ -278,6 +278,9 @@ async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Respo
     try:
         await sending.send(visit.door, draft, bodies)
     except LookupError:
+        now = own_draft(visit, draft.id)
+        if now is not None and now.state == draft.state:  # another tab changed it meanwhile: the member reads it again
+            return visit.see(f"/acts/{draft.id}/{CHECK}")
         return await lead_on(visit, draft.id)
     except sending.AnsweredError as error:
         return answered_page(visit, draft, error.first)
