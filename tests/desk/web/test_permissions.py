@@ -60,11 +60,14 @@ async def test_a_role_opens_the_pages_of_its_permissions_and_no_other(tmp_path: 
 
 
 async def test_without_a_session_every_page_leads_to_the_sign_in(tmp_path: Path) -> None:
-    """Nothing is said of what stands there, and nothing is done."""
+    """Nothing is said of what stands there, and nothing is done; the script that saves a draft, which is no page, is told by a status."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here) as browser:
         for page in PAGES:
             if page.may != "anybody":
                 answer = await browser.request(page.method, address(page), headers={"sec-fetch-site": "same-origin"})
+                if page.path.endswith("/keep"):
+                    assert (answer.status_code, answer.content) == (401, b"")
+                    continue
                 assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/app/sign-in"), (
                     page.path
                 )

@@ -1,6 +1,7 @@
 """Webhooks at the door: an administrator's token adds, tries, rotates and removes them; a secret is shown once."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ async def test_the_whole_life_of_a_webhook_at_the_door(tmp_path: Path) -> None:
         assert receiver.ids[-2:] == [delivery["message"]] * 2
         how: dict[str, str | bool] = {
             "since": times.write(given.clock.time),
-            "until": times.write(given.clock.time),
+            "until": times.write(given.clock.time + timedelta(seconds=1)),
             "delivered": True,
         }
         assert (await given.door.post(f"{here}/recover", params=how)).json() == {"deliveries": 1}
