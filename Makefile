@@ -24,11 +24,11 @@ demo: install ## Play one woman's referral over a real Kafka and print the story
 try: install ## Try the pages: invented agencies and people with something to answer, until Ctrl-C; again, and it goes on
 	@.venv/bin/nrmbus up --example
 
-check: lint compiled ## Check what needs neither Kafka nor another language: style, types, most tests; under two and a half minutes
+check: lint compiled ## Check what needs neither Kafka nor another language: style, types, most tests; about five minutes
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about twenty minutes on two processors
+test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about seventeen minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
