@@ -85,6 +85,7 @@ async def test_the_certificate_must_be_that_of_the_name(tmp_path: Path) -> None:
 
         assert refused.value.code == "webhook_not_confirmed"
         assert refused.value.safe["answer"] == "certificate"
+        assert "certificate has ended" in refused.value.detail
 
 
 @pytest.mark.parametrize("moved", ["169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "10.0.0.1"])
@@ -137,8 +138,12 @@ async def test_an_endpoint_must_confirm_before_it_is_told_anything(tmp_path: Pat
 
     async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
         receiver.allows = None
-        with pytest.raises(DeskError, match="did not confirm"):
+        with pytest.raises(DeskError, match="did not confirm") as refused:
             await hooks.add(receiver.url)
+        assert refused.value.detail == "The receiver answered 204."
+        with pytest.raises(DeskError, match="did not confirm") as refused:
+            await hooks.add("http://localhost:1/hook")
+        assert refused.value.detail == "Nothing listens at this address."
         receiver.allows = "somebody-else.example.org"
         with pytest.raises(DeskError, match="did not confirm"):
             await hooks.add(receiver.url)

@@ -7,7 +7,7 @@ slow or dead delays neither the others nor the desk.
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import notices, schedule, signing, store
-from nrmbus.desk.webhooks.attempt import ANSWER_BYTES, CONNECTIONS, Attempt
+from nrmbus.desk.webhooks.attempt import ANSWER_BYTES, CONNECTIONS, Attempt, Fault
 from nrmbus.desk.webhooks.egress import Egress
 from nrmbus.desk.webhooks.notices import Notice
 from nrmbus.desk.webhooks.signing import ORIGIN, Algorithm, Secret
@@ -42,6 +42,15 @@ MOST: Final = 32
 GRACE_AT_MOST: Final = timedelta(days=7)
 """Longest time for which an earlier secret signs beside the new one."""
 _CHALLENGE: Final = "nrmbus.challenge"
+_FAULTY: Final[Mapping[Fault, str]] = {
+    "timeout": "No answer came in time.",
+    "not_resolved": "The name of the receiver has no address.",
+    "address_refused": "The desk does not send to this address.",
+    "certificate": "The receiver's certificate has ended, is of another name, or is of an authority that is not trusted here.",
+    "unreachable": "Nothing listens at this address.",
+    "no_http": "The answer of the receiver is no HTTP.",
+}
+"""Reasons why a receiver did not confirm, for a person."""
 
 
 def _sender(url: str, egress: Egress) -> "Sender":
@@ -279,7 +288,7 @@ class Webhooks:
                 code: DeskCode = (
                     "webhook_address_refused" if asked.error == "address_refused" else "webhook_not_confirmed"
                 )
-                raise DeskError(code, safe={"answer": asked.error})
+                raise _unconfirmed(asked, code)
             if asked.is_success and asked.headers.get("webhook-allowed-origin") in {"*", self._origin}:
                 return
             message, challenge = _random_id(), _random_id()
@@ -287,9 +296,7 @@ class Webhooks:
             headers = self._headers([secret], message, body := json.dumps(said))
             answer = await sender.post(headers, body, seconds=CONFIRM_SECONDS)
             if not answer.is_success or _challenge_in(answer.body) != challenge:
-                raise DeskError(
-                    "webhook_not_confirmed", safe={"answer": answer.status or answer.error or "unreachable"}
-                )
+                raise _unconfirmed(answer)
         finally:
             await sender.close()
 
@@ -395,6 +402,14 @@ class Webhooks:
 
 def _book_of(webhook: str) -> str:
     return f"webhook/{webhook}"
+
+
+def _unconfirmed(answer: Attempt, code: DeskCode = "webhook_not_confirmed") -> DeskError:
+    """Return the error for a receiver that gave this *answer* instead of its consent."""
+    if code != "webhook_not_confirmed":
+        return DeskError(code, safe={"answer": answer.error})
+    came = f"The receiver answered {answer.status}." if answer.error is None else _FAULTY[answer.error]
+    return DeskError(code, detail=came, safe={"answer": answer.error or answer.status})
 
 
 def _random_id() -> str:
