@@ -1,5 +1,6 @@
 """``nrmbus reads`` and ``nrmbus person-report``: the readers of a case and the report to its person, recorded first."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,9 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
+from agencies import CASE, SIGNAL
 from auditor.played import Written, first_audited, first_scenario
 from cli.audit.typed_commands import Commands
+from client.given import served
+from desk.given import TOKEN, desk_of
 from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, access_records, held
 from nrmbus.auditor.web.users import Users
@@ -20,6 +25,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import local_door
 from nrmbus.cli.audit import person_report, reads
+from nrmbus.desk.store import tables
 from nrmbus.directory.entry import Contact
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
@@ -142,6 +148,30 @@ class TestReads:
 
         assert "lost its ledger (2026-03-03T00:00:00Z)" in shown
         assert "not opened" not in shown
+
+
+async def test_the_table_of_a_desk_is_read_to_its_last_page(tmp_path: Path) -> None:
+    """Given more openings than the largest page has, then each is compared with the history, once and in order.
+
+    A desk that is not here is left out.
+    """
+    folder, opened = BusFolder(tmp_path / "bus"), rows("ngo-a", ids.new_event_id())
+    async with desk_of("vac", tmp_path) as here, served(here.door._transport.app) as url:  # type: ignore[attr-defined]
+        signal = here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL)
+        await here.hear(here.registrar.register(signal, to="vac"))
+        async with here.desk.seat.ledger.write() as tx:
+            tx.execute(insert(tables.reads), [each | {"subject": CASE} for each in opened * 2001])
+        for agency, at in (("vac", url), ("fund", "http://127.0.0.1:1")):
+            named = folder.agency(agency)
+            named.path.mkdir(parents=True)
+            named.agency_json.write_text("{}", encoding="utf-8")
+            (named.path / "door.json").write_text(json.dumps({"url": at, "token": TOKEN}), encoding="utf-8")
+        found = await asyncio.to_thread(reads.tables_of, folder, CASE, None)
+        kept = [each.id for each in await here.rows("reads")]
+
+    assert list(found) == ["vac"]
+    assert [each["row"] for each in found["vac"]] == kept
+    assert len(kept) >= 2001
 
 
 HERE = ("ngo-a", "vac")

@@ -11,13 +11,21 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, TOKEN, Given, desk_of
 from nrmbus.cli.desk import history
 from nrmbus.client.door import Door
+from nrmbus.desk.store import tables
 from typed import run as nrmbus
 
+PAGE = 200
+"""Entries of a page, if a program does not say how many."""
+OPENED = {
+    "at": "2026-03-02T09:00:00Z", "who": "V-7", "subject": CASE, "source": "ngo-a",
+    "event": "01930000-0000-7000-8000-000000000041", "part": "story", "purpose": "case_work",
+}  # fmt: skip
 SAID = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
 
 
@@ -105,6 +113,33 @@ async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, mo
     assert named == {str(each.relative_to(out)) for each in out.rglob("*") if each.is_file()} - {"SHA256SUMS"}
     assert all(each.stat().st_mode & 0o077 == 0 for each in (out, *out.rglob("*")))
     assert "CANARY" not in (out / "README.txt").read_text()
+
+
+async def test_a_case_of_several_pages_is_taken_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more events and openings than a page of any list has, then each of them is in the files, once and in order."""
+    out = tmp_path / "history"
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        for _ in range(PAGE + 1):
+            await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        sent = registrar.event(
+            "ngo-a", "referral.submitted", SAID, parts={"identity": {"name": CANARY}}, opens=["vac"], referral=REF
+        )
+        await here.hear(registrar.register(sent, to="vac"))
+        async with here.desk.seat.ledger.write() as tx:
+            tx.execute(insert(tables.reads), [OPENED] * (2 * PAGE + 1))
+        await take(here, out, monkeypatch)
+        received = {each.id for each in await here.rows("events")}
+        opened = [each.id for each in await here.rows("reads")]
+
+    events = lines(out / "cases" / f"{CASE}.jsonl")
+    numbers = [each["number"] for each in events]
+    assert numbers == sorted(set(numbers))
+    assert received <= {each["id"] for each in events}
+    (last,) = [each for each in events if each["type"] == "referral.submitted"]
+    assert last["letter"]["identity"] == {"name": CANARY}
+    assert [each["row"] for each in lines(out / "reads.jsonl")] == opened
+    assert len(opened) > 2 * PAGE
 
 
 async def test_what_may_not_be_read_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
