@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from client.given import in_process, served
 from desk.given import TOKEN, desk_of
@@ -17,9 +18,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.door_authority import DoorAuthority
 from nrmbus.bus.reach import Tls
+from nrmbus.client.testing import TOKEN as FAKE_TOKEN
+from nrmbus.client.testing import FakeDesk
+from nrmbus.desk.store import tables
 from nrmbus.published.conformance.probe import CANARY, Probe
 from nrmbus.published.conformance.promises import PROMISES, Found, check
-from nrmbus.wire.ids import new_ref
+from nrmbus.wire.ids import new_event_id, new_ref
 from typed import run
 
 Change = Callable[[httpx.Request, httpx.Response, Any], httpx.Response | None]
@@ -87,16 +91,28 @@ def bare_refusal(request: httpx.Request, came: httpx.Response, body: Any) -> htt
     return answered(came, {name: each for name, each in body.items() if name != "article"})
 
 
+def ignores_parameters(_: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door that takes every parameter."""
+    kinds = {each["kind"] for each in body.get("problems", ())} if isinstance(body, dict) else set()
+    return answered(came, {}, 200) if kinds & {"unknown_parameter", "twice"} else None
+
+
 def backwards(body: Any) -> Any:
     """The list from its end."""
     return {**body, "events": body["events"][::-1]}
 
 
 _NUMBERS = count(1)
+OPENED = {
+    "at": "2026-03-02T09:00:00Z", "who": "S-17", "source": "ngo-a", "event": new_event_id(), "part": "story",
+    "purpose": "case_work",
+}  # fmt: skip
+"""One row of the openings of letters."""
 BREAKS: dict[str, tuple[Change, str]] = {
     "token": (open_to_all, "401 was expected and 200"),
     "addresses": (plain_errors, "an error is application/problem+json"),
     "faults": (repeats, "the answer repeats what was sent"),
+    "parameters": (ignores_parameters, "422 or 403 was expected and 200"),
     "lists": (at("GET", "/v1/inbox", lambda it: {**it, "next": None}), "`next` is null before the end"),
     "once": (
         at("POST", "/v1/events", lambda it: {**it, "number": next(_NUMBERS)}),
@@ -152,12 +168,45 @@ async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
         assert CANARY not in last.broken
 
 
+@pytest.mark.parametrize("kind", ["unknown_parameter", "twice"])
+async def test_a_door_that_takes_one_kind_of_wrong_parameter_is_told(url: str, kind: str) -> None:
+    """Sabotage: a door that refuses unknown parameters alone, or repeated ones alone, does not keep the promise."""
+
+    def takes(_: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+        kinds = {each["kind"] for each in body.get("problems", ())} if isinstance(body, dict) else set()
+        return answered(came, {}, 200) if kind in kinds else None
+
+    (only,) = await found(url, "parameters", change=takes)
+    assert "422 or 403 was expected and 200" in only.broken
+
+
+async def test_the_fake_of_the_sdk_refuses_parameters_as_a_desk_does() -> None:
+    """A program that was tested against the fake finds the same refusals of tokens and parameters at a real desk."""
+    names = ("token", "parameters")
+    async with Probe.at("http://desk", FAKE_TOKEN, publishes=True, transport=FakeDesk("ngo-a")) as probe:
+        outcomes = [each async for each in check(probe, names)]
+
+    assert [(each.name, each.broken or each.not_tried) for each in outcomes] == [(name, "") for name in names]
+
+
+async def test_an_opening_is_found_on_a_later_page_of_the_reads(tmp_path: Path) -> None:
+    """Given a case with more than a page of openings, then the newest one is found, however often the suite has run."""
+    async with in_process(tmp_path) as place:
+        await place.tell(case := new_ref())
+        ledger = place._given.desk.seat.ledger
+        async with ledger.write() as tx:
+            tx.execute(insert(tables.reads), [{**OPENED, "subject": case} for _ in range(1001)])
+        (only,) = await found(place.url, "letters")
+
+    assert (only.broken, only.not_tried) == ("", "")
+
+
 async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     """The command takes a door.json or an address with a token file; its exit status is that of the door."""
     door = tmp_path / "door.json"
     door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
     kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
-    assert "10 promises hold, 0 are broken, 0 were not tried." in kept.stdout
+    assert "11 promises hold, 0 are broken, 0 were not tried." in kept.stdout
     assert kept.returncode == 0
 
     (tmp_path / "token").write_text("another", encoding="utf-8")
@@ -170,7 +219,7 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
 
 
 async def test_the_command_shows_a_certificate_to_a_door_that_asks_for_one(tmp_path: Path) -> None:
-    """Given a door of another machine, then the command needs its authority and a certificate; without one no promise holds."""
+    """Given a door of another machine, then the command needs its authority and a certificate, by options or by door.json."""
     home = tmp_path / "door"
     authority, folder, client = DoorAuthority(home, "door"), BusFolder(tmp_path / "bus"), Tls(tmp_path / "client")
     made = authority.issue(("127.0.0.1",))
@@ -180,17 +229,26 @@ async def test_the_command_shows_a_certificate_to_a_door_that_asks_for_one(tmp_p
     folder.create()
     clients = Authority(folder)
     clients.equip("ngo-a", client.home)
-    (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
+    token, door = tmp_path / "token", client.folder / "elsewhere.json"
+    token.write_text(TOKEN, encoding="utf-8")
     asks = {**server, "ssl_ca_certs": clients.path, "ssl_cert_reqs": ssl.CERT_REQUIRED}
     shown = ("--certificate", str(client.certificate), "--key", str(client.key))
     async with desk_of("special-unit", tmp_path) as given, served(given.door._transport.app, **asks) as url:  # type: ignore[attr-defined]
-        there = ("conformance", url, "--token-file", str(tmp_path / "token"), "--json", "--ca", str(authority.ca))
+        named = {"ca": str(authority.ca), "certificate": client.certificate.name, "key": client.key.name}
+        door.write_text(json.dumps({"url": url, "token": TOKEN, **named}), encoding="utf-8")
+        there = ("conformance", url, "--token-file", str(token), "--json", "--ca", str(authority.ca))
         unknown = await asyncio.to_thread(run, *there)
-        known = await asyncio.to_thread(run, *there, *shown)
-        wrong = await asyncio.to_thread(run, *there, "--certificate", str(tmp_path / "token"))
+        known = [
+            await asyncio.to_thread(run, *each) for each in ((*there, *shown), ("conformance", str(door), "--json"))
+        ]
+        wrong = await asyncio.to_thread(run, *there, "--certificate", str(token))
+        token.write_text("another", encoding="utf-8")
+        refused = await asyncio.to_thread(run, "conformance", str(door), "--token-file", str(token), "--json")
 
     assert {each["outcome"] for each in json.loads(unknown.stdout)["promises"]} <= {"broken", "not_tried"}
-    outcomes = {each["name"]: each["outcome"] for each in json.loads(known.stdout)["promises"]}
-    assert outcomes["health"] == "holds"
-    assert "broken" not in outcomes.values()
+    for each in known:
+        outcomes = {one["name"]: one["outcome"] for one in json.loads(each.stdout)["promises"]}
+        assert outcomes["health"] == "holds"
+        assert "broken" not in outcomes.values()
     assert "each is a PEM file" in wrong.stderr
+    assert "health" in {each["name"] for each in json.loads(refused.stdout)["promises"] if each["broken"]}

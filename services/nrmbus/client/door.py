@@ -52,7 +52,9 @@ def _read(answer: httpx.Response) -> Json:
     return {}
 
 
-class _Address(NamedTuple):
+class Address(NamedTuple):
+    """Address of a door, the token, and the files for TLS: the door's authority, this program's certificate and its key."""
+
     url: str
     token: str
     ca: str | None = None
@@ -60,28 +62,37 @@ class _Address(NamedTuple):
     key: str | None = None
 
 
-def _address(home: Path) -> _Address | None:
+def address_in(home: Path) -> Address | None:
     """Return the address in the ``door.json`` *home*, or in that of the folder *home*; None if there is none."""
     with suppress(FileNotFoundError):
         file = home / "door.json" if home.is_dir() else home
         found = json.loads(file.read_text(encoding="utf-8"))
         named = {name: str(file.parent / found[name]) for name in ("ca", "certificate", "key") if name in found}
-        return _Address(found["url"], found["token"], **named)
+        return Address(found["url"], found["token"], **named)
     return None
 
 
-def _trusted(at: _Address) -> ssl.SSLContext:
-    """Return the context for a connection: the authorities that vouch for the desk, and this program's certificate.
+def trusted(at: Address) -> ssl.SSLContext:
+    """Return the TLS settings for a door: the authorities that vouch for it, and this program's certificate.
+
+    Raises:
+        OSError: a file cannot be read as what it should be; `ssl.SSLError` is one.
+    """
+    context = ssl.create_default_context(cafile=at.ca)
+    if at.certificate is not None:
+        context.load_cert_chain(at.certificate, at.key)
+    return context
+
+
+def _context(at: Address) -> ssl.SSLContext:
+    """Return the context for a connection to the desk.
 
     Raises:
         RequestRefused: ``tls_required``: plain HTTP would carry the token, and letters, to another machine unsealed.
     """
     url = httpx.URL(at.url)
     if url.scheme == "https":
-        context = ssl.create_default_context(cafile=at.ca)
-        if at.certificate is not None:
-            context.load_cert_chain(at.certificate, at.key)
-        return context
+        return trusted(at)
     if url.scheme == "http" and _is_here(url.host):
         return _TRUSTS_NOBODY
     raise RequestRefused("tls_required", "a desk on another machine is asked over https only: give its https address")
@@ -128,7 +139,7 @@ class Door:
         self._home: Path | None = None
         self._transport = transport
         chain, key = map(str, certificate) if certificate else (None, None)
-        self._at = _Address(url, token, None if ca is None else str(ca), chain, key)
+        self._at = Address(url, token, None if ca is None else str(ca), chain, key)
         self._http = self._connected()
         self._left: list[httpx.AsyncClient] = []
 
@@ -138,7 +149,7 @@ class Door:
             headers={"authorization": f"Bearer {self._at.token}"},
             timeout=_PATIENCE,
             trust_env=False,
-            verify=_TRUSTS_NOBODY if self._transport else _trusted(self._at),
+            verify=_TRUSTS_NOBODY if self._transport else _context(self._at),
             transport=self._transport,
         )
 
@@ -151,7 +162,7 @@ class Door:
         Raises:
             Unreachable: the desk never ran.
         """
-        found = _address(home)
+        found = address_in(home)
         if found is None:
             raise Unreachable(
                 "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
@@ -173,7 +184,7 @@ class Door:
 
     def look_again(self) -> bool:
         """Connect to where the desk is by its ``door.json``; return whether that is another address or token than before."""
-        found = _address(self._home) if self._home else None
+        found = address_in(self._home) if self._home else None
         if found is None or found == self._at:
             return False
         self._left.append(self._http)  # a request may be under way on it

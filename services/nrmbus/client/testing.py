@@ -63,13 +63,15 @@ Json = dict[str, Any]
 
 
 def _check_names(request: httpx.Request) -> None:
-    """Raise DeskError for a parameter that the route does not take."""
+    """Raise DeskError for a parameter that the route does not take, or that is given twice."""
     at = f"{request.method} {request.url.path}"
     route = next((each for each in _TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each), at)), "")
     taken = _TAKES.get(route, frozenset())
-    unknown = sorted(request.url.params.keys() - taken)
-    if unknown:
-        faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
+    names = [name for name, _ in request.url.params.multi_items()]
+    unknown = sorted(set(names) - taken)
+    faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
+    faults += [Problem(f"?{each}", "twice") for each in sorted(taken - {"speaks"}) if names.count(each) > 1]
+    if faults:
         raise DeskError("unknown_field", faults)
 
 
@@ -100,6 +102,13 @@ def _is_within(time: str, asked: httpx.QueryParams) -> bool:
         (since is not None and at < datetime.fromisoformat(since))
         or (until is not None and at >= datetime.fromisoformat(until))
     )
+
+
+def _refused(error: DeskError, request: httpx.Request) -> httpx.Response:
+    headers = {"content-type": "application/problem+json"}
+    if error.code == "token_required":
+        headers["www-authenticate"] = "Bearer"
+    return httpx.Response(error.status, headers=headers, content=json.dumps(problem(error)), request=request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +297,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 await asyncio.sleep(_LOOK)
                 status, answer = self._answer(request, body)
         except DeskError as error:
-            status, answer = error.status, problem(error)
+            return _refused(error, request)
         return httpx.Response(status, json=answer, request=request)
 
     async def _events(self, request: httpx.Request) -> AsyncIterator[bytes]:

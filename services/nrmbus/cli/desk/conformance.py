@@ -15,6 +15,7 @@ from rich.text import Text
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson
+from nrmbus.client.door import Address, address_in, trusted
 
 app = Commands()
 
@@ -24,7 +25,9 @@ _WIDEST = len("not tried")
 
 @app.register(example="nrmbus conformance ./my-bus/agencies/ngo-a/door.json --publish")
 def conformance(
-    door: Annotated[str, typer.Argument(help="Address of the door, or the `door.json` that has address and token.")],
+    door: Annotated[
+        str, typer.Argument(help="Address of the door, or a `door.json` with address, token and files for TLS.")
+    ],
     *,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the token, if the door is given by its address.")
@@ -56,11 +59,16 @@ def conformance(
         if error.name != "jsonschema":
             raise
         raise BusError("The judge of answers is not installed: pip install 'nrmbus[conformance]'") from None
-    url, token, authority = _address(door, token_file, ca)
-    verify = _trusted(authority, certificate, key) if url.startswith("https:") else False
-    found = asyncio.run(_checked(promises, url, token, verify, publish=publish, as_json=as_json))
+    at = _address(door, token_file)
+    if certificate is not None:
+        at = at._replace(certificate=str(certificate), key=None)
+    given = {name: str(file) for name, file in (("ca", ca), ("key", key)) if file is not None}
+    at = at._replace(**given)
+    found = asyncio.run(_checked(promises, at, publish=publish, as_json=as_json))
     if as_json:
-        typer.echo(json.dumps({"door": url, "promises": [{**asdict(each), "outcome": each.outcome} for each in found]}))
+        typer.echo(
+            json.dumps({"door": at.url, "promises": [{**asdict(each), "outcome": each.outcome} for each in found]})
+        )
     else:
         count = {outcome: sum(each.outcome == outcome for each in found) for outcome in _MARKS}
         typer.echo(
@@ -70,9 +78,9 @@ def conformance(
         raise typer.Exit(1)
 
 
-async def _checked(promises: Any, url: str, token: str, verify: Any, *, publish: bool, as_json: bool) -> list[Any]:
-    console, found = Console(highlight=False), []
-    async with promises.Probe.at(url, token, publishes=publish, verify=verify) as probe:
+async def _checked(promises: Any, at: Address, *, publish: bool, as_json: bool) -> list[Any]:
+    console, found, verify = Console(highlight=False), [], _trusted(at)
+    async with promises.Probe.at(at.url, at.token, publishes=publish, verify=verify) as probe:
         async for each in promises.check(probe):
             found.append(each)
             if not as_json:
@@ -86,38 +94,39 @@ async def _checked(promises: Any, url: str, token: str, verify: Any, *, publish:
     return found
 
 
-def _trusted(ca: str | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
-    """Return the TLS settings: the authority that vouches for the door, and this program's certificate.
+def _trusted(at: Address) -> ssl.SSLContext | bool:
+    """Return the TLS settings of the door; False for plain HTTP, which asks for none.
 
     Raises:
         BusError: a file cannot be read as what it should be.
     """
+    if not at.url.startswith("https:"):
+        return False
     try:
-        context = ssl.create_default_context(cafile=ca)
-        if certificate is not None:
-            context.load_cert_chain(certificate, key)
+        return trusted(at)
     except OSError:  # SSLError is one
         raise BusError(
             "The authority, the certificate or the key cannot be read: each is a PEM file, and the key is the certificate's."
         ) from None
-    return context
 
 
-def _address(door: str, token_file: Path | None, ca: Path | None) -> tuple[str, str, str | None]:
-    """Return address, token and authority of the door.
+def _address(door: str, token_file: Path | None) -> Address:
+    """Return where the door is: by its address, or by its ``door.json`` as the SDK reads it.
 
     Raises:
         BusError: no token is given, or a file cannot be read.
     """
     try:
-        if not door.startswith(("http://", "https://")):
-            found = json.loads(Path(door).read_text(encoding="utf-8"))
-            return found["url"], found["token"], str(ca) if ca else None
-        if token_file is None:
-            raise BusError("A door that is given by its address needs --token-file FILE, or `-` for standard input.")
-        token = typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text("utf-8")
-        return door.rstrip("/"), token.strip(), str(ca) if ca else None
-    except (OSError, ValueError, KeyError):
+        at = Address(door.rstrip("/"), "") if door.startswith(("http://", "https://")) else address_in(Path(door))
+        if at is None:
+            raise FileNotFoundError
+        if token_file is not None:
+            whole = typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text("utf-8")
+            at = at._replace(token=whole.strip())
+    except (OSError, ValueError, KeyError, TypeError):
         raise BusError(
             "The file with the address or the token cannot be read: name a door.json or a token file."
         ) from None
+    if not at.token:
+        raise BusError("A door that is given by its address needs --token-file FILE, or `-` for standard input.")
+    return at

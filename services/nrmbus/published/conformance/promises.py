@@ -136,6 +136,21 @@ async def faults(probe: Probe) -> None:
 
 
 @_promise
+async def parameters(probe: Probe) -> None:
+    """A parameter that a route does not take, or that is given twice, is refused: a misspelt filter would show everything."""
+    for path, _ in _lists():
+        for params in ({CANARY: "1"}, {"limit": ["1", "1"]}):
+            answer = await probe.ask("GET", path, 422, 403, params=params)
+            if answer.code != "scope_missing":
+                _same(f"the code of GET {path} with a wrong parameter", answer.code, "unknown_field")
+    misspelt = await probe.ask("GET", "/v1/inbox", 422, params={"cse": new_ref()})
+    if not any("case" in each.get("allowed", ()) for each in misspelt.body.get("problems", ())):
+        raise Broken(
+            "GET /v1/inbox: the refusal of a misspelt filter does not name the parameters that the route takes"
+        )
+
+
+@_promise
 async def lists(probe: Probe) -> None:
     """A list has `next`; its pages, one behind the other, are the whole list, in order and each entry once."""
     for path, plural in _lists():
@@ -237,8 +252,7 @@ async def letters(probe: Probe) -> None:
     found = opened["events"][0]
     if found["id"] != event["id"] or not found.get("letter") or set(found["letter"]) - set(event["parts"]):
         raise Broken("GET /v1/inbox: the opened letter is missing, or has parts that were not sealed to this agency")
-    reads = (await probe.ask("GET", f"/v1/cases/{event['case']}/reads", 200)).body["reads"]
-    if not any(each["event"] == event["id"] and each["who"] == "conformance-1" for each in reads):
+    if not await _has_opening(probe, event["case"], event["id"]):
         raise Broken("GET /v1/cases/{ref}/reads: an opening is not on record")
 
 
@@ -250,6 +264,17 @@ async def health(probe: Probe) -> None:
     missing = sorted(the_document()["paths"].keys() - body.get("paths", {}).keys())
     if missing:
         raise Broken(f"GET /openapi.json: the document lacks {', '.join(missing)}")
+
+
+async def _has_opening(probe: Probe, case: str, event: str) -> bool:
+    """Return whether an opening of *event* by this suite is among the reads of *case*, on whichever page."""
+    after: int | None = 0
+    while after is not None:
+        page = (await probe.ask("GET", f"/v1/cases/{case}/reads", 200, params={"limit": 1000, "after": after})).body
+        if any(each["event"] == event and each["who"] == "conformance-1" for each in page["reads"]):
+            return True
+        after = page["next"]
+    return False
 
 
 async def _published(probe: Probe, asked: Json) -> Json:
