@@ -88,6 +88,24 @@ async def test_the_certificate_must_be_that_of_the_name(tmp_path: Path) -> None:
         assert "certificate has ended" in refused.value.detail
 
 
+async def test_a_port_without_tls_is_not_taken_for_a_wrong_certificate(tmp_path: Path) -> None:
+    """Given an https address at a port that speaks plain HTTP, then its owner does not look for a fault in the certificate."""
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 x\r\ncontent-length: 0\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(plain, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, desk_of("shelter", tmp_path) as given, hooks_of(given) as hooks:
+        with pytest.raises(DeskError) as refused:
+            await hooks.add(f"https://localhost:{port}/hook")
+
+    assert refused.value.safe["answer"] == "no_http"
+    assert "no TLS" in refused.value.detail
+
+
 @pytest.mark.parametrize("moved", ["169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "10.0.0.1"])
 async def test_a_name_that_moved_to_a_forbidden_address_gets_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moved: str

@@ -48,7 +48,7 @@ _FAULTY: Final[Mapping[Fault, str]] = {
     "address_refused": "The desk does not send to this address.",
     "certificate": "The receiver's certificate has ended, is of another name, or is of an authority that is not trusted here.",
     "unreachable": "Nothing listens at this address.",
-    "no_http": "The answer of the receiver is no HTTP.",
+    "no_http": "The receiver does not speak HTTP there, or no TLS at an https address.",
 }
 """Reasons why a receiver did not confirm, for a person."""
 

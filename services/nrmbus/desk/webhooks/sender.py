@@ -62,7 +62,10 @@ class Sender:
         except (TimeoutError, httpx.TimeoutException):
             fault = "timeout"
         except httpx.ConnectError as error:
-            fault = "certificate" if _is_of_tls(error) else "unreachable"
+            failed = _failed_tls(error)
+            fault = "unreachable" if failed is None else "no_http"
+            if isinstance(failed, ssl.SSLCertVerificationError):
+                fault = "certificate"
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
             fault = "no_http"
         return Attempt(None, fault, _since(began))
@@ -84,7 +87,7 @@ class Sender:
             try:
                 return await self._transport.handle_async_request(request)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if address == last or _is_of_tls(error):
+                if address == last or _failed_tls(error) is not None:
                     raise
         raise AssertionError("the last address answers, or raises")
 
@@ -124,10 +127,11 @@ def _look_up(url: Url, answer: asyncio.Future[list[str]]) -> None:
         answer.get_loop().call_soon_threadsafe(answer.set_result, found)
 
 
-def _is_of_tls(error: BaseException | None) -> bool:
+def _failed_tls(error: BaseException | None) -> ssl.SSLError | None:
+    """Return the failure of TLS behind *error*; None if another thing failed."""
     while error is not None and not isinstance(error, ssl.SSLError):
         error = error.__cause__ or error.__context__
-    return error is not None
+    return error
 
 
 def _since(began: float) -> int:
