@@ -3,16 +3,19 @@
 The attacker reads the JSON alone. She knows how the tables hang together, as the README says: a row with `_T` in a
 dimension is the sum of the rows that differ only there, tables about the same persons share their totals, and a year is
 the sum of its quarters. Of quarters that are not published she knows that they have together what is left of the year.
+A country or a region has a row because its count is k or more, so she knows that too, even if the count is suppressed.
 """
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.optimize import linprog  # type: ignore[import-untyped]
-from scipy.sparse import csr_array  # type: ignore[import-untyped]
+from scipy.sparse import csr_array, eye_array, hstack  # type: ignore[import-untyped]
+from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
 Cell = tuple[str, str, frozenset[tuple[str, str]]]
 
@@ -22,6 +25,13 @@ SAME = {
 }
 """Tables about a part of the persons or events of other tables."""
 ALONE = {"minutes", "AZN"}
+OPEN = {"citizenship", "region"}
+"""Dimensions in which a code has a row only if its count is k or more; all others are in `other`."""
+ALWAYS = {"other", "unknown"}
+CEILING = 1e6
+"""No count of these tests is nearly as high; with it a program always has an end."""
+_NEARLY = 1e-6
+"""Error of a solver that works with floats."""
 
 
 def cells_of(release: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...], Cell, int | None]]:
@@ -84,53 +94,128 @@ def with_rest(counted: dict[Cell, int], published: Collection[str]) -> dict[Cell
     return found
 
 
+def least_of(cell: Cell, k: int) -> int:
+    """Return the count that everybody knows a row to have at least."""
+    return k if any(name in OPEN and key not in ALWAYS for name, key in cell[2]) else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """Suppressed cells with what is known of their sums; cells that no sum joins are programs of their own."""
+
+    hidden: list[Cell]
+    least: Any
+    matrix: Any
+    values: Any
+    part: Any
+    """Number of the program of each cell."""
+
+    @classmethod
+    def of(cls, releases: Iterable[bytes]) -> "Programs":
+        """Return everything that *releases* tell together."""
+        given = [json.loads(each) for each in releases]
+        shown: dict[Cell, int | None] = {}
+        equations: list[tuple[Cell, list[Cell]]] = []
+        for release in given:
+            for _, _, cell, count in cells_of(release):
+                shown[cell] = count if shown.get(cell) is None else shown[cell]
+            equations += equations_of(release)
+        quarters = add_rest(given, shown, equations)
+        for period, population, said in list(shown):
+            cells: list[Cell] = [(each, population, said) for each in quarters.get(period, ())]
+            if cells and all(cell in shown for cell in cells):
+                equations.append(((period, population, said), cells))
+        hidden = [cell for cell, count in shown.items() if count is None]
+        number = {cell: at for at, cell in enumerate(hidden)}
+        system: dict[tuple[tuple[int, int], ...], int] = {}
+        for total, parts in equations:
+            row = [(number[each], 1) for each in parts if each in number] + (
+                [(number[total], -1)] if total in number else []
+            )
+            value = (shown[total] or 0) - sum(shown[each] or 0 for each in parts)
+            if row:
+                system[tuple(sorted(row))] = value
+        rows = list(system)
+        matrix = csr_array(
+            (
+                [c for row in rows for _, c in row],
+                ([at for at, row in enumerate(rows) for _ in row], [n for row in rows for n, _ in row]),
+            ),
+            shape=(len(rows), len(hidden)),
+        )
+        k = max((each["k"] for each in given), default=1)
+        least = np.array([least_of(cell, k) for cell in hidden], dtype=float)
+        _, part = connected_components(abs(matrix).T @ abs(matrix), directed=False)
+        return cls(hidden, least, matrix, np.array([system[row] for row in rows], dtype=float), part)
+
+    def solve(self, wanted: Sequence[int], sign: float, cap: float = CEILING) -> dict[int, float]:
+        """Return possible counts of the cells *wanted* with the smallest (1) or largest (-1) sum.
+
+        Of each cell so much as *cap* adds to the sum at most. Raises ValueError if nothing is possible.
+        """
+        columns = np.flatnonzero(np.isin(self.part, self.part[wanted]))
+        matrix = self.matrix[:, columns]
+        rows = np.flatnonzero(abs(matrix).sum(axis=1))
+        place, many = np.searchsorted(columns, wanted), len(wanted)
+        above = csr_array((np.ones(many), (range(many), place)), shape=(many, len(columns)))
+        found = linprog(
+            np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
+            A_eq=hstack([matrix[rows], csr_array((len(rows), many))]),
+            b_eq=self.values[rows],
+            A_ub=sign * hstack([above, -eye_array(many)]),
+            b_ub=np.zeros(many),
+            bounds=[*((each, CEILING) for each in self.least[columns]), *((0, cap) for _ in wanted)],
+            method="highs",
+        )
+        if found.status != 0:
+            message = "no counts have these sums"
+            raise ValueError(message)
+        return dict(zip(wanted, (float(each) for each in found.x[place]), strict=True))
+
+    def end(self, at: int, sign: float) -> float:
+        """Return the smallest (1) or largest (-1) value of the cell *at*."""
+        value = abs(round(self.solve([at], sign)[at], 6))
+        return float("inf") if value >= CEILING / 2 else value
+
+    def impossible(
+        self, wanted: Sequence[int], sign: float, fits: Callable[[float], bool], cap: float
+    ) -> Iterator[int]:
+        """Yield the cells *wanted* that have no possible count that *fits*.
+
+        They are tried together as long as this shows of some that they have one, and the others alone.
+        """
+        left, tried = list(wanted), 0
+        while left and tried != len(left):
+            tried, found = len(left), self.solve(left, sign, cap)
+            left = [each for each in left if not fits(found[each])]
+        for each in left:
+            if not fits(self.solve([each], sign, cap)[each]):
+                yield each
+
+
 def intervals(releases: Iterable[bytes], every: int = 1) -> dict[Cell, tuple[float, float]]:
     """Return the smallest and the largest possible value of each suppressed cell, or of one in *every* so many.
 
     Raises ValueError if nothing is possible.
     """
-    given = [json.loads(each) for each in releases]
-    shown: dict[Cell, int | None] = {}
-    equations: list[tuple[Cell, list[Cell]]] = []
-    for release in given:
-        for _, _, cell, count in cells_of(release):
-            shown[cell] = count if shown.get(cell) is None else shown[cell]
-        equations += equations_of(release)
-    quarters = add_rest(given, shown, equations)
-    for period, population, said in list(shown):
-        cells: list[Cell] = [(each, population, said) for each in quarters.get(period, ())]
-        if cells and all(cell in shown for cell in cells):
-            equations.append(((period, population, said), cells))
-    hidden = [cell for cell, count in shown.items() if count is None]
-    number = {cell: at for at, cell in enumerate(hidden)}
-    system: dict[tuple[tuple[int, int], ...], int] = {}
-    for total, parts in equations:
-        row = [(number[each], 1) for each in parts if each in number] + (
-            [(number[total], -1)] if total in number else []
-        )
-        value = (shown[total] or 0) - sum(shown[each] or 0 for each in parts)
-        if row:
-            system[tuple(sorted(row))] = value
-    rows = list(system)
-    matrix = csr_array(
-        (
-            [c for row in rows for _, c in row],
-            ([at for at, row in enumerate(rows) for _ in row], [n for row in rows for n, _ in row]),
-        ),
-        shape=(len(rows), len(hidden)),
-    )
-    values = np.array([system[row] for row in rows], dtype=float)
-    return {cell: _interval(at, len(hidden), matrix, values) for cell, at in number.items() if at % every == 0}
+    programs = Programs.of(releases)
+    return {
+        cell: (programs.end(at, 1.0), programs.end(at, -1.0))
+        for at, cell in enumerate(programs.hidden)
+        if at % every == 0
+    }
 
 
-def _interval(at: int, size: int, matrix: Any, values: Any) -> tuple[float, float]:
-    ends = []
-    for sign in (1.0, -1.0):
-        goal = np.zeros(size)
-        goal[at] = sign
-        found = linprog(goal, A_eq=matrix, b_eq=values, bounds=(0, None), method="highs")
-        if found.status == 2:
-            message = "no counts have these sums"
-            raise ValueError(message)
-        ends.append(float("inf") if found.status == 3 else abs(round(found.fun, 6)))
-    return ends[0], ends[1]
+def derived(releases: Iterable[bytes], small: Callable[[Cell], bool], k: int) -> tuple[int, dict[Cell, str]]:
+    """Return the number of attacked cells, and what is derived of each suppressed cell that is *small*: that it is not 0, or is below *k*.
+
+    All of them are attacked: counts that are possible show of many cells together that each can be 0, or can be k or more.
+    """
+    programs = Programs.of(releases)
+    attacked = [at for at, cell in enumerate(programs.hidden) if small(cell)]
+    found: dict[Cell, str] = {}
+    for at in programs.impossible(attacked, 1.0, lambda count: count < _NEARLY, CEILING):
+        found[programs.hidden[at]] = "not 0"
+    for at in programs.impossible(attacked, -1.0, lambda count: count > k - _NEARLY, k):
+        found[programs.hidden[at]] = f"below {k}"
+    return len(attacked), found

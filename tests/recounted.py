@@ -90,7 +90,7 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
     }  # fmt: skip
     minutes: dict[tuple[str, str], list[int]] = {}
     asked: dict[str, dict[str, Any]] = {}
-    ordered: dict[str, float] = {}
+    orders: dict[str, list[dict[str, Any]]] = {}
     for line in (line for line in events if line["leaf"]["subject"] not in erased):
         type_, data, about = (
             kind(line),
@@ -106,10 +106,12 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
         elif group == "referral" and word in ANSWERS and counts:
             answer(line, asked[about], data, found, minutes, roles)
         elif type_ == "payment.ordered":
-            ordered[about] = float(data["amount"]["value"])
-        elif type_ == "payment.executed" and counts:
-            found["paid_by_kind"][data["kind"],] += 1
-            found["paid_amount_by_kind"][data["kind"],] += round(ordered[about])
+            orders.setdefault(line["leaf"]["subject"], []).append(data | {"about": about})
+        elif type_ in ("payment.executed", "payment.failed"):
+            amount = taken_off(orders[line["leaf"]["subject"]], data, about)
+            if counts and type_ == "payment.executed":
+                found["paid_by_kind"][data["kind"],] += 1
+                found["paid_amount_by_kind"][data["kind"],] += amount
         elif type_ == "deadline.breached" and counts:
             found["clocks_by_rule"][data["rule"], "missed"] += 1
             found["clocks_by_rule"]["_T", "missed"] += 1
@@ -146,6 +148,16 @@ def answer(
             taken = datetime.fromisoformat(line["leaf"]["time"]) - datetime.fromisoformat(question["leaf"]["time"])
             for key in (("role", role(roles, agency)), ("sender", sender), ("role", "_T"), ("sender", "_T")):
                 minutes.setdefault(key, []).append(int(taken.total_seconds() // 60))
+
+
+def taken_off(orders: list[dict[str, Any]], paid: dict[str, Any], about: str) -> int:
+    """Take the order that *paid* is about off the open *orders*, and return its amount."""
+    for each in reversed(orders):
+        same = paid.get("decision", each.get("decision")) == each.get("decision", paid.get("decision"))
+        if each["about"] == about if about else each["kind"] == paid["kind"] and same:
+            orders.remove(each)
+            return round(float(each["amount"]["value"]))
+    return 0
 
 
 def add(counter: Counter[tuple[str, ...]], keys: tuple[str, ...]) -> None:
@@ -185,5 +197,5 @@ def compared(counted: dict[str, Rows], release: dict[str, Any]) -> Iterator[str]
             due = counted[table["id"]].get(keys, 0)
             if "count" in row and row["count"] != due:
                 yield f"{table['id']} {' '.join(keys)}: {row['count']} is published, {due} were counted"
-            if "count" in row and table["unit"] == "events" and due < release["k"]:
+            if "count" in row and table["unit"] in ("events", "persons") and due < release["k"]:
                 yield f"{table['id']} {' '.join(keys)}: published though it is below {release['k']}"

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -166,7 +166,14 @@ def test_answers_are_counted_by_role_and_by_kind_of_sender() -> None:
     assert cells(count, "answers_by_sender")["ngo_outreach", "accepted"] == 1
 
 
-def test_sum_of_money_is_shown_where_its_count_is() -> None:
+def executed_without_reference(b: Bench) -> Bench:
+    """The fund has paid the allowance, and says so of the kind alone, which the Rules take for the open order."""
+    paid(b).say("fund", "payment.executed")
+    return b
+
+
+@pytest.mark.parametrize("executed", [executed, executed_without_reference])
+def test_sum_of_money_is_shown_where_its_count_is(executed: Callable[[Bench], Bench]) -> None:
     """Eleven allowances of a year are shown with their sum; ten are not, and no quarter has sums."""
     for number, expected in ((11, 7700), (10, None)):
         count = counted(*(case(another(executed, each)) for each in range(1, number + 1)))

@@ -14,7 +14,7 @@ from itertools import product
 from statistics import median
 from typing import Any
 
-from nrmbus.events.model import Fact
+from nrmbus.events.model import Event, Fact
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules import Profile, Rules
 from nrmbus.statistics.duties import duties_of
@@ -166,7 +166,7 @@ class Count:
 
     def _read_course(self, case: Case) -> None:
         asked: dict[str, Fact] = {}
-        ordered: dict[str, str] = {}
+        orders: list[Event] = []
         for fact in case.facts:
             event, at = fact.event, fact.registered
             match event.type:
@@ -175,13 +175,17 @@ class Count:
                     for agency in event.data.recipients:
                         self._put("referrals", at, {"role": self._role(agency)})
                 case "payment.ordered":
-                    amount = event.data.amount  # type: ignore[attr-defined]
-                    ordered[event.referral or ""] = amount.value
-                    self.currencies.add(amount.currency)
-                case "payment.executed":
-                    kind = event.data.kind  # type: ignore[attr-defined]
-                    self._put("paid", at, {"kind": kind})
-                    self._money.append((self._local(at), kind, round(Decimal(ordered.get(event.referral or "", "0")))))
+                    orders.append(event)
+                    self.currencies.add(event.data.amount.currency)  # type: ignore[attr-defined]
+                case "payment.executed" | "payment.failed":
+                    order = _order_of(orders, event)
+                    if order is not None:
+                        orders.remove(order)
+                    if event.type == "payment.executed":
+                        kind = event.data.kind  # type: ignore[attr-defined]
+                        self._put("paid", at, {"kind": kind})
+                        value = order.data.amount.value if order is not None else "0"  # type: ignore[attr-defined]
+                        self._money.append((self._local(at), kind, round(Decimal(value))))
                 case "fund.compensation_granted":
                     said: Any = event.data
                     self._put("granted", at, {"purpose": said.purpose, "source": said.source})
@@ -210,6 +214,24 @@ class Count:
         for duty in duties_of(self._rules, case.subject, case.facts):
             record = {"rule": duty.rule, "outcome": duty.outcome, "role": self._role(duty.agency)}
             self._put("clocks", duty.registered, record)
+
+
+def _order_of(orders: Iterable[Event], paid: Event) -> Event | None:
+    """Return which of the open *orders* the event *paid* is about, as the Rules read it; None if there is none.
+
+    It is that of its reference; without one the latest of its kind, and of its decision if both name one.
+    """
+    said: Any = paid.data
+    found = None
+    for each in orders:
+        ordered: Any = each.data
+        if (
+            ordered.kind == said.kind
+            and paid.referral in (None, each.referral)
+            and said.decision in (None, ordered.decision or said.decision)
+        ):
+            found = each
+    return found
 
 
 def _with_totals(
