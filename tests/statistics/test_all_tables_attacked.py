@@ -7,7 +7,8 @@ from typing import Final
 
 import pytest
 
-from figures_attack import cells_of, intervals, with_rest
+import figures_scaled
+from figures_attack import cells_of, derived, intervals, with_rest
 from figures_made import released
 from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
@@ -21,6 +22,15 @@ YEAR: Final = YEARS[-1]
 QUARTERS: Final = tuple(f"{YEAR}-Q{quarter}" for quarter in (1, 2, 3, 4))
 ONE_IN: Final = 29
 """Of some 3,000 suppressed cells one in so many is attacked; the seed chooses other figures each time."""
+K: Final = 11
+PARTS: Final = ("Q1", "Q2", "Q3", "Q4")
+WHOLE: Final = {
+    "years first": [period for year in figures_scaled.YEARS for period in (str(year), *(f"{year}-{q}" for q in PARTS))],
+    "quarters first": [
+        period for year in figures_scaled.YEARS for period in (*(f"{year}-{q}" for q in PARTS), str(year))
+    ],
+    "as it comes": ["2025-Q2", "2025", "2025-Q4", "2026-Q1", "2026", "2026-Q3", "2026-Q2"],
+}
 
 
 @pytest.mark.parametrize("seed", [7, pytest.param(8, marks=pytest.mark.slow)])
@@ -48,3 +58,33 @@ def test_attacker_derives_no_small_count_of_any_table(periods: Sequence[str], se
         for cell, ends in attacked.items()
         if counted[cell] < count.profile.k and (ends[0] > 0 or ends[1] < count.profile.k)
     ] == []
+
+
+def everything(periods: Sequence[str], seed: int) -> tuple[int, list[str]]:
+    """Return how many cells were attacked, and what was derived of small ones, with the true count."""
+    releases = figures_scaled.in_order(seed, periods)
+    true = figures_scaled.counted(seed, releases)
+    number, found = derived([each.to_json() for each in releases], lambda cell: true[cell] < K, K)
+    return number, [f"{cell} is {true[cell]}: {told}" for cell, told in found.items()]
+
+
+@pytest.mark.parametrize(
+    ("periods", "seed"),
+    [
+        pytest.param(["2025", "2026"], 1, id="two years"),
+        *(pytest.param(WHOLE[name], 5, id=name, marks=pytest.mark.slow) for name in WHOLE),
+    ],
+)
+def test_attacker_derives_nothing_of_two_years(periods: Sequence[str], seed: int) -> None:
+    """Given years and quarters in all tables, released in any order, no small count of them is known to be small, or not to be 0."""
+    number, found = everything(periods, seed)
+
+    assert number > 1000
+    assert found == []
+
+
+def test_row_that_is_there_for_its_count_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: a region has a row because its count is k or more, and what hides the cells does not think of that."""
+    monkeypatch.setattr(release_module, "OPEN", frozenset())
+
+    assert everything(["2025"], 1)[1] != []

@@ -6,9 +6,9 @@ from nrmbus.rules import Rules
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
 from nrmbus.statistics.spans import Rest, Span
-from nrmbus.statistics.specs import MEDIANS, MONEY, SPECS, Needs, Spec
+from nrmbus.statistics.specs import MEDIANS, MONEY, OPEN, OTHER, SPECS, Needs, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide, sums_of
-from nrmbus.statistics.tables import Checkpoint, Release, Row, Table
+from nrmbus.statistics.tables import TOTAL, UNKNOWN, Checkpoint, Release, Row, Table
 
 Rows = dict[tuple[str, ...], int]
 Shown = dict[tuple[str, ...], int | None]
@@ -16,6 +16,8 @@ _COUNTED_IN = {MONEY.id: "paid_by_kind", **{spec.id: "answers_by_" + spec.dimens
 """The table of counts on which each table of other numbers rests."""
 _MEASURED = ("accepted", "declined")
 """Answers whose time is measured."""
+_ALWAYS = frozenset({OTHER, UNKNOWN, TOTAL})
+"""Keys of an open dimension whose row is always there; every other one is there because its count is k or more."""
 
 
 def compute(
@@ -134,6 +136,8 @@ def _add(sheet: Sheet, span: Span | Rest, counted: dict[str, Rows]) -> None:
         spec = specs[name]
         for keys, value in rows.items():
             sheet.values[span.name, spec.cell(keys)] = value
+            if spec.dimensions[-1] in OPEN and keys[-1] not in _ALWAYS:
+                sheet.least[span.name, spec.cell(keys)] = sheet.k
         for total, parts in sums_of(rows):
             sheet.add((span.name, spec.cell(total)), [(span.name, spec.cell(each)) for each in parts])
 

@@ -38,6 +38,8 @@ class Sheet:
     """Cells that an earlier release hides."""
     kept_back: set[Place] = field(default_factory=set)
     """Cells of the release that must be hidden though they are not small."""
+    least: dict[Place, int] = field(default_factory=dict)
+    """Smallest count that everybody knows of a cell whose row is there for its count alone; of the others it is 0."""
 
     def add(self, total: Place, parts: Iterable[Place]) -> None:
         """Add the sum of *parts*, which is *total*."""
@@ -83,6 +85,7 @@ class _Hiding:
         self._cells = cells
         self._value = [sheet.values[cell] for cell in cells]
         self._known = {self._number[cell]: count for cell, count in sheet.known.items()}
+        self._least = {self._number[cell]: count for cell, count in sheet.least.items()}
         sums = sorted(
             (self._number[total], tuple(sorted(self._number[each] for each in parts))) for total, parts in sheet.sums
         )
@@ -137,7 +140,10 @@ class _Hiding:
         return [frozenset(groups[each]) for each in sorted(groups)]
 
     def _in_parts(self, group: frozenset[int]) -> dict[int, _Parts]:
-        """Return each cell of *group* as a sum of those that are no total of others there, and of known counts."""
+        """Return each cell of *group* as a sum of those that are no total of others there, and of known counts.
+
+        Of a count of which a smallest one is known, what lies above that is sought.
+        """
         found: dict[int, _Parts] = {}
 
         def of(each: int) -> _Parts:
@@ -146,7 +152,9 @@ class _Hiding:
             if each not in found:
                 sums = (at for at in self._in[each] if self._sums[at][0] == each)
                 first = next(sums, None)
-                found[each] = ({each: 1}, 0) if first is None else _added(map(of, self._sums[first][1]))
+                found[each] = (
+                    ({each: 1}, self._least.get(each, 0)) if first is None else _added(map(of, self._sums[first][1]))
+                )
             return found[each]
 
         for each in group:
