@@ -49,6 +49,24 @@ async def test_a_document_is_shared_and_read(place: Place) -> None:
         assert unknown.value.code == "not_found"
 
 
+async def test_a_document_that_is_shared_again_under_its_id_is_shared_once(place: Place) -> None:
+    """Given a program that does not know whether it was heard, when it shares again with the same id, then the answer is that of the first; another content is not taken."""
+    async with place.desk() as desk:
+        case = (await desk.publish(SIGNAL, actor="S-7", wait=LONGEST_WAIT)).case
+        id = new_event_id()
+        first, again = [
+            await desk.share(
+                SCAN, "medical_report", name="a.pdf", to=["ngo-a"], case=case, actor="S-7", id=id, wait=LONGEST_WAIT
+            )
+            for _ in range(2)
+        ]
+        assert isinstance(first, Registered)
+        assert (first.id, again) == (id, first)
+        with pytest.raises(RequestRefused) as refused:
+            await desk.share(SCAN + b"1", "medical_report", name="a.pdf", to=["ngo-a"], case=case, actor="S-7", id=id)
+    assert refused.value.code == "id_reused"
+
+
 @pytest.mark.parametrize("content", [b"MZ\x90\x00CANARY", b""], ids=["a program", "nothing"])
 async def test_a_content_of_no_known_kind_is_not_taken(place: Place, content: bytes) -> None:
     """Neither the name nor the content is in the error, which says what would be taken."""
