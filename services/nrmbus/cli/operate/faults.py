@@ -1,4 +1,4 @@
-"""What a finding is, the limits from which something is a fault (those of the alerts), and the faults that numbers show."""
+"""Findings of the doctor and of `nrmbus status`: their form, the limits of a fault (those of the alerts), and the faults that numbers show."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
