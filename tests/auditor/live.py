@@ -24,6 +24,8 @@ from nrmbus.directory import Directory, Identity, Published
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.host.services import run_service
 from nrmbus.wire import json as canonical
+from nrmbus.wire.log.checkpoint import Checkpoint
+from nrmbus.wire.log.note import Note
 from nrmbus.wire.record import AUDIENCE, REGISTRATION, Record
 from nrmbus.wire.registration import NOTHING_BEFORE, Audience, sign_registration
 from patience import eventually
@@ -138,6 +140,17 @@ class AuditedBus:
             log = (self.folder.logs / "auditor.log").read_text()[-2000:]
             raise AssertionError(f"{error}: {health}\n{log}") from None
         return health
+
+    async def shows(self, size: int, *, partition: int = 0) -> None:
+        """Wait until its door shows a checkpoint of *size* or more: a checkpoint is signed first, then published, then shown."""
+
+        async def there() -> bool:
+            with suppress(httpx.HTTPError, FileNotFoundError):  # not up yet
+                answer = await self.get(f"/checkpoint/{partition}")
+                return answer.is_success and Checkpoint.parse(Note.parse(answer.content).text).size >= size
+            return False
+
+        await eventually(f"the checkpoint of size {size} is published", there)
 
     async def directory(self) -> Directory:
         """Return the directory of the bus."""

@@ -30,8 +30,8 @@ async def _bus(broker: Broker) -> AsyncIterator[AuditedBus]:
 
 
 async def cosign(bus: AuditedBus, size: int, *agencies: str) -> None:
-    """Wait until the log is signed at *size*, have *agencies* co-sign it, and wait until the auditor has heard of it."""
-    await bus.until(lambda health: health["signed"]["0"] == size)
+    """Wait until the checkpoint of *size* is published, have *agencies* co-sign it, and wait until the auditor has heard of it."""
+    await bus.shows(size)
     text, name = Note.parse((await bus.get("/checkpoint/0")).content).text, bus.folder.settings.bus
     async with clients.producer(bus.folder.bootstrap) as producer:
         for each in agencies:

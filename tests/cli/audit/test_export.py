@@ -84,7 +84,7 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
     await running.tick(STARTS)
     running.start(patience=1)
     try:
-        await running.until(lambda health: health["signed"].get("0", 0) >= len(evidence.bus.history))
+        await running.shows(len(evidence.bus.history))
         refused = await typed("export", "--case", CASE[:8], "--out", out, "--data", folder.path)
         assert (refused.returncode, refused.stdout, out.exists()) == (1, "", False)
         assert "The registrar has not recorded the question in time" in refused.stderr

@@ -355,7 +355,7 @@ async def test_p4_an_export_that_is_on_record_verifies_and_leaves_its_own_record
             assert (await door.publish(signal_of(case), wait=LONGEST_WAIT))["verdict"] == "registered"
         bus.start()
         try:
-            await bus.until(lambda health: health["signed"].get("0", 0) >= 1)
+            await bus.shows(1)
             files = [tmp_path / "first.jsonl", tmp_path / "second.jsonl"]
             done = [await nrmbus(running.folder, "export", "--case", case, "--out", each) for each in files]
         finally:
