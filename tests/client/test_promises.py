@@ -134,6 +134,18 @@ async def a_fault_names_place_and_remedy(desk: AsyncDesk) -> None:
         await desk.door.get("/v1/inbox", cse="ab" * 16)
     (problem,) = raised.value.problems
     assert (problem.pointer, problem.kind, problem.nearest) == ("?", "unknown_parameter", ("case",))
+    for path, name, value, kind in (
+        ("inbox", "limit", CANARY, "int_parsing"),
+        ("tasks", "limit", "0", "greater_than_equal"),
+        ("referrals", "limit", "1001", "less_than_equal"),
+        ("inbox", "after", "-1", "greater_than_equal"),
+        ("inbox", "wait", "nan", "less_than_equal"),
+    ):
+        with pytest.raises(RequestRefused) as raised:
+            await desk.door.get(f"/v1/{path}", **{name: value})
+        (problem,) = raised.value.problems
+        assert (raised.value.code, problem.pointer, problem.kind) == ("unknown_field", f"?{name}", kind)
+        assert CANARY not in str(raised.value)
     with pytest.raises(RequestRefused) as raised:
         await desk.publish({**body, "data": {**data, "urgncy": data["urgency"]}, "actor": "Leyla"})
     assert CANARY.split()[0] not in str(raised.value)

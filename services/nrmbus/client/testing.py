@@ -57,13 +57,15 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "PUT /v1/cursors/{name}": frozenset({"after"}),
 }  # fmt: skip
 """Parameters of the routes that have some, as the document of the door has them."""
+_NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
+"""Least and largest value of the parameters that are numbers; ``after`` of the cases is a text."""
 _UNJUDGED: Final = "This desk is a fake for tests: it does not judge the case."
 
 Json = dict[str, Any]
 
 
-def _check_names(request: httpx.Request) -> None:
-    """Raise DeskError for a parameter that the route does not take, or that is given twice."""
+def _check_parameters(request: httpx.Request) -> None:
+    """Raise DeskError for a parameter that the route does not take, that is given twice, or that is no number in its range."""
     at = f"{request.method} {request.url.path}"
     route = next((each for each in _TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each), at)), "")
     taken = _TAKES.get(route, frozenset())
@@ -71,8 +73,22 @@ def _check_names(request: httpx.Request) -> None:
     unknown = sorted(set(names) - taken)
     faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
     faults += [Problem(f"?{each}", "twice") for each in sorted(taken - {"speaks"}) if names.count(each) > 1]
+    numbers = set(names) & taken & (_NUMBERS.keys() - ({"after"} if route == "GET /v1/cases" else set()))
+    faults += [
+        Problem(f"?{each}", kind) for each in sorted(numbers) if (kind := _fault(each, request.url.params[each]))
+    ]
     if faults:
         raise DeskError("unknown_field", faults)
+
+
+def _fault(name: str, text: str) -> str | None:
+    """Return what is wrong with the value of the number *name*, as the models of the door call it."""
+    whole, (least, most) = name != "wait", _NUMBERS[name]
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        return "int_parsing" if whole else "float_parsing"
+    return "greater_than_equal" if value < least else None if value <= most else "less_than_equal"
 
 
 def _page_of(name: str, rows: Sequence[Json], asked: httpx.QueryParams, cursor: str) -> Json:
@@ -286,7 +302,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("the fake desk is away", request=request)
         body = await request.aread()
         try:
-            _check_names(request)
+            _check_parameters(request)
             until = time.monotonic() + float(request.url.params.get("wait", "0"))
             if (content := self._document(request)) is not None:
                 return content

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 from openpyxl import Workbook
 
@@ -298,6 +299,51 @@ async def test_a_faulty_row_stops_the_import_unless_told_otherwise(
 
         assert shown.count("row 3: does not fit\n  column E: case.signal_recorded.urgency has none") == 2
         assert "CANARY" not in shown
+
+
+class _Ending(httpx.AsyncBaseTransport):
+    """The way to a desk that is there for the publication of one row, and away from the next on."""
+
+    def __init__(self, way: Any) -> None:
+        self._way, self._published = way, 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._published += request.url.path == "/v1/events"
+        if self._published > 1:
+            raise httpx.ConnectError("away", request=request)
+        answer: httpx.Response = await self._way.handle_async_request(request)
+        return answer
+
+
+async def test_an_import_whose_desk_ends_says_that_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that ends behind the first row, then the message names the row, and the same command publishes the rest."""
+    file = csv_of(HEADER, GOOD, ["8", *GOOD[1:]], folder=tmp_path)
+    async with importing(file, tmp_path) as (here, work, _):
+        ways = [_Ending(here.door._transport), here.door._transport]
+
+        @asynccontextmanager
+        async def door_of(*_: Any) -> AsyncIterator[Door]:
+            yield Door("http://127.0.0.1", TOKEN, transport=ways.pop(0))
+
+        async def imported() -> list[Outcome]:
+            asking = asyncio.create_task(
+                command._import(folder, "ngo-a", work._work, dry_run=False, only_fitting=False)
+            )
+            while not asking.done():
+                await asyncio.wait([asking], timeout=0.01)
+                await here.settle()
+            return asking.result()
+
+        monkeypatch.setattr(command, "door_of", door_of)
+        monkeypatch.setattr(command, "sentence_of", lambda *_: "The desk of ngo-a does not answer.")
+        folder: Any = SimpleNamespace(agency=lambda _: SimpleNamespace(path=tmp_path))
+        with pytest.raises(BusError, match="ended at row 3"):
+            await imported()
+
+        assert [each.word for each in await imported()] == ["registered", "registered"]
+        assert len(await here.rows("outbox")) == 2
 
 
 def test_a_missing_table_is_reported() -> None:

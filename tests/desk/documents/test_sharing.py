@@ -143,6 +143,17 @@ class TestSending:
         assert last["verdict"] == "registered"
         assert len(announced) == 1
 
+    async def test_a_request_that_is_repeated_with_its_content_leaves_no_upload_behind(self, tmp_path: Path) -> None:
+        """Given a program that uploads again and announces under the same id, more often than uploads may wait, then each answer is the first."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            id = "01930000-0000-7000-8000-00000000000a"
+            answers = [await given.ask(**announcing(await uploaded(given), id=id)) for _ in range(documents.MOST + 2)]
+            kept = [row.event for row in await given.rows("documents")]
+
+        assert {each["id"] for each in answers} == {id}
+        assert kept == [id]
+
 
 def _on_disk(folder: Path) -> bytes:
     return b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())

@@ -187,6 +187,9 @@ async def test_an_endpoint_that_says_gone_is_disabled_and_told_of_until_it_is_en
         hooks.wall.go_on(days=3)
         await hooks.settle()
         assert len(receiver.got) == 1
+        here = f"/v1/webhooks/{webhook}/deliveries"
+        waiting = (await given.door.get(here, params={"state": "open"})).json()["deliveries"]
+        assert [each for each in waiting if "due" in each] == [], "no time is promised while nothing is sent"
 
         receiver.answer = says(204)
         await hooks.webhooks.enable(webhook)

@@ -166,6 +166,8 @@ def deliveries(
         return
     for each in found["deliveries"]:
         due = f", due {short(each['due'])}" if "due" in each else ""
+        if each["state"] == "open" and not due:
+            due = ", sent when the webhook is active again"
         tried = (f"{one.get('status') or one['error']} ({one['milliseconds']} ms)" for one in each["attempts"])
         typer.echo(
             f"{short(each['time'])}  {each['type']}  {each['state']}{due}: {', '.join(tried) or 'not tried yet'}"

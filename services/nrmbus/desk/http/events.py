@@ -75,8 +75,11 @@ def placed(
     drafts = repeated.in_its_case(seat, tx, asked, canonical, drafts)
     digest = event_request.known_by(seat, canonical)[0]
     for draft in drafts:
-        if asked.document is not None and views.said(tx, seat.me, draft.subject, draft.id or "") is None:
-            documents.announce(seat, tx, asked.document, draft)
+        if asked.document is not None:
+            if views.said(tx, seat.me, draft.subject, draft.id or "") is None:
+                documents.announce(seat, tx, asked.document, draft)
+            else:  # whoever repeats a request uploads the document again
+                documents.let_go(tx, asked.document, draft.subject)
         queue.put(seat, tx, draft, origin="door", asked=digest, is_new=asked.id is None)
     return drafts
 

@@ -136,7 +136,9 @@ class Delivery(Answer):
     id: str = Field(description="`data.id` of the body.")
     time: Time
     state: DeliveryState
-    due: Time | None = Field(None, description="The next attempt of an open delivery.")
+    due: Time | None = Field(
+        None, description="The next attempt of an open delivery; none while the webhook is paused or disabled."
+    )
     attempts: list[AttemptMade]
 
 
@@ -359,9 +361,10 @@ async def list_deliveries(
     """Return what was sent to an endpoint and what waits, with status and duration of each attempt. Records nothing."""
     door = door_of(request)
     with door.ledger.read() as tx:
-        if store.endpoint(tx, webhook) is None:
+        row = store.endpoint(tx, webhook)
+        if row is None:
             raise DeskError("not_found")
-        found = store.log(tx, webhook, state=state, after=after, limit=limit + 1)
+        found = store.log(tx, row, state=state, after=after, limit=limit + 1)
     shown = [_present(each) | {"attempts": [_present(one) for one in each["attempts"]]} for each in found]
     return JSONResponse(views.page("deliveries", shown, limit, "delivery"))
 

@@ -124,6 +124,11 @@ def drop(tx: Connection, which: ColumnElement[bool]) -> None:
     tx.execute(delete(tables.documents).where(which))
 
 
+def let_go(tx: Connection, document: str, subject: str) -> None:
+    """Destroy within *tx* an upload of the case *subject* that no event announces, since its content was announced before."""
+    drop(tx, (_DOCUMENTS.document == document) & (_DOCUMENTS.subject == subject) & _DOCUMENTS.event.is_(None))
+
+
 def ended(seat: Seat) -> ColumnElement[bool]:
     """Return the condition for uploads that nobody has announced in time."""
     return _DOCUMENTS.event.is_(None) & (_DOCUMENTS.ends <= seat.stamp())

@@ -340,9 +340,13 @@ def waiting(tx: Connection, webhook: str) -> int:
     return tx.scalar(_OPEN, {"webhook": webhook}) or 0
 
 
-def log(tx: Connection, webhook: str, *, state: DeliveryState | None, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return deliveries of an endpoint behind the cursor *after*, each with its attempts."""
-    chosen: list[ColumnElement[bool]] = [_ROWS.webhook == webhook, _ROWS.id > after]
+def log(tx: Connection, hook: Row[Any], *, state: DeliveryState | None, after: int, limit: int) -> list[dict[str, Any]]:
+    """Return deliveries of the endpoint *hook* behind the cursor *after*, each with its attempts.
+
+    An open delivery has a time at which it is due only if the endpoint is served.
+    """
+    served = hook.state == "active"
+    chosen: list[ColumnElement[bool]] = [_ROWS.webhook == hook.id, _ROWS.id > after]
     if state is not None:
         chosen.append(_ROWS.state == state)
     rows = tx.execute(select(tables.deliveries).where(*chosen).order_by(_ROWS.id).limit(limit)).all()
@@ -354,7 +358,7 @@ def log(tx: Connection, webhook: str, *, state: DeliveryState | None, after: int
     return [
         {
             "delivery": row.id, "message": row.message, "type": row.type, "id": row.about, "time": row.time,
-            "state": row.state, "due": row.due if row.state == "open" else None, "attempts": tried[row.id],
+            "state": row.state, "due": row.due if served and row.state == "open" else None, "attempts": tried[row.id],
         }
         for row in rows
     ]  # fmt: skip

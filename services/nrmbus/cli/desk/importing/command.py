@@ -17,7 +17,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of
+from nrmbus.cli.desk.desks import door_of, sentence_of
 from nrmbus.cli.desk.importing import sheet, table
 from nrmbus.cli.desk.importing.sheet import Row
 from nrmbus.cli.desk.importing.table import Fault, Table
@@ -120,7 +120,13 @@ async def _import(folder: BusFolder, agency: str, work: _Work, dry_run: bool, on
             return checked
         outcomes = []
         for row, found in zip(work.rows, checked, strict=True):
-            outcomes.append(found if found.faults else await importing.publish(row))
+            try:
+                outcomes.append(found if found.faults else await importing.publish(row))
+            except DoorError as error:  # a refusal of the row is an outcome
+                raise BusError(
+                    f"{sentence_of(folder, agency, error)}\nThe import ended at row {row.number}. Give the same command again"
+                    " when the desk runs: what is published already is not published twice."
+                ) from None
             typer.echo(outcomes[-1].line(row.number))
         return outcomes
 
