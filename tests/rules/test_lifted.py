@@ -62,6 +62,16 @@ def test_nothing_else_is_lifted(*, late: bool, more: dict[str, Any], rule: str) 
     assert refusal.rule == rule
 
 
+def test_no_agency_lifts_its_own_duty() -> None:
+    """Given an NGO that has not confirmed that it stopped, when it says that nobody can reach it, then it is refused: it can confirm."""
+    b = withdrawn(Bench())
+    refusal = b.ask("ngo-l", "deadline.lifted", **lifting(ground="no_contact"))
+
+    assert refusal
+    assert refusal.rule == "G-04"
+    assert "D-STOP" in b.codes
+
+
 def test_it_is_lifted_once() -> None:
     """A duty that is over is not lifted again."""
     b = withdrawn(Bench())

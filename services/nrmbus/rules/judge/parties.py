@@ -120,8 +120,11 @@ def not_a_party(q: Question) -> bool:
 
     Papers go to the deciding body: under a referral that did not ask the unit, they are no supplement. Only the agency that
     adopted a plan revises or completes the plan; another agency adopts its own, of which the former holder is notified.
+    Nobody lifts a duty of its own: an agency that can publish can confirm.
     """
     row = _row(q)
+    if q.event.type == LIFTED and value(q.event, "agency") == q.source:
+        return True
     if q.event.type == _DOCUMENTS and not _asks_unit(q):
         return True
     if q.event.type in _OF_THE_PLAN and not (q.view.plan and q.view.plan.holder == q.source):
