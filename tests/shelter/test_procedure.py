@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from agencies import reference
 from given import Answer, Story, Word, given, moment, says
 from nrmbus.events import bulletin
-from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.consent import ConsentGiven, ConsentStopConfirmed, ConsentWithdrawn
+from nrmbus.events.erasure import AccessErasureConfirmed
+from nrmbus.events.model import Data
 from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
@@ -174,6 +176,23 @@ class TestRelease:
     def test_a_discharge_frees_its_bed(self) -> None:
         """A departure frees a bed."""
         house(women=1).heard(asked("B-1"), admitted("B-1"), discharged("B-1")).when(asked("B-2")).then(OFFER)
+
+    @pytest.mark.parametrize(
+        ("own", "then"),
+        [
+            (ConsentStopConfirmed(answer="deleted"), OFFER),
+            (ConsentStopConfirmed(answer="must_retain"), FULL),
+            (AccessErasureConfirmed(ground="decision", horizon=moment(3)), OFFER),
+        ],
+        ids=["deleted", "retained", "erased"],
+    )
+    def test_a_house_that_has_left_the_case_has_its_bed_back(self, own: Data, then: Data) -> None:
+        """She took back her consent or a court ended access, and the house can record no departure any more."""
+        withdrawn = ConsentWithdrawn(purposes=("information_sharing",), receivers=(ME,))
+        story = house(women=1).heard(asked("B-1"), admitted("B-1"))
+        story.heard(says("special-unit", withdrawn, case="B-1"), says(ME, own, case="B-1"))
+
+        story.when(asked("B-2")).then(then)
 
     def test_another_houses_lapse_frees_nothing(self) -> None:
         """The same request was offered a bed by another house too; only that offer has lapsed."""

@@ -89,10 +89,10 @@ def weigh(_hold: AccessHoldPlaced, heard: Heard, _: State) -> Result | None:
 
 @line(DeadlineBreached)
 def remind(breach: DeadlineBreached, heard: Heard, _: State) -> Result | None:
-    """8. A holder did not confirm in its days that it has erased: the agency that decided asks it ([S11], [D])."""
+    """8. A holder did not confirm in its days that it has erased: the agency that decided asks it, or lifts the duty of one that is gone for good ([S11], [D])."""
     if breach.rule != "D-ERASE":
         return None
-    sentence = "An agency did not confirm that it has erased the case: ask it."
+    sentence = "An agency did not confirm that it has erased the case: ask it, or lift the duty if it is gone for good."
     return Result(tasks=(task(heard, "not_erased", sentence),))
 
 

@@ -1,70 +1,17 @@
 """A shelter: its automatic answers about beds. One function per numbered line of ``README.md``."""
 
-from typing import Final, Literal, cast
+from typing import Final, cast
 
 from nrmbus.desk.procedure import first_contact, handoffs
-from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, announced, by_itself, line
 from nrmbus.desk.procedure.shared import referral_came
-from nrmbus.events.model import Data, Event, Frozen
+from nrmbus.events.consent import ConsentStopConfirmed
+from nrmbus.events.erasure import AccessErasureConfirmed
+from nrmbus.events.model import Data, Event
 from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
-
-UNKNOWN: Final = ""
-"""The category of a bed that a person offered without one: which unit it is in, nothing here can tell."""
-FEW: Final = 3
-"""Most free places that are a few."""
-SMALL: Final = 8
-"""Fewest places of a category for which a few are told from more: in a smaller unit that step would tell of one person."""
-
-
-class Bed(Frozen):
-    """A bed of a *category* that is held for the person of one request, or *taken* by that person.
-
-    It is *offered* once an offer is registered, by the desk or by a person.
-    """
-
-    subject: str
-    ref: str | None
-    category: str
-    offered: bool = False
-    taken: bool = False
-
-
-class State(Referring):
-    """How many places there are by category, and which beds are not free; referrals that ask for services."""
-
-    places: dict[str, int]
-    beds: tuple[Bed, ...] = ()
-
-    def free(self, category: str) -> int:
-        """Return how many beds of *category* are neither taken nor held.
-
-        A bed of unknown category may be one of them, so it counts in each.
-        """
-        return self.places.get(category, 0) - sum(bed.category in (category, UNKNOWN) for bed in self.beds)
-
-    def step(self, category: str) -> Literal["free", "few", "none"]:
-        """Return how many beds of *category* are free, as others are told: offered beds count, beds merely asked for do not."""
-        given = sum(bed.category in (category, UNKNOWN) for bed in self.beds if bed.offered or bed.taken)
-        left = self.places[category] - given
-        if left <= 0:
-            return "none"
-        return "few" if left <= FEW and self.places[category] >= SMALL else "free"
-
-    def bed(self, event: Event) -> Bed | None:
-        """Return the bed held or taken for the request that *event* is about."""
-        return next((bed for bed in self.beds if (bed.subject, bed.ref) == (event.subject, event.referral)), None)
-
-    def having(self, bed: Bed) -> "State":
-        """Return the state with *bed* in place of the one for the same request."""
-        others = tuple(each for each in self.beds if (each.subject, each.ref) != (bed.subject, bed.ref))
-        return self.changed(beds=(*others, bed))
-
-    def without(self, free: Bed | None) -> "State":
-        """Return the state with the bed *free* again."""
-        return self.changed(beds=tuple(bed for bed in self.beds if bed != free))
+from nrmbus.shelter.state import UNKNOWN, Bed, State
 
 
 def begin(settings: Settings) -> State:
@@ -98,14 +45,16 @@ def hold(state: State, heard: Heard) -> State:
 
 
 def release(state: State, heard: Heard) -> State:
-    """3. A bed is free again when its offer lapses, and when the person has left the house ([S7], [D])."""
-    data = heard.event.data
+    """3. A bed is free again when its offer lapses, when the person has left the house, and when the house has left the case ([S7], [D])."""
+    data, subject = heard.event.data, heard.event.subject
     if (isinstance(data, OfferLapsed) and data.shelter == heard.me) or (heard.own and isinstance(data, Discharged)):
         return state.without(state.bed(heard.event))
+    if _has_left(heard):
+        return state.changed(beds=tuple(bed for bed in state.beds if bed.subject != subject))
     return state
 
 
-@line(BedOffered, OfferLapsed, Discharged)
+@line(BedOffered, OfferLapsed, Discharged, ConsentStopConfirmed, AccessErasureConfirmed)
 def tell(_: Data, heard: Heard, state: State) -> Result | None:
     """4. When the step of a category changes, all senders are told the steps of the house, and never a number ([S3], [D])."""
     after = keep(state, heard)
@@ -139,6 +88,13 @@ def take_back(state: State, refused: Event) -> State:
 
 
 _CATEGORIES: Final = frozenset(CapacityChanged.model_fields)
+
+
+def _has_left(heard: Heard) -> bool:
+    """Return whether the house has left the case by this event of its own: it can no more record that somebody has left it."""
+    data = heard.event.data
+    stopped = isinstance(data, ConsentStopConfirmed) and not heard.view.on_case(heard.me)
+    return heard.own and (stopped or isinstance(data, AccessErasureConfirmed))
 
 
 def _asked(heard: Heard) -> str | None:
