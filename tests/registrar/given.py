@@ -157,7 +157,7 @@ def check_history(bus: Bus, live: Shard) -> Shard:
         then, now = folded.memory.case(subject), live.memory.case(subject)
         assert then is not None
         assert now is not None
-        assert (then.view, then.sequences, then.consents.keys()) == (now.view, now.sequences, now.consents.keys())
+        assert (then.view, then.sequences, then.heard_first.keys()) == (now.view, now.sequences, now.heard_first.keys())
     for record in bus.history:
         registration = verify_registration(dict(record.headers)[REGISTRATION], lambda _: bus.key.verify_key)
         submission = registration.source, registration.subject, registration.id

@@ -127,6 +127,34 @@ def test_a_bar_outweighs_the_consent_and_takes_the_embassy_out() -> None:
     assert refusal.rule == "G-55"
 
 
+def test_an_organisation_that_comes_after_a_bar_hears_of_the_bar_first() -> None:
+    """It would ask an embassy for travel papers: the standing bar comes just before its first event, and once."""
+    b = identified(Bench())
+    b.consents("iom", "embassy", "ngo-l", by="vac")
+    bar = b.say("migration", "stay.embassy_barred")
+    sent = b.say("vac", "referral.submitted", ref="R-9", to=["iom", "ngo-l"])
+    again = b.say("vac", "referral.submitted", ref="R-8", to=["iom"])
+
+    assert sent.audience.earlier["iom"][-1] == bar.id
+    assert set(sent.audience.earlier) == {"iom"}
+    assert again.audience.earlier == {}
+
+
+def test_a_bar_that_was_lifted_is_told_to_nobody_who_comes_later() -> None:
+    """And one that comes after it is told anew."""
+    b = identified(Bench())
+    b.consents("iom", by="vac")
+    b.say("migration", "stay.embassy_barred")
+    b.say("migration", "stay.embassy_bar_lifted")
+    sent = b.say("vac", "referral.submitted", ref="R-9", to=["iom"])
+    second = b.say("migration", "stay.embassy_barred")
+    later = b.say("vac", "referral.submitted", ref="R-8", to=["iom"])
+
+    assert len(sent.audience.earlier["iom"]) == 1, "the consent alone"
+    assert "iom" not in second.audience.recipients
+    assert later.audience.earlier == {"iom": (second.id,)}
+
+
 def test_the_24_hours_begin_with_the_report_from_abroad() -> None:
     """As the profile has it, the consulate refers within a day of its own report."""
     b = Bench()

@@ -25,7 +25,8 @@ class Case:
 
     view: View
     sequences: dict[str, int] = field(default_factory=dict)
-    consents: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
+    heard_first: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
+    """Envelopes that an agency which comes later hears before anything else: consents, and a bar on embassies."""
     digests: dict[str, str] = field(default_factory=dict)
     """Digest of the registration per event, for later deliveries."""
     asleep: list[Asleep] = field(default_factory=list)

@@ -38,7 +38,7 @@ from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 from nrmbus.wire.transaction import Proved, Transaction, salts
 
-CONSENTS: Final = frozenset({"consent.given", "consent.overridden"})
+HEARD_FIRST: Final = frozenset({"consent.given", "consent.overridden", "stay.embassy_barred"})
 """Types whose envelopes are kept, for delivery to agencies that join the case later."""
 
 
@@ -207,10 +207,10 @@ class Memory:
         fact = Fact.of(event, told, self.time, self.number, policy)
         self._activate(fact)
         case.view = self._rules.evolve(case.view, fact)
-        if event.type in CONSENTS:
-            case.consents[event.id] = (envelope, said)
+        if event.type in HEARD_FIRST:
+            case.heard_first[event.id] = (envelope, said)
         if case.view.over:
-            case.consents.clear()  # nobody comes to it any more
+            case.heard_first.clear()  # nobody comes to it any more
         if event.type == EMERGENCY:
             self.spent[event.source, self._rules.month(self.time)] += 1
 
@@ -330,7 +330,7 @@ class Memory:
         for agency in audience["recipients"]:
             for earlier in audience["earlier"].get(agency, ()):
                 if earlier not in case.digests:
-                    raise HistoryError(self.partition, self.number, "delivers a consent that was not registered before")
+                    raise HistoryError(self.partition, self.number, "delivers first what was not registered before")
                 self._tell(agency, case.digests[earlier], tree, next(salt))
             self._tell(agency, self.previous, tree, next(salt))
 
@@ -362,12 +362,12 @@ class Memory:
         fact = self._fact(asleep)
         event = fact.event
         case.view = self._rules.evolve(case.view, fact)
-        if event.type in CONSENTS:
+        if event.type in HEARD_FIRST:
             known = self._scratch.answered((event.source, event.subject, event.id))
             assert known is not None  # noqa: S101 - each registration was its submission's answer
-            case.consents[event.id] = asleep.record, known.registration
+            case.heard_first[event.id] = asleep.record, known.registration
         if case.view.over:
-            case.consents.clear()  # as `remember` does
+            case.heard_first.clear()  # as `remember` does
 
     def _fact(self, asleep: Asleep) -> Fact:
         """Read a committed record. Raises HistoryError where its event is another, or of a type that is not known."""

@@ -316,7 +316,7 @@ class Shard:
         next_delivery, digest = self.memory.next_delivery, registration.digest
         for agency in told.recipients:
             for earlier in told.earlier.get(agency, ()):
-                record, said = case.consents[earlier]
+                record, said = case.heard_first[earlier]
                 outs.append(
                     self._copy(agency, record.key, record, (said, next_delivery(agency, said.digest, next(salt))), None)
                 )

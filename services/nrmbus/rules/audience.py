@@ -35,6 +35,7 @@ CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 EMBASSY = "embassy"
 EMBASSY_BARRED: Final = "stay.embassy_barred"
+EMBASSY_BAR_LIFTED: Final = "stay.embassy_bar_lifted"
 COORDINATOR: Final = "coordinator"
 NEVER_RECIPIENTS: Final = "NEVER_RECIPIENTS"
 _ENDS: Final[Mapping[str, Status]] = {
@@ -52,7 +53,8 @@ class Audience:
     """Recipients of one event.
 
     ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps each recipient that
-    has no event, or no part, of the case to the ids of the standing consents that it must get first.
+    has no event, or no part, of the case to the ids of the standing consents that it must get first; and each helper of
+    returns that has not heard of the standing bar on embassies to the id of the bar.
     """
 
     recipients: tuple[str, ...]
@@ -143,11 +145,18 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 
 
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient without an event or a part of the case, the standing consents that it has not heard, in order.
+    """Return, for each recipient, what it must hear first: standing consents in their order, then the bar on embassies.
 
-    Such a consent was recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut
+    A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut
     out. Without the consent its desk would keep shut what comes now.
     """
+    found = _consents_first(context, recipients)
+    for agency in _unaware_of_the_bar(context, recipients):
+        found[agency] = (*found.get(agency, ()), str(context.view.embassy_bar))
+    return {agency: found[agency] for agency in sorted(found)}
+
+
+def _consents_first(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
     view = context.view
     fresh = [agency for agency in recipients if not view.count_for(agency) or not view.on_case(agency)]
     if not fresh or not view.consents:
@@ -158,7 +167,18 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
         paper = view.papers.get(standing.id) if standing and standing.kind in ("given", "overridden") else None
         if standing and paper and not (view.count_for(receiver) and receiver in paper.known_to):
             found.setdefault(receiver, set()).add((standing.number, standing.id))
-    return {agency: tuple(each for _, each in sorted(found[agency])) for agency in sorted(found)}
+    return {agency: tuple(each for _, each in sorted(found[agency])) for agency in found}
+
+
+def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
+    """Yield the helpers of returns that came after the bar on embassies: they would ask an embassy for travel papers."""
+    is_about_it = context.event.type in (EMBASSY_BARRED, EMBASSY_BAR_LIFTED)
+    if context.view.embassy_bar is None or is_about_it or type(context.event.data).technical:
+        return
+    for agency in recipients:
+        helps = context.in_group(agency, "RETURN_HELPERS") and not context.barred(agency)
+        if helps and agency not in context.view.bar_known:
+            yield agency
 
 
 def _named(agency: str | None) -> tuple[str, ...]:

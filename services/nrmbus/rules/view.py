@@ -86,6 +86,8 @@ class View:
     returning: Return | None = None
     embassy_bar: str | None = None
     """Id of the event by which no embassy or consulate may be contacted, while that stands."""
+    bar_known: frozenset[str] = frozenset()
+    """Agencies that know of the standing bar."""
     reviews: Mapping[str, Review] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)

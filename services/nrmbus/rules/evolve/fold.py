@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from nrmbus.events.model import Fact
-from nrmbus.rules.audience import earlier
+from nrmbus.rules.audience import EMBASSY_BARRED, earlier
 from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
@@ -126,18 +126,22 @@ def _before(context: EventContext) -> Status | None:
 
 
 def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
-    """Return the agencies' event counts, and the consents that reached a recipient just before its first event."""
+    """Return the agencies' event counts, the consents that reached a recipient just before its first event, and who knows of a bar."""
     view = context.view
     counts = dict(view.counts)
     before = earlier(context, fact.recipients)
     for agency in (context.source, *fact.recipients):
         counts[agency] = counts.get(agency, 0) + 1 + len(before.get(agency, ()))
+    found: dict[str, Any] = {"counts": counts}
+    if context.event.type == EMBASSY_BARRED:
+        found["bar_known"] = frozenset({context.source, *fact.recipients})
     if not before:
-        return {"counts": counts}
-    papers = view.papers
+        return found
+    papers, bar = view.papers, view.embassy_bar
     for agency, ids in before.items():
         for each in ids:
             paper = papers.get(each)
             if paper:
                 papers = papers.put(each, replace(paper, known_to=paper.known_to | {agency}))
-    return {"counts": counts, "papers": papers}
+    told = {agency for agency, ids in before.items() if bar in ids}
+    return {**found, "papers": papers, "bar_known": view.bar_known | told}

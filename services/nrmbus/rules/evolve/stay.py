@@ -58,5 +58,5 @@ STAY: Final[Mapping[str, Folder]] = {
     "stay.permit_issued": _permit_issued,
     "stay.permit_renewed": _permit_renewed,
     "stay.embassy_barred": lambda context, _: {"embassy_bar": context.event.id},
-    "stay.embassy_bar_lifted": lambda _, __: {"embassy_bar": None},
+    "stay.embassy_bar_lifted": lambda _, __: {"embassy_bar": None, "bar_known": frozenset()},
 }
