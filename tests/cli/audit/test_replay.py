@@ -224,7 +224,7 @@ class TestPage:
 
     def test_it_shows_when_the_shelter_received_the_consent(self, html: str) -> None:
         """The shelter was not told when consent was given, but just before its first event."""
-        assert "Before it, shelter was told of a consent: No. 4" in Page(html).text
+        assert "Before it, shelter was told of this: No. 4" in Page(html).text
 
     def test_the_same_history_gives_the_same_page(self, commands: Commands, html: str, tmp_path: Path) -> None:
         """Two people who make the page can compare their copies."""
