@@ -16,7 +16,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.state import book
 from nrmbus.desk.store import tables
-from nrmbus.shelter.procedure import Bed, State
+from nrmbus.shelter.state import Bed, State
 
 HELD = '"category": "women"'
 
