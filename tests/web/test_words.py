@@ -28,10 +28,10 @@ _VALUE: Final = re.compile(r"\{(\w+)\}")
 _KEYWORDS: Final = {"t": None, "many": (1, 2)}
 GIVEN_UP: Final[dict[Language, re.Pattern[str]]] = {
     "az": re.compile(
-        r"\b[Şş]in(də|in|i)?\b|[İi]nzibatçı|[Qq]eydiyyatçı|[Yy]önləndir|[Gg]öndəriş|[Xx]üsusi bölmə|yenidən baxış\b|qurumunun masası|[Öö]türülmüş"
+        r"\b[Şş]in(də|in|i)?\b|[İi]nzibatçı|[Qq]eydiyyatçı|[Yy]önləndir|[Gg]öndəriş|[Xx]üsusi bölmə|yenidən baxış\b|qurumunun masası|[Öö]türülmüş|dentifikasiya qurum|(vacib|məcburi) deyil\)"
     ),
     "ru": re.compile(
-        r"\b[Шш]ин[аыеу]\b|[Вв]едомств|[Рр]егистратор|\b[Лл]ицо\b|[Сс]пецподразд|[Зз]афиксир|спис(ок|ке) (дел|работы)\b"  # noqa: RUF001 - Cyrillic it is
+        r"\b[Шш]ин[аыеу]\b|[Вв]едомств|[Рр]егистратор|\b[Лл]ицо\b|[Сс]пецподразд|[Зз]афиксир|спис(ок|ке) (дел|работы)\b|\bЛица\b|[Вв]ыписан|[Зз]аселени|сто[ия]т здесь"  # noqa: RUF001 - Cyrillic it is
     ),
 }
 """Words that were given up for those of the table in web/README.md."""
