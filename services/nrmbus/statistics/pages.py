@@ -4,6 +4,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from nrmbus.desk.web.called import called
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.statistics import released, sdmx, sheet
 from nrmbus.statistics.named import InAllLanguages
@@ -36,6 +37,7 @@ async def figures(visit: Visit) -> Response:
         "figures/figures.html.j2",
         title=t("Figures for {period}", period=period_name(t, found.period)),
         release=found,
+        by=called(visit.door, found.source),
         periods=[
             {"period": each, "name": period_name(t, each), "is_here": each == found.period}
             for each in released.periods_of(every)
