@@ -182,6 +182,22 @@ async def test_readers_follow_from_the_recipients(tmp_path: Path) -> None:
         assert "vac (victim assistance centre)" in part
 
 
+async def test_fields_that_no_receiver_may_read_are_folded_away_until_something_stands_there(tmp_path: Path) -> None:
+    """Given a referral to the fund, which reads no story, its fields are folded; with words from before they are open, since they have to go."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = (
+            await filled(browser, await begun(browser, "referral.submitted"), ANSWERS | {"data.to": ["fund"]})
+        ).headers["location"]
+        folded = (await browser.get(at)).text
+        await filled(browser, at, LETTER, go="later")
+        opened = (await browser.get(at)).text
+
+    story = [page.partition('id="part-story"')[2].partition("</section>")[0] for page in (folded, opened)]
+    assert ["<details" in each for each in story] == [True, False]
+    assert all("leave it empty" in each for each in story)
+
+
 async def test_every_step_of_a_case_has_a_form_in_every_language(tmp_path: Path) -> None:
     """Given any step that the agency may take, then its pages are shown, and no title or address tells of the case."""
     async with (
@@ -374,7 +390,8 @@ async def test_a_place_in_a_shelter_is_asked_for_by_a_request_for_a_bed(tmp_path
         centre = await browser.get(str(wanted.url))
 
     assert [words in page.text for page in (wanted, legal, centre)] == [True, False, False]
-    assert wanted.text.index("/acts/shelter.bed_requested") < wanted.text.index("<h1")
+    places = [wanted.text.index(each) for each in ("<h1", "/acts/shelter.bed_requested", "In the letter", "/send")]
+    assert places == sorted(places)
 
 
 async def test_a_shelter_is_told_that_no_bed_follows_from_a_referral(tmp_path: Path) -> None:

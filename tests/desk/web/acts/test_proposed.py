@@ -10,6 +10,7 @@ from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, hear_a_case
 from desk.web.browsing import browsing, member
+from desk.web.cases.given import CONSENT, REFERRAL, came
 
 HOLD: dict[str, Any] = {"to": ["migration"], "ground": "identification", "until_days": 45}
 
@@ -71,6 +72,24 @@ async def test_an_answer_shows_what_was_asked_and_begins_with_it(tmp_path: Path)
     assert re.search(r'name="data.until_days"[^>]*value="45"', page.text)
     assert CANARY not in page.text
     assert "30" in check.text.partition("Calendar days")[2][:300]
+
+
+async def test_the_answer_to_a_question_is_about_what_was_asked(tmp_path: Path) -> None:
+    """Given two questions about a referral of this agency, the form of an answer shows the newer one, is about it, and leads to its words."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
+        words = {"parts": {"story": {"notes": CANARY}}, "opens": ["ngo-a"], "version": 2}
+        await came(here, "referral.info_requested", {"question": "language"}, by="vac", referral=REF)
+        id = await came(here, "referral.info_requested", {"question": "documents"}, by="vac", referral=REF, **words)
+        page = await browser.get(await begun(browser, "referral.info_supplied", REF))
+
+    asked = page.text.partition('id="asked"')[2].partition("</section>")[0]
+    assert ("Papers" in asked, "Language" in asked) == (True, False)
+    assert f"/app/cases/{CASE}/letters?letter={id}" in asked
+    assert chosen(page, "data.question") == ["documents"]
+    assert CANARY not in page.text
 
 
 async def test_who_may_not_open_letters_is_not_led_to_one(tmp_path: Path) -> None:

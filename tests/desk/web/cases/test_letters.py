@@ -133,6 +133,28 @@ async def test_a_refused_reading_opens_nothing_and_says_so(tmp_path: Path) -> No
         assert await readings(here) == []
 
 
+async def test_who_answers_a_referral_finds_its_letter_chosen_and_the_answers_below_it(tmp_path: Path) -> None:
+    """Given two letters, when a worker opens one from the referral, then it alone is chosen, and the answers stand below what was read."""
+    async with at_vac(tmp_path, member()) as (here, browser, id):
+        other = await came(
+            here,
+            "referral.submitted",
+            REFERRAL,
+            parts={"story": {"facts": CANARY}},
+            opens=["vac"],
+            referral=f"{REF[:-1]}9",
+        )
+        referral = (await browser.get(f"{AT}/referrals/{REF}")).text
+        link = re.search(rf'href="({AT}/letters\?letter=[^"]+)">Open the letter', referral)
+        assert link is not None
+        listed = (await browser.get(link[1])).text
+        shown = (await opened(here, browser, id)).text
+
+    boxes = dict(re.findall(r'type="checkbox" value="([^"]+)"[^>]*?( checked)?>', listed))
+    assert boxes == {id: " checked", other: ""}
+    assert f'action="{AT}/acts/referral.accepted"' in shown.partition(CANARY)[2]
+
+
 async def test_without_a_letter_or_a_purpose_nothing_is_recorded(tmp_path: Path) -> None:
     """Given a form with nothing chosen, or a purpose that is not an agency's, the page asks again."""
     async with at_vac(tmp_path, member()) as (here, browser, id):

@@ -49,7 +49,7 @@ async def show(visit: Visit) -> Response:
         "acts/referral.html.j2", title=visit.t("Answer a referral"), case=case, said=asked(visit, event),
         sender=around.name_of(visit, referral.sender), registered=moment_of(visit, row.registered),
         due=min(mine, key=lambda each: each.due or visit.now, default=None), missing=[*_missing(visit, row, referral, is_read=is_read), *_bed(visit, case, event)],
-        may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
+        letter=row.id, may_read="open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut,
         states=[(around.name_of(visit, each.agency), _state(visit, each)) for each in referral.receivers],
         open_now=sorted((each for each in now if each.ref == ref and each.type != around.COPY), key=_place), later=[each for each in later if each.ref == ref and each.rule not in _NOT_OURS],
         back_path=f"/cases/{subject}", copy=f"/cases/{subject}/referrals/{ref}/copy" if "open_letters" in visit.me.permissions else "",

@@ -20,6 +20,7 @@ from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
 from nrmbus.desk.web.work.rows import SHORT
 from nrmbus.events.model import Data, Part
+from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
 from nrmbus.events.registry import versions
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
@@ -92,6 +93,15 @@ def opening_of(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
     """
     of_record = (_EVENTS.subject == subject) & ((_EVENTS.referral == ref) | (_EVENTS.id == ref))
     return tx.execute(select(tables.events).where(of_record).order_by(_EVENTS.position).limit(1)).first()
+
+
+def request_of(tx: Connection, type: str, subject: str, ref: str) -> Row[Any] | None:
+    """Return the row of the event that a step of *type* answers in the record *ref*: the newest question of a receiver, else the one that opened the record."""
+    if type != ReferralInfoSupplied.type:
+        return opening_of(tx, subject, ref)
+    of_record = (_EVENTS.subject == subject) & (_EVENTS.referral == ref)
+    questions = of_record & (_EVENTS.type == ReferralInfoRequested.type)
+    return tx.execute(select(tables.events).where(questions).order_by(_EVENTS.position.desc()).limit(1)).first()
 
 
 def may_do(visit: Visit, type: str) -> bool:

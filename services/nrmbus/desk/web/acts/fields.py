@@ -133,18 +133,19 @@ class Shown:
         classes = "govuk-radios--small" + (" govuk-radios--inline" if inline else "")
         return Block("radios", {**self._named(of), "fieldset": self._legend(of), "classes": classes, "items": items})
 
-    def _checkboxes(self, of: Field, options: list[Option]) -> Block:
+    def _checkboxes(self, of: Field, options: list[Option]) -> Block | None:
+        """Return a box for each of *options*; None if there are none, and nobody has to choose."""
         chosen = self._typed.get(of.name, ())
         items = [{"value": value, "text": text, "checked": value in chosen} for value, text in options]
         if not items:
-            return Block("nothing", {"text": label_of(self._t, of), "id": id_of(of.name)})
+            return Block("nothing", {"text": label_of(self._t, of), "id": id_of(of.name)}) if of.is_required else None
         many = " nrm-two" if len(items) > _FEW else ""
         small = {"fieldset": self._legend(of), "classes": f"govuk-checkboxes--small{many}", "items": items}
         return Block("checkboxes", {**self._named(of), **small})
 
-    def _folded(self, of: Field, block: Block) -> Block:
+    def _folded(self, of: Field, block: Block | None) -> Block | None:
         """Return *block*, folded if nobody needs to choose there and nobody has."""
-        if of.is_required or not of.pointer.startswith(f"/{DATA}/"):
+        if block is None or of.is_required or not of.pointer.startswith(f"/{DATA}/"):
             return block
         is_open = bool(self._typed.get(of.name)) or of.pointer in self._errors
         return Block("folded", {"text": label_of(self._t, of), "is_open": is_open}, (block,))

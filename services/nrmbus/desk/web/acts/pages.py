@@ -1,7 +1,7 @@
 """Pages of one act: choose, fill in, check, send, and see what became of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -97,8 +97,8 @@ async def begin(visit: Visit) -> Response:
     asks_nothing = not form.form_of(model).clear and model.letter is None
     with visit.door.ledger.read() as tx:
         case = around.known_case(visit, tx, subject)
-        opening = around.opening_of(tx, subject, ref) if ref else None
-    request = None if opening is None else event_of(opening)
+        asking = around.request_of(tx, type, subject, ref) if ref else None
+    request = None if asking is None else event_of(asking)
     typed = {
         **proposed(visit, case, model, ref, request),
         **({"legal_basis": (basis,)} if basis else {}),
@@ -287,6 +287,14 @@ async def go_on(visit: Visit) -> Response:
     return _fill_in(visit, act_of(visit, kept), page, typed, {} if added else wrong)
 
 
+def _is_touched(fields: Iterable[form.Field], typed: Typed, errors: Mapping[str, str]) -> bool:
+    """Return whether something stands in one of *fields*, or is wrong there."""
+    names, pointers = tuple(each.name for each in fields), tuple(each.pointer for each in fields)
+    return any(pointer.startswith(pointers) for pointer in errors) or any(
+        any(values) for name, values in typed.items() if name.startswith(names)
+    )
+
+
 def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
     parts: list[Mapping[str, Any]] = []
     view = shown(visit, act, typed, errors)
@@ -294,7 +302,12 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
     if page == act.steps[-1]:
         readers = around.readers_of(visit, act.case, act.data, act.said, act.draft.ref)
         parts = [
-            {"part": part, "blocks": view.blocks(of), "readers": readers.get(part, [])}
+            {
+                "part": part,
+                "blocks": view.blocks(of),
+                "readers": readers.get(part, []),
+                "is_folded": act.has_recipients and not readers.get(part) and not _is_touched(of, typed, errors),
+            }
             for part, of in act.sheet.parts.items()
         ]
     summary = [{"text": text, "href": f"#{anchor_of(act, pointer)}"} for pointer, text in errors.items()]
@@ -320,12 +333,12 @@ def _asked(visit: Visit, act: Act) -> Asked | None:
     """Return what is asked in the record that *act* answers; None if the agency opened the record itself, or does not have it."""
     subject, ref = act.draft.subject, act.draft.ref
     with visit.door.ledger.read() as tx:
-        row = around.opening_of(tx, subject, ref) if ref else None
+        row = around.request_of(tx, act.draft.type, subject, ref) if ref else None
     event = None if row is None else event_of(row)
     if row is None or event is None or event.source == visit.door.seat.me:
         return None
     may_open = "open_letters" in visit.me.permissions and bool(json.loads(row.parts)) and not row.shut
-    return Asked(asked(visit, event), f"/cases/{subject}/letters" if may_open else "")
+    return Asked(asked(visit, event), f"/cases/{subject}/letters?letter={row.id}" if may_open else "")
 
 
 def _back(act: Act, page: str) -> str:

@@ -7,6 +7,7 @@ from nrmbus.desk.outbox.drafts import Typed
 from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.shell import Visit
 from nrmbus.events.model import Data, Event
+from nrmbus.events.referral import ReferralInfoSupplied
 from nrmbus.events.stay import HoldRequested
 from nrmbus.rules import View
 
@@ -18,7 +19,7 @@ _BODIES: Final[Mapping[str, str]] = {
 
 
 def proposed(visit: Visit, case: around.Case, data: type[Data], ref: str | None, asked: Event | None) -> Typed:
-    """Return the answers that a new form of *data* begins with; *asked* is the event that opened the record *ref*."""
+    """Return the answers that a new form of *data* begins with; *asked* is the event of the record *ref* that it answers."""
     said = _of_case(visit, case.view, data.type, ref, asked)
     sheet = form.form_of(data)
     receivers = sheet.field_at("/data/to")
@@ -44,6 +45,8 @@ def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event 
             return {"ground": _ground(view)}
         case "stay.hold_confirmed" if asked is not None and isinstance(asked.data, HoldRequested):
             return {"until_days": asked.data.until_days}
+        case ReferralInfoSupplied.type if asked is not None:
+            return {"question": asked.data.to_mapping()["question"]}
     return {}
 
 

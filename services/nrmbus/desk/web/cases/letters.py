@@ -16,7 +16,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.letters import letters
 from nrmbus.desk.state.cases import event_of, signed_of
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.acts.around import staff_name
+from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.cases.case import NEWEST, Case
@@ -68,8 +68,8 @@ class Opened:
 
 @routes.get("/cases/{ref}/letters", may="read_cases")
 async def closed(visit: Visit) -> Response:
-    """List the letters of the case, closed, with who opened each before."""
-    return await _listed(visit)
+    """List the letters of the case, closed, with who opened each before; the one that the address names is chosen."""
+    return await _listed(visit, chosen=frozenset({visit.asked("letter")}))
 
 
 @routes.post("/cases/{ref}/letters", may="open_letters")
@@ -92,9 +92,12 @@ async def read(visit: Visit) -> Response:
     except DeskError as error:
         return await _listed(visit, chosen=chosen, purpose=purpose, refused=error)
     shown = [await _opened(case, row, asked, who, purpose) for row in rows]
+    with visit.door.ledger.read() as tx:
+        acts = around.case_of(visit, tx, case.subject)
+    now = around.choices_of(visit, acts)[0] if acts.is_whole else ()
     return visit.page(
         "cases/opened.html.j2", title=visit.t("Opened letters"), case=case, shown=shown,
-        purpose=visit.t.code("purpose", purpose), who=who,
+        purpose=visit.t.code("purpose", purpose), who=who, pressing=[each for each in now if each.due is not None],
     )  # fmt: skip
 
 
@@ -169,7 +172,7 @@ def _closed(
         readings=tuple(
             t(
                 "{name}, {moment}: {purpose}",
-                name=staff_name(case.visit, who),
+                name=around.staff_name(case.visit, who),
                 moment=case.moment(at),
                 purpose=t.code("purpose", purpose),
             )
