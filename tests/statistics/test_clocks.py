@@ -1,14 +1,22 @@
 """Duties by clock and by role: the same duties, counted twice over."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from agencies import POLICY
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import played, rules_of, scaled
+from nrmbus.rules import Profile, load_profile
 from nrmbus.statistics.counting import Count
+from nrmbus.statistics.duties import duties_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
 from nrmbus.statistics.tables import TOTAL
+from rules.given import Bench
+from rules.stories import LEGAL, consented, referred
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -31,3 +39,50 @@ def test_every_missed_duty_has_the_role_that_owed_it() -> None:
     stopped, begun = (found["clocks_by_rule"][rule, "missed"] for rule in ("D-STOP", "D-ASSIGN"))
     assert found["clocks_by_role"]["ngo_legal", "missed"] == stopped + begun // 2
     assert found["clocks_by_role"]["vac", "missed"] == begun // 2 > 0
+
+
+def not_binding() -> Profile:
+    """Return a profile in which the day for referring binds the police alone."""
+    profile = load_profile(POLICY)
+    refer = profile.clocks["D-REFER"].model_copy(update={"binds": ("police_other",)})
+    return profile.model_copy(update={"clocks": {**profile.clocks, "D-REFER": refer}})
+
+
+def outcomes(b: Bench, rule: str) -> list[str]:
+    """Return how the duties of the clock *rule* of the case of *b* ended."""
+    return [each.outcome for each in duties_of(b.rules, b.subject, b.facts) if each.rule == rule]
+
+
+@pytest.mark.parametrize(("at", "expected"), [("23:00", ["met"]), ("25:00", [])])
+def test_late_duty_of_an_agency_that_the_profile_does_not_bind_is_not_met(at: str, expected: list[str]) -> None:
+    """Whether the day for referring binds NGOs is not known: a profile may not count them as late, and never as in time."""
+    b = consented(Bench(not_binding()))
+    b.through(at)
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"], legal_basis=LEGAL, letter=True)
+
+    assert outcomes(b, "D-REFER") == expected
+
+
+def is_read(b: Bench) -> None:
+    """The unit fetches the missing part of the letter, and opens it."""
+    b.at("5:00").say("special-unit", "letter.opened", cause=b.facts[-2].event.id)
+
+
+def is_accepted(b: Bench) -> None:
+    """The unit takes her on without the letter."""
+    b.at("5:00").say("special-unit", "referral.accepted", ref="R-1")
+
+
+def is_late(b: Bench) -> None:
+    """Nothing follows, and the day is over."""
+    b.through("d2 12:00")
+
+
+@pytest.mark.parametrize(("then", "expected"), [(is_read, ["met"]), (is_accepted, ["met"]), (is_late, ["missed"])])
+def test_referral_whose_letter_cannot_be_read_meets_no_duty(then: Callable[[Bench], None], expected: list[str]) -> None:
+    """A duty counts once: as met if the letter opens after all or another one does, and else as missed."""
+    b = referred(Bench())
+    b.at("1:20").say("special-unit", "letter.unreadable", cause=b.facts[-1].event.id)
+    then(b)
+
+    assert outcomes(b, "D-REFER") == expected

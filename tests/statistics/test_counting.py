@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from agencies import POLICY
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Fact
-from nrmbus.rules import load_profile
+from nrmbus.rules import Rules, load_profile
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
 from nrmbus.statistics.release import release_of
@@ -277,3 +277,36 @@ def test_newest_fact_counts_whichever_of_her_cases_has_it() -> None:
     ]
 
     assert cells(counted(*she), "identified_by_sector") == {("F",): 1, (TOTAL,): 1}
+
+
+def test_of_two_facts_of_one_instant_the_later_registered_one_counts() -> None:
+    """One transaction registers many events at one time: their numbers say which is newer, and not the ids that senders chose."""
+    b = identified(Bench())
+    signal, decided = (
+        next(f for f in b.facts if f.event.type == each)
+        for each in ("case.signal_recorded", "identification.status_decided")
+    )
+    late = replace(
+        decided, registered=signal.registered, event=decided.event.model_copy(update={"id": "0" + decided.event.id[1:]})
+    )
+    early = replace(signal, event=signal.event.model_copy(update={"id": "f" + signal.event.id[1:]}))
+    coded = {early.event.id: {"sex": "F"}, late.event.id: {"sex": "M"}}
+
+    assert cells(counted(Case(b.subject, (early, late), coded)), "identified_by_sex") == {("M",): 1, (TOTAL,): 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("az-pilot@2026-01-01", "national"), ("md@2014-03-28", "foreign"), ("osce-generic@2022-01-01", "unknown")],
+)
+def test_nationals_are_those_of_the_country_whose_calendar_the_profile_has(name: str, expected: str) -> None:
+    """A profile of one's own has any name; a profile of no country has neither nationals nor foreigners."""
+    known = {each: load_profile(each) for each in (POLICY, "md@2014-03-28", "osce-generic@2022-01-01")}
+    profile = known.get(name) or known[POLICY].model_copy(update={"name": name})
+    count = Count(
+        Rules(profile, AGENCIES),
+        [case(identified(Bench()), case__signal_recorded={"citizenship": "AZ"})],
+        2026,
+    )
+
+    assert cells(count, "identified_by_citizenship_group") == {(expected,): 1, (TOTAL,): 1}

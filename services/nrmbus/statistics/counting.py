@@ -151,7 +151,7 @@ class Count:
                 status = VICTIM if VICTIM in (said, status) else said
         if not once:
             return
-        about = attributes(cases, facts, self.profile.name.partition("@")[0].upper())
+        about = attributes(cases, facts, self.profile.calendar.country)
         for (population, code), at in once.items():
             if population != "decided" or code == status:
                 self._put(population, at, {**about, **({CODE[population]: code} if population in CODE else {})})

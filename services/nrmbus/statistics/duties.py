@@ -5,9 +5,12 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Literal, NamedTuple
 
+from nrmbus.events.delivery import LetterOpened, LetterUnreadable
 from nrmbus.events.model import Fact
-from nrmbus.rules import Rules, View
+from nrmbus.rules import Clock, Rules, View
 from nrmbus.rules.records import Running
+
+_Name = tuple[str, str, str, str | None]
 
 
 class Duty(NamedTuple):
@@ -19,18 +22,36 @@ class Duty(NamedTuple):
     registered: datetime
 
 
-def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> Iterator[Duty]:
-    """Fold a case, and yield each duty when it ends in time or its breach is published; a lifted one is neither."""
-    view = rules.start(subject)
+def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
+    """Fold a case, and return each duty that ended in time or whose breach is published; a lifted one is neither.
+
+    A duty that ended late without a breach is neither: the profile does not bind its agency, or the timekeeper was not there.
+    A letter that its receiver reports as unreadable ended nothing, unless the receiver reports later that it opened.
+    """
+    view, missed = rules.start(subject), list[Duty]()
+    met, unread = dict[_Name, list[Duty]](), dict[_Name, list[Duty]]()
     for fact in facts:
         before, view = view, rules.evolve(view, fact)
         kind = fact.event.type
         if kind == "deadline.breached":
             rule: str = fact.event.data.rule  # type: ignore[attr-defined]
-            yield Duty(rule, "missed", _owing(before, view), fact.registered)
+            missed.append(Duty(rule, "missed", _owing(before, view), fact.registered))
         for clock in _ended(before, view):
-            if not clock.breached and _is_ended_by(rules, before, view, clock.code, kind):
-                yield Duty(clock.code, "met", clock.answerable, fact.registered)
+            if _is_ended_by(rules, before, view, clock.code, kind) and _is_in_time(rules, before, clock, fact):
+                duty = Duty(clock.code, "met", clock.answerable, fact.registered)
+                met.setdefault(_name(clock), []).append(duty)
+            elif kind == LetterOpened.type and not clock.breached:
+                met[_name(clock)] = unread.pop(_name(clock), [])
+        if kind == LetterUnreadable.type:
+            for clock in _ended(view, before):
+                unread[_name(clock)] = met.pop(_name(clock), [])
+    return [*missed, *(duty for each in met.values() for duty in each)]
+
+
+def _is_in_time(rules: Rules, before: View, clock: Running, fact: Fact) -> bool:
+    """Return whether *fact* is registered by the time at which *clock* is due; a clock that is paused has none."""
+    due = next((each.due for each in rules.clocks(before) if _name(each) == _name(clock)), None)
+    return not clock.breached and (due is None or fact.registered <= due)
 
 
 def _is_ended_by(rules: Rules, before: View, after: View, code: str, kind: str) -> bool:
@@ -41,7 +62,7 @@ def _is_ended_by(rules: Rules, before: View, after: View, code: str, kind: str) 
 
 
 def _ended(before: View, after: View) -> Iterator[Running]:
-    """Yield the clocks that ran before an event and not after it."""
+    """Yield the clocks that ran before an event and not after it; with both the other way round, those that run again."""
     if before.running is after.running:
         return
     left = Counter(_name(each) for each in after.running if each.runs)
@@ -59,5 +80,5 @@ def _owing(before: View, after: View) -> str | None:
     return next((each.answerable for each in after.running if each.breached and not known[_name(each)]), None)
 
 
-def _name(clock: Running) -> tuple[str, str, str, str | None]:
-    return clock.code, clock.mark.id, clock.answerable, clock.ref
+def _name(clock: Running | Clock) -> _Name:
+    return clock.code, clock.cause if isinstance(clock, Clock) else clock.mark.id, clock.answerable, clock.ref

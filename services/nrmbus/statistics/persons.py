@@ -72,13 +72,14 @@ def _first(case: Case) -> tuple[datetime, str]:
 
 
 def facts_of(cases: Iterable[Case]) -> list[Fact]:
-    """Return the facts of the *cases* of one person, in the order of registration."""
-    found = [fact for case in cases for fact in case.facts]
-    return sorted(found, key=lambda fact: (fact.registered, fact.event.id))
+    """Return the facts of the *cases* of one person, in the order of registration; of one instant, each case in its order."""
+    return sorted((fact for case in cases for fact in case.facts), key=lambda fact: fact.registered)
 
 
-def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str) -> dict[str, str]:
-    """Return the codes of a person of the country *own* or another: the newest known one of each, and the first detector.
+def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str | None) -> dict[str, str]:
+    """Return the codes of a person in the country *own*: the newest known one of each, and the first detector.
+
+    Without a country of its own, a mechanism has neither nationals nor foreigners.
 
     *facts* are those of all her *cases* in the order of registration, so that the newest is so whichever case has it.
     """
@@ -92,7 +93,7 @@ def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str) -> dict[s
     forms = sorted({_FORM_OF.get(each, OTHER) for each in newest("exploitation") or ()})
     child = _child(facts, band)
     age = UNKNOWN if child is None else "child" if child else "adult"
-    group = UNKNOWN if citizenship is None else "national" if citizenship == own else "foreign"
+    group = UNKNOWN if None in (citizenship, own) else "national" if citizenship == own else "foreign"
     detectors = [fact.event.data.detector for fact in facts if fact.event.type in SIGNALS]  # type: ignore[attr-defined]
     return {
         "sex": newest("sex") or UNKNOWN,
