@@ -89,7 +89,7 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
                      "paid_amount_by_kind", "measures_by_type", "clocks_by_rule", "granted_by_purpose_and_source")
     }  # fmt: skip
     minutes: dict[tuple[str, str], list[int]] = {}
-    asked: dict[str, dict[str, Any]] = {}
+    asked: dict[tuple[str, str], dict[str, Any]] = {}
     orders: dict[str, list[dict[str, Any]]] = {}
     for line in (line for line in events if line["leaf"]["subject"] not in erased):
         type_, data, about = (
@@ -100,11 +100,11 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
         counts = lies_in(line["leaf"]["time"], period)
         group, _, word = type_.partition(".")
         if type_ == "referral.submitted":
-            asked[about] = line
+            asked[line["leaf"]["subject"], about] = line
             for agency in data["to"] if counts else ():
                 add(found["referrals_by_role"], (role(roles, agency),))
         elif group == "referral" and word in ANSWERS and counts:
-            answer(line, asked[about], data, found, minutes, roles)
+            answer(line, asked[line["leaf"]["subject"], about], data, found, minutes, roles)
         elif type_ == "payment.ordered":
             orders.setdefault(line["leaf"]["subject"], []).append(data | {"about": about})
         elif type_ in ("payment.executed", "payment.failed"):

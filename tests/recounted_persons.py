@@ -19,25 +19,37 @@ ONCE = {
 }  # fmt: skip
 RECOGNISED = "ActualVictimOfTrafficking"
 CHILDREN = {"0-9", "10-13", "14-15", "16-17"}
+FORMS = {
+    "SexualExploitation": "sexual", "ForcedLabour": "labour", "ChildLabour": "labour", "Servitude": "labour", "Slavery": "labour",
+    "ForcedBegging": "begging", "ForcedCriminality": "criminality", "OrganRemoval": "organs",
+}  # fmt: skip
+"""Groups of forms of exploitation; the others are `other`."""
 ABOUT = {
     "signalled": ("detector", "sex", "age"), "presumed": ("sex", "age"), "decided": ("status",),
-    "identified": ("sex", "age", "sex_and_age", "detector"), "reflection": ("sex",), "permit": ("sex",),
-    "sheltered": ("sex",), "assisted": ("sex",),
+    "identified": (
+        "sex", "age", "age_band", "sex_and_age", "citizenship_group", "sex_and_citizenship_group", "citizenship", "form",
+        "sex_and_form", "sector", "region", "detector",
+    ),
+    "reflection": ("sex",), "permit": ("sex",), "sheltered": ("sex",), "assisted": ("sex",),
 }  # fmt: skip
 """Tables of each population, by what follows `_by_` in their names."""
+WITHIN = {"age_band": "age", "citizenship": "citizenship_group"}
+"""Tables whose rows have a group first, and what divides it second."""
+OPEN = ("citizenship", "region")
+"""Facts of which a code that is too rare is put together with others."""
 
 
-def differences(registrations: list[Line], coded: Coded, release: dict[str, Any]) -> list[str]:
+def differences(registrations: list[Line], coded: Coded, release: dict[str, Any], country: str) -> list[str]:
     """Return each published count of persons that is not the counted one, and each small one that is published."""
-    return list(compared(tables(registrations, coded, release["period"]), release))
+    return list(compared(tables(registrations, coded, release["period"], release["k"], country), release))
 
 
-def tables(registrations: list[Line], coded: Coded, period: str) -> dict[str, Rows]:
-    """Return the counts of each table of persons that this program knows, without those below k put away."""
+def tables(registrations: list[Line], coded: Coded, period: str, k: int, country: str) -> dict[str, Rows]:
+    """Return the counts of each table of persons in a mechanism of *country*, without those below *k* put away."""
     found = {f"{of}_by_{each}": Counter[tuple[str, ...]]() for of, every in ABOUT.items() for each in every}
     found |= {"assisted_by_service": Counter(), "steps_by_type": Counter()}
     for person in persons(registrations, coded):
-        about = facts(person, coded)
+        about = facts(person, coded, country)
         for population, code in sorted(counts_in(person, period)):
             if population in ("assisted_by_service", "steps_by_type"):
                 found[population][code,] += 1
@@ -45,8 +57,20 @@ def tables(registrations: list[Line], coded: Coded, period: str) -> dict[str, Ro
                 add(found["decided_by_status"], (code,))
             counted = population if population != "decided" else "identified" if code == RECOGNISED else ""
             for each in ABOUT.get(counted, ()):
-                add(found[f"{counted}_by_{each}"], tuple(about[name] for name in each.split("_and_")))
-    return {name: dict(each) for name, each in found.items()}
+                if each in WITHIN:
+                    group = about[WITHIN[each]]
+                    found[f"{counted}_by_{each}"].update([(group, about[each]), (group, "_T"), ("_T", "_T")])
+                else:
+                    add(found[f"{counted}_by_{each}"], tuple(about[name] for name in each.split("_and_")))
+    return {name: dict(rare_together(each, k) if name.endswith(OPEN) else each) for name, each in found.items()}
+
+
+def rare_together(rows: Counter[tuple[str, ...]], k: int) -> Counter[tuple[str, ...]]:
+    """Return *rows* with those whose last code has a count below *k* taken together."""
+    found = Counter[tuple[str, ...]]()
+    for keys, count in rows.items():
+        found[keys if count >= k or keys[-1] in ("unknown", "_T") else (*keys[:-1], "other")] += count
+    return found
 
 
 def persons(registrations: list[Line], coded: Coded) -> list[list[Line]]:
@@ -66,7 +90,12 @@ def persons(registrations: list[Line], coded: Coded) -> list[list[Line]]:
                     both = together[subject] | together[other]
                     together.update(dict.fromkeys(both, both))
     groups = {min(each): each for each in together.values()}.values()
-    return [sorted((line for each in group for line in events[each]), key=order) for group in groups]
+    return [
+        sorted(
+            (line for each in sorted(group, key=lambda case: first(events, case)) for line in events[each]), key=time
+        )
+        for group in groups
+    ]
 
 
 def counts_in(person: list[Line], period: str) -> set[tuple[str, str]]:
@@ -94,8 +123,8 @@ def counts_in(person: list[Line], period: str) -> set[tuple[str, str]]:
     }
 
 
-def facts(person: list[Line], coded: Coded) -> dict[str, str]:
-    """Return the newest known sex and age of *person*, and who found her first."""
+def facts(person: list[Line], coded: Coded, country: str) -> dict[str, str]:
+    """Return what is known of *person* last, and who found her first."""
     said = [coded[name_of(line)] for line in person if name_of(line) in coded]
     known = {name: value for each in said for name, value in each.items() if value not in (None, "unknown")}
     signals = [line for line in person if kind(line) in ("case.signal_recorded", "case.re_referred")]
@@ -105,9 +134,18 @@ def facts(person: list[Line], coded: Coded) -> dict[str, str]:
             child = data(line)["child"]
         elif kind(line) == "safeguard.age_assessed":
             child = data(line)["result"] != "adult"
+    fits = "age_band" in known and (known["age_band"] in CHILDREN) is child
+    group = "national" if known.get("citizenship") == country else "foreign"
+    forms = {FORMS.get(each, "other") for each in known.get("exploitation", ())}
     return {
         "sex": known.get("sex", "unknown"),
         "age": "unknown" if child is None else "child" if child else "adult",
+        "age_band": known["age_band"] if fits else "unknown",
+        "citizenship_group": group if "citizenship" in known else "unknown",
+        "citizenship": known.get("citizenship", "unknown"),
+        "form": "unknown" if not forms else "several" if len(forms) > 1 else forms.pop(),
+        "sector": known.get("sector", "unknown"),
+        "region": known.get("region", "unknown"),
         "detector": data(signals[0])["detector"] if signals else "special_unit",
     }
 
@@ -123,6 +161,11 @@ def name_of(line: Line) -> str:
     return str(line["envelope"]["headers"]["ce_id"])
 
 
-def order(line: Line) -> tuple[str, str]:
-    """Return the place of an event in the course of a person."""
-    return line["leaf"]["time"], name_of(line)
+def time(line: Line) -> str:
+    """Return when an event was registered."""
+    return str(line["leaf"]["time"])
+
+
+def first(events: dict[str, list[Line]], case: str) -> tuple[str, str]:
+    """Return the place of a case among those of one person: by its first registration."""
+    return time(events[case][0]), case

@@ -1,7 +1,6 @@
 """Figures of cases by the hundred, counted by programs that share no code with nrmbus: every number, year by year."""
 
 import json
-from collections.abc import Iterable
 from functools import cache
 from typing import Any, Final
 
@@ -10,28 +9,10 @@ import pytest
 import recounted
 import recounted_persons
 from figures_scaled import cases_of, in_order, rules
-from nrmbus.statistics.persons import Case
-from nrmbus.wire import times
+from statistics_lines import lines_of
 
 SEED: Final = 4
 PERIODS: Final = ("2025", "2026-Q2", "2026")
-
-
-def lines_of(cases: Iterable[Case]) -> list[dict[str, Any]]:
-    """Return the facts of *cases* as an exported history has them, without what is there to prove them."""
-    facts = sorted((fact for case in cases for fact in case.facts), key=lambda fact: (fact.registered, fact.number))
-    return [
-        {
-            "kind": "registration",
-            "leaf": {"subject": fact.event.subject, "source": fact.event.source, "time": times.write(fact.registered)},
-            "envelope": {
-                "headers": {"ce_id": fact.event.id, "ce_type": f"nrm.{fact.event.type}"}
-                | ({"ce_referral": fact.event.referral} if fact.event.referral else {}),
-                "value": json.dumps(fact.event.data.to_mapping()),
-            },
-        }
-        for fact in facts
-    ]
 
 
 @cache
@@ -62,17 +43,17 @@ def test_another_program_counts_the_same_events(at: int) -> None:
 
 @pytest.mark.parametrize("at", range(len(PERIODS)), ids=PERIODS)
 def test_another_program_counts_the_same_persons(at: int) -> None:
-    """Given the coded parts, persons by sex, age, detector, status, service and step are the published ones."""
+    """Given the coded parts, the persons of every table are the published ones."""
     lines = lines_of(cases_of(SEED))
 
-    assert recounted_persons.differences(lines, coded(), releases()[at]) == []
+    assert recounted_persons.differences(lines, coded(), releases()[at], "AZ") == []
     published = [
         table["id"]
         for table in releases()[at]["tables"]
         for row in table["rows"]
         if table["unit"] == "persons" and "count" in row
     ]
-    assert len(set(published) & recounted_persons.tables(lines, coded(), PERIODS[at]).keys()) > 8
+    assert len(set(published) & recounted_persons.tables(lines, coded(), PERIODS[at], 11, "AZ").keys()) > 16
 
 
 def test_a_person_who_is_counted_twice_is_found() -> None:
@@ -87,5 +68,5 @@ def test_a_person_who_is_counted_twice_is_found() -> None:
     )
     row["count"] += 1
 
-    (found,) = recounted_persons.differences(lines_of(cases_of(SEED)), coded(), forged)
+    (found,) = recounted_persons.differences(lines_of(cases_of(SEED)), coded(), forged, "AZ")
     assert found.startswith(f"identified_by_sex {row['keys'][0]}: {row['count']} is published")
