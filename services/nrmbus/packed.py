@@ -4,10 +4,13 @@ The archive, `data.zip`, is made by `.ci/pack.py` when a wheel is built, of what
 system that needs the SDK alone has these files too, and they take a quarter of their size.
 """
 
+from functools import cache
 from importlib.resources.abc import Traversable
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 from zipfile import Path as PathInArchive
+from zipfile import ZipFile
 
 ARCHIVE: Final = "data.zip"
 _HERE: Final = Path(__file__).parent
@@ -18,5 +21,15 @@ def packed(name: str) -> Traversable:
     there = _HERE / name
     if there.exists():
         return there
-    archive = PathInArchive(_HERE / ARCHIVE, name)
-    return archive if archive.exists() else PathInArchive(_HERE / ARCHIVE, f"{name}/")
+    archive = PathInArchive(_archive(), name)
+    return archive if archive.exists() else PathInArchive(_archive(), f"{name}/")
+
+
+@cache
+def _archive() -> ZipFile:
+    """Return the archive, held in memory.
+
+    Services are forks of one process. An open file would have one position for all of them, and two that read at once
+    would read each other's bytes.
+    """
+    return ZipFile(BytesIO((_HERE / ARCHIVE).read_bytes()))

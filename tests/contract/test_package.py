@@ -119,6 +119,34 @@ print(hashlib.sha256(repr((rules, words, static("page.css"), story.title, len(st
     assert said[0] == said[1]
 
 
+def test_forks_read_what_is_packed_at_the_same_time(wheel: Path, tmp_path: Path) -> None:
+    """Given services that are forks of one process, as `nrmbus up` starts them, then each reads its data files beside the others."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    program = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from nrmbus.packed import packed
+stories = packed("play/scenarios")
+texts = sorted(each.read_bytes() for each in stories.iterdir())
+
+def reads_all():
+    return all(sorted(each.read_bytes() for each in stories.iterdir()) == texts for _ in range(20))
+
+forks = []
+for _ in range(6):
+    if not (fork := os.fork()):
+        os._exit(0 if reads_all() else 1)
+    forks.append(fork)
+sys.exit(sum(os.waitpid(fork, 0)[1] != 0 for fork in forks))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False, timeout=300
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_plain_install_takes_less_than_15_megabytes(wheel: Path) -> None:
     """The wheel and the packages of the SDK, as unpacked, with what a package index tells of them; Python's bytecode beside them may be removed."""
     theirs = (
