@@ -270,6 +270,26 @@ def test_a_brokers_disk_that_is_full(bus: BusFolder, limit: tuple[int, int]) -> 
     until("it is registered once", lambda: asked(bus, "auditor").get("numbers") == more)
 
 
+def test_a_broker_that_is_silent(bus: BusFolder, machine: Path) -> None:
+    """Given a frozen broker and a clock two minutes later, then each service that only waits for records is not ready, and says why."""
+    broker = writers(bus)
+    for pid in broker:
+        os.kill(pid, signal.SIGSTOP)
+    (machine / "clock").write_text("120")
+    try:
+        for name in ("ngo-a", "timekeeper", "auditor"):
+            until(
+                f"{name} is not ready",
+                lambda name=name: fires("NrmbusServiceNotReady", {"nrmbus_trouble": 0, **scraped(bus, name)}),
+            )
+            assert "Kafka does not answer it" in health.not_ready(bus)[name]
+    finally:
+        (machine / "clock").unlink()
+        for pid in broker:
+            os.kill(pid, signal.SIGCONT)
+    until("all are ready", lambda: not health.not_ready(bus))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("soft", [1] if sys.platform == "linux" else [])
 def test_a_desks_disk_that_is_full(bus: BusFolder, soft: int) -> None:

@@ -79,7 +79,7 @@ class Auditor:
         self._unread: set[str] = set()
         self._ending = asyncio.Event()
         self._committed = self._signed = 0.0
-        self._caught_up = self._closing = False
+        self._caught_up = self._closing = self._unheard = False
         self._behind: asyncio.Task[None] | None = None
         """Comparison of the records before the places at which this start began to read."""
         self._trouble: LogError | None = None
@@ -278,6 +278,7 @@ class Auditor:
         if self._unread:
             await self._join(reader, self.logs)
         found = await reader.take(wait_ms)
+        self._unheard = reader.unheard
         records = deque((each.partition, one) for each, some in found.items() if each.topic == CASES for one in some)
         came = bool(records)
         async with self.turn:
@@ -384,7 +385,8 @@ class Auditor:
             "service": AUDITOR,
             "release": RELEASE,
             "live": True,
-            "ready": self._caught_up and self._trouble is None,
+            "ready": self._caught_up and self._trouble is None and not self._unheard,
+            "unheard": self._unheard,
             "trouble": self.stopped_at,
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),

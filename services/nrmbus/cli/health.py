@@ -116,6 +116,8 @@ def why_not_ready(health: Health) -> str:
         return f"No test hand-over has come back for {age:.0f} s: broker or registrar hand nothing over."
     if (older := health.get("ledger_older")) and not older["caught_up"]:
         return str(older["sentence"])
+    if health.get("unheard") or (lag is None and "lag" in health):
+        return "Kafka does not answer it: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
     if lag:
         return f"It has {lag} records of its inbox still to read."
     return "It has not read to the end what it must know before it works."

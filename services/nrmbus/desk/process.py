@@ -341,7 +341,7 @@ class DeskProcess:
         return vitals(self._folder, self._home, self.seat.me)
 
     async def _lag(self) -> int | None:
-        """Return the number of unread inbox records; None while unknown."""
+        """Return the number of unread inbox records; None while unknown, or if the broker has not answered for a minute."""
         consumer = self._inbox.consumer if self._inbox else None
         if consumer is None or not consumer.assignment():
             return None
@@ -353,7 +353,10 @@ class DeskProcess:
                     position = await consumer.position(partition)
             if position is None:
                 return None
-            lag += max(0, (end or 0) - position)
+            behind = max(0, (end or 0) - position)
+            if not behind and clients.is_unheard(consumer, partition):
+                return None
+            lag += behind
         return lag
 
     async def release(self, subject: str) -> int:

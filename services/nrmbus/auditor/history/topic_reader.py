@@ -62,6 +62,11 @@ class TopicReader:
         """Return the offset from which *partition* is read next."""
         return self._positions[partition]
 
+    @property
+    def unheard(self) -> bool:
+        """True if the broker has not answered for a minute."""
+        return any(clients.is_unheard(self._consumer, each) for each in self._consumer.assignment())
+
     async def take(
         self, timeout_ms: int, ends: Mapping[TopicPartition, int] | None = None
     ) -> dict[TopicPartition, list[Record]]:

@@ -38,6 +38,8 @@ ANSWER_SECONDS: Final = 10.0
 """Patience for one answer of the broker to an administration client."""
 PATIENCE_SECONDS: Final = 60.0
 """Patience for a cluster of which a broker has just gone away: a change of the controller, on a busy machine."""
+UNHEARD_SECONDS: Final = 60.0
+"""Silence of a broker after which a service is not ready; three brokers need less than ten seconds for another leader."""
 _NOTICE_SECONDS: Final = 2.0
 _UNANSWERED: Final = frozenset(
     {
@@ -153,6 +155,15 @@ def group_consumer(
         **reach(where).settings(),
         **settings("reader", kind, *(("patient",) if patient else ())),
     )
+
+
+def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    """Return whether the leader of *partition* has not answered *consumer* for a minute; false before its first answer.
+
+    A consumer that waits for records has an answer every two seconds or more often. One that still has records to hand out asks for no others.
+    """
+    answered = consumer.last_poll_timestamp(partition)
+    return answered is not None and time.time() - answered / 1000 > UNHEARD_SECONDS
 
 
 def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
