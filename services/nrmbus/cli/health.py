@@ -9,6 +9,7 @@ from typing import Any, Final
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import parted, turn_of
+from nrmbus.cli.counted import counted
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.desk.errors import MEANINGS
@@ -119,7 +120,7 @@ def why_not_ready(health: Health) -> str:
     if health.get("unheard") or (lag is None and "lag" in health):
         return "Kafka does not answer it: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
     if lag:
-        return f"It has {lag} records of its inbox still to read."
+        return f"It has {counted(lag, 'record')} of its inbox still to read."
     return "It has not read to the end what it must know before it works."
 
 

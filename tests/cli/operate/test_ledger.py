@@ -57,7 +57,7 @@ def test_the_desk_starts_where_its_ledger_was_copied_to(server: Server, folder: 
 
     with folder.alone("ngo-a"), pytest.raises(FolderHeld, match="is held by process"):
         copied(BusFolder(folder.path), address.url)
-    assert "rows were copied and compared" in copied(folder, address.url)
+    assert "Copied and compared: " in copied(folder, address.url)
     assert json.loads(home.agency_json.read_bytes()) == {"agency": "ngo-a", "port": 20123, "ledger": address.url}
     assert run(name_of(folder), address) == name
 

@@ -107,6 +107,6 @@ async def test_what_stays_closed_or_missing_is_said_with_what_to_do(tmp_path: Pa
             tx.execute(tables.case_keys.insert(), row)
         await older_copy.tell(seat, older_copy.read_to(seat.ledger))
 
-        assert "The letters of 1 cases do not open any more" in shown(given)["sentence"]
+        assert "Letters of some cases (1) do not open any more" in shown(given)["sentence"]
         (task,) = [row for row in await given.rows("tasks") if row.kind == older_copy.TASK]
         assert shown(given)["sentence"] in task.about

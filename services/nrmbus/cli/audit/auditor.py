@@ -9,6 +9,7 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import BusContext, Jobs
 
 app = Commands("auditor", "The auditor's page: its address, and the users who may sign in.")
@@ -75,4 +76,4 @@ def judge(*, jobs: Jobs = None, context: BusContext) -> None:
         typer.echo(f"number {each.number} of partition {each.partition}: {each.code}{f' ({about})' if about else ''}")
     if found:
         raise typer.Exit(1)
-    typer.echo(f"All {len(seen.history.entries)} registrations follow the Rules.")
+    typer.echo(f"Each of {counted(len(seen.history.entries), 'registration')} follows the Rules.")

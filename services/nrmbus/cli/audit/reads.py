@@ -17,6 +17,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli import local_door
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import AsJson, BusContext, Case
 from nrmbus.cli.shown import numbered_table, short
 
@@ -67,7 +68,9 @@ def reads(
                 f"{reading['actor']}, {reading['what']}, {reading['purpose']}."
             )
         if left.unreadable:
-            typer.echo(f"OFF THE RECORD: {left.unreadable} lines about such readings of the auditor are unreadable.")
+            typer.echo(
+                f"OFF THE RECORD: {counted(left.unreadable, 'line is', 'lines are')} unreadable about such readings of the auditor."
+            )
     if unrecorded or left.unreadable or any(each["missing"] == "history" for each in differences):
         raise typer.Exit(1)
 
@@ -193,7 +196,7 @@ def _print(
     for name, rows in here.items():
         own = len({row["event"] for row in rows if row["who"] == _DESK})
         if own:
-            letters = "1 letter opens" if own == 1 else f"{own} letters open"
+            letters = counted(own, "letter opens", "letters open")
             typer.echo(f"The desk of {name} is here: it tried automatically whether {letters}.")
     for difference in differences:
         typer.echo(_sentence(difference))

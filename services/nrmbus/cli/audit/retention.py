@@ -11,6 +11,7 @@ from nrmbus.auditor.history.whole import audited
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.wire import times
 
@@ -39,7 +40,9 @@ def due(
         return
     for case in cases:
         typer.echo(_line(case))
-    typer.echo(f"{len(cases)} closed cases; the retention period of {sum(case['over'] for case in cases)} is over.")
+    typer.echo(
+        f"{counted(len(cases), 'closed case')}; the retention period of {sum(case['over'] for case in cases)} is over."
+    )
 
 
 def _case(seen: Audited, subject: str) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.audit.traced import Registered, Traced, asked_for, history_of, mapping, traced_event, traced_trace
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import EVENT, AsJson, BusContext, InCase
 
 app = Commands()
@@ -96,7 +97,7 @@ def _title(found: Traced) -> Text:
         events = {each.event for each in found.spans if each.event} | {
             each.entry.registration.id for each in found.registered
         }
-        return Text(f"trace of {len(events)} event{'' if len(events) == 1 else 's'}", "bold")
+        return Text(f"trace of {counted(len(events), 'event')}", "bold")
     made = next((each for each in found.spans if each.event == found.event), None)
     if not found.registered:
         assert made is not None  # noqa: S101 - it was found by a span, if not by the history
@@ -112,7 +113,10 @@ def _print_rows(rows: list[Row], found: Traced, console: Console) -> None:
     services = len({row.span.service for row in rows})
     first = datetime.fromtimestamp(min(row.span.start for row in rows) / 1e9).astimezone()
     console.print(
-        Text(f"\n{len(rows)} spans of {services} services, from {first:%Y-%m-%d %H:%M:%S.%f} {first:%Z}", "bold")
+        Text(
+            f"\n{counted(len(rows), 'span')} of {counted(services, 'service')}, from {first:%Y-%m-%d %H:%M:%S.%f} {first:%Z}",
+            "bold",
+        )
     )
     table = Table.grid(padding=(0, 1))
     table.add_column(no_wrap=True)

@@ -14,6 +14,7 @@ from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.bus.private_files import make_private, write_private
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.desk.desks import door_of, known_cases
 from nrmbus.cli.options import BusContext
 from nrmbus.client.door import Door
@@ -50,7 +51,7 @@ files/               shared documents; `file` of the event that announced one na
 left-out.jsonl       what is not here, event by event, and why
 SHA256SUMS           digests of all files: `sha256sum -c SHA256SUMS` shows whether one was changed
 
-{cases} cases, {events} events, {letters} opened letters, {files} documents; {left_out} things were left out.
+Cases: {cases}. Events: {events}. Opened letters: {letters}. Documents: {files}. Left out: {left_out}.
 
 What is not here:
 - letters that this agency wrote: the agency has its own words in its own files;
@@ -87,10 +88,11 @@ def history(
     folder = context.folder
     if out.exists():
         raise BusError("There is something at DIR already: name a folder that does not exist yet.")
-    counted = asyncio.run(_write(folder, agency, out, number_at(folder, agency, actor), purpose))
+    written = asyncio.run(_write(folder, agency, out, number_at(folder, agency, actor), purpose))
     typer.echo(
-        f"{counted['cases']} cases, {counted['events']} events, {counted['letters']} opened letters and {counted['files']}"
-        f" documents are in {out}; {counted['left_out']} things were left out (left-out.jsonl)."
+        f"{out} has {counted(written['cases'], 'case')}, {counted(written['events'], 'event')}, "
+        f"{counted(written['letters'], 'opened letter')} and {counted(written['files'], 'document')}. "
+        f"Left out, and named in left-out.jsonl: {written['left_out']}."
     )
 
 
@@ -98,7 +100,7 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
     async with door_of(folder, agency) as door:
         make_private(out)
         written = _Folder(out)
-        counted = dict.fromkeys(("cases", "events", "letters", "files", "left_out"), 0)
+        totals = dict.fromkeys(("cases", "events", "letters", "files", "left_out"), 0)
         summaries: list[Json] = []
         reads: list[Json] = []
         left_out: list[Json] = []
@@ -111,17 +113,17 @@ async def _write(folder: BusFolder, agency: str, out: Path, actor: str, purpose:
             summaries.append(taken.summary)
             reads += [{"case": case, **each} async for each in _pages(door, f"/v1/cases/{case}/reads", "reads")]
             left_out += taken.left_out
-            counted["events"] += len(taken.events)
-            counted["letters"] += sum("letter" in each for each in taken.events)
-            counted["files"] += len(taken.files)
-        counted |= {"cases": len(summaries), "left_out": len(left_out)}
+            totals["events"] += len(taken.events)
+            totals["letters"] += sum("letter" in each for each in taken.events)
+            totals["files"] += len(taken.files)
+        totals |= {"cases": len(summaries), "left_out": len(left_out)}
         written.lines("cases.jsonl", summaries)
         written.lines("reads.jsonl", reads)
         written.lines("left-out.jsonl", left_out)
-        about = {"agency": agency, "bus": folder.settings.bus, "date": utc_now(), **counted}
+        about = {"agency": agency, "bus": folder.settings.bus, "date": utc_now(), **totals}
         written.put("README.txt", _README.format(**about).encode())
         written.end()
-        return counted
+        return totals
 
 
 async def _pages(door: Door, path: str, name: str, **params: str) -> Any:

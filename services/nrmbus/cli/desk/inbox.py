@@ -14,6 +14,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.references import whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.desk.desks import door_of, known_cases, sentence_of
 from nrmbus.cli.options import BusContext, OnlyCase
 from nrmbus.cli.shown import numbered_table
@@ -58,7 +59,7 @@ def inbox(
     console = Console()
 
     def notify_opened(letters: int) -> None:
-        what = "1 letter" if letters == 1 else f"{letters} letters"
+        what = counted(letters, "letter")
         Console(stderr=True).print(f"{what} opened, recorded at the desk of {agency} as read by {who}.", style="dim")
 
     if follow:

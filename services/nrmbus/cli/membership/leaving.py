@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.counted import counted
 from nrmbus.desk.erasure.departure import delete, part_in
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store.place import place_of, run
@@ -22,7 +23,7 @@ def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]
         raise BusError(str(error)) from None
     left = [f'"{case}":' for case in known if case not in disposals]
     said = (
-        f"No admitter will sign the request yet: it leaves out {_counted(len(left))} of {agency}. Write into a file for",
+        f"No admitter will sign the request yet: it leaves out {counted(len(left), 'case')} of {agency}. Write into a file for",
         "--cases, behind each `deleted` or `{handed_over: AGENCY}`, and ask again:",
     )
     return [*said, *left] if left else []
@@ -40,11 +41,7 @@ def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
     except DeskError as error:
         raise BusError(str(error)) from None
     return (
-        f"The keys to the letters of {_counted(len(cases))} were destroyed here."
+        f"The keys to the letters of {counted(len(cases), 'case')} were destroyed here."
         if here
         else "There is no ledger here, so nothing was destroyed: the deletion rests on the agency's word."
     )
-
-
-def _counted(cases: int) -> str:
-    return "1 case" if cases == 1 else f"{cases} cases"

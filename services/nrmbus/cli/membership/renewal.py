@@ -6,6 +6,7 @@ from pathlib import Path
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
+from nrmbus.cli.counted import counted
 from nrmbus.directory import renewal
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.commands import is_operator, sign_head
@@ -48,4 +49,4 @@ async def looked_after(folder: BusFolder) -> list[str]:
         await asyncio.to_thread(gate.equip, {OPERATOR: folder.keys})
         await asyncio.to_thread(gate.apply)
     directory = await sign_head(folder)
-    return [f"Signed: {directory.number} entries.", *map(str, await answer(folder))]
+    return [f"Signed: {counted(directory.number, 'entry', 'entries')}.", *map(str, await answer(folder))]

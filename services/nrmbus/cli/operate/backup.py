@@ -19,6 +19,7 @@ from nrmbus.backup.verify import Verified, verified
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.membership.keys import KeysContext, unlock
 from nrmbus.cli.operate.foreground import progress_bar
 from nrmbus.cli.options import AsJson, BusContext, checked_address
@@ -141,7 +142,7 @@ def _say(found: Verified, *, as_json: bool) -> None:
         typer.echo(json.dumps({"verified": True, **found.json()}))
         return
     typer.echo(
-        f"Backup {found.generation} of {found.made} verifies: {found.files} files, {found.length} bytes, by {found.by}."
+        f"Backup {found.generation} of {found.made} verifies: {counted(found.files, 'file')}, {found.length:,} bytes, by {found.by}."
     )
     for number, last in found.numbers.items():
         typer.echo(

@@ -15,6 +15,7 @@ from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.bus.kafka.strimzi import resources
 from nrmbus.bus.pki.authority import OPERATOR, Authority
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.membership.keys import KeysContext
 
 app = Commands("cluster", "An existing Kafka cluster: print the settings that a bus needs, and check them.")
@@ -96,7 +97,7 @@ def _missing(folder: BusFolder) -> Iterator[tuple[bool, str]]:
     broker = Administration(folder.as_operator)
     numbers = sorted(broker.answers(lambda client: [client.describe_cluster()])[0].nodes, key=lambda node: node.id)
     if len(numbers) < 3:
-        yield True, f"The cluster has {len(numbers)} brokers: with three, any one of them may be away."
+        yield True, f"The cluster has {counted(len(numbers), 'broker')}: with three, any one of them may be away."
     asked = [ConfigResource(ConfigResource.Type.BROKER, str(node.id)) for node in numbers]
     answers = broker.answers(lambda client: client.describe_configs(asked, request_timeout=ANSWER_SECONDS).values())
     wanted: dict[str, Any] = {**rights_settings(OPERATOR), **CLUSTER_SETTINGS}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from nrmbus.cli.counted import counted
 from nrmbus.cli.hosts import Placed
 
 SKEW: Final = timedelta(seconds=5)
@@ -60,14 +61,14 @@ def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
     if parked := number("cases_parked"):
         yield Finding(
             "parked",
-            f"{parked:.0f} records of cases at {name} wait for a person or for another release.",
-            "Their cases stand still at this desk; all others go on.",
+            f"{counted(parked, 'record waits', 'records wait')} at {name} for a person or for another release.",
+            "The cases of these records stand still at this desk; all others go on.",
             "the desk made a task for each, which says what to do",
         )
     if stopped := number("webhooks_stopped"):
         yield Finding(
             "webhook_stopped",
-            f"{stopped:.0f} webhooks of {name} are paused after failures, or disabled.",
+            f"{counted(stopped, 'webhook is', 'webhooks are')} paused after failures, or disabled, at {name}.",
             "The agency's own system is not told what happens; inbox and pages show it.",
             f"nrmbus webhook list {name}, and deploy/RUNBOOK.md#webhook-fails",
         )
@@ -81,7 +82,7 @@ def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
     if unknown := number("cases_unreadable"):
         yield Finding(
             "deadlines_unknown",
-            f"{name} cannot read {unknown:.0f} cases.",
+            f"{name} cannot read {counted(unknown, 'case')}.",
             "Nothing is published of their deadlines.",
             "upgrade the operator's services; if they are the newest: nrmbus auditor judge",
         )
@@ -95,7 +96,7 @@ def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
     if set_aside := number("inbox_set_aside_records_total"):
         yield Finding(
             "set_aside",
-            f"{set_aside:.0f} records in the inbox of {name} did not come from the registrar, and were set aside.",
+            f"The inbox of {name} had {counted(set_aside, 'record')} that did not come from the registrar, set aside since.",
             "Only a registrar may write there.",
             "ask the operator who else has the right: nrmbus topics check",
             serious=False,

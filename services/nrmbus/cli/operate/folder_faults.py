@@ -43,7 +43,7 @@ def _permissions(folder: BusFolder) -> Iterator[Finding]:
     why = "Keys, ledgers and the door's token let their reader act as an agency."
     loose = [path for path in sorted(_lying(folder)) if path.name not in _PUBLIC and _open_to_others(path)]
     if len(loose) > MOST_NAMED:
-        first = f"{len(loose)} files and folders can be read or changed by other users, {loose[0]} first."
+        first = f"{len(loose):,} files and folders can be read or changed by other users, {loose[0]} first."
         yield Finding("permissions", first, why, f"chmod -R go= '{folder.path}'")
         return
     for path in loose:

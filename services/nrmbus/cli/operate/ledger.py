@@ -8,6 +8,7 @@ import typer
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import BusContext
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import copying
@@ -50,6 +51,6 @@ def copy(
         raise BusError(f"Nothing was copied. {error.sentence}") from None
     where = home.ledger if to == FILE else to
     typer.echo(
-        f"{sum(counts.values())} rows were copied and compared. The desk of {agency} starts on {where} from now on."
+        f"Copied and compared: {counted(sum(counts.values()), 'row')}. The desk of {agency} starts on {where} from now on."
     )
     typer.echo("The earlier ledger is as it was, and has keys that are erased later: remove it once the desk runs.")

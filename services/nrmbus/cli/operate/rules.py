@@ -17,6 +17,7 @@ from rich.text import Text
 
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.rules.handbook.checking import Finding, findings
 from nrmbus.rules.handbook.citations import Citation
@@ -127,7 +128,7 @@ def diff(
         return
     console = Console()
     console.print(
-        Text.assemble((first.name, "bold"), " to ", (second.name, "bold"), f": {_count(len(found), 'difference')}")
+        Text.assemble((first.name, "bold"), " to ", (second.name, "bold"), f": {counted(len(found), 'difference')}")
     )
     for table, rows in groupby(found, key=lambda each: each.table):
         console.print(Text(f"\n{table}", "bold"))
@@ -159,10 +160,10 @@ def check(
             console.print(_finding(file, each), soft_wrap=True)
         if not errors:
             profile = named(str(file))
-            counts = f"{_count(len(profile.types), 'type')}, {_count(len(profile.refusals), 'rule')}, {_count(len(profile.clocks), 'clock')}"
+            counts = f"{counted(len(profile.types), 'type')}, {counted(len(profile.refusals), 'rule')}, {counted(len(profile.clocks), 'clock')}"
             console.print(Text.assemble((profile.name, "bold"), f" is sound: {counts}; digest {profile.digest[:12]}"))
         else:
-            console.print(f"{_count(len(errors), 'mistake')} in {file}", highlight=False)
+            console.print(f"{counted(len(errors), 'mistake')} in {file}", highlight=False)
     raise typer.Exit(bool(errors))
 
 
@@ -251,10 +252,6 @@ def _text(file: Path) -> str:
         raise BusError(f"{file} is no text in UTF-8: save it as UTF-8.") from None
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
 # show
 
 
@@ -324,7 +321,7 @@ def _values(console: Console, profile: Profile) -> None:
         table.add_row(f"allowance from {tariff.valid_from}", f"{tariff.value} {tariff.currency} ({tariff.tariff})")
     table.add_row("k, the smallest published figure", str(profile.k))
     for name, row in profile.retention.classes.items():
-        table.add_row(f"kept: {name}", "for ever" if row.years is None else _count(row.years, "year"))
+        table.add_row(f"kept: {name}", "for ever" if row.years is None else counted(row.years, "year"))
     table.add_row(
         "emergency access", f"{profile.emergency.monthly} a month, {profile.emergency.object_minutes} minutes to object"
     )

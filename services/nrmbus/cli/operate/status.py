@@ -25,6 +25,7 @@ from nrmbus.bus.reach import Tls
 from nrmbus.bus.replicas import parted
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.operate.check import peers_of
@@ -199,7 +200,7 @@ def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterab
     for name, found in healths.items():
         restarts = int(states.get(name, {}).get("restarts", 0))
         if name in failing:
-            yield Service(name, "failing", f"It ended five times in a minute: {failing[name]}", restarts)
+            yield Service(name, "failing", f"It ended five times in a minute. Its log ends: {failing[name]}", restarts)
         elif found is None:
             yield Service(name, "away", "It does not answer.", restarts)
         else:
@@ -310,7 +311,7 @@ def _when(end: datetime, now: datetime) -> str:
     left = end - now
     if left <= timedelta():
         return f"ended on {end:%Y-%m-%d}"
-    return f"ends in {left.days} days" if left.days else f"ends in {left.seconds // 3600} hours"
+    return f"ends in {counted(left.days, 'day')}" if left.days else f"ends in {counted(left.seconds // 3600, 'hour')}"
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -321,6 +322,7 @@ def shown(found: Status) -> RenderableType:
     parts: list[RenderableType] = [_head(found)]
     if found.services:
         parts += [Text(), _table(found.services)]
+        parts += [Text(f"{each.name}: {each.remark}", _STYLES[each.state]) for each in found.services if each.remark]
     if found.hosts:
         parts += [Text(), table_of(found.hosts, datetime.fromisoformat(found.at))]
     if found.elsewhere:
@@ -360,14 +362,12 @@ def _table(services: Iterable[Service]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for title, right in (("service", 0), ("state", 0), ("restarts", 1), ("behind", 1), ("unanswered", 1), ("tasks", 1), ("parked", 1), ("unopened", 1)):  # fmt: skip
         table.add_column(title, justify="right" if right else "left")
-    table.add_column("", overflow="fold")
     for each in services:
         numbers = (each.restarts, each.behind, each.unanswered, each.tasks, each.parked, each.unopened)
         table.add_row(
             each.name,
             Text(each.state, _STYLES[each.state]),
             *(str(number) if number else "·" for number in numbers),
-            each.remark,
         )
     return table
 

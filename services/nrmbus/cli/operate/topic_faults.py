@@ -10,6 +10,7 @@ from aiokafka import TopicPartition
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
+from nrmbus.cli.counted import counted
 from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, UNSIGNED, Finding, seconds
 from nrmbus.directory import SERVICES, Directory, epochs, operator_key
 from nrmbus.directory.admission import home_of
@@ -166,7 +167,7 @@ def of_quarantine(topic: TopicRead, now: datetime) -> Iterator[Finding]:
     if recent:
         yield Finding(
             "quarantine",
-            f"{len(recent)} submissions without a valid signature of their sender came within a day, the newest at {recent[-1]:%Y-%m-%d %H:%M} UTC.",
+            f"{counted(len(recent), 'submission')} without a valid signature of the sender came within a day, the newest at {recent[-1]:%Y-%m-%d %H:%M} UTC.",
             "Another program than a desk writes to an outbox, or somebody tries to.",
             "logs/registrar.log has lines quarantined with topic and offset; ask the agency that owns the topic",
         )

@@ -28,7 +28,7 @@ _GONE: Final = (
     "agency's own files, and enter again what is missing."
 )
 _LETTERS: Final = (
-    "The letters of {keys} cases do not open any more, since their keys are sealed to a sealing key that was destroyed "
+    "Letters of some cases ({keys}) do not open any more, since their keys are sealed to a sealing key that was destroyed "
     "after the copy was made: ask their senders to send them again."
 )
 _KEYS: Final = (
