@@ -16,6 +16,7 @@ from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.cluster import BROKER_SETTINGS
+from nrmbus.bus.pki.building import usage
 from nrmbus.bus.pki.certificate import now
 from nrmbus.bus.reach import Reach, Tls
 
@@ -35,9 +36,13 @@ def write_store(path: Path, pem: bytes) -> Path:
 
 
 class OthersAuthority:
-    """The authority that certifies the cluster's brokers and administrators, and knows no bus."""
+    """The authority that certifies the cluster's brokers and administrators, and knows no bus.
 
-    def __init__(self) -> None:
+    One that does not *sign* has a certificate without keyUsage, as many have that were made by hand.
+    """
+
+    def __init__(self, *, signs: bool = True) -> None:
+        self._signs = signs
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name.from_rfc4514_string("CN=ministry-ca,O=Ministry")
         self._own = self._signed(self._name, self._key, ca=True)
@@ -48,7 +53,7 @@ class OthersAuthority:
         return self._own.public_bytes(serialization.Encoding.PEM)
 
     def _signed(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-        return (
+        made = (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
@@ -60,8 +65,10 @@ class OthersAuthority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address(ports.HOST))]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .sign(self._key, hashes.SHA256())
         )
+        if ca and self._signs:
+            made = made.add_extension(usage(signs=True), critical=True)
+        return made.sign(self._key, hashes.SHA256())
 
     def certify(self, home: Path, subject: str) -> Tls:
         """Issue key and certificate for *subject* in *home*, raw, as other software has them."""

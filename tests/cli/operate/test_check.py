@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.operate.others_cluster import OthersAuthority
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
@@ -111,6 +112,30 @@ def test_the_certificate_of_another_authority(folder: BusFolder, tmp_path: Path)
 
     assert (last.step, last.well) == ("tls", False)
     assert "another bus listens there, or a proxy opens the connection" in last.what
+
+
+@pytest.mark.parametrize(
+    ("signs", "says"), [(True, "certified 127.0.0.1"), (False, "Python 3.13 and newer do not trust")]
+)
+def test_an_authority_without_key_usage(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, signs: bool, says: str
+) -> None:
+    """Given a cluster's authority whose certificate may sign none, and a Python that looks at that, then the step says what the administrator makes again."""
+    as_it_is = ssl.create_default_context
+
+    def strict(*, cafile: str) -> ssl.SSLContext:
+        context = as_it_is(cafile=cafile)
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strict)
+    broker = OthersAuthority(signs=signs).certify(tmp_path / "kafka-1", "CN=kafka-1,O=Ministry")
+    Tls(folder.keys).ca.write_bytes(broker.ca.read_bytes())
+    with listening(broker) as port:
+        tls = next(each for each in steps(folder, "127.0.0.1", port) if each.step == "tls")
+
+    assert (tls.well, says in tls.what) == (signs, True)
+    assert ("keyUsage=keyCertSign" in tls.what) is not signs
 
 
 def test_a_certificate_for_other_names(folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:

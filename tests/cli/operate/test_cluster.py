@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from typer import BadParameter
 
+from cli.operate.others_cluster import OthersAuthority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
-from nrmbus.cli.operate import foreground
+from nrmbus.cli.operate import foreground, up
 from nrmbus.cli.operate.foreground import until_told, wait_until_ready
 from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits
 from nrmbus.cli.options import checked_address
@@ -92,6 +93,25 @@ def test_holders_trust_the_cluster_and_its_settings_name_the_authority(tmp_path:
         introduced(folder, tmp_path / "dir")
     with pytest.raises(NoBus):
         introduced(folder, tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_authority_that_a_newer_python_does_not_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool
+) -> None:
+    """Given a cluster's authority without keyUsage, then a bus under Python 3.13 is not made with it, and under an older one a line warns of it."""
+    monkeypatch.setattr(up, "is_strict", lambda: strict)
+    (tmp_path / "ca.pem").write_bytes(OthersAuthority(signs=False).pem)
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="kafka.example:9093", tls=True)
+
+    if strict:
+        with pytest.raises(NoBus, match="keyUsage=keyCertSign is missing: the cluster's administrator makes"):
+            introduced(folder, tmp_path)
+    else:
+        assert introduced(folder, tmp_path)[0].startswith("Machines with Python 3.13 or newer will not trust")
+    (tmp_path / "ca.pem").write_bytes(OthersAuthority().pem)
+    assert introduced(folder, tmp_path)[0].startswith("The cluster lets this bus in")
 
 
 def test_several_addresses_are_as_good_as_one() -> None:

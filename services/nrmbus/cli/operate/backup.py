@@ -215,5 +215,7 @@ def restored(
         return None
     typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
     command = f"nrmbus run {manifest.agency}" if manifest.kind == "agency" else "nrmbus up"
-    typer.echo(f"Next: {command} --data '{folder.path}'; on another host with --listen HOST, if agencies reach it.")
+    typer.echo(
+        f"Next: {command} --data '{folder.path}'; on another host with --listen and the name that the agencies know, if they reach it."
+    )
     return None

@@ -26,6 +26,7 @@ from nrmbus.bus.kafka.clients import Administration
 from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import ends
+from nrmbus.bus.pki.strictness import MADE_AGAIN
 from nrmbus.bus.reach import Reach, Tls, is_address, parts
 from nrmbus.bus.vitals import BEFORE_RELEASE
 from nrmbus.cli import health
@@ -50,6 +51,8 @@ SKEW_SECONDS: Final = 5.0
 _MISMATCH: Final = 62
 _NOT_YET, _EXPIRED = 9, 10
 """Codes of OpenSSL for a certificate of another name, and for one whose time has not begun or is over."""
+_STRICT: Final = frozenset({32, *range(79, 95)})
+"""Codes of OpenSSL for a certificate that does not keep to RFC 5280, which Python 3.13 and newer do not trust."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,17 +200,20 @@ def _tls(host: str, port: int, reach: Reach) -> Step:
         ):
             version = secured.version()
     except ssl.SSLCertVerificationError as error:
-        return _fault("tls", _distrusted(host, error.verify_code))
+        return _fault("tls", _distrusted(host, error))
     except (ssl.SSLError, OSError):
         return _fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off.")  # fmt: skip
     return _ok("tls", f"The bus's authority has certified {host} ({version}).")
 
 
-def _distrusted(host: str, code: int) -> str:
+def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
+    code = error.verify_code
     if code == _MISMATCH:
         return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen."  # fmt: skip
     if code in (_NOT_YET, _EXPIRED):
         return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
+    if code in _STRICT:
+        return f"The certificate of the cluster, or of its authority, is one that Python 3.13 and newer do not trust (OpenSSL {code}: {error.verify_message}): {MADE_AGAIN}."  # fmt: skip
     return "Its certificate is not of this bus's authority: another bus listens there, or a proxy opens the connection. Nothing was sent."  # fmt: skip
 
 

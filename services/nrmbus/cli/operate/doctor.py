@@ -88,9 +88,9 @@ async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
         found = [Finding("keys_locked", "The broker was not asked: a connection needs a private key.", str(error),
                         f"nrmbus doctor --data '{folder.path}', with the key file or the passphrase", serious=False)]  # fmt: skip
     except (KafkaError, BusError, TimeoutError, OSError) as error:
-        mend = f"look at {folder.logs}/, or nrmbus up --data '{folder.path}'"
+        mend = f"nrmbus check --data '{folder.path}' says where the way ends; then look at {folder.logs}/"
         if folder.is_joined:
-            mend = "ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); if the broker has moved, run nrmbus join with a newer invitation"
+            mend = f"nrmbus check --data '{folder.path}' says where the way ends; ask the operator whether the bus runs, and whether the agency is suspended (nrmbus agency list); if the broker has moved, run nrmbus join with a newer invitation"
         found = [Finding("broker", f"The broker at {bootstrap} does not answer ({type(error).__name__}).",
                         "Nothing is sent or received.", mend)]  # fmt: skip
     else:

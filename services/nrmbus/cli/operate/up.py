@@ -15,6 +15,7 @@ from nrmbus.bus.folder import BusFolder, BusSettings, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.pki.strictness import MADE_AGAIN, is_strict, untrusted
 from nrmbus.bus.replicas import PLACES
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
@@ -280,7 +281,7 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
     """Have the bus trust the brokers that *tls*/ca.pem certifies; return the settings that the cluster needs, in lines.
 
     Raises:
-        BusError: there is no such certificate.
+        BusError: there is no such certificate, or this Python does not trust it.
     """
     try:
         ca = (tls / "ca.pem").read_bytes()
@@ -290,8 +291,17 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
         ) from None
     authority = Authority(folder)
     authority.trust_brokers_of(ca)
+    distrusted = untrusted(ca)
+    if distrusted and is_strict():
+        raise NoBus(f"This Python does not trust {tls / 'ca.pem'}, since {distrusted}: {MADE_AGAIN}.")
+    warned = (
+        [f"Machines with Python 3.13 or newer will not trust {tls / 'ca.pem'}, since {distrusted}: {MADE_AGAIN}."]
+        if distrusted
+        else []
+    )
     listener, rights = guest_settings(folder.settings.bus, authority.path)
     return (
+        *warned,
         f"The cluster lets this bus in when {folder.settings.bootstrap} is its listener {GUEST.upper()}, which is SSL and, on each broker, set to",
         *(f"  {key}={value}" for key, value in listener.items()),
         "and when, on each broker and controller, with the cluster's own brokers added to super.users, it is set to",
