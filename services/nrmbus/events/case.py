@@ -1,9 +1,10 @@
 """The case itself: the first signal, an incident of many, links, withdrawal, closing, re-opening, follow-up."""
 
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
+from nrmbus.events.body import Body, Lowered
 from nrmbus.events.codes import (
     AgeBand,
     CaseStage,
@@ -112,6 +113,34 @@ class IncidentOpened(Data):
 
     place_type: Annotated[PlaceType, clear("Kind of place, never the place")]
     head_count: Annotated[int, clear("How many people", ge=1, le=9999)]
+
+
+PlaceFound = Literal[PlaceType, "workplace", "vehicle"]
+"""Where people are found [D]. Any farm, factory, hotel or shop is a ``workplace``: a finer kind would tell the sector, which is sealed."""
+
+
+class IncidentOpenedV2(Data):
+    """As version 1; people may be found at a workplace or in a vehicle. [D]."""
+
+    type = "incident.opened"
+    version = 2
+    letter = IncidentOpenedLetter
+    keyed_by = "incident"
+
+    place_type: Annotated[PlaceFound, clear("Kind of place, never the place", example="workplace")]
+    head_count: Annotated[int, clear("How many people", ge=1, le=9999)]
+
+    @classmethod
+    def up(cls, body: Body) -> Body:
+        """Version 2 knows every kind of version 1."""
+        return body
+
+    @classmethod
+    def down(cls, body: Body) -> Lowered:
+        """Version 1 has neither workplace nor vehicle: both are other places there."""
+        if body.data["place_type"] in get_args(PlaceType):
+            return Lowered(body, ())
+        return Lowered(Body({**body.data, "place_type": "other"}, body.letter), ("/data/place_type",))
 
 
 class LinkedLetter(Letter):

@@ -11,7 +11,7 @@ from desk.given import Given, desk_of
 from desk.web.acts.test_pages import filled
 from desk.web.browsing import browsing, member
 
-SITE: dict[str, Any] = {"data.place_type": "construction_site", "data.head_count": "2"}
+SITE: dict[str, Any] = {"data.place_type": "workplace", "data.head_count": "2"}
 PERSON: dict[str, Any] = {
     "data.child": "no", "data.urgency": "urgent", "data.detected_abroad": "no", "data.basis": ["indicators"],
     "data.detector": "ngo_outreach",
@@ -39,6 +39,7 @@ async def test_a_group_is_recorded_once_and_each_person_alone(tmp_path: Path) ->
         assert 'href="/app/groups">Record the people' in after
         page = (await browser.get("/app/groups")).text
         assert "0 of 2 people have a case. Record the others." in page
+        assert "Another place of work, such as a farm or a factory" in page
         incident = re.search(r"/app/groups/([0-9a-f]{32})/signal", page)
         assert incident is not None
 

@@ -101,5 +101,5 @@ def _rows() -> Any:
 
 def _group(visit: Visit, incident: str, clear: Mapping[str, Any], cases: tuple[str, ...]) -> Group:
     data = clear["data"]
-    place = visit.t.code("PlaceType", data["place_type"])
+    place = visit.t.code("PlaceFound", data["place_type"])
     return Group(incident, place, data["head_count"], moment_of(visit, clear["time"]), cases)

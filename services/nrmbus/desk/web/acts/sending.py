@@ -49,6 +49,9 @@ IN_WORDS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """Answers, and the version from which they have a letter: people write a sentence, whatever version the agency's system speaks."""
 
+OF_MORE_CODES: Final[Mapping[str, int]] = {"incident.opened": 2}
+"""Types, and the version from which a list has the codes that people need."""
+
 _OUTBOX, _EVENTS = tables.outbox.c, tables.events.c
 
 
@@ -78,8 +81,9 @@ def fresh(type: str, typed: Typed) -> Typed:
 
 
 def model_of(door: Door, type: str) -> type[Data]:
-    """Return the model of *type* in the version that the agency speaks, or the first one in which an answer has a letter."""
-    return data_type(type, max(version_of(door.desk.speaks, type), IN_WORDS.get(type, FIRST)))
+    """Return the model of *type* in the version that the agency speaks, or in the first one that people can write with."""
+    least = {**IN_WORDS, **OF_MORE_CODES}.get(type, FIRST)
+    return data_type(type, max(version_of(door.desk.speaks, type), least))
 
 
 def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
