@@ -18,6 +18,7 @@ from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import schema_of
 from nrmbus.rules import Refusal, View
+from nrmbus.rules.clocks import Clock
 from nrmbus.wire.ids import new_event_id
 
 ENTERED: Final = frozenset(
@@ -35,6 +36,7 @@ _NEW: Final = "0" * 32
 _OBJECTION: Final = "consent.objected"
 _WISH = "return.consented"
 _TRAVEL: Final = frozenset({"return.travel_arranged", "return.completed"})
+_LIFTED: Final = "deadline.lifted"
 _STAGE, _INTERVIEW = "identification.stage_entered", "identification.interview_held"
 
 
@@ -101,6 +103,12 @@ def _said(data: type[Data], members: dict[str, Any], said: Mapping[str, Any]) ->
     return members
 
 
+def liftable(seat: Seat, view: View) -> tuple[Clock, ...]:
+    """Return the overdue duties that `deadline.lifted` may lift: those that go on after their agency has left the case."""
+    rules = seat.rules.profile_for(view).clocks
+    return tuple(each for each in seat.rules.clocks(view) if each.breached and "LEFT" in rules[each.code].outlives)
+
+
 def _refusal(seat: Seat, view: View, data: type[Data], ref: str) -> Refusal | None:
     event = specimen(seat, view, data, ref)
     entered = ENTERED | _CHOSEN if "to" in data.model_fields else ENTERED
@@ -122,6 +130,8 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
     if data.type == _STAGE:
         stages = seat.rules.profile_for(view).statuses.stages
         members["stage"] = stages[min(view.stage, len(stages) - 1)]
+    if data.type == _LIFTED and (late := liftable(seat, view)):
+        members |= {"rule": late[0].code, "agency": late[0].answerable}
     if data.type == _WISH:  # the one answer that the Rules take of an adult and of a child
         members["given_by"] = "individual"
     if data.type == _INTERVIEW:

@@ -10,7 +10,7 @@ from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, hear_a_case
 from desk.web.browsing import browsing, member
-from desk.web.cases.given import CONSENT, REFERRAL, came
+from desk.web.cases.given import CONSENT, REFERRAL, TAKEN_BACK, came
 
 HOLD: dict[str, Any] = {"to": ["migration"], "ground": "identification", "until_days": 45}
 
@@ -90,6 +90,45 @@ async def test_the_answer_to_a_question_is_about_what_was_asked(tmp_path: Path) 
     assert f"/app/cases/{CASE}/letters?letter={id}" in asked
     assert chosen(page, "data.question") == ["documents"]
     assert CANARY not in page.text
+
+
+async def overdue(here: Given) -> None:
+    """Give the desk of the NGO that referred a case in which another NGO has not confirmed in time that it stopped."""
+    to = {"receivers": ["ngo-l"]}
+    await here.registered(type="case.signal_recorded", data=SIGNAL)
+    await here.ask(type="consent.given", data=CONSENT | to)
+    await here.settle()
+    await here.registered(type="referral.submitted", ref=REF, data={**REFERRAL, "to": ["ngo-l"]})
+    await came(here, "referral.accepted", {"next_step": "needs_assessment"}, by="ngo-l", referral=REF)
+    await here.ask(type="consent.withdrawn", data=TAKEN_BACK | to)
+    await here.settle()
+    with here.desk.seat.ledger.read() as tx:
+        coming = here.desk.seat.rules.due(here.desk.cases.view(tx, CASE))
+    late = next(each for each in coming if each.rule == "D-STOP")
+    said = dict(late.data.to_mapping())
+    await came(here, late.type, said, by="timekeeper", referral=late.ref, causationid=late.cause)
+
+
+async def test_an_overdue_confirmation_that_nobody_is_left_to_give_can_be_lifted(tmp_path: Path) -> None:
+    """Given the breach, the case offers the step, its form names duty and agency, and a second person has to sign; before it does not."""
+    who = member("read_cases", "publish", "decide")
+    step = f'action="/app/cases/{CASE}/acts/deadline.lifted"'
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, who) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        before = await browser.get(f"/app/cases/{CASE}")
+    async with desk_of("ngo-a", tmp_path / "late") as here, browsing(here, who) as browser:
+        await overdue(here)
+        case = await browser.get(f"/app/cases/{CASE}")
+        at = await begun(browser, "deadline.lifted")
+        form = await browser.get(at)
+        filled_in = {"data.rule": "D-STOP", "data.agency": "ngo-l", "data.ground": "agency_dissolved"}
+        check = await browser.get((await filled(browser, at, filled_in)).headers["location"])
+
+    assert (step in before.text, step in case.text) == (False, True)
+    assert [
+        re.search(rf'<option value="{each}"[^>]* selected', form.text) is not None for each in ("D-STOP", "ngo-l")
+    ] == [True, True]
+    assert "A second person has to sign" in check.text
 
 
 async def test_who_may_not_open_letters_is_not_led_to_one(tmp_path: Path) -> None:

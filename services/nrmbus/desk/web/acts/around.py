@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from nrmbus.desk.outbox.readers import readers
 from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.state.bulletins import Standing, standings
-from nrmbus.desk.state.steps import Step, specimen, steps
+from nrmbus.desk.state.steps import Step, liftable, specimen, steps
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts.fields import Choices, Option
 from nrmbus.desk.web.acts.form import Field
@@ -19,6 +19,7 @@ from nrmbus.desk.web.called import SERVICES, called, is_service
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
 from nrmbus.desk.web.work.rows import SHORT
+from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Data, Part
 from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
 from nrmbus.events.registry import versions
@@ -200,6 +201,10 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
         return sorted(agency for agency in open_now if seat.directory.state(agency, visit.now) == "admitted")
 
     def agencies(of: Field) -> list[Option]:
+        if data.type == DeadlineLifted.type:
+            return [
+                (each, name_of(visit, each)) for each in sorted({late.answerable for late in liftable(seat, case.view)})
+            ]
         found = admitted()
         if of.pointer != "/data/to":
             own = [seat.me] if of.pointer == _RECEIVERS and _may_name_itself() else []
@@ -226,7 +231,11 @@ def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any],
             return list(decisions_of(visit, case.view).items()) if of.pointer == _DECISION else []
         return list(papers_of(visit, case.view).items())
 
-    return Choices(agencies, roles, events)
+    def duties() -> list[Option]:
+        codes = sorted({each.code for each in liftable(seat, case.view)})
+        return [(each, visit.t.capital(visit.t.code("clock", each))) for each in codes]
+
+    return Choices(agencies, roles, events, duties)
 
 
 def decisions_of(visit: Visit, view: View) -> Mapping[str, str]:

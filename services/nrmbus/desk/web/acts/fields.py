@@ -21,6 +21,8 @@ _LANGUAGE: Final = "ISO 639-2/T"
 """End of the label of a field that is a language."""
 _INDICATORS: Final = ".indicators"
 """End of the name of a field with codes of indicators."""
+_DUTY: Final = f"{DATA}.rule"
+"""Name of the field with a duty, by its clock."""
 _LISTS: Final[Mapping[str, str]] = {
     "ILO-AL": "adult_labour", "ILO-AS": "adult_sexual", "ILO-CL": "child_labour", "ILO-CS": "child_sexual",
 }  # fmt: skip
@@ -31,11 +33,12 @@ _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """What may be chosen for fields that name agencies or earlier events."""
+    """What may be chosen for fields that name agencies, earlier events or duties."""
 
     agencies: Callable[[Field], list[Option]]
     roles: Callable[[], list[Option]]
     events: Callable[[Field], list[Option]]
+    duties: Callable[[], list[Option]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +75,8 @@ class Shown:
             case "agencies" | "agencies_or_roles":
                 roles = self._choices.roles() if of.kind == "agencies_or_roles" else []
                 return self._folded(of, self._checkboxes(of, [*roles, *self._choices.agencies(of)]))
-            case "agency":
-                return self._select(of, self._choices.agencies(of))
+            case "agency" | "text" if of.kind == "agency" or of.name == _DUTY:
+                return self._select(of, self._choices.duties() if of.name == _DUTY else self._choices.agencies(of))
             case "events":
                 return self._checkboxes(of, self._choices.events(of))
             case "event":

@@ -234,7 +234,7 @@ def _choices(visit: Visit, draft: Kept, page: str, typed: Typed) -> Choices:
             told, key=lambda each: (not decides(visit, each[0]), not taken_by(visit, each[0], services), each[1])
         )
 
-    return Choices(agencies, known.roles, known.events)
+    return Choices(agencies, known.roles, known.events, known.duties)
 
 
 def _with_speed(visit: Visit, agency: str, name: str, services: tuple[str, ...], within: Mapping[str, Any]) -> str:

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from nrmbus.desk.outbox.drafts import Typed
+from nrmbus.desk.state.steps import liftable
 from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.shell import Visit
+from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralInfoSupplied
 from nrmbus.events.stay import HoldRequested
@@ -45,6 +47,8 @@ def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event 
             return {"ground": _ground(view)}
         case "stay.hold_confirmed" if asked is not None and isinstance(asked.data, HoldRequested):
             return {"until_days": asked.data.until_days}
+        case DeadlineLifted.type if late := liftable(visit.door.seat, view):
+            return {"rule": late[0].code, "agency": late[0].answerable}
         case ReferralInfoSupplied.type if asked is not None:
             return {"question": asked.data.to_mapping()["question"]}
     return {}
