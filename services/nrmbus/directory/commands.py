@@ -20,7 +20,7 @@ from nrmbus.directory.admission import home_of, numbering, read_directory
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import RUNNING, SERVICES, TWO
+from nrmbus.directory.fold import RUNNING, SERVICES, TWO, Kids
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
@@ -138,14 +138,25 @@ async def ask_for_new_keys(
     has_present = holds == present.signing.kid
     if not has_present and kind == "rotated":
         raise DirectoryError("previous_key_missing")
-    coming = Identity.next_at(home, agency) if has_present else present.to_ask_for(home)
+    # Where a key of before lies here, others take its place: whoever has a copy of the folder has that one, too.
+    replaces = has_present or _lies_here(home, present, directory.kids(last))
+    coming = Identity.next_at(home, agency) if replaces else present.to_ask_for(home)
     csr = certificate.request(Tls(home), anew=kind == "lost").decode("ascii") if certified else None
-    log = (LogIdentity.next_at(home) if has_present else LogIdentity.at(home)).public if last.log else None
+    log = (LogIdentity.next_at(home) if replaces else LogIdentity.at(home)).public if last.log else None
     wanted = _wanted(coming, last.role, last.supervisor, contact or last.contact, csr, log)
     until = now + overlap if kind == "rotated" else None
     entry = joining.proposed(directory, wanted, kind, made=now, until=until)
     old = [present.signing] if has_present else []
     return Request(entry=joining.asked_by(entry, [*_proving(coming), *old]), csr=csr)
+
+
+def _lies_here(home: Path, present: Identity, before: Kids) -> bool:
+    """Return whether *home* has a key of the entry *before* other than its signing key, which is gone."""
+    return (
+        present.sealing.kid == before.sealing
+        or present.witness.kid == before.witness
+        or (before.log is not None and LogIdentity.at(home).signing.kid == before.log)
+    )
 
 
 def _wanted(

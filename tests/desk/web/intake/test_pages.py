@@ -14,7 +14,7 @@ from desk.web.browsing import browsing, member, titles
 from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline, Written
-from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
 
 WORKER = member("intake", "publish", "read_cases")
 OUR = Hotline(BUS, "ngo-a")
@@ -104,6 +104,37 @@ async def test_an_answer_to_what_has_changed_is_not_sent_and_not_lost(tmp_path: 
         assert "I am safe now" in late.text
         assert ">my answer</textarea>" in late.text
         assert to_person(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_readable", [True, False], ids=["readable", "unreadable"])
+async def test_an_answer_that_cannot_be_stored_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_readable: bool
+) -> None:
+    """Given a full disk or a held file, the page has the answer, beside the conversation if that can be read; sent again, it is stored once."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = fields(await browser.post("/app/intake/1/open")) | {"text": "CANARY come <at> ten"}
+
+        def held(*_: object, **__: object) -> None:
+            raise sqlite3.OperationalError
+
+        def full(*_: object, **__: object) -> None:
+            raise StoreFull
+
+        with monkeypatch.context() as broken:
+            broken.setattr(IntakeStore, "answer", full)
+            if not is_readable:
+                broken.setattr(IntakeStore, "thread", held)
+            failed = await browser.post("/app/intake/1/answer", data=form)
+
+        assert failed.status_code == 503
+        assert ">CANARY come &lt;at&gt; ten</textarea>" in failed.text
+        assert "Your answer was not stored" in failed.text
+        assert (WRITTEN.text in failed.text) is is_readable
+        assert fields(failed)["id"] == form["id"]
+        sent = await browser.post("/app/intake/1/answer", data=fields(failed) | {"text": form["text"]})
+        assert sent.headers["location"] == "/app/intake/1"
+        assert to_person(tmp_path) == ["CANARY come <at> ten"]
 
 
 async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:
