@@ -3,16 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE
 from desk.given import BED, REF, TOKEN, Given, desk_of
-from nrmbus.desk.http import streams, views
+from nrmbus.desk.http import inbox_stream, streams, views
 from nrmbus.desk.http.arrivals import Arrivals
 from nrmbus.desk.store.ledger import Ledger
 from patience import PATIENCE, eventually
@@ -181,6 +182,64 @@ async def test_streams_that_are_equally_far_read_a_page_once(tmp_path: Path, mon
         assert [await each.row() for each in followed] == [2] * 5
 
     assert sorted(asked) == sorted(set(asked)), "each page once"
+
+
+class Page:
+    """A page that a reading returns."""
+
+
+def test_page_read_before_a_commit_is_not_the_page_after_it() -> None:
+    """On a server a reading waits; a commit comes meanwhile, and other streams read what it brought."""
+    shared, old, new = streams.Streams(), Page(), Page()
+
+    def reading() -> Page:
+        shared.shared(2, "another", Page)
+        return old
+
+    assert shared.shared(1, "same", reading) is old
+    assert shared.shared(2, "same", lambda: new) is new
+
+
+def test_desk_keeps_the_pages_that_streams_used_last() -> None:
+    """A program that reads a long inbox from its first row does not leave the inbox in memory."""
+    shared, alive, row = streams.Streams(), WeakSet[Page](), 0
+
+    def reading() -> Page:
+        page = Page()
+        alive.add(page)
+        return page
+
+    newest = shared.shared(1, "newest", reading)
+    for row in range(1_000):
+        shared.shared(1, row, reading)
+        assert shared.shared(1, "newest", reading) is newest
+
+    assert len(alive) == streams.KEPT
+
+
+async def test_stream_lets_the_desk_work_while_its_page_is_behind_the_newest_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a server the watch sees a new row before the desk counts the commit: the stream asks again, and stops nobody."""
+    async with desk_of("shelter", tmp_path) as here:
+        await hear(here)
+        real, is_counted, asked = inbox_stream._page, asyncio.Event(), 0
+
+        def page(*args: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            assert asked < 1_000, "the stream stops everybody else"
+            return real(*args) if is_counted.is_set() else (0, [])
+
+        monkeypatch.setattr(inbox_stream, "_page", page)
+        await here.behind.arrivals.past(0)
+        watching = asyncio.create_task(here.behind.arrivals.past(1))
+        begun = inbox_stream._Begun(here.behind, inbox_stream.Asked(), 0, restarted=False)
+        async with aclosing(inbox_stream.follow_inbox(begun)) as found:  # type: ignore[type-var]  # a generator
+            assert (await anext(found)).comment == "open"
+            asyncio.get_running_loop().call_soon(is_counted.set)
+            assert json.loads((await anext(found)).raw_data or "")["row"] == 1
+        watching.cancel()
 
 
 async def test_who_waits_for_an_event_gets_it_when_it_comes(tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from nrmbus.desk.errors import DeskError
 MOST: Final = 200
 """Streams of one desk at once; each holds one of the door's connections."""
 
+KEPT: Final = 16
+"""Pages kept at a time: those that streams used last."""
+
 _Page = TypeVar("_Page")
 
 
@@ -17,7 +20,6 @@ class Streams:
 
     def __init__(self) -> None:
         self._open = 0
-        self._count = -1
         self._pages: dict[Hashable, Any] = {}
 
     @contextmanager
@@ -36,9 +38,11 @@ class Streams:
             self._open -= 1
 
     def shared(self, count: int, key: Hashable, read: Callable[[], _Page]) -> _Page:
-        """Return what *read* returns, once for each *key* until the ledger's commits are no longer *count*."""
-        if count != self._count:
-            self._count, self._pages = count, {}
-        if key not in self._pages:
-            self._pages[key] = read()
-        return cast("_Page", self._pages[key])
+        """Return what *read* returns, once for each *key* while the ledger's commits are *count* and the page is kept."""
+        place = (count, key)
+        found = self._pages.pop(place, None)
+        page = read() if found is None else found  # a reading may wait, and other streams take pages meanwhile
+        self._pages[place] = page
+        while len(self._pages) > KEPT:
+            del self._pages[next(iter(self._pages))]
+        return cast("_Page", page)
