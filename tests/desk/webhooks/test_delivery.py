@@ -323,6 +323,43 @@ async def test_one_delivery_is_sent_again_and_a_time_is_recovered(tmp_path: Path
             await hooks.webhooks.resend(webhook, "msg_" + "0" * 32)
 
 
+async def test_an_endpoint_with_as_many_open_deliveries_as_it_may_have_keeps_nobody_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look writes nothing while nobody has room; once the receiver answers, the rest is written and sent."""
+    monkeypatch.setattr(store, "OPEN_AT_MOST", 1)
+    async with desk_of("shelter", tmp_path) as given, receiving(says(500)) as receiver, hooks_of(given) as hooks:
+        await hooks.add(receiver.url, "shelter.*")
+        await hear(given)
+        await hooks.settle()
+        await hear(given, OTHER_CASE, "ef" * 16)
+        before = given.desk.seat.ledger.count
+
+        assert await hooks.webhooks.once() > 1
+        assert given.desk.seat.ledger.count == before
+
+        receiver.answer = says(204)
+        hooks.wall.go_on(hours=1)
+        await hooks.settle()
+        await hooks.settle()
+        assert [state for _, state, _ in await states(given)] == ["delivered", "delivered"]
+
+
+async def test_an_endpoint_that_is_removed_while_the_desk_looks_stays_removed(tmp_path: Path) -> None:
+    """The look has read the endpoint, and finds no secret: that was removed with it, and nobody has to do anything."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        with given.desk.seat.ledger.read() as tx:
+            row = store.endpoint(tx, webhook)
+        await hooks.webhooks.remove(webhook)
+        assert row is not None
+
+        await hooks.webhooks._begin(row)
+
+        assert [(each.state, each.url) for each in await given.rows("webhooks")] == [("removed", "")]
+        assert [each.kind for each in await given.rows("tasks") if each.kind.startswith("webhook")] == []
+
+
 @on_both
 async def test_a_removed_endpoint_is_forgotten_with_its_secret_and_its_log_ends_after_a_month(tmp_path: Path) -> None:
     """What was not sent is cancelled, address and secret are gone at once; what was sent is shown for thirty days."""

@@ -137,13 +137,14 @@ class Webhooks:
         self._added.clear()
         with self._seat.ledger.read() as tx:
             rows, newest = store.endpoints(tx), notices.newest(tx)
+            has_room = any(store.may_take(tx, row, newest) for row in rows)
         if not rows:
             return 0.0
         self._added.set()
         if not self._may_send():
             return LOOK_SECONDS
         pause = LOOK_SECONDS
-        if any(row.state == "active" and store.place_of(row) != newest for row in rows):
+        if has_room:
             now = times.write(self._now())
             more = await self._seat.ledger.together(lambda tx: store.take(self._seat, tx, now))
             pause = 0.0 if more else pause
@@ -248,8 +249,9 @@ class Webhooks:
         return self._lines[row.id]
 
     def _lost(self, tx: Connection, webhook: str, at: str) -> None:
-        store.change(tx, webhook, state="disabled", since=at)
-        store.tell(self._seat, tx, webhook, "webhook_secret_lost", at)
+        if store.endpoint(tx, webhook) is not None:  # else it was removed meanwhile, and its secret with it
+            store.change(tx, webhook, state="disabled", since=at)
+            store.tell(self._seat, tx, webhook, "webhook_secret_lost", at)
 
     async def _forget(self, webhook: str) -> None:
         line = self._lines.pop(webhook, None)

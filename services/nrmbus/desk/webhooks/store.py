@@ -130,14 +130,18 @@ def place_of(row: Row[Any]) -> Place:
     return Place(row.heard, row.answered, row.tasked)
 
 
+def may_take(tx: Connection, row: Row[Any], newest: Place) -> bool:
+    """Return whether deliveries of what happened up to *newest* may be written for the endpoint *row*: it is active, and has room."""
+    return row.state == "active" and place_of(row) != newest and waiting(tx, row.id) < OPEN_AT_MOST
+
+
 def take(seat: Seat, tx: Connection, now: str) -> bool:
     """Write the deliveries of what happened since, for each active endpoint; return whether there is more."""
     newest, more = notices.newest(tx), False
     for row in endpoints(tx):
-        place = place_of(row)
-        if row.state != "active" or place == newest or (tx.scalar(_OPEN, {"webhook": row.id}) or 0) >= OPEN_AT_MOST:
+        if not may_take(tx, row, newest):
             continue
-        found, place = notices.after(seat, tx, place)
+        found, place = notices.after(seat, tx, place_of(row))
         types = json.loads(row.types)
         put(tx, row.id, (each for each in found if notices.wanted(types, each)), now)
         change(tx, row.id, heard=place.heard, answered=place.answered, tasked=place.tasked)
