@@ -131,6 +131,19 @@ async def test_an_overdue_confirmation_that_nobody_is_left_to_give_can_be_lifted
     assert "A second person has to sign" in check.text
 
 
+async def test_the_order_of_a_grant_begins_with_what_the_grant_says(tmp_path: Path) -> None:
+    """Given a grant for the rehabilitation of an adult, the order is of another kind than the allowance, to the person, in the country's money."""
+    granted = {"purpose": "social_rehabilitation", "amount_band": "up_to_1000", "source": "contributions"}
+    async with desk_of("fund", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        await here.registered(type="fund.compensation_granted", ref=REF, data=granted)
+        page = await browser.get(await begun(browser, "payment.ordered", REF))
+
+    assert chosen(page, "data.kind") == ["other_financial_assistance"]
+    assert chosen(page, "data.payee") == ["person"]
+    assert re.search(r'name="data.amount.currency"[^>]*value="AZN"', page.text)
+
+
 async def test_who_may_not_open_letters_is_not_led_to_one(tmp_path: Path) -> None:
     """Given a member without that permission, the form shows what was asked, and no way to the letter."""
     who = member("read_cases", "publish")

@@ -12,12 +12,14 @@ from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralInfoSupplied
 from nrmbus.events.stay import HoldRequested
 from nrmbus.rules import View
+from nrmbus.rules.records import Grant
 
 _BODIES: Final[Mapping[str, str]] = {
     "special_unit": "Police", "police_other": "Police", "ngo_outreach": "NGO", "ngo_legal": "NGO", "ngo_shelter": "NGO",
     "prosecution": "CourtOrProsecution", "court": "CourtOrProsecution",
 }  # fmt: skip
 """Role -> kind of body that decides."""
+_COMPENSATION: Final = "compensation"
 
 
 def proposed(visit: Visit, case: around.Case, data: type[Data], ref: str | None, asked: Event | None) -> Typed:
@@ -43,6 +45,8 @@ def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event 
             return {"deciding_body": body} if body else {}
         case "payment.executed" | "payment.failed" if (order := view.payments.get(ref or "")) is not None:
             return {"kind": order.kind, **({"decision": order.decision} if order.decision else {})}
+        case "payment.ordered" if (grant := view.grants.get(ref or "")) is not None:
+            return _of_grant(visit, view, grant)
         case "stay.hold_requested":
             return {"ground": _ground(view)}
         case "stay.hold_confirmed" if asked is not None and isinstance(asked.data, HoldRequested):
@@ -52,6 +56,17 @@ def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event 
         case ReferralInfoSupplied.type if asked is not None:
             return {"question": asked.data.to_mapping()["question"]}
     return {}
+
+
+def _of_grant(visit: Visit, view: View, grant: Grant) -> dict[str, Any]:
+    """Return what follows from a grant: the kind of the payment, its payee, and the currency of the country."""
+    profile = visit.door.seat.rules.profile_for(view)
+    tariff = profile.tariff_on(visit.now.astimezone(profile.zone).date())
+    return {
+        "kind": _COMPENSATION if grant.purpose == _COMPENSATION else "other_financial_assistance",
+        **({"amount": {"currency": tariff.currency}} if tariff else {}),
+        **({} if view.child is None else {"payee": "deposit" if view.child else "person"}),
+    }
 
 
 def _ground(view: View) -> str:
