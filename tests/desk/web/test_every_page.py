@@ -68,6 +68,9 @@ NO_PAGE: Final = {
 }  # fmt: skip
 """Addresses that are no page, and why."""
 
+BETWEEN: Final = (800, 1120)
+"""Widths between a tablet and a desk, at which a table with many columns is too wide first."""
+
 SAID: Final[tuple[tuple[str, str, dict[str, Any]], ...]] = (
     (
         "timekeeper",
@@ -191,7 +194,11 @@ def route_of(path: str) -> str:
 
 async def wrong_on(tab: Tab) -> list[str]:
     """Return what is wrong on the open page."""
-    found = [*await faults(tab), *(["wider than its window"] if await too_wide(tab) > 0 else [])]
+    found, size = await faults(tab), tab.viewport_size or {"width": 360, "height": 900}
+    for width in (size["width"], *BETWEEN):
+        await tab.set_viewport_size({**size, "width": width})
+        found += [f"wider than a window of {width}"] if await too_wide(tab) > 0 else []
+    await tab.set_viewport_size(size)
     return [*found, *([] if await tab.title() else ["without a title"])]
 
 
