@@ -107,8 +107,10 @@ class Words:
     def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
         """Return the English *sentence* in this language, with *values*; as it is if no catalogue has it.
 
-        *ctx* tells apart two meanings of the same English words.
+        *ctx* tells apart two meanings of the same English words. Of nothing there is nothing: a catalogue would give its own header.
         """
+        if not sentence:
+            return ""
         found = self.placed(self._known.pgettext(ctx, sentence) if ctx else self._known.gettext(sentence))
         return found.format(**values) if values else found
 

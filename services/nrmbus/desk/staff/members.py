@@ -10,9 +10,11 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from email.errors import MessageError
+from email.headerregistry import Address as HeaderAddress
 from typing import Annotated, Any, Final, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from nrmbus.desk.errors import DeskError
@@ -44,7 +46,28 @@ _SIGNED_OUT: Final = delete(tables.sessions).where(tables.sessions.c.member == b
 _WITHOUT_KEYS: Final = delete(tables.passkeys).where(_KEYS.member == bindparam("member"))
 
 Name = Annotated[str, Field(min_length=2, max_length=64, pattern=r"^[^\x00-\x1f\x7f<>@/]+$", description="By which the member signs in, and which colleagues see.")]  # fmt: skip
-Address = Annotated[str, Field(max_length=254, pattern=r"^[^\s@<>]+@[^\s@<>]+$", description="For notices, which have no content.")]  # fmt: skip
+
+
+def is_address(text: str) -> bool:
+    """Return whether a mail can be addressed to *text*: without comment, quotes or an empty label, which mail servers refuse."""
+    try:
+        read = HeaderAddress(addr_spec=text)
+    except (ValueError, MessageError, AttributeError, IndexError):  # what the parser raises depends on where it stops
+        return False
+    return read.addr_spec == text and "[" not in text
+
+
+def _address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError("no address")
+    return text
+
+
+Address = Annotated[
+    str,
+    Field(max_length=254, pattern=r"^[^\s@<>]+@[^\s@<>]+$", description="For notices, which have no content."),
+    AfterValidator(_address),
+]
 
 
 class NewMember(Frozen):

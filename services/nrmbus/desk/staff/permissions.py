@@ -21,6 +21,15 @@ PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 OF_ADMINISTRATORS: Final[frozenset[Permission]] = frozenset(("manage_staff", "manage_tokens", "see_health"))
 """The only permissions that the role of an administrator may have, so that nobody reaches a case by managing accounts."""
 
+DECISIONS: Final = frozenset(
+    {
+        "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
+        "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.revoked",
+        "access.break_glass", "access.break_glass_objected", "deadline.lifted",
+    }
+)  # fmt: skip
+"""Types of events that need the permission to decide; every other type needs the permission to publish."""
+
 Given = Mapping[Role, frozenset[Permission]]
 
 
@@ -31,6 +40,11 @@ class Permitted(Protocol):
     def permissions(self) -> frozenset[Permission]:
         """Permissions of the member."""
         ...
+
+
+def permission_for(type: str) -> Permission:
+    """Return the permission that whoever publishes an event of *type* needs."""
+    return "decide" if type in DECISIONS else "publish"
 
 
 def permits(member: Permitted, permission: Permission) -> bool:

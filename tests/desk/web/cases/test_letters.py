@@ -54,6 +54,7 @@ async def test_p4_a_letter_opens_for_a_purpose_and_is_on_record(tmp_path: Path) 
         assert {each[:2] + each[3:] for each in await readings(here)} == {("4711", "court", SYSTEM)}
         assert "member of staff 4711, 2 March 2026, 09:00: for a court or the prosecution" in listed
         assert "of “Referral submitted”" in who
+        assert '<td data-label="Reader">member of staff 4711</td>' in who
         assert CANARY not in listed + who
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
@@ -352,6 +353,31 @@ async def test_an_address_that_is_refused_for_good_becomes_a_task(tmp_path: Path
         assert gone.number in task.about
         assert "Ayla" not in task.about
         assert "@" not in task.about
+
+
+async def test_an_address_that_no_mail_can_have_stops_nobody_elses(tmp_path: Path) -> None:
+    """Given a colleague whose address was taken before it was checked, the others are told, and the administrator has a task."""
+    async with mailing(tmp_path) as mails:
+        gone = await mails.member("Ayla")
+        await mails.here.behind.staff.members.change(gone.number, sealed={"email": "ayla@agency..example"})
+        await mails.member("Kamran")
+        await mails.referred()
+        await mails.pass_by(GATHERED)
+
+        assert mails.said() == [("Kamran@agency.example", [WAITS])]
+        (task,) = [row for row in await mails.here.rows("tasks") if row.kind == "mail_refused"]
+        assert gone.number in task.about
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["a@agency.example.", "a@agency..example", "a@(work).example", "a@[1", "a.@agency.example", "a@[10.0.0.1]"],
+)
+def test_an_address_that_no_mail_can_have_is_not_taken(address: str) -> None:
+    """Whoever types it is told at once, not when the first notice is due."""
+    NewMember(name="Ayla", roles=("worker",), email="ayla+duty@agency.example")
+    with pytest.raises(ValidationError):
+        NewMember(name="Ayla", roles=("worker",), email=address)
 
 
 async def test_who_has_left_gets_no_mail_that_still_waits(tmp_path: Path) -> None:

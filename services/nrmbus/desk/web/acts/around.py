@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, select
 
 from nrmbus.desk.outbox.readers import readers
+from nrmbus.desk.staff.permissions import permission_for
 from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.state.bulletins import Standing, standings
 from nrmbus.desk.state.steps import Step, liftable, specimen, steps
@@ -34,14 +35,6 @@ _SELF_CONSENT: Final = "G-36"
 _RECEIVERS: Final = "/data/receivers"
 _NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
 """Types without a form: a desk publishes the one by itself, and the other needs an upload."""
-DECISIONS: Final = frozenset(
-    {
-        "identification.reasonable_grounds_decided", "identification.status_decided", "identification.status_revoked",
-        "review.decided", "safeguard.best_interests_decided", "access.terminated", "access.revoked",
-        "access.break_glass", "access.break_glass_objected", "deadline.lifted",
-    }
-)  # fmt: skip
-"""Types that need the permission to decide; every other type needs the permission to publish."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +104,7 @@ def may_do(visit: Visit, type: str) -> bool:
     found = versions(type).values()
     if type in _NO_FORM or all(each.technical for each in found) or not seat.rules.may_publish(seat.me, type):
         return False
-    return ("decide" if type in DECISIONS else "publish") in visit.me.permissions
+    return permission_for(type) in visit.me.permissions
 
 
 def name_of(visit: Visit, agency: str) -> str:

@@ -131,6 +131,7 @@ async def reads(visit: Visit) -> Response:
     shown = [
         {
             **each,
+            "name": around.staff_name(visit, each["who"]),
             "when": case.moment(each["at"]),
             "purpose": t.capital(t.code("purpose", each["purpose"])),
             "what": t.capital(each["what"]),

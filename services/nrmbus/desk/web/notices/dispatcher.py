@@ -12,7 +12,7 @@ from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.duties import Duties
 from nrmbus.desk.looking import LOOK_SECONDS, keep_looking
-from nrmbus.desk.staff.members import Member, Members
+from nrmbus.desk.staff.members import Member, Members, is_address
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.web.notices import happened, mail, store
 from nrmbus.desk.web.notices.happened import Notice
@@ -213,11 +213,10 @@ class Notices:
         if not kinds or member is None or member.email is None or at is None:
             await self._seat.ledger.together(lambda tx: store.close(tx, taken.id, "dropped", times.write(self._now())))
             return
-        try:
-            written = mail.composed(self._settings, member.email, member.language, kinds, id=taken.id, at=at)
-        except ValueError:  # an address that is none
+        if not is_address(member.email):  # an earlier release took any text with an @
             await self._settle(taken, Outcome("refused", "malformed"))
             return
+        written = mail.composed(self._settings, member.email, member.language, kinds, id=taken.id, at=at)
         outcome = await server.send(written)
         if outcome.state == "failed":
             self._failed(outcome.code)

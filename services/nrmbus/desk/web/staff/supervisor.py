@@ -6,6 +6,7 @@ from sqlalchemy import select
 from starlette.responses import Response
 
 from nrmbus.desk.http import views
+from nrmbus.desk.intake import PURPOSE
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.shell import Pages, Visit
@@ -38,7 +39,7 @@ async def readings(visit: Visit) -> Response:
         told = views.read(row)
         rows.append(
             {
-                "case": row.subject, "when": moment_of(visit, told["at"]), "iso": told["at"],
+                "case": None if told["purpose"] == PURPOSE else row.subject, "when": moment_of(visit, told["at"]), "iso": told["at"],
                 "who": members.name_of(told["who"]), "part": t.capital(t.code("part", told["part"])),
                 "purpose": t.capital(t.code("purpose", told["purpose"])),
                 "system": told.get("system", "") if told.get("system") != "/app" else "",
@@ -62,7 +63,7 @@ async def colleagues(visit: Visit) -> Response:
     groups = []
     for number in sorted(late, key=lambda each: (each != "", -len(late[each]))):
         items = sorted(late[number], key=lambda each: each.due or visit.now)
-        rows = rows_of(t, door, items, snapshot, visit.now, may_publish=False)
+        rows = rows_of(t, door, items, snapshot, visit.now, frozenset())
         groups.append(
             {"name": door.staff.members.name_of(number) if number else t("Nobody has taken it"), "rows": list(rows)}
         )

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
@@ -32,6 +33,8 @@ SORTS: Final[Mapping[Order, str]] = {
     "label": "By label",
 }
 _MOST_PAGES: Final = 10_000
+_OF_STEPS: Final = frozenset[Permission](("publish", "decide"))
+"""Permissions on which the next step of a row depends, so that members with the same ones share a page."""
 
 routes: Final = Pages()
 
@@ -114,7 +117,7 @@ async def _list(visit: Visit, queue: Queue) -> Response:
         "is_board": False,
     }  # fmt: skip
     part = partial(_part, visit, snapshot, here, values)
-    key = (visit.t.language, "publish" in visit.me.permissions, queue.id, page, sort)
+    key = (visit.t.language, visit.me.permissions & _OF_STEPS, queue.id, page, sort)
     return visit.page(
         "work/list.html.j2",
         title=visit.t(queue.name),
@@ -148,10 +151,14 @@ def _types(visit: Visit, rows: list[Item]) -> list[tuple[str, str]]:
 def _part(visit: Visit, snapshot: Snapshot, items: list[Item], values: Mapping[str, Any]) -> Markup:
     """Return the table of *items*; it is the same for everybody with the same words and permissions."""
     queue: Queue = values["queue"]
-    may_publish = "publish" in visit.me.permissions
-    rows = rows_of(visit.t, visit.door, items, snapshot, visit.now, may_publish=may_publish)
+    permissions = visit.me.permissions
+    rows = rows_of(visit.t, visit.door, items, snapshot, visit.now, permissions)
     return visit.part(
-        "work/rows.html.j2", rows=list(rows), headings=headings(visit.t, queue), may_publish=may_publish, **values
+        "work/rows.html.j2",
+        rows=list(rows),
+        headings=headings(visit.t, queue),
+        may_publish="publish" in permissions,
+        **values,
     )
 
 
@@ -261,7 +268,7 @@ async def board(visit: Visit) -> Response:
     if page is None:
         return visit.see("/work")
     snapshot = await known_of(visit.door).fresh()
-    key = (visit.t.language, "publish" in visit.me.permissions, "board")
+    key = (visit.t.language, visit.me.permissions & _OF_STEPS, "board")
     return visit.page(
         "work/board.html.j2",
         title=visit.t(page.name),

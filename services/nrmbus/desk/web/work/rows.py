@@ -1,6 +1,6 @@
 """Rows of a list in the reader's words. Nothing here is read from a letter."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from nrmbus.desk.http.served import Door
+from nrmbus.desk.staff.permissions import Permission, permission_for
 from nrmbus.desk.web.called import called, is_service
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
@@ -103,13 +104,15 @@ def _at(t: Words, time: Any) -> Time | None:
 
 
 def rows_of(
-    t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, *, may_publish: bool
+    t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, permissions: Set[Permission]
 ) -> Iterator[Row]:
-    """Yield a row for each of *items* at *now*, in the words *t*."""
+    """Yield a row for each of *items* at *now*, in the words *t*; its next step is one that *permissions* allow."""
     name_of = door.staff.members.name_of
     for item in items:
         is_late = item.is_late(now)
-        act = (item.act or _TASK_ACTS.get(item.code, "")) if may_publish else ""
+        act = item.act or _TASK_ACTS.get(item.code, "")
+        if permission_for(act) not in permissions:
+            act = ""
         yield Row(
             key="-".join(
                 (item.case[:SHORT], item.about, (item.ref or item.code)[:SHORT], *item.agencies, str(item.task))
@@ -288,7 +291,7 @@ def matrix(t: Words, door: Door, snapshot: Snapshot, now: datetime, most: int) -
     cases = []
     for case in shown:
         items = by_case[case]
-        (row,) = rows_of(t, door, [next(iter(items.values()))], snapshot, now, may_publish=False)
+        (row,) = rows_of(t, door, [next(iter(items.values()))], snapshot, now, frozenset())
         cases.append((row, {code: _cell(t, item, now) for code, item in items.items()}))
     return Matrix([(code, t.code("Service", code)) for code in codes], cases)
 
