@@ -186,6 +186,30 @@ async def test_two_people_answer_one_referral_once(tmp_path: Path) -> None:
             assert {row.owner for row in await here.rows("drafts")} == {"S-1", "S-2"}
 
 
+async def changed_elsewhere(here: Given, browser: httpx.AsyncClient, at: str, page: str, **said: str) -> None:
+    """Show the answers at *at*, change them by another tab on *page*, and press the first tab's button: nothing is sent until they were read again."""
+    before = await here.rows("outbox")
+    seen = hidden(await browser.get(at))["seen"]
+    version = hidden(await browser.get(at.replace("/check", f"/{page}")))["version"]
+    other = await browser.post(
+        at.replace("/check", "/keep"), data={"version": version, "fields": " ".join(said), **said}
+    )
+    assert other.json()["state"] == "saved"
+
+    late = await browser.post(at.replace("/check", "/send"), data={"seen": seen})
+    assert (late.status_code, "This is not what you read before" in late.text) == (409, True)
+    assert await here.rows("outbox") == before
+    sent = await here.during(browser.post(at.replace("/check", "/send"), data={"seen": hidden(late)["seen"]}))
+    assert sent.headers["location"] == at.replace("/check", "/sent")
+
+
+async def test_what_another_tab_changed_since_it_was_read_is_not_sent(tmp_path: Path) -> None:
+    """Given two tabs, when the answers that one shows are changed in the other, then it shows them as they are now."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        await changed_elsewhere(here, browser, await checked(browser), "what", **{"data.urgency": "normal"})
+
+
 async def test_what_another_tab_changed_while_it_is_sent_is_not_sent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from desk.given import CANARY, Given, desk_of
-from desk.web.acts.test_attacks import hidden
+from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
 from desk.web.browsing import browsing, member
 from nrmbus.desk.erasure import rounds
@@ -210,3 +210,10 @@ async def test_only_an_agency_that_may_record_a_signal_is_offered_the_guide(tmp_
     async with desk_of("fund", tmp_path / "fund") as here, browsing(here, member()) as browser:
         assert "/app/signals/new" not in (await browser.get("/app/acts")).text
         assert (await browser.get("/app/signals/new")).status_code == 404
+
+
+async def test_the_guide_sends_nothing_that_another_tab_changed(tmp_path: Path) -> None:
+    """Given answers that are changed in another tab after they were read, then they are shown as they are now."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        at = await led(browser, ADULT)
+        await changed_elsewhere(here, browser, at, "danger", **{"guide.urgency": "urgent"})

@@ -73,7 +73,8 @@ async def test_a_message_is_shown_only_after_its_reader_is_on_record(
         again = await browser.get("/app/intake/1")
         assert "number 4711" in again.text
         (row,) = {row.subject for row in rows}
-        listed = await supervisor.get("/app/readings")
+        async with browsing(here, member("see_reads")) as supervisor:
+            listed = await supervisor.get("/app/readings")
         assert "Message without a name" in listed.text
         assert row[:8] not in listed.text, "it is no case"
         assert "CANARY" not in again.text + "".join(titles([*closed, opened]))

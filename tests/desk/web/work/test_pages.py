@@ -288,7 +288,9 @@ async def test_each_role_has_its_board(tmp_path: Path, agency: str, says: list[s
             assert each in page.text
         for board in (each for file in files().values() for each in file.boards if each.name == says[0]):
             for queue in board.sections:
-                assert (await browser.get(f"/app/lists/{queue.id}")).status_code == 200
+                alone = await browser.get(f"/app/lists/{queue.id}")
+                assert alone.status_code == 200
+                assert "Project-Id-Version" not in alone.text, "the header of a catalogue is no text"
 
 
 async def test_an_agency_without_a_board_has_the_lists(tmp_path: Path) -> None:
@@ -324,6 +326,24 @@ async def test_without_the_permission_to_publish_the_next_step_is_to_look(tmp_pa
     assert row.endswith("Open the case : abababab")
     assert not re.search(r"/acts/|/referrals/", page.text)
     assert refused.status_code == 403
+
+
+async def test_a_step_that_needs_the_permission_to_decide_is_offered_to_who_may_decide(tmp_path: Path) -> None:
+    """Given a stage that ends with a decision, a worker is led to the case, and a duty officer to the form; the form is there for the second alone."""
+    form = "/acts/identification.reasonable_grounds_decided"
+    async with (
+        desk_of("special-unit", tmp_path) as here,
+        browsing(here, member()) as worker,
+        browsing(here, member("read_cases", "publish", "decide")) as officer,
+    ):
+        await here.hear(
+            here.registrar.register(here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="special-unit")
+        )
+        await here.registered(type="identification.stage_entered", data={"stage": "initial_assistance"})
+        seen, offered = [(await browser.get("/app/work")).text for browser in (worker, officer)]
+
+    assert form not in seen
+    assert form in offered
 
 
 async def test_a_child_that_waits_for_a_representative_stands_once(tmp_path: Path) -> None:

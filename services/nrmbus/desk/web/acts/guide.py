@@ -9,7 +9,7 @@ from starlette.responses import Response
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending, speed
-from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of
+from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, sections_of, seen_of
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
@@ -147,7 +147,7 @@ async def show(visit: Visit, draft: Kept, page: str) -> Response:
     """Show a page of the guide."""
     pages = _pages(draft.typed)
     if page == CHECK:
-        return await _check(visit, draft)
+        return await check(visit, draft)
     if page not in pages:
         return visit.see(f"/acts/{draft.id}/{pages[0]}")
     return _fill_in(visit, draft, page, draft.typed, {})
@@ -298,7 +298,8 @@ def first_wrong(visit: Visit, draft: Kept) -> str | None:
     return next((page for page in _pages(draft.typed) if errors_of(visit, page, draft.typed)), None)
 
 
-async def _check(visit: Visit, draft: Kept) -> Response:
+async def check(visit: Visit, draft: Kept, *, passed: bool = False) -> Response:
+    """Show everything that will be sent, or what is missing; *passed*: the draft is not what this tab showed."""
     page = first_wrong(visit, draft)
     if page is not None:
         return _fill_in(visit, draft, page, draft.typed, errors_of(visit, page, draft.typed))
@@ -312,7 +313,7 @@ async def _check(visit: Visit, draft: Kept) -> Response:
         for body, verdict in zip(wanted, found, strict=True)
     ]
     return visit.page(
-        "acts/guide_check.html.j2", cited=around.cited, title=visit.t("Check your answers"), draft=draft, events=events, refusal=refusal,
+        "acts/guide_check.html.j2", status=409 if passed else 200, passed=passed, seen=seen_of(visit, draft, wanted[0][form.DATA]), cited=around.cited, title=visit.t("Check your answers"), draft=draft, events=events, refusal=refusal,
         has_errors=refusal is not None, back_path=f"/acts/{draft.id}/{LETTER}",
         mend=f"/acts/{draft.id}/{HELP}",
     )  # fmt: skip

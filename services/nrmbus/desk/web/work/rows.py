@@ -1,6 +1,6 @@
 """Rows of a list in the reader's words. Nothing here is read from a letter."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -104,7 +104,7 @@ def _at(t: Words, time: Any) -> Time | None:
 
 
 def rows_of(
-    t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, permissions: Set[Permission]
+    t: Words, door: Door, items: Iterable[Item], snapshot: Snapshot, now: datetime, permissions: frozenset[Permission]
 ) -> Iterator[Row]:
     """Yield a row for each of *items* at *now*, in the words *t*; its next step is one that *permissions* allow."""
     name_of = door.staff.members.name_of
