@@ -186,7 +186,16 @@ async def test_without_script_a_form_waits_and_is_then_taken(tmp_path: Path) -> 
         asked = await page.send_unproved("/en/answer", asked)
         assert "Please wait 3 seconds" in asked.text
         page.time[0] += 3
-        assert "Nobody has opened" in (await page.send_unproved("/en/answer", asked)).text
+        thread = await page.send_unproved("/en/answer", asked)
+        assert "Nobody has opened" in thread.text
+
+        page.time[0] += 12
+        more = await page.send_unproved("/en/more", thread, text=" ")
+        page.time[0] += 4
+        more = await page.send_unproved("/en/more", more, text="more words")
+        assert (more.status_code, "Please wait 4 seconds" in more.text) == (200, True), "what was waited before counts"
+        page.time[0] += 4
+        assert "Your message is with us" in (await page.send_unproved("/en/more", more)).text
 
 
 async def test_a_flood_from_one_address_is_held_and_others_are_not(tmp_path: Path) -> None:

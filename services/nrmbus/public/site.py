@@ -222,15 +222,16 @@ class PublicSite:
         return await self._conversation(t, holder, text=kept)
 
     async def _conversation(
-        self, t: Words, holder: Holder, *, told: str = "", problem: str = "", text: str = ""
+        self, t: Words, holder: Holder, *, told: str = "", problem: str = "", text: str = "", slip: str = ""
     ) -> Response:
+        """Show the thread of *holder*; *slip*: that of a form that comes back, so that what was waited counts."""
         thread = await asyncio.to_thread(self._store.found, holder.ref, now=wall_time())
         if thread is None:
             error = t("There is nothing under this code. It may have been deleted, or the code is another one.")
             return self._asking(t, error=error, kept=text, status=404)
         values = {
             "thread": thread, "said": self._opened(holder, thread), "told": told, "problem": problem, "text": text,
-            "most": MOST_CHARACTERS, "let_in": self._slips.seal("pass", holder.raw), "slip": self._slips.seal("write"),
+            "most": MOST_CHARACTERS, "let_in": self._slips.seal("pass", holder.raw), "slip": slip or self._slips.seal("write"),
             "until": thread.touched + timedelta(days=self._settings.keep_days), **await self._readers(),
         }  # fmt: skip
         return self._page(t, "conversation.html.j2", "answer", has_errors=bool(problem), **values)
@@ -262,10 +263,10 @@ class PublicSite:
             return self._asking(t, error=error, kept=text)
         holder = Holder.of_raw(let_in.body)
         if not 0 < len(text.strip()) <= MOST_CHARACTERS:
-            return await self._conversation(t, holder, problem=_text_wrong(text, t), text=text)
+            return await self._conversation(t, holder, problem=_text_wrong(text, t), text=text, slip=form["slip"])
         if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
             problem = t("Please wait {n} seconds, then press Send again. Your words are still here.", n=_whole(wait))
-            return await self._conversation(t, holder, problem=problem, text=text)
+            return await self._conversation(t, holder, problem=problem, text=text, slip=form["slip"])
         if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
             return await self._conversation(t, holder, text=text)
         try:

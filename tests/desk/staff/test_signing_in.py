@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from agencies import Town
 from desk.given import StandingClock
@@ -84,6 +85,11 @@ async def test_a_later_sign_in_takes_a_code_once(tmp_path: Path) -> None:
         value = await here.half_way("Leyla Example", PASSWORD)
         with pytest.raises(NotSignedIn, match="code_wrong"):
             await here.staff.with_code(value, codes[2])
+        both = [here.staff.with_code(value, codes[4]) for _ in range(2)]
+        of_both = await asyncio.gather(*both, return_exceptions=True)
+        assert sorted(isinstance(each, NotSignedIn) for each in of_both) == [False, True], (
+            "two at once take it once, too"
+        )
         here.later(minutes=16)
         with pytest.raises(NotSignedIn, match="over"):
             await here.staff.with_code(value, codes[3])
@@ -137,6 +143,20 @@ async def test_guesses_at_the_same_time_are_no_more_guesses(tmp_path: Path) -> N
         await here.settled()
         reasons = await asyncio.gather(*(refusal(here, "Leyla Example", "wrong") for _ in range(20)))
     assert reasons.count("wrong") == OF_NAME
+
+
+async def test_a_full_disk_gives_nobody_more_guesses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a ledger that cannot be written, failures count all the same, and look like any other."""
+    async with staff_at(tmp_path) as here:
+        await here.settled()
+
+        def full() -> None:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+        monkeypatch.setattr(here.seat.ledger, "write", full)
+        reasons = [await refusal(here, "Leyla Example", "wrong") for _ in range(OF_NAME + 1)]
+        assert reasons == ["wrong"] * OF_NAME + ["locked"]
+        assert await refusal(here, "Leyla Example", PASSWORD) == "locked"
 
 
 async def test_a_crowd_of_names_is_stopped(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import hmac
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Final
 
 from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.staff.members import folded
 from nrmbus.desk.state import book
@@ -31,7 +32,7 @@ _KEY: Final = "staff/names"
 
 
 class Attempts:
-    """Failures to sign in at one desk; memory follows each commit, and attempts under way count as failed."""
+    """Failures to sign in at one desk, in memory and in the ledger; attempts under way count as failed."""
 
     def __init__(self, seat: Seat, now: Callable[[], datetime]) -> None:
         """Read the failures in the ledger of *seat*."""
@@ -65,19 +66,20 @@ class Attempts:
             self._under_way += Counter()  # without those at zero
 
     async def failed(self, who: str) -> None:
-        """Record a failed attempt of *who*."""
+        """Record a failed attempt of *who*; while the ledger cannot be written, memory alone counts it."""
         now = self._now()
-        async with self._seat.ledger.write() as tx:
-            if not self._is_kept:
-                book.store(self._seat, tx, _KEY, self._key)
-            tx.execute(delete(tables.sign_in_failures).where(_ROWS.at <= times.write(now - WITHIN)))
-            tx.execute(insert(tables.sign_in_failures), {"who": who, "at": times.write(now)})
-            self._seat.ledger.make_nothing_due()
-            self._seat.ledger.then(lambda: self._note(who, now))
-
-    def _note(self, who: str, now: datetime) -> None:
-        self._is_kept = True
         self._failed = [*((each, at) for each, at in self._failed if at > now - WITHIN), (who, now)]
+        with suppress(SQLAlchemyError, OSError):
+            async with self._seat.ledger.write() as tx:
+                if not self._is_kept:
+                    book.store(self._seat, tx, _KEY, self._key)
+                tx.execute(delete(tables.sign_in_failures).where(_ROWS.at <= times.write(now - WITHIN)))
+                tx.execute(insert(tables.sign_in_failures), {"who": who, "at": times.write(now)})
+                self._seat.ledger.make_nothing_due()
+                self._seat.ledger.then(self._keep)
+
+    def _keep(self) -> None:
+        self._is_kept = True
 
     async def succeeded(self, who: str) -> None:
         """Forget the failures of *who*, who has signed in."""

@@ -313,6 +313,16 @@ class Members:
             self._follow(tx, number)
         return taken
 
+    async def use_recovery_code(self, number: str, before: Iterable[str], left: Iterable[str]) -> bool:
+        """Leave a member the recovery codes *left*; return False if the codes are no longer those *before*, since one was used."""
+        async with self._seat.ledger.write() as tx:
+            self.there(number)
+            if list(self._secrets[number].recovery) != list(before):
+                return False
+            self._seal(tx, number, self._unsealed(number) | {"recovery": list(left)})
+            self._follow(tx, number)
+        return True
+
     async def add_passkey(self, key: Passkey) -> None:
         """Add a passkey of a member.
 

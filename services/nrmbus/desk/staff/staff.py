@@ -188,8 +188,7 @@ class Staff:
             if step is not None and await self.members.take_step(member.number, step):
                 return await self._complete(value, half, "code")
             left = second_factor.without(known.recovery, code)
-            if left is not None:
-                await self.members.change(member.number, sealed={"recovery": left})
+            if left is not None and await self.members.use_recovery_code(member.number, known.recovery, left):
                 return await self._complete(value, half, "recovery_code")
             await self.attempts.failed(half.who)
         raise NotSignedIn("code_wrong")
