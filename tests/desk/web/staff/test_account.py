@@ -77,15 +77,22 @@ async def test_passkeys_are_added_and_removed(tmp_path: Path) -> None:
     phone = Authenticator()
     async with office(tmp_path, site="http://localhost:8000") as it:
         await at_the_account(it)
-        options = re.findall(r'data-passkey="add" data-passkey-options="([^"]+)"', (await it.get("/account")).text)[0]
-        assert (await it.send("/account/passkeys", passkey="{}")).status_code == 422
+        member = it.staff.members.everybody()[0]
+        page = await it.get("/account/passkeys")
+        options = re.findall(r'data-passkey="add" data-passkey-options="([^"]+)"', page.text)[0]
+        assert (await it.send("/account/passkeys", passkey="{}", password=PASSWORD)).status_code == 422
         added = phone.added(html.unescape(options))
-        assert (await it.send("/account/passkeys", passkey=added)).headers["location"] == "/app/account?done=passkey"
-        page = await it.get("/account?done=passkey")
+        assert errors_of(await it.send("/account/passkeys", passkey=added, password="wrong")) != []
+        assert it.staff.members.passkeys_of(member.number) == [], "a browser that was left alone is not enough"
+        done = await it.send("/account/passkeys", passkey=added, password=PASSWORD)
+        assert done.headers["location"] == "/app/account?done=passkey"
+        page = await it.get("/account/passkeys")
         assert "localhost" in text_of(page)
-        (id,) = re.findall(r'passkeys/remove"><input type="hidden" name="id" value="([\w-]+)"', page.text)
-        assert (await it.send("/account/passkeys/remove", id="another")).status_code == 404
-        assert (await it.send("/account/passkeys/remove", id=id)).headers["location"] == "/app/account?done=removed"
+        (id,) = re.findall(r'name="id" value="([\w-]+)"', page.text)
+        assert (await it.send("/account/passkeys/remove", id="another", current=PASSWORD)).status_code == 404
+        assert errors_of(await it.send("/account/passkeys/remove", id=id, current="wrong")) != []
+        done = await it.send("/account/passkeys/remove", id=id, current=PASSWORD)
+        assert done.headers["location"] == "/app/account?done=removed"
 
 
 async def test_a_member_sees_and_ends_the_own_sessions(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The own account: language, password, second factor, passkeys, recovery codes, sessions."""
 
 import re
+from datetime import timedelta
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -21,6 +22,8 @@ from nrmbus.wire import times
 routes: Final = Pages()
 
 _SECRET: Final = re.compile("[A-Z2-7]{32}")
+FRESH: Final = timedelta(minutes=10)
+"""How long after a sign-in a member without a password of this desk may change the own passkeys."""
 
 
 def role_names(visit: Visit, roles: tuple[str, ...]) -> str:
@@ -69,13 +72,6 @@ async def account(visit: Visit) -> Response:
     """Show the own account."""
     staff, t = visit.door.staff, visit.t
     member = staff.members.there(visit.me.number)
-    keys = [
-        {
-            "id": key.id, "host": key.host, "made": moment_of(visit, key.made),
-            "used": moment_of(visit, key.used),
-        }
-        for key in staff.members.passkeys_of(member.number)
-    ]  # fmt: skip
     done = {
         "language": t("Your language was changed."), "password": t("Your password was changed. Other sessions have ended."),
         "passkey": t("The passkey was added."), "removed": t("The passkey was removed."),
@@ -83,8 +79,8 @@ async def account(visit: Visit) -> Response:
     }  # fmt: skip
     sessions = [session_row(visit, each) for each in staff.sessions.of(member.number)]
     return visit.page(
-        "staff/account.html.j2", title=t("Your account"), about=member, roles=role_names(visit, member.roles), keys=keys,
-        sessions=sessions, languages=NAMES, done=done.get(visit.asked("done"), ""), passkey_options=to_add(visit, member),
+        "staff/account.html.j2", title=t("Your account"), about=member, roles=role_names(visit, member.roles),
+        keys=len(staff.members.passkeys_of(member.number)), sessions=sessions, languages=NAMES, done=done.get(visit.asked("done"), ""),
     )  # fmt: skip
 
 
@@ -186,29 +182,65 @@ async def new_codes(visit: Visit) -> Response:
     return recovery_codes(visit, await visit.door.staff.new_recovery_codes(visit.me), "/account")
 
 
+def _passkeys(visit: Visit, errors: dict[str, str], *, status: int = 200) -> Response:
+    members, member = visit.door.staff.members, visit.door.staff.members.there(visit.me.number)
+    keys = [
+        {"id": key.id, "host": key.host, "made": moment_of(visit, key.made), "used": moment_of(visit, key.used)}
+        for key in members.passkeys_of(member.number)
+    ]
+    return visit.page(
+        "staff/passkeys.html.j2", title=visit.t("Passkeys"), status=status, has_errors=bool(errors), errors=errors, keys=keys,
+        asks_password=not member.is_of_provider, passkey_options=to_add(visit, member),
+    )  # fmt: skip
+
+
+async def _may_change_passkeys(visit: Visit, password: str) -> str | None:
+    """Return why a passkey may not be changed now, which outlives a change of the password; None if it may.
+
+    Who has no password here has to have signed in a short time ago: a browser that was left alone is not enough.
+    """
+    if not visit.door.staff.members.there(visit.me.number).is_of_provider:
+        return await _is_wrong(visit, password)
+    if visit.door.staff.now() - _session(visit).began <= FRESH:
+        return None
+    return visit.t(
+        "Sign out, then sign in again: a passkey is changed within {n} minutes of a sign-in.",
+        n=int(FRESH.total_seconds() // 60),
+    )
+
+
+@routes.get("/account/passkeys", may="member")
+async def list_passkeys(visit: Visit) -> Response:
+    """Show the own passkeys, and ask for the password before one is added or removed."""
+    return _passkeys(visit, {})
+
+
 @routes.post("/account/passkeys", may="member")
 async def add_passkey(visit: Visit) -> Response:
     """Add a passkey of this browser; it asks the person for a finger, a face or a PIN."""
     form, staff = await visit.form(), visit.door.staff
+    if wrong := await _may_change_passkeys(visit, form["password"]):
+        return _passkeys(visit, {"password": wrong}, status=422)
     host, origin = cookies.host_of(visit.request), cookies.origin_of(visit.request)
     if await staff.add_passkey(staff.members.there(visit.me.number), form["passkey"], host, origin):
         return visit.see("/account?done=passkey")
-    return visit.page(
-        "message.html.j2", title=visit.t("The passkey was not added"), status=422,
-        sentence=visit.t("Your browser's answer did not fit. Go back and try again."),
-    )  # fmt: skip
+    return _passkeys(
+        visit,
+        {"passkey-button": visit.t("The passkey was not added, since your browser's answer did not fit. Try again.")},
+        status=422,
+    )
 
 
 @routes.post("/account/passkeys/remove", may="member")
 async def remove_passkey(visit: Visit) -> Response:
     """Remove a passkey, unless it is the only second factor."""
-    staff = visit.door.staff
-    if await staff.remove_passkey(staff.members.there(visit.me.number), (await visit.form())["id"]):
+    form, staff = await visit.form(), visit.door.staff
+    if wrong := await _may_change_passkeys(visit, form["current"]):
+        return _passkeys(visit, {"current": wrong}, status=422)
+    if await staff.remove_passkey(staff.members.there(visit.me.number), form["id"]):
         return visit.see("/account?done=removed")
-    return visit.page(
-        "message.html.j2", title=visit.t("The passkey was not removed"), status=409,
-        sentence=visit.t("It is your only second step. Set up an authenticator app or another passkey first."),
-    )  # fmt: skip
+    only = visit.t("It is your only second step. Set up an authenticator app or another passkey first.")
+    return _passkeys(visit, {"current": only}, status=409)
 
 
 @routes.post("/account/sessions/end", may="member")
