@@ -206,6 +206,9 @@ async def test_the_inbox_is_a_batch_that_continues(tmp_path: Path) -> None:
             assert binary.headers["ce-id"] == each["id"]
             assert binary.json() == each["data"]
         assert (await edge.get("/inbox/999")).status_code == 409, "rows that this ledger never had"
+        for none in ("9" * 5_000, "9" * 20, "x", "-1", "%D9%A3"):
+            assert (await edge.get(f"/inbox/{none}")).json()["code"] == "not_found"
+        assert (await edge.get(f"/inbox/{'9' * 19}")).json()["code"] == "unknown_field", "larger than any row"
 
 
 async def test_a_letter_opens_for_a_named_person_and_on_record(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ WAIT: Final = 20.0
 """Seconds for the registrar's verdict if the address does not say ``wait``: the standards' senders know the status alone."""
 LONGEST_WAIT: Final = 60.0
 
+INNER: Final = "nrmbus.inner"
+"""Key in the scope of a request that an adapter sends: it counts with the one that the adapter serves. No header sets it."""
+
 _OF_CONNECTION: Final = ("type", "asgi", "http_version", "scheme", "client", "server", "extensions", "state")
 """What a request to the door has from the connection of the adapter's caller."""
 
@@ -72,6 +75,7 @@ class OwnDoor:
             headers += [(b"content-type", b"application/json"), (b"content-length", str(len(sent)).encode())]
         scope = {
             **{name: caller.scope[name] for name in _OF_CONNECTION if name in caller.scope},
+            INNER: True,
             "method": method,
             "path": path,
             "raw_path": path.encode(),

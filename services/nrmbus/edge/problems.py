@@ -1,8 +1,10 @@
 """Errors of an adapter, in the door's form (RFC 9457): nothing of the input is ever repeated."""
 
 from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -11,7 +13,11 @@ from nrmbus.edge.misfit import Misfit, NotThere
 from nrmbus.wire.errors import SENTENCES, WireError
 
 PROBLEM_JSON: Final = "application/problem+json"
-_STATUS: Final[Mapping[str, int]] = {"json_invalid": 400, "json_duplicate": 400, "too_large": 413, "not_found": 404}
+_STATUS: Final[Mapping[str, int]] = {
+    "json_invalid": 400, "json_duplicate": 400, "too_large": 413, "not_found": 404, "method_not_allowed": 405,
+}  # fmt: skip
+_NOT_FOUND: Final = "This desk has nothing at this address: check the id in the address."
+_NOT_ALLOWED: Final = "This address does not take this HTTP method: check the method."
 _KEPT: Final = frozenset({"retry-after", "www-authenticate"})
 
 
@@ -29,7 +35,11 @@ def answer_of(error: Exception, place: Callable[[str], str] = str) -> Answer:
     if isinstance(error, WireError):
         return _problem(error.code, error.sentence)
     if isinstance(error, NotThere):
-        return _problem("not_found", "This desk has nothing at this address: check the id in the address.")
+        return _problem("not_found", _NOT_FOUND)
+    if isinstance(error, HTTPException):
+        is_method = error.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        found = _problem("method_not_allowed", _NOT_ALLOWED) if is_method else _problem("not_found", _NOT_FOUND)
+        return found._replace(headers=error.headers or {})
     problems = error.problems if isinstance(error, Misfit) else ()
     detail = "; ".join(each.sentence for each in problems[:5])
     listed = [
@@ -60,4 +70,4 @@ def handlers(place: Callable[[str], str] = str) -> Mapping[Any, Callable[[Reques
         answer = answer_of(error, place)
         return JSONResponse(answer.body, answer.status, answer.headers, media_type=PROBLEM_JSON)
 
-    return dict.fromkeys((DoorProblem, Misfit, NotThere, WireError), refused)
+    return dict.fromkeys((DoorProblem, Misfit, NotThere, WireError, HTTPException), refused)

@@ -165,3 +165,18 @@ async def test_whatever_comes_is_answered_as_the_document_says(
 def _read(answer: httpx.Response) -> str:
     """Return the text of a refusal, with the characters that JSON escapes as they are."""
     return json.dumps(answer.json(), ensure_ascii=False)
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_nul_in_an_address_is_refused_before_any_ledger_sees_it(tmp_path: Path) -> None:
+    """A server's text takes no NUL: as a part of the path it is nothing that a desk has, as a value it is no value."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        for path, method, operation in operations():
+            address = re.sub(r"\{[a-z]+\}", "%00", path)
+            given = [each["name"] for each in operation.get("parameters", ()) if each["in"] == "query"]
+            if address != path:
+                answer = await here.door.request(method, address)
+                assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), (method, address)
+            for name in given:
+                answer = await here.door.request(method, re.sub(r"\{[a-z]+\}", CASE, path) + f"?{name}=a%00")
+                assert (answer.status_code, answer.json()["code"]) == (422, "unknown_field"), (method, path, name)

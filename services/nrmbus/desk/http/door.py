@@ -44,6 +44,7 @@ from nrmbus.desk.http.limits import Limits
 from nrmbus.desk.http.request import BODY_LIMIT
 from nrmbus.desk.http.scopes import LOCAL, VISITOR, Caller, admit
 from nrmbus.desk.http.served import Door
+from nrmbus.edge.door import INNER
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
@@ -104,19 +105,29 @@ class Token:
         caller = self._known(_bearer(sent[0])) if scope["type"] == "http" and len(sent) == 1 else None
         if caller is None and not sent and _is_public(scope):
             caller = VISITOR
-        if caller is not None and (wait := self._limits.enter(caller, _size(scope))):
+        counts = INNER not in scope  # the request that the adapter serves was counted
+        if caller is not None and counts and (wait := self._limits.enter(caller, _size(scope))):
             await _answer(DeskError("too_many_requests"), {"retry-after": str(wait)})(scope, receive, send)
         elif caller is not None:
             admit(scope, caller)
-            closed = caller not in (LOCAL, VISITOR) and is_closed(self._role, scope["path"])
+            refused = self._refused(caller, scope)
             try:
-                await (_answer(DeskError("not_found")) if closed else self.app)(
+                await (self.app if refused is None else _answer(refused))(
                     scope, receive, send if caller in (LOCAL, VISITOR) else self._to(caller, scope, receive, send)
                 )
             finally:
-                self._limits.leave(caller)
+                if counts:
+                    self._limits.leave(caller)
         elif scope["type"] == "http":
             await _token_required()(scope, receive, send)
+
+    def _refused(self, caller: Caller, scope: Scope) -> DeskError | None:
+        """Return why no route gets the request; None if one may. A NUL fits no text of a ledger on a server."""
+        if "\0" in scope["path"] or (caller not in (LOCAL, VISITOR) and is_closed(self._role, scope["path"])):
+            return DeskError("not_found")
+        if any(each in scope["query_string"] for each in (b"%00", b"\0")):
+            return DeskError("unknown_field", [Problem("?", "string_pattern_mismatch")])
+        return None
 
     def _to(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
         """Return *send* that hands nothing more to *caller* once its token has ended: a stream ends, a long poll gets 401."""

@@ -1,5 +1,6 @@
 """Routes for CloudEvents over HTTP, above the door's routes for events and the inbox."""
 
+import re
 import time
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ ONE: Final = "application/cloudevents+json"
 BATCH: Final = "application/cloudevents-batch+json"
 MOST: Final = 200
 """Most events of one batch."""
+_ROW: Final = re.compile("[0-9]{1,19}")
 
 
 class CloudEvents:
@@ -34,7 +36,7 @@ class CloudEvents:
             Route("/events", self.publish, methods=["POST"]),
             Route("/events", self.handshake, methods=["OPTIONS"]),
             Route("/inbox", self.inbox),
-            Route("/inbox/{row:int}", self.one),
+            Route("/inbox/{row}", self.one),
         ]
         return Starlette(routes=routes, exception_handlers=handlers(mapping.place))
 
@@ -86,6 +88,8 @@ class CloudEvents:
 
     async def one(self, request: Request) -> Response:
         """Return the event of a row: structured, or with ``Accept: application/json`` in binary mode."""
+        if _ROW.fullmatch(request.path_params["row"]) is None:  # a number of thousands of digits is none for Python
+            raise NotThere
         row = int(request.path_params["row"])
         asked = [each for each in request.query_params.multi_items() if each[0] not in {"after", "limit", "technical"}]
         asked += [("after", str(max(0, row - 1))), ("limit", "1"), ("technical", "true")]
