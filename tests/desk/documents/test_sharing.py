@@ -229,6 +229,20 @@ class TestRefused:
         assert none == []
         assert chunks == ["registered"] * 3
 
+    async def test_a_repeated_request_that_was_refused_leaves_the_upload(self, tmp_path: Path) -> None:
+        """A program that repeats the refused request hears of the refusal again, and announces the upload under another id."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            event = announcing(await uploaded(given), id="01930000-0000-7000-8000-00000000000a")
+            record = await given.said(**event)
+            await given.hear(given.registrar.refuse(record, "consent_required", "G-32"))
+            assert (await given.ask(**event))["verdict"] == "refused"
+            await given.ask(**event | {"id": "01930000-0000-7000-8000-00000000000b"})
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+
+        assert chunks == ["registered"] * 3
+
     async def test_a_refused_chunk_ends_the_document(self, tmp_path: Path) -> None:
         """The person withdrew between two chunks: nothing of the rest stays or goes, and a task says so."""
         async with desk_of("ngo-a", tmp_path) as given:

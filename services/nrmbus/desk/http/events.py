@@ -76,9 +76,10 @@ def placed(
     digest = event_request.known_by(seat, canonical)[0]
     for draft in drafts:
         if asked.document is not None:
-            if views.said(tx, seat.me, draft.subject, draft.id or "") is None:
+            said = views.said(tx, seat.me, draft.subject, draft.id or "")
+            if said is None:
                 documents.announce(seat, tx, asked.document, draft)
-            else:  # whoever repeats a request uploads the document again
+            elif said["verdict"] in {"registered", "pending"}:  # whoever repeats a request uploads the document again
                 documents.let_go(tx, asked.document, draft.subject)
         queue.put(seat, tx, draft, origin="door", asked=digest, is_new=asked.id is None)
     return drafts
