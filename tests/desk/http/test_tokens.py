@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from agencies import BUS, NOW
-from desk.given import StandingClock, desk_of
+from desk.given import BED, StandingClock, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.door import Token
@@ -138,6 +138,28 @@ async def test_whoever_waits_for_an_answer_gets_nothing_after_its_token_was_revo
     assert [each.get("body") for each in sent["/stream"]] == [None, b"before"]
     assert sent["/poll"][0]["status"] == 401
     assert b"waited" not in b"".join(each.get("body", b"") for each in sent["/poll"])
+
+
+async def test_letter_is_read_for_nobody_whose_token_was_revoked_while_it_waited(tmp_path: Path) -> None:
+    """P4: given a long poll that opens, when its token is revoked before an event comes, no reading is registered or recorded."""
+    async with desk_of("shelter", tmp_path) as here:
+        tokens = here.behind.tokens
+        made = await tokens.add(NewToken(name="booking", scopes=("read", "open"), ends=utc_now() + DAY), LOCAL)
+        mine = {"authorization": f"Bearer {made['token']}"}
+        asked: dict[str, str | int | bool] = {"open": True, "wait": 60, "actor": "S-9"}
+        waiting = asyncio.create_task(here.door.get("/v1/inbox", params=asked, headers=mine))
+        await eventually("it waits", lambda: here.behind.arrivals._waiting)
+        await tokens.revoke("booking")
+        event = here.registrar.event(
+            "special-unit", "shelter.bed_requested", BED, referral="cd" * 16,
+            parts={"coded": {"category": "women"}, "story": {"notes": "CANARY"}}, opens=["shelter"],
+        )  # fmt: skip
+        await here.hear(here.registrar.register(event, to="shelter"))
+        answer = await here.during(waiting)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert [row.type for row in await here.rows("outbox") if row.type == "access.granted"] == []
+        assert [row.system for row in await here.rows("reads") if row.system == "booking"] == []
 
 
 async def test_a_token_ends(tmp_path: Path) -> None:
