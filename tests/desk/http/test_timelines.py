@@ -1,10 +1,17 @@
 """What happened in a case, as one list of the agency's own events and those that it received."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+from sqlalchemy import Engine, event
+
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
+from nrmbus.desk.http import courses, timelines
 
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"],
@@ -64,3 +71,58 @@ async def test_referrals_are_listed_with_their_answers(tmp_path: Path) -> None:
         assert after["receivers"][0]["state"] == "accepted"
         assert (await here.door.get("/v1/referrals", params={"ref": "0" * 32})).json()["referrals"] == []
         assert (await here.door.get("/v1/referrals", params={"after": found["row"]})).json()["referrals"] == []
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """Yield the statements about referrals that any ledger runs within the block."""
+    found = list[str]()
+
+    def note(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        if "referral.submitted" in str(parameters):
+            found.append(" ".join(statement.split()))
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_a_page_of_referrals_reads_a_few_rows_at_a_time_and_no_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter that few referrals fit keeps nobody else waiting: others have their turn between the readings."""
+    monkeypatch.setattr(timelines, "AT_A_TIME", 1)
+    turns, told, real = 0, list[int](), courses._referral
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def noted(*args: Any) -> Any:
+        told.append(turns)
+        return real(*args)
+
+    monkeypatch.setattr(courses, "_referral", noted)
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        for case in ("0a" * 16, "0b" * 16, "0c" * 16):
+            await here.hear(
+                registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL, case=case), to="vac")
+            )
+            sent = registrar.event("ngo-a", "referral.submitted", REFERRAL, case=case, referral=case)
+            await here.hear(registrar.register(sent, to="vac"))
+        others_work = asyncio.create_task(others())
+        with statements() as asked:
+            none = (await here.door.get("/v1/referrals", params={"state": "revoked"})).json()
+        assert none == {"referrals": [], "next": None}
+        assert len(set(told)) == len(told) == 3
+        assert all("LIMIT" in each and "NULL AS letter" in each for each in asked), asked
+        pages = [(await here.door.get("/v1/referrals", params={"limit": 2})).json()]
+        pages.append((await here.door.get("/v1/referrals", params={"limit": 2, "after": pages[0]["next"]})).json())
+        assert [each["ref"][:2] for page in pages for each in page["referrals"]] == ["0a", "0b", "0c"]
+        assert pages[1]["next"] is None
+        others_work.cancel()

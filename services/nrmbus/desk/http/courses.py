@@ -1,6 +1,5 @@
 """Course of a case: its events without their letters, and its referrals, in plain JSON types."""
 
-from collections.abc import Iterator
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, Select, select
@@ -63,14 +62,15 @@ def referrals(
     case: str | None = None,
     ref: str | None = None,
     direction: Literal["sent", "received"] | None = None,
-) -> Iterator[dict[str, Any]]:
-    """Yield the referrals that this agency sent or received, after row *after*, in the order in which it heard of them."""
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """Return the referrals that this agency sent or received, after row *after*, in the order in which it heard of them."""
     columns, me = {"case": _EVENTS.subject, "ref": _EVENTS.referral}, desk.seat.me
-    rows = select(tables.events).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
+    rows = select(*views.without_letter()).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
     rows = rows.where(*views.filtered(columns, _EVENTS.registered, {"case": case, "ref": ref}))
     if direction is not None:
         rows = rows.where(_EVENTS.source == me if direction == "sent" else _EVENTS.source != me)
-    return (_referral(tx, desk, row) for row in tx.execute(rows.order_by(_EVENTS.position)))
+    return [_referral(tx, desk, row) for row in tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all()]
 
 
 def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Routes of what happened in cases: the timeline of one, and the referrals of all."""
 
-from itertools import islice
+import asyncio
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import Query, Request
@@ -16,6 +16,9 @@ from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, 
 from nrmbus.desk.http.served import door_of
 
 routes: Final = subject("cases")
+
+AT_A_TIME: Final = 50
+"""Referrals that are read at a time: others have their turn before the next ones."""
 
 State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
 
@@ -151,8 +154,13 @@ async def list_referrals(request: Request, asked: Annotated[_AskedReferrals, Que
     """
     door = door_of(request)
     only: dict[str, Any] = asked.model_dump(include={"after", "case", "ref", "direction"})
-    with door.ledger.read() as tx:
-        every = courses.referrals(tx, door.desk, **only)
-        wanted = (each for each in every if asked.state in (None, *(party["state"] for party in each["receivers"])))
-        found = list(islice(wanted, asked.limit + 1))
+    found, most = list[dict[str, Any]](), min(asked.limit + 1, AT_A_TIME)
+    while len(found) <= asked.limit:
+        with door.ledger.read() as tx:
+            read = courses.referrals(tx, door.desk, **only, limit=most)
+        found += [each for each in read if asked.state in (None, *(party["state"] for party in each["receivers"]))]
+        if len(read) < most:
+            break
+        only["after"] = read[-1]["row"]
+        await asyncio.sleep(0)
     return JSONResponse(views.page("referrals", found, asked.limit, "row"))

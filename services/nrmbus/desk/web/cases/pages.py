@@ -193,7 +193,7 @@ def referrals_of(case: Case, tx: Connection) -> list[Referral]:
         for each in courses.course(tx, desk, case.subject, cases.NEWEST, limit=MAX_INTEGER)
         if each["type"] in {"referral.submitted", "referral.declined"}
     }
-    told = list(courses.referrals(tx, desk, case=case.subject))
+    told = courses.referrals(tx, desk, case=case.subject)
     said = select(_EVENTS.referral).where(_EVENTS.subject == case.subject, _EVENTS.type.in_(IN_WORDS))
     in_words = frozenset(tx.scalars(said.where(_EVENTS.parts != "[]")))
     return [_referral(case, each, events, in_words) for each in reversed(told)]

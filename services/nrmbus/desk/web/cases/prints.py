@@ -131,7 +131,7 @@ def _issued(case: Case, ref: str, language: Language, says: str) -> Draft:
 def _referral(case: Case, tx: Connection) -> tuple[Referral, Mapping[str, Any]]:
     """Return the referral of the page's address. Raises NotFound if the case has none."""
     ref = case.visit.path("referral")
-    told = list(courses.referrals(tx, case.visit.door.desk, case=case.subject, ref=ref))
+    told = courses.referrals(tx, case.visit.door.desk, case=case.subject, ref=ref)
     found = next((each for each in referrals_of(case, tx) if each.ref == ref), None)
     if found is None or not told:
         raise NotFound
