@@ -1,9 +1,10 @@
-"""An attacker: somebody who has published releases, and a solver of linear programs. It shares no code with what hides the cells.
+"""An attacker: somebody who has published releases, and a solver of programs in whole numbers. It shares no code with what hides the cells.
 
 The attacker reads the JSON alone. She knows how the tables hang together, as the README says: a row with `_T` in a
 dimension is the sum of the rows that differ only there, tables about the same persons share their totals, and a year is
 the sum of its quarters. Of quarters that are not published she knows that they have together what is left of the year.
 A country or a region has a row because its count is k or more, so she knows that too, even if the count is suppressed.
+Nobody is half a person: sums of whole numbers can say more than the same sums of fractions, and the solver knows it.
 """
 
 import json
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linprog  # type: ignore[import-untyped]
+from scipy.optimize import Bounds, LinearConstraint, milp  # type: ignore[import-untyped]
 from scipy.sparse import csr_array, eye_array, hstack  # type: ignore[import-untyped]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped]
 
@@ -158,24 +159,23 @@ class Programs:
         rows = np.flatnonzero(abs(matrix).sum(axis=1))
         place, many = np.searchsorted(columns, wanted), len(wanted)
         above = csr_array((np.ones(many), (range(many), place)), shape=(many, len(columns)))
-        found = linprog(
+        sums = hstack([matrix[rows], csr_array((len(rows), many))])
+        found = milp(
             np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
-            A_eq=hstack([matrix[rows], csr_array((len(rows), many))]),
-            b_eq=self.values[rows],
-            A_ub=sign * hstack([above, -eye_array(many)]),
-            b_ub=np.zeros(many),
-            bounds=[*((each, CEILING) for each in self.least[columns]), *((0, cap) for _ in wanted)],
-            method="highs",
+            constraints=[
+                LinearConstraint(sums, self.values[rows], self.values[rows]),
+                LinearConstraint(sign * hstack([above, -eye_array(many)]), ub=np.zeros(many)),
+            ],
+            bounds=Bounds(
+                np.concatenate([self.least[columns], np.zeros(many)]),
+                np.concatenate([np.full(len(columns), CEILING), np.full(many, cap)]),
+            ),
+            integrality=np.ones(len(columns) + many),
         )
         if found.status != 0:
             message = "no counts have these sums"
             raise ValueError(message)
         return dict(zip(wanted, (float(each) for each in found.x[place]), strict=True))
-
-    def end(self, at: int, sign: float) -> float:
-        """Return the smallest (1) or largest (-1) value of the cell *at*."""
-        value = abs(round(self.solve([at], sign)[at], 6))
-        return float("inf") if value >= CEILING / 2 else value
 
     def impossible(
         self, wanted: Sequence[int], sign: float, fits: Callable[[float], bool], cap: float
@@ -191,19 +191,6 @@ class Programs:
         for each in left:
             if not fits(self.solve([each], sign, cap)[each]):
                 yield each
-
-
-def intervals(releases: Iterable[bytes], every: int = 1) -> dict[Cell, tuple[float, float]]:
-    """Return the smallest and the largest possible value of each suppressed cell, or of one in *every* so many.
-
-    Raises ValueError if nothing is possible.
-    """
-    programs = Programs.of(releases)
-    return {
-        cell: (programs.end(at, 1.0), programs.end(at, -1.0))
-        for at, cell in enumerate(programs.hidden)
-        if at % every == 0
-    }
 
 
 def derived(releases: Iterable[bytes], small: Callable[[Cell], bool], k: int) -> tuple[int, dict[Cell, str]]:

@@ -1,12 +1,14 @@
-"""Smallest and largest value that hidden counts can have, if some sums of them are known. Pure and exact.
+"""How small and how large hidden counts can be, if some sums of them are known. Pure and exact.
 
-This is what an attacker can derive from published totals. The counts are rational numbers of zero or more, and the
-arithmetic is exact, so that every machine hides the same cells. The method is the simplex method with Bland's rule.
+This is what an attacker can derive from published totals. The counts are whole numbers of zero or more, and the arithmetic
+is that of fractions, so that every machine hides the same cells. The method is the simplex method with Bland's rule; where
+it ends at a fraction, branch and bound.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
+from math import ceil, floor
 from typing import Final
 
 Number = int | Fraction
@@ -16,7 +18,12 @@ Equation = tuple[Mapping[int, int], int]
 _Row = tuple[tuple[int, int], ...]
 """Numbers of counts, and how many times each."""
 
+_Limit = tuple[int, int, int]
+"""A count, the sign of a difference, and a whole number: the count is that number, or differs from it by this sign."""
+
 UNLIMITED: Final = None
+TRIES: Final = 100
+"""Programs that are tried for one cell; a cell for which none of them has shown whole numbers is hidden better."""
 
 
 class Infeasible(Exception):
@@ -27,6 +34,8 @@ _FREE: Final = -1
 """Stands for all counts in no equation."""
 _SUM: Final = -2
 """Number of the sum whose bound is sought."""
+_SLACK: Final = 1 << 40
+"""Number of the first difference of a limit; no count has so high a number."""
 
 
 class Bounds:
@@ -45,30 +54,62 @@ class Bounds:
         first: dict[tuple[tuple[int, int], ...], int] = {}
         self._like = {number: first.setdefault(tuple(column), number) for number, column in sorted(columns.items())}
         self._alike = Counter(self._like.values())
-        self._possible = _Possible({self._like[n]: times for n, times in row.items()} for row, _ in equations)
-        self._possible.find([value for _, value in equations])
-        self._found: dict[tuple[_Row, int, int], Number | None] = {}
+        self._equations = [({self._like[n]: times for n, times in row.items()}, value) for row, value in equations]
+        self._possible = _possible(self._equations)
+        self._found: dict[tuple[_Row, int, int], bool] = {}
 
-    def least(self, parts: Mapping[int, int], known: int, enough: int) -> Number:
-        """Return the smallest value of the sum of *parts*, each so many times, and *known*; at most *enough* if it can be."""
-        value = self._bound(parts, -1, enough - known)
-        return known if value is UNLIMITED else known + value
+    def can_be_at_most(self, parts: Mapping[int, int], known: int, count: int) -> bool:
+        """Return whether the sum of *parts*, each so many times, and *known* can be *count* or less."""
+        return self._can_be(parts, -1, count - known)
 
-    def most(self, parts: Mapping[int, int], known: int, enough: int) -> Number | None:
-        """Return the largest value of the sum; at least *enough* if it can be, None if it has no limit."""
-        value = self._bound(parts, 1, enough - known)
-        return UNLIMITED if value is UNLIMITED else known + value
+    def can_be_at_least(self, parts: Mapping[int, int], known: int, count: int) -> bool:
+        """Return whether the sum of *parts*, each so many times, and *known* can be *count* or more."""
+        return self._can_be(parts, 1, count - known)
 
-    def _bound(self, parts: Mapping[int, int], sign: int, enough: int) -> Number | None:
+    def _can_be(self, parts: Mapping[int, int], sign: int, wanted: int) -> bool:
         of: dict[int, list[int]] = {}
         for number, times in parts.items():
             of.setdefault(self._like.get(number, _FREE), []).append(times)
         most = max if sign > 0 else min
         row = {n: most(found if len(found) == self._alike.get(n) else [*found, 0]) for n, found in of.items()}
-        key = (tuple(sorted((number, times) for number, times in row.items() if times)), sign, enough)
+        key = (tuple(sorted((number, times) for number, times in row.items() if times)), sign, wanted)
         if key not in self._found:
-            self._found[key] = self._possible.beside(key[0]).move(_SUM, sign, enough)
+            self._found[key] = self._can_be_whole(*key)
         return self._found[key]
+
+    def _can_be_whole(self, row: _Row, sign: int, wanted: int) -> bool:
+        """Return whether whole numbers were found whose sum by *row* goes up or down (*sign*) to *wanted*."""
+        left: list[tuple[_Limit, ...]] = [()]
+        for _ in range(TRIES):
+            if not left:
+                break
+            limits = left.pop()
+            try:
+                possible = self._within(limits).beside(row)
+            except Infeasible:
+                continue
+            value = possible.move(_SUM, sign, wanted)
+            # The true counts are whole, so what has no limit has none in whole numbers.
+            fraction = None if value is UNLIMITED else possible.fraction()
+            if value is UNLIMITED or (sign * value >= sign * wanted and fraction is None):
+                return True
+            if sign * value >= sign * wanted and fraction is not None:
+                number, at = fraction
+                left += [(*limits, (number, -1, ceil(at))), (*limits, (number, 1, floor(at)))]
+        return False
+
+    def _within(self, limits: tuple[_Limit, ...]) -> "_Possible":
+        if not limits:
+            return self._possible
+        limited = enumerate(limits, _SLACK)
+        return _possible([*self._equations, *(({number: 1, slack: sign}, at) for slack, (number, sign, at) in limited)])
+
+
+def _possible(equations: Sequence[Equation]) -> "_Possible":
+    """Return a possible choice for *equations*. Raises Infeasible if there is none."""
+    found = _Possible(row for row, _ in equations)
+    found.find([value for _, value in equations])
+    return found
 
 
 class _Possible:
@@ -116,6 +157,11 @@ class _Possible:
                 return UNLIMITED
             self._pivot(leaving, entering)
         return self._value(number)
+
+    def fraction(self) -> tuple[int, Number] | None:
+        """Return a count that is not whole, and its value; None if all are."""
+        found = zip(self._basis, self._values, strict=True)
+        return min(((number, value) for number, value in found if number >= 0 and value.denominator != 1), default=None)
 
     def _value(self, number: int) -> Number:
         return self._values[self._basis.index(number)] if number in self._basis else 0

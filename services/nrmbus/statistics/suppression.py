@@ -1,7 +1,7 @@
 """Suppression: which cells of a release stay hidden, so that nobody can derive a small count. Pure.
 
 The criterion for the threshold k is, against somebody who has this release and all earlier ones of the same year, knows
-every sum between their cells, and knows that counts are not negative:
+every sum between their cells, and knows that counts are whole numbers and not negative:
 
 every cell below k is hidden, and can, for all that can be derived, be 0, and can be k or more.
 
@@ -195,9 +195,7 @@ class _Hiding:
 
     def _is_safe(self, bounds: Bounds, parts: _Parts) -> bool:
         """Return whether a small cell, the sum of *parts*, can be 0, and can be k or more."""
-        k = self._sheet.k
-        most = bounds.most(*parts, k)
-        return (most is None or most >= k) and bounds.least(*parts, 0) <= 0
+        return bounds.can_be_at_least(*parts, self._sheet.k) and bounds.can_be_at_most(*parts, 0)
 
     def _hide_beside(self, each: int) -> None:
         """Hide one more cell: the smallest of those nearest to *each* by sums of hidden cells, and a total only at last."""
