@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -305,3 +306,35 @@ class TestTheThresholdIsRaised:
 
         assert release.previous == first.digest
         assert min(self.counts(release)) >= 15
+
+
+class TestEventsOfAFewCases:
+    """Given two people who have returned, and fourteen reports about them, which are duties met in time."""
+
+    RETURN: Final = ("2026", "clocks", frozenset({("rule", "D-MONITOR")}))
+
+    def made(self) -> Made:
+        """Return the counts of thirty acknowledgements in thirty cases, and of the reports."""
+        at = datetime(2026, 3, 1)  # noqa: DTZ001 - a local time
+        met = {"outcome": "met", "role": "organisation"}
+        reports = [(at, {"rule": "D-MONITOR", **met, "case": f"returned {number % 2}"}) for number in range(14)]
+        receipts = [(at, {"rule": "D-ACK", **met, "case": f"case {number}"}) for number in range(30)]
+        return Made({"clocks": [*reports, *receipts]})
+
+    def released(self, monkeypatch: pytest.MonkeyPatch) -> Release:
+        """Return the year, which has the duties alone."""
+        monkeypatch.setattr(release_module, "SPECS", [each for each in SPECS if each.id == "clocks_by_rule"])
+        return released(self.made(), "2026")
+
+    def test_are_hidden_and_nobody_derives_that_there_are_any(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Else everybody knew that somebody has returned, though the number of persons is hidden."""
+        release = self.released(monkeypatch)
+
+        assert release.table("clocks_by_rule").cell("D-MONITOR", "_T") is None
+        assert derived([release.to_json()], lambda cell: cell == self.RETURN, K) == (1, {})
+
+    def test_are_found_if_only_small_counts_are_hidden(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Sabotage: nobody asks how many cases there are."""
+        monkeypatch.setattr(Made, "few", lambda *_: frozenset())
+
+        assert self.released(monkeypatch).table("clocks_by_rule").cell("D-MONITOR", "_T") == 14

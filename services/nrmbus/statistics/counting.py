@@ -20,7 +20,7 @@ from nrmbus.rules import Profile, Rules
 from nrmbus.statistics.duties import duties_of
 from nrmbus.statistics.persons import CODE, DECIDED, ERASED, Case, attributes, counted_once, facts_of, fits, persons_of
 from nrmbus.statistics.spans import Rest, Span
-from nrmbus.statistics.specs import ANSWERS, CODES, OPEN, OTHER, ROLES, VICTIM, WITHIN, Record, Spec
+from nrmbus.statistics.specs import ABOUT, ANSWERS, CODES, OPEN, OTHER, ROLES, VICTIM, WITHIN, Record, Spec
 from nrmbus.statistics.tables import TOTAL, UNKNOWN
 
 _STEPS = ("return", "justice", "fund")
@@ -76,6 +76,17 @@ class Count:
             if fixed <= set(record.items()):
                 counted[tuple(record[each] for each in spec.dimensions)] += 1
         return _with_totals(spec, self._closed(spec, counted, k), self._rows(spec, counted, k))
+
+    def few(self, spec: Spec, span: Span | Rest, k: int) -> frozenset[tuple[str, ...]]:
+        """Return the rows of *spec*, totals included, whose events are about fewer than *k* cases; none if it counts persons."""
+        about: dict[tuple[str, ...], set[str]] = {}
+        fixed = set(spec.fixed)
+        for record in self.records(spec.population, span):
+            if ABOUT in record and fixed <= set(record.items()):
+                keys = tuple(record[each] for each in spec.dimensions)
+                for row in product(*((key, TOTAL) for key in keys)) if spec.adds_up else (keys,):
+                    about.setdefault(row, set()).add(record[ABOUT])
+        return frozenset(row for row, cases in about.items() if len(cases) < k)
 
     def minutes(self, spec: Spec, span: Span) -> dict[tuple[str, ...], int]:
         """Return the median of each row of *spec*; a row without an answer is absent."""
@@ -173,7 +184,7 @@ class Count:
                 case "referral.submitted":
                     asked[event.referral or ""] = fact
                     for agency in event.data.recipients:
-                        self._put("referrals", at, {"role": self._role(agency)})
+                        self._put("referrals", at, {"role": self._role(agency), ABOUT: case.subject})
                 case "payment.ordered":
                     orders.append(event)
                     self.currencies.add(event.data.amount.currency)  # type: ignore[attr-defined]
@@ -183,14 +194,14 @@ class Count:
                         orders.remove(order)
                     if event.type == "payment.executed":
                         kind = event.data.kind  # type: ignore[attr-defined]
-                        self._put("paid", at, {"kind": kind})
+                        self._put("paid", at, {"kind": kind, ABOUT: case.subject})
                         value = order.data.amount.value if order is not None else "0"  # type: ignore[attr-defined]
                         self._money.append((self._local(at), kind, round(Decimal(value))))
                 case "fund.compensation_granted":
                     said: Any = event.data
-                    self._put("granted", at, {"purpose": said.purpose, "source": said.source})
+                    self._put("granted", at, {"purpose": said.purpose, "source": said.source, ABOUT: case.subject})
                 case type if type in self.codes["measure"]:
-                    self._put("measures", at, {"measure": type})
+                    self._put("measures", at, {"measure": type, ABOUT: case.subject})
                 case type if type in ANSWERS:
                     self._read_answer(fact, asked.get(event.referral or ""))
 
@@ -202,7 +213,7 @@ class Count:
         receivers = asked.event.data.recipients if asked else ()
         agencies = (event.source,) if answer in ("accepted", "declined") else receivers
         for agency in agencies:
-            record = {"role": self._role(agency), "sender": sender, "answer": answer}
+            record = {"role": self._role(agency), "sender": sender, "answer": answer, ABOUT: event.subject}
             if answer == "declined":
                 record["reason"] = event.data.reason  # type: ignore[attr-defined]
             self._put("answers", at, record)
@@ -212,7 +223,7 @@ class Count:
 
     def _read_duties(self, case: Case) -> None:
         for duty in duties_of(self._rules, case.subject, case.facts):
-            record = {"rule": duty.rule, "outcome": duty.outcome, "role": self._role(duty.agency)}
+            record = {"rule": duty.rule, "outcome": duty.outcome, "role": self._role(duty.agency), ABOUT: case.subject}
             self._put("clocks", duty.registered, record)
 
 

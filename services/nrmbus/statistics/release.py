@@ -109,12 +109,12 @@ def _sheet(
     needs: Needs | None,
 ) -> Sheet:
     sheet = Sheet(k)
-    _add(sheet, span, counted)
+    _add(sheet, count, span, counted)
     own = set(sheet.values)
     for release in beside:
         there = Span.named(release.period)
         specs = {spec.id: spec for spec in _specs(there, needs)}
-        _add(sheet, there, {name: count.cells(spec, there, k) for name, spec in specs.items()})
+        _add(sheet, count, there, {name: count.cells(spec, there, k) for name, spec in specs.items()})
         for place, published in _published(release, specs):
             if place in sheet.values:
                 if published is None:
@@ -130,7 +130,7 @@ def _sheet(
     return sheet
 
 
-def _add(sheet: Sheet, span: Span | Rest, counted: dict[str, Rows]) -> None:
+def _add(sheet: Sheet, count: Count, span: Span | Rest, counted: dict[str, Rows]) -> None:
     specs = {spec.id: spec for spec in SPECS}
     for name, rows in counted.items():
         spec = specs[name]
@@ -138,6 +138,7 @@ def _add(sheet: Sheet, span: Span | Rest, counted: dict[str, Rows]) -> None:
             sheet.values[span.name, spec.cell(keys)] = value
             if spec.dimensions[-1] in OPEN and keys[-1] not in _ALWAYS:
                 sheet.least[span.name, spec.cell(keys)] = sheet.k
+        sheet.few.update((span.name, spec.cell(keys)) for keys in count.few(spec, span, sheet.k))
         for total, parts in sums_of(rows):
             sheet.add((span.name, spec.cell(total)), [(span.name, spec.cell(each)) for each in parts])
 
@@ -155,7 +156,7 @@ def _add_up_year(sheet: Sheet, count: Count, span: Span, beside: Iterable[Span],
     left = tuple(each for each in year.parts if each not in here)
     if left:
         rest = Rest(left)
-        _add(sheet, rest, {spec.id: count.cells(spec, rest, sheet.k) for spec in _specs(rest, needs)})
+        _add(sheet, count, rest, {spec.id: count.cells(spec, rest, sheet.k) for spec in _specs(rest, needs)})
         parts.append(rest.name)
         for place in [each for each in sheet.values if each[0] == rest.name]:
             _leave(sheet, place, (year.name, place[1]), [(each.name, place[1]) for each in quarters])

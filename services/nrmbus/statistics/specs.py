@@ -12,7 +12,10 @@ from nrmbus.events import codes
 from nrmbus.statistics.tables import TOTAL, UNKNOWN, Unit
 
 Record = Mapping[str, str]
-"""One counted person or event: the code of each dimension that its population has."""
+"""One counted person or event: the code of each dimension that its population has, and of an event the case that it is about."""
+
+ABOUT: Final = "case"
+"""Name under which the record of an event has its case; no dimension is called so."""
 
 Cell = tuple[str, tuple[tuple[str, str], ...]]
 """One cell, whichever table shows it: the population, and dimension and code of each restriction, sorted."""

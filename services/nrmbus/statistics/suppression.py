@@ -3,7 +3,8 @@
 The criterion for the threshold k is, against somebody who has this release and all earlier ones of the same year, knows
 every sum between their cells, and knows that counts are whole numbers and not negative:
 
-every cell below k is hidden, and can, for all that can be derived, be 0, and can be k or more.
+every cell below k is hidden, and can, for all that can be derived, be 0, and can be k or more. So is, and can, every count
+of events that are about fewer than k cases: a dozen monthly reports tell that somebody has returned.
 
 More cells are hidden until this holds. Those are k or more themselves, so nothing is promised of them: somebody may derive
 such a cell, as if it had been published. The bounds are exact (`bounds`), and the same input hides the same cells.
@@ -38,6 +39,8 @@ class Sheet:
     """Cells that an earlier release hides."""
     kept_back: set[Place] = field(default_factory=set)
     """Cells of the release that must be hidden though they are not small."""
+    few: set[Place] = field(default_factory=set)
+    """Counts of events that are about fewer than k cases: they are hidden as small counts are."""
     least: dict[Place, int] = field(default_factory=dict)
     """Smallest count that everybody knows of a cell whose row is there for its count alone; of the others it is 0."""
 
@@ -103,8 +106,7 @@ class _Hiding:
         self._hidden = {
             each
             for each, cell in enumerate(cells)
-            if each not in self._known
-            and (self._value[each] < sheet.k or cell in sheet.hidden or cell in sheet.kept_back)
+            if each not in self._known and (self._is_small(each) or cell in sheet.hidden or cell in sheet.kept_back)
         }
         self._given_up: set[int] = set()
         """Cells beside which nothing more can be hidden: an earlier release has said it all."""
@@ -176,9 +178,12 @@ class _Hiding:
     def _count(self, each: int) -> int:
         return self._known.get(each, self._value[each])
 
+    def _is_small(self, each: int) -> bool:
+        return self._value[each] < self._sheet.k or self._cells[each] in self._sheet.few
+
     def _failing(self, group: frozenset[int]) -> int | None:
         """Return a cell of *group* of which too much can be derived, or None."""
-        left = [each for each in group - self._safe - self._given_up if self._value[each] < self._sheet.k]
+        left = [each for each in group - self._safe - self._given_up if self._is_small(each)]
         if not left:
             return None
         parts = self._in_parts(group)
