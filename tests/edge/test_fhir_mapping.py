@@ -167,6 +167,38 @@ def test_an_open_question_is_answered_with_words() -> None:
             mapping.change(held, {**held, "note": note})
 
 
+def test_a_note_beside_another_change_is_refused_and_never_published_in_its_place() -> None:
+    """Given an open question, when a Task is cancelled, answered or described with a note, then the note is refused by its place."""
+    held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])
+    note = {"note": [{"text": "CANARY"}]}
+    reason = {"coding": [{"system": "urn:nrmbus:code:revocation-reason", "code": "sent_in_error"}]}
+    step = {"coding": [{"system": "urn:nrmbus:code:next-step", "code": "plan"}]}
+    cancelled = {**held, "status": "cancelled", "statusReason": reason}
+
+    assert mapping.change(held, cancelled) == {"type": "referral.revoked", "data": {"reason": "sent_in_error"}}
+    for before, after in (
+        (held, cancelled),
+        (held, {**held, "status": "accepted", "businessStatus": step}),
+        (held, {**held, "identifier": [{"system": "urn:nrmbus:receipt", "value": "A-1"}]}),
+        (_task([REFERRAL]), {**_task([REFERRAL]), "status": "accepted", "businessStatus": step}),
+        (_task([REFERRAL]), _task([REFERRAL])),
+    ):
+        with pytest.raises(Misfit) as caught:
+            mapping.change(before, {**after, **note})
+        assert [tuple(each) for each in caught.value.problems] == [("/note", "no_letter")]
+
+
+@pytest.mark.parametrize("status", ["on-hold", "requested", "accepted"])
+def test_the_answer_may_name_the_status_that_the_task_goes_on_with(status: str) -> None:
+    """Given an open question, then its answer may leave the question out, with the status that the Task has after it."""
+    held = _task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)])
+    after = {name: each for name, each in held.items() if name != "statusReason"}
+
+    found = mapping.change(held, {**after, "status": status, "note": [{"text": "Example: Russian."}]})
+    assert found is not None
+    assert found["type"] == "referral.info_supplied"
+
+
 def _task(events: list[dict[str, Any]], owner: str = "vac") -> dict[str, Any]:
     (referral,) = mapping.referrals(events, "ngo-a").values()
     return mapping.task(referral, owner)

@@ -258,6 +258,8 @@ def _output(outcome: str) -> Json:
 
 _FIXED: Final = ("id", "resourceType", "intent", "code", "focus", "for", "requester", "owner")
 """Members of a Task that nobody changes."""
+_SAYING: Final = ("statusReason", "businessStatus", "output", "extension", "identifier")
+"""Members of a Task, beside its status and note, that events are made from."""
 _CHANGES: Final[Mapping[Any, tuple[str, str, str, tuple[str, ...]]]] = {
     "accepted": ("next_step", "businessStatus", "next-step", get_args(NextStep)),
     "rejected": ("reason", "statusReason", "decline-reason", get_args(DeclineReason)),
@@ -283,12 +285,15 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
     None if nothing changes.
 
     Raises:
-        Misfit: the bus has no event for the change, or a code that the event needs is missing.
+        Misfit: the bus has no event for the change, or a code that the event needs is missing; or a note stands beside
+            another change, or where no question is open, and no event would carry its words.
     """
     if fixed := [name for name in _FIXED if after.get(name) != before.get(name)]:
         raise Misfit(*(Problem(f"/{name}", "literal_error") for name in fixed))
     old, new = before["status"], after.get("status")
-    if after.get("note") and old == "on-hold":
+    if after.get("note"):
+        if old != "on-hold" or new not in (old, "requested", "accepted") or _asks_for_more(before, after):
+            raise Misfit(Problem("/note", "no_letter"))
         return _supplied(before, after)
     if new == "received" or (new == old == "requested" and _receipt(after) != _receipt(before)):
         return _acknowledged(after)
@@ -305,6 +310,11 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
         if (alternative := _extension(after, "alternative")) is not None:
             data["alternative"] = alternative
     return {"type": f"referral.{EVENTS[new]}", "data": data}
+
+
+def _asks_for_more(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Return whether *after* has another value than *before* in a member that an event is made from."""
+    return any(name in after and after[name] != before.get(name) for name in _SAYING)
 
 
 def _acknowledged(after: Mapping[str, Any]) -> Json:
