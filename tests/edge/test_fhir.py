@@ -163,6 +163,12 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         ({"code": "http://hl7.org/fhir/CodeSystem/task-code|fulfill"}, 1),
         ({"_lastUpdated": "ge2026-03-02"}, 1),
         ({"_lastUpdated": "gt2026-03-03T00:00:00Z"}, 0),
+        ({"_lastUpdated": "ge2026-03-02T05:00:00Z"}, 1),
+        ({"_lastUpdated": "le2026-03-02"}, 1),
+        ({"_lastUpdated": "gt2026-03-02"}, 0),
+        ({"_lastUpdated": "lt2026-03-02"}, 0),
+        ({"_lastUpdated": "gt2026-03-01"}, 1),
+        ({"_lastUpdated": "le2026-03-01"}, 0),
     ],
 )
 async def test_tasks_are_found_by_the_parameters_of_the_guide(
@@ -188,6 +194,20 @@ async def test_the_address_of_an_entry_leads_to_its_resource(tmp_path: Path) -> 
         for entry in found["entry"]:
             assert (await fhir.get(entry["fullUrl"])).json() == entry["resource"]
             assert entry["fullUrl"] == f"{base}/{entry['resource']['resourceType']}/{entry['resource']['id']}"
+
+
+@pytest.mark.parametrize(
+    "value", ["ge", "2026-03-02", "eq2026-03-02", "geCANARY", "le2026-02-30", "ge2026-03-02,le2026-03-04"]
+)
+async def test_a_search_by_a_malformed_time_is_refused_even_if_there_is_nothing_to_find(
+    value: str, tmp_path: Path
+) -> None:
+    """Given an agency without referrals, then a time that this server cannot read is refused as it is with referrals."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        for path in ("/Task", "/ServiceRequest"):
+            answer = await fhir.get(path, params={"_lastUpdated": value})
+            assert answer.status_code == 422
+            assert judged(answer.json())["issue"][0]["diagnostics"].startswith("_lastUpdated")
 
 
 @pytest.mark.parametrize(

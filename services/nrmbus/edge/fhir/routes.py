@@ -1,12 +1,12 @@
 """Routes of a FHIR R4 server for referrals, above the door's routes for cases, the inbox and events."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import metadata
 from operator import ge, gt, le, lt
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,6 +33,7 @@ _TASK: Final = re.compile(r"([0-9a-f]{32})\.([a-z][a-z0-9-]{1,30})")
 _REF: Final = re.compile(r"[0-9a-f]{32}")
 _SPEAKS: Final = ("speaks", "referral.submitted:3")
 _BESIDE: Final = frozenset({"_count", "_include", "_format", "after"})
+_DAY: Final = len("2026-03-02")
 _COMPARED: Final = {"ge": ge, "gt": gt, "le": le, "lt": lt}
 _SYSTEMS: Final[Mapping[str, str]] = {"owner": AGENCY, "requester": AGENCY, "patient": CASE}
 """Systems of the identifiers by which a reference is searched for."""
@@ -148,14 +149,14 @@ class Fhir:
             each.version = seen
         return found
 
-    async def _page(self, request: Request, wanted: Mapping[str, list[str]]) -> tuple[list[Referral], dict[str, str]]:
+    async def _page(self, request: Request, wanted: "_Search") -> tuple[list[Referral], dict[str, str]]:
         """Return the referrals of a page, and the links of its Bundle."""
         params: list[tuple[str, str]] = [
             ("after", request.query_params.get("after", "0")),
             ("limit", str(_count(request))),
         ]
-        params += [("case", wanted["patient"][0])] if len(wanted.get("patient", ())) == 1 else []
-        refs = {each.partition(".")[0] for name in ("_id", "focus") for each in wanted.get(name, ())}
+        params += [("case", wanted.values["patient"][0])] if len(wanted.values.get("patient", ())) == 1 else []
+        refs = {each.partition(".")[0] for name in ("_id", "focus") for each in wanted.values.get(name, ())}
         if len(refs) == 1:
             params += [("ref", ref) for ref in refs if _REF.fullmatch(ref)]
         page = (await self._door.ask(request, "GET", "/v1/referrals", params=params)).body
@@ -257,27 +258,38 @@ def _count(request: Request) -> int:
     return min(max(int(given), 1), MOST)
 
 
-def _wanted(request: Request, known: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return the values of each search parameter; a filter that this server does not know is refused and not left out."""
-    found: dict[str, list[str]] = {}
+class _Search(NamedTuple):
+    """Filters of a search."""
+
+    values: dict[str, list[str]]
+    """Values of each parameter, one of which a resource must have."""
+    changed: list[Callable[[datetime], bool]]
+    """Conditions on the time of the newest change, all of which must hold."""
+
+
+def _wanted(request: Request, known: Mapping[str, str]) -> _Search:
+    """Return the filters of a search; one that this server does not know, or cannot read, is refused and not left out."""
+    found = _Search({}, [])
     for given, value in request.query_params.multi_items():
         name, _, modifier = given.partition(":")
         if name in _BESIDE:
             continue
         if name not in known or modifier not in ("", "identifier") or (modifier and name not in _SYSTEMS):
             raise Misfit(Problem("", "unknown_field", sorted(known)))
+        if name == "_lastUpdated":
+            found.changed.append(_in_time(value))
+            continue
         values = [each.rpartition("/")[2].removeprefix(f"{_SYSTEMS.get(name)}|") for each in value.split(",")]
-        found.setdefault(name, []).extend([value] if name == "_lastUpdated" else values)
+        found.values.setdefault(name, []).extend(values)
     return found
 
 
-def _fits(resource: Json, wanted: Mapping[str, Iterable[str]]) -> bool:
-    return all(
-        all(_is_in_time(resource["meta"]["lastUpdated"], each) for each in values)
-        if name == "_lastUpdated"
-        else not set(values).isdisjoint(_values(resource, name))
-        for name, values in wanted.items()
-    )
+def _fits(resource: Json, wanted: _Search) -> bool:
+    if wanted.changed:
+        known = times.read(resource["meta"]["lastUpdated"])
+        if known is None or not all(holds(known) for holds in wanted.changed):
+            return False
+    return all(not set(values).isdisjoint(_values(resource, name)) for name, values in wanted.values.items())
 
 
 def _values(resource: Json, name: str) -> set[str]:
@@ -296,12 +308,15 @@ def _values(resource: Json, name: str) -> set[str]:
             return {resource[name]["identifier"]["value"]}
 
 
-def _is_in_time(changed: str, wanted: str) -> bool:
-    """Return whether the time *changed* is as *wanted*: ``ge``, ``gt``, ``le`` or ``lt``, and a time or a day."""
-    compare, when = _COMPARED.get(wanted[:2]), None
+def _in_time(wanted: str) -> Callable[[datetime], bool]:
+    """Return the condition *wanted*: ``ge``, ``gt``, ``le`` or ``lt``, and a time, or a day in UTC, which counts as a whole."""
+    compare, text = _COMPARED.get(wanted[:2]), wanted[2:]
     with suppress(ValueError):  # its text would show what came
-        when = datetime.fromisoformat(wanted[2:])
-    known = times.read(changed)
-    if compare is None or when is None or known is None:
-        raise Misfit(Problem("?_lastUpdated", "string_pattern_mismatch", sorted(_COMPARED)))
-    return bool(compare(known, when if when.tzinfo else when.replace(tzinfo=UTC)))
+        if compare is not None and len(text) == _DAY:
+            day = date.fromisoformat(text)
+            return lambda known: bool(compare(known.astimezone(UTC).date(), day))
+        if compare is not None:
+            when = datetime.fromisoformat(text)
+            moment = when if when.tzinfo else when.replace(tzinfo=UTC)
+            return lambda known: bool(compare(known, moment))
+    raise Misfit(Problem("?_lastUpdated", "string_pattern_mismatch", sorted(_COMPARED)))
