@@ -13,7 +13,7 @@ from desk.documented import operations
 from desk.given import desk_of
 from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unreachable, new_ref
 from nrmbus.client.door import _SPEAKING
-from nrmbus.client.testing import _TAKES, FakeDesk, Reading
+from nrmbus.client.testing import _TAKES, TOKEN, FakeDesk, Reading
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
@@ -148,6 +148,22 @@ async def test_a_lost_ledger_numbers_rows_again() -> None:
         inbox = desk.inbox(after=event.cursor, follow=False, waiting=lambda error: told.append(error.code))
         assert [each.id async for each in inbox] == [event.id]
     assert told == ["inbox_restarted"]
+
+
+async def test_a_row_of_a_lost_ledger_becomes_no_cursor() -> None:
+    """Given a ledger that was replaced and is as long, when a program keeps a row of the former one at the desk, it is refused."""
+    fake = FakeDesk()
+    fake.receive(SIGNAL, source="special-unit")
+    headers = {"authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(transport=fake, base_url="http://desk", headers=headers) as door:
+        ledger = (await door.get("/v1/inbox")).json()["ledger"]
+        row = {"after": 1, "ledger": ledger}
+        assert (await door.put("/v1/cursors/booking", params=row)).json()["after"] == 1
+        fake.lose_ledger()
+        again = await door.put("/v1/cursors/booking", params=row)
+
+        assert (again.status_code, again.json()["code"]) == (409, "inbox_restarted")
+        assert (await door.get("/v1/cursors/booking")).status_code == 404
 
 
 async def test_a_program_that_follows_keeps_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,7 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
     "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "technical", "speaks"}),
     "GET /v1/tasks": frozenset({"after", "limit", "case", "kind"}),
     "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction"}),
-    "PUT /v1/cursors/{name}": frozenset({"after"}),
+    "PUT /v1/cursors/{name}": frozenset({"after", "ledger"}),
 }  # fmt: skip
 """Parameters of the routes that have some, as the document of the door has them."""
 _NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
@@ -328,7 +328,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
             try:
                 page = self._page(asked, speaks)
             except DeskError as error:
-                asked = asked.remove("after")
+                asked = asked.remove("after").remove("ledger")
                 yield f"event: inbox_restarted\nid: 0-{ledger}\ndata: {json.dumps(problem(error))}\n\n".encode()
                 continue
             for row in page["events"]:
@@ -369,7 +369,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 cursor = "task" if kind == "tasks" else "row"
                 return HTTPStatus.OK, _page_of(kind, _wanted(getattr(self, kind), asked, cursor), asked, cursor)
             case [method, "v1", "cursors", name]:
-                return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")))
+                return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")), asked.get("ledger"))
             case ["GET", "health"]:
                 return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
             case _:
@@ -500,7 +500,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
 
     def _page(self, asked: httpx.QueryParams, speaks: versions.Speaks) -> Json:
         after, opens = int(asked.get("after", "0")), asked.get("open") == "true"
-        if after > len(self._inbox) or (after and asked.get("ledger") not in (None, self._ledger)):
+        if after > len(self._inbox) or asked.get("ledger") not in (None, self._ledger):
             raise DeskError("inbox_restarted")
         reader = asked.get("actor") or self.reader
         if opens and reader is None:
@@ -539,9 +539,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
         more = {"ref": heard.ref, "lost": versions.listed(now.lost) or None}
         return body | {name: value for name, value in more.items() if value is not None}
 
-    def _cursor(self, method: str, name: str, after: int) -> Json:
+    def _cursor(self, method: str, name: str, after: int, ledger: str | None) -> Json:
         if method == "PUT":
-            if after > len(self._inbox):
+            if after > len(self._inbox) or ledger not in (None, self._ledger):
                 raise DeskError("inbox_restarted")
             self._cursors[name] = after
         if name not in self._cursors:

@@ -28,11 +28,30 @@ async def test_a_cursor_is_kept_for_its_token_alone(tmp_path: Path) -> None:
         assert (await here.door.get("/v1/cursors/booking", headers=other)).json()["after"] == 1
 
 
+async def test_a_cursor_of_another_ledger_is_not_kept(tmp_path: Path) -> None:
+    """Given a ledger that was replaced, when a program keeps a row of the former one, it hears so, however long the new one is."""
+    async with desk_of("vac", tmp_path) as here:
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        ledger = here.desk.seat.ledger.id
+        former = await here.door.put("/v1/cursors/booking", params={"after": 1, "ledger": "0" * 16})
+        page = await here.door.get("/v1/inbox", params={"after": 0, "ledger": "0" * 16})
+        none = await here.door.get("/v1/cursors/booking")
+        kept = await here.door.put("/v1/cursors/booking", params={"after": 1, "ledger": ledger})
+
+        assert (former.status_code, former.json()["code"]) == (409, "inbox_restarted")
+        assert (page.status_code, page.json()["code"]) == (409, "inbox_restarted")
+        assert none.status_code == 404
+        assert kept.json()["after"] == 1
+        assert (await here.door.get("/v1/inbox", params={"after": 0, "ledger": ledger})).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
         ("PUT", "/v1/cursors/booking?after=7", 409, "inbox_restarted"),
         ("PUT", "/v1/cursors/booking?after=-1", 422, "unknown_field"),
+        ("PUT", "/v1/cursors/booking?ledger=CANARY", 422, "unknown_field"),
         ("PUT", f"/v1/cursors/{CANARY}", 422, "unknown_field"),
         ("GET", "/v1/cursors/none", 404, "not_found"),
     ],

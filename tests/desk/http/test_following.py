@@ -116,7 +116,7 @@ async def test_a_stream_goes_on_after_the_last_event_that_its_client_has(tmp_pat
             assert await one.row() == 3
 
 
-@pytest.mark.parametrize("last", ["9-{ledger}", "1-0000000000000000"])
+@pytest.mark.parametrize("last", ["9-{ledger}", "1-0000000000000000", "0-0000000000000000"])
 async def test_a_stream_says_that_rows_are_numbered_anew(tmp_path: Path, last: str) -> None:
     """A client that knows rows of another ledger, or rows that are not there, gets a word of it and everything once more."""
     async with desk_of("shelter", tmp_path) as here:

@@ -204,7 +204,10 @@ def recover(
     delivered: Annotated[bool, typer.Option("--delivered", help="Send again what was delivered, too.")] = False,
     context: BusContext,
 ) -> None:
-    """Send what happened since then and was given up, or was never to be sent, with the same webhook-id as before."""
+    """Send what happened since then and was given up, or was never to be sent, with the same webhook-id as before.
+
+    What was delivered more than 30 days ago is sent again, too.
+    """
     chosen = {} if until is None else {"until": until}
     how = {"since": since, "delivered": str(delivered).lower(), **chosen}
     found = _post(context, agency, f"{webhook}/recover", **how)

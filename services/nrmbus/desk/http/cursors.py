@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import Time
 from nrmbus.desk.http.documented import Answer, answers, subject
-from nrmbus.desk.http.parameters import LAST_ROW, Limit
+from nrmbus.desk.http.parameters import LAST_ROW, LedgerId, Limit
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store import tables
@@ -88,15 +88,16 @@ async def get_cursor(request: Request, name: Name) -> JSONResponse:
         CursorItem, _CURSOR, "inbox_restarted", "unknown_field", needs=["read"], said="The cursor as it is kept now.",
     ),
 )  # fmt: skip
-async def keep_cursor(request: Request, name: Name, after: Row = None) -> JSONResponse:
+async def keep_cursor(request: Request, name: Name, after: Row = None, ledger: LedgerId = None) -> JSONResponse:
     """Record how far the program has read the inbox, under a name of its own; a token has its own names.
 
-    The cursor ends with the ledger whose rows it counts: after the loss of a ledger there is none.
+    The cursor ends with the ledger whose rows it counts: after the loss of a ledger there is none. With `ledger`, a row that
+    another ledger numbered is `inbox_restarted`, and no cursor.
     """
     door, token = door_of(request), caller_of(request).name
     async with door.ledger.write() as tx:
         newest = views.newest(tx)
-        if after is not None and after > newest:
+        if ledger not in (None, door.ledger.id) or (after is not None and after > newest):
             raise DeskError("inbox_restarted")
         kept = tx.execute(select(_CURSORS.name).where(_CURSORS.token == token)).scalars().all()
         if name not in kept and len(kept) >= MOST:

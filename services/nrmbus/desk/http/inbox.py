@@ -124,7 +124,7 @@ def _page(door: Door, asked: Asked, limit: int) -> tuple[int, list[Row[Any]], di
     """Return the newest row, the rows that are *asked* for, and how many chunks of each document are here."""
     with door.ledger.read() as tx:
         newest = views.newest(tx)
-        if asked.after > newest or (asked.after and asked.ledger not in (None, door.ledger.id)):
+        if asked.after > newest or asked.ledger not in (None, door.ledger.id):
             raise DeskError("inbox_restarted")
         only = {name: getattr(asked, name) for name in (*ONLY, "since", "until")}
         how: dict[str, Any] = {

@@ -66,7 +66,7 @@ async def _begin(
         row, _, ledger = last_event_id.partition("-")
         after = int(row)
     with door.ledger.read() as tx:
-        restarted = after > views.newest(tx) or (after > 0 and ledger not in (None, door.ledger.id))
+        restarted = after > views.newest(tx) or ledger not in (None, door.ledger.id)
     with door.streams.one():
         yield _Begun(door, asked, 0 if restarted else after, restarted)
 

@@ -341,7 +341,10 @@ async def recover_webhook(
     until: Until = None,
     delivered: Delivered = False,  # noqa: FBT002 - a query parameter has its default in the signature
 ) -> JSONResponse:
-    """Record deliveries of what happened since `since`, before `until`, and was given up, or was never to be sent; same `webhook-id`."""
+    """Record deliveries of what happened since `since`, before `until`, and was given up, or was never to be sent; same `webhook-id`.
+
+    Deliveries are kept for 30 days: what was delivered earlier is sent again, too.
+    """
     before = None if until is None else views.stamp_of(until)
     count = await door_of(request).webhooks.recover(webhook, views.stamp_of(since), before, delivered=delivered)
     return JSONResponse({"deliveries": count})
