@@ -345,6 +345,20 @@ async def test_an_endpoint_with_as_many_open_deliveries_as_it_may_have_keeps_nob
         assert [state for _, state, _ in await states(given)] == ["delivered", "delivered"]
 
 
+@on_both
+async def test_of_two_rotations_at_once_both_keys_sign(tmp_path: Path) -> None:
+    """Each caller gives its receiver a key with which the desk signs."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        grace = timedelta(days=1)
+
+        one, other = await asyncio.gather(
+            hooks.webhooks.rotate(webhook, grace, None), hooks.webhooks.rotate(webhook, grace, None)
+        )
+
+        assert {one[0].seed, other[0].seed} < {each.seed for each in hooks.webhooks.secrets(webhook)}
+
+
 async def test_an_endpoint_that_is_removed_while_the_desk_looks_stays_removed(tmp_path: Path) -> None:
     """The look has read the endpoint, and finds no secret: that was removed with it, and nobody has to do anything."""
     async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:

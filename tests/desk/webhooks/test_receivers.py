@@ -244,3 +244,14 @@ async def test_an_address_that_is_allowed_no_more_fails_and_is_told_of(tmp_path:
             "delivered",
             "exhausted",
         ]  # the second is the ping
+
+
+async def test_a_scheme_in_capital_letters_is_tls_as_well(tmp_path: Path) -> None:
+    """A URL's scheme has no case (RFC 3986): the certificate is judged by the authorities that the desk trusts."""
+    tls, authority = certified(tmp_path, "localhost")
+    async with receiving(tls=tls) as receiver:
+        to = sender.Sender(receiver.url.replace("https", "HTTPS"), Egress(LOOPBACK.networks, authorities=authority))
+        attempt = await to.post({}, b"{}")
+        await to.close()
+
+    assert (attempt.status, attempt.error) == (204, None)

@@ -307,15 +307,15 @@ class Webhooks:
         now = self._now()
         until = now + min(grace, GRACE_AT_MOST)
 
-        raw, _ = book.load(self._seat, _book_of(webhook))
-        held = signing.read(raw) if raw is not None else ()
-        new = signing.rotated(held, now, until, algorithm or (held[0].algorithm if held else "v1a"))
-
-        def rotated(tx: Connection) -> None:
+        def rotated(tx: Connection) -> tuple[Secret, ...]:
             _there(tx, webhook)
+            raw, _ = book.load_within(self._seat, tx, _book_of(webhook))
+            held = signing.read(raw) if raw is not None else ()
+            new = signing.rotated(held, now, until, algorithm or (held[0].algorithm if held else "v1a"))
             book.store(self._seat, tx, _book_of(webhook), signing.written(new))
+            return new
 
-        await self._seat.ledger.together(rotated)
+        new = await self._seat.ledger.together(rotated)
         if (line := self._lines.get(webhook)) is not None:
             line.secrets = new
         return new

@@ -35,7 +35,7 @@ class Sender:
     def __init__(self, url: str, egress: Egress) -> None:
         """Send to *url* as *egress* allows."""
         self._egress, self._url = egress, url
-        context = tls_by(egress.authorities) if url.startswith("https") else _NO_TLS
+        context = tls_by(egress.authorities) if url[:6].lower() == "https:" else _NO_TLS
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS, keepalive_expiry=30)
         self._transport = httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
         self._looking: asyncio.Future[list[str]] | None = None
