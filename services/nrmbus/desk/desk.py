@@ -9,7 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, select
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.outbox import queue
+from nrmbus.desk.outbox import documents, queue
 from nrmbus.desk.procedure.interface import Result, Settings, refused
 from nrmbus.desk.state import beginnings, book, older_copy
 from nrmbus.desk.state.cases import Cases
@@ -91,6 +91,9 @@ class Desk:
             self.parked = set(tx.scalars(select(tables.parked.c.subject).distinct()).all())
             self.set_aside = tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
             self.cases.activate(tx)
+            has_cut = tx.execute(select(tables.documents.c.document).where(documents.cut()).limit(1)).first()
+        if has_cut is not None:
+            await self.seat.ledger.together(lambda tx: documents.drop(tx, documents.cut()))
         if self.seat.procedure is None:
             return
         self.book = self.seat.procedure.begin(settings)

@@ -4,7 +4,7 @@ import base64
 import json
 import os
 from collections.abc import AsyncIterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -155,12 +155,35 @@ class TestSending:
         assert kept == [id]
 
 
+async def _content(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
 def _on_disk(folder: Path) -> bytes:
     return b"".join(each.read_bytes() for each in folder.rglob("*") if each.is_file())
 
 
 class TestKilled:
     """After a kill at any point the rest goes out: each chunk once, in order."""
+
+    async def test_an_upload_that_was_cut_takes_no_place_after_the_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given an upload that a kill has cut, when the desk starts again, only the whole one waits for its announcement."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            whole = await uploaded(given)
+            with monkeypatch.context() as killed:
+                killed.setattr(documents, "drop", lambda *_: None)
+                killed.setattr(documents, "asdict", killed_at_call(asdict, 0, Killed))
+                with pytest.raises(Killed):
+                    await documents.upload(given.desk.seat, CASE, _content(PDF))
+            assert len(await given.rows("documents")) == 2
+        async with desk_of("ngo-a", tmp_path, registrar=given.registrar) as again:
+            left = {row.document for row in await again.rows("documents")}
+            pieces = {row.document for row in await again.rows("document_pieces")}
+
+        assert left == pieces == {whole["document"]}
 
     async def test_a_desk_that_starts_again_at_each_step_sends_each_chunk_once(self, tmp_path: Path) -> None:
         """Killed after each sending and after each answer; the same bytes are sent again."""

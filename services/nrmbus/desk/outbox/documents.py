@@ -129,6 +129,11 @@ def let_go(tx: Connection, document: str, subject: str) -> None:
     drop(tx, (_DOCUMENTS.document == document) & (_DOCUMENTS.subject == subject) & _DOCUMENTS.event.is_(None))
 
 
+def cut() -> ColumnElement[bool]:
+    """Return the condition for uploads whose end was never stored: no request goes on with one after the start of the desk."""
+    return _DOCUMENTS.sealed.is_(None)
+
+
 def ended(seat: Seat) -> ColumnElement[bool]:
     """Return the condition for uploads that nobody has announced in time."""
     return _DOCUMENTS.event.is_(None) & (_DOCUMENTS.ends <= seat.stamp())
