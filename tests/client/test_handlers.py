@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from nrmbus.client import (
     CursorFile,
     CursorStore,
     CursorTable,
+    Desk,
     HandlerFailed,
     NotKnown,
     Received,
@@ -30,6 +32,7 @@ from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted, ReferralSubmittedV2
+from patience import LONGEST_WAIT
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 
@@ -248,6 +251,31 @@ async def test_no_more_handlers_at_once_than_asked(fake: FakeDesk) -> None:
     assert most == 2
 
 
+async def test_events_that_wait_for_their_case_keep_no_other_case_waiting(fake: FakeDesk) -> None:
+    """Given more waiting events of failing cases than handlers may work at once, then another case is handled meanwhile."""
+    for _ in range(4):
+        fake.receive(SIGNAL, source="ngo-a", case=CASE)
+    fake.receive(SIGNAL, source="ngo-a", case=OTHER)
+    other = asyncio.Event()
+    store = Kept()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.case == CASE:
+                raise OSError
+            if event.cursor.row == 9:
+                other.set()
+
+        running = asyncio.create_task(desk.run(store, pauses=(3600,), at_once=2))
+        waiting = asyncio.create_task(other.wait())
+        async with asyncio.timeout(LONGEST_WAIT):
+            await waiting
+        desk.stop()
+        await running
+    assert store.load() == BEGINNING
+
+
 async def test_few_events_are_handed_over_behind_one_that_waits(
     fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +394,29 @@ def test_a_program_without_asyncio_ends_in_order_at_a_signal(fake: FakeDesk, end
         desk.run(store, follow=False)
     assert "MainThread" not in threads
     assert ended_by_term == []
+
+
+class _Silent(httpx.AsyncBaseTransport):
+    """The way to a desk that never answers; once a question waits for its answer, the person at the keyboard interrupts."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        main = threading.main_thread().ident
+        while main is None or sys._current_frames()[main].f_code.co_name != "wait":  # noqa: ASYNC110 - a thread has no event for it
+            await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # it never comes
+        finally:
+            for _ in range(1000):  # as a connection that takes its time to close
+                await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("follow", [True, False], ids=["stream", "page"])
+def test_an_interrupted_inbox_ends_with_the_interrupt(*, follow: bool) -> None:
+    """Given a program without asyncio that waits for the next event, when it is interrupted, then that is what it hears."""
+    with pytest.raises(KeyboardInterrupt), Desk("http://127.0.0.1", "a-token", transport=_Silent()) as desk:
+        for _ in desk.inbox(follow=follow):
+            pass
 
 
 async def test_an_asynchronous_run_ends_in_order_at_a_signal(fake: FakeDesk, ended_by_term: list[str]) -> None:

@@ -106,7 +106,6 @@ class Run:
             place = _Place(event.cursor, done=event.type not in self._handlers)
             self._places.append(place)
             if not place.done:
-                await self._slots.acquire()
                 place.task = asyncio.create_task(self._handle(event, place, self._last.get(event.case)))
                 self._last[event.case] = place
                 self._tasks.add(place.task)
@@ -122,13 +121,13 @@ class Run:
         try:
             if before is not None and before.task is not None:
                 await asyncio.wait({before.task})
-            if not self.stop.is_set() and await self._deal(event):  # set if the one before was not dealt with
-                place.done = True
-                await self._advance()
+            async with self._slots:  # an event that waits for its case has none
+                if not self.stop.is_set() and await self._deal(event):  # set if the one before was not dealt with
+                    place.done = True
+                    await self._advance()
         except Exception as error:  # noqa: BLE001 - of the hook or the store: the run ends with it
             self._end(error)
         finally:
-            self._slots.release()
             if self._last.get(event.case) is place:
                 del self._last[event.case]
 

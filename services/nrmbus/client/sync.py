@@ -32,7 +32,7 @@ class _Loop:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Return what *work* returns; an interrupt of the caller cancels it.
+        """Return what *work* returns; an interrupt of the caller cancels it, and comes once *work* has ended.
 
         Raises:
             RuntimeError: the desk was closed, or this process was forked after the desk was made.
@@ -46,8 +46,15 @@ class _Loop:
         try:
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                asyncio.run_coroutine_threadsafe(self._end_of(work), self._loop).result()
             raise
+
+    @staticmethod
+    async def _end_of(work: Coroutine[Any, Any, Any]) -> None:
+        """Wait until the cancelled *work* has ended: what it used may be closed only then."""
+        if running := [each for each in asyncio.all_tasks() if each.get_coro() is work]:
+            await asyncio.wait(running)
 
     def close(self) -> None:
         """End the loop and its thread."""
