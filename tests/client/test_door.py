@@ -49,6 +49,27 @@ def test_a_foreign_answer_is_a_door_error_without_its_text(answer: httpx.Respons
     assert raised.value.__cause__ is None
 
 
+async def test_an_answer_that_cannot_be_unpacked_is_a_door_error() -> None:
+    """Given an answer whose compression is broken, then each way to ask ends with the one kind of error, without its text."""
+
+    def broken(request: httpx.Request) -> httpx.Response:
+        kind = "text/event-stream" if request.url.path.endswith("/stream") else "application/json"
+        headers = {"content-type": kind, "content-encoding": "gzip"}
+        return httpx.Response(200, headers=headers, stream=httpx.ByteStream(CANARY.encode()))
+
+    async with Door("http://127.0.0.1:1", "token", transport=httpx.MockTransport(broken)) as door:
+        for ask, code in (
+            (door.health, "not_a_desk"),
+            (door.metrics, "unreachable"),
+            (lambda: anext(door._streamed(0, None)), "not_a_desk"),
+        ):
+            with pytest.raises(DoorError) as caught:
+                await ask()
+            assert caught.value.code == code
+            assert caught.value.retryable
+            assert CANARY not in str(caught.value)
+
+
 def test_a_version_that_the_desk_does_not_know_comes_with_those_that_it_knows() -> None:
     """A program can choose another by itself."""
     problem = {"code": "unknown_version", "title": "Say it in another.", "accepts": [1, 2]}

@@ -98,8 +98,10 @@ def _context(at: Address) -> ssl.SSLContext:
     raise RequestRefused("tls_required", "a desk on another machine is asked over https only: give its https address")
 
 
-def _away(error: httpx.TransportError) -> DoorError:
-    """Return why no desk answers: nobody is there, or somebody whom the given authority does not vouch for."""
+def _away(error: httpx.RequestError) -> DoorError:
+    """Return why no desk answers: nobody is there, or somebody else, whom the authority does not vouch for or who garbles an answer."""
+    if isinstance(error, httpx.DecodingError):
+        return Unreachable("not_a_desk", NOT_A_DESK)
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -340,8 +342,9 @@ class Door:
                 begun = True
                 async for page in sse.pages(answer.aiter_bytes()):
                     yield page
-        except httpx.TransportError as error:
-            failed = None if begun else _away(error)  # a stream that is cut has ended: the next one goes on
+        except httpx.RequestError as error:
+            is_cut = begun and isinstance(error, httpx.TransportError)
+            failed = None if is_cut else _away(error)  # a stream that is cut has ended: the next one goes on
         if failed is not None:
             raise failed
 
@@ -383,7 +386,7 @@ class Door:
 
     async def metrics(self) -> str:
         """Return the numbers of this desk or service in Prometheus' text format."""
-        with suppress(httpx.TransportError):
+        with suppress(httpx.RequestError):
             answer = await self._http.get("/metrics")
             if answer.is_success:
                 return answer.text
@@ -420,7 +423,7 @@ class Door:
         answer: httpx.Response | DoorError
         try:
             answer = await self._http.request(method, path, params=self._params(path, params), **how)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             answer = _away(error)
         if isinstance(answer, DoorError):  # outside the block: the error's text would show the address of the request
             raise answer
