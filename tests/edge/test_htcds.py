@@ -104,6 +104,34 @@ def test_a_story_comes_out_field_by_field() -> None:
     ]
 
 
+def test_a_place_that_the_desk_could_not_carry_is_listed() -> None:
+    """Given an event of a later version, then the places that its cast left out are among those of the record."""
+    decided = event(
+        "identification.status_decided", {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}
+    )
+    made = mapping.record([{**decided, "lost": [{"version": 4, "pointer": "/letter/exploitation/0/place"}]}], {}, "vac")
+
+    assert made["left_out"] == ["identification.status_decided/letter/exploitation/0/place"]
+
+
+async def test_the_sector_of_a_decision_is_exported(tmp_path: Path) -> None:
+    """Given a decision in its newest version, whose letter has the sector of the work, then the record has the industry."""
+    async with edge_of("vac", tmp_path, "htcds") as (here, htcds):
+        registrar = here.registrar
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
+        decided = registrar.event(
+            "special-unit", "identification.status_decided",
+            {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}},
+            parts={"coded": {"exploitation": ["ForcedLabour"], "sector": "F"}}, opens=["vac"], version=3,
+        )  # fmt: skip
+        await here.hear(registrar.register(decided, to="vac"))
+        await here.settle()
+        answer = await here.during(htcds.get(f"/cases/{CASE}", params={"actor": "V-7", "purpose": "case_work"}))
+
+        assert judged(answer.json())["vic_ForcedLabourIndustry"] == "F_Construction"
+        assert answer.json()["left_out"] == []
+
+
 def test_no_cell_begins_a_formula() -> None:
     """A name that a spreadsheet program would compute is text there; a telephone number stays as it is."""
     made = {"fields": {"prs_FirstName": "=HYPERLINK(1)", "prs_MobilePhone": "+994000000001"}}

@@ -94,7 +94,8 @@ class _Record:
 def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[str, Any]], me: str) -> Json:
     """Return the case of *events*, in the order of registration, with the opened *letters* by event id, as *me* knows it.
 
-    ``left_out`` has the places of values that the standard has no code for: never the values.
+    ``left_out`` has the places of values that the standard has no code for, or that the version read here does not say: never
+    the values.
     """
     made = _Record(me)
     made.put("cas_Status", "Active")
@@ -103,6 +104,8 @@ def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[st
         _person(made, event["type"], letter)
         if (take := _TAKES.get(event["type"])) is not None:
             take(made, event, letter)
+        for each in event.get("lost") or ():
+            made.lose(event["type"], each["pointer"])
     if made.consents:
         made.put("con_Consent", any(made.consents.values()))
     return {"standard": STANDARD, "fields": made.fields, "left_out": list(dict.fromkeys(made.left_out))}

@@ -14,7 +14,7 @@ from nrmbus.edge.problems import handlers
 from nrmbus.events.errors import Problem
 
 CSV: Final = "text/csv; charset=utf-8"
-_SPEAKS: Final = (("speaks", "referral.submitted:2"), ("speaks", "identification.status_decided:2"))
+_SPEAKS: Final = (("speaks", "referral.submitted:2"), ("speaks", "identification.status_decided:3"))
 _TAKEN: Final = frozenset({"format", "actor", "purpose"})
 _PAGE: Final = 50
 """Letters that the door opens in one request."""
