@@ -211,12 +211,45 @@ def _xlsx(**entries: bytes) -> bytes:
     return raw.getvalue()
 
 
+def _damaged(kind: str) -> bytes:
+    """Return a workbook of which something on its disk is lost."""
+    raw = io.BytesIO()
+    book = Workbook()
+    book.active.append(["number", "CANARY"])
+    book.save(raw)
+    damaged = bytearray(raw.getvalue())
+    directory = damaged.index(b"PK\x01\x02")
+    match kind:
+        case "deflate":
+            name = b"xl/worksheets/sheet1.xml"
+            at = damaged.index(name) + len(name)
+            damaged[at : at + 20] = b"\xff" * 20
+        case "directory":
+            damaged[directory : directory + 4] = b"XXXX"
+        case "method":
+            damaged[directory + 10 : directory + 12] = b"\x63\x00"
+        case _:
+            made = io.BytesIO()
+            with zipfile.ZipFile(raw) as source, zipfile.ZipFile(made, "w") as packed:
+                for name_of in source.namelist():
+                    content = b"<CANARY/>" if name_of == kind else source.read(name_of)
+                    packed.writestr(name_of, content)
+            return made.getvalue()
+    return bytes(damaged)
+
+
 HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "macros": (lambda: _xlsx(xl__vbaProject_bin=b"x"), "has macros"),
     "a bomb": (lambda: _xlsx(xl__extra_xml=b"0" * (sheet.UNPACKED + 1)), "unpacks to more"),
     "an entity": (lambda: _xlsx(xl__extra_xml=b'<!DOCTYPE a [<!ENTITY b "CANARY">]><a>&b;</a>'), "definitions"),
     "another encoding": (lambda: _xlsx(xl__extra_xml="<a/>".encode("utf-16")), "definitions"),
     "an empty archive": (lambda: b"PK\x05\x06" + b"\0" * 18, "no workbook"),
+    "a broken deflate": (lambda: _damaged("deflate"), "is damaged"),
+    "a broken directory": (lambda: _damaged("directory"), "is damaged"),
+    "an unknown compression": (lambda: _damaged("method"), "is damaged"),
+    "another list of contents": (lambda: _damaged("[Content_Types].xml"), "no workbook"),
+    "another workbook": (lambda: _damaged("xl/workbook.xml"), "no workbook"),
+    "another list of relations": (lambda: _damaged("xl/_rels/workbook.xml.rels"), "no workbook"),
     "no text": (lambda: b"\xff\xfeCANARY", "neither XLSX nor text"),
     "a NUL": (lambda: b"a\0b", "neither XLSX nor text"),
     "an open quote": (lambda: b'number,"CANARY', "no well-formed CSV"),
@@ -302,26 +335,29 @@ async def test_a_faulty_row_stops_the_import_unless_told_otherwise(
 
 
 class _Ending(httpx.AsyncBaseTransport):
-    """The way to a desk that is there for the publication of one row, and away from the next on."""
+    """The way to a desk that is there for the publication of one row, and answers with *status* from the next on; 0: it is away."""
 
-    def __init__(self, way: Any) -> None:
-        self._way, self._published = way, 0
+    def __init__(self, way: Any, status: int) -> None:
+        self._way, self._status, self._published = way, status, 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         self._published += request.url.path == "/v1/events"
         if self._published > 1:
+            if self._status:
+                return httpx.Response(self._status, json={"code": "somewhat", "sentence": "It is so."})
             raise httpx.ConnectError("away", request=request)
         answer: httpx.Response = await self._way.handle_async_request(request)
         return answer
 
 
+@pytest.mark.parametrize("status", [0, 503, 429, 401, 403])
 async def test_an_import_whose_desk_ends_says_that_the_same_command_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a desk that ends behind the first row, then the message names the row, and the same command publishes the rest."""
+    """Given a desk that ends, is full, or refuses the token behind the first row, then the message names the row, and the same command publishes the rest."""
     file = csv_of(HEADER, GOOD, ["8", *GOOD[1:]], folder=tmp_path)
     async with importing(file, tmp_path) as (here, work, _):
-        ways = [_Ending(here.door._transport), here.door._transport]
+        ways = [_Ending(here.door._transport, status), here.door._transport]
 
         @asynccontextmanager
         async def door_of(*_: Any) -> AsyncIterator[Door]:

@@ -23,7 +23,7 @@ from nrmbus.cli.desk.importing.sheet import Row
 from nrmbus.cli.desk.importing.table import Fault, Table
 from nrmbus.cli.options import BusContext
 from nrmbus.client.door import Door
-from nrmbus.client.errors import DoorError
+from nrmbus.client.errors import DoorError, TokenRefused
 from nrmbus.events.errors import Problem
 from nrmbus.wire.ids import new_ref
 
@@ -125,7 +125,7 @@ async def _import(folder: BusFolder, agency: str, work: _Work, dry_run: bool, on
             except DoorError as error:  # a refusal of the row is an outcome
                 raise BusError(
                     f"{sentence_of(folder, agency, error)}\nThe import ended at row {row.number}. Give the same command again"
-                    " when the desk runs: what is published already is not published twice."
+                    " when the desk takes it: what is published already is not published twice."
                 ) from None
             typer.echo(outcomes[-1].line(row.number))
         return outcomes
@@ -190,7 +190,7 @@ class _Importing:
             try:
                 answer = await self._door.publish(body, wait=self._work.wait)
             except DoorError as error:
-                if error.code == "unreachable":
+                if error.retryable or isinstance(error, TokenRefused):  # of the desk, and not of this row
                     raise
                 faults = [table.fault_of(self._work.table, each["type"], found) for found in error.problems]
                 return Outcome(

@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, tzinfo
 from pathlib import Path
@@ -21,6 +22,9 @@ LONGEST: Final = 32_767
 """Most characters of a cell, as in a spreadsheet program."""
 _MACRO: Final = "vbaproject.bin"
 _DELIMITERS: Final = ";\t,"
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
+"""Errors of an archive that is damaged, has a password, or is compressed in a way that is not known here."""
+_DAMAGED: Final = "The workbook is damaged or has a password: save it again without one."
 
 
 class Row(NamedTuple):
@@ -88,7 +92,17 @@ def _workbook(raw: bytes, zone: tzinfo) -> Iterator[list[tuple[str, bool]]]:
         sheet.reset_dimensions()  # the file may claim a million rows
         for row in sheet.iter_rows():
             yield [_cell(cell.value, getattr(cell, "data_type", "n"), zone) for cell in row]
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError, IndexError, TypeError, SyntaxError):
+    except (
+        *_UNREADABLE,
+        InvalidFileException,
+        KeyError,
+        ValueError,
+        IndexError,
+        TypeError,
+        SyntaxError,
+        AttributeError,
+        ArithmeticError,
+    ):
         raise BusError("The file is no workbook that can be read: save it as XLSX again, or as `CSV UTF-8`.") from None
     finally:
         if book is not None:
@@ -97,7 +111,11 @@ def _workbook(raw: bytes, zone: tzinfo) -> Iterator[list[tuple[str, bool]]]:
 
 def _bounded(raw: bytes) -> None:
     """Raise BusError for a workbook with macros, with XML that defines entities, or that unpacks to too much."""
-    with zipfile.ZipFile(io.BytesIO(raw)) as packed:
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(raw))
+    except _UNREADABLE:
+        raise BusError(_DAMAGED) from None
+    with archive as packed:
         entries = packed.infolist()
         if any(each.filename.lower().endswith(_MACRO) for each in entries):
             raise BusError("The workbook has macros: save it without them, as XLSX or as `CSV UTF-8`.")
@@ -108,8 +126,8 @@ def _bounded(raw: bytes) -> None:
                 continue
             try:
                 content = packed.read(each)  # zipfile stops at the size that was announced
-            except (zipfile.BadZipFile, RuntimeError, EOFError, OSError):
-                raise BusError("The workbook is damaged or has a password: save it again without one.") from None
+            except _UNREADABLE:
+                raise BusError(_DAMAGED) from None
             if b"<!" in content.replace(b"<!--", b"").replace(b"<![CDATA[", b"") or content.startswith(
                 (b"\xff\xfe", b"\xfe\xff")
             ):
