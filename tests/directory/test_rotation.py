@@ -17,13 +17,14 @@ from nrmbus.cli.membership.waiting import NOTHING, listed, signed
 from nrmbus.desk.keys.rotation import Rotating
 from nrmbus.desk.state.context import Seat
 from nrmbus.directory import DirectoryError, commands, joining, rotation
-from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.entry import Entry
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity
 from nrmbus.directory.operator_inbox import A_PASS, Outcome, answer
 from nrmbus.directory.requests import Request
-from nrmbus.wire.names import ANSWERS
+from nrmbus.wire import base64
+from nrmbus.wire.names import ANSWERS, AUDITOR
 
 pytestmark = pytest.mark.broker
 
@@ -221,3 +222,33 @@ async def test_the_next_pass_enters_a_request_after_a_failure(bus: BusFolder, mo
 
     assert await answer(bus) == (ENTERED,)
     assert await answer(bus) == ()
+
+
+@pytest.mark.parametrize("who", [AUDITOR, "ngo-a"])
+async def test_keys_that_still_lie_there_are_replaced_with_a_signing_key_that_is_gone(bus: BusFolder, who: str) -> None:
+    """P5: given a folder whose signing key alone is gone, when its owner asks for other keys, then the request names none of before, and all are in next."""
+    home = home_of(bus, who)
+    before = (await read_directory(bus)).entries[who]
+    (home / "keys" / "signing.seed").unlink()
+
+    wanted = (await commands.ask_for_new_keys(bus, who, "lost", timedelta(), certified=False)).entry
+    again = (await commands.ask_for_new_keys(bus, who, "lost", timedelta(), certified=False)).entry
+
+    assert (wanted.log is None) is (who != AUDITOR)
+    for purpose in ("signing", "sealing", "witness", "log"):
+        old, new = getattr(before, purpose), getattr(wanted, purpose)
+        assert (new != old) or new is None, purpose
+        assert getattr(again, purpose) == new, purpose
+    assert {each.stem for each in (home / "keys" / "next").glob("*.seed")} >= {"signing", "sealing"}
+
+
+async def test_a_folder_that_was_lost_whole_has_new_keys_in_place(bus: BusFolder) -> None:
+    """Given a folder without any key of before, when its owner asks for other keys, then those that were made there are asked for, and none is in next."""
+    home = home_of(bus, "ngo-a")
+    for each in (home / "keys").glob("*.seed"):
+        each.unlink()
+
+    wanted = (await commands.ask_for_new_keys(bus, "ngo-a", "lost", timedelta(), certified=False)).entry
+
+    assert wanted.sealing == base64.encode(Identity.at(home, "ngo-a").sealing.public)
+    assert not (home / "keys" / "next").exists()

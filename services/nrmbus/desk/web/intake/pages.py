@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 
 from nrmbus.desk import intake
@@ -29,6 +30,10 @@ MOST_ROWS: Final = 100
 _LONGEST_NUMBER: Final = 9
 _LANGUAGES: Final[Mapping[str, str]] = {"az": "aze", "en": "eng", "ru": "rus"}
 """Languages of the public page, by the codes of events."""
+
+
+_AWAY: Final = (sqlite3.Error, StoreFull, SQLAlchemyError, OSError)
+"""Errors of a file, the intake's or the ledger's, that cannot be read or written now."""
 
 
 def home_of(visit: Visit) -> Path:
@@ -118,37 +123,57 @@ async def opened(visit: Visit) -> Response:
     return await _shown(visit)
 
 
-async def _shown(visit: Visit, *, text: str = "", problem: str = "", status: int = 200) -> Response:
+async def _shown(visit: Visit, *, text: str = "", problem: str = "", status: int = 200, id: str = "") -> Response:
     conversation = await intake.read(visit.door.seat, home_of(visit), _number(visit), visit.me.number)
     if conversation is None:
         raise NotFound
     return visit.page(
         "intake/opened.html.j2", title=visit.t("Message {number}", number=conversation.thread.number), status=status,
-        thread=conversation.thread, said=conversation.said, last=conversation.last, id=ids.new_event_id(), text=text,
+        thread=conversation.thread, said=conversation.said, last=conversation.last, id=id or ids.new_event_id(), text=text,
         problem=problem, has_errors=bool(problem), most=MOST_CHARACTERS, may_signal=around.may_do(visit, SIGNAL),
     )  # fmt: skip
 
 
 @routes.post("/intake/{number}/answer", may="intake")
-@_kept
 async def answer(visit: Visit) -> Response:
-    """Answer, unless somebody else has, or the person has written more since."""
+    """Answer, unless somebody else has, or the person has written more since. An answer that was not stored is shown again."""
     home, number, form, t = home_of(visit), _number(visit), await visit.form(), visit.t
     text, id, last = form["text"].strip(), form["id"], form["last"]
     if not ids.EVENT_ID.fullmatch(id) or not (last.isascii() and last.isdecimal()):
         raise NotFound
     if not 0 < len(text) <= MOST_CHARACTERS:
         problem = t("Write an answer of at most {most} characters.", most=MOST_CHARACTERS)
-        return await _shown(visit, text=text, problem=problem, status=422)
-    done = await intake.answer(visit.door.seat, home, number, text, id=id, who=visit.me.number, last=int(last))
+        return await _not_stored(visit, problem, 422)
+    try:
+        done = await intake.answer(visit.door.seat, home, number, text, id=id, who=visit.me.number, last=int(last))
+    except _AWAY as error:
+        log.report("intake_not_available", error=type(error).__name__)
+        problem = t("Your answer was not stored. It is still below: send it again in a minute.")
+        return await _not_stored(visit, problem, 503)
     if done == "gone":
         raise NotFound
     if done == "passed":
         problem = t(
             "Somebody has written since you opened this. Read it first; your answer is still below, and not sent."
         )
-        return await _shown(visit, text=text, problem=problem, status=409)
+        return await _not_stored(visit, problem, 409)
     return visit.see(f"/intake/{number}")
+
+
+async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
+    """Show the conversation with the answer that was typed; the answer alone while the conversation cannot be read."""
+    form = await visit.form()
+    # An answer whose storing failed keeps its id, so that it is there once if it was stored after all.
+    id = form["id"] if status == 503 else ""
+    try:
+        return await _shown(visit, text=form["text"], problem=problem, status=status, id=id)
+    except _AWAY as error:
+        log.report("intake_not_available", error=type(error).__name__)
+        return visit.page(
+            "intake/not_stored.html.j2", title=visit.t("Message {number}", number=_number(visit)), status=503,
+            number=_number(visit), id=form["id"], last=form["last"], text=form["text"], problem=problem, has_errors=True,
+            most=MOST_CHARACTERS,
+        )  # fmt: skip
 
 
 @routes.post("/intake/{number}/close", may="intake")
