@@ -48,7 +48,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", name="bus")
-def _bus(tmp_path_factory: pytest.TempPathFactory, machine: Path) -> Iterator[BusFolder]:
+def given_bus(tmp_path_factory: pytest.TempPathFactory, machine: Path) -> Iterator[BusFolder]:
     """Yield a running bus with two desks, whose supervisor renews no certificate meanwhile."""
     folder = BusFolder(tmp_path_factory.mktemp("bus"))
     folder.create()
