@@ -27,6 +27,7 @@ from nrmbus.client import (
     handlers,
     new_ref,
 )
+from nrmbus.client.cursors import CursorAtDesk
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
@@ -440,6 +441,41 @@ async def test_a_desk_that_refuses_for_good_ends_the_run(fake: FakeDesk) -> None
         desk.on(SignalRecorded)(lambda _: None)
         with pytest.raises(TokenRefused):
             await desk.run(Kept())
+
+
+async def test_a_cursor_of_a_ledger_that_was_replaced_is_not_kept(fake: FakeDesk) -> None:
+    """Given a ledger that was replaced by one as long, then no cursor of the old one makes a program miss events."""
+    async with fake.desk() as desk:
+        store = CursorAtDesk(desk.door, "booking", desk._patiently)
+        events = [each async for each in desk.inbox(follow=False)]
+        await store.store(events[1].cursor)
+        assert (await store.load()).row == 2
+        fake.lose_ledger()
+        await store.store(events[2].cursor)
+        assert await store.load() == BEGINNING
+
+
+async def test_a_desk_of_an_earlier_release_keeps_a_cursor_without_its_ledger(
+    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that refuses the parameter, then the cursor is kept as before, and the desk is asked with it once."""
+    asked, answer = list[bool](), fake.handle_async_request
+
+    async def earlier(request: httpx.Request) -> httpx.Response:
+        if request.method == "PUT":
+            asked.append("ledger" in request.url.params)
+            if asked[-1]:
+                return httpx.Response(422, json={"code": "unknown_field", "sentence": "It is unknown."})
+        return await answer(request)
+
+    monkeypatch.setattr(fake, "handle_async_request", earlier)
+    async with fake.desk() as desk:
+        store = CursorAtDesk(desk.door, "booking", desk._patiently)
+        events = [each async for each in desk.inbox(follow=False)]
+        for each in events[:2]:
+            await store.store(each.cursor)
+        assert (await store.load()).row == 2
+    assert asked == [True, False, False]
 
 
 async def test_a_desk_that_starts_again_keeps_the_cursor(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:

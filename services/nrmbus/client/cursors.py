@@ -83,7 +83,7 @@ class CursorAtDesk:
 
     def __init__(self, door: Door, name: str, ask: Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]]) -> None:
         """Keep the cursor called *name* at the desk of *door*; *ask* tries again while the desk is away."""
-        self._door, self._path, self._ask = door, f"/v1/cursors/{name}", ask
+        self._door, self._path, self._ask, self._takes_ledger = door, f"/v1/cursors/{name}", ask, True
 
     async def load(self) -> Cursor:
         """Return the stored cursor."""
@@ -98,7 +98,18 @@ class CursorAtDesk:
     async def store(self, cursor: Cursor) -> None:
         """Have the desk record the cursor, unless its ledger was replaced meanwhile: every event comes again then."""
         try:
-            await self._ask(lambda: self._door.put(self._path, after=str(cursor.row)))
+            await self._keep(cursor)
         except RequestRefused as error:
             if error.code != "inbox_restarted":
                 raise
+
+    async def _keep(self, cursor: Cursor) -> None:
+        """Have the desk record the cursor for the ledger that numbers its row; a desk of an earlier release takes the row alone."""
+        ledger = {"ledger": cursor.ledger} if cursor.ledger and self._takes_ledger else {}
+        try:
+            await self._ask(lambda: self._door.put(self._path, after=str(cursor.row), **ledger))
+        except RequestRefused as error:
+            if error.code != "unknown_field" or not ledger:
+                raise
+            self._takes_ledger = False
+            await self._keep(cursor)
