@@ -1,6 +1,6 @@
 """A real Prometheus with the rules of `deploy/` reads a real bus: faults become alerts there.
 
-Where no Prometheus is installed (Debian's package `prometheus`), the test is skipped, and says so.
+Where no Prometheus is installed (Debian's package `prometheus`), the tests are skipped: they have no parameter then.
 """
 
 import json
@@ -21,13 +21,8 @@ from telemetry.test_alerts import ALWAYS, DEPLOY, RULES, RUNBOOK, anchors
 from telemetry.test_dashboards import DASHBOARDS, expressions
 from telemetry.test_fired import frozen, given_bus, machine, publish  # noqa: F401 - two of them are fixtures
 
-PROMETHEUS: Final = shutil.which("prometheus")
-pytestmark = [
-    pytest.mark.broker,
-    pytest.mark.oracle,
-    pytest.mark.slow,
-    pytest.mark.skipif(PROMETHEUS is None, reason="no prometheus is installed: apt-get install prometheus"),
-]
+PROMETHEUS: Final = [found] if (found := shutil.which("prometheus")) else []
+pytestmark = [pytest.mark.broker, pytest.mark.oracle, pytest.mark.slow]
 
 
 class Watching(NamedTuple):
@@ -56,8 +51,10 @@ class Watching(NamedTuple):
         }
 
 
-@pytest.fixture(scope="module", name="watching")
-def _watching(bus: BusFolder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watching]:
+@pytest.fixture(scope="module", name="watching", params=PROMETHEUS)
+def _watching(
+    request: pytest.FixtureRequest, bus: BusFolder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watching]:
     """Run Prometheus with the example of its settings, as `deploy/README.md` says; it looks every second, and no fault has to last."""
     place, (port,) = tmp_path_factory.mktemp("prometheus"), ports.free_ports(1)
     settings = (DEPLOY / "observability" / "prometheus.yaml").read_text(encoding="utf-8").replace("15s", "1s")
@@ -71,7 +68,7 @@ def _watching(bus: BusFolder, tmp_path_factory: pytest.TempPathFactory) -> Itera
         settings, desk = settings.replace(target, address), address if job == "desk" else desk
     (place / "prometheus.yaml").write_text(settings)
     (place / "alerts.yaml").write_text(re.sub(r"for: \w+", "for: 3s", RULES.read_text(encoding="utf-8")))
-    command = [str(PROMETHEUS), f"--config.file={place}/prometheus.yaml", f"--storage.tsdb.path={place}/data"]
+    command = [str(request.param), f"--config.file={place}/prometheus.yaml", f"--storage.tsdb.path={place}/data"]
     with (place / "log").open("wb") as log:
         running = subprocess.Popen([*command, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
     try:
