@@ -115,8 +115,6 @@ class AgencyPages:
 
     async def _answer(self, page: Page, visit: Visit) -> Response:
         member = visit.member
-        if page.may != "anybody" and member is None:
-            return await sign_in.lead_in(visit)
         if page.may not in {"anybody", "member"} and member is not None and page.may not in member.permissions:
             return self._message(
                 visit,
@@ -125,6 +123,8 @@ class AgencyPages:
                 visit.t("Ask your administrator if it belongs to your work."),
             )
         try:
+            if page.may != "anybody" and member is None:
+                return await sign_in.lead_in(visit)
             answer = await page.handler(visit)
             session.sent(visit)
             return answer

@@ -3,10 +3,11 @@
 import html
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from agencies import CASE
+from agencies import CASE, SIGNAL
 from desk.staff.given import PASSWORD, Authenticator, one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.desk.staff.members import NewMember
@@ -142,9 +143,67 @@ async def test_a_form_that_came_too_late_is_sent_after_the_sign_in(tmp_path: Pat
         fields = [
             (name, html.unescape(value)) for name, value in re.findall(r'name="(\w+)" value="([^"]*)"', page.text)
         ]
-        assert fields == [("text", '"A" & <b>'), ("to", "x"), ("to", "y")]
-        assert (await it.send("/late-form")).headers["location"] == "/app/"
+        (late,) = [value for name, value in fields if name == "late"]
+        assert fields == [("text", '"A" & <b>'), ("to", "x"), ("to", "y"), ("late", late)]
+        assert (await it.send("/late-form", late=late)).headers["location"] == "/app/"
         assert (await it.get("/late-form")).status_code == 404
+
+
+async def test_each_of_several_late_forms_is_named_and_sent_apart(tmp_path: Path) -> None:
+    """Given two tabs whose forms came late, both wait, with step, case and time; the one that is sent again is forgotten, the other stays."""
+    async with office(tmp_path) as it:
+        await it.here.registered(type="case.signal_recorded", data=SIGNAL)
+        await it.signed_in(NAME, "worker")
+        it.later(minutes=16)
+        for text in ("first", "first", "second"):
+            await it.send(f"/cases/{CASE}/notes", text=text)
+        await it.send(f"/cases/{CASE}/acts/case.closed", ref="")
+        answer = await it.send("/sign-in", name=NAME, password=OPEN)
+        assert answer.headers["location"] == "/app/late-form"
+        page = await it.get("/late-form")
+        assert re.findall(r'name="text" value="(\w+)"', page.text) == ["first", "second"]
+        named = re.findall(r"<h2[^>]*>(.*?)</h2>", page.text)[:3]
+        assert named == [f"Form of the page /cases/…/notes · Case {CASE[:8]}"] * 2 + [
+            f"Close the case · Case {CASE[:8]}"
+        ]
+        assert text_of(page).count("It came on ") == 3
+
+        actions = re.findall(r'action="/app(/cases/[^"]+)"', page.text)
+        await it.send(actions[0], text="first")
+        left = await it.get("/late-form")
+        assert re.findall(r'name="text" value="(\w+)"', left.text) == ["second"]
+        assert len(re.findall(r'action="/app/cases/', left.text)) == 2
+
+
+async def test_nobody_s_late_forms_fill_the_memory(tmp_path: Path) -> None:
+    """Given many late forms of one member, then the newest few wait, and a colleague's still does."""
+    async with office(tmp_path) as it:
+        it.staff.late.put("1", "/a", [("text", "x")])
+        for number in range(9):
+            it.staff.late.put("2", "/a", [("text", str(number))])
+        assert [each.pairs[0][1] for each in it.staff.late.of("2")] == ["4", "5", "6", "7", "8"]
+        assert len(it.staff.late.of("1")) == 1
+        it.later(hours=1)
+        assert it.staff.late.of("1") == it.staff.late.of("2") == ()
+
+
+async def test_a_late_form_that_cannot_be_kept_leads_to_the_sign_in_and_says_nothing_else(tmp_path: Path) -> None:
+    """Given a form beyond the bound, or one with a file, then the sign-in leads back to its page, and no empty form waits."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "worker")
+        it.later(minutes=16)
+        page = f"/cases/{CASE}/documents/share"
+        headers = {"sec-fetch-site": "same-origin", "referer": f"{it.browser.base_url}/app{page}"}
+        for sent in (
+            {"data": {"text": "x" * 300_000}},
+            {"data": {"kind": "other"}, "files": {"file": ("a", b"%PDF-")}},
+        ):
+            answer = await it.browser.post(f"/app{page}", headers=headers, **sent)  # type: ignore[arg-type]
+            assert answer.status_code == 303
+            assert answer.headers["location"] == f"/app/sign-in?over=1&back={quote(page, safe='')}"
+            assert answer.headers["cache-control"] == "no-store"
+        answer = await it.send(f"/sign-in?back={page}", name=NAME, password=OPEN)
+        assert answer.headers["location"] == f"/app{page}"
 
 
 async def test_after_a_sign_out_elsewhere_a_form_leads_back_to_its_page(tmp_path: Path) -> None:

@@ -4,6 +4,8 @@ from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from nrmbus.desk.web.acts import around
+from nrmbus.desk.web.acts.editing import own_draft
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 
@@ -19,10 +21,7 @@ def seconds_left(visit: Visit) -> int:
 def sent(visit: Visit) -> None:
     """Forget a form that came late, once the member has sent it again."""
     if visit.request.method == "POST" and visit.member is not None:
-        late = visit.door.staff.late
-        form = late.of(visit.member.number)
-        if form is not None and url(form.path) == visit.request.url.path:
-            late.forget(visit.member.number)
+        visit.door.staff.late.forget(visit.member.number, visit.asked("late"))
 
 
 @routes.get("/session", may="member")
@@ -38,18 +37,46 @@ async def extend(visit: Visit) -> Response:
 
 
 @routes.get("/late-form", may="member")
-async def late_form(visit: Visit) -> Response:
-    """Show that a form came when its session was over, with a button that sends it now."""
-    form = visit.door.staff.late.of(visit.me.number)
-    if form is None:
+async def late_forms(visit: Visit) -> Response:
+    """Show the forms that came when their session was over, each with a button that sends it now."""
+    forms = visit.door.staff.late.of(visit.me.number)
+    if not forms:
         raise NotFound
-    return visit.page(
-        "staff/late-form.html.j2", title=visit.t("Your form was not sent yet"), action=url(form.path), pairs=form.pairs
-    )
+    rows = [
+        {
+            "id": each.id, "action": url(f"{each.path}?late={each.id}"), "pairs": each.pairs, "came": visit.t.moment(each.came),
+            "about": _about(visit, each.path),
+        }
+        for each in forms
+    ]  # fmt: skip
+    return visit.page("staff/late-form.html.j2", title=visit.t("What you sent too late"), rows=rows)
+
+
+def _about(visit: Visit, path: str) -> str:
+    """Return the step and the case of a form that was sent to *path*; the member has to know what would be sent.
+
+    Whoever sat at the browser after the session was over may have sent it.
+    """
+    subject, step, page = "", "", "/".join(path.split("/")[:2])
+    match path.split("/")[1:]:
+        case ["acts", id, *_]:
+            draft = own_draft(visit, id)
+            subject, step = (draft.subject, visit.t.code("act", draft.type)) if draft is not None else ("", "")
+        case ["cases", subject, "acts", type]:
+            step = visit.t.code("act", type)
+        case ["cases", subject, *rest]:
+            page = "/".join(("/cases/…", *rest))
+        case ["intake", number, *_]:
+            step = visit.t("Message {number}", number=number)
+    with visit.door.ledger.read() as tx:
+        may_read = "read_cases" in visit.me.permissions
+        case = around.case_in_words(visit, tx, subject) if subject and may_read else ""
+    return " · ".join(each for each in (step or visit.t("Form of the page {path}", path=page), case) if each)
 
 
 @routes.post("/late-form", may="member")
 async def drop_late_form(visit: Visit) -> Response:
     """Forget a form that came too late."""
-    visit.door.staff.late.forget(visit.me.number)
-    return visit.see("/")
+    late, me = visit.door.staff.late, visit.me.number
+    late.forget(me, (await visit.form())["late"])
+    return visit.see("/late-form" if late.of(me) else "/")

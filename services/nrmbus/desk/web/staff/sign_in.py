@@ -1,8 +1,10 @@
 """Sign-in: name and password, then the second factor; the first time, an own password and an own second factor before."""
 
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from nrmbus.desk.staff import passkeys
@@ -15,6 +17,7 @@ from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.web import second_factor
+from nrmbus.web.guard import FormTooLarge
 from nrmbus.web.words import Words
 
 routes: Final = Pages()
@@ -26,6 +29,7 @@ _STAGES: Final[dict[Stage, str]] = {
 
 _NEVER_KEPT: Final = ("/account", "/staff", "/tokens", "/session", "/late-form", "/sign-")
 """Forms with passwords, or of no worth later."""
+_URLENCODED: Final = "application/x-www-form-urlencoded"
 _SAVES: Final = "/keep"
 """End of the address at which a script saves a draft: its page still has what was typed, and says what to do."""
 
@@ -256,6 +260,12 @@ def recovery_codes(visit: Visit, codes: tuple[str, ...], onward: str) -> Respons
     )
 
 
+def _is_kept(request: Request, path: str) -> bool:
+    """Return whether *request* has a form that is kept for its sender; one with a file is not."""
+    is_form = request.headers.get("content-type", "").partition(";")[0].strip().lower() == _URLENCODED
+    return request.method == "POST" and is_form and not path.startswith(_NEVER_KEPT)
+
+
 async def lead_in(visit: Visit) -> Response:
     """Lead somebody without a session to the sign-in, and back afterwards; a form that came late is kept for its sender."""
     request, late = visit.request, visit.door.staff.late
@@ -263,8 +273,9 @@ async def lead_in(visit: Visit) -> Response:
     if cookies.is_by_itself(request) or (request.method == "POST" and path.endswith(_SAVES)):
         return Response(status_code=401)
     before = visit.door.staff.sessions.last(value) if value else None
-    if before is not None and request.method == "POST" and not path.startswith(_NEVER_KEPT):
-        late.put(before.member, path, (await visit.form()).pairs)
+    if before is not None and _is_kept(request, path):
+        with suppress(FormTooLarge):  # the page before has it still, and the sign-in leads back there
+            late.put(before.member, path, (await visit.form()).pairs)
     query = {"over": "1"} if value else {}
     if request.method == "POST":
         path = cookies.page_before(request)
