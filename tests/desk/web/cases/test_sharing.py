@@ -82,6 +82,23 @@ async def test_what_is_no_document_is_not_kept(content: bytes, status: int, word
     assert words in answer.text
 
 
+async def test_an_unfit_file_leaves_the_rest_of_the_form(tmp_path: Path) -> None:
+    """Given a program beside an earlier upload, the page has kind, receivers and the earlier upload still."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        first = await browser.post(SHARE, files=FILE)
+        unfit = await browser.post(
+            SHARE, data={**hidden(first), **SAID}, files={"file": ("a.exe", b"MZ\x00\x01", "image/jpeg")}
+        )
+        check = await browser.post(SHARE, data={**hidden(unfit), **SAID}, files={"file": ("", b"")})
+        kept = len(await here.rows("documents"))
+
+    assert unfit.status_code == 415
+    assert hidden(unfit) == hidden(first)
+    assert re.search(r'value="medical_report"\s+(checked|selected)', unfit.text)
+    assert re.search(r'value="ngo-a" checked', unfit.text)
+    assert (check.status_code, kept) == (200, 1)
+
+
 async def test_the_content_is_never_on_the_disk_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a large file, no temporary file is made of it, and the ledger has it sealed alone."""
 

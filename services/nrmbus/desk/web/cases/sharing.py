@@ -77,13 +77,13 @@ async def upload(visit: Visit) -> Response:
     """Keep the document sealed for a day, and show what would be sent, to whom, and who will be able to read it."""
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
-    t, errors = visit.t, dict[str, str]()
+    t, errors, typed = visit.t, dict[str, str](), Typed()
     try:
         typed, file = await _read(visit.request)
         if file is not None:
             typed = Typed(typed.kind, typed.to, await _kept(visit, case, file))
     except DeskError as error:
-        return _form(case, Typed(), {"file": t(error.sentence)}, status=error.status)
+        return _form(case, typed, {"file": t(error.sentence)}, status=error.status)
     if typed.kept is None:
         errors["file"] = t("Choose a file")
     if typed.kind not in get_args(DocumentType):
