@@ -2,6 +2,7 @@
 
 import html
 import re
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -151,6 +152,41 @@ async def test_nothing_typed_is_lost_when_a_form_is_not_taken(tmp_path: Path, mo
         assert 'value="night"' in each.text
     assert "Please wait 20 seconds" in told["wait"].text
     assert "or call" in told["full"].text
+
+
+async def test_more_that_is_written_while_the_file_is_held_is_not_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a file that cannot be read, the page has the words, says that nothing was sent, and asks for the code."""
+    with here(tmp_path) as page:
+        code = code_in(await page.write())
+        open_ = await page.send("/en/answer", await page.get("/en/answer"), code=code)
+
+        def held(*_: object, **__: object) -> None:
+            raise sqlite3.OperationalError
+
+        with monkeypatch.context() as broken:
+            broken.setattr(IntakeStore, "found", held)
+            failed = await page.send("/en/more", open_, text=f"{CANARY} <b>")
+
+        assert failed.status_code == 503
+        assert f"{CANARY} &lt;b&gt;" in failed.text
+        assert "nothing was sent" in failed.text
+        back = await page.send("/en/answer", failed, code=code)
+        assert f"{CANARY} &lt;b&gt;" in back.text
+
+
+async def test_a_crowd_costs_nobody_her_code_or_her_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given too many who ask at once, the page has her code still, and the same page is good for another try."""
+    with here(tmp_path) as page:
+        code = code_in(await page.write())
+        with monkeypatch.context() as crowd:
+            crowd.setattr("nrmbus.public.site._QUEUE", 0)
+            busy = await page.send("/en/answer", await page.get("/en/answer"), code=code)
+        assert busy.status_code == 503
+        assert "Many people are here" in busy.text
+        assert f'value="{code}"' in busy.text
+        assert "Nobody has opened" in (await page.send("/en/answer", busy)).text
 
 
 async def test_a_text_may_be_as_long_as_the_page_says(tmp_path: Path) -> None:

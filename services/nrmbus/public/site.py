@@ -213,12 +213,12 @@ class PublicSite:
             return self._asking(t, error=t("This page was open for too long. Give your code again."), kept=kept)
         if (wait := self._gate.wait("ask", slip, form["slip"], form["proof"], _address(request))) > 0:
             return self._asking(t, wait=wait, kept=kept, code=form["code"], slip=form["slip"], status=429)
+        if self._waiting >= _QUEUE:  # before the slip is spent, which is good for another try
+            error = self._refused(Busy(), t)
+            return self._asking(t, error=error, kept=kept, code=form["code"], slip=form["slip"], status=503)
         if not self._gate.spend(slip):
             return self._asking(t, error=t("Give your code again."), kept=kept, status=429)
-        try:
-            holder = await self._derived(code)
-        except Busy as error:
-            return self._asking(t, error=self._refused(error, t), kept=kept, status=503)
+        holder = await self._derived(code)
         return await self._conversation(t, holder, text=kept)
 
     async def _conversation(
@@ -267,13 +267,20 @@ class PublicSite:
         if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
             problem = t("Please wait {n} seconds, then press Send again. Your words are still here.", n=_whole(wait))
             return await self._conversation(t, holder, problem=problem, text=text, slip=form["slip"])
-        if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
-            return await self._conversation(t, holder, text=text)
         try:
+            if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
+                return await self._conversation(t, holder, text=text)
             await self._take(holder, slip, Written(text.strip(), t.language))
         except (StoreFull, NoKey, TooMany, sqlite3.Error) as error:
-            return await self._conversation(t, holder, problem=self._refused(error, t), text=text)
+            return await self._not_taken(t, holder, self._refused(error, t), text)
         return await self._conversation(t, holder, told=t("Your message is with us. Your code stays the same."))
+
+    async def _not_taken(self, t: Words, holder: Holder, problem: str, text: str) -> Response:
+        """Return the conversation with what was written; the page that asks for the code, while the file is held."""
+        try:
+            return await self._conversation(t, holder, problem=problem, text=text)
+        except sqlite3.Error:
+            return self._asking(t, error=problem, kept=text, status=503)
 
     async def _remove(self, request: Request, t: Words) -> Response:
         form = await Form.read(request)
