@@ -5,16 +5,45 @@ from pathlib import Path
 from typing import Final
 
 import httpx
+import pytest
 
 from agencies import CASE, SIGNAL
 from desk.given import Given, desk_of
 from desk.web.acts.test_pages import begun, filled, heading
 from desk.web.browsing import browsing, member
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.outbox.drafts import PassedError
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.wire import json
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "publish")
 SECOND: Final[tuple[Permission, ...]] = ("read_cases", "publish", "approve")
+
+
+@pytest.mark.parametrize(
+    ("error", "leads"),
+    [(PassedError, "check"), (LookupError, "sent")],
+    ids=["changed in another tab", "sent meanwhile"],
+)
+async def test_another_tab_while_a_second_person_is_asked_leads_to_the_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception], leads: str
+) -> None:
+    """Given a draft that another tab changes or sends at the same moment, then the member sees what it is now, and nothing waits."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(*WORKER)) as browser:
+        await here.registered(type="case.signal_recorded", data={**SIGNAL, "child": True})
+        at = await begun(browser, "case.signal_dismissed")
+        check = (await filled(browser, at, {"data.reason": "no_indicator"})).headers["location"]
+
+        def passed(_seat: object, _tx: object, draft: object, **_: object) -> None:
+            raise error(draft)
+
+        with monkeypatch.context() as broken:
+            broken.setattr(drafts, "keep", passed)
+            broken.setattr("nrmbus.desk.web.acts.editing.sending.row_of", lambda *_: "registered")
+            answer = await browser.post(check.replace("/check", "/send"))
+
+        assert (answer.status_code, answer.headers.get("location")) == (303, check.replace("/check", f"/{leads}"))
+        assert heading(await browser.get(check)) == "Check your answers"
 
 
 async def asked(here: Given, browser: httpx.AsyncClient) -> str:

@@ -132,6 +132,32 @@ async def test_a_full_disk_keeps_what_was_typed_on_the_page(tmp_path: Path, monk
         assert long in unescape((await browser.get(again.headers["location"])).text)
 
 
+async def test_a_full_disk_while_somebody_keeps_both_keeps_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a ledger that cannot be written when a second tab keeps both, then the page has everything, and keeps both afterwards."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await begun(browser, "referral.submitted")
+        await filled(browser, at, ANSWERS)
+        stale = await browser.post(at, data={**ANSWERS, "data.urgency": "normal", "version": "1", "go": "on"})
+
+        def full(*_: object, **__: object) -> None:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+        with monkeypatch.context() as broken:
+            broken.setattr(drafts, "begin", full)
+            failed = await browser.post(at, data={**hidden(stale), "go": "both"})
+        assert failed.status_code == 503
+        assert hidden(failed)["data.urgency"] == ["normal"]
+        button = re.findall(r'name="go" value="(\w+)"', failed.text)
+        both = await browser.post(at, data={**hidden(failed), "go": button[0]})
+
+        assert both.headers["location"] != at
+        assert re.search(r'value="normal"\s+checked', (await browser.get(both.headers["location"])).text)
+        assert re.search(r'value="urgent"\s+checked', (await browser.get(at)).text)
+
+
 async def test_a_full_disk_while_somebody_sends_leads_back_to_the_answers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,11 +69,15 @@ class Act:
 
 async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept | Response:
     """Return the saved draft, or the page that says why it was not saved, with all that was typed on it."""
+    again = {"version": sent["version"], "go": "both" if sent["go"] == "both" else "on"}
     try:
-        return await saved(visit, draft, typed, page, sent)
-    except PassedError as passed:
-        if sent["go"] == "both":
+        try:
+            return await saved(visit, draft, typed, page, sent)
+        except PassedError:
+            if sent["go"] != "both":
+                raise
             return await _both(visit, draft, typed, page)
+    except PassedError as passed:
         return page_with(
             visit,
             draft,
@@ -85,14 +89,28 @@ async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -
         )
     except TooLongError:
         return page_with(
-            visit, draft, typed, "acts/not_saved.html.j2", visit.t("This is too long to be sent."), 413, is_long=True
+            visit,
+            draft,
+            typed,
+            "acts/not_saved.html.j2",
+            visit.t("This is too long to be sent."),
+            413,
+            is_long=True,
+            **again,
         )
     except LookupError:
         return await lead_on(visit, draft.id)
     except (SQLAlchemyError, OSError) as error:
         log.report("draft_not_kept", error=type(error).__name__)
         return page_with(
-            visit, draft, typed, "acts/not_saved.html.j2", visit.t("Your answers were not saved."), 503, is_long=False
+            visit,
+            draft,
+            typed,
+            "acts/not_saved.html.j2",
+            visit.t("Your answers were not saved."),
+            503,
+            is_long=False,
+            **again,
         )
 
 

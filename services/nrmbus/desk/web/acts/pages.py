@@ -421,8 +421,13 @@ def _first_step(visit: Visit, case: around.Case, code: str) -> around.Choice | N
 
 async def _ask_second(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
     request = wire_json.dumps({"events": bodies})
-    async with visit.door.ledger.write() as tx:
-        drafts.keep(visit.door.seat, tx, replace(draft, state="waits", request=request), seen=draft.version)
+    try:
+        async with visit.door.ledger.write() as tx:
+            drafts.keep(visit.door.seat, tx, replace(draft, state="waits", request=request), seen=draft.version)
+    except PassedError:  # another tab changed it meanwhile: the member reads it again
+        return visit.see(f"/acts/{draft.id}/{CHECK}")
+    except LookupError:
+        return await lead_on(visit, draft.id)
     return visit.see(f"/acts/{draft.id}/sent")
 
 
