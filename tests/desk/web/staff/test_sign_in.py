@@ -198,7 +198,7 @@ async def test_a_late_form_that_cannot_be_kept_leads_to_the_sign_in_and_says_not
             {"data": {"text": "x" * 300_000}},
             {"data": {"kind": "other"}, "files": {"file": ("a", b"%PDF-")}},
         ):
-            answer = await it.browser.post(f"/app{page}", headers=headers, **sent)  # type: ignore[arg-type]
+            answer = await it.browser.post(f"/app{page}", headers=headers, **sent)
             assert answer.status_code == 303
             assert answer.headers["location"] == f"/app/sign-in?over=1&back={quote(page, safe='')}"
             assert answer.headers["cache-control"] == "no-store"
