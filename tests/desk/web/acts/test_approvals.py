@@ -1,6 +1,7 @@
 """Two people: what the first has written waits, and goes out with the signature of a second one, on a screen of their own."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -8,12 +9,14 @@ import httpx
 import pytest
 
 from agencies import CASE, SIGNAL
-from desk.given import Given, desk_of
+from desk.given import REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, heading
 from desk.web.browsing import browsing, member
+from desk.web.work.test_pages import a_referral_comes
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import PassedError
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.web.acts import sending
 from nrmbus.wire import json
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "publish")
@@ -93,6 +96,23 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
         row = (await here.rows("outbox"))[-1]
         clear = json.loads(row.clear, limit=10_000)
         assert (row.id, clear["actor"], clear["approver"]) == (id, "S-1", "S-2")
+
+
+async def test_who_signs_sees_which_record_is_answered(tmp_path: Path) -> None:
+    """Given two requests of one kind in a case, then the second person reads from whom the one is that the first has answered."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member(*SECOND, number="S-2")) as two:
+        await a_referral_comes(here)
+        seat = here.desk.seat
+        async with seat.ledger.write() as tx:
+            draft = drafts.begin(
+                seat, tx, owner="S-1", type="referral.accepted", subject=CASE, ref=REF, page="what",
+                typed={"data.next_step": ("plan",)},
+            )  # fmt: skip
+            request = json.dumps({"events": [sending.body_of(here.behind, draft)]})
+            drafts.keep(seat, tx, replace(draft, state="waits", request=request), seen=draft.version)
+        page = (await two.get(f"/app/approvals/{draft.id}")).text
+
+    assert re.search(rf"Case {CASE[:8]} · from [^·]*ngo-a[^·]*, 2 March 2026 · ", page)
 
 
 async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:

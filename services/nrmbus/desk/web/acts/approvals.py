@@ -89,10 +89,11 @@ async def _shown(
     said = bodies[0][DATA]
     with visit.door.ledger.read() as tx:
         case, called = around.case_of(visit, tx, draft.subject), around.case_in_words(visit, tx, draft.subject)
+    record = "" if draft.ref is None else around.record_of(visit, case.view, draft.ref)
     is_new = refusal is None and changed is None and not passed
     return visit.page(
         "acts/approve.html.j2", cited=around.cited, title=visit.t.code("act", draft.type), status=200 if is_new else 409, draft=draft,
         who=around.staff_name(visit, draft.owner), since=moment_of(visit, draft.changed), refusal=refusal, has_errors=not is_new,
-        sections=sections_of(visit, case, bodies), case=case, called=called, part=part_of(visit, draft, said), seen=seen_of(visit, draft, said),
+        sections=sections_of(visit, case, bodies), case=case, called=" · ".join(each for each in (called, record) if each), part=part_of(visit, draft, said), seen=seen_of(visit, draft, said),
         passed=passed, changed=changed,
     )  # fmt: skip
