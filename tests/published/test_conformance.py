@@ -4,6 +4,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from nrmbus.client.testing import TOKEN as FAKE_TOKEN
 from nrmbus.client.testing import FakeDesk
 from nrmbus.desk.store import tables
 from nrmbus.published.conformance.probe import CANARY, Probe
-from nrmbus.published.conformance.promises import PROMISES, Found, check
+from nrmbus.published.conformance.promises import PROMISES, SIGNAL, Found, check
 from nrmbus.wire.ids import new_event_id, new_ref
 from typed import run
 
@@ -97,6 +98,12 @@ def ignores_parameters(_: httpx.Request, came: httpx.Response, body: Any) -> htt
     return answered(came, {}, 200) if kinds & {"unknown_parameter", "twice"} else None
 
 
+def ignores_members(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+    """Be a door that takes an event with a member that it does not know, as if the member were not there."""
+    unknown = CANARY.encode() + b'": 1'
+    return answered(came, {}, 200) if unknown in request.content else None
+
+
 def backwards(body: Any) -> Any:
     """The list from its end."""
     return {**body, "events": body["events"][::-1]}
@@ -112,6 +119,7 @@ BREAKS: dict[str, tuple[Change, str]] = {
     "token": (open_to_all, "401 was expected and 200"),
     "addresses": (plain_errors, "an error is application/problem+json"),
     "faults": (repeats, "the answer repeats what was sent"),
+    "members": (ignores_members, "422 was expected and 200"),
     "parameters": (ignores_parameters, "422 or 403 was expected and 200"),
     "lists": (at("GET", "/v1/inbox", lambda it: {**it, "next": None}), "`next` is null before the end"),
     "once": (
@@ -154,7 +162,7 @@ async def test_a_desk_keeps_every_promise(url: str) -> None:
     assert all(each.promise for each in outcomes)
 
     quiet = await found(url, publishes=False)
-    assert {each.name for each in quiet if each.not_tried} == {"once", "verdict", "known", "letters"}
+    assert {each.name for each in quiet if each.not_tried} == {"members", "once", "verdict", "known", "letters"}
     assert not [each for each in quiet if each.broken]
 
 
@@ -166,6 +174,21 @@ async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
         last = (await found(url, *before, name, change=change))[-1]
         assert says in last.broken, (name, last)
         assert CANARY not in last.broken
+
+
+async def test_nothing_is_sent_without_leave_that_a_lax_door_would_publish(url: str) -> None:
+    """Given a suite without leave to publish, then no request is an event with its data, whatever else is wrong with the request."""
+    sent = list[bytes]()
+
+    def listens(request: httpx.Request, came: httpx.Response, body: Any) -> None:
+        if request.method == "POST":
+            sent.append(request.content)
+
+    assert not [each for each in await found(url, change=listens, publishes=False) if each.broken]
+    assert len(sent) >= 6
+    for raw in sent:
+        with suppress(ValueError):
+            assert not json.loads(raw).get("data", {}).keys() >= SIGNAL["data"].keys()
 
 
 @pytest.mark.parametrize("kind", ["unknown_parameter", "twice"])
@@ -206,7 +229,7 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     door = tmp_path / "door.json"
     door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
     kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
-    assert "11 promises hold, 0 are broken, 0 were not tried." in kept.stdout
+    assert "12 promises hold, 0 are broken, 0 were not tried." in kept.stdout
     assert kept.returncode == 0
 
     (tmp_path / "token").write_text("another", encoding="utf-8")

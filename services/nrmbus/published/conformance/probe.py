@@ -133,7 +133,7 @@ class Probe:
         what = f"{method} {path}"
         try:
             came = await self.http.request(method, path, params=dict(params or {}), content=raw, headers=headers)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise Broken(f"{what}: no answer ({type(error).__name__})") from None
         kind = came.headers.get("content-type", "").partition(";")[0]
         answer = Answer(came.status_code, came.headers, _object(came) if kind.endswith("json") else {})

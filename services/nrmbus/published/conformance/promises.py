@@ -21,6 +21,8 @@ REFERRAL: Final[Json] = {
     "data": {"mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]},
 }  # fmt: skip
 """A referral without the person's consent, which the Rules refuse."""
+UNPUBLISHABLE: Final[Json] = {**SIGNAL, "data": {}}
+"""The signal without its data: no door can publish it, whatever it overlooks."""
 FINAL: Final = ("registered", "refused")
 _WAIT: Final = 30
 _PAGE: Final = 2
@@ -99,7 +101,7 @@ async def token(probe: Probe) -> None:
             answer = await probe.ask("GET", path, 401, token=given)
             if "bearer" not in answer.headers.get("www-authenticate", "").lower():
                 raise Broken(f"GET {path}: a 401 has the header WWW-Authenticate: Bearer")
-    await probe.ask("POST", "/v1/events", 401, token=None, body=SIGNAL)
+    await probe.ask("POST", "/v1/events", 401, token=None, body=UNPUBLISHABLE)
 
 
 @_promise
@@ -114,17 +116,31 @@ async def addresses(probe: Probe) -> None:
 @_promise
 async def faults(probe: Probe) -> None:
     """A request that cannot be read gets a status and code for its fault, with its place, and is never repeated."""
-    data = SIGNAL["data"]
     cases: tuple[tuple[int, str, bytes], ...] = (
         (400, "json_invalid", b'{"type": "' + CANARY.encode()),
         (400, "json_duplicate", b'{"type": "case.signal_recorded", "type": "case.signal_recorded"}'),
-        (413, "too_large", json.dumps({**SIGNAL, "sealed": {"notes": "x" * 2**20}}).encode()),
-        (422, "unknown_type", json.dumps({**SIGNAL, "type": "case.imagined"}).encode()),
-        (422, "unknown_version", json.dumps({**SIGNAL, "version": 9999}).encode()),
-        (422, "unknown_field", json.dumps({**SIGNAL, "data": {**data, "urgency": CANARY}}).encode()),
-        (422, "unknown_field", json.dumps({**SIGNAL, CANARY: 1}).encode()),
-        (422, "unknown_field", json.dumps({**SIGNAL, "actor": CANARY}).encode()),
+        (413, "too_large", json.dumps({**UNPUBLISHABLE, "sealed": {"notes": "x" * 2**20}}).encode()),
+        (422, "unknown_type", json.dumps({**UNPUBLISHABLE, "type": "case.imagined"}).encode()),
+        (422, "unknown_version", json.dumps({**UNPUBLISHABLE, "version": 9999}).encode()),
+        (422, "unknown_field", json.dumps({**UNPUBLISHABLE, "data": {"urgency": CANARY}}).encode()),
     )
+    await _refused(probe, cases)
+    await probe.ask("GET", "/v1/inbox", 422, params={"limit": CANARY})
+
+
+@_promise
+async def members(probe: Probe) -> None:
+    """An event with a member that its type does not have, or with a value that does not fit, is refused as a whole."""
+    wrong = (
+        {**SIGNAL, CANARY: 1},
+        {**SIGNAL, "actor": CANARY},
+        {**SIGNAL, "data": {**SIGNAL["data"], "urgency": CANARY}},
+    )
+    await _refused(probe.may_publish(), [(422, "unknown_field", json.dumps(each).encode()) for each in wrong])
+
+
+async def _refused(probe: Probe, cases: Iterable[tuple[int, str, bytes]]) -> None:
+    """Publish each body, and compare status, code and places of the refusal."""
     for status, code, raw in cases:
         answer = await probe.ask("POST", "/v1/events", status, content=raw)
         _same(f"the code of POST /v1/events ({code} was due, and {answer.code or 'none'} came)", answer.code, code)
@@ -132,7 +148,6 @@ async def faults(probe: Probe) -> None:
             raise Broken("POST /v1/events: unknown_version names no version in `accepts`")
         if code == "unknown_field" and not answer.body.get("problems"):
             raise Broken("POST /v1/events: unknown_field names no place in `problems`")
-    await probe.ask("GET", "/v1/inbox", 422, params={"limit": CANARY})
 
 
 @_promise
@@ -246,9 +261,9 @@ async def letters(probe: Probe) -> None:
     if event is None:
         raise NotTried("the inbox has no letter that this agency may open: have another agency send one")
     at = {"after": event["row"] - 1, "limit": 1, "open": "true"}
-    unnamed = await probe.ask("GET", "/v1/inbox", 422, params={**at, "actor": "by-itself"})
+    unnamed = await probe.may_publish().ask("GET", "/v1/inbox", 422, params={**at, "actor": "by-itself"})
     _same("the code of a reader without a number", unnamed.code, "unknown_field")
-    opened = (await probe.may_publish().ask("GET", "/v1/inbox", 200, params={**at, "actor": "conformance-1"})).body
+    opened = (await probe.ask("GET", "/v1/inbox", 200, params={**at, "actor": "conformance-1"})).body
     found = opened["events"][0]
     if found["id"] != event["id"] or not found.get("letter") or set(found["letter"]) - set(event["parts"]):
         raise Broken("GET /v1/inbox: the opened letter is missing, or has parts that were not sealed to this agency")
