@@ -3,10 +3,9 @@ const form = document.querySelector("form[data-keep]");
 if (form) {
   const status = form.querySelector("[data-status]");
   let timer = 0;
-  let asked = false;
-  const save = async () => {
-    if (asked) return;
-    asked = true;
+  let saving = null;
+  const save = () => (saving ??= saveNow().finally(() => { saving = null; }));
+  const saveNow = async () => {
     const body = new URLSearchParams(new FormData(form));
     const names = [...form.elements].map((each) => each.name).filter((name) => name && name !== "version" && name !== "go");
     body.set("fields", [...new Set(names)].join(" "));
@@ -22,13 +21,18 @@ if (form) {
     } catch {
       status.textContent = form.dataset.failed;
     }
-    asked = false;
   };
   form.addEventListener("input", () => {
     clearTimeout(timer);
     timer = setTimeout(save, 1500);
   });
-  form.addEventListener("submit", () => clearTimeout(timer));
+  form.addEventListener("submit", async (event) => {
+    clearTimeout(timer);
+    if (!saving) return;
+    event.preventDefault(); // the form has the version from before: sent now, it would look like another tab's
+    await saving;
+    form.requestSubmit(event.submitter);
+  });
   document.addEventListener("nrm:session-ends", save);
 }
 

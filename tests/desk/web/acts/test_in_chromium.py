@@ -1,12 +1,13 @@
 """The forms in a real browser: what is typed is saved by itself, no page has a fault of accessibility, and all goes without script."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
-from playwright.async_api import Page
+from playwright.async_api import Page, Route
 from starlette.requests import Request
 
 from agencies import CASE
@@ -83,6 +84,32 @@ async def test_a_referral_is_filled_in_and_sent_on_a_phone(tmp_path: Path, progr
         assert [
             each for each in errors if "422" not in each
         ] == []  # a browser reports the status of a page with errors
+
+
+async def test_continue_while_a_save_is_under_way_is_no_other_tab(tmp_path: Path, program: str) -> None:
+    """Given a slow line on which a save is under way, when more is typed and sent, then all of it is saved, and no tab is named."""
+    async with at_a_case(tmp_path) as (_, root), chromium(program) as browser:
+        page = await browser.new_page()
+        await filled_in(page, root)
+        check = page.url
+        await page.goto(check.replace("/check", "/letter"))
+        saved, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def slow(route: Route) -> None:
+            answer = await route.fetch()
+            saved.set()
+            await goes_on.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/keep", slow)
+        await page.fill('input[name="sealed.name"]', "Alina")
+        await asyncio.wait_for(saved.wait(), 60)
+        await page.fill('input[name="sealed.name"]', "Alina Example")
+        await page.get_by_role("button", name="Continue").click()
+        goes_on.set()
+        await page.wait_for_url(lambda url: url != check.replace("/check", "/letter"))
+        await page.get_by_role("heading", name="Check your answers").wait_for()
+        assert await page.get_by_text("Alina Example").count() > 0
 
 
 async def test_what_is_typed_is_saved_by_itself_and_an_answer_comes_without_a_reload(
