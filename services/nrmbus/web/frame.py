@@ -34,6 +34,8 @@ class Says:
     session_seconds: int = 0
     """Seconds until the session ends if nothing happens; 0 without one."""
     navigation: tuple[Place, ...] = ()
+    back: str = ""
+    """Page to which the sign-in leads back, below `root`: a form's answer has no address of its own."""
 
     @property
     def home(self) -> str:

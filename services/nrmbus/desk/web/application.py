@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, compile_path
 from starlette.types import Receive, Scope, Send
 
 from nrmbus.bus.folder import PLAY
@@ -91,6 +91,10 @@ class AgencyPages:
         self._templates = _templates(*(room.templates for room in rooms_of(door.seat.role)))
         pages = pages_of(door.seat.role)
         self._paths = frozenset(page.path for page in pages if page.method == "GET")
+        self._opened, self._sent = (
+            [(page.path, compile_path(page.path)[0]) for page in pages if page.method == method]
+            for method in ("GET", "POST")
+        )
         routes = [Route(f"{ROOT}{page.path}", self._guarded(page), methods=[page.method]) for page in pages]
         self._app = Starlette(routes=[Route(f"{ROOT}/static/{{name}}", _static), *routes])
         self._app.add_exception_handler(404, self._not_found)
@@ -161,9 +165,22 @@ class AgencyPages:
         language = language_of(asked, kept, own, accepted=request.headers.get("accept-language"))
         visit = Visit(request, self._door, self._templates, member=member, language=language)
         visit.places = partial(self._places, visit)
+        visit.back = self._back(request)
         if self._door.seat.bus.startswith(PLAY):
             visit.notice = visit.t("Everything here is invented. Enter no real case.")
         return visit
+
+    def _back(self, request: Request) -> str:
+        """Return the page that *request* asks for; of a form the page that it came from, or one above its address."""
+        here = request.url.path.removeprefix(ROOT)
+        parts = here.split("/")
+        above = ("/".join(parts[:count]) for count in range(len(parts) - 1, 1, -1))
+        return next((each for each in (here, page_before(request), *above) if self._is_page(each)), "/")
+
+    def _is_page(self, path: str) -> bool:
+        """Return whether *path* can be opened: ``/acts/{id}/send`` looks like a page of a draft, and takes forms alone."""
+        sent = next((each for each, pattern in self._sent if pattern.fullmatch(path)), None)
+        return any(pattern.fullmatch(path) for _, pattern in self._opened) and (sent is None or sent in self._paths)
 
     def _places(self, visit: Visit) -> tuple[Place, ...]:
         return (*places.of(visit, self._paths), *(each for each in (intake.place(visit),) if each is not None))
@@ -179,7 +196,7 @@ class AgencyPages:
         return response
 
     def _message(self, visit: Visit, status: int, title: str, sentence: str) -> Response:
-        before = page_before(visit.request) if visit.request.method == "POST" and status >= 500 else ""
+        before = visit.back if visit.request.method == "POST" and status >= 500 and visit.back != "/" else ""
         return visit.page("message.html.j2", title=title, status=status, sentence=sentence, before=before)
 
     def _gone(self, visit: Visit) -> Response:

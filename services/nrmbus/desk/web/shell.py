@@ -81,6 +81,8 @@ class Visit:
         self._form: Form | None = None
         self.places: Callable[[], tuple[Place, ...]] = tuple
         """Returns the navigation of this page; the application sets it."""
+        self.back = ""
+        """Page that this one is, or came from, below `ROOT`; the application sets it. An address that takes forms alone is none."""
         self.notice, self.session_seconds = "", 0
 
     @cached_property
@@ -149,6 +151,7 @@ class Visit:
             footer=t("Nothing on these pages leaves this agency unless you send it."),
             session_seconds=self.session_seconds,
             navigation=self.places(),
+            back=self.back,
         )
 
 

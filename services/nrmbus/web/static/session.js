@@ -1,15 +1,22 @@
 // Warns two minutes before a session ends, and extends it if the person says so. The page says the same without a script.
+// After the end it leads to the sign-in; a page on which something was typed stays, and says that the session is over.
 const WARNING = 120;
 
 export function watch(dialog) {
-  const { address, over } = dialog.dataset;
+  const { address, over, back } = dialog.dataset;
+  const ended = document.getElementById("nrm-session-over");
   const stay = dialog.querySelector("[data-stay]");
   let ends = Date.now() + 1000 * Number(dialog.dataset.seconds);
   let timer;
 
+  let typed = false;
+  document.addEventListener("input", () => { typed = true; });
+
   const leave = () => {
-    const place = location.pathname.replace(/^\/app/, "");
-    location.assign(`${over}?over=1&back=${encodeURIComponent(place)}`);
+    if (!typed) return location.assign(back ? `${over}?over=1&back=${encodeURIComponent(back)}` : `${over}?over=1`);
+    if (dialog.open) dialog.close();
+    ended.hidden = false;
+    ended.scrollIntoView();
   };
 
   // Another tab may have used the session since: the desk is asked before anything is said.
@@ -40,7 +47,10 @@ export function watch(dialog) {
     timer = setTimeout(look, 1000 * Math.min(seconds + 1, 10));
   };
 
-  const close = () => { if (dialog.open) dialog.close(); };
+  const close = () => {
+    if (dialog.open) dialog.close();
+    ended.hidden = true;
+  };
 
   stay.addEventListener("click", async () => {
     try {

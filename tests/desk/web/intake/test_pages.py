@@ -11,6 +11,7 @@ import pytest
 from agencies import BUS
 from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member, titles
+from desk.web.staff.given import office
 from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline, Written
@@ -140,6 +141,18 @@ async def test_an_answer_that_cannot_be_stored_is_still_there(
         sent = await browser.post("/app/intake/1/answer", data=fields(failed) | {"text": form["text"]})
         assert sent.headers["location"] == "/app/intake/1"
         assert to_person(tmp_path) == ["CANARY come <at> ten"]
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_an_opened_message_leads_back_to_a_page_after_the_sign_in(tmp_path: Path) -> None:
+    """Given pages that are the answer to a form, then the session's script leads back to an address that can be opened."""
+    async with office(tmp_path) as it:
+        await write(it.here, tmp_path)
+        await it.signed_in("Leyla Example", "worker")
+        opened = await it.send("/intake/1/open")
+        sent = await it.send("/intake/1/answer", **{**fields(opened), "text": " "})
+        backs = [re.findall(r'data-back="([^"]*)"', each.text) for each in (opened, sent, await it.get("/intake"))]
+        assert backs == [["/intake/1"], ["/intake/1"], ["/intake"]]
 
 
 async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:

@@ -95,3 +95,33 @@ async def test_a_session_warns_before_its_end_and_leads_back_after_it(tmp_path: 
         assert session.ends - it.clock.time == timedelta(minutes=15)
         await passes(16)
         await page.wait_for_url("**/sign-in?over=1&back=%2Faccount")
+
+
+async def test_a_page_on_which_something_was_typed_stays_when_the_session_ends(tmp_path: Path, program: str) -> None:
+    """Given a changed form, the page says that the person was signed out, keeps the form, and goes on after a sign-in elsewhere."""
+    async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
+        await it.example(NAME, "worker")
+        page = await browser.new_page()
+        await page.clock.install()
+        await signs_in(page, address, NAME, OPEN)
+        await page.wait_for_selector(".nrm-who")
+        await page.goto(f"{address}/app/account/password")
+        await page.wait_for_function("document.querySelector('.js-enabled')")
+        await page.wait_for_load_state("networkidle")
+        await page.fill("#new", "a new long password")
+        it.later(minutes=16)
+        async with page.expect_response("**/app/session"):
+            await page.clock.fast_forward(16 * 60_000)
+        ended = page.locator("#nrm-session-over")
+        await ended.wait_for(state="visible")
+        assert not await page.locator("#nrm-session").is_visible()
+        assert page.url == f"{address}/app/account/password"
+        assert await page.input_value("#new") == "a new long password"
+
+        other = await browser.new_page()
+        await signs_in(other, address, NAME, OPEN)
+        await other.wait_for_selector(".nrm-who")
+        async with page.expect_response("**/app/session"):
+            await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        await ended.wait_for(state="hidden")
+        assert await page.input_value("#new") == "a new long password"

@@ -277,10 +277,8 @@ async def lead_in(visit: Visit) -> Response:
         with suppress(FormTooLarge):  # the page before has it still, and the sign-in leads back there
             late.put(before.member, path, (await visit.form()).pairs)
     query = {"over": "1"} if value else {}
-    if request.method == "POST":
-        path = cookies.page_before(request)
-    if cookies.is_place(path) and path != "/":
-        query["back"] = path
+    if cookies.is_place(visit.back) and visit.back != "/":
+        query["back"] = visit.back
     return visit.see(f"/sign-in?{urlencode(query)}" if query else "/sign-in")
 
 
