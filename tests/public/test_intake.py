@@ -168,11 +168,14 @@ async def test_more_that_is_written_while_the_file_is_held_is_not_lost(
         with monkeypatch.context() as broken:
             broken.setattr(IntakeStore, "found", held)
             failed = await page.send("/en/more", open_, text=f"{CANARY} <b>")
+            early = await page.send_unproved("/en/more", open_, text=f"{CANARY} <b>")
+            again = await page.send("/en/answer", failed, code=code)
 
-        assert failed.status_code == 503
-        assert f"{CANARY} &lt;b&gt;" in failed.text
+        assert [each.status_code for each in (failed, early, again)] == [503] * 3
+        assert all(f"{CANARY} &lt;b&gt;" in each.text for each in (failed, early, again))
         assert "nothing was sent" in failed.text
-        back = await page.send("/en/answer", failed, code=code)
+        assert f'value="{code}"' in again.text
+        back = await page.send("/en/answer", again)
         assert f"{CANARY} &lt;b&gt;" in back.text
 
 

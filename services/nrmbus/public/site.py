@@ -219,7 +219,12 @@ class PublicSite:
         if not self._gate.spend(slip):
             return self._asking(t, error=t("Give your code again."), kept=kept, status=429)
         holder = await self._derived(code)
-        return await self._conversation(t, holder, text=kept)
+        try:
+            return await self._conversation(t, holder, text=kept)
+        except sqlite3.Error as error:
+            if not kept:
+                raise
+            return self._asking(t, error=self._refused(error, t), kept=kept, code=form["code"], status=503)
 
     async def _conversation(
         self, t: Words, holder: Holder, *, told: str = "", problem: str = "", text: str = "", slip: str = ""
@@ -263,10 +268,10 @@ class PublicSite:
             return self._asking(t, error=error, kept=text)
         holder = Holder.of_raw(let_in.body)
         if not 0 < len(text.strip()) <= MOST_CHARACTERS:
-            return await self._conversation(t, holder, problem=_text_wrong(text, t), text=text, slip=form["slip"])
+            return await self._not_taken(t, holder, _text_wrong(text, t), text, slip=form["slip"])
         if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
             problem = t("Please wait {n} seconds, then press Send again. Your words are still here.", n=_whole(wait))
-            return await self._conversation(t, holder, problem=problem, text=text, slip=form["slip"])
+            return await self._not_taken(t, holder, problem, text, slip=form["slip"])
         try:
             if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
                 return await self._conversation(t, holder, text=text)
@@ -275,10 +280,10 @@ class PublicSite:
             return await self._not_taken(t, holder, self._refused(error, t), text)
         return await self._conversation(t, holder, told=t("Your message is with us. Your code stays the same."))
 
-    async def _not_taken(self, t: Words, holder: Holder, problem: str, text: str) -> Response:
+    async def _not_taken(self, t: Words, holder: Holder, problem: str, text: str, *, slip: str = "") -> Response:
         """Return the conversation with what was written; the page that asks for the code, while the file is held."""
         try:
-            return await self._conversation(t, holder, problem=problem, text=text)
+            return await self._conversation(t, holder, problem=problem, text=text, slip=slip)
         except sqlite3.Error:
             return self._asking(t, error=problem, kept=text, status=503)
 
