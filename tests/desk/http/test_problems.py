@@ -236,7 +236,7 @@ async def test_a_time_has_one_form_at_every_route(text: str, is_taken: bool, tmp
             assert is_taken or "RFC 3339" in answer.json()["detail"]
 
     assert {name for _, _, name, _ in timed} == {"since", "until"}
-    assert len(timed) == 6
+    assert len(timed) == 8
 
 
 async def test_many_problems_are_counted_and_not_told_one_by_one(tmp_path: Path) -> None:

@@ -183,6 +183,11 @@ async def test_receipts_are_the_registrars_verdicts(tmp_path: Path) -> None:
         assert [(each["code"], each["type"]) for each in only] == [("wrong_state", "consent.given")]
         assert only[0]["sentence"]
         assert (await get(here, "/v1/receipts", after=page["next"]))["receipts"] == only
+        at = everything[0]["closed"]
+        assert (await get(here, "/v1/receipts", since=at))["receipts"] == everything
+        assert (await get(here, "/v1/receipts", until=at))["receipts"] == []
+        assert (await get(here, "/v1/receipts", since="2030-01-01T00:00:00Z"))["receipts"] == []
+        assert (await get(here, "/v1/receipts", until="2030-01-01T00:00:00Z", verdict="refused"))["receipts"] == only
 
 
 async def test_readings_of_all_cases_are_one_list(tmp_path: Path) -> None:

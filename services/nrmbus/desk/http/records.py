@@ -112,13 +112,16 @@ async def list_receipts(
     case: Case = None,
     type: OfType = None,
     verdict: Verdict = None,
+    since: Since = None,
+    until: Until = None,
 ) -> JSONResponse:
     """Return the verdicts on the events of this agency that this ledger published. Records nothing.
 
-    The order is that of publishing, so a verdict may come below a row that you have read: ask for one event by its id.
+    The order is that of publishing, so a verdict may come below a row that you have read: ask for one event by its id, or
+    for what was `closed` at a time or later.
     """
     door = door_of(request)
-    only = {"case": case, "type": type, "verdict": verdict}
+    only = {"case": case, "type": type, "verdict": verdict, "since": since, "until": until}
     columns = {"case": _OUTBOX.subject, "type": _OUTBOX.type, "verdict": _OUTBOX.verdict}
     rows = (
         select(tables.outbox)
