@@ -100,6 +100,8 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import nrmbus
 assert nrmbus.__file__.startswith(sys.argv[1])
+from nrmbus.bus.embedded.jars import pinned
+from nrmbus.packed import packed
 from nrmbus.play.reader import find, read
 from nrmbus.rules import load_profile
 from nrmbus.rules.handbook.citations import rules_text
@@ -109,7 +111,8 @@ from nrmbus.web.words import LANGUAGES, catalogues
 words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogues(language)]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
-print(hashlib.sha256(repr((rules, words, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
+others = [pinned(), *(packed(each).read_text(encoding="utf-8") for each in ("published/asyncapi/frame.yaml", "cli/audit/person_report.yaml"))]
+print(hashlib.sha256(repr((rules, words, others, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
 """
     said = [
         subprocess.run([sys.executable, "-c", program, where], capture_output=True, text=True, check=True).stdout

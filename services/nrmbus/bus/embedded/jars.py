@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from nrmbus.bus.errors import JarAltered, KafkaFailed
 from nrmbus.bus.folder import cache_home
 from nrmbus.bus.private_files import PRIVATE_FILE, locked
+from nrmbus.packed import packed
 
 if TYPE_CHECKING:
     from jgo.maven import MavenContext
@@ -30,7 +31,7 @@ AT_ONCE: Final = 8
 Progress = Callable[[str, int, int], None]
 """Progress callback: the present activity, the amount done, and the total, in one unit."""
 
-_PINS: Final = Path(__file__).with_name("jars.txt")
+_PINS: Final = "jars.txt"
 _HEADER: Final = "# Kafka's jars: coordinate, size in bytes, SHA-256. Written by python -m nrmbus.bus.embedded.jars; nobody edits a line by hand.\n"
 
 
@@ -51,7 +52,8 @@ class Jar:
 
 def pinned() -> tuple[Jar, ...]:
     """Return all jars of the class path, in its order."""
-    lines = (line.split() for line in _PINS.read_text().splitlines() if not line.startswith("#"))
+    text = packed(f"bus/embedded/{_PINS}").read_text(encoding="utf-8")
+    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
     return tuple(Jar(coordinate, int(size), sha256) for coordinate, size, sha256 in lines)
 
 
@@ -187,7 +189,9 @@ def renew() -> None:
     with cache_held(jar_home()):
         jars = _resolve(jar_home() / ".resolve")
         shutil.rmtree(jar_home() / ".resolve", ignore_errors=True)
-    _PINS.write_text(_HEADER + "".join(f"{jar.coordinate} {jar.size} {jar.sha256}\n" for jar in jars))
+    Path(__file__).with_name(_PINS).write_text(
+        _HEADER + "".join(f"{jar.coordinate} {jar.size} {jar.sha256}\n" for jar in jars)
+    )
 
 
 if __name__ == "__main__":

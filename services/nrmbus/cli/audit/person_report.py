@@ -27,6 +27,7 @@ from nrmbus.cli.audit.own_reading import verified
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.options import BusContext, Case, to_write
+from nrmbus.packed import packed
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.words import Language, Words
 
@@ -127,7 +128,9 @@ async def _by_its_desk(folder: BusFolder, agency: str, subject: str, actor: str)
 @cache
 def sentences() -> dict[str, dict[str, str]]:
     """Return every sentence of a report by key and language."""
-    found: dict[str, dict[str, str]] = yaml.safe_load((_HERE / "person_report.yaml").read_text(encoding="utf-8"))
+    found: dict[str, dict[str, str]] = yaml.safe_load(
+        packed("cli/audit/person_report.yaml").read_text(encoding="utf-8")
+    )
     return found
 
 
