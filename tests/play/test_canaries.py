@@ -170,7 +170,7 @@ def test_the_history_went_by_the_rules(played: Played) -> None:
     """Judged again, nothing was let in and nobody told beside the Rules, by the command that an auditor runs."""
     told = CliRunner().invoke(app, ["auditor", "judge", "--data", str(played.folder.path)])
 
-    assert (told.exit_code, "follow the Rules" in told.output) == (0, True), told.output
+    assert (told.exit_code, "follows the Rules" in told.output) == (0, True), told.output
 
 
 def test_the_ledgers_hold_the_letters_closed(played: Played) -> None:

@@ -35,7 +35,8 @@ async def test_a_cursor_of_another_ledger_is_not_kept(tmp_path: Path) -> None:
         await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac"))
         ledger = here.desk.seat.ledger.id
         former = await here.door.put("/v1/cursors/booking", params={"after": 1, "ledger": "0" * 16})
-        page = await here.door.get("/v1/inbox", params={"after": 0, "ledger": "0" * 16})
+        opened = {"after": "0", "ledger": "0" * 16, "open": "true", "actor": "S-1"}
+        page = await here.door.get("/v1/inbox", params=opened)
         none = await here.door.get("/v1/cursors/booking")
         kept = await here.door.put("/v1/cursors/booking", params={"after": 1, "ledger": ledger})
 

@@ -44,7 +44,7 @@ pytestmark = [
 ]  # fmt: skip
 
 OPENED_AT: Final[Mapping[str, str]] = {
-    "/account": "vac", "/account/app": "vac", "/account/notices": "vac", "/account/password": "vac",
+    "/account": "vac", "/account/app": "vac", "/account/notices": "vac", "/account/passkeys": "vac", "/account/password": "vac",
     "/account/recovery-codes": "vac", "/acts": "vac", "/acts/{id}/{page}": "vac", "/approvals": "vac",
     "/approvals/{id}": "ngo-a", "/board": "vac", "/bulletins": "vac", "/cases/{case}/acts": "ngo-a", "/cases/{case}/notes": "vac",
     "/cases/{case}/referrals/{ref}": "vac", "/cases/{ref}": "vac", "/cases/{ref}/documents": "vac",
