@@ -33,7 +33,7 @@ from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted, ReferralSubmittedV2
-from patience import LONGEST_WAIT
+from patience import LONGEST_WAIT, interruptible
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 
@@ -415,7 +415,11 @@ class _Silent(httpx.AsyncBaseTransport):
 @pytest.mark.parametrize("follow", [True, False], ids=["stream", "page"])
 def test_an_interrupted_inbox_ends_with_the_interrupt(*, follow: bool) -> None:
     """Given a program without asyncio that waits for the next event, when it is interrupted, then that is what it hears."""
-    with pytest.raises(KeyboardInterrupt), Desk("http://127.0.0.1", "a-token", transport=_Silent()) as desk:
+    with (
+        interruptible(),
+        pytest.raises(KeyboardInterrupt),
+        Desk("http://127.0.0.1", "a-token", transport=_Silent()) as desk,
+    ):
         for _ in desk.inbox(follow=follow):
             pass
 
