@@ -172,15 +172,20 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         )
 
     async def settle(self, seconds: float = PATIENCE) -> Anomalies:
-        """Stop sending, wait until all that was acknowledged has an answer, and check what the broker holds."""
+        """Stop sending, wait until all that was acknowledged has an answer, and check what the broker holds.
+
+        The wait ends when nothing new was registered for *seconds*: on a busy machine registrars take long, and pass the
+        partitions to each other.
+        """
         self._sending = False
-        until = time.monotonic() + seconds
-        found = Anomalies()
-        while time.monotonic() < until:
+        found, answered, since = Anomalies(), 0, time.monotonic()
+        while time.monotonic() < since + seconds:
             await asyncio.sleep(1)
             found = await asyncio.to_thread(self.check)
             if not found.lost and found.registered + found.refused >= len(set(self.acknowledged)):
                 break
+            if found.registered + found.refused > answered:
+                answered, since = found.registered + found.refused, time.monotonic()
         return found
 
     def check(self) -> Anomalies:
