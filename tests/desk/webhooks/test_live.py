@@ -66,6 +66,11 @@ async def test_a_desk_that_is_killed_while_its_receiver_works_sends_the_same_web
         assert "active, 0 waiting" in await asked(bus, "list")
         assert "v1a: whpk_" in await asked(bus, "rotate", webhook, "--grace", "60", "--algorithm", "v1a")
         await asked(bus, "resend", webhook, receiver.ids[0])
+
+        async def is_taken() -> bool:
+            return '"deliveries": []' in await asked(bus, "deliveries", webhook, "--state", "open", "--json")
+
+        await eventually("what was sent again is taken", is_taken)
         assert "1 are sent now" in await asked(
             bus, "recover", webhook, "--since", "2026-01-01T00:00:00Z", "--delivered"
         )
