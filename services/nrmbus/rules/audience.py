@@ -147,8 +147,9 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return, for each recipient, what it must hear first: standing consents in their order, then the bar on embassies.
 
-    A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut
-    out. Without the consent its desk would keep shut what comes now.
+    A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
+    recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
+    consent its desk would keep shut what comes now.
     """
     found = _consents_first(context, recipients)
     for agency in _unaware_of_the_bar(context, recipients):
