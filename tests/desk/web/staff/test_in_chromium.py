@@ -29,6 +29,15 @@ async def signs_in(page: Page, address: str, name: str, password: str) -> None:
     await page.press("#password", "Enter")
 
 
+async def signed_in_at(page: Page, address: str, path: str) -> Page:
+    """Return *page*, whose clock is under the test's control, at *path* after the sign-in of an invented member."""
+    await page.clock.install()
+    await signs_in(page, address, NAME, OPEN)
+    await page.wait_for_selector(".nrm-who")
+    await page.goto(f"{address}/app/{path}")
+    return page
+
+
 async def test_a_passkey_is_set_up_at_the_first_sign_in_and_signs_in_alone(tmp_path: Path, program: str) -> None:
     """Given a device that keeps passkeys, the person types name and password once and never again."""
     async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as here, chromium(program) as browser:
@@ -63,11 +72,7 @@ async def test_a_session_warns_before_its_end_and_leads_back_after_it(tmp_path: 
     """The warning comes two minutes before, staying extends it, another tab's use is noticed, and the end hides the page."""
     async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
         await it.example(NAME, "worker")
-        page = await browser.new_page()
-        await page.clock.install()
-        await signs_in(page, address, NAME, OPEN)
-        await page.wait_for_selector(".nrm-who")
-        await page.goto(f"{address}/app/account")
+        page = await signed_in_at(await browser.new_page(), address, "account")
         dialog = page.locator("#nrm-session")
 
         async def passes(minutes: int) -> None:
@@ -101,11 +106,7 @@ async def test_a_page_on_which_something_was_typed_stays_when_the_session_ends(t
     """Given a changed form, the page says that the person was signed out, keeps the form, and goes on after a sign-in elsewhere."""
     async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
         await it.example(NAME, "worker")
-        page = await browser.new_page()
-        await page.clock.install()
-        await signs_in(page, address, NAME, OPEN)
-        await page.wait_for_selector(".nrm-who")
-        await page.goto(f"{address}/app/account/password")
+        page = await signed_in_at(await browser.new_page(), address, "account/password")
         await page.wait_for_function("document.querySelector('.js-enabled')")
         await page.wait_for_load_state("networkidle")
         await page.fill("#new", "a new long password")
