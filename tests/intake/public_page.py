@@ -49,6 +49,10 @@ class Fields(HTMLParser):
             self.found.setdefault(of["name"], of.get("value", ""))
         self._area = of["name"] if tag == "textarea" else ""
 
+    def handle_endtag(self, tag: str) -> None:
+        """Leave an area."""
+        self._area = "" if tag == "textarea" else self._area
+
     def handle_data(self, data: str) -> None:
         """Take the text of an area."""
         if self._area:

@@ -112,9 +112,25 @@ async def test_a_message_goes_with_the_page_s_own_proof(
         page = await browser.new_page()
         errors = watched(page)
         await at_form(page, address)
+        places = await page.evaluate("history.length")
+        await page.get_by_role("button", name="Русский").click()
+        await page.get_by_role("button", name="English").click()
+        await page.wait_for_url(f"{address}/en/write")
+        assert (
+            await page.evaluate("history.length") == places
+        )  # nothing was typed, so each page takes the other's place
         await page.get_by_label("For myself").check()
         await page.get_by_label("What happened").fill(CANARY)
-        await page.get_by_role("button", name="Send").click()
+        await page.get_by_role("button", name="Русский").click()
+        await page.locator("html[lang=ru]").wait_for()
+        assert await page.locator("#text").input_value() == CANARY
+        await page.get_by_role("button", name="English").click()
+        await page.locator("html[lang=en]").wait_for()
+        assert store.threads() == []
+        await page.get_by_label("Number or address").press("Enter")
+        await page.locator(".code").wait_for()
+        await page.get_by_role("button", name="Русский").click()
+        await page.locator("html[lang=ru]").wait_for()
         code = await page.locator(".code").inner_text()
         (thread,) = store.threads()
         message = store.thread(thread.number).messages[0]  # type: ignore[union-attr]

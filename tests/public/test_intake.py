@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from intake.given import KEY, on_disk
-from intake.public_page import CANARY, HOTLINE, Here, code_in, here
+from intake.public_page import CANARY, HOTLINE, Fields, Here, code_in, here
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
@@ -98,6 +98,35 @@ async def test_danger_puts_the_number_first(tmp_path: Path) -> None:
 
         assert written.text.index("tel:+994000000002") < written.text.index('class="code"')
         assert page.store.threads()[0].danger
+
+
+async def test_another_language_keeps_what_was_typed_and_does_nothing(tmp_path: Path) -> None:
+    """Without a script too: each language is a button of the form, which comes back unjudged; nothing is sent or deleted."""
+    with here(tmp_path) as page:
+        english = await page.get("/en/write")
+        assert 'formaction="/ru/write"' in english.text
+        typed = {"text": CANARY, "reach": "phone", "safe_times": "after nine", "danger": "yes"}
+        russian = await page.send_unproved("/ru/write", english, **typed, language="ru")
+        assert (russian.status_code, 'lang="ru"' in russian.text, page.store.threads()) == (200, True, [])
+        assert 'role="alert"' not in russian.text
+        kept = Fields(russian.text).found
+        assert {name: kept[name] for name in typed} == typed
+        assert kept["slip"] == Fields(english.text).found["slip"]  # so that what was waited counts
+
+        receipt = await page.send("/ru/write", russian, contact="1")
+        code = code_in(receipt)
+        again = await page.send_unproved("/az/receipt", receipt, language="az")
+        assert (code_in(again), 'lang="az"' in again.text, "tel:" in again.text) == (code, True, True)
+
+        asked = await page.send_unproved("/az/answer", await page.get("/en/answer"), code=code, language="az")
+        assert (asked.status_code, Fields(asked.text).found["code"]) == (200, code)
+        thread = await page.send("/az/answer", asked)
+        thread = await page.send_unproved("/en/more", thread, text=CANARY, language="en")
+        assert (Fields(thread.text).found["text"], 'role="alert"' in thread.text) == (CANARY, False)
+        sure = await page.send_unproved("/en/remove", thread)
+        sure = await page.send_unproved("/ru/remove", sure, language="ru")
+        assert Fields(sure.text).found["sure"] == "yes"
+        assert len(page.store.threads()) == 1
 
 
 async def test_a_form_sent_twice_is_one_message_under_one_code(tmp_path: Path) -> None:

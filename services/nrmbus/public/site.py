@@ -108,6 +108,7 @@ class PublicSite:
         yield "GET", "write", self._guarded(self._write)
         yield "POST", "write", self._guarded(self._send)
         yield "GET", "answer", self._guarded(self._ask)
+        yield "POST", "receipt", self._guarded(self._receipt_again)
         yield "POST", "answer", self._guarded(self._answered)
         yield "POST", "more", self._guarded(self._more)
         yield "POST", "remove", self._guarded(self._remove)
@@ -157,7 +158,9 @@ class PublicSite:
             problem = t(
                 "This page was open for too long, so nothing was sent. Your words are still here: press Send again."
             )
-            return await self._form(t, form, {}, problem=problem)
+            return await self._form(t, form, {}, problem="" if _is_language(form) else problem)
+        if _is_language(form):
+            return await self._form(t, form, {}, slip=form["slip"])
         if errors:
             return await self._form(t, form, errors, slip=form["slip"], status=422)
         if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
@@ -168,8 +171,20 @@ class PublicSite:
             await self._take(holder, slip, _written(form, t.language), danger=form["danger"] == "yes")
         except (StoreFull, NoKey, TooMany, Busy, sqlite3.Error) as error:
             return await self._form(t, form, {}, slip=form["slip"], problem=self._refused(error, t), status=503)
-        values = {"code": codes.shown(code).split(), "danger": form["danger"] == "yes", **await self._readers()}
-        return self._page(t, "receipt.html.j2", "write", **values)
+        return await self._receipt(t, code, is_danger=form["danger"] == "yes")
+
+    async def _receipt(self, t: Words, code: str, *, is_danger: bool) -> Response:
+        shown = self._slips.seal("receipt", (code + ("!" if is_danger else "")).encode())
+        values = {"code": codes.shown(code).split(), "danger": is_danger, "shown": shown, **await self._readers()}
+        return self._page(t, "receipt.html.j2", "write", keeps="receipt", **values)
+
+    async def _receipt_again(self, request: Request, t: Words) -> Response:
+        """Show the code in another language: the page before would have been its only one."""
+        slip = self._slips.open("receipt", (await Form.read(request))["slip"])
+        if slip is None:
+            return self._asking(t, error=t("This page was open for too long. Give your code again."))
+        body = slip.body.decode()
+        return await self._receipt(t, body[: codes.DIGITS], is_danger=len(body) > codes.DIGITS)
 
     async def _take(self, holder: Holder, slip: Slip, written: Written, *, danger: bool = False) -> None:
         # The same words sent twice from one form are one message; other words from it are another one.
@@ -186,6 +201,7 @@ class PublicSite:
             "form": form, "errors": errors, "problem": problem, "wait": _whole(wait), "most": MOST_CHARACTERS,
             "slip": slip or self._slips.seal("write", codes.new().encode()), **await self._readers(),
         }  # fmt: skip
+        values["keeps"] = "write" if values["can_write"] else ""
         return self._page(t, "write.html.j2", "write", status=status, has_errors=bool(errors or problem), **values)
 
     # -- coming back -------------------------------------------------------------------------------------------------
@@ -199,13 +215,16 @@ class PublicSite:
     ) -> Response:  # fmt: skip
         values = {
             "error": error, "wait": _whole(wait), "kept": kept[:MOST_CHARACTERS], "code": code[:_SHORT],
-            "slip": slip or self._slips.seal("ask"),
+            "slip": slip or self._slips.seal("ask"), "keeps": "answer",
         }  # fmt: skip
         return self._page(t, "answer.html.j2", "answer", status=status, has_errors=bool(error), **values)
 
     async def _answered(self, request: Request, t: Words) -> Response:
         form = await Form.read(request)
         code, slip, kept = codes.read(form["code"][:_SHORT]), self._slips.open("ask", form["slip"]), form["text"]
+        if _is_language(form):
+            slip_kept = form["slip"] if slip else ""
+            return self._asking(t, kept=kept, code=form["code"], slip=slip_kept)
         if code is None:
             error = t("A code has 16 digits, and one of yours does not fit: compare it with what you wrote down.")
             return self._asking(t, error=error, kept=kept, code=form["code"], status=422)
@@ -237,7 +256,7 @@ class PublicSite:
         values = {
             "thread": thread, "said": self._opened(holder, thread), "told": told, "problem": problem, "text": text,
             "most": MOST_CHARACTERS, "let_in": self._slips.seal("pass", holder.raw), "slip": slip or self._slips.seal("write"),
-            "until": thread.touched + timedelta(days=self._settings.keep_days), **await self._readers(),
+            "until": thread.touched + timedelta(days=self._settings.keep_days), "keeps": "more", **await self._readers(),
         }  # fmt: skip
         return self._page(t, "conversation.html.j2", "answer", has_errors=bool(problem), **values)
 
@@ -267,6 +286,8 @@ class PublicSite:
             )
             return self._asking(t, error=error, kept=text)
         holder = Holder.of_raw(let_in.body)
+        if _is_language(form):
+            return await self._not_taken(t, holder, "", text, slip=form["slip"])
         if not 0 < len(text.strip()) <= MOST_CHARACTERS:
             return await self._not_taken(t, holder, _text_wrong(text, t), text, slip=form["slip"])
         if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
@@ -292,8 +313,8 @@ class PublicSite:
         let_in = self._slips.open("pass", form["pass"])
         if let_in is None:
             return self._asking(t, error=t("This page was open for too long. Give your code again."))
-        if form["sure"] != "yes":
-            return self._page(t, "remove.html.j2", "answer", let_in=form["pass"])
+        if form["sure"] != "yes" or _is_language(form):
+            return self._page(t, "remove.html.j2", "answer", let_in=form["pass"], keeps="remove")
         await asyncio.to_thread(self._store.remove, Holder.of_raw(let_in.body).ref)
         return self._page(t, "removed.html.j2", "answer")
 
@@ -372,7 +393,7 @@ class PublicSite:
             self._settings.name[t.language], f"/{t.language}/", LANGUAGES, name, _static("public.css")[2],
             _static("public.js")[2], self._settings,
         )  # fmt: skip
-        shown = {"t": t, "says": says, "has_errors": False, "bits": BITS, "waits": WAITS, **values}
+        shown = {"t": t, "says": says, "has_errors": False, "keeps": "", "bits": BITS, "waits": WAITS, **values}
         return self._templates.get_template(template).render(shown)
 
 
@@ -381,6 +402,11 @@ def _compressed(request: Request, content: bytes, small: bytes, media_type: str,
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(small, media_type=media_type, headers={**headers, "content-encoding": "gzip"})
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _is_language(form: Form) -> bool:
+    """Return whether the form only asks for its page in another language, with what stands in it; nothing is judged or done."""
+    return "language" in form
 
 
 def _address(request: Request) -> str | None:

@@ -2,12 +2,20 @@
 /* Pages of this site take one place in the history, so that the Back button of the page behind the exit leads to none of them. */
 (function () {
   "use strict";
-  var root = document.documentElement, link = document.querySelector(".leave .exit");
+  var root = document.documentElement, link = document.querySelector(".leave .exit"), isLanguage = false;
 
   function leave() {
     document.title = "\u2026";
     root.className += " gone";
     window.location.replace(link.href); /* this page's place in the history becomes the other page's */
+  }
+
+  function isTyped(form) {
+    for (var at = 0; at < form.elements.length; at++) {
+      var each = form.elements[at];
+      if (each.type === "radio" ? each.checked : (each.type === "text" || each.type === "textarea") && each.value) { return true; }
+    }
+    return false;
   }
 
   if (link) {
@@ -16,6 +24,14 @@
       var at = event.target;
       while (at && at !== document) {
         if (at.getAttribute("data-leave") !== null) { event.preventDefault(); leave(); return; }
+        if (at.tagName === "BUTTON") {
+          isLanguage = at.name === "language";
+          if (isLanguage && at.getAttribute("data-page") !== null && !isTyped(at.form)) {
+            event.preventDefault(); /* nothing to keep: a page is asked for, which takes no place in the history */
+            window.location.replace(at.getAttribute("formaction"));
+          }
+          return;
+        }
         if (at.tagName === "A" && at.host === window.location.host && !at.hash && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
           event.preventDefault();
           window.location.replace(at.href);
@@ -47,7 +63,7 @@
     var text = window.TextEncoder && new TextEncoder(), button = form.querySelector("button");
     if (!text || !window.crypto || !window.crypto.subtle || !window.Promise) { return; }
     form.addEventListener("submit", function (event) {
-      if (form.elements.proof.value) { return; }
+      if (isLanguage || form.elements.proof.value) { return; }
       event.preventDefault();
       asked = true;
       button.textContent = form.getAttribute("data-busy");
