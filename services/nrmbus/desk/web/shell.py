@@ -25,6 +25,8 @@ from nrmbus.web.words import LANGUAGES, Language, Words
 
 May = Permission | Literal["anybody", "member"]
 """Permission that a page needs; ``member``: everybody who has signed in; ``anybody``: without signing in."""
+LANGUAGE: Final = "language"
+"""Value of `go` in a form that only asks for its page in another language, with what stands in it: nothing is judged or done."""
 _LEGAL_MAY: Final = frozenset({*get_args(Permission), "anybody", "member"})
 
 
@@ -121,7 +123,8 @@ class Visit:
         """Return the page that *template* makes of *values*; *title* says what the page is for, and nothing of a case."""
         shown = {"t": self.t, "says": self._says(), "title": title, "member": self.member, "url": url, "now": self.now}
         return HTMLResponse(
-            self._templates.get_template(template).render({"has_errors": False, **shown, **values}), status
+            self._templates.get_template(template).render({"has_errors": False, **shown, **values}),
+            status,
         )
 
     def part(self, template: str, **values: Any) -> Markup:

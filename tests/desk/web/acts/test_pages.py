@@ -153,6 +153,24 @@ async def test_what_was_typed_is_still_there_after_a_refusal(tmp_path: Path) -> 
         assert CANARY in (await browser.get(again.headers["location"])).text
 
 
+async def test_another_language_keeps_what_was_typed(tmp_path: Path) -> None:
+    """Given a page half filled in, then a language is a button of its form: the draft is saved, and its page comes unjudged."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await begun(browser, "referral.submitted")
+        assert f'form="kept" formaction="{at}?lang=ru"' in (await browser.get(at)).text
+        left = await filled(browser, f"{at}?lang=ru", {"data.reason": "EmergencyProtection"}, go="language")
+        page = await browser.get(left.headers["location"])
+
+        assert (left.status_code, left.headers["location"]) == (303, at)
+        assert ('<html lang="ru"' in page.text, page.status_code) == (True, 200)
+        assert re.search(r'value="EmergencyProtection"\s+(checked|selected)', page.text)
+        # A page whose draft another tab has changed keeps its words too.
+        passed = await browser.post(f"{at}?lang=az", data={"version": "0", "go": "language", "data.reason": "Custody"})
+        assert (passed.status_code, '<html lang="az"' in passed.text) == (409, True)
+        assert 'name="data.reason" value="Custody"' in passed.text
+
+
 async def test_what_does_not_fit_is_said_at_its_field(tmp_path: Path) -> None:
     """Given a page with faults, then the summary leads to each field, and what was typed stays."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:

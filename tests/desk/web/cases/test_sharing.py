@@ -99,6 +99,39 @@ async def test_an_unfit_file_leaves_the_rest_of_the_form(tmp_path: Path) -> None
     assert (check.status_code, kept) == (200, 1)
 
 
+@pytest.mark.parametrize("more", [100_000, 30_000_000], ids=["a little", "much"])
+async def test_a_file_that_is_too_large_leaves_kind_and_receivers(more: int, tmp_path: Path) -> None:
+    """Given a file above the bound, the page has kind and receivers still: they stand before the file in the form."""
+    files = {"file": ("a.pdf", b"%PDF-" + bytes(10_000_000 + more), "application/pdf")}
+    async with at_vac(tmp_path, member()) as (_, browser, _):
+        page = await browser.get(SHARE)
+        large = await browser.post(SHARE, data=SAID, files=files)
+
+    assert page.text.index('type="file"') > max(page.text.index('name="kind"'), page.text.index('name="to"'))
+    assert large.status_code == 413
+    assert re.search(r'value="medical_report"\s+checked', large.text)
+    assert re.search(r'value="ngo-a" checked', large.text)
+
+
+async def test_another_language_keeps_file_kind_and_receivers(tmp_path: Path) -> None:
+    """Given a chosen file, then the form is there in the other language with all of it, without a fault, and so after the check."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        russian = await browser.post(f"{SHARE}?lang=ru", data={**SAID, "go": "language"}, files=FILE)
+        check = await browser.post(SHARE, data={**hidden(russian), **SAID}, files={"file": ("", b"")})
+        again = await browser.post(
+            f"{SHARE}?lang=az", data={**hidden(check), "go": "language"}, files={"file": ("", b"")}
+        )
+        kept = len(await here.rows("documents"))
+
+    for page, language in ((russian, "ru"), (again, "az")):
+        assert (page.status_code, f'<html lang="{language}"' in page.text) == (200, True)
+        assert re.search(r'value="medical_report"\s+checked', page.text)
+        assert re.search(r'value="ngo-a" checked', page.text)
+        assert hidden(page)["document"] == hidden(russian)["document"]
+    assert 'formenctype="multipart/form-data"' in check.text
+    assert kept == 1
+
+
 async def test_the_content_is_never_on_the_disk_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a large file, no temporary file is made of it, and the ledger has it sealed alone."""
 

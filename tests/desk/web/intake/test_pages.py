@@ -86,12 +86,17 @@ async def test_an_answer_reaches_the_codes_holder(tmp_path: Path) -> None:
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
         await write(here, tmp_path)
         form = fields(await browser.post("/app/intake/1/open")) | {"text": "CANARY come <at> ten"}
+        other = await browser.post("/app/intake/1/answer?lang=ru", data=form | {"go": "language"})
+        assert (other.status_code, to_person(tmp_path)) == (200, [])
+        assert '<html lang="ru"' in other.text
+        assert ">CANARY come &lt;at&gt; ten</textarea>" in other.text
+        assert "govuk-error-summary" not in other.text
         for _ in range(2):
             sent = await browser.post("/app/intake/1/answer", data=form)
             assert (sent.status_code, sent.headers["location"]) == (303, "/app/intake/1")
 
         assert to_person(tmp_path) == ["CANARY come <at> ten"]
-        assert "Answered" in (await browser.get("/app/intake")).text
+        assert "Answered" in (await browser.get("/app/intake?lang=en")).text
         assert "CANARY come &lt;at&gt; ten" in (await browser.post("/app/intake/1/open")).text
         assert b"CANARY" not in on_disk(tmp_path)
 

@@ -37,6 +37,9 @@ async def test_a_member_is_added_at_a_page(tmp_path: Path) -> None:
         wrong = await it.send("/staff/add", name="x", roles=[], language="xx", email="nowhere")
         assert len(errors_of(wrong)) == 4
         assert 'value="nowhere"' in wrong.text
+        other = await it.send("/staff/add", name="x", roles=[], language="xx", email="nowhere", go="language")
+        assert errors_of(other) == []
+        assert 'value="nowhere"' in other.text
         taken = await it.send("/staff/add", name="admin EXAMPLE", roles="worker", language="az")
         assert errors_of(taken) == ["A colleague has this name already. Choose another one."]
         shown = await it.send(
@@ -98,6 +101,8 @@ async def test_a_system_gets_a_token_at_a_page(tmp_path: Path) -> None:
         assert errors_of(await it.send("/systems/add", name="Leyla", days="7")) == [
             "Enter a name of small letters, digits, - and _.", "Choose when the token ends.",
         ]  # fmt: skip
+        other = await it.send("/systems/add", name="Leyla", days="7", go="language")
+        assert (errors_of(other), 'value="Leyla"' in other.text) == ([], True)
         shown = await it.send("/systems/add", name="booking", scopes=["read", "publish"], days="90")
         (token,) = re.findall(r"nrm_[\w-]{43}", shown.text)
         tokens = it.here.behind.tokens

@@ -100,6 +100,11 @@ async def test_the_label_is_on_the_page_and_in_no_file_address_or_log(
     async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
         await a_referral_comes(here)
         await a_referral_comes(here, OTHER, "ef" * 16)
+        unsaved = {"label": LABEL, "colleague": "4711", "go": "language"}
+        other = await browser.post(f"/app/cases/{CASE}/notes?lang=ru", data=unsaved)
+        assert f'value="{LABEL}"' in other.text
+        assert re.search(r'value="4711"\s+checked', other.text)
+        assert LABEL not in (await browser.get(f"/app/cases/{CASE}/notes?lang=en")).text  # nothing was saved by it
         kept = await browser.post(f"/app/cases/{CASE}/notes", data={"label": f"  {LABEL} ", "colleague": "4711"})
         listed = await browser.get("/app/lists/cases")
         shown = await browser.get(kept.headers["location"])

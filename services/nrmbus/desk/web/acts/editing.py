@@ -129,7 +129,14 @@ def page_with(visit: Visit, draft: Kept, typed: Typed, template: str, title: str
     """Return a page that keeps everything *typed* in hidden fields, so that it can be sent once more."""
     hidden = [(name, value) for name, values in typed.items() for value in values]
     return visit.page(
-        template, title=title, status=status, draft=draft, hidden=hidden, action=visit.request.url.path, **more
+        template,
+        title=title,
+        status=status,
+        draft=draft,
+        hidden=hidden,
+        action=visit.request.url.path,
+        keeps=visit.request.url.path,
+        **more,
     )
 
 

@@ -28,7 +28,7 @@ from nrmbus.desk.web.acts.guide_events import (
     units_of,
 )
 from nrmbus.desk.web.acts.guide_questions import CONSENT, DANGER, GUIDE, HELP, LETTER, NEED, PERSON, QUESTIONS, SEEN
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.web.guard import Form as Sent
@@ -167,6 +167,8 @@ async def go_on(visit: Visit, draft: Kept, page: str, sent: Sent) -> Response:
         return kept
     if sent["go"] == "later":
         return visit.see("/acts")
+    if sent["go"] == LANGUAGE:
+        return visit.see(f"/acts/{draft.id}/{page}")
     return visit.see(f"/acts/{draft.id}/{following}") if goes_on else _fill_in(visit, kept, page, typed, wrong)
 
 
@@ -199,7 +201,7 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
         blocks_of_page=() if page == LETTER else shown.blocks(QUESTIONS[page]), has_errors=bool(errors),
         summary=[{"text": text, "href": f"#{_anchor(pointer)}"} for pointer, text in errors.items()],
         has_unit=bool(units_of(visit)), is_child=is_child(draft.typed), number=at + 1, pages=len(pages) + 1, has_recipients=True,
-        back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new",
+        back_path=f"/acts/{draft.id}/{pages[at - 1]}" if at else "/signals/new", keeps=url(f"/acts/{draft.id}/{page}"),
     )  # fmt: skip
 
 

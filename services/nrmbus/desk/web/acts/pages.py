@@ -41,7 +41,7 @@ from nrmbus.desk.web.acts.editing import (
 from nrmbus.desk.web.acts.proposed import proposed
 from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
-from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
@@ -285,6 +285,8 @@ async def go_on(visit: Visit) -> Response:
         return kept
     if sent["go"] == "later":
         return visit.see("/acts")
+    if sent["go"] == LANGUAGE:
+        return visit.see(f"/acts/{id}/{page}")
     if goes_on:
         return visit.see(f"/acts/{id}/{following}")
     added = sent["go"].startswith("add")
@@ -320,7 +322,7 @@ def _fill_in(visit: Visit, act: Act, page: str, typed: Typed, errors: Mapping[st
         blocks_of_page=view.blocks(clear) if page == WHAT else (), more=view.blocks(act.sheet.envelope) if page == WHAT else (),
         parts=parts, summary=summary, has_errors=bool(errors), is_more_open=any(each.pointer in errors for each in act.sheet.envelope),
         number=act.steps.index(page) + 1, pages=len(act.steps) + 1, about=about_of(visit, act), asked=_asked(visit, act),
-        back_path=_back(act, page), own=act.own,
+        back_path=_back(act, page), own=act.own, keeps=url(f"/acts/{act.draft.id}/{page}"),
     )  # fmt: skip
 
 

@@ -3,8 +3,8 @@
 The content goes from the request into the ledger, sealed, and never onto the disk in the clear.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final, get_args
 
 from starlette.datastructures import UploadFile
@@ -19,7 +19,7 @@ from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.pages import article, reason
-from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
 from nrmbus.events.codes import DocumentType
 from nrmbus.events.document import LARGEST, PART_OF, DocumentShared
 from nrmbus.wire.ids import new_event_id
@@ -43,8 +43,16 @@ class _InMemory(MultiPartParser):
     spool_max_size = LARGEST + _ROOM
 
 
-class _TooLargeError(MultiPartException):
+class _BeyondError(MultiPartException):
     """A form beyond the largest document; the parser then closes what it has read."""
+
+
+class _TooLargeError(Exception):
+    """A file beyond the largest document; *typed* is the rest of the form."""
+
+    def __init__(self, typed: "Typed") -> None:
+        super().__init__()
+        self.typed = typed
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,8 @@ class Typed:
     kind: str = ""
     to: tuple[str, ...] = ()
     kept: Mapping[str, str] | None = None
+    is_language: bool = False
+    """Whether the form only asks for its page in another language."""
 
 
 @routes.get("/cases/{ref}/documents/share", may="publish")
@@ -81,9 +91,14 @@ async def upload(visit: Visit) -> Response:
     try:
         typed, file = await _read(visit.request)
         if file is not None:
-            typed = Typed(typed.kind, typed.to, await _kept(visit, case, file))
+            typed = replace(typed, kept=await _kept(visit, case, file))
+    except _TooLargeError as error:
+        large = DeskError("document_too_large")
+        return _form(case, error.typed, {"file": t(large.sentence)}, status=large.status)
     except DeskError as error:
         return _form(case, typed, {"file": t(error.sentence)}, status=error.status)
+    if typed.is_language:
+        return _form(case, typed, {})
     if typed.kept is None:
         errors["file"] = t("Choose a file")
     if typed.kind not in get_args(DocumentType):
@@ -107,27 +122,28 @@ async def send(visit: Visit) -> Response:
 
 
 async def _read(request: Request) -> tuple[Typed, File | None]:
-    """Return the fields and the file of a form.
-
-    Raises:
-        DeskError: ``document_too_large``.
-    """
+    """Return the fields and the file of a form. Raises _TooLargeError."""
+    parser = _InMemory(request.headers, _bounded(request), max_files=1, max_fields=_FIELDS)
     try:
-        form = await _InMemory(request.headers, _bounded(request), max_files=1, max_fields=_FIELDS).parse()
-    except _TooLargeError:
-        raise DeskError("document_too_large") from None
+        form = await parser.parse()
+    except _BeyondError:
+        raise _TooLargeError(_typed(parser.items)) from None
     except (MultiPartException, KeyError):
         return Typed(), None
     try:
-        pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
         found = [each for each in form.values() if isinstance(each, UploadFile) and each.filename]
         files = [File(each.filename or "", await each.read()) for each in found]
     finally:
         await form.close()
+    return _typed(form.multi_items()), files[0] if files else None
+
+
+def _typed(items: Iterable[tuple[str, UploadFile | str]]) -> Typed:
+    pairs = [(name, value) for name, value in items if isinstance(value, str)]
     fields = dict(pairs)
     kept = {name: fields.get(name, "") for name in _KEPT} if fields.get("document") else None
-    typed = Typed(fields.get("kind", ""), tuple(sorted(value for name, value in pairs if name == "to")), kept)
-    return typed, files[0] if files else None
+    to = tuple(sorted(value for name, value in pairs if name == "to"))
+    return Typed(fields.get("kind", ""), to, kept, fields.get("go") == LANGUAGE)
 
 
 async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
@@ -135,7 +151,7 @@ async def _bounded(request: Request) -> AsyncGenerator[bytes, None]:
     async for part in request.stream():
         size += len(part)
         if size > LARGEST + _ROOM:
-            raise _TooLargeError("")
+            raise _BeyondError("")
         yield part
 
 
@@ -193,6 +209,7 @@ def _form(case: Case, typed: Typed, errors: Mapping[str, str], status: int = 0) 
     return case.visit.page(
         "cases/share.html.j2", title=t("Share a document"), case=case, kinds=kinds, agencies=_agencies(case), typed=typed,
         errors=errors, has_errors=bool(errors), largest=LARGEST // 1_000_000, status=status or (422 if errors else 200),
+        keeps=url(f"{case.path}/documents/share"),
     )  # fmt: skip
 
 
@@ -208,5 +225,5 @@ async def _check(case: Case, typed: Typed) -> Response:
     return visit.page(
         "cases/share_check.html.j2", title=t("Check what you send"), case=case, typed=typed, refused=refused.strip(),
         kind=t.code("DocumentType", typed.kind), part=t.capital(t.code("part", part)), readers=readers,
-        to=[case.agency(each) for each in typed.to], kilobytes=-(-int((typed.kept or {})["size"]) // 1000),
+        keeps=url(f"{case.path}/documents/share"), keeps_file=True, to=[case.agency(each) for each in typed.to], kilobytes=-(-int((typed.kept or {})["size"]) // 1000),
     )  # fmt: skip

@@ -14,7 +14,7 @@ from nrmbus.desk.intake import Conversation
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
-from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.events.case import SignalRecorded
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, Thread, wall_time
@@ -131,6 +131,7 @@ async def _shown(visit: Visit, *, text: str = "", problem: str = "", status: int
         "intake/opened.html.j2", title=visit.t("Message {number}", number=conversation.thread.number), status=status,
         thread=conversation.thread, said=conversation.said, last=conversation.last, id=id or ids.new_event_id(), text=text,
         problem=problem, has_errors=bool(problem), most=MOST_CHARACTERS, may_signal=around.may_do(visit, SIGNAL),
+        keeps=url(f"/intake/{conversation.thread.number}/answer"),
     )  # fmt: skip
 
 
@@ -141,6 +142,8 @@ async def answer(visit: Visit) -> Response:
     text, id, last = form["text"].strip(), form["id"], form["last"]
     if not ids.EVENT_ID.fullmatch(id) or not (last.isascii() and last.isdecimal()):
         raise NotFound
+    if form["go"] == LANGUAGE:
+        return await _not_stored(visit, "", 200)
     if not 0 < len(text) <= MOST_CHARACTERS:
         problem = t("Write an answer of at most {most} characters.", most=MOST_CHARACTERS)
         return await _not_stored(visit, problem, 422)
@@ -172,7 +175,7 @@ async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
         return visit.page(
             "intake/not_stored.html.j2", title=visit.t("Message {number}", number=_number(visit)), status=503,
             number=_number(visit), id=form["id"], last=form["last"], text=form["text"], problem=problem, has_errors=True,
-            most=MOST_CHARACTERS,
+            most=MOST_CHARACTERS, keeps=url(f"/intake/{_number(visit)}/answer"),
         )  # fmt: skip
 
 

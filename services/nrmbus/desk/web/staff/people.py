@@ -8,7 +8,7 @@ from starlette.responses import Response
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES
-from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.account import moment_of, role_names, session_row
 from nrmbus.web.words import LANGUAGES as NAMES
@@ -71,7 +71,7 @@ def _add(visit: Visit, errors: dict[str, str], values: dict[str, Any], *, status
     return visit.page(
         "staff/add.html.j2", title=visit.t("Add a member of staff"), status=status, has_errors=bool(errors), errors=errors,
         values=values, roles=role_items(visit, tuple(values.get("roles", ()))), languages=NAMES,
-        has_provider=visit.door.staff.settings.provider is not None,
+        has_provider=visit.door.staff.settings.provider is not None, keeps=url("/staff/add"),
     )  # fmt: skip
 
 
@@ -91,6 +91,8 @@ async def add(visit: Visit) -> Response:
         "language": form["language"],
     }
     values |= {name: form[name].strip() for name in ("email", "subject") if form[name].strip()}
+    if form["go"] == LANGUAGE:
+        return _add(visit, {}, values)
     said = {
         "name": t("Enter a name of 2 to 64 characters, without / < > @."), "roles": t("Choose at least one role."),
         "language": t("Choose a language."), "email": t("Enter an e-mail address such as name@example.org, or leave it out."),

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.scopes import LOCAL, SCOPES
 from nrmbus.desk.http.tokens import LONGEST, NewToken, utc_now
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff.account import moment_of
 from nrmbus.web.words import Words
 
@@ -56,7 +56,7 @@ def _add(visit: Visit, errors: dict[str, str], values: dict[str, Any], *, status
     ]
     return visit.page(
         "staff/add-system.html.j2", title=t("Add a system"), status=status, has_errors=bool(errors), errors=errors,
-        values=values, scopes=scopes, days=days,
+        values=values, scopes=scopes, days=days, keeps=url("/systems/add"),
     )  # fmt: skip
 
 
@@ -71,6 +71,8 @@ async def add(visit: Visit) -> Response:
     """Make a token, and show it once."""
     form, t = await visit.form(), visit.t
     values: dict[str, Any] = {"name": form["name"].strip(), "scopes": form.all("scopes"), "days": form["days"]}
+    if form["go"] == LANGUAGE:
+        return _add(visit, {}, values)
     days = next((each for each in _DAYS if str(each) == values["days"]), None)
     scopes = tuple(each for each in SCOPES if each in values["scopes"])
     errors = {} if days else {"days": t("Choose when the token ends.")}

@@ -14,7 +14,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
 from nrmbus.desk.store.ledger import finish_task
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.work import searches, stream
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
@@ -222,18 +222,26 @@ async def notes(visit: Visit) -> Response:
     snapshot, case = await known_of(visit.door).fresh(), visit.path("case")
     if case not in snapshot.cases:
         raise NotFound
+    return _notes(visit, case, snapshot.labels.get(case, ""), snapshot.assigned.get((case, 0), ""))
+
+
+def _notes(visit: Visit, case: str, label: str, has_it: str, chosen: str = "") -> Response:
     return visit.page(
         "work/notes.html.j2",
         title=visit.t("Label and colleague"),
         case=case,
-        label=snapshot.labels.get(case, ""),
-        choices=_choices(visit, snapshot.assigned.get((case, 0), "")),
+        label=label,
+        choices=_choices(visit, has_it, chosen),
         longest=labels.LONGEST,
+        keeps=url(f"/cases/{case}/notes"),
     )
 
 
-def _choices(visit: Visit, now: str) -> list[dict[str, Any]]:
-    """Return who may be said to have a case that the colleague *now* has; a supervisor may give it to anybody."""
+def _choices(visit: Visit, now: str, chosen: str = "") -> list[dict[str, Any]]:
+    """Return who may be said to have a case that the colleague *now* has; a supervisor may give it to anybody.
+
+    *chosen*: who was chosen on the page already, if anybody was.
+    """
     t, me = visit.t, visit.me.number
     names = {me: t("I have it"), NOBODY: t("Nobody yet")}
     if "see_colleagues" in visit.me.permissions:
@@ -241,7 +249,9 @@ def _choices(visit: Visit, now: str) -> list[dict[str, Any]]:
         names |= {each.number: each.name for each in others if each.standing != "removed" and each.number != me}
     if now:
         names.setdefault(now, visit.door.staff.members.name_of(now))
-    return [{"value": value, "text": text, "checked": value == (now or NOBODY)} for value, text in names.items()]
+    return [
+        {"value": value, "text": text, "checked": value == (chosen or now or NOBODY)} for value, text in names.items()
+    ]
 
 
 @routes.post("/cases/{case}/notes", may="read_cases")
@@ -250,6 +260,8 @@ async def keep_notes(visit: Visit) -> Response:
     snapshot, case, form = await known_of(visit.door).fresh(), visit.path("case"), await visit.form()
     if case not in snapshot.cases:
         raise NotFound
+    if form["go"] == LANGUAGE:
+        return _notes(visit, case, form["label"], snapshot.assigned.get((case, 0), ""), form["colleague"])
     async with visit.door.ledger.write() as tx:
         labels.keep(visit.door.seat, tx, case, form["label"])
         has_it = labels.colleague_of(tx, case)
