@@ -312,7 +312,8 @@ class MemoryBus(Stage):
                     continue  # a restarted desk publishes its events again
                 outcome = self._submit(agency, draft)
                 if outcome.code is not None:
-                    self._desks[agency].be_refused(self._submitted[outcome.id][0], outcome.code)
+                    said = self._desks[agency].be_refused(self._submitted[outcome.id][0], outcome.code)
+                    self._drafts.extend((agency, draft) for draft in said)
             elif (due := self._next_due()) is not None and due[1].at <= self._now:
                 self._publish_due(*due)
             else:

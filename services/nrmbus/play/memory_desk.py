@@ -66,10 +66,10 @@ class MemoryDesk:
         self._ledger.append(delivery)
         return self._take(delivery)
 
-    def be_refused(self, event: Event, code: str) -> None:
-        """Hear that the registrar refused an *event* that the procedure said."""
+    def be_refused(self, event: Event, code: str) -> tuple[Draft, ...]:
+        """Hear that the registrar refused an *event* that the procedure said; return what the procedure says in its place."""
         self._ledger.append((event, code))
-        self._lose(event, code)
+        return self._lose(event, code)
 
     def restart(self) -> tuple[Draft, ...]:
         """Lose everything but the ledger and go through that once more; return all that was said again."""
@@ -79,7 +79,7 @@ class MemoryDesk:
             if isinstance(entry, Delivery):
                 drafts += self._take(entry)
             else:
-                self._lose(*entry)
+                drafts += self._lose(*entry)
         return tuple(drafts)
 
     def differences(self) -> tuple[str, ...]:
@@ -111,10 +111,12 @@ class MemoryDesk:
         self.tasks += said.tasks
         return (*said.drafts, *_erased(self._agency.id, fact))
 
-    def _lose(self, event: Event, code: str) -> None:
-        if self._procedure is not None:
-            self._state, said = refused(self._procedure, self._state, event, code)
-            self.tasks += said.tasks
+    def _lose(self, event: Event, code: str) -> tuple[Draft, ...]:
+        if self._procedure is None:
+            return ()
+        self._state, said = refused(self._procedure, self._state, event, code)
+        self.tasks += said.tasks
+        return said.drafts
 
 
 def _erased(me: str, fact: Fact) -> tuple[Draft, ...]:
