@@ -14,7 +14,7 @@ from agencies import Town
 from copies import NAME as OWN
 from copies import REFER_IN_36_HOURS, copied, known_here
 from desk.given import FakeRegistrar, Given, desk_of
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, employed, member
 from nrmbus.coordinator.differing import compared
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.rules import add_profiles, load_profile, profile_names
@@ -33,8 +33,8 @@ async def two_people(home: Path) -> AsyncIterator[tuple[Given, httpx.AsyncClient
     """Yield the desk of the office, a first person who may ask, and a second one who may sign."""
     async with (
         desk_of(ME, home, registrar=FakeRegistrar(Town())) as here,  # its Rules are its own: an activation changes them
-        browsing(here, member(*FIRST, number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(*FIRST, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         yield here, one, two
 

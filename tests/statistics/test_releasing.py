@@ -15,7 +15,7 @@ import pytest
 
 from agencies import NOW
 from desk.given import Given, desk_of, killed_at_call
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, employed, member
 from nrmbus.desk.http.scopes import SCOPES
 from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.outbox import drafts
@@ -57,6 +57,7 @@ async def the_desk(home: Path, story: Story | None = None) -> AsyncIterator[tupl
             await here.hear(each)
         histories = cast("Histories", SimpleNamespace(facts=story.facts, checkpoints=story.checkpoints))
         here.behind.beside[Figures] = Figures(here.desk, histories, _nothing_new)
+        employed(here, member(*FIRST, number="S-1"))  # a desk that begins again knows its people
         yield here, story
 
 
@@ -67,8 +68,8 @@ async def two_people(
     """Yield the desk, its story, a first person who may ask, and a second one who may sign."""
     async with (
         the_desk(home, story) as (here, told),
-        browsing(here, member(*FIRST, number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(*FIRST, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         yield here, told, one, two
 
@@ -177,7 +178,7 @@ async def test_of_two_releases_at_once_one_is_published(tmp_path: Path) -> None:
     """Given two pairs of people with a draft each, then the second pair learns that the figures are released already."""
     async with (
         two_people(tmp_path) as (here, story, _, two),
-        browsing(here, member(*SECOND, number="S-3")) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-3"))) as one,
     ):
         ids = [await made(each) for each in (one, two)]
         for each, id in zip((one, two), ids, strict=True):
@@ -195,8 +196,8 @@ async def test_of_two_releases_at_once_one_is_published(tmp_path: Path) -> None:
 async def test_nobody_signs_twice_or_without_the_right_and_no_form_is_believed(tmp_path: Path) -> None:
     """Given people who try: the owner, a worker, a reader, a form with other figures, a page that was read before."""
     async with (
-        the_desk(tmp_path) as (here, _), browsing(here, member(*SECOND, number="S-1")) as owner,
-        browsing(here, member(*FIRST, number="S-3")) as worker, browsing(here, member("see_health", number="S-4")) as reader,
+        the_desk(tmp_path) as (here, _), browsing(here, employed(here, member(*SECOND, number="S-1"))) as owner,
+        browsing(here, employed(here, member(*FIRST, number="S-3"))) as worker, browsing(here, member("see_health", number="S-4")) as reader,
     ):  # fmt: skip
         assert (await reader.post("/app/releases/2025/draft")).status_code == 403
         assert (await owner.post("/app/releases/2026/draft")).status_code == 404
@@ -222,15 +223,21 @@ async def test_a_desk_that_is_killed_between_two_signatures_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Given a kill after the first signature, and one in the middle of the second, then the release is published once and whole."""
-    async with the_desk(tmp_path) as (here, story), browsing(here, member(*FIRST, number="S-1")) as one:
+    async with the_desk(tmp_path) as (here, story), browsing(here, employed(here, member(*FIRST, number="S-1"))) as one:
         id = await made(one)
         await asked(one, id)
-    async with the_desk(tmp_path, story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+    async with (
+        the_desk(tmp_path, story) as (here, _),
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+    ):
         with monkeypatch.context() as killing:
             killing.setattr(drafts, "keep", killed_at_call(drafts.keep, 0, MemoryError, after=True))
             assert (await signed(two, id)).status_code == 500
         assert await here.rows("outbox") == []
-    async with the_desk(tmp_path, story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+    async with (
+        the_desk(tmp_path, story) as (here, _),
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+    ):
         await here.during(signed(two, id))
         assert (await signed(two, id)).status_code == 404
         assert [each["release"].table("signalled_by_sex").cell("_T") for each in await releases(here)] == [12]
@@ -287,7 +294,10 @@ async def test_an_old_draft_out_of_a_backup_is_not_released_beside_a_later_one(t
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "ledger.sqlite").write_bytes(ledger)
     (tmp_path / "old" / "ledger.sqlite-wal").write_bytes(wal)
-    async with the_desk(tmp_path / "old", story) as (here, _), browsing(here, member(*SECOND, number="S-2")) as two:
+    async with (
+        the_desk(tmp_path / "old", story) as (here, _),
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+    ):
         answer = await signed(two, id)
 
         assert answer.status_code == 409

@@ -25,6 +25,12 @@ def member(
     return Member(number, name, ("worker",), language, frozenset(permissions or WORKER))
 
 
+def employed(here: Given, who: Member) -> Member:
+    """Return *who*, whom the desk *here* knows from now on as a member: the first of two signatures counts only of one."""
+    here.behind.staff.members._members[who.number] = who
+    return who
+
+
 @asynccontextmanager
 async def browsing(here: Given, who: Member | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a browser at the pages of the desk *here*; *who* has signed in."""

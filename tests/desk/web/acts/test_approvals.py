@@ -11,10 +11,11 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, heading
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, employed, member
 from desk.web.work.test_pages import a_referral_comes
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import PassedError
+from nrmbus.desk.staff.members import Standing
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.acts import sending
 from nrmbus.wire import json
@@ -77,8 +78,8 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
     """Given a step for two, then nothing is sent before the second signs; the event names both."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
-        browsing(here, member(*WORKER, number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         id = await asked(here, one)
         assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
@@ -100,7 +101,7 @@ async def test_a_second_person_signs_what_the_first_has_written(tmp_path: Path) 
 
 async def test_who_signs_sees_which_record_is_answered(tmp_path: Path) -> None:
     """Given two requests of one kind in a case, then the second person reads from whom the one is that the first has answered."""
-    async with desk_of("vac", tmp_path) as here, browsing(here, member(*SECOND, number="S-2")) as two:
+    async with desk_of("vac", tmp_path) as here, browsing(here, employed(here, member(*SECOND, number="S-2"))) as two:
         await a_referral_comes(here)
         seat = here.desk.seat
         async with seat.ledger.write() as tx:
@@ -119,8 +120,8 @@ async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:
     """Given what waits, then its owner cannot sign it, a worker cannot, and a second signature sends no second event."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
-        browsing(here, member(*SECOND, number="S-1")) as owner, browsing(here, member(*SECOND, number="S-2")) as two,
-        browsing(here, member(*SECOND, number="S-3")) as three, browsing(here, member(*WORKER, number="S-4")) as worker,
+        browsing(here, employed(here, member(*SECOND, number="S-1"))) as owner, browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member(*SECOND, number="S-3"))) as three, browsing(here, member(*WORKER, number="S-4")) as worker,
     ):  # fmt: skip
         id = await asked(here, owner)
         assert (await owner.post(f"/app/approvals/{id}/sign")).status_code == 404
@@ -134,8 +135,8 @@ async def test_what_is_not_signed_goes_back_to_its_owner(tmp_path: Path) -> None
     """Given a second person who does not sign, or an owner who takes it back, then the owner goes on with what was typed."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
-        browsing(here, member(*WORKER, number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         id = await asked(here, one)
         await two.post(f"/app/approvals/{id}/back")
@@ -153,8 +154,8 @@ async def test_nobody_signs_what_was_changed_after_they_read_it(tmp_path: Path) 
     """Given a draft that its owner takes back, changes and asks for again, then the page that was read before signs nothing."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
-        browsing(here, member(*WORKER, number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         id = await asked(here, one)
         read = (await two.get(f"/app/approvals/{id}")).text
@@ -177,8 +178,8 @@ async def test_the_unit_that_found_an_adult_records_her_own_consent_with_two_sig
     """Given a signal of its own, then the form offers the unit itself, the draft waits for a second person, and both are named."""
     async with (
         desk_of("special-unit", tmp_path) as here,
-        browsing(here, member(number="S-1")) as one,
-        browsing(here, member(*SECOND, number="S-2")) as two,
+        browsing(here, employed(here, member(number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         await here.registered(type="case.signal_recorded", data={**SIGNAL, "detector": "special_unit"})
         at = await begun(one, "consent.given")
@@ -195,3 +196,51 @@ async def test_the_unit_that_found_an_adult_records_her_own_consent_with_two_sig
         answer = await here.during(signed(two, id))
 
         assert heading(await two.get(answer.headers["location"])) == "Registered"
+
+
+@pytest.mark.parametrize("standing", ["active", "removed"])
+async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Path, standing: Standing) -> None:
+    """Given an owner who may not do the step any more, then nobody signs second; a colleague takes it over, and another signs."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member(*SECOND, number="S-3"))) as three,
+    ):
+        id = await asked(here, one)
+        seen = re.search(r'name="seen" value="([^"]*)"', (await two.get(f"/app/approvals/{id}")).text)
+        assert seen is not None
+        everybody = here.behind.staff.members._members
+        everybody["S-1"] = replace(everybody["S-1"], permissions=frozenset(("read_cases",)), standing=standing)
+
+        refused = await two.post(f"/app/approvals/{id}/sign", data={"seen": seen[1]})
+        assert refused.status_code == 409
+        assert "The first signature counts no more" in refused.text
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
+
+        taken = await two.post(f"/app/approvals/{id}/take")
+        assert heading(await two.get(taken.headers["location"])) == "Check your answers"
+        await two.post(taken.headers["location"].replace("/check", "/send"))
+        mine = taken.headers["location"].split("/")[3]
+        assert (await two.post(f"/app/approvals/{mine}/sign")).status_code == 404
+        done = await here.during(signed(three, mine))
+        assert heading(await three.get(done.headers["location"])) == "Registered"
+        clear = json.loads((await here.rows("outbox"))[-1].clear, limit=10_000)
+        assert (clear["actor"], clear["approver"]) == ("S-2", "S-3")
+
+
+async def test_nobody_takes_over_what_its_owner_may_still_do(tmp_path: Path) -> None:
+    """Given an owner with the permission, or a reader without it, then the draft stays with its owner."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member("read_cases", "approve", number="S-3"))) as reader,
+    ):
+        id = await asked(here, one)
+        assert (await two.post(f"/app/approvals/{id}/take")).status_code == 409
+        everybody = here.behind.staff.members._members
+        everybody["S-1"] = replace(everybody["S-1"], permissions=frozenset())
+        assert "/take" not in (await reader.get(f"/app/approvals/{id}")).text
+        assert (await reader.post(f"/app/approvals/{id}/take")).status_code == 409
+        assert [each.owner for each in await here.rows("drafts")] == ["S-1"]

@@ -6,8 +6,9 @@ from starlette.responses import Response
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept
+from nrmbus.desk.staff.permissions import Permitted, permission_for, permits
 from nrmbus.desk.web.acts import around, sending
-from nrmbus.desk.web.acts.editing import finish, moment_of, part_of, sections_of, seen_of
+from nrmbus.desk.web.acts.editing import CHECK, WHAT, finish, moment_of, part_of, sections_of, seen_of
 from nrmbus.desk.web.acts.form import DATA
 from nrmbus.desk.web.own_acts import Changed
 from nrmbus.desk.web.rooms import own_act
@@ -42,6 +43,8 @@ async def sign(visit: Visit) -> Response:
     draft = _waiting(visit)
     bodies = [{**each, "approver": visit.me.number} for each in sending.bodies_of(draft)]
     said, own = bodies[0][DATA], own_act(visit, draft.type)
+    if not _first_counts(visit, draft):
+        return await _shown(visit, draft)
     if (await visit.form())["seen"] != seen_of(visit, draft, said):
         return await _shown(visit, draft, passed=True)
     found = await sending.checked(visit.door, bodies)
@@ -52,6 +55,21 @@ async def sign(visit: Visit) -> Response:
     if changed is not None:
         return await _shown(visit, draft, changed=changed)
     return await finish(visit, draft, bodies)
+
+
+@routes.post("/approvals/{id}/take", may="approve")
+async def take(visit: Visit) -> Response:
+    """Make a draft of its reader's own of what a colleague has written who may not do it any more; somebody else signs second."""
+    draft = _waiting(visit)
+    if _first_counts(visit, draft) or not _may(visit.me, draft):
+        return await _shown(visit, draft)
+    async with visit.door.ledger.write() as tx:
+        made = drafts.begin(
+            visit.door.seat, tx, owner=visit.me.number, type=draft.type, subject=draft.subject, ref=draft.ref, page=WHAT,
+            typed=draft.typed, is_another=True,
+        )  # fmt: skip
+        drafts.drop(tx, drafts.is_draft(draft.id))
+    return visit.see(f"/acts/{made.id}/{CHECK}")
 
 
 @routes.post("/approvals/{id}/back", may="approve")
@@ -65,6 +83,17 @@ async def back(visit: Visit) -> Response:
         else:
             drafts.take_back(visit.door.seat, tx, draft)
     return visit.see("/approvals")
+
+
+def _may(member: Permitted, draft: Kept) -> bool:
+    """Return whether *member* has the permission for every event of *draft*."""
+    return all(permits(member, permission_for(str(body["type"]))) for body in sending.bodies_of(draft))
+
+
+def _first_counts(visit: Visit, draft: Kept) -> bool:
+    """Return whether the owner of *draft* may still do what it says: two people must be allowed to act when it is sent."""
+    owner = visit.door.staff.members.find(draft.owner)
+    return owner is not None and _may(owner, draft)
 
 
 def _waiting(visit: Visit) -> Kept:
@@ -90,10 +119,11 @@ async def _shown(
     with visit.door.ledger.read() as tx:
         case, called = around.case_of(visit, tx, draft.subject), around.case_in_words(visit, tx, draft.subject)
     record = "" if draft.ref is None else around.record_of(visit, case.view, draft.ref)
-    is_new = refusal is None and changed is None and not passed
+    is_void = not _first_counts(visit, draft)
+    is_new = refusal is None and changed is None and not passed and visit.request.method == "GET"
     return visit.page(
         "acts/approve.html.j2", cited=around.cited, title=visit.t.code("act", draft.type), status=200 if is_new else 409, draft=draft,
         who=around.staff_name(visit, draft.owner), since=moment_of(visit, draft.changed), refusal=refusal, has_errors=not is_new,
         sections=sections_of(visit, case, bodies), case=case, called=" · ".join(each for each in (called, record) if each), part=part_of(visit, draft, said), seen=seen_of(visit, draft, said),
-        passed=passed, changed=changed,
+        passed=passed, changed=changed, is_void=is_void, may_take=_may(visit.me, draft),
     )  # fmt: skip
