@@ -192,8 +192,7 @@ class Telling:
 
     def w_members(self) -> set[str]:
         """The members of the plan in force."""
-        plan = self.case.plan
-        return {each for each in plan[1] if self.case.on_case(each)} if plan and self.case.in_force else set()
+        return self.case.members
 
     def w_plan_holder(self) -> set[str]:
         """Who holds the plan."""

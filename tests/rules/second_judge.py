@@ -95,6 +95,11 @@ class Second:
         """The bodies that decide."""
         return [agency for agency in self.roles if self.within(agency, "DECIDERS")]
 
+    @property
+    def members(self) -> set[str]:
+        """The members of a plan in force, whom a later reading knows (`Parties`)."""
+        return set()
+
     def stands(self, agency: str, purpose: str, day: str) -> str | None:
         """Return the person's last word about *agency* and *purpose* that still holds on *day*."""
         kind, last, _ = self.statements.get((agency, purpose), (None, None, ""))
@@ -422,5 +427,10 @@ class Asked:
         return any(self.word(agency, purpose) == "withdrawn" for agency, purpose in self._forbidden())
 
     def g_32(self) -> bool:
-        """No word stands for an agency in `to`; compared where the event names no consent and no letter goes on."""
-        return any(self.word(agency, purpose) is None for agency, purpose in self._in_to())
+        """No word stands for an agency in `to` or for a member of a plan that changes; compared without a named consent, and where no letter goes on."""
+        return any(self.word(agency, purpose) is None for agency, purpose in (*self._in_to(), *self._members_to_hear()))
+
+    def _members_to_hear(self) -> Iterator[tuple[str, str]]:
+        """The other members of an adult's plan that changes, as long as they have a part in the case."""
+        if self.kind == "plan.revised" and not self.child:
+            yield from ((each, SHARING) for each in sorted(self.case.members - {self.by}))

@@ -92,6 +92,11 @@ class Parties(Second):
         if not self.parts.get(agency):
             self.since = [each for each in self.since if each != agency]
 
+    @property
+    def members(self) -> set[str]:
+        """The members of the plan in force that have a part in the case."""
+        return {each for each in self.plan[1] if self.on_case(each)} if self.plan and self.in_force else set()
+
     def on_case(self, agency: str) -> bool:
         """Return whether a part of *agency* stands."""
         return agency not in self.out and bool(self.parts.get(agency))

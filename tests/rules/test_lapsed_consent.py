@@ -1,7 +1,7 @@
 """Letters to who was turned to before: they go on as long as something on record lets that agency have them."""
 
 from rules.given import Bench
-from rules.stories import LEGAL, child_begun, planned, signalled
+from rules.stories import LEGAL, child_begun, child_planned, planned, signalled
 
 SUPPLY = "referral.info_supplied"
 
@@ -55,3 +55,27 @@ def test_p3_no_change_of_a_plan_is_sealed_to_a_member_whose_consent_has_expired(
 
     assert [refusal and refusal.rule for refusal in refusals] == ["G-32"] * 2
     assert withdrawn.say("vac", "plan.revised", letter=True).audience.recipients == ("shelter",)
+
+
+def test_p3_an_assessed_adult_is_asked_before_a_plan_is_changed() -> None:
+    """A change names the services that the adult gets, in the clear; that the plan ends tells no more of them."""
+    b = child_planned(Bench())
+    as_a_child = b.ask("vac", "plan.revised")
+    b.at("d20 9:00").say("special-unit", "safeguard.age_assessed")
+    refusal = b.ask("vac", "plan.revised")
+
+    assert as_a_child is None
+    assert refusal is not None
+    assert refusal.rule == "G-32"
+    assert b.ask("vac", "plan.completed") is None
+    b.consents("ngo-shelter", by="vac")
+    assert b.say("vac", "plan.revised").audience.recipients == ("ngo-shelter",)
+
+
+def test_p3_a_plan_is_changed_without_a_member_whom_the_adult_refuses() -> None:
+    """Whoever grew up and says no is heard, and the plan goes on without that member."""
+    b = child_planned(Bench()).at("d20 9:00")
+    b.say("special-unit", "safeguard.age_assessed")
+    b.say("vac", "consent.refused", receivers=["ngo-shelter"])
+
+    assert b.say("vac", "plan.revised").audience.recipients == ()

@@ -19,8 +19,9 @@ _BED = "shelter.bed_requested"
 _ACCEPTED = "referral.accepted"
 _QUESTION = "referral.info_requested"
 _REVIEW = "review.requested"
-_GOING_ON = ("referral.info_supplied", "plan.revised", "plan.completed")
 _PLAN = "plan.adopted"
+_REVISED = "plan.revised"
+_GOING_ON = ("referral.info_supplied", _REVISED, "plan.completed")
 _STOPPED = "consent.stop_confirmed"
 _DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
@@ -169,8 +170,11 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
 
 
 def _going_on(q: Question) -> Iterator[tuple[str, str]]:
-    """Yield the pairs for a letter to agencies that were chosen before, without those that the person refused since."""
-    if q.event.sealeddigest is not None and not q.child:
+    """Yield the pairs for a letter to agencies that were chosen before, without those that the person refused since.
+
+    A changed plan is such a letter even without one: its services, which stand in the clear, are news of the person.
+    """
+    if (q.event.sealeddigest is not None or q.event.type == _REVISED) and not q.child:
         yield from ((agency, SHARING) for agency in chosen_by_sender(q) if agency != q.source)
 
 
@@ -209,8 +213,8 @@ def consent_withdrawn(q: Question) -> bool:
 def consent_required(q: Question) -> bool:
     """For the same pairs no statement stands; or the named `consent` does not cover `to`.
 
-    The rule also covers later letters, such as answers to a question and changes of a plan, when a consent has expired or
-    the person turned out to be an adult.
+    The rule also covers a changed plan, and later letters such as answers to a question, when a consent has expired or the
+    person turned out to be an adult.
     """
     if any(q.stands(agency, purpose) is None for agency, purpose in (*_needed(q), *_going_on(q))):
         return True
