@@ -52,7 +52,7 @@ async def test_whoever_leaves_keeps_number_and_name_and_nothing_else(tmp_path: P
     """Who read a letter last year is still known; the name can be given to another person."""
     async with staff_at(tmp_path) as here:
         member, _, cookie, _ = await here.settled(NAME, "worker")
-        gone = await here.staff.members.remove(member.number)
+        gone = await here.staff.members.remove(member.number, "door.json")
 
         assert (gone.standing, gone.permissions, gone.email) == ("removed", frozenset(), None)
         assert here.staff.sessions.look(cookie) is None
@@ -60,7 +60,10 @@ async def test_whoever_leaves_keeps_number_and_name_and_nothing_else(tmp_path: P
         assert here.staff.members.name_of(member.number) == NAME
         another, _ = await here.invited(NAME)
         assert another.number != member.number
-        for change in (here.staff.reset(member.number), here.staff.members.remove(member.number)):
+        for change in (
+            here.staff.reset(member.number, "door.json"),
+            here.staff.members.remove(member.number, "door.json"),
+        ):
             with pytest.raises(DeskError, match="not_found"):
                 await change
 
@@ -79,7 +82,7 @@ async def test_changed_roles_end_the_sessions(tmp_path: Path) -> None:
     """A page that was open yesterday has not yesterday's rights."""
     async with staff_at(tmp_path) as here:
         member, _, cookie, _ = await here.settled(NAME, "worker")
-        changed = await here.staff.members.set_roles(member.number, ["administrator"])
+        changed = await here.staff.members.set_roles(member.number, ["administrator"], "door.json")
         assert here.staff.sessions.look(cookie) is None
         assert permits(changed, "manage_staff")
         assert not permits(changed, "read_cases")
@@ -90,11 +93,11 @@ async def test_somebody_manages_the_staff_in_the_end(tmp_path: Path) -> None:
     async with staff_at(tmp_path) as here:
         first, _ = await here.invited("First Example", "administrator")
         with pytest.raises(DeskError, match="last_administrator"):
-            await here.staff.members.set_roles(first.number, ["worker"])
+            await here.staff.members.set_roles(first.number, ["worker"], "door.json")
         with pytest.raises(DeskError, match="last_administrator"):
             here.staff.members.keep_an_administrator(first.number)
         await here.invited("Second Example", "administrator")
-        assert (await here.staff.members.set_roles(first.number, ["worker"])).roles == ("worker",)
+        assert (await here.staff.members.set_roles(first.number, ["worker"], "door.json")).roles == ("worker",)
 
 
 def test_the_permissions_of_each_role_are_those_of_the_page() -> None:

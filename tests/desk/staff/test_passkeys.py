@@ -109,7 +109,7 @@ async def test_the_only_second_factor_cannot_be_removed(tmp_path: Path) -> None:
         assert await here.staff.remove_passkey(member, key.id)
         with pytest.raises(NotSignedIn, match="passkey_wrong"):
             await here.staff.with_passkey(phone.used(to_use(here)), HOST, ORIGIN)
-        await here.staff.reset(member.number)
+        await here.staff.reset(member.number, "door.json")
         with pytest.raises(NotSignedIn, match="passkey_wrong"):
             await here.staff.with_passkey(ring.used(to_use(here)), HOST, ORIGIN)
 

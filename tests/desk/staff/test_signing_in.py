@@ -102,7 +102,7 @@ async def test_a_failure_is_the_same_for_a_name_that_nobody_has(
     async with staff_at(tmp_path) as here:
         await here.settled()
         gone, _ = await here.invited("Rena Example")
-        await here.staff.members.remove(gone.number)
+        await here.staff.members.remove(gone.number, "door.json")
         checked = list[str | None]()
         fits = here.staff._passwords.fits
 
@@ -192,7 +192,7 @@ async def test_a_reset_ends_what_was_under_way(tmp_path: Path) -> None:
         member, secret, cookie, codes = await here.settled()
         here.later(minutes=1)
         value = await here.half_way("Leyla Example", PASSWORD)
-        _, once = await here.staff.reset(member.number)
+        _, once = await here.staff.reset(member.number, "door.json")
 
         assert here.staff.sessions.look(cookie) is None
         with pytest.raises(NotSignedIn, match="over"):

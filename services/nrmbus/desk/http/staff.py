@@ -110,7 +110,7 @@ async def add_member(request: Request) -> JSONResponse:
 )  # fmt: skip
 async def reset_member(request: Request, number: NumberPath) -> JSONResponse:
     """Record that password and second factors of a member are worth nothing; every session of the member ends."""
-    return JSONResponse(shown(*await door_of(request).staff.reset(number)))
+    return JSONResponse(shown(*await door_of(request).staff.reset(number, caller_of(request).name)))
 
 
 @routes.delete(
@@ -123,4 +123,4 @@ async def reset_member(request: Request, number: NumberPath) -> JSONResponse:
 )  # fmt: skip
 async def remove_member(request: Request, number: NumberPath) -> JSONResponse:
     """Record that a member has left: number and name stay, the rest is deleted, and every session of the member ends."""
-    return JSONResponse(shown(await door_of(request).staff.members.remove(number)))
+    return JSONResponse(shown(await door_of(request).staff.members.remove(number, caller_of(request).name)))

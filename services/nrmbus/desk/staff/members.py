@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address as HeaderAddress
+from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -31,6 +32,8 @@ LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 When = Literal["at_once", "daily", "none"]
 """When notices come by mail."""
 WHEN: Final[tuple[When, ...]] = get_args(When)
+What = Literal["added", "roles", "reset", "removed"]
+"""What an administrator changed of a member."""
 Standing = Literal["invited", "active", "removed"]
 """Invited: a one-time password was given out and not used yet."""
 
@@ -235,6 +238,7 @@ class Members:
             }  # fmt: skip
             tx.execute(insert(tables.members), row)
             self._seal(tx, row["number"], {"name": _tidy(new.name), "email": new.email, "subject": new.subject})
+            self._note(tx, "added", row["number"], by, row["roles"])
             self._follow(tx, row["number"])
         return self._members[row["number"]]
 
@@ -267,8 +271,8 @@ class Members:
             self._follow(tx, number)
         return self._members[number]
 
-    async def set_roles(self, number: str, roles: Iterable[Role]) -> Member:
-        """Give a member other roles, which ends the member's sessions.
+    async def set_roles(self, number: str, roles: Iterable[Role], by: str) -> Member:
+        """Have *by* give a member other roles, which ends the member's sessions.
 
         Raises:
             DeskError: ``last_administrator``: nobody would be left who manages the staff.
@@ -276,7 +280,8 @@ class Members:
         wanted = _written(roles)
         if "manage_staff" not in together(_roles_of(wanted), self._given):
             self.keep_an_administrator(number)
-        return await self.change(number, roles=wanted, signs_out=True)
+        noted = partial(self._note, what="roles", number=number, by=by, roles=wanted)
+        return await self.change(number, roles=wanted, signs_out=True, also=noted)
 
     def keep_an_administrator(self, number: str) -> None:
         """Raise DeskError ``last_administrator`` if only the member with *number* manages the staff."""
@@ -284,22 +289,29 @@ class Members:
         if "manage_staff" in self.there(number).permissions and not any("manage_staff" in e.permissions for e in left):
             raise DeskError("last_administrator")
 
-    async def reset(self, number: str, password: str) -> Member:
-        """Give a member the hash of a one-time *password*; second factors are forgotten and sessions end."""
+    async def reset(self, number: str, password: str, by: str) -> Member:
+        """Have *by* give a member the hash of a one-time *password*; second factors are forgotten and sessions end."""
         ends = times.write(self._now() + FIRST_SIGN_IN)
+        forget_keys = self._forget_keys(number)
+
+        def also(tx: Connection) -> None:
+            forget_keys(tx)
+            self._note(tx, "reset", number, by, _written(self.there(number).roles))
+
         return await self.change(
-            number, sealed={"code": None, "recovery": []}, signs_out=True, also=self._forget_keys(number),
+            number, sealed={"code": None, "recovery": []}, signs_out=True, also=also,
             password=password, once_ends=ends, code_step=None, example=0,
         )  # fmt: skip
 
-    async def remove(self, number: str) -> Member:
-        """Let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay."""
+    async def remove(self, number: str, by: str) -> Member:
+        """Have *by* let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay."""
         nothing: dict[str, Any] = {"email": None, "code": None, "recovery": [], "subject": None}
         forget_keys = self._forget_keys(number)
 
         def forget(tx: Connection) -> None:
             forget_keys(tx)
             drafts.drop(tx, drafts.nobodys(number))
+            self._note(tx, "removed", number, by, "")
 
         return await self.change(
             number, sealed=nothing, signs_out=True, also=forget,
@@ -393,6 +405,11 @@ class Members:
             "name": member.name, "email": member.email, "subject": known.subject, "code": known.code,
             "recovery": list(known.recovery),
         }  # fmt: skip
+
+    def _note(self, tx: Connection, what: What, number: str, by: str, roles: str) -> None:
+        """Record in the open transaction that *by* has changed a member: supervisors see it, and nobody can delete it at a page."""
+        row = {"at": times.write(self._now()), "who": by, "member": number, "what": what, "roles": roles}
+        tx.execute(insert(tables.staff_changes), row)
 
     def _follow(self, tx: Connection, number: str) -> None:
         """Have memory say of a member what the open transaction leaves, once it is committed."""

@@ -316,15 +316,15 @@ class Staff:
         hashed, known = await self._passwords.hashed(password), self.members.named(new.name)
         if known is None:
             return await self.members.add(new, by, hashed, is_example=True)
-        await self.members.set_roles(known.number, new.roles)
+        await self.members.set_roles(known.number, new.roles, by)
         return await self.members.change(
             known.number, password=hashed, once_ends=None, example=1, language=new.language
         )
 
-    async def reset(self, number: str) -> tuple[Member, str]:
-        """Give a member a one-time password, and return both: second factors are forgotten, and sessions end."""
+    async def reset(self, number: str, by: str) -> tuple[Member, str]:
+        """Have *by* give a member a one-time password, and return both: second factors are forgotten, and sessions end."""
         once = passwords.one_time()
-        return await self.members.reset(number, await self._passwords.hashed(once)), once
+        return await self.members.reset(number, await self._passwords.hashed(once), by), once
 
     async def set_language(self, member: Member, language: Language) -> Member:
         """Have pages and mails speak *language* to *member*."""

@@ -506,6 +506,18 @@ sign_in_failures: Final = Table(
     comment="Failed attempts to sign in within the last minutes",
 )
 
+staff_changes: Final = Table(
+    "staff_changes",
+    METADATA,
+    Column("id", INTEGER, primary_key=True, autoincrement=True),
+    Column("at", TEXT, nullable=False),
+    Column("who", TEXT, nullable=False, comment="Number of the administrator, or name of a token"),
+    Column("member", TEXT, nullable=False, comment="Number of the member who was changed"),
+    Column("what", TEXT, nullable=False, comment="added, roles, reset or removed"),
+    Column("roles", TEXT, nullable=False, comment="The member's roles afterwards, with spaces between"),
+    comment="Who was given access by whom; nothing is deleted from it",
+)
+
 drafts: Final = Table(
     "drafts",
     METADATA,

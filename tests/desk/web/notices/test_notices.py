@@ -386,7 +386,7 @@ async def test_who_has_left_gets_no_mail_that_still_waits(tmp_path: Path) -> Non
         left = await mails.member("Ayla")
         await mails.referred()
         await mails.look()
-        await mails.here.behind.staff.members.remove(left.number)
+        await mails.here.behind.staff.members.remove(left.number, "door.json")
         await mails.pass_by(GATHERED)
 
         assert mails.said() == []

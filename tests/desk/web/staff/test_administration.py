@@ -59,7 +59,7 @@ async def test_a_member_is_added_at_a_page(tmp_path: Path) -> None:
 async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path) -> None:
     """The page asks first; the last administrator cannot go; who is gone cannot be changed."""
     async with office(tmp_path) as it:
-        admin = await it.signed_in("Admin Example", "administrator")
+        admin = await it.signed_in("Admin Example", "worker", "administrator")
         member = await it.example("Leyla Example", "worker")
         at = f"/staff/{member.number}"
         value, _ = await it.staff.with_password("Leyla Example", OPEN)
@@ -67,6 +67,9 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         assert (await it.send(f"{at}/roles", roles="supervisor")).headers["location"] == f"/app{at}"
         assert it.staff.sessions.look(value) is None
         assert it.staff.members.there(member.number).roles == ("supervisor",)
+        more = await it.send(f"/staff/{admin.number}/roles", roles=["administrator", "supervisor"])
+        assert errors_of(more) == ["Nobody gives a role to themselves: ask another administrator."]
+        assert it.staff.members.there(admin.number).roles == ("worker", "administrator")
         own = await it.send(f"/staff/{admin.number}/roles", roles="worker")
         assert errors_of(own) == ["Nobody else manages the staff: give somebody else that role first."]
         assert (await it.send(f"/staff/{admin.number}/remove")).status_code == 409
@@ -79,6 +82,13 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         assert (await it.send(f"{at}/remove")).headers["location"] == "/app/staff"
         for path in ("", "/reset", "/remove"):
             assert (await it.get(f"{at}{path}")).status_code == 404
+        changes = [
+            (row.what, row.who, row.roles) for row in await it.here.rows("staff_changes") if row.member == member.number
+        ]
+        assert changes == [
+            ("added", "door.json", "worker"), ("roles", admin.number, "supervisor"), ("reset", admin.number, "supervisor"),
+            ("removed", admin.number, ""),
+        ]  # fmt: skip
 
 
 async def test_an_administrator_ends_anybodys_session(tmp_path: Path) -> None:
@@ -181,9 +191,11 @@ async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
         ]  # fmt: skip
         async with it.here.desk.seat.ledger.write() as tx:
             tx.execute(tables.reads.insert(), rows)
-        await it.staff.members.remove(reader.number)
+        await it.staff.members.remove(reader.number, "door.json")
         page = await it.get("/readings")
-        assert text_of(page).count("Leyla Example") == 49 + 1  # and in the list to choose from
+        readings, _, changes = text_of(page).partition("Who was given access")
+        assert readings.count("Leyla Example") == 49 + 1  # and in the list to choose from
+        assert "Leyla Example was removed – on the desk’s machine, or by a system (door.json)" in changes
         assert "Rena Example" in text_of(page)
         (earlier,) = re.findall(r'href="/app(/readings\?who=[^"]*before=[^"]+)"', page.text)
         assert text_of(await it.get(earlier.replace("&amp;", "&"))).count("Leyla Example") == 6 + 1
@@ -248,7 +260,7 @@ async def test_the_drafts_of_a_member_who_leaves_are_destroyed(tmp_path: Path) -
                 )
             )
             drafts.keep(seat, tx, replace(waiting, state="waits", request=b'{"events":[]}'), seen=1)
-        await it.staff.members.remove(leaver.number)
+        await it.staff.members.remove(leaver.number, "door.json")
         assert {each.id for each in await it.here.rows("drafts")} == {waiting.id, others.id} != {opened.id}
 
         await it.send(f"/approvals/{waiting.id}/back")

@@ -128,7 +128,7 @@ async def test_somebody_whom_nobody_entered_is_told_whom_to_ask(tmp_path: Path) 
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         answer = await it.browser.get("/app/sign-in/provider/back", params=back)
         assert errors_of(answer) == ["Your agency's account belongs to nobody here. Ask your agency's administrator."]
-        await it.staff.members.remove(it.staff.members.everybody()[0].number)
+        await it.staff.members.remove(it.staff.members.everybody()[0].number, "door.json")
         provider.subject = "17"
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         assert (await it.browser.get("/app/sign-in/provider/back", params=back)).status_code == 422

@@ -146,8 +146,10 @@ async def set_roles(visit: Visit) -> Response:
     wanted = tuple(each for each in ROLES if each in form.all("roles"))
     if not wanted:
         return _one(visit, member, {"roles": visit.t("Choose at least one role.")}, status=422)
+    if member.number == visit.me.number and not set(wanted) <= set(member.roles):
+        return _one(visit, member, {"roles": visit.t("Nobody gives a role to themselves: ask another administrator.")}, status=422)  # fmt: skip
     try:
-        await staff.members.set_roles(member.number, wanted)
+        await staff.members.set_roles(member.number, wanted, visit.me.number)
     except DeskError as error:
         if error.code != "last_administrator":
             raise
@@ -197,7 +199,7 @@ async def ask_reset(visit: Visit) -> Response:
 @routes.post("/staff/{number}/reset", may="manage_staff")
 async def reset(visit: Visit) -> Response:
     """Reset a member's sign-in, and show the one-time password once."""
-    return _once(visit, *await visit.door.staff.reset(visit.path("number")))
+    return _once(visit, *await visit.door.staff.reset(visit.path("number"), visit.me.number))
 
 
 @routes.get("/staff/{number}/remove", may="manage_staff")
@@ -211,7 +213,7 @@ async def remove(visit: Visit) -> Response:
     """Remove a member, unless nobody would be left who manages the staff."""
     members, number = visit.door.staff.members, visit.path("number")
     members.keep_an_administrator(number)
-    await members.remove(number)
+    await members.remove(number, visit.me.number)
     return visit.see("/staff")
 
 

@@ -8,9 +8,10 @@ from starlette.responses import Response
 from nrmbus.desk.http import views
 from nrmbus.desk.intake import PURPOSE
 from nrmbus.desk.letters.letters import DESK
+from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.shell import Pages, Visit
-from nrmbus.desk.web.staff.account import moment_of
+from nrmbus.desk.web.staff.account import moment_of, role_names
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import known_of
 from nrmbus.desk.web.work.rows import rows_of
@@ -18,7 +19,9 @@ from nrmbus.desk.web.work.rows import rows_of
 routes: Final = Pages()
 
 PAGE: Final = 50
-_READS: Final = tables.reads.c
+CHANGES: Final = 100
+"""Changes of the staff that the page shows, the newest."""
+_READS, _CHANGES = tables.reads.c, tables.staff_changes.c
 
 
 @routes.get("/readings", may="see_reads")
@@ -48,7 +51,31 @@ async def readings(visit: Visit) -> Response:
     names = [{"value": "", "text": t("Everybody"), "selected": not who}]
     names += [{"value": each, "text": members.name_of(each), "selected": each == who} for each in readers]
     more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
-    return visit.page("staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more)
+    return visit.page(
+        "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more,
+        changes=None if who or before else _changes(visit),
+    )  # fmt: skip
+
+
+def _changes(visit: Visit) -> list[dict[str, str]]:
+    """Return who was given access by whom, the newest first: an administrator alone decides on it, so others must see it."""
+    t, members = visit.t, visit.door.staff.members
+    with visit.door.ledger.read() as tx:
+        found = tx.execute(select(tables.staff_changes).order_by(_CHANGES.id.desc()).limit(CHANGES)).all()
+    said = {
+        "added": t("was added"),
+        "roles": t("got other roles"),
+        "reset": t("got a one-time password for a new sign-in"),
+        "removed": t("was removed"),
+    }
+    return [
+        {
+            "when": moment_of(visit, row.at), "iso": row.at, "member": members.name_of(row.member), "what": said[row.what],
+            "roles": role_names(visit, tuple(each for each in ROLES if each in row.roles.split())),
+            "who": members.name_of(row.who) if members.find(row.who) else t("on the desk’s machine, or by a system ({name})", name=row.who),
+        }
+        for row in found
+    ]  # fmt: skip
 
 
 @routes.get("/colleagues", may="see_colleagues")
