@@ -6,7 +6,9 @@ import os
 import shutil
 import ssl
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,6 +44,8 @@ from nrmbus.events.case import SignalDismissed, SignalRecorded, SignalRecordedLe
 from nrmbus.events.model import Data, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
 from patience import LONGEST_WAIT
+
+EARLY, LATE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(name="place", params=["in_memory", "in_process", pytest.param("on_a_bus", marks=pytest.mark.broker)])
@@ -220,12 +224,39 @@ async def lists_come_in_pages(desk: AsyncDesk) -> None:
                 break
         assert found == whole[name] != []
         assert whole["next"] is None
-    for time, before, since in (("2020-01-01T00:00:00Z", False, True), ("2090-01-01T04:00:00+04:00", True, False)):
-        assert bool((await desk.door.get("/v1/inbox", until=time))["events"]) is before
-        assert bool((await desk.door.get("/v1/inbox", since=time))["events"]) is since
-    with pytest.raises(RequestRefused) as raised:
-        await desk.door.get("/v1/inbox", sinse="2020-01-01T00:00:00Z")
-    assert raised.value.code == "unknown_field"
+        for stamp in {each["registered"] for each in whole[name] if name == "events"}:
+            half = datetime.fromisoformat(stamp) + timedelta(milliseconds=400)
+            bound = half.astimezone(timezone(timedelta(hours=4))).isoformat()
+            assert (await desk.door.get(path, since=bound))[name] == [
+                each for each in whole[name] if each["registered"] >= stamp
+            ]
+            assert (await desk.door.get(path, until=bound))[name] == [
+                each for each in whole[name] if each["registered"] < stamp
+            ]
+    for wrong in ({"sinse": "2020-01-01T00:00:00Z"}, {"since": "2020-01-01"}, {"until": "2020-01-01T00:00:00"}):
+        for path in ("/v1/inbox", "/v1/cases", "/v1/referrals", "/v1/tasks"):
+            with pytest.raises(RequestRefused) as raised:
+                await desk.door.get(path, **wrong)
+            assert raised.value.code == "unknown_field"
+            assert len(raised.value.problems) == 1
+    for time, before, since in ((EARLY, False, True), (LATE, True, False)):
+        case = (await desk.cases())[0]["case"]
+        asks: list[Callable[..., Awaitable[list[Any]]]] = [
+            partial(_events, desk),
+            desk.cases,
+            partial(desk.timeline, case),
+        ]
+        for ask in asks:
+            assert bool(await ask(until=time)) is before
+            assert bool(await ask(since=time)) is since
+        for tasks in (desk.tasks, desk.referrals):
+            assert await tasks(since=LATE) == await tasks(until=EARLY) == []
+    with pytest.raises(ValueError, match="follow=False"):
+        await anext(desk.inbox(until=LATE))
+
+
+async def _events(desk: AsyncDesk, **within: Any) -> list[Any]:
+    return [event async for event in desk.inbox(follow=False, **within)]
 
 
 async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:

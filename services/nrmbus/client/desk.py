@@ -72,13 +72,27 @@ class Members(TypedDict, total=False):
     """Id of the event, a UUIDv7 (`new_event_id`): the same id again gives the answer of the first time."""
 
 
-class Only(TypedDict, total=False):
-    """Members by which the inbox is filtered; each means equality."""
+class Within(TypedDict, total=False):
+    """Bounds of the time of an entry, each with a zone."""
+
+    since: datetime
+    """Only entries with this time or a later one."""
+    until: datetime
+    """Only entries with a time before this one."""
+
+
+class Only(Within, total=False):
+    """Members by which the inbox is filtered, each by equality, and bounds of the time of registration."""
 
     case: str
     type: str
     source: str
     ref: str
+
+
+def asked_for(**members: Any) -> dict[str, Any]:
+    """Return *members* as parameters of the door: a time with its zone."""
+    return {name: each.isoformat() if isinstance(each, datetime) else each for name, each in members.items()}
 
 
 def spoken(models: Iterable[type[Data]]) -> dict[str, int]:
@@ -302,17 +316,22 @@ class AsyncDesk:
             actor: staff number of the person who reads; left out, that of ``agency.json``.
             follow: end after the newest event if False.
             waiting: called once each time that the desk stops answering, with the reason, while this waits for it.
-            only: members that an event must have (`Only`): ``case``, ``type``, ``source``, ``ref``.
+            only: members that an event must have (`Only`): ``case``, ``type``, ``source``, ``ref``; and ``since`` and
+                ``until`` (only with ``follow=False``) by the time of registration.
 
         If the desk's ledger was replaced, *waiting* hears ``inbox_restarted`` and every event comes again, with its id.
 
         Raises:
             DoorError: the desk refuses for good: the token, say, or ``reader_unnamed``.
+            ValueError: ``until`` is given to an inbox that is followed, which has no end.
         """
+        if follow and "until" in only:
+            raise ValueError("an inbox that is followed has no end: give follow=False with until")
         cursor = Cursor.parse(after) if isinstance(after, str) else after
         pages = self.door.pages(
-            after=cursor.row, ledger=cursor.ledger, follow=follow, waiting=waiting, opened=opened, actor=actor, **only
-        )
+            after=cursor.row, ledger=cursor.ledger, follow=follow, waiting=waiting, opened=opened, actor=actor,
+            **asked_for(**only),
+        )  # fmt: skip
         async with aclosing(pages):
             async for page in pages:
                 for row in page:
@@ -395,24 +414,31 @@ class AsyncDesk:
         """Return a case as this agency sees it: status, version, open referrals, duties."""
         return await self.door.case(ref)
 
-    async def timeline(self, ref: str) -> list[Json]:
-        """Return the events of a case that this agency sent or received, in order."""
-        return await self._all(f"/v1/cases/{ref}/timeline")
+    async def timeline(self, ref: str, **within: Unpack[Within]) -> list[Json]:
+        """Return the events of a case that this agency sent or received, in order; *within* is the time of registration."""
+        return await self._all(f"/v1/cases/{ref}/timeline", **within)
 
-    async def cases(self) -> list[Json]:
-        """Return the cases that this agency knows."""
-        return await self._all("/v1/cases")
+    async def cases(self, **within: Unpack[Within]) -> list[Json]:
+        """Return the cases that this agency knows; *within* is the time of the newest event (``last``)."""
+        return await self._all("/v1/cases", **within)
 
-    async def referrals(self, **members: str) -> list[Json]:
-        """Return the referrals that this agency sent or received, with their answers; *members* select (``case``, ``ref``)."""
+    async def referrals(self, **members: str | datetime) -> list[Json]:
+        """Return the referrals that this agency sent or received, with their answers.
+
+        *members* select: ``case``, ``ref``, ``state``, ``direction``, and ``since`` and ``until`` by the time of registration.
+        """
         return await self._all("/v1/referrals", **members)
 
-    async def tasks(self) -> list[Json]:
-        """Return the tasks that wait for a person of this agency."""
-        return await self._all("/v1/tasks")
+    async def tasks(self, **members: str | datetime) -> list[Json]:
+        """Return the tasks that wait for a person of this agency.
 
-    async def _all(self, path: str, **asked: str) -> list[Json]:
+        *members* select: ``case``, ``kind``, and ``since`` and ``until`` by the time at which the task was opened.
+        """
+        return await self._all("/v1/tasks", **members)
+
+    async def _all(self, path: str, **members: str | datetime) -> list[Json]:
         """Return the entries of all pages of a list."""
+        asked = asked_for(**members)
         found: list[Json] = []
         while True:
             page = await self.door.get(path, **asked)

@@ -5,13 +5,14 @@ import signal
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
 from nrmbus.client.cursors import CursorStore
-from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Document, Members, Model, Only, Wanted
+from nrmbus.client.desk import PATIENCE, WAIT, AsyncDesk, Content, Document, Members, Model, Only, Wanted, Within
 from nrmbus.client.door import Json
 from nrmbus.client.errors import DoorError
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, ended_by
@@ -185,21 +186,21 @@ class Desk:
         """Return a case as this agency sees it."""
         return self._loop.run(self._desk.case(ref))
 
-    def timeline(self, ref: str) -> list[Json]:
-        """Return the events of a case that this agency sent or received, in order."""
-        return self._loop.run(self._desk.timeline(ref))
+    def timeline(self, ref: str, **within: Unpack[Within]) -> list[Json]:
+        """Return the events of a case that this agency sent or received, in order, as `AsyncDesk.timeline`."""
+        return self._loop.run(self._desk.timeline(ref, **within))
 
-    def referrals(self, **members: str) -> list[Json]:
+    def referrals(self, **members: str | datetime) -> list[Json]:
         """Return the referrals that this agency sent or received, with their answers, as `AsyncDesk.referrals`."""
         return self._loop.run(self._desk.referrals(**members))
 
-    def cases(self) -> list[Json]:
-        """Return the cases that this agency knows."""
-        return self._loop.run(self._desk.cases())
+    def cases(self, **within: Unpack[Within]) -> list[Json]:
+        """Return the cases that this agency knows, as `AsyncDesk.cases`."""
+        return self._loop.run(self._desk.cases(**within))
 
-    def tasks(self) -> list[Json]:
-        """Return the tasks that wait for a person of this agency."""
-        return self._loop.run(self._desk.tasks())
+    def tasks(self, **members: str | datetime) -> list[Json]:
+        """Return the tasks that wait for a person of this agency, as `AsyncDesk.tasks`."""
+        return self._loop.run(self._desk.tasks(**members))
 
     def health(self) -> Json:
         """Return how far the desk is, and what is wrong with it if something is."""

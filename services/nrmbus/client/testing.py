@@ -49,11 +49,13 @@ _TAKES: Final[Mapping[str, frozenset[str]]] = {
         {"after", "ledger", "limit", "wait", "case", "type", "source", "ref", "since", "until", "open", "technical", "actor",
          "purpose", "speaks"}
     ),
-    "GET /v1/inbox/stream": frozenset({"after", "ledger", "case", "type", "source", "ref", "technical", "speaks"}),
-    "GET /v1/cases": frozenset({"after", "limit"}),
-    "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "technical", "speaks"}),
-    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind"}),
-    "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction"}),
+    "GET /v1/inbox/stream": frozenset(
+        {"after", "ledger", "case", "type", "source", "ref", "since", "technical", "speaks"}
+    ),
+    "GET /v1/cases": frozenset({"after", "limit", "since", "until"}),
+    "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "since", "until", "technical", "speaks"}),
+    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind", "since", "until"}),
+    "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction", "since", "until"}),
     "PUT /v1/cursors/{name}": frozenset({"after", "ledger"}),
 }  # fmt: skip
 """Parameters of the routes that have some, as the document of the door has them."""
@@ -77,6 +79,10 @@ def _check_parameters(request: httpx.Request) -> None:
     faults += [
         Problem(f"?{each}", kind) for each in sorted(numbers) if (kind := _fault(each, request.url.params[each]))
     ]
+    bounds = sorted(set(names) & taken & {"since", "until"})
+    faults += [
+        Problem(f"?{each}", "datetime_parsing") for each in bounds if times.moment(request.url.params[each]) is None
+    ]
     if faults:
         raise DeskError("unknown_field", faults)
 
@@ -97,8 +103,11 @@ def _page_of(name: str, rows: Sequence[Json], asked: httpx.QueryParams, cursor: 
     return {name: list(rows[:limit]), "next": rows[limit - 1].get(cursor) if len(rows) > limit else None}
 
 
-def _wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str) -> list[Json]:
-    """Return the *rows* behind ``after`` that have the members which are *asked* for; a row that a test gave no number is behind everything."""
+def _wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str, at: str) -> list[Json]:
+    """Return the *rows* behind ``after`` that have the members which are *asked* for; *at* is the member with their time.
+
+    A row that a test gave no number is behind everything, and one without a time is within all bounds.
+    """
     only = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
     after, state = int(asked.get("after", "0")), asked.get("state")
     return [
@@ -106,18 +115,15 @@ def _wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str) -> list
         for each in rows
         if each.get(cursor, after + 1) > after
         and all(each.get(name) == value for name, value in only.items())
+        and (at not in each or _is_within(each[at], asked))
         and (state is None or state in {party["state"] for party in each.get("receivers", ())})
     ]
 
 
 def _is_within(time: str, asked: httpx.QueryParams) -> bool:
-    """Return whether *time* is not before ``since`` and before ``until``, which are RFC 3339 with a zone."""
-    at = datetime.fromisoformat(time)
-    since, until = asked.get("since"), asked.get("until")
-    return not (
-        (since is not None and at < datetime.fromisoformat(since))
-        or (until is not None and at >= datetime.fromisoformat(until))
-    )
+    """Return whether *time* is within the bounds that are *asked* for."""
+    since, until = (times.moment(asked.get(name, "")) for name in ("since", "until"))
+    return times.is_within(time, since, until)
 
 
 def _refused(error: DeskError, request: httpx.Request) -> httpx.Response:
@@ -356,8 +362,12 @@ class FakeDesk(httpx.AsyncBaseTransport):
             case ["GET", "v1", "inbox"]:
                 return HTTPStatus.OK, self._page(asked, speaks)
             case ["GET", "v1", "cases"]:
-                cases = [{"case": ref, "events": events} for ref, events in sorted(self._cases().items())]
-                rows = [each for each in cases if each["case"] > asked.get("after", "")]
+                cases: list[Json] = [
+                    {"case": ref, "events": len(at), "last": max(at)} for ref, at in sorted(self._cases().items())
+                ]
+                rows = [
+                    each for each in cases if each["case"] > asked.get("after", "") and _is_within(each["last"], asked)
+                ]
                 return HTTPStatus.OK, _page_of("cases", rows, asked, "case")
             case ["GET", "v1", "cases", ref] if ref in self._cases():
                 return HTTPStatus.OK, self._case(ref)
@@ -366,8 +376,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
             case ["POST", "v1", "documents"]:
                 return HTTPStatus.OK, self._upload(asked.get("case", ""), body)
             case ["GET", "v1", "tasks" | "referrals" as kind]:
-                cursor = "task" if kind == "tasks" else "row"
-                return HTTPStatus.OK, _page_of(kind, _wanted(getattr(self, kind), asked, cursor), asked, cursor)
+                cursor, at = ("task", "opened") if kind == "tasks" else ("row", "registered")
+                return HTTPStatus.OK, _page_of(kind, _wanted(getattr(self, kind), asked, cursor, at), asked, cursor)
             case [method, "v1", "cursors", name]:
                 return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")), asked.get("ledger"))
             case ["GET", "health"]:
@@ -548,14 +558,17 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise DeskError("not_found")
         return {"name": name, "after": self._cursors[name]}
 
-    def _cases(self) -> Mapping[str, int]:
-        found: dict[str, int] = {}
-        for ref in (*(each.subject for each in self.published), *(each.case for each in self._inbox)):
-            found[ref] = found.get(ref, 0) + 1
+    def _cases(self) -> Mapping[str, list[str]]:
+        """Return the times of the events of each case."""
+        found: dict[str, list[str]] = {}
+        for draft in self.published:
+            found.setdefault(draft.subject, []).append(times.write(draft.time))
+        for heard in self._inbox:
+            found.setdefault(heard.case, []).append(heard.time)
         return found
 
     def _case(self, ref: str) -> Json:
-        known = {"case": ref, "incomplete": True, "sentence": _UNJUDGED, "events": self._cases()[ref]}
+        known = {"case": ref, "incomplete": True, "sentence": _UNJUDGED, "events": len(self._cases()[ref])}
         return {**known, "open_referrals": [], "parked": False}
 
     def _timeline(self, ref: str, asked: httpx.QueryParams, speaks: versions.Speaks) -> Json:
@@ -566,7 +579,11 @@ class FakeDesk(httpx.AsyncBaseTransport):
             for number, each in self._course
             if number > after and ref == (each.case if isinstance(each, _Heard) else each.subject)
         ]
-        of_case = [each for each in of_case if asked.get("technical") == "true" or not each["technical"]]
+        of_case = [
+            each
+            for each in of_case
+            if _is_within(each["registered"], asked) and (asked.get("technical") == "true" or not each["technical"])
+        ]
         return {"events": of_case[:limit], "next": of_case[limit - 1]["number"] if len(of_case) > limit else None}
 
     def _told(self, number: int, said: Draft | _Heard, speaks: versions.Speaks) -> Json:

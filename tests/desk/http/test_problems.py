@@ -228,6 +228,8 @@ async def test_a_time_has_one_form_at_every_route(text: str, is_taken: bool, tmp
     async with desk_of("ngo-a", tmp_path) as here:
         for method, path, name, asked in timed:
             needed = {each["name"] for each in asked["parameters"] if each["in"] == "query" and each.get("required")}
+            if is_taken and "text/event-stream" in asked["responses"]["200"]["content"]:  # it would have no end
+                continue
             rest = "".join(f"&{each}=2026-01-01T00:00:00Z" for each in needed - {name})
             answer = await here.door.request(method, f"{path}?{name}={text}{rest}")
             told = answer.json().get("problems", [])
@@ -236,7 +238,6 @@ async def test_a_time_has_one_form_at_every_route(text: str, is_taken: bool, tmp
             assert is_taken or "RFC 3339" in answer.json()["detail"]
 
     assert {name for _, _, name, _ in timed} == {"since", "until"}
-    assert len(timed) == 8
 
 
 async def test_many_problems_are_counted_and_not_told_one_by_one(tmp_path: Path) -> None:

@@ -145,11 +145,18 @@ def deliveries(
     state: Annotated[
         str | None, typer.Option(metavar="STATE", help="Only those that are open, delivered, exhausted or cancelled.")
     ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what happened then or later, as 2026-03-02T05:00:00Z.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Only what happened before then, in the same form.")
+    ] = None,
     as_json: AsJson = False,
     context: BusContext,
 ) -> None:
     """Show what was sent to a webhook in the last 30 days, and what waits: each attempt with its status and duration."""
-    chosen = {} if state is None else {"state": state}
+    given = {"state": state, "since": since, "until": until}
+    chosen = {name: each for name, each in given.items() if each is not None}
 
     async def all_(door: Door) -> dict[str, Any]:
         found: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """Routes of beds and payments: what was asked for or ordered in the cases of this agency, and what became of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from fastapi import Request
@@ -11,7 +12,7 @@ from sqlalchemy import Connection, Row, select
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Happened, Ref, Registered
 from nrmbus.desk.http.documented import Answer, answers, subject
-from nrmbus.desk.http.parameters import After, Case, Limit, Referral
+from nrmbus.desk.http.parameters import After, Case, Limit, Referral, Since, Until
 from nrmbus.desk.http.served import Door, door_of
 from nrmbus.desk.store import tables
 from nrmbus.rules import View
@@ -97,7 +98,13 @@ _FROM: Final = {
     ),
 )  # fmt: skip
 async def list_beds(
-    request: Request, case: Case = None, ref: Referral = None, after: After = 0, limit: Limit = 200
+    request: Request,
+    case: Case = None,
+    ref: Referral = None,
+    after: After = 0,
+    limit: Limit = 200,
+    since: Since = None,
+    until: Until = None,
 ) -> JSONResponse:
     """Return the requests for beds that this agency made or received, and how each stands. Records nothing.
 
@@ -114,7 +121,8 @@ async def list_beds(
         )
         return {"houses": [{name: value for name, value in each.items() if value is not None} for each in houses]}
 
-    found = _records(door, "shelter.bed_requested", (case, ref), (after, limit), told)
+    only = {"case": case, "ref": ref, "since": since, "until": until}
+    found = _records(door, "shelter.bed_requested", only, (after, limit), told)
     places = getattr(door.desk.book, "places", None)
     return JSONResponse(
         {**({} if places is None else {"places": dict(places)}), **views.page("beds", found, limit, "row")}
@@ -136,7 +144,13 @@ async def list_beds(
     ),
 )  # fmt: skip
 async def list_payments(
-    request: Request, case: Case = None, ref: Referral = None, after: After = 0, limit: Limit = 200
+    request: Request,
+    case: Case = None,
+    ref: Referral = None,
+    after: After = 0,
+    limit: Limit = 200,
+    since: Since = None,
+    until: Until = None,
 ) -> JSONResponse:
     """Return the orders of money that this agency made or was told of, and how each stands. Records nothing."""
 
@@ -145,24 +159,25 @@ async def list_payments(
         names = ("kind", "decision", "amount", "currency", "state") if order else ()
         return {name: value for name in names if (value := getattr(order, name)) is not None}
 
-    found = _records(door_of(request), "payment.ordered", (case, ref), (after, limit), told)
+    only = {"case": case, "ref": ref, "since": since, "until": until}
+    found = _records(door_of(request), "payment.ordered", only, (after, limit), told)
     return JSONResponse(views.page("payments", found, limit, "row"))
 
 
 def _records(
     door: Door,
     type_: str,
-    only: tuple[str | None, str | None],
+    only: Mapping[str, str | datetime | None],
     page: tuple[int, int],
     told: Callable[[View, str], dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the events of *type_* after a row, one more than a page has, each with what *told* says of its record."""
-    (case, ref), (after, limit) = only, page
+    after, limit = page
     columns = {"case": _EVENTS.subject, "ref": _EVENTS.referral}
     rows = (
         select(tables.events)
         .where(_EVENTS.type == type_, _EVENTS.position > after)
-        .where(*views.filtered(columns, _EVENTS.registered, {"case": case, "ref": ref}))
+        .where(*views.filtered(columns, _EVENTS.registered, only))
         .order_by(_EVENTS.position)
         .limit(limit + 1)
     )

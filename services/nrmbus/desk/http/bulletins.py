@@ -8,7 +8,7 @@ from pydantic import Field
 
 from nrmbus.desk.http.answers import AT, EVENT, Happened, Registered
 from nrmbus.desk.http.documented import Answer, answers, subject
-from nrmbus.desk.http.parameters import OfType
+from nrmbus.desk.http.parameters import OfType, Since, Until
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.state.bulletins import Standing, announcements
 from nrmbus.rules import Announced
@@ -57,7 +57,9 @@ class Bulletins(Answer):
         said="The latest of each type, of those about the same agency or the same period of figures.",
     ),
 )  # fmt: skip
-async def list_bulletins(request: Request, type: OfType = None, agency: AgencyName = None) -> JSONResponse:
+async def list_bulletins(
+    request: Request, type: OfType = None, agency: AgencyName = None, since: Since = None, until: Until = None
+) -> JSONResponse:
     """Return the latest event about no case of each publisher and type, such as free places. Records nothing.
 
     Of events about an agency or about a period of figures, it is the latest about each agency and each period.
@@ -67,7 +69,13 @@ async def list_bulletins(request: Request, type: OfType = None, agency: AgencyNa
     door = door_of(request)
     with door.ledger.read() as tx:
         found = [_told(each) for each in announcements(tx, door.desk.cases)]
-    kept = [each for each in found if type in (None, each["type"]) and agency in (None, each["agency"])]
+    kept = [
+        each
+        for each in found
+        if type in (None, each["type"])
+        and agency in (None, each["agency"])
+        and times.is_within(each["registered"], since, until)
+    ]
     return JSONResponse({"announcements": kept})
 
 

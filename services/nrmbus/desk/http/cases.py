@@ -11,7 +11,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Case, CaseList, ReadList, Recorded, Released
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import Actor, After, AfterText, CasePath, Limit, Purpose, What
+from nrmbus.desk.http.parameters import Actor, After, AfterText, CasePath, Limit, Purpose, Since, Until, What
 from nrmbus.desk.http.served import door_of
 from nrmbus.wire.ids import REF
 
@@ -35,11 +35,16 @@ _STATE: Final = {
         needs=["read"], said="A page of cases, by reference.",
     ),
 )  # fmt: skip
-async def list_cases(request: Request, after: AfterText = "", limit: Limit = 200) -> JSONResponse:
-    """Return the cases that this agency knows. Records nothing."""
+async def list_cases(
+    request: Request, after: AfterText = "", limit: Limit = 200, since: Since = None, until: Until = None
+) -> JSONResponse:
+    """Return the cases that this agency knows. Records nothing.
+
+    `since` and `until` select by `last`, so a case leaves the earlier selection once a newer event comes.
+    """
     door = door_of(request)
     with door.ledger.read() as tx:
-        found = views.cases(tx, after=after, limit=limit + 1)
+        found = views.cases(tx, after=after, limit=limit + 1, since=since, until=until)
     return JSONResponse(views.page("cases", found, limit, "case"))
 
 
@@ -82,13 +87,15 @@ async def get_case(request: Request, ref: CasePath) -> JSONResponse:
         said="A page of the openings of the case's letters by this desk, oldest first.",
     ),
 )
-async def list_case_reads(request: Request, ref: CasePath, after: After = 0, limit: Limit = 200) -> JSONResponse:
+async def list_case_reads(
+    request: Request, ref: CasePath, after: After = 0, limit: Limit = 200, since: Since = None, until: Until = None
+) -> JSONResponse:
     """Return this desk's openings of a case's letters, with the readers. Records nothing."""
     door = door_of(request)
     with door.ledger.read() as tx:
         if not views.events_of(tx, ref):
             raise DeskError("not_found")
-        found = views.reads(tx, ref, after, limit + 1)
+        found = views.reads(tx, ref, after, limit + 1, since=since, until=until)
     return JSONResponse(views.page("reads", found, limit, "row"))
 
 

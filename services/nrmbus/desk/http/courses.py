@@ -1,5 +1,6 @@
 """Course of a case: its events without their letters, and its referrals, in plain JSON types."""
 
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from sqlalchemy import Connection, Row, Select, select
@@ -37,13 +38,15 @@ def course(
     before: int | None = None,
     limit: int,
     technical: bool = False,
+    **within: datetime | None,
 ) -> list[dict[str, Any]]:
     """Return the events of the case *subject* that this agency published or received, in the order of registration.
 
     Each is in the version that its reader *speaks*. *after* and *before* are numbers of registrations; with *before*
-    the newest ones come first.
+    the newest ones come first. *within* are ``since`` and ``until``, bounds of the time of registration.
     """
     rows = _ROWS.where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject), _EVENTS.number > after)
+    rows = rows.where(*views.filtered({}, _EVENTS.registered, within))
     rows = rows.order_by(_EVENTS.number) if before is None else rows.where(_EVENTS.number < before)
     rows = rows if before is None else rows.order_by(_EVENTS.number.desc())
     if not technical:
@@ -59,15 +62,17 @@ def referrals(
     desk: Desk,
     *,
     after: int = 0,
-    case: str | None = None,
-    ref: str | None = None,
     direction: Literal["sent", "received"] | None = None,
     limit: int | None = None,
+    **only: str | datetime | None,
 ) -> list[dict[str, Any]]:
-    """Return the referrals that this agency sent or received, after row *after*, in the order in which it heard of them."""
+    """Return the referrals that this agency sent or received, after row *after*, in the order in which it heard of them.
+
+    *only* are filters: ``case``, ``ref``, ``since`` and ``until``.
+    """
     columns, me = {"case": _EVENTS.subject, "ref": _EVENTS.referral}, desk.seat.me
     rows = select(*views.without_letter()).where(_EVENTS.type == "referral.submitted", _EVENTS.position > after)
-    rows = rows.where(*views.filtered(columns, _EVENTS.registered, {"case": case, "ref": ref}))
+    rows = rows.where(*views.filtered(columns, _EVENTS.registered, only))
     if direction is not None:
         rows = rows.where(_EVENTS.source == me if direction == "sent" else _EVENTS.source != me)
     return [_referral(tx, desk, row) for row in tx.execute(rows.order_by(_EVENTS.position).limit(limit)).all()]

@@ -31,8 +31,10 @@ An error is `application/problem+json` (RFC 9457) with a `code` of a closed list
 Times are UTC, to the second.
 
 A list has its entries under their plural and `next`: the cursor `after` of the next page, null on the last one. \
-A filter is a parameter with the name of the member, and means equality. `since` and `until` select by time in the inbox \
-(`registered`), the receipts (`closed`) and the reads (`at`). A parameter that a route does not have, or that stands there \
+A filter is a parameter with the name of the member, and means equality. `since` and `until` select by the time of an entry, \
+at every list of what happened: `since` is included, `until` is not. The time is `registered` of events, referrals, beds, \
+payments and bulletins, `last` of cases, `closed` of receipts, `at` of reads, `opened` of tasks, and `time` of deliveries. \
+The lists of what is there now have neither: agencies, tokens, staff, webhooks and cursors. A parameter that a route does not have, or that stands there \
 twice, is refused: a misspelt filter would filter nothing.
 
 A later release may add routes, parameters, members, event types and codes. It takes none away, and never changes what \

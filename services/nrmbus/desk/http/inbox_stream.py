@@ -16,7 +16,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import InboxEvent
 from nrmbus.desk.http.documented import guarded, subject
 from nrmbus.desk.http.inbox import EVENT_EXAMPLE, ONLY
-from nrmbus.desk.http.parameters import After, Case, LedgerId, OfSource, OfType, Referral, Spoken, Technical
+from nrmbus.desk.http.parameters import After, Case, LedgerId, OfSource, OfType, Referral, Since, Spoken, Technical
 from nrmbus.desk.http.served import Door, door_of
 
 routes: Final = subject("inbox")
@@ -36,6 +36,7 @@ class Asked(BaseModel):
     type: OfType = None
     source: OfSource = None
     ref: Referral = None
+    since: Since = None
     technical: Technical = False
     speaks: Spoken = None
 
@@ -98,6 +99,8 @@ async def follow_inbox(begun: Annotated[_Begun, Depends(_begin)]) -> AsyncIterat
 
     A comment comes every 15 seconds without an event. A client that reads nothing for a minute is cut off; it connects
     again with `Last-Event-ID`. Letters are opened by `GET /v1/inbox`.
+
+    `since` leaves out earlier events for a program that needs no history. There is no `until`: a stream has no end.
     """
     door, after = begun.door, begun.after
     yield ServerSentEvent(comment="open", retry=_RETRY)
@@ -124,7 +127,7 @@ def _page(door: Door, asked: Asked, after: int) -> tuple[int, list[tuple[int, st
 
 def _read(door: Door, asked: Asked, after: int) -> tuple[int, list[tuple[int, str]]]:
     spoken = versions.asked(asked.speaks or (), door.desk.speaks)
-    only: dict[str, Any] = {name: getattr(asked, name) for name in ONLY}
+    only: dict[str, Any] = {name: getattr(asked, name) for name in (*ONLY, "since")}
     with door.ledger.read() as tx:
         rows = views.received(tx, door.seat, after=after, limit=_PAGE, technical=asked.technical, **only)
         newest, came = views.newest(tx), documents.came(tx, door.desk, rows)

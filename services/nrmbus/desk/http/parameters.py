@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from nrmbus.desk.http.answers import AT
 from nrmbus.events.access import AccessPurpose
-from nrmbus.wire import ids
+from nrmbus.wire import ids, times
 
 LONGEST_WAIT: Final = 60.0
 LAST_ROW: Final = 2**63 - 1
@@ -47,20 +47,20 @@ def _time(text: object) -> datetime:
     Raises:
         PydanticCustomError: the text is no time with a zone by RFC 3339.
     """
-    try:
-        if isinstance(text, str) and _RFC_3339.fullmatch(text):
-            return datetime.fromisoformat(text.upper())
-    except ValueError:  # a day or an hour that no calendar has
-        pass
+    found = times.moment(text) if isinstance(text, str) else None
+    if found is not None:
+        return found
     raise PydanticCustomError("datetime_parsing", "no time by RFC 3339")
 
 
-_AFTER_THEN: Final = "Only what was recorded at this time or later, by RFC 3339."
+_AFTER_THEN: Final = (
+    "Only entries with this time or a later one, by RFC 3339 with a zone; parts of a second do not count."
+)
 _At = Annotated[AwareDatetime, BeforeValidator(_time)]
 Since = Annotated[_At | None, Query(description=_AFTER_THEN, examples=[AT])]
 SinceThen = Annotated[_At, Query(description=_AFTER_THEN, examples=[AT])]
 """`Since` where it may not be left out."""
-Until = Annotated[_At | None, Query(description="Only what was recorded before this time, by RFC 3339.", examples=[AT])]
+Until = Annotated[_At | None, Query(description="Only entries with an earlier time, in the same form.", examples=[AT])]
 LedgerId = Annotated[
     str | None,
     Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),
@@ -106,9 +106,6 @@ IdempotencyKey = Annotated[
         examples=['"01930000-0000-7000-8000-000000000000"'],
     ),
 ]
-_RFC_3339: Final = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2})"
-)
 _WAITS: Final = re.compile(r'(?:^|[,;])\s*wait\s*=\s*"?([0-9]{1,9})"?\s*(?=[,;]|$)', re.IGNORECASE)
 
 DocumentPath = Annotated[str, Path(description="Id of the event `document.shared` that announces the document.")]

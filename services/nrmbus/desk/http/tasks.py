@@ -1,6 +1,6 @@
 """Routes of tasks: the list, and marking one as done."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
@@ -10,7 +10,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import After, Case, Limit, TaskPath
+from nrmbus.desk.http.parameters import After, Case, Limit, Since, TaskPath, Until
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task as finish
@@ -32,12 +32,19 @@ OfKind = Annotated[str | None, Query(max_length=64, description="Only tasks of t
     ),
 )
 async def list_tasks(
-    request: Request, after: After = 0, limit: Limit = 200, case: Case = None, kind: OfKind = None
+    request: Request,
+    after: After = 0,
+    limit: Limit = 200,
+    case: Case = None,
+    kind: OfKind = None,
+    since: Since = None,
+    until: Until = None,
 ) -> JSONResponse:
     """Return what a person at this agency has to look at. Records nothing."""
     door = door_of(request)
+    only: dict[str, Any] = {"case": case, "kind": kind, "since": since, "until": until}
     with door.ledger.read() as tx:
-        found = views.tasks(tx, after=after, limit=limit + 1, case=case, kind=kind)
+        found = views.tasks(tx, after=after, limit=limit + 1, **only)
     return JSONResponse(views.page("tasks", found, limit, "task"))
 
 

@@ -12,7 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
-from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Spoken, Technical
+from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Since, Spoken, Technical, Until
 from nrmbus.desk.http.served import door_of
 
 routes: Final = subject("cases")
@@ -28,6 +28,8 @@ class Asked(BaseModel):
 
     after: After = 0
     limit: Limit = 200
+    since: Since = None
+    until: Until = None
     technical: Technical = False
     speaks: Spoken = None
 
@@ -37,6 +39,8 @@ class _AskedReferrals(BaseModel):
     limit: Limit = 200
     case: Case = None
     ref: Referral = None
+    since: Since = None
+    until: Until = None
     state: Annotated[State | None, Query(description="Only referrals with a receiver in this state.")] = None
     direction: Annotated[
         Literal["sent", "received"] | None, Query(description="Only referrals that this agency sent, or did not send.")
@@ -133,6 +137,7 @@ async def list_case_events(request: Request, ref: CasePath, asked: Annotated[Ask
     door = door_of(request)
     spoken = versions.asked(asked.speaks or (), door.desk.speaks)
     how: dict[str, Any] = {"after": asked.after, "limit": asked.limit + 1, "technical": asked.technical}
+    how |= {"since": asked.since, "until": asked.until}
     with door.ledger.read() as tx:
         events = courses.course(tx, door.desk, ref, spoken, **how)
         if not events and not courses.is_known(tx, ref):
@@ -153,7 +158,7 @@ async def list_referrals(request: Request, asked: Annotated[_AskedReferrals, Que
     Records nothing.
     """
     door = door_of(request)
-    only: dict[str, Any] = asked.model_dump(include={"after", "case", "ref", "direction"})
+    only: dict[str, Any] = asked.model_dump(include={"after", "case", "ref", "since", "until", "direction"})
     found, most = list[dict[str, Any]](), min(asked.limit + 1, AT_A_TIME)
     while len(found) <= asked.limit:
         with door.ledger.read() as tx:

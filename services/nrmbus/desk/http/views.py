@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, null, select
@@ -173,24 +173,15 @@ def subject_of(tx: Connection, me: str, id: str) -> str | None:
 
 
 def filtered(columns: Mapping[str, Any], time: Any, only: Mapping[str, str | datetime | None]) -> list[Any]:
-    """Return the conditions of *only*: equality of *columns*, by name, and bounds of *time* as ``since`` and ``until``."""
+    """Return the conditions of *only*: equality of *columns*, by name, and bounds of *time*: ``since`` is included, ``until`` is not."""
     found = []
     for name, value in only.items():
         if isinstance(value, datetime):
-            at = stamp_of(value)
+            at = times.stamp(value)
             found.append(time >= at if name == "since" else time < at)
         elif value is not None:
             found.append(columns[name] == value)
     return found
-
-
-def stamp_of(time: datetime) -> str:
-    """Return the time of a parameter as the ledger writes times; the ends of the calendar stay what they are in every zone."""
-    try:
-        time = time.astimezone(UTC)
-    except OverflowError:  # the first or the last hours of all, in a zone in which UTC has no such year
-        time = time.replace(tzinfo=UTC)
-    return times.write(time.replace(microsecond=0))
 
 
 def newest(tx: Connection) -> int:
@@ -383,9 +374,15 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
     return found
 
 
-def reads(tx: Connection, subject: str, after: int = 0, limit: int | None = None) -> list[dict[str, Any]]:
-    """Return the openings of the case's letters at this desk behind the row *after*: reader, purpose and part; its own openings too."""
+def reads(
+    tx: Connection, subject: str, after: int = 0, limit: int | None = None, **within: datetime | None
+) -> list[dict[str, Any]]:
+    """Return the openings of the case's letters at this desk behind the row *after*: reader, purpose and part; its own openings too.
+
+    *within* are ``since`` and ``until``.
+    """
     of_case = select(tables.reads).where(tables.reads.c.subject == subject, tables.reads.c.id > after)
+    of_case = of_case.where(*filtered({}, tables.reads.c.at, within))
     rows = tx.execute(of_case.order_by(tables.reads.c.id).limit(limit))
     return [{"row": row.id} | read(row) for row in rows]
 
@@ -412,19 +409,23 @@ def _because(tx: Connection, subject: str) -> dict[str, Any] | None:
     }
 
 
-def cases(tx: Connection, *, after: str, limit: int) -> list[dict[str, Any]]:
-    """Return the cases with sent or received events, by reference."""
-    rows = select(_EVENTS.subject, func.count().label("events"), func.max(_EVENTS.registered).label("last"))
+def cases(tx: Connection, *, after: str, limit: int, **within: datetime | None) -> list[dict[str, Any]]:
+    """Return the cases with sent or received events, by reference; *within* are ``since`` and ``until`` of the newest one."""
+    last = func.max(_EVENTS.registered)
+    rows = select(_EVENTS.subject, func.count().label("events"), last.label("last"))
     rows = (
         rows.where(_EVENTS.subject > after, tables.of_case(_EVENTS.subject))
         .group_by(_EVENTS.subject)
+        .having(*filtered({}, last, within))
         .order_by(_EVENTS.subject)
         .limit(limit)
     )
     return [{"case": row.subject, "events": row.events, "last": row.last} for row in tx.execute(rows)]
 
 
-def tasks(tx: Connection, *, after: int, limit: int, of_cases: bool = True, **only: str | None) -> list[dict[str, Any]]:
+def tasks(
+    tx: Connection, *, after: int, limit: int, of_cases: bool = True, **only: str | datetime | None
+) -> list[dict[str, Any]]:
     """Return the open tasks, oldest first; without those *of_cases*, the tasks of whoever looks after the desk. *only* are filters."""
     rows = select(tables.tasks).where(_TASKS.done.is_(None), _TASKS.id > after).order_by(_TASKS.id).limit(limit)
     rows = rows.where(*filtered({"case": _TASKS.subject, "kind": _TASKS.kind}, _TASKS.opened, only))

@@ -12,9 +12,10 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import AT, EVENT, Time
 from nrmbus.desk.http.documented import Answer, Route, answers
-from nrmbus.desk.http.parameters import After, Limit, SinceThen, Until
+from nrmbus.desk.http.parameters import After, Limit, Since, SinceThen, Until
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.served import Door, body_of, door_of
+from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import notices, store
 from nrmbus.desk.webhooks.attempt import Fault
 from nrmbus.desk.webhooks.dispatcher import GRACE_AT_MOST
@@ -23,6 +24,7 @@ from nrmbus.desk.webhooks.signing import Algorithm, Secret
 from nrmbus.desk.webhooks.store import DeliveryState
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Frozen
+from nrmbus.wire import times
 
 routes: Final = APIRouter(tags=["webhooks"], route_class=Route)
 
@@ -41,6 +43,7 @@ With = Annotated[
     Query(alias="algorithm", description="Algorithm of the new key; that of the earlier one if left out."),
 ]
 Delivered = Annotated[bool, Query(description="Send again what was delivered, too.")]
+_DELIVERIES: Final = tables.deliveries.c
 OfState = Annotated[DeliveryState | None, Query(alias="state", description="Only deliveries in this state.")]
 
 
@@ -345,8 +348,8 @@ async def recover_webhook(
 
     Deliveries are kept for 30 days: what was delivered earlier is sent again, too.
     """
-    before = None if until is None else views.stamp_of(until)
-    count = await door_of(request).webhooks.recover(webhook, views.stamp_of(since), before, delivered=delivered)
+    before = None if until is None else times.stamp(until)
+    count = await door_of(request).webhooks.recover(webhook, times.stamp(since), before, delivered=delivered)
     return JSONResponse({"deliveries": count})
 
 
@@ -359,7 +362,13 @@ async def recover_webhook(
     ),
 )  # fmt: skip
 async def list_deliveries(
-    request: Request, webhook: WebhookPath, after: After = 0, limit: Limit = 200, state: OfState = None
+    request: Request,
+    webhook: WebhookPath,
+    after: After = 0,
+    limit: Limit = 200,
+    state: OfState = None,
+    since: Since = None,
+    until: Until = None,
 ) -> JSONResponse:
     """Return what was sent to an endpoint and what waits, with status and duration of each attempt. Records nothing."""
     door = door_of(request)
@@ -367,7 +376,10 @@ async def list_deliveries(
         row = store.endpoint(tx, webhook)
         if row is None:
             raise DeskError("not_found")
-        found = store.log(tx, row, state=state, after=after, limit=limit + 1)
+        chosen = views.filtered(
+            {"state": _DELIVERIES.state}, _DELIVERIES.time, {"state": state, "since": since, "until": until}
+        )
+        found = store.log(tx, row, chosen, after=after, limit=limit + 1)
     shown = [_present(each) | {"attempts": [_present(one) for one in each["attempts"]]} for each in found]
     return JSONResponse(views.page("deliveries", shown, limit, "delivery"))
 

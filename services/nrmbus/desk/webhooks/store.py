@@ -344,16 +344,16 @@ def waiting(tx: Connection, webhook: str) -> int:
     return tx.scalar(_OPEN, {"webhook": webhook}) or 0
 
 
-def log(tx: Connection, hook: Row[Any], *, state: DeliveryState | None, after: int, limit: int) -> list[dict[str, Any]]:
-    """Return deliveries of the endpoint *hook* behind the cursor *after*, each with its attempts.
+def log(
+    tx: Connection, hook: Row[Any], only: Iterable[ColumnElement[bool]], *, after: int, limit: int
+) -> list[dict[str, Any]]:
+    """Return deliveries of the endpoint *hook* behind the cursor *after* that fulfil *only*, each with its attempts.
 
     An open delivery has a time at which it is due only if the endpoint is served.
     """
     served = hook.state == "active"
-    chosen: list[ColumnElement[bool]] = [_ROWS.webhook == hook.id, _ROWS.id > after]
-    if state is not None:
-        chosen.append(_ROWS.state == state)
-    rows = tx.execute(select(tables.deliveries).where(*chosen).order_by(_ROWS.id).limit(limit)).all()
+    of_hook = select(tables.deliveries).where(_ROWS.webhook == hook.id, _ROWS.id > after, *only)
+    rows = tx.execute(of_hook.order_by(_ROWS.id).limit(limit)).all()
     tried: dict[int, list[dict[str, Any]]] = {row.id: [] for row in rows}
     of_rows: Select[Any] = select(tables.attempts).where(_TRIES.delivery.in_(tried)).order_by(_TRIES.id)
     for row in tx.execute(of_rows):
