@@ -190,3 +190,40 @@ def test_a_stray_topic_is_reported_and_left(bus: BusFolder) -> None:
     assert applied.returncode == 0
     assert applied.stdout.startswith("nrm.inbox.closed is on the broker, and no agency here or file asks for it")
     assert "nrm.inbox.closed" in admin.list_topics(timeout=5).topics
+
+
+@pytest.mark.parametrize("is_cause", [True, False], ids=["cause", "context"])
+def test_an_interrupt_while_the_loop_closes_ends_a_command_alike(
+    is_cause: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a second Ctrl-C, on which the closing of the loop fails, then the command ends as after the first: 130, no word."""
+
+    def command() -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            try:
+                raise RuntimeError("Cannot close a running event loop") from (error if is_cause else None)
+            except RuntimeError as failed:
+                raise OSError("the loop is lost") from failed
+
+    monkeypatch.setattr("nrmbus.cli.app.app", command)
+    done = run("status")
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_an_interrupted_command_leaves_no_word_of_asyncio() -> None:
+    """Given what asyncio could close no more after a second Ctrl-C, then the command prints no warning about it."""
+    program = (
+        "import asyncio\n"
+        "from nrmbus import cli\n"
+        "from nrmbus.cli import app\n"
+        "async def asked(): pass\n"
+        "def closing(coroutine): raise KeyboardInterrupt\n"
+        "app.app = lambda: closing(asked())\n"
+        "cli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -25,8 +25,17 @@ RUNS = {
     ],
 }
 """By language: the commands that run a program in the file ``program``."""
+COMES_WITH = {"sh": "curl", "js": "nodejs", "php": "php-cli php-curl", "csharp": "mono-mcs mono-runtime"}
+"""By language: the packages of Debian and Ubuntu that have its commands."""
 NAMES = {"js": "program.mjs"}
 """Name of the file, where a language wants one of its own."""
+
+
+def need(language: str) -> None:
+    """Skip the test, with what to install, if *language* is not installed here."""
+    tools = {each[0] for each in RUNS[language]} | ({"curl"} if language == "sh" else set())
+    if missing := sorted(each for each in tools if shutil.which(each) is None):
+        pytest.skip(f"not installed: {', '.join(missing)}; apt-get install {COMES_WITH[language]}")
 
 
 def programs() -> dict[str, str]:
@@ -49,8 +58,7 @@ def test_every_program_publishes_under_an_id_of_its_own() -> None:
 
 async def test_a_program_that_follows_ends_when_the_desk_refuses_it_for_good(tmp_path: Path) -> None:
     """Given a token that may publish and not read, then the program in JavaScript ends with the desk's sentence."""
-    if not shutil.which("node"):
-        return  # the language is not installed here
+    need("js")
     (tmp_path / NAMES["js"]).write_text(programs()["js"], encoding="utf-8")
     async with in_process(tmp_path / "desk") as place:
         running = await asyncio.create_subprocess_exec(
@@ -76,8 +84,7 @@ async def test_a_program_that_follows_ends_when_the_desk_refuses_it_for_good(tmp
 async def test_a_program_publishes_and_reads_the_inbox(language: str, tmp_path: Path) -> None:
     """Given a letter in the inbox, the program's signal is registered, and it reads the event that came."""
     commands = RUNS[language]
-    if not all(shutil.which(each[0]) for each in commands):
-        return  # the language is not installed here
+    need(language)
     (tmp_path / NAMES.get(language, "program")).write_text(programs()[language], encoding="utf-8")
     printed = b""
     async with in_process(tmp_path / "desk") as place:
