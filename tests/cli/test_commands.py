@@ -194,7 +194,8 @@ def test_a_stray_topic_is_reported_and_left(bus: BusFolder) -> None:
 
 @pytest.mark.parametrize("is_cause", [True, False], ids=["cause", "context"])
 def test_an_interrupt_while_the_loop_closes_ends_a_command_alike(
-    is_cause: bool, monkeypatch: pytest.MonkeyPatch
+    is_cause: bool,  # noqa: FBT001 - a row of the table
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Given a second Ctrl-C, on which the closing of the loop fails, then the command ends as after the first: 130, no word."""
 

@@ -2,6 +2,8 @@
 
 import logging
 import sys
+import warnings
+from typing import NoReturn
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.kafka.failures import sentence_of
@@ -26,12 +28,28 @@ def main() -> None:
     except BusError as error:
         sys.exit(f"nrmbus: {error}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        _end_interrupted()
     except ModuleNotFoundError as error:
         if sentence := missing(error, next((each for each in sys.argv[1:] if not each.startswith("-")), "")):
             sys.exit(f"nrmbus: {sentence}")
         raise
     except Exception as error:
+        if _is_interrupted(error):
+            _end_interrupted()
         if sentence := sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")
         raise
+
+
+def _is_interrupted(error: BaseException) -> bool:
+    """Return whether a Ctrl-C is behind *error*: one that comes while asyncio closes its loop makes the closing fail."""
+    behind = [error]
+    for each in behind:  # the list grows meanwhile
+        behind += [one for one in (each.__cause__, each.__context__) if one is not None and one not in behind]
+    return any(isinstance(each, KeyboardInterrupt) for each in behind)
+
+
+def _end_interrupted() -> NoReturn:
+    """End as a shell expects it of a program that was interrupted, without a word about what asyncio could not close."""
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+    sys.exit(130)
