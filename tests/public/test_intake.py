@@ -130,12 +130,15 @@ async def test_another_language_keeps_what_was_typed_and_does_nothing(tmp_path: 
 
 
 async def test_a_form_sent_twice_is_one_message_under_one_code(tmp_path: Path) -> None:
-    """A slow line makes people press twice: the same code is shown, and other words are another message of it."""
+    """A slow line makes people press twice: the same code is shown; other words are another message of it, which needs a proof or a wait of its own."""
     with here(tmp_path) as page:
         form = await page.get("/en/write")
         first = await page.send("/en/write", form, text="first")
         again = await page.send("/en/write", form, text="first")
-        other = await page.send("/en/write", form, text="second")
+        waits = await page.send("/en/write", form, text="second")
+        assert (waits.status_code, Fields(waits.text).found["text"]) == (429, "second")
+        page.time[0] += gate.WAITS["write"]
+        other = await page.send("/en/write", waits)
 
         assert code_in(first) == code_in(again) == code_in(other)
         assert [each.text for each in read(page)] == ["first", "second"]
@@ -317,6 +320,27 @@ def test_a_proof_is_work_and_nothing_else() -> None:
     assert not proves(slip + "x", str(good))
     assert [proves(slip, each, 0) for each in ("", "-1", "1e3", "9" * 21, "٣", " 1")] == [False] * 6
     assert sum(proves(slip, str(each), 8) for each in range(2048)) in range(1, 32)
+
+
+def test_a_proof_is_taken_for_one_message() -> None:
+    """The same words again pass; with others the form waits as one without a proof, until its slip is over, and memory is bounded."""
+    time = [0.0]
+    slips = Slips(lambda: time[0])
+    here = Gate(slips, lambda: time[0])
+    sealed = slips.seal("write", b"1")
+    good = next(str(each) for each in range(1 << 24) if proves(sealed, str(each)))
+
+    def waits(words: bytes, address: str) -> float:
+        slip = slips.open("write", sealed)
+        assert slip is not None
+        return here.wait("write", slip, sealed, good, address, words)
+
+    assert waits(b"one", "192.0.2.1") == waits(b"one", "192.0.2.2") == 0
+    assert waits(b"two", "192.0.2.3") == gate.WAITS["write"]
+    time[0] += gate.WAITS["write"]
+    passed = [waits(b"%d" % number, f"198.51.100.{number}") == 0 for number in range(gate.WITHOUT_PROOF.at_once + 5)]
+    assert passed == [True] * gate.WITHOUT_PROOF.at_once + [False] * 5
+    assert waits(b"one", "192.0.2.4") == 0
 
 
 async def test_a_wrong_code_costs_nothing_and_a_guessed_one_much(

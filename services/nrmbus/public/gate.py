@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from nrmbus.bus.rate_limit import Pace, Rate
-from nrmbus.public.slips import Kind, Slip, Slips
+from nrmbus.public.slips import LASTS, Kind, Slip, Slips
 
 BITS: Final = 16
 """Leading zero bits of a proof: 65,536 tries on average, some seconds of an old phone while its owner types."""
@@ -45,20 +45,24 @@ class Gate:
         """Open slips with *slips*."""
         self._slips, self._clock = slips, clock
         self._free = Pace(WITHOUT_PROOF)
-        self._spent: dict[bytes, float] = {}
+        self._spent: dict[bytes, tuple[float, bytes]] = {}
+        """By slip, until when it is remembered, and for which words its proof was taken."""
         self._begin()
 
     def _begin(self) -> None:
         self._key, self._since = os.urandom(32), self._clock()
         self._paces = {kind: Pace(rate) for kind, rate in FROM_ONE.items()}
 
-    def wait(self, kind: Kind, slip: Slip, sealed: str, proof: str, address: str | None) -> float:
-        """Return 0 and count the request, or the seconds until it may come again."""
+    def wait(self, kind: Kind, slip: Slip, sealed: str, proof: str, address: str | None, words: bytes = b"") -> float:
+        """Return 0 and count the request, or the seconds until it may come again.
+
+        A proof is good for the *words* that it came with first, a digest of them; with others the request is one without.
+        """
         now = self._clock()
         if now - self._since >= ROTATES:
             self._begin()
         pace, name = self._paces[kind], self._digest(address)
-        is_proved = proves(sealed, proof)
+        is_proved = proves(sealed, proof) and self._is_new(slip, words)
         waits = [pace.wait(name, now)]
         if not is_proved:
             waits += [WAITS[kind] - slip.age, self._free.wait(_EVERYBODY, now)]
@@ -67,17 +71,24 @@ class Gate:
         pace.took(name, 1, now)
         if not is_proved:
             self._free.took(_EVERYBODY, 1, now)
+        elif words:
+            self._spent[slip.once] = now + LASTS[kind], words
         return 0.0
 
     def spend(self, slip: Slip) -> bool:
         """Return whether *slip* is used for the first time; it is good for one question."""
-        now = self._clock()
-        if len(self._spent) >= _MOST_SPENT:
-            self._spent = {once: until for once, until in self._spent.items() if until > now}
-        if slip.once in self._spent or len(self._spent) >= _MOST_SPENT:
+        if slip.once in self._spent or not self._is_new(slip, b""):
             return False
-        self._spent[slip.once] = now + 4 * 3600.0
+        self._spent[slip.once] = self._clock() + LASTS["ask"], b""
         return True
+
+    def _is_new(self, slip: Slip, words: bytes) -> bool:
+        """Return whether *slip* was used for nothing but *words*, and there is room to remember it."""
+        if len(self._spent) >= _MOST_SPENT:
+            now = self._clock()
+            self._spent = {once: found for once, found in self._spent.items() if found[0] > now}
+        found = self._spent.get(slip.once)
+        return len(self._spent) < _MOST_SPENT if found is None else found[1] == words
 
     def _digest(self, address: str | None) -> str:
         """Return a digest of *address*; of an IPv6 address its /64, which one subscriber has."""

@@ -163,12 +163,14 @@ class PublicSite:
             return await self._form(t, form, {}, slip=form["slip"])
         if errors:
             return await self._form(t, form, errors, slip=form["slip"], status=422)
-        if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
+        written = _written(form, t.language)
+        wait = self._gate.wait("write", slip, form["slip"], form["proof"], _address(request), _digest(slip, written))
+        if wait > 0:
             return await self._form(t, form, {}, slip=form["slip"], wait=wait, status=429)
         code = slip.body.decode()
         try:
             holder = await self._derived(code)
-            await self._take(holder, slip, _written(form, t.language), danger=form["danger"] == "yes")
+            await self._take(holder, slip, written, danger=form["danger"] == "yes")
         except (StoreFull, NoKey, TooMany, Busy, sqlite3.Error) as error:
             return await self._form(t, form, {}, slip=form["slip"], problem=self._refused(error, t), status=503)
         return await self._receipt(t, code, is_danger=form["danger"] == "yes")
@@ -188,8 +190,7 @@ class PublicSite:
 
     async def _take(self, holder: Holder, slip: Slip, written: Written, *, danger: bool = False) -> None:
         # The same words sent twice from one form are one message; other words from it are another one.
-        digest = hmac.digest(slip.once, repr(written.parts).encode(), "sha256").hex()
-        id = ids.derived(self._hotline.agency, digest, FOLDER)
+        id = ids.derived(self._hotline.agency, _digest(slip, written).hex(), FOLDER)
         seal = partial(self._hotline.seal, written, id=id, ref=holder.ref)
         await asyncio.to_thread(self._store.take, holder, id, seal, now=wall_time(), danger=danger)
 
@@ -290,13 +291,15 @@ class PublicSite:
             return await self._not_taken(t, holder, "", text, slip=form["slip"])
         if not 0 < len(text.strip()) <= MOST_CHARACTERS:
             return await self._not_taken(t, holder, _text_wrong(text, t), text, slip=form["slip"])
-        if (wait := self._gate.wait("write", slip, form["slip"], form["proof"], _address(request))) > 0:
+        written = Written(text.strip(), t.language)
+        wait = self._gate.wait("write", slip, form["slip"], form["proof"], _address(request), _digest(slip, written))
+        if wait > 0:
             problem = t("Please wait {n} seconds, then press Send again. Your words are still here.", n=_whole(wait))
             return await self._not_taken(t, holder, problem, text, slip=form["slip"])
         try:
             if await asyncio.to_thread(self._store.found, holder.ref, now=wall_time()) is None:
                 return await self._conversation(t, holder, text=text)
-            await self._take(holder, slip, Written(text.strip(), t.language))
+            await self._take(holder, slip, written)
         except (StoreFull, NoKey, TooMany, sqlite3.Error) as error:
             return await self._not_taken(t, holder, self._refused(error, t), text)
         return await self._conversation(t, holder, told=t("Your message is with us. Your code stays the same."))
@@ -402,6 +405,10 @@ def _compressed(request: Request, content: bytes, small: bytes, media_type: str,
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(small, media_type=media_type, headers={**headers, "content-encoding": "gzip"})
     return Response(content, media_type=media_type, headers=headers)
+
+
+def _digest(slip: Slip, written: Written) -> bytes:
+    return hmac.digest(slip.once, repr(written.parts).encode(), "sha256")
 
 
 def _is_language(form: Form) -> bool:
