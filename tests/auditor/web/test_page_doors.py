@@ -63,6 +63,20 @@ async def test_five_wrong_passwords_close_a_name(hall: Hall) -> None:
         assert (await sign_in(browser, name="samir")).status_code == 303
 
 
+@pytest.mark.parametrize("content", ["[", "[]", None], ids=["cut off", "another", "not readable"])
+async def test_a_file_of_users_that_cannot_be_read_is_named(hall: Hall, content: str | None) -> None:
+    """Given a damaged file, then every page says what to do, also to somebody whose session goes on, and shows nothing else."""
+    async with hall.browser() as browser:
+        file = hall.home / "users.json"
+        file.unlink()
+        file.mkdir() if content is None else file.write_text(content)
+        for answer in [await browser.get("/search"), await browser.get(f"/cases/{hall.case}"), await sign_in(browser)]:
+            assert answer.status_code == 503
+            assert "Restore it from a backup of the auditor (users.json)" in answer.text
+            assert answer.headers["cache-control"] == "no-store"
+            assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
+
+
 async def test_a_password_alone_lets_nobody_in(hall: Hall) -> None:
     """The first sign-in sets an app up, the next one asks for its code; a wrong code, or one that was used, is refused."""
     form = {"name": NAME, "password": PASSWORD, "purpose": "audit", "back": "/search"}

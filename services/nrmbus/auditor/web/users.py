@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import locked, write_json
@@ -32,6 +32,10 @@ _MEMORY: Final = 64 * 1024 * 1024
 _NOBODY: Final = base64.b64encode(b"\0" * 32).decode()
 
 
+class UsersUnreadable(BusError):
+    """Raised when the file of users is there and cannot be read."""
+
+
 class Users:
     """Users in *home*/users.json; the file is read each time, so that a change counts at once."""
 
@@ -40,18 +44,18 @@ class Users:
         self._path = home / FILE
 
     def read(self) -> dict[str, Any]:
-        """Return the content of the file; raises BusError if it cannot be read."""
+        """Return the content of the file; raises UsersUnreadable if it cannot be read."""
         try:
-            found: dict[str, Any] = json.loads(self._path.read_bytes())
+            found: Any = json.loads(self._path.read_bytes())
         except FileNotFoundError:
             return {"users": {}}
-        except ValueError:
+        except (ValueError, OSError):
             found = {}
-        if not isinstance(found.get("users"), dict):
-            raise BusError(
+        if not isinstance(found, dict) or not isinstance(found.get("users"), dict):
+            raise UsersUnreadable(
                 f"{self._path} cannot be read: restore it from a backup, or remove it and add the users again."
             )
-        return found
+        return cast("dict[str, Any]", found)
 
     def names(self) -> Iterator[tuple[str, str, bool]]:
         """Yield name, actor, and permission to sign in, of every user there ever was."""

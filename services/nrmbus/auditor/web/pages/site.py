@@ -23,7 +23,7 @@ from nrmbus.auditor.web.pages.rendering import environment, place_of, static
 from nrmbus.auditor.web.pages.rules import rules_shown
 from nrmbus.auditor.web.pages.visit import Visit, comes_from, inside
 from nrmbus.auditor.web.sessions import Attempts, Begun, HalfWay, Session, Sessions
-from nrmbus.auditor.web.users import Users
+from nrmbus.auditor.web.users import FILE, Users, UsersUnreadable
 from nrmbus.directory.heads import utc_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
@@ -93,8 +93,9 @@ class Site:
             language = language_of(asked, request.cookies.get("lang"), accepted=request.headers.get("accept-language"))
             profile = self._answers.profiles(self._profile)[0] if self._answers else self._profile
             t = Words(language, **facts_of(profile))
-            visit = Visit(request, t, self._session(request))
+            visit = Visit(request, t, None)
             try:
+                visit = Visit(request, t, self._session(request))
                 response = (
                     self._message(visit, 403, t("The request did not come from this page, and nothing was done."))
                     if is_foreign(request)
@@ -102,6 +103,9 @@ class Site:
                 )
             except FormTooLarge:
                 response = self._message(visit, 413, t("The form is too long."))
+            except UsersUnreadable:
+                log.report("users_unreadable")
+                response = self._message(visit, 503, t("The file with the users of this page cannot be read, so nobody can sign in. Restore it from a backup of the auditor ({file}).", file=FILE))  # fmt: skip
             except NotOnRecordError as error:
                 sentence = (
                     t(
