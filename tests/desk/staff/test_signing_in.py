@@ -4,12 +4,15 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy.exc import OperationalError
 
 from agencies import Town
 from desk.given import StandingClock
 from desk.staff.given import PASSWORD, GivenStaff, staff_at
+from desk.staff.test_members import NAME
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.staff import passwords
 from nrmbus.desk.staff.attempts import OF_ALL, OF_NAME
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.staff.staff import NotSignedIn
@@ -256,3 +259,32 @@ async def test_a_hash_of_an_earlier_release_is_renewed_at_a_sign_in(
         assert before != after
         assert here.staff.half_way(value)
         assert await here.half_way("Leyla Example", PASSWORD)
+
+
+async def test_the_first_try_of_all_tells_nothing_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a desk that has just started, a name that nobody has costs the same work as one that somebody has."""
+    work = list[str]()
+    real = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+    class Counted:
+        def hash(self, password: str) -> str:
+            work.append("hash")
+            return real.hash(password)
+
+        def verify(self, known: str, password: str) -> bool:
+            work.append("verify")
+            return real.verify(known, password)
+
+    monkeypatch.setattr(passwords, "hasher", Counted)
+    async with staff_at(tmp_path) as here:
+        await here.invited(NAME)
+        done = []
+        for name in (NAME, "Nobody Example"):
+            passwords._of_nobody.cache_clear()
+            work.clear()
+            with pytest.raises(NotSignedIn):
+                await here.staff.with_password(name, "no password of anybody")
+            done.append(list(work))
+    passwords._of_nobody.cache_clear()
+
+    assert done[0] == done[1] == ["hash", "verify"]

@@ -47,7 +47,7 @@ class Passwords:
     async def fits(self, known: str | None, password: str) -> bool:
         """Return whether *password* has the hash *known*; without a hash it takes as long, and the answer is no."""
         async with self._at_a_time:
-            return await asyncio.to_thread(_fits, known or _of_nobody(), prepared(password)) and known is not None
+            return await asyncio.to_thread(_fits, known, prepared(password))
 
 
 def is_outdated(known: str) -> bool:
@@ -55,13 +55,15 @@ def is_outdated(known: str) -> bool:
     return hasher().check_needs_rehash(known)
 
 
-def _fits(known: str, password: str) -> bool:
+def _fits(known: str | None, password: str) -> bool:
     from argon2.exceptions import Argon2Error, InvalidHashError  # noqa: PLC0415 - as in `hasher`
 
+    nobody = _of_nobody()  # made at the first try of all, of whatever name: its length tells nothing
     try:
-        return hasher().verify(known, password)
+        hasher().verify(known or nobody, password)
     except (Argon2Error, InvalidHashError):
         return False
+    return known is not None
 
 
 @cache

@@ -4,6 +4,7 @@ The provider says who somebody is by a subject, which the administrator has ente
 answer is used or kept. A sign-in that is under way stays in memory, bound to the browser by a cookie.
 """
 
+import asyncio
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +14,18 @@ from typing import Any, Final
 
 import httpx
 
+from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.desk.staff.permissions import Provider
 
 GOOD_FOR: Final = timedelta(minutes=10)
 SECONDS: Final = 10.0
 """Patience with the provider."""
+KNOWN_FOR: Final = timedelta(minutes=5)
+"""How long what the provider says of itself is believed, so that nobody makes the desk ask it again and again."""
+AGAIN: Final = timedelta(seconds=10)
+"""How long a provider that did not answer is left alone."""
+ANSWERS: Final = Rate(60, 1.0)
+"""Bound of the answers that are taken to the provider: each costs it two requests."""
 _MOST: Final = 1_000
 _LEEWAY_SECONDS: Final = 60
 _ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
@@ -46,6 +54,11 @@ class SignInElsewhere:
         """Use *provider*; *transport* leads to one in this process."""
         self._provider, self._now, self._transport = provider, now, transport
         self._under_way: dict[str, _UnderWay] = {}
+        self._about_it: Mapping[str, Any] = {}
+        self._asks_from = now()
+        """When the provider is asked again what it says of itself."""
+        self._one_at_a_time = asyncio.Lock()
+        self._answers = Pace(ANSWERS)
 
     async def begin(self, address: str, page: str) -> tuple[str, str]:
         """Return a value for the browser's cookie, and where to send the browser, which comes back to *address*.
@@ -77,9 +90,11 @@ class SignInElsewhere:
         Raises:
             ProviderFailed
         """
-        under_way = self._under_way.pop(state, None) if state == _state(value) else None
-        if under_way is None or under_way.until <= self._now():
+        now, under_way = self._now(), self._under_way.get(state) if state == _state(value) else None
+        if under_way is None or under_way.until <= now or not self._answers.may("", now.timestamp()):
             raise ProviderFailed
+        del self._under_way[state]
+        self._answers.took("", 1, now.timestamp())
         async with self._client() as client:
             about = await self._about(client)
             try:
@@ -91,7 +106,18 @@ class SignInElsewhere:
         return httpx.AsyncClient(timeout=SECONDS, transport=self._transport)
 
     async def _about(self, client: httpx.AsyncClient) -> Mapping[str, Any]:
-        """Return what the provider says of itself (OpenID Connect Discovery 4): each address is its own, by https."""
+        """Return what the provider says of itself, asked at most once in `KNOWN_FOR`, and in `AGAIN` after a failure."""
+        async with self._one_at_a_time:
+            if self._now() >= self._asks_from:
+                self._about_it, self._asks_from = {}, self._now() + AGAIN
+                self._about_it = await self._asked(client)
+                self._asks_from = self._now() + KNOWN_FOR
+            if not self._about_it:
+                raise ProviderFailed
+            return self._about_it
+
+    async def _asked(self, client: httpx.AsyncClient) -> Mapping[str, Any]:
+        """Ask the provider what it says of itself (OpenID Connect Discovery 4): each address is its own, by https."""
         issuer = self._provider.issuer
         try:
             answer = await client.get(f"{issuer.rstrip('/')}/.well-known/openid-configuration")

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, KeySet
 from desk.web.staff.given import Office, errors_of, office
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
-from nrmbus.desk.staff.provider import SignInElsewhere
+from nrmbus.desk.staff.provider import ANSWERS, SignInElsewhere
 
 ISSUER = "https://id.example.org"
 SECRET = "a secret of the client"
@@ -36,9 +36,11 @@ class FakeProvider:
     about: dict[str, Any] = field(default_factory=dict)
     signs_with: ECKey | None = None
     is_away: bool = False
+    requests: list[str] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         """Answer one request."""
+        self.requests.append(request.url.path)
         if self.is_away:
             raise httpx.ConnectError("away")
         match request.url.path:
@@ -151,6 +153,7 @@ async def test_an_answer_that_cannot_be_believed_signs_nobody_in(tmp_path: Path,
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         for name, value in spoil.items():
             setattr(provider, name, value)
+        it.later(minutes=6)  # what the provider says of itself is asked again
         answer = await it.browser.get("/app/sign-in/provider/back", params=back)
         said = "The agency's own sign-in did not answer, or its answer did not fit. Try again."
         assert (answer.status_code, errors_of(answer)) == (422, [said])
@@ -180,3 +183,25 @@ async def test_an_agency_may_have_its_own_sign_in_alone(tmp_path: Path) -> None:
     async with office(tmp_path / "other") as it:
         assert (await it.get("/sign-in/provider")).status_code == 404
         assert (await it.get("/sign-in/provider/back")).status_code == 404
+
+
+async def test_a_stranger_makes_the_desk_ask_the_provider_little(tmp_path: Path) -> None:
+    """Who it is, is asked once in minutes, and seldom while it is away; answers are taken to it at a bounded rate."""
+    async with elsewhere(tmp_path) as (it, provider):
+        provider.is_away = True
+        away = [(await it.get("/sign-in/provider")).status_code for _ in range(5)]
+        assert (set(away), len(provider.requests)) == ({503}, 1)
+        provider.is_away = False
+        it.later(seconds=10)
+        states = [provider.goes_to((await it.get("/sign-in/provider")).headers["location"]) for _ in range(5)]
+        assert len(provider.requests) == 2
+        for _ in range(5):  # each state is good once, and only in the browser that asked
+            await it.browser.get("/app/sign-in/provider/back", params=states[-1] | {"code": "guessed"})
+        assert provider.requests[2:] == ["/token_endpoint"]
+        for _ in range(ANSWERS.at_once + 20):
+            back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+            await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
+        assert provider.requests.count("/token_endpoint") == ANSWERS.at_once
+        it.later(seconds=5)
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
