@@ -6,7 +6,7 @@ The files are listed in `pyproject.toml`; the same files make the same archive, 
 import tempfile
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_BZIP2, ZipFile, ZipInfo
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -24,14 +24,14 @@ class Pack(BuildHookInterface[Any]):
         package = Path(self.root, "services", "nrmbus")
         self.made = Path(tempfile.mkdtemp())
         archive = self.made / "data.zip"
-        with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=9) as packed:
+        with ZipFile(archive, "w", ZIP_BZIP2, compresslevel=9) as packed:
             for name in self.config["files"]:
                 found = package / name
                 for path in sorted(found.rglob("*")) if found.is_dir() else [found]:
                     if path.is_file() and path.name != "README.md":
                         entry = ZipInfo(path.relative_to(package).as_posix(), _LONG_AGO)
                         entry.external_attr = 0o644 << 16
-                        packed.writestr(entry, path.read_bytes(), ZIP_DEFLATED, compresslevel=9)
+                        packed.writestr(entry, path.read_bytes(), ZIP_BZIP2, compresslevel=9)
         build_data["force_include"][str(archive)] = "nrmbus/data.zip"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - the interface
