@@ -277,6 +277,38 @@ async def test_events_that_wait_for_their_case_keep_no_other_case_waiting(fake: 
     assert store.load() == BEGINNING
 
 
+@pytest.mark.parametrize("failing", [2, 3])
+async def test_cases_that_wait_for_another_attempt_keep_no_other_case_waiting(fake: FakeDesk, failing: int) -> None:
+    """Given as many failing cases as handlers may work at once, or more, then other cases are handled meanwhile, each in order."""
+    broken, sound = [new_ref() for _ in range(failing)], new_ref()
+    for case in (*broken, *broken, sound, sound):
+        fake.receive(SIGNAL, source="ngo-a", case=case)
+    heard, both, mended, store = list[tuple[str, int]](), asyncio.Event(), False, Kept()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.case in broken and not mended:
+                raise OSError
+            heard.append((event.case, event.cursor.row))
+            if [case for case, _ in heard].count(sound) == 2:
+                both.set()
+
+        running = asyncio.create_task(desk.run(store, pauses=(3600,), at_once=2))
+        waiting = asyncio.create_task(both.wait())
+        async with asyncio.timeout(LONGEST_WAIT):
+            await waiting
+        desk.stop()
+        await running
+        assert not {case for case, _ in heard} & {*broken}
+        mended = True
+        await desk.run(store, follow=False, at_once=2)
+
+    for case in (*broken, sound):
+        rows = [row for each, row in heard if each == case]
+        assert sorted(set(rows)) == rows[-2:]
+
+
 async def test_few_events_are_handed_over_behind_one_that_waits(
     fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -386,7 +386,7 @@ class AsyncDesk:
             dead_letter: gets an event whose handler failed for good, with the error; then the event counts as dealt with.
                 Without it, the run ends with `HandlerFailed` and the cursor stays before the event.
             pauses: seconds before each further attempt. An error of the desk that is not retryable has none.
-            at_once: how many events are handled at the same time.
+            at_once: how many handlers are at work at the same time; an event that waits for another attempt is not counted.
             follow: end when everything that is there now is dealt with, if False.
             waiting: as for `inbox`.
             signals: end the run in order: handlers at work may end, and the cursor is stored.

@@ -21,7 +21,7 @@ DeadLetter: TypeAlias = Callable[[Received[Data | None], Exception], Awaitable[N
 PAUSES: Final = (1.0, 5.0, 25.0, 120.0)
 """Seconds before each further attempt of a handler."""
 AT_ONCE: Final = 8
-"""Cases whose events are handled at the same time."""
+"""Handlers that are at work at the same time."""
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _WINDOW: Final = 1000
 """Events handed over behind one that is not dealt with; a program that dies there gets them again."""
@@ -121,31 +121,42 @@ class Run:
         try:
             if before is not None and before.task is not None:
                 await asyncio.wait({before.task})
-            async with self._slots:  # an event that waits for its case has none
-                if not self.stop.is_set() and await self._deal(event):  # set if the one before was not dealt with
-                    place.done = True
-                    await self._advance()
+            await self._deal(event, place)
         except Exception as error:  # noqa: BLE001 - of the hook or the store: the run ends with it
             self._end(error)
         finally:
             if self._last.get(event.case) is place:
                 del self._last[event.case]
 
-    async def _deal(self, event: Received[Data | None]) -> bool:
-        """Call the handler until it succeeds or fails for good; return whether the event is dealt with."""
-        failure: Exception = NotKnown()
-        for pause in () if event.data is None else (*self._pauses, None):
-            try:
-                await called(self._handlers[event.type], event)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the handler gets the event again
-                failure = error
-            else:
-                return True
-            if pause is None or (isinstance(failure, DoorError) and not failure.retryable):
-                break
+    async def _deal(self, event: Received[Data | None], place: _Place) -> None:
+        """Call the handler until it succeeds or fails for good, and store the cursor if the event is dealt with then."""
+        for pause in (*self._pauses, None):
+            async with self._slots:  # an event that waits, for its case or for another attempt, has none
+                if self.stop.is_set():  # set if the one before was not dealt with
+                    return
+                failure = await self._failure_of(event)
+                is_for_good = isinstance(failure, DoorError) and not failure.retryable
+                is_last = pause is None or event.data is None or is_for_good
+                if failure is None or (is_last and await self._is_buried(event, failure)):
+                    place.done = True
+                    await self._advance()
+            if failure is None or is_last:
+                return
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), max(pause, getattr(failure, "retry_after", None) or 0))
-                return False
+                await asyncio.wait_for(self.stop.wait(), max(pause or 0, getattr(failure, "retry_after", None) or 0))
+
+    async def _failure_of(self, event: Received[Data | None]) -> Exception | None:
+        """Hand *event* to its handler once; return what the handler raised, if it failed."""
+        if event.data is None:
+            return NotKnown()
+        try:
+            await called(self._handlers[event.type], event)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the handler gets the event again
+            return error
+        return None
+
+    async def _is_buried(self, event: Received[Data | None], failure: Exception) -> bool:
+        """Hand *event* to the dead-letter hook; without one, end the run and return False."""
         if self._dead_letter is None:
             failed = HandlerFailed(event)
             failed.__cause__ = failure
