@@ -13,9 +13,9 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from nrmbus.backup.folders import NOTED, paths
+from nrmbus.backup.folders import paths
 from nrmbus.backup.store import Store
-from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
@@ -70,7 +70,7 @@ def content(folder: BusFolder) -> dict[str, bytes]:
     return {
         path.relative_to(folder.path).as_posix(): b"ledger" if path.name == "ledger.sqlite" else path.read_bytes()
         for path in folder.path.rglob("*")
-        if path.is_file() and not path.name.startswith(("ledger.sqlite-", NOTED)) and "run" not in path.parts
+        if path.is_file() and not path.name.startswith(("ledger.sqlite-", BACKED_UP)) and "run" not in path.parts
     }
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored
-from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import make_private, write_private
@@ -20,9 +20,7 @@ LEDGER: Final = "ledger.sqlite"
 _DATABASES: Final = (b"SQLite format 3\x00",)
 _NOT_KEPT: Final = ("kafka", "kafka.partial", "run", "logs")
 """Folders below the bus's that no backup has: the broker's data are kept as records, the rest is about running processes."""
-NOTED: Final = "backup.json"
-"""File that says, in the folder that was backed up, when the last backup was complete."""
-_MADE_AGAIN: Final = ("door.json", "lock", "spans", NOTED)
+_MADE_AGAIN: Final = ("door.json", "lock", "spans", BACKED_UP)
 _INTAKE: Final = "intake.sqlite"
 """File of anonymous messages: whoever deletes them there is told that they are gone, so no backup has them."""
 _LEFT: Final = ("-wal", "-shm", "-journal", ".lock")

@@ -10,6 +10,7 @@ from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
+from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.bus.private_files import write_json
 from nrmbus.directory import Identity
@@ -115,7 +116,7 @@ def _published(
     manifest = Manifest(**{**dict(manifest), "signer": key.public.hex() if key else ""})
     store.publish(manifest, key)
     with suppress(OSError):  # the backup is complete, whatever the disk of the bus says
-        write_json(home / folders.NOTED, {"generation": manifest.generation, "made": manifest.made})
+        write_json(home / BACKED_UP, {"generation": manifest.generation, "made": manifest.made})
     removed = store.prune(keep, datetime.now(UTC))
     opened = tuple(folders.unprotected(folder.path, manifest.files))
     on_servers = tuple(folders.on_servers(folder.path, manifest.files))

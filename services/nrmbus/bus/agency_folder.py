@@ -1,11 +1,16 @@
 """Folder of one agency's desk below the folder of its bus, and what its ``agency.json`` sets."""
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nrmbus.bus.errors import NoBus
+
+BACKED_UP: Final = "backup.json"
+"""File that says, in the folder that was backed up, when the last backup was complete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,15 @@ class AgencyFolder:
     def id(self) -> str:
         """The agency's id in the directory."""
         return self.path.name
+
+    @property
+    def backed_up(self) -> datetime | None:
+        """Return when the last backup of this folder, or of the bus's folder around it, was complete; None if none is known."""
+        found = []
+        for path in (self.path / BACKED_UP, self.path.parent.parent / BACKED_UP):
+            with suppress(OSError, ValueError, KeyError, TypeError):
+                found.append(datetime.fromisoformat(json.loads(path.read_bytes())["made"]))
+        return max(found, default=None)
 
     @property
     def agency_json(self) -> Path:

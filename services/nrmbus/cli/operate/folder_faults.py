@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from nrmbus.backup.folders import NOTED
+from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
@@ -161,7 +161,7 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
 
 def _backups(folder: BusFolder, now: datetime) -> Iterator[Finding]:
     """Yield the backups of this folder, and of agencies in it, that somebody began to make and makes no more."""
-    for path in (folder.path / NOTED, *sorted(folder.path.glob(f"agencies/*/{NOTED}"))):
+    for path in (folder.path / BACKED_UP, *sorted(folder.path.glob(f"agencies/*/{BACKED_UP}"))):
         made = None
         with suppress(OSError, ValueError, KeyError, TypeError):
             made = datetime.fromisoformat(json.loads(path.read_bytes())["made"])

@@ -72,6 +72,7 @@ _NEXT: Final = select(func.min(_ROWS.due)).where(
 )
 _STOPPED: Final = select(func.count()).select_from(tables.webhooks).where(_HOOKS.state.in_(("paused", "disabled")))
 _OLDEST: Final = select(func.min(_ROWS.time)).where(_ROWS.state == "open")
+_TAKEN: Final = select(func.max(_ROWS.closed)).where(_ROWS.webhook == bindparam("webhook"), _ROWS.state == "delivered")
 _OPEN: Final = (
     select(func.count())
     .select_from(tables.deliveries)
@@ -90,6 +91,12 @@ def endpoint(tx: Connection, webhook: str) -> Row[Any] | None:
         return None
     row = tx.execute(_OF_HOOK, {"webhook": webhook}).first()
     return None if row is None or row.state == "removed" else row
+
+
+def last_taken(tx: Connection, webhook: str) -> str | None:
+    """Return when the receiver of an endpoint last took a delivery; None if it took none in `KEPT`."""
+    found: str | None = tx.execute(_TAKEN, {"webhook": webhook}).scalar()
+    return found
 
 
 def add(tx: Connection, url: str, types: Sequence[str], *, in_order: bool, at: str) -> str:

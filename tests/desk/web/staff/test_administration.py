@@ -13,8 +13,10 @@ import pytest
 from agencies import NOW
 from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
+from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import StaffSettings
+from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.state import beginnings, book, integrity, older_copy
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
@@ -26,6 +28,7 @@ from nrmbus.desk.webhooks import store
 from nrmbus.desk.witness import cosignatures
 from nrmbus.directory import epochs
 from nrmbus.web.words import Words
+from nrmbus.wire import times
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -156,6 +159,39 @@ async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatc
             "lie open on the disk", "8 March 2026", "9 March 2026", "5 % free", "The ledger is older.", "no notice since 2 March",
         ):  # fmt: skip
             assert words in page
+
+
+async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:
+    """Which receiver takes what is sent, since when one does not, and when the last backup was made; no query of an address."""
+    home = tmp_path / "agencies" / "ngo-a"
+    home.mkdir(parents=True)
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        it.here.behind.home = home
+        assert "Backup This machine knows of none." in text_of(await it.get("/condition"))
+        long_ago, at = "2026-03-01T04:00:00Z", "2026-03-02T05:00:00Z"
+        async with it.here.desk.seat.ledger.write() as tx:
+            works, paused, disabled, failing = (
+                store.add(tx, f"https://{name}.example.org/nrmbus?key=CANARY", [], in_order=False, at=at)
+                for name in ("works", "paused", "disabled", "failing")
+            )
+            store.change(tx, paused, state="paused", since=at)
+            store.change(tx, disabled, state="disabled", since=at)
+            store.change(tx, failing, failing=at)
+            row = {"webhook": works, "message": "m", "type": "t", "subject": "", "about": "", "time": at, "due": at}
+            tx.execute(tables.deliveries.insert(), row | {"state": "delivered", "closed": long_ago})
+        (tmp_path / BACKED_UP).write_text(json.dumps({"generation": 1, "made": long_ago}))
+        page = text_of(await it.get("/condition"))
+        (home / BACKED_UP).write_text(json.dumps({"generation": 2, "made": times.write(utc_now())}))
+        newer = text_of(await it.get("/condition"))
+
+    assert f"Webhook {works} to works.example.org/nrmbus Works. Last taken on 1 March 2026" in page
+    assert f"Webhook {paused} to paused.example.org/nrmbus Paused since 2 March 2026" in page
+    assert f"Webhook {disabled} to disabled.example.org/nrmbus Disabled since 2 March 2026" in page
+    assert f"Webhook {failing} to failing.example.org/nrmbus Fails since 2 March 2026" in page
+    assert "CANARY" not in page
+    assert "Backup The last one was complete on 1 March 2026" in page
+    assert ("4 things need somebody." in page, "3 things need somebody." in newer) == (True, True)
 
 
 async def test_tasks_about_the_desk_are_the_administrator_s(tmp_path: Path) -> None:

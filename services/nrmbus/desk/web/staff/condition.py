@@ -1,14 +1,20 @@
 """The administrator's page about the desk: whether it sends and receives, and what ends when, in words."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from starlette.responses import Response
 
+from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.errors import NoBus
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.http import views
+from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.webhooks import store
 from nrmbus.web.words import Words
 from nrmbus.wire import times
 
@@ -17,6 +23,8 @@ routes: Final = Pages()
 _SKEW: Final = timedelta(seconds=5)
 _LEAST_FREE: Final = 0.1
 _SOON: Final = timedelta(days=14)
+_OLD_BACKUP: Final = timedelta(days=1)
+"""Age of the last backup from which it is missed, as by `nrmbus doctor`."""
 _MOST_TASKS: Final = 200
 
 
@@ -63,6 +71,9 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
         since = t.moment(times.read(mail["since"]) or visit.now)
         words = t("The mail server has taken no notice since {moment}: look at smtp in agency.json, and at the mail server.", moment=since)  # fmt: skip
         said.append((t("Notices by e-mail"), words, True))
+    said += _webhooks(visit)
+    if (backup := _backup(visit)) is not None:
+        said.append(backup)
     if "keys_sealed" in health:
         words = (
             t("Sealed with a passphrase.")
@@ -77,6 +88,51 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
     if release := health.get("release"):
         said.append((t("Release"), str(release), False))
     return said
+
+
+def _webhooks(visit: Visit) -> list[tuple[str, str, bool]]:
+    """Return for each webhook whether its receiver takes what is sent; its address without a query, which may be a secret."""
+    t = visit.t
+
+    def moment(written: str | None) -> str:
+        return t.moment(times.read(written or "") or visit.now)
+
+    with visit.door.ledger.read() as tx:
+        found = [(row, store.last_taken(tx, row.id)) for row in store.endpoints(tx)]
+    said = []
+    for row, taken in found:
+        last = t("Last taken on {moment}.", moment=moment(taken)) if taken else t("Nothing was taken in thirty days.")
+        words, is_wrong = {
+            "paused": (t("Paused since {moment}: the receiver failed for days. The desk tries it once a day, and nothing is lost.", moment=moment(row.since)), True),
+            "disabled": (t("Disabled since {moment}: nothing is sent until somebody enables it.", moment=moment(row.since)), True),
+        }.get(row.state, (t("Fails since {moment}; the desk tries again.", moment=moment(row.failing)), True) if row.failing else (t("Works."), False))  # fmt: skip
+        parts = urlsplit(row.url)
+        said.append(
+            (
+                t("Webhook {id} to {address}", id=row.id, address=f"{parts.hostname}{parts.path}"),
+                f"{words} {last}",
+                is_wrong,
+            )
+        )
+    return said
+
+
+def _backup(visit: Visit) -> tuple[str, str, bool] | None:
+    """Return when the last backup was made that this machine knows of; None if the desk has no folder."""
+    t, home = visit.t, visit.door.home
+    if home is None:
+        return None
+    folder = AgencyFolder(home)
+    made = folder.backed_up
+    if made is None:
+        words, is_old = t("This machine knows of none. Ask the operator of the bus whether your folder is backed up, and how often."), False  # fmt: skip
+    else:
+        is_old = utc_now() - made > _OLD_BACKUP
+        words = t("The last one was complete on {moment}.", moment=t.moment(made))
+    with suppress(NoBus, OSError):
+        if folder.settings.ledger:
+            words = f"{words} {t('The store is on a database server and not in it: its own means back it up.')}"
+    return t("Backup"), words, is_old
 
 
 def _sends(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
