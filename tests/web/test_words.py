@@ -35,6 +35,8 @@ GIVEN_UP: Final[dict[Language, re.Pattern[str]]] = {
     ),
 }
 """Words that were given up for those of the table in web/README.md."""
+_OF_FIGURES: Final = re.compile(r"\b[Hh]idden\b|\b[Gg]izli\b")
+"""Words that pages of figures gave up for "suppressed", in English and Azerbaijani; Russian had one word."""
 Message = tuple[str | None, str]
 
 
@@ -102,6 +104,20 @@ def test_every_phrase_about_the_rules_is_translated(language: Language) -> None:
 
     assert len(titles) > 5
     assert untranslated(wanted | {("law", title) for title in titles}, language) == []
+
+
+def test_a_number_that_is_not_shown_has_one_word() -> None:
+    """Given the pages of figures, then such a number is suppressed in each sentence, as in the files that leave the desk."""
+    rooms = tuple(each for each in ROOMS if each.name in {"statistics", "coordinator"})
+    sentences = [key for _, key in messages(rooms)] + [
+        str(each.string)
+        for catalogue in catalogues("az")
+        for each in catalogue
+        if catalogue.domain in {"figures", "coordinator"}
+    ]
+
+    assert len(sentences) > 300
+    assert [each for each in sentences if _OF_FIGURES.search(each)] == []
 
 
 @pytest.mark.parametrize("language", GIVEN_UP)
