@@ -1,6 +1,7 @@
 """The fake desk beyond the promises of every desk: what a test can make it do."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from desk.documented import operations
 from desk.given import desk_of
 from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unreachable, new_ref
 from nrmbus.client.door import _SPEAKING
-from nrmbus.client.testing import _TAKES, TOKEN, FakeDesk, Reading
+from nrmbus.client.fake_questions import TAKES
+from nrmbus.client.testing import TOKEN, FakeDesk, Reading
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
@@ -66,16 +68,38 @@ async def test_a_verdict_can_wait() -> None:
 
 
 def test_the_fake_takes_the_parameters_of_the_document() -> None:
-    """Given the routes of the fake that have parameters, then each takes those of the real door, and the SDK sends `speaks` where it is taken."""
+    """Given the routes of the fake, then each takes those of the real door, and the SDK sends `speaks` where it is taken."""
     real = {
         f"{method.upper()} {path}": {each["name"] for each in asked.get("parameters", ()) if each["in"] == "query"}
         for path, method, asked in operations()
     }
 
-    assert {route: set(names) for route, names in _TAKES.items()} == {route: real[route] for route in _TAKES}
+    assert {route: set(names) for route, names in TAKES.items()} == {route: real[route] for route in TAKES}
     assert {route for route, names in real.items() if "speaks" in names} == {
         route for route in real if _SPEAKING.fullmatch(route.partition(" ")[2])
     }
+
+
+async def test_the_fake_takes_the_methods_of_a_desk(tmp_path: Path) -> None:
+    """Given any method at an address of the fake, then it is refused where a desk refuses it, with its code; so is a foreign token."""
+    paths = sorted({re.sub("{[a-z]+}", "0", route.partition(" ")[2]) for route in TAKES})
+    fake, said = FakeDesk("special-unit"), list[list[Any]]()
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        for path in [*paths, "/v1/nothing"]:
+            for method in ("GET", "POST", "PUT", "DELETE", "PATCH"):
+                if (method, path) != ("GET", "/v1/inbox/stream"):
+                    answers = [await http.request(method, path) for http in (real.door, desk.door._http)]
+                    assert len({each.status_code == 405 for each in answers}) == 1, f"{method} {path}"
+                    said += [[each.json()["code"] for each in answers if each.status_code in {404, 405}]]
+        foreign = {"authorization": "Bearer another"}
+        for method in ("GET", "PUT"):
+            answers = [
+                await http.request(method, "/v1/tasks?x=1", headers=foreign) for http in (real.door, desk.door._http)
+            ]
+            said += [[each.json()["code"] for each in answers]]
+
+    assert all(codes in ([], codes[:1] * 2) for codes in said)
+    assert {code for codes in said for code in codes} == {"method_not_allowed", "not_found", "token_required"}
 
 
 async def test_lists_that_a_test_fills_come_in_pages_and_are_selected_from() -> None:

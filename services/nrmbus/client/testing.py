@@ -8,9 +8,8 @@ refused. Nothing is signed, so `verify_original` has nothing to verify.
 import asyncio
 import json
 import os
-import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -19,7 +18,9 @@ from typing import Any, Final, NamedTuple, cast
 
 import httpx
 
+from nrmbus.client import fake_questions
 from nrmbus.client.desk import AsyncDesk
+from nrmbus.client.fake_questions import Json
 from nrmbus.client.sse import MEDIA_TYPE
 from nrmbus.client.sync import Desk
 from nrmbus.desk import versions
@@ -40,90 +41,7 @@ URL: Final = "http://127.0.0.1"
 TOKEN: Final = "fake-desk"  # noqa: S105 - it opens nothing
 _LOOK: Final = 0.01
 """Seconds between two looks at what a test has put into the inbox, which it may do in any thread."""
-_TAKES: Final[Mapping[str, frozenset[str]]] = {
-    "POST /v1/events": frozenset({"wait", "speaks"}),
-    "POST /v1/batches": frozenset({"wait", "speaks"}),
-    "POST /v1/documents": frozenset({"case"}),
-    "GET /v1/documents/{id}": frozenset({"actor", "purpose"}),
-    "GET /v1/inbox": frozenset(
-        {"after", "ledger", "limit", "wait", "case", "type", "source", "ref", "since", "until", "open", "technical", "actor",
-         "purpose", "speaks"}
-    ),
-    "GET /v1/inbox/stream": frozenset(
-        {"after", "ledger", "case", "type", "source", "ref", "since", "technical", "speaks"}
-    ),
-    "GET /v1/cases": frozenset({"after", "limit", "since", "until"}),
-    "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "since", "until", "technical", "speaks"}),
-    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind", "since", "until"}),
-    "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction", "since", "until"}),
-    "PUT /v1/cursors/{name}": frozenset({"after", "ledger"}),
-}  # fmt: skip
-"""Parameters of the routes that have some, as the document of the door has them."""
-_NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
-"""Least and largest value of the parameters that are numbers; ``after`` of the cases is a text."""
 _UNJUDGED: Final = "This desk is a fake for tests: it does not judge the case."
-
-Json = dict[str, Any]
-
-
-def _check_parameters(request: httpx.Request) -> None:
-    """Raise DeskError for a parameter that the route does not take, that is given twice, or that is no number in its range."""
-    at = f"{request.method} {request.url.path}"
-    route = next((each for each in _TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each), at)), "")
-    taken = _TAKES.get(route, frozenset())
-    names = [name for name, _ in request.url.params.multi_items()]
-    unknown = sorted(set(names) - taken)
-    faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
-    faults += [Problem(f"?{each}", "twice") for each in sorted(taken - {"speaks"}) if names.count(each) > 1]
-    numbers = set(names) & taken & (_NUMBERS.keys() - ({"after"} if route == "GET /v1/cases" else set()))
-    faults += [
-        Problem(f"?{each}", kind) for each in sorted(numbers) if (kind := _fault(each, request.url.params[each]))
-    ]
-    bounds = sorted(set(names) & taken & {"since", "until"})
-    faults += [
-        Problem(f"?{each}", "datetime_parsing") for each in bounds if times.moment(request.url.params[each]) is None
-    ]
-    if faults:
-        raise DeskError("unknown_field", faults)
-
-
-def _fault(name: str, text: str) -> str | None:
-    """Return what is wrong with the value of the number *name*, as the models of the door call it."""
-    whole, (least, most) = name != "wait", _NUMBERS[name]
-    try:
-        value = int(text) if whole else float(text)
-    except ValueError:
-        return "int_parsing" if whole else "float_parsing"
-    return "greater_than_equal" if value < least else None if value <= most else "less_than_equal"
-
-
-def _page_of(name: str, rows: Sequence[Json], asked: httpx.QueryParams, cursor: str) -> Json:
-    """Return the page that is *asked* for; ``next`` is the member *cursor* of its last row, or None if there are no more."""
-    limit = int(asked.get("limit", "200"))
-    return {name: list(rows[:limit]), "next": rows[limit - 1].get(cursor) if len(rows) > limit else None}
-
-
-def _wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str, at: str) -> list[Json]:
-    """Return the *rows* behind ``after`` that have the members which are *asked* for; *at* is the member with their time.
-
-    A row that a test gave no number is behind everything, and one without a time is within all bounds.
-    """
-    only = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
-    after, state = int(asked.get("after", "0")), asked.get("state")
-    return [
-        each
-        for each in rows
-        if each.get(cursor, after + 1) > after
-        and all(each.get(name) == value for name, value in only.items())
-        and (at not in each or _is_within(each[at], asked))
-        and (state is None or state in {party["state"] for party in each.get("receivers", ())})
-    ]
-
-
-def _is_within(time: str, asked: httpx.QueryParams) -> bool:
-    """Return whether *time* is within the bounds that are *asked* for."""
-    since, until = (times.moment(asked.get(name, "")) for name in ("since", "until"))
-    return times.is_within(time, since, until)
 
 
 def _refused(error: DeskError, request: httpx.Request) -> httpx.Response:
@@ -215,7 +133,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         self.pending = self.away = False
         self._ledger = os.urandom(8).hex()
         self._numbers = count(1)
-        self._cursors: dict[str, int] = {}
+        self._cursors: dict[str, Json] = {}
         self._inbox: list[_Heard] = []
         self._said: dict[str, _Said] = {}
         self._refusals: list[_Refusal] = []
@@ -308,7 +226,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("the fake desk is away", request=request)
         body = await request.aread()
         try:
-            _check_parameters(request)
+            self._admit(request)
+            fake_questions.check_parameters(request, fake_questions.route_of(request))
             until = time.monotonic() + float(request.url.params.get("wait", "0"))
             if (content := self._document(request)) is not None:
                 return content
@@ -348,7 +267,6 @@ class FakeDesk(httpx.AsyncBaseTransport):
             raise DeskError("token_required")
 
     def _answer(self, request: httpx.Request, body: bytes) -> tuple[int, Json]:
-        self._admit(request)
         asked = request.url.params
         speaks = versions.asked(asked.get_list("speaks"), {})
         match [request.method, *request.url.path.strip("/").split("/")]:
@@ -366,9 +284,11 @@ class FakeDesk(httpx.AsyncBaseTransport):
                     {"case": ref, "events": len(at), "last": max(at)} for ref, at in sorted(self._cases().items())
                 ]
                 rows = [
-                    each for each in cases if each["case"] > asked.get("after", "") and _is_within(each["last"], asked)
+                    each
+                    for each in cases
+                    if each["case"] > asked.get("after", "") and fake_questions.is_within(each["last"], asked)
                 ]
-                return HTTPStatus.OK, _page_of("cases", rows, asked, "case")
+                return HTTPStatus.OK, fake_questions.page_of("cases", rows, asked, "case")
             case ["GET", "v1", "cases", ref] if ref in self._cases():
                 return HTTPStatus.OK, self._case(ref)
             case ["GET", "v1", "cases", ref, "timeline"] if ref in self._cases():
@@ -377,12 +297,14 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, self._upload(asked.get("case", ""), body)
             case ["GET", "v1", "tasks" | "referrals" as kind]:
                 cursor, at = ("task", "opened") if kind == "tasks" else ("row", "registered")
-                return HTTPStatus.OK, _page_of(kind, _wanted(getattr(self, kind), asked, cursor, at), asked, cursor)
+                return HTTPStatus.OK, fake_questions.page_of(
+                    kind, fake_questions.wanted(getattr(self, kind), asked, cursor, at), asked, cursor
+                )
             case [method, "v1", "cursors", name]:
                 return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")), asked.get("ledger"))
             case ["GET", "health"]:
                 return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
-            case _:
+            case _:  # a case or a document that is not there
                 raise DeskError("not_found")
 
     # -- publishing --------------------------------------------------------------------------------------------------
@@ -492,7 +414,6 @@ class FakeDesk(httpx.AsyncBaseTransport):
         path = request.url.path.strip("/").split("/")
         if [request.method, *path[:-1]] != ["GET", "v1", "documents"]:
             return None
-        self._admit(request)
         shared = self._shared.get(path[-1])
         if shared is None:
             raise DeskError("not_found")
@@ -521,7 +442,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
             for each in self._inbox
             if each.row > after
             and all(getattr(each, name) == is_ for name, is_ in only)
-            and _is_within(each.time, asked)
+            and fake_questions.is_within(each.time, asked)
             and (asked.get("technical") == "true" or not each.data.technical)
         ]
         limit = int(asked.get("limit", "200"))
@@ -553,10 +474,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if method == "PUT":
             if after > len(self._inbox) or ledger not in (None, self._ledger):
                 raise DeskError("inbox_restarted")
-            self._cursors[name] = after
+            self._cursors[name] = {"name": name, "after": after, "moved": times.write(self.now())}
         if name not in self._cursors:
             raise DeskError("not_found")
-        return {"name": name, "after": self._cursors[name]}
+        return self._cursors.pop(name) if method == "DELETE" else self._cursors[name]
 
     def _cases(self) -> Mapping[str, list[str]]:
         """Return the times of the events of each case."""
@@ -582,7 +503,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
         of_case = [
             each
             for each in of_case
-            if _is_within(each["registered"], asked) and (asked.get("technical") == "true" or not each["technical"])
+            if fake_questions.is_within(each["registered"], asked)
+            and (asked.get("technical") == "true" or not each["technical"])
         ]
         return {"events": of_case[:limit], "next": of_case[limit - 1]["number"] if len(of_case) > limit else None}
 

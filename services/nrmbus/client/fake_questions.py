@@ -1,0 +1,113 @@
+"""Questions to the fake desk: which routes it has, with which parameters, and which rows of a list are asked for."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import httpx
+
+from nrmbus.desk.errors import DeskError
+from nrmbus.events.errors import Problem
+from nrmbus.events.nearest import nearest
+from nrmbus.wire import times
+
+TAKES: Final[Mapping[str, frozenset[str]]] = {
+    "POST /v1/events": frozenset({"wait", "speaks"}),
+    "POST /v1/batches": frozenset({"wait", "speaks"}),
+    "POST /v1/documents": frozenset({"case"}),
+    "GET /v1/documents/{id}": frozenset({"actor", "purpose"}),
+    "GET /v1/inbox": frozenset(
+        {"after", "ledger", "limit", "wait", "case", "type", "source", "ref", "since", "until", "open", "technical", "actor",
+         "purpose", "speaks"}
+    ),
+    "GET /v1/inbox/stream": frozenset(
+        {"after", "ledger", "case", "type", "source", "ref", "since", "technical", "speaks"}
+    ),
+    "GET /v1/cases": frozenset({"after", "limit", "since", "until"}),
+    "GET /v1/cases/{ref}/timeline": frozenset({"after", "limit", "since", "until", "technical", "speaks"}),
+    "GET /v1/tasks": frozenset({"after", "limit", "case", "kind", "since", "until"}),
+    "GET /v1/referrals": frozenset({"after", "limit", "case", "ref", "state", "direction", "since", "until"}),
+    "PUT /v1/cursors/{name}": frozenset({"after", "ledger"}),
+    **dict.fromkeys(
+        ("GET /v1/events/{id}", "GET /v1/cases/{ref}", "GET /v1/cursors/{name}", "DELETE /v1/cursors/{name}", "GET /health"),
+        frozenset[str](),
+    ),
+}  # fmt: skip
+"""Parameters of each route of the fake, as the document of the door has them."""
+_NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
+"""Least and largest value of the parameters that are numbers; ``after`` of the cases is a text."""
+
+Json = dict[str, Any]
+
+
+def route_of(request: httpx.Request) -> str:
+    """Return the route of *request*, a key of `TAKES`.
+
+    Raises:
+        DeskError: ``not_found``, or ``method_not_allowed`` if the address takes other methods.
+    """
+    there = [
+        each for each in TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each.partition(" ")[2]), request.url.path)
+    ]
+    route = next((each for each in there if each.startswith(f"{request.method} ")), None)
+    if route is None:
+        raise DeskError("method_not_allowed" if there else "not_found")
+    return route
+
+
+def check_parameters(request: httpx.Request, route: str) -> None:
+    """Raise DeskError for a parameter that *route* does not take, that is given twice, or that is no value of its kind."""
+    taken = TAKES[route]
+    names = [name for name, _ in request.url.params.multi_items()]
+    unknown = sorted(set(names) - taken)
+    faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
+    faults += [Problem(f"?{each}", "twice") for each in sorted(taken - {"speaks"}) if names.count(each) > 1]
+    numbers = set(names) & taken & (_NUMBERS.keys() - ({"after"} if route == "GET /v1/cases" else set()))
+    faults += [
+        Problem(f"?{each}", kind) for each in sorted(numbers) if (kind := _fault(each, request.url.params[each]))
+    ]
+    bounds = sorted(set(names) & taken & {"since", "until"})
+    faults += [
+        Problem(f"?{each}", "datetime_parsing") for each in bounds if times.moment(request.url.params[each]) is None
+    ]
+    if faults:
+        raise DeskError("unknown_field", faults)
+
+
+def _fault(name: str, text: str) -> str | None:
+    """Return what is wrong with the value of the number *name*, as the models of the door call it."""
+    whole, (least, most) = name != "wait", _NUMBERS[name]
+    try:
+        value = int(text) if whole else float(text)
+    except ValueError:
+        return "int_parsing" if whole else "float_parsing"
+    return "greater_than_equal" if value < least else None if value <= most else "less_than_equal"
+
+
+def page_of(name: str, rows: Sequence[Json], asked: httpx.QueryParams, cursor: str) -> Json:
+    """Return the page that is *asked* for; ``next`` is the member *cursor* of its last row, or None if there are no more."""
+    limit = int(asked.get("limit", "200"))
+    return {name: list(rows[:limit]), "next": rows[limit - 1].get(cursor) if len(rows) > limit else None}
+
+
+def wanted(rows: Iterable[Json], asked: httpx.QueryParams, cursor: str, at: str) -> list[Json]:
+    """Return the *rows* behind ``after`` that have the members which are *asked* for; *at* is the member with their time.
+
+    A row that a test gave no number is behind everything, and one without a time is within all bounds.
+    """
+    only = {name: value for name, value in asked.items() if name in {"case", "kind", "ref", "direction"}}
+    after, state = int(asked.get("after", "0")), asked.get("state")
+    return [
+        each
+        for each in rows
+        if each.get(cursor, after + 1) > after
+        and all(each.get(name) == value for name, value in only.items())
+        and (at not in each or is_within(each[at], asked))
+        and (state is None or state in {party["state"] for party in each.get("receivers", ())})
+    ]
+
+
+def is_within(time: str, asked: httpx.QueryParams) -> bool:
+    """Return whether *time* is within the bounds that are *asked* for."""
+    since, until = (times.moment(asked.get(name, "")) for name in ("since", "until"))
+    return times.is_within(time, since, until)
