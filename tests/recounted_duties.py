@@ -36,8 +36,10 @@ def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[tuple[str, 
     unread: dict[Duty, list[str]] = {}
     missed: list[tuple[str, str, str, str]] = []
     view = rules.start(subject)
+    asker: dict[str, str] = {}
     for fact in course:
         type_, time = fact.event.type, times.write(fact.registered)
+        asker[fact.event.id] = fact.event.source
         before = owed(rules, view)
         view = rules.evolve(view, fact)
         after = owed(rules, view)
@@ -46,6 +48,8 @@ def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[tuple[str, 
             missed.append((data(fact)["rule"], next(late, ("", "", "", None))[2], "missed", time))
         for duty, clocks in before.items():
             is_over, clock = len(after.get(duty, ())) < len(clocks), clocks[0]
+            if type_ == "referral.revoked" or fact.event.source == asker.get(duty[1], duty[2]) != duty[2]:
+                continue  # taken back by whoever asked for it
             if is_over and not clock.breached and type_ in ROWS[duty[0]].ends:
                 if clock.due is None or fact.registered <= clock.due:
                     met.setdefault(duty, []).append(time)

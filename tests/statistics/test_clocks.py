@@ -16,7 +16,7 @@ from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
 from nrmbus.statistics.tables import TOTAL
 from rules.given import Bench
-from rules.stories import LEGAL, consented, referred
+from rules.stories import LEGAL, child_begun, consented, identified, referred
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -86,3 +86,52 @@ def test_referral_whose_letter_cannot_be_read_meets_no_duty(then: Callable[[Benc
     then(b)
 
     assert outcomes(b, "D-REFER") == expected
+
+
+def revoked(b: Bench) -> Bench:
+    """The NGO takes its referral back before anybody has confirmed it."""
+    referred(b).at("1:20").say("ngo-a", "referral.revoked", ref="R-1")
+    return b
+
+
+def hold_ended_unconfirmed(b: Bench) -> Bench:
+    """A second hold is asked for by mistake: the unit ends it before the migration service has confirmed it."""
+    identified(b).at("d43 9:00").say("special-unit", "stay.hold_requested", ref="H-2", to=["migration"], letter=True)
+    b.at("d43 10:00").say("special-unit", "stay.hold_ended", ref="H-2", reason="permit_issued")
+    return b
+
+
+def found_adult(b: Bench) -> Bench:
+    """The unit finds that the child for whom a representative is due is an adult."""
+    child_begun(b).at("2:20").say("special-unit", "identification.stage_entered", stage="inquiry")
+    b.at("2:30").say("special-unit", "safeguard.age_assessed")
+    return b
+
+
+@pytest.mark.parametrize(
+    ("story", "rule", "others"),
+    [(revoked, "D-ACK", []), (hold_ended_unconfirmed, "D-HOLD", ["met"]), (found_adult, "D-REPRESENT", [])],
+)
+def test_duty_that_the_asker_takes_back_is_lifted(
+    story: Callable[[Bench], Bench], rule: str, others: list[str]
+) -> None:
+    """Nobody did what was owed, and nobody failed to: the duty is over, and is neither met nor missed; the *others* count."""
+    b = story(Bench())
+    before = b.rules.start(b.subject)
+    for fact in b.facts[:-1]:
+        before = b.rules.evolve(before, fact)
+
+    assert rule in [clock.code for clock in b.rules.clocks(before)]
+    assert rule not in [clock.code for clock in b.rules.clocks(b.view)]
+    assert outcomes(b, rule) == others
+
+
+def test_question_that_ends_with_its_referral_is_not_met_by_the_answer_that_nobody_gave() -> None:
+    """Whoever revokes a referral while a question is open has not answered the question in time."""
+    b = referred(Bench())
+    b.at("1:20").say("special-unit", "referral.acknowledged", ref="R-1")
+    b.at("1:30").say("special-unit", "referral.info_requested", ref="R-1")
+    b.at("1:40").say("ngo-a", "referral.revoked", ref="R-1")
+
+    assert outcomes(b, "D-ACK") == ["met"]
+    assert outcomes(b, "D-ANSWER") == outcomes(b, "D-INFO") == []

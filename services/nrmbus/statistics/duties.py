@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from nrmbus.events.delivery import LetterOpened, LetterUnreadable
 from nrmbus.events.model import Fact
+from nrmbus.events.referral import ReferralRevoked
 from nrmbus.rules import Clock, Rules, View
 from nrmbus.rules.records import Running
 
@@ -25,6 +26,7 @@ class Duty(NamedTuple):
 def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
     """Fold a case, and return each duty that ended in time or whose breach is published; a lifted one is neither.
 
+    What the agency that asked takes back is lifted: nobody did what was owed, and nobody failed to.
     A duty that ended late without a breach is neither: the profile does not bind its agency, or the timekeeper was not there.
     A letter that its receiver reports as unreadable ended nothing, unless the receiver reports later that it opened.
     """
@@ -37,6 +39,8 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
             rule: str = fact.event.data.rule  # type: ignore[attr-defined]
             missed.append(Duty(rule, "missed", _owing(before, view), fact.registered))
         for clock in _ended(before, view):
+            if _takes_back(fact, clock):
+                continue
             if _is_ended_by(rules, before, view, clock.code, kind) and _is_in_time(rules, before, clock, fact):
                 duty = Duty(clock.code, "met", clock.answerable, fact.registered)
                 met.setdefault(_name(clock), []).append(duty)
@@ -46,6 +50,12 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
             for clock in _ended(view, before):
                 unread[_name(clock)] = met.pop(_name(clock), [])
     return [*missed, *(duty for each in met.values() for duty in each)]
+
+
+def _takes_back(fact: Fact, clock: Running) -> bool:
+    """Return whether *fact* takes back what *clock* is about: a referral revoked, or a word of the agency that waits for it."""
+    event = fact.event
+    return event.type == ReferralRevoked.type or event.source == clock.waits != clock.answerable
 
 
 def _is_in_time(rules: Rules, before: View, clock: Running, fact: Fact) -> bool:
