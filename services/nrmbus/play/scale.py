@@ -1,24 +1,28 @@
 """Cases by the thousand out of played stories: for figures and for benchmarks, never for a bus.
 
 A story is played once, in memory. Each copy of it has references, ids and persons of its own, lies some whole weeks later,
-is told by another agency of the same role, and may end early, as real cases do. A beginning of an accepted history is an
-accepted history, so a registrar could have written every copy; only where the Rules count months or holidays may the
-timekeeper be some days early or late. The seed decides everything.
+is told by another agency of the same role, and may end early, as real cases do. The timekeeper speaks when its calendar says
+so, since holidays lie elsewhere in another year. A beginning of an accepted history is an accepted history, so a registrar
+could have written every copy, but for who was told of a breach that the story does not have. The seed decides everything.
 """
 
 import random
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
+from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.events.model import Data, Event, Fact
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play
 from nrmbus.play.scenario import Participant, Scenario
-from nrmbus.rules import Agency, Rules, load_profile
+from nrmbus.rules import Agency, Due, Rules, View, load_profile
+from nrmbus.rules.due import SAID_WHEN_DUE
 from nrmbus.statistics.persons import Case
+from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.names import TIMEKEEPER
 
 YEARS: Final = (2024, 2025, 2026)
@@ -37,6 +41,7 @@ _REFERENCE: Final = 32
 """Letters of the shortest reference."""
 _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}(T|$)")
 _WEEK: Final = timedelta(weeks=1)
+_NOT_MOVED: Final = timedelta()
 _SEXES: Final = {"F": 70, "M": 28, "X": 1, "unknown": 1}
 _ADULTS: Final = {"18-24": 32, "25-34": 36, "35-44": 20, "45-54": 8, "55-64": 3, "65+": 1}
 _CHILDREN: Final = {"0-9": 15, "10-13": 30, "14-15": 25, "16-17": 30}
@@ -61,6 +66,7 @@ class Story:
     children: frozenset[str]
     """Subjects of the cases of children."""
     starts: datetime
+    policy: str
 
     @property
     def cases(self) -> int:
@@ -74,7 +80,7 @@ def played(scenario: Scenario) -> Story:
     play(scenario, bus, keep_going=True)
     facts, coded = bus.told()
     children = frozenset(fact.event.subject for fact in facts if getattr(fact.event.data, "child", False))
-    return Story(tuple(facts), coded, scenario.agencies, children, scenario.starts)
+    return Story(tuple(facts), coded, scenario.agencies, children, scenario.starts, scenario.policy)
 
 
 def rules_of(stories: Iterable[Story], policy: str) -> Rules:
@@ -95,10 +101,16 @@ def scaled(stories: Sequence[Story], count: int, seed: int, years: Sequence[int]
     chance = random.Random(seed)  # noqa: S311 - made-up cases, the same for the same seed
     weights = [1 / story.cases for story in stories]  # a story of many cases is told less often
     made, number = 0, 0
+    later: dict[tuple[int, timedelta], tuple[Fact, ...]] = {}
     while made < count:
-        story = chance.choices(stories, weights)[0]
-        number += 1
-        for case in _copy(story, chance, _moved(story, chance, years), number * len(story.facts)):
+        (which,) = chance.choices(range(len(stories)), weights)
+        story = stories[which]
+        moved = _moved(story, chance, years)
+        if (which, moved) not in later:
+            later[which, moved] = _later(story, moved)
+        facts = later[which, moved]
+        number += len(facts)
+        for case in _copy(story, chance, facts, moved, number):
             yield case
             made += type(case.facts[0].event.data).keyed_by == "case"
             if made == count:
@@ -111,23 +123,77 @@ def _moved(story: Story, chance: random.Random, years: Sequence[int]) -> timedel
     return round((first - story.starts) / _WEEK) * _WEEK
 
 
-def _copy(story: Story, chance: random.Random, moved: timedelta, first_number: int) -> Iterator[Case]:
-    known = _references(story.facts)
+def _later(story: Story, moved: timedelta) -> tuple[Fact, ...]:
+    """Return the facts of *story* that much later; the timekeeper's are those that are due there, each when it is due."""
+    agencies = {id: Agency(id, each.role, each.supervisor) for id, each in story.agencies.items()}
+    rules = Rules(load_profile(story.policy), {TIMEKEEPER: Agency(TIMEKEEPER, TIMEKEEPER), **agencies})
+    views, dues = dict[str, View](), dict[str, Due]()
+    ids = _ids_of_dues(story.facts)
+    facts: list[Fact] = []
+
+    def register(event: Event, recipients: tuple[str, ...], at: datetime) -> None:
+        fact = Fact(event, recipients, at, len(facts))
+        rules.activate(fact)
+        view = views[event.subject] = rules.evolve(views.get(event.subject) or rules.start(event.subject), fact)
+        due = next(iter(rules.due(view)), None)
+        if due is None:
+            dues.pop(event.subject, None)
+        else:
+            dues[event.subject] = due
+        facts.append(fact)
+
+    def speak_until(now: datetime) -> None:
+        while dues:
+            subject, due = min(dues.items(), key=lambda each: each[1].at)
+            if due.at > now:
+                return
+            view = views[subject]
+            known = ids.get((subject, due.type, due.rule, due.cause, due.ref))
+            event = Event(
+                id=known.popleft() if known else said_by_itself(TIMEKEEPER, due.key, due.rule),
+                source=TIMEKEEPER, type=due.type, version=due.data.version, subject=subject, time=due.at,
+                recordedtime=due.at, sequence=1 + sum(each.event.source == TIMEKEEPER for each in facts),
+                actor=BY_ITSELF, policy=rules.policy_for(view, TIMEKEEPER, due.at), data=due.data, referral=due.ref,
+                causationid=due.cause,
+            )  # fmt: skip
+            register(event, rules.audience(view, event).recipients, due.at)
+
+    for fact in story.facts:
+        speak_until(fact.registered + moved)
+        if fact.event.type not in SAID_WHEN_DUE:
+            register(_other_event(fact.event, {}, moved), fact.recipients, fact.registered + moved)
+    return tuple(facts)
+
+
+def _ids_of_dues(facts: Iterable[Fact]) -> dict[tuple[str, str, str, str | None, str | None], deque[str]]:
+    """Return the ids of the timekeeper's events in *facts* by what each is about: later events name them."""
+    found: dict[tuple[str, str, str, str | None, str | None], deque[str]] = {}
+    for event in (fact.event for fact in facts if fact.event.type in SAID_WHEN_DUE):
+        rule = getattr(event.data, "rule", event.type)
+        found.setdefault((event.subject, event.type, rule, event.causationid, event.referral), deque()).append(event.id)
+    return found
+
+
+def _copy(
+    story: Story, chance: random.Random, later: tuple[Fact, ...], moved: timedelta, first_number: int
+) -> Iterator[Case]:
+    """Yield the cases of *story* as *later* tells them, with references, agencies and persons of their own."""
+    known = _references(later)
     names = _names(story, chance.randint(1, CLONES))
     other = {each: f"{chance.getrandbits(128):032x}" for each in known} | names
-    other |= {fact.event.id: _event_id(chance, fact.registered + moved) for fact in story.facts}
-    ends = len(story.facts) if chance.random() < WHOLE else chance.randrange(1, len(story.facts) + 1)
+    other |= {fact.event.id: _event_id(chance, fact.registered) for fact in later}
+    ends = len(later) if chance.random() < WHOLE else chance.randrange(1, len(later) + 1)
     facts: dict[str, list[Fact]] = {}
-    for number, fact in enumerate(story.facts[:ends], first_number):
-        event = _other_event(fact.event, other, moved)
+    for number, fact in enumerate(later[:ends], first_number):
+        event = _other_event(fact.event, other, _NOT_MOVED)
         recipients = tuple(sorted(other.get(each, each) for each in fact.recipients))
-        facts.setdefault(fact.event.subject, []).append(Fact(event, recipients, fact.registered + moved, number))
+        facts.setdefault(fact.event.subject, []).append(Fact(event, recipients, fact.registered, number))
     for subject, told in facts.items():
         person = _person(chance, is_child=subject in story.children)
         coded = {
             other[fact.event.id]: _other(story.coded[fact.event.id], other, moved)
             | _about(story.coded[fact.event.id], person)
-            for fact in story.facts[:ends]
+            for fact in later[:ends]
             if fact.event.subject == subject and fact.event.id in story.coded
         }
         yield Case(other[subject], tuple(told), coded)
