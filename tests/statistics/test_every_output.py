@@ -173,11 +173,10 @@ def page_cells(html: str, release: Release, t: Words) -> tuple[Cells, dict[tuple
 
 
 def read_as(table: Table, keys: tuple[str, ...], text: str, t: Words) -> int:
-    """Return the number that *text* stands for. A time in words is looked up among those of the release."""
+    """Return the number that *text* stands for. A time in words is looked up among those of the release; a hidden one is 0."""
     if table.unit != "minutes":
         return whole(text)
-    count = table.cell(*keys)
-    assert count is not None
+    count = table.cell(*keys) or 0
     assert text == number(t, count, "minutes")
     return count
 
