@@ -22,7 +22,7 @@ from nrmbus.bus.reach import Tls
 from nrmbus.client.testing import TOKEN as FAKE_TOKEN
 from nrmbus.client.testing import FakeDesk
 from nrmbus.desk.store import tables
-from nrmbus.published.conformance.probe import CANARY, Probe
+from nrmbus.published.conformance.probe import CANARY, Probe, the_document
 from nrmbus.published.conformance.promises import PROMISES, SIGNAL, Found, check
 from nrmbus.wire.ids import new_event_id, new_ref
 from typed import run
@@ -115,6 +115,9 @@ OPENED = {
     "purpose": "case_work",
 }  # fmt: skip
 """One row of the openings of letters."""
+TOKEN_ROW = the_document()["paths"]["/v1/tokens"]["get"]["responses"]["200"]["content"]["application/json"]["example"][
+    "tokens"
+][0]
 BREAKS: dict[str, tuple[Change, str]] = {
     "token": (open_to_all, "401 was expected and 200"),
     "addresses": (plain_errors, "an error is application/problem+json"),
@@ -122,6 +125,14 @@ BREAKS: dict[str, tuple[Change, str]] = {
     "members": (ignores_members, "422 was expected and 200"),
     "parameters": (ignores_parameters, "422 or 403 was expected and 200"),
     "lists": (at("GET", "/v1/inbox", lambda it: {**it, "next": None}), "`next` is null before the end"),
+    "bounds": (
+        at(
+            "GET",
+            "/v1/cases",
+            lambda _: {"cases": [{"case": "ab" * 16, "events": 1, "last": OPENED["at"]}], "next": None},
+        ),
+        "GET /v1/cases: what `until` 1990",
+    ),
     "once": (
         at("POST", "/v1/events", lambda it: {**it, "number": next(_NUMBERS)}),
         "`number` of an event that was published twice is not the same",
@@ -191,6 +202,14 @@ async def test_nothing_is_sent_without_leave_that_a_lax_door_would_publish(url: 
             assert not json.loads(raw).get("data", {}).keys() >= SIGNAL["data"].keys()
 
 
+async def test_what_changes_while_a_list_is_read_breaks_no_promise(url: str) -> None:
+    """Given a token whose uses are counted, then the list of tokens is the same list at each reading."""
+    used = at("GET", "/v1/tokens", lambda _: {"tokens": [{**TOKEN_ROW, "used": next(_NUMBERS)}], "next": None})
+    (only,) = await found(url, "lists", change=used)
+
+    assert only.broken == ""
+
+
 @pytest.mark.parametrize("kind", ["unknown_parameter", "twice"])
 async def test_a_door_that_takes_one_kind_of_wrong_parameter_is_told(url: str, kind: str) -> None:
     """Sabotage: a door that refuses unknown parameters alone, or repeated ones alone, does not keep the promise."""
@@ -229,7 +248,7 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     door = tmp_path / "door.json"
     door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
     kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
-    assert "12 promises hold, 0 are broken, 0 were not tried." in kept.stdout
+    assert "13 promises hold, 0 are broken, 0 were not tried." in kept.stdout
     assert kept.returncode == 0
 
     (tmp_path / "token").write_text("another", encoding="utf-8")

@@ -41,23 +41,23 @@ Json = dict[str, Any]
 
 
 def route_of(request: httpx.Request) -> str:
-    """Return the route of *request*, a key of `TAKES`.
+    """Return the route of *request*, a key of `TAKES`; empty if the fake has no such address.
 
     Raises:
-        DeskError: ``not_found``, or ``method_not_allowed`` if the address takes other methods.
+        DeskError: ``method_not_allowed`` if the address takes other methods.
     """
     there = [
         each for each in TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each.partition(" ")[2]), request.url.path)
     ]
     route = next((each for each in there if each.startswith(f"{request.method} ")), None)
-    if route is None:
-        raise DeskError("method_not_allowed" if there else "not_found")
-    return route
+    if there and route is None:
+        raise DeskError("method_not_allowed")
+    return route or ""
 
 
 def check_parameters(request: httpx.Request, route: str) -> None:
     """Raise DeskError for a parameter that *route* does not take, that is given twice, or that is no value of its kind."""
-    taken = TAKES[route]
+    taken = TAKES.get(route, frozenset())
     names = [name for name, _ in request.url.params.multi_items()]
     unknown = sorted(set(names) - taken)
     faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]

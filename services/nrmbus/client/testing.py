@@ -304,7 +304,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 return HTTPStatus.OK, self._cursor(method, name, int(asked.get("after", "0")), asked.get("ledger"))
             case ["GET", "health"]:
                 return HTTPStatus.OK, {"service": self.agency, "live": True, "ready": True}
-            case _:  # a case or a document that is not there
+            case _:
                 raise DeskError("not_found")
 
     # -- publishing --------------------------------------------------------------------------------------------------

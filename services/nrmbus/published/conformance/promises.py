@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from nrmbus.published.conformance.probe import CANARY, Answer, Broken, Json, NotTried, Probe, the_document
 from nrmbus.wire.ids import new_event_id, new_ref
@@ -26,6 +26,8 @@ UNPUBLISHABLE: Final[Json] = {**SIGNAL, "data": {}}
 FINAL: Final = ("registered", "refused")
 _WAIT: Final = 30
 _PAGE: Final = 2
+_EARLY, _LATE = "1990-01-01T00:00:00Z", "2190-01-01T00:00:00Z"
+"""Times before and after everything that a bus has."""
 _MOST: Final = 5
 """Pages that are compared with the whole."""
 
@@ -78,15 +80,29 @@ def _same(what: str, one: Any, other: Any) -> None:
         raise Broken(f"{what} is not the same")
 
 
-def _lists() -> list[tuple[str, str]]:
-    """Return path and plural of each list in the document that is read without the address of one thing."""
-    found = []
+class _Listed(NamedTuple):
+    """List of the document that is read without the address of one thing."""
+
+    path: str
+    plural: str
+    key: str
+    """Member that names an entry; others may change while the list is read, as the uses of a token do."""
+    has_bounds: bool
+    """True if `since` and `until` select by time."""
+
+
+def _lists() -> list[_Listed]:
+    found, schemas = list[_Listed](), the_document()["components"]["schemas"]
     for path, item in the_document()["paths"].items():
         if "get" in item and "{" not in path:
             content = item["get"]["responses"]["200"]["content"].get("application/json", {})
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
-            members = the_document()["components"]["schemas"].get(name, {}).get("properties", {})
-            found += [(path, each) for each in members if "next" in members and members[each].get("type") == "array"]
+            members = schemas.get(name, {}).get("properties", {})
+            asked = {each["name"] for each in item["get"].get("parameters", ())}
+            for each in members:
+                if "next" in members and members[each].get("type") == "array":
+                    entry = schemas[members[each]["items"]["$ref"].rpartition("/")[2]]
+                    found.append(_Listed(path, each, next(iter(entry["properties"])), {"since", "until"} <= asked))
     return found
 
 
@@ -153,7 +169,7 @@ async def _refused(probe: Probe, cases: Iterable[tuple[int, str, bytes]]) -> Non
 @_promise
 async def parameters(probe: Probe) -> None:
     """A parameter that a route does not take, or that is given twice, is refused: a misspelt filter would show everything."""
-    for path, _ in _lists():
+    for path, *_ in _lists():
         for params in ({CANARY: "1"}, {"limit": ["1", "1"]}):
             answer = await probe.ask("GET", path, 422, 403, params=params)
             if answer.code != "scope_missing":
@@ -168,25 +184,47 @@ async def parameters(probe: Probe) -> None:
 @_promise
 async def lists(probe: Probe) -> None:
     """A list has `next`; its pages, one behind the other, are the whole list, in order and each entry once."""
-    for path, plural in _lists():
+    for path, plural, key, _ in _lists():
         first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE * _MOST})
         if first.code == "scope_missing":
             continue
-        whole = first.body
+        whole = _keys(first, plural, key)
         entries: list[Any] = []
         after: Any = None
         for _ in range(_MOST):
             cursor = {} if after is None else {"after": after}
-            page = (await probe.ask("GET", path, 200, params={"limit": _PAGE, **cursor})).body
-            entries += page[plural]
-            if len(page[plural]) > _PAGE:
+            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, **cursor})
+            entries += (keys := _keys(page, plural, key))
+            if len(keys) > _PAGE:
                 raise Broken(f"GET {path}: more entries came than `limit` allows")
-            after = page["next"]
+            after = page.body["next"]
             if after is None:
                 break
-        _same(f"GET {path}: the list, whole and by pages,", entries, whole[plural][: len(entries)])
-        if after is None and len(entries) < len(whole[plural]):
+        _same(f"GET {path}: the list, whole and by pages,", entries, whole[: len(entries)])
+        if after is None and len(entries) < len(whole):
             raise Broken(f"GET {path}: `next` is null before the end of the list")
+
+
+@_promise
+async def bounds(probe: Probe) -> None:
+    """Every list of what happened is selected by `since` and `until`, times with a zone."""
+    for path, plural, key, _ in (each for each in _lists() if each.has_bounds):
+        first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE})
+        if first.code == "scope_missing":
+            continue
+        for name, time, chosen in (
+            ("since", _EARLY, _keys(first, plural, key)),
+            ("until", _EARLY, []),
+            ("since", _LATE, []),
+        ):
+            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, name: time})
+            _same(f"GET {path}: what `{name}` {time} selects", _keys(page, plural, key), chosen)
+        wrong = await probe.ask("GET", path, 422, params={"since": _EARLY.rstrip("Z")})
+        _same(f"the code of GET {path} with a time without a zone", wrong.code, "unknown_field")
+
+
+def _keys(answer: Answer, plural: str, key: str) -> list[Any]:
+    return [each[key] for each in answer.body[plural]]
 
 
 @_promise
