@@ -149,6 +149,33 @@ async def test_signing_out_needs_the_page_and_ends_it(hall: Hall) -> None:
         assert ">Search</h1>" not in (await browser.get("/search")).text
 
 
+async def test_a_form_from_before_another_tab_signed_in_says_so(hall: Hall) -> None:
+    """Given a page that is open while another tab signs in anew, then its forms do nothing and say why; a code leads on."""
+    async with hall.browser() as browser:
+        old = form_of((await browser.get("/search")).text)
+        await sign_in(browser, purpose="audit")
+        for path, more in (("/purpose", {"purpose": "court", "back": "/search"}), ("/sign-out", {})):
+            answer = await browser.post(path, data={"form": old, **more})
+            assert answer.status_code == 403
+            assert "from before your last sign-in" in answer.text
+        for late in (await browser.get("/sign-in/code"), await browser.post("/sign-in/code", data={"code": "123456"})):
+            assert (late.status_code, late.headers["location"]) == (303, "/search")
+        browser.cookies.clear()
+        over = await browser.post("/purpose", data={"form": old, "purpose": "court", "back": "/agencies"})
+        assert 'name="back" value="/agencies"' in over.text
+
+
+async def test_an_address_without_a_page_is_a_page(hall: Hall) -> None:
+    """Given a mistyped address, then the page says so in the reader's language, with the headers of every page."""
+    async with hall.browser() as browser:
+        for path in ("/nowhere", "/cases", "/purpose"):
+            answer = await browser.get(path, headers={"accept": "text/html"})
+            assert answer.status_code == 404
+            assert "There is no such page." in answer.text
+            assert answer.headers["cache-control"] == "no-store"
+    assert hall.sent == []
+
+
 async def test_a_removed_user_is_out_at_once(hall: Hall) -> None:
     """His session ends with his place in the file; whose number it was stays there."""
     async with hall.browser() as browser:

@@ -81,7 +81,15 @@ class Site:
         routes += [Route(path, self._guarded(do), methods=["POST"]) for path, do in done.items()]
         routes.append(Route("/session", self._guarded(self._left), methods=["GET", "POST"]))
         routes.append(Route("/sign-in/code", self._guarded(self._ask_code), methods=["GET"]))
-        return [Route("/", self._guarded(self._begin)), Route("/static/{name}", _static), *routes]
+        page = self._guarded(self._nowhere)
+
+        async def no_page(request: Request) -> Response:
+            # Programs ask for the logs at this door too, by any name of the machine.
+            is_person = "text/html" in request.headers.get("accept", "")
+            return await page(request) if is_person else Response(status_code=404, headers=HEADERS)
+
+        nowhere = Route("/{path:path}", no_page)
+        return [Route("/", self._guarded(self._begin)), Route("/static/{name}", _static), *routes, nowhere]
 
     def _guarded(self, answer: Callable[[Visit], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
         """Return *answer* in the visitor's language, with the headers of every page, also after an error."""
@@ -144,6 +152,9 @@ class Site:
 
         return page
 
+    async def _nowhere(self, visit: Visit) -> Response:
+        return self._message(visit, 404, visit.t("There is no such page."))
+
     async def _begin(self, visit: Visit) -> Response:
         back = inside(visit.asked("back", 2000))  # a session that has ended leads here
         return self._sign_in_form(visit, back) if visit.session is None else RedirectResponse(back, 303)
@@ -183,11 +194,15 @@ class Site:
 
     async def _ask_code(self, visit: Visit) -> Response:
         begun = self._half_way_of(visit)
+        if begun is None and visit.session is not None:  # another tab has signed in meanwhile
+            return RedirectResponse("/search", 303)
         return self._sign_in_form(visit, "/search", status=200) if begun is None else self._code_form(visit, begun)
 
     async def _code(self, visit: Visit) -> Response:
         """Take the code of the app, or of the app that is set up with it, and begin the session."""
         t, form, begun = visit.t, await Form.read(visit.request), self._half_way_of(visit)
+        if begun is None and visit.session is not None:
+            return RedirectResponse("/search", 303)
         if begun is None:
             return self._sign_in_form(visit, "/search", t("The sign-in took too long. Begin again."), 401)
         name = begun.name[:64]
@@ -236,13 +251,10 @@ class Site:
 
     async def _sign_out(self, visit: Visit) -> Response:
         form = await Form.read(visit.request)
-        if visit.session is None or not comes_from(visit, form):
-            return self._sign_in_form(
-                visit,
-                "/search",
-                visit.t("The request did not come from this page, and nothing was done.") if visit.session else "",
-                403,
-            )
+        if visit.session is None:
+            return self._sign_in_form(visit, "/search", status=403)
+        if not comes_from(visit, form):
+            return self._of_before(visit)
         self._sessions.end(visit.request.cookies.get(self._cookie, ""))
         response = RedirectResponse("/", 303)
         response.delete_cookie(self._cookie, httponly=True, samesite="strict")
@@ -257,10 +269,21 @@ class Site:
     async def _purpose(self, visit: Visit) -> Response:
         form = await Form.read(visit.request)
         purpose = form["purpose"]
-        if visit.session is None or not comes_from(visit, form) or purpose not in PURPOSES:
+        if visit.session is None:
+            return self._sign_in_form(visit, form["back"], status=403)
+        if purpose not in PURPOSES:
             return self._message(visit, 403, visit.t("The request did not come from this page, and nothing was done."))
+        if not comes_from(visit, form):
+            return self._of_before(visit)
         visit.session.purpose = purpose
         return RedirectResponse(inside(form["back"]), 303)
+
+    def _of_before(self, visit: Visit) -> Response:
+        """Return the answer to a form whose secret is not that of the session: as a rule, another tab has signed in anew."""
+        sentence = visit.t(
+            "The form is from before your last sign-in, so nothing was done. Open its page again, then repeat it."
+        )
+        return self._message(visit, 403, sentence)
 
     # -- on record ---------------------------------------------------------------------------------------------------
 
