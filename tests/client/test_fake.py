@@ -91,6 +91,7 @@ async def test_the_fake_takes_the_methods_of_a_desk(tmp_path: Path) -> None:
                     answers = [await http.request(method, path) for http in (real.door, desk.door._http)]
                     assert len({each.status_code == 405 for each in answers}) == 1, f"{method} {path}"
                     said += [[each.json()["code"] for each in answers if each.status_code in {404, 405}]]
+                    assert len({each.headers.get("allow") for each in answers}) == 1, f"{method} {path}"
         foreign = {"authorization": "Bearer another"}
         for method in ("GET", "PUT"):
             answers = [

@@ -46,13 +46,25 @@ def route_of(request: httpx.Request) -> str:
     Raises:
         DeskError: ``method_not_allowed`` if the address takes other methods.
     """
-    there = [
-        each for each in TAKES if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", each.partition(" ")[2]), request.url.path)
-    ]
-    route = next((each for each in there if each.startswith(f"{request.method} ")), None)
-    if there and route is None:
+    there = _routes_at(request.url.path)
+    if there and request.method not in there:
         raise DeskError("method_not_allowed")
-    return route or ""
+    return there.get(request.method, "")
+
+
+def allowed(request: httpx.Request) -> str:
+    """Return the methods that the address of *request* takes, as the header ``allow`` has them."""
+    return ", ".join(sorted(_routes_at(request.url.path)))
+
+
+def _routes_at(path: str) -> dict[str, str]:
+    """Return the routes at *path*, by their method."""
+    return {
+        method: route
+        for route in TAKES
+        for method, _, template in [route.partition(" ")]
+        if re.fullmatch(re.sub("{[a-z]+}", "[^/]+", template), path)
+    }
 
 
 def check_parameters(request: httpx.Request, route: str) -> None:

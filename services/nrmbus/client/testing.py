@@ -48,6 +48,8 @@ def _refused(error: DeskError, request: httpx.Request) -> httpx.Response:
     headers = {"content-type": "application/problem+json"}
     if error.code == "token_required":
         headers["www-authenticate"] = "Bearer"
+    if error.code == "method_not_allowed":
+        headers["allow"] = fake_questions.allowed(request)
     return httpx.Response(error.status, headers=headers, content=json.dumps(problem(error)), request=request)
 
 
