@@ -25,7 +25,12 @@ RUNS = {
     ],
 }
 """By language: the commands that run a program in the file ``program``."""
-COMES_WITH = {"sh": "curl", "js": "nodejs", "php": "php-cli php-curl", "csharp": "mono-mcs mono-runtime"}
+COMES_WITH = {
+    "sh": "curl",
+    "js": "nodejs",
+    "php": "php-cli php-curl",
+    "csharp": "mono-mcs mono-runtime libmono-system-net-http4.0-cil",
+}
 """By language: the packages of Debian and Ubuntu that have its commands."""
 NAMES = {"js": "program.mjs"}
 """Name of the file, where a language wants one of its own."""
