@@ -20,7 +20,7 @@ from desk.given import CANARY, FakeRegistrar, Given, desk_of
 from desk.staff.given import PASSWORD
 from desk.web.acts.test_approvals import asked
 from desk.web.acts.test_pages import begun
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, employed, member
 from desk.web.staff.given import OPEN, office
 from desk.web.test_in_chromium import at_work
 from figures_published import LAST, YEAR, hear
@@ -125,7 +125,7 @@ async def at_ngo(home: Path, language: Language) -> AsyncIterator[tuple[str, ...
             name="booking", scopes=("read",), ends=datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
         )
         await here.behind.tokens.add(token, LOCAL)
-        async with browsing(here, member("read_cases", "publish", number="S-1")) as colleague:
+        async with browsing(here, employed(here, member("read_cases", "publish", number="S-1"))) as colleague:
             waiting = await asked(here, colleague)
         async with httpx.AsyncClient(base_url=pages.removesuffix(ROOT)) as browser:
             guide = (await browser.post(f"{ROOT}/signals/new")).headers["location"]
@@ -170,7 +170,7 @@ async def at_coordinator(home: Path, language: Language) -> AsyncIterator[tuple[
         everybody(here, language) as pages,
     ):
         await hear(here, "coordinator", [LAST, YEAR])
-        async with browsing(here, member("read_cases", "publish", number="S-1")) as colleague:
+        async with browsing(here, employed(here, member("read_cases", "publish", number="S-1"))) as colleague:
             waiting = await checked(colleague)
             await asked_for_a_profile(colleague, waiting)
         async with httpx.AsyncClient(base_url=pages.removesuffix(ROOT)) as browser:
