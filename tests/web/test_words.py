@@ -25,7 +25,7 @@ ROOMS: Final = tuple(
 )
 BAKU: Final = ZoneInfo("Asia/Baku")
 _VALUE: Final = re.compile(r"\{(\w+)\}")
-_KEYWORDS: Final = {"t": None, "many": (1, 2)}
+_KEYWORDS: Final = {"t": None, "_t": None, "many": (1, 2)}
 GIVEN_UP: Final[dict[Language, re.Pattern[str]]] = {
     "az": re.compile(
         r"\b[Şş]in(də|in|i)?\b|[İi]nzibatçı|[Qq]eydiyyatçı|[Yy]önləndir|[Gg]öndəriş|[Xx]üsusi bölmə|yenidən baxış\b|qurumunun masası|[Öö]türülmüş|dentifikasiya qurum|(vacib|məcburi) deyil\)"
