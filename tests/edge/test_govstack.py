@@ -183,4 +183,8 @@ async def test_another_room_or_caller_finds_nothing(
 ) -> None:
     """Only this agency's room answers, and only a token that may read."""
     async with edge_of("vac", tmp_path, "govstack") as (_, client):
-        assert (await client.get(path, headers=headers)).status_code == status
+        answer = await client.get(path, headers=headers)
+
+    assert answer.status_code == status
+    if status == 400:
+        assert answer.json()["problems"] == [{"pointer": "x-govstack-client:", "kind": "missing"}]

@@ -68,7 +68,7 @@ class GovStack:
         if (request.path_params["member"], request.path_params["room"]) != (self._door.agency, mapping.ROOM):
             raise NotThere
         if not request.headers.get(CLIENT):
-            raise Misfit(Problem(f"?{CLIENT}", "missing"))
+            raise Misfit(Problem(f"{CLIENT}:", "missing"))
         return str(request.path_params["instance"])
 
     async def types(self, request: Request) -> Response:
