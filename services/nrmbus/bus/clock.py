@@ -94,7 +94,7 @@ class SteppedClock:
 
     async def __aenter__(self) -> Self:
         await self._consumer.start()
-        end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+        end = (await clients.ends(self._consumer, [self._partition]))[self._partition]
         self._consumer.assign([self._partition])
         self._consumer.seek(self._partition, 0)
         while await self._consumer.position(self._partition) < end:

@@ -85,7 +85,7 @@ class Canary:
     async def _join(self, consumer: AIOKafkaConsumer, agency: str) -> None:
         """Have *consumer* read the inbox of *agency* from its end on: hand-overs of an earlier process are due by nobody."""
         partitions = [TopicPartition(inbox_of(agency), each) for each in range(self._settings.partitions)]
-        ends = await consumer.end_offsets(partitions)
+        ends = await clients.ends(consumer, partitions)
         consumer.assign(partitions)
         for each in partitions:
             consumer.seek(each, ends[each])

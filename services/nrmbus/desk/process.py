@@ -270,7 +270,7 @@ class DeskProcess:
         consumer = inbox.consumer if inbox else None
         if inbox is None or consumer is None:
             return
-        ends = await consumer.end_offsets(list(consumer.assignment()))
+        ends = await clients.ends(consumer, consumer.assignment())
         # aiokafka tells a position only when asked.
         while self.desk.working or any([await consumer.position(each) < end for each, end in ends.items()]):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)

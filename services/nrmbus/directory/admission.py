@@ -90,7 +90,7 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     asking = {name: Newcomer(role) for name, role in running.items()}
     asking |= dict(newcomers)
     new: list[str] = []
-    async with clients.producer(where) as producer:
+    async with clients.producer(where, command=True) as producer:
         if (founding := operator.found(directory)) is not None:
             await producer.send_and_wait(DIRECTORY, value=founding, partition=0)
         for agency, newcomer in asking.items():

@@ -367,7 +367,7 @@ def _at_the_gate(folder: BusFolder, request: Request, waits: timedelta) -> tuple
 
 async def publish(folder: BusFolder, records: Iterable[bytes]) -> None:
     """Write *records* into the topic, in order."""
-    async with clients.producer(folder.as_operator) as producer:
+    async with clients.producer(folder.as_operator, command=True) as producer:
         for raw in records:
             await producer.send_and_wait(DIRECTORY, value=raw, partition=0)
 

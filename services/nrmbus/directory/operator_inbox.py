@@ -204,7 +204,7 @@ async def _read(folder: BusFolder, positions: Mapping[str, int]) -> _Found:
     try:
         await consumer.start()  # one that did not start has connections to end as well
         there = [TopicPartition(each, 0) for each in sorted(await consumer.topics()) if each.startswith(REQUESTS)]
-        ends = await consumer.end_offsets(there) if there else {}
+        ends = await clients.ends(consumer, there) if there else {}
         for each, end in ends.items():
             if end > 0 and positions.get(each.topic) != end:
                 await _read_one(consumer, each, positions.get(each.topic, 0), end, found)
@@ -229,7 +229,7 @@ async def _read_one(consumer: AIOKafkaConsumer, topic: TopicPartition, start: in
 
 
 async def _publish(folder: BusFolder, answers: Iterable[Answer]) -> None:
-    async with clients.producer(folder.as_operator) as producer:
+    async with clients.producer(folder.as_operator, command=True) as producer:
         for each in answers:
             await producer.send_and_wait(ANSWERS, value=each.record.encode(), key=each.agency.encode(), partition=0)
 

@@ -65,7 +65,7 @@ class DirectoryReader:
             self._mark = self._high_water.read()
         try:
             await self._consumer.start()
-            end = (await self._consumer.end_offsets([self._partition]))[self._partition]
+            end = (await clients.ends(self._consumer, [self._partition]))[self._partition]
             self._consumer.assign([self._partition])
             self._consumer.seek(self._partition, 0)  # the topic is kept whole
             await self._read_to(end)

@@ -66,5 +66,5 @@ async def waiting(folder: BusFolder, home: Path, directory: Directory) -> Mappin
 async def send(folder: BusFolder, home: Path, request: Request) -> None:
     """Send *request* to the topic of *home*'s agency; the operator sends it to the topic of the request's agency."""
     agency = request.entry.agency if home == folder.keys else home.name
-    async with clients.producer(folder.reach(home)) as producer:
+    async with clients.producer(folder.reach(home), command=True) as producer:
         await producer.send_and_wait(requests_of(agency), value=json.dumps(body_of(request)), partition=0)

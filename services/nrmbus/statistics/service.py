@@ -65,7 +65,7 @@ class Reader:
             reader.assign(partitions)
             for each in partitions:
                 reader.seek(each, self._offsets.get(each.partition, 0))
-            ends = await reader.end_offsets(partitions)
+            ends = await clients.ends(reader, partitions)
             while any([await reader.position(each) < end for each, end in ends.items()]):
                 for place, records in (await reader.getmany(timeout_ms=_PATIENCE_MS, max_records=1000)).items():
                     for each in records:

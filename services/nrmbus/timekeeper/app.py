@@ -99,7 +99,7 @@ class Timekeeper:
 
     async def _follow(self, reader: Any, partitions: list[TopicPartition]) -> None:
         # Nothing is said before the history was read to where it ended at the start: a clock may have ended in it.
-        ends = await reader.end_offsets(partitions)
+        ends = await clients.ends(reader, partitions)
         while any([await reader.position(each) < end for each, end in ends.items()]):
             await self._read(reader)
         self._is_read = True

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaTimeoutError, ProducerFenced
 from aiokafka.structs import OffsetAndMetadata
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -44,6 +44,36 @@ def test_the_table_cannot_be_altered() -> None:
     """A service that needs another setting needs another row, with its reason."""
     with pytest.raises(TypeError):
         SETTINGS["every"] = {}  # type: ignore[index]
+
+
+class Slow:
+    """A consumer whose broker answers the third question about ends."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """Answer late, as a broker on a busy machine."""
+        self.asked += 1
+        if self.asked < 3:
+            raise KafkaTimeoutError
+        return dict.fromkeys(partitions, 7)
+
+
+async def test_a_slow_broker_is_asked_again_where_topics_end() -> None:
+    """On a busy machine an answer may take longer than one request's time; a start or a command does not end for that."""
+    slow = Slow()
+    assert await clients.ends(slow, [CASES]) == {CASES: 7}
+    assert slow.asked == 3
+
+
+async def test_a_broker_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the patience for a cluster the caller hears of it."""
+    monkeypatch.setattr(clients, "PATIENCE_SECONDS", -1.0)
+    slow = Slow()
+    with pytest.raises(KafkaTimeoutError):
+        await clients.ends(slow, [CASES])
+    assert slow.asked == 1
 
 
 @pytest.fixture

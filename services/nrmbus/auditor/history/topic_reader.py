@@ -47,8 +47,7 @@ class TopicReader:
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offsets at which *partitions* end now, after the last committed record."""
-        found: dict[TopicPartition, int] = await self._consumer.end_offsets(list(partitions))
-        return found
+        return await clients.ends(self._consumer, partitions)
 
     async def left(self, ends: Mapping[TopicPartition, int]) -> int:
         """Return how many offsets before *ends* were not taken yet; records of an aborted transaction count as taken."""

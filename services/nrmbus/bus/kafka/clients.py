@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
 from nrmbus.bus.aiokafka_patches.late_requests import TransactionalProducer
@@ -35,7 +35,7 @@ without_farewell()
 whatever_was_written()
 
 ANSWER_SECONDS: Final = 10.0
-"""Patience for one answer of the broker to an administration client."""
+"""Patience for one answer of the broker to an administration client, or to a command."""
 PATIENCE_SECONDS: Final = 60.0
 """Patience for a cluster of which a broker has just gone away: a change of the controller, on a busy machine."""
 UNHEARD_SECONDS: Final = 60.0
@@ -54,7 +54,7 @@ _UNANSWERED: Final = frozenset(
 )
 """Reasons after which another broker, or the next controller, may answer."""
 
-Kind = Literal["every", "reader", "watcher", "registrar", "turn", "patient", "desk", "producer", "shard"]
+Kind = Literal["every", "reader", "watcher", "registrar", "turn", "patient", "desk", "producer", "command", "shard"]
 
 MAX_RECORD: Final = 384 * 1024
 """The largest record on any topic, in bytes: 256 KiB of submission (wire W2), and the registrar's headers.
@@ -105,6 +105,8 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "max_poll_interval_ms": 300_000,
         },
         "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},
+        # Of a command or a start, for which one person waits and no record: a slow broker is no reason to give it up.
+        "command": {"request_timeout_ms": 1000 * int(ANSWER_SECONDS)},
         "shard": {
             # Shorter than for all: its requests are small (`AT_ONCE`), and a frozen broker holds up each of a transaction's.
             "request_timeout_ms": 1_500,
@@ -166,9 +168,10 @@ def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
     return answered is not None and time.time() - answered / 1000 > UNHEARD_SECONDS
 
 
-def producer(where: Where, *, client_id: str = "nrm-producer") -> AIOKafkaProducer:
-    """Return an idempotent producer that waits for all replicas."""
-    return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings("producer"))
+def producer(where: Where, *, client_id: str = "nrm-producer", command: bool = False) -> AIOKafkaProducer:
+    """Return an idempotent producer that waits for all replicas; that of a *command* is more patient with the broker."""
+    kinds: tuple[Kind, ...] = ("producer", "command") if command else ("producer",)
+    return AIOKafkaProducer(client_id=client_id, **reach(where).settings(), **settings(*kinds))
 
 
 def transactional_producer(where: Where, transactional_id: str) -> TransactionalProducer:
@@ -185,6 +188,24 @@ def transactional_producer(where: Where, transactional_id: str) -> Transactional
     )
 
 
+async def ends(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return the offsets at which *partitions* end now for *consumer*, which is started.
+
+    A broker that is slow to answer, or has no leader yet, is asked again for up to `PATIENCE_SECONDS`: aiokafka gives up
+    after one `request_timeout_ms`, and with it a whole start or command would end.
+
+    Raises:
+        KafkaError: no leader answered in that time, or a broker denies the question.
+    """
+    asked, until = list(partitions), time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return dict(await consumer.end_offsets(asked))
+        except KafkaTimeoutError:
+            if time.monotonic() > until:
+                raise
+
+
 @asynccontextmanager
 async def reading(
     where: Where, partition: TopicPartition, *, offset: int = 0, watcher: bool = False
@@ -193,9 +214,8 @@ async def reading(
     consumer = reader(where, watcher=watcher)
     await consumer.start()
     try:
-        end = (await consumer.end_offsets([partition]))[
-            partition
-        ]  # before the first fetch, since a broker answers requests one by one
+        # Before the first fetch, since a broker answers requests one by one.
+        end = (await ends(consumer, [partition]))[partition]
         consumer.assign([partition])
         consumer.seek(partition, offset)
         yield consumer, end
@@ -219,7 +239,7 @@ async def reading_past(
     )
     await asking.start()
     try:
-        ends = await asking.end_offsets(list(offsets))
+        found = await ends(asking, offsets)
     finally:
         await asking.stop()
     consumer = reader(where)
@@ -229,7 +249,7 @@ async def reading_past(
         for each, offset in offsets.items():
             consumer.seek(each, offset)
         await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
-        yield consumer, ends
+        yield consumer, found
     finally:
         await consumer.stop()
 

@@ -111,7 +111,7 @@ async def asked(where: Where, request: "Request[Any]") -> Any:
         KafkaFailed: it does not answer.
     """
     place = reach(where)
-    client = AIOKafkaClient(client_id="nrm-admin", **clients.settings(), **place.settings())
+    client = AIOKafkaClient(client_id="nrm-admin", **clients.settings("command"), **place.settings())
     try:
         await client.bootstrap()
         return await _first_answer(client, request)

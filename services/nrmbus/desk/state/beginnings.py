@@ -54,7 +54,7 @@ async def look(seat: Seat, where: Where, partitions: int) -> None:
     asking = clients.reader(where)
     await asking.start()
     try:
-        ends = await asking.end_offsets([TopicPartition(topic, each) for each in range(partitions)])
+        ends = await clients.ends(asking, [TopicPartition(topic, each) for each in range(partitions)])
     finally:
         await asking.stop()
     found = {each: await _beginning(seat, where, each) for each, end in ends.items() if end}
