@@ -11,7 +11,7 @@ from inspect import isawaitable
 from pathlib import Path
 from typing import Final, Protocol
 
-PATIENCE: Final = 90.0
+PATIENCE: Final = 300.0
 """Seconds after which a wait is given up, since something hangs. No promise: `make bench` measures those."""
 LONGEST_WAIT: Final = 30.0
 """Seconds for which a desk is asked to wait for a verdict; its client hangs up after 35."""

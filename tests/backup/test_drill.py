@@ -161,6 +161,7 @@ def restored(drill: Drill) -> Drill:
     return drill
 
 
+@pytest.mark.slow
 def test_each_part_that_is_lost_comes_back_alone(restored: Drill) -> None:
     """A ledger, keys, settings, the auditor's log or the broker's data, each lost alone, come back, and nothing else changes."""
     folder, ngo = restored.after, restored.after.agency("ngo-a")
@@ -229,6 +230,7 @@ def test_the_bus_stands_up_elsewhere_with_every_number_proof_and_offset(restored
         restored.known, restored.number = _case(folder, restored.case), _numbers(folder)
 
 
+@pytest.mark.slow
 def test_a_lost_machine_comes_back_beside_topics_that_are_newer(restored: Drill) -> None:
     """The folder alone is restored, older than the broker's topics: nothing is numbered twice, and desks have what they said."""
     lost = restored.after.path.rename(restored.after.path.with_name("lost"))

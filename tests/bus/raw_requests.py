@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from nrmbus.bus.reach import Reach
+from patience import PATIENCE
 
 TOPIC, GROUP, CLUSTER, TRANSACTIONAL_ID = 29, 30, 31, 53
 """Kafka's codes for "not authorized", by what for."""
@@ -80,7 +81,7 @@ def answer(where: Reach, request: Request, port: int | None = None) -> bytes:
     head = _short(request.key) + _short(request.version) + _int(7) + CLIENT + (NO_TAGS if request.brief else b"")
     try:
         with (
-            socket.create_connection((host, port or int(own)), timeout=5) as plain,
+            socket.create_connection((host, port or int(own)), timeout=PATIENCE) as plain,
             context.wrap_socket(plain, server_hostname=host) as sent,
         ):
             sent.sendall(_int(len(head + request.body)) + head + request.body)

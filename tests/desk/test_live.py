@@ -280,6 +280,7 @@ async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker)
         assert json.loads(verify_original(row, directory.any_verify_key).data)["services"] == NEWER["services"]
 
 
+@pytest.mark.slow
 async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_upgrade(broker: Broker) -> None:
     """The case waits in order while others go on; killed again and again, the upgraded desk loses and doubles nothing."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
@@ -321,6 +322,7 @@ async def test_what_an_earlier_release_did_not_know_goes_on_by_itself_after_the_
     assert [each for each in tasks if each[1] == said["id"]] == [("duty_officer", said["id"])]
 
 
+@pytest.mark.slow
 async def test_a_desk_that_cannot_speak_what_it_declares_says_so_and_does_not_start(broker: Broker) -> None:
     """The desk ends with a sentence that names the type, not with a traceback."""
     async with live(broker, TWO) as bus:

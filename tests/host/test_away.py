@@ -148,7 +148,7 @@ taken: list[socket.socket] = []
 """Connections that stay open without an answer."""
 
 
-@pytest.fixture(scope="module", params=["frozen", "gone", "silent"])
+@pytest.fixture(scope="module", params=["frozen", "gone", pytest.param("silent", marks=pytest.mark.slow)])
 def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
     """Return seconds and exit status with which each service ended, after its broker had gone away.
 
@@ -182,7 +182,7 @@ def test_a_service_ends_when_its_broker_has_gone_away(
     assert took < http_server.ENDS_SECONDS
 
 
-@pytest.fixture(scope="module", params=["gone", "silent"])
+@pytest.fixture(scope="module", params=["gone", pytest.param("silent", marks=pytest.mark.slow)])
 def while_starting(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str, tuple[float, int]]:
     """Return seconds and exit status of services that were started while their broker was away."""
     folder = kafka.fresh_bus(play=False)

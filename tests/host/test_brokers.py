@@ -94,6 +94,7 @@ def test_a_frozen_one_does_not_stop_the_others(up: Supervisor, record_property: 
     until("all hold everything again", lambda: whole(up.folder))
 
 
+@pytest.mark.slow
 def test_a_new_certificate_reaches_them_one_after_the_other(up: Supervisor) -> None:
     """Given a certificate that is due, then each broker restarts with the new one while the others serve, and events go on."""
     until("all hold everything", lambda: whole(up.folder))

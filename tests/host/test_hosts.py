@@ -271,6 +271,7 @@ def signed(folder: BusFolder) -> dict[int, Checkpoint]:
     return {each.size: each for each in checkpoints}
 
 
+@pytest.mark.slow
 def test_the_auditor_of_the_second_host_goes_on_with_the_same_log(two: Two) -> None:
     """P5: given an auditor who is lost, then the one on the second host writes her log anew, signs on from what she had signed, and she from that.
 
@@ -318,6 +319,7 @@ def breaches(folder: BusFolder, cases: list[str]) -> list[int]:
     return [found[each] for each in cases]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", HOW)
 def test_a_missed_deadline_is_an_event_once_whichever_host_says_it(two: Two, how: signal.Signals) -> None:
     """P10: given deadlines that pass before, while and after the first host is lost, and when it works again, then each is one event."""

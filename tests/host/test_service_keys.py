@@ -34,6 +34,7 @@ pytestmark = pytest.mark.broker
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 OPEN: dict[str, Any] = {"keys_unprotected": True}
 ADMITTERS = ("admitter-a", "admitter-b")
+EACH = [REGISTRAR, *(pytest.param(each, marks=pytest.mark.slow) for each in (TIMEKEEPER, AUDITOR))]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def signed(folder: BusFolder) -> None:
     until("a witness has co-signed all", state)
 
 
-@pytest.mark.parametrize("service", [REGISTRAR, TIMEKEEPER, AUDITOR])
+@pytest.mark.parametrize("service", EACH)
 def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: Path, service: str) -> None:
     """P5: given a running bus, when a service changes its keys, then its process has them, and the history verifies from first to last.
 
@@ -147,7 +148,7 @@ def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: 
     assert directory.any_verify_key(service, before).kid == before
 
 
-@pytest.mark.parametrize("service", [REGISTRAR, TIMEKEEPER, AUDITOR])
+@pytest.mark.parametrize("service", EACH)
 def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Path, service: str) -> None:
     """P2 and P5: given a thief with the folder of a service, when the operator replaces its keys as lost, then the thief's are worth nothing.
 
@@ -175,7 +176,7 @@ def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Pat
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
-@pytest.mark.parametrize("asking", [rotated, lost])
+@pytest.mark.parametrize("asking", [rotated, pytest.param(lost, marks=pytest.mark.slow)])
 def test_the_auditor_changes_the_keys_of_her_logs(
     up: BusFolder, tmp_path: Path, asking: Callable[[BusFolder, str, Path], None]
 ) -> None:
@@ -209,7 +210,7 @@ def test_the_auditor_changes_the_keys_of_her_logs(
     assert run("verify", new, *earlier).returncode == 1
 
 
-@pytest.mark.parametrize("asking", [rotated, lost])
+@pytest.mark.parametrize("asking", [rotated, pytest.param(lost, marks=pytest.mark.slow)])
 def test_a_standby_host_with_old_keys_is_named_until_it_is_admitted_again(
     up: BusFolder, tmp_path: Path, asking: Callable[[BusFolder, str, Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:

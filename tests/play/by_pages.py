@@ -193,7 +193,7 @@ class PagesStage(BusStage):
         person = await self._person(words.by)
         try:
             id = await self._filled_in(person, words)
-            found = await self._answered(words.by, id)
+            found = await self._verdict(words.by, id)
         except NotOfferedError as lack:
             subject, ref = self._real.get(words.subject, words.subject), self._real.get(words.ref or "", words.ref)
             found = await super()._publish(replace(words, subject=subject, ref=ref))
@@ -264,7 +264,7 @@ class PagesStage(BusStage):
                 return await person.send(form, {})
         raise NotOfferedError(f"no button leads to {words.type}: {choose.status} {choose.url}")
 
-    async def _answered(self, agency: str, id: str) -> Outcome:
+    async def _verdict(self, agency: str, id: str) -> Outcome:
         until = time.monotonic() + VERDICT_SECONDS
         while True:
             try:

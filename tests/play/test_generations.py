@@ -165,9 +165,9 @@ def test_the_first_story_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
         handed = {name: [row for row in stage.rows(name) if row["type"] in NEW] for name in scenario.agencies}
         wanted = {name: {} if name in older else speaks.get(name, {}) for name in handed}
 
+    assert [str(failure) for failure in report.failures] == []
     assert next(changes, None) is None
     assert behind == older
-    assert [str(failure) for failure in report.failures] == []
     for name in ("special-unit", "ngo-l", "fund"):
         assert handed[name]
     for name, rows in handed.items():

@@ -75,6 +75,7 @@ class TestTheFirstStory:
         assert [str(failure) for failure in report.failures] == []
         assert next(checks, None) is None
 
+    @pytest.mark.slow
     def test_fails_at_the_altered_line(self, tmp_path: Path) -> None:
         """A copy that expects a recipient too many fails, and names step and line."""
         altered = text_of(WOMAN).replace(
@@ -88,6 +89,7 @@ class TestTheFirstStory:
 
 
 class TestAMissedDeadline:
+    @pytest.mark.slow
     def test_is_published_once_at_its_due_time_under_any_restart(self, tmp_path: Path) -> None:
         """P10: nobody refers her, so D-REFER is breached: once, at 24:00 of the clock that runs from first suspicion."""
         report = played(

@@ -13,6 +13,7 @@ from jsonschema import Draft7Validator  # type: ignore[import-untyped]  # it shi
 import plain_yaml
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published import asyncapi
+from patience import PATIENCE
 
 HERE = Path(__file__).parent / "asyncapi_oracle"
 FROZEN: dict[str, Any] = plain_yaml.read((FOLDER / asyncapi.DOCUMENT).read_text(encoding="utf-8"))
@@ -42,7 +43,7 @@ def by_the_parser(home: Path, folder: Path, documents: Mapping[str, Mapping[str,
         file.write_text(json.dumps(document), encoding="utf-8")  # which is YAML, and quicker
     shutil.copy(HERE / "validate.mjs", home)  # Node looks for the parser from where the script lies
     command = ["node", "validate.mjs", *map(str, files)]
-    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=True, timeout=110)
+    done = subprocess.run(command, cwd=home, capture_output=True, text=True, check=True, timeout=PATIENCE)
     found: dict[str, Faults] = {}
     for (name, document), said in zip(documents.items(), json.loads(done.stdout), strict=True):
         # A document of AsyncAPI 3.0 has no fault because a later version exists.

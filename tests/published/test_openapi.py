@@ -14,6 +14,7 @@ import plain_yaml
 from nrmbus.events.schemas import FOLDER
 from nrmbus.published import openapi
 from nrmbus.published.openapi.breaks import breaks
+from patience import PATIENCE
 
 FROZEN: dict[str, Any] = plain_yaml.read((FOLDER / openapi.DOCUMENT).read_text(encoding="utf-8"))
 
@@ -215,7 +216,7 @@ def by_oasdiff(program: str, folder: Path, document: dict[str, Any]) -> list[str
     for name, each in (("old", FROZEN), ("new", document)):
         (folder / f"{name}.json").write_text(json.dumps(each), encoding="utf-8")
     command = [program, "breaking", "old.json", "new.json", "--format", "json"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode in {0, 1}, done.stderr
     return [each["id"] for each in json.loads(done.stdout or "[]")]
 

@@ -69,6 +69,7 @@ def _program(request: pytest.FixtureRequest) -> Path | None:
     return home / "target"
 
 
+@pytest.mark.slow
 async def test_a_generated_client_refers_a_woman(program: Path | None, broker: Broker) -> None:
     """The NGO's program publishes, is refused with code and rule, hears the answers, and reads its case; types are generated."""
     if program is None:

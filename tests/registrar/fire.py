@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from forked import Forked
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
@@ -22,11 +22,14 @@ from nrmbus.bus.reach import Where, reach
 from nrmbus.directory import Identity
 from nrmbus.directory.admission import Newcomer, admit
 from nrmbus.play.load import Agency, Submission
-from nrmbus.play.trail import Anomalies, check, read_all
+from nrmbus.play.trail import Anomalies, check
 from nrmbus.wire import ids
-from patience import PATIENCE
+from nrmbus.wire.names import CASES
+from patience import PATIENCE, eventually
 from registrar.launch import launch
 
+AHEAD = 1000
+"""How many events senders are ahead of the registrars: on a busy machine they would otherwise heap up work without end."""
 FIRST = {"ngo-a": "ngo_outreach", "ngo-l": "ngo_legal", "vac": "vac", "special-unit": "special_unit"}
 
 
@@ -93,12 +96,13 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         self.agencies: list[Agency] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._sending = True
+        self._registered = 0
 
     async def __aenter__(self) -> Self:
         await asyncio.to_thread(self.kafka.fetch)
         await asyncio.to_thread(self.kafka.start)
         await self.admit(FIRST)
-        self._tasks.append(asyncio.create_task(self._supervise()))
+        self._tasks += [asyncio.create_task(self._supervise()), asyncio.create_task(self._count())]
         return self
 
     async def __aexit__(
@@ -126,6 +130,15 @@ class Fire(AbstractAsyncContextManager["Fire"]):
             for place in self.places:
                 place.poll()
             await asyncio.sleep(0.05)
+
+    async def _count(self) -> None:
+        partitions = [TopicPartition(CASES, each) for each in range(self.partitions)]
+        async with clients.reader(self.folder.as_operator) as reader:
+            reader.assign(partitions)
+            for each in partitions:
+                reader.seek(each, 0)
+            while True:
+                self._registered += sum(map(len, (await reader.getmany(timeout_ms=200)).values()))
 
     def send(self) -> None:
         """Every agency sends from now on, together *rate* a second."""
@@ -157,8 +170,12 @@ class Fire(AbstractAsyncContextManager["Fire"]):
                 for each, future in zip(batch, futures, strict=True):
                     await future
                     self.acknowledged.append((each.agency, each.subject, each.id))
+                await eventually("registrars keep up", lambda: not self._sending or not self._is_ahead())
                 pause = len(batch) * len(self.agencies) / self.rate - (time.monotonic() - started)
                 await asyncio.sleep(max(0, pause))
+
+    def _is_ahead(self) -> bool:
+        return len(self.acknowledged) > self._registered + AHEAD
 
     def _next(self, agency: Agency, turn: int) -> Submission:
         now = datetime.now(UTC).replace(microsecond=0)
@@ -193,13 +210,13 @@ class Fire(AbstractAsyncContextManager["Fire"]):
         return check(self.folder.as_operator, list(self.acknowledged))
 
     def registered(self) -> int:
-        """How many registrations there are."""
-        return sum(1 for _ in read_all(self.folder.as_operator, r"nrm\.cases"))
+        """How many registrations were read so far."""
+        return self._registered
 
     async def until_registered(self, count: int, seconds: float = PATIENCE) -> None:
         """Wait until at least *count* registrations stand."""
         until = time.monotonic() + seconds
-        while await asyncio.to_thread(self.registered) < count:
+        while self._registered < count:
             assert time.monotonic() < until, [place.log[-2000:] for place in self.places]
             await asyncio.sleep(0.2)
 

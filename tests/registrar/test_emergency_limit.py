@@ -203,6 +203,7 @@ def counting(bus: Bus, askings: Askings) -> Shard:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
 async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(
     fire: Fire, monkeypatch: pytest.MonkeyPatch

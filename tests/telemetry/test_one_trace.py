@@ -58,6 +58,7 @@ def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in said if "starts here, and says below what it does" not in line]
 
 
+@pytest.mark.slow
 async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """P10: sender, registrar and receiver have spans of one trace; no span and no log line has case, person or content."""
     made, judged, processed = (

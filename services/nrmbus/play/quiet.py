@@ -17,7 +17,7 @@ from nrmbus.client.errors import DoorError
 from nrmbus.play.stage import StageError
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 180.0
 LOOK_SECONDS: Final = 0.01
 Health = dict[str, Any]
 

@@ -45,10 +45,14 @@ FAIR_SHARE: Final = 100
 """Records of one outbox in a transaction, at most: one agency's flood delays nobody (decision 0002, step 6)."""
 QUIET_MS: Final = clients.SETTINGS["registrar"]["fetch_max_wait_ms"]
 BUSY_MS: Final = 10
-"""How long a fetch for silent outboxes may keep the others waiting, while nothing comes, and while records come.
+IDLE_MS: Final = 200
+"""How long a fetch for silent outboxes may keep the others waiting: while nothing comes, while records come, and at rest.
 
-A short wait on a bus at rest would take three times the processor of registrar and broker.
+A short wait on a bus at rest would take three times the processor of registrar and broker. The first record after a rest
+comes at once; what the same agency sends within the next `IDLE_MS` waits so long, once.
 """
+REST_SECONDS: Final = 2.0
+"""So long nothing has come to a registrar at rest."""
 AT_ONCE: Final = MAX_REQUEST // 4
 """How many bytes wait for the broker's answer, before the next are sent.
 
@@ -178,6 +182,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self._high_water, self._snapshots, self._pace = high_water, snapshots, pace
         self._held: tuple[str, ...] = ()
+        self._came_at = 0.0
+        """When the newest record came, in seconds of the monotonic clock."""
         self._where, self._clock, self._batcher, self._askings = where, clock, batcher, askings
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._place, self._assignor = place, InOrder.made()
@@ -479,11 +485,18 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _ahead(self, owned: Owned, own: list[TopicPartition]) -> list[Checked]:
         """Step 6, before the transaction: read what is there, and check who signed it. No state of the shard is looked at."""
         records = await self._collect(owned, own)
-        private.wait_for_silent(self._consumer, BUSY_MS if records else QUIET_MS)
+        self._wait_for_silent(came=bool(records))
         if not records:
             return []
         await self._catch_up({Coordinates(each.topic, each.partition, each.offset).owner for each in records})
         return await self._batcher.check(records, self._clock.now())
+
+    def _wait_for_silent(self, *, came: bool) -> None:
+        now = time.monotonic()
+        if came:
+            self._came_at = now
+        at_rest = IDLE_MS if now - self._came_at > REST_SECONDS else QUIET_MS
+        private.wait_for_silent(self._consumer, BUSY_MS if came else at_rest)
 
     async def _not_behind(self, checked: list[Checked]) -> None:
         """On a bus for playing, let our clock come to where the senders' is: a tick may reach them before us."""

@@ -42,6 +42,7 @@ from nrmbus.wire.log.note import vkey
 from nrmbus.wire.record import Record
 from nrmbus.wire.registration import Audience, Registration
 from nrmbus.wire.transaction import Proved
+from patience import PATIENCE
 
 KEYS = [
     *(["--log", vkey(LOG.verifier), "--log", vkey(LASTING.verifier)]),
@@ -257,7 +258,7 @@ def _stranger(evidence: Evidence, tmp_path: Path) -> list[str]:
     (tmp_path / "FILE").write_bytes(evidence.whole)
     (command,) = re.findall(r"`python3 (-c .*) > verify\.py`", evidence.lines[1]["text"])
     taken = subprocess.run(
-        [sys.executable, *shlex.split(command)], cwd=tmp_path, capture_output=True, check=True, timeout=60
+        [sys.executable, *shlex.split(command)], cwd=tmp_path, capture_output=True, check=True, timeout=PATIENCE
     )
     assert taken.stdout == Path(verifier.__file__).read_bytes()
     (tmp_path / "verify.py").write_bytes(taken.stdout)
@@ -279,15 +280,17 @@ def test_a_stranger_verifies_with_the_single_file(stranger: list[str]) -> None:
         ([], 3, "\nconsistent, not anchored (a bus for playing"),
         (KEYS, 1, "\nFAILED: quorum_missing\n"),
     ]:
-        done = subprocess.run([*stranger, *more], capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run([*stranger, *more], capture_output=True, text=True, check=False, timeout=PATIENCE)
         assert (done.returncode, done.stderr) == (status, "")
         assert says in done.stdout
-    assert subprocess.run([*stranger, "--log", "me"], capture_output=True, check=False, timeout=60).returncode == 2
+    assert (
+        subprocess.run([*stranger, "--log", "me"], capture_output=True, check=False, timeout=PATIENCE).returncode == 2
+    )
 
 
 def test_json_has_the_same_lines(stranger: list[str]) -> None:
     """A program gets every check, with status and verdict."""
-    done = subprocess.run([*stranger, *KEYS, "--json"], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run([*stranger, *KEYS, "--json"], capture_output=True, text=True, check=False, timeout=PATIENCE)
     body = json.loads(done.stdout)
 
     assert (body["status"], body["verdict"]) == (1, "FAILED: quorum_missing")

@@ -20,7 +20,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import cluster_id
 from nrmbus.bus.reach import Reach
-from patience import busy, lives, until
+from patience import PATIENCE, busy, lives, until
 
 pytestmark = pytest.mark.broker
 
@@ -135,7 +135,7 @@ def test_it_answers_as_this_buss_own(embedded: EmbeddedKafka) -> None:
     """The cluster id is derived from the bus's: a client can tell whose broker it talks to."""
     try:
         embedded.start()
-        found = str(clients.admin(embedded.folder.as_operator).list_topics(timeout=5).cluster_id)
+        found = str(clients.admin(embedded.folder.as_operator).list_topics(timeout=PATIENCE).cluster_id)
     finally:
         embedded.stop()
 

@@ -15,6 +15,7 @@ from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import BROKER, Authority
 from nrmbus.bus.reach import Reach, Tls, parts
 from nrmbus.cli.operate.up import for_others
+from patience import PATIENCE
 
 NOT_OURS = "203.0.113.9"
 """An address of documentation (RFC 5737), which no machine has."""
@@ -154,7 +155,7 @@ class TestABrokerForOtherMachines:
             assert context is not None
             with (
                 pytest.raises(ssl.SSLCertVerificationError, match=r"other\.example\.org"),
-                socket.create_connection(("localhost", port), timeout=10) as raw,
+                socket.create_connection(("localhost", port), timeout=PATIENCE) as raw,
             ):
                 context.wrap_socket(raw, server_hostname="other.example.org")
         finally:
@@ -166,7 +167,7 @@ def served(kafka: EmbeddedKafka, port: int) -> str:
     from nrmbus.bus.kafka import clients  # noqa: PLC0415 - the library is needed here only
 
     where = Reach(f"localhost:{port}", kafka.folder.as_operator.tls)
-    broker = next(iter(clients.admin(where).list_topics(timeout=10).brokers.values()))
+    broker = next(iter(clients.admin(where).list_topics(timeout=PATIENCE).brokers.values()))
     assert parts(f"{broker.host}:{broker.port}") == ("localhost", port)
     return f"{broker.host}:{broker.port}"
 
@@ -180,7 +181,7 @@ def answer_without_certificate(kafka: EmbeddedKafka, port: int) -> bytes:
     request = bytes.fromhex("0000000d00120000000000010003616263")
     with (
         suppress(ssl.SSLError, ConnectionError),
-        socket.create_connection(("localhost", port), timeout=10) as raw,
+        socket.create_connection(("localhost", port), timeout=PATIENCE) as raw,
         context.wrap_socket(raw, server_hostname="localhost") as secured,
     ):
         secured.sendall(request)

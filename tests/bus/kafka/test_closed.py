@@ -39,6 +39,7 @@ from nrmbus.bus.kafka import clients, quotas
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Reach, Tls
+from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -145,7 +146,7 @@ def test_the_controller_is_as_closed(closed_bus: Closed, tmp_path: Path) -> None
     assert strange is not None
 
     def answer(context: ssl.SSLContext | None) -> bytes:
-        with socket.create_connection((host, port), timeout=5) as plain:
+        with socket.create_connection((host, port), timeout=PATIENCE) as plain:
             try:
                 with context.wrap_socket(plain, server_hostname=host) if context else plain as connection:
                     connection.sendall(begin)

@@ -31,6 +31,7 @@ import plain_yaml
 from bus.closed import EVERYBODY, PARTITIONS, Closed, speaking
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.declarations import folder
+from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -117,7 +118,7 @@ async def found(bus: Closed, who: str, topics: list[str]) -> set[Right]:
 
 async def test_everybody_may_do_what_is_declared_and_nothing_else(closed_bus: Closed) -> None:
     """Each principal tries to write, read and ask after every topic, to read in every group, to take every transactional id."""
-    known = clients.admin(closed_bus.folder.as_operator).list_topics(timeout=10).topics
+    known = clients.admin(closed_bus.folder.as_operator).list_topics(timeout=PATIENCE).topics
     topics = sorted({*(name for name in known if not name.startswith("__")), "nrm.outbox.nobody", "__consumer_offsets"})
 
     tried = await asyncio.gather(*(found(closed_bus, who, topics) for who in EVERYBODY))

@@ -22,6 +22,7 @@ from bus.raw_requests import TOPIC as TOPIC_CODE
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki.authority import OF_THE_OPERATOR
 from nrmbus.bus.pki.certificate import now
+from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -103,7 +104,9 @@ def test_the_broker_reports_the_same_rights(closed_bus: Closed, who: str) -> Non
             found |= {(name, operation.name.lower()) for operation in told.result(10).authorized_operations}
         except KafkaException as error:
             assert error.args[0].name() == "TOPIC_AUTHORIZATION_FAILED"  # noqa: PT017 - each topic has its own answer
-    listed = {name for name in own.list_topics(timeout=10).topics if name.endswith(EVERYBODY) or name.count(".") == 1}
+    listed = {
+        name for name in own.list_topics(timeout=PATIENCE).topics if name.endswith(EVERYBODY) or name.count(".") == 1
+    }
 
     assert {each for each in found if each[1] != "describe"} == {each for each in of_topics if each[1] != "describe"}
     assert {name for name, operation in found if operation == "describe"} == {name for name, _ in of_topics} == listed

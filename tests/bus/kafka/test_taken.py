@@ -14,6 +14,7 @@ from bus.raw_requests import MEASURING, REQUESTS, UNSUPPORTED, answer, by_patter
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.client_metrics import INTERVAL_MILLISECONDS
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
+from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -27,7 +28,7 @@ def announcing(bus: Closed, size: int) -> ssl.SSLSocket:
     context = where.context()
     assert context is not None
     host, _, port = where.bootstrap.rpartition(":")
-    line = context.wrap_socket(socket.create_connection((host, int(port)), timeout=5), server_hostname=host)
+    line = context.wrap_socket(socket.create_connection((host, int(port)), timeout=PATIENCE), server_hostname=host)
     line.sendall(struct.pack(">i", size) + b"\0\0\0\x09")
     return line
 

@@ -8,6 +8,7 @@ from brokers import Broker
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
+from patience import PATIENCE
 
 pytestmark = pytest.mark.broker
 
@@ -59,7 +60,7 @@ def test_a_topic_that_was_made_can_be_used_at_once(bus: BusFolder) -> None:
     """The first record goes through without an error and a retry: apply has waited."""
     producer = Producer({"bootstrap.servers": bus.bootstrap, "retries": 0, "acks": "all"})
     errors = []
-    for topic in clients.admin(bus.bootstrap).list_topics(timeout=5).topics:
+    for topic in clients.admin(bus.bootstrap).list_topics(timeout=PATIENCE).topics:
         if topic.startswith("nrm."):
             producer.produce(topic, b"record", on_delivery=lambda error, _: errors.append(error))
     assert producer.flush(10) == 0
@@ -71,20 +72,20 @@ def test_a_topic_that_was_made_can_be_used_at_once(bus: BusFolder) -> None:
 def test_a_new_agency_gets_its_topics(bus: BusFolder) -> None:
     """Only what is missing is made."""
     admin = clients.admin(bus.bootstrap)
-    before = set(admin.list_topics(timeout=5).topics)
+    before = set(admin.list_topics(timeout=PATIENCE).topics)
 
     topics.apply(bus.bootstrap, [*AGENCIES, "shelter"], 3, play=True)
 
-    made = set(admin.list_topics(timeout=5).topics) - before
+    made = set(admin.list_topics(timeout=PATIENCE).topics) - before
     assert made == {"nrm.inbox.shelter", "nrm.outbox.shelter", "nrm.requests.shelter", "nrm.witness.shelter"}
-    assert len(admin.list_topics("nrm.inbox.shelter", timeout=5).topics["nrm.inbox.shelter"].partitions) == 3
+    assert len(admin.list_topics("nrm.inbox.shelter", timeout=PATIENCE).topics["nrm.inbox.shelter"].partitions) == 3
 
 
 def test_a_clock_is_made_on_a_bus_for_playing_only(broker: Broker) -> None:
     """No other bus can be told another time."""
     bus = broker.fresh_bus(play=False)
 
-    assert "nrm.clock" not in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
+    assert "nrm.clock" not in clients.admin(bus.bootstrap).list_topics(timeout=PATIENCE).topics
     assert topics.check(bus.bootstrap, [], 1, play=False) == ()
 
 
@@ -143,7 +144,7 @@ def test_an_undeclared_topic_is_reported_and_left(bus: BusFolder) -> None:
         ("nrm.witness.closed", "stray"),
     ]
     assert len(apply(bus)) == 4
-    assert "nrm.inbox.closed" in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
+    assert "nrm.inbox.closed" in clients.admin(bus.bootstrap).list_topics(timeout=PATIENCE).topics
 
 
 def test_another_number_of_partitions_is_reported_and_left(bus: BusFolder) -> None:
@@ -169,7 +170,7 @@ def test_a_missing_topic_is_reported(bus: BusFolder) -> None:
         "nrm.requests.shelter is declared, and not on the broker: nrmbus topics apply",
         "nrm.witness.shelter is declared, and not on the broker: nrmbus topics apply",
     ]
-    assert "nrm.inbox.shelter" not in clients.admin(bus.bootstrap).list_topics(timeout=5).topics
+    assert "nrm.inbox.shelter" not in clients.admin(bus.bootstrap).list_topics(timeout=PATIENCE).topics
 
 
 def test_topics_of_others_are_none_of_ours(bus: BusFolder) -> None:

@@ -247,6 +247,7 @@ def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
     assert sentence_of(kept.folder, "topics", "check", key_file=kept.key_file)[0] == 0
 
 
+@pytest.mark.slow
 def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None:
     """Neither the whole bus nor its broker alone starts; another key file opens nothing either."""
     kept.process.send_signal(signal.SIGTERM)

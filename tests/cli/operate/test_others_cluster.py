@@ -253,6 +253,7 @@ def test_rules_and_quotas_of_others_are_left_as_they_are(up: Guest, what: str) -
         asyncio.run(quotas.put(up.cluster.as_admin, {name: {}}))
 
 
+@pytest.mark.slow
 def test_a_later_start_needs_neither_option(up: Guest) -> None:
     """The cluster's address and TLS were decided when the bus was made."""
     assert up.running
