@@ -6,7 +6,7 @@ The files are listed in `pyproject.toml`; the same files make the same archive, 
 import tempfile
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_BZIP2, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
@@ -15,7 +15,7 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 
 
 class Pack(BuildHookInterface[Any]):
-    """Makes ``nrmbus/data.zip`` of the folders and files in ``files``, which are paths below ``services/nrmbus``."""
+    """Makes ``nrmbus/data.zip`` of the folders and files in ``files``, which are patterns of paths below ``services/nrmbus``."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the archive, and have it taken into the wheel. An editable install reads the clone's own files."""
@@ -24,14 +24,13 @@ class Pack(BuildHookInterface[Any]):
         package = Path(self.root, "services", "nrmbus")
         self.made = Path(tempfile.mkdtemp())
         archive = self.made / "data.zip"
-        with ZipFile(archive, "w", ZIP_BZIP2, compresslevel=9) as packed:
-            for name in self.config["files"]:
-                found = package / name
+        with ZipFile(archive, "w", ZIP_DEFLATED, compresslevel=9) as packed:
+            for found in sorted(each for name in self.config["files"] for each in package.glob(name)):
                 for path in sorted(found.rglob("*")) if found.is_dir() else [found]:
                     if path.is_file() and path.name != "README.md":
                         entry = ZipInfo(path.relative_to(package).as_posix(), _LONG_AGO)
                         entry.external_attr = 0o644 << 16
-                        packed.writestr(entry, path.read_bytes(), ZIP_BZIP2, compresslevel=9)
+                        packed.writestr(entry, path.read_bytes(), ZIP_DEFLATED, compresslevel=9)
         build_data["force_include"][str(archive)] = "nrmbus/data.zip"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - the interface

@@ -19,7 +19,7 @@ _HERE: Final = Path(__file__).parent
 def packed(name: str) -> Traversable:
     """Return the data folder or file *name*, a path below the package such as ``play/scenarios``."""
     there = _HERE / name
-    if there.exists():
+    if there.exists() or not (_HERE / ARCHIVE).exists():
         return there
     archive = PathInArchive(_archive(), name)
     return archive if archive.exists() else PathInArchive(_archive(), f"{name}/")

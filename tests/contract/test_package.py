@@ -106,13 +106,16 @@ from nrmbus.play.reader import find, read
 from nrmbus.rules import load_profile
 from nrmbus.rules.handbook.citations import rules_text
 from nrmbus.rules.profile_files import profile_names
-from nrmbus.web.look import static
+from nrmbus.web.look import environment, static
 from nrmbus.web.words import LANGUAGES, catalogues
 words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogues(language)]
+home = Path(nrmbus.__file__).parent
+templates = {"desk/web/acts": "acts/fields.html.j2", "auditor/web/pages": "event.html.j2", "public": "write.html.j2", "web": "components/rules.html.j2"}
+pages = [environment(home / room / "templates").loader.get_source(None, name)[0] for room, name in templates.items()]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
 others = [pinned(), *(packed(each).read_text(encoding="utf-8") for each in ("published/asyncapi/frame.yaml", "cli/audit/person_report.yaml"))]
-print(hashlib.sha256(repr((rules, words, others, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
+print(hashlib.sha256(repr((rules, words, others, pages, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
 """
     said = [
         subprocess.run([sys.executable, "-c", program, where], capture_output=True, text=True, check=True).stdout

@@ -1,5 +1,6 @@
 """The Jinja environment of the pages: GOV.UK's macros, the kit's own components, and the templates of a subject."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -9,10 +10,10 @@ from jinja2 import (
     ChainableUndefined,
     ChoiceLoader,
     Environment,
-    FileSystemLoader,
     PackageLoader,
     PrefixLoader,
     StrictUndefined,
+    TemplateNotFound,
     Undefined,
 )
 from jinja2.utils import missing
@@ -39,11 +40,27 @@ class _Lenient(Undefined):
         return (StrictUndefined if is_ours else ChainableUndefined)(hint, obj, name, **more)
 
 
+class _Folders(BaseLoader):
+    """Templates of folders of this package, the first that has one: in a wheel they are packed (`nrmbus.packed`)."""
+
+    def __init__(self, folders: tuple[Path, ...]) -> None:
+        self._folders = tuple(packed(each.relative_to(_HERE.parent).as_posix()) for each in folders)
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, Callable[[], bool] | None]:  # noqa: ARG002 - as Jinja calls it
+        """Return the text of *template*. Raises TemplateNotFound if no folder has it."""
+        for each in self._folders:
+            found = each.joinpath(template)
+            if found.is_file():
+                # An archive in memory has no path that a traceback could name.
+                return found.read_text(encoding="utf-8"), str(found) if isinstance(found, Path) else None, None
+        raise TemplateNotFound(template)
+
+
 def environment(*folders: Path) -> Environment:
-    """Return the environment of the templates in *folders*, then of the kit's; everything shown is escaped."""
+    """Return the environment of the templates in *folders* of this package, then of the kit's; everything shown is escaped."""
     loader: BaseLoader = ChoiceLoader(
         [
-            FileSystemLoader([*folders, _HERE / "templates"]),
+            _Folders((*folders, _HERE / "templates")),
             PrefixLoader({COMPONENTS: PackageLoader(COMPONENTS)}),
         ]
     )

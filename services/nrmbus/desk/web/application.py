@@ -76,7 +76,7 @@ Who = Callable[[Request, Door], Awaitable[Member | None]]
 @cache
 def _templates(*rooms: Path) -> Environment:
     """Return the templates of a desk's pages, then those in the folders *rooms*: each is compiled once a process."""
-    own = (each / "templates" for each in sorted(_HERE.iterdir()) if (each / "templates").is_dir())
+    own = (each / "templates" for each in sorted(_HERE.iterdir()) if each.is_dir())
     made = look.environment(_HERE / "templates", *own, *rooms)
     made.globals["has_words"] = has_words
     return made
