@@ -15,6 +15,7 @@ from fastapi.dependencies import models
 from hypothesis import settings
 
 import go_tools
+import languages
 from brokers import Broker, running
 from postgres import SERVERS
 from trail import PARTS, WATCH
@@ -30,7 +31,7 @@ _LONGEST_FIRST: Final = ("broker", "slow", "oracle")
 def pytest_report_header() -> list[str]:
     """Say aloud what the machine lacks for a part of the tests."""
     without_server = "PostgreSQL is not installed: ledgers are tested in files alone (apt-get install postgresql)"
-    return [*([] if SERVERS else [without_server]), *go_tools.missing()]
+    return [*([] if SERVERS else [without_server]), *go_tools.missing(), *languages.missing()]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,46 +1,22 @@
-"""The page on other languages: each program on it runs as it stands there, wherever its language is installed."""
+"""The page on other languages: each program on it runs as it stands there, wherever its language is installed (`languages`)."""
 
 import asyncio
 import os
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 
 from client.given import in_process
 from desk.given import TOKEN
+from languages import RUNS, installed
 from nrmbus.events.schemas import FOLDER
 from nrmbus.wire.ids import new_ref
-from patience import LONGEST_WAIT
+from patience import PATIENCE
 
 PAGE = FOLDER / "CLIENTS.md"
-RUNS = {
-    "sh": [["sh", "program"]],
-    "js": [["node", "program.mjs"]],
-    "php": [["php", "program"]],
-    "csharp": [
-        ["mcs", "-langversion:latest", "-r:System.Net.Http", "-out:program.exe", "program"],
-        ["mono", "program.exe"],
-    ],
-}
-"""By language: the commands that run a program in the file ``program``."""
-COMES_WITH = {
-    "sh": "curl",
-    "js": "nodejs",
-    "php": "php-cli php-curl",
-    "csharp": "mono-mcs mono-runtime libmono-system-net-http4.0-cil",
-}
-"""By language: the packages of Debian and Ubuntu that have its commands."""
 NAMES = {"js": "program.mjs"}
 """Name of the file, where a language wants one of its own."""
-
-
-def need(language: str) -> None:
-    """Skip the test, with what to install, if *language* is not installed here."""
-    tools = {each[0] for each in RUNS[language]} | ({"curl"} if language == "sh" else set())
-    if missing := sorted(each for each in tools if shutil.which(each) is None):
-        pytest.skip(f"not installed: {', '.join(missing)}; apt-get install {COMES_WITH[language]}")
 
 
 def programs() -> dict[str, str]:
@@ -63,7 +39,6 @@ def test_every_program_publishes_under_an_id_of_its_own() -> None:
 
 async def test_a_program_that_follows_ends_when_the_desk_refuses_it_for_good(tmp_path: Path) -> None:
     """Given a token that may publish and not read, then the program in JavaScript ends with the desk's sentence."""
-    need("js")
     (tmp_path / NAMES["js"]).write_text(programs()["js"], encoding="utf-8")
     async with in_process(tmp_path / "desk") as place:
         running = await asyncio.create_subprocess_exec(
@@ -74,7 +49,7 @@ async def test_a_program_that_follows_ends_when_the_desk_refuses_it_for_good(tmp
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(LONGEST_WAIT):
+            async with asyncio.timeout(PATIENCE):
                 printed, wrong = await running.communicate()
         finally:
             if running.returncode is None:
@@ -85,11 +60,10 @@ async def test_a_program_that_follows_ends_when_the_desk_refuses_it_for_good(tmp
     assert running.returncode != 0
 
 
-@pytest.mark.parametrize("language", RUNS)
+@pytest.mark.parametrize("language", installed())
 async def test_a_program_publishes_and_reads_the_inbox(language: str, tmp_path: Path) -> None:
     """Given a letter in the inbox, the program's signal is registered, and it reads the event that came."""
     commands = RUNS[language]
-    need(language)
     (tmp_path / NAMES.get(language, "program")).write_text(programs()[language], encoding="utf-8")
     printed = b""
     async with in_process(tmp_path / "desk") as place:
@@ -102,7 +76,7 @@ async def test_a_program_publishes_and_reads_the_inbox(language: str, tmp_path: 
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
             )
-            async with asyncio.timeout(LONGEST_WAIT):
+            async with asyncio.timeout(PATIENCE):
                 printed, wrong = await running.communicate()
             assert (running.returncode, wrong) == (0, b"")
     assert b"registered" in printed
