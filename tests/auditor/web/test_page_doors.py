@@ -42,6 +42,9 @@ async def test_a_wrong_name_or_password_gets_nothing(hall: Hall, more: dict[str,
         answer = await sign_in(browser, **more)
         assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
         assert "Name or password is not right" in answer.text
+        assert f'value="{more.get("name", NAME)}"' in answer.text
+        assert 'value="audit" selected' in answer.text
+        assert more.get("password", PASSWORD) not in answer.text
 
 
 async def test_sign_in_needs_a_purpose(hall: Hall) -> None:

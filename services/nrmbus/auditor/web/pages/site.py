@@ -175,11 +175,11 @@ class Site:
         name, password, purpose = form["name"], form["password"], form["purpose"]
         back = inside(form["back"])
         if not name or not password or purpose not in PURPOSES:
-            return self._sign_in_form(visit, back, t("Give name, password and purpose."), 400)
+            return self._sign_in_form(visit, back, t("Give name, password and purpose."), 400, name, purpose)
         if not self._attempts.allows(name[:64]):
             log.report("sign_in_refused", code="too_often")
             return self._sign_in_form(
-                visit, back, t("Too many attempts have failed. Try again in fifteen minutes."), 429
+                visit, back, t("Too many attempts have failed. Try again in fifteen minutes."), 429, name, purpose
             )
         self._attempts.failed(name[:64])  # before it is known, or many at once would all be allowed
         with_password = self._users.password_of(name)  # before it is tried: what is changed meanwhile ends the session
@@ -187,7 +187,7 @@ class Site:
             actor = await asyncio.to_thread(self._users.signed_in, name, password)
         if actor is None or with_password is None:
             log.report("sign_in_refused", code="wrong")
-            return self._sign_in_form(visit, back, t("Name or password is not right."), 401)
+            return self._sign_in_form(visit, back, t("Name or password is not right."), 401, name, purpose)
         secret = None if self._apps.has(name) else second_factor.new_secret()
         token = self._begun.begin(name, actor, with_password, purpose, back, secret=secret)
         return self._led(visit, "/sign-in/code", self._half_way, token)
@@ -336,11 +336,23 @@ class Site:
         title = visit.t("Not answered")
         return self._html(visit, "message.html.j2", status, title=title, sentence=sentence, code=code, back="/search")
 
-    def _sign_in_form(self, visit: Visit, back: str, problem: str = "", status: int = 200) -> Response:
+    def _sign_in_form(
+        self, visit: Visit, back: str, problem: str = "", status: int = 200, name: str = "", purpose: str = ""
+    ) -> Response:
+        """Return the sign-in with the *name* and *purpose* that were given; a password is never shown again."""
         nobody = Visit(visit.request, visit.t, None)
         errors = {"name": problem} if problem else {}
         is_over = bool(visit.asked("over"))
-        return self._html(nobody, "sign_in.html.j2", status, back=inside(back), errors=errors, is_over=is_over)
+        return self._html(
+            nobody,
+            "sign_in.html.j2",
+            status,
+            back=inside(back),
+            errors=errors,
+            is_over=is_over,
+            name=name[:64],
+            purpose=purpose,
+        )
 
 
 def _places(t: Words, here: str) -> tuple[Place, ...]:
