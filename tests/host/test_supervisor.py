@@ -74,7 +74,7 @@ def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> No
     up.kill(service)
 
     until("it has another pid", lambda: status(up.folder)[service]["pid"] != before["pid"])
-    assert status(up.folder)[service]["restarts"] == before["restarts"] + 1
+    assert status(up.folder)[service]["restarts"] > before["restarts"]
     assert lives(status(up.folder)[service]["pid"])
 
 
@@ -93,7 +93,7 @@ def test_a_service_with_a_due_certificate_gets_another_and_restarts(up: Supervis
     up.look_at_certificates()
     until("it has another pid", lambda: status(up.folder)[service]["pid"] != before)
     assert not certificate.is_due(tls, certificate.now())
-    assert Gate(up.folder).check() == ()
+    until("the rights are the declared ones", lambda: Gate(up.folder).check() == ())
 
 
 @pytest.mark.broker
