@@ -15,8 +15,10 @@ import go_tools
 from contract.test_container import PROJECT
 from contract.tree import ROOT
 from nrmbus.cli.app import COMMANDS
+from nrmbus.directory.fold import SERVICES
 from nrmbus.directory.standby import SERVED
-from nrmbus.wire.names import AUDITOR
+from nrmbus.wire.ids import RESERVED_NAMES
+from nrmbus.wire.names import AUDITOR, STATISTICS
 
 CHART = ROOT / "deploy" / "helm" / "nrmbus"
 SCHEMA = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
@@ -96,6 +98,7 @@ def test_its_schema_takes_each_party(party: str) -> None:
         ({**DESK, "bootstrap": "k1:9093"}, ["bootstrap"]),
         ({**OPERATOR, "clusterAuthority": ""}, ["clusterAuthority"]),
         ({**DESK, "agency": "NGO A"}, ["agency"]),
+        ({**DESK, "agency": "registrar"}, ["agency"]),
         ({**DESK, "image": {"tag": "latest"}}, ["image/tag"]),
         ({**DESK, "readiness": {"periodSeconds": 1}}, ["readiness/periodSeconds"]),
         ({**DESK, "networkPolicy": {"ports": []}}, ["networkPolicy/ports"]),
@@ -111,6 +114,7 @@ def test_its_schema_takes_each_party(party: str) -> None:
         "two-parties",
         "no-authority",
         "agency",
+        "desk-of-a-service",
         "latest",
         "hurry",
         "no-port",
@@ -121,6 +125,12 @@ def test_its_schema_takes_each_party(party: str) -> None:
 def test_its_schema_refuses_what_would_not_run(values: Mapping[str, Any], where: list[str]) -> None:
     """A slip is named before anything is installed."""
     assert refused(values) == where
+
+
+def test_no_agency_has_the_name_of_a_part_of_the_bus() -> None:
+    """The names that the schema keeps free are those that the directory admits for no agency."""
+    kept = SCHEMA["properties"]["agency"]["not"]["enum"]
+    assert set(kept) == {*RESERVED_NAMES, *SERVICES} - {STATISTICS}
 
 
 def test_a_secret_has_no_place_in_the_values() -> None:
