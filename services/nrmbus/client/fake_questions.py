@@ -73,6 +73,8 @@ def check_parameters(request: httpx.Request, route: str) -> None:
     names = [name for name, _ in request.url.params.multi_items()]
     unknown = sorted(set(names) - taken)
     faults = [Problem("?", "unknown_parameter", sorted(taken), nearest(each, taken)) for each in unknown]
+    if route == "POST /v1/documents" and "case" not in names:
+        faults.append(Problem("?case", "missing"))
     faults += [Problem(f"?{each}", "twice") for each in sorted(taken - {"speaks"}) if names.count(each) > 1]
     numbers = set(names) & taken & (_NUMBERS.keys() - ({"after"} if route == "GET /v1/cases" else set()))
     faults += [
