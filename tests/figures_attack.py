@@ -160,21 +160,24 @@ class Programs:
         place, many = np.searchsorted(columns, wanted), len(wanted)
         above = csr_array((np.ones(many), (range(many), place)), shape=(many, len(columns)))
         sums = hstack([matrix[rows], csr_array((len(rows), many))])
-        found = milp(
-            np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
-            constraints=[
-                LinearConstraint(sums, self.values[rows], self.values[rows]),
-                LinearConstraint(sign * hstack([above, -eye_array(many)]), ub=np.zeros(many)),
-            ],
-            bounds=Bounds(
-                np.concatenate([self.least[columns], np.zeros(many)]),
-                np.concatenate([np.full(len(columns), CEILING), np.full(many, cap)]),
-            ),
-            integrality=np.ones(len(columns) + many),
-        )
-        if found.status != 0:
-            message = "no counts have these sums"
-            raise ValueError(message)
+        for whole in (0, 1):  # the best fractions are the best counts if they are whole, which is quicker to know
+            found = milp(
+                np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
+                constraints=[
+                    LinearConstraint(sums, self.values[rows], self.values[rows]),
+                    LinearConstraint(sign * hstack([above, -eye_array(many)]), ub=np.zeros(many)),
+                ],
+                bounds=Bounds(
+                    np.concatenate([self.least[columns], np.zeros(many)]),
+                    np.concatenate([np.full(len(columns), CEILING), np.full(many, cap)]),
+                ),
+                integrality=np.full(len(columns) + many, whole),
+            )
+            if found.status != 0:
+                message = "no counts have these sums"
+                raise ValueError(message)
+            if np.abs(found.x - np.round(found.x)).max() < _NEARLY:
+                break
         return dict(zip(wanted, (float(each) for each in found.x[place]), strict=True))
 
     def impossible(

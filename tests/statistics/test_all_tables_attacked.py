@@ -1,14 +1,15 @@
 """Nobody can derive a small count of all tables together, of cases by the hundred."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 import figures_scaled
-from figures_attack import cells_of, derived, with_rest
+from figures_attack import Cell, cells_of, derived, with_rest
 from figures_made import released
 from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
@@ -31,24 +32,34 @@ WHOLE: Final = {
 }
 
 
+@cache
+def counted(seed: int) -> Count:
+    """Return the counts of three hundred copies of the stories."""
+    stories = [played(read(find(Path(each)))) for each in STORIES]
+    return Count(rules_of(stories, POLICY), list(scaled(stories, 300, seed)), YEAR)
+
+
+@cache
+def in_truth(seed: int) -> Mapping[Cell, int]:
+    """Return the true count of each cell of the year and of its quarters."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(release_module, "hide", lambda _: frozenset())
+        true = [json.loads(released(counted(seed), period).to_json()) for period in (str(YEAR), *QUARTERS)]
+    return {cell: value or 0 for each in true for _, _, cell, value in cells_of(each)}
+
+
 @pytest.mark.parametrize("seed", [7, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "periods", [(str(YEAR), QUARTERS[0]), (QUARTERS[1], str(YEAR))], ids=["year first", "quarter first"]
 )
 def test_attacker_derives_no_small_count_of_any_table(periods: Sequence[str], seed: int) -> None:
     """Given a year and a quarter of scaled stories in all tables, no cell is known to be small, or not to be 0."""
-    stories = [played(read(find(Path(each)))) for each in STORIES]
-    count = Count(rules_of(stories, POLICY), list(scaled(stories, 300, seed)), YEAR)
+    count = counted(seed)
     releases: list[Release] = []
     for period in periods:
         releases.append(released(count, period, releases))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(release_module, "hide", lambda _: frozenset())
-        true = [json.loads(released(count, period).to_json()) for period in (str(YEAR), *QUARTERS)]
-    counted = with_rest(
-        {cell: value or 0 for each in true for _, _, cell, value in cells_of(each)}, {each.period for each in releases}
-    )
-    number, found = derived([each.to_json() for each in releases], lambda cell: counted[cell] < K, K)
+    true = with_rest(dict(in_truth(seed)), {each.period for each in releases})
+    number, found = derived([each.to_json() for each in releases], lambda cell: true[cell] < K, K)
 
     assert number > 1000
     assert found == {}
