@@ -160,25 +160,23 @@ class Programs:
         place, many = np.searchsorted(columns, wanted), len(wanted)
         above = csr_array((np.ones(many), (range(many), place)), shape=(many, len(columns)))
         sums = hstack([matrix[rows], csr_array((len(rows), many))])
-        for whole in (0, 1):  # the best fractions are the best counts if they are whole, which is quicker to know
-            found = milp(
-                np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
-                constraints=[
-                    LinearConstraint(sums, self.values[rows], self.values[rows]),
-                    LinearConstraint(sign * hstack([above, -eye_array(many)]), ub=np.zeros(many)),
-                ],
-                bounds=Bounds(
-                    np.concatenate([self.least[columns], np.zeros(many)]),
-                    np.concatenate([np.full(len(columns), CEILING), np.full(many, cap)]),
-                ),
-                integrality=np.full(len(columns) + many, whole),
-            )
-            if found.status != 0:
-                message = "no counts have these sums"
-                raise ValueError(message)
-            if np.abs(found.x - np.round(found.x)).max() < _NEARLY:
-                break
-        return dict(zip(wanted, (float(each) for each in found.x[place]), strict=True))
+        program = {
+            "c": np.concatenate([np.zeros(len(columns)), np.full(many, sign)]),
+            "constraints": [
+                LinearConstraint(sums, self.values[rows], self.values[rows]),
+                LinearConstraint(sign * hstack([above, -eye_array(many)]), ub=np.zeros(many)),
+            ],
+            "bounds": Bounds(
+                np.concatenate([self.least[columns], np.zeros(many)]),
+                np.concatenate([np.full(len(columns), CEILING), np.full(many, cap)]),
+            ),
+        }
+        counts = _best(program)
+        if (
+            np.abs(counts - np.round(counts)).max() > _NEARLY
+        ):  # the best fractions are the best counts if they are whole
+            counts = _best(program, integrality=np.ones(len(columns) + many))
+        return dict(zip(wanted, (float(each) for each in counts[place]), strict=True))
 
     def impossible(
         self, wanted: Sequence[int], sign: float, fits: Callable[[float], bool], cap: float
@@ -194,6 +192,15 @@ class Programs:
         for each in left:
             if not fits(self.solve([each], sign, cap)[each]):
                 yield each
+
+
+def _best(program: dict[str, Any], **more: Any) -> Any:
+    """Return the counts of *program* with the best sum. Raises ValueError if nothing is possible."""
+    found = milp(**program, **more)
+    if found.status != 0:
+        message = "no counts have these sums"
+        raise ValueError(message)
+    return found.x
 
 
 def derived(releases: Iterable[bytes], small: Callable[[Cell], bool], k: int) -> tuple[int, dict[Cell, str]]:
