@@ -139,7 +139,24 @@ def test_both_judge_alike() -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", [5193, 5498, 5585, 5626, 900051, 900092, 900290, 900573, 900706, 900872, 900985, 901089, 3000511, 3001322]
+    "seed",
+    [
+        5193,
+        5498,
+        5585,
+        5626,
+        900051,
+        900092,
+        900290,
+        900573,
+        900706,
+        900872,
+        900985,
+        901089,
+        3000511,
+        3001322,
+        1580208598,
+    ],
 )
 def test_a_story_in_which_they_had_parted_is_read_alike(seed: int) -> None:
     """Given a story in which text and code once differed on who holds a case, has a part in it or is told, both tell the same agencies."""

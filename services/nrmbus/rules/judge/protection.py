@@ -59,7 +59,7 @@ def two_person_rule(q: Question) -> bool:
     However the number is spelt; and no desk is one of the two. A complaint is decided with the superior's signature.
     """
     if q.event.type == _REVIEWED:
-        return q.review is not None and q.review.complaint and not _are_two(q)
+        return q.review is not None and q.review.complaint and q.is_unit(q.source) and not _are_two(q)
     if not q.child and q.event.type not in (_MERGED, _TERMINATED, _REVOKED, ASKED, _PUBLISHED, _ACTIVATED, LIFTED):
         return False
     return not _are_two(q)
