@@ -1,5 +1,7 @@
 """Letters to who was turned to before: they go on as long as something on record lets that agency have them."""
 
+from agencies import POLICY
+from nrmbus.rules import load_profile
 from rules.given import Bench
 from rules.stories import LEGAL, child_begun, child_planned, planned, signalled
 
@@ -70,6 +72,18 @@ def test_p3_an_assessed_adult_is_asked_before_a_plan_is_changed() -> None:
     assert b.ask("vac", "plan.completed") is None
     b.consents("ngo-shelter", by="vac")
     assert b.say("vac", "plan.revised").audience.recipients == ("ngo-shelter",)
+
+
+def test_p3_a_plan_without_letters_is_changed_by_consent_too() -> None:
+    """A profile in which nobody opens a letter of a changed plan, since it has none, asks the adult all the same."""
+    profile = load_profile(POLICY)
+    row = profile.types["plan.revised"].model_copy(update={"opens": {}})
+    b = child_planned(Bench(profile.model_copy(update={"types": {**profile.types, "plan.revised": row}})))
+    b.at("d20 9:00").say("special-unit", "safeguard.age_assessed")
+    refusal = b.ask("vac", "plan.revised")
+
+    assert refusal is not None
+    assert refusal.rule == "G-32"
 
 
 def test_p3_a_plan_is_changed_without_a_member_whom_the_adult_refuses() -> None:

@@ -128,6 +128,12 @@ def chosen_by_sender(context: EventContext) -> set[str]:
     return {agency for term in terms & CHOSEN for agency in TERMS[term](context)}
 
 
+def told_by_choice(context: EventContext) -> set[str]:
+    """Return the agencies that are told because a sender chose them, now or before."""
+    row = context.tables.row(context.event.type)
+    return {agency for term in CHOSEN.intersection(row.sees if row else ()) for agency in TERMS[term](context)}
+
+
 def _asked_by_sender(context: EventContext) -> Iterable[str]:
     """Housing shelters open only what comes from the agency that asked them for the bed."""
     return (house.agency for bed, house in _houses(context) if bed.asker == context.source)

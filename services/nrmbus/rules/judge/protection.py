@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from nrmbus.rules.audience import chosen_by_sender
+from nrmbus.rules.audience import chosen_by_sender, told_by_choice
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import ASKED
 from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, receivers_of, value
@@ -174,8 +174,12 @@ def _going_on(q: Question) -> Iterator[tuple[str, str]]:
 
     A changed plan is such a letter even without one: its services, which stand in the clear, are news of the person.
     """
-    if (q.event.sealeddigest is not None or q.event.type == _REVISED) and not q.child:
-        yield from ((agency, SHARING) for agency in chosen_by_sender(q) if agency != q.source)
+    if q.child:
+        return
+    agencies = chosen_by_sender(q) if q.event.sealeddigest is not None else set()
+    if q.event.type == _REVISED:
+        agencies |= told_by_choice(q)
+    yield from ((agency, SHARING) for agency in agencies if agency != q.source)
 
 
 def _concerned(q: Question) -> Iterator[tuple[str, str]]:
