@@ -151,7 +151,9 @@ class Registrar:
         return {
             "service": REGISTRAR,
             "release": RELEASE,
-            "ready": self._owner is not None and (self._owner.standing or self._owner.stands_by),
+            "ready": self._owner is not None
+            and (self._owner.standing or self._owner.stands_by)
+            and not self._owner.is_cut_off,
             "standby": _STANDS_BY if self._owner is not None and self._owner.stands_by else None,
             "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),

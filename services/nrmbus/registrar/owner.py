@@ -211,6 +211,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             and all(each.ready for each in self.owned.values())
         )
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Return whether Kafka has been silent for a minute, and nothing that is submitted would be answered."""
+        return clients.is_cut_off(self._consumer)
+
     def _member(self, *, patient: bool = False) -> AIOKafkaConsumer:
         return clients.group_consumer(
             self._where,

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import time
 import weakref
 from concurrent.futures import Future
 from typing import Any
@@ -44,6 +45,32 @@ def test_the_table_cannot_be_altered() -> None:
     """A service that needs another setting needs another row, with its reason."""
     with pytest.raises(TypeError):
         SETTINGS["every"] = {}  # type: ignore[index]
+
+
+class Heard:
+    """A consumer of two partitions that were heard so many seconds ago."""
+
+    def __init__(self, *ago: float | None) -> None:
+        self._ago = {TopicPartition("nrm.outbox.ngo-a", number): each for number, each in enumerate(ago)}
+
+    def assignment(self) -> set[TopicPartition]:
+        """Return its partitions."""
+        return set(self._ago)
+
+    def last_poll_timestamp(self, partition: TopicPartition) -> int | None:
+        """Return when it was heard, in milliseconds."""
+        ago = self._ago[partition]
+        return None if ago is None else round((time.time() - ago) * 1000)
+
+
+@pytest.mark.parametrize(
+    ("ago", "is_cut_off"),
+    [((), False), ((None,), False), ((90.0, 90.0), True), ((90.0, 1.0), False), ((1.0, 1.0), False)],
+    ids=["no partition", "not asked yet", "silent", "one held back", "heard"],
+)
+def test_a_consumer_is_cut_off_when_nobody_answers_it(ago: tuple[float | None, ...], is_cut_off: bool) -> None:  # noqa: FBT001 - a case of the table
+    """Given partitions of which some are read no more, then Kafka is silent only where none was answered for a minute."""
+    assert clients.is_cut_off(Heard(*ago)) is is_cut_off
 
 
 class Slow:

@@ -168,6 +168,15 @@ def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
     return answered is not None and time.time() - answered / 1000 > UNHEARD_SECONDS
 
 
+def is_cut_off(consumer: AIOKafkaConsumer) -> bool:
+    """Return whether no leader of any partition of *consumer* has answered for a minute; false while it has no partition.
+
+    One partition may be silent because its reader takes nothing of it for a while (`is_unheard`).
+    """
+    assigned = consumer.assignment()
+    return bool(assigned) and all(is_unheard(consumer, each) for each in assigned)
+
+
 def producer(where: Where, *, client_id: str = "nrm-producer", command: bool = False) -> AIOKafkaProducer:
     """Return an idempotent producer that waits for all replicas; that of a *command* is more patient with the broker."""
     kinds: tuple[Kind, ...] = ("producer", "command") if command else ("producer",)
