@@ -164,7 +164,7 @@ async def test_starting_a_shards_producer_fences_the_one_before(bootstrap: str) 
         assert await values(reader, end) == [b"whole"]
 
 
-EXPECTED_MS = round(10 * PATIENCE * 1000)
+EXPECTED_MS = round(4 * PATIENCE * 1000)
 """How long the group expects a member that was killed: longer than this test waits, and less than a broker allows (30 min)."""
 
 MEMBER = f"""
@@ -192,7 +192,7 @@ asyncio.run(main(*sys.argv[1:]))
 async def test_a_member_that_was_killed_has_its_partitions_back_at_once(bootstrap: str, kind: Any) -> None:
     """The stable name makes it quick: the successor does not wait until the group gives the dead member up.
 
-    The group would do that ten times later than this test gives up.
+    The group would do that four times later than this test gives up.
     """
     killed = await asyncio.create_subprocess_exec(
         sys.executable, "-c", MEMBER, bootstrap, kind, stdout=asyncio.subprocess.PIPE
