@@ -150,8 +150,10 @@ async def test_a_full_disk_while_somebody_keeps_both_keeps_both(
             failed = await browser.post(at, data={**hidden(stale), "go": "both"})
         assert failed.status_code == 503
         assert hidden(failed)["data.urgency"] == ["normal"]
-        button = re.findall(r'name="go" value="(\w+)"', failed.text)
-        both = await browser.post(at, data={**hidden(failed), "go": button[0]})
+        again = re.findall(r'class="[a-z-]*button" name="go" value="(\w+)"', failed.text)
+        by_key = re.findall(r'class="nrm-first" [^>]*name="go" value="(\w+)"', failed.text)
+        assert (again, by_key) == (["both"], ["both"]), "the button, and the key Enter"
+        both = await browser.post(at, data={**hidden(failed), "go": again[0]})
 
         assert both.headers["location"] != at
         assert re.search(r'value="normal"\s+checked', (await browser.get(both.headers["location"])).text)
