@@ -85,7 +85,8 @@ class DirectoryReader:
             DirectoryError: an entry cannot be trusted.
         """
         # Ask with a separate client: ours waits in a long fetch, and a broker answers a connection's requests in order.
-        async with clients.reading(self._where, self._partition) as (_, end):
+        # Once: a registrar or a desk that asks for an unknown name holds up its other records meanwhile, and asks again.
+        async with clients.reading(self._where, self._partition, patience=0) as (_, end):
             pass
         await self._read_to(end)
 

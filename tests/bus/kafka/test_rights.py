@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import (
+    AclBinding,
     AclBindingFilter,
     AclOperation,
     AclPermissionType,
@@ -22,7 +23,7 @@ from bus.raw_requests import TOPIC as TOPIC_CODE
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki.authority import OF_THE_OPERATOR
 from nrmbus.bus.pki.certificate import now
-from patience import PATIENCE
+from patience import PATIENCE, until
 
 pytestmark = pytest.mark.broker
 
@@ -72,15 +73,27 @@ def test_the_brokers_rules_are_those_words_and_no_others(closed_bus: Closed) -> 
         ResourceType.ANY, anything, ResourcePatternType.ANY, anything, anything, AclOperation.ANY, AclPermissionType.ANY
     )
     operator = clients.admin(closed_bus.folder.as_operator)
-    rules = operator.describe_acls(every).result(10)
-    ours = [rule for rule in rules if rule.principal.removeprefix("User:") in names]
+
+    def told() -> tuple[list[AclBinding], list[AclBinding], set[tuple[str, str, str, str]]]:
+        rules = operator.describe_acls(every).result(PATIENCE)
+        ours = [rule for rule in rules if rule.principal.removeprefix("User:") in names]
+        words = {
+            (
+                names[rule.principal.removeprefix("User:")],
+                rule.restype.name.lower(),
+                rule.name,
+                rule.operation.name.lower(),
+            )
+            for rule in ours
+        }
+        return rules, ours, words
+
+    # The broker acknowledges a rule before its own authorizer has it.
+    until("every rule is there", lambda: told()[2] >= allowed())
+    rules, ours, found = told()
 
     assert {rule.resource_pattern_type for rule in ours} == {ResourcePatternType.LITERAL}
     assert {rule.permission_type for rule in ours} == {AclPermissionType.ALLOW}
-    found = {
-        (names[rule.principal.removeprefix("User:")], rule.restype.name.lower(), rule.name, rule.operation.name.lower())
-        for rule in ours
-    }
     # The registrar and the auditor have a share in whatever other tests have admitted to this bus.
     of_others = {each for each in found if each[2].count(".") == 2 and each[2].rpartition(".")[2] not in EVERYBODY}
     assert found - of_others == allowed()

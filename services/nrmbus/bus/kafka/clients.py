@@ -9,7 +9,7 @@ and the certificate to reach the broker with.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -197,34 +197,54 @@ def transactional_producer(where: Where, transactional_id: str) -> Transactional
     )
 
 
-async def ends(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+async def ends(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], *, patience: float = PATIENCE_SECONDS
+) -> dict[TopicPartition, int]:
     """Return the offsets at which *partitions* end now for *consumer*, which is started.
 
-    A broker that is slow to answer, or has no leader yet, is asked again for up to `PATIENCE_SECONDS`: aiokafka gives up
-    after one `request_timeout_ms`, and with it a whole start or command would end.
+    A broker that is slow to answer, or has no leader yet, is asked again for *patience* seconds: aiokafka gives up after
+    one `request_timeout_ms`, and with it a whole start or command would end. Whoever holds others up meanwhile has less.
 
     Raises:
         KafkaError: no leader answered in that time, or a broker denies the question.
     """
-    asked, until = list(partitions), time.monotonic() + PATIENCE_SECONDS
+    return await _patiently(consumer.end_offsets, partitions, patience)
+
+
+async def begins(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+    """Return the first offsets of *partitions* for *consumer*, as patiently as `ends`."""
+    return await _patiently(consumer.beginning_offsets, partitions, PATIENCE_SECONDS)
+
+
+async def _patiently(
+    ask: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]],
+    partitions: Iterable[TopicPartition],
+    seconds: float,
+) -> dict[TopicPartition, int]:
+    asked, until = list(partitions), time.monotonic() + seconds
     while True:
         try:
-            return dict(await consumer.end_offsets(asked))
+            return dict(await ask(asked))
         except KafkaTimeoutError:
-            if time.monotonic() > until:
+            if time.monotonic() >= until:
                 raise
 
 
 @asynccontextmanager
 async def reading(
-    where: Where, partition: TopicPartition, *, offset: int = 0, watcher: bool = False
+    where: Where,
+    partition: TopicPartition,
+    *,
+    offset: int = 0,
+    watcher: bool = False,
+    patience: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[tuple[AIOKafkaConsumer, int]]:
-    """Yield a started reader of *partition* at *offset*, and the current end of the committed records."""
+    """Yield a started reader of *partition* at *offset*, and the current end of the committed records (`ends`)."""
     consumer = reader(where, watcher=watcher)
     await consumer.start()
     try:
         # Before the first fetch, since a broker answers requests one by one.
-        end = (await ends(consumer, [partition]))[partition]
+        end = (await ends(consumer, [partition], patience=patience))[partition]
         consumer.assign([partition])
         consumer.seek(partition, offset)
         yield consumer, end

@@ -107,7 +107,7 @@ async def standings(where: Where, asked: Mapping[str, list[TopicPartition]]) -> 
         groups = {name: await _patiently(client, name, some) for name, some in asked.items()}
         await reader.start()
         await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
-        first, ends = await reader.beginning_offsets(partitions), await clients.ends(reader, partitions)
+        first, ends = await clients.begins(reader, partitions), await clients.ends(reader, partitions)
     finally:
         await reader.stop()
         await client.close()

@@ -134,7 +134,7 @@ async def _last(where: Reach, topic: str, number: int = 0) -> list[datetime]:
     """Return the broker's times of the last records of *topic*."""
     partition, found = TopicPartition(topic, number), list[datetime]()
     async with clients.reading(where, partition) as (consumer, end):
-        first = (await consumer.beginning_offsets([partition]))[partition]
+        first = (await clients.begins(consumer, [partition]))[partition]
         consumer.seek(partition, max(first, end - LAST))
         while await consumer.position(partition) < end:
             for records in (await consumer.getmany(timeout_ms=200)).values():
