@@ -28,12 +28,13 @@ from nrmbus.client import (
     new_ref,
 )
 from nrmbus.client.cursors import CursorAtDesk
+from nrmbus.client.handlers import WAIT_PER_SLOT
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted, ReferralSubmittedV2
-from patience import LONGEST_WAIT, interruptible
+from patience import LONGEST_WAIT, eventually, interruptible
 
 CASE, OTHER = "ab" * 16, "cd" * 16
 
@@ -275,6 +276,30 @@ async def test_events_that_wait_for_their_case_keep_no_other_case_waiting(fake: 
         desk.stop()
         await running
     assert store.load() == BEGINNING
+
+
+async def test_in_an_outage_few_events_use_up_their_attempts(fake: FakeDesk) -> None:
+    """Given a program whose own store is away, then so many events are tried as may wait for it, and the others stay new."""
+    for _ in range(3 * WAIT_PER_SLOT):
+        fake.receive(SIGNAL, source="ngo-a", case=new_ref())
+    tried: set[str] = set()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            tried.add(event.case)
+            raise OSError
+
+        running = asyncio.create_task(desk.run(Kept(), pauses=(3600,), at_once=1))
+        await eventually(
+            "as many as may wait, and the one with the slot, were tried", lambda: len(tried) > WAIT_PER_SLOT
+        )
+        for _ in range(100):  # turns of the loop in which others could be
+            await asyncio.sleep(0)
+        desk.stop()
+        await running
+
+    assert len(tried) == WAIT_PER_SLOT + 1
 
 
 @pytest.mark.parametrize("failing", [2, 3])

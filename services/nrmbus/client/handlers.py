@@ -27,6 +27,13 @@ _WINDOW: Final = 1000
 """Events handed over behind one that is not dealt with; a program that dies there gets them again."""
 
 
+WAIT_PER_SLOT: Final = 8
+"""Events for each slot that wait for another attempt without one. If more fail, what is behind the handlers is away.
+
+Further ones keep their slot then: no event that has not been tried yet uses up its attempts in the outage.
+"""
+
+
 class HandlerFailed(Exception):
     """A handler failed for good, and no dead-letter hook took the event. The cursor stays before it, so nothing is lost."""
 
@@ -70,6 +77,7 @@ class Run:
         """Prepare a run of *handlers*, by type."""
         self._handlers, self._store, self._dead_letter, self._pauses = handlers, store, dead_letter, pauses
         self._slots, self._storing, self._moved = asyncio.Semaphore(at_once), asyncio.Lock(), asyncio.Event()
+        self._pausing = asyncio.Semaphore(WAIT_PER_SLOT * at_once)
         self._places: deque[_Place] = deque()
         self._last: dict[str, _Place] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -140,10 +148,16 @@ class Run:
                 if failure is None or (is_last and await self._is_buried(event, failure)):
                     place.done = True
                     await self._advance()
-            if failure is None or is_last:
-                return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), max(pause or 0, getattr(failure, "retry_after", None) or 0))
+                if failure is None or is_last:
+                    return
+                await self._pausing.acquire()  # with its slot, if so many wait already (`WAIT_PER_SLOT`)
+            try:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(
+                        self.stop.wait(), max(pause or 0, getattr(failure, "retry_after", None) or 0)
+                    )
+            finally:
+                self._pausing.release()
 
     async def _failure_of(self, event: Received[Data | None]) -> Exception | None:
         """Hand *event* to its handler once; return what the handler raised, if it failed."""
