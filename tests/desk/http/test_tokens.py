@@ -84,11 +84,11 @@ async def test_a_revoked_token_is_worth_nothing_from_that_moment(tmp_path: Path)
     async with tokens_at(tmp_path) as (tokens, _):
         secret = (await tokens.add(wanted(), LOCAL))["token"]
 
-        assert (await tokens.revoke("booking"))["state"] == "revoked"
+        assert (await tokens.revoke("booking", "door.json"))["state"] == "revoked"
         assert tokens.caller_of(f"Bearer {secret}") is None
-        assert (await tokens.revoke("booking"))["revoked"] == "2026-03-02T05:00:00Z"
+        assert (await tokens.revoke("booking", "door.json"))["revoked"] == "2026-03-02T05:00:00Z"
         with pytest.raises(DeskError, match="not_found"):
-            await tokens.revoke("nobody")
+            await tokens.revoke("nobody", "door.json")
 
     async with tokens_at(tmp_path) as (tokens, _):
         assert tokens.caller_of(f"Bearer {secret}") is None
@@ -129,7 +129,7 @@ async def test_whoever_waits_for_an_answer_gets_nothing_after_its_token_was_revo
         asking = {path: asyncio.create_task(ask(path)) for path in sent}
         lines.put_nowait(b"before")
         await eventually("the stream has begun", lambda: len(sent["/stream"]) == 2)
-        await tokens.revoke("booking")
+        await tokens.revoke("booking", "door.json")
         lines.put_nowait(b"after")
         let_go.set()
         await asyncio.wait(asking.values())
@@ -149,7 +149,7 @@ async def test_letter_is_read_for_nobody_whose_token_was_revoked_while_it_waited
         asked: dict[str, str | int | bool] = {"open": True, "wait": 60, "actor": "S-9"}
         waiting = asyncio.create_task(here.door.get("/v1/inbox", params=asked, headers=mine))
         await eventually("it waits", lambda: here.behind.arrivals._waiting)
-        await tokens.revoke("booking")
+        await tokens.revoke("booking", "door.json")
         event = here.registrar.event(
             "special-unit", "shelter.bed_requested", BED, referral="cd" * 16,
             parts={"coded": {"category": "women"}, "story": {"notes": "CANARY"}}, opens=["shelter"],
@@ -211,7 +211,7 @@ async def test_each_use_is_counted(tmp_path: Path) -> None:
 
         seen = tokens.page("", 10)[0]
         assert (seen["used"], seen["last_used"]) == (2, "2026-03-03T05:00:00Z")
-        assert (await tokens.revoke("booking"))["used"] == 2
+        assert (await tokens.revoke("booking", "door.json"))["used"] == 2
 
     async with tokens_at(tmp_path, clock) as (tokens, _):
         seen = tokens.page("", 10)[0]
@@ -237,7 +237,7 @@ async def test_a_token_in_use_is_named_before_its_end(tmp_path: Path) -> None:
 
     async with tokens_at(tmp_path, clock) as (tokens, _):
         assert tokens.ending("ngo-a") == found
-        await tokens.revoke("booking")
+        await tokens.revoke("booking", "door.json")
         assert tokens.ending("ngo-a") is None
 
 

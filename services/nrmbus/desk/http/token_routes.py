@@ -74,4 +74,4 @@ async def make_token(request: Request) -> JSONResponse:
 )  # fmt: skip
 async def revoke_token(request: Request, name: TokenPath) -> JSONResponse:
     """Record that a token ends now. A token that was revoked before stays as it was."""
-    return JSONResponse(await door_of(request).tokens.revoke(name))
+    return JSONResponse(await door_of(request).tokens.revoke(name, caller_of(request).name))

@@ -21,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName
+from nrmbus.desk.staff import changes
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, replaced
 from nrmbus.events.errors import Problem
@@ -49,7 +50,8 @@ _USED: Final = (
     .values(used=_ROW.used + bindparam("more"), last_used=bindparam("at"))
 )
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Of the system that gets it.")]
+Name = Annotated[str, Field(max_length=64, pattern=r"^([a-z]|[0-9]+[a-z_-])[a-z0-9_-]*$", description="Of the system that gets it; not of digits alone.")]  # fmt: skip
+"""A member's number has digits alone, so no token's name can be taken for one."""
 
 
 class NewToken(Frozen):
@@ -154,10 +156,11 @@ class Tokens:
         """
         maker.require(*asked.scopes)
         now = self._now()
+        who, scopes = by or maker.name, " ".join(each for each in SCOPES if each in asked.scopes)
         token = PREFIX + secrets.token_urlsafe(32)
         row = {
-            "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": by or maker.name,
-            "scopes": " ".join(each for each in SCOPES if each in asked.scopes), "ends": times.write(asked.ends),
+            "name": asked.name, "digest": _digest(token), "made": times.write(now), "made_by": who,
+            "scopes": scopes, "ends": times.write(asked.ends),
             "a_minute": asked.a_minute, "revoked": None, "used": 0, "last_used": None,
         }  # fmt: skip
         async with self._ledger.write() as tx:
@@ -170,6 +173,7 @@ class Tokens:
             if before is not None and self._standing(before) == "valid":
                 raise DeskError("token_exists")
             tx.execute(_ADD, row)
+            self._note(tx, "token added", who, asked.name, scopes)
             made = tx.execute(select(tables.tokens).where(_ROW.name == asked.name)).one()
             self._ledger.make_nothing_due()
             self._ledger.then(lambda: self._put(made, before))
@@ -189,8 +193,8 @@ class Tokens:
     def _forget(self, digest: str) -> None:
         self._valid.pop(digest, None)
 
-    async def revoke(self, name: str) -> dict[str, Any]:
-        """End a token now, for every later request; return its row. A token that has ended already stays as it is.
+    async def revoke(self, name: str, by: str) -> dict[str, Any]:
+        """Have *by* end a token now, for every later request; return its row. A token that was revoked already stays as it is.
 
         Raises:
             DeskError: ``not_found`` if no token has that name.
@@ -202,11 +206,15 @@ class Tokens:
                 raise DeskError("not_found")
             if row.revoked is None:
                 tx.execute(_REVOKE, {"token": name, "at": times.write(self._now())})
+                self._note(tx, "token removed", by, name, "")
                 row = tx.execute(select(tables.tokens).where(_ROW.name == name)).one()
                 digest = row.digest
                 self._ledger.then(lambda: self._forget(digest))
             self._ledger.make_nothing_due()
         return self._shown(row)
+
+    def _note(self, tx: Connection, what: changes.What, by: str, name: str, scopes: str) -> None:
+        changes.note(tx, what, at=times.write(self._now()), who=by, of=name, may=scopes)
 
     def page(self, after: str, limit: int) -> list[dict[str, Any]]:
         """Return the tokens after the name *after*, at most *limit*, without the secret."""

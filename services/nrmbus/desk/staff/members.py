@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
+from nrmbus.desk.staff import changes
 from nrmbus.desk.staff.permissions import ROLES, Given, Permission, Role, together
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -32,8 +33,6 @@ LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 When = Literal["at_once", "daily", "none"]
 """When notices come by mail."""
 WHEN: Final[tuple[When, ...]] = get_args(When)
-What = Literal["added", "roles", "reset", "removed"]
-"""What an administrator changed of a member."""
 Standing = Literal["invited", "active", "removed"]
 """Invited: a one-time password was given out and not used yet."""
 
@@ -406,10 +405,9 @@ class Members:
             "recovery": list(known.recovery),
         }  # fmt: skip
 
-    def _note(self, tx: Connection, what: What, number: str, by: str, roles: str) -> None:
+    def _note(self, tx: Connection, what: changes.What, number: str, by: str, roles: str) -> None:
         """Record in the open transaction that *by* has changed a member: supervisors see it, and nobody can delete it at a page."""
-        row = {"at": times.write(self._now()), "who": by, "member": number, "what": what, "roles": roles}
-        tx.execute(insert(tables.staff_changes), row)
+        changes.note(tx, what, at=times.write(self._now()), who=by, of=number, may=roles)
 
     def _follow(self, tx: Connection, number: str) -> None:
         """Have memory say of a member what the open transaction leaves, once it is committed."""

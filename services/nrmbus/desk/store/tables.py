@@ -512,9 +512,14 @@ staff_changes: Final = Table(
     Column("id", INTEGER, primary_key=True, autoincrement=True),
     Column("at", TEXT, nullable=False),
     Column("who", TEXT, nullable=False, comment="Number of the administrator, or name of a token"),
-    Column("member", TEXT, nullable=False, comment="Number of the member who was changed"),
-    Column("what", TEXT, nullable=False, comment="added, roles, reset or removed"),
-    Column("roles", TEXT, nullable=False, comment="The member's roles afterwards, with spaces between"),
+    Column("member", TEXT, nullable=False, comment="Number of the member who was changed, or name of the token"),
+    Column("what", TEXT, nullable=False, comment="added, roles, reset or removed; token added or token removed"),
+    Column(
+        "roles",
+        TEXT,
+        nullable=False,
+        comment="The member's roles afterwards, or the token's scopes, with spaces between",
+    ),
     comment="Who was given access by whom; nothing is deleted from it",
 )
 

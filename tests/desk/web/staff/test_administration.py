@@ -15,6 +15,7 @@ from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.desk.outbox import drafts
+from nrmbus.desk.staff import changes
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.state import beginnings, book, integrity, older_copy
@@ -110,9 +111,9 @@ async def test_an_administrator_ends_anybodys_session(tmp_path: Path) -> None:
 async def test_a_system_gets_a_token_at_a_page(tmp_path: Path) -> None:
     """Shown once, with scopes and end, and revoked at once; the list says which member made it."""
     async with office(tmp_path) as it:
-        await it.signed_in("Admin Example", "administrator")
+        admin = await it.signed_in("Admin Example", "administrator")
         assert errors_of(await it.send("/systems/add", name="Leyla", days="7")) == [
-            "Enter a name of small letters, digits, - and _.", "Choose when the token ends.",
+            "Enter a name of small letters, digits, - and _, not of digits alone.", "Choose when the token ends.",
         ]  # fmt: skip
         other = await it.send("/systems/add", name="Leyla", days="7", go="language")
         assert (errors_of(other), 'value="Leyla"' in other.text) == ([], True)
@@ -131,6 +132,51 @@ async def test_a_system_gets_a_token_at_a_page(tmp_path: Path) -> None:
         await it.send("/systems/booking/revoke")
         assert tokens.caller_of(f"Bearer {token}") is None
         assert (await it.get("/systems/nothing/revoke")).status_code == 404
+        assert [
+            (row.what, row.member, row.roles, row.who)
+            for row in await it.here.rows("staff_changes")
+            if row.what.startswith("token")
+        ] == [
+            ("token added", "booking", "publish read", admin.number), ("token removed", "booking", "", admin.number),
+        ]  # fmt: skip
+
+
+async def test_a_token_s_name_is_never_a_member_s_number(tmp_path: Path) -> None:
+    """Given a colleague's number as the name of a token, then the page refuses the name."""
+    async with office(tmp_path) as it:
+        admin = await it.signed_in("Admin Example", "administrator")
+        refused = await it.send("/systems/add", name=admin.number, days="90")
+        assert errors_of(refused) == ["Enter a name of small letters, digits, - and _, not of digits alone."]
+        assert "nrm_" not in refused.text
+        assert "nrm_" in (await it.send("/systems/add", name=f"{admin.number}-2", days="90")).text
+
+
+@pytest.mark.parametrize(
+    ("language", "made", "ended"),
+    [
+        (
+            "en",
+            "the system booking got a token Open letters Boss Example",
+            "the system booking had its token revoked –",
+        ),
+        ("az", "booking sistemi token aldı Məktubları açmaq Boss Example", "booking sistemi tokeni ləğv edildi –"),
+        ("ru", "система booking получение токена Открывать письма Boss Example", "система booking отзыв токена –"),
+    ],
+)
+async def test_a_supervisor_sees_who_made_and_revoked_a_token(
+    tmp_path: Path, language: str, made: str, ended: str
+) -> None:
+    """A token can do what a role can, so its rows stand beside those of members; its name is not looked up among them."""
+    async with office(tmp_path) as it:
+        boss = await it.signed_in("Boss Example", "supervisor", "administrator")
+        await it.send("/systems/add", name="booking", scopes=["open"], days="90")
+        await it.here.behind.tokens.revoke("booking", "door.json")
+        async with it.here.desk.seat.ledger.write() as tx:
+            changes.note(tx, "token removed", at="2026-03-02T05:00:00Z", who="old", of=boss.number, may="")
+        page = text_of(await it.get(f"/readings?lang={language}"))
+        assert made in page
+        assert ended in page
+        assert boss.number in page
 
 
 async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from starlette.responses import Response
 
 from nrmbus.desk.http import views
@@ -12,6 +12,7 @@ from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.desk.web.staff.account import moment_of, role_names
+from nrmbus.desk.web.staff.systems import said_scopes
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import known_of
 from nrmbus.desk.web.work.rows import rows_of
@@ -20,7 +21,7 @@ routes: Final = Pages()
 
 PAGE: Final = 50
 CHANGES: Final = 100
-"""Changes of the staff that the page shows, the newest."""
+"""Changes of the staff and of tokens that the page shows, the newest."""
 _READS, _CHANGES = tables.reads.c, tables.staff_changes.c
 
 
@@ -67,11 +68,23 @@ def _changes(visit: Visit) -> list[dict[str, str]]:
         "roles": t("got other roles"),
         "reset": t("got a one-time password for a new sign-in"),
         "removed": t("was removed"),
+        "token added": t("got a token"),
+        "token removed": t("had its token revoked"),
     }
+
+    def changed(row: Row[Any]) -> tuple[str, str]:
+        """Return who or what was changed, and what it may do now; a token's name is never looked up among the members."""
+        may = row.roles.split()
+        if row.what == "token added":
+            return t("the system {name}", name=row.member), said_scopes(t, may)
+        if row.what == "token removed":
+            return t("the system {name}", name=row.member), ""
+        return members.name_of(row.member), role_names(visit, tuple(each for each in ROLES if each in may))
+
     return [
         {
-            "when": moment_of(visit, row.at), "iso": row.at, "member": members.name_of(row.member), "what": said[row.what],
-            "roles": role_names(visit, tuple(each for each in ROLES if each in row.roles.split())),
+            "when": moment_of(visit, row.at), "iso": row.at, "what": said[row.what],
+            **dict(zip(("changed", "may"), changed(row), strict=True)),
             "who": members.name_of(row.who) if members.find(row.who) else t("on the desk’s machine, or by a system ({name})", name=row.who),
         }
         for row in found

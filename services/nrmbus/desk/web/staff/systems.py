@@ -1,5 +1,6 @@
 """The administrator's pages about systems: the tokens by which they come through the door."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
 
@@ -26,12 +27,17 @@ def said_scope(t: Words, scope: str) -> str:
     }[scope]  # fmt: skip
 
 
+def said_scopes(t: Words, scopes: Iterable[str]) -> str:
+    """Return what *scopes* let a system do."""
+    return ", ".join(said_scope(t, each) for each in scopes) or t("Health and metrics alone")
+
+
 def _row(visit: Visit, token: dict[str, Any]) -> dict[str, Any]:
     t = visit.t
     states = {"valid": t("valid"), "ended": t("ended"), "revoked": t("revoked")}
     return {
         "name": token["name"], "is_valid": token["state"] == "valid", "state": states[token["state"]],
-        "scopes": ", ".join(said_scope(t, each) for each in token["scopes"]) or t("Health and metrics alone"),
+        "scopes": said_scopes(t, token["scopes"]),
         "ends": moment_of(visit, token["ends"]), "used": token["used"], "last_used": moment_of(visit, token.get("last_used")),
         "made_by": visit.door.staff.members.name_of(token["made_by"]),
     }  # fmt: skip
@@ -81,7 +87,10 @@ async def add(visit: Visit) -> Response:
             name=values["name"], scopes=scopes, ends=min(utc_now() + timedelta(days=days or 1), utc_now() + LONGEST)
         )
     except ValueError:
-        asked, errors = None, {"name": t("Enter a name of small letters, digits, - and _."), **errors}
+        asked, errors = (
+            None,
+            {"name": t("Enter a name of small letters, digits, - and _, not of digits alone."), **errors},
+        )
     if errors or asked is None:
         return _add(visit, errors, values, status=422)
     try:
@@ -112,5 +121,5 @@ async def ask_revoke(visit: Visit) -> Response:
 @routes.post("/systems/{name}/revoke", may="manage_tokens")
 async def revoke(visit: Visit) -> Response:
     """End a token now."""
-    await visit.door.tokens.revoke(_valid(visit)["name"])
+    await visit.door.tokens.revoke(_valid(visit)["name"], visit.me.number)
     return visit.see("/systems")
