@@ -11,6 +11,7 @@ import pytest
 
 from intake.given import KEY, on_disk
 from intake.public_page import CANARY, HOTLINE, Fields, Here, code_in, here
+from nrmbus.bus.rate_limit import ROTATES, AddressPace, Rate
 from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
@@ -297,16 +298,16 @@ async def test_behind_a_web_server_each_person_is_counted_apart(tmp_path: Path) 
 
 
 def test_an_address_is_counted_by_a_digest_whose_key_changes() -> None:
-    """No address is in the gate's memory; IPv6 counts by subscriber, and an IPv4 address within IPv6 by itself."""
-    time = [0.0]
-    here = Gate(Slips(), lambda: time[0])
+    """No address is in memory; IPv6 counts by subscriber, and an IPv4 address within IPv6 by itself."""
+    here = AddressPace(Rate(8, 1.0))
+    here.took("192.0.2.7", 0.0)
     digests = {each: here._digest(each) for each in ("192.0.2.7", "192.0.2.8", "2001:db8::1", "2001:db8::2",
                                                      "2001:db8:0:1::1", "::ffff:192.0.2.7", None, "x")}  # fmt: skip
 
     assert digests["192.0.2.7"] == digests["::ffff:192.0.2.7"] != digests["192.0.2.8"]
     assert digests["2001:db8::1"] == digests["2001:db8::2"] != digests["2001:db8:0:1::1"]
     assert digests[None] == digests["x"] == "unknown"
-    here._begin()
+    assert here.wait("192.0.2.7", ROTATES) == 0
     assert here._digest("192.0.2.7") != digests["192.0.2.7"]
 
 

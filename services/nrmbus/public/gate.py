@@ -1,17 +1,11 @@
-"""Gate before everything that costs something: proof of work or a wait, and a bound for each address.
-
-No address is kept: the gate counts by a digest under a key that is in memory alone and changes every hour.
-"""
+"""Gate before everything that costs something: proof of work or a wait, and a bound for each address."""
 
 import hashlib
-import hmac
-import os
 import time
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from nrmbus.bus.rate_limit import Pace, Rate
+from nrmbus.bus.rate_limit import AddressPace, Pace, Rate
 from nrmbus.public.slips import LASTS, Kind, Slip, Slips
 
 BITS: Final = 16
@@ -22,8 +16,6 @@ FROM_ONE: Final[dict[Kind, Rate]] = {"write": Rate(8, 1 / 300), "ask": Rate(12, 
 """Bound of one address; many people may share an address of a mobile network."""
 WITHOUT_PROOF: Final = Rate(40, 1 / 5)
 """Bound of all requests without a proof together."""
-ROTATES: Final = 3600.0
-"""Seconds until the digests of addresses get another key, and everything counted is forgotten."""
 
 _PROOF: Final = 20
 _MOST_SPENT: Final = 100_000
@@ -47,11 +39,7 @@ class Gate:
         self._free = Pace(WITHOUT_PROOF)
         self._spent: dict[bytes, tuple[float, bytes]] = {}
         """By slip, until when it is remembered, and for which words its proof was taken."""
-        self._begin()
-
-    def _begin(self) -> None:
-        self._key, self._since = os.urandom(32), self._clock()
-        self._paces = {kind: Pace(rate) for kind, rate in FROM_ONE.items()}
+        self._paces = {kind: AddressPace(rate) for kind, rate in FROM_ONE.items()}
 
     def wait(self, kind: Kind, slip: Slip, sealed: str, proof: str, address: str | None, words: bytes = b"") -> float:
         """Return 0 and count the request, or the seconds until it may come again.
@@ -59,16 +47,14 @@ class Gate:
         A proof is good for the *words* that it came with first, a digest of them; with others the request is one without.
         """
         now = self._clock()
-        if now - self._since >= ROTATES:
-            self._begin()
-        pace, name = self._paces[kind], self._digest(address)
+        pace = self._paces[kind]
         is_proved = proves(sealed, proof) and self._is_new(slip, words)
-        waits = [pace.wait(name, now)]
+        waits = [pace.wait(address, now)]
         if not is_proved:
             waits += [WAITS[kind] - slip.age, self._free.wait(_EVERYBODY, now)]
         if (longest := max(waits)) > 0:
             return longest
-        pace.took(name, 1, now)
+        pace.took(address, now)
         if not is_proved:
             self._free.took(_EVERYBODY, 1, now)
         elif words:
@@ -89,13 +75,3 @@ class Gate:
             self._spent = {once: found for once, found in self._spent.items() if found[0] > now}
         found = self._spent.get(slip.once)
         return len(self._spent) < _MOST_SPENT if found is None else found[1] == words
-
-    def _digest(self, address: str | None) -> str:
-        """Return a digest of *address*; of an IPv6 address its /64, which one subscriber has."""
-        try:
-            found = ip_address((address or "").partition("%")[0])
-        except ValueError:
-            return "unknown"
-        is_six = isinstance(found, IPv6Address) and found.ipv4_mapped is None
-        raw = found.packed[:8] if is_six else found.packed[-4:]
-        return hmac.digest(self._key, raw, "sha256")[:16].hex()

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import httpx
 
-from nrmbus.bus.rate_limit import Pace, Rate
+from nrmbus.bus.rate_limit import AddressPace, Pace, Rate
 from nrmbus.desk.staff.permissions import Provider
 
 GOOD_FOR: Final = timedelta(minutes=10)
@@ -26,6 +26,10 @@ AGAIN: Final = timedelta(seconds=10)
 """How long a provider that did not answer is left alone."""
 ANSWERS: Final = Rate(60, 1.0)
 """Bound of the answers that are taken to the provider: each costs it two requests."""
+BEGINNINGS: Final = Rate(300, 1.0)
+"""Bound of the sign-ins that are begun: fewer than `_MOST` within `GOOD_FOR`, so that nobody's is pushed out."""
+FROM_ONE: Final = Rate(20, 1 / 3)
+"""Bound of either from one address, so that one stranger leaves room for the others; an office may share an address."""
 _MOST: Final = 1_000
 _LEEWAY_SECONDS: Final = 60
 _ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
@@ -33,7 +37,7 @@ _OUTSIDE: Final = (httpx.HTTPError, ValueError, KeyError, TypeError, OSError)
 
 
 class ProviderFailed(Exception):
-    """Raised where the provider does not answer, or where its answer cannot be believed."""
+    """Raised where the provider does not answer, where its answer cannot be believed, or where too many ask at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,24 @@ class _UnderWay:
     verifier: str = field(repr=False)
     address: str
     page: str
+
+
+class _Bound:
+    """Bound of what browsers cause: for all together, and for each address."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._all, self._each = Pace(rate), AddressPace(FROM_ONE)
+
+    def take(self, client: str | None, now: float) -> None:
+        """Count one more from the address *client*. What is refused is not counted, so the bound for all bounds the memory.
+
+        Raises:
+            ProviderFailed
+        """
+        if max(self._all.wait("", now), self._each.wait(client, now)) > 0:
+            raise ProviderFailed
+        self._all.took("", 1, now)
+        self._each.took(client, now)
 
 
 class SignInElsewhere:
@@ -58,12 +80,12 @@ class SignInElsewhere:
         self._asks_from = now()
         """When the provider is asked again what it says of itself."""
         self._one_at_a_time = asyncio.Lock()
-        self._answers = Pace(ANSWERS)
+        self._beginnings, self._answers = _Bound(BEGINNINGS), _Bound(ANSWERS)
 
-    async def begin(self, address: str, page: str) -> tuple[str, str]:
+    async def begin(self, address: str, page: str, client: str | None) -> tuple[str, str]:
         """Return a value for the browser's cookie, and where to send the browser, which comes back to *address*.
 
-        *page* is where the member wanted to go; it stays here.
+        *client* is the browser's own address. *page* is where the member wanted to go; it stays here.
 
         Raises:
             ProviderFailed
@@ -71,8 +93,9 @@ class SignInElsewhere:
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - few agencies need it
         from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - the same
 
-        async with self._client() as client:
-            about = await self._about(client)
+        self._beginnings.take(client, self._now().timestamp())
+        async with self._client() as http:
+            about = await self._about(http)
         value, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
         there = {each: one for each, one in self._under_way.items() if one.until > self._now()}
         self._under_way = dict(list(there.items())[1 - _MOST :])
@@ -82,23 +105,23 @@ class SignInElsewhere:
             nonce=nonce, code_challenge=create_s256_code_challenge(verifier), code_challenge_method="S256",
         )  # fmt: skip
 
-    async def subject(self, value: str, state: str, code: str) -> tuple[str, str]:
+    async def subject(self, value: str, state: str, code: str, client: str | None) -> tuple[str, str]:
         """Return whom the provider signed in, and the page that they wanted, by what the browser brings back.
 
-        That is the cookie's *value*, *state* and *code*.
+        That is the cookie's *value*, *state* and *code*; *client* is the browser's address.
 
         Raises:
             ProviderFailed
         """
         now, under_way = self._now(), self._under_way.get(state) if state == _state(value) else None
-        if under_way is None or under_way.until <= now or not self._answers.may("", now.timestamp()):
+        if under_way is None or under_way.until <= now:
             raise ProviderFailed
+        self._answers.take(client, now.timestamp())
         del self._under_way[state]
-        self._answers.took("", 1, now.timestamp())
-        async with self._client() as client:
-            about = await self._about(client)
+        async with self._client() as http:
+            about = await self._about(http)
             try:
-                return await self._subject(client, about, under_way, code), under_way.page
+                return await self._subject(http, about, under_way, code), under_way.page
             except _OUTSIDE as error:
                 raise ProviderFailed from error
 

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, KeySet
 from desk.web.staff.given import Office, errors_of, office
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
-from nrmbus.desk.staff.provider import ANSWERS, SignInElsewhere
+from nrmbus.desk.staff.provider import ANSWERS, BEGINNINGS, FROM_ONE, ProviderFailed, SignInElsewhere
 
 ISSUER = "https://id.example.org"
 SECRET = "a secret of the client"
@@ -92,6 +92,11 @@ async def elsewhere(home: Path, **more: Any) -> AsyncIterator[tuple[Office, Fake
         it.staff.elsewhere = SignInElsewhere(settings.provider, it.clock.now, httpx.MockTransport(provider))
         await it.staff.add(NewMember(name="Leyla Example", roles=("worker",), subject="17"), "door.json")
         yield it, provider
+
+
+def comes_from(it: Office, address: str) -> None:
+    """Let the browser ask from *address* from now on."""
+    it.browser._transport.client = address, 1  # type: ignore[attr-defined]
 
 
 async def test_the_provider_signs_a_member_in(tmp_path: Path) -> None:
@@ -198,10 +203,48 @@ async def test_a_stranger_makes_the_desk_ask_the_provider_little(tmp_path: Path)
         for _ in range(5):  # each state is good once, and only in the browser that asked
             await it.browser.get("/app/sign-in/provider/back", params=states[-1] | {"code": "guessed"})
         assert provider.requests[2:] == ["/token_endpoint"]
-        for _ in range(ANSWERS.at_once + 20):
+        for number in range(ANSWERS.at_once + 20):
+            comes_from(it, f"198.51.100.{number}")
             back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
             await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
         assert provider.requests.count("/token_endpoint") == ANSWERS.at_once
         it.later(seconds=5)
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
+
+
+async def test_a_stranger_keeps_nobody_from_the_providers_sign_in(tmp_path: Path) -> None:
+    """From one address few sign-ins are begun, and few answers taken; a colleague elsewhere signs in meanwhile."""
+    async with elsewhere(tmp_path) as (it, provider):
+        begun = []
+        for number in range(ANSWERS.at_once):
+            comes_from(it, "192.0.2.7" if number < FROM_ONE.at_once + 5 else f"198.51.100.{number}")
+            answer = await it.get("/sign-in/provider")
+            begun.append(answer.status_code)
+            if answer.status_code == 303:  # all answers come from the stranger, wherever they were begun
+                comes_from(it, "192.0.2.7")
+                back = provider.goes_to(answer.headers["location"])
+                await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
+        assert begun == [303] * FROM_ONE.at_once + [503] * 5 + [303] * (ANSWERS.at_once - FROM_ONE.at_once - 5)
+        assert provider.requests.count("/token_endpoint") == FROM_ONE.at_once
+
+        comes_from(it, "192.0.2.8")
+        back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+        assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
+
+
+async def test_a_crowd_of_addresses_pushes_out_no_sign_in_that_is_under_way(tmp_path: Path) -> None:
+    """Given strangers at many addresses who begin all the time, then memory has a bound, and a colleague's sign-in ends well."""
+    async with elsewhere(tmp_path) as (it, provider):
+        staff = it.staff.elsewhere
+        assert staff is not None
+        value, there = await staff.begin("https://desk.example/back", "/", "192.0.2.8")
+        back = provider.goes_to(there)
+        refused = 0
+        for number in range(1_000):
+            try:
+                await staff.begin("https://desk.example/back", "/", f"10.0.{number // 256}.{number % 256}")
+            except ProviderFailed:
+                refused += 1
+        assert refused == 1_001 - BEGINNINGS.at_once
+        assert await staff.subject(value, back["state"], back["code"], "192.0.2.8") == ("17", "/")

@@ -124,3 +124,8 @@ def host_of(request: Request) -> str:
 def origin_of(request: Request) -> str:
     """Return the origin of the page."""
     return f"{request.url.scheme}://{request.url.netloc}"
+
+
+def client_of(request: Request) -> str | None:
+    """Return the address from which the browser asks."""
+    return request.client.host if request.client else None

@@ -294,7 +294,7 @@ async def to_provider(visit: Visit) -> Response:
         raise NotFound
     address = f"{cookies.origin_of(visit.request)}{url('/sign-in/provider/back')}"
     try:
-        value, there = await elsewhere.begin(address, back_of(visit))
+        value, there = await elsewhere.begin(address, back_of(visit), cookies.client_of(visit.request))
     except ProviderFailed:
         return _first(visit, {"provider": _away(visit.t)}, status=503)
     return cookies.begin_elsewhere(visit, RedirectResponse(there, 303), value)
@@ -308,8 +308,9 @@ async def from_provider(visit: Visit) -> Response:
         raise NotFound
     try:
         subject, page = await staff.elsewhere.subject(
-            cookies.elsewhere_of(visit), query.get("state", "")[:64], query.get("code", "")[:2048]
-        )
+            cookies.elsewhere_of(visit), query.get("state", "")[:64], query.get("code", "")[:2048],
+            cookies.client_of(visit.request),
+        )  # fmt: skip
         value = await staff.with_subject(subject)
     except ProviderFailed:
         return _first(visit, {"provider": _away(visit.t)}, status=422)
