@@ -208,7 +208,7 @@ async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatc
 
 
 async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:
-    """Which receiver takes what is sent, since when one does not, and when the last backup was made; no query of an address."""
+    """Which receiver takes what is sent, since when one does not, and when the last backup was made; of an address only host and port."""
     home = tmp_path / "agencies" / "ngo-a"
     home.mkdir(parents=True)
     async with office(tmp_path) as it:
@@ -218,8 +218,8 @@ async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:
         long_ago, at = "2026-03-01T04:00:00Z", "2026-03-02T05:00:00Z"
         async with it.here.desk.seat.ledger.write() as tx:
             works, paused, disabled, failing = (
-                store.add(tx, f"https://{name}.example.org/nrmbus?key=CANARY", [], in_order=False, at=at)
-                for name in ("works", "paused", "disabled", "failing")
+                store.add(tx, f"https://{host}/CANARY/nrmbus?key=CANARY", [], in_order=False, at=at)
+                for host in ("works.example.org", "paused.example.org:8443", "[2001:db8::1]:9000", "[2001:db8::2]")
             )
             store.change(tx, paused, state="paused", since=at)
             store.change(tx, disabled, state="disabled", since=at)
@@ -231,10 +231,10 @@ async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:
         (home / BACKED_UP).write_text(json.dumps({"generation": 2, "made": times.write(utc_now())}))
         newer = text_of(await it.get("/condition"))
 
-    assert f"Webhook {works} to works.example.org/nrmbus Works. Last taken on 1 March 2026" in page
-    assert f"Webhook {paused} to paused.example.org/nrmbus Paused since 2 March 2026" in page
-    assert f"Webhook {disabled} to disabled.example.org/nrmbus Disabled since 2 March 2026" in page
-    assert f"Webhook {failing} to failing.example.org/nrmbus Fails since 2 March 2026" in page
+    assert f"Webhook {works} to works.example.org Works. Last taken on 1 March 2026" in page
+    assert f"Webhook {paused} to paused.example.org:8443 Paused since 2 March 2026" in page
+    assert f"Webhook {disabled} to [2001:db8::1]:9000 Disabled since 2 March 2026" in page
+    assert f"Webhook {failing} to [2001:db8::2] Fails since 2 March 2026" in page
     assert "CANARY" not in page
     assert "Backup The last one was complete on 1 March 2026" in page
     assert ("4 things need somebody." in page, "3 things need somebody." in newer) == (True, True)

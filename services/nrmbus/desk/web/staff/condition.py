@@ -91,7 +91,7 @@ def facts(visit: Visit, health: dict[str, Any]) -> list[tuple[str, str, bool]]:
 
 
 def _webhooks(visit: Visit) -> list[tuple[str, str, bool]]:
-    """Return for each webhook whether its receiver takes what is sent; its address without a query, which may be a secret."""
+    """Return for each webhook whether its receiver takes what is sent; of its address only the host, the rest may be a secret."""
     t = visit.t
 
     def moment(written: str | None) -> str:
@@ -106,14 +106,9 @@ def _webhooks(visit: Visit) -> list[tuple[str, str, bool]]:
             "paused": (t("Paused since {moment}: the receiver failed for days. The desk tries it once a day, and nothing is lost.", moment=moment(row.since)), True),
             "disabled": (t("Disabled since {moment}: nothing is sent until somebody enables it.", moment=moment(row.since)), True),
         }.get(row.state, (t("Fails since {moment}; the desk tries again.", moment=moment(row.failing)), True) if row.failing else (t("Works."), False))  # fmt: skip
-        parts = urlsplit(row.url)
-        said.append(
-            (
-                t("Webhook {id} to {address}", id=row.id, address=f"{parts.hostname}{parts.path}"),
-                f"{words} {last}",
-                is_wrong,
-            )
-        )
+        # Host and port as written, with an IPv6 address's brackets; a name and password before them are left out.
+        address = urlsplit(row.url).netloc.rpartition("@")[2]
+        said.append((t("Webhook {id} to {address}", id=row.id, address=address), f"{words} {last}", is_wrong))
     return said
 
 
