@@ -110,21 +110,38 @@ async def in_store(home: Path, work: Callable[[IntakeStore], _T]) -> _T:
     return await asyncio.to_thread(run)
 
 
-async def read(seat: Seat, home: Path, number: int, who: str) -> Conversation | None:
-    """Record that the member *who* opens the thread *number*, and then open it; None if it does not exist any more."""
+async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = False) -> Conversation | None:
+    """Record that the member *who* opens the thread *number*, and then open it; None if it does not exist any more.
+
+    With *again* the same page is shown once more: only messages that *who* has not opened yet are recorded.
+    """
     thread = await in_store(home, lambda store: store.thread(number))
     if thread is None:
         return None
     how = {"at": seat.stamp(), "who": who, "subject": thread.ref, "source": seat.me, "purpose": PURPOSE}
-    rows = [{**how, "event": each.id, "part": part} for each in thread.messages for part in _parts_of(each)]
-    async with seat.ledger.write() as tx:
-        tx.execute(insert(tables.reads), rows)
-        seat.ledger.make_nothing_due()
-    await in_store(home, lambda store: store.mark_read(number, wall_time()))
+    known = _opened_by(seat, thread, who) if again else set()
+    rows = [
+        {**how, "event": each.id, "part": part}
+        for each in thread.messages
+        if each.id not in known
+        for part in _parts_of(each)
+    ]
+    if rows:
+        async with seat.ledger.write() as tx:
+            tx.execute(insert(tables.reads), rows)
+            seat.ledger.make_nothing_due()
+        await in_store(home, lambda store: store.mark_read(number, wall_time()))
     hotline = Hotline(seat.bus, seat.me)
     return Conversation(
         thread, tuple(_opened(hotline, seat.identity.opening, thread.ref, each) for each in thread.messages)
     )
+
+
+def _opened_by(seat: Seat, thread: Thread, who: str) -> set[str]:
+    """Return the messages of the thread that *who* has opened on record."""
+    rows = select(_READS.event).where(_READS.subject == thread.ref, _READS.purpose == PURPOSE, _READS.who == who)
+    with seat.ledger.read() as tx:
+        return set(tx.scalars(rows))
 
 
 def _parts_of(message: Message) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, wall_time
+from nrmbus.wire import ids
 
 WORKER = member("intake", "publish", "read_cases")
 OUR = Hotline(BUS, "ngo-a")
@@ -115,6 +117,48 @@ async def test_an_answer_to_what_has_changed_is_not_sent_and_not_lost(tmp_path: 
         assert "I am safe now" in late.text
         assert ">my answer</textarea>" in late.text
         assert to_person(tmp_path) == []
+
+
+async def test_another_language_is_the_same_answer_and_the_same_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an answer that was stored though the page says otherwise, a language and Send give it once; only what is new is recorded."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = fields(await browser.post("/app/intake/1/open")) | {"text": "come at ten"}
+        stores = IntakeStore.answer
+
+        def stored_and_failed(*given: Any, **named: Any) -> None:
+            stores(*given, **named)
+            raise StoreFull
+
+        with monkeypatch.context() as broken:
+            broken.setattr(IntakeStore, "answer", stored_and_failed)
+            failed = await browser.post("/app/intake/1/answer", data=form)
+        assert failed.status_code == 503
+        read = await here.rows("reads")
+        form = fields(failed) | {"text": form["text"]}
+        other = await browser.post("/app/intake/1/answer?lang=ru", data=form | {"go": "language"})
+        assert {name: fields(other)[name] for name in ("id", "last")} == {name: form[name] for name in ("id", "last")}
+        assert await here.rows("reads") == read
+        await browser.post("/app/intake/1/answer", data=fields(other) | {"text": form["text"]})
+        assert to_person(tmp_path) == ["come at ten"]
+
+        await write(here, tmp_path, ID[:-1] + "2", Written("I am safe now", "en"))
+        newer = await browser.post("/app/intake/1/answer", data=form | {"go": "language"})
+        assert "I am safe now" in newer.text
+        assert {row.event for row in (await here.rows("reads"))[len(read) :]} == {ID[:-1] + "2"}
+        late = fields(newer) | {"id": ids.new_event_id(), "text": "another answer"}
+        assert (await browser.post("/app/intake/1/answer", data=late)).status_code == 409
+
+
+async def test_another_language_of_what_nobody_opened_is_recorded(tmp_path: Path) -> None:
+    """Nobody reads a message without a record by choosing a language first."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = {"id": ids.new_event_id(), "last": "1", "text": "", "go": "language"}
+        assert CANARY in (await browser.post("/app/intake/1/answer", data=form)).text
+        assert {row.event for row in await here.rows("reads")} == {ID}
 
 
 @pytest.mark.parametrize("is_readable", [True, False], ids=["readable", "unreadable"])

@@ -123,13 +123,18 @@ async def opened(visit: Visit) -> Response:
     return await _shown(visit)
 
 
-async def _shown(visit: Visit, *, text: str = "", problem: str = "", status: int = 200, id: str = "") -> Response:
-    conversation = await intake.read(visit.door.seat, home_of(visit), _number(visit), visit.me.number)
+async def _shown(
+    visit: Visit, *, text: str = "", problem: str = "", status: int = 200, id: str = "", last: str = ""
+) -> Response:
+    """Show the conversation; with *last*, the form's newest row, it is the same page in another language."""
+    number = _number(visit)
+    conversation = await intake.read(visit.door.seat, home_of(visit), number, visit.me.number, again=bool(last))
     if conversation is None:
         raise NotFound
     return visit.page(
         "intake/opened.html.j2", title=visit.t("Message {number}", number=conversation.thread.number), status=status,
-        thread=conversation.thread, said=conversation.said, last=conversation.last, id=id or ids.new_event_id(), text=text,
+        thread=conversation.thread, said=conversation.said, last=last or conversation.last,
+        id=id or ids.new_event_id(), text=text,
         problem=problem, has_errors=bool(problem), most=MOST_CHARACTERS, may_signal=around.may_do(visit, SIGNAL),
         keeps=url(f"/intake/{conversation.thread.number}/answer"),
     )  # fmt: skip
@@ -166,10 +171,11 @@ async def answer(visit: Visit) -> Response:
 async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
     """Show the conversation with the answer that was typed; the answer alone while the conversation cannot be read."""
     form = await visit.form()
-    # An answer whose storing failed keeps its id, so that it is there once if it was stored after all.
-    id = form["id"] if status == 503 else ""
+    is_same = form["go"] == LANGUAGE
+    # An answer whose storing failed keeps its id, in every language, so that it is there once if it was stored after all.
+    id, last = form["id"] if is_same or status == 503 else "", form["last"] if is_same else ""
     try:
-        return await _shown(visit, text=form["text"], problem=problem, status=status, id=id)
+        return await _shown(visit, text=form["text"], problem=problem, status=status, id=id, last=last)
     except _AWAY as error:
         log.report("intake_not_available", error=type(error).__name__)
         return visit.page(
