@@ -184,7 +184,10 @@ class PublicSite:
         """Show the code in another language: the page before would have been its only one."""
         slip = self._slips.open("receipt", (await Form.read(request))["slip"])
         if slip is None:
-            return self._asking(t, error=t("This page was open for too long. Give your code again."))
+            error = t(
+                "This page was open for too long. Go back to the page with your code: you can still read it there. If you have written it down, give it here."
+            )
+            return self._asking(t, error=error)
         body = slip.body.decode()
         return await self._receipt(t, body[: codes.DIGITS], is_danger=len(body) > codes.DIGITS)
 
