@@ -50,6 +50,8 @@ def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[tuple[str, 
             is_over, clock = len(after.get(duty, ())) < len(clocks), clocks[0]
             if type_ == "referral.revoked" or fact.event.source == asker.get(duty[1], duty[2]) != duty[2]:
                 continue  # taken back by whoever asked for it
+            if duty[0] == "D-REPRESENT" and type_ == "safeguard.age_assessed":
+                continue  # an adult needs no representative
             if is_over and not clock.breached and type_ in ROWS[duty[0]].ends:
                 if clock.due is None or fact.registered <= clock.due:
                     met.setdefault(duty, []).append(time)

@@ -15,8 +15,9 @@ from nrmbus.statistics.duties import duties_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
 from nrmbus.statistics.tables import TOTAL
+from recounted_duties import ends
 from rules.given import Bench
-from rules.stories import LEGAL, child_begun, consented, identified, referred
+from rules.stories import BODIES, LEGAL, child_begun, child_signalled, consented, identified, referred
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -108,9 +109,27 @@ def found_adult(b: Bench) -> Bench:
     return b
 
 
+def flagged_and_found_adult(b: Bench) -> Bench:
+    """The inquiry is on when the school tells guardianship of the child; the unit finds that he is an adult."""
+    child_signalled(b).at("0:30").say("school", "safeguard.child_flagged", to=["child-commission"])
+    b.at("1:00")
+    b.say("school", "referral.submitted", ref="R-10", to=["special-unit"], child=True, legal_basis=LEGAL, letter=True)
+    b.at("2:00").say("special-unit", "referral.accepted", ref="R-10")
+    b.at("2:10").say("special-unit", "identification.stage_entered")
+    b.at("5:00").say("special-unit", "identification.stage_entered", stage="inquiry")
+    b.at("5:10").say("school", "safeguard.child_flagged", to=BODIES)
+    b.at("5:20").say("special-unit", "safeguard.age_assessed")
+    return b
+
+
 @pytest.mark.parametrize(
     ("story", "rule", "others"),
-    [(revoked, "D-ACK", []), (hold_ended_unconfirmed, "D-HOLD", ["met"]), (found_adult, "D-REPRESENT", [])],
+    [
+        (revoked, "D-ACK", []),
+        (hold_ended_unconfirmed, "D-HOLD", ["met"]),
+        (found_adult, "D-REPRESENT", []),
+        (flagged_and_found_adult, "D-REPRESENT", []),
+    ],
 )
 def test_duty_that_the_asker_takes_back_is_lifted(
     story: Callable[[Bench], Bench], rule: str, others: list[str]
@@ -124,6 +143,8 @@ def test_duty_that_the_asker_takes_back_is_lifted(
     assert rule in [clock.code for clock in b.rules.clocks(before)]
     assert rule not in [clock.code for clock in b.rules.clocks(b.view)]
     assert outcomes(b, rule) == others
+    recounted = [outcome for code, _, outcome, _ in ends(b.rules, b.subject, b.facts) if code == rule]
+    assert recounted == others
 
 
 def test_question_that_ends_with_its_referral_is_not_met_by_the_answer_that_nobody_gave() -> None:

@@ -3,13 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from nrmbus.events.delivery import LetterOpened, LetterUnreadable
 from nrmbus.events.model import Fact
 from nrmbus.events.referral import ReferralRevoked
+from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.rules import Clock, Rules, View
 from nrmbus.rules.records import Running
+
+_TAKE_BACK: Final = (ReferralRevoked.type, AgeAssessed.type)
+"""Types of the events that only take back what a clock is about, whoever publishes them."""
 
 _Name = tuple[str, str, str, str | None]
 
@@ -26,7 +30,8 @@ class Duty(NamedTuple):
 def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
     """Fold a case, and return each duty that ended in time or whose breach is published; a lifted one is neither.
 
-    What the agency that asked takes back is lifted: nobody did what was owed, and nobody failed to.
+    What the agency that asked takes back, and a representative for a person who is found to be an adult, is lifted:
+    nobody did what was owed, and nobody failed to.
     A duty that ended late without a breach is neither: the profile does not bind its agency, or the timekeeper was not there.
     A letter that its receiver reports as unreadable ended nothing, unless the receiver reports later that it opened.
     """
@@ -53,9 +58,12 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
 
 
 def _takes_back(fact: Fact, clock: Running) -> bool:
-    """Return whether *fact* takes back what *clock* is about: a referral revoked, or a word of the agency that waits for it."""
+    """Return whether *fact* takes back what *clock* is about: its agency did nothing, and nobody needs it to any more.
+
+    That is a referral revoked, a word of the agency that waits, or an assessment by which the child is an adult.
+    """
     event = fact.event
-    return event.type == ReferralRevoked.type or event.source == clock.waits != clock.answerable
+    return event.type in _TAKE_BACK or event.source == clock.waits != clock.answerable
 
 
 def _is_in_time(rules: Rules, before: View, clock: Running, fact: Fact) -> bool:
