@@ -271,12 +271,14 @@ class Members:
         return self._members[number]
 
     async def set_roles(self, number: str, roles: Iterable[Role], by: str) -> Member:
-        """Have *by* give a member other roles, which ends the member's sessions.
+        """Have *by* give a member other roles, which ends the member's sessions; the same roles change nothing.
 
         Raises:
             DeskError: ``last_administrator``: nobody would be left who manages the staff.
         """
         wanted = _written(roles)
+        if wanted == _written(self.there(number).roles):
+            return self.there(number)
         if "manage_staff" not in together(_roles_of(wanted), self._given):
             self.keep_an_administrator(number)
         noted = partial(self._note, what="roles", number=number, by=by, roles=wanted)

@@ -71,6 +71,7 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         assert (await it.send(f"{at}/roles", roles="supervisor")).headers["location"] == f"/app{at}"
         assert it.staff.sessions.look(value) is None
         assert it.staff.members.there(member.number).roles == ("supervisor",)
+        assert (await it.send(f"{at}/roles", roles="supervisor")).status_code == 303  # changes nothing, and is no row
         more = await it.send(f"/staff/{admin.number}/roles", roles=["administrator", "supervisor"])
         assert errors_of(more) == ["Nobody gives a role to themselves: ask another administrator."]
         assert it.staff.members.there(admin.number).roles == ("worker", "administrator")
@@ -283,6 +284,23 @@ async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
         assert text_of(await it.get(earlier.replace("&amp;", "&"))).count("Leyla Example") == 6 + 1
         only = text_of(await it.get(f"/readings?who={other.number}"))
         assert only.count("Leyla Example") == 1
+
+
+async def test_no_row_about_access_is_pushed_off_the_pages(tmp_path: Path) -> None:
+    """Given more changes than a page shows, then the earlier ones are on the next page."""
+    async with office(tmp_path) as it:
+        boss = await it.signed_in("Boss Example", "supervisor")
+        async with it.here.desk.seat.ledger.write() as tx:
+            for n in range(supervisor.CHANGES):
+                changes.note(tx, "token removed", at="2026-03-02T05:00:00Z", who=boss.number, of=f"system-{n}", may="")
+        page = await it.get("/readings")
+        assert "the system system-0 had its token revoked" in text_of(page)
+        assert "Boss Example was added" not in text_of(page)
+        (earlier,) = re.findall(r'href="/app(/readings\?changed_before=\d+)#changes"', page.text)
+        last = await it.get(earlier)
+        assert "Boss Example was added" in text_of(last)
+        assert "the system system-0" not in text_of(last)
+        assert "Earlier changes" not in text_of(last)
 
 
 async def test_an_agency_that_changed_a_role_is_shown_its_own_permissions(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ routes: Final = Pages()
 
 PAGE: Final = 50
 CHANGES: Final = 100
-"""Changes of the staff and of tokens that the page shows, the newest."""
+"""Changes of the staff and of tokens on one page."""
 _READS, _CHANGES = tables.reads.c, tables.staff_changes.c
 
 
@@ -30,6 +30,7 @@ async def readings(visit: Visit) -> Response:
     """List readings, the newest first: all, or those of one colleague."""
     t, members = visit.t, visit.door.staff.members
     who, before = visit.asked("who", 16), visit.asked("before", 18)
+    changed_before = visit.asked("changed_before", 18)
     wanted = select(tables.reads).where(_READS.who != DESK).order_by(_READS.id.desc()).limit(PAGE + 1)
     if who:
         wanted = wanted.where(_READS.who == who)
@@ -52,17 +53,25 @@ async def readings(visit: Visit) -> Response:
     names = [{"value": "", "text": t("Everybody"), "selected": not who}]
     names += [{"value": each, "text": members.name_of(each), "selected": each == who} for each in readers]
     more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
+    changes, more_changes = _changes(visit, changed_before) if not (who or before) else (None, "")
     return visit.page(
         "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more,
-        changes=None if who or before else _changes(visit),
+        changes=changes, more_changes=more_changes,
     )  # fmt: skip
 
 
-def _changes(visit: Visit) -> list[dict[str, str]]:
-    """Return who was given access by whom, the newest first: an administrator alone decides on it, so others must see it."""
+def _changes(visit: Visit, before: str) -> tuple[list[dict[str, str]], str]:
+    """Return a page of who was given access by whom, the newest first, and where the next page begins.
+
+    An administrator alone decides on access, so others must see it.
+    """
     t, members = visit.t, visit.door.staff.members
+    wanted = select(tables.staff_changes).order_by(_CHANGES.id.desc()).limit(CHANGES + 1)
+    if before.isdecimal():
+        wanted = wanted.where(_CHANGES.id < int(before))
     with visit.door.ledger.read() as tx:
-        found = tx.execute(select(tables.staff_changes).order_by(_CHANGES.id.desc()).limit(CHANGES)).all()
+        found = tx.execute(wanted).all()
+    more = str(found[CHANGES - 1].id) if len(found) > CHANGES else ""
     said = {
         "added": t("was added"),
         "roles": t("got other roles"),
@@ -81,14 +90,15 @@ def _changes(visit: Visit) -> list[dict[str, str]]:
             return t("the system {name}", name=row.member), ""
         return members.name_of(row.member), role_names(visit, tuple(each for each in ROLES if each in may))
 
-    return [
+    rows = [
         {
             "when": moment_of(visit, row.at), "iso": row.at, "what": said[row.what],
             **dict(zip(("changed", "may"), changed(row), strict=True)),
             "who": members.name_of(row.who) if members.find(row.who) else t("on the desk’s machine, or by a system ({name})", name=row.who),
         }
-        for row in found
+        for row in found[:CHANGES]
     ]  # fmt: skip
+    return rows, more
 
 
 @routes.get("/colleagues", may="see_colleagues")
