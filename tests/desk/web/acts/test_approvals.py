@@ -1,12 +1,15 @@
 """Two people: what the first has written waits, and goes out with the signature of a second one, on a screen of their own."""
 
+import asyncio
 import re
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from agencies import CASE, SIGNAL
 from desk.given import REF, Given, desk_of
@@ -14,11 +17,13 @@ from desk.web.acts.test_pages import begun, filled, heading
 from desk.web.browsing import browsing, employed, member
 from desk.web.work.test_pages import a_referral_comes
 from nrmbus.desk.outbox import drafts
-from nrmbus.desk.outbox.drafts import PassedError
+from nrmbus.desk.outbox.drafts import Kept, PassedError
 from nrmbus.desk.staff.members import Standing
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.state.context import Seat
 from nrmbus.desk.web.acts import sending
 from nrmbus.wire import json
+from patience import eventually
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "publish")
 SECOND: Final[tuple[Permission, ...]] = ("read_cases", "publish", "approve")
@@ -227,6 +232,62 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
         assert heading(await three.get(done.headers["location"])) == "Registered"
         clear = json.loads((await here.rows("outbox"))[-1].clear, limit=10_000)
         assert (clear["actor"], clear["approver"]) == ("S-2", "S-3")
+
+
+async def during_another_s_turn(
+    here: Given, monkeypatch: pytest.MonkeyPatch, posts: list[Coroutine[None, None, httpx.Response]],
+    meanwhile: Callable[[Connection, Kept], object],
+) -> list[httpx.Response]:  # fmt: skip
+    """Let *meanwhile* change the draft after all *posts* have read it, and before the first of them writes."""
+    found, of = [], drafts.of
+
+    def noted(seat: Seat, tx: Connection, id: str, owner: str | None = None) -> Kept | None:
+        draft = of(seat, tx, id, owner)
+        found.append(draft)
+        return draft
+
+    monkeypatch.setattr(drafts, "of", noted)
+    async with here.desk.seat.ledger.write() as tx:
+        asking = [asyncio.create_task(each) for each in posts]
+        await eventually("each request has read the draft", lambda: len(found) == len(posts))
+        assert found[0] is not None
+        meanwhile(tx, found[0])
+    return await asyncio.gather(*asking)
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "owners"),
+    [
+        (None, [303, 404], {"S-2", "S-3"}),
+        ({"state": "sent"}, [404, 404], {"S-1"}),
+        ({"typed": {"data.reason": ("other",)}}, [409, 409], {"S-1"}),
+    ],
+    ids=["both take it", "signed meanwhile", "changed meanwhile"],
+)
+async def test_two_who_take_over_at_once_get_one_draft(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None, status: list[int], owners: set[str]
+) -> None:
+    """Given two who take over what both have read, then one draft is left, and none is taken that became another meanwhile."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member(*SECOND, number="S-3"))) as three,
+    ):
+        id = await asked(here, one)
+        everybody = here.behind.staff.members._members
+        everybody["S-1"] = replace(everybody["S-1"], permissions=frozenset(("read_cases",)))
+
+        def meanwhile(tx: Connection, draft: Kept) -> None:
+            if change is not None:
+                drafts.keep(here.desk.seat, tx, replace(draft, **change), seen=draft.version)
+
+        posts = [each.post(f"/app/approvals/{id}/take") for each in (two, three)]
+        answers = await during_another_s_turn(here, monkeypatch, posts, meanwhile)
+
+        assert sorted(each.status_code for each in answers) == status
+        (left,) = await here.rows("drafts")
+        assert left.owner in owners
 
 
 async def test_nobody_takes_over_what_its_owner_may_still_do(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from sqlalchemy import Connection
 from starlette.responses import Response
 
 from nrmbus.desk.outbox import drafts
@@ -63,12 +64,16 @@ async def take(visit: Visit) -> Response:
     draft = _waiting(visit)
     if _first_counts(visit, draft) or not _may(visit.me, draft):
         return await _shown(visit, draft)
+    made = None
     async with visit.door.ledger.write() as tx:
-        made = drafts.begin(
-            visit.door.seat, tx, owner=visit.me.number, type=draft.type, subject=draft.subject, ref=draft.ref, page=WHAT,
-            typed=draft.typed, is_another=True,
-        )  # fmt: skip
-        drafts.drop(tx, drafts.is_draft(draft.id))
+        if _stands(visit, tx, draft):
+            made = drafts.begin(
+                visit.door.seat, tx, owner=visit.me.number, type=draft.type, subject=draft.subject, ref=draft.ref, page=WHAT,
+                typed=draft.typed, is_another=True,
+            )  # fmt: skip
+            drafts.drop(tx, drafts.is_draft(draft.id))
+    if made is None:
+        return await _shown(visit, _waiting(visit), passed=True)
     return visit.see(f"/acts/{made.id}/{CHECK}")
 
 
@@ -78,9 +83,9 @@ async def back(visit: Visit) -> Response:
     draft = _waiting(visit)
     has_left = visit.door.staff.members.has_left(draft.owner)
     async with visit.door.ledger.write() as tx:
-        if has_left:
+        if has_left and _stands(visit, tx, draft):
             drafts.drop(tx, drafts.is_draft(draft.id))
-        else:
+        elif not has_left:
             drafts.take_back(visit.door.seat, tx, draft)
     return visit.see("/approvals")
 
@@ -94,6 +99,12 @@ def _first_counts(visit: Visit, draft: Kept) -> bool:
     """Return whether the owner of *draft* may still do what it says: two people must be allowed to act when it is sent."""
     owner = visit.door.staff.members.find(draft.owner)
     return owner is not None and _may(owner, draft)
+
+
+def _stands(visit: Visit, tx: Connection, draft: Kept) -> bool:
+    """Return whether *draft* is within *tx* as it was read: nobody took it, changed it or sent it meanwhile."""
+    now = drafts.of(visit.door.seat, tx, draft.id)
+    return now is not None and (now.state, now.version) == (draft.state, draft.version)
 
 
 def _waiting(visit: Visit) -> Kept:
