@@ -153,6 +153,11 @@ async def test_a_full_disk_while_somebody_keeps_both_keeps_both(
         again = re.findall(r'class="[a-z-]*button" name="go" value="(\w+)"', failed.text)
         by_key = re.findall(r'class="nrm-first" [^>]*name="go" value="(\w+)"', failed.text)
         assert (again, by_key) == (["both"], ["both"]), "the button, and the key Enter"
+        with monkeypatch.context() as broken:
+            broken.setattr(drafts, "keep", full)
+            failed = await browser.post(f"{at}?lang=ru", data={**hidden(failed), "go": "language"})
+        again = re.findall(r'class="[a-z-]*button" name="go" value="(\w+)"', failed.text)
+        assert (failed.status_code, again) == (503, ["both"]), "another language forgets no choice"
         both = await browser.post(at, data={**hidden(failed), "go": again[0]})
 
         assert both.headers["location"] != at

@@ -17,7 +17,7 @@ from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.fields import Shown
 from nrmbus.desk.web.own_acts import Own
 from nrmbus.desk.web.rooms import own_act
-from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.answer import AnswerLetter
 from nrmbus.events.errors import Problem
@@ -69,7 +69,9 @@ class Act:
 
 async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -> Kept | Response:
     """Return the saved draft, or the page that says why it was not saved, with all that was typed on it."""
-    again = {"version": sent["version"], "go": "both" if sent["go"] == "both" else "on"}
+    # A language chosen on the page that was not saved is no answer, so what was chosen before it stays.
+    chosen = sent["again"] if sent["go"] == LANGUAGE else sent["go"]
+    again = {"version": sent["version"], "go": "both" if chosen == "both" else "on"}
     try:
         try:
             return await saved(visit, draft, typed, page, sent)
