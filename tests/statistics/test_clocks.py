@@ -17,7 +17,7 @@ from nrmbus.statistics.specs import SPECS
 from nrmbus.statistics.tables import TOTAL
 from recounted_duties import ends
 from rules.given import Bench
-from rules.stories import BODIES, LEGAL, child_begun, child_signalled, consented, identified, referred
+from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -110,15 +110,10 @@ def found_adult(b: Bench) -> Bench:
 
 
 def flagged_and_found_adult(b: Bench) -> Bench:
-    """The inquiry is on when the school tells guardianship of the child; the unit finds that he is an adult."""
-    child_signalled(b).at("0:30").say("school", "safeguard.child_flagged", to=["child-commission"])
-    b.at("1:00")
-    b.say("school", "referral.submitted", ref="R-10", to=["special-unit"], child=True, legal_basis=LEGAL, letter=True)
-    b.at("2:00").say("special-unit", "referral.accepted", ref="R-10")
-    b.at("2:10").say("special-unit", "identification.stage_entered")
-    b.at("5:00").say("special-unit", "identification.stage_entered", stage="inquiry")
-    b.at("5:10").say("school", "safeguard.child_flagged", to=BODIES)
-    b.at("5:20").say("special-unit", "safeguard.age_assessed")
+    """The inquiry is on when the NGO takes her for a child and tells guardianship; the unit finds that she is an adult."""
+    begun(b).at("d1 9:00").say("special-unit", "identification.stage_entered", stage="inquiry")
+    b.at("d1 9:10").say("ngo-a", "safeguard.child_flagged", to=BODIES)
+    b.at("d1 9:20").say("special-unit", "safeguard.age_assessed")
     return b
 
 
