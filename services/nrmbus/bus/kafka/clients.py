@@ -203,7 +203,7 @@ async def ends(
     """Return the offsets at which *partitions* end now for *consumer*, which is started.
 
     A broker that is slow to answer, or has no leader yet, is asked again for *patience* seconds: aiokafka gives up after
-    one `request_timeout_ms`, and with it a whole start or command would end. Whoever holds others up meanwhile has less.
+    one `request_timeout_ms`, and with it a whole start or command would end. A caller that holds others up meanwhile, or looks again by itself, gives less.
 
     Raises:
         KafkaError: no leader answered in that time, or a broker denies the question.
@@ -211,9 +211,11 @@ async def ends(
     return await _patiently(consumer.end_offsets, partitions, patience)
 
 
-async def begins(consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+async def begins(
+    consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], *, patience: float = PATIENCE_SECONDS
+) -> dict[TopicPartition, int]:
     """Return the first offsets of *partitions* for *consumer*, as patiently as `ends`."""
-    return await _patiently(consumer.beginning_offsets, partitions, PATIENCE_SECONDS)
+    return await _patiently(consumer.beginning_offsets, partitions, patience)
 
 
 async def _patiently(

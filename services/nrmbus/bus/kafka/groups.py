@@ -107,7 +107,9 @@ async def standings(where: Where, asked: Mapping[str, list[TopicPartition]]) -> 
         groups = {name: await _patiently(client, name, some) for name, some in asked.items()}
         await reader.start()
         await asyncio.sleep(0)  # a consumer that is stopped before its tasks have begun raises CancelledError
-        first, ends = await clients.begins(reader, partitions), await clients.ends(reader, partitions)
+        # Once: a look that is not answered says so at once, and another follows it.
+        first = await clients.begins(reader, partitions, patience=0)
+        ends = await clients.ends(reader, partitions, patience=0)
     finally:
         await reader.stop()
         await client.close()
