@@ -1,7 +1,7 @@
 """Data files of the package: folders and files in a clone, and one archive in a wheel.
 
 The archive, `data.zip`, is made by `.ci/pack.py` when a wheel is built, of what `pyproject.toml` lists there. An agency's
-system that needs the SDK alone has these files too, and they take less than a quarter of their size.
+system that needs the SDK alone has these files too, and they take less than a third of their size.
 """
 
 from functools import cache

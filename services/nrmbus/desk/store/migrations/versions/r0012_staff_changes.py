@@ -1,4 +1,4 @@
-"""Who was given access by whom: each member who was added, got other roles or another sign-in, or left."""
+"""A table says who was given access by whom: members who were added, changed or removed, and tokens that were made or revoked."""
 
 from alembic import op
 
