@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -77,6 +78,15 @@ async def test_a_token_is_shown_once_and_stored_as_a_digest(tmp_path: Path) -> N
             "Bearer nrm_",
         ):
             assert tokens.caller_of(other) is None
+
+
+@pytest.mark.parametrize("name", ["7", "0042", "123456789"])
+def test_no_token_has_a_members_number_for_a_name(name: str) -> None:
+    """A record names members by numbers and systems by names: nobody can take one for the other."""
+    with pytest.raises(ValidationError) as refused:
+        wanted(name)
+
+    assert [(each["type"], each["loc"]) for each in refused.value.errors()] == [("string_pattern_mismatch", ("name",))]
 
 
 async def test_a_revoked_token_is_worth_nothing_from_that_moment(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from functools import partial
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 from sqlalchemy import Connection, Row, bindparam, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -50,8 +51,19 @@ _USED: Final = (
     .values(used=_ROW.used + bindparam("more"), last_used=bindparam("at"))
 )
 
-Name = Annotated[str, Field(max_length=64, pattern=r"^([a-z]|[0-9]+[a-z_-])[a-z0-9_-]*$", description="Of the system that gets it; not of digits alone.")]  # fmt: skip
-"""A member's number has digits alone, so no token's name can be taken for one."""
+
+def _no_number(name: str) -> str:
+    """Return *name*, unless a member's number could be taken for it: of digits alone. The frozen pattern allows those."""
+    if name.isdecimal():
+        raise PydanticCustomError("string_pattern_mismatch", "digits alone")
+    return name
+
+
+Name = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$", description="Of the system that gets it; not of digits alone."),
+    AfterValidator(_no_number),
+]
 
 
 class NewToken(Frozen):
