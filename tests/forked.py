@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from nrmbus.bus.folder import BusFolder
@@ -45,7 +46,9 @@ class Forked:
     def send_signal(self, number: int) -> None:
         """Send it a signal, if it is there."""
         if self.returncode is None:
-            os.kill(self.pid, number)
+            # As Popen does: it ended a moment ago, and the server that forked it has not said so yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """Kill it."""

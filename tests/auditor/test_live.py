@@ -83,6 +83,7 @@ async def test_the_door_is_shut_without_a_token_and_shows_logs_only(bus: Audited
         assert (await bus.get(path)).status_code == 404, path
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: AuditedBus) -> None:
     """A checkpoint is signed after an hour if something is new, and at a clean end."""
@@ -104,6 +105,7 @@ async def test_a_checkpoint_an_hour_by_the_buss_clock_and_one_at_closing(bus: Au
     assert [(each.checkpoint.size, each.time) for each in said] == expected
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_folder_that_was_deleted_is_made_again_byte_for_byte(bus: AuditedBus) -> None:
     """Tiles, bundles, head and signed checkpoint: a function of the topic and of what was signed."""
@@ -262,6 +264,7 @@ def emptied(bus: AuditedBus, topic: str) -> None:
     topics.apply(bus.folder.bootstrap, ["ngo-a", "ngo-l", *SERVICES], bus.folder.settings.partitions, play=True)
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", "witnesses", reason="some of what witnesses say is forged")
 async def test_cosignatures_of_witnesses_are_added_to_the_checkpoint(bus: AuditedBus) -> None:
     """Co-signatures are verified by the directory's keys and survive a restart; forged or misplaced ones do not count."""

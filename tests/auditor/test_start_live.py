@@ -66,6 +66,7 @@ async def test_a_start_reads_from_the_co_signed_place_and_compares_the_rest_behi
     merkle.verify_inclusion(shown["index"], shown["size"], merkle.leaf_hash(leaf), proof, checkpoint.root)
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", "witnesses", reason="written by hand, and co-signed by hand")
 async def test_a_place_that_does_not_fit_is_not_used_and_nothing_else_changes(bus: AuditedBus) -> None:
     """Of a checkpoint that too few co-signed, or with another offset: the history is read from its beginning."""

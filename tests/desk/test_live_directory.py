@@ -129,6 +129,7 @@ async def lost(bus: LiveBus, who: str, *, vouched: bool) -> None:
     await commands.enter(bus.folder, request)
 
 
+@pytest.mark.slow
 async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Broker) -> None:
     """A task asks to send the letter again once the new keys hold; keys that can still be objected to cause no task."""
     async with live(broker, TWO | {"vac": "vac"}, run=["ngo-a"]) as bus, bus.door("ngo-a") as ngo:
@@ -154,6 +155,7 @@ async def test_who_wrote_to_an_agency_is_told_when_its_keys_are_lost(broker: Bro
         assert set(await again()) == {said["id"], referred["id"]}
 
 
+@pytest.mark.slow
 async def test_nobody_leaves_as_long_as_a_case_of_its_own_is_open(broker: Broker, tmp_path: Path) -> None:
     """The admitter's command checks the history: the agency must have signed its report on each case before anybody signs."""
     file, cases = tmp_path / "file", tmp_path / "cases.yaml"

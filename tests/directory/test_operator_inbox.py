@@ -146,6 +146,7 @@ def of_another(bus: BusFolder) -> str:
     return made.decode()
 
 
+@pytest.mark.slow
 async def test_an_invalid_request_is_skipped(bus: BusFolder) -> None:
     """Each invalid request gets its code and no certificate; a valid one in another topic is answered in the same pass."""
     for what, (record, code) in HOSTILE.items():

@@ -114,6 +114,7 @@ async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
     assert await answer(bus) == ()
 
 
+@pytest.mark.slow
 async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> None:
     """A signed request counts by its signatures, whichever topic it came in."""
     await look(bus)

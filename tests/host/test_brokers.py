@@ -80,6 +80,7 @@ def test_one_of_three_may_be_killed(up: Supervisor, record_property: Callable[[s
     assert {each for each, pid in pids(up.folder).items() if pid != before[each]} == {name}
 
 
+@pytest.mark.slow
 def test_a_frozen_one_does_not_stop_the_others(up: Supervisor, record_property: Callable[[str, object], None]) -> None:
     """Given three brokers, when the busiest is frozen, then events go on without it."""
     until("all hold everything", lambda: whole(up.folder))

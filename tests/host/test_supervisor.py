@@ -67,7 +67,9 @@ def up(tmp_path_factory: pytest.TempPathFactory, said: list[str]) -> Iterator[Su
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("service", ["registrar", "timekeeper", "auditor"])
+@pytest.mark.parametrize(
+    "service", ["registrar", *(pytest.param(each, marks=pytest.mark.slow) for each in ("timekeeper", "auditor"))]
+)
 def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> None:
     """The restart is automatic and counted; `make bench` measures its duration."""
     before = status(up.folder)[service]
@@ -79,7 +81,7 @@ def test_a_killed_service_is_started_at_once(up: Supervisor, service: str) -> No
 
 
 @pytest.mark.broker
-@pytest.mark.parametrize("service", ["auditor", "broker"])
+@pytest.mark.parametrize("service", ["auditor", pytest.param("broker", marks=pytest.mark.slow)])
 def test_a_service_with_a_due_certificate_gets_another_and_restarts(up: Supervisor, service: str) -> None:
     """Renewal needs no person: the service's connections, and the broker, then carry the new certificate."""
     before, tls = status(up.folder)[service]["pid"], Tls(up.folder.service(service))
@@ -145,6 +147,7 @@ def test_a_new_agencys_desk_is_started(up: Supervisor) -> None:
     until("its desk has a door", up.folder.agency("ngo-a").door.exists)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: list[str]) -> None:
     """The failure is reported once, with the last line of its log, and is in the status file as long as it lasts."""
@@ -165,6 +168,7 @@ def test_a_desk_that_cannot_start_is_reported_as_failing(up: Supervisor, said: l
     assert lives(status(up.folder)["ngo-f"]["pid"])
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_the_desk_of_who_is_suspended_stands_still_until_it_is_admitted_again(
     up: Supervisor, monkeypatch: pytest.MonkeyPatch

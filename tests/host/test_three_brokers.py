@@ -19,7 +19,7 @@ from nrmbus.directory.invitation import Invitation
 from patience import until
 from three_brokers import three_brokers
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 SIGNAL = Path(__file__).parents[2] / "deploy" / "examples" / "signal.json"

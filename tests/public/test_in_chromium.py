@@ -70,6 +70,7 @@ async def test_axe_finds_nothing_serious_on_any_page(tmp_path: Path, program: st
     assert errors == []
 
 
+@pytest.mark.slow
 async def test_leaving_takes_the_whole_site_out_of_the_back_button(tmp_path: Path, program: str) -> None:
     """By the button and by three times Shift; what was typed is gone, and Back leads to where she came from."""
     async with public(tmp_path) as (_, address, neutral), chromium(program, width=360) as browser:

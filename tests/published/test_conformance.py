@@ -187,6 +187,7 @@ async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
         assert CANARY not in last.broken
 
 
+@pytest.mark.slow
 async def test_nothing_is_sent_without_leave_that_a_lax_door_would_publish(url: str) -> None:
     """Given a suite without leave to publish, then no request is an event with its data, whatever else is wrong with the request."""
     sent = list[bytes]()
@@ -260,6 +261,7 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     assert "--token-file" in missing.stderr
 
 
+@pytest.mark.slow
 async def test_the_command_shows_a_certificate_to_a_door_that_asks_for_one(tmp_path: Path) -> None:
     """Given a door of another machine, then the command needs its authority and a certificate, by options or by door.json."""
     home = tmp_path / "door"

@@ -244,6 +244,7 @@ async def test_what_is_written_elsewhere_is_waited_for_until_it_holds_or_not(
         assert shard.spent("special-unit", "2026-03") == 4  # what was taken back does not count
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail(reason="partition 1 is written with a key of the test's own")
 async def test_what_no_registrar_of_this_bus_signed_is_not_counted_but_stops_it(
     fire: Fire, monkeypatch: pytest.MonkeyPatch

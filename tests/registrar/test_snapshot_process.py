@@ -81,6 +81,7 @@ async def test_the_next_start_goes_on_from_what_another_process_folded(broker: B
         await publish()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_snapshot_that_is_not_of_this_history_is_not_signed(broker: Broker) -> None:
     """Where the registrar's own chain has another digest, or goes further than what is committed, no snapshot is written."""

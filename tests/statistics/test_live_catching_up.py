@@ -38,6 +38,7 @@ async def found(bus: LiveBus, first: int) -> None:
             assert (await door.publish(said, wait=LONGEST_WAIT))["verdict"] == "registered"
 
 
+@pytest.mark.slow
 async def test_desk_that_was_off_for_a_month_makes_the_same_figures(broker: Broker, tmp_path: Path) -> None:
     """Given what a desk knew a month ago, when it starts, is killed and starts again, its draft is that of a desk which was there."""
     async with live(broker, AGENCIES, run=("ngo-a", ME)) as bus, clients.producer(bus.folder.bootstrap) as producer:

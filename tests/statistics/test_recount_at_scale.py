@@ -34,6 +34,7 @@ def coded() -> dict[str, dict[str, Any]]:
     return {id: dict(fields) for case in cases_of(SEED) for id, fields in case.coded.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(PERIODS)), ids=PERIODS)
 def test_another_program_counts_the_same_events(at: int) -> None:
     """Referrals, answers, times, payments, grants, other events and missed duties of hundreds of cases are the published ones."""

@@ -262,6 +262,7 @@ def writers(folder: BusFolder) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [(1, 1)] if sys.platform == "linux" else [])
 def test_a_brokers_disk_that_is_full(bus: BusFolder, limit: tuple[int, int]) -> None:
     """Given a broker that can write no byte more, then it stops, and what a desk took is registered once when there is room again."""
@@ -323,6 +324,7 @@ def test_a_desks_disk_that_is_full(bus: BusFolder, soft: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_nobody_co_signs(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given desks that stand still while the auditor signs, then the registrations below are counted, until a desk is back."""
     monkeypatch.setattr(faults, "WAITS", timedelta(0))

@@ -107,6 +107,7 @@ async def test_every_page_is_fit_for_a_screen_reader_and_loads_nothing_from_else
             assert all(each.startswith(f"{here.base}/static/") for each in await here.page.evaluate(loaded))
 
 
+@pytest.mark.slow
 async def test_the_keyboard_alone_leads_from_the_sign_in_to_an_event(tmp_path: Path, program: str) -> None:
     """Given no mouse, a person signs in, searches, opens a case and an event; what has the focus can be seen."""
     async with sitting(program, tmp_path, signed_in=False) as here:
@@ -141,6 +142,7 @@ async def test_the_keyboard_alone_leads_from_the_sign_in_to_an_event(tmp_path: P
         assert [each["what"] for each in here.hall.asked()] == ["search", "case", "event"]
 
 
+@pytest.mark.slow
 async def test_the_page_warns_before_the_session_ends_and_leads_back_after_it(
     tmp_path: Path, program: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +201,7 @@ async def test_it_does_so_without_a_script_too(tmp_path: Path, program: str) -> 
         assert await page.locator("ol.line > li").count() == 28
 
 
+@pytest.mark.slow
 async def test_the_print_has_the_record_and_nothing_else(tmp_path: Path, program: str) -> None:
     """The print is A4 and ends with question, time and asker, in each language; it has no menu, form or slider."""
     async with sitting(program, tmp_path) as here:

@@ -97,6 +97,7 @@ def test_it_is_ready_in_time_and_its_data_survive_a_restart(embedded: EmbeddedKa
         again.stop()
 
 
+@pytest.mark.slow
 def test_a_broker_that_was_killed_comes_back_where_it_was(embedded: EmbeddedKafka) -> None:
     """Clients find it again at the same address, with all that was acknowledged."""
     try:
@@ -149,6 +150,7 @@ def test_no_cluster_id_looks_like_an_option() -> None:
     assert not any(cluster_id(str(number)).startswith("-") for number in range(1000))
 
 
+@pytest.mark.slow
 def test_a_port_that_somebody_else_has_is_left_to_him(embedded: EmbeddedKafka, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where he was faster than the broker, after we had found the port free."""
     with socket.socket() as somebody:
@@ -163,6 +165,7 @@ def test_a_port_that_somebody_else_has_is_left_to_him(embedded: EmbeddedKafka, m
             embedded.stop()
 
 
+@pytest.mark.slow
 def test_another_broker_is_not_taken_for_ours(
     embedded: EmbeddedKafka, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:

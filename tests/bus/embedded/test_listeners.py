@@ -130,6 +130,7 @@ class TestABrokerForOtherMachines:
         made.fetch()
         return made
 
+    @pytest.mark.slow
     def test_it_has_its_address_again_after_a_restart(self, kafka: EmbeddedKafka) -> None:
         """Given a bus that listens, when it is ended and started, then clients reach it at the same address, by its name."""
         port = ports.free_ports(1)[0]

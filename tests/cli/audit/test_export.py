@@ -119,6 +119,7 @@ async def test_a_case_is_exported_and_verified(bus: tuple[BusFolder, Evidence], 
     assert "quorum_missing" in nrmbus("verify", out, *(part for each in keys for part in each)).stdout
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_an_impossible_export_is_one_sentence(bus: tuple[BusFolder, Evidence], tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_pa
     assert Authority(bus).standing(came_back.entry.valid_from + timedelta(hours=1))[US]
 
 
+@pytest.mark.slow
 def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_path: Path) -> None:
     """The access ends automatically, on open connections too, and also for a certificate renewed meanwhile with the old key."""
     since = others_keys(bus, tmp_path / "theirs")[1].entry.valid_from
@@ -146,6 +147,7 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
     assert not is_served(bus)
 
 
+@pytest.mark.slow
 def test_an_agency_whose_disk_is_gone_comes_back(
     bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -149,6 +149,7 @@ def test_every_private_key_is_sealed_those_of_connections_too(kept: Kept) -> Non
     assert all(map(keyfile.is_sealed, found))
 
 
+@pytest.mark.slow
 def test_no_file_of_the_folder_has_a_private_key_in_the_clear(kept: Kept) -> None:
     """No file has a key as PEM or as a bare number, after a start, a kill -9 of the broker, and its renewal."""
     secrets = kept.secrets()
@@ -212,6 +213,7 @@ if sys.platform == "linux":  # no other system shows these in files
             (line,) = (each for each in limits if each.startswith("Max core file size"))
             assert line.split()[4:6] == (["1", "1"] if raised else ["0", "0"]), name
 
+    @pytest.mark.slow
     def test_a_broker_that_crashes_leaves_no_picture_of_its_memory(kept: Kept) -> None:
         """By default Java writes a report with memory contents beside its data."""
         before = set(kept.folder.path.iterdir())
@@ -266,6 +268,7 @@ def test_without_the_key_file_nothing_starts(kept: Kept, tmp_path: Path) -> None
         assert not kept.folder.is_held
 
 
+@pytest.mark.slow
 def test_a_raw_one_is_not_started_with_until_it_is_sealed(kept: Kept) -> None:
     """The start names the command for a raw key, the doctor finds the key, and the command seals it."""
     kept.process.send_signal(signal.SIGTERM)

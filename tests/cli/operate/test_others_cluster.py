@@ -138,6 +138,7 @@ def up(guest: Guest, told: tuple[int, list[str]]) -> Guest:
     return guest
 
 
+@pytest.mark.slow
 def test_an_unprepared_cluster_denies_the_bus_and_the_missing_settings_are_printed(
     guest: Guest, told: tuple[int, list[str]]
 ) -> None:

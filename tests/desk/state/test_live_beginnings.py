@@ -68,7 +68,7 @@ async def findings(folder: BusFolder) -> dict[str, str]:
     return {each.code: each.what for each in service_faults.of_services(folder, await healths.ask_all(folder))}
 
 
-@pytest.mark.parametrize("agency", ["special-unit", "ngo-a"])
+@pytest.mark.parametrize("agency", ["special-unit", pytest.param("ngo-a", marks=pytest.mark.slow)])
 async def test_a_desk_without_its_ledger_reads_its_inbox_again(broker: Broker, agency: str) -> None:
     """The desk hears the same events in order, repeats nothing, continues its numbers, and reports the loss."""
     async with live(broker, TWO, run=list(TWO)) as bus:
@@ -99,6 +99,7 @@ def inbox_of(data: Path, agency: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="the oldest records of an inbox are deleted, as Kafka does after 30 days")
 async def test_what_the_broker_has_no_more_is_said_to_be_missing(broker: Broker) -> None:
     """The desk begins at the first record that is left, shows the case as incomplete, and finds its own number again."""

@@ -128,6 +128,7 @@ async def health_at(home: Path) -> dict[str, Any]:
     return {}
 
 
+@pytest.mark.slow
 async def test_a_standby_takes_over(broker: Broker, own_server: Server, tmp_path: Path) -> None:
     """A second machine waits with the same desk, and takes over in seconds once the first is gone; each event comes once.
 

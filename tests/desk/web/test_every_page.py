@@ -203,7 +203,9 @@ async def wrong_on(tab: Tab) -> list[str]:
 
 
 @pytest.mark.parametrize("language", WALKED)
-@pytest.mark.parametrize("desk", DESKS)
+@pytest.mark.parametrize(
+    "desk", ["ngo-a", *(pytest.param(each, marks=pytest.mark.slow) for each in DESKS if each != "ngo-a")]
+)
 async def test_each_page_of_a_desk_is_opened_and_has_no_serious_fault(
     tmp_path: Path, program: str, desk: str, language: Language
 ) -> None:

@@ -68,6 +68,7 @@ async def at_work(home: Path, language: Language) -> AsyncIterator[tuple[Given, 
             yield here, tuple(f"{address}{path}" for path in ("/app/", f"/app/cases/{CASE}", act))
 
 
+@pytest.mark.slow
 async def test_the_pages_are_complete_without_script_on_a_desk_and_in_the_dark(tmp_path: Path, program: str) -> None:
     """Given a browser without JavaScript that asks for dark colours, the same pages have no serious fault."""
     async with at_work(tmp_path, "en") as (_, starts):

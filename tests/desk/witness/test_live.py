@@ -55,6 +55,7 @@ async def cosigned(bus: LiveBus, count: int) -> list[int]:
     return sizes
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("checkpoints", reason="the checkpoints are of a history that is not this one, then of a fork")
 async def test_a_desk_cosigns_what_grows_and_refuses_what_forks(broker: Broker, tmp_path: Path) -> None:
     """Through a kill and a restored ledger, every size is signed once, and the fork never."""

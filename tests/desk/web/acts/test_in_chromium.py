@@ -66,7 +66,7 @@ async def filled_in(page: Page, root: str, *, script: bool = True) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("script", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_a_referral_is_filled_in_and_sent_on_a_phone(tmp_path: Path, program: str, *, script: bool) -> None:
     """Given a phone, with or without script, then each page of a referral is free of serious faults, and it is sent."""
     async with at_a_case(tmp_path) as (here, root), chromium(program, width=360, script=script) as browser:
@@ -86,6 +86,7 @@ async def test_a_referral_is_filled_in_and_sent_on_a_phone(tmp_path: Path, progr
         ] == []  # a browser reports the status of a page with errors
 
 
+@pytest.mark.slow
 async def test_continue_while_a_save_is_under_way_is_no_other_tab(tmp_path: Path, program: str) -> None:
     """Given a slow line on which a save is under way, when more is typed and sent, then all of it is saved, and no tab is named."""
     async with at_a_case(tmp_path) as (_, root), chromium(program) as browser:

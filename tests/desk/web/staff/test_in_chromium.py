@@ -68,6 +68,7 @@ async def test_a_passkey_is_set_up_at_the_first_sign_in_and_signs_in_alone(tmp_p
         assert errors == []
 
 
+@pytest.mark.slow
 async def test_a_session_warns_before_its_end_and_leads_back_after_it(tmp_path: Path, program: str) -> None:
     """The warning comes two minutes before, staying extends it, another tab's use is noticed, and the end hides the page."""
     async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
@@ -102,6 +103,7 @@ async def test_a_session_warns_before_its_end_and_leads_back_after_it(tmp_path: 
         await page.wait_for_url("**/sign-in?over=1&back=%2Faccount")
 
 
+@pytest.mark.slow
 async def test_a_page_on_which_something_was_typed_stays_when_the_session_ends(tmp_path: Path, program: str) -> None:
     """Given a changed form, the page says that the person was signed out, keeps the form, and goes on after a sign-in elsewhere."""
     async with office(tmp_path) as it, serving(AgencyPages(it.here.behind)) as address, chromium(program) as browser:
