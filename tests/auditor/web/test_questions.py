@@ -211,6 +211,7 @@ async def test_p4_what_the_registrar_does_not_register_is_not_answered(door: Doo
         door.hall.away()
         answer = await client.post("/questions", json=door.question())
         assert (answer.status_code, answer.json()) == (503, {"code": "unanswered"})
+        door.hall.back()  # with the patience of before
         door.hall.registrar = "refuses"
         answer = await client.post("/questions", json=door.question())
         assert (answer.status_code, answer.json()) == (503, {"code": "wrong_state"})
