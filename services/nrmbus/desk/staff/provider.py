@@ -6,6 +6,7 @@ answer is used or kept. A sign-in that is under way stays in memory, bound to th
 
 import asyncio
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -37,7 +38,11 @@ _OUTSIDE: Final = (httpx.HTTPError, ValueError, KeyError, TypeError, OSError)
 
 
 class ProviderFailed(Exception):
-    """Raised where the provider does not answer, where its answer cannot be believed, or where too many ask at once."""
+    """Raised where the provider does not answer, or where its answer cannot be believed."""
+
+
+class TooManyAtOnce(ProviderFailed):
+    """Raised where so many sign in at once that the provider is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,10 @@ class _Bound:
         """Count one more from the address *client*. What is refused is not counted, so the bound for all bounds the memory.
 
         Raises:
-            ProviderFailed
+            TooManyAtOnce
         """
         if max(self._all.wait("", now), self._each.wait(client, now)) > 0:
-            raise ProviderFailed
+            raise TooManyAtOnce
         self._all.took("", 1, now)
         self._each.took(client, now)
 
@@ -71,10 +76,11 @@ class SignInElsewhere:
     """Sign-ins at the agency's provider that are under way."""
 
     def __init__(
-        self, provider: Provider, now: Callable[[], datetime], transport: httpx.AsyncBaseTransport | None = None
-    ) -> None:
-        """Use *provider*; *transport* leads to one in this process."""
-        self._provider, self._now, self._transport = provider, now, transport
+        self, provider: Provider, now: Callable[[], datetime], transport: httpx.AsyncBaseTransport | None = None,
+        seconds: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        """Use *provider*; *transport* leads to one in this process. The bounds count *seconds*, which nobody sets back."""
+        self._provider, self._now, self._transport, self._seconds = provider, now, transport, seconds
         self._under_way: dict[str, _UnderWay] = {}
         self._about_it: Mapping[str, Any] = {}
         self._asks_from = now()
@@ -93,7 +99,7 @@ class SignInElsewhere:
         from authlib.oauth2.rfc6749.parameters import prepare_grant_uri  # noqa: PLC0415 - few agencies need it
         from authlib.oauth2.rfc7636 import create_s256_code_challenge  # noqa: PLC0415 - the same
 
-        self._beginnings.take(client, self._now().timestamp())
+        self._beginnings.take(client, self._seconds())
         async with self._client() as http:
             about = await self._about(http)
         value, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
@@ -116,7 +122,7 @@ class SignInElsewhere:
         now, under_way = self._now(), self._under_way.get(state) if state == _state(value) else None
         if under_way is None or under_way.until <= now:
             raise ProviderFailed
-        self._answers.take(client, now.timestamp())
+        self._answers.take(client, self._seconds())
         del self._under_way[state]
         async with self._client() as http:
             about = await self._about(http)

@@ -89,7 +89,9 @@ async def elsewhere(home: Path, **more: Any) -> AsyncIterator[tuple[Office, Fake
     async with office(home, settings=settings) as it:
         provider = FakeProvider(lambda: int(it.clock.time.timestamp()))
         assert settings.provider is not None
-        it.staff.elsewhere = SignInElsewhere(settings.provider, it.clock.now, httpx.MockTransport(provider))
+        it.staff.elsewhere = SignInElsewhere(
+            settings.provider, it.clock.now, httpx.MockTransport(provider), lambda: it.clock.now().timestamp()
+        )
         await it.staff.add(NewMember(name="Leyla Example", roles=("worker",), subject="17"), "door.json")
         yield it, provider
 
@@ -221,6 +223,7 @@ async def test_a_stranger_keeps_nobody_from_the_providers_sign_in(tmp_path: Path
             comes_from(it, "192.0.2.7" if number < FROM_ONE.at_once + 5 else f"198.51.100.{number}")
             answer = await it.get("/sign-in/provider")
             begun.append(answer.status_code)
+            assert (answer.status_code == 503) == ("Too many people sign in at this moment." in answer.text)
             if answer.status_code == 303:  # all answers come from the stranger, wherever they were begun
                 comes_from(it, "192.0.2.7")
                 back = provider.goes_to(answer.headers["location"])

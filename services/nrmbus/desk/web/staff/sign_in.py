@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.passwords import LEAST, Weakness
-from nrmbus.desk.staff.provider import ProviderFailed
+from nrmbus.desk.staff.provider import ProviderFailed, TooManyAtOnce
 from nrmbus.desk.staff.sessions import IDLE, LONGEST
 from nrmbus.desk.staff.staff import NotSignedIn, Reason, Stage, stage_of
 from nrmbus.desk.web.beside import ROOT
@@ -282,7 +282,9 @@ async def lead_in(visit: Visit) -> Response:
     return visit.see(f"/sign-in?{urlencode(query)}" if query else "/sign-in")
 
 
-def _away(t: Words) -> str:
+def _why(t: Words, failed: ProviderFailed) -> str:
+    if isinstance(failed, TooManyAtOnce):
+        return t("Too many people sign in at this moment. Wait a minute, and try again.")
     return t("The agency's own sign-in did not answer, or its answer did not fit. Try again.")
 
 
@@ -295,8 +297,8 @@ async def to_provider(visit: Visit) -> Response:
     address = f"{cookies.origin_of(visit.request)}{url('/sign-in/provider/back')}"
     try:
         value, there = await elsewhere.begin(address, back_of(visit), cookies.client_of(visit.request))
-    except ProviderFailed:
-        return _first(visit, {"provider": _away(visit.t)}, status=503)
+    except ProviderFailed as failed:
+        return _first(visit, {"provider": _why(visit.t, failed)}, status=503)
     return cookies.begin_elsewhere(visit, RedirectResponse(there, 303), value)
 
 
@@ -312,8 +314,8 @@ async def from_provider(visit: Visit) -> Response:
             cookies.client_of(visit.request),
         )  # fmt: skip
         value = await staff.with_subject(subject)
-    except ProviderFailed:
-        return _first(visit, {"provider": _away(visit.t)}, status=422)
+    except ProviderFailed as failed:
+        return _first(visit, {"provider": _why(visit.t, failed)}, status=422)
     except NotSignedIn:
         unknown = visit.t("Your agency's account belongs to nobody here. Ask your agency's administrator.")
         return _first(visit, {"provider": unknown}, status=422)
