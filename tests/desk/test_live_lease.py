@@ -46,6 +46,7 @@ async def test_of_two_hosts_one_runs_the_desk(broker: Broker, tmp_path: Path) ->
     """The second host waits, takes over from one that ended or fell silent, and puts out one that lives only if told to."""
     async with live(broker, TWO, run=list(TWO)) as first:
         await heard(first, 1)
+        await answered(first, 1)
         await quiet(first, *TWO)
         second = first.copied(tmp_path / "second")
 
