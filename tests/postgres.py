@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -80,7 +80,8 @@ class Server:
             ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, check=True
         )
         for pid in (self._process.pid, *map(int, children.stdout.split())):
-            os.kill(pid, sig)
+            with suppress(ProcessLookupError):  # a connection has just ended, and its process with it
+                os.kill(pid, sig)
 
     def address(self, place: Path) -> Address:
         """Return the address of the ledger that stands for the file at *place*."""

@@ -28,7 +28,7 @@ from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 from play.stories import WOMAN, text_of
 from released import RELEASES, THIS, unpack
 
-pytestmark = [pytest.mark.broker, pytest.mark.slow]
+pytestmark = pytest.mark.broker
 
 NEW = {"referral.submitted": 2, "identification.status_decided": 2}
 SEED = 7

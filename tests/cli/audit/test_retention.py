@@ -60,7 +60,6 @@ def retention(folder: BusFolder) -> dict[str, Any]:
     return dict(row)
 
 
-@pytest.mark.slow
 def test_every_holder_erases_a_case_whose_retention_period_is_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
