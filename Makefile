@@ -28,7 +28,7 @@ check: lint compiled ## Check what needs neither Kafka nor another language: sty
 	@echo '== Tests without a broker'
 	@$(pytest) -n logical -m 'not broker and not oracle and not slow'
 
-test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about eighteen minutes on two processors
+test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about fourteen minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
