@@ -174,7 +174,7 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
                 LAST_YEAR
             ]
         async with Door.of(folder / "agencies" / "ngo-a") as door:
-            assert len((await door.get("/v1/cases"))["cases"]) == 8
+            assert len((await door.get("/v1/cases"))["cases"]) == 9
             tick = (await door.health())["tick"]
             until("the clock goes on", lambda: ticks(folder) > tick)
 
