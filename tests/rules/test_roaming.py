@@ -11,6 +11,7 @@ from typing import Final
 import pytest
 
 from agencies import AGENCIES, POLICY, reference
+from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.rules import Agency, Rules, View, load_profile
 from rules.given import NEGATIVE, Bench
 from rules.invariants import Watched, broken
@@ -22,6 +23,8 @@ from rules.wandering import UNIT, is_closable
 
 SEEDS: Final = 16
 STEPS: Final = 45
+FOUND: Final = (4_207_115_840,)
+"""Cases that went wrong once: a long run found them."""
 LONG: Final = 1_500
 Duty = tuple[str, str, str | None]
 KNOWN_ELSEWHERE: Final[Mapping[str, str]] = {
@@ -54,10 +57,16 @@ def differing(b: Roaming) -> Iterator[str]:
 
 
 def _refused_elsewhere(b: Roaming, code: str, cause: str) -> bool:
-    """Return whether a question is lifted because the person refuses the agency that asked: whom she refused is told to nobody else."""
+    """Return whether a question is lifted because the person refuses the agency that asked: whom she refused is told to nobody else.
+
+    Her word counts while she is taken for an adult, and what it lifted stays lifted when she is found to be a child.
+    """
     asker = next(each.event.source for each in b.facts if each.event.id == cause)
     word = b.view.consents.get((asker, "information_sharing"))
-    return code == "D-INFO" and not b.view.child and word is not None and word.kind in ("refused", "withdrawn")
+    was_adult = not b.view.child or any(
+        isinstance(each.event.data, AgeAssessed) and each.event.data.result == "adult" for each in b.facts
+    )
+    return code == "D-INFO" and was_adult and word is not None and word.kind in ("refused", "withdrawn")
 
 
 def mistold(b: Roaming, before: View, statuses: Mapping[str, str | None]) -> Iterator[str]:
@@ -96,7 +105,7 @@ def told(seed: int, steps: int) -> Roaming:
 
 def test_no_case_goes_wrong_over_every_role_type_and_profile() -> None:
     """A short run, each case the same at every run."""
-    cases = [told(seed, STEPS) for seed in range(SEEDS)]
+    cases = [told(seed, STEPS) for seed in (*range(SEEDS), *FOUND)]
 
     assert sum(len(b.facts) for b in cases) > SEEDS * STEPS
 
