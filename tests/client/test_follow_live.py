@@ -26,7 +26,6 @@ def address(folder: BusFolder, agency: str) -> tuple[str, str]:
     return body["url"], body["token"]
 
 
-@pytest.mark.slow
 async def test_a_program_that_follows_survives_its_desk(kafka: Broker) -> None:
     """Killed three times: at its own address, at one that `agency.json` sets, and with another token; each event comes once."""
     async with live(

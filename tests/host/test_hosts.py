@@ -450,7 +450,6 @@ def test_an_answer_needs_the_hosts_passphrase(
     assert all(keyfile.is_sealed(folder.service(each) / "keys" / "signing.seed") for each in SERVICES)
 
 
-@pytest.mark.slow
 def test_a_host_that_is_taken_off_gets_nothing_and_no_other_certificate(operator: BusFolder, tmp_path: Path) -> None:
     """P2: given an admitted host, when the operator takes it off, then its certificates read nothing, and its signing keys get no other.
 

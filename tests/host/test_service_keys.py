@@ -148,7 +148,6 @@ def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: 
     assert directory.any_verify_key(service, before).kid == before
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("service", EACH)
 def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Path, service: str) -> None:
     """P2 and P5: given a thief with the folder of a service, when the operator replaces its keys as lost, then the thief's are worth nothing.
