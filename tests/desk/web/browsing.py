@@ -1,7 +1,9 @@
 """A browser without a window for the pages of a desk in a test: it keeps cookies, and says who has signed in."""
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from html import unescape
 from typing import Final
 
 import httpx
@@ -46,3 +48,27 @@ async def browsing(here: Given, who: Member | None = None) -> AsyncIterator[http
 def titles(pages: Iterable[httpx.Response]) -> list[str]:
     """Return the title of each of *pages*."""
     return [each.text.partition("<title>")[2].partition("</title>")[0] for each in pages]
+
+
+def kept_in(page: httpx.Response) -> dict[str, list[str]]:
+    """Return what a browser sends of the form of *page* that goes with every language."""
+    form = re.search(r'<form id="kept".*?</form>', page.text, re.DOTALL)
+    assert form, "the page has no such form"
+    found: dict[str, list[str]] = {}
+    for tag in re.findall(r"<input[^>]*>", form[0]):
+        name, value = re.search(r' name="([^"]*)"', tag), re.search(r' value="([^"]*)"', tag)
+        is_sent = " checked" in tag or not re.search(r'type="(?:radio|checkbox)"', tag)
+        if name and is_sent:
+            found.setdefault(name[1], []).append(unescape(value[1]) if value else "")
+    return found
+
+
+async def in_russian(browser: httpx.AsyncClient, page: httpx.Response, **filled: list[str]) -> httpx.Response:
+    """Return *page* in Russian, by its button, after somebody has *filled* in fields of its form."""
+    button = re.search(r'<button[^>]* form="kept" formaction="([^"]+)"[^>]* lang="ru">', page.text)
+    assert button, "the page has no button of another language"
+    sent = kept_in(page) | filled | {"go": ["language"]}
+    shown = await browser.post(unescape(button[1]), data=sent, headers={"sec-fetch-site": "same-origin"})
+    assert (shown.status_code, '<html lang="ru"' in shown.text) == (200, True)
+    assert "govuk-error-summary" not in shown.text, "nothing is judged"
+    return shown

@@ -140,8 +140,8 @@ class Visit:
         query = [(name, value) for name, value in parse_qsl(self.request.url.query) if name != "lang"]
 
         def in_language(code: str) -> str:
-            # A form's address has no page of its own to show again.
-            place = here if self.request.method == "GET" else f"{ROOT}/"
+            # The answer to a form cannot be opened again: the page that the form stood on can.
+            place = here if self.request.method == "GET" else url(self.back)
             return f"{place}?{urlencode([*query, ('lang', code)])}"
 
         return Says(

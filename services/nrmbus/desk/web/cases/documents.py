@@ -13,7 +13,7 @@ from nrmbus.desk.http.documents import disposition
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, SYSTEM, purpose_of, why_shut
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.events.document import DocumentShared
 
 routes: Final = Pages()
@@ -46,6 +46,8 @@ async def read(visit: Visit) -> Response:
     """Have the registrar record that the member reads the chosen document, then send it."""
     form, door = await visit.form(), visit.door
     purpose, who = purpose_of(form["purpose"]), visit.me.number
+    if form["go"] == LANGUAGE:
+        return await _listed(visit, chosen=form["document"], purpose=purpose)
     with door.ledger.read() as tx:
         case = Case(visit, tx)
         shared = reading.find(tx, door.seat.me, form["document"])
@@ -87,6 +89,7 @@ async def _listed(
         "cases/documents.html.j2", title=t("Documents of a case"), case=case, documents=shown, chosen=chosen,
         purposes=PURPOSES, purpose=purpose, errors=errors, refused=_why(visit, refused) if refused else "",
         may_open="open_letters" in visit.me.permissions, has_errors=bool(errors or refused), status=status,
+        keeps=url(f"{case.path}/documents") if shown and "open_letters" in visit.me.permissions else "",
     )  # fmt: skip
 
 

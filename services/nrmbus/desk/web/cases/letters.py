@@ -20,7 +20,7 @@ from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.cases.case import NEWEST, Case
-from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.document import DocumentChunkSent, DocumentShared
@@ -80,6 +80,8 @@ async def read(visit: Visit) -> Response:
     """
     form, desk = await visit.form(), visit.door.desk
     chosen, purpose = frozenset(form.all("letter")), purpose_of(form["purpose"])
+    if form["go"] == LANGUAGE:
+        return await _listed(visit, chosen=chosen, purpose=purpose)
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
         rows = [row for row in _rows(tx, desk, case.subject) if row.id in chosen]
@@ -130,6 +132,7 @@ async def _listed(
         "cases/letters.html.j2", title=visit.t("Letters of a case"), case=case, letters=shown, chosen=frozenset(chosen),
         purposes=PURPOSES, purpose=purpose, errors=errors, refused=visit.t(refused.sentence) if refused else "",
         may_open="open_letters" in me.permissions, most=opening.MOST, has_errors=bool(errors or refused), status=status,
+        keeps=url(f"{case.path}/letters") if shown and "open_letters" in me.permissions else "",
     )  # fmt: skip
 
 

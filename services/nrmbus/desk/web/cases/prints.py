@@ -19,7 +19,7 @@ from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
 from nrmbus.desk.web.cases.pages import Referral, referrals_of
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
 from nrmbus.events.codes import CopyForm, PaperLanguage
@@ -68,6 +68,8 @@ async def copy(visit: Visit) -> Response:
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
         referral, told = _referral(case, tx)
+    if form["go"] == LANGUAGE:
+        return _asked(case, referral, language=language, says=form["says"])
     if language is None or form["says"] not in {"all", "contacts"}:
         return _asked(case, referral, language=language, says=form["says"], is_sent=True)
     try:
@@ -91,9 +93,12 @@ async def ask_sheet(visit: Visit) -> Response:
 @routes.post("/cases/{ref}/sheet", may="open_letters")
 async def sheet(visit: Visit) -> Response:
     """Have the registrar record that the case is handed on as a sheet, then show the sheet for printing."""
-    purpose = purpose_of((await visit.form())["purpose"])
+    form = await visit.form()
+    purpose = purpose_of(form["purpose"])
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
+    if form["go"] == LANGUAGE:
+        return _asked_sheet(case, purpose=purpose)
     if purpose is None:
         return _asked_sheet(case, is_sent=True)
     try:
@@ -156,6 +161,7 @@ def _asked(
         "cases/ask_copy.html.j2", title=t("The person's own copy"), case=case, referral=referral, languages=LANGUAGES,
         language=language, says_what=says, errors=errors, refused=t(refused.sentence) if refused else "",
         has_errors=bool(errors or refused), status=refused.status if refused else 422 if errors else 200,
+        keeps=url(f"{case.path}/referrals/{referral.ref}/copy"),
     )  # fmt: skip
 
 
@@ -167,7 +173,7 @@ def _asked_sheet(
     return case.visit.page(
         "cases/ask_sheet.html.j2", title=t("Case sheet"), case=case, purposes=PURPOSES, purpose=purpose, errors=errors,
         refused=t(refused.sentence) if refused else "", has_errors=bool(errors or refused),
-        status=refused.status if refused else 422 if errors else 200,
+        status=refused.status if refused else 422 if errors else 200, keeps=url(f"{case.path}/sheet"),
     )  # fmt: skip
 
 

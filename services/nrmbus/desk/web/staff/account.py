@@ -11,7 +11,7 @@ from nrmbus.desk.staff.passwords import LEAST
 from nrmbus.desk.staff.sessions import How, Session
 from nrmbus.desk.staff.staff import NotSignedIn
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.sign_in import app_values, recovery_codes, said, to_add, weak
 from nrmbus.web.second_factor import new_secret
@@ -70,6 +70,10 @@ def _session(visit: Visit) -> Session:
 @routes.get("/account", may="member")
 async def account(visit: Visit) -> Response:
     """Show the own account."""
+    return _account(visit, visit.door.staff.members.there(visit.me.number).language)
+
+
+def _account(visit: Visit, language: str) -> Response:
     staff, t = visit.door.staff, visit.t
     member = staff.members.there(visit.me.number)
     done = {
@@ -80,14 +84,18 @@ async def account(visit: Visit) -> Response:
     sessions = [session_row(visit, each) for each in staff.sessions.of(member.number)]
     return visit.page(
         "staff/account.html.j2", title=t("Your account"), about=member, roles=role_names(visit, member.roles),
-        keys=len(staff.members.passkeys_of(member.number)), sessions=sessions, languages=NAMES, done=done.get(visit.asked("done"), ""),
+        keys=len(staff.members.passkeys_of(member.number)), sessions=sessions, languages=NAMES,
+        language=language, done=done.get(visit.asked("done"), ""), keeps=url("/account/language"),
     )  # fmt: skip
 
 
 @routes.post("/account/language", may="member")
 async def set_language(visit: Visit) -> Response:
     """Have pages and mails speak another language."""
-    wanted = (await visit.form())["language"]
+    form = await visit.form()
+    wanted = form["language"]
+    if form["go"] == LANGUAGE:
+        return _account(visit, wanted)
     language = next((each for each in LANGUAGES if each == wanted), None)
     if language is None:
         raise NotFound
@@ -138,7 +146,7 @@ async def set_password(visit: Visit) -> Response:
 def _app(visit: Visit, secret: str, errors: dict[str, str], *, status: int = 200) -> Response:
     return visit.page(
         "staff/app.html.j2", title=visit.t("Set up an authenticator app"), status=status, has_errors=bool(errors),
-        errors=errors, key=secret, **app_values(visit, visit.me, secret),
+        errors=errors, key=secret, keeps=url("/account/app"), **app_values(visit, visit.me, secret),
     )  # fmt: skip
 
 
@@ -153,6 +161,8 @@ async def set_app(visit: Visit) -> Response:
     """Make another app the second factor, and show new recovery codes."""
     form, staff = await visit.form(), visit.door.staff
     secret = form["key"] if _SECRET.fullmatch(form["key"]) else new_secret()
+    if form["go"] == LANGUAGE:
+        return _app(visit, secret, {})
     if wrong := await _is_wrong(visit, form["password"]):
         return _app(visit, secret, {"password": wrong}, status=422)
     codes = await staff.set_code(staff.members.there(visit.me.number), secret, form["code"][:64])

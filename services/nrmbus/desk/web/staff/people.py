@@ -125,51 +125,58 @@ async def one(visit: Visit) -> Response:
     """Show one member, and what can be changed."""
     staff = visit.door.staff
     member = staff.members.there(visit.path("number"))
-    return _one(visit, member, {})
+    return _one(visit, member, {}, member.roles, member.email or "")
 
 
-def _one(visit: Visit, member: Member, errors: dict[str, str], *, status: int = 200) -> Response:
+def _one(
+    visit: Visit, member: Member, errors: dict[str, str], roles: tuple[str, ...], email: str, *, status: int = 200
+) -> Response:
     staff = visit.door.staff
     return visit.page(
         "staff/member.html.j2", title=visit.t("A member of staff"), status=status, has_errors=bool(errors), errors=errors,
-        about=member, standing=said_standing(visit, member), roles=role_items(visit, member.roles),
+        about=member, standing=said_standing(visit, member), roles=role_items(visit, roles), email=email,
         signed_in=moment_of(visit, member.signed_in), made=moment_of(visit, member.made),
         sessions=[session_row(visit, each) for each in staff.sessions.of(member.number)],
+        keeps=url(f"/staff/{member.number}"),
     )  # fmt: skip
 
 
-@routes.post("/staff/{number}/roles", may="manage_staff")
-async def set_roles(visit: Visit) -> Response:
-    """Give a member other roles, which ends the member's sessions."""
-    staff, form = visit.door.staff, await visit.form()
+@routes.post("/staff/{number}", may="manage_staff")
+async def change(visit: Visit) -> Response:
+    """Give a member other roles, which ends the member's sessions, and another address for notices."""
+    staff, form, t = visit.door.staff, await visit.form(), visit.t
     member = staff.members.there(visit.path("number"))
-    wanted = tuple(each for each in ROLES if each in form.all("roles"))
+    wanted, email = tuple(each for each in ROLES if each in form.all("roles")), form["email"].strip()
+    if form["go"] == LANGUAGE:
+        return _one(visit, member, {}, wanted, email)
+    errors = {}
     if not wanted:
-        return _one(visit, member, {"roles": visit.t("Choose at least one role.")}, status=422)
-    if member.number == visit.me.number and not set(wanted) <= set(member.roles):
-        return _one(visit, member, {"roles": visit.t("Nobody gives a role to themselves: ask another administrator.")}, status=422)  # fmt: skip
+        errors["roles"] = t("Choose at least one role.")
+    elif member.number == visit.me.number and not set(wanted) <= set(member.roles):
+        errors["roles"] = t("Nobody gives a role to themselves: ask another administrator.")
+    if not _is_address(email):
+        errors["email"] = t("Enter an e-mail address such as name@example.org, or leave it out.")
+    if errors:
+        return _one(visit, member, errors, wanted, email, status=422)
     try:
         await staff.members.set_roles(member.number, wanted, visit.me.number)
     except DeskError as error:
         if error.code != "last_administrator":
             raise
-        return _one(visit, member, {"roles": visit.t("Nobody else manages the staff: give somebody else that role first.")}, status=422)  # fmt: skip
+        errors["roles"] = t("Nobody else manages the staff: give somebody else that role first.")
+        return _one(visit, member, errors, wanted, email, status=422)
+    if email != (member.email or ""):
+        await staff.members.change(member.number, sealed={"email": email or None})
     return visit.see(f"/staff/{member.number}")
 
 
-@routes.post("/staff/{number}/language", may="manage_staff")
-async def set_language(visit: Visit) -> Response:
-    """Change the language and the address for notices of a member."""
-    staff, form = visit.door.staff, await visit.form()
-    member = staff.members.there(visit.path("number"))
-    values = {"name": "any", "roles": ("worker",), "language": form["language"], "email": form["email"].strip() or None}
+def _is_address(email: str) -> bool:
+    """Return whether a member may have *email*; nobody needs one."""
     try:
-        checked = NewMember.model_validate(values)
+        NewMember(name="any", roles=("worker",), email=email or None)
     except ValidationError:
-        said = visit.t("Enter an e-mail address such as name@example.org, or leave it out.")
-        return _one(visit, member, {"email": said}, status=422)
-    await staff.members.change(member.number, sealed={"email": checked.email}, language=checked.language)
-    return visit.see(f"/staff/{member.number}")
+        return False
+    return True
 
 
 def _sure(visit: Visit, member: Member, what: str) -> Response:

@@ -14,7 +14,7 @@ from nrmbus.desk.staff.provider import ProviderFailed, TooManyAtOnce
 from nrmbus.desk.staff.sessions import IDLE, LONGEST
 from nrmbus.desk.staff.staff import NotSignedIn, Reason, Stage, stage_of
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.web import second_factor
 from nrmbus.web.guard import FormTooLarge
@@ -88,11 +88,15 @@ def to_add(visit: Visit, member: Member) -> str:
 
 def _first(visit: Visit, errors: dict[str, str], *, status: int = 200, name: str = "") -> Response:
     provider = visit.door.staff.settings.provider
+    only_provider, is_over = provider is not None and provider.is_only, visit.asked("over") == "1"
+    here = onward(visit, "/sign-in")
+    kept = f"{here}{'&' if '?' in here else '?'}over=1" if is_over else here
     return visit.page(
         "staff/sign-in.html.j2", title=visit.t("Sign in"), status=status, has_errors=bool(errors), errors=errors, name=name,
-        onward=lambda path: url(onward(visit, path)), is_over=visit.asked("over") == "1", is_out=visit.asked("out") == "1",
+        onward=lambda path: url(onward(visit, path)), is_over=is_over, is_out=visit.asked("out") == "1",
         minutes=int(IDLE.total_seconds()) // 60, hours=int(LONGEST.total_seconds()) // 3600,
-        has_provider=provider is not None, only_provider=provider is not None and provider.is_only, **passkey_values(visit),
+        has_provider=provider is not None, only_provider=only_provider, keeps="" if only_provider else url(kept),
+        **passkey_values(visit),
     )  # fmt: skip
 
 
@@ -107,6 +111,8 @@ async def with_password(visit: Visit) -> Response:
     """Take name and password."""
     form = await visit.form()
     name, password = form["name"][:200], form["password"][:1000]
+    if form["go"] == LANGUAGE:
+        return _first(visit, {}, name=name)
     missing = {} if name.strip() else {"name": visit.t("Enter your name.")}
     missing |= {} if password else {"password": visit.t("Enter your password.")}
     if missing:

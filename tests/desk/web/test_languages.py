@@ -1,0 +1,124 @@
+"""Another language shows the same page with what was chosen or typed on it, neither judged nor sent."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from contract.tree import ROOT
+from desk.documents.test_reading import granted, received
+from desk.given import REF
+from desk.web.browsing import in_russian, kept_in, member
+from desk.web.cases.given import AT, at_vac
+from desk.web.staff.given import office
+
+pytestmark = pytest.mark.usefixtures("cheap_passwords")
+
+FIELD: Final = re.compile(
+    r"<textarea|<select|<input(?![^>]*( hidden|type=.hidden))|\b(parts\.text|parts\.password|choice_of|purpose_of|app"
+    r"|govuk(Input|Radios|Checkboxes|Select|Textarea))\("
+)
+"""Where a template has a field that somebody fills in."""
+NOT_KEPT: Final[Mapping[str, str]] = {
+    "acts/fields.html.j2": "parts of forms", "cases/parts.html.j2": "parts of forms", "staff/parts.html.j2": "parts of forms",
+    "acts/guide_start.html.j2": "a search", "work/list.html.j2": "a search", "staff/readings.html.j2": "a search",
+    "intake/opened.html.j2": "how to close a conversation; the answer is kept", "releasing/overview.html.j2": "a year, which leads to its page",
+    "staff/code.html.j2": "a code, which ends soon", "staff/first-factor.html.j2": "a code, which ends soon",
+    "staff/first-password.html.j2": "a password, which no page has again", "staff/new-codes.html.j2": "a password",
+    "staff/passkeys.html.j2": "a password", "staff/password.html.j2": "a password",
+}  # fmt: skip
+"""Templates with fields that another language empties, and why."""
+
+
+def test_every_form_that_somebody_fills_in_keeps_it() -> None:
+    """Given a new page with a form, this test fails until a language keeps what is typed, or the table says why not."""
+    rooms = ROOT / "services/nrmbus"
+    found = {
+        path.relative_to(path.parents[1]).as_posix(): path.read_text()
+        for room in ("desk/web", "coordinator", "statistics")
+        for path in (rooms / room).rglob("templates/*/*.j2")
+    }
+    empties = {name for name, text in found.items() if FIELD.search(text) and 'id="kept"' not in text}
+
+    assert empties == set(NOT_KEPT)
+
+
+@pytest.mark.parametrize(
+    ("path", "filled"),
+    [
+        ("letters", {"purpose": ["court"]}),
+        ("sheet", {"purpose": ["court"]}),
+        (f"referrals/{REF}/copy", {"says": ["contacts"], "language": ["az"]}),
+    ],
+    ids=["letters", "sheet", "copy"],
+)
+async def test_a_purpose_is_kept(tmp_path: Path, path: str, filled: dict[str, list[str]]) -> None:
+    """Given a purpose that was chosen, then the page has it in the other language too, and nothing is opened or recorded."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        before = await here.rows("outbox")
+        shown = await in_russian(browser, await browser.get(f"{AT}/{path}"), **filled)
+
+        assert {name: kept_in(shown).get(name) for name in filled} == filled
+        assert await here.rows("outbox") == before
+
+
+async def test_the_choice_of_a_document_is_kept(tmp_path: Path) -> None:
+    """Given a document and a purpose, then both choices stay, and nothing is downloaded."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        filled = {"document": [await received(here)], "purpose": ["court"]}
+        shown = await in_russian(browser, await browser.get(f"{AT}/documents"), **filled)
+
+        assert kept_in(shown) == filled
+        assert await granted(here) == 0
+
+
+async def test_who_may_open_nothing_chooses_a_language_by_a_link(tmp_path: Path) -> None:
+    """Given a page of letters without a field, then its languages are links: the form's address is not this member's."""
+    async with at_vac(tmp_path, member("read_cases")) as (_, browser, _):
+        page = await browser.get(f"{AT}/letters")
+
+    assert f'<a href="{AT}/letters?lang=ru"' in page.text
+
+
+@pytest.mark.parametrize(
+    ("path", "filled"),
+    [
+        ("/account", {"language": ["az"]}),
+        ("/account/notices", {"notices": ["daily"]}),
+        ("/account/app", {}),
+        ("/staff/{number}", {"roles": ["worker", "supervisor"], "email": ["nobody"]}),
+    ],
+    ids=["account", "notices", "app", "member"],
+)
+async def test_what_an_account_says_is_kept(tmp_path: Path, path: str, filled: dict[str, list[str]]) -> None:
+    """Given a choice or an address that is not saved yet, then it stays, and the account is as before; so does the key of an app."""
+    async with office(tmp_path) as it:
+        number = (await it.signed_in("Admin Example", "administrator")).number
+        before, page = it.staff.members.there(number), await it.get(path.format(number=number))
+        shown = await in_russian(it.browser, page, **filled)
+
+        assert kept_in(shown) == kept_in(page) | filled
+        assert it.staff.members.there(number) == before
+
+
+async def test_the_name_of_a_sign_in_is_kept(tmp_path: Path) -> None:
+    """Given a name that was typed, then it stays with the page that was wanted; a password never comes back."""
+    async with office(tmp_path) as it:
+        page = await it.get("/sign-in?over=1&back=/acts")
+        shown = await in_russian(it.browser, page, name=["Leyla Example"], password=["open sesame"])
+
+        assert kept_in(shown)["name"] == ["Leyla Example"]
+        assert "open sesame" not in shown.text
+        assert 'action="/app/sign-in?back=%2Facts"' in shown.text
+        assert "govuk-inset-text" in shown.text, "it still says that the session is over"
+
+
+async def test_the_answer_to_a_form_leads_to_its_page_in_another_language(tmp_path: Path) -> None:
+    """Given an answer that cannot be asked for again, then a language leads to the page of the form, and not to the first one."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        wrong = await it.send("/account/password", new="one", again="another")
+
+    assert '<a href="/app/account/password?lang=ru"' in wrong.text
