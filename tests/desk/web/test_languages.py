@@ -12,7 +12,7 @@ from desk.documents.test_reading import granted, received
 from desk.given import REF
 from desk.web.browsing import in_russian, kept_in, member
 from desk.web.cases.given import AT, at_vac
-from desk.web.staff.given import office
+from desk.web.staff.given import OPEN, office
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
 
@@ -122,3 +122,20 @@ async def test_the_answer_to_a_form_leads_to_its_page_in_another_language(tmp_pa
         wrong = await it.send("/account/password", new="one", again="another")
 
     assert '<a href="/app/account/password?lang=ru"' in wrong.text
+
+
+async def test_a_secret_that_is_shown_once_is_not_lost_by_a_language(tmp_path: Path) -> None:
+    """Given a one-time password, a token or recovery codes, then the page offers no other language, since nothing shows them again."""
+    async with office(tmp_path) as it:
+        number = (await it.example("Leyla Example", "worker")).number
+        await it.signed_in("Admin Example", "administrator")
+        shown = [
+            await it.send("/staff/add", name="Rena Example", roles="worker", language="az"),
+            await it.send(f"/staff/{number}/reset"),
+            await it.send("/systems/add", name="booking", days="90"),
+            await it.send("/account/recovery-codes", password=OPEN),
+        ]
+
+    for page in shown:
+        assert '<code class="nrm-code">' in page.text
+        assert "lang=ru" not in page.text
