@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
@@ -99,6 +100,23 @@ def of(seat: Seat, tx: Connection, id: str, owner: str | None = None) -> Kept | 
     mine = _DRAFTS.id == id if owner is None else (_DRAFTS.id == id) & (_DRAFTS.owner == owner)
     row = tx.execute(select(tables.drafts).where(mine)).first()
     return None if row is None else _opened(seat, row)
+
+
+def take_over(seat: Seat, tx: Connection, draft: Kept, who: str, page: str) -> Kept:
+    """Make of *draft*, which its owner may not send any more, one of the member *who*, who goes on at *page*; return it."""
+    now = times.write(seat.now())
+    mine = replace(
+        draft, id=taken_over(draft.id, who), owner=who, page=page, version=1, state="open", changed=now, request=None
+    )
+    tx.execute(insert(tables.drafts).values(**_row(seat, mine), made=now))
+    drop(tx, is_draft(draft.id))
+    return mine
+
+
+def taken_over(id: str, who: str) -> str:
+    """Return the id that the draft *id* gets once the member *who* has taken it over: who asks twice is led to the same draft."""
+    milliseconds = int(id.replace("-", "")[:12], 16)
+    return ids.uuid7(milliseconds, sha256(b"nrmbus/taken-over/v1\0" + ids.lp(id) + ids.lp(who)).digest())
 
 
 def listed(seat: Seat, tx: Connection, *, owner: str | None = None, state: State | None = None) -> list[Kept]:

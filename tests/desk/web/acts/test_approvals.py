@@ -133,6 +133,8 @@ async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:
         assert (await worker.post(f"/app/approvals/{id}/sign")).status_code == 403
         await here.during(signed(two, id))
         assert (await three.post(f"/app/approvals/{id}/sign")).status_code == 404
+        again = await two.post(f"/app/approvals/{id}/sign")
+        assert again.headers["location"] == f"/app/acts/{id}/sent", "who has signed sees what became of it"
         assert len(await here.rows("outbox")) == 2
 
 
@@ -225,6 +227,10 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
 
         taken = await two.post(f"/app/approvals/{id}/take")
         assert heading(await two.get(taken.headers["location"])) == "Check your answers"
+        again = await two.post(f"/app/approvals/{id}/take")
+        assert again.headers["location"] == taken.headers["location"], "who has taken it over has it"
+        assert (await three.post(f"/app/approvals/{id}/take")).status_code == 404
+        assert [row.owner for row in await here.rows("drafts")] == ["S-2"]
         await two.post(taken.headers["location"].replace("/check", "/send"))
         mine = taken.headers["location"].split("/")[3]
         assert (await two.post(f"/app/approvals/{mine}/sign")).status_code == 404
@@ -232,6 +238,8 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
         assert heading(await three.get(done.headers["location"])) == "Registered"
         clear = json.loads((await here.rows("outbox"))[-1].clear, limit=10_000)
         assert (clear["actor"], clear["approver"]) == ("S-2", "S-3")
+        late = await two.post(f"/app/approvals/{id}/take")
+        assert late.headers["location"].startswith(f"/app/acts/{mine}/")
 
 
 async def during_another_s_turn(
@@ -256,17 +264,18 @@ async def during_another_s_turn(
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "owners"),
+    ("change", "takers", "status", "owners"),
     [
-        (None, [303, 404], {"S-2", "S-3"}),
-        ({"state": "sent"}, [404, 404], {"S-1"}),
-        ({"typed": {"data.reason": ("other",)}}, [409, 409], {"S-1"}),
+        (None, ("S-2", "S-3"), [303, 404], {"S-2", "S-3"}),
+        (None, ("S-2", "S-2"), [303, 303], {"S-2"}),
+        ({"state": "sent"}, ("S-2", "S-3"), [404, 404], {"S-1"}),
+        ({"typed": {"data.reason": ("other",)}}, ("S-2", "S-3"), [409, 409], {"S-1"}),
     ],
-    ids=["both take it", "signed meanwhile", "changed meanwhile"],
+    ids=["both take it", "a double click", "signed meanwhile", "changed meanwhile"],
 )
 async def test_two_who_take_over_at_once_get_one_draft(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None, status: list[int], owners: set[str]
-) -> None:
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any] | None, takers: tuple[str, str], status: list[int], owners: set[str],
+) -> None:  # fmt: skip
     """Given two who take over what both have read, then one draft is left, and none is taken that became another meanwhile."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
@@ -282,12 +291,47 @@ async def test_two_who_take_over_at_once_get_one_draft(
             if change is not None:
                 drafts.keep(here.desk.seat, tx, replace(draft, **change), seen=draft.version)
 
-        posts = [each.post(f"/app/approvals/{id}/take") for each in (two, three)]
+        browsers = {"S-2": two, "S-3": three}
+        posts = [browsers[each].post(f"/app/approvals/{id}/take") for each in takers]
         answers = await during_another_s_turn(here, monkeypatch, posts, meanwhile)
 
         assert sorted(each.status_code for each in answers) == status
         (left,) = await here.rows("drafts")
         assert left.owner in owners
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"state": "sent"}, {"typed": {"data.reason": ("other",)}}],
+    ids=["signed meanwhile", "changed meanwhile"],
+)
+async def test_what_an_owner_left_is_destroyed_only_as_it_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    """Given a draft whose owner has left, then "give it back" destroys it, unless it became another since it was read."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+    ):
+        id = await asked(here, one)
+        everybody = here.behind.staff.members._members
+        everybody["S-1"] = replace(everybody["S-1"], standing="removed")
+
+        def meanwhile(tx: Connection, draft: Kept) -> None:
+            drafts.keep(here.desk.seat, tx, replace(draft, **change), seen=draft.version)
+
+        with monkeypatch.context() as slow:
+            (late,) = await during_another_s_turn(here, slow, [two.post(f"/app/approvals/{id}/back")], meanwhile)
+        assert late.headers["location"] == "/app/approvals"
+        assert [row.id for row in await here.rows("drafts")] == [id]
+
+        async with here.desk.seat.ledger.write() as tx:
+            now = drafts.of(here.desk.seat, tx, id)
+            assert now is not None
+            drafts.keep(here.desk.seat, tx, replace(now, state="waits"), seen=now.version)
+        await two.post(f"/app/approvals/{id}/back")
+        assert await here.rows("drafts") == []
 
 
 async def test_nobody_takes_over_what_its_owner_may_still_do(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Approvals: where the Rules ask for two people, the second one reads what the first has written, and signs."""
 
+import json
 from typing import Final
 
 from sqlalchemy import Connection
@@ -9,7 +10,17 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept
 from nrmbus.desk.staff.permissions import Permitted, permission_for, permits
 from nrmbus.desk.web.acts import around, sending
-from nrmbus.desk.web.acts.editing import CHECK, WHAT, finish, moment_of, part_of, sections_of, seen_of
+from nrmbus.desk.web.acts.editing import (
+    CHECK,
+    WHAT,
+    finish,
+    lead_on,
+    moment_of,
+    own_draft,
+    part_of,
+    sections_of,
+    seen_of,
+)
 from nrmbus.desk.web.acts.form import DATA
 from nrmbus.desk.web.own_acts import Changed
 from nrmbus.desk.web.rooms import own_act
@@ -41,7 +52,9 @@ async def read(visit: Visit) -> Response:
 @routes.post("/approvals/{id}/sign", may="approve")
 async def sign(visit: Visit) -> Response:
     """Sign as the second person, and send."""
-    draft = _waiting(visit)
+    draft = _found(visit)
+    if draft is None:
+        return _signed(visit)
     bodies = [{**each, "approver": visit.me.number} for each in sending.bodies_of(draft)]
     said, own = bodies[0][DATA], own_act(visit, draft.type)
     if not _first_counts(visit, draft):
@@ -61,20 +74,18 @@ async def sign(visit: Visit) -> Response:
 @routes.post("/approvals/{id}/take", may="approve")
 async def take(visit: Visit) -> Response:
     """Make a draft of its reader's own of what a colleague has written who may not do it any more; somebody else signs second."""
-    draft = _waiting(visit)
+    draft = _found(visit)
+    if draft is None:
+        return await _taken(visit)
     if _first_counts(visit, draft) or not _may(visit.me, draft):
         return await _shown(visit, draft)
     made = None
     async with visit.door.ledger.write() as tx:
         if _stands(visit, tx, draft):
-            made = drafts.begin(
-                visit.door.seat, tx, owner=visit.me.number, type=draft.type, subject=draft.subject, ref=draft.ref, page=WHAT,
-                typed=draft.typed, is_another=True,
-            )  # fmt: skip
-            drafts.drop(tx, drafts.is_draft(draft.id))
-    if made is None:
-        return await _shown(visit, _waiting(visit), passed=True)
-    return visit.see(f"/acts/{made.id}/{CHECK}")
+            made = drafts.take_over(visit.door.seat, tx, draft, visit.me.number, WHAT)
+    if made is None and (now := _found(visit)) is not None:
+        return await _shown(visit, now, passed=True)
+    return await _taken(visit)
 
 
 @routes.post("/approvals/{id}/back", may="approve")
@@ -109,11 +120,33 @@ def _stands(visit: Visit, tx: Connection, draft: Kept) -> bool:
 
 def _waiting(visit: Visit) -> Kept:
     """Return the draft that waits for somebody else than its owner. Raises NotFound."""
-    with visit.door.ledger.read() as tx:
-        found = drafts.of(visit.door.seat, tx, visit.path("id"))
-    if found is None or found.state != "waits" or found.owner == visit.me.number:
+    if (found := _found(visit)) is None:
         raise NotFound
     return found
+
+
+def _found(visit: Visit) -> Kept | None:
+    """Return the draft that waits for somebody else than its owner; None if none of this address does."""
+    with visit.door.ledger.read() as tx:
+        found = drafts.of(visit.door.seat, tx, visit.path("id"))
+    return found if found is not None and found.state == "waits" and found.owner != visit.me.number else None
+
+
+async def _taken(visit: Visit) -> Response:
+    """Lead the member who has taken the draft over to it, however often they ask. Raises NotFound for everybody else."""
+    id = drafts.taken_over(visit.path("id"), visit.me.number)
+    if own_draft(visit, id) is None:
+        return await lead_on(visit, id)
+    return visit.see(f"/acts/{id}/{CHECK}")
+
+
+def _signed(visit: Visit) -> Response:
+    """Lead the member who has signed to what became of it, however often they ask. Raises NotFound for everybody else."""
+    with visit.door.ledger.read() as tx:
+        row = sending.row_of(tx, visit.path("id"))
+    if row is None or json.loads(row.clear).get("approver") != visit.me.number:
+        raise NotFound
+    return visit.see(f"/acts/{row.id}/sent")
 
 
 async def _shown(
