@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import holidays
 
-from rules.second_judge import ZONE, Second, table, words
+from rules.second_judge import SHARING, ZONE, Second, table, words
 
 OFF: Final = frozenset({date(2026, 3, 9)})
 """Days off in lieu that the profile names: its calendar is no table of the page."""
@@ -23,6 +23,10 @@ LIFTING: Final = (
 """Ends of a case, departures and refusals (section 5, above and below its table)."""
 REVIVING: Final = ("case.reopened", "letter.unreadable", "letter.opened")
 """A re-opening brings duties back; a letter that nobody could read ends none."""
+WORDS: Final = ("consent.given", "consent.overridden", "safeguard.child_flagged", "safeguard.age_assessed")
+"""A new word of the person, and that she is a child, bring back what her refusal had lifted."""
+BACK: Final = frozenset({"D-ACK", "D-ANSWER", "D-INFO", "D-RG", "D-RECOVERY", "D-REVIEW30", "D-CG"})
+"""What is owed again once her refusal no longer stands; of the others the agency would not hear of the end."""
 MOVING: Final = frozenset({"D-SHELTER", "D-RECOVERY", "D-TRAVEL"})
 """Duties whose length is said by an event or moved by another one."""
 _UNIT: Final = {"hour": "hours", "working day": "working", "calendar day": "days"}
@@ -36,6 +40,7 @@ class Row:
         self.code = re.findall(r"D-[A-Z0-9]+", cells[0])[-1]
         self.starts = [(each.strip()[0], words(each)) for each in cells[1].split("; ")]
         self.ends = words(cells[3])
+        self.lifted = "lifted: by an adult's refusal" in cells[4]
         self.length, self.moved, self.owed = cells[2], "moved by" in cells[4] or "waits for" in cells[4], cells[5]
 
     def begins_by(self, type: str) -> str | None:
@@ -83,7 +88,7 @@ def unexplained(
         clock, row = new[key], ROWS[key[0]]
         at = row.begins_by(event.type)
         if clock.cause != event.id:
-            if event.type not in REVIVING:
+            if event.type not in REVIVING and not (event.type in WORDS and key[0] in BACK):
                 yield f"{key[0]} of another event begins by {event.type}"
         elif at is None:
             yield f"{key[0]} begins by {event.type}"
@@ -123,3 +128,56 @@ def _begun(case: Second, event: Any, row: Row, clock: Any, start: datetime) -> I
     }.get(row.owed.split(";")[0].strip())
     if owing is not None and clock.answerable not in owing:
         yield f"{row.code} is owed by {clock.answerable}, and by the text by {sorted(owing)}"
+
+
+class Lifted:
+    """Duties that an adult's word has lifted: none is owed meanwhile, and each is owed again later by that time."""
+
+    def __init__(self) -> None:
+        """Know of none."""
+        self.since: dict[tuple[str, str, str], tuple[Any, datetime]] = {}
+        self.again = 0
+        """Duties that came back."""
+
+    def heard(
+        self, case: Second, event: Any, registered: datetime, before: tuple[Any, ...], after: tuple[Any, ...]
+    ) -> Iterator[str]:
+        """Yield each duty that is owed against the person's word after *event*, which *case* has heard, or not owed again."""
+        old, new = ({(clock.code, clock.cause, clock.answerable): clock for clock in each} for each in (before, after))
+        for key, clock in new.items():
+            if _in_vain(case, clock):
+                yield f"{key[0]} is owed by {key[2]} against the person's word"
+        for key in old.keys() - new.keys():
+            if key[0] in BACK and _in_vain(case, old[key]) and event.type not in ROWS[key[0]].ends:
+                self.since[key] = (old[key], registered)
+        for key, (clock, since) in tuple(self.since.items()):
+            row, again = ROWS[key[0]], new.get(key)
+            if again is None and (event.type in (*LIFTING, *REVIVING, *row.ends) or row.begins_by(event.type)):
+                if (
+                    event.type not in ("consent.refused", "consent.withdrawn", "safeguard.age_assessed")
+                    or event.type in row.ends
+                ):
+                    del self.since[key]
+            elif again is not None:
+                del self.since[key]
+                self.again += 1
+                yield from _again(row, clock, again, registered - since)
+            elif not _in_vain(case, clock):
+                yield f"{key[0]} of {key[2]} is not owed again after {event.type}"
+
+
+def _in_vain(case: Second, clock: Any) -> bool:
+    """Return whether an adult refuses the agency that owes *clock*, or the one that waits for the answer to its question."""
+    concerned = (clock.answerable, *(clock.told if clock.code == "D-INFO" else ()))
+    words = [case.stands(agency, SHARING, "") for agency in concerned]
+    return ROWS[clock.code].lifted and not case.child and any(word in ("refused", "withdrawn") for word in words)
+
+
+def _again(row: Row, clock: Any, again: Any, lifted: timedelta) -> Iterator[str]:
+    if clock.due is None or again.due is None:
+        return
+    lasts = row.lasts(None)
+    if again.due < clock.due or (
+        lasts and lasts[1] == "hours" and "urgent" not in row.length and again.due != clock.due + lifted
+    ):
+        yield f"{row.code} is due at {again.due} again, and was at {clock.due} when it was lifted for {lifted}"

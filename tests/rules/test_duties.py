@@ -1,6 +1,7 @@
 """Duties of agencies that may publish nothing more are lifted; duties that can still be met stay owed."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 
@@ -233,6 +234,59 @@ class TestAUnitThatSheRefuses:
 
         b.say(UNIT, "safeguard.age_assessed")
         assert owed(b, UNIT) == []
+
+    def test_owes_it_again_once_she_is_found_to_be_a_child(self) -> None:
+        """Taken for an adult she refused the unit; as a child she bars nobody, and the decision is owed, later by those two days."""
+        b = child_presumed(Bench())
+        due = {clock.code: clock.due for clock in b.rules.clocks(b.view) if clock.answerable == UNIT}
+        b.say(UNIT, "safeguard.age_assessed")
+        b.say("school", "consent.refused", receivers=[UNIT])
+        assert owed(b, UNIT) == []
+        b.now += timedelta(days=2)
+        b.say("school", "safeguard.child_flagged", to=["guardianship"])
+
+        again = {clock.code: clock.due for clock in b.rules.clocks(b.view) if clock.answerable == UNIT}
+        assert again == {code: at + timedelta(days=2) for code, at in due.items() if at}
+        assert sorted(again) == ["D-RECOVERY", "D-REVIEW30"]
+
+    @pytest.mark.parametrize("story", [referred, acknowledged, begun, presumed])
+    @pytest.mark.parametrize("kind", ["consent.refused", "consent.withdrawn"])
+    def test_owes_it_again_once_she_consents_anew(self, story: Story, kind: str) -> None:
+        """A presumed victim who changes her mind does not wait for a decision without a clock, and nobody is late at once."""
+        b = story(Bench())
+        before = owed(b, UNIT)
+        b.say("ngo-a", kind, receivers=[UNIT])
+        b.now += timedelta(days=90)
+        b.consents(UNIT, by="ngo-a")
+
+        assert [code for code in owed(b, UNIT) if code != "D-STOP"] == before
+        assert all(clock.due and clock.due > b.now for clock in b.rules.clocks(b.view) if clock.code in before)
+
+    def test_owes_it_once_where_the_case_was_closed_meanwhile(self) -> None:
+        """The days of the refusal and those of the closing count once."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.now += timedelta(days=7)
+        closed = b.fork()
+        closed.say("ngo-a", "case.closed", reason="lost_contact")
+        for story in (closed, b):
+            story.now += timedelta(days=7)
+            story.consents(UNIT, by="ngo-a")
+        closed.say(UNIT, "case.reopened")
+
+        due = [[clock.due for clock in story.rules.clocks(story.view) if clock.code == "D-RG"] for story in (closed, b)]
+        assert due[0] == due[1] != []
+
+    def test_owes_no_journey_again_that_somebody_else_may_have_made(self) -> None:
+        """Another agency records the arrival, and the unit would not hear of it."""
+        b = presumed(Bench())
+        b.consents("embassy", UNIT, by="ngo-a")
+        b.say(UNIT, "return.consented", to=["embassy"])
+        assert "D-RISK" in owed(b, UNIT)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.consents(UNIT, by="ngo-a")
+
+        assert "D-RISK" not in owed(b, UNIT)
 
     def test_owes_no_review_that_it_did_not_receive(self) -> None:
         """A review that no body would hear of is refused, since it would bar closing for ever; a court may be asked."""

@@ -20,7 +20,7 @@ from nrmbus.rules.profile import End, Length
 from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
 from rules.second_audience import misdelivered
-from rules.second_clocks import ROWS, unexplained
+from rules.second_clocks import ROWS, Lifted, unexplained
 from rules.second_judge import JUDGED
 from rules.second_parties import Parties
 
@@ -45,6 +45,7 @@ class Twice(Roaming):
         """The same about recipients and openers."""
         self.told = 0
         """Recipients that were compared."""
+        self.lifted = Lifted()
         self.begun: set[str] = set()
         """Codes of the duties that began."""
 
@@ -82,6 +83,7 @@ class Twice(Roaming):
         self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
         self.second.heard(said, fact.recipients)
+        self.differing += self.lifted.heard(self.second, said, fact.registered, before, after)
         if self.second.status != self.view.status:
             self.differing.append(
                 f"{fact.event.type}: {self.view.status} by the Rules, {self.second.status} by the text"
@@ -126,16 +128,18 @@ def ask_both(b: Twice) -> None:
 
 def test_both_judge_alike() -> None:
     """A short run, each case the same at every run, in which each rule of the second judge refuses something."""
-    counts, begun, told = Counter[str](), set[str](), 0
+    counts, begun, told, again = Counter[str](), set[str](), 0, 0
     for seed in range(SEEDS):
         b = judged_twice(seed)
         counts += b.compared
         begun |= b.begun
         told += b.told
+        again += b.lifted.again
 
     assert [rule for rule in JUDGED if not counts[rule]] == []
     assert len(begun) > len(ROWS) / 2
     assert told > SEEDS * STEPS / 2
+    assert again
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Duties that nobody can meet any more: those of agencies that may publish nothing more in a case.
 
 Such a duty is lifted, not met: an event ends it that the clock's row does not name, and the history shows which event.
-Duties that a closing ended come back when the case is re-opened.
+Duties that a closing ended come back when the case is re-opened, and duties that an adult's refusal lifted when it no longer
+stands, or when the person is found to be a child.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from typing import Final
 from nrmbus.rules.changes import Changes
 from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.profile import DECIDERS
+from nrmbus.rules.profile import DECIDERS, ClockRule
 from nrmbus.rules.records import Bed, House, Pause, Review, Running, Service, Status
 from nrmbus.rules.tables import Tables
 from nrmbus.rules.view import View
@@ -22,7 +23,7 @@ LEFT: Final = "LEFT"
 
 
 def settled(tables: Tables, view: View, now: datetime) -> View:
-    """Return *view* without duties of agencies that left the case, or of a deciding body that the person refuses.
+    """Return *view* without duties of agencies that left the case, and with those lifted that an adult's word lifts.
 
     An agency that has a part again has come back, and owes only new duties. A duty stops waiting for the answer of an
     agency that left or may not see the question, and a stay for a review that is over: the clock runs on from *now*.
@@ -30,7 +31,9 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
     if view.left:
         left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
         view = replace(view, left=left) if len(left) < len(view.left) else view
-    owed = tuple(_awaited(view, clock, now) for clock in view.running if _owed(tables, view, clock))
+    owed = tuple(
+        _lifted(tables, view, _awaited(view, clock, now), now) for clock in view.running if _owed(tables, view, clock)
+    )
     return replace(view, running=owed) if owed != view.running else view
 
 
@@ -49,20 +52,35 @@ def _awaited(view: View, clock: Running, now: datetime) -> Running:
 
 
 def _owed(tables: Tables, view: View, clock: Running) -> bool:
+    """Return whether the agency is still there, and whoever asked it a question still needs the answer.
+
+    A duty that another agency may end does not come back: an agency that an adult refuses would not hear of the end.
+    """
     rule = tables.profile.clocks[clock.code]
     if clock.answerable in view.left and LEFT not in rule.outlives:
         return False
-    if rule.answerable == "referring" and not _still_asked(view, clock):
+    if clock.code not in tables.returning and _barred(rule, view, clock):
         return False
-    return not (rule.unit_consent and _refused(view, clock.answerable))
-
-
-def _still_asked(view: View, clock: Running) -> bool:
-    """Return whether the agency that asked may still use the answer: it has neither declined nor completed, and may be told."""
+    if rule.answerable != "referring":
+        return True
     referral = view.referrals.get(clock.ref or "")
     party = referral.party(clock.waits) if referral and clock.waits else None
-    over = party is None or party.state in ("declined", "completed", "expired")
-    return not over and not _refused(view, clock.waits or "")
+    return party is not None and party.state not in ("declined", "completed", "expired")
+
+
+def _barred(rule: ClockRule, view: View, clock: Running) -> bool:
+    """Return whether an adult's word lifts *clock*: about the agency that owes it, or about the one that waits for an answer."""
+    is_asked = rule.answerable == "referring"
+    return (rule.unit_consent and _refused(view, clock.answerable)) or (is_asked and _refused(view, clock.waits or ""))
+
+
+def _lifted(tables: Tables, view: View, clock: Running, now: datetime) -> Running:
+    """Return *clock* lifted from *now* on, or owed again: later by the time for which an adult's word had lifted it."""
+    if _barred(tables.profile.clocks[clock.code], view, clock) is (clock.lifted is not None):
+        return clock
+    if clock.lifted is None:
+        return replace(clock, lifted=now)
+    return replace(clock, lifted=None, pauses=(*clock.pauses, Pause("", clock.lifted, now)), reopened=now)
 
 
 def _refused(view: View, agency: str) -> bool:

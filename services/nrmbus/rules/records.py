@@ -317,7 +317,7 @@ class Ending:
 class Running:
     """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period.
 
-    ``by`` is the type of the event that started it.
+    ``by`` is the type of the event that started it; ``lifted`` is since when an adult's word lifts the duty.
     """
 
     code: str
@@ -335,11 +335,12 @@ class Running:
     endings: tuple[Ending, ...] = ()
     reopened: datetime | None = None
     breached: bool = False
+    lifted: datetime | None = None
 
     @property
     def runs(self) -> bool:
         """Return whether the duty is still owed, in time or overdue."""
-        return not any(ending.counts for ending in self.endings)
+        return self.lifted is None and not any(ending.counts for ending in self.endings)
 
 
 @frozen

@@ -65,6 +65,8 @@ class Tables:
     """The class of retention of each type."""
     bound: Mapping[str, frozenset[str]]
     """The roles that a clock binds, for each clock that does not bind everybody."""
+    returning: frozenset[str]
+    """Codes of the duties whose end reaches the agency that owes them whatever an adult says of it: they come back with consent."""
 
     @classmethod
     def of(cls, profile: Profile) -> "Tables":
@@ -101,6 +103,7 @@ class Tables:
             },
             classes={name: profile.retention_class(name) for name in profile.types},
             bound={code: profile.expand(rule.binds) for code, rule in profile.clocks.items() if rule.binds is not None},
+            returning=frozenset(code for code, rule in profile.clocks.items() if _is_end_heard(profile, rule)),
         )
 
     def row(self, name: str) -> Row | None:
@@ -110,6 +113,13 @@ class Tables:
     def may_open_of_referral(self, role: str) -> frozenset[Part]:
         """Return the parts of a referral that *role* may open at most."""
         return self.parts_of_role.get(role, self.parts_of_others)
+
+
+def _is_end_heard(profile: Profile, rule: ClockRule) -> bool:
+    """Return whether only the deciding body, a party to the request, or a word that reaches a barred agency ends the clock."""
+    rows = [profile.types[name] for end in rule.ends_by for name in end.events if name in profile.types]
+    deciders = profile.expand((DECIDERS,))
+    return all(row.stops or row.party is not None or profile.expand(row.by) <= deciders for row in rows)
 
 
 def _starts(profile: Profile, name: str) -> tuple[Trigger, ...]:

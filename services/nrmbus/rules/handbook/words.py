@@ -81,4 +81,4 @@ OUTLIVES: Final[Mapping[Status | Parting, str]] = {
 
 AT: Final[Mapping[str, str]] = {"T": "the time of the event (T)", "R": "its registration (R)"}
 WAITS_FOR_REVIEW: Final = "the days for asking for a review, and a review until it is decided"
-UNIT_CONSENT: Final = "while an adult refuses the agency that owes it, or has withdrawn the consent to it"
+UNIT_CONSENT: Final = "by an adult's refusal of the agency that owes it, or withdrawal of the consent to it"
