@@ -26,12 +26,14 @@ KNOWN_FOR: Final = timedelta(minutes=5)
 AGAIN: Final = timedelta(seconds=10)
 """How long a provider that did not answer is left alone."""
 ANSWERS: Final = Rate(60, 1.0)
-"""Bound of the answers that are taken to the provider: each costs it two requests."""
+"""Bound of the answers that are taken to the provider, within shares and as much again beyond: each costs it two requests."""
 BEGINNINGS: Final = Rate(300, 1.0)
-"""Bound of the sign-ins that are begun: fewer than `_MOST` within `GOOD_FOR`, so that nobody's is pushed out."""
+"""The same of the sign-ins that are begun: fewer than `_MOST` within `GOOD_FOR`, so that nobody's is pushed out."""
 FROM_ONE: Final = Rate(20, 1 / 3)
 """Bound of either from one address, so that one stranger leaves room for the others; an office may share an address."""
-_MOST: Final = 1_000
+SHARE: Final = Rate(3, 1 / 60)
+"""Share of one address in either bound, so that strangers at several addresses leave room for the others, too."""
+_MOST: Final = 2_000
 _LEEWAY_SECONDS: Final = 60
 _ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 _OUTSIDE: Final = (httpx.HTTPError, ValueError, KeyError, TypeError, OSError)
@@ -55,10 +57,14 @@ class _UnderWay:
 
 
 class _Bound:
-    """Bound of what browsers cause: for all together, and for each address."""
+    """Bound of what browsers cause: for each address, and for all together.
+
+    Room for all is kept apart for what is within the `SHARE` of its address: what is beyond it uses other room up.
+    """
 
     def __init__(self, rate: Rate) -> None:
-        self._all, self._each = Pace(rate), AddressPace(FROM_ONE)
+        self._within, self._beyond = Pace(rate), Pace(rate)
+        self._each, self._share = AddressPace(FROM_ONE), AddressPace(SHARE)
 
     def take(self, client: str | None, now: float) -> None:
         """Count one more from the address *client*. What is refused is not counted, so the bound for all bounds the memory.
@@ -66,10 +72,14 @@ class _Bound:
         Raises:
             TooManyAtOnce
         """
-        if max(self._all.wait("", now), self._each.wait(client, now)) > 0:
+        is_within = self._share.wait(client, now) == 0 and self._within.may("", now)
+        room = self._within if is_within else self._beyond
+        if max(room.wait("", now), self._each.wait(client, now)) > 0:
             raise TooManyAtOnce
-        self._all.took("", 1, now)
+        room.took("", 1, now)
         self._each.took(client, now)
+        if is_within:
+            self._share.took(client, now)
 
 
 class SignInElsewhere:

@@ -18,7 +18,7 @@ from joserfc.jwk import ECKey, KeySet
 from desk.web.staff.given import Office, errors_of, office
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
-from nrmbus.desk.staff.provider import ANSWERS, BEGINNINGS, FROM_ONE, ProviderFailed, SignInElsewhere
+from nrmbus.desk.staff.provider import ANSWERS, BEGINNINGS, FROM_ONE, ProviderFailed, SignInElsewhere, TooManyAtOnce
 
 ISSUER = "https://id.example.org"
 SECRET = "a secret of the client"
@@ -205,11 +205,11 @@ async def test_a_stranger_makes_the_desk_ask_the_provider_little(tmp_path: Path)
         for _ in range(5):  # each state is good once, and only in the browser that asked
             await it.browser.get("/app/sign-in/provider/back", params=states[-1] | {"code": "guessed"})
         assert provider.requests[2:] == ["/token_endpoint"]
-        for number in range(ANSWERS.at_once + 20):
+        for number in range(2 * ANSWERS.at_once + 20):
             comes_from(it, f"198.51.100.{number}")
             back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
             await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
-        assert provider.requests.count("/token_endpoint") == ANSWERS.at_once
+        assert provider.requests.count("/token_endpoint") == 2 * ANSWERS.at_once
         it.later(seconds=5)
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
@@ -223,17 +223,43 @@ async def test_a_stranger_keeps_nobody_from_the_providers_sign_in(tmp_path: Path
             comes_from(it, "192.0.2.7" if number < FROM_ONE.at_once + 5 else f"198.51.100.{number}")
             answer = await it.get("/sign-in/provider")
             begun.append(answer.status_code)
-            assert (answer.status_code == 503) == ("Too many people sign in at this moment." in answer.text)
+            assert (answer.status_code == 429) == ("Too many people sign in at this moment." in answer.text)
             if answer.status_code == 303:  # all answers come from the stranger, wherever they were begun
                 comes_from(it, "192.0.2.7")
                 back = provider.goes_to(answer.headers["location"])
-                await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
-        assert begun == [303] * FROM_ONE.at_once + [503] * 5 + [303] * (ANSWERS.at_once - FROM_ONE.at_once - 5)
+                taken = await it.browser.get("/app/sign-in/provider/back", params=back | {"code": "guessed"})
+                is_one_too_many = number >= FROM_ONE.at_once
+                assert taken.status_code == (429 if is_one_too_many else 422)
+                assert ("Too many people sign in at this moment." in taken.text) == is_one_too_many
+        assert begun == [303] * FROM_ONE.at_once + [429] * 5 + [303] * (ANSWERS.at_once - FROM_ONE.at_once - 5)
         assert provider.requests.count("/token_endpoint") == FROM_ONE.at_once
 
         comes_from(it, "192.0.2.8")
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
+
+
+async def test_strangers_at_several_addresses_keep_nobody_from_signing_in(tmp_path: Path) -> None:
+    """Given sixteen addresses that begin and bring back all that they may, again a minute later, then a colleague signs in."""
+    async with elsewhere(tmp_path) as (it, provider):
+        staff = it.staff.elsewhere
+        assert staff is not None
+        for _ in range(2):
+            refused = 0
+            for number in range(16 * FROM_ONE.at_once):
+                try:
+                    value, there = await staff.begin("https://desk.example/back", "/", f"198.51.100.{number % 16}")
+                    await staff.subject(value, provider.goes_to(there)["state"], "guessed", f"198.51.100.{number % 16}")
+                except TooManyAtOnce:
+                    refused += 1
+                except ProviderFailed:
+                    pass
+            assert refused > 0, "they have used up what there is beyond their shares"
+            comes_from(it, "192.0.2.8")
+            back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
+            answer = await it.browser.get("/app/sign-in/provider/back", params=back)
+            assert answer.headers["location"] == "/app/"
+            it.later(minutes=1)
 
 
 async def test_a_crowd_of_addresses_pushes_out_no_sign_in_that_is_under_way(tmp_path: Path) -> None:
@@ -249,5 +275,5 @@ async def test_a_crowd_of_addresses_pushes_out_no_sign_in_that_is_under_way(tmp_
                 await staff.begin("https://desk.example/back", "/", f"10.0.{number // 256}.{number % 256}")
             except ProviderFailed:
                 refused += 1
-        assert refused == 1_001 - BEGINNINGS.at_once
+        assert refused == 1_001 - 2 * BEGINNINGS.at_once
         assert await staff.subject(value, back["state"], back["code"], "192.0.2.8") == ("17", "/")

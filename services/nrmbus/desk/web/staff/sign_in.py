@@ -288,10 +288,13 @@ async def lead_in(visit: Visit) -> Response:
     return visit.see(f"/sign-in?{urlencode(query)}" if query else "/sign-in")
 
 
-def _why(t: Words, failed: ProviderFailed) -> str:
+def _failed(visit: Visit, failed: ProviderFailed, status: int) -> Response:
+    """Return the sign-in with why the provider signed nobody in; with *status* unless too many sign in at once."""
     if isinstance(failed, TooManyAtOnce):
-        return t("Too many people sign in at this moment. Wait a minute, and try again.")
-    return t("The agency's own sign-in did not answer, or its answer did not fit. Try again.")
+        many = visit.t("Too many people sign in at this moment. Wait a minute, and try again.")
+        return _first(visit, {"provider": many}, status=429)
+    other = visit.t("The agency's own sign-in did not answer, or its answer did not fit. Try again.")
+    return _first(visit, {"provider": other}, status=status)
 
 
 @routes.get("/sign-in/provider", may="anybody")
@@ -304,7 +307,7 @@ async def to_provider(visit: Visit) -> Response:
     try:
         value, there = await elsewhere.begin(address, back_of(visit), cookies.client_of(visit.request))
     except ProviderFailed as failed:
-        return _first(visit, {"provider": _why(visit.t, failed)}, status=503)
+        return _failed(visit, failed, 503)
     return cookies.begin_elsewhere(visit, RedirectResponse(there, 303), value)
 
 
@@ -321,7 +324,7 @@ async def from_provider(visit: Visit) -> Response:
         )  # fmt: skip
         value = await staff.with_subject(subject)
     except ProviderFailed as failed:
-        return _first(visit, {"provider": _why(visit.t, failed)}, status=422)
+        return _failed(visit, failed, 422)
     except NotSignedIn:
         unknown = visit.t("Your agency's account belongs to nobody here. Ask your agency's administrator.")
         return _first(visit, {"provider": unknown}, status=422)
