@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -146,6 +147,12 @@ def imported(tree: ast.Module) -> Iterator[tuple[int, str]]:
                 pass
 
 
+@cache
+def imports_of(path: Path) -> tuple[tuple[int, str], ...]:
+    """Return the same of the file *path*; three tests ask, and to read all files takes a second."""
+    return tuple(imported(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def wrong_arrows(services: Path) -> list[str]:
     """Each import under *services* (the folder of rooms) that the table does not allow, as ``path:line: what``."""
     wrong = []
@@ -157,7 +164,7 @@ def wrong_arrows(services: Path) -> list[str]:
         if room and room not in ROOMS and room not in EVERYTHING:
             wrong.append(f"{name}:1: the room {room} has no row in the table of rooms")
             continue
-        for line, module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        for line, module in imports_of(path):
             own, _, rest = module.partition(".")
             other = rest.split(".")[0]
             if module == ".":
@@ -180,7 +187,7 @@ def arrows(services: Path, room: str) -> Iterator[tuple[Path, int, str, str]]:
     places = {place(path.relative_to(services)) for path in modules}
     for path in modules:
         name = path.relative_to(services)
-        for line, module in imported(ast.parse(path.read_text(encoding="utf-8"))):
+        for line, module in imports_of(path):
             parts = module.split(".")
             if parts[:2] == ["nrmbus", room]:
                 other = parts[2] if len(parts) > 2 and parts[2] in places else "__init__"

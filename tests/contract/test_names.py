@@ -24,7 +24,8 @@ def spelled(root: Path) -> list[str]:
     return [
         f"{path.relative_to(root)}:{node.lineno}"
         for path in sources
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if topic.search(text := path.read_text(encoding="utf-8"))  # most have none and need not be parsed
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and topic.match(node.value)
     ]
 
