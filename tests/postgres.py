@@ -12,6 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
 from nrmbus.desk.store.address import Address
 from nrmbus.desk.store.ledger import Ledger
 from patience import until
@@ -27,6 +29,8 @@ def programs() -> list[Path]:
 
 
 SERVERS: Final = programs() if find_spec("asyncpg") else []
+EACH_SERVER: Final = [pytest.param(each, marks=pytest.mark.server, id="server") for each in SERVERS]
+"""Parameters of a fixture whose tests need a server; without one there are no such tests."""
 
 
 class Server:

@@ -24,6 +24,7 @@ def _place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     place.evidence.log.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.what} {row.by}: {row.name}")
 def test_each_alteration_has_its_code(row: Row, place: Place) -> None:
     """The reader of altered evidence, of an altered folder or topic names the code of the failure."""

@@ -139,6 +139,7 @@ BEGUN = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("begun", BEGUN)
 async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -> None:
     """Anybody on the machine may connect: so many stay open, who asks something is answered, and files are left for the desk.

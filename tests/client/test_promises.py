@@ -66,6 +66,7 @@ async def heard(desk: AsyncDesk, after: Cursor | str = "0") -> list[Received[Dat
     return [event async for event in desk.inbox(after=after, follow=False)]
 
 
+@pytest.mark.thorough
 async def test_what_a_program_publishes_and_hears(place: Place) -> None:
     """One desk, all promises: a bus takes long to start."""
     async with place.desk() as desk:

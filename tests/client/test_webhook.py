@@ -170,6 +170,7 @@ for signature, key in {[(v1(content()), WHSEC), (v1a(content()), WHPK)]!r}:
     return subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.thorough
 def test_hmac_needs_no_package_and_ed25519_any_of_two() -> None:
     """Given the SDK alone, then `v1` verifies and `v1a` names the extra; with either library, both verify."""
     alone = verified_without("cryptography", "nacl").splitlines()

@@ -25,6 +25,7 @@ def said(argv: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("extra", ROOMS)
 def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:
     """Given an environment with only this extra, when all its rooms and commands are imported, then no package is missing."""
@@ -48,6 +49,7 @@ def test_each_extra_has_less_than_the_next() -> None:
     assert here["desk"] - here["postgres"] == {"asyncpg", "greenlet"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("extra", "words", "needs"),
     [
@@ -70,6 +72,7 @@ def test_a_missing_extra_is_named_with_its_command(extra: str, words: list[str],
     assert text.endswith(f"which is not installed: pip install '{needs}'\n")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("words", "shows"),
     [

@@ -90,6 +90,7 @@ def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
     assert own & packed == set()
 
 
+@pytest.mark.thorough
 def test_what_is_packed_in_the_wheel_is_read_there(wheel: Path, tmp_path: Path) -> None:
     """Given the wheel as it is unpacked, then words, styles, stories and the text of the Rules are those of the clone."""
     with zipfile.ZipFile(wheel) as archive:

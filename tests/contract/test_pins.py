@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Callable, Iterable
 from importlib import metadata
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -85,12 +86,14 @@ def test_every_line_is_one_exact_version() -> None:
     assert faults(TEXT) == []
 
 
+@pytest.mark.thorough
 def test_every_package_of_every_served_machine_is_pinned() -> None:
     """Packages that only macOS or only one Python needs count too. Where one is missing: add it, by its marker, and tell why."""
     for environment in environments():
         assert wanted(ROOTS, environment, installed) - pinned(TEXT, environment) == set(), environment
 
 
+@pytest.mark.thorough
 def test_no_pin_is_left_over() -> None:
     """A pin that nothing asks for is a dependency that was dropped: `make pins` leaves it out."""
     needed = set().union(*(wanted(ROOTS, environment, installed) for environment in environments()))

@@ -155,6 +155,7 @@ def test_each_example_event_is_used_in_the_readme() -> None:
     assert [path.name for path in (ROOT / "deploy" / "examples").iterdir() if path.name not in page] == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "page",
     [

@@ -95,6 +95,7 @@ def unlisted(root: Path) -> list[str]:
     return sorted(found | {number for number in expected - there.keys() if number not in unused})
 
 
+@pytest.mark.thorough
 def test_every_reference_leads_somewhere() -> None:
     """Every number in a comment, a message or a page leads to its text."""
     assert dangling(ROOT) == []

@@ -37,6 +37,7 @@ def test_no_page_is_older_than_the_profile_or_the_code(generator: Any) -> None:
     assert stale(generator, load_profile(PROFILE)) == [], "write them again: make rules"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("old", "new", "shown"),
     [

@@ -7,6 +7,8 @@ import tomllib
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+
 from contract.tree import ROOT
 
 FILE = """
@@ -38,6 +40,7 @@ def workers_of(home: Path, options: list[str]) -> dict[str, set[str]]:
     return dict(found)
 
 
+@pytest.mark.thorough
 def test_one_worker_runs_a_whole_file(tmp_path: Path) -> None:
     """An option that pytest-xdist no longer knows how to hold (as ``loadgroup`` since pytest 9.2) is seen here."""
     options = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
@@ -47,6 +50,7 @@ def test_one_worker_runs_a_whole_file(tmp_path: Path) -> None:
     assert len(found) == 3
 
 
+@pytest.mark.thorough
 def test_a_file_that_is_torn_apart_is_noticed(tmp_path: Path) -> None:
     """Sabotage: without that option, several workers share the tests of a file."""
     assert max(len(workers) for workers in workers_of(tmp_path, ["--dist=load", "--maxschedchunk=1"]).values()) > 1

@@ -40,6 +40,7 @@ def test_no_type_about_a_case_is_for_the_coordinator() -> None:
     assert {data_type(name, 1).keyed_by for name in named} == {"agency"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", STORIES, ids=[each.stem for each in STORIES])
 def test_no_story_brings_a_case_to_the_coordinator(path: Path) -> None:
     """A bus with the office plays every story, and the office hears of no case and no incident."""

@@ -13,7 +13,7 @@ import pytest
 
 from nrmbus.desk.store.place import Place
 from nrmbus.desk.store.suspending import suspend
-from postgres import SERVERS, Server, serving
+from postgres import EACH_SERVER, SERVERS, Server, serving
 
 KINDS: Final = ("sqlite", *("postgresql" for _ in SERVERS))
 
@@ -31,13 +31,13 @@ def server() -> Iterator[Server]:
         yield server
 
 
-@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)])
+@pytest.fixture(params=EACH_SERVER)
 def postgresql(request: pytest.FixtureRequest) -> Server:
     """Return the same to a test that has no sense without a server."""
     return request.getfixturevalue("server")  # type: ignore[no-any-return]  # the fixture above
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[pytest.param(kind, marks=[pytest.mark.server] * (kind != "sqlite")) for kind in KINDS])
 async def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Have the test's ledgers kept in files or on a server; return which."""
     if request.param == "postgresql":

@@ -170,6 +170,7 @@ class AnyCase(RuleBasedStateMachine):
         self.home.cleanup()
 
 
+@pytest.mark.thorough
 def test_the_desk_shows_and_owes_what_the_rules_say() -> None:
     """Several cases at a time, with duplicates and restarts; a short run, which draws by no chance."""
     run_state_machine_as_test(AnyCase, settings=SHORT)
@@ -196,6 +197,7 @@ class Losing(AnyCase):
             super().brings(fact)
 
 
+@pytest.mark.thorough
 def test_the_machine_finds_a_desk_to_which_an_event_never_comes() -> None:
     """Sabotage: consents and breaches are lost on the way; the machine finds a story in which the desk shows something else."""
     with pytest.raises(AssertionError):

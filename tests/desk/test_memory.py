@@ -18,6 +18,7 @@ def loaded(module: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.thorough
 def test_a_desk_without_people_and_endpoints_loads_nothing_for_them() -> None:
     """Given a desk whose agency works through its own system, when it starts, then it has no package of pages or webhooks."""
     assert loaded("nrmbus.desk.app") == []

@@ -100,6 +100,7 @@ async def _is_gone(town: WholeTown) -> None:
                 assert not await town.secrets(agency, word)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", SEEDS)
 async def test_letters_erasures_and_the_broker_in_any_order(seed: int, tmp_path: Path) -> None:
     """Lost answers, records that come twice, kills, withdrawals and an erasure: the same at every run."""
@@ -115,6 +116,7 @@ async def test_letters_erasures_and_the_broker_in_any_order(seed: int, tmp_path:
 # Sabotage
 
 
+@pytest.mark.thorough
 async def test_a_desk_that_erases_nothing_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The order comes, and the letters stay."""
 
@@ -130,6 +132,7 @@ async def test_a_desk_that_erases_nothing_is_found(tmp_path: Path, monkeypatch: 
         await town.close()
 
 
+@pytest.mark.thorough
 async def test_a_record_that_the_broker_loses_is_found(tmp_path: Path) -> None:
     """An event was typed and sent, and nobody numbers it."""
     town = await lived(1, tmp_path, 40)

@@ -212,6 +212,7 @@ def live(steps: list[tuple[int, str, int]], erased: int) -> Agency:
     return agency
 
 
+@pytest.mark.thorough
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STEPS, st.integers(0, 330))
 def test_after_the_horizon_no_private_key_opens_what_was_erased(steps: list[tuple[int, str, int]], erased: int) -> None:

@@ -146,6 +146,7 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         assert (await fhir.get(TASK)).json()["status"] == "requested"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("query", "count"),
     [
@@ -210,6 +211,7 @@ async def test_a_search_by_a_malformed_time_is_refused_even_if_there_is_nothing_
             assert judged(answer.json())["issue"][0]["diagnostics"].startswith("_lastUpdated")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("method", "path", "given", "status", "code"),
     [

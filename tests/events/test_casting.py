@@ -39,6 +39,7 @@ def test_the_two_types_of_the_amendment_have_several_versions() -> None:
     assert {"referral.submitted", "identification.status_decided"} <= SEVERAL.keys()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("steps", "upper"), STEPS)
 @given(st.data())
 def test_up_then_down_gives_back_the_same_body(
@@ -54,6 +55,7 @@ def test_up_then_down_gives_back_the_same_body(
     assert spelled(back.data, back.letter) == spelled(said.data, said.letter)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("steps", "upper"), STEPS)
 @given(st.data())
 def test_down_then_up_differs_only_where_a_loss_is_named(
@@ -97,6 +99,7 @@ def moved(before: dict[str, str], lost: list[str]) -> set[str]:
     return {pointer for pointer in before if any(pointer.startswith(f"{each}/") for each in lists)}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps", CHAINS)
 @given(st.data())
 def test_no_cast_breaks_a_promise(steps: Mapping[int, type[Data]], draw: st.DataObject) -> None:
@@ -107,6 +110,7 @@ def test_no_cast_breaks_a_promise(steps: Mapping[int, type[Data]], draw: st.Data
     assert list(broken(steps, version, said)) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("steps", CHAINS)
 @given(st.data())
 def test_two_casts_are_one(steps: Mapping[int, type[Data]], draw: st.DataObject) -> None:

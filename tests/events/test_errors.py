@@ -47,6 +47,7 @@ def _poisoned(value: Any, secret: Any) -> Iterator[Any]:
                 yield [*value[:index], poisoned, *value[index + 1 :]]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("model", "full"), MODELS, ids=[model.__name__ for model, _ in MODELS])
 @pytest.mark.parametrize(
     "wrap",

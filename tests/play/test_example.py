@@ -35,6 +35,7 @@ def test_the_stories_hold_at_whatever_moment_they_end(now: datetime) -> None:
     assert report.green
 
 
+@pytest.mark.thorough
 def test_the_figures_of_last_year_show_some_numbers_and_hide_the_others() -> None:
     """People see both: numbers of k and more, and words where a number stays hidden. The Rules take the release."""
     release = invented(2025, bus="play-0123456789abcdef", partitions=1, policy="az@2022-04-29")

@@ -264,6 +264,7 @@ ALTERATIONS = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("old", "new", "failure"), ALTERATIONS.values(), ids=ALTERATIONS)
 def test_an_altered_copy_fails(old: str, new: str, failure: str) -> None:
     """With one expectation changed, the play stops at that step and names the expected and the actual value."""

@@ -77,6 +77,7 @@ def test_a_small_story_looks_like_this(width: int, expected: str) -> None:
     assert [line.rstrip() for line in text.splitlines()] == expected.splitlines()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", [WOMAN, CHILD, TAKEN_BACK], ids=["woman", "child", "taken back"])
 @pytest.mark.parametrize("width", [80, 100, 111, 120, 160])
 def test_no_line_is_longer_than_the_terminal(name: Path, width: int) -> None:

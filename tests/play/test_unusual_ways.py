@@ -74,6 +74,7 @@ def _noting(acted: set[tuple[str, str]], key: tuple[str, str], each: Any) -> Any
     return Line(each.types, noting) if isinstance(each, Line) else noting
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("story", STORIES, ids=[each.stem for each in STORIES])
 def test_an_unusual_way_comes_to_its_end(every_story: Played, story: Path) -> None:
     """Every step holds, and history and live state agree at the end."""

@@ -133,6 +133,7 @@ def test_every_kind_of_change_is_reported(old: Schema, new: Schema, due: list[tu
     assert all(each.sentence for each in found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("old", "new", "due"), EACH)
 @given(st.data())
 def test_an_agency_that_is_not_named_is_not_broken(

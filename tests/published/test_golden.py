@@ -222,6 +222,7 @@ def another_type(vector: dict[str, Any], folder: Path) -> None:
         vector[name] = other[name]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("alter", "told"),
     [

@@ -171,6 +171,7 @@ def changed(change: Callable[[Any], object]) -> dict[str, Any]:
     return document
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", BREAKS)
 def test_what_breaks_a_client_is_refused(what: str) -> None:
     """A program that was written by the frozen document would fail: one sentence says where, and what to do."""
@@ -184,6 +185,7 @@ def test_what_breaks_a_client_is_refused(what: str) -> None:
     assert all(": " in each for each in found), "what to do"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ADDITIONS)
 def test_adding_is_allowed(what: str) -> None:
     """A client of the frozen document goes on working."""
@@ -193,6 +195,7 @@ def test_adding_is_allowed(what: str) -> None:
     assert breaks(FROZEN, document) == ()
 
 
+@pytest.mark.thorough
 def test_a_break_is_not_frozen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`freeze` leaves the file as it is, and the check prints the sentence; an addition is written."""
     assert openapi.main(["write", "--folder", str(tmp_path)]) == 0

@@ -171,6 +171,7 @@ class Registrar(RuleBasedStateMachine):
                 self.folder.cleanup()
 
 
+@pytest.mark.thorough
 def test_the_registrar_decides_as_the_rules_in_any_case() -> None:
     """A short run, which draws by no chance."""
     run_state_machine_as_test(Registrar, settings=SHORT)

@@ -137,6 +137,7 @@ class Case(RuleBasedStateMachine):
         assert not stuck(b), (stuck(b), said_in(b))
 
 
+@pytest.mark.thorough
 def test_invariants_hold_in_any_case() -> None:
     """A short run, which draws by no chance."""
     run_state_machine_as_test(Case, settings=SHORT)

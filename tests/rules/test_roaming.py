@@ -108,6 +108,7 @@ def told(seed: int, steps: int) -> Roaming:
     return b
 
 
+@pytest.mark.thorough
 def test_no_case_goes_wrong_over_every_role_type_and_profile() -> None:
     """A short run, each case the same at every run."""
     cases = [told(seed, STEPS) for seed in (*range(SEEDS), *FOUND)]

@@ -126,6 +126,7 @@ def ask_both(b: Twice) -> None:
             b.compare(b.event(by, "referral.submitted", ref="Z-1", to=[helper], **more), b.now)
 
 
+@pytest.mark.thorough
 def test_both_judge_alike() -> None:
     """A short run, each case the same at every run, in which each rule of the second judge refuses something."""
     counts, begun, told, again = Counter[str](), set[str](), 0, 0
@@ -142,6 +143,7 @@ def test_both_judge_alike() -> None:
     assert again
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "seed",
     [

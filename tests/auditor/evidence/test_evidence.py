@@ -234,6 +234,7 @@ def test_text_of_the_evidence_cannot_look_like_a_check(tmp_path: Path) -> None:
     assert all(line.says.isprintable() and line.about.isprintable() for line in done.lines)
 
 
+@pytest.mark.thorough
 def test_a_few_flipped_bits_are_never_verified(evidence: Evidence) -> None:
     """The last line hashes all others; a forger who writes it again meets a signature or a digest; nothing raises."""
     chance, rows = Random(5), evidence.whole.splitlines(keepends=True)[:-1]

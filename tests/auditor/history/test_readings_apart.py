@@ -52,6 +52,7 @@ def sentence(counts: Counts) -> str:
     )
 
 
+@pytest.mark.thorough
 def test_one_number_has_one_name_in_every_view(hall: Hall, commands: Commands, tmp_path: Path) -> None:
     """HTML file, text and JSON say the same of one case, however often somebody has read it."""
     counts = counted(hall)

@@ -165,6 +165,7 @@ def test_one_altered_record_in_any_share_or_at_a_seam(
     assert topic.verdict(jobs, signatures).startswith(f"0/{number} audience_altered")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("signatures", BOTH)
 @pytest.mark.parametrize("alter", [alter for _, alter, *_ in HISTORIES], ids=[name for name, *_ in HISTORIES])
 def test_every_altered_history_has_the_verdict_of_one_process(

@@ -84,6 +84,7 @@ BEGIN, MIDDLE = 250, 530
 """From a partial tile over two full ones to a partial one: a commit with every kind of step."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("power", [False, True], ids=["killed", "power fails"])
 def test_no_moment_of_a_commit_spoils_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Home, *, power: bool
@@ -223,6 +224,7 @@ with home.log() as log:
 """
 
 
+@pytest.mark.thorough
 def test_a_process_that_is_killed_leaves_what_it_committed(home: Home, whole: Home) -> None:
     """A real SIGKILL at some moment, five times: each time it goes on, at last to the same files."""
     search = os.pathsep.join(path for path in sys.path if path)

@@ -48,6 +48,7 @@ def written(language: Language, domain: str) -> Mapping[tuple[str | None, str], 
     return {(each.context, str(each.id)): each for some in found for each in some if each.id}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_code_has_its_words(language: Language, family: str) -> None:

@@ -51,6 +51,7 @@ def asked(profile: Path | str, path: Path, here: Path) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.thorough
 def test_a_draft_judges_an_exported_history_without_a_bus(tmp_path: Path, file: Path) -> None:
     """One hour to refer instead of 24: the duty ends at another time, and would have been missed; nothing else differs."""
     draft = tmp_path / "draft.yaml"
@@ -67,6 +68,7 @@ def test_a_draft_judges_an_exported_history_without_a_bus(tmp_path: Path, file: 
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.thorough
 def test_the_answer_is_printed_by_rule_and_by_type(tmp_path: Path, file: Path) -> None:
     """With the totals that a legislator asks for, and what vouches for the file."""
     draft = tmp_path / "draft.yaml"
@@ -84,6 +86,7 @@ def test_the_answer_is_printed_by_rule_and_by_type(tmp_path: Path, file: Path) -
         assert words in " ".join(done.stdout.split())
 
 
+@pytest.mark.thorough
 def test_a_refusal_is_named_if_the_other_profile_has_no_such_rule(tmp_path: Path, file: Path) -> None:
     """The refused event itself is gone, so nothing is claimed beyond the rule."""
     refused = {row.registration.rule for row in offline_history(file).entries if row.registration.verdict == "refused"}
@@ -96,6 +99,7 @@ def test_a_refusal_is_named_if_the_other_profile_has_no_such_rule(tmp_path: Path
     assert {(row["kind"], row["rule"], row["type"]) for row in rows} == {("let_in", rule, "")}
 
 
+@pytest.mark.thorough
 def test_the_evidence_of_a_case_and_a_backup_are_histories_too(tmp_path: Path) -> None:
     """Evidence has one case of many in its partitions; a backup is verified with every signature."""
     evidence = Evidence(tmp_path / "auditor")

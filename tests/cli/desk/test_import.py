@@ -113,6 +113,7 @@ async def test_a_row_that_was_changed_after_its_import_is_refused(tmp_path: Path
         assert len(await here.rows("outbox")) == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -350,6 +351,7 @@ class _Ending(httpx.AsyncBaseTransport):
         return answer
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("status", [0, 503, 429, 401, 403])
 async def test_an_import_whose_desk_ends_says_that_the_same_command_goes_on(
     status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -44,6 +44,7 @@ LISTS: dict[str, bytes] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("what", LISTS)
 def test_an_invalid_list_is_refused_whole(what: str, reader: str, tmp_path: Path) -> None:

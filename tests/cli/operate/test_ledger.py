@@ -14,10 +14,10 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import place_of, run
-from postgres import SERVERS, Server, serving
+from postgres import EACH_SERVER, Server, serving
 
 
-@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)], scope="module")
+@pytest.fixture(params=EACH_SERVER, scope="module")
 def server() -> Iterator[Server]:
     """Yield a PostgreSQL server."""
     with serving() as server:

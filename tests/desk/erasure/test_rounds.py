@@ -55,6 +55,7 @@ CUTS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("where", CUTS)
 @pytest.mark.parametrize("when", ["before", "after"])
 async def test_cut_anywhere_the_next_round_does_what_is_left(

@@ -156,6 +156,7 @@ def test_the_document_has_the_published_schemas() -> None:
                 assert found.get("required") == published[name].get("required")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("example", ["minimal", "full"])
 def test_a_published_example_is_a_request(example: str) -> None:
     """The request for every type that a system may publish has the type's own data and letter."""

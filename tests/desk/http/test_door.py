@@ -76,6 +76,7 @@ BAD: dict[str, tuple[bytes, int, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", BAD)
 async def test_bad_input_gets_a_code_and_a_sentence_and_never_itself(what: str, tmp_path: Path) -> None:
     """Bad input gets its status, code and RFC 9457 problem; the answer repeats nothing, and nothing is stored."""
@@ -109,6 +110,7 @@ async def test_a_body_without_an_end_is_cut_off(tmp_path: Path) -> None:
         assert taken <= event_request.BODY_LIMIT + 2 * 65_536
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "headers",
     [
@@ -159,6 +161,7 @@ async def test_two_tokens_are_none(tmp_path: Path) -> None:
         assert (await here.door.send(request)).status_code == 401
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [

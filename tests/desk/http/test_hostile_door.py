@@ -40,6 +40,7 @@ ADDRESSES: dict[str, tuple[str, str, int, str]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", ADDRESSES)
 async def test_an_address_that_no_system_of_an_agency_asks_for(what: str, tmp_path: Path) -> None:
     """An unexpected address is not reported as a fault of the ledger, and the answer repeats nothing of it."""

@@ -157,6 +157,7 @@ async def test_a_wrong_parameter_is_named(path: str, pointer: str, words: str, t
     assert "CANARY" not in answer.text
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("method", "path"), [pytest.param(method, path, id=f"{method} {path}") for path, method, _ in operations()]
 )

@@ -181,6 +181,7 @@ ACTORS, CASES, STEPS = ("S-1", "S-2"), (None, "first", CASE, OTHER_CASE), ("post
 Step = tuple[str, int, str, str | None]
 
 
+@pytest.mark.thorough
 @settings(deadline=None, max_examples=15)
 @given(
     st.lists(

@@ -266,6 +266,7 @@ CUTS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("times", [0, 1, 2])
 @pytest.mark.parametrize("cut", CUTS)

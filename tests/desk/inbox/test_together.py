@@ -234,6 +234,7 @@ CUTS: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("times", [0, 2, 4])
 @pytest.mark.parametrize("cut", CUTS)

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +126,7 @@ PASSING_ANSWER_FIRST = [("say", 0), "send", "kill", "unreadable", "send", "refus
 """One copy of the bytes gets a passing answer, and the copy that the desk sends after a kill gets a numbered refusal."""
 
 
+@pytest.mark.thorough
 @example(PASSING_ANSWER_FIRST)
 @given(OPERATIONS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -18,6 +18,7 @@ EVENT: dict[str, Any] = {"type": "case.signal_recorded", "data": SIGNAL}
 ID = "01890000-0000-7000-8000-000000000001"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", town().rules.profile.refusals)
 async def test_a_refusal_of_the_rules_has_the_sentence_of_its_rule(rule: str, tmp_path: Path) -> None:
     """The profile's sentence is shown at once and later, for the whole request and for its event."""

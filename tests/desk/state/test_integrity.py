@@ -75,6 +75,7 @@ def edit(home: Path, statements: str) -> None:
         ledger.executescript(f"PRAGMA foreign_keys=OFF; BEGIN; {statements}; COMMIT")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("statements", "taken_back"),
     [(each, True) for each in EDITED.values()] + [(each, False) for each in EDITED_BESIDE.values()],

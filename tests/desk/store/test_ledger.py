@@ -77,6 +77,7 @@ def cut_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hear, "finish", cut)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("cut", [cut_reads, cut_opening, cut_handler, cut_draft, cut_commit])
 async def test_a_desk_killed_anywhere_hears_the_record_once(
     cut: Callable[[pytest.MonkeyPatch], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

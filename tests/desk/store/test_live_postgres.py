@@ -23,7 +23,7 @@ from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.host.services import run_service
 from patience import eventually
-from postgres import SERVERS, Server, schema_at, serving
+from postgres import EACH_SERVER, SERVERS, Server, schema_at, serving
 
 pytestmark = pytest.mark.broker
 
@@ -31,7 +31,7 @@ TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
 UNIT = "special-unit"
 
 
-@pytest.fixture(params=SERVERS, ids=["server"][: len(SERVERS)])
+@pytest.fixture(params=EACH_SERVER)
 def own_server() -> Iterator[Server]:
     """Yield a PostgreSQL server to be killed."""
     with serving() as server:

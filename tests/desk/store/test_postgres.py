@@ -18,12 +18,12 @@ from nrmbus.desk.store.ledger import Ledger, Position
 from nrmbus.desk.store.place import place_of
 from nrmbus.desk.store.suspending import suspend
 from patience import eventually
-from postgres import SERVERS, Server, serving
+from postgres import EACH_SERVER, Server, serving
 
 DUE = Position(inbox_number=1, digest="1" * 64, next_offset=1)
 
 
-@pytest.fixture(scope="module", params=SERVERS, ids=["server"][: len(SERVERS)])
+@pytest.fixture(scope="module", params=EACH_SERVER)
 def own_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     """Yield a PostgreSQL server to be killed."""
     with serving() as server:

@@ -36,6 +36,7 @@ def test_the_pages_without_a_session_are_those_of_the_sign_in() -> None:
     assert {f"{page.method} {page.path}" for page in PAGES if page.may == "anybody"} <= ANYBODY
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ROLES)
 async def test_a_role_opens_the_pages_of_its_permissions_and_no_other(tmp_path: Path, role: Role) -> None:
     """Whoever lacks the permission gets 403 and nothing else; whoever has it gets the page, or 404 where nothing is."""

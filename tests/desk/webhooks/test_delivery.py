@@ -126,6 +126,7 @@ async def test_whatever_is_no_success_is_tried_again_by_the_schedule_with_the_sa
         assert task.kind == "webhook_exhausted"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("turn", range(3))
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("step", ["together", "post", "commit"])

@@ -145,6 +145,7 @@ def under_the_copy(here: Given) -> None:
     here.desk.seat.rules = Rules(DRAFT, here.desk.seat.agencies)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_forms_guide_and_rules_of_the_desk_follow(tmp_path: Path, language: Language) -> None:
     """The guide, the steps of a case and the pages of the Rules name the new body and times, and nowhere the old ones."""
@@ -187,6 +188,7 @@ async def test_the_steps_of_a_case_follow(tmp_path: Path) -> None:
     assert not [each for each in (*new.values(), *old.values()) if "special unit" in each]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_persons_copy_follows(tmp_path: Path, language: Language) -> None:
     """A child's paper names the law of the copy where it says on which ground an agency was told."""

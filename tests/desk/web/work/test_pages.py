@@ -204,6 +204,7 @@ async def test_a_task_is_done_once(tmp_path: Path) -> None:
     assert rows(after) == []
 
 
+@pytest.mark.thorough
 async def test_fifty_rows_are_a_page_and_each_order_has_them_all(tmp_path: Path) -> None:
     """Given 60 cases, two pages have each of them once, whatever their order."""
     cases = [f"{number:032x}" for number in range(1, 61)]
