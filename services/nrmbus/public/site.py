@@ -108,7 +108,6 @@ class PublicSite:
         yield "GET", "write", self._guarded(self._write)
         yield "POST", "write", self._guarded(self._send)
         yield "GET", "answer", self._guarded(self._ask)
-        yield "POST", "receipt", self._guarded(self._receipt_again)
         yield "POST", "answer", self._guarded(self._answered)
         yield "POST", "more", self._guarded(self._more)
         yield "POST", "remove", self._guarded(self._remove)
@@ -176,20 +175,10 @@ class PublicSite:
         return await self._receipt(t, code, is_danger=form["danger"] == "yes")
 
     async def _receipt(self, t: Words, code: str, *, is_danger: bool) -> Response:
-        shown = self._slips.seal("receipt", (code + ("!" if is_danger else "")).encode())
-        values = {"code": codes.shown(code).split(), "danger": is_danger, "shown": shown, **await self._readers()}
-        return self._page(t, "receipt.html.j2", "write", keeps="receipt", **values)
-
-    async def _receipt_again(self, request: Request, t: Words) -> Response:
-        """Show the code in another language: the page before would have been its only one."""
-        slip = self._slips.open("receipt", (await Form.read(request))["slip"])
-        if slip is None:
-            error = t(
-                "This page was open for too long. Go back to the page with your code: you can still read it there. If you have written it down, give it here."
-            )
-            return self._asking(t, error=error)
-        body = slip.body.decode()
-        return await self._receipt(t, body[: codes.DIGITS], is_danger=len(body) > codes.DIGITS)
+        """Show the code once, in no other language: no browser has the page again, so a click would lose the code."""
+        others = [Words(each, ZONE, **self._known()) for each in LANGUAGES if each != t.language]
+        values = {"code": codes.shown(code).split(), "danger": is_danger, "others": others, **await self._readers()}
+        return self._page(t, "receipt.html.j2", "write", **values)
 
     async def _take(self, holder: Holder, slip: Slip, written: Written, *, danger: bool = False) -> None:
         # The same words sent twice from one form are one message; other words from it are another one.

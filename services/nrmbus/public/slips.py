@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from nrmbus.wire import base64
 
-Kind = Literal["write", "ask", "pass", "receipt"]
-LASTS: Final[dict[Kind, float]] = {"write": 4 * 3600.0, "ask": 4 * 3600.0, "pass": 30 * 60.0, "receipt": 4 * 3600.0}
-"""Seconds: a form, or a code that is shown once, may lie open for hours; somebody who has shown her code is let in for half an hour."""
+Kind = Literal["write", "ask", "pass"]
+LASTS: Final[dict[Kind, float]] = {"write": 4 * 3600.0, "ask": 4 * 3600.0, "pass": 30 * 60.0}
+"""Seconds: a form may lie open for hours; somebody who has shown her code is let in for half an hour."""
 
 _IV: Final = 12
 _MOST: Final = 400
