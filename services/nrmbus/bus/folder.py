@@ -43,6 +43,7 @@ from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.private_files import lock_file, locked, write_json, write_private
 from nrmbus.bus.reach import Reach, Tls, is_address
+from nrmbus.bus.standby_marker import StandbyMarker
 from nrmbus.wire.ids import AGENCY_ID
 
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -404,9 +405,9 @@ class BusFolder:
             os.close(descriptor)
         return False
 
-    def standby_marker(self, service: str) -> Path:
-        """Return the file that is there while *service* waits here for another process, with the reason in a sentence."""
-        return self.run / f"{service}.standby"
+    def standby_marker(self, service: str) -> StandbyMarker:
+        """Return the mark that is there while *service* waits here for another process."""
+        return StandbyMarker(self.run / f"{service}.standby")
 
     @contextmanager
     def held(self) -> Iterator[None]:

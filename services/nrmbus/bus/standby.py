@@ -26,8 +26,9 @@ from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.private_files import lock_file, write_private
+from nrmbus.bus.private_files import lock_file
 from nrmbus.bus.replicas import parted, place_of, turn_of
+from nrmbus.bus.standby_marker import StandbyMarker
 from nrmbus.telemetry import log
 from nrmbus.wire.names import CASES
 
@@ -64,8 +65,9 @@ class OneWorks(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no
 
 
 class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, folder: BusFolder, service: str, place: str) -> None:
+    def __init__(self, folder: BusFolder, service: str, place: str, marker: StandbyMarker) -> None:
         self._where, self._service, self._place = folder.reach(folder.service(service)), service, place
+        self._marker = marker
         self._waits_for_broker = folder.is_joined  # the broker is on another machine, and may be away for hours
         self.answered = threading.Event()
         """Set when the turn has come, or cannot."""
@@ -102,11 +104,15 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
             patient=patient, assignor=OneWorks,
         )  # fmt: skip
         await consumer.start()
+        private.on_heartbeat(consumer, time.monotonic, self._heard)
         consumer.subscribe([CASES], listener=self)
         try:
             await private.coordination_ended(consumer)
         finally:
             await consumer.stop()
+
+    def _heard(self, _asked: float) -> None:
+        self._marker.heard()
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Do nothing: whether the turn is lost is known when the work is given out again."""
@@ -140,14 +146,14 @@ def working(folder: BusFolder, name: str) -> Iterator[None]:
         KafkaFailed: Kafka does not answer.
     """
     service, number = parted(name)
-    member = _Member(folder, service, place_of(number, folder.host))
     marker = folder.standby_marker(turn_of(name))
-    write_private(marker, f"Another process of the {service} works, and this one stands by.".encode())
+    member = _Member(folder, service, place_of(number, folder.host), marker)
+    marker.write(f"Another process of the {service} works, and this one stands by.")
     try:
         threading.Thread(target=member.run, name="turn", daemon=True).start()
         member.answered.wait()
     finally:
-        marker.unlink(missing_ok=True)
+        marker.remove()
     if member.error is not None:
         raise KafkaFailed(f"Kafka does not say whose turn it is ({type(member.error).__name__}): see nrmbus check.")
     with _alone(folder, service):

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.replicas import parted, turn_of
 from nrmbus.cli.counted import counted
@@ -21,6 +22,11 @@ ASK_SECONDS: Final = 10.0
 """Seconds that a service may take to answer; it takes milliseconds, on a busy machine longer."""
 
 _STANDBY: Final = "Another process has the ledger of this desk open; this one takes over when that one is gone."
+
+_UNHEARD: Final = (
+    "It stands by, and Kafka has not answered it for a minute, so it would not take over: nrmbus check says where the way "
+    "ends. If Kafka answers, the process hangs: end it, and it is started again."
+)
 
 Health = Mapping[str, Any]
 ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
@@ -52,9 +58,10 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
 
     None if it does not answer; of a service that waits for another process only the reason, as ``standby``.
     """
-    for marker in map(folder.standby_marker, (name, turn_of(name))):
-        with suppress(OSError):
-            return {"ready": True, "standby": marker.read_text(encoding="utf-8")}
+    for each in (name, turn_of(name)):
+        if (waits := folder.standby_marker(each).read()) is not None:
+            unheard = waits.silence > clients.UNHEARD_SECONDS
+            return {"ready": not unheard, "standby": waits.sentence, "unheard": unheard}
     if is_public_page(name):
         home = folder.agency(agency_of(name)).path / PUBLIC
     else:
@@ -117,6 +124,8 @@ def why_not_ready(health: Health) -> str:
         return f"No test hand-over has come back for {age:.0f} s: broker or registrar hand nothing over."
     if (older := health.get("ledger_older")) and not older["caught_up"]:
         return str(older["sentence"])
+    if health.get("standby"):
+        return _UNHEARD
     if health.get("unheard") or (lag is None and "lag" in health):
         return "Kafka does not answer it: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
     if lag:

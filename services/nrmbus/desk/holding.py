@@ -49,6 +49,11 @@ class Holding:
         """Return whether nobody else can hold the desk now."""
         return self._held.is_sure and self.put_out is None
 
+    @property
+    def is_unheard(self) -> bool:
+        """Return whether the broker has not confirmed for a minute that this process is a member of the inbox's group."""
+        return self._held.is_unheard
+
     def may_send(self) -> bool:
         """Return whether this process may send what the ledger has for the bus."""
         return self.is_sure and not self.must_catch_up

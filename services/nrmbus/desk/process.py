@@ -354,7 +354,8 @@ class DeskProcess:
             if position is None:
                 return None
             behind = max(0, (end or 0) - position)
-            if not behind and clients.is_unheard(consumer, partition):
+            # After the inbox was assigned anew, the partition alone does not tell a silent broker before its first answer.
+            if not behind and (self.holding.is_unheard or clients.is_unheard(consumer, partition)):
                 return None
             lag += behind
         return lag

@@ -381,7 +381,7 @@ class BusStage(Stage):
         door = self._doors.get(service)
         if isinstance(door, Registrars):
             return door.works
-        waits = {each for each in running if self._folder.standby_marker(turn_of(each)).exists()}
+        waits = {each for each in running if self._folder.standby_marker(turn_of(each)).read()}
         return next((each for each in sorted(running) if parted(each)[0] == service and each not in waits), service)
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:

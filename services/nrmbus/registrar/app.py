@@ -144,6 +144,7 @@ class Registrar:
         """How far it is. ``busy`` while a transaction is open: what ``inbox`` says may be behind then."""
         del ref
         owned = self._owner.owned if self._owner else {}
+        unheard = self._owner is not None and self._owner.is_cut_off
         inbox: dict[str, dict[str, int]] = {}
         for number, each in owned.items():
             for agency, last in each.shard.memory.inbox_numbers.items():
@@ -151,9 +152,8 @@ class Registrar:
         return {
             "service": REGISTRAR,
             "release": RELEASE,
-            "ready": self._owner is not None
-            and (self._owner.standing or self._owner.stands_by)
-            and not self._owner.is_cut_off,
+            "ready": self._owner is not None and (self._owner.standing or self._owner.stands_by) and not unheard,
+            "unheard": unheard,
             "standby": _STANDS_BY if self._owner is not None and self._owner.stands_by else None,
             "directory_stale": self._reader.stale,
             "busy": any(each.in_transaction for each in owned.values()),

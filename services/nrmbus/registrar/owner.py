@@ -188,6 +188,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         self._make_shard, self._check_head, self._catch_up = make_shard, check_head, catch_up
         self._place, self._assignor = place, InOrder.made()
         self._consumer: AIOKafkaConsumer = self._member()
+        self._confirmed_at = time.monotonic()
+        """When the newest heartbeat was sent that the group confirmed; at first, when this registrar began."""
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._warm: dict[int, Owned] = {}
         self._following: dict[int, Following] = {}
@@ -213,8 +215,13 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     @property
     def is_cut_off(self) -> bool:
-        """Return whether Kafka has been silent for a minute, and nothing that is submitted would be answered."""
-        return clients.is_cut_off(self._consumer)
+        """Return whether Kafka has been silent for a minute, and nothing that is submitted would be answered.
+
+        A registrar without a partition reads no outbox, and one that has just got its partitions has no answer yet: then
+        the group's answers to its heartbeats tell whether it would take over, or work.
+        """
+        is_unconfirmed = time.monotonic() - self._confirmed_at > clients.UNHEARD_SECONDS
+        return is_unconfirmed or clients.is_cut_off(self._consumer)
 
     def _member(self, *, patient: bool = False) -> AIOKafkaConsumer:
         return clients.group_consumer(
@@ -228,9 +235,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Serve until cancelled. Step 1: start, then subscribe with the listener from the first join."""
-        await self._consumer.start()
+        await self._join()
         try:
-            self._consumer.subscribe(pattern=OUTBOXES, listener=self)
             try:
                 # The coordinator's task ends only by an error nobody else sees (step 9).
                 await private.coordination_ended(self._consumer)
@@ -238,8 +244,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.report("session_longer")
                 await self._consumer.stop()
                 self._consumer = self._member(patient=True)
-                await self._consumer.start()
-                self._consumer.subscribe(pattern=OUTBOXES, listener=self)
+                await self._join()
                 await private.coordination_ended(self._consumer)
             leave("coordination_ended")
         finally:
@@ -249,6 +254,14 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             for following in self._following.values():
                 await following.end()
             await self._consumer.stop()
+
+    async def _join(self) -> None:
+        await self._consumer.start()
+        private.on_heartbeat(self._consumer, time.monotonic, self._confirmed)
+        self._consumer.subscribe(pattern=OUTBOXES, listener=self)
+
+    def _confirmed(self, asked: float) -> None:
+        self._confirmed_at = asked
 
     def look_for_outboxes(self) -> None:
         """An agency was admitted: ask for its outbox now, not at the next refresh, which is up to five seconds away."""

@@ -73,6 +73,14 @@ def test_a_consumer_is_cut_off_when_nobody_answers_it(ago: tuple[float | None, .
     assert clients.is_cut_off(Heard(*ago)) is is_cut_off
 
 
+def test_a_partition_without_an_answer_is_unheard_by_its_assignment() -> None:
+    """Given a broker that freezes before the first answer, then the silence counts from when the partition was assigned."""
+    (partition,) = Heard(None).assignment()
+    found = [clients.is_unheard(Heard(None), partition, since=since) for since in (None, time.time() - 90, time.time())]
+    assert found == [False, True, False]
+    assert not clients.is_unheard(Heard(1.0), partition, since=time.time() - 90), "an answer counts alone"
+
+
 class Slow:
     """A consumer whose broker answers the third question about ends."""
 

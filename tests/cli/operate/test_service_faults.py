@@ -153,7 +153,11 @@ def test_a_timekeeper_that_sees_no_desk_is_a_fault_and_a_desk_that_is_away_a_rem
     away = {"ready": True, "desks_unseen": False, "desks_away": ["ngo-l"]}
 
     (found,) = of_services(folder, {"timekeeper": blind})
-    assert (found.code, found.mend, found.serious) == ("desks_unseen", "nrmbus topics apply", True)
+    assert (found.code, found.mend, found.serious) == (
+        "desks_unseen",
+        "nrmbus check; if each step succeeds, nrmbus topics apply",
+        True,
+    )
     assert "nrmbus doctor" in remark_on(blind)
     assert list(of_services(folder, {"timekeeper": away})) == []
     assert remark_on(away).startswith("No desk is connected of ngo-l: call the agency.")

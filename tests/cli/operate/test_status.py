@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health
@@ -207,14 +207,26 @@ def test_an_agency_that_is_silent_stands_out(looked: Callable[..., Status]) -> N
     assert found.well
 
 
+@pytest.mark.parametrize(
+    ("error", "well", "says"),
+    [
+        (KafkaFailed("no answer"), False, "Kafka does not answer, or refuses: the agencies elsewhere are not shown."),
+        (KeysSealed("sealed"), True, "not shown: the operator's key needs its key file."),
+    ],
+)
 def test_agencies_that_cannot_be_listed_are_no_silence(
-    looked: Callable[..., Status], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    looked: Callable[..., Status],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    error: Exception,
+    well: bool,  # noqa: FBT001 - a case of the table
+    says: str,
 ) -> None:
-    """Given a broker that does not answer, then a line says why no agency elsewhere is shown."""
+    """Given a broker that does not answer though every service is still ready, then all is not well; a key that stays closed is no fault."""
     looked({"registrar": READY})
 
     def refused(_: BusFolder) -> list[dict[str, Any]]:
-        raise KafkaFailed("no answer")
+        raise error
 
     monkeypatch.setattr(status, "peers_of", refused)
     folder = BusFolder(tmp_path)
@@ -222,7 +234,8 @@ def test_agencies_that_cannot_be_listed_are_no_silence(
         found = look(folder)
 
     assert found.elsewhere == ()
-    assert "The agencies elsewhere are not shown: Kafka does not answer" in found.notes[0]
+    assert found.well is well
+    assert says in " ".join(screen(found).split())
 
 
 def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) -> None:

@@ -1,6 +1,7 @@
 """Reader of several topics without a consumer group: the caller says from which offset, and no record is passed over."""
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ class TopicReader:
         """Prepare to read from *where*."""
         self._consumer = clients.reader(where, client_id=client_id)
         self._positions: dict[TopicPartition, int] = {}
+        self._joined_at = time.time()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -41,6 +43,7 @@ class TopicReader:
     def join(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Read these partitions too, each from its offset."""
         self._positions = {**offsets, **self._positions}
+        self._joined_at = time.time()
         self._consumer.assign(list(self._positions))
         for partition, offset in self._positions.items():
             self._consumer.seek(partition, offset)
@@ -64,7 +67,8 @@ class TopicReader:
     @property
     def unheard(self) -> bool:
         """True if the broker has not answered for a minute."""
-        return any(clients.is_unheard(self._consumer, each) for each in self._consumer.assignment())
+        assigned = self._consumer.assignment()
+        return any(clients.is_unheard(self._consumer, each, since=self._joined_at) for each in assigned)
 
     async def take(
         self, timeout_ms: int, ends: Mapping[TopicPartition, int] | None = None

@@ -159,13 +159,15 @@ def group_consumer(
     )
 
 
-def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
-    """Return whether the leader of *partition* has not answered *consumer* for a minute; false before its first answer.
+def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition, *, since: float | None = None) -> bool:
+    """Return whether the leader of *partition* has not answered *consumer* for a minute.
 
+    Before the first answer this counts from *since*, when the partition was assigned, in seconds of the wall clock; without *since* it is false.
     A consumer that waits for records has an answer every two seconds or more often. One that still has records to hand out asks for no others.
     """
     answered = consumer.last_poll_timestamp(partition)
-    return answered is not None and time.time() - answered / 1000 > UNHEARD_SECONDS
+    heard = since if answered is None else answered / 1000
+    return heard is not None and time.time() - heard > UNHEARD_SECONDS
 
 
 def is_cut_off(consumer: AIOKafkaConsumer) -> bool:

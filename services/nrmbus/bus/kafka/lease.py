@@ -27,7 +27,7 @@ from aiokafka.structs import OffsetAndMetadata
 from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.bus.kafka import clients, groups
-from nrmbus.bus.private_files import lock_file, write_private
+from nrmbus.bus.private_files import lock_file
 from nrmbus.wire.names import inbox_of
 
 HELD: Final = 72
@@ -145,24 +145,25 @@ async def turn(
     settings, place = folder.settings, place_of(folder.run / f"{agency}.lock")
     inbox = tuple(TopicPartition(inbox_of(agency), each) for each in range(settings.partitions))
     me, begun, marker = Me(settings.bus, agency, place, inbox), time.monotonic(), folder.standby_marker(agency)
-    marker.unlink(missing_ok=True)  # of a process that was killed while it waited
+    marker.remove()  # of a process that was killed while it waited
     try:
         async with groups.asking(folder.reach(home)) as ask:
             while True:
                 standing = _standing(await ask(me.group, me.inbox), me)
+                marker.heard()
                 if standing.lease is None or is_free(standing, me.place):
                     return Begins(me, standing)
                 if how == "take_over":
                     return Begins(me, standing, SILENT)
                 if how == "wait" and time.monotonic() - begun > SILENT + _MARGIN:
                     raise LeaseHeld(standing.lease)
-                if not marker.exists():
+                if marker.read() is None:
                     sentence = waits(me.agency, standing.lease, how)
-                    write_private(marker, sentence.encode())
+                    marker.write(sentence)
                     notify(sentence)
                 await asyncio.sleep(LOOK_SECONDS)
     finally:
-        marker.unlink(missing_ok=True)
+        marker.remove()
 
 
 def _standing(group: groups.Group, me: "Me") -> Standing:
@@ -237,6 +238,11 @@ class Held:
     def is_sure(self) -> bool:
         """Return whether the broker confirmed the membership so lately that nobody can have been let in since."""
         return self.claimed.is_set() and _now() - self._proved < SILENT
+
+    @property
+    def is_unheard(self) -> bool:
+        """Return whether the broker has confirmed nothing for a minute, once the lease was on the bus."""
+        return self.claimed.is_set() and _now() - self._proved > clients.UNHEARD_SECONDS
 
     def follow(self, consumer: AIOKafkaConsumer) -> None:
         """Take each confirmed heartbeat of *consumer* as proof."""

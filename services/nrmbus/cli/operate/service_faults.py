@@ -70,7 +70,7 @@ def _of_desks(health: Health) -> Iterator[Finding]:
             "desks_unseen",
             "The timekeeper does not see which desks are connected.",
             "An agency that does not read what it is sent is shown to nobody.",
-            "nrmbus topics apply",
+            "nrmbus check; if each step succeeds, nrmbus topics apply",
         )
     for agency in health.get("desks_still", ()):
         yield Finding(

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.errors import BusError, KeysSealed, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import BROKER
 from nrmbus.bus.pki.certificate import ends
@@ -96,7 +96,7 @@ class Status:
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """Faults of standby hosts, and those that the numbers of the services show, each with the command that mends it."""
+    """Faults of Kafka, of standby hosts, and those that the numbers of the services show, each with the command that mends it."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -104,6 +104,15 @@ class Status:
         """True if everything that must run here is ready, no number shows a fault, and nothing has ended or ends within days."""
         ready = all(each.state in ("ready", "suspended") for each in self.services)
         return self.running and ready and not self.ending and not self.faults
+
+
+class Elsewhere(NamedTuple):
+    """Agencies whose desks do not run here, services on standby hosts, and why these are not shown: a note or a fault."""
+
+    peers: tuple[Mapping[str, Any], ...] = ()
+    hosts: tuple[Placed, ...] = ()
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 @app.register(example="nrmbus status --data ./my-bus")
@@ -120,7 +129,8 @@ def status(
     """Show on one screen who is up, behind or silent, how far the history goes, and what ends soon.
 
     On the operator's machine the command also lists the agencies on other machines and whether their desks are connected.
-    Exit status: 1 if something that must run here is not ready, a number shows a fault, or a certificate or key ends soon.
+    Exit status: 1 if something that must run here is not ready, a number shows a fault, or a certificate or key ends soon;
+    on the operator's machine also if Kafka does not answer the command.
     With --ready the command asks the services of this machine alone, and nothing but their state decides.
     """
     folder = context.folder
@@ -169,7 +179,7 @@ def look(folder: BusFolder) -> Status:
         kafka, running = "", False
     healths = asyncio.run(health.ask_all(folder))
     services = tuple(_services(folder, healths))
-    elsewhere, hosts, notes = _elsewhere(folder, services) if running and not folder.is_joined else ((), (), ())
+    elsewhere, hosts, notes, silent = _elsewhere(folder, services) if running and not folder.is_joined else Elsewhere()
     if not running:
         notes = (*notes, f"The bus is not running: nrmbus up --data '{folder.path}'")
     elif folder.is_joined and not services:
@@ -188,7 +198,7 @@ def look(folder: BusFolder) -> Status:
         hosts=hosts,
         history=_history(healths),
         ending=tuple(_ending(folder, healths, elsewhere, hosts, now)),
-        faults=tuple(_faults(folder, healths, hosts)),
+        faults=(*silent, *_faults(folder, healths, hosts)),
         notes=notes,
     )
 
@@ -241,18 +251,17 @@ def _supervised(folder: BusFolder) -> dict[str, Any]:
     return {}
 
 
-def _elsewhere(
-    folder: BusFolder, here: Iterable[Service]
-) -> tuple[tuple[Mapping[str, Any], ...], tuple[Placed, ...], tuple[str, ...]]:
-    """Return the agencies whose desks do not run here, the services on standby hosts, and a note if the operator's key stays closed."""
+def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> Elsewhere:
+    """Return the agencies whose desks do not run here and the services on standby hosts, or why Kafka does not tell them."""
     own = {each.name for each in here}
     try:
-        return tuple(each for each in peers_of(folder) if each["agency"] not in own), hosts_of(folder), ()
+        return Elsewhere(tuple(each for each in peers_of(folder) if each["agency"] not in own), hosts_of(folder))
+    except KeysSealed:
+        return Elsewhere(notes=("The agencies elsewhere are not shown: the operator's key needs its key file.",))
     except BusError:
-        return (
-            (),
-            (),
-            ("The agencies elsewhere are not shown: Kafka does not answer, or the operator's key needs its key file.",),
+        check = f"nrmbus check --data '{folder.path}'"
+        return Elsewhere(
+            faults=(f"Kafka does not answer, or refuses: the agencies elsewhere are not shown. Mend: {check}",)
         )
 
 
