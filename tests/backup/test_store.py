@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -93,6 +93,30 @@ def test_a_full_disk_publishes_nothing(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert caught.value.code == code
     assert (store.generations(), contents(store), store.unfinished()) == ([1], {b"whole"}, [])
+
+
+def test_a_full_disk_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a backup that stops half-way at a full disk, then the files that it had stored make room again, and the next one is complete."""
+    store = Store.at(tmp_path)
+    with store.held():
+        published(store, 1, b"whole")
+    put, room = Store.put, [b"room"]
+
+    def until_full(self: Store, chunks: Iterable[bytes]) -> Stored:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room.pop()
+        return put(self, chunks)
+
+    monkeypatch.setattr(Store, "put", until_full)
+    with pytest.raises(BackupError) as caught, store.held(), said():
+        published(store, 2, b"stored", b"too much")
+    assert (caught.value.code, store.generations(), contents(store)) == ("disk_full", [1], {b"whole"})
+
+    room += [b"room"] * 2
+    with Store.at(tmp_path).held():
+        published(Store.at(tmp_path), 2, b"stored", b"too much")
+    assert contents(store) == {b"whole", b"stored", b"too much"}
 
 
 def test_a_file_that_does_not_read_back_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -151,6 +151,9 @@ class Store:
     def held(self) -> Iterator[None]:
         """Be the one process that writes here, until the end of the block; leftovers of a killed process are removed first.
 
+        If the disk is full, what the block has stored is removed too: no backup has it, and an attempt every few minutes
+        would take all space that somebody makes.
+
         Raises:
             BackupError: ``busy``, ``not_written`` or ``disk_full``.
         """
@@ -161,7 +164,12 @@ class Store:
                 raise BackupError("busy") from None
             for left in self.unfinished():
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-            yield
+            try:
+                yield
+            except BackupError as error:
+                if error.code == "disk_full":
+                    self._tidy()
+                raise
 
     def unfinished(self) -> list[Path]:
         """Return the files of a backup that was cut off, or is being written."""
@@ -311,6 +319,12 @@ class Store:
         stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
         for number in set(there) - stay:
             self._manifest(number).unlink()
+        self._tidy()
+        return len(there) - len(stay)
+
+    def _tidy(self) -> None:
+        """Remove the files that no generation has."""
+        self._whole.clear()
         needed, unreadable = set[str](), False
         for number in self.generations():
             try:
@@ -321,7 +335,6 @@ class Store:
             for path in self.path.glob("objects/*/*"):
                 if path.name not in needed:
                     path.unlink()
-        return len(there) - len(stay)
 
     def _manifest(self, generation: int) -> Path:
         return self.path / "manifests" / f"{generation:08}"
