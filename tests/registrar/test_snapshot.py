@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 from structlog.testing import capture_logs
 
 from agencies import BUS, SIGNAL
@@ -89,9 +90,14 @@ class Reader:
 
     def __init__(self, there: list[Any], begins: int) -> None:
         self._there, self._begins, self._at = there, begins, begins
+        self.unanswered = 0
+        """Questions that the broker answers too late from now on."""
 
     async def beginning_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Return where the topic begins."""
+        if self.unanswered:
+            self.unanswered -= 1
+            raise KafkaTimeoutError
         return dict.fromkeys(partitions, self._begins)
 
     async def position(self, _partition: TopicPartition) -> int:
@@ -133,6 +139,17 @@ def test_with_a_snapshot_and_without_the_state_is_the_same(town: Town) -> None:
     for subject in town.subjects:
         assert shard.memory.case(subject) == again.memory.case(subject) == fresh.memory.case(subject)
     assert (shard.memory.sources, shard.memory.spent) == (again.memory.sources, again.memory.spent)
+
+
+async def test_a_snapshot_is_not_thrown_away_for_a_slow_broker(town: Town) -> None:
+    """Given a broker that answers the third question of a start, then the snapshot is used: a long history is not read for that."""
+    head = town.write()
+    record = town.bus.history[-1]
+    last = SimpleNamespace(key=record.key, value=record.value, headers=record.headers, offset=head.offset)
+    reader = Reader([last], 0)
+    reader.unanswered = 2
+
+    assert await town.kept.restore(town.shard().memory, reader, head.offset + 1, town.key_of) == head
 
 
 def test_a_registrar_that_began_with_a_snapshot_goes_on(town: Town) -> None:

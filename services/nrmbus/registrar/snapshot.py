@@ -19,6 +19,7 @@ from typing import Any, Final, Literal, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 
+from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import PRIVATE_FILE, make_private, write_private
 from nrmbus.registrar.history_state import Memory
 from nrmbus.telemetry import log
@@ -223,7 +224,7 @@ class Snapshots:
             SnapshotRefused: ``history_cut``, ``history_shorter`` or ``history_differs``.
         """
         cases = TopicPartition(CASES, self.partition)
-        if (await reader.beginning_offsets([cases]))[cases] > 0:
+        if (await clients.begins(reader, [cases]))[cases] > 0:
             raise SnapshotRefused("history_cut")
         if offset >= end:
             raise SnapshotRefused("history_shorter")
