@@ -25,16 +25,25 @@ LEFT: Final = "LEFT"
 def settled(tables: Tables, view: View, now: datetime) -> View:
     """Return *view* without duties of agencies that left the case, and with those lifted that an adult's word lifts.
 
-    An agency that has a part again has come back, and owes only new duties. A duty stops waiting for the answer of an
-    agency that left or may not see the question, and a stay for a review that is over: the clock runs on from *now*.
+    An agency that has a part again has come back, and owes only new duties; when that part ends too, it has left again. A duty
+    stops waiting for the answer of an agency that left or may not see the question, and a stay for a review that is over: the
+    clock runs on from *now*.
     """
-    if view.left:
-        left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
-        view = replace(view, left=left) if len(left) < len(view.left) else view
+    left = _left(view, now)
+    view = view if left == view.left else replace(view, left=left)
     owed = tuple(
         _lifted(tables, view, _awaited(view, clock, now), now) for clock in view.running if _owed(tables, view, clock)
     )
     return replace(view, running=owed) if owed != view.running else view
+
+
+def _left(view: View, now: datetime) -> Mapping[str, datetime]:
+    """Return the agencies that confirmed `deleted`, or whose access was ended, and have no part; each with the day of it."""
+    if not view.left and not view.stops:
+        return view.left
+    left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
+    deleted = (agency for agency, stop in view.stops.items() if not stop.open and stop.answer == "deleted")
+    return left | {agency: now for agency in deleted if agency not in left and agency not in view.parts}
 
 
 def _awaited(view: View, clock: Running, now: datetime) -> Running:
