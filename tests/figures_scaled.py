@@ -41,12 +41,17 @@ def rules() -> Rules:
     return rules_of(stories(), POLICY)
 
 
+@cache
+def count_of(seed: int, number: int, year: int) -> Count:
+    """Return the counts of a year, of which any release of it is made."""
+    return Count(rules(), cases_of(seed, number), year)
+
+
 def in_order(seed: int, periods: Sequence[str], number: int = 300) -> list[Release]:
     """Return the releases of *periods* in this order, each made beside those before."""
-    counts = {year: Count(rules(), cases_of(seed, number), year) for year in YEARS}
     made: list[Release] = []
     for period in periods:
-        made.append(released(counts[int(period[:4])], period, made))
+        made.append(released(count_of(seed, number, int(period[:4])), period, made))
     return made
 
 

@@ -15,33 +15,41 @@ from recounted import Rows, add, lies_in, role
 from rules.second_clocks import ROWS
 
 Duty = tuple[str, str, str, str | None]
+Ended = tuple[str, str, str, str]
 
 
-def tables(rules: Rules, cases: Mapping[str, Sequence[Fact]], roles: Mapping[str, str], period: str) -> dict[str, Rows]:
-    """Return the counts of both tables of duties of *cases* in *period*, without those below k put away."""
+def ends_of(rules: Rules, cases: Mapping[str, Sequence[Fact]]) -> list[Ended]:
+    """Return each duty of *cases* that was met or missed, in any period; an erased case has none."""
+    kept = {
+        subject: course
+        for subject, course in cases.items()
+        if not any(fact.event.type == "access.erasure_due" for fact in course)
+    }
+    return [each for subject, course in kept.items() for each in ends(rules, subject, course)]
+
+
+def tables(ended: Iterable[Ended], roles: Mapping[str, str], period: str) -> dict[str, Rows]:
+    """Return the counts of both tables of duties in *period* (`ends_of`), without those below k put away."""
     found = {"clocks_by_rule": Counter[tuple[str, ...]](), "clocks_by_role": Counter[tuple[str, ...]]()}
-    for subject, course in cases.items():
-        if any(fact.event.type == "access.erasure_due" for fact in course):
-            continue
-        for rule, agency, outcome, time in ends(rules, subject, course):
-            if lies_in(time, period):
-                add(found["clocks_by_rule"], (rule, outcome))
-                add(found["clocks_by_role"], (role(dict(roles), agency), outcome))
+    for rule, agency, outcome, time in ended:
+        if lies_in(time, period):
+            add(found["clocks_by_rule"], (rule, outcome))
+            add(found["clocks_by_role"], (role(dict(roles), agency), outcome))
     return {name: dict(each) for name, each in found.items()}
 
 
-def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[tuple[str, str, str, str]]:
+def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[Ended]:
     """Return each duty that was met or missed: clock, agency, outcome, and the time of the registration that counts."""
     met: dict[Duty, list[str]] = {}
     unread: dict[Duty, list[str]] = {}
-    missed: list[tuple[str, str, str, str]] = []
+    missed: list[Ended] = []
     view = rules.start(subject)
+    after = owed(rules, view)
     asker: dict[str, str] = {}
     for fact in course:
         type_, time = fact.event.type, times.write(fact.registered)
         asker[fact.event.id] = fact.event.source
-        before = owed(rules, view)
-        view = rules.evolve(view, fact)
+        before, view = after, rules.evolve(view, fact)
         after = owed(rules, view)
         if type_ == "deadline.breached":
             late = (duty for duty, clocks in after.items() if breached(clocks) > breached(before.get(duty, ())))
