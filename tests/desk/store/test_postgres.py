@@ -68,10 +68,43 @@ async def test_a_second_desk_is_refused_and_told_who_and_where(own_server: Serve
     await second.close()
 
 
+async def test_a_desk_that_is_put_out_is_not_back_before_the_one_that_takes_over(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a busy machine, on which a desk that takes over looks seldom, then it has the lock first all the same, and the other stands by."""
+    monkeypatch.setattr(postgres, "_HELD_LOOK", 3.0)
+    first = await opened(own_server, tmp_path)
+    refusals = []
+
+    async def stands_by_again() -> None:
+        await first.lost.wait()
+        await first.close()
+        while True:
+            try:
+                ledger = await opened(own_server, tmp_path)
+            except DeskError as error:
+                refusals.append(error.code)
+                await asyncio.sleep(0.01)
+            else:
+                await ledger.close()
+                return
+
+    back = asyncio.create_task(stands_by_again())
+    second = await Ledger.open(first.place, bus=BUS, agency="vac", patience=60.0, puts_out=True)
+    await eventually("the one that was put out has asked again", lambda: refusals or back.done())
+    has_returned = back.done()
+    await advanced(second)
+    await second.close()
+    await back
+
+    assert not has_returned
+    assert set(refusals) == {"ledger_held"}
+
+
 async def test_a_desk_that_is_put_out_loses_its_ledger_at_once(own_server: Server, tmp_path: Path) -> None:
     """A person decides which of two machines runs the desk: the other one can write nothing more."""
     first = await opened(own_server, tmp_path)
-    second = await Ledger.open(first.place, bus=BUS, agency="vac", patience=60.0, puts_out=True)
+    second = await Ledger.open(first.place, bus=BUS, agency="vac", patience=0.0, puts_out=True)
     await first.lost.wait()
     with pytest.raises(DeskError, match="not_available"):
         await advanced(first)

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 from sqlalchemy import Connection, Engine, ExceptionContext, RootTransaction, event, text
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -41,6 +41,10 @@ _SETTINGS: Final = {
 _LEDGER: Final = 0x6E726D  # "nrm"
 _NAME: Final = "(SELECT oid::bigint::integer FROM pg_namespace WHERE nspname = current_schema())"
 _TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
+_WAIT: Final = text(f"SELECT pg_advisory_lock({_LEDGER}, {_NAME})")
+_NOT_FOR_EVER: Final = text(
+    "SET LOCAL lock_timeout = '5s'"
+)  # less than `ANSWER_SECONDS`, so that the connection lives on
 _HOLDER: Final = text(
     "SELECT pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory'"  # noqa: S608 - of constants
     f" AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -129,9 +133,27 @@ class Postgres:
                 holder = writer.execute(_HOLDER).first()
                 if holder and puts_out:
                     writer.execute(_PUT_OUT, {"pid": holder.pid})
+            if holder and puts_out and self._waited_for(writer):
+                return
             if holder and asyncio.get_running_loop().time() >= until:
                 raise DeskError("ledger_held", detail=_held_by(holder.application_name))
             await asyncio.sleep(_HELD_LOOK)
+
+    @staticmethod
+    def _waited_for(writer: Connection) -> bool:
+        """Wait in the server's queue for the lock of a desk that was put out; return whether *writer* has it.
+
+        The desk that was put out asks for the lock again within a second, and whoever only asks now and then may be later.
+        """
+        try:
+            with writer.begin():
+                writer.execute(_NOT_FOR_EVER)
+                writer.execute(_WAIT)
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return False
+        return True
 
     async def close(self) -> None:
         """Close every connection, and with it give the lock back."""
