@@ -354,8 +354,12 @@ async def test_an_answer_without_words_has_no_letter(tmp_path: Path) -> None:
         check = (await filled(browser, at, {"data.next_step": "reception"})).headers["location"]
         sent = await here.during(browser.post(check.replace("/check", "/send")))
 
-        assert heading(await browser.get(sent.headers["location"])) == "Registered"
+        done = await browser.get(sent.headers["location"])
+        assert heading(done) == "Registered"
         assert [row.letter for row in await here.rows("outbox")] == [None]
+        next_one = f'action="/app/cases/{CASE}/acts/identification.stage_entered"'
+        assert done.text.count(next_one) == 1, "what ends the deadline that still runs"
+        assert "/acts/referral." not in done.text.partition("<main")[2]
 
 
 async def test_a_step_that_asks_nothing_is_sent_at_once(tmp_path: Path) -> None:

@@ -456,8 +456,10 @@ async def _sent(visit: Visit, id: str) -> Response:
         async with visit.door.ledger.write() as tx:
             visit.door.ledger.make_nothing_due()
             drafts.drop(tx, drafts.is_draft(draft.id))
+    is_done = verdict == "registered" and case.is_whole and not is_bulletin(case.subject)
+    now = around.choices_of(visit, case)[0] if is_done else []
     return visit.page(
-        "acts/sent.html.j2", visit=visit, cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
+        "acts/sent.html.j2", visit=visit, pressing=[each for each in now if each.due is not None], cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         begun=_begun(visit, case.subject) if verdict == "registered" else [],
