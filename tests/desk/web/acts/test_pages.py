@@ -110,7 +110,9 @@ async def test_a_consent_that_another_agency_may_have_recorded_is_no_refusal(tmp
         assert "<title>Error:" not in page.text
 
         sent = await here.during(browser.post(check.replace("/check", "/send"), data={"go": "anyway"}))
-        assert heading(await browser.get(sent.headers["location"])) == "Registered"
+        done = await browser.get(sent.headers["location"])
+        assert heading(done) == "Registered"
+        assert re.findall(r'/acts/([a-z_.]+)"', done.text) == ["referral.accepted"], "what the work list names"
 
 
 async def test_a_missing_consent_is_recorded_first_and_the_referral_is_still_there(tmp_path: Path) -> None:

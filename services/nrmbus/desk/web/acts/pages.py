@@ -43,6 +43,7 @@ from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
 from nrmbus.desk.web.work.kinds import LODGING
+from nrmbus.desk.web.work.known import known_of
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.referral import ReferralSubmitted
@@ -457,15 +458,21 @@ async def _sent(visit: Visit, id: str) -> Response:
             visit.door.ledger.make_nothing_due()
             drafts.drop(tx, drafts.is_draft(draft.id))
     is_done = verdict == "registered" and case.is_whole and not is_bulletin(case.subject)
-    now = around.choices_of(visit, case)[0] if is_done else []
     return visit.page(
-        "acts/sent.html.j2", visit=visit, pressing=[each for each in now if each.due is not None], cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
+        "acts/sent.html.j2", visit=visit, pressing=await _pressing(visit, case) if is_done else [], cited=around.cited, title=_title(visit, verdict), found=found, verdict=verdict, draft=draft, case=case,
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         begun=_begun(visit, case.subject) if verdict == "registered" else [],
         owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
         about_no_case=is_bulletin(case.subject), own=own_act(visit, draft.type if draft else row.type if row else ""), live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
     )  # fmt: skip
+
+
+async def _pressing(visit: Visit, case: Case) -> list[around.Choice]:
+    """Return the steps with a deadline that the work list names for *case*: others that would end a deadline are many."""
+    items = (await known_of(visit.door).fresh()).items
+    named = {each.act for each in items if each.case == case.subject and each.side == "ours"}
+    return [each for each in around.choices_of(visit, case)[0] if each.due is not None and each.type in named]
 
 
 def _begun(visit: Visit, subject: str) -> list[Kept]:
