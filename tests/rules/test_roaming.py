@@ -66,12 +66,10 @@ def _refused_elsewhere(b: Roaming, seen: View, code: str, cause: str) -> bool:
 
 
 def _begun_unheard(b: Roaming, agency: str, code: str) -> bool:
-    """Return whether the agency owes such a duty by an event that it was not told: a court reopens while she refuses the unit."""
-    facts = {each.event.id: each for each in b.facts}
-    causes = [
-        facts[clock.cause] for clock in b.rules.clocks(b.view) if (clock.answerable, clock.code) == (agency, code)
-    ]
-    return any(agency not in (each.event.source, *each.recipients) for each in causes)
+    """Return whether the agency owes such a duty by an event that it was not told: a court reopens, or opens the case again, while she refuses the unit."""
+    causes = {clock.cause for clock in b.rules.clocks(b.view) if (clock.answerable, clock.code) == (agency, code)}
+    began = (each for each in b.facts if each.event.id in causes or (causes and each.event.type == "case.reopened"))
+    return any(agency not in (each.event.source, *each.recipients) for each in began)
 
 
 def mistold(b: Roaming, before: View, statuses: Mapping[str, str | None]) -> Iterator[str]:
