@@ -9,7 +9,7 @@ import asyncio
 import signal
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final
@@ -282,27 +282,33 @@ class Auditor:
         records = deque((each.partition, one) for each, some in found.items() if each.topic == CASES for one in some)
         came = bool(records)
         async with self.turn:
-            await self._take(self.logs, records)
+            if records:
+                await self._take(self.logs, records)
             if not self._caught_up and await reader.passed(self._ends):
                 await asyncio.to_thread(self.logs.end)
                 self._caught_up = True
+                reader.rest()
             now = asyncio.get_running_loop().time()
             if now - self._committed >= COMMIT_SECONDS:
                 self._committed = now
                 await asyncio.to_thread(self.logs.commit)
             if self._caught_up and now - self._signed >= PAUSE_SECONDS:
-                await asyncio.to_thread(self.logs.sign, self._clock.now())
-                await self._keep_places(self.logs, reader)
-                if await self._publish(self.logs, producer):
+                due = await asyncio.to_thread(self._sign, self.logs, reader, self._clock)
+                if await self._publish(self.logs, producer, due):
                     self._signed = now
         for each, some in found.items():
             if each.topic != CASES:
                 await self._collect(self.logs, reader, each, some)
         return came
 
-    async def _keep_places(self, logs: Logs, reader: TopicReader) -> None:
+    def _sign(
+        self, logs: Logs, reader: TopicReader, clock: Clock, *, closing: bool = False
+    ) -> list[tuple[bytes, Published]]:
+        """Sign what is due, keep the places that are signed, and return what is not published yet; in a thread."""
+        logs.sign(clock.now(), closing=closing)
         for partition in logs.ingests:
-            await asyncio.to_thread(logs.keep_place, partition, reader.offset(TopicPartition(CASES, partition)))
+            logs.keep_place(partition, reader.offset(TopicPartition(CASES, partition)))
+        return logs.unpublished()
 
     async def _take(self, logs: Logs, records: deque[tuple[int, Record]]) -> None:
         # Records that are read again at a start were traced before.
@@ -319,9 +325,10 @@ class Auditor:
             await self._directory_reader.catch_up()
             await asyncio.to_thread(logs.take, records)
 
-    async def _publish(self, logs: Logs, producer: TransactionalProducer) -> bool:
-        """Publish signed checkpoints that are not published yet; return whether there were any."""
-        due = await asyncio.to_thread(logs.unpublished)
+    async def _publish(
+        self, logs: Logs, producer: TransactionalProducer, due: Sequence[tuple[bytes, Published]]
+    ) -> bool:
+        """Publish the signed checkpoints *due*; return whether there were any."""
         for value, said in due:
             async with producer.transaction():
                 await producer.send_and_wait(CHECKPOINTS, value, partition=0)
@@ -354,9 +361,8 @@ class Auditor:
                 while await self._step(reader, producer, 50):
                     pass
                 async with self.turn:
-                    self.logs.sign(self._clock.now(), closing=True)
-                    await self._keep_places(self.logs, reader)
-                    await self._publish(self.logs, producer)
+                    due = self._sign(self.logs, reader, self._clock, closing=True)
+                    await self._publish(self.logs, producer, due)
 
     @property
     def status(self) -> int:

@@ -275,6 +275,8 @@ class Server(uvicorn.Server):
         """The task that starts and ends the application."""
         self._told: int | None = None
         """The first signal that asked for the end."""
+        self._asked = asyncio.Event()
+        """Set when the server is to end."""
 
     def _kept_in_mind(self, app: Any) -> ASGIApp:
         """Return *app*, with the error of a failed start or end kept: uvicorn only logs the error, to a silent logger."""
@@ -316,6 +318,12 @@ class Server(uvicorn.Server):
             make = partial(_Bounded, config, self.server_state, self.lifespan.state)
             self.servers.append(await beyond.serve(make, config.backlog))
 
+    async def main_loop(self) -> None:
+        """Wait until the server is to end: uvicorn itself looks ten times a second, and has nothing else to do meanwhile."""
+        await self.on_tick(0)
+        if not self.should_exit:
+            await self._asked.wait()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End connections and the application; whoever is in a handshake is cut off."""
         if self._listening.beyond is not None:
@@ -325,6 +333,8 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to end at a signal; the time runs from the first one."""
         super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked.set)
         if self._told is not None or self._loop is None:
             return
         self._told = sig
@@ -349,6 +359,7 @@ class Server(uvicorn.Server):
         Unlike a signal, which uvicorn raises again when it has served, this lets the caller's exit code count.
         """
         self.should_exit = True
+        self._asked.set()
         if self._loop is not None:
             self._loop.call_later(IN_ORDER_SECONDS, self._hurry, self._loop)
 

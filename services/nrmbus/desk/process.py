@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
 from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
@@ -274,6 +275,7 @@ class DeskProcess:
         # aiokafka tells a position only when asked.
         while self.desk.working or any([await consumer.position(each) < end for each, end in ends.items()]):  # noqa: ASYNC110
             await asyncio.sleep(_LOOK)
+        private.wait_for_silent(consumer, clients.AT_REST_MS)
         if self.seat.ledger.beginnings:
             # Letters erased before the loss of the ledger must not open again when waiting letters are let through.
             with suppress(

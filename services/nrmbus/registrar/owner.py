@@ -51,6 +51,9 @@ IDLE_MS: Final = 200
 A short wait on a bus at rest would take three times the processor of registrar and broker. The first record after a rest
 comes at once; what the same agency sends within the next `IDLE_MS` waits so long, once.
 """
+LOOK_MS: Final = 100
+REST_MS: Final = 1_000
+"""After how long without a record the registrar looks who may submit again, and whether a snapshot is due; and at rest."""
 REST_SECONDS: Final = 2.0
 """So long nothing has come to a registrar at rest."""
 AT_ONCE: Final = MAX_REQUEST // 4
@@ -463,7 +466,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         if not asked:
             await asyncio.sleep(HELD_SECONDS)
             return []
-        batch = dict(await self._consumer.getmany(*asked, timeout_ms=100, max_records=FAIR_SHARE))
+        wait_ms = REST_MS if self._is_at_rest and asked == own else LOOK_MS
+        batch = dict(await self._consumer.getmany(*asked, timeout_ms=wait_ms, max_records=FAIR_SHARE))
         if batch:
             for each in asked:
                 if each not in batch:
@@ -510,11 +514,14 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         return await self._batcher.check(records, self._clock.now())
 
     def _wait_for_silent(self, *, came: bool) -> None:
-        now = time.monotonic()
         if came:
-            self._came_at = now
-        at_rest = IDLE_MS if now - self._came_at > REST_SECONDS else QUIET_MS
-        private.wait_for_silent(self._consumer, BUSY_MS if came else at_rest)
+            self._came_at = time.monotonic()
+        silent = IDLE_MS if self._is_at_rest else QUIET_MS
+        private.wait_for_silent(self._consumer, BUSY_MS if came else silent)
+
+    @property
+    def _is_at_rest(self) -> bool:
+        return time.monotonic() - self._came_at > REST_SECONDS
 
     async def _not_behind(self, checked: list[Checked]) -> None:
         """On a bus for playing, let our clock come to where the senders' is: a tick may reach them before us."""

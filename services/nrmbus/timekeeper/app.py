@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from nrmbus import telemetry
 from nrmbus.bus.agency_folder import AgencyFolder
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.clock import SteppedClock, Tick
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -103,6 +104,7 @@ class Timekeeper:
         while any([await reader.position(each) < end for each, end in ends.items()]):
             await self._read(reader)
         self._is_read = True
+        private.wait_for_silent(reader, clients.AT_REST_MS)
         clock = self._process.seat.clock
         self._tick = clock.tick if isinstance(clock, SteppedClock) else 0
         while True:

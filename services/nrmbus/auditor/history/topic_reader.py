@@ -7,6 +7,7 @@ from typing import Final, Self
 
 from aiokafka import TopicPartition
 
+from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Where
 from nrmbus.wire.record import Record
@@ -47,6 +48,10 @@ class TopicReader:
         self._consumer.assign(list(self._positions))
         for partition, offset in self._positions.items():
             self._consumer.seek(partition, offset)
+
+    def rest(self) -> None:
+        """Ask less often from now on, since what was there is read: a record still comes at once."""
+        private.wait_for_silent(self._consumer, clients.AT_REST_MS)
 
     async def ends(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """Return the offsets at which *partitions* end now, after the last committed record."""

@@ -40,6 +40,11 @@ PATIENCE_SECONDS: Final = 60.0
 """Patience for a cluster of which a broker has just gone away: a change of the controller, on a busy machine."""
 UNHEARD_SECONDS: Final = 60.0
 """Silence of a broker after which a service is not ready; three brokers need less than ten seconds for another leader."""
+AT_REST_MS: Final = 1_000
+"""How long a fetch waits at the broker once a service has read what was there: a record ends the wait at once.
+
+Until then a service asks for the ends of its topics on the same connection, and would wait as long for each answer.
+"""
 _NOTICE_SECONDS: Final = 2.0
 _UNANSWERED: Final = frozenset(
     {
@@ -103,6 +108,7 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
             "session_timeout_ms": 10_000,
             "heartbeat_interval_ms": 2_000,
             "max_poll_interval_ms": 300_000,
+            "fetch_max_wait_ms": 100,  # until it has read its inbox (`AT_REST_MS`)
         },
         "producer": {"acks": "all", "enable_idempotence": True, "linger_ms": 0, "max_request_size": MAX_RECORD},
         # Of a command or a start, for which one person waits and no record: a slow broker is no reason to give it up.

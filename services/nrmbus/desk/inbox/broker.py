@@ -112,6 +112,7 @@ def make_inbox(broker: KafkaBroker, desk: Desk) -> Inbox:
         heartbeat_interval_ms=_READING["heartbeat_interval_ms"],
         max_poll_interval_ms=_READING["max_poll_interval_ms"],
         max_partition_fetch_bytes=_READING["max_partition_fetch_bytes"],
+        fetch_max_wait_ms=_READING["fetch_max_wait_ms"],
         partition_assignment_strategy=(RangePartitionAssignor,),
         listener=listener,
         parser=tolerant,
