@@ -146,7 +146,8 @@ async def test_what_is_not_signed_goes_back_to_its_owner(tmp_path: Path) -> None
         browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
     ):
         id = await asked(here, one)
-        await two.post(f"/app/approvals/{id}/back")
+        clicks = [await two.post(f"/app/approvals/{each}/back") for each in (id, id, REF)]
+        assert {each.headers["location"] for each in clicks} == {"/app/approvals"}
         assert heading(await one.get(f"/app/acts/{id}/check")) == "Check your answers"
         await one.post(f"/app/acts/{id}/send")
         taken = await one.post(f"/app/acts/{id}/again")

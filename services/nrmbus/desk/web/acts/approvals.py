@@ -90,8 +90,10 @@ async def take(visit: Visit) -> Response:
 
 @routes.post("/approvals/{id}/back", may="approve")
 async def back(visit: Visit) -> Response:
-    """Give the draft back to its owner, unsigned; destroy it if the owner has left."""
-    draft = _waiting(visit)
+    """Give the draft back to its owner, unsigned; destroy it if the owner has left. What does not wait is left as it is."""
+    draft = _found(visit)
+    if draft is None:  # a second click too: the answer is the same for a draft that nobody has
+        return visit.see("/approvals")
     has_left = visit.door.staff.members.has_left(draft.owner)
     async with visit.door.ledger.write() as tx:
         if has_left and _stands(visit, tx, draft):
