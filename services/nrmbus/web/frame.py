@@ -2,8 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from nrmbus.web.words import Language
+
+LANGUAGE: Final = "language"
+"""Value of `go` in a form that only asks for its page in another language, with what stands in it: nothing is judged or done."""
 
 
 @dataclass(frozen=True, slots=True)

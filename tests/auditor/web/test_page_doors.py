@@ -54,6 +54,21 @@ async def test_sign_in_needs_a_purpose(hall: Hall) -> None:
             assert (await sign_in(browser, purpose=purpose)).status_code == 400
 
 
+async def test_another_language_keeps_name_and_purpose_of_the_sign_in(hall: Hall) -> None:
+    """Given a name and a purpose that were chosen, then they stay with the page that was wanted; the password does not, and nothing is tried."""
+    async with hall.browser(signed_in=False) as browser:
+        page = (await browser.get("/agencies")).text
+        button = re.search(r'form="kept" formaction="([^"]+)"[^>]*name="go" value="language" lang="ru"', page)
+        assert button is not None
+        form = {"name": NAME, "password": PASSWORD, "purpose": "audit", "back": "/agencies", "go": "language"}
+        answer = await browser.post(button[1], data=form)
+
+    assert (answer.status_code, '<html lang="ru"' in answer.text, "error-summary" in answer.text) == (200, True, False)
+    for kept in (f'value="{NAME}"', 'value="audit" selected', 'name="back" value="/agencies"'):
+        assert kept in answer.text
+    assert PASSWORD not in answer.text
+
+
 async def test_five_wrong_passwords_close_a_name(hall: Hall) -> None:
     """Then the right password is refused too; another name can sign in."""
     hall.users.add("samir", PASSWORD)

@@ -25,8 +25,6 @@ from nrmbus.web.words import LANGUAGES, Language, Words
 
 May = Permission | Literal["anybody", "member"]
 """Permission that a page needs; ``member``: everybody who has signed in; ``anybody``: without signing in."""
-LANGUAGE: Final = "language"
-"""Value of `go` in a form that only asks for its page in another language, with what stands in it: nothing is judged or done."""
 _LEGAL_MAY: Final = frozenset({*get_args(Permission), "anybody", "member"})
 
 

@@ -29,7 +29,7 @@ from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.telemetry import log
 from nrmbus.web import second_factor
-from nrmbus.web.frame import Place, Says
+from nrmbus.web.frame import LANGUAGE, Place, Says
 from nrmbus.web.guard import HEADERS, Form, FormTooLarge, is_foreign
 from nrmbus.web.words import LANGUAGES, Words, language_of
 
@@ -174,6 +174,8 @@ class Site:
         t, form = visit.t, await Form.read(visit.request)
         name, password, purpose = form["name"], form["password"], form["purpose"]
         back = inside(form["back"])
+        if form["go"] == LANGUAGE:
+            return self._sign_in_form(visit, back, name=name, purpose=purpose)
         if not name or not password or purpose not in PURPOSES:
             return self._sign_in_form(visit, back, t("Give name, password and purpose."), 400, name, purpose)
         if not self._attempts.allows(name[:64]):
@@ -352,6 +354,7 @@ class Site:
             is_over=is_over,
             name=name[:64],
             purpose=purpose,
+            keeps="/sign-in",
         )
 
 

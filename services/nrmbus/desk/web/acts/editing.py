@@ -17,12 +17,13 @@ from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.fields import Shown
 from nrmbus.desk.web.own_acts import Own
 from nrmbus.desk.web.rooms import own_act
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Visit
+from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.answer import AnswerLetter
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire import times
 

@@ -28,9 +28,10 @@ from nrmbus.desk.web.acts.guide_events import (
     units_of,
 )
 from nrmbus.desk.web.acts.guide_questions import CONSENT, DANGER, GUIDE, HELP, LETTER, NEED, PERSON, QUESTIONS, SEEN
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire.ids import new_event_id, new_ref
 

@@ -41,13 +41,14 @@ from nrmbus.desk.web.acts.editing import (
 from nrmbus.desk.web.acts.proposed import proposed
 from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.desk.web.work.known import known_of
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.shelter import BedOffered, BedRequested
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.wire import json as wire_json
 
 routes: Final = Pages()

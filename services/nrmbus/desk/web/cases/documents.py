@@ -13,8 +13,9 @@ from nrmbus.desk.http.documents import disposition
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, SYSTEM, purpose_of, why_shut
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.document import DocumentShared
+from nrmbus.web.frame import LANGUAGE
 
 routes: Final = Pages()
 

@@ -20,11 +20,12 @@ from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.cases.case import NEWEST, Case
-from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
+from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.document import DocumentChunkSent, DocumentShared
 from nrmbus.events.model import PARTS
+from nrmbus.web.frame import LANGUAGE
 
 routes: Final = Pages()
 

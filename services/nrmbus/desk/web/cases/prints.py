@@ -19,7 +19,7 @@ from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
 from nrmbus.desk.web.cases.pages import Referral, referrals_of
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
 from nrmbus.events.codes import CopyForm, PaperLanguage
@@ -27,6 +27,7 @@ from nrmbus.events.model import Draft
 from nrmbus.rules.event_context import SHARING
 from nrmbus.rules.handbook.citations import citations
 from nrmbus.rules.handbook.lookup import facts_of
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire.json import MAX_INTEGER
 

@@ -19,9 +19,10 @@ from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.pages import article, reason
-from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
+from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.events.codes import DocumentType
 from nrmbus.events.document import LARGEST, PART_OF, DocumentShared
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.wire.ids import new_event_id
 
 routes: Final = Pages()

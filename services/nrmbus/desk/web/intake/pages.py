@@ -14,12 +14,12 @@ from nrmbus.desk.intake import Conversation
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.acts import around, sending
 from nrmbus.desk.web.acts.editing import WHAT
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.case import SignalRecorded
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
 from nrmbus.intake.store import IntakeStore, StoreFull, Thread, wall_time
 from nrmbus.telemetry import log
-from nrmbus.web.frame import Place
+from nrmbus.web.frame import LANGUAGE, Place
 from nrmbus.wire import ids, times
 
 routes: Final = Pages()

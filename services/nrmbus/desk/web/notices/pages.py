@@ -5,7 +5,8 @@ from typing import Final
 from starlette.responses import Response
 
 from nrmbus.desk.staff.members import WHEN
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.web.frame import LANGUAGE
 
 routes: Final = Pages()
 

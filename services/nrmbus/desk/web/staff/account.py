@@ -11,9 +11,10 @@ from nrmbus.desk.staff.passwords import LEAST
 from nrmbus.desk.staff.sessions import How, Session
 from nrmbus.desk.staff.staff import NotSignedIn
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.sign_in import app_values, recovery_codes, said, to_add, weak
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.second_factor import new_secret
 from nrmbus.web.words import LANGUAGES as NAMES
 from nrmbus.web.words import Words

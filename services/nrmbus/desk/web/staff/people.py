@@ -8,9 +8,10 @@ from starlette.responses import Response
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.staff.permissions import PERMISSIONS, ROLES
-from nrmbus.desk.web.shell import LANGUAGE, Pages, Visit, url
+from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.desk.web.staff.account import moment_of, role_names, session_row
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.words import LANGUAGES as NAMES
 from nrmbus.web.words import Words
 

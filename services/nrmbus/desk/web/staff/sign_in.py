@@ -14,9 +14,10 @@ from nrmbus.desk.staff.provider import ProviderFailed, TooManyAtOnce
 from nrmbus.desk.staff.sessions import IDLE, LONGEST
 from nrmbus.desk.staff.staff import NotSignedIn, Reason, Stage, stage_of
 from nrmbus.desk.web.beside import ROOT
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff import cookies
 from nrmbus.web import second_factor
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import FormTooLarge
 from nrmbus.web.words import Words
 

@@ -9,8 +9,9 @@ from starlette.responses import Response
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.scopes import LOCAL, SCOPES
 from nrmbus.desk.http.tokens import LONGEST, NewToken, utc_now
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.staff.account import moment_of
+from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.words import Words
 
 routes: Final = Pages()

@@ -14,13 +14,14 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
 from nrmbus.desk.store.ledger import finish_task
-from nrmbus.desk.web.shell import LANGUAGE, NotFound, Pages, Visit, url
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.desk.web.work import searches, stream
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
 from nrmbus.desk.web.work.rows import agency_called, headings, matrix, places, rows_of, spent, totals
 from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
+from nrmbus.web.frame import LANGUAGE
 
 PAGE: Final = 50
 """Rows of one page."""
