@@ -28,7 +28,7 @@ _STAGES: Final[dict[Stage, str]] = {
 }  # fmt: skip
 
 
-_NEVER_KEPT: Final = ("/account", "/staff", "/tokens", "/session", "/late-form", "/sign-")
+_NEVER_KEPT: Final = ("/account", "/staff", "/session", "/late-form", "/sign-")
 """Forms with passwords, or of no worth later."""
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _SAVES: Final = "/keep"
