@@ -1,10 +1,15 @@
 """The NGO's procedure, line by line."""
 
+from typing import Any
+
+import pytest
+
 from agencies import reference
 from given import Story, Word, given, says
 from nrmbus.events.case import FollowUpDue, SignalRecorded
 from nrmbus.events.codes import Purpose
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused, ConsentWithdrawn
+from nrmbus.events.identification import StageEntered, StatusDecided
 from nrmbus.events.referral import (
     ReferralAccepted,
     ReferralAcknowledged,
@@ -191,3 +196,27 @@ def test_nothing_is_taken_back() -> None:
 def test_a_follow_up_is_asked_where_asking_is_safe() -> None:
     """Line 6: the holder of a closed case is reminded, and a person asks."""
     given(procedure, me=ME).when(says("timekeeper", FollowUpDue(month=3))).then("follow_up")
+
+
+class TestWhomItReferred:
+    """Lines 10 and 11."""
+
+    @pytest.mark.parametrize(("stage", "tasks"), [("inquiry", ["attend"]), ("indicator_screening", [])])
+    def test_it_is_asked_about_the_interview_when_the_inquiry_begins(self, stage: Any, tasks: list[str]) -> None:
+        """Who referred a person may attend the interview; a later stage asks for nothing."""
+        given(procedure, me=ME).when(says("special-unit", StageEntered(stage=stage))).then(*tasks)
+
+    def test_a_negative_decision_is_a_task_about_a_review(self) -> None:
+        """New evidence reaches the deciding body by who knows the person."""
+        no = StatusDecided(
+            status="NotAVictimOfTrafficking",
+            deciding_body="Police",
+            reasons=("indicators_not_met",),
+            review_until_days=30,
+        )
+        given(procedure, me=ME).when(says("special-unit", no)).then("review_for_person")
+
+    def test_a_positive_decision_is_noted(self) -> None:
+        """Nothing is to be done about it."""
+        yes = StatusDecided(status="ActualVictimOfTrafficking", deciding_body="Police")
+        given(procedure, me=ME).when(says("special-unit", yes)).then()

@@ -2,11 +2,12 @@
 
 from nrmbus.desk.procedure import first_contact, handoffs
 from nrmbus.desk.procedure.handoffs import Referring
-from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue
 from nrmbus.events.consent import ConsentGiven
-from nrmbus.events.model import Event
+from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
+from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralSubmitted
 
 
@@ -42,6 +43,26 @@ refuse = first_contact.refusal(8)
 def agree(_consent: ConsentGiven, heard: Heard, _: State) -> Result | None:
     """9. A person without status agrees to the deciding body ({decider}): a task to refer, with this fresh consent (rule T23, [S34])."""
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
+
+
+@line(StageEntered)
+def attend(stage: StageEntered, heard: Heard, _: State) -> Result | None:
+    """10. The inquiry begins about a person whom the NGO referred: the NGO may attend the interview, if the person wants that; another stage is noted ([S2])."""
+    if stage.stage != "inquiry":
+        return Result()
+    sentence = "The inquiry begins: ask the person whether you should attend the interview, and tell the deciding body ({decider})."
+    return Result(tasks=(task(heard, "attend", sentence),))
+
+
+@line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+def answer_no(_decision: Data, heard: Heard, _: State) -> Result | None:
+    """11. A decision comes about a person whom the NGO referred: after a negative one, new evidence or a breach of the rules is reason for a review; a positive one is noted ([S35])."""
+    if heard.view.negative != heard.event.id:
+        return Result()
+    sentence = (
+        "The decision is negative: ask the person about a review, and name new evidence or a breach of the rules."
+    )
+    return Result(tasks=(task(heard, "review_for_person", sentence),))
 
 
 def keep(state: State, heard: Heard) -> State:

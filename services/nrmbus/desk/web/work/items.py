@@ -16,6 +16,7 @@ from nrmbus.desk.web.work.kinds import (
     FIRST_STEPS,
     KNOWN_OTHERWISE,
     LODGING,
+    OF_A_NO,
     OF_A_RUNNING_CASE,
     OF_THE_RETURN,
     ONCE,
@@ -482,10 +483,10 @@ class _Case:
         if task.kind == "conditions":
             home = (each for each in self.facts.happened if each.type == "safeguard.returned_to_family")
             return any(each.registered > task.opened for each in home)
+        if task.kind in OF_A_NO and self.status in BETTER:
+            return True
         if task.kind not in PLANNING:
             return False
-        if task.kind == "transition" and self.status in BETTER:
-            return True
         said = (each for each in self.facts.happened if each.type in PLANS and each.source == self.me)
         return any(each.registered > task.opened for each in said)
 

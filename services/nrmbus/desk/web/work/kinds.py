@@ -105,13 +105,18 @@ SHOWN: Final = frozenset(
 FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 """Kinds of tasks after a first contact: the duty to refer leads to the same step."""
 OF_A_RUNNING_CASE: Final = frozenset(
-    {"refer_again", "make_plan", "transition", "shield", "hold_follows", "conditions", "visits"}
-)
+    {
+        "refer_again", "make_plan", "transition", "shield", "hold_follows", "conditions", "visits", "attend",
+        "review_for_person",
+    }
+)  # fmt: skip
 """Kinds of tasks that are over with their case."""
 PLANNING: Final = frozenset({"make_plan", "transition"})
 """Kinds of tasks that a plan of this agency ends."""
 ONCE: Final = frozenset({*PLANNING, "conditions", "visits"})
 """Kinds of tasks of which a case shows the newest alone."""
+OF_A_NO: Final = frozenset({"transition", "review_for_person"})
+"""Kinds of tasks that are over when the negative decision no longer stands."""
 BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
 """Statuses in which no negative decision stands."""
 
