@@ -87,6 +87,7 @@ async def test_a_breach_is_shown_as_a_band_until_it_is_over(here: Given) -> None
     await hear(here, "ngo-a", "data.breach_reported", BREACH)
     shown = (await page(here, "/app/overview")).text
     assert "ngo-a reported a breach of data." in shown
+    assert "<br>Keys or passwords were changed</td>" in shown
     assert "No agency reports one." not in shown
 
     await hear(here, "ngo-a", "data.breach_reported", BREACH | {"ended": True})
@@ -112,7 +113,7 @@ async def test_main_figures_stand_first_with_their_change(here: Given) -> None:
     assert "Figures for 2026" in shown
     assert re.search(r'<span>Identified victims</span><span class="nrm-numbers__number">88</span>', shown)
     assert "+18 against the year before" in shown
-    assert shown.count("New figures are released.") == 2
+    assert [shown.count(f"New figures are released: {year}.") for year in (2025, 2026)] == [1, 1]
     assert "The figures of 2025 are not released" not in shown
 
 
@@ -187,5 +188,5 @@ async def test_a_correction_asks_to_replace_what_was_published(here: Given) -> N
 
     shown = (await page(here, "/app/overview")).text
 
-    assert shown.count("New figures are released.") == 2
-    assert shown.count("Figures that were published before are corrected.") == 1
+    assert shown.count("New figures are released:") == 2
+    assert shown.count("Figures that were published before are corrected: 2026.") == 1

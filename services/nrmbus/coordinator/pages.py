@@ -40,7 +40,7 @@ async def overview(visit: Visit) -> Response:
     return visit.page(
         "coordinator/overview.html.j2",
         title=visit.t("Overview"),
-        tasks=[_task(visit, each, said) for each in tasks],
+        tasks=[_task(visit, each, said, every) for each in tasks],
         silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
         breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
         profile=visit.profile,
@@ -101,16 +101,20 @@ def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
     return "" if any(each.period == last for each in every) else last
 
 
-def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced]) -> dict[str, Any]:
-    """Return a *task* in words; the agency is that of the event that it is about, if that is the newest of its kind."""
+def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced], every: Sequence[Released]) -> dict[str, Any]:
+    """Return a *task* in words; the agency is that of the event that it is about, if that is the newest of its kind.
+
+    The period is that of the release, one of *every*.
+    """
     t, event = visit.t, next((each for each in said if each.mark.id == task["event"]), None)
     about = event.data if event else None
     agency = about.agency if isinstance(about, ListeningChanged) else event.mark.source if event else t("an agency")
+    period = next((period_name(t, each.period) for each in every if each.event == task["event"]), "")
     texts = {
         SILENT: t("The desk of {agency} no longer takes what is delivered. Call the agency, and ask when it runs again.", agency=agency),
         BREACH: t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
-        RELEASED: t("New figures are released. Read them, and write the yearly information if they are of a whole year."),
-        CORRECTED: t("Figures that were published before are corrected. Publish the corrected ones in their place."),
+        RELEASED: t("New figures are released: {period}. Read them, and write the yearly information if they are of a whole year.", period=period),
+        CORRECTED: t("Figures that were published before are corrected: {period}. Publish the corrected ones in their place.", period=period),
     }  # fmt: skip
     return {"number": task["task"], "text": texts[task["kind"]], "since": moment_of(visit, task["opened"])}
 

@@ -15,7 +15,7 @@ from nrmbus.statistics.tables import Release
 
 _EVENTS: Final = tables.events.c
 _RELEASES: Final = (
-    select(_EVENTS.source, _EVENTS.registered, _EVENTS.value)
+    select(_EVENTS.id, _EVENTS.source, _EVENTS.registered, _EVENTS.value)
     .where(_EVENTS.type == PeriodPublished.type)
     .order_by(_EVENTS.position.desc())
 )
@@ -23,8 +23,9 @@ _RELEASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Release of the figures of one period: who published it, when, and its digest."""
+    """Release of the figures of one period: who published it, by which event, when, and its digest."""
 
+    event: str
     period: str
     digest: str
     previous: str | None
@@ -45,9 +46,9 @@ def newest_first(ledger: Ledger) -> tuple[Released, ...]:
     return tuple(_released(PeriodPublished.from_json(row.value), row) for row in rows)
 
 
-def _released(said: PeriodPublished, row: Row[Any, Any, Any]) -> Released:
+def _released(said: PeriodPublished, row: Row[Any, Any, Any, Any]) -> Released:
     at = datetime.fromisoformat(row.registered)
-    return Released(said.period, said.release, said.previous, row.source, at, said.figures)
+    return Released(row.id, said.period, said.release, said.previous, row.source, at, said.figures)
 
 
 def chosen(every: Sequence[Released], *, digest: str = "", period: str = "") -> Released | None:
