@@ -60,6 +60,29 @@ def test_a_member_that_was_frozen_comes_behind_the_one_that_took_over() -> None:
     assert given({"a": working(5, last=7), "b": working(8)}, 1) == {"a": [], "b": [0]}
 
 
+def resting() -> type[InOrder]:
+    """Return the assignor of a member that lost its partitions by its silence, and rests."""
+    made = working(5)
+    made.rests(LAST)
+    return made
+
+
+def test_a_member_that_rests_gets_nothing_beside_others() -> None:
+    """Given one that was silent lately, then a silent one that returns gets all, and a new one too; alone it gets all itself."""
+    assert given({"a": resting(), "b": working(8, last=LAST - 1)}, 2) == {"a": [], "b": [0, 1]}
+    assert given({"a": resting(), "b": None}, 1) == {"a": [], "b": [0]}
+    assert given({"a": resting()}, 2) == {"a": [0, 1]}
+    rested = resting()
+    rested.noted(LAST, works=False)
+    assert given({"a": rested, "b": working(8)}, 2) == {"a": [1], "b": [0]}
+
+
+def test_a_member_knows_that_it_was_silent() -> None:
+    """Given a group that shared out twice since this member's last time, then it was away; a new member never was."""
+    assert [working(5).missed(each) for each in (LAST, LAST + 1, LAST + 2)] == [False, False, True]
+    assert not InOrder.made().missed(LAST)
+
+
 def test_a_new_member_comes_behind_those_that_work() -> None:
     """Given a process that has just started, then whoever works goes on."""
     assert given({"a": InOrder.made(), "b": working(8)}, 1) == {"a": [], "b": [0]}

@@ -24,6 +24,7 @@ from nrmbus.registrar.batch import Batcher
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.owner import EXIT_CODE, Owner, leave
+from nrmbus.registrar.rest import Rest
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.registrar.spill_file import Scratch
@@ -121,6 +122,7 @@ class Registrar:
                 high_water=lambda partition: HighWater(self._folder.service(REGISTRAR) / "history" / str(partition)),
                 snapshots=self._snapshots,
                 pace=Pace(Rate(*load_submissions())),
+                rest=Rest(self._folder.service(self._name) / "silences.json"),
             )
             tasks: list[asyncio.Future[Any]] = [
                 asyncio.create_task(self._owner.run()),

@@ -1,8 +1,8 @@
 """Assignor of the registrars' group: by range, in the order in which the members began to work.
 
 A registrar that returns comes behind those that work, so with one partition it stands by. So does one that was frozen and
-wakes up: it has not been in the group's last generation, whatever it remembers. Members of an earlier release say nothing,
-and come last.
+wakes up: it has not been in the group's last generation, whatever it remembers, and it gets nothing while it rests, unless
+it is alone. Members of an earlier release say nothing, and come last of those that do not rest.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +13,8 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, Cons
 
 NEVER = 2**31
 """In place of the generation for a member that does not work; generations are below."""
+RESTS = NEVER + 1
+"""In its place for a member that rests (`rest.py`): it gets what nobody else can have."""
 
 
 class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no types
@@ -34,6 +36,16 @@ class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no 
         cls.since, cls.last = min(cls.since, generation) if works else NEVER, generation
 
     @classmethod
+    def missed(cls, generation: int) -> bool:
+        """Return whether the group has shared out its partitions without this member before the *generation*: it was silent."""
+        return 0 < cls.last < generation - 1
+
+    @classmethod
+    def rests(cls, generation: int) -> None:
+        """Note that this member does not work in the *generation*, and comes behind everybody until it is `noted`."""
+        cls.since, cls.last = RESTS, generation
+
+    @classmethod
     def metadata(cls, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
         """Return what this member tells the others: since when it works, and of which generation it knows."""
         return ConsumerProtocolMemberMetadata(cls.version, list(topics), f"{cls.since} {cls.last}".encode())
@@ -46,10 +58,12 @@ class InOrder(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no 
         told = {each: _told(member) for each, member in members.items()}
         last = max(known for _, known in told.values())
         since = {each: began if known == last else NEVER for each, (began, known) in told.items()}
-        order = sorted(members, key=lambda each: (since[each], each))
+        awake = [each for each in members if since[each] != RESTS] or list(members)
+        order = sorted(awake, key=lambda each: (since[each], each))
         by_rank = {f"{rank:06}": each for rank, each in enumerate(order)}
         given = super().assign(cluster, {rank: members[each] for rank, each in by_rank.items()})
-        return {by_rank[rank]: assignment for rank, assignment in given.items()}
+        nothing = {each: ConsumerProtocolMemberAssignment(cls.version, [], b"") for each in members}
+        return nothing | {by_rank[rank]: assignment for rank, assignment in given.items()}
 
 
 def _told(member: ConsumerProtocolMemberMetadata) -> tuple[int, int]:

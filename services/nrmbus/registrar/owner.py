@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
-from aiokafka.errors import IllegalStateError, InvalidSessionTimeoutError
+from aiokafka.errors import IllegalStateError, InvalidSessionTimeoutError, ProducerFenced
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.structs import OffsetAndMetadata
 
@@ -27,12 +27,13 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
 from nrmbus.bus.rate_limit import Pace
 from nrmbus.bus.reach import Where
-from nrmbus.registrar.assignor import InOrder
+from nrmbus.registrar.assignor import RESTS, InOrder
 from nrmbus.registrar.batch import Batcher, Checked
 from nrmbus.registrar.emergency_limit import Askings
 from nrmbus.registrar.following import Following
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates, Out
+from nrmbus.registrar.rest import Rest
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService
 from nrmbus.telemetry import log
@@ -182,7 +183,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         high_water: Callable[[int], HighWater],
         snapshots: Callable[[int], SnapshotService],
         pace: Pace,
+        rest: Rest,
     ) -> None:
+        self._rest = rest
+        self._ending_rest: asyncio.Task[None] | None = None
         self._high_water, self._snapshots, self._pace = high_water, snapshots, pace
         self._held: tuple[str, ...] = ()
         self._came_at = 0.0
@@ -256,6 +260,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 await self._part_with(owned)
             for following in self._following.values():
                 await following.end()
+            if self._ending_rest is not None:
+                self._ending_rest.cancel()
             await self._consumer.stop()
 
     async def _join(self) -> None:
@@ -287,7 +293,16 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         for topic_partition in topic_partitions:
             by_number.setdefault(topic_partition.partition, []).append(topic_partition)
         self.stands_by = not by_number
-        self._assignor.noted(private.generation(self._consumer), works=bool(by_number))
+        generation = private.generation(self._consumer)
+        if self._warm.keys() - by_number.keys() and self._assignor.missed(generation):
+            self._begin_rest()
+        if by_number and not self._assignor.last:
+            self._rest.end()  # it has just started, and nobody else is here to come back
+        if self._rest.left and not self._warm.keys() & by_number.keys():
+            self._assignor.rests(generation)
+            self._end_rest_later()
+        else:
+            self._assignor.noted(generation, works=bool(by_number))
         for number, own in by_number.items():
             warm = self._warm.pop(number, None)
             self._tasks[number] = asyncio.create_task(self._guarded(number, own, warm), name=f"shard-{number}")
@@ -300,6 +315,22 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             )
             self._following[number] = following
             following.begin()
+
+    def _begin_rest(self) -> None:
+        self._rest.begin()
+        log.report("rests", seconds=round(self._rest.left, 1))
+
+    def _end_rest_later(self) -> None:
+        """Have the group share out again after the rest, where this member may get a share of several partitions."""
+        if self._ending_rest is None or self._ending_rest.done():
+            self._ending_rest = asyncio.create_task(self._end_rest(), name="rest")
+
+    async def _end_rest(self) -> None:
+        await self._rest.over()
+        if self._assignor.since == RESTS:
+            self._assignor.noted(self._assignor.last, works=bool(self._tasks))
+            if len({each.partition for each in self._outboxes()}) > 1 and not self._tasks:
+                private.rejoin(self._consumer)
 
     async def _part_with(self, owned: Owned) -> None:
         owned.high_water.flush()
@@ -381,7 +412,11 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             await asyncio.gather(ahead, return_exceptions=True)
 
     async def _take_over(self, number: int) -> Owned:
-        """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers."""
+        """Step 3: a producer with the shard's id fences the owner before, ends its open transaction, frees the readers.
+
+        A registrar that rests waits first: the owner before may only have been silent, and comes back unfenced.
+        """
+        await self._rest.over()
         producer = await self._fencing(number)
         followed = self._following.pop(number, None)
         if followed is None:
@@ -402,6 +437,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         """
         late, owned.producer = owned.producer, await self._fencing(owned.partition)
         if not owned.producer.follows(late):
+            self._begin_rest()
             leave("shard_taken_meanwhile")
         owned.tracked = set()
         log.report("producer_replaced", partition=owned.partition)
@@ -559,6 +595,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                     if owned.producer.unanswered:
                         await self._fence(owned)
         except BaseException as error:  # noqa: BLE001 - cancellation included: half a transaction has no way back
+            if isinstance(error, ProducerFenced):
+                self._begin_rest()
             leave(type(error).__name__)
         owned.positions.update({each: end.offset for each, end in ends.items()})
         owned.in_transaction = False
