@@ -13,6 +13,7 @@ from typing import Any, Final
 import holidays
 
 from rules.second_judge import SHARING, ZONE, Second, table, words
+from rules.second_parties import Parties
 
 OFF: Final = frozenset({date(2026, 3, 9)})
 """Days off in lieu that the profile names: its calendar is no table of the page."""
@@ -80,9 +81,12 @@ def due(start: datetime, number: int, unit: str) -> datetime:
 
 
 def unexplained(
-    case: Second, event: Any, registered: datetime, before: tuple[Any, ...], after: tuple[Any, ...]
+    case: Parties, event: Any, registered: datetime, before: tuple[Any, ...], after: tuple[Any, ...]
 ) -> Iterator[str]:
-    """Yield each duty that begins or ends by *event* otherwise than the text says, is due at another time, or owed by nobody in it."""
+    """Yield each duty that begins or ends by *event* otherwise than the text says, is due at another time, or owed by nobody in it.
+
+    *case* has heard the event.
+    """
     old, new = ({(clock.code, clock.cause, clock.answerable): clock for clock in each} for each in (before, after))
     for key in new.keys() - old.keys():
         clock, row = new[key], ROWS[key[0]]
@@ -97,6 +101,8 @@ def unexplained(
     for key in old.keys() - new.keys():
         row = ROWS[key[0]]
         restarted = row.begins_by(event.type) is not None
+        if key[2] in case.deleted and not case.on_case(key[2]):
+            continue  # reading 139: the part ended that had brought it back
         if event.type not in row.ends and event.type not in LIFTING and not restarted and event.type not in REVIVING:
             yield f"{key[0]} ends by {event.type}"
 

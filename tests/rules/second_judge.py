@@ -79,6 +79,8 @@ class Second:
         self.referrals: dict[str, dict[str, str]] = {}
         self.senders: dict[str, str] = {}
         self.left: set[str] = set()
+        self.deleted: set[str] = set()
+        """Agencies that confirmed `deleted` once."""
         self.reviews: dict[str, str] = {}
         self.hands_over: set[str] = set()
         """Referrals by whose acceptance the receiver takes the case over."""
@@ -146,6 +148,7 @@ class Second:
             }
         elif kind == "consent.stop_confirmed" and said.answer == "deleted":
             self.left.add(by)
+            self.deleted.add(by)
 
     def _move(self, event: Any) -> None:
         said, kind, by = event.data, event.type, event.source

@@ -80,9 +80,9 @@ class Twice(Roaming):
         after = self.rules.clocks(self.view)
         self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after))
         self.told += len(fact.recipients)
-        self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
         self.second.heard(said, fact.recipients)
+        self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.differing += self.lifted.heard(self.second, said, fact.registered, before, after)
         if self.second.status != self.view.status:
             self.differing.append(
@@ -162,6 +162,7 @@ def test_both_judge_alike() -> None:
         3000511,
         3001322,
         1580208598,
+        2711290221,
     ],
 )
 def test_a_story_in_which_they_had_parted_is_read_alike(seed: int) -> None:
