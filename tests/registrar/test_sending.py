@@ -8,8 +8,9 @@ from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus.kafka.clients import MAX_RECORD
 from nrmbus.bus.kafka.cluster import MAX_REQUEST
-from nrmbus.registrar.owner import GROUP, send_all, write
+from nrmbus.registrar.owner import GROUP, write
 from nrmbus.registrar.records import Out
+from nrmbus.registrar.sending import send_all
 
 
 class Batch:
