@@ -265,6 +265,7 @@ def told(answer: httpx.Response) -> dict[str, Any]:
     return {"status": answer.status_code, "members": sorted(body), "events": len(body.get("events", ())), **kept}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bodies", ALIKE.values(), ids=ALIKE)
 async def test_the_fake_refuses_what_a_desk_refuses(bodies: tuple[Any, ...], tmp_path: Path) -> None:
     """Given any request, then the fake answers with status, code, places and hints of a real desk."""

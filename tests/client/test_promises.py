@@ -465,6 +465,7 @@ async def test_a_list_is_read_to_its_end() -> None:
     assert asked == [{"case": "ab"}, {"case": "ab", "after": "1"}]
 
 
+@pytest.mark.thorough
 async def test_a_program_that_follows_keeps_one_stream(tmp_path: Path) -> None:
     """Given a real desk, then one request brings each event as it comes."""
     async with in_process(tmp_path) as place, place.desk() as desk:

@@ -78,6 +78,7 @@ def whole(name: str) -> str:
     return yaml.safe_dump(profile_values(profile_text(name)))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", profile_names())
 def test_every_basis_is_an_article_or_a_place_in_the_text_of_the_rules(profile: str) -> None:
     """A refusal cites the profile's basis, and every basis leads a lawyer to a text."""

@@ -71,6 +71,7 @@ def unreasoned(pyproject: str) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 def test_no_file_holds_what_belongs_elsewhere() -> None:
     """A clone works on any machine and mirror, and what is in it is finished."""
     assert blemishes(ROOT) == []

@@ -265,6 +265,7 @@ def impurities(services: Path) -> list[str]:
     return wrong
 
 
+@pytest.mark.thorough
 def test_every_import_follows_the_table_of_rooms() -> None:
     """Every import is allowed by the room's row, so a newcomer knows how far a change can reach."""
     assert wrong_arrows(SERVICES) == []

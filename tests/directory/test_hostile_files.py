@@ -199,6 +199,7 @@ def _good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Office, Path, dict[
     return office, home, {name: json.dumps(body_of(each)) for name, each in carried.items()}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("reader", READERS)
 def test_any_alteration_of_the_bytes(reader: str, good: tuple[Office, Path, dict[str, bytes]]) -> None:
     """After flips of bits, tokens and pieces, a file that is still believed has its original content."""

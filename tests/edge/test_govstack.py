@@ -49,6 +49,7 @@ class Mediator:
         return judged(operation, await self._here.during(asking))
 
 
+@pytest.mark.thorough
 @given(name=st.sampled_from(sorted(examples())))
 def test_every_published_event_goes_through_the_api_unchanged(name: str) -> None:
     """What a client publishes is the request at the door, and what it pulls has the data as published."""

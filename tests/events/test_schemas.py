@@ -32,6 +32,7 @@ def _validator(data: type[Data], definition: str = "") -> Draft202012Validator:
     return Draft202012Validator(schema, format_checker=FormatChecker())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("data", ALL)
 def test_each_type_has_a_schema_that_is_one(data: type[Data]) -> None:
     """Every published type and version has a frozen JSON Schema (2020-12) under the name that `dataschema` carries."""

@@ -22,6 +22,7 @@ def _story() -> Scenario:
     return told(AGENCIES, FRIDAY_NIGHT)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "now",
     [FRIDAY_NIGHT, datetime(2027, 1, 1, 3, tzinfo=UTC), datetime(2028, 3, 1, 12, tzinfo=UTC)],

@@ -85,6 +85,7 @@ OPENS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("type", "term"), SEES)
 def test_a_word_taken_out_of_who_sees_is_noticed(type: str, term: str) -> None:
     """Each word of each row of section 3 decides some case of the audience tests."""
@@ -92,6 +93,7 @@ def test_a_word_taken_out_of_who_sees_is_noticed(type: str, term: str) -> None:
     assert _audiences(profile, type) != _before(type)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("type", "part", "term"), OPENS)
 def test_a_word_taken_out_of_who_opens_is_noticed(type: str, part: str, term: str) -> None:
     """Each term for openers of a letter decides some case of the audience tests too."""
@@ -176,6 +178,7 @@ def _deadlines_before() -> list[list[str]]:
     return _deadlines(unaltered())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("path", LENGTHS, ids=["/".join(path[1:]) for path in LENGTHS])
 def test_a_clock_that_is_one_longer_is_due_at_another_time(path: tuple[str, ...]) -> None:
     """Every length of section 5 decides some due time."""
@@ -239,6 +242,7 @@ def _due_when_typed_late(profile: Profile) -> list[str]:
 STARTS = [(code, number) for code, rule in VALUES["clocks"].items() for number in range(len(rule["starts"]))]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("code", "number"), STARTS)
 def test_a_clock_from_the_event_is_not_one_from_its_registration(code: str, number: int) -> None:
     """T and R: with paper typed a month late, the due times differ."""
@@ -247,6 +251,7 @@ def test_a_clock_from_the_event_is_not_one_from_its_registration(code: str, numb
     assert _due_when_typed_late(profile) != _due_when_typed_late(unaltered())
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("flag", ["unit_consent", "outlives", "moved_by", "waits_for_review"])
 def test_a_clocks_other_words_are_noticed(flag: str) -> None:
     """Each clock that ends with the unit's consent, outlives the case or moves, does so in a test."""

@@ -21,6 +21,7 @@ from rules.stories import consented, housed, identified, planned, presumed, scre
 PROFILE = load_profile(POLICY)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", ROWS, ids=[f"{n} {row.by} {row.type}" for n, row in enumerate(ROWS)])
 def test_a_row_of_section_3_reaches_exactly_those_it_names(row: Seen) -> None:
     """Exactly these get it, the sender left out; exactly these open each part that the letter carries."""

@@ -143,6 +143,7 @@ def test_a_former_dead_end_can_be_closed(story: Callable[[Bench], Bench]) -> Non
     assert not stuck(b), said_in(b)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("first", range(0, SEEDS, EACH))
 def test_any_case_can_be_closed_by_somebody(first: int) -> None:
     """Cases that wander, each the same at every run: adults and children, with a court and without."""

@@ -124,6 +124,7 @@ def _say_next(b: Bench, first: int) -> None:
             return
 
 
+@pytest.mark.thorough
 @given(st.sampled_from(STORIES), st.lists(st.tuples(HOURS, NUMBERS), max_size=10))
 @settings(max_examples=100, deadline=None)
 def test_every_duty_can_be_ended_by_the_agency_that_owes_it(

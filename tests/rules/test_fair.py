@@ -109,6 +109,7 @@ def outcomes(seed: int, tried: list[Attempt], profile: Profile = PROFILE, **role
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("one", "other"), [("ngo_outreach", "ngo_legal"), ("border", "labour_inspection"), ("border", "religious")]
 )
@@ -120,6 +121,7 @@ def test_senders_whom_the_rules_do_not_tell_apart_get_the_same(one: str, other: 
         assert outcomes(seed, tried, ngo_a=one) == outcomes(seed, tried, ngo_a=other), seed
 
 
+@pytest.mark.thorough
 def test_two_ngos_may_change_places() -> None:
     """Each is treated as the other was: an NGO's word weighs the same."""
     for seed in SEEDS:

@@ -32,6 +32,7 @@ def test_a_file_is_known_by_its_name_and_may_be_extended_by_another() -> None:
     assert add_profiles([copied(REFER_IN_36_HOURS)]) == (copy,)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "text",
     [

@@ -52,6 +52,7 @@ def answers(b: Bench, type: str) -> set[str]:
     return {f"{each.code} {each.rule} {each.article}" if each else "registered" for each in found}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("type", sorted({name for name, version in TYPES if version == 1} & DEFAULTS.keys()))
 def test_p2_a_stranger_gets_the_same_answer_about_every_case(type: str) -> None:
     """Open or closed, a child's or ended by a court: one answer a role; but for what opens a case, also of none at all."""

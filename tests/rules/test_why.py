@@ -23,6 +23,7 @@ def reasons(b: Bench, by: str, type_: str, **said: object) -> dict[str, str]:
     return {agency: b.rules.why(b.view, event, agency).code for agency in AGENCIES}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("row", ROWS, ids=[f"{n} {row.by} {row.type}" for n, row in enumerate(ROWS)])
 def test_an_agency_has_a_reason_exactly_where_the_audience_has_it(row: Seen) -> None:
     """Every agency of the directory, in every case of section 3; and it opens the same parts."""
@@ -41,6 +42,7 @@ def test_an_agency_has_a_reason_exactly_where_the_audience_has_it(row: Seen) -> 
             assert why.consent in {fact.event.id for fact in b.facts}
 
 
+@pytest.mark.thorough
 def test_every_reason_is_met_by_the_cases_of_section_3() -> None:
     """So that the enumeration above leaves none of them out."""
     met: Counter[ReasonCode] = Counter()

@@ -18,6 +18,8 @@ from nrmbus.statistics import release as release_module
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.tables import Release
 
+pytestmark = pytest.mark.thorough
+
 STORIES: Final = ("01-woman-referred-by-ngo", "02-child-begging-found-by-school", "03-she-takes-it-back")
 YEAR: Final = YEARS[-1]
 QUARTERS: Final = tuple(f"{YEAR}-Q{quarter}" for quarter in (1, 2, 3, 4))

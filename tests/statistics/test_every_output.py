@@ -27,6 +27,8 @@ from nrmbus.statistics.shown import number
 from nrmbus.statistics.tables import TOTAL, Release, Table
 from nrmbus.web.words import LANGUAGES, Language, Words
 
+pytestmark = pytest.mark.thorough
+
 ME: Final = "coordinator"
 SEED: Final = 3
 PERIODS: Final = ("2025", "2026-Q2", "2026")

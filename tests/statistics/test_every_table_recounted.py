@@ -33,6 +33,8 @@ from nrmbus.statistics.specs import NEEDS
 from recounted import Rows
 from statistics_lines import lines_of
 
+pytestmark = pytest.mark.thorough
+
 STORIES: Final = (
     "01-woman-referred-by-ngo", "02-child-begging-found-by-school", "05-home-or-here", "07-no-and-then-a-court",
     "09-raid-on-a-building-site", "15-late-at-every-step",

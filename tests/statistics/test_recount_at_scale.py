@@ -13,6 +13,8 @@ import recounted_persons
 from figures_scaled import cases_of, in_order, rules
 from statistics_lines import lines_of
 
+pytestmark = pytest.mark.thorough
+
 SEED: Final = 4
 PERIODS: Final = ("2025", "2026-Q2", "2026")
 

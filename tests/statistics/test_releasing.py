@@ -35,6 +35,8 @@ from nrmbus.wire.envelope import decode
 from patience import PATIENCE, eventually
 from statistics_story import Story
 
+pytestmark = pytest.mark.thorough
+
 ME: Final = "statistics"
 FIRST: Final[tuple[Permission, ...]] = ("read_cases", "publish")
 SECOND: Final[tuple[Permission, ...]] = ("read_cases", "publish", "approve")

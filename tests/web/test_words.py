@@ -86,6 +86,7 @@ def untranslated(wanted: set[Message], language: Language) -> list[str]:
     return wrong
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", ["az", "ru"])
 def test_every_message_of_the_pages_is_translated(language: Language) -> None:
     """Given all code and templates of the pages, no sentence is shown in another language than the reader's."""

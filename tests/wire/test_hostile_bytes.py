@@ -56,6 +56,7 @@ def test_a_record_with_one_header_spoilt(name: str, data: st.DataObject) -> None
         assert name in {"ce_dssematerial", "correlation_id"} or headers[name] == HEADERS[name]
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(NAMES), st.data())
 def test_a_record_that_its_sender_spoilt_and_signed(name: str, data: st.DataObject) -> None:

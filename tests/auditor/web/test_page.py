@@ -303,6 +303,7 @@ async def test_a_page_is_quick(hall: Hall) -> None:
     assert min(took) < 0.2
 
 
+@pytest.mark.thorough
 async def test_no_page_shows_anything_of_a_letter(hall: Hall) -> None:
     """The words of the story's letters are on no page of it."""
     pages = []

@@ -308,6 +308,7 @@ async def test_every_page_says_what_a_browser_may_do_with_it(hall: Hall) -> None
 HOSTILE = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "' OR 1=1 --", "\x00", "é" * 64]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_typed_input_is_shown_as_text_or_not_at_all(hall: Hall, what: str) -> None:
     """In each field of the search, in a path, in a name: no markup of a visitor becomes markup of the page."""

@@ -115,6 +115,7 @@ async def test_a_history_is_whole_readable_and_recorded_first(tmp_path: Path, mo
     assert "CANARY" not in (out / "README.txt").read_text()
 
 
+@pytest.mark.thorough
 async def test_a_case_of_several_pages_is_taken_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given more events and openings than a page of any list has, then each of them is in the files, once and in order."""
     out = tmp_path / "history"

@@ -159,6 +159,7 @@ async def test_two_rows_with_one_number_are_both_stopped(tmp_path: Path) -> None
         assert all("column A: has the number of another row" in line for line in lines)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("header", "said"),
     [

@@ -91,6 +91,7 @@ class TestItsKeys:
         assert not any(old.seed in path.read_bytes() for path in bus.home.rglob("*") if path.is_file())
         assert await read(bus, place)
 
+    @pytest.mark.thorough
     async def test_an_interim_key_ends_like_any_other(self, bus: OwnBus) -> None:
         """After a year there were four interim keys, and none older than 120 days is left."""
         bus.at(60)

@@ -80,6 +80,7 @@ async def test_one_request_says_no_flood_of_consents(receivers: list[str], kind:
         assert await here.rows("outbox") == []
 
 
+@pytest.mark.thorough
 async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
     """Half a mebibyte of members is refused within moments."""
     body = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}

@@ -217,6 +217,7 @@ TIMES: dict[str, bool] = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("text", "is_taken"), TIMES.items())
 async def test_a_time_has_one_form_at_every_route(text: str, is_taken: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a row of the table
     """Given a time by RFC 3339, then every route takes it; given a day, a number or no zone, then every route refuses it alike."""

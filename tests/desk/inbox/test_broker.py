@@ -253,6 +253,7 @@ async def test_reading_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
         assert given.desk.assigned.is_set()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("role", ROOMS)
 def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> None:
     """Each handler has the name and the text of its line in the procedure; AsyncAPI shows the types that it hears."""

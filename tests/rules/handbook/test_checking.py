@@ -25,6 +25,7 @@ def errors(text: str) -> list[Finding]:
     return [each for each in findings(text) if each.kind == "error"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", profile_names())
 def test_a_bundled_profile_has_no_mistake(name: str) -> None:
     """What this release brings can be put in force."""
@@ -66,6 +67,7 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
 )  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("old", "new", "path", "says", "do"), MISTAKES, ids=[new for _, new, *_ in MISTAKES])
 def test_a_mistake_is_found_at_its_line_with_advice(old: str, new: str, path: str, says: str, do: str) -> None:
     """The line is that of the change, counted from 1, and the advice names what to write."""

@@ -77,6 +77,7 @@ def _broken(text: str, chance: random.Random) -> str:
     return str(yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(4))
 def test_a_broken_profile_is_read_or_its_mistake_is_found(seed: int) -> None:
     """Whatever is broken: either it reads, or `rules check` names a mistake. The seed is the test's name."""
@@ -103,6 +104,7 @@ ODD_NUMBERS: Final = [
 ]  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("old", "new", "path"), ODD_NUMBERS, ids=[new or "no opening" for _, new, _ in ODD_NUMBERS])
 def test_a_value_that_cannot_be_meant_is_named(old: str, new: str, path: str) -> None:
     """Two lengths or none, a week without work, a threshold that no figures may have: the line is named, and nothing hangs."""

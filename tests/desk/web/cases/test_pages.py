@@ -148,6 +148,7 @@ async def test_a_case_whose_beginning_is_lost_shows_no_status_and_no_steps(
     assert "/acts/" not in page
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("below", PAGES)
 async def test_an_unknown_case_and_another_agency_s_are_the_same_404(below: str, tmp_path: Path) -> None:
     """Given cases that others have, or nobody, or no reference at all, every page and form gives one answer."""

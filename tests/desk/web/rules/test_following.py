@@ -34,6 +34,7 @@ async def test_who_decides_has_the_board_of_who_decides(tmp_path: Path, language
     assert no_board.headers["location"] == "/app/work"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_guide_asks_about_the_body_that_decides(tmp_path: Path, language: Language) -> None:
     """By its name, in the reader's language; the refusal is recorded of that body, and the referral withheld from it."""

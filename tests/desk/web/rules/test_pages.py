@@ -15,6 +15,7 @@ from nrmbus.web.words import LANGUAGES
 PROFILE = load_profile(POLICY)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_first_page_leads_to_every_rule_deadline_event_and_status(tmp_path: Path, language: str) -> None:
     """And each of them has a page, whose every name is in the reader's language."""
