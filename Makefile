@@ -24,11 +24,11 @@ demo: install ## Play one woman's referral over a real Kafka and print the story
 try: install ## Try the pages: invented agencies and people with something to answer, until Ctrl-C; again, and it goes on
 	@.venv/bin/nrmbus up --example
 
-check: lint compiled ## Check style, types and what is quickly tested, without a server or another language; about two minutes
+check: lint compiled ## Check style, types and what is quickly tested, without a server or another language; about four minutes
 	@echo '== Tests that need no server and take less than a second'
 	@$(pytest) -n logical -m 'not broker and not server and not oracle and not thorough and not slow'
 
-test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; about fourteen minutes on two processors
+test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; fourteen to eighteen minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 
