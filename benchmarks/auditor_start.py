@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -95,6 +96,7 @@ def started(home: Path, count: int) -> Start:
             _until(lambda: bool(_health(get).get("ready")))
             first = time.perf_counter() - begun
             _until(lambda: _health(get)["signed"] == {"0": count})
+            _until(lambda: get("/checkpoint/0").status_code == HTTPStatus.OK)  # published, a moment after it is signed
             asyncio.run(_cosign(folder, Note.parse(get("/checkpoint/0").content).text))
             _until(lambda: _health(get)["cosigned"] == {"0": {"size": count, "witnesses": len(SENDERS)}})
         kept = places.with_name("kept")
