@@ -12,7 +12,7 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.quotas import load_submissions
 from nrmbus.bus.rate_limit import Pace, Rate
 from nrmbus.registrar import owner as owners
-from nrmbus.registrar.owner import FAIR_SHARE, Owned, Owner
+from nrmbus.registrar.owner import FAIR_SHARE, IDLE_LOOK_MS, LOOK_MS, Owned, Owner
 from nrmbus.telemetry import log
 
 FLOOD, QUIET = TopicPartition("nrm.outbox.ngo-a", 0), TopicPartition("nrm.outbox.ngo-b", 0)
@@ -53,11 +53,15 @@ class Consumer:
 
     def __init__(self) -> None:
         self.asked: list[set[TopicPartition]] = []
+        self.waits: list[int] = []
         self._at = {FLOOD: 0, QUIET: 0}
 
-    async def getmany(self, *which: TopicPartition, max_records: int, **_how: Any) -> dict[TopicPartition, list[Any]]:
+    async def getmany(
+        self, *which: TopicPartition, max_records: int, timeout_ms: int
+    ) -> dict[TopicPartition, list[Any]]:
         """Return how much of *which* is left."""
         self.asked.append(set(which))
+        self.waits.append(timeout_ms)
         found = {}
         for each in which:
             count = max_records if each == FLOOD else 1
@@ -83,6 +87,7 @@ async def test_who_submits_too_fast_is_held_back_and_nobody_else(monkeypatch: py
 
     assert [len(each) for each in fetched] == [FAIR_SHARE + 1, FAIR_SHARE + 1, 1, 1, 1]
     assert consumer.asked == [{FLOOD, QUIET}, {FLOOD, QUIET}, {QUIET}, {QUIET}, {QUIET}]
+    assert consumer.waits == [IDLE_LOOK_MS] * 2 + [LOOK_MS] * 3, "who is held back is looked at soon again"
     assert owner.held == (FLOOD.topic,)
     assert lines == [{"what": "held_back", "topic": FLOOD.topic}]
 

@@ -46,16 +46,16 @@ FAIR_SHARE: Final = 100
 QUIET_MS: Final = clients.SETTINGS["registrar"]["fetch_max_wait_ms"]
 BUSY_MS: Final = 10
 IDLE_MS: Final = 200
-"""How long a fetch for silent outboxes may keep the others waiting: while nothing comes, while records come, and at rest.
+"""How long a fetch for silent outboxes may keep the others waiting: while nothing comes, while records come, and while the bus is idle.
 
-A short wait on a bus at rest would take three times the processor of registrar and broker. The first record after a rest
+A short wait on an idle bus would take three times the processor of registrar and broker. The first record after that
 comes at once; what the same agency sends within the next `IDLE_MS` waits so long, once.
 """
 LOOK_MS: Final = 100
-REST_MS: Final = 1_000
-"""After how long without a record the registrar looks who may submit again, and whether a snapshot is due; and at rest."""
-REST_SECONDS: Final = 2.0
-"""So long nothing has come to a registrar at rest."""
+IDLE_LOOK_MS: Final = 1_000
+"""After how long without a record the registrar looks whether a snapshot is due, and who may submit again; and if it is idle."""
+IDLE_AFTER_SECONDS: Final = 2.0
+"""So long nothing has come to an idle registrar."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
 HELD_SECONDS: Final = 0.1
@@ -452,7 +452,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         if not asked:
             await asyncio.sleep(HELD_SECONDS)
             return []
-        wait_ms = REST_MS if self._is_at_rest and asked == own else LOOK_MS
+        wait_ms = IDLE_LOOK_MS if self._is_idle and asked == own else LOOK_MS
         batch = dict(await self._consumer.getmany(*asked, timeout_ms=wait_ms, max_records=FAIR_SHARE))
         if batch:
             for each in asked:
@@ -502,12 +502,12 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     def _wait_for_silent(self, *, came: bool) -> None:
         if came:
             self._came_at = time.monotonic()
-        silent = IDLE_MS if self._is_at_rest else QUIET_MS
+        silent = IDLE_MS if self._is_idle else QUIET_MS
         private.wait_for_silent(self._consumer, BUSY_MS if came else silent)
 
     @property
-    def _is_at_rest(self) -> bool:
-        return time.monotonic() - self._came_at > REST_SECONDS
+    def _is_idle(self) -> bool:
+        return time.monotonic() - self._came_at > IDLE_AFTER_SECONDS
 
     async def _not_behind(self, checked: list[Checked]) -> None:
         """On a bus for playing, let our clock come to where the senders' is: a tick may reach them before us."""

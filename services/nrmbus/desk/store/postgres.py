@@ -42,9 +42,8 @@ _LEDGER: Final = 0x6E726D  # "nrm"
 _NAME: Final = "(SELECT oid::bigint::integer FROM pg_namespace WHERE nspname = current_schema())"
 _TRY: Final = text(f"SELECT pg_try_advisory_lock({_LEDGER}, {_NAME})")
 _WAIT: Final = text(f"SELECT pg_advisory_lock({_LEDGER}, {_NAME})")
-_NOT_FOR_EVER: Final = text(
-    "SET LOCAL lock_timeout = '5s'"
-)  # less than `ANSWER_SECONDS`, so that the connection lives on
+# Less than `ANSWER_SECONDS`, so that the connection lives on.
+_NOT_FOR_EVER: Final = text("SET LOCAL lock_timeout = '5s'")
 _HOLDER: Final = text(
     "SELECT pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory'"  # noqa: S608 - of constants
     f" AND l.granted AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
