@@ -7,9 +7,10 @@ import pytest
 
 from agencies import AGENCIES
 from nrmbus.events.model import Fact
-from nrmbus.rules import Agency, Rules
-from rules.given import Bench
+from nrmbus.rules import Agency, Rules, View
+from rules.given import NEGATIVE, Bench, Said
 from rules.stories import (
+    LEGAL,
     acknowledged,
     begun,
     child_presumed,
@@ -24,6 +25,18 @@ from rules.stories import (
 
 UNIT = "special-unit"
 Story = Callable[[Bench], Bench]
+
+
+def desk(b: Bench, agency: str, said: Said) -> View:
+    """Return the case as *agency*'s desk shows it; what comes before *said* comes just before it."""
+    view, first = b.rules.start(b.subject), said.audience.earlier.get(agency, ())
+    late = [fact for fact in b.facts if fact.event.id in first]
+    for fact in b.facts:
+        for each in (*late, fact) if fact.event.id == said.id else (fact,):
+            if each in late or agency in (each.event.source, *each.recipients):
+                told = each.recipients if agency == each.event.source else (agency,)
+                view = b.rules.evolve(view, Fact.of(each.event, told, each.registered, each.number))
+    return view
 
 
 def owed(b: Bench, agency: str) -> list[str]:
@@ -276,6 +289,60 @@ class TestAUnitThatSheRefuses:
 
         due = [[clock.due for clock in story.rules.clocks(story.view) if clock.code == "D-RG"] for story in (closed, b)]
         assert due[0] == due[1] != []
+
+    def test_learns_with_a_new_consent_that_a_court_reopened_her_case(self) -> None:
+        """She refused it, so it hears of the court neither then nor later; once she consents, its desk shows what it owes."""
+        b = begun(Bench())
+        b.say(UNIT, "identification.stage_entered", stage="inquiry")
+        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+        refused = b.at("d3 9:00").say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        reopened = b.at("d5 9:00").say("court", "review.decided", ref="V-1", outcome="reopen")
+        let_in = b.at("d9 9:00").say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert UNIT in refused.audience.recipients
+        assert UNIT not in reopened.audience.recipients
+        assert let_in.audience.earlier == {UNIT: (reopened.id,)}
+        assert owed(b, UNIT) == ["D-RG"]
+        assert desk(b, UNIT, let_in).status == "UNDER_IDENTIFICATION"
+        assert desk(b, UNIT, let_in).running == b.view.running
+        assert b.say("ngo-a", "consent.given", receivers=[UNIT]).audience.earlier == {}, "once"
+
+    def test_learns_with_a_new_consent_that_her_case_was_closed_meanwhile(self) -> None:
+        """Its desk would show a decision as due in a case that is over."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        closed = b.say("ngo-a", "case.closed", reason="lost_contact")
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert let_in.audience.earlier == {UNIT: (closed.id,)}
+        assert owed(b, UNIT) == list(desk(b, UNIT, let_in).running) == []
+
+    def test_learns_of_a_reopening_once_she_is_found_to_be_a_child(self) -> None:
+        """As a child she bars nobody."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        closed = b.say("ngo-a", "case.closed", reason="lost_contact")
+        reopened = b.say("ngo-a", "case.reopened")
+        flagged = b.say("ngo-a", "safeguard.child_flagged", to=["guardianship"])
+
+        assert flagged.audience.earlier[UNIT] == (closed.id, reopened.id)
+        assert "D-RG" in owed(b, UNIT)
+
+    def test_learns_nothing_of_a_case_that_it_has_deleted(self) -> None:
+        """Asked again, it begins again; what a court said before is nothing to it."""
+        b = begun(Bench())
+        b.say(UNIT, "identification.stage_entered", stage="inquiry")
+        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+        b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        reopened = b.say("court", "review.decided", ref="V-1", outcome="reopen")
+        b.say(UNIT, "consent.stop_confirmed", answer="deleted")
+        b.consents(UNIT, by="ngo-a")
+        asked = b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis=LEGAL)
+
+        assert UNIT in asked.audience.recipients
+        assert reopened.id not in asked.audience.earlier.get(UNIT, ())
 
     def test_owes_no_journey_again_that_somebody_else_may_have_made(self) -> None:
         """Another agency records the arrival, and the unit would not hear of it."""

@@ -53,7 +53,7 @@ def differing(b: Roaming) -> Iterator[str]:
             continue  # of several deciding bodies, one does not hear of all that another one does
         here, there = owed(b.rules, seen.view, agency), owed(b.rules, b.view, agency)
         for code, cause, ref in here.keys() ^ there.keys():
-            if code in KNOWN_ELSEWHERE or _begun_unheard(b, agency, code):
+            if code in KNOWN_ELSEWHERE:
                 continue
             if not _refused_elsewhere(b, seen.view, code, cause):
                 yield f"{agency}: {code} of {cause[:8]} is {'shown' if (code, cause, ref) in here else 'owed'} alone"
@@ -65,13 +65,6 @@ def _refused_elsewhere(b: Roaming, seen: View, code: str, cause: str) -> bool:
     words = [view.consents.get((asker, "information_sharing")) for view in (b.view, seen)]
     barred = [word is not None and word.kind in ("refused", "withdrawn") for word in words]
     return code == "D-INFO" and barred[0] is not barred[1]
-
-
-def _begun_unheard(b: Roaming, agency: str, code: str) -> bool:
-    """Return whether the agency owes such a duty by an event that it was not told: a court reopens, or opens the case again, while she refuses the unit."""
-    causes = {clock.cause for clock in b.rules.clocks(b.view) if (clock.answerable, clock.code) == (agency, code)}
-    began = (each for each in b.facts if each.event.id in causes or (causes and each.event.type == "case.reopened"))
-    return any(agency not in (each.event.source, *each.recipients) for each in began)
 
 
 def mistold(b: Roaming, before: View, statuses: Mapping[str, str | None]) -> Iterator[str]:

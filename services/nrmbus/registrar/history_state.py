@@ -19,7 +19,7 @@ from nrmbus.events.policy import ProfileActivated
 from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
-from nrmbus.rules import Rules
+from nrmbus.rules import Rules, View
 from nrmbus.wire import times
 from nrmbus.wire.history import (
     FaultCode,
@@ -40,6 +40,11 @@ from nrmbus.wire.transaction import Proved, Transaction, salts
 
 HEARD_FIRST: Final = frozenset({"consent.given", "consent.overridden", "stay.embassy_barred"})
 """Types whose envelopes are kept, for delivery to agencies that join the case later."""
+
+
+def _is_heard_first(event: Event, view: View) -> bool:
+    """Return whether the envelope is kept for an agency that joins later, or that the person lets in again."""
+    return event.type in HEARD_FIRST or any(event.id in missed for missed in view.missed.values())
 
 
 ACTIVATION: Final = "policy.profile_activated"
@@ -207,7 +212,7 @@ class Memory:
         fact = Fact.of(event, told, self.time, self.number, policy)
         self._activate(fact)
         case.view = self._rules.evolve(case.view, fact)
-        if event.type in HEARD_FIRST:
+        if _is_heard_first(event, case.view):
             case.heard_first[event.id] = (envelope, said)
         if case.view.over:
             case.heard_first.clear()  # nobody comes to it any more
@@ -362,7 +367,7 @@ class Memory:
         fact = self._fact(asleep)
         event = fact.event
         case.view = self._rules.evolve(case.view, fact)
-        if event.type in HEARD_FIRST:
+        if _is_heard_first(event, case.view):
             known = self._scratch.answered((event.source, event.subject, event.id))
             assert known is not None  # noqa: S101 - each registration was its submission's answer
             case.heard_first[event.id] = asleep.record, known.registration

@@ -44,6 +44,8 @@ _ENDS: Final[Mapping[str, Status]] = {
 """Events that end a case, and the end to which they bring it."""
 COMPENSATION: Final = "compensation"
 GRANTS = ("consent.given", "consent.overridden")
+COURSE: Final = frozenset({"case.closed", "case.reopened", "case.signal_dismissed", "review.decided"})
+"""Types by which others than the deciding body end its work on a case, or have it go on."""
 TO_THE_REVOKED: Final = ("access.", "deadline.")
 """Beginnings of the types that still reach an agency whose access was ended: that it has to stop, erase, or is late with it."""
 
@@ -53,8 +55,9 @@ class Audience:
     """Recipients of one event.
 
     ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps each recipient that
-    has no event, or no part, of the case to the ids of the standing consents that it must get first; and each helper of
-    returns that has not heard of the standing bar on embassies to the id of the bar.
+    has no event, or no part, of the case to the ids of the standing consents that it must get first; each helper of
+    returns that has not heard of the standing bar on embassies to the id of the bar; and each deciding body that the person
+    no longer refuses to the ids of what it was not told of the course of the case.
     """
 
     recipients: tuple[str, ...]
@@ -151,7 +154,7 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 
 
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient, what it must hear first: standing consents in their order, then the bar on embassies.
+    """Return, for each recipient, what it must hear first: standing consents, the bar on embassies, the course of the case.
 
     A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
     recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
@@ -160,6 +163,8 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
     found = _consents_first(context, recipients)
     for agency in _unaware_of_the_bar(context, recipients):
         found[agency] = (*found.get(agency, ()), str(context.view.embassy_bar))
+    for agency in _let_in_again(context, recipients):
+        found[agency] = (*found.get(agency, ()), *context.view.missed[agency])
     return {agency: found[agency] for agency in sorted(found)}
 
 
@@ -186,6 +191,23 @@ def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Ite
         helps = context.in_group(agency, "RETURN_HELPERS") and not context.barred(agency)
         if helps and agency not in context.view.bar_known:
             yield agency
+
+
+def _let_in_again(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
+    """Yield the deciding bodies that the person refuses no longer and that missed something: they owe by it, or owe no more."""
+    if not context.view.missed or type(context.event.data).technical:
+        return
+    for agency in recipients:
+        if agency in context.view.missed and (not context.barred(agency) or granted_to(context, agency)):
+            yield agency
+
+
+def missing(context: EventContext, recipients: Iterable[str]) -> list[str]:
+    """Return the deciding bodies with a part that hear nothing of this course of the case, since the person refuses them."""
+    if context.event.type not in COURSE:
+        return []
+    told = {context.source, *recipients}
+    return [each for each in context.units if context.view.on_case(each) and context.barred(each) and each not in told]
 
 
 def _named(agency: str | None) -> tuple[str, ...]:

@@ -31,6 +31,8 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
     """
     left = _left(view, now)
     view = view if left == view.left else replace(view, left=left)
+    if view.missed and not left.keys().isdisjoint(view.missed):
+        view = replace(view, missed={agency: ids for agency, ids in view.missed.items() if agency not in left})
     owed = tuple(
         _lifted(tables, view, _awaited(view, clock, now), now) for clock in view.running if _owed(tables, view, clock)
     )

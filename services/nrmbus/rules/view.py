@@ -88,6 +88,8 @@ class View:
     """Id of the event by which no embassy or consulate may be contacted, while that stands."""
     bar_known: frozenset[str] = frozenset()
     """Agencies that know of the standing bar."""
+    missed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What a deciding body was not told of the course of the case while the person refused it, in order."""
     reviews: Mapping[str, Review] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     payments: Mapping[str, Payment] = field(default_factory=dict)

@@ -24,7 +24,7 @@ WhyCode = (
 _SAYS: Final[Mapping[str, str]] = {
     "refused": "The event was refused: nobody but its sender was told anything.",
     "sealed_again": "Nobody but the sender was told in this form: its desk seals the event again for the changed audience.",
-    "told_later": "Told with a later event: a consent that covers the agency, or a bar on embassies, is delivered just before it.",
+    "told_later": "Told just before a later event: a consent that covers the agency, a bar on embassies, or what a refusal had kept from it.",
     "not_admitted": "The directory admitted it later.",
     "unreadable": "This release does not know the type or version, so the Rules cannot be asked; who was told is on record.",
     "otherwise": "The record holds: by today's directory and Rules the answer would be another.",
@@ -228,7 +228,7 @@ def _received(entry: Entry, agency: str) -> bool:
 
 
 def _brings(later: Entry, agency: str, entry: Entry) -> bool:
-    """Return whether *agency* was told of *entry*, a consent, together with *later*."""
+    """Return whether *agency* was told of *entry* together with *later*."""
     return later.said is not None and entry.registration.id in later.audience.earlier.get(agency, ())
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from nrmbus.events.model import Fact
-from nrmbus.rules.audience import EMBASSY_BARRED, earlier
+from nrmbus.rules.audience import EMBASSY_BARRED, earlier, missing
 from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
@@ -126,7 +126,7 @@ def _before(context: EventContext) -> Status | None:
 
 
 def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
-    """Return the agencies' event counts, the consents that reached a recipient just before its first event, and who knows of a bar."""
+    """Return the agencies' event counts, what reached a recipient just before this event, and who knows of a bar or missed something."""
     view = context.view
     counts = dict(view.counts)
     before = earlier(context, fact.recipients)
@@ -135,6 +135,10 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
     found: dict[str, Any] = {"counts": counts}
     if context.event.type == EMBASSY_BARRED:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
+    missed = {agency: ids for agency, ids in view.missed.items() if agency not in before}
+    missed |= {agency: (*missed.get(agency, ()), context.event.id) for agency in missing(context, fact.recipients)}
+    if missed != view.missed:
+        found["missed"] = missed
     if not before:
         return found
     papers, bar = view.papers, view.embassy_bar
