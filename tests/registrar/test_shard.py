@@ -114,6 +114,20 @@ class TestAnAcceptedEvent:
         assert deliveries(decision, "migration") == [1, 2]
         check_history(bus, shard)
 
+    def test_brings_a_unit_that_she_lets_in_again_what_it_missed_first(self, bus: Bus) -> None:
+        """Closed while she refused the unit, the case is told to the unit with her new consent."""
+        shard = bus.shard()
+        bus.signal(shard)
+        refused = {name: said for name, said in CONSENT.items() if name != "form"}
+        bus.say(shard, "ngo-a", "consent.refused", {**refused, "receivers": ["special-unit"]})
+        closed = bus.say(shard, "ngo-a", "case.closed", {"reason": "lost_contact", "follow_up": False})
+        decision = bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["special-unit"]})
+
+        assert (closed.outcome, to(closed, "special-unit")) == ("registered", [])
+        types = [dict(out.headers)["ce_type"] for out in to(decision, "special-unit")]
+        assert types == [b"nrm.case.closed", b"nrm.consent.given"]
+        check_history(bus, shard)
+
 
 REF = "ef" * 16
 
