@@ -49,6 +49,8 @@ _DONE_BY: Final = {
     "D-BED": "answer about a bed", "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
 }  # fmt: skip
 """Deed that ends a duty, of those that a day's work is about."""
+_ACCEPTED: Final = "begin a stage of identification"
+"""Deed that ends D-ANSWER once the referral is accepted."""
 _MANAGES: Final = "Add colleagues, end sessions, look at health"
 
 
@@ -70,11 +72,15 @@ async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
     if agency in OFFICES:
         return _of_offices(agency, len(await _all(door, "tasks")), now)
     duties = [each for each in await _duties(door) if each["agency"] == agency and "due" in each]
+    referrals = await _all(door, "referrals")
+    accepted = {each["ref"] for each in referrals if _has_accepted(agency, each)}
     dues: dict[str, list[timedelta]] = {}
     for each in duties:
-        if (done := _DONE_BY.get(each["code"])) and (due := times.read(each["due"])):
+        is_accepted = each["code"] == "D-ANSWER" and each.get("ref") in accepted
+        done = _ACCEPTED if is_accepted else _DONE_BY.get(each["code"])
+        if done and (due := times.read(each["due"])):
             dues.setdefault(done, []).append(due - now)
-    sent = [each for each in await _all(door, "referrals") if each["direction"] == "sent"]
+    sent = [each for each in referrals if each["direction"] == "sent"]
     houses = [house for bed in await _all(door, "beds") for house in bed["houses"]]
     counts = {
         "answer a question": sum(agency in each["waits_for"] for each in sent),
@@ -104,6 +110,10 @@ def _of_offices(agency: str, tasks: int, now: datetime) -> dict[str, str]:
         )
         supervisor = "Sign the profile that a worker asked you to sign"
     return {"worker": worker, "supervisor": supervisor, "administrator": _MANAGES}
+
+
+def _has_accepted(agency: str, referral: Mapping[str, Any]) -> bool:
+    return any((each["agency"], each["state"]) == (agency, "accepted") for each in referral["receivers"])
 
 
 async def _duties(door: Door) -> list[dict[str, Any]]:

@@ -62,7 +62,10 @@ async def test_what_waits_is_told_by_what_is_due() -> None:
     answers: dict[str, dict[str, Any]] = {
         "/v1/cases": {"cases": [{"case": "ab" * 16}], "next": None},
         f"/v1/cases/{'ab' * 16}": {"open_deadlines": duties},
-        "/v1/referrals": {"referrals": [{"direction": "sent", "waits_for": ["special-unit"]}], "next": None},
+        "/v1/referrals": {
+            "referrals": [{"ref": "R-1", "direction": "sent", "receivers": [], "waits_for": ["special-unit"]}],
+            "next": None,
+        },
         "/v1/beds": {"beds": [{"houses": [{"agency": "shelter", "state": "offered"}]}], "next": None},
         "/v1/tasks": {"tasks": [{}, {}], "next": None},
     }
@@ -75,6 +78,29 @@ async def test_what_waits_is_told_by_what_is_due() -> None:
         "answer a question: 1; look at new events: 2"
     )
     assert deeds["supervisor"] == "Look at what is overdue: 1; see who read what"
+
+
+async def test_an_accepted_referral_is_not_answered_again() -> None:
+    """Given a referral that the unit has accepted, its clock runs until a stage begins, and that is what there is to do."""
+    duties = [{"code": "D-ANSWER", "agency": "special-unit", "due": at(2), "ref": each} for each in ("R-1", "R-2")]
+    referrals = [
+        {"ref": ref, "direction": "received", "receivers": [{"agency": "special-unit", "state": state}], "waits_for": []}
+        for ref, state in (("R-1", "accepted"), ("R-2", "submitted"))
+    ]  # fmt: skip
+    answers: dict[str, dict[str, Any]] = {
+        "/v1/cases": {"cases": [{"case": "ab" * 16}], "next": None},
+        f"/v1/cases/{'ab' * 16}": {"open_deadlines": duties},
+        "/v1/referrals": {"referrals": referrals, "next": None},
+        "/v1/beds": {"beds": [], "next": None},
+        "/v1/tasks": {"tasks": [], "next": None},
+    }
+    transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.url.path]))
+    async with Door("http://127.0.0.1:1", "token", transport=transport) as door:
+        deeds = await to_do(door, "special-unit", NOW)
+
+    assert sorted(deeds["worker"].lower().split("; ")) == [
+        "answer: 1 (due in 2 h 0 min)", "begin a stage of identification: 1 (due in 2 h 0 min)",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("options", [("--bus", "x"), ("--play",), ("--agencies", "x.yaml"), ("--replicas", "2")])
