@@ -15,7 +15,7 @@ import pytest
 
 from agencies import NOW
 from desk.given import Given, desk_of, killed_at_call
-from desk.web.browsing import browsing, employed, member
+from desk.web.browsing import browsing, employed, kept_in, member
 from nrmbus.desk.http.scopes import SCOPES
 from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.outbox import drafts
@@ -417,6 +417,11 @@ async def test_the_pages_speak_the_reader_s_language(tmp_path: Path, language: L
     """The periods and the draft, in Azerbaijani, English and Russian."""
     async with the_desk(tmp_path) as (here, _), browsing(here, member(*FIRST, language=language)) as one:
         pages = [await one.get("/app/releases"), await one.get(f"/app/acts/{await made(one)}/check")]
+        another: Language = "en" if language == "ru" else "ru"
+        form = {"year": "2019", "go": "language"}
+        kept = await one.post(f"/app/releases?lang={another}", data=form)
 
     assert [each.status_code for each in pages] == [200, 200]
     assert all(f'<html lang="{language}"' in each.text for each in pages)
+    assert kept_in(kept)["year"] == ["2019"], "a year that was typed is not lost by another language"
+    assert "2019-Q1" not in kept.text

@@ -55,11 +55,15 @@ def kept_in(page: httpx.Response) -> dict[str, list[str]]:
     form = re.search(r'<form id="kept".*?</form>', page.text, re.DOTALL)
     assert form, "the page has no such form"
     found: dict[str, list[str]] = {}
-    for tag in re.findall(r"<input[^>]*>", form[0]):
+    elsewhere = re.findall(r'<input[^>]* form="kept"[^>]*>', page.text)
+    for tag in (*re.findall(r"<input[^>]*>", form[0]), *elsewhere):
         name, value = re.search(r' name="([^"]*)"', tag), re.search(r' value="([^"]*)"', tag)
         is_sent = " checked" in tag or not re.search(r'type="(?:radio|checkbox)"', tag)
         if name and is_sent:
             found.setdefault(name[1], []).append(unescape(value[1]) if value else "")
+    for name_of_select, options in re.findall(r'<select[^>]* name="([^"]*)"[^>]*>(.*?)</select>', form[0], re.DOTALL):
+        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        found[name_of_select] = [unescape(chosen[1]) if chosen else ""]
     return found
 
 

@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Final
 
 import pytest
 
+from agencies import CASE
 from contract.tree import ROOT
 from desk.documents.test_reading import granted, received
 from desk.given import REF
 from desk.web.browsing import in_russian, kept_in, member
-from desk.web.cases.given import AT, at_vac
+from desk.web.cases.given import AT, at_vac, opened
 from desk.web.staff.given import OPEN, office
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -23,8 +25,7 @@ FIELD: Final = re.compile(
 """Where a template has a field that somebody fills in."""
 NOT_KEPT: Final[Mapping[str, str]] = {
     "acts/fields.html.j2": "parts of forms", "cases/parts.html.j2": "parts of forms", "staff/parts.html.j2": "parts of forms",
-    "acts/guide_start.html.j2": "a search", "work/list.html.j2": "a search", "staff/readings.html.j2": "a search",
-    "intake/opened.html.j2": "how to close a conversation; the answer is kept", "releasing/overview.html.j2": "a year, which leads to its page",
+    "intake/opened.html.j2": "how to close a conversation: the form of the answer, in a part of the page, keeps it",
     "staff/code.html.j2": "a code, which ends soon", "staff/first-factor.html.j2": "a code, which ends soon",
     "staff/first-password.html.j2": "a password, which no page has again", "staff/new-codes.html.j2": "a password",
     "staff/passkeys.html.j2": "a password", "staff/password.html.j2": "a password",
@@ -80,6 +81,45 @@ async def test_who_may_open_nothing_chooses_a_language_by_a_link(tmp_path: Path)
         page = await browser.get(f"{AT}/letters")
 
     assert f'<a href="{AT}/letters?lang=ru"' in page.text
+
+
+async def test_a_search_that_was_typed_is_kept(tmp_path: Path) -> None:
+    """Given words that nobody looked for yet, then they stay, and the list shows the rows of before, in the same order."""
+    async with at_vac(tmp_path, member()) as (_, browser, _registrar):
+        await browser.post("/app/lists/cases/search", data={"text": CASE[:8]})
+        search = (await browser.post("/app/lists/cases/search", data={"text": CASE[:8]})).headers["location"]
+        page = await browser.get(f"{search}&sort=label")
+        filled = {"text": ["Nobody"], "type": [""], "colleague": ["nobody"]}
+        button = re.search(r'<button[^>]* form="kept" formaction="([^"]+)"[^>]* lang="ru">', page.text)
+        assert button, "the page has no button of another language"
+        answer = await browser.post(unescape(button[1]), data={**kept_in(page), **filled, "go": "language"})
+        shown = await browser.get(answer.headers["location"])
+
+        assert '<html lang="ru"' in shown.text
+        assert kept_in(shown) == filled
+        assert 'data-row="' in shown.text, "nothing was looked for"
+        assert "sort=label" in answer.headers["location"]
+        assert "Nobody" not in answer.headers["location"], "no address has what somebody looks for"
+
+
+async def test_a_search_before_a_signal_is_kept(tmp_path: Path) -> None:
+    """Given words that were typed to look for a case, then they stay, and no draft is begun."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        shown = await in_russian(browser, await browser.get("/app/signals/new"), text=["Nobody"])
+
+        assert kept_in(shown)["text"] == ["Nobody"]
+        assert await here.rows("drafts") == []
+
+
+async def test_the_colleague_whose_readings_are_looked_for_is_kept(tmp_path: Path) -> None:
+    """Given a colleague who was chosen and not asked for, then the choice stays above the same list."""
+    async with at_vac(tmp_path, member("read_cases", "open_letters", "see_reads")) as (here, browser, id):
+        await opened(here, browser, id)
+        page = await browser.get("/app/readings")
+        assert '<option value="4711"' in page.text
+        shown = await in_russian(browser, page, who=["4711"])
+
+    assert kept_in(shown)["who"] == ["4711"]
 
 
 @pytest.mark.parametrize(

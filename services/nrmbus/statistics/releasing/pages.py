@@ -22,7 +22,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around, form, sending
 from nrmbus.desk.web.acts.editing import CHECK, moment_of
 from nrmbus.desk.web.own_acts import Changed, Own, Said
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events import bulletin
 from nrmbus.events.stats import PeriodPublished, packed, unpacked
 from nrmbus.statistics import released
@@ -49,10 +49,20 @@ _FIELD: Final = "data.period"
 @routes.get("/releases", may="member")
 async def overview(visit: Visit) -> Response:
     """Show each period: whether it is over, released, or waits for somebody."""
+    return _overview(visit, visit.asked("year", 4))
+
+
+@routes.post("/releases", may="member")
+async def in_another_language(visit: Visit) -> Response:
+    """Show the same page in another language, with the year that was typed and not asked for yet."""
+    return _overview(visit, visit.asked("year", 4), (await visit.form())["year"][:4])
+
+
+def _overview(visit: Visit, asked: str, typed: str = "") -> Response:
     with visit.door.ledger.read() as tx:
         first = tx.scalar(select(func.min(tables.events.c.registered)))
         found = [each for each in drafts.listed(visit.door.seat, tx) if each.type == TYPE]
-    today, asked = visit.now.astimezone(visit.t.zone).date(), visit.asked("year", 4)
+    today = visit.now.astimezone(visit.t.zone).date()
     since = min(int(first[:4]) if first else today.year, today.year - 1)
     years = [*range(today.year, since - 1, -1)]
     if is_older := re.fullmatch("2[0-9]{3}", asked) is not None and int(asked) < since:
@@ -70,6 +80,8 @@ async def overview(visit: Visit) -> Response:
         years=[(year, found) for year, found in rows.items() if found],
         next={"name": period_name(visit.t, following.name), "ends": _last_day(following)},
         asked=is_older,
+        typed=typed,
+        keeps=url(f"/releases?year={asked}" if is_older else "/releases"),
         may_make=around.may_do(visit, TYPE),
         may_sign="approve" in visit.me.permissions,
         k=visit.profile.k,

@@ -11,7 +11,7 @@ import pytest
 
 from agencies import BUS
 from desk.given import Given, desk_of
-from desk.web.browsing import browsing, member, titles
+from desk.web.browsing import browsing, kept_in, member, titles
 from desk.web.staff.given import office
 from intake.given import CANARY, ID, WRITTEN, holder, on_disk, take
 from nrmbus.desk import intake
@@ -93,6 +93,8 @@ async def test_an_answer_reaches_the_codes_holder(tmp_path: Path) -> None:
         assert '<html lang="ru"' in other.text
         assert ">CANARY come &lt;at&gt; ten</textarea>" in other.text
         assert "govuk-error-summary" not in other.text
+        chosen = await browser.post("/app/intake/1/answer?lang=ru", data=form | {"go": "language", "how": "delete"})
+        assert kept_in(chosen)["how"] == ["delete"], "how to close it is kept too"
         for _ in range(2):
             sent = await browser.post("/app/intake/1/answer", data=form)
             assert (sent.status_code, sent.headers["location"]) == (303, "/app/intake/1")
@@ -217,6 +219,20 @@ async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:
         assert "CANARY" not in unescape(page.text)
         assert re.search(r'govuk-back-link[^>]* href="/app/acts"', page.text)
         assert await here.rows("outbox") == []
+
+
+@pytest.mark.parametrize("step", ["close", "signal"])
+async def test_no_other_step_loses_an_answer_that_is_not_sent(tmp_path: Path, step: str) -> None:
+    """Given an answer that was typed, then closing the conversation or a signal waits until it is sent or taken away."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = kept_in(await browser.post("/app/intake/1/open")) | {"text": ["my answer"]}
+        kept = await browser.post(f"/app/intake/1/{step}", data=form)
+        done = await browser.post(f"/app/intake/1/{step}", data=form | {"text": [" "]})
+
+    assert (kept.status_code, done.status_code) == (409, 303)
+    assert "Your answer is not sent yet" in kept.text
+    assert ">my answer</textarea>" in kept.text
 
 
 async def test_a_thread_is_closed_or_deleted(tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ routes: Final = Pages()
 @routes.get("/signals/new", may="publish")
 async def start(visit: Visit) -> Response:
     """Say what the guide does, and begin it."""
+    return _start(visit)
+
+
+def _start(visit: Visit, text: str = "") -> Response:
+    """Show the first page, with the *text* that somebody typed to look for a case."""
     _may_guide(visit)
     with visit.door.ledger.read() as tx:
         mine = [(each.id, each.page, moment_of(visit, each.changed)) for each in _mine(visit, tx)]
@@ -50,6 +55,8 @@ async def start(visit: Visit) -> Response:
         title=visit.t("Somebody may be a victim"),
         mine=mine,
         may_group=around.may_do(visit, IncidentOpened.type),
+        text=text,
+        keeps=url("/signals/new"),
     )
 
 
@@ -62,6 +69,8 @@ def _mine(visit: Visit, tx: Connection) -> list[Kept]:
 @routes.post("/signals/new", may="publish")
 async def begin(visit: Visit) -> Response:
     """Begin a guided signal in a case of its own."""
+    if (form := await visit.form())["go"] == LANGUAGE:
+        return _start(visit, form["text"])
     _may_guide(visit)
     typed = _new_ids(visit)
     async with visit.door.ledger.write() as tx:

@@ -124,7 +124,7 @@ async def opened(visit: Visit) -> Response:
 
 
 async def _shown(
-    visit: Visit, *, text: str = "", problem: str = "", status: int = 200, id: str = "", last: str = ""
+    visit: Visit, *, text: str = "", how: str = "", problem: str = "", status: int = 200, id: str = "", last: str = ""
 ) -> Response:
     """Show the conversation; with *last*, the form's newest row, it is the same page in another language."""
     number = _number(visit)
@@ -134,7 +134,7 @@ async def _shown(
     return visit.page(
         "intake/opened.html.j2", title=visit.t("Message {number}", number=conversation.thread.number), status=status,
         thread=conversation.thread, said=conversation.said, last=last or conversation.last,
-        id=id or ids.new_event_id(), text=text,
+        id=id or ids.new_event_id(), text=text, how=how,
         problem=problem, has_errors=bool(problem), most=MOST_CHARACTERS, may_signal=around.may_do(visit, SIGNAL),
         keeps=url(f"/intake/{conversation.thread.number}/answer"),
     )  # fmt: skip
@@ -168,6 +168,12 @@ async def answer(visit: Visit) -> Response:
     return visit.see(f"/intake/{number}")
 
 
+async def _not_sent(visit: Visit) -> Response:
+    """Show the conversation with an answer that was typed and not sent, instead of what would lose it."""
+    problem = visit.t("Your answer is not sent yet. Send it first, or empty the field.")
+    return await _not_stored(visit, problem, 409)
+
+
 async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
     """Show the conversation with the answer that was typed; the answer alone while the conversation cannot be read."""
     form = await visit.form()
@@ -175,7 +181,7 @@ async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
     # An answer whose storing failed keeps its id, in every language, so that it is there once if it was stored after all.
     id, last = form["id"] if is_same or status == 503 else "", form["last"] if is_same else ""
     try:
-        return await _shown(visit, text=form["text"], problem=problem, status=status, id=id, last=last)
+        return await _shown(visit, text=form["text"], how=form["how"], problem=problem, status=status, id=id, last=last)
     except _AWAY as error:
         log.report("intake_not_available", error=type(error).__name__)
         return visit.page(
@@ -188,8 +194,11 @@ async def _not_stored(visit: Visit, problem: str, status: int) -> Response:
 @routes.post("/intake/{number}/close", may="intake")
 @_kept
 async def close(visit: Visit) -> Response:
-    """Close the thread, or delete it."""
-    home, number, how = home_of(visit), _number(visit), (await visit.form())["how"]
+    """Close the thread, or delete it. A thread is not closed over an answer that was typed and not sent."""
+    home, number, form = home_of(visit), _number(visit), await visit.form()
+    how = form["how"]
+    if how != "delete" and form["text"].strip():
+        return await _not_sent(visit)
     await intake.in_store(home, lambda store: store.finish(number, wall_time(), delete=how == "delete"))
     return visit.see("/intake" if how == "delete" else f"/intake/{number}")
 
@@ -200,6 +209,8 @@ async def signal(visit: Visit) -> Response:
     """Begin the draft of a signal with what can be told from the message; its words are not copied."""
     if not around.may_do(visit, SIGNAL):
         raise NotFound
+    if (await visit.form())["text"].strip():
+        return await _not_sent(visit)
     seat = visit.door.seat
     conversation = await intake.read(seat, home_of(visit), _number(visit), visit.me.number)
     if conversation is None:

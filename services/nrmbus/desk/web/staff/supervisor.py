@@ -1,6 +1,7 @@
 """The supervisor's pages: what is overdue, by colleague, and who opened what for which purpose in all cases."""
 
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from sqlalchemy import Row, select
 from starlette.responses import Response
@@ -10,7 +11,7 @@ from nrmbus.desk.intake import PURPOSE
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.staff.permissions import ROLES
 from nrmbus.desk.store import tables
-from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.desk.web.shell import Pages, Visit, url
 from nrmbus.desk.web.staff.account import moment_of, role_names
 from nrmbus.desk.web.staff.systems import said_scopes
 from nrmbus.desk.web.work.item import Item
@@ -28,6 +29,16 @@ _READS, _CHANGES = tables.reads.c, tables.staff_changes.c
 @routes.get("/readings", may="see_reads")
 async def readings(visit: Visit) -> Response:
     """List readings, the newest first: all, or those of one colleague."""
+    return _readings(visit, visit.asked("who", 16))
+
+
+@routes.post("/readings", may="see_reads")
+async def in_another_language(visit: Visit) -> Response:
+    """Show the same list in another language, with the colleague who was chosen and not asked for yet."""
+    return _readings(visit, (await visit.form())["who"])
+
+
+def _readings(visit: Visit, chosen: str) -> Response:
     t, members = visit.t, visit.door.staff.members
     who, before = visit.asked("who", 16), visit.asked("before", 18)
     changed_before = visit.asked("changed_before", 18)
@@ -50,14 +61,20 @@ async def readings(visit: Visit) -> Response:
                 "system": told.get("system", "") if told.get("system") != "/app" else "",
             }
         )  # fmt: skip
-    names = [{"value": "", "text": t("Everybody"), "selected": not who}]
-    names += [{"value": each, "text": members.name_of(each), "selected": each == who} for each in readers]
+    names = [{"value": "", "text": t("Everybody"), "selected": not chosen}]
+    names += [{"value": each, "text": members.name_of(each), "selected": each == chosen} for each in readers]
     more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     changes, more_changes = _changes(visit, changed_before) if not (who or before) else (None, "")
     return visit.page(
         "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more,
-        changes=changes, more_changes=more_changes,
+        changes=changes, more_changes=more_changes, keeps=_here(visit),
     )  # fmt: skip
+
+
+def _here(visit: Visit) -> str:
+    """Return the address of the list that is shown, without the language."""
+    query = urlencode([(name, value) for name, value in visit.request.query_params.items() if name != "lang"])
+    return f"{url('/readings')}?{query}"
 
 
 def _changes(visit: Visit, before: str) -> tuple[list[dict[str, str]], str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlencode
 from weakref import WeakKeyDictionary
 
 from markupsafe import Markup
@@ -99,10 +100,16 @@ def _queue(visit: Visit, id: str) -> Queue:
     return queue
 
 
+def _page(visit: Visit) -> int:
+    """Return the number of the page that was asked for."""
+    asked = visit.asked("page", 5)
+    return max(int(asked), 1) if asked.isdecimal() else 1
+
+
 async def _list(visit: Visit, queue: Queue) -> Response:
     snapshot = await known_of(visit.door).fresh()
     name = visit.asked("search", 16)
-    search = _searches(visit).of(visit.me.number, name) if name else None
+    search, typed = (_searches(visit).of(visit.me.number, each) for each in (name, visit.asked("typed", 16)))
     order = visit.asked("sort")
     sort: Order = next((each for each in ORDERS if each == order), queue.order)
     rows = snapshot.rows(queue, visit.now)
@@ -110,8 +117,7 @@ async def _list(visit: Visit, queue: Queue) -> Response:
     if sort != queue.order:
         shown = ordered(list(shown), sort, snapshot.labels)
     pages = max(1, -(-len(shown) // PAGE))
-    asked = visit.asked("page", 5)
-    page = min(max(int(asked) if asked.isdecimal() else 1, 1), pages)
+    page = min(_page(visit), pages)
     here = shown[(page - 1) * PAGE : page * PAGE]
     values: dict[str, Any] = {
         "queue": queue, "page": page, "pages": pages, "sort": sort, "search": name if search else "", "total": len(shown),
@@ -126,6 +132,8 @@ async def _list(visit: Visit, queue: Queue) -> Response:
         part=part() if search else snapshot.once(visit.now, key, part),
         search=search,
         search_name=values["search"],
+        typed=typed,
+        keeps=f"{url(f'/lists/{queue.id}/search')}?{_place(values['search'], sort, page)}",
         is_lost=bool(name) and search is None,
         few=FEW,
         sorts=[(each, visit.t(SORTS[each])) for each in ORDERS],
@@ -135,6 +143,11 @@ async def _list(visit: Visit, queue: Queue) -> Response:
         at=visit.t.clock(visit.now),
         version=snapshot.version,
     )
+
+
+def _place(search: str, sort: str, page: int) -> str:
+    """Return the query of one page of a list."""
+    return urlencode({"search": search, "sort": sort, "page": page})
 
 
 def _colleagues(visit: Visit, snapshot: Snapshot) -> list[tuple[str, str]]:
@@ -174,6 +187,9 @@ async def search(visit: Visit) -> Response:
     wanted = Search(
         text, form["type"][:64], form["colleague"][:64], agency=agency_called(visit.door, text) if text else ""
     )
+    if form["go"] == LANGUAGE:  # the list as it is, with what was typed and not looked for yet
+        here = _place(visit.asked("search", 16), visit.asked("sort"), _page(visit))
+        return visit.see(f"/lists/{queue.id}?{here}&typed={_searches(visit).keep(visit.me.number, wanted)}")
     if wanted == Search():
         return visit.see(f"/lists/{queue.id}")
     return visit.see(f"/lists/{queue.id}?search={_searches(visit).keep(visit.me.number, wanted)}")
