@@ -94,6 +94,30 @@ async def test_the_figures_of_the_page_are_those_of_the_profile(tmp_path: Path) 
     assert "Time to think" not in before, "no desk has said yet what the Rules are"
 
 
+@pytest.mark.parametrize(
+    ("without", "sentence"),
+    [
+        ((), "your legal representative and a doctor are there"),
+        (("G-23",), "your legal representative is there"),
+        (("G-22",), "a doctor is there"),
+        (("G-22", "G-23"), None),
+    ],
+)
+async def test_a_child_reads_who_is_there_by_the_profile(
+    tmp_path: Path, without: tuple[str, ...], sentence: str | None
+) -> None:
+    """A profile that asks for no doctor promises none, and names its own body that decides."""
+    profile = load_profile("osce-generic@2022-01-01")
+    rules = {rule: cited for rule, cited in profile.refusals.items() if rule not in without}
+    with here(tmp_path) as page:
+        page.store.state(facts(profile.model_copy(update={"refusals": rules})))
+        told = (await page.get("/en/rights")).text
+
+    promised = re.findall(r"When the deciding body \((.*)\) asks you questions, (.*)\.", told)
+    assert promised == ([("social services", sentence)] if sentence else [])
+    assert ("good for you" in told) is ("G-24" in rules)
+
+
 async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of readers costs no work, and a browser that can gets a third of the bytes."""
     with here(tmp_path) as page:

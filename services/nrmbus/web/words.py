@@ -10,7 +10,7 @@ and ``{allowance}`` for the one-time allowance. Words without a profile leave th
 
 import gettext
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cache
@@ -87,7 +87,7 @@ class Words:
     """Sentences of one language; times are shown in *zone*.
 
     Facts of the profile that stand in sentences: *deciders* are the roles that decide, *clocks* the lengths of its duties and
-    periods, *allowance* the amount and currency of the one-time allowance.
+    periods, *allowance* the amount and currency of the one-time allowance, *rules* the rules by which it refuses.
     """
 
     def __init__(
@@ -98,10 +98,11 @@ class Words:
         deciders: Sequence[str] = (),
         clocks: Mapping[str, Lengths] | None = None,
         allowance: tuple[str, str] | None = None,
+        rules: Collection[str] = (),
     ) -> None:
         """Use *language*."""
         self.language, self.zone = language, zone
-        self._deciders, self._clocks, self._allowance = deciders, clocks or {}, allowance
+        self._deciders, self._clocks, self._allowance, self._rules = deciders, clocks or {}, allowance, rules
         self._known, self._same = _translations(language)
 
     def __call__(self, sentence: str, /, *, ctx: str | None = None, **values: Any) -> str:
@@ -136,8 +137,10 @@ class Words:
         return "; ".join(texts) or self("no deadline")
 
     def knows(self, fact: str) -> bool:
-        """Return whether the profile has the duty or period *fact*, or the ``allowance``."""
-        return self._allowance is not None if fact == "allowance" else bool(self._clocks.get(fact))
+        """Return whether the profile has the duty, period or rule *fact*, or the ``allowance``."""
+        if fact == "allowance":
+            return self._allowance is not None
+        return fact in self._rules or bool(self._clocks.get(fact))
 
     def money(self, amount: str, currency: str) -> str:
         """Return *amount* with the code of its *currency*."""

@@ -153,4 +153,5 @@ def facts_of(profile: Profile) -> dict[str, Any]:
         "clocks": clocks
         | {place: tuple(("", each, unit) for each in numbers) for place, (numbers, unit) in periods.items()},
         "allowance": (newest.value, newest.currency) if newest else None,
+        "rules": tuple(profile.refusals),
     }
