@@ -40,7 +40,7 @@ from nrmbus.bus.clock import Clock, SteppedClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.kafka.failures import is_passing
+from nrmbus.bus.kafka.failures import is_passing, sentence_of
 from nrmbus.bus.periodic import pause_after
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
@@ -79,7 +79,9 @@ class Auditor:
         self._unread: set[str] = set()
         self._ending = asyncio.Event()
         self._committed = self._signed = 0.0
-        self._caught_up = self._closing = self._unheard = False
+        self._caught_up = self._closing = False
+        self._silent = 0.0
+        """Seconds for which the broker had not answered at the last look."""
         self._behind: asyncio.Task[None] | None = None
         """Comparison of the records before the places at which this start began to read."""
         self._trouble: LogError | None = None
@@ -115,6 +117,7 @@ class Auditor:
             publisher = clients.transactional_producer(where, PUBLISHER)
             await publisher.start()
             stack.push_async_callback(publisher.stop)
+            self._folder.unanswered_marker(AUDITOR).remove()
             stack.push_async_callback(self._open_site(where, producer, self._clock).close)
             auditing = asyncio.create_task(self._audit(reader, publisher))
             beside: list[asyncio.Future[Any]] = list(
@@ -278,7 +281,7 @@ class Auditor:
         if self._unread:
             await self._join(reader, self.logs)
         found = await reader.take(wait_ms)
-        self._unheard = reader.unheard
+        self._silent = reader.silence
         records = deque((each.partition, one) for each, some in found.items() if each.topic == CASES for one in some)
         came = bool(records)
         async with self.turn:
@@ -387,12 +390,14 @@ class Auditor:
     async def health(self, ref: str = "") -> dict[str, Any]:
         """Return how far the auditor is, by partition; ``trouble`` names the record at which it stopped."""
         del ref
+        unheard = self._silent > clients.UNHEARD_SECONDS
         return {
             "service": AUDITOR,
             "release": RELEASE,
             "live": True,
-            "ready": self._caught_up and self._trouble is None and not self._unheard,
-            "unheard": self._unheard,
+            "ready": self._caught_up and self._trouble is None and not unheard,
+            "unheard": unheard,
+            "silent": round(self._silent, 1),
             "trouble": self.stopped_at,
             "tick": self._clock.tick if isinstance(self._clock, SteppedClock) else 0,
             **(self.logs.state() if self.logs else {"numbers": {}, "size": {}, "signed": {}, "cosigned": {}}),
@@ -447,4 +452,8 @@ def main(folder: BusFolder) -> None:
                 raise
             waited += 1
             telemetry.handled("not_available", attempt=waited, error=type(error).__name__)
+            if waited == 1:
+                folder.unanswered_marker(AUDITOR).write(
+                    f"{sentence_of(error)} The auditor tries again until it can work."
+                )
             time.sleep(pause_after(waited))

@@ -43,7 +43,7 @@ from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
 from nrmbus.bus.private_files import lock_file, locked, write_json, write_private
 from nrmbus.bus.reach import Reach, Tls, is_address
-from nrmbus.bus.standby_marker import StandbyMarker
+from nrmbus.bus.waiting_marker import WaitingMarker
 from nrmbus.wire.ids import AGENCY_ID
 
 BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -405,9 +405,13 @@ class BusFolder:
             os.close(descriptor)
         return False
 
-    def standby_marker(self, service: str) -> StandbyMarker:
+    def standby_marker(self, service: str) -> WaitingMarker:
         """Return the mark that is there while *service* waits here for another process."""
-        return StandbyMarker(self.run / f"{service}.standby")
+        return WaitingMarker(self.run / f"{service}.standby")
+
+    def unanswered_marker(self, service: str) -> WaitingMarker:
+        """Return the mark that is there while *service* has had no answer of the broker since its start; as old as the first attempt."""
+        return WaitingMarker(self.run / f"{service}.unanswered")
 
     @contextmanager
     def held(self) -> Iterator[None]:

@@ -28,7 +28,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import lock_file
 from nrmbus.bus.replicas import parted, place_of, turn_of
-from nrmbus.bus.standby_marker import StandbyMarker
+from nrmbus.bus.waiting_marker import WaitingMarker
 from nrmbus.telemetry import log
 from nrmbus.wire.names import CASES
 
@@ -65,7 +65,7 @@ class OneWorks(RangePartitionAssignor):  # type: ignore[misc]  # aiokafka has no
 
 
 class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
-    def __init__(self, folder: BusFolder, service: str, place: str, marker: StandbyMarker) -> None:
+    def __init__(self, folder: BusFolder, service: str, place: str, marker: WaitingMarker) -> None:
         self._where, self._service, self._place = folder.reach(folder.service(service)), service, place
         self._marker = marker
         self._waits_for_broker = folder.is_joined  # the broker is on another machine, and may be away for hours

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from nrmbus.bus.folder import BusFolder
@@ -27,6 +28,11 @@ _UNHEARD: Final = (
     "It stands by, and Kafka has not answered it for a minute, so it would not take over: nrmbus check says where the way "
     "ends. If Kafka answers, the process hangs: end it, and it is started again."
 )
+
+_UNANSWERED: Final = "Kafka has not answered it for {}: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
+
+SILENT_SECONDS: Final = 15.0
+"""Silence of Kafka that a person is told of; a desk that waits for records has an answer every two seconds."""
 
 Health = Mapping[str, Any]
 ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
@@ -56,7 +62,8 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 async def ask(folder: BusFolder, name: str) -> Health | None:
     """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``.
 
-    None if it does not answer; of a service that waits for another process only the reason, as ``standby``.
+    None if it does not answer; of a service that waits for another process only the reason, as ``standby``, and of one that
+    Kafka has not answered since its start, as ``waiting``.
     """
     for each in (name, turn_of(name)):
         if (waits := folder.standby_marker(each).read()) is not None:
@@ -77,6 +84,8 @@ async def ask(folder: BusFolder, name: str) -> Health | None:
             with suppress(DoorError):  # a service of an earlier release has no metrics
                 found["shown"] = _numbers(await door.metrics())
             return found
+    if (waits := folder.unanswered_marker(name).read()) is not None:
+        return {"ready": False, "waiting": waits.sentence, "silent": waits.silence}
     return None
 
 
@@ -114,10 +123,14 @@ def why_not_ready(health: Health) -> str:
     """Return in a sentence why the service whose *health* this is, is not ready."""
     trouble, held_up, lag = health.get("trouble"), health.get("held_up"), health.get("lag")
     sentences = {str(code): meaning.sentence for code, meaning in MEANINGS.items()}
+    if waiting := health.get("waiting"):
+        return f"{waiting} It has tried for {silence_of(health)}."
     if held_up in sentences:  # it waits for its ledger
         return sentences[held_up]
     if trouble is not None:
         return sentences.get(str(trouble), "It stands still: its log says at what.")
+    if silence := silence_of(health):  # also where the directory is behind, since nobody can read it
+        return _UNANSWERED.format(silence)
     if held_up is not None:
         return "It sends nothing, because the directory may be behind or has keys that the agency did not ask for."
     if (age := health.get("canary_age")) is not None:
@@ -131,6 +144,16 @@ def why_not_ready(health: Health) -> str:
     if lag:
         return f"It has {counted(lag, 'record')} of its inbox still to read."
     return "It has not read to the end what it must know before it works."
+
+
+def silence_of(health: Health) -> str:
+    """Return for how long Kafka has not answered the service whose *health* this is, and since when; empty while it answers."""
+    seconds = float(health.get("silent") or 0)
+    if seconds < SILENT_SECONDS and "waiting" not in health:
+        return ""
+    since = datetime.now(UTC) - timedelta(seconds=seconds)
+    length = counted(seconds // 60, "minute") if seconds >= 60 else counted(round(seconds), "second")
+    return f"{length}, since {since:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def remark_on(health: Health) -> str:

@@ -74,6 +74,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
                 return None
             # This process has the ledger's lock, so no other one can sign: nobody need wait for the other's lease.
             begins = (await turn(folder, agency, home.path, "take_over", start.notify))._replace(quiet=0.0)
+        folder.unanswered_marker(agency).remove()
         process = DeskProcess(folder, home, ledger, begins, renews=True)
         beyond = start.listening.beyond
 
@@ -135,7 +136,9 @@ def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess
                 raise
             telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
             if waited == 0:
-                start.notify(f"{sentence_of(error)} The desk of {agency} tries again until it can work.")
+                sentence = f"{sentence_of(error)} The desk of {agency} tries again until it can work."
+                folder.unanswered_marker(agency).write(sentence)
+                start.notify(sentence)
             time.sleep(pause_after(waited + 1))
     raise AssertionError("a desk ends, or is ended")
 

@@ -50,9 +50,9 @@ class Holding:
         return self._held.is_sure and self.put_out is None
 
     @property
-    def is_unheard(self) -> bool:
-        """Return whether the broker has not confirmed for a minute that this process is a member of the inbox's group."""
-        return self._held.is_unheard
+    def silence(self) -> float | None:
+        """Return for how many seconds the broker has not confirmed that this process is a member of the inbox's group; None while it is none."""
+        return self._held.silence
 
     def may_send(self) -> bool:
         """Return whether this process may send what the ledger has for the bus."""

@@ -322,7 +322,7 @@ class DeskProcess:
 
     async def health(self) -> dict[str, Any]:
         """Return the health known only to the process: clock, lag, progress, and co-signing of checkpoints."""
-        clock, lag = self.seat.clock, await self._lag()
+        clock, (lag, silent) = self.seat.clock, await self._reading()
         started = self._inbox_is_read() and self._went_on
         moving = lag == 0 or time.monotonic() - self.desk.progress < STUCK_SECONDS
         return {
@@ -333,6 +333,7 @@ class DeskProcess:
             "directory_stale": self._reader.stale,
             "tick": clock.tick if isinstance(clock, SteppedClock) else 0,
             "lag": lag,
+            "silent": None if silent is None else round(silent, 1),
             "cosigns": self.witness.cosigns,
             "keys_sealed": self._keys_sealed,
             "clock_ahead": self._clock.ahead,
@@ -342,25 +343,29 @@ class DeskProcess:
         """Return the numbers of this machine for the metrics."""
         return vitals(self._folder, self._home, self.seat.me)
 
-    async def _lag(self) -> int | None:
-        """Return the number of unread inbox records; None while unknown, or if the broker has not answered for a minute."""
+    async def _reading(self) -> tuple[int | None, float | None]:
+        """Return the number of unread inbox records, and for how many seconds the broker has not answered this desk.
+
+        The number is None while unknown, and if the broker has not answered for a minute; the seconds before its first answer.
+        """
+        silent, lag = self.holding.silence, 0
         consumer = self._inbox.consumer if self._inbox else None
         if consumer is None or not consumer.assignment():
-            return None
-        lag = 0
+            return None, silent
         for partition in consumer.assignment():
             end, position = consumer.last_stable_offset(partition), None
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
                     position = await consumer.position(partition)
             if position is None:
-                return None
+                return None, silent
             behind = max(0, (end or 0) - position)
-            # After the inbox was assigned anew, the partition alone does not tell a silent broker before its first answer.
-            if not behind and (self.holding.is_unheard or clients.is_unheard(consumer, partition)):
-                return None
+            # A desk that still has records to handle asks for no others. After the inbox was assigned anew, the partition alone
+            # does not tell a silent broker before its first answer.
+            if not behind and (unanswered := clients.silence(consumer, partition)) is not None:
+                silent = max(silent or 0.0, unanswered)
             lag += behind
-        return lag
+        return (None if (silent or 0.0) > clients.UNHEARD_SECONDS else lag), silent
 
     async def release(self, subject: str) -> int:
         """Let the parked records of a case through; return how many are left."""

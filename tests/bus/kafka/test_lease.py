@@ -12,7 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clients, groups, lease
+from nrmbus.bus.kafka import groups, lease
 from nrmbus.bus.kafka.lease import Held, Lease, LeaseHeld, Standing
 
 BUS = "0123456789abcdef"
@@ -183,12 +183,13 @@ async def test_a_holder_is_sure_only_while_the_broker_confirms_it(monkeypatch: p
     await bus._coordinator._do_heartbeat()
     clock[0] += 2
     sure.append(held.is_sure)
-    unheard = [Held(HERE).is_unheard, held.is_unheard]
-    clock[0] += clients.UNHEARD_SECONDS
-    unheard.append(held.is_unheard)
+    silent = [Held(HERE).silence, held.silence]
+    clock[0] += 60
+    silent.append(held.silence)
 
     assert sure == [False, True, False], "not before the claim, and not after a heartbeat that was not confirmed"
-    assert unheard == [False, False, True], "not before the claim; the inbox may be assigned anew, and tell nothing yet"
+    since = lease.SILENT + 1
+    assert silent == [None, since, since + 60], "not before the claim, and after it since the last confirmed heartbeat"
 
 
 async def test_a_holder_that_ends_says_so() -> None:

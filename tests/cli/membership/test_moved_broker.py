@@ -17,6 +17,7 @@ from desk.live import signal_of
 from nrmbus.auditor.history.whole import audited
 from nrmbus.bus.embedded import ports
 from nrmbus.bus.folder import BusFolder, Listening
+from nrmbus.cli import health
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.directory.admission import read_directory
@@ -109,12 +110,17 @@ def test_a_desk_waits_for_the_bus_and_follows_it(operator: BusFolder, tmp_path: 
             assert one.folder.bootstrap == f"localhost:{here}"
         one.start()
         until("it says what it waits for", lambda: "tries again until" in one.log)
+        waits = asyncio.run(health.ask(one.folder, one.name)) or {}
+        assert "tries again until" in health.why_not_ready(waits), (
+            "nrmbus status there says so too, since its door is closed"
+        )
         with bus(operator, here, there):
             head = asyncio.run(read_directory(operator)).head
             assert head is not None
             assert head.addresses == operator.addresses
             until("the desk keeps the signed list", lambda: f"localhost:{there}" in one.folder.bootstrap)
             ready(one)
+            assert one.folder.unanswered_marker(one.name).read() is None
             assert asyncio.run(says_registered(one))
             steps = checked(one.folder, here)
             assert [name for name, _ in steps] == [

@@ -155,6 +155,67 @@ def test_what_a_person_should_know_of_a_ready_desk_is_said(
     assert remark in found.services[0].remark
 
 
+class TestOnAnAgencysMachine:
+    """The operator is elsewhere, and the command has no key: the desk knows whether it hears the bus."""
+
+    @pytest.fixture
+    def asked(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Status]:
+        """Look at an agency's machine whose desk answers as given, or leaves that to the real question."""
+        folder = BusFolder(tmp_path)
+        folder.create(bootstrap="kafka:9092", tls=False)
+        (tmp_path / "keys").mkdir(exist_ok=True)
+        (tmp_path / "keys" / "operator.pub").write_bytes(b"of another machine")
+        monkeypatch.setattr(health, "expected", lambda _: ("ngo-b",))
+
+        def made(answer: Mapping[str, Any] | None = None) -> Status:
+            async def answered(_: BusFolder) -> Mapping[str, Any]:
+                return {"ngo-b": answer}
+
+            if answer is not None:
+                monkeypatch.setattr(health, "ask_all", answered)
+            return look(folder)
+
+        return made
+
+    def test_a_desk_that_hears_the_bus_says_so(self, asked: Callable[..., Status]) -> None:
+        """Given an answer of Kafka two seconds ago, then all is well, and the line of Kafka says it."""
+        found = asked({**READY, "silent": 1.7})
+        assert found.well
+        assert "kafka:9092, answered within the last 2 seconds" in screen(found)
+
+    def test_a_silence_is_told_before_the_desk_is_not_ready(self, asked: Callable[..., Status]) -> None:
+        """Given half a minute without an answer, then the desk may still be ready, and the screen says since when, and what to do."""
+        found = asked({**READY, "silent": 30.4})
+        assert not found.well
+        (fault,) = found.faults
+        assert "Kafka has not answered ngo-b for 30 seconds, since 20" in fault
+        assert "nrmbus check --data" in fault
+        assert "answered within" not in screen(found)
+
+    def test_a_long_silence_is_the_reason_why_it_is_not_ready(self, asked: Callable[..., Status]) -> None:
+        """Given hours without a line, then neither the lag, which nobody knows, nor the directory, which nobody can read, is named first."""
+        for known in ({"lag": None}, {"lag": None, "held_up": "directory_stale"}, {"lag": 4}):
+            found = asked({**READY, "ready": False, "silent": 7_260.0, **known})
+            assert not found.well
+            assert "Kafka has not answered it for 121 minutes, since 20" in found.services[0].remark
+            assert not found.faults, "once is enough"
+
+    def test_a_desk_that_began_without_a_line_waits_and_is_not_away(
+        self, asked: Callable[..., Status], tmp_path: Path
+    ) -> None:
+        """Given a desk without an answer since its start, then its door is closed, and its mark tells why, and since when."""
+        assert asked().services[0].state == "away"
+
+        BusFolder(tmp_path).unanswered_marker("ngo-b").write("Kafka does not answer. The desk tries again.")
+        found = asked()
+        assert "answered within" not in screen(found)
+        (desk,) = found.services
+        assert desk.state == "not ready"
+        assert desk.remark.startswith(
+            "Kafka does not answer. The desk tries again. It has tried for 0 seconds, since 20"
+        )
+
+
 def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., Status], tmp_path: Path) -> None:
     """Given the supervisor's report, then the last line of the log is shown in place of "does not answer"."""
     write_json(

@@ -70,10 +70,10 @@ class TopicReader:
         return self._positions[partition]
 
     @property
-    def unheard(self) -> bool:
-        """True if the broker has not answered for a minute."""
-        assigned = self._consumer.assignment()
-        return any(clients.is_unheard(self._consumer, each, since=self._joined_at) for each in assigned)
+    def silence(self) -> float:
+        """Seconds for which the broker has not answered; 0 while nothing is read."""
+        found = [clients.silence(self._consumer, each, since=self._joined_at) for each in self._consumer.assignment()]
+        return max((each for each in found if each is not None), default=0.0)
 
     async def take(
         self, timeout_ms: int, ends: Mapping[TopicPartition, int] | None = None

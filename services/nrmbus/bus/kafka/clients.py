@@ -165,24 +165,24 @@ def group_consumer(
     )
 
 
-def is_unheard(consumer: AIOKafkaConsumer, partition: TopicPartition, *, since: float | None = None) -> bool:
-    """Return whether the leader of *partition* has not answered *consumer* for a minute.
+def silence(consumer: AIOKafkaConsumer, partition: TopicPartition, *, since: float | None = None) -> float | None:
+    """Return for how many seconds the leader of *partition* has not answered *consumer*.
 
-    Before the first answer this counts from *since*, when the partition was assigned, in seconds of the wall clock; without *since* it is false.
+    Before the first answer this counts from *since*, when the partition was assigned, in seconds of the wall clock; without *since* it is None.
     A consumer that waits for records has an answer every two seconds or more often. One that still has records to hand out asks for no others.
     """
     answered = consumer.last_poll_timestamp(partition)
     heard = since if answered is None else answered / 1000
-    return heard is not None and time.time() - heard > UNHEARD_SECONDS
+    return None if heard is None else max(0.0, time.time() - heard)
 
 
 def is_cut_off(consumer: AIOKafkaConsumer) -> bool:
     """Return whether no leader of any partition of *consumer* has answered for a minute; false while it has no partition.
 
-    One partition may be silent because its reader takes nothing of it for a while (`is_unheard`).
+    One partition may be silent because its reader takes nothing of it for a while (`silence`).
     """
     assigned = consumer.assignment()
-    return bool(assigned) and all(is_unheard(consumer, each) for each in assigned)
+    return bool(assigned) and all((silence(consumer, each) or 0.0) > UNHEARD_SECONDS for each in assigned)
 
 
 def producer(where: Where, *, client_id: str = "nrm-producer", command: bool = False) -> AIOKafkaProducer:

@@ -240,9 +240,9 @@ class Held:
         return self.claimed.is_set() and _now() - self._proved < SILENT
 
     @property
-    def is_unheard(self) -> bool:
-        """Return whether the broker has confirmed nothing for a minute, once the lease was on the bus."""
-        return self.claimed.is_set() and _now() - self._proved > clients.UNHEARD_SECONDS
+    def silence(self) -> float | None:
+        """Return for how many seconds the broker has confirmed nothing; None until the lease was on the bus."""
+        return _now() - self._proved if self.claimed.is_set() else None
 
     def follow(self, consumer: AIOKafkaConsumer) -> None:
         """Take each confirmed heartbeat of *consumer* as proof."""

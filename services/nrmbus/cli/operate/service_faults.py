@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.health import ENDING, Health, failing, why_not_ready
+from nrmbus.cli.health import ENDING, Health, failing, silence_of, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
 from nrmbus.wire.names import AUDITOR
 
@@ -14,7 +14,9 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
     """Yield the desks and services that do not answer, are not ready, or lost their ledger or a part of it, by their *healths*."""
     ending = failing(folder)
     for name, health in healths.items():
-        log = folder.logs / f"{name}.log"
+        log: object = folder.logs / f"{name}.log"
+        if folder.is_joined:  # `nrmbus run` writes no file
+            log = f"what nrmbus run {name} printed (journalctl --unit nrmbus-desk@{name}, where systemd runs it)"
         if name in ending:
             yield Finding(
                 "failing",
@@ -36,7 +38,9 @@ def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iter
                 "not_ready",
                 f"{name} is not ready.",
                 why_not_ready(health),
-                f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
+                f"nrmbus check --data '{folder.path}'"
+                if silence_of(health)
+                else f"ask again in a minute if it was just started; else look at {log} and at its open tasks",
             )
         yield from of_numbers(name, health.get("shown", {}))
         yield from _of_desks(health)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Annotated, Any, Final, NamedTuple
 
 import typer
@@ -60,7 +61,8 @@ class Service:
 
     *behind* counts inbox records still to read, *unanswered* events that the registrar has not answered, *tasks* what
     waits for a person, *parked* records of cases that stand still, *unopened* letters that nobody has opened. *days* are
-    left until its certificate ends, *key_days* until its sealing key does; None where that is not known.
+    left until its certificate ends, *key_days* until its sealing key does. *silent* are the seconds since Kafka last answered
+    it. None where that is not known.
     """
 
     name: str
@@ -74,6 +76,7 @@ class Service:
     unopened: int = 0
     days: int | None = None
     key_days: int | None = None
+    silent: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +133,7 @@ def status(
 
     On the operator's machine the command also lists the agencies on other machines and whether their desks are connected.
     Exit status: 1 if something that must run here is not ready, a number shows a fault, or a certificate or key ends soon;
-    on the operator's machine also if Kafka does not answer the command.
+    also if Kafka does not answer: on the operator's machine the command, elsewhere the desk for a quarter of a minute.
     With --ready the command asks the services of this machine alone, and nothing but their state decides.
     """
     folder = context.folder
@@ -227,6 +230,7 @@ def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterab
                 unopened=int(shown.get("nrmbus_letters_unopened", 0)),
                 days=_days(shown.get("nrmbus_certificate_left_seconds")),
                 key_days=_days(shown.get("nrmbus_sealing_key_left_seconds")),
+                silent=found.get("silent"),
             )
 
 
@@ -237,6 +241,9 @@ def _days(seconds: float | None) -> int | None:
 def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iterable[Placed]) -> Iterable[str]:
     yield from (f"{each.what} Mend: {each.mend}" for each in of_hosts(hosts))
     for name, found in healths.items():
+        # A desk that is not ready says it in its remark, and the operator's machine asks Kafka by itself.
+        if folder.is_joined and found and found.get("ready") and (silence := health.silence_of(found)):
+            yield f"Kafka has not answered {name} for {silence}. Mend: nrmbus check --data '{folder.path}'"
         for each in of_numbers(name, (found or {}).get("shown", {})):
             if each.serious:
                 yield f"{each.what} Mend: {each.mend}"
@@ -354,9 +361,13 @@ def _head(found: Status) -> RenderableType:
         lines.add_row("canary", f"the newest test hand-over that came back was sent {found.canary:.0f} s ago")
     lines.add_row("folder", f"{found.folder}, {found.free_gib} GiB free")
     if found.kafka:
-        lines.add_row(
-            "Kafka", found.kafka + (f", for other machines {', '.join(found.others)}" if found.others else "")
+        others = f", for other machines {', '.join(found.others)}" if found.others else ""
+        silences = (each.silent for each in found.services if each.silent is not None and each.state == "ready")
+        silent = max(silences, default=health.SILENT_SECONDS)
+        answers = (
+            f", answered within the last {counted(ceil(silent), 'second')}" if silent < health.SILENT_SECONDS else ""
         )
+        lines.add_row("Kafka", found.kafka + others + answers)
     if "registered" in found.history:
         lines.add_row(
             "history",

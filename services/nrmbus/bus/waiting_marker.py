@@ -1,7 +1,7 @@
-"""Mark of a service that stands by: a file with the reason, as new as the broker's last answer to that service.
+"""Mark of a service that waits, for its turn or for the broker: a file with the reason, as new as the broker's last answer.
 
-A service that waits for its turn has no page to ask. So others on this machine read here that it waits, and whether it would
-take over: a service that has heard nothing of the broker, or hangs, leaves the file as old as that.
+A service that waits has no page to ask. So others on this machine read here that it waits, and since when it has heard
+nothing of the broker: a service that stands by and hangs would not take over, and leaves the file as old as that.
 """
 
 import os
@@ -15,14 +15,14 @@ from nrmbus.bus.private_files import write_private
 
 
 class Waits(NamedTuple):
-    """Service that stands by: the reason in a *sentence*, and the seconds since the broker last answered it."""
+    """Service that waits: the reason in a *sentence*, and the seconds since the broker last answered it, or since it first asked."""
 
     sentence: str
     silence: float
 
 
 @dataclass(frozen=True, slots=True)
-class StandbyMarker:
+class WaitingMarker:
     """Mark of one service, at *path*."""
 
     path: Path

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.bus.standby_marker import StandbyMarker
+from nrmbus.bus.waiting_marker import WaitingMarker
 from nrmbus.cli import health
 
 SENTENCE = "Another process of the auditor works, and this one stands by."
 
 
-def aged(mark: StandbyMarker, seconds: float) -> None:
+def aged(mark: WaitingMarker, seconds: float) -> None:
     """Make the broker's last answer so old."""
     then = time.time() - seconds
     os.utime(mark.path, (then, then))
