@@ -97,6 +97,7 @@ def open_again(_: Reopened, heard: Heard, __: State) -> Result | None:
 
 
 supply, decline, expire, note = handoffs.answers(10, "the centre", (ReferralAcknowledged, ReferralCompleted))
+course = handoffs.steps(14)
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -97,6 +97,10 @@ def meet(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
 
 refuse = first_contact.refusal(9)
 supply, decline, expire, note = handoffs.answers(10, "an officer")
+course, outcome = handoffs.outcomes(
+    14, "an officer asks about a review, and help with the way home goes on",
+    "help with the way home goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

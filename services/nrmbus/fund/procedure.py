@@ -100,6 +100,10 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 
 
 supply, decline, expire, note = handoffs.answers(9, "the fund")
+course, outcome = handoffs.outcomes(
+    13, "the fund says who may ask for a review, since it may not",
+    "tell the person who may ask for a review: an NGO or the assistance centre.", "tell_of_review",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

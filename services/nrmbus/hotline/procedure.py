@@ -56,6 +56,10 @@ def call_back(_: ReferralInfoRequested, heard: Heard, __: State) -> Result | Non
 
 
 decline, expire, note = handoffs.ends(6)
+course, outcome = handoffs.outcomes(
+    9, "the person is called at a safe hour, and asked about a review",
+    "call the person at a safe hour, ask about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

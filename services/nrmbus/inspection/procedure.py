@@ -67,6 +67,10 @@ def recruiter(_: Data, heard: Heard, state: State) -> Result | None:
 
 
 supply, decline, expire, note = handoffs.answers(5, "an officer")
+course, outcome = handoffs.outcomes(
+    9, "an officer asks the person alone about a review",
+    "ask the person alone about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -108,6 +108,12 @@ def count(granted: CompensationGranted, heard: Heard, _: State) -> Result | None
     return Result(tasks=(task(heard, "fund_granted", sentence),))
 
 
+course, outcome = handoffs.outcomes(
+    14, "proceedings go on, and the agency says who may ask for a review",
+    "proceedings go on. Tell the person who may ask for a review: an NGO or the assistance centre.", "tell_of_review",
+)  # fmt: skip
+
+
 def keep(state: State, heard: Heard) -> State:
     """Remember which of its own referrals ask for services."""
     return state.after(heard)

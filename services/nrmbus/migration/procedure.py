@@ -80,6 +80,10 @@ meet = first_contact.meeting(
 )
 without_police = first_contact.refusal(9)
 supply, decline, expire, note = handoffs.answers(10, "an officer")
+course, outcome = handoffs.outcomes(
+    14, "no removal is prepared while a review may be asked for or is undecided (rule G-47), and an officer asks about a review",
+    "prepare no removal while a review may be asked for. Ask the person about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -6,6 +6,7 @@ from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import FollowUpDue
 from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.handover import PersonReceived
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralSubmitted
@@ -45,10 +46,10 @@ def agree(_consent: ConsentGiven, heard: Heard, _: State) -> Result | None:
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 
-@line(StageEntered)
-def attend(stage: StageEntered, heard: Heard, _: State) -> Result | None:
-    """10. The inquiry begins about a person whom the NGO referred: the NGO may attend the interview, if the person wants that; another stage is noted ([S2])."""
-    if stage.stage != "inquiry":
+@line(StageEntered, PersonReceived)
+def attend(stage: Data, heard: Heard, _: State) -> Result | None:
+    """10. The inquiry begins about a person whom the NGO referred: the NGO may attend the interview, if the person wants that; another stage, and that the person was received, is noted ({basis:identification.stage_entered})."""
+    if not isinstance(stage, StageEntered) or stage.stage != "inquiry":
         return Result()
     sentence = "The inquiry begins: ask the person whether you should attend the interview, and tell the deciding body ({decider})."
     return Result(tasks=(task(heard, "attend", sentence),))

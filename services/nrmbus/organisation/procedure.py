@@ -104,6 +104,10 @@ def keep_out(_bar: EmbassyBarred, heard: Heard, _: State) -> Result | None:
 meet = first_contact.meeting(9, "A case worker", "Ask the person alone whom you may tell.")
 refuse = first_contact.refusal(10)
 supply, decline, expire, note = handoffs.answers(11, "a case worker")
+course, outcome = handoffs.outcomes(
+    15, "a case worker asks about a review, and help with the way home goes on",
+    "help with the way home goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -52,12 +52,7 @@ def reflect(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Resul
 def shield(decision: StatusDecided, heard: Heard, _: State) -> Result | None:
     """4. A recognised person whose removal is held is shielded: the migration service is asked for a second hold of {stay} ([S28])."""
     profile, days = heard.profile, heard.profile.periods.stay_days
-    if (
-        not heard.own
-        or not decides(heard)
-        or decision.status not in profile.statuses.victim
-        or not holds_removal(heard)
-    ):
+    if not (heard.own and decides(heard) and decision.status in profile.statuses.victim and holds_removal(heard)):
         return None
     if days is None:  # a profile without a shield
         return None
@@ -138,6 +133,7 @@ def meet(_signal: Data, heard: Heard, _: State) -> Result | None:
 
 supply, decline, expire, note = handoffs.answers(13, "an officer")
 shut_out = groups.shut_out
+course, outcome = handoffs.outcomes(18)
 
 
 def keep(state: State, heard: Heard) -> State:

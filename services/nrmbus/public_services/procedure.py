@@ -51,6 +51,10 @@ def follow(_: Data, heard: Heard, __: State) -> Result | None:
 
 
 supply, decline, expire, note = handoffs.answers(6, "a worker")
+course, outcome = handoffs.outcomes(
+    10, "treatment, school or work goes on, and a worker asks about a review",
+    "treatment, school or work goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -73,6 +73,10 @@ def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | No
 meet = first_contact.meeting(6, "Somebody of an NGO's house", "Ask the person alone whom you may tell.")
 refuse = first_contact.refusal(7)
 supply, decline, expire, note = handoffs.answers(8, "the house")
+course, outcome = handoffs.outcomes(
+    12, "nobody is put out while a review may be asked for or is undecided (rule G-48), and the house asks about a review",
+    "put nobody out while a review may be asked for. Ask the person about a review, and name new evidence or a breach of the rules.",
+)  # fmt: skip
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -9,6 +9,8 @@ from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.codes import Detector
 from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.handover import PersonReceived
+from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided
 from nrmbus.events.referral import (
     ReferralAccepted,
     ReferralDeclined,
@@ -75,6 +77,45 @@ def test_no_referral_of_an_agency_ends_in_silence(me: str) -> None:
     given(procedure, me=me).heard(says(me, sent, "R-1")).when(
         says("timekeeper", ReferralExpired(reason="no_answer"), "R-1")
     ).then("refer_again")
+
+
+REFERRERS = {
+    **{me: role for me, role in SENDERS.items() if role not in ("vac", "special_unit", "guardianship")},
+    "fund": "fund",
+    "embassy": "embassy",
+    "border": "border",
+    "shelter": "shelter_state",
+    "social-services": "social_services",
+}
+NO = StatusDecided(
+    status="NotAVictimOfTrafficking", deciding_body="Police", reasons=("indicators_not_met",), review_until_days=30
+)
+
+
+@pytest.mark.parametrize("me", REFERRERS)
+def test_who_referred_learns_what_a_decision_asks_for(me: str) -> None:
+    """After a no the person hears of a review; a yes, the reception and a stage are noted."""
+    procedure = import_module(f"nrmbus.{ROOMS[REFERRERS[me]]}.procedure")
+    sent = ReferralSubmitted(to=("special-unit",), mode="referral", reason="Other", urgency="normal", services=())
+    story = given(procedure, me=me).heard(says(me, sent, "R-1"))
+
+    story.when(
+        says("special-unit", PersonReceived(place_type="reception", duty_role="duty_officer", items=0), "R-1")
+    ).then()
+    story.when(says("special-unit", StageEntered(stage="initial_assistance"))).then()
+    story.when(says("special-unit", ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",)))).then()
+    task = story.when(says("special-unit", NO)).task
+    assert task.code == ("tell_of_review" if me in ("fund", "prosecution") else "review_for_person")
+
+
+@pytest.mark.parametrize("me", ["shelter", "migration", "fund"])
+def test_a_decision_about_somebody_else_s_referral_is_no_such_task(me: str) -> None:
+    """The house where she lives, or the fund that a consent names, referred nobody."""
+    procedure = import_module(f"nrmbus.{ROOMS[REFERRERS[me]]}.procedure")
+    sent = ReferralSubmitted(to=("special-unit",), mode="referral", reason="Other", urgency="normal", services=())
+    story = given(procedure, me=me).heard(says("ngo-a", sent, "R-1"))
+
+    assert "review" not in story.when(says("special-unit", NO)).task.code
 
 
 def test_a_police_station_is_named_nobody_but_the_special_unit() -> None:

@@ -8,6 +8,8 @@ from typing import Any, Final, Self
 from nrmbus.desk.procedure.first_contact import is_station
 from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
 from nrmbus.desk.procedure.shared import noted
+from nrmbus.events.handover import PersonReceived
+from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Frozen
 from nrmbus.events.referral import (
     ReferralAccepted,
@@ -63,6 +65,43 @@ def ends(number: int, noted_types: tuple[type[Data], ...] = _NOTED) -> tuple[Lin
         shared_line(silence, "expire", (ReferralExpired,), lambda heard, state: expired(heard, state.services)),
         shared_line(yes, "note", noted_types, lambda heard, _: noted(heard)),
     )
+
+
+def steps(number: int) -> Line[Any]:
+    """Return the line about what the deciding body does before it decides."""
+    text = f"{number}. The deciding body ({{decider}}) receives the person, or begins a stage: noted, and nothing to do ({{basis:identification.stage_entered}})."
+    return shared_line(text, "course", (PersonReceived, StageEntered), lambda heard, _: noted(heard))
+
+
+def outcomes(
+    number: int,
+    no: str = "the person is asked about a review",
+    sentence: str = "ask the person about a review, and name new evidence or a breach of the rules.",
+    code: str = "review_for_person",
+) -> tuple[Line[Any], Line[Any]]:
+    """Return the lines about a person whom the agency referred to the deciding body, from *number* on: its steps, and its decision.
+
+    *no* says in the line what follows a negative one, and the task *code* says so with *sentence*.
+    """
+    text = f"{number + 1}. A decision comes about a person whom this agency referred: after a negative one {no}; a positive one is noted ({{basis:identification.reasonable_grounds_decided}}, [S35])."
+    types: tuple[type[Data], ...] = (ReasonableGroundsDecided, StatusDecided, StatusRevoked)
+    decision = shared_line(text, "outcome", types, lambda heard, _: decided(heard, code, sentence))
+    return steps(number), decision
+
+
+def decided(heard: Heard, code: str, sentence: str) -> Result | None:
+    """Return the task *code* after a negative decision about a person whom this agency referred; a positive one is noted."""
+    if heard.own or not _referred_to_the_deciding_body(heard):
+        return None
+    if heard.view.negative != heard.event.id:
+        return Result()
+    return Result(tasks=(task(heard, code, f"The decision is negative: {sentence}"),))
+
+
+def _referred_to_the_deciding_body(heard: Heard) -> bool:
+    deciding = {each.id for each in heard.agencies.values() if each.role in heard.profile.expand((DECIDERS,))}
+    own = (referral for referral in heard.view.referrals.values() if referral.sender == heard.me)
+    return any(party.agency in deciding for referral in own for party in referral.receivers)
 
 
 def declined(heard: Heard, services: tuple[str, ...]) -> Result | None:
