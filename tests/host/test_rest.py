@@ -31,7 +31,7 @@ class Consumer:
 
     def __init__(self) -> None:
         self._fetcher = SimpleNamespace()
-        private.wait_for_silent(self, AT_START_MS)  # type: ignore[arg-type]
+        private.wait_for_silent(self, AT_START_MS)
         self.at = 0
         self.waits: dict[int, int] = {}
 
