@@ -15,7 +15,7 @@ from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.embedded.ports import HOST
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.private_files import make_private
+from nrmbus.bus.private_files import write_private
 from nrmbus.cli.membership.admitting import admitting
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
 from nrmbus.cli.operate.invented import INVENTED, agencies_file, mark_of, newcomers_of_example
@@ -81,7 +81,7 @@ def _prepared(folder: BusFolder) -> Path:
         shutil.rmtree(folder.path)
     if not is_ours and folder.path.exists() and any(folder.path.iterdir()):
         raise BusError(f"{folder.path} has other files: name a folder with --data DIR that is empty, or not there yet.")
-    (make_private(mark) / BEGUN).touch()
+    write_private(mark / BEGUN, b"")
     folder.create(play=True)
     return mark
 
@@ -105,7 +105,7 @@ def _bring_to_now(folder: BusFolder, newcomers: Mapping[str, Newcomer], played: 
         for agency, newcomer in newcomers.items():
             if newcomer.public is not None:
                 write_on_page(folder, agency)
-        played.touch()
+        write_private(played, b"")
 
 
 async def _add_people(folder: BusFolder, agencies: Iterable[str]) -> None:
