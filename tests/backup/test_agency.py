@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from nrmbus.backup.folders import paths
 from nrmbus.backup.store import Store
 from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
@@ -131,6 +132,14 @@ def test_a_ledger_that_is_newer_stays_unless_somebody_says_so(folder: BusFolder,
     assert typed(*part)["restored"] == ["agencies/ngo-b/ledger.sqlite"]
 
 
+def test_an_agency_that_is_not_here_is_not_backed_up(folder: BusFolder, tmp_path: Path) -> None:
+    """Given a slip in the id, then the message names the agencies that are here, and no empty backup is written."""
+    slip = CliRunner().invoke(app, ["backup", str(tmp_path / "b"), "--agency", "ngo-z", "--data", str(folder.path)])
+    assert isinstance(slip.exception, NoBus)
+    assert "no folder of ngo-z; it has those of these agencies: ngo-b" in str(slip.exception)
+    assert not Store.at(tmp_path / "b").generations()
+
+
 def test_keys_that_are_here_stay(folder: BusFolder, tmp_path: Path) -> None:
     """Only a key that is missing comes back: one that was changed since the backup is never replaced by the old one."""
     store, keys = tmp_path / "backup", folder.agency("ngo-b").keys
@@ -151,6 +160,10 @@ def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_pat
 
     assert typed("restore", store, "--data", folder.path, status=1)["code"] == "folder_not_empty"
     assert typed(*part, "--part", "broker", status=1)["code"] == "part_absent"
+    assert typed(*part, "--agency", "ngo-z", status=1)["code"] == "part_absent"
+    slip = CliRunner().invoke(app, [*map(str, part), "--part", "ledgers"])
+    said = " ".join(slip.output.replace("│", " ").split())
+    assert (slip.exit_code, "There is no part ledgers: settings, keys, ledger, log" in said) == (2, True), said
     with folder.alone("ngo-b"):
         assert typed(*part, status=1)["code"] == "bus_running"
     (folder.path / "bus.json").unlink()

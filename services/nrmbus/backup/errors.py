@@ -12,7 +12,7 @@ BackupCode = Literal[
 ]  # fmt: skip
 
 SENTENCES: Final[dict[BackupCode, str]] = {
-    "no_backup": "There is no complete backup here: name the folder that nrmbus backup wrote. A backup that was cut off leaves no manifest, and is never restored.",
+    "no_backup": "There is no complete backup here, or none of this number: name the folder that nrmbus backup wrote, whose manifests/ has a file for each one. A backup that was cut off leaves no manifest, and is never restored.",
     "busy": "Another backup is being written here: wait until it has ended.",
     "disk_full": "The disk is full, so nothing was published, and what was complete before stays: free some space, or name a folder on another disk.",
     "not_written": "The folder cannot be written: see whether it exists and whose it is.",
@@ -33,7 +33,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "folder_not_empty": "A whole bus is restored into an empty folder only: name another one with --data DIR, or one part with --part.",
     "newer_here": "What is here is newer than the backup, and would be lost: look for a newer backup; or say --over-newer to lose it.",
     "bus_running": "Something runs in this folder: end it first.",
-    "part_absent": "The backup has no such part: nrmbus backup DIR --verify lists what it has.",
+    "part_absent": "The backup has nothing of this part, or of this agency: topics are in the backup of a bus alone, and an agency's backup has only its own folder.",
     "cluster_not_empty": "The cluster has records of a bus already: restore to an empty one.",
     "offset_differs": "The broker put a record in another place than it had: see that nobody else writes there, and restore again.",
 }  # fmt: skip

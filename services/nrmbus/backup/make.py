@@ -11,6 +11,7 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
 from nrmbus.bus.agency_folder import BACKED_UP
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, utc_now
 from nrmbus.bus.private_files import write_json
 from nrmbus.directory import Identity
@@ -60,12 +61,14 @@ def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progre
 
     Raises:
         BackupError: as `of_bus`.
+        NoBus: the agency's folder is not here.
     """
     home = home_of(folder, agency)
     with store.held(), said():
         below = home.relative_to(folder.path).as_posix()
         if not (home / "keys").exists():
-            raise BackupError("part_absent", below)
+            there = ", ".join(folder.agencies()) or "none"
+            raise NoBus(f"{folder.path} has no folder of {agency}; it has those of these agencies: {there}.")
         before, generation = _before(store, folder, AGENCY, agency)
         files = _files(folder, store, before, lambda: folders.agency_paths(folder, below), progress)
         key = Identity.at(home, agency).signing if sign else None

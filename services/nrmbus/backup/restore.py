@@ -111,8 +111,6 @@ def one_part(
     Raises:
         BackupError: ``part_absent``, ``other_bus``, ``bus_running`` or ``newer_here``; nothing was changed then.
     """
-    if part not in folders.PARTS:
-        raise BackupError("part_absent", part)
     if target.exists and target.settings.bus != manifest.bus:
         raise BackupError("other_bus")
     if target.is_held or target.running:

@@ -193,6 +193,8 @@ def restored(
     everything else into an empty folder, for a machine that was lost while its cluster was not.
     """
     checked_address(bootstrap)
+    if part is not None and part not in PARTS:
+        raise typer.BadParameter(f"There is no part {part}: {', '.join(PARTS)}.", param_hint="--part")
     store, folder = Store.at(directory), context.folder
 
     def opened(stage: BusFolder) -> None:
