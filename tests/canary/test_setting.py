@@ -9,8 +9,9 @@ from aiokafka import ConsumerRecord
 
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import CANARY_SECONDS, BusFolder
+from nrmbus.bus.vitals import RELEASE
 from nrmbus.canary.app import Canary
-from nrmbus.canary.hand_overs import SENDER
+from nrmbus.canary.hand_overs import SENDER, HandOvers
 from nrmbus.host.services import services_of
 from nrmbus.wire.names import CANARY
 from nrmbus.wire.record import REGISTRATION
@@ -46,3 +47,11 @@ async def test_a_hand_over_that_was_registered_is_not_repeated_every_minute() ->
     await canary._begin()
 
     assert began == [1]
+
+
+async def test_it_tells_its_release() -> None:
+    """Given an upgrade, then `nrmbus upgrade --check` compares the canary with it as every other service."""
+    canary = object.__new__(Canary)
+    canary._seconds, canary._hand_overs = 60.0, HandOvers("b", 1, {}, began=0.0)
+
+    assert (await canary.health())["release"] == RELEASE

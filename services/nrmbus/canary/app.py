@@ -19,7 +19,7 @@ from nrmbus.bus.folder import CANARY_SECONDS, BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import every
-from nrmbus.bus.vitals import vitals
+from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.canary.hand_overs import SENDER, HandOvers
 from nrmbus.directory import Directory, DirectoryReader, Identity, operator_key
 from nrmbus.telemetry import log
@@ -153,6 +153,7 @@ class Canary:
         age, way = self._hand_overs.age(time.monotonic()), self._hand_overs.way
         return {
             "service": CANARY,
+            "release": RELEASE,
             "live": True,
             "ready": way is not None and age <= MISSED * self._seconds,
             "canary_age": round(age, 3),

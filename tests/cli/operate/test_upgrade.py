@@ -109,7 +109,13 @@ class TestCheck:
         """Each is listed with what it runs; old and new go on beside each other, so none of them prevents anything."""
 
         async def healths(_: BusFolder) -> Mapping[str, Any]:
-            return {"registrar": {"release": RELEASE}, "auditor": {"ready": True}, "timekeeper": None}
+            waits = {"ready": True, "standby": "Another process of the auditor works."}
+            return {
+                "registrar": {"release": RELEASE},
+                "auditor": {"ready": True},
+                "auditor.2": waits,
+                "timekeeper": None,
+            }
 
         def peer(agency: str, *releases: str, suspended: bool = False) -> dict[str, Any]:
             return {"agency": agency, "suspended": suspended, "releases": list(releases)}
@@ -125,7 +131,7 @@ class TestCheck:
         with stopped.held():
             found = parts(stopped)
 
-        expected = {"registrar": "done", "auditor": "next", "timekeeper": "later"}
+        expected = {"registrar": "done", "auditor": "next", "auditor.2": "later", "timekeeper": "later"}
         expected |= {"vac": "done", "fund": "later", "ngo-l": "later"}
         assert {name: found.get(name) for name in (*expected, "ngo-x")} == {**expected, "ngo-x": None}
 

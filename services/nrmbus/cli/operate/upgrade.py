@@ -157,6 +157,9 @@ def _releases(folder: BusFolder) -> Iterator[Look]:
         if found is None:
             yield Look(name, "later", "does not answer: nrmbus status")
             continue
+        if "standby" in found or "waiting" in found:
+            yield Look(name, "later", "waits, so its release is unknown: it runs that with which it was started")
+            continue
         release = str(found.get("release", ""))
         if release == RELEASE:
             yield Look(name, "done", f"runs {release}")
