@@ -6,13 +6,16 @@ import signal
 from pathlib import Path
 
 import pytest
+import yaml
 from typer import BadParameter
+from typer.testing import CliRunner
 
 from cli.operate.others_cluster import OthersAuthority
 from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.cli import health
+from nrmbus.cli.app import app
 from nrmbus.cli.operate import foreground, up
 from nrmbus.cli.operate.foreground import until_told, wait_until_ready
 from nrmbus.cli.operate.up import introduced, reached_by_tls, see_that_it_fits
@@ -68,6 +71,35 @@ def test_a_bus_is_closed_unless_an_option_opens_it(tmp_path: Path) -> None:
     assert not BusFolder(older).settings.tls
     (older / "bus.json").write_text('{"bus": "0123456789abcdef", "created": "2026-01-01T00:00:00Z"}')
     assert BusFolder(older).settings.tls
+
+
+def test_no_bus_is_made_for_a_cluster_whose_authority_is_not_there(tmp_path: Path) -> None:
+    """Given a slip in --tls, then the sentence names the file, and the next try may name another cluster."""
+    typed = ["up", "--bootstrap", "kafka.example:9093", "--tls", str(tmp_path), "--data", str(tmp_path / "bus")]
+    done = CliRunner().invoke(app, typed)
+
+    assert isinstance(done.exception, NoBus)
+    assert f"{tmp_path / 'ca.pem'} cannot be read" in str(done.exception)
+    assert not BusFolder(tmp_path / "bus").exists
+
+
+def test_the_settings_are_a_file_that_an_administrator_can_read(tmp_path: Path) -> None:
+    """Given a bus on a cluster, then the file says that the truststore is to be copied, and a certificate stands as it is."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="kafka.example:9093", tls=True)
+    own = ["--keys-unprotected", "--data", str(folder.path)]
+
+    lines = CliRunner().invoke(app, ["cluster", "settings", *own]).stdout.splitlines()
+    (place,) = [number for number, each in enumerate(lines) if "ssl.truststore.location" in each]
+    (head, *_) = [each for each in reversed(lines[:place]) if each.startswith("#")]
+    assert "copy the truststore's file there, and write its path there" in head
+
+    made = CliRunner().invoke(app, ["cluster", "settings", "--for", "strimzi", *own]).stdout
+    certificate = Authority(folder).ca.decode().splitlines()
+    assert [each.strip() for each in made.splitlines() if each.strip() in certificate] == certificate
+    assert "ca.pem: |" in made
+    secret, *_ = yaml.safe_load_all(made)
+    assert secret["stringData"]["ca.pem"].encode() == Authority(folder).ca
 
 
 def test_holders_trust_the_cluster_and_its_settings_name_the_authority(tmp_path: Path) -> None:

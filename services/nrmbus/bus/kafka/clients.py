@@ -335,7 +335,7 @@ class Administration:
                 return [answer for answer, _ in found]
             if reason not in _UNANSWERED or time.monotonic() > until or not self._any_broker_answers():
                 raise KafkaFailed(
-                    f"The broker did not do what was asked ({reason}): see whether it runs with nrmbus up"
+                    f"Kafka did not do what was asked ({reason}): nrmbus check says where the way to it ends"
                 )
 
     def attempt(self, call: "Callable[[AdminClient], Iterable[Future[Any]]]") -> list[tuple[Any, str]]:

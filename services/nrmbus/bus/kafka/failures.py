@@ -20,6 +20,14 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _OTHERWISE: Final = "Kafka refused or broke off ({}): nrmbus doctor looks for the cause."
 
 
+def nobody_at(where: object) -> str:
+    """Return the sentence for an administration client that no broker answers at *where*."""
+    return (
+        f"No broker answers at {where}: nrmbus check says where the way ends. A bus with its own Kafka is started by nrmbus up; "
+        "a cluster has to be set as nrmbus cluster settings prints, and restarted."
+    )
+
+
 def sentence_of(error: BaseException) -> str | None:
     """Return the sentence for *error*, or None if neither a Kafka client nor the operating system raised it.
 

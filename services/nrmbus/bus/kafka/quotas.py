@@ -18,6 +18,7 @@ from aiokafka.protocol.types import Array, Boolean, Float64, Int8, Int16, Int32,
 
 from nrmbus.bus.errors import DeclarationError, KafkaFailed
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka.failures import nobody_at
 from nrmbus.bus.reach import Where, reach
 
 Quota = Mapping[str, float]
@@ -116,7 +117,7 @@ async def asked(where: Where, request: "Request[Any]") -> Any:
         await client.bootstrap()
         return await _first_answer(client, request)
     except (KafkaError, OSError, TimeoutError):
-        raise KafkaFailed(f"No broker answers at {place}: start one with nrmbus up") from None
+        raise KafkaFailed(nobody_at(place)) from None
     finally:
         await client.close()
 

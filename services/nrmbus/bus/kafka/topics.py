@@ -12,6 +12,7 @@ from typing import Final, Literal
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.kafka.clients import ANSWER_SECONDS, PATIENCE_SECONDS, Administration
 from nrmbus.bus.kafka.declarations import Declaration, load_declarations
+from nrmbus.bus.kafka.failures import nobody_at
 from nrmbus.bus.reach import Where
 
 __all__ = ["Declaration", "Drift", "apply", "check", "docs", "load_declarations"]
@@ -194,9 +195,7 @@ class _Broker:
         try:
             topics = self._brokers.client.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException:
-            raise KafkaFailed(
-                f"No broker answers at {self._where}: start one with nrmbus up, or set another's cluster as deploy/README.md says"
-            ) from None
+            raise KafkaFailed(nobody_at(self._where)) from None
         return {name: len(topic.partitions) for name, topic in topics.items() if name.startswith("nrm.")}
 
     def _settings(self, names: Iterable[str]) -> dict[str, dict[str, tuple[str, bool]]]:

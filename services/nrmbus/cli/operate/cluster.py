@@ -31,6 +31,17 @@ _AT_MOST: Final = frozenset({"group.min.session.timeout.ms", "group.initial.reba
 """Settings of which less is as good."""
 
 
+class _Readable(yaml.SafeDumper):
+    """Writer of YAML in which a text of several lines, as a certificate, stands as it is."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+_Readable.add_representer(str, _text)
+
+
 @app.register(example="nrmbus cluster settings --for strimzi --data ./my-bus")
 def settings(
     *,
@@ -50,11 +61,11 @@ def settings(
     authority = Authority(folder)
     if kind == "strimzi":
         made = resources(folder.settings, authority.ca, load_declarations(), name)
-        typer.echo(yaml.safe_dump_all(made, sort_keys=False, allow_unicode=True), nl=False)
+        typer.echo(yaml.dump_all(made, Dumper=_Readable, sort_keys=False, allow_unicode=True), nl=False)
         return
     listener, rights = guest_settings(folder.settings.bus, authority.path)
     for head, lines in (
-        ("Each broker: the listener NRMBUS of the bus, SSL in listener.security.protocol.map", listener),
+        ("Each broker: the listener NRMBUS of the bus, SSL in listener.security.protocol.map; copy the truststore's file there, and write its path there", listener),
         ("Each broker and controller; add the cluster's own brokers to super.users, with semicolons between", rights),
         ("The whole cluster", CLUSTER_SETTINGS),
         ("The whole cluster, if no other user needs other values: a certificate's owner cannot fill the memory", ADVISED_SETTINGS),

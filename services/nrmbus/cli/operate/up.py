@@ -157,6 +157,8 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     see_that_it_fits(brokers, cluster)  # before anything is made
     listens = for_others(listen, forwarded=forwarded, cluster=cluster, brokers=brokers or known)
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
+    if tls:
+        authority_in(tls)  # before a bus is made that keeps its cluster for good
     settings = made_with(
         folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
     )
@@ -277,18 +279,27 @@ def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, 
     return True if tls else False if plaintext else None
 
 
+def authority_in(tls: Path) -> bytes:
+    """Return the certificate of the brokers' authority, *tls*/ca.pem.
+
+    Raises:
+        NoBus: there is none that can be read.
+    """
+    try:
+        return (tls / "ca.pem").read_bytes()
+    except OSError as error:
+        raise NoBus(
+            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put the certificate of the brokers' authority there"
+        ) from None
+
+
 def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
     """Have the bus trust the brokers that *tls*/ca.pem certifies; return the settings that the cluster needs, in lines.
 
     Raises:
         BusError: there is no such certificate, or this Python does not trust it.
     """
-    try:
-        ca = (tls / "ca.pem").read_bytes()
-    except OSError as error:
-        raise NoBus(
-            f"{tls / 'ca.pem'} cannot be read ({error.strerror}): put the certificate of the brokers' authority there"
-        ) from None
+    ca = authority_in(tls)
     authority = Authority(folder)
     authority.trust_brokers_of(ca)
     distrusted = untrusted(ca)
