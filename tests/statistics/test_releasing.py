@@ -216,7 +216,8 @@ async def test_nobody_signs_twice_or_without_the_right_and_no_form_is_believed(t
         )
         assert (await owner.post(f"/app/acts/{id}/send", data={"seen": "9."})).status_code == 409
         await asked(owner, id)
-        assert (await signed(owner, id)).status_code == 404
+        own = await signed(owner, id)
+        assert own.headers["location"] == f"/app/acts/{id}/sent", "it waits there for somebody else"
         assert (await signed(worker, id)).status_code == 403
         assert await here.rows("outbox") == []
 

@@ -125,16 +125,22 @@ async def test_nobody_signs_twice_or_without_the_right(tmp_path: Path) -> None:
     """Given what waits, then its owner cannot sign it, a worker cannot, and a second signature sends no second event."""
     async with (
         desk_of("ngo-a", tmp_path) as here,
-        browsing(here, employed(here, member(*SECOND, number="S-1"))) as owner, browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member(*SECOND, number="S-1"))) as owner, browsing(here, employed(here, member(*SECOND, number="S-2", name="Second Example"))) as two,
         browsing(here, employed(here, member(*SECOND, number="S-3"))) as three, browsing(here, member(*WORKER, number="S-4")) as worker,
     ):  # fmt: skip
         id = await asked(here, owner)
-        assert (await owner.post(f"/app/approvals/{id}/sign")).status_code == 404
+        own = [await owner.post(f"/app/approvals/{id}/sign"), await owner.get(f"/app/approvals/{id}")]
+        assert {each.headers["location"] for each in own} == {f"/app/acts/{id}/sent"}
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
         assert (await worker.post(f"/app/approvals/{id}/sign")).status_code == 403
         await here.during(signed(two, id))
-        assert (await three.post(f"/app/approvals/{id}/sign")).status_code == 404
+        late = [await three.post(f"/app/approvals/{id}/sign"), await three.get(f"/app/approvals/{id}")]
+        assert [each.status_code for each in late] == [409, 200]
+        assert {heading(each) for each in late} == {"Signed already: Second Example"}
         again = await two.post(f"/app/approvals/{id}/sign")
         assert again.headers["location"] == f"/app/acts/{id}/sent", "who has signed sees what became of it"
+        back = await two.get(f"/app/approvals/{id}")
+        assert back.headers["location"] == f"/app/acts/{id}/sent", "the back button too"
         assert len(await here.rows("outbox")) == 2
 
 
@@ -212,7 +218,7 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
     async with (
         desk_of("ngo-a", tmp_path) as here,
         browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
-        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+        browsing(here, employed(here, member(*SECOND, number="S-2", name="Second Example"))) as two,
         browsing(here, employed(here, member(*SECOND, number="S-3"))) as three,
     ):
         id = await asked(here, one)
@@ -230,11 +236,18 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
         assert heading(await two.get(taken.headers["location"])) == "Check your answers"
         again = await two.post(f"/app/approvals/{id}/take")
         assert again.headers["location"] == taken.headers["location"], "who has taken it over has it"
-        assert (await three.post(f"/app/approvals/{id}/take")).status_code == 404
+        late = [await three.post(f"/app/approvals/{id}/take"), await three.get(f"/app/approvals/{id}")]
+        assert [each.status_code for each in late] == [409, 200]
+        assert {heading(each) for each in late} == {"Taken over already: Second Example"}
+        back = await two.get(f"/app/approvals/{id}")
+        assert back.headers["location"] == taken.headers["location"], "the back button leads to it"
         assert [row.owner for row in await here.rows("drafts")] == ["S-2"]
         await two.post(taken.headers["location"].replace("/check", "/send"))
         mine = taken.headers["location"].split("/")[3]
-        assert (await two.post(f"/app/approvals/{mine}/sign")).status_code == 404
+        again = await two.post(f"/app/approvals/{mine}/sign")
+        assert again.headers["location"] == f"/app/acts/{mine}/sent", "nobody signs their own"
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
+        assert f'href="/app/approvals/{mine}"' in (await three.get(f"/app/approvals/{id}")).text
         done = await here.during(signed(three, mine))
         assert heading(await three.get(done.headers["location"])) == "Registered"
         clear = json.loads((await here.rows("outbox"))[-1].clear, limit=10_000)
@@ -267,7 +280,7 @@ async def during_another_s_turn(
 @pytest.mark.parametrize(
     ("change", "takers", "status", "owners"),
     [
-        (None, ("S-2", "S-3"), [303, 404], {"S-2", "S-3"}),
+        (None, ("S-2", "S-3"), [303, 409], {"S-2", "S-3"}),
         (None, ("S-2", "S-2"), [303, 303], {"S-2"}),
         ({"state": "sent"}, ("S-2", "S-3"), [404, 404], {"S-1"}),
         ({"typed": {"data.reason": ("other",)}}, ("S-2", "S-3"), [409, 409], {"S-1"}),

@@ -14,9 +14,7 @@ from nrmbus.desk.web.acts.editing import (
     CHECK,
     WHAT,
     finish,
-    lead_on,
     moment_of,
-    own_draft,
     part_of,
     sections_of,
     seen_of,
@@ -24,7 +22,7 @@ from nrmbus.desk.web.acts.editing import (
 from nrmbus.desk.web.acts.form import DATA
 from nrmbus.desk.web.own_acts import Changed
 from nrmbus.desk.web.rooms import own_act
-from nrmbus.desk.web.shell import NotFound, Pages, Visit
+from nrmbus.desk.web.shell import Pages, Visit
 
 routes: Final = Pages()
 
@@ -45,8 +43,9 @@ async def waiting(visit: Visit) -> Response:
 
 @routes.get("/approvals/{id}", may="approve")
 async def read(visit: Visit) -> Response:
-    """Show what a colleague asks to be signed."""
-    return await _shown(visit, _waiting(visit))
+    """Show what a colleague asks to be signed, or what became of it."""
+    draft = _found(visit)
+    return _became(visit) if draft is None else await _shown(visit, draft)
 
 
 @routes.post("/approvals/{id}/sign", may="approve")
@@ -54,7 +53,7 @@ async def sign(visit: Visit) -> Response:
     """Sign as the second person, and send."""
     draft = _found(visit)
     if draft is None:
-        return _signed(visit)
+        return _became(visit)
     bodies = [{**each, "approver": visit.me.number} for each in sending.bodies_of(draft)]
     said, own = bodies[0][DATA], own_act(visit, draft.type)
     if not _first_counts(visit, draft):
@@ -76,7 +75,7 @@ async def take(visit: Visit) -> Response:
     """Make a draft of its reader's own of what a colleague has written who may not do it any more; somebody else signs second."""
     draft = _found(visit)
     if draft is None:
-        return await _taken(visit)
+        return _became(visit)
     if _first_counts(visit, draft) or not _may(visit.me, draft):
         return await _shown(visit, draft)
     made = None
@@ -85,7 +84,7 @@ async def take(visit: Visit) -> Response:
             made = drafts.take_over(visit.door.seat, tx, draft, visit.me.number, WHAT)
     if made is None and (now := _found(visit)) is not None:
         return await _shown(visit, now, passed=True)
-    return await _taken(visit)
+    return _became(visit)
 
 
 @routes.post("/approvals/{id}/back", may="approve")
@@ -120,13 +119,6 @@ def _stands(visit: Visit, tx: Connection, draft: Kept) -> bool:
     return now is not None and (now.state, now.version) == (draft.state, draft.version)
 
 
-def _waiting(visit: Visit) -> Kept:
-    """Return the draft that waits for somebody else than its owner. Raises NotFound."""
-    if (found := _found(visit)) is None:
-        raise NotFound
-    return found
-
-
 def _found(visit: Visit) -> Kept | None:
     """Return the draft that waits for somebody else than its owner; None if none of this address does."""
     with visit.door.ledger.read() as tx:
@@ -134,21 +126,55 @@ def _found(visit: Visit) -> Kept | None:
     return found if found is not None and found.state == "waits" and found.owner != visit.me.number else None
 
 
-async def _taken(visit: Visit) -> Response:
-    """Lead the member who has taken the draft over to it, however often they ask. Raises NotFound for everybody else."""
-    id = drafts.taken_over(visit.path("id"), visit.me.number)
-    if own_draft(visit, id) is None:
-        return await lead_on(visit, id)
-    return visit.see(f"/acts/{id}/{CHECK}")
+def _became(visit: Visit) -> Response:
+    """Say what became of a draft that waits no longer, to those who could have signed it.
 
-
-def _signed(visit: Visit) -> Response:
-    """Lead the member who has signed to what became of it, however often they ask. Raises NotFound for everybody else."""
+    Whoever signed it or took it over is led to it, however often they ask; everybody else reads who was first.
+    """
+    id = visit.path("id")
     with visit.door.ledger.read() as tx:
-        row = sending.row_of(tx, visit.path("id"))
-    if row is None or json.loads(row.clear).get("approver") != visit.me.number:
-        raise NotFound
-    return visit.see(f"/acts/{row.id}/sent")
+        row, own = sending.row_of(tx, id), drafts.of(visit.door.seat, tx, id, visit.me.number)
+    if own is not None:
+        return visit.see(f"/acts/{id}/sent")
+    if row is not None:
+        second = json.loads(row.clear).get("approver", "")
+        if second in ("", visit.me.number):
+            return visit.see(f"/acts/{id}/sent")
+        title = visit.t("Signed already: {who}", who=around.staff_name(visit, second))
+        sentence = visit.t("It was sent with both signatures. There is nothing left for you to do.")
+        return _was_first(visit, title, sentence, f"/acts/{id}/sent")
+    for each in visit.door.staff.members.everybody():
+        if (found := _taken_by(visit, each.number)) is not None:
+            return found
+    sentence = visit.t("It was sent, given back, taken over or deleted, or it was never there.")
+    return _was_first(visit, visit.t("This waits for no signature"), sentence, status=404)
+
+
+def _taken_by(visit: Visit, number: str) -> Response | None:
+    """Return where the draft is that the member *number* has taken over; None if that member has not."""
+    id = drafts.taken_over(visit.path("id"), number)
+    with visit.door.ledger.read() as tx:
+        draft, is_sent = drafts.of(visit.door.seat, tx, id, number), sending.row_of(tx, id) is not None
+    is_mine = number == visit.me.number
+    if draft is None and not is_sent:
+        return None
+    if draft is not None and is_mine:
+        return visit.see(f"/acts/{id}/{CHECK}")
+    if is_sent or is_mine:
+        return visit.see(f"/acts/{id}/sent")
+    title = visit.t("Taken over already: {who}", who=around.staff_name(visit, number))
+    if draft is not None and draft.state == "waits":
+        return _was_first(visit, title, visit.t("It waits for a second signature again."), f"/approvals/{id}")
+    sentence = visit.t(
+        "It is your colleague’s own draft now. It is among the approvals again when they ask for a signature."
+    )
+    return _was_first(visit, title, sentence)
+
+
+def _was_first(visit: Visit, title: str, sentence: str, leads: str = "", *, status: int = 0) -> Response:
+    """Return the page that says who was first, and *leads* on if there is something to read."""
+    usual = 200 if visit.request.method == "GET" else 409
+    return visit.page("acts/was_first.html.j2", title=title, sentence=sentence, leads=leads, status=status or usual)
 
 
 async def _shown(
