@@ -144,9 +144,8 @@ class Words:
 
     def money(self, amount: str, currency: str) -> str:
         """Return *amount* with the code of its *currency*."""
-        return str(
-            format_currency(Decimal(amount), currency, "#,##0.## ¤¤", locale=self.language, currency_digits=False)
-        )
+        pattern = "#,##0.00 ¤¤" if Decimal(amount) % 1 else "#,##0 ¤¤"
+        return str(format_currency(Decimal(amount), currency, pattern, locale=self.language, currency_digits=False))
 
     def _length(self, n: int, unit: str) -> str:
         if unit == "hours":

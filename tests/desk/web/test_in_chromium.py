@@ -108,18 +108,20 @@ async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: 
 
 
 @pytest.mark.parametrize("language", WALKED)
-async def test_a_list_on_paper_has_all_its_columns_and_nothing_to_press(
+async def test_a_page_on_paper_has_all_its_columns_and_nothing_to_press(
     tmp_path: Path, program: str, language: Language
 ) -> None:
-    """Given somebody who prints a work list on A4, no column is cut off, and no button, form or address of a link is on the sheet."""
+    """Given somebody who prints a work list or a case on A4, no column is cut off, and no button, form, navigation or address of a link is on the sheet."""
     async with at_work(tmp_path, language) as (_, starts), chromium(program, width=A4) as browser:
         page = await browser.new_page()
         await page.emulate_media(media="print")
         wide, pressed, addresses = {}, {}, {}
-        for path in ("work", "board", "lists/others", "lists/cases"):
+        for path in ("work", "board", "lists/others", "lists/cases", f"cases/{CASE}", f"cases/{CASE}/timeline"):
             await page.goto(f"{starts[0]}{path}")
             wide[path] = await too_wide(page)
-            pressed[path] = await page.locator("main :is(button, input, select):visible").count()
+            pressed[path] = await page.locator(
+                "main :is(button, input, select, .govuk-button, .nrm-subnav):visible"
+            ).count()
             after = "all => all.map(each => getComputedStyle(each, '::after').content).filter(each => !['none', 'normal'].includes(each))"
             addresses[path] = await page.eval_on_selector_all("main a:not([hidden])", after)
 

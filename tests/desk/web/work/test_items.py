@@ -190,7 +190,7 @@ def test_where_the_money_went_names_purpose_and_source_and_nobody() -> None:
     case.say("fund", "payment.executed", ref="P-2", kind="compensation")
     (paid, _) = lines()
     assert (paid.purpose, paid.source, paid.granted) == ("Compensation", "Property that a court confiscated", 0)
-    assert paid.sums == {"failed": (1, "3000.00 AZN"), "executed": (1, "3000.00 AZN")}
+    assert paid.sums == {"failed": (1, "3,000 AZN"), "executed": (1, "3,000 AZN")}
 
 
 def test_a_question_shows_the_last_hour_for_the_answer() -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Row, select
 from starlette.responses import Response
 
 from nrmbus.desk.http import views
+from nrmbus.desk.http.scopes import LOCAL
 from nrmbus.desk.intake import PURPOSE
 from nrmbus.desk.letters.letters import DESK
 from nrmbus.desk.staff.permissions import ROLES
@@ -107,11 +108,17 @@ def _changes(visit: Visit, before: str) -> tuple[list[dict[str, str]], str]:
             return t("the system {name}", name=row.member), ""
         return members.name_of(row.member), role_names(visit, tuple(each for each in ROLES if each in may))
 
+    def by(who: str) -> str:
+        """Return who did it: a member, somebody at the desk's own machine, or a system with a token."""
+        if members.find(who):
+            return members.name_of(who)
+        return t("on the desk’s machine") if who == LOCAL.name else t("the system {name}", name=who)
+
     rows = [
         {
             "when": moment_of(visit, row.at), "iso": row.at, "what": said[row.what],
             **dict(zip(("changed", "may"), changed(row), strict=True)),
-            "who": members.name_of(row.who) if members.find(row.who) else t("on the desk’s machine, or by a system ({name})", name=row.who),
+            "who": by(row.who),
         }
         for row in found[:CHANGES]
     ]  # fmt: skip

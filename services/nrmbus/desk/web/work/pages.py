@@ -321,7 +321,7 @@ def _board(visit: Visit, snapshot: Snapshot, page: Board, now: datetime) -> Mark
             "total": len(rows),
             "is_board": True,
         }
-        total = totals(rows) if "amount" in queue.columns else ""
+        total = totals(visit.t, rows) if "amount" in queue.columns else ""
         sections.append((queue, len(rows), total, _part(visit, snapshot, rows[:SECTION], values)))
     services = matrix(visit.t, visit.door, snapshot, now, PAGE) if page.services else None
     return visit.part(

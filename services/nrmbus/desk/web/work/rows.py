@@ -133,7 +133,7 @@ def rows_of(
             stage=t.code("Stage", item.said["stage"]) if item.said.get("stage") else "",
             last=_at(t, item.said.get("last")),
             for_what=_for_what(t, item) or ", ".join(called(door, each) for each in item.said.get("alternatives", ())),
-            amount=f"{item.said['amount']} {item.said['currency']}" if "amount" in item.said else "",
+            amount=t.money(item.said["amount"], item.said["currency"]) if "amount" in item.said else "",
             colleague=name_of(number) if (number := snapshot.colleague(item)) else "",
             task=item.task,
             act=act,
@@ -214,14 +214,14 @@ def _for_what(t: Words, item: Item) -> str:
     return ""
 
 
-def totals(items: Iterable[Item]) -> str:
+def totals(t: Words, items: Iterable[Item]) -> str:
     """Return the sum of the amounts of *items*, by currency."""
     sums: dict[str, Decimal] = {}
     for item in items:
         if "amount" in item.said:
             currency = str(item.said["currency"])
             sums[currency] = sums.get(currency, Decimal(0)) + Decimal(str(item.said["amount"]))
-    return ", ".join(f"{amount} {currency}" for currency, amount in sorted(sums.items()))
+    return ", ".join(t.money(str(amount), currency) for currency, amount in sorted(sums.items()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +244,7 @@ def spent(t: Words, snapshot: Snapshot, board: Board) -> list[Spent]:
             source = t.code("GrantSource", item.said["source"]) if item.said.get("source") else ""
             lines.setdefault((_for_what(t, item), source), {}).setdefault(item.code, []).append(item)
     return [
-        Spent(purpose, source, len(states.pop("granted", ())), {code: (len(items), totals(items)) for code, items in states.items()})
+        Spent(purpose, source, len(states.pop("granted", ())), {code: (len(items), totals(t, items)) for code, items in states.items()})
         for (purpose, source), states in sorted(lines.items())
     ]  # fmt: skip
 
