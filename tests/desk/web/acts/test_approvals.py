@@ -236,9 +236,9 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
         assert heading(await two.get(taken.headers["location"])) == "Check your answers"
         again = await two.post(f"/app/approvals/{id}/take")
         assert again.headers["location"] == taken.headers["location"], "who has taken it over has it"
-        late = [await three.post(f"/app/approvals/{id}/take"), await three.get(f"/app/approvals/{id}")]
-        assert [each.status_code for each in late] == [409, 200]
-        assert {heading(each) for each in late} == {"Taken over already: Second Example"}
+        others = [await three.post(f"/app/approvals/{id}/take"), await three.get(f"/app/approvals/{id}")]
+        assert [each.status_code for each in others] == [409, 200]
+        assert {heading(each) for each in others} == {"Taken over already: Second Example"}
         back = await two.get(f"/app/approvals/{id}")
         assert back.headers["location"] == taken.headers["location"], "the back button leads to it"
         assert [row.owner for row in await here.rows("drafts")] == ["S-2"]
