@@ -1,6 +1,7 @@
 """Models are closed, strict and frozen, and a letter is the sum of its parts."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -17,6 +18,7 @@ from nrmbus.events.identification import InterviewHeld
 from nrmbus.events.model import PARTS, Data, Event, Letter
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedLetter
 from nrmbus.events.registry import MODULES, TYPES
+from nrmbus.events.stats import PeriodPublished
 from nrmbus.events.support import ServiceDelivered, ServiceScheduled
 
 LETTERS = {
@@ -219,3 +221,29 @@ def _names(data: type[Data]) -> set[str]:
 def test_ids_and_grounds_stay_in_the_envelope() -> None:
     """No type repeats attributes of the envelope in its data: the ground in law, and the referral."""
     assert not [data.type for data in TYPES.values() if _names(data) & {"legal_basis", "legalbasis", "ref", "referral"}]
+
+
+@pytest.mark.parametrize("text", ["AAAA\n", "AAA", "A" * 15_001, "AAAA===", "AA-A", ""])
+def test_figures_that_are_no_packed_text_are_refused_where_they_stand(text: str) -> None:
+    """The check is as strict as the published pattern, a line's end after it included."""
+    example = json.loads(published.documents((PeriodPublished,))["nrm.stats.period_published/v1/full.json"])["event"][
+        "data"
+    ]
+    PeriodPublished.from_mapping(example)
+
+    with pytest.raises(Invalid) as refused:
+        PeriodPublished.from_mapping(example | {"figures": text})
+
+    assert list(refused.value.problems) == [("/figures", "string_pattern_mismatch")]
+
+
+def test_no_pattern_is_written_out_in_memory() -> None:
+    """Pydantic's matcher repeats a pattern's states: one bound of 15,000 would take 6 MiB in every process."""
+    compiled = {
+        each
+        for data in TYPES.values()
+        for each in re.findall(r"'type': 'str', 'pattern': '(.*?)'", repr(data.__pydantic_core_schema__))
+    }
+
+    assert len(compiled) > 10
+    assert not {each for each in compiled for most in re.findall(r"(\d+)\}", each) if int(most) > 1_000}
