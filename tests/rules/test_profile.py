@@ -7,6 +7,7 @@ import yaml
 
 import plain_yaml
 from agencies import AGENCIES, POLICY
+from nrmbus.packed import packed
 from nrmbus.rules import (
     ProfileError,
     Rules,
@@ -16,7 +17,8 @@ from nrmbus.rules import (
     profile_text,
     read_profile,
 )
-from nrmbus.rules.calendar import Calendar
+from nrmbus.rules.calendar import Calendar, countries
+from nrmbus.rules.handbook import holidays as library
 
 PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
@@ -159,14 +161,39 @@ def test_the_days_worked_around_the_scenarios(day: str, worked: bool) -> None:  
     assert CALENDAR.is_worked(date.fromisoformat(day)) is worked
 
 
-def test_the_library_knows_the_day_in_lieu_too_and_the_profile_does_not_need_it() -> None:
-    """Checked against the library; the profile's own days hold whatever the library says."""
+def test_the_holidays_have_the_day_in_lieu_too_and_the_profile_does_not_need_it() -> None:
+    """The profile's own days hold whatever the holidays of a country are."""
     assert date(2026, 3, 9) in CALENDAR.public
-    bare = read_profile(TEXT.replace("country: AZ", "country: DE"))
+    bare = read_profile(TEXT.replace("country: AZ", "country: MD"))
+    assert date(2026, 3, 9) not in Calendar.of(bare).public
     assert not Calendar.of(bare).is_worked(date(2026, 3, 9))
 
 
-def test_the_profiles_days_win_over_library_and_weekend() -> None:
+@pytest.mark.parametrize("country", sorted(countries()))
+def test_the_holidays_of_a_release_are_the_librarys(country: str) -> None:
+    """The tables have what the library computes.
+
+    If this fails after an update of the library, its days of a year have changed. Before a profile with this country is in
+    force anywhere: check them against the law, and write the table again. Afterwards: never change a year in which a clock
+    has run; write a new profile with the days as `days_off`, or the library's days of later years into the table.
+    """
+    assert library.table(country) == packed(f"rules/holidays/{country}.txt").read_text(encoding="ascii")
+
+
+def test_every_profile_of_the_release_has_its_holidays() -> None:
+    """Given the profiles here, then each names a country with a table, or none; and no table is without a profile."""
+    named = {load_profile(name).calendar.country for name in profile_names()}
+
+    assert named - {None} == countries()
+
+
+def test_a_country_without_holidays_is_an_error_and_no_calendar_without_them() -> None:
+    """Given a profile that nobody checked, when its country has no table, then nobody counts its working days wrongly."""
+    with pytest.raises(ProfileError, match="no holidays of QQ"):
+        Calendar.of(read_profile(TEXT.replace("country: AZ", "country: QQ")))
+
+
+def test_the_profiles_days_win_over_holidays_and_weekend() -> None:
     """A day worked although it is a Saturday or a holiday; a day off although nobody else has it off."""
     altered = TEXT.replace("working_days: []", 'working_days: ["2026-03-07", "2026-03-09"]')
     calendar = Calendar.of(read_profile(altered.replace('- "2026-03-09"', '- "2026-03-10"')))

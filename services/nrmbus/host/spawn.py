@@ -19,7 +19,6 @@ WARM: Final = (
     DESK,
     # What these import only when they first need it.
     "_strptime",
-    "holidays.countries",
     "pydantic.v1",
     "uvicorn.lifespan.on",
     "uvicorn.protocols.http.auto",

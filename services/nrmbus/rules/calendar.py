@@ -1,14 +1,15 @@
-"""Local days: when a day ends, and which days are worked. Sources: the profile's ``calendar``, the library ``holidays``."""
+"""Local days: when a day ends, and which days are worked. Sources: the profile's ``calendar``, the tables in ``holidays/``."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+from typing import Final
 from zoneinfo import ZoneInfo
 
-import holidays
+from nrmbus.packed import packed
+from nrmbus.rules.profile import Profile, ProfileError
 
-from nrmbus.rules.profile import Profile
-
+_TABLES: Final = packed("rules/holidays")
 ONE_DAY = timedelta(days=1)
 LAST = datetime.max.replace(microsecond=0, tzinfo=UTC)
 """The last instant there is."""
@@ -27,6 +28,27 @@ def later(instant: datetime, by: timedelta) -> datetime:
         return LAST
 
 
+@cache
+def countries() -> frozenset[str]:
+    """Return the countries whose public holidays this release has, by the two letters of ISO 3166."""
+    return frozenset(each.name.removesuffix(".txt") for each in _TABLES.iterdir())
+
+
+@cache
+def holidays_of(country: str) -> frozenset[date]:
+    """Return the public holidays of *country*, days in lieu included; none before 1990 and after 2100.
+
+    They are data of the release, so every agency counts the same working days (decision 0089).
+
+    Raises:
+        ProfileError: the release has no holidays of *country*.
+    """
+    if country not in countries():
+        raise ProfileError(f"this release has no holidays of {country}: nrmbus rules check says what to write")
+    years = (line.split() for line in _TABLES.joinpath(f"{country}.txt").read_text(encoding="ascii").splitlines())
+    return frozenset(date.fromisoformat(f"{year}-{day}") for year, *days in years for day in days)
+
+
 @dataclass(frozen=True, slots=True)
 class Calendar:
     """Days of one zone. All instants in and out are UTC."""
@@ -35,7 +57,7 @@ class Calendar:
     weekend: frozenset[int]
     off: frozenset[date]
     worked: frozenset[date]
-    public: Mapping[date, str]
+    public: frozenset[date]
     _known: dict[date, bool] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -47,7 +69,7 @@ class Calendar:
             weekend=frozenset(rule.weekend),
             off=frozenset(map(date.fromisoformat, rule.days_off)),
             worked=frozenset(map(date.fromisoformat, rule.working_days)),
-            public=holidays.country_holidays(rule.country) if rule.country else {},
+            public=holidays_of(rule.country) if rule.country else frozenset(),
         )
 
     def day(self, instant: datetime) -> date:
@@ -58,7 +80,7 @@ class Calendar:
             return instant.date()
 
     def is_worked(self, day: date) -> bool:
-        """Return whether *day* is a working day; the profile's own days override weekend and library."""
+        """Return whether *day* is a working day; the profile's own days override weekend and holidays."""
         if day not in self._known:
             self._known[day] = day in self.worked or not (
                 day in self.off or day.weekday() in self.weekend or day in self.public

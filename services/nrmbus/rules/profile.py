@@ -183,7 +183,7 @@ class Allowance(Cited):
 
 
 class CalendarRule(Cited):
-    """Working days. ``days_off`` and ``working_days`` override the library's holidays and the weekend.
+    """Working days. ``days_off`` and ``working_days`` override the country's holidays and the weekend.
 
     Without a ``country`` there are no holidays but the ``days_off``.
     """

@@ -95,3 +95,25 @@ def test_a_sound_profile_is_named_with_its_digest(tmp_path: Path) -> None:
 
     assert done.returncode == 0
     assert "az@2031-01-01 is sound" in done.stdout
+
+
+def test_the_holidays_of_another_country_are_printed_for_a_profile(tmp_path: Path) -> None:
+    """Who writes a profile for a country without a table here pastes them, and the profile is sound."""
+    printed = run("rules", "holidays", "GE", "--since", "2026", "--until", "2026").stdout
+    _, title, *days = printed.splitlines()
+    assert '    - "2026-01-07"  # Christmas Day' in days
+
+    file = draft(tmp_path, "  country: AZ ", "  # country: AZ ")
+    text = file.read_text(encoding="utf-8")
+    own = next(line for line in text.splitlines() if line.startswith("  days_off:"))
+    file.write_text(text.replace(own, "\n".join([title, *days])), encoding="utf-8")
+    assert run("rules", "check", str(file)).returncode == 0
+
+
+@pytest.mark.parametrize("asked", [["QQ"], ["GE", "--since", "3000"], ["GE", "--since", "2030", "--until", "2029"]])
+def test_holidays_that_nobody_knows_are_an_error_and_no_empty_list(asked: list[str]) -> None:
+    """A list without days would make a calendar without holidays."""
+    done = run("rules", "holidays", *asked)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "holidays" in done.stderr

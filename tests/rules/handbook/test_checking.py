@@ -57,7 +57,7 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("  needs.assessed:              {", "  needs.guessed:               {", "types.needs.guessed", "no published type", "schema list"),
     ("stay.permit_*", "stay.permits_*", "statuses.only.CLOSED.2", "no type matches", "write"),
     ("timezone: Asia/Baku", "timezone: Asia/Bakku", "timezone", "no time zone", "IANA"),
-    ("country: AZ", "country: QQ", "calendar.country", "no holidays of QQ", "ISO 3166"),
+    ("country: AZ", "country: QQ", "calendar.country", "no holidays of QQ", "nrmbus rules holidays QQ"),
     ('valid_from: "2024-01-01"', 'valid_from: "2016-01-01"', "allowance.tariffs.1.valid_from", "two tariffs", "keep one"),
     ('- "2026-03-09"', "- 2026-03-09", "calendar.days_off.0", "without quotation marks", "quotation marks"),
     ("stops: true, about: withdrawal", "stopps: true, about: withdrawal", "types.consent.stop_confirmed.stopps", "no key of this place", "write `stops`"),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, get_args
 from zoneinfo import ZoneInfoNotFoundError
 
-import holidays
 from pydantic import model_validator
 
 from nrmbus.events.access import Emergency
 from nrmbus.events.codes import Role
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
+from nrmbus.rules.calendar import countries
 from nrmbus.rules.event_context import STATISTICS
 from nrmbus.rules.handbook.citations import unresolved
 from nrmbus.rules.handbook.places import Path
@@ -479,11 +479,11 @@ def _calendar(profile: Draft) -> Iterator[Problem]:
         yield Problem(("timezone",), "this is no time zone", "write one of the IANA names, such as Asia/Baku")
         return
     country = profile.calendar.country
-    if country is not None and country not in holidays.list_supported_countries():
+    if country is not None and country not in countries():
         yield Problem(
             ("calendar", "country"),
-            f"the library has no holidays of {country}",
-            "write the country's two letters of ISO 3166, or choose one that the library `holidays` knows",
+            f"this release has no holidays of {country}, but of {', '.join(sorted(countries()))}",
+            f"leave `country` out, and write the holidays as `days_off`: nrmbus rules holidays {country} prints them for any country of ISO 3166",
         )
 
 
