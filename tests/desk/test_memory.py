@@ -5,8 +5,20 @@ import sys
 
 import pytest
 
-LATER = ("aiosmtplib", "argon2", "authlib", "babel", "httpx", "jinja2", "pyotp", "webauthn")
-"""Packages of pages, of the page of the door's document, of webhooks and of mail: loaded when somebody uses them."""
+LATER = (
+    "aiosmtplib",
+    "argon2",
+    "authlib",
+    "babel",
+    "holidays",
+    "httpx",
+    "jinja2",
+    "pyotp",
+    "rich",
+    "typer",
+    "webauthn",
+)
+"""Packages of pages, of the page of the door's document, of webhooks, of mail and of commands: loaded when somebody uses them."""
 _LOADED = "import sys\nimport {}\nprint(*sorted({!r} & sys.modules.keys()))"
 
 
@@ -25,7 +37,13 @@ def test_a_desk_without_people_and_endpoints_loads_nothing_for_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "package"), [("nrmbus.desk.http.page", "jinja2"), ("nrmbus.desk.webhooks.sender", "httpx")]
+    ("module", "package"),
+    [
+        ("nrmbus.desk.http.page", "jinja2"),
+        ("nrmbus.desk.webhooks.sender", "httpx"),
+        ("nrmbus.rules.handbook.holidays", "holidays"),
+        ("structlog", "rich"),  # when this fails, `telemetry/plain_structlog.py` may go
+    ],
 )
 def test_a_package_that_is_loaded_is_seen(module: str, package: str) -> None:
     """Sabotage: the modules that need a package do load it."""

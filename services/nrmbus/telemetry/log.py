@@ -8,9 +8,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TextIO, cast
 
-import structlog
-
 from nrmbus.telemetry import counts
+from nrmbus.telemetry.plain_structlog import structlog
 
 FIELDS: Final = frozenset(
     {
