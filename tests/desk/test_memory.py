@@ -36,6 +36,12 @@ def test_a_desk_without_people_and_endpoints_loads_nothing_for_them() -> None:
     assert loaded("nrmbus.desk.app") == []
 
 
+@pytest.mark.thorough
+def test_a_desk_that_a_command_runs_has_no_more_of_the_command_than_typer() -> None:
+    """Given `nrmbus run AGENCY`, whose process becomes the desk, then it carries no progress bars and no client for months."""
+    assert loaded("nrmbus.cli.operate.run, nrmbus.desk.app") == ["typer"]
+
+
 @pytest.mark.parametrize(
     ("module", "package"),
     [

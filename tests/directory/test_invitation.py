@@ -12,7 +12,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.cli.audit.on_record import asked
 from nrmbus.cli.membership import agency, invitation
-from nrmbus.cli.operate import up
+from nrmbus.cli.operate import run
 from nrmbus.directory import DirectoryError, Operator, operator_key
 from nrmbus.directory.invitation import Invitation
 from typed import typed
@@ -193,12 +193,12 @@ def test_nothing_of_the_operators_runs_where_a_bus_was_joined(file: Path, tmp_pa
 
     for service in ("registrar", "timekeeper", "auditor", "broker", "ngo-b"):
         with pytest.raises(NoBus, match="Another machine runs this bus"):
-            up.run(service, data=joined.path, keys_unprotected=True)
+            run.run(service, data=joined.path, keys_unprotected=True)
     assert sorted(each.name for each in joined.path.rglob("*") if each.is_file()) == ["bus.json", "operator.pub"]
 
     agency.request("ngo-b", role="ngo_legal", out=tmp_path / "asked.json", data=joined.path, keys_unprotected=True)
     with pytest.raises(NoBus, match="nrmbus agency check ngo-b"):
-        up.run("ngo-b", data=joined.path, keys_unprotected=True)
+        run.run("ngo-b", data=joined.path, keys_unprotected=True)
 
 
 def test_the_history_is_asked_for_at_the_operator(file: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ COMMANDS: Final = {
         "embedded",
     ),
     "run": Command(
-        "operate.up", "Run one service of a bus in the foreground until Ctrl-C; the broker must be running."
+        "operate.run", "Run one service of a bus in the foreground until Ctrl-C; the broker must be running."
     ),
     "play": Command(
         "operate.play", "Play a scenario and print its story: step, time, agency, event, result, receivers.", "embedded"

@@ -1,4 +1,4 @@
-"""``nrmbus up``: a whole bus until Ctrl-C; ``nrmbus run``: one of its services."""
+"""``nrmbus up``: a whole bus until Ctrl-C."""
 
 import signal
 import socket
@@ -13,19 +13,17 @@ from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder, BusSettings, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
-from nrmbus.bus.kafka.lease import HELD, How
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.strictness import MADE_AGAIN, is_strict, untrusted
 from nrmbus.bus.replicas import PLACES
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import admitting, newcomers_of
-from nrmbus.cli.membership.keys import KeysContext, Unprotected, unlock
+from nrmbus.cli.membership.keys import Unprotected, unlock
 from nrmbus.cli.operate.foreground import progress_bar, until_told, wait_until_ready
 from nrmbus.cli.operate.rules import own_profile
+from nrmbus.cli.operate.run import operators_own
 from nrmbus.cli.options import PLAINTEXT, BusContext, checked_address
-from nrmbus.directory.admission import home_of
 from nrmbus.environment import NOTIFY_SOCKET
-from nrmbus.host.services import public_page_of, run_service
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.rules import Profile, load_profile, profile_names, profile_text
 from nrmbus.rules.profile_files import bundled_names
@@ -248,19 +246,6 @@ def for_others(listen: list[str] | None, *, forwarded: bool, cluster: str | None
     return listening([] if listen == ["none"] else listen, forwarded=forwarded, brokers=brokers)
 
 
-def operators_own(folder: BusFolder) -> None:
-    """Check that this machine has the operator's key of this bus.
-
-    Raises:
-        NoBus: the folder was made by nrmbus join, so only desks may run here.
-    """
-    if folder.is_joined:
-        raise NoBus(
-            "Another machine runs this bus. This machine runs the desk of an admitted agency: nrmbus agency request "
-            f"AGENCY --role ROLE, then nrmbus run AGENCY, each with --data '{folder.path}'."
-        )
-
-
 def reached_by_tls(bootstrap: str | None, tls: Path | None, *, plaintext: bool, is_new: bool) -> bool | None:
     """Return whether an existing cluster is reached over TLS, or None if no option says so.
 
@@ -346,59 +331,8 @@ def made_with(folder: BusFolder, profile: Profile | None, **more: Any) -> BusSet
     return folder.create(policy=profile.name, policy_digest=profile.digest if is_own else None, **more)
 
 
-@app.register(example="nrmbus run registrar --data ./my-bus")
-def run(
-    service: Annotated[
-        str, typer.Argument(help="registrar, timekeeper, auditor, canary, broker, an agency's id, or public.")
-    ],
-    context: KeysContext,
-    *,
-    agency: Annotated[
-        str | None, typer.Argument(help="With public: the agency whose public page is served.", show_default=False)
-    ] = None,
-    standby: Annotated[
-        bool,
-        typer.Option("--standby", help="Wait while another host runs the desk, and begin when it is silent or ends."),
-    ] = False,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Begin even if another host runs the desk; that one then stops.")
-    ] = False,
-) -> None:
-    """Run one service of a bus in the foreground until Ctrl-C; the broker must be running.
-
-    A desk runs in one place only. If another host runs it, the command says which and since when, waits until it is clear
-    whether that host lives, and then begins or ends. Exit status: 70 if the service could not go on, 72 if another host
-    runs the desk.
-
-    The public page of an agency (nrmbus run public AGENCY) is served without a broker, and without a key of the agency.
-    """
-    folder = context.folder
-    if standby and take_over:
-        raise typer.BadParameter("Give --standby or --take-over, not both.")
-    if (service == "public") != (agency is not None):
-        raise typer.BadParameter("Name an agency with public, and only with it: nrmbus run public AGENCY.")
-    if agency is not None:
-        run_service(public_page_of(agency), folder, typer.echo)
-        return
-    if service not in folder.agencies() and not (home_of(folder, service) / "keys").exists():
-        operators_own(folder)
-    if service != "broker":
-        folder.bootstrap  # noqa: B018 - raises where no broker is running
-    context.unlock(folder)
-    if service != "broker":
-        try:
-            how: How = "standby" if standby else "take_over" if take_over else "wait"
-            run_service(service, folder, typer.echo, how)
-        except SystemExit as error:
-            if error.code and error.code != HELD:
-                typer.echo(
-                    f"{service} has ended: the line above names the error; TopicAuthorizationFailedError means that the "
-                    "agency is suspended. Start it again when the cause is mended.",
-                    err=True,
-                )
-            raise
-        return
-
+def run_broker(folder: BusFolder) -> None:
+    """Run the embedded broker of the bus in *folder* in the foreground until a signal ends it."""
     kafka = EmbeddedKafka(folder)
     with until_told(), progress_bar() as progress:
         kafka.fetch(progress)
