@@ -14,6 +14,7 @@ from rules.stories import (
     acknowledged,
     begun,
     child_presumed,
+    consented,
     housed,
     planned,
     presumed,
@@ -330,6 +331,17 @@ class TestAUnitThatSheRefuses:
         assert flagged.audience.earlier[UNIT] == (closed.id, reopened.id)
         assert "D-RG" in owed(b, UNIT)
 
+    def test_learns_nothing_of_a_closing_after_it_has_opened_her_case_again_itself(self) -> None:
+        """Told of the closing afterwards, its desk would show a case as closed that goes on."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say("ngo-a", "case.closed", reason="lost_contact")
+        b.say(UNIT, "case.reopened", reason="closed_in_error")
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert let_in.audience.earlier == {}
+        assert desk(b, UNIT, let_in).status == b.view.status == "UNDER_IDENTIFICATION"
+
     def test_learns_nothing_of_a_case_that_it_has_deleted(self) -> None:
         """Asked again, it begins again; what a court said before is nothing to it."""
         b = begun(Bench())
@@ -368,6 +380,29 @@ class TestAUnitThatSheRefuses:
         assert refusal.rule == "G-31"
         assert owed(b, UNIT) == ["D-STOP"]
         assert owed(b, "court") == ["D-REVIEW"]
+
+
+class TestAUnitThatAccepted:
+    """It has answered, and works on the case."""
+
+    def test_owes_the_first_stage_also_after_the_sender_revoked(self) -> None:
+        """The sender revokes what another agency has not answered; the unit is not told, and its clock runs on."""
+        b = consented(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "vac"], legal_basis=LEGAL)
+        b.say(UNIT, "referral.accepted", ref="R-1")
+        revoked = b.say("ngo-a", "referral.revoked", ref="R-1")
+
+        assert revoked.audience.recipients == ("vac",)
+        assert (b.view.status, owed(b, UNIT), owed(b, "vac")) == ("REFERRED", ["D-ANSWER"], [])
+
+    def test_owes_nothing_where_it_had_not_accepted(self) -> None:
+        """The neighbouring case."""
+        b = consented(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT, "vac"], legal_basis=LEGAL)
+        b.say(UNIT, "referral.acknowledged", ref="R-1")
+        b.say("ngo-a", "referral.revoked", ref="R-1")
+
+        assert owed(b, UNIT) == []
 
 
 class TestWhatOneAnswersForAll:

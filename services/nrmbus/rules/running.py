@@ -158,19 +158,21 @@ def _concerns(context: EventContext, clock: Running, rule: ClockRule) -> bool:
         return context.source == clock.answerable
     return _same(context, clock) and (
         context.source == clock.answerable
-        or (context.source == clock.waits and (_by_asker(context) or context.takes_back))
+        or (context.source == clock.waits and (_by_asker(context, clock) or context.takes_back))
         or context.role == TIMEKEEPER
         or _answers_for_all(context)
     )
 
 
-def _by_asker(context: EventContext) -> bool:
-    """Return whether the asker withdraws its request, which ends the clock for every agency that was asked.
+def _by_asker(context: EventContext, clock: Running) -> bool:
+    """Return whether the asker withdraws its request, which ends the clock for every agency that was asked and has not accepted.
 
     An asker that asked itself too answers for itself alone.
     """
-    row = context.tables.row(context.event.type)
-    return row is not None and row.party == "asker"
+    row, party = context.tables.row(context.event.type), None
+    if context.referral is not None:
+        party = context.referral.party(clock.answerable)
+    return row is not None and row.party == "asker" and (party is None or party.state not in ("accepted", "completed"))
 
 
 def _same(context: EventContext, clock: Running) -> bool:

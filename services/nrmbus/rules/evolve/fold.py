@@ -49,14 +49,15 @@ FOLDERS: Mapping[str, Folder] = {
     **DOCUMENT,
 }
 TOLD = frozenset({"vac", "fund"})
-TELLING = frozenset(
+DECISIONS = frozenset(
     {
         "identification.reasonable_grounds_decided",
         "identification.status_decided",
         "identification.status_revoked",
-        "justice.verdict_recorded",
     }
 )
+"""Types that decide anew: what an agency missed of the course of the case before is over."""
+TELLING = DECISIONS | {"justice.verdict_recorded"}
 """Types that reach an assistance centre or the fund by consent alone, and so make it a part of the case."""
 READING = frozenset({"access.granted"})
 """Types that record a reading: the case stays as it is, and a reading does not create a case."""
@@ -135,7 +136,10 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
     found: dict[str, Any] = {"counts": counts}
     if context.event.type == EMBASSY_BARRED:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
-    missed = {agency: ids for agency, ids in view.missed.items() if agency not in before}
+    over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
+    if context.event.type == REOPENED:  # a closing that the agency did not hear of is over
+        over.add(context.source)
+    missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
     missed |= {agency: (*missed.get(agency, ()), context.event.id) for agency in missing(context, fact.recipients)}
     if missed != view.missed:
         found["missed"] = missed
