@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from desk.given import CANARY, Given, desk_of
 from desk.web.acts.test_attacks import changed_elsewhere, hidden
@@ -137,6 +138,34 @@ async def test_a_child_is_flagged_before_any_referral_and_not_asked(tmp_path: Pa
         ]
         assert events[1][1]["to"] == ["child-commission", "guardianship"]
         assert events[2][1]["services"] == ["safe_shelter", "legal"]
+        assert {verdict for _, _, verdict in events} == {"registered"}
+
+
+@pytest.mark.parametrize(
+    ("there", "types"),
+    [
+        (("guardianship",), ["case.signal_recorded", "safeguard.child_flagged"]),
+        ((), ["case.signal_recorded"]),
+    ],
+    ids=["one of them", "none"],
+)
+async def test_without_guardian_bodies_a_child_s_signal_goes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: tuple[str, ...], types: list[str]
+) -> None:
+    """Given a bus without a body that must hear of a child first, then the guide says so, and sends what the Rules allow."""
+    monkeypatch.setattr("nrmbus.desk.web.acts.guide_events.GUARDIANS", (*there, "child_protection"))
+    answers = {page: CHILD[page] for page in ("seen", "person", "danger")}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, answers)
+        page = (await browser.get(check)).text
+        assert "Nobody is referred yet" in page
+        assert "The Rules do not allow" not in page
+
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        events = await sent(here)
+        assert [type for type, _, _ in events] == types
         assert {verdict for _, _, verdict in events} == {"registered"}
 
 

@@ -18,6 +18,7 @@ from nrmbus.desk.web.acts.guide_events import (
     REFS,
     bodies,
     decides,
+    guardians_missing,
     houses_of,
     is_child,
     recipients_of,
@@ -155,7 +156,7 @@ def _may_guide(visit: Visit) -> None:
 
 async def show(visit: Visit, draft: Kept, page: str) -> Response:
     """Show a page of the guide."""
-    pages = _pages(draft.typed)
+    pages = _pages(visit, draft.typed)
     if page == CHECK:
         return await check(visit, draft)
     if page not in pages:
@@ -165,11 +166,11 @@ async def show(visit: Visit, draft: Kept, page: str) -> Response:
 
 async def go_on(visit: Visit, draft: Kept, page: str, sent: Sent) -> Response:
     """Save a page of the guide, and lead to the next one."""
-    if page not in _pages(draft.typed):
+    if page not in _pages(visit, draft.typed):
         raise NotFound
     typed = merged(draft.typed, sent, _fields(visit, page))
     wrong = errors_of(visit, page, typed)
-    pages = (*_pages(typed), CHECK)
+    pages = (*_pages(visit, typed), CHECK)
     following = pages[pages.index(page) + 1]
     goes_on = sent["go"] == "on" and not wrong
     kept = await save(visit, draft, typed, following if goes_on and following != CHECK else page, sent)
@@ -182,8 +183,10 @@ async def go_on(visit: Visit, draft: Kept, page: str, sent: Sent) -> Response:
     return visit.see(f"/acts/{draft.id}/{following}") if goes_on else _fill_in(visit, kept, page, typed, wrong)
 
 
-def _pages(typed: Typed) -> tuple[str, ...]:
-    """Return the pages of the guide: nobody asks a child for consent."""
+def _pages(visit: Visit, typed: Typed) -> tuple[str, ...]:
+    """Return the pages of the guide: nobody asks a child for consent, and without guardian bodies a child has no referral."""
+    if is_child(typed) and guardians_missing(visit):
+        return (SEEN, PERSON, DANGER)
     middle = () if is_child(typed) else (CONSENT,)
     return (SEEN, PERSON, DANGER, NEED, HELP, *middle, LETTER)
 
@@ -197,7 +200,7 @@ def _fields(visit: Visit, page: str) -> tuple[Field, ...]:
 def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
     shown = Shown(visit.t, typed, errors, _choices(visit, draft, page, typed))
     parts: list[Mapping[str, Any]] = []
-    pages = _pages(typed)
+    pages = _pages(visit, typed)
     if page == LETTER:
         readers = _readers(visit, draft, typed)
         parts = [
@@ -307,7 +310,7 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
 
 def first_wrong(visit: Visit, draft: Kept) -> str | None:
     """Return the first page with something wrong or missing; None if all of them are complete."""
-    return next((page for page in _pages(draft.typed) if errors_of(visit, page, draft.typed)), None)
+    return next((page for page in _pages(visit, draft.typed) if errors_of(visit, page, draft.typed)), None)
 
 
 async def check(visit: Visit, draft: Kept, *, passed: bool = False) -> Response:
@@ -320,12 +323,15 @@ async def check(visit: Visit, draft: Kept, *, passed: bool = False) -> Response:
     refusal = next((each for each in found if each["verdict"] == "refused"), None)
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
+    pages = _pages(visit, draft.typed)
+    missing = [visit.t.agency_role(each) for each in guardians_missing(visit)] if is_child(draft.typed) else []
     events = [
         {"type": body["type"], "sections": sections_of(visit, case, [body]), "verdict": verdict["verdict"]}
         for body, verdict in zip(wanted, found, strict=True)
     ]
     return visit.page(
         "acts/guide_check.html.j2", status=409 if passed else 200, passed=passed, seen=seen_of(visit, draft, wanted[0][form.DATA]), cited=around.cited, title=visit.t("Check your answers"), draft=draft, events=events, refusal=refusal,
-        has_errors=refusal is not None, back_path=f"/acts/{draft.id}/{LETTER}",
-        mend=f"/acts/{draft.id}/{HELP}",
+        has_errors=refusal is not None, back_path=f"/acts/{draft.id}/{pages[-1]}",
+        mend=f"/acts/{draft.id}/{HELP if HELP in pages else pages[-1]}",
+        missing=missing,
     )  # fmt: skip

@@ -71,6 +71,11 @@ def is_child(typed: Typed) -> bool:
     return form.one(typed, "guide.child") in {"yes", "unclear"}
 
 
+def guardians_missing(visit: Visit) -> list[str]:
+    """Return the roles of guardian bodies that no agency has: without them no child can be referred (G-21)."""
+    return [role for role in GUARDIANS if not visit.door.seat.directory.of_role(role)]
+
+
 def seen_signs(typed: Typed) -> list[str]:
     """Return the signs that were ticked."""
     return [each for key in INDICATORS for each in typed.get(f"guide.{key.lower()}", ())]
@@ -111,7 +116,10 @@ def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
     yield _signal(visit, typed)
     if is_child(typed):
         bodies = sorted(each for role in GUARDIANS for each in visit.door.seat.directory.of_role(role))
-        yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
+        if bodies:
+            yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
+        if guardians_missing(visit):
+            return  # the Rules refuse every referral of the child
     else:
         yield from _consents(visit, typed)
     yield from _referrals(visit, draft)
