@@ -193,5 +193,9 @@ def test_a_difference_is_one_of_duties_or_of_the_law_alone() -> None:
         (each.what, each.before, each.after) for each in lines
     }
     assert compared(t, az, later).count == 0
+    before = compared(t, load_profile("az@2009-09-03"), az)
+    said = [each.after for group in before.groups for each in group.lines]
+    assert "400 AZN (1 January 2016), 700 AZN (1 January 2024)" in said
+    assert not [each for each in said if re.search(r"\d{4}-\d\d-\d\d", each)], "no day as a profile writes it"
     assert "Interview held" not in compared(t, az, later).of_the_law
     assert len(compared(t, az, later).of_the_law) == 6

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from nrmbus.rules.handbook.differences import Difference, differences
@@ -126,8 +127,18 @@ def _text(t: Words, of: Difference, raw: str | None) -> str:
     if raw == "nothing":
         return t("none")
     if of.path[-1] == "tariffs":
-        return ", ".join(f"{each['value']} {each['currency']} ({each['valid_from']})" for each in json.loads(raw))
+        return ", ".join(
+            f"{t.money(each['value'], each['currency'])} ({_day(t, each['valid_from'])})" for each in json.loads(raw)
+        )
     return _list(t, raw)
+
+
+def _day(t: Words, written: str) -> str:
+    """Return the day *written* in a profile in words; anything else as it is."""
+    try:
+        return t.day(date.fromisoformat(written))
+    except ValueError:
+        return written
 
 
 def _says(t: Words, profile: Profile, rule: str) -> str:
@@ -147,8 +158,8 @@ def _list(t: Words, raw: str) -> str:
     if raw[:1] in "[{":
         found = json.loads(raw)
     if isinstance(found, list) and all(isinstance(each, str | int) for each in found):
-        return ", ".join(map(str, found))
-    return ", ".join(_event(t, each) for each in raw.split(", ")) if found is None else raw
+        return ", ".join(_day(t, str(each)) for each in found)
+    return ", ".join(_day(t, _event(t, each)) for each in raw.split(", ")) if found is None else raw
 
 
 def _event(t: Words, name: str) -> str:
