@@ -1,6 +1,7 @@
 """The page of figures in a real browser: on a phone, on paper, and for who does not see it."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 from starlette.requests import Request
@@ -16,6 +17,10 @@ from web.browser import CHROMIUM, chromium, faults, serving, too_wide, watched, 
 pytestmark = [
     pytest.mark.oracle, pytest.mark.parametrize("program", CHROMIUM, ids=["chromium"][: len(CHROMIUM)]),
 ]  # fmt: skip
+
+PAPER: Final = 688
+"""Width of an A4 page between its margins, in pixels."""
+APART: Final = "all => Math.min(...all.map(each => parseFloat(getComputedStyle(each).paddingLeft)))"
 
 
 async def test_the_figures_fit_every_width_and_a_sheet_of_paper(program: str, tmp_path: Path) -> None:
@@ -39,5 +44,8 @@ async def test_the_figures_fit_every_width_and_a_sheet_of_paper(program: str, tm
                     if not dark:
                         assert await faults(page) == []
                     await page.emulate_media(media="print")
+                    await page.set_viewport_size({"width": PAPER, "height": 900})
+                    cells = page.locator(".nrm-rows--figures .nrm-number")
+                    assert await cells.evaluate_all(APART) >= 8, "a number touches the column before it"
                     assert not await page.locator(".nrm-tabs").is_visible()
                     assert await page.locator(".nrm-rows--figures thead").first.is_visible()
