@@ -40,8 +40,8 @@ def invite(
     typer.echo(f"{file} goes to the machine that joins: nrmbus join {file}")
     if is_this_machine(made.bootstrap):
         typer.echo(
-            f"Only this machine reaches the broker at {made.bootstrap}, and its address changes with the next nrmbus up; "
-            "nrmbus up --listen HOST serves other machines."
+            f"Only this machine reaches the broker at {made.bootstrap}: nrmbus up --listen HOST serves other machines, at an "
+            "address that stays."
         )
     typer.echo(f"Fingerprint, to read out: {made.fingerprint}")
 

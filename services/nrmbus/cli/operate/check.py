@@ -48,9 +48,9 @@ UNKNOWN_RELEASE: Final = "0.1.0 or older"
 SKEW_SECONDS: Final = 5.0
 """Difference of the clocks that is worth mending: legal clocks are told to the second."""
 
-_MISMATCH: Final = 62
+_MISMATCH: Final = (62, 64)
 _NOT_YET, _EXPIRED = 9, 10
-"""Codes of OpenSSL for a certificate of another name, and for one whose time has not begun or is over."""
+"""Codes of OpenSSL for a certificate of another name or number, and for one whose time has not begun or is over."""
 _STRICT: Final = frozenset({32, *range(79, 95)})
 """Codes of OpenSSL for a certificate that does not keep to RFC 5280, which Python 3.13 and newer do not trust."""
 
@@ -208,7 +208,7 @@ def _tls(host: str, port: int, reach: Reach) -> Step:
 
 def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
-    if code == _MISMATCH:
+    if code in _MISMATCH:
         return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen."  # fmt: skip
     if code in (_NOT_YET, _EXPIRED):
         return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
