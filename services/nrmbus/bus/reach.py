@@ -165,7 +165,7 @@ class Reach:
 
 _PIPED: Final = 4096
 """Bytes that every system's pipe holds, however many of them there are."""
-_UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one on the operator's machine, nrmbus agency check keeps one elsewhere"
+_UNUSABLE: Final = "{} has no certificate that can be used: nrmbus up makes one on the operator's machine, nrmbus agency check AGENCY FILE keeps one elsewhere, and nrmbus agency renew AGENCY gets one by file"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from bus.closed import speaking
 from cli.own_machine import until_over
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
@@ -151,7 +152,7 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
 def test_an_agency_whose_disk_is_gone_comes_back(
     bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A new machine asks by files, since it has no access yet; its certificate comes when the keys hold, and the old one ends."""
+    """As deploy/RUNBOOK.md says it, after a suspension: a new machine asks by files, and has access when its keys hold and it may speak again."""
     monkeypatch.chdir(tmp_path)
     for where, name, seconds in (
         (fold, "WITHOUT_OLD_KEY", 2),
@@ -160,12 +161,24 @@ def test_an_agency_whose_disk_is_gone_comes_back(
     ):
         monkeypatch.setattr(where, name, timedelta(seconds=seconds))
     there: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+    assert is_served(bus, DEAD)
+    agency.suspend(DEAD, name=A, **there)
+    agency.admit(Path(f"{DEAD}.request.json"), B, **there)
+    assert not is_served(bus, DEAD)
+
+    with pytest.raises(
+        BusError, match=r"nrmbus agency list --signed FILE; then nrmbus agency lost ngo-d --directory FILE"
+    ):
+        agency.lost(DEAD, data=machine(bus, tmp_path / "before").path, keys_unprotected=True)
     new, asked = others_keys(bus, tmp_path / "new", DEAD)
     here: dict[str, Any] = {"data": new.path, "keys_unprotected": True}
-    assert is_served(bus, DEAD)
     until_over(asked.entry.valid_from)
 
     agency.renew(DEAD, **here)
+    with pytest.raises(BusError, match=r"is suspended: .* after nrmbus agency resume"):
+        agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **there)
+    agency.resume(DEAD, name=A, **there)
+    agency.admit(Path(f"{DEAD}.request.json"), B, **there)
     for place in (there, here):
         agency.renew(DEAD, Path(f"{DEAD}.renewal.json"), **place)
     agency.check(DEAD, **here)

@@ -17,6 +17,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.failures import of_system
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.reach import Tls
 from nrmbus.bus.replicas import parted
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.admitting import disposals_of, known_role
@@ -27,6 +28,7 @@ from nrmbus.cli.membership.signing import admitted, to_read_out
 from nrmbus.cli.membership.waiting import listed, signed
 from nrmbus.cli.options import BusContext, Known, to_write
 from nrmbus.directory import DirectoryError, commands
+from nrmbus.directory.admission import home_of
 from nrmbus.directory.commands import (
     ask_first,
     ask_for_new_keys,
@@ -164,6 +166,11 @@ def lost(
     certificates of the agency end when the new keys become valid.
     """
     folder = context.unlocked()
+    if directory is None and folder.is_joined and not Tls(home_of(folder, agency)).certificate.exists():
+        raise BusError(
+            f"This machine has no certificate of {agency}, so Kafka does not let it read the directory: the operator writes it "
+            f"with nrmbus agency list --signed FILE; then nrmbus agency lost {agency} --directory FILE."
+        )
     with sentences():
         known = read_file(folder, directory) if directory else None
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
