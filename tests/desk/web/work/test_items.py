@@ -390,7 +390,7 @@ def test_a_group_is_no_case() -> None:
 
 
 def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
-    """Given a plan after the task to agree on one, or a status after the task of a negative decision, then nobody is asked for it."""
+    """Given a plan after the task to agree on one, a decision after the task to attend an interview, or a status after the task of a negative one, then nobody is asked for it."""
     case = made(stories.planned)
     known = facts(case, "vac")
     early, late = known.happened[0].registered, known.happened[-1].registered + timedelta(hours=1)
@@ -407,6 +407,10 @@ def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
     known = replace(known, happened=(*known.happened, home))
     assert left(Task(1, "conditions", early), Task(2, "visits", late)) == [2]
     assert left(Task(1, "transition", early)) == []
+    assert left(Task(1, "attend", early)) == [1]
+    decided = Happened("e-2", "identification.status_decided", "special-unit", None, late, {})
+    known = replace(known, happened=(*known.happened, decided))
+    assert left(Task(1, "attend", early), Task(2, "attend", late + timedelta(hours=1))) == [2]
     refused = replace(known, view=replace(known.view, status="NOT_IDENTIFIED"))
     assert [
         each.task

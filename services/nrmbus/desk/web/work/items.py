@@ -470,8 +470,8 @@ class _Case:
     def _is_overtaken(self, task: Task) -> bool:
         """Return whether the case has gone on since *task* was opened.
 
-        It was closed, the person was referred again, a plan was agreed on, the child came home, the negative decision fell, or
-        the same is asked for once more.
+        It was closed, the person was referred again, a plan was agreed on, the child came home, the status was decided, the
+        negative decision fell, or the same is asked for once more.
         """
         if self.is_over and task.kind in OF_A_RUNNING_CASE:
             return True
@@ -485,6 +485,9 @@ class _Case:
             return any(each.registered > task.opened for each in home)
         if task.kind in OF_A_NO and self.status in BETTER:
             return True
+        if task.kind == "attend":  # nobody is interviewed once the status is decided
+            decided = (each for each in self.facts.happened if each.type == "identification.status_decided")
+            return any(each.registered > task.opened for each in decided)
         if task.kind not in PLANNING:
             return False
         said = (each for each in self.facts.happened if each.type in PLANS and each.source == self.me)
