@@ -203,3 +203,20 @@ def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
     assert language_of("ru", "en", accepted="az") == "ru"
     assert language_of(None, None, accepted="de, en;q=0.4, ru;q=0.9") == "ru"
     assert language_of("xx", None, accepted=None) == "az"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_message_names_the_body_of_one_profile(language: Language) -> None:
+    """A social service that decides is not called the special unit: frozen descriptions have words with its place; roles and laws keep their names."""
+    t = Words(language, BAKU, deciders=("social_services",))
+    unit = t.agency_role("special_unit").lower()
+    found = [each for name in LANGUAGES for catalogue in catalogues(name) for each in catalogue]
+    known = {(each.context, each.id) for each in found if isinstance(each.id, str)}
+    said = {
+        (context, key): t.placed(t._known.pgettext(context, key) if context else t._known.gettext(key))
+        for context, key in known
+        if key and context not in ("role", "law")
+    }
+
+    assert t.label("How sure the special unit is").count(t.agency_role("social_services")) == 1
+    assert [each for each in said.items() if unit in each[1].lower() or "special unit" in each[1].lower()] == []
