@@ -111,6 +111,7 @@ KEPT = {
     "listen": "; kept in `listen.json`",
     **dict.fromkeys(described(Listening), "; kept in `listen.json`"),
     "canary": "; kept in `canary.json`",
+    "without_auditor": "; kept in `audited-elsewhere`",
 }
 """Where a bus keeps an option of `nrmbus up`, by the option's name."""
 
