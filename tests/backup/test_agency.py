@@ -92,6 +92,18 @@ def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_pat
         assert ledger.execute("SELECT count(*) FROM reads").fetchone() == (1,)
 
 
+def test_what_comes_next_is_said_of_what_was_restored(folder: BusFolder, tmp_path: Path) -> None:
+    """A whole folder may still run elsewhere, a part of this one does not; and a desk takes no address for other machines."""
+    store, elsewhere = str(tmp_path / "backup"), str(tmp_path / "elsewhere")
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    runs = f"nrmbus run ngo-b --data '{elsewhere}'.\n"
+
+    whole = CliRunner().invoke(app, ["restore", store, "--data", elsewhere]).stdout
+    assert whole.endswith(f"Next, once it no longer runs on the old machine: {runs}")
+    part = CliRunner().invoke(app, ["restore", store, "--part", "settings", "--data", elsewhere]).stdout
+    assert part.endswith(f"is restored: nothing was missing.\nNext: {runs}")
+
+
 def test_an_auditor_on_her_own_machine_backs_up_her_folder(folder: BusFolder, tmp_path: Path) -> None:
     """Her keys, signed heads and log are in no backup of the operator's machine."""
     Identity.at(folder.service("auditor"), "auditor")

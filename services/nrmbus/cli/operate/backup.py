@@ -216,8 +216,9 @@ def restored(
         typer.echo(json.dumps({"generation": found.generation, "made": found.made, "restored": written}))
         return None
     typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
-    command = f"nrmbus run {manifest.agency}" if manifest.kind == "agency" else "nrmbus up"
-    typer.echo(
-        f"Next: {command} --data '{folder.path}'; on another host with --listen and the name that the agencies know, if they reach it."
-    )
+    is_bus, is_whole = manifest.kind != "agency", part in (None, FOLDER)
+    command = "nrmbus up" if is_bus else f"nrmbus run {manifest.agency}"
+    once = ", once it no longer runs on the old machine" if is_whole else ""
+    host = "; on another host with --listen and the name that the agencies know, if they reach it"
+    typer.echo(f"Next{once}: {command} --data '{folder.path}'{host if is_bus and is_whole else ''}.")
     return None
