@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
+
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.known import Snapshot
@@ -110,6 +112,24 @@ def test_silence_is_a_row_and_late_rows_come_first() -> None:
     assert sent.is_late(case.now)
     assert received.is_late(case.now)
     assert rows(case, "ngo-a", "others")[0].due == received.due
+
+
+@pytest.mark.parametrize("is_met", [True, False], ids=["begun in time", "missed"])
+def test_a_duty_that_was_met_unseen_is_no_silence(*, is_met: bool) -> None:
+    """Given work that began by a step of which the sender is not told, then the row ends after its day; what was missed stays, and is late."""
+    case = made(stories.presumed).at("d5 9:00")
+    case.say("ngo-a", "referral.submitted", ref="R-2", to=["vac"])
+    case.at("d5 10:00").say("vac", "referral.accepted", ref="R-2")
+    if is_met:
+        case.at("d5 11:00").say("vac", "needs.assessed", to=["shelter"])
+
+    def waiting() -> list[tuple[str, str, bool, bool]]:
+        found = [each for each in rows(case, "ngo-a", "others") if each.agencies == ("vac",)]
+        return [(each.code, each.state, each.breached, each.is_late(case.now)) for each in found]
+
+    assert waiting() == [("D-ASSIGN", "accepted", False, False)]
+    case.through("d15 12:00")
+    assert waiting() == ([] if is_met else [("D-ASSIGN", "accepted", True, True)])
 
 
 def test_a_question_turns_the_wait_round() -> None:

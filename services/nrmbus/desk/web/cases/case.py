@@ -19,6 +19,7 @@ from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.called import called
 from nrmbus.desk.web.shell import NotFound, Visit
+from nrmbus.desk.web.work.kinds import met_unseen
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.rules import View
@@ -175,6 +176,9 @@ class Case:
         ordered = sorted(self.clocks, key=lambda each: (each.due is None, each.due, each.code))
         found = []
         for each in ordered:
+            met = met_unseen(each, me)
+            if met is not None and met < self.visit.now:
+                continue
             what = t.code("clock", each.code)
             late = each.breached or (each.due is not None and each.due < self.visit.now)
             found.append(

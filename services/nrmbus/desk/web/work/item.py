@@ -81,6 +81,8 @@ class Item:
     """Agencies that ask (ours), that have to act (theirs), or that said it."""
     since: datetime | None = None
     due: datetime | None = None
+    ends: datetime | None = None
+    """When the row ends by itself: what was waited for is done, and this agency is not told of it."""
     breached: bool = False
     state: str = ""
     act: str = ""

@@ -30,6 +30,7 @@ from nrmbus.desk.web.work.kinds import (
     SHOWN,
     STARTED,
     first_step,
+    met_unseen,
 )
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.records import Party, Referral
@@ -116,7 +117,14 @@ class _Case:
             if duty.due is not None:
                 state = self._their_state(duty)
                 yield self.item(
-                    "theirs", "duty", type, agencies=(duty.answerable,), state=state, urgency=urgency, **said
+                    "theirs",
+                    "duty",
+                    type,
+                    agencies=(duty.answerable,),
+                    state=state,
+                    urgency=urgency,
+                    ends=met_unseen(duty, self.me),
+                    **said,
                 )
 
     def _asked(self, duty: Clock) -> Iterator[Item]:

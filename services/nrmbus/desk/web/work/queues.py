@@ -58,6 +58,8 @@ class Pick(_Strict):
         wanted = ((self.about, item.about), (self.code, item.code), (self.status, item.status))
         if item.code in self.but or any(among is not None and value not in among for among, value in wanted):
             return False
+        if item.ends is not None and item.ends < now:
+            return False
         if self.is_over not in (None, item.is_over) or self.child not in (None, item.child):
             return False
         if item.about == "period" and self.period_days is not None:
