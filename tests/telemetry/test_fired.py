@@ -293,7 +293,7 @@ def test_a_broker_that_is_silent(bus: BusFolder, machine: Path) -> None:
         for name in ("ngo-a", "timekeeper", "auditor"):
             until(f"{name} is not ready", lambda: not asked(bus, name).get("ready", True))  # noqa: B023 - it is asked at once
             assert fires("NrmbusServiceNotReady", {"nrmbus_trouble": 0, **scraped(bus, name)})
-            assert "Kafka does not answer it" in health.not_ready(bus)[name]
+            assert "Kafka has not answered it for " in health.not_ready(bus)[name]
     finally:
         (machine / "clock").unlink()
         for pid in broker:
