@@ -50,6 +50,8 @@ def differing(b: Roaming) -> Iterator[str]:
             continue  # an agency that does not know that she is a child takes her refusal for an adult's
         if seen.view.policy != b.view.policy:
             continue  # an agency that was told nothing since the case moved goes on by the profile of before
+        if agency in b.view.missed:
+            continue  # a unit that itself finds a child hears of a court with the next event that reaches it
         if agency in b.units and len(b.units) > 1:
             continue  # of several deciding bodies, one does not hear of all that another one does
         here, there = owed(b.rules, seen.view, agency), owed(b.rules, b.view, agency)
