@@ -138,7 +138,9 @@ async def test_two_people_release_the_draft_that_the_first_one_saw(tmp_path: Pat
         history_of(here).checkpoints = story.checkpoints
         answer = await here.during(signed(two, id))
 
-        assert "Registered" in (await two.get(answer.headers["location"])).text
+        end = (await two.get(answer.headers["location"])).text
+        assert "Registered" in end
+        assert re.search(r'href="/app/figures"[^>]*>Show all figures<', end)
         (said,) = await releases(here)
         assert (said["actor"], said["approver"], said["release"].digest) == ("S-1", "S-2", digest)
         assert said["release"].table("signalled_by_sex").cell("_T") == 12
