@@ -377,7 +377,9 @@ async def test_a_step_that_asks_nothing_is_sent_at_once(tmp_path: Path) -> None:
         assert f'href="{at.replace("/check", "/what")}"' in page.text
         assert "When it happened" in (await browser.get(at.replace("/check", "/what"))).text
         sent = await here.during(browser.post(at.replace("/check", "/send")))
-        assert heading(await browser.get(sent.headers["location"])) == "Registered"
+        done = await browser.get(sent.headers["location"])
+        assert heading(done) == "Registered"
+        assert ": stay in the shelter, until " in done.text, "a period runs until its day; it is not due by it"
 
 
 async def test_the_page_of_an_event_lists_nothing_of_somebody_else(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ from nrmbus.desk.web.acts.proposed import proposed
 from nrmbus.desk.web.acts.told import Fact, asked
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
-from nrmbus.desk.web.work.kinds import LODGING
+from nrmbus.desk.web.work.kinds import LODGING, PERIODS
 from nrmbus.desk.web.work.known import known_of
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.errors import Problem
@@ -464,7 +464,7 @@ async def _sent(visit: Visit, id: str) -> Response:
         sections=sections_of(visit, case, bodies) if verdict in {"refused", "failed"} else [],
         held_up=visit.door.seat.held_up, is_waiting=any(each["state"] == "waiting" for each in found),
         begun=_begun(visit, case.subject) if verdict == "registered" else [],
-        owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
+        periods=PERIODS, owed=[each for each in case.clocks if each.cause in {one["id"] for one in found}], name=lambda agency: around.name_of(visit, agency),
         about_no_case=is_bulletin(case.subject), own=own_act(visit, draft.type if draft else row.type if row else ""), live=f"{url(f'/acts/{id}/sent')}" if verdict == "pending" else "",
     )  # fmt: skip
 
