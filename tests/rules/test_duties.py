@@ -381,6 +381,15 @@ class TestAUnitThatSheRefuses:
         assert owed(b, UNIT) == ["D-STOP"]
         assert owed(b, "court") == ["D-REVIEW"]
 
+    def test_owes_the_review_that_had_reached_it_before(self) -> None:
+        """It has the papers, and decides without the person; the asker waits for it."""
+        b = under_review(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+
+        assert owed(b, UNIT) == ["D-REVIEW"]
+        b.say(UNIT, "review.decided", ref="V-1", outcome="upheld")
+        assert owed(b, UNIT) == []
+
 
 class TestAUnitThatAccepted:
     """It has answered, and works on the case."""
