@@ -129,12 +129,16 @@ def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
 @pytest.mark.broker
 def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
     """Clients reconnect automatically: no other service is restarted."""
+    until("every service has Kafka", lambda: not health.not_ready(up.folder))
     before, where = status(up.folder), up.folder.bootstrap
     up.kill("broker")
 
     until("it has another pid", lambda: status(up.folder)["broker"]["pid"] != before["broker"]["pid"])
     assert up.folder.bootstrap == where
-    assert lives(status(up.folder)["broker"]["pid"])
+    until("every service has Kafka again", lambda: not health.not_ready(up.folder))
+    after = status(up.folder)
+    assert lives(after["broker"]["pid"])
+    assert {name for name in before if after[name]["pid"] != before[name]["pid"]} == {"broker"}
 
 
 @pytest.mark.broker

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.pki.authority import Authority
@@ -111,12 +113,48 @@ def not_ready(folder: BusFolder) -> dict[str, str]:
     }
 
 
+def brokers_down(folder: BusFolder) -> dict[str, str]:
+    """Return the brokers of the bus's own Kafka that `nrmbus up` does not keep up here, each with the reason in a sentence.
+
+    A broker that is frozen runs: only a question to Kafka tells that.
+    """
+    if not folder.is_held or folder.is_joined or folder.settings.bootstrap:
+        return {}
+    count, ended, running = folder.settings.brokers, failing(folder), supervised(folder)
+    names = [Node(number, count).name for number in range(1, count + 1)] if running else []
+    down = {
+        each: "It does not run, and is being started." for each in names if not _lives(running.get(each, {}).get("pid"))
+    }
+    return down | {
+        each: f"It ended five times in a minute. Its log ends: {ended[each]}" for each in names if each in ended
+    }
+
+
+def _lives(pid: int | None) -> bool:
+    """Return whether a process *pid* is there: the report is as old as the last start, and a start may take long."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # this account is another than that of the bus
+        return True
+    return True
+
+
+def supervised(folder: BusFolder) -> dict[str, Any]:
+    """Return what the supervisor reports of each of its processes, by name."""
+    with suppress(FileNotFoundError, ValueError):
+        found: dict[str, Any] = json.loads((folder.run / "services.json").read_bytes())
+        return found
+    return {}
+
+
 def failing(folder: BusFolder) -> dict[str, str]:
     """Return the services that the supervisor reports as failing, each with the last line of its log."""
-    with suppress(FileNotFoundError, ValueError):
-        states = json.loads((folder.run / "services.json").read_bytes())
-        return {name: state["failing"] for name, state in states.items() if state.get("failing") is not None}
-    return {}
+    states = supervised(folder)
+    return {name: state["failing"] for name, state in states.items() if state.get("failing") is not None}
 
 
 def why_not_ready(health: Health) -> str:

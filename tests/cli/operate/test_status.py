@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,8 +18,11 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health
 from nrmbus.cli.operate import status
+from nrmbus.cli.operate.service_faults import of_services
 from nrmbus.cli.operate.status import Status, look, shown
 
+NOBODY = 2**22 + 1
+"""Number of a process that no system gives."""
 READY = {"ready": True, "lag": 0, "outbox_open": 0, "tasks": 0, "parked": 0, "sealing_key": None}
 PEER = {
     "agency": "ngo-b",
@@ -225,6 +229,43 @@ def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., St
 
     assert (service.state, service.restarts) == ("failing", 4)
     assert service.remark.endswith("The disk is full.")
+
+
+@pytest.mark.parametrize(
+    ("brokers", "of_brokers", "expected"),
+    [
+        (1, {"broker": {"pid": os.getpid(), "restarts": 0}}, []),
+        (1, {"broker": {"pid": NOBODY, "restarts": 2}}, [("broker", "away", 2, "being started.")]),
+        (1, {"broker": {"pid": None, "restarts": 5, "failing": "No space left"}}, [("broker", "failing", 5, "No space left")]),
+        (3, {each: {"pid": os.getpid(), "restarts": 1} for each in ("broker.1", "broker.3")}, [("broker.2", "away", 0, "being started.")]),
+    ],
+    ids=["it runs", "it was killed", "its disk is full", "one of three"],
+)  # fmt: skip
+def test_a_broker_that_is_down_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brokers: int, of_brokers: dict[str, Any], expected: list[Any]
+) -> None:
+    """Given a bus with its own Kafka, then a broker that the supervisor does not keep up stands in the table, and doctor names it."""
+    folder = BusFolder(tmp_path)
+    folder.create(brokers=brokers)
+    write_json(folder.run / "services.json", of_brokers | {"registrar": {"pid": 8, "restarts": 0}})
+
+    async def answered(_: BusFolder) -> Mapping[str, Any]:
+        return {"registrar": READY}
+
+    monkeypatch.setattr(health, "ask_all", answered)
+    monkeypatch.setattr(status, "peers_of", lambda _: [])
+    monkeypatch.setattr(status, "hosts_of", lambda _: ())
+    with folder.held():
+        found = look(folder)
+        faults = [each.what for each in of_services(folder, {"registrar": READY})]
+
+    down = [each for each in found.services if each.name != "registrar"]
+    assert [(each.name, each.state, each.restarts) for each in down] == [each[:3] for each in expected]
+    assert all(each.remark.endswith(end) for each, (*_, end) in zip(down, expected, strict=True))
+    assert [f"Kafka's process {each.name} is down" in what for each, what in zip(down, faults, strict=True)] == [
+        True
+    ] * len(down)
+    assert all(f"{each.name}: {each.remark[:20]}" in screen(found) for each in down)
 
 
 def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.health import ENDING, Health, failing, silence_of, why_not_ready
+from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
 from nrmbus.wire.names import AUDITOR
 
@@ -13,6 +13,13 @@ from nrmbus.wire.names import AUDITOR
 def of_services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterator[Finding]:
     """Yield the desks and services that do not answer, are not ready, or lost their ledger or a part of it, by their *healths*."""
     ending = failing(folder)
+    for name, reason in brokers_down(folder).items():
+        yield Finding(
+            "failing",
+            f"Kafka's process {name} is down. {reason}",
+            "With one broker nothing is sent or received; with three no other one may be lost.",
+            f"look at {folder.logs / f'{name}.log'}, and at the disk; nrmbus up continues to start it",
+        )
     for name, health in healths.items():
         log: object = folder.logs / f"{name}.log"
         if folder.is_joined:  # `nrmbus run` writes no file

@@ -207,7 +207,10 @@ def look(folder: BusFolder) -> Status:
 
 
 def _services(folder: BusFolder, healths: Mapping[str, Health | None]) -> Iterable[Service]:
-    states, failing, suspended = _supervised(folder), health.failing(folder), health.suspended(folder)
+    states, failing, suspended = health.supervised(folder), health.failing(folder), health.suspended(folder)
+    for name, reason in health.brokers_down(folder).items():
+        restarts = int(states.get(name, {}).get("restarts", 0))
+        yield Service(name, "failing" if name in failing else "away", reason, restarts)
     for name in sorted(suspended & set(folder.agencies())):
         yield Service(name, "suspended", "It is suspended or has left, so its desk does not run.")
     for name, found in healths.items():
@@ -249,13 +252,6 @@ def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iter
                 yield f"{each.what} Mend: {each.mend}"
     if (free := shutil.disk_usage(folder.path).free) < LEAST_FREE:
         yield f"{free // 1024**2} MiB are free on the disk. Mend: make room beside the folder, or enlarge the disk"
-
-
-def _supervised(folder: BusFolder) -> dict[str, Any]:
-    with suppress(FileNotFoundError, ValueError):
-        found: dict[str, Any] = json.loads((folder.run / "services.json").read_bytes())
-        return found
-    return {}
 
 
 def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> Elsewhere:
