@@ -37,6 +37,7 @@ class TestWhatAnOperatorMayName:
             ([listeners.EVERYWHERE], r"No other machine reaches this one at 0\.0\.0\.0"),
             (["nowhere.invalid"], r"nowhere\.invalid has no address here"),
             (["127.0.0.1", "localhost"], r"needs a port of its own"),
+            (["none", "127.0.0.1"], r"--listen none .* give it alone"),
         ],
     )
     def test_others_are_refused_with_what_to_give(self, given: list[str], says: str) -> None:

@@ -31,6 +31,8 @@ def listening(given: Iterable[str], *, forwarded: bool = False, brokers: int = 1
     """
     found = tuple((each if is_address(each) else f"{each}:{PORT}").lower() for each in given)
     for each in found:
+        if each == f"none:{PORT}":
+            raise NoBus("--listen none closes the bus to other machines: give it alone, or leave it out.")
         if not is_address(each) or "," in each:
             raise NoBus(
                 f"--listen takes HOST or HOST:PORT, as other machines reach this one; without PORT it is {PORT}."
