@@ -44,13 +44,16 @@ def looked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Sta
     folder = BusFolder(tmp_path)
     folder.create(bootstrap="kafka:9092", tls=False)
 
-    def made(healths: Mapping[str, Any], *peers: Mapping[str, Any], running: bool = True) -> Status:
+    def made(
+        healths: Mapping[str, Any], *peers: Mapping[str, Any], running: bool = True, brokers: tuple[int, int] = (1, 1)
+    ) -> Status:
         async def answered(_: BusFolder) -> Mapping[str, Any]:
             return healths
 
         monkeypatch.setattr(health, "ask_all", answered)
         monkeypatch.setattr(status, "peers_of", lambda _: list(peers))
         monkeypatch.setattr(status, "hosts_of", lambda _: ())
+        monkeypatch.setattr(status, "brokers_of", lambda _: brokers)
         if not running:
             return look(folder)
         with folder.held():
@@ -266,6 +269,15 @@ def test_a_broker_that_is_down_is_named(
         True
     ] * len(down)
     assert all(f"{each.name}: {each.remark[:20]}" in screen(found) for each in down)
+
+
+def test_a_broker_that_is_frozen_is_missed(looked: Callable[..., Status]) -> None:
+    """Given three brokers of which one stands still, then its process runs and the bus goes on, and all the same it is a fault."""
+    assert looked({"registrar": READY}, brokers=(3, 3)).well
+
+    found = looked({"registrar": READY}, brokers=(2, 3))
+    assert not found.well
+    assert "Of 3 brokers of Kafka, 2 are there." in screen(found)
 
 
 def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:

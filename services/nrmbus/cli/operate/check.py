@@ -307,6 +307,19 @@ def peers_of(folder: BusFolder) -> list[dict[str, object]]:
     ]
 
 
+def brokers_of(folder: BusFolder) -> tuple[int, int]:
+    """Return how many brokers of a bus with several addresses are there, and how many it was made with; of one address, 1 and 1.
+
+    Raises:
+        KafkaFailed, KeysSealed: as `peers_of`.
+    """
+    due = len(folder.bootstrap.split(","))
+    if due == 1:
+        return 1, 1
+    (found,) = Administration(folder.as_operator).answers(lambda client: [client.describe_cluster()])
+    return len(found.nodes), due
+
+
 def _release(client_id: str) -> str:
     """Return the release that a desk told the broker; `UNKNOWN_RELEASE` for one from before desks did."""
     return client_id.partition(BEFORE_RELEASE)[2] or UNKNOWN_RELEASE

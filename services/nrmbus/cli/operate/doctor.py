@@ -16,10 +16,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import ask_all
 from nrmbus.cli.hosts import hosts_of
-from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.check import brokers_of, peers_of
 from nrmbus.cli.operate.faults import Finding, of_hosts
 from nrmbus.cli.operate.folder_faults import findings
-from nrmbus.cli.operate.service_faults import of_peers, of_services, of_stopped
+from nrmbus.cli.operate.service_faults import of_brokers, of_peers, of_services, of_stopped
 from nrmbus.cli.operate.topic_faults import (
     TopicRead,
     of_clocks,
@@ -47,7 +47,11 @@ def _of_the_peers(folder: BusFolder) -> list[Finding]:
     if folder.is_joined or not folder.settings.tls:
         return []
     try:
-        return [*of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)), *of_hosts(hosts_of(folder))]
+        return [
+            *of_brokers(*brokers_of(folder)),
+            *of_peers(peers_of(folder), folder.agencies(), datetime.now(UTC)),
+            *of_hosts(hosts_of(folder)),
+        ]
     except BusError as error:
         return [Finding("peers_unknown", "The agencies on other machines were not looked at.", str(error),
                         f"nrmbus doctor --data '{folder.path}', while the bus runs and with the key file", serious=False)]  # fmt: skip

@@ -106,6 +106,17 @@ def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
             )
 
 
+def of_brokers(there: int, due: int) -> Iterator[Finding]:
+    """Yield a finding if only *there* of *due* brokers are part of the cluster: one that is frozen runs, and is none of it."""
+    if there < due:
+        yield Finding(
+            "brokers_away",
+            f"Of {due} brokers of Kafka, {there} are there.",
+            "Nothing is lost; until the others are back, no further one may be away.",
+            "end one that is frozen, start one that is off (deploy/RUNBOOK.md#one-broker-of-three-away)",
+        )
+
+
 def of_peers(peers: Iterable[Mapping[str, Any]], here: Collection[str], now: datetime) -> Iterator[Finding]:
     """Yield the agencies on other machines whose desk is not connected, or whose certificate nobody renewed."""
     for peer in peers:

@@ -29,8 +29,9 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
-from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.check import brokers_of, peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_hosts, of_numbers
+from nrmbus.cli.operate.service_faults import of_brokers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import is_public_page
@@ -258,7 +259,9 @@ def _elsewhere(folder: BusFolder, here: Iterable[Service]) -> Elsewhere:
     """Return the agencies whose desks do not run here and the services on standby hosts, or why Kafka does not tell them."""
     own = {each.name for each in here}
     try:
-        return Elsewhere(tuple(each for each in peers_of(folder) if each["agency"] not in own), hosts_of(folder))
+        faults = tuple(f"{each.what} Mend: {each.mend}" for each in of_brokers(*brokers_of(folder)))
+        peers = tuple(each for each in peers_of(folder) if each["agency"] not in own)
+        return Elsewhere(peers, hosts_of(folder), faults=faults)
     except KeysSealed:
         return Elsewhere(notes=("The agencies elsewhere are not shown: the operator's key needs its key file.",))
     except BusError:
