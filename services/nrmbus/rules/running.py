@@ -170,7 +170,7 @@ def _by_asker(context: EventContext, clock: Running) -> bool:
     An asker that asked itself too answers for itself alone.
     """
     row, party = context.tables.row(context.event.type), None
-    if context.referral is not None:
+    if context.referral is not None and _kind(context.event.type) == "referral":  # a hold may bear the same reference
         party = context.referral.party(clock.answerable)
     return row is not None and row.party == "asker" and (party is None or party.state not in ("accepted", "completed"))
 
