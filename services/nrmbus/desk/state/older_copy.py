@@ -109,8 +109,8 @@ def _sentence(seat: Seat, found: Mapping[str, Any]) -> str:
         return f"{copy} It reads its inbox again, and sends nothing until it has caught up.{gap}{keys}"
     letters = f" {_LETTERS.format(keys=found['keys'])}" if found["keys"] else ""
     return (
-        f"{copy} It has caught up: {found['again']} deliveries were read again, {found['own']} of them receipts of events "
-        f"that the copy does not have. Its numbers continue after the registrar's. {_GONE}{letters}{keys}"
+        f"{copy} It has caught up. Deliveries that it read again: {found['again']}; receipts among them of events that the copy "
+        f"does not have: {found['own']}. Its numbers continue after the registrar's. {_GONE}{letters}{keys}"
     )
 
 
