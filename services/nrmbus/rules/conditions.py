@@ -85,8 +85,8 @@ def _reopening(context: EventContext) -> bool:
 
 
 def _first_receipt_by_unit(context: EventContext) -> bool:
-    """Return whether the deciding body acknowledges or accepts for the first time."""
-    if not context.by_unit:
+    """Return whether the deciding body acknowledges or accepts for the first time, and no other one has begun already."""
+    if not context.by_unit or context.view.begun_by not in (None, context.source):
         return False
     party = context.referral.party(context.source) if context.referral else None
     return party is None or (party.state == "submitted" and not party.acknowledged)
