@@ -290,7 +290,7 @@ class TestAdministration:
             calls.append(client)
             return [failed(KafkaError._TRANSPORT)]
 
-        with pytest.raises(KafkaFailed, match="see whether it runs with nrmbus up"):
+        with pytest.raises(KafkaFailed, match="nrmbus check says where the way to it ends"):
             Administration("127.0.0.1:1").answers(call)
         assert len(calls) == 1
 

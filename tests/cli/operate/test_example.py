@@ -39,7 +39,7 @@ def at(hours: float) -> str:
 
 def asked(*options: str) -> Any:
     """Return what the command did."""
-    return CliRunner().invoke(up.app, ["up", "--example", *options])
+    return CliRunner().invoke(up.app, ["--example", *options])
 
 
 def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
