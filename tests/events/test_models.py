@@ -238,7 +238,7 @@ def test_figures_that_are_no_packed_text_are_refused_where_they_stand(text: str)
 
 
 def test_no_pattern_is_written_out_in_memory() -> None:
-    """Pydantic's matcher repeats a pattern's states: one bound of 15,000 would take 6 MiB in every process."""
+    """Pydantic's matcher repeats a pattern's states: one bound of 15,000 would take 3 MiB in every process."""
     compiled = {
         each
         for data in TYPES.values()

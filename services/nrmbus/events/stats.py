@@ -24,7 +24,7 @@ def _is_packed(text: str) -> str:
 Packed = Annotated[str, AfterValidator(_is_packed), WithJsonSchema({"type": "string", "pattern": _PACKED.pattern})]
 """Bytes, compressed by zlib, in base64.
 
-Python's own matcher checks it: pydantic's writes a repetition out, and takes 6 MiB in every process for one of 15,000.
+Python's own matcher checks it: pydantic's writes a repetition out, and takes 3 MiB in every process for one of 15,000.
 """
 
 LARGEST: Final = 4_000_000

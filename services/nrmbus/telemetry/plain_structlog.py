@@ -1,6 +1,6 @@
 """structlog without rich: a service writes JSON lines, and has no terminal.
 
-structlog loads rich wherever it is installed, for tracebacks in colour: 60 modules and 5 MiB in each process. The command
+structlog loads rich wherever it is installed, for tracebacks in colour: 60 modules and 3 MiB in each process. The command
 line needs rich, so it is installed. `tests/desk/test_memory.py` tells when this may go.
 """
 
