@@ -129,7 +129,7 @@ def _found(visit: Visit) -> Kept | None:
 def _became(visit: Visit) -> Response:
     """Say what became of a draft that waits no longer, to those who could have signed it.
 
-    Whoever signed it or took it over is led to it, however often they ask; everybody else reads who was first.
+    The colleague who signed it or took it over is led to it each time; all others read who was first.
     """
     id = visit.path("id")
     with visit.door.ledger.read() as tx:
