@@ -14,6 +14,7 @@ from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import make_private, write_private
+from nrmbus.directory.reader import MARK
 from nrmbus.wire.keys import keyfile
 
 LEDGER: Final = "ledger.sqlite"
@@ -195,7 +196,12 @@ def _has(database: sqlite3.Connection, table: str) -> bool:
 
 def is_mark(path: str) -> bool:
     """Return whether the file at *path* says how far the history, or the directory, went."""
-    return path.startswith("registrar/history/") or path.endswith("/directory")
+    return path.startswith("registrar/history/") or is_mark_of_directory(path)
+
+
+def is_mark_of_directory(path: str) -> bool:
+    """Return whether the file at *path* says how far the directory went."""
+    return path.endswith(f"/{MARK}")
 
 
 def free(path: Path) -> int:

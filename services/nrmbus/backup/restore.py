@@ -12,10 +12,12 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.rebuild import rebuild
 from nrmbus.backup.store import Manifest, Store, Stored, said, synced
 from nrmbus.backup.topics import Progress
+from nrmbus.backup.verify import directory_of
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.private_files import make_private, write_json
+from nrmbus.directory.reader import MARK
 from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
 
 STAGE: Final = ".restoring"
@@ -168,15 +170,21 @@ def _broker(
     """Write the topics of the backup to an empty broker, or the directory alone to a broker that has lost it."""
     if manifest.kind != "bus":
         raise BackupError("part_absent", part)
-    for number, partition in manifest.records[CASES].items():
-        mark = HighWater(target.service(REGISTRAR) / "history" / number).read()
-        if mark and mark.number > partition.number and not over_newer:
-            known = f"partition {number}: number {mark.number} was registered, {partition.number} is in the backup"
-            raise BackupError("newer_here", known)
-    unlock(target)
     if part == folders.DIRECTORY:
+        if not over_newer:
+            _check_directory(store, manifest, target)
+        unlock(target)
         _with_broker(target, lambda: asyncio.run(rebuild(target, store, manifest, progress, [DIRECTORY])), progress)
+        if over_newer:
+            _put_back(store, manifest, target, folders.is_mark_of_directory)
         return [DIRECTORY]
+    if not over_newer:
+        for number, partition in manifest.records[CASES].items():
+            mark = HighWater(target.service(REGISTRAR) / "history" / number).read()
+            if mark and mark.number > partition.number:
+                known = f"partition {number}: number {mark.number} was registered, {partition.number} is in the backup"
+                raise BackupError("newer_here", known)
+    unlock(target)
     if target.kafka.exists() and not over_newer:
         raise BackupError("newer_here", f"{target.kafka} has the data of a broker: remove it if they are lost")
     if target.settings.bootstrap:
@@ -190,10 +198,28 @@ def _broker(
             shutil.rmtree(stage.path)
             synced(target.path)
     if over_newer:
-        marks = [each for each in manifest.files.items() if folders.is_mark(each[0])]
-        with said():
-            folders.put_back(store, marks, target.path)
+        _put_back(store, manifest, target, folders.is_mark)
     return sorted(manifest.records)
+
+
+def _check_directory(store: Store, manifest: Manifest, target: BusFolder) -> None:
+    """Check that nobody here has read more entries of the directory than the backup has; registrations do not matter to it.
+
+    Raises:
+        BackupError: ``newer_here``.
+    """
+    kept = directory_of(store, manifest).number
+    for path in sorted(each for pattern in ("*", "agencies/*") for each in target.path.glob(f"{pattern}/{MARK}")):
+        if (mark := HighWater(path).read()) and mark.number > kept:
+            where = path.parent.relative_to(target.path)
+            raise BackupError(
+                "newer_here", f"directory: {where} has read {mark.number} entries, {kept} are in the backup"
+            )
+
+
+def _put_back(store: Store, manifest: Manifest, target: BusFolder, is_due: Callable[[str], bool]) -> None:
+    with said():
+        folders.put_back(store, [each for each in manifest.files.items() if is_due(each[0])], target.path)
 
 
 def _beside(target: BusFolder) -> BusFolder:

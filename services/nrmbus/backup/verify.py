@@ -96,7 +96,7 @@ class _History:
         self.cosigned: dict[str, int] = {}
         if manifest.kind != "bus":
             return
-        self._directory = self._read_directory()
+        self._directory = directory_of(store, manifest)
         self._published = self._read_published()
         self._witnessed = self._read_witnessed()
         for number, partition in manifest.records.get(CASES, {}).items():
@@ -107,22 +107,7 @@ class _History:
                     self._inbox(f"{topic}/{number}", partition)
 
     def _records(self, topic: str, number: str = "0") -> Iterator[Kept]:
-        partition = self._manifest.records.get(topic, {}).get(number)
-        return lines.records(self._store, f"{topic}/{number}", partition.segments if partition else ())
-
-    def _read_directory(self) -> Directory:
-        operator = _operator(self._store, self._manifest)
-        if operator is None:
-            raise BackupError("directory_refused", "keys/operator.pub")
-        directory = Directory(self._manifest.bus, operator)
-        try:
-            for each in self._records(DIRECTORY):
-                directory.add(each.value)
-        except DirectoryError as error:
-            code = error.code
-        else:
-            return directory
-        raise BackupError("directory_refused", code)
+        return _records(self._store, self._manifest, topic, number)
 
     def _read_published(self) -> dict[str, dict[int, Checkpoint]]:
         """Return the checkpoints that the logs have signed and published, by origin and size."""
@@ -210,6 +195,31 @@ class _History:
 
     def _registrar(self, kid: str) -> VerifyKey:
         return self._directory.any_verify_key(REGISTRAR, kid)
+
+
+def directory_of(store: Store, manifest: Manifest) -> Directory:
+    """Return the directory that the backup of a bus has.
+
+    Raises:
+        BackupError: ``directory_refused`` if an entry cannot be trusted.
+    """
+    operator = _operator(store, manifest)
+    if operator is None:
+        raise BackupError("directory_refused", "keys/operator.pub")
+    directory = Directory(manifest.bus, operator)
+    try:
+        for each in _records(store, manifest, DIRECTORY):
+            directory.add(each.value)
+    except DirectoryError as error:
+        code = error.code
+    else:
+        return directory
+    raise BackupError("directory_refused", code)
+
+
+def _records(store: Store, manifest: Manifest, topic: str, number: str = "0") -> Iterator[Kept]:
+    partition = manifest.records.get(topic, {}).get(number)
+    return lines.records(store, f"{topic}/{number}", partition.segments if partition else ())
 
 
 def _operator(store: Store, manifest: Manifest) -> VerifyKey | None:
