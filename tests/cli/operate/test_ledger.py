@@ -57,10 +57,15 @@ def test_the_desk_starts_where_its_ledger_was_copied_to(server: Server, folder: 
 
     with folder.alone("ngo-a"), pytest.raises(FolderHeld, match="is held by process"):
         copied(BusFolder(folder.path), address.url)
+    with pytest.raises(BusError, match="that the server runs and that --to and the password file are right"):
+        copied(folder, f"postgresql:///ledger?host={folder.path}")
     assert "Copied and compared: " in copied(folder, address.url)
     assert json.loads(home.agency_json.read_bytes()) == {"agency": "ngo-a", "port": 20123, "ledger": address.url}
     assert run(name_of(folder), address) == name
 
+    again = f"{address.url}&application_name=nrmbus"
+    with pytest.raises(BusError, match="two addresses lead to one database"):
+        copied(folder, again)
     with pytest.raises(BusError, match="move the file away"):
         copied(folder, "file")
     home.ledger.rename(home.path / "before.sqlite")
@@ -71,7 +76,7 @@ def test_the_desk_starts_where_its_ledger_was_copied_to(server: Server, folder: 
 
 def test_what_is_no_address_changes_nothing(folder: BusFolder) -> None:
     """A password on a command line would be in every list of processes: it is refused, and not repeated."""
-    with pytest.raises(BusError, match="Nothing was copied") as refused:
+    with pytest.raises(BusError, match=r"Nothing was copied\. --to is `file`") as refused:
         copied(folder, "postgresql://nrmbus:CANARY@db/ledger")
     assert "CANARY" not in str(refused.value)
     with pytest.raises(BusError, match="is there already"):

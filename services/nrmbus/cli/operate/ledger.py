@@ -1,6 +1,7 @@
 """``nrmbus ledger``: the place of a desk's ledger, a file or a PostgreSQL server."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -13,7 +14,7 @@ from nrmbus.cli.options import BusContext
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import copying
 from nrmbus.desk.store.address import Address
-from nrmbus.desk.store.place import place_of, run
+from nrmbus.desk.store.place import Place, place_of, run
 
 app = Commands("ledger", "The place of a desk's ledger: a file, or a PostgreSQL server.")
 
@@ -36,8 +37,10 @@ def copy(
     home = folder.agency(agency)
     if not home.agency_json.exists():
         raise BusError(f"There is no desk of {agency} in {folder.path}: the ledger of a desk is copied on its machine.")
+    target = home.ledger if to == FILE else _address(to)
+    source: Place | None = None
     try:
-        source, target = place_of(home), home.ledger if to == FILE else Address.parse(to)
+        source = place_of(home)
         if source == target:
             raise BusError(f"The ledger of {agency} is there already.")
         with folder.alone(agency):
@@ -48,9 +51,29 @@ def copy(
                 del settings["ledger"]
             write_json(home.agency_json, settings)
     except DeskError as error:
-        raise BusError(f"Nothing was copied. {error.sentence}") from None
+        raise BusError(f"Nothing was copied. {_reason(error, source, target)}") from None
     where = home.ledger if to == FILE else to
     typer.echo(
         f"Copied and compared: {counted(sum(counts.values()), 'row')}. The desk of {agency} starts on {where} from now on."
     )
     typer.echo("The earlier ledger is as it was, and has keys that are erased later: remove it once the desk runs.")
+
+
+def _address(to: str) -> Address:
+    try:
+        return Address.parse(to)
+    except DeskError:
+        raise BusError(
+            f"Nothing was copied. --to is `{FILE}`, or the address of a PostgreSQL database without a password: "
+            "postgresql://USER@HOST/DATABASE. The password stands in the file that PGPASSFILE names."
+        ) from None
+
+
+def _reason(error: DeskError, source: Place | None, target: Place) -> str:
+    """Return why a copy failed: the sentences about a running desk know `agency.json` alone, and not the option."""
+    if not isinstance(target, Address) or source is None:
+        return error.sentence
+    if error.code in ("ledger_away", "ledger_driver_missing"):
+        named = "--to" if isinstance(source, Path) else "--to and `ledger` in agency.json"
+        return error.sentence.replace("`ledger` in agency.json", named)
+    return error.detail if error.code == "ledger_held" else error.sentence

@@ -252,6 +252,8 @@ def _held_by(holder: str) -> str:
     """Return who holds the lock, by the name that its desk gave the server."""
     _, _, where = holder.partition(" ")
     _, host, process = (*where.split(" "), "", "", "")[:3]
+    if (host, process) == (socket.gethostname(), str(os.getpid())):  # of a copy, the ledger that is copied
+        return "This process has the ledger open already: two addresses lead to one database."
     return f"The desk on {host}, process {process}, has the ledger open. End that one; --standby waits for its end, and --take-over puts it out."
 
 
