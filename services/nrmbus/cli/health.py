@@ -33,6 +33,8 @@ _UNHEARD: Final = (
 
 _UNANSWERED: Final = "Kafka has not answered it for {}: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
 
+QUIET_SECONDS: Final = 5.0
+"""Age of Kafka's last answer from which a person is told of it, though it may still be a slow machine."""
 SILENT_SECONDS: Final = 15.0
 """Silence of Kafka that a person is told of; a desk that waits for records has an answer every two seconds."""
 

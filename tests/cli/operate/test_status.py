@@ -190,6 +190,12 @@ class TestOnAnAgencysMachine:
         assert found.well
         assert "kafka:9092, answered within the last 2 seconds" in screen(found)
 
+    def test_an_answer_that_is_late_is_told_before_it_is_a_fault(self, asked: Callable[..., Status]) -> None:
+        """Given seven seconds without an answer, then the screen says so, and the exit status leaves a slow machine alone."""
+        found = asked({**READY, "silent": 7.4})
+        assert found.well
+        assert "kafka:9092, last answer 7 seconds ago, and one is due every 2 seconds" in screen(found)
+
     def test_a_silence_is_told_before_the_desk_is_not_ready(self, asked: Callable[..., Status]) -> None:
         """Given half a minute without an answer, then the desk may still be ready, and the screen says since when, and what to do."""
         found = asked({**READY, "silent": 30.4})

@@ -361,12 +361,7 @@ def _head(found: Status) -> RenderableType:
     lines.add_row("folder", f"{found.folder}, {found.free_gib} GiB free")
     if found.kafka:
         others = f", for other machines {', '.join(found.others)}" if found.others else ""
-        silences = (each.silent for each in found.services if each.silent is not None and each.state == "ready")
-        silent = max(silences, default=health.SILENT_SECONDS)
-        answers = (
-            f", answered within the last {counted(ceil(silent), 'second')}" if silent < health.SILENT_SECONDS else ""
-        )
-        lines.add_row("Kafka", found.kafka + others + answers)
+        lines.add_row("Kafka", Text.assemble(found.kafka + others, _answered(found.services)))
     if "registered" in found.history:
         lines.add_row(
             "history",
@@ -375,6 +370,17 @@ def _head(found: Status) -> RenderableType:
     if beside := [text.format(found.history[name]) for name, text in _BESIDE.items() if found.history.get(name)]:
         lines.add_row("", ", ".join(beside))
     return lines
+
+
+def _answered(services: Iterable[Service]) -> tuple[str, str]:
+    """Return with its style how long ago Kafka answered the ready service that waits the longest; a longer silence is a fault."""
+    silences = (each.silent for each in services if each.silent is not None and each.state == "ready")
+    silent = max(silences, default=health.SILENT_SECONDS)
+    if silent >= health.SILENT_SECONDS:
+        return "", ""
+    if silent >= health.QUIET_SECONDS:
+        return f", last answer {counted(int(silent), 'second')} ago, and one is due every 2 seconds", "yellow"
+    return f", answered within the last {counted(ceil(silent), 'second')}", ""
 
 
 def _table(services: Iterable[Service]) -> Table:
