@@ -17,7 +17,7 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from forked import Forked, service
 from nrmbus.auditor.history.whole import audited
@@ -483,7 +483,7 @@ def test_a_host_that_is_taken_off_gets_nothing_and_no_other_certificate(operator
 
     standby.revoke("host-off", data=operator.path, **OPEN)
 
-    with pytest.raises(KafkaError):
+    with pytest.raises(TopicAuthorizationFailedError):
         asyncio.run(read_as(folder, home))
     with pytest.raises(DirectoryError, match="standby_unknown"):
         renewal.certified(operator, directory, renewal.ask(folder, "registrar"))

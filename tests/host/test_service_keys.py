@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaError
+from aiokafka.errors import TopicAuthorizationFailedError
 
 from host.test_hosts import joined
 from nrmbus.auditor.history.whole import audited
@@ -165,7 +165,7 @@ def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Pat
 
     change(up, service, tmp_path / "request.json", lost)
 
-    with pytest.raises(KafkaError):
+    with pytest.raises(TopicAuthorizationFailedError):
         asyncio.run(read_as(up, thief))
     directory = asyncio.run(read_directory(up))
     with pytest.raises(WireError, match="signature_invalid"):

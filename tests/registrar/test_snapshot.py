@@ -90,6 +90,7 @@ class Reader:
 
     def __init__(self, there: list[Any], begins: int) -> None:
         self._there, self._begins, self._at = there, begins, begins
+        self._client = SimpleNamespace(cluster=SimpleNamespace(unauthorized_topics=set()))
         self.unanswered = 0
         """Questions that the broker answers too late from now on."""
 

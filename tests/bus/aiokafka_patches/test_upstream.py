@@ -50,6 +50,7 @@ def test_aiokafka_still_waits_for_the_brokers_farewell() -> None:
         "enforce_rebalance",
         "committed_offsets",
         "set_fetch_max_wait_ms",
+        "unauthorized_topics",
     ],
 )
 def test_aiokafka_still_has_no_public_name_for_it(name: str) -> None:

@@ -6,11 +6,12 @@ import sys
 import time
 import weakref
 from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaTimeoutError, ProducerFenced
+from aiokafka.errors import KafkaTimeoutError, ProducerFenced, TopicAuthorizationFailedError
 from aiokafka.structs import OffsetAndMetadata
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -84,10 +85,11 @@ def test_a_partition_without_an_answer_is_silent_since_its_assignment() -> None:
 
 
 class Slow:
-    """A consumer whose broker answers the third question about ends."""
+    """A consumer whose broker answers the third question about ends, and denies it the topics *denied*."""
 
-    def __init__(self) -> None:
+    def __init__(self, *denied: str) -> None:
         self.asked = 0
+        self._client = SimpleNamespace(cluster=SimpleNamespace(unauthorized_topics=set(denied)))
 
     async def end_offsets(self, partitions: list[TopicPartition]) -> dict[TopicPartition, int]:
         """Answer late, as a broker on a busy machine."""
@@ -110,6 +112,15 @@ async def test_a_broker_that_never_answers_is_given_up() -> None:
     with pytest.raises(KafkaTimeoutError):
         await clients.ends(slow, [CASES], patience=0)
     assert slow.asked == 1
+
+
+async def test_a_topic_that_is_denied_is_not_waited_for() -> None:
+    """Who is suspended hears that after one request's time, and not after a minute that no broker answers."""
+    denied = Slow(CASES.topic, "another")
+    with pytest.raises(TopicAuthorizationFailedError, match=CASES.topic):
+        await clients.ends(denied, [CASES])
+    assert denied.asked == 1
+    assert await clients.ends(Slow("another"), [CASES]) == {CASES: 7}
 
 
 @pytest.fixture

@@ -27,6 +27,11 @@ def refresh_metadata(consumer: AIOKafkaConsumer) -> None:
     consumer._client.force_metadata_update()  # noqa: SLF001 - aiokafka has no public way to ask
 
 
+def denied(consumer: AIOKafkaConsumer) -> frozenset[str]:
+    """Return the topics that the broker denied to *consumer* when it was last asked about them."""
+    return frozenset(consumer._client.cluster.unauthorized_topics)  # noqa: SLF001 - aiokafka waits for their partitions instead
+
+
 def rejoin(consumer: AIOKafkaConsumer) -> None:
     """Have the group of *consumer* share out its partitions again."""
     consumer._coordinator.request_rejoin()  # noqa: SLF001 - aiokafka has no public way to ask

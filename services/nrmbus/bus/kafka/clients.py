@@ -18,10 +18,11 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import KafkaError, KafkaTimeoutError
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAuthorizationFailedError
 
 from nrmbus.bus.aiokafka_patches.fast_close import without_farewell
 from nrmbus.bus.aiokafka_patches.late_requests import TransactionalProducer
+from nrmbus.bus.aiokafka_patches.private import denied
 from nrmbus.bus.aiokafka_patches.tolerant import whatever_was_written
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.reach import Where, reach
@@ -214,19 +215,21 @@ async def ends(
     one `request_timeout_ms`, and with it a whole start or command would end. A caller that holds others up meanwhile, or looks again by itself, gives less.
 
     Raises:
-        KafkaError: no leader answered in that time, or a broker denies the question.
+        TopicAuthorizationFailedError: the broker denied a topic for a whole `request_timeout_ms`: rights that were just given would have come.
+        KafkaError: no leader answered in that time.
     """
-    return await _patiently(consumer.end_offsets, partitions, patience)
+    return await _patiently(consumer, consumer.end_offsets, partitions, patience)
 
 
 async def begins(
     consumer: AIOKafkaConsumer, partitions: Iterable[TopicPartition], *, patience: float = PATIENCE_SECONDS
 ) -> dict[TopicPartition, int]:
     """Return the first offsets of *partitions* for *consumer*, as patiently as `ends`."""
-    return await _patiently(consumer.beginning_offsets, partitions, patience)
+    return await _patiently(consumer, consumer.beginning_offsets, partitions, patience)
 
 
 async def _patiently(
+    consumer: AIOKafkaConsumer,
     ask: Callable[[list[TopicPartition]], Awaitable[dict[TopicPartition, int]]],
     partitions: Iterable[TopicPartition],
     seconds: float,
@@ -235,7 +238,9 @@ async def _patiently(
     while True:
         try:
             return dict(await ask(asked))
-        except KafkaTimeoutError:
+        except KafkaTimeoutError as error:
+            if refused := denied(consumer).intersection(each.topic for each in asked):
+                raise TopicAuthorizationFailedError(*sorted(refused)) from error
             if time.monotonic() >= until:
                 raise
 
