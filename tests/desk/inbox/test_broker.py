@@ -253,6 +253,16 @@ async def test_reading_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
         assert given.desk.assigned.is_set()
 
 
+async def test_two_lines_about_one_event_both_act(tmp_path: Path) -> None:
+    """Given a child who is reported to guardianship, it has both to do: assign a representative, and decide on best interests."""
+    async with desk_of("guardianship", tmp_path) as given:
+        to = ["child-commission", "guardianship"]
+        flagged = given.registrar.event("school", "safeguard.child_flagged", {"to": to, "basis": "stated_age"})
+        await given.hear(given.registrar.register(flagged, to="guardianship"))
+
+        assert [each.kind for each in await given.rows("tasks")] == ["representative", "best_interests"]
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("role", ROOMS)
 def test_each_handler_is_a_numbered_line_typed_by_what_it_hears(role: str) -> None:

@@ -1,16 +1,17 @@
 """FastStream handlers of a desk's inbox: one for each line of the procedure, and one for all other events.
 
-A handler returns `Result`, which becomes outbox rows and tasks, or None where its line does not apply.
+FastStream calls the first handler that fits and no other one. So each handler runs every line of the procedure, and
+returns what they answer as one `Result`, which becomes outbox rows and tasks; None where no line applies.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, TypeAlias, Union
 
 from faststream import StreamMessage
 from faststream.kafka.subscriber.usecase import DefaultSubscriber
 
-from nrmbus.desk.procedure.interface import Heard, Line, Result, lines_of
+from nrmbus.desk.procedure.interface import Heard, Line, Result, answered, lines_of
 from nrmbus.desk.procedure.roles import procedure_of
 from nrmbus.events.model import Data
 
@@ -31,11 +32,12 @@ def about(*types: type[Data]) -> Callable[[StreamMessage[Any]], Awaitable[bool]]
     return is_about
 
 
-def _handle(line: Line[Any], inbox: Inbox) -> None:
-    """Subscribe *line* to its types, under the line's name and text for AsyncAPI."""
+def _handle(line: Line[Any], lines: Sequence[Line[Any]], inbox: Inbox) -> None:
+    """Subscribe all *lines* to the types of *line*, under its name and text for AsyncAPI."""
 
     async def handler(event: Any) -> Result | None:  # noqa: ARG001 - AsyncAPI shows its type
-        return line(*HEARING.get())
+        heard, book = HEARING.get()
+        return answered(lines, book, heard)
 
     handler.__name__, handler.__doc__ = line.name, line.text
     handler.__annotations__["event"] = Union[line.types]  # noqa: UP007 - of a tuple that is only known here
@@ -50,8 +52,9 @@ async def data_of(_: StreamMessage[Any]) -> Data:
 def join(role: str | None, inbox: Inbox) -> None:
     """Subscribe a handler for each line of the procedure that *role* runs, then one for all other events."""
     procedure = procedure_of(role) if role else None
-    for line in lines_of(procedure) if procedure else ():
-        _handle(line, inbox)
+    lines = lines_of(procedure) if procedure else ()
+    for line in lines:
+        _handle(line, lines, inbox)
 
     @inbox
     async def leave_to_a_person(event: Any) -> None:

@@ -5,7 +5,7 @@ procedure says what this agency does next, and never decides about another agenc
 for a person. The desk stores the procedure's book; this module does not.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import ModuleType
@@ -168,14 +168,22 @@ def numbered(procedure: ModuleType, profile: Profile) -> Iterator[str]:
             yield placed(" ".join(doc.split()), profile)
 
 
+def answered(lines: Iterable[Line[B]], book: B, heard: Heard) -> Result | None:
+    """Return what all *lines* answer to *heard*, together; None if no line applies."""
+    said = [answer for each in lines if (answer := each(heard, book)) is not None]
+    return sum(said, Result()) if said else None
+
+
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:
     """Run every line of *procedure* on *heard*; return the new book, and drafts and tasks.
 
     An event counts as handled if a line answered, or if the book changed.
     """
-    said = [answer for each in lines_of(procedure) if (answer := each(heard, book)) is not None]
+    said = answered(lines_of(procedure), book, heard)
     after = procedure.keep(book, heard)
-    return after, sum(said, Result()) if said or after != book else unhandled(heard)
+    if said is None:
+        said = Result() if after != book else unhandled(heard)
+    return after, said
 
 
 def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Result]:
