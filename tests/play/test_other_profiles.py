@@ -53,7 +53,7 @@ def test_the_womans_story_differs_where_the_profile_does(profile: str) -> None:
 @pytest.mark.parametrize("profile", ["md@2014-03-28", "osce-generic@2022-01-01"])
 def test_two_days_of_work_go_the_same_way_with_another_decider(profile: str) -> None:
     """Duties of the deciding body are owed by whoever decides; the fund has no tariff by which it would order by itself."""
-    assert differing(WORK, profile) == {"46: events payment.ordered by fund"}
+    assert differing(WORK, profile) == {"54: events payment.ordered by fund"}
 
 
 def test_the_rules_change_in_mid_story() -> None:

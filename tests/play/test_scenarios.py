@@ -54,7 +54,7 @@ def test_two_days_of_work_leave_each_duty_where_the_story_says() -> None:
     report = play_file(WORK)
 
     assert [str(failure) for failure in report.failures] == []
-    assert report.played == 59
+    assert report.played == 68
 
 
 @pytest.mark.parametrize(("path", "steps"), [(HOME, 85), (ABROAD, 70)])

@@ -30,6 +30,8 @@ PEOPLE: Final[Mapping[str, Mapping[str, str]]] = {
     "vac": {"Elnara Example": "worker", "Fuad Example": "supervisor", "Lala Example": "administrator"},
     "fund": {"Nazim Example": "worker", "Rena Example": "supervisor", "Ilqar Example": "administrator"},
     "migration": {"Javid Example": "worker", "Tarana Example": "supervisor", "Emin Example": "administrator"},
+    "guardianship": {"Shahla Example": "worker", "Murad Example": "supervisor", "Konul Example": "administrator"},
+    "child-commission": {"Turkan Example": "worker", "Elnur Example": "supervisor", "Narmin Example": "administrator"},
     "statistics": {"Lamiya Example": "worker", "Anar Example": "supervisor", "Solmaz Example": "administrator"},
     "coordinator": {"Farid Example": "worker", "Gulnar Example": "supervisor", "Elchin Example": "administrator"},
 }  # fmt: skip
@@ -47,6 +49,7 @@ MESSAGE: Final = Written(
 _DONE_BY: Final = {
     "D-REFER": "refer", "D-ACK": "acknowledge", "D-ANSWER": "answer", "D-SERVICE": "answer", "D-ASSIGN": "begin the work",
     "D-BED": "answer about a bed", "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
+    "D-REPRESENT": "assign a representative",
 }  # fmt: skip
 """Deed that ends a duty, of those that a day's work is about."""
 _ACCEPTED: Final = "begin a stage of identification"
@@ -82,10 +85,13 @@ async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
             dues.setdefault(done, []).append(due - now)
     sent = [each for each in referrals if each["direction"] == "sent"]
     houses = [house for bed in await _all(door, "beds") for house in bed["houses"]]
+    tasks = await _all(door, "tasks")
+    best_interests = sum(each["kind"] == "best_interests" for each in tasks)
     counts = {
         "answer a question": sum(agency in each["waits_for"] for each in sent),
         "admit a person whose bed is kept": sum((each["agency"], each["state"]) == (agency, "offered") for each in houses),
-        "look at new events": len(await _all(door, "tasks")),
+        "decide where a child may live": best_interests,
+        "look at new events": len(tasks) - best_interests,
     }  # fmt: skip
     late = sum(left < timedelta() for lefts in dues.values() for left in lefts)
     work = [_deed(done, lefts) for done, lefts in sorted(dues.items(), key=lambda each: min(each[1]))]

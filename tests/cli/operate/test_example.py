@@ -69,7 +69,7 @@ async def test_what_waits_is_told_by_what_is_due() -> None:
             "next": None,
         },
         "/v1/beds": {"beds": [{"houses": [{"agency": "shelter", "state": "offered"}]}], "next": None},
-        "/v1/tasks": {"tasks": [{}, {}], "next": None},
+        "/v1/tasks": {"tasks": [{"kind": "read"}, {"kind": "referral"}, {"kind": "best_interests"}], "next": None},
     }
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=answers[request.url.path]))
     async with Door("http://127.0.0.1:1", "token", transport=transport) as door:
@@ -77,7 +77,7 @@ async def test_what_waits_is_told_by_what_is_due() -> None:
 
     assert deeds["worker"] == (
         "Answer: 2 (1 overdue by 2 h 0 min, next due in 1 h 30 min); decide on reasonable grounds: 1 (due in 3 days); "
-        "answer a question: 1; look at new events: 2"
+        "answer a question: 1; decide where a child may live: 1; look at new events: 2"
     )
     assert deeds["supervisor"] == "Look at what is overdue: 1; see who read what"
 
@@ -206,7 +206,7 @@ async def test_a_second_start_goes_on_where_the_first_one_ended(tmp_path: Path) 
                 LAST_YEAR
             ]
         async with Door.of(folder / "agencies" / "ngo-a") as door:
-            assert len((await door.get("/v1/cases"))["cases"]) == 9
+            assert len((await door.get("/v1/cases"))["cases"]) == 10
             tick = (await door.health())["tick"]
             until("the clock goes on", lambda: ticks(folder) > tick)
 
