@@ -4,11 +4,18 @@ from typing import Final
 
 import pytest
 
-from given import given, says
+from given import Story, given, says
+from nrmbus.events.case import Closed, Reopened
+from nrmbus.events.fund import CompensationGranted
+from nrmbus.events.handover import PersonReceived
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered
-from nrmbus.events.justice import CaseOpened
-from nrmbus.events.payment import Amount, PaymentOrdered
+from nrmbus.events.justice import CaseOpened, VerdictRecorded
+from nrmbus.events.model import Data
+from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
+from nrmbus.events.recovery import PeriodReviewed
 from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.returns import ReturnConsented, ReturnMonitored
+from nrmbus.events.review import ReviewDecided
 from nrmbus.events.safeguard import (
     AgeAssessed,
     BestInterestsDecided,
@@ -16,10 +23,12 @@ from nrmbus.events.safeguard import (
     RepresentativeAssigned,
     ReturnedToFamily,
 )
+from nrmbus.events.shelter import Discharged
 from nrmbus.guardianship import procedure
 
 BODIES: Final = ("child-commission", "guardianship")
 FLAG: Final = ChildFlagged(to=BODIES, basis="stated_age")
+RECEIVED: Final = PersonReceived(place_type="reception", duty_role="duty_officer", items=0)
 KIN: Final = BestInterestsDecided(outcome="kinship_care", conditions=("monthly_visits",))
 
 
@@ -106,3 +115,81 @@ def test_money_for_a_child_is_noted() -> None:
     )
 
     given(procedure, me="guardianship").when(says("fund", order, "P-1")).then()
+    given(procedure, me="guardianship").when(says("fund", PaymentFailed(kind="one_time_allowance"), "P-1")).then()
+    given(procedure, me="guardianship").when(
+        says("fund", CompensationGranted(purpose="compensation", amount_band="up_to_1000", source="contributions"))
+    ).then()
+
+
+def referred_by(body: str, *before: Data) -> Story:
+    """The body has referred a flagged child to the special unit itself."""
+    flagged = [says("school", FLAG), *(says("child-commission", each) for each in before)]
+    return given(procedure, me=body).heard(*flagged, says(body, referral("special-unit"), "R-1"))
+
+
+def test_the_representative_goes_where_the_child_is_received() -> None:
+    """Line 15: guardianship referred the child itself, and hears of the reception."""
+    received = says("special-unit", RECEIVED, "R-1")
+
+    assert referred_by("guardianship").when(received).task.code == "child_received"
+    assert "representative" in referred_by("guardianship").when(received).task.sentence
+
+
+def test_the_commission_decides_while_the_child_is_with_the_unit() -> None:
+    """Line 16: it referred the child itself; a child with a decision needs no other one."""
+    received = says("special-unit", RECEIVED, "R-1")
+
+    assert "where the child may live" in referred_by("child-commission").when(received).task.sentence
+    referred_by("child-commission", KIN).when(received).then()
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_an_adult_who_is_received_is_no_task_of_these_lines(body: str) -> None:
+    """Lines 15 and 16: the person has turned out to be grown up, so somebody reads of the reception."""
+    story = referred_by(body).heard(says("special-unit", AgeAssessed(result="adult")))
+
+    story.when(says("special-unit", RECEIVED, "R-1")).then("read")
+
+
+@pytest.mark.parametrize(("body", "tasks"), [("guardianship", ["review_decided"]), ("child-commission", [])])
+def test_the_child_hears_how_a_review_ended(body: str, tasks: list[str]) -> None:
+    """Line 17: by the representative, whom guardianship assigned."""
+    decided = ReviewDecided(outcome="upheld", reasons=("indicators_not_met",))
+
+    referred_by(body).when(says("special-unit", decided, "V-1")).then(*tasks)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tasks"),
+    [("not_to_return", ["journey_home"]), ("return_to_parents", []), ("institutional_care", [])],
+)
+def test_no_journey_home_before_best_interests_allow_it(outcome: str, tasks: list[str]) -> None:
+    """Line 18: a decision against it is as good as none."""
+    decided = BestInterestsDecided.from_mapping({"outcome": outcome, "conditions": []})
+    wish = ReturnConsented(given_by="caregiver", form="written")
+
+    referred_by("guardianship", decided).when(says("special-unit", wish)).then(*tasks)
+    referred_by("guardianship").when(says("special-unit", wish)).then("journey_home")
+
+
+@pytest.mark.parametrize(
+    "said", [ReturnMonitored(again=False), PeriodReviewed(outcome="continue"), Discharged(reason="other")]
+)
+def test_what_others_do_with_the_child_is_noted(said: Data) -> None:
+    """Lines 19 and 20: whoever takes the step answers for it."""
+    referred_by("guardianship").when(says("special-unit", said, "B-1")).then()
+
+
+def test_proceedings_that_end_are_noted() -> None:
+    """Line 21: the representative went along."""
+    verdict = VerdictRecorded(outcome="conviction", article="CC-144-1", confiscation=False)
+
+    referred_by("guardianship").when(says("court", verdict, "J-1")).then()
+
+
+def test_an_open_case_is_looked_at_again() -> None:
+    """Line 22: a closed one is noted."""
+    closed = referred_by("guardianship").heard(says("vac", Closed(reason="integrated", follow_up=False)))
+
+    referred_by("guardianship").when(says("vac", Closed(reason="integrated", follow_up=False))).then()
+    closed.when(says("vac", Reopened(reason="person_returned"))).then("child_again")

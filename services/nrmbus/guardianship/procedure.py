@@ -3,10 +3,11 @@
 from nrmbus.desk.procedure import handoffs
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.events.fund import CompensationGranted
 from nrmbus.events.identification import ReasonableGroundsDecided, StageEntered, StatusDecided, StatusRevoked
 from nrmbus.events.justice import CaseOpened
 from nrmbus.events.model import Data, Event
-from nrmbus.events.payment import PaymentExecuted, PaymentOrdered
+from nrmbus.events.payment import PaymentExecuted, PaymentFailed, PaymentOrdered
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.safeguard import (
     AgeAssessed,
@@ -15,6 +16,7 @@ from nrmbus.events.safeguard import (
     RepresentativeAssigned,
     ReturnedToFamily,
 )
+from nrmbus.guardianship import course
 
 
 class State(Referring):
@@ -26,14 +28,10 @@ def begin(_: Settings) -> State:
     return State()
 
 
-def _is_guardianship(heard: Heard) -> bool:
-    return heard.agencies[heard.me].role == "guardianship"
-
-
 @line(ChildFlagged)
 def represent(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
     """1. A child is reported: guardianship assigns a representative, without whom nobody asks the child anything ({basis:safeguard.representative_assigned})."""
-    if not _is_guardianship(heard):
+    if not course.is_guardianship(heard):
         return None
     return Result(tasks=(task(heard, "representative", "A child is reported to you: assign a representative first."),))
 
@@ -49,7 +47,7 @@ def decide(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
 
 @line(StageEntered)
 def hurry(_stage: StageEntered, _heard: Heard, _: State) -> Result | None:
-    """3. The inquiry begins and nobody represents the child: a representative is due; time to assign one: {D-REPRESENT} ({basis:D-REPRESENT}, [D])."""
+    """3. The inquiry begins and nobody represents the child: a representative is due; time to assign one: {D-REPRESENT}; another stage is noted ({basis:D-REPRESENT}, [D])."""
     return Result()
 
 
@@ -102,13 +100,15 @@ def attend(_opened: CaseOpened, heard: Heard, _: State) -> Result | None:
     return Result(tasks=(task(heard, "child_in_court", sentence),))
 
 
-@line(PaymentOrdered, PaymentExecuted)
+@line(PaymentOrdered, PaymentExecuted, PaymentFailed, CompensationGranted)
 def keep_safe(_payment: Data, _heard: Heard, _: State) -> Result | None:
-    """10. Money for a child is ordered or paid: noted, since it is kept for the child and never given in hand ([u])."""
+    """10. Money for a child is granted, ordered or paid, or a payment fails: noted, since it is kept for the child and never given in hand ([u])."""
     return Result()
 
 
 supply, decline, expire, note = handoffs.answers(11, "the body")
+stand_by, settle, report, travel = course.stand_by, course.settle, course.report, course.travel
+watch, accompany, learn, return_to = course.watch, course.accompany, course.learn, course.return_to
 
 
 def keep(state: State, heard: Heard) -> State:

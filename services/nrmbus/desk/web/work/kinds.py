@@ -109,7 +109,7 @@ FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 OF_A_RUNNING_CASE: Final = frozenset(
     {
         "refer_again", "make_plan", "transition", "shield", "hold_follows", "conditions", "visits", "attend",
-        "review_for_person", "tell_of_review",
+        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again",
     }
 )  # fmt: skip
 """Kinds of tasks that are over with their case."""
