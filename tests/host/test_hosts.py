@@ -219,6 +219,19 @@ def test_the_operator_sees_who_stands_by_and_where(two: Two) -> None:
     """Given an admitted host whose services stand by, then status shows them, with their certificates' ends."""
     until("all are seen", lambda: placed(two.first.folder) == [(HOST, each, "stands by") for each in sorted(SERVICES)])
 
+    checked = json.loads(
+        run("check", "--agencies", "--json", "--keys-unprotected", "--data", two.first.folder.path).stdout
+    )
+    assert [
+        (each["host"], each["service"], step["step"], step["well"])
+        for each in checked["hosts"]
+        for step in each["steps"]
+    ] == [(HOST, each, step, True) for each in sorted(SERVICES) for step in ("connected", "certificate")]
+    (agency,) = checked["agencies"]
+    assert (agency["agency"], [each["step"] for each in agency["steps"] if each["well"]]) == (
+        "ngo-a",
+        ["connected", "release", "certificate", "rights", "inbox"],
+    ), "it has said nothing yet"
     shown = run("status", "--data", two.first.folder.path)
     assert re.search(rf"{HOST} +registrar +stands by +127\.0\.0\.1 +(29|30) days", shown.stdout), shown.stdout
 

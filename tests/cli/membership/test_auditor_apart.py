@@ -25,7 +25,7 @@ from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
 from nrmbus.cli.membership import agency, invitation
-from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.peers import peers_of
 from nrmbus.cli.operate.topic_faults import TopicRead, of_the_auditor
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer

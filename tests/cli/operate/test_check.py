@@ -16,7 +16,7 @@ from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls, piped
 from nrmbus.cli.operate import check
-from nrmbus.cli.operate.check import Step
+from nrmbus.cli.operate.steps import Step
 
 
 @pytest.fixture
@@ -187,3 +187,5 @@ def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
     with pytest.raises(BusError, match="ngo-c has no desk on this machine; there are ngo-a, ngo-b"):
         check._who(folder, "ngo-c")
     assert check._who(folder, "ngo-b") == "ngo-b"
+    with pytest.raises(BusError, match="checked on the operator's machine"):
+        check._all_reached(folder, None, None, as_json=False)

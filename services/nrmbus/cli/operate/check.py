@@ -7,9 +7,9 @@ import ssl
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -22,20 +22,18 @@ from rich.table import Table
 from nrmbus.bus.errors import BusError, KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, clock_check
-from nrmbus.bus.kafka.clients import Administration
 from nrmbus.bus.kafka.failures import sentence_of
-from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.pki.strictness import MADE_AGAIN
 from nrmbus.bus.reach import Reach, Tls, is_address, parts
-from nrmbus.bus.vitals import BEFORE_RELEASE
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
+from nrmbus.cli.operate.peers import peers_of, ways
+from nrmbus.cli.operate.steps import Step, fault, ok, unknown
 from nrmbus.cli.options import AsJson
-from nrmbus.directory import SERVICES
 from nrmbus.directory.admission import home_of
-from nrmbus.wire.names import AUDITOR, TIMEKEEPER, inbox_of
+from nrmbus.wire.names import TIMEKEEPER, inbox_of
 
 app = Commands()
 
@@ -44,7 +42,6 @@ PATIENCE_SECONDS: Final = 5.0
 ROUNDS: Final = 5
 NOBODY: Final = ""
 """In place of an agency's id: the machine has joined, and no agency is admitted there yet."""
-UNKNOWN_RELEASE: Final = "0.1.0 or older"
 SKEW_SECONDS: Final = 5.0
 """Difference of the clocks that is worth mending: legal clocks are told to the second."""
 
@@ -53,23 +50,6 @@ _NOT_YET, _EXPIRED = 9, 10
 """Codes of OpenSSL for a certificate of another name or number, and for one whose time has not begun or is over."""
 _STRICT: Final = frozenset({32, *range(79, 95)})
 """Codes of OpenSSL for a certificate that does not keep to RFC 5280, which Python 3.13 and newer do not trust."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """Result of one step: *well* is None where nothing can be said; *what* names what was found and, in a fault, what to do."""
-
-    step: str
-    well: bool | None
-    what: str
-
-
-def _ok(step: str, what: str) -> Step:
-    return Step(step, True, what)  # noqa: FBT003 - named by this function
-
-
-def _fault(step: str, what: str) -> Step:
-    return Step(step, False, what)  # noqa: FBT003 - named by this function
 
 
 @app.register(example="nrmbus check --data ./ngo-b")
@@ -82,16 +62,24 @@ def check(
     agency: Annotated[
         str | None, typer.Option(metavar="AGENCY", help="As which agency. (default: the one on this machine)")
     ] = None,
+    agencies: Annotated[
+        bool,
+        typer.Option("--agencies", help="On the operator's machine: check each agency and standby host instead."),
+    ] = False,
     context: KeysContext,
     as_json: AsJson = False,
 ) -> None:
     """Check step by step whether this machine reaches the broker: name, port, TLS, certificate, rights, topic, clock, round trip.
 
     At an agency, the steps after TLS are made with the agency's certificate. On the operator's machine the command also
-    lists each agency: from where its desk is connected, and until when its certificate is good. It changes nothing.
+    lists each agency: from where its desk is connected, and until when its certificate is good. With --agencies it says of
+    each agency and standby host, step by step, what works: connection, release, certificate, rights, inbox, last record,
+    answer, clock. No agency opens a port to others, so this is what the broker has of each. It changes nothing.
     Exit status: 1 if a step fails; at an agency, which may know older addresses too, only if one fails at each address.
     """
     folder = context.unlocked()
+    if agencies:
+        sys.exit(not _all_reached(folder, address, agency, as_json=as_json))
     if address is not None and not is_address(address):
         raise typer.BadParameter("the address is HOST:PORT")
     found = {each: list(_steps(folder, each, _who(folder, agency))) for each in _addresses(folder, address)}
@@ -109,6 +97,32 @@ def check(
         _print(found, peers)
     reached = [all(each.well is not False for each in steps) for steps in found.values()]
     sys.exit(not (any(reached) if folder.is_joined else all(reached)))
+
+
+def _all_reached(folder: BusFolder, address: str | None, agency: str | None, *, as_json: bool) -> bool:
+    """Print what works between the broker and each agency, or only *agency*, and each standby host; return whether all does."""
+    if folder.is_joined:
+        raise BusError(
+            "The agencies are checked on the operator's machine: here, nrmbus check says what works from here."
+        )
+    if address is not None:
+        raise typer.BadParameter("either HOST:PORT or --agencies")
+    peers, hosts = ways(folder)
+    if agency is not None:
+        peers, hosts = [each for each in peers if each["agency"] == agency], []
+        if not peers:
+            raise BusError(f"This bus has no agency {agency}: nrmbus agency list shows all.")
+    if as_json:
+        told = [
+            [{**each, "steps": [asdict(step) for step in each["steps"]]} for each in some] for some in (peers, hosts)
+        ]
+        typer.echo(json.dumps({"agencies": told[0], "hosts": told[1]}))
+    else:
+        of_hosts = {f"{each['service']} on {each['host']}": each["steps"] for each in hosts}
+        _print({each["agency"]: each["steps"] for each in peers} | of_hosts, [])
+        if not (peers or hosts):
+            typer.echo("This bus has no agency yet: nrmbus agency request, and nrmbus agency admit.")
+    return all(step.well is not False for each in (*peers, *hosts) for step in each["steps"])
 
 
 def _addresses(folder: BusFolder, address: str | None) -> list[str]:
@@ -165,15 +179,15 @@ def _without_certificate(host: str, port: int) -> Iterator[Step]:
         yield step
         if not step.well:
             return
-    yield Step("certificate", None, "No agency of this machine is admitted yet, so there is no certificate to go on with: nrmbus agency request AGENCY asks, nrmbus agency check AGENCY says what is missing.")  # fmt: skip
+    yield unknown("certificate", "No agency of this machine is admitted yet, so there is no certificate to go on with: nrmbus agency request AGENCY asks, nrmbus agency check AGENCY says what is missing.")  # fmt: skip
 
 
 def _name(host: str, port: int) -> Step:
     try:
         found = dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     except OSError:
-        return _fault("name", f"{host} has no address here: ask the operator for the right name, or whoever runs this network's DNS.")  # fmt: skip
-    return _ok("name", f"{host} is {', '.join(found)}." if [*found] != [host] else f"{host} is an address.")
+        return fault("name", f"{host} has no address here: ask the operator for the right name, or whoever runs this network's DNS.")  # fmt: skip
+    return ok("name", f"{host} is {', '.join(found)}." if [*found] != [host] else f"{host} is an address.")
 
 
 def _port(host: str, port: int) -> Step:
@@ -182,12 +196,12 @@ def _port(host: str, port: int) -> Step:
         with socket.create_connection((host, port), PATIENCE_SECONDS):
             took = time.monotonic() - began
     except TimeoutError:
-        return _fault("port", f"Nothing answers at port {port} within {PATIENCE_SECONDS:.0f} s: a firewall may be in between, or the machine is off or hangs.")  # fmt: skip
+        return fault("port", f"Nothing answers at port {port} within {PATIENCE_SECONDS:.0f} s: a firewall may be in between, or the machine is off or hangs.")  # fmt: skip
     except ConnectionRefusedError:
-        return _fault("port", f"Nobody listens on port {port}: ask the operator whether the bus runs, and at which address.")  # fmt: skip
+        return fault("port", f"Nobody listens on port {port}: ask the operator whether the bus runs, and at which address.")  # fmt: skip
     except OSError as error:
-        return _fault("port", f"There is no way to it ({error.strerror}): check this machine's network.")
-    return _ok("port", f"Port {port} is open ({1000 * took:.0f} ms).")
+        return fault("port", f"There is no way to it ({error.strerror}): check this machine's network.")
+    return ok("port", f"Port {port} is open ({1000 * took:.0f} ms).")
 
 
 def _tls(host: str, port: int, reach: Reach) -> Step:
@@ -200,10 +214,10 @@ def _tls(host: str, port: int, reach: Reach) -> Step:
         ):
             version = secured.version()
     except ssl.SSLCertVerificationError as error:
-        return _fault("tls", _distrusted(host, error))
+        return fault("tls", _distrusted(host, error))
     except (ssl.SSLError, OSError):
-        return _fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off.")  # fmt: skip
-    return _ok("tls", f"The bus's authority has certified {host} ({version}).")
+        return fault("tls", "Whoever listens there speaks no TLS 1.3 with us: it is another program, or a proxy in between breaks the connection off.")  # fmt: skip
+    return ok("tls", f"The bus's authority has certified {host} ({version}).")
 
 
 def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
@@ -220,33 +234,33 @@ def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
 def _certificate(tls: Tls) -> Step:
     end, now = ends(tls), datetime.now(UTC)
     if end is None:
-        return _fault("certificate", "This machine has no certificate: nrmbus agency check AGENCY FILE with the file that the operator sent back.")  # fmt: skip
+        return fault("certificate", "This machine has no certificate: nrmbus agency check AGENCY FILE with the file that the operator sent back.")  # fmt: skip
     if end <= now:
-        return _fault("certificate", f"Its certificate ended on {end:%Y-%m-%d}: nrmbus agency renew asks for another by file.")  # fmt: skip
-    return _ok("certificate", f"Its certificate is good until {end:%Y-%m-%d}, {(end - now).days} days.")
+        return fault("certificate", f"Its certificate ended on {end:%Y-%m-%d}: nrmbus agency renew asks for another by file.")  # fmt: skip
+    return ok("certificate", f"Its certificate is good until {end:%Y-%m-%d}, {(end - now).days} days.")
 
 
 async def _at_kafka(folder: BusFolder, reach: Reach, agency: str | None) -> list[Step]:
     if not await clients.anybody_answers(reach):
-        return [_fault("rights", "The broker ends the connection: the certificate has no rights. The agency is suspended, has left, or has a newer certificate: nrmbus agency show says which.")]  # fmt: skip
+        return [fault("rights", "The broker ends the connection: the certificate has no rights. The agency is suspended, has left, or has a newer certificate: nrmbus agency show says which.")]  # fmt: skip
     if agency is None:
-        return [_ok("rights", "The operator may do anything there.")]
+        return [ok("rights", "The operator may do anything there.")]
     steps, partition = [], TopicPartition(inbox_of(agency), 0)
     try:
         async with clients.reading(reach, partition) as (consumer, _):
             count = len(consumer.partitions_for_topic(partition.topic) or ())
-            steps.append(_ok("rights", f"{agency} may read its inbox."))
+            steps.append(ok("rights", f"{agency} may read its inbox."))
             due = folder.settings.partitions
             fits = f"The inbox has {count} partition{'s' * (count != 1)}"
             steps.append(
-                _ok("topic", f"{fits}, as it must.")
+                ok("topic", f"{fits}, as it must.")
                 if count == due
-                else _fault("topic", f"{fits}, and the bus was made with {due}: the operator runs nrmbus topics check.")
+                else fault("topic", f"{fits}, and the bus was made with {due}: the operator runs nrmbus topics check.")
             )
             steps.append(await _clock(folder, agency, reach))
         steps.append(await _round_trip(reach, partition))
     except KafkaError as error:
-        steps.append(_fault("rights", sentence_of(error) or type(error).__name__))
+        steps.append(fault("rights", sentence_of(error) or type(error).__name__))
     return steps
 
 
@@ -261,7 +275,7 @@ async def _round_trip(reach: Reach, partition: TopicPartition) -> Step:
             times.append(time.monotonic() - began)
     finally:
         await consumer.stop()
-    return _ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions.")
+    return ok("round trip", f"{1000 * statistics.median(times):.0f} ms, of {ROUNDS} questions.")
 
 
 async def _clock(folder: BusFolder, agency: str, reach: Reach) -> Step:
@@ -270,62 +284,17 @@ async def _clock(folder: BusFolder, agency: str, reach: Reach) -> Step:
     else:
         ahead = (await health.ask(folder, agency) or {}).get("clock_ahead")
     if ahead is None:
-        return Step("clock", None, "The broker's clock is known once the desk runs and has sent something.")
+        return unknown("clock", "The broker's clock is known once the desk runs and has sent something.")
     if abs(ahead) > SKEW_SECONDS:
         which = "ahead of" if ahead > 0 else "behind"
-        return _fault("clock", f"This machine's clock is {abs(ahead):.0f} s {which} the broker's: set both by a time server (timedatectl set-ntp true).")  # fmt: skip
-    return _ok("clock", f"This machine's clock and the broker's differ by {abs(ahead):.1f} s.")
+        return fault("clock", f"This machine's clock is {abs(ahead):.0f} s {which} the broker's: set both by a time server (timedatectl set-ntp true).")  # fmt: skip
+    return ok("clock", f"This machine's clock and the broker's differ by {abs(ahead):.1f} s.")
 
 
-# -- the agencies, from the operator ---------------------------------------------------------------------------------
+# -- what is shown ---------------------------------------------------------------------------------------------------
 
 
-def peers_of(folder: BusFolder) -> list[dict[str, object]]:
-    """Return for each agency, and for an auditor elsewhere, from where its desk is connected, on which release, and until when its newest certificate is good.
-
-    Raises:
-        KafkaFailed: no broker answers, or it refuses.
-        KeysSealed: nothing given opens the operator's key.
-    """
-    authority = Authority(folder)
-    elsewhere = {AUDITOR} & authority.agencies() if folder.audited_elsewhere else set()
-    agencies = sorted(({*authority.agencies(), *folder.agencies()} - SERVICES.keys()) | elsewhere)
-    found = Administration(folder.as_operator).answers(
-        lambda client: (
-            client.describe_consumer_groups([f"{each}.desk" for each in agencies]).values() if agencies else ()
-        )
-    )
-    return [
-        {
-            "agency": each,
-            "suspended": each in authority.suspended,
-            "connected": sorted({member.host.lstrip("/") for member in group.members}),
-            "releases": sorted({_release(member.client_id) for member in group.members}),
-            "certificate_ends": until.isoformat() if (until := authority.last_end(each)) else None,
-        }
-        for each, group in zip(agencies, found, strict=True)
-    ]
-
-
-def brokers_of(folder: BusFolder) -> tuple[int, int]:
-    """Return how many brokers of a bus with several addresses are there, and how many it was made with; of one address, 1 and 1.
-
-    Raises:
-        KafkaFailed, KeysSealed: as `peers_of`.
-    """
-    due = len(folder.bootstrap.split(","))
-    if due == 1:
-        return 1, 1
-    (found,) = Administration(folder.as_operator).answers(lambda client: [client.describe_cluster()])
-    return len(found.nodes), due
-
-
-def _release(client_id: str) -> str:
-    """Return the release that a desk told the broker; `UNKNOWN_RELEASE` for one from before desks did."""
-    return client_id.partition(BEFORE_RELEASE)[2] or UNKNOWN_RELEASE
-
-
-def _print(found: dict[str, list[Step]], peers: list[dict[str, object]]) -> None:
+def _print(found: Mapping[str, list[Step]], peers: list[dict[str, object]]) -> None:
     console, marks = (
         Console(highlight=False, soft_wrap=True),
         {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]?[/] "},

@@ -16,9 +16,9 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.health import ask_all
 from nrmbus.cli.hosts import hosts_of
-from nrmbus.cli.operate.check import brokers_of, peers_of
 from nrmbus.cli.operate.faults import Finding, of_hosts
 from nrmbus.cli.operate.folder_faults import findings
+from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers, of_peers, of_services, of_stopped
 from nrmbus.cli.operate.topic_faults import (
     TopicRead,

@@ -29,8 +29,8 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
-from nrmbus.cli.operate.check import brokers_of, peers_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_hosts, of_numbers
+from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of

@@ -20,7 +20,7 @@ from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli import health
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.membership.keys import KeysContext
-from nrmbus.cli.operate.check import peers_of
+from nrmbus.cli.operate.peers import peers_of
 from nrmbus.cli.options import AsJson
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
