@@ -417,7 +417,8 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             reader.seek(cases, await self._folded(owned, reader, end))
             owned.shard.memory.hold_against(mark)
             while await reader.position(cases) < end:
-                for records in (await reader.getmany(cases, timeout_ms=200, max_records=2000)).values():
+                # Behind the last record stands the end of a transaction, for which a fetch has no record to hand out.
+                for records in (await reader.getmany(cases, timeout_ms=20, max_records=2000)).values():
                     for record in records:
                         owned.shard.memory.fold(Record(record.key, record.value, tuple(record.headers)))
                         owned.shard.memory.hold_against(mark)

@@ -84,9 +84,10 @@ SETTINGS: Final[Mapping[Kind, Mapping[str, Any]]] = MappingProxyType(
         # same connection waits so long, so a watcher sends no other request.
         "watcher": {"fetch_max_wait_ms": 2_000},
         "registrar": {
-            # A registrar that stands by takes over when this is over. Being taken for away by mistake costs a rebalance.
-            "session_timeout_ms": 1_500,
-            "heartbeat_interval_ms": 300,
+            # A registrar that stands by takes over when this is over. Being taken for away by mistake costs a rebalance: a
+            # member may be held up for 1.2 s, the session less the interval. It also hears of a rebalance by a heartbeat.
+            "session_timeout_ms": 1_350,
+            "heartbeat_interval_ms": 150,
             "rebalance_timeout_ms": 6_000,
             "max_poll_interval_ms": 300_000,
             # Only one request to a broker is open at a time: an outbox that was just read to its end waits until the
