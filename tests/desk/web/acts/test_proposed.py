@@ -75,7 +75,7 @@ async def test_an_answer_shows_what_was_asked_and_begins_with_it(tmp_path: Path)
 
 
 async def test_the_answer_to_a_question_is_about_what_was_asked(tmp_path: Path) -> None:
-    """Given two questions about a referral of this agency, the form of an answer shows the newer one, is about it, and leads to its words."""
+    """Given two questions about a referral of this agency, the form of an answer shows the newer one, is about it, leads to its words, and is not sent without an answer."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         await here.registered(type="case.signal_recorded", data=SIGNAL)
         await here.registered(type="consent.given", data=CONSENT)
@@ -83,8 +83,13 @@ async def test_the_answer_to_a_question_is_about_what_was_asked(tmp_path: Path) 
         words = {"parts": {"story": {"notes": CANARY}}, "opens": ["ngo-a"], "version": 2}
         await came(here, "referral.info_requested", {"question": "language"}, by="vac", referral=REF)
         id = await came(here, "referral.info_requested", {"question": "documents"}, by="vac", referral=REF, **words)
-        page = await browser.get(await begun(browser, "referral.info_supplied", REF))
+        at = await begun(browser, "referral.info_supplied", REF)
+        page = await browser.get(at)
+        letter = at.replace("/what", "/letter")
+        empty, said = await filled(browser, letter, {}), await filled(browser, letter, {"sealed.answer": CANARY})
 
+    assert (empty.status_code, said.status_code) == (422, 303)
+    assert 'href="#sealed-answer"' in empty.text
     asked = page.text.partition('id="asked"')[2].partition("</section>")[0]
     assert ("Papers" in asked, "Language" in asked) == (True, False)
     assert f"/app/cases/{CASE}/letters?letter={id}" in asked

@@ -42,6 +42,10 @@ _WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _SUM: Final = re.compile(r"([0-9]+)(?:[.,]([0-9]{1,2}))?")
 _CLOCK: Final = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})(?::([0-9]{2}))?")
 _SUM_OF_MONEY: Final = frozenset({"value", "currency"})
+_ASKED_FOR: Final = {
+    "referral.info_supplied": "/sealed/answer", "case.linked": "/sealed/other_case", "case.merged": "/sealed/other_case",
+}  # fmt: skip
+"""Field of a letter by type of event: the bus takes the event without it, which then says nothing, so a person has to fill it in."""
 
 Json = dict[str, Any]
 
@@ -136,7 +140,7 @@ def form_of(data: type[Data]) -> Form:
     for root, name in ((DATA, "Data"), (SEALED, "Letter")):
         if name in definitions:
             found += _fields(f"/{root}", definitions[name], definitions)
-    found = [*(_with_list(each, data) for each in found), *_envelope(data)]
+    found = [*(_of_page(each, data) for each in found), *_envelope(data)]
     return Form(data, tuple(found), {each.name: each for each in found})
 
 
@@ -152,10 +156,10 @@ def _described(name: str) -> str:
     return Event.model_fields[name].description or ""
 
 
-def _with_list(of: Field, data: type[Data]) -> Field:
-    """Return the field *of*, with a name for a list that stands in the model itself."""
-    named = of.list or not of.codes
-    return of if named else replace(of, list=f"{data.type}.{of.name.rpartition('.')[2]}")
+def _of_page(of: Field, data: type[Data]) -> Field:
+    """Return the field *of*, with a name for a list that stands in the model itself, and required if a page asks for it."""
+    list = of.list or (f"{data.type}.{of.name.rpartition('.')[2]}" if of.codes else "")
+    return replace(of, list=list, is_required=of.is_required or _ASKED_FOR.get(data.type) == of.pointer)
 
 
 def _fields(pointer: str, schema: Json, definitions: Json) -> Iterator[Field]:
@@ -340,11 +344,16 @@ def typed_of(form: Form, request: Mapping[str, Any], zone: ZoneInfo) -> dict[str
     """Return what somebody would have typed for *request*; the inverse of `read`."""
     found: dict[str, tuple[str, ...]] = {}
     for each in form.fields:
-        root, _, name = each.pointer[1:].partition("/")
-        value = request.get(root, {}).get(name) if name else request.get(root)
+        value = value_of(each, request)
         if value is not None:
             found.update(_typed(each, value, zone))
     return found
+
+
+def value_of(of: Field, request: Mapping[str, Any]) -> Any:
+    """Return the value in *request* of the field *of*; None if there is none."""
+    root, _, name = of.pointer[1:].partition("/")
+    return request.get(root, {}).get(name) if name else request.get(root)
 
 
 def _typed(of: Field, value: Any, zone: ZoneInfo) -> Iterator[tuple[str, tuple[str, ...]]]:
