@@ -1,5 +1,6 @@
 """The guide: a worker who knows no rules comes from what was seen to a signal, consents and referrals that fit the Rules."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from nrmbus.wire import json
 
 ADULT: dict[str, dict[str, Any]] = {
     "seen": {"guide.kind": "sexual", "guide.cd": ["CD-01", "CD-02"], "guide.asked": "yes", "guide.told_by": "told_by_person"},
-    "person": {"guide.child": "no", "guide.age_band": "25-34", "guide.sex": "F", "guide.language": "rus", "guide.abroad": "no"},
+    "person": {"guide.child": "no", "guide.age_band": "25-34", "guide.sex": "F", "guide.language": "Rus", "guide.interpreter": "yes", "guide.abroad": "no"},
     "danger": {"guide.urgency": "emergency"},
     "need": {"guide.services": ["safe_shelter", "legal"]},
     "help": {"guide.to": ["special-unit", "shelter", "vac", "ngo-l"]},
@@ -73,6 +74,26 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
         assert [data.get("to") for _, data, _ in events[4:]] == [["special-unit"], ["ngo-l"], ["shelter"]]
         assert [data["services"] for _, data, _ in events[4:6]] == [[], ["legal"]]
         assert len({row.subject for row in await here.rows("outbox")}) == 1
+
+
+async def test_the_language_is_asked_for_once(tmp_path: Path) -> None:
+    """Given a person who needs an interpreter, the letter takes the language from the first answer, as the bus writes it."""
+    unsaid = {"guide.child": "no", "guide.interpreter": "yes", "guide.abroad": "no"}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, ADULT)
+        letter = await browser.get(check.replace("/check", "/letter"))
+        page = await browser.get(check)
+        missing = await filled(browser, check.replace("/check", "/person"), unsaid)
+
+    assert "sealed.name" in letter.text
+    assert "interpret" not in letter.text
+    assert page.text.count("Language to interpret from") == 2
+    assert (
+        re.findall(r"Language to interpret from.*?</dt>\s*<dd[^>]*>\s*([^<]*?)\s*<", page.text, re.DOTALL)
+        == ["Russian (rus)"] * 2
+    )
+    assert missing.status_code == 422
+    assert 'href="#guide-language"' in missing.text
 
 
 async def test_what_was_refused_of_a_guide_is_sent_again(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
     IDS,
+    INTERPRETER,
     MOST_EVENTS,
     REFS,
     bodies,
@@ -21,6 +22,7 @@ from nrmbus.desk.web.acts.guide_events import (
     guardians_missing,
     houses_of,
     is_child,
+    language_of,
     recipients_of,
     referral_form,
     role_of,
@@ -194,7 +196,7 @@ def _pages(visit: Visit, typed: Typed) -> tuple[str, ...]:
 def _fields(visit: Visit, page: str) -> tuple[Field, ...]:
     if page != LETTER:
         return QUESTIONS[page]
-    return tuple(each for each in referral_form(visit).fields if fields.is_letter(each))
+    return tuple(each for each in referral_form(visit).fields if fields.is_letter(each) and each.name != INTERPRETER)
 
 
 def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping[str, str]) -> Response:
@@ -203,10 +205,14 @@ def _fill_in(visit: Visit, draft: Kept, page: str, typed: Typed, errors: Mapping
     pages = _pages(visit, typed)
     if page == LETTER:
         readers = _readers(visit, draft, typed)
+        asked = [
+            (part, tuple(each for each in of if each.name != INTERPRETER))
+            for part, of in referral_form(visit).parts.items()
+        ]
         parts = [
             {"part": part, "blocks": shown.blocks(of), "readers": readers[part]}
-            for part, of in referral_form(visit).parts.items()
-            if readers.get(part)
+            for part, of in asked
+            if of and readers.get(part)
         ]
     at = pages.index(page)
     return visit.page(
@@ -292,10 +298,11 @@ def errors_of(visit: Visit, page: str, typed: Typed) -> dict[str, str]:
         )
     if page == PERSON and is_child(typed) and not form.one(typed, "guide.basis"):
         wrong["/guide/basis"] = t("Choose what it rests on that the person is, or may be, a child.")
+    language, needs = language_of(typed), form.one(typed, "guide.interpreter") == "yes"
     if (
         page == PERSON
-        and (language := form.one(typed, "guide.language"))
-        and not (language.isalpha() and len(language) == 3)
+        and (language or needs)
+        and not (language.isascii() and language.isalpha() and len(language) == 3)
     ):
         wrong["/guide/language"] = t("Give the language in three letters, such as rus.")
     if page == CONSENT and not wrong and not recipients_of(visit, typed):

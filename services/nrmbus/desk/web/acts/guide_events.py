@@ -21,6 +21,8 @@ INFORMATION, SERVICES = "information_sharing", "services"
 BED: Final = "shelter.bed_requested"
 HOUSES: Final = ("shelter_state", "ngo_shelter")
 IDS, REFS = "guide.ids", "guide.refs"
+INTERPRETER: Final = "sealed.interpreter"
+"""Field of a referral's letter that follows from the language: it is not asked for again."""
 MOST_EVENTS: Final = 8
 _COUNTED: Final = {
     "deception": ("DR",),
@@ -64,6 +66,18 @@ def taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
 def referral_form(visit: Visit) -> form.Form:
     """Return the form of a referral, whose letter is the last page of the guide."""
     return form.form_of(sending.model_of(visit.door, "referral.submitted"))
+
+
+def language_of(typed: Typed) -> str:
+    """Return the language that the person speaks, as the bus writes it: a telephone begins each word with a capital."""
+    return form.one(typed, "guide.language").lower()
+
+
+def _letter(visit: Visit, typed: Typed) -> Any:
+    """Return the letter of the referrals, with the language of a person who needs an interpreter; None if it is empty."""
+    needs = form.one(typed, "guide.interpreter") == "yes"
+    whole = {**typed, INTERPRETER: (language_of(typed),)} if needs else typed
+    return form.read(referral_form(visit), whole, visit.t.zone).get(form.SEALED)
 
 
 def is_child(typed: Typed) -> bool:
@@ -147,10 +161,10 @@ def _signal(visit: Visit, typed: Typed) -> Body:
     counts = {name: sum(each[:2] in keys for each in seen) for name, keys in _COUNTED.items()}
     prefix = f"ILO-{'C' if is_child(typed) else 'A'}{'S' if form.one(typed, 'guide.kind') == 'sexual' else 'L'}"
     sealed: dict[str, Any] = {
-        name: value
-        for name in ("age_band", "sex", "language", "told_by")
-        if (value := form.one(typed, f"guide.{name}"))
+        name: value for name in ("age_band", "sex", "told_by") if (value := form.one(typed, f"guide.{name}"))
     }
+    if language := language_of(typed):
+        sealed["language"] = language
     if seen:
         sealed["indicator_counts"] = {name: count for name, count in counts.items() if count}
         sealed["indicators"] = [f"{prefix}-{each}" for each in seen]
@@ -185,7 +199,7 @@ def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
     houses = houses_of(visit, typed)
     units = [each for each in recipients if decides(visit, each)]
     others = [each for each in recipients if each not in (*units, *houses)]
-    letter = form.read(referral_form(visit), typed, visit.t.zone).get(form.SEALED)
+    letter = _letter(visit, typed)
     for ref, to in zip(typed[REFS], (units, others), strict=False):
         if not to:
             continue
