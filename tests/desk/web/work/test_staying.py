@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from desk.web.work.test_items import facts, rows, told
+from desk.web.work.test_items import MINUTES, facts, rows, told, yes
 from nrmbus.desk.web.work.item import Item, Task
 from nrmbus.desk.web.work.items import items_of
 from rules import stories
@@ -56,6 +56,20 @@ def test_a_second_hold_takes_the_place_of_the_first() -> None:
 
     assert [each.type for each in rows(case, "migration", "waits")] == []
     assert [each.state for each in rows(case, "migration", "holds-standing", "migration")] == ["confirmed", "confirmed"]
+
+
+def test_a_hold_that_stands_is_not_asked_for_again() -> None:
+    """Given a decision after which a hold is to be asked for, the task stands until one is asked for, and again when it has ended."""
+    case = stories.identified(Bench())
+    task = Task(1, "ask_hold", case.now, event_type="identification.status_decided")
+
+    def left() -> list[int | None]:
+        found = items_of(UNIT, facts(case, UNIT, (task,)), MINUTES, yes)
+        return [each.task for each in found if each.about == "task"]
+
+    assert left() == []
+    case.say(UNIT, "stay.hold_ended", ref="H-1", reason="left_country")
+    assert left() == [1]
 
 
 def test_an_ended_hold_is_no_work() -> None:

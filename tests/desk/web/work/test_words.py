@@ -38,6 +38,13 @@ def of_files() -> set[str]:
     return {each for path in files for each in sentences(yaml.safe_load(path.read_text()))}
 
 
+def test_no_file_of_queues_says_a_thing_twice() -> None:
+    """The second of two equal keys would take the place of the first, and words would be missing on a page."""
+    for path in ROOT.glob("services/nrmbus/**/queues.yaml"):
+        keys = [key.value for key, _ in yaml.compose(path.read_text()).value]
+        assert len(keys) == len(set(keys)), path
+
+
 @pytest.mark.parametrize("language", ["az", "ru"])
 def test_every_sentence_of_the_queues_is_translated(language: Language) -> None:
     """Names, columns and empty lists are in the reader's language."""

@@ -478,8 +478,8 @@ class _Case:
     def _is_overtaken(self, task: Task) -> bool:
         """Return whether the case has gone on since *task* was opened.
 
-        It was closed, the person was referred again, a plan was agreed on, the child came home, the status was decided, the
-        negative decision fell, or the same is asked for once more.
+        It was closed, the person was referred again, a plan was agreed on, a hold was asked for, the child came home, the
+        status was decided, the negative decision fell, or the same is asked for once more.
         """
         if self.is_over and task.kind in OF_A_RUNNING_CASE:
             return True
@@ -488,6 +488,8 @@ class _Case:
             return any(each > task.opened for each in sent)
         if task.kind in ONCE and any(each.kind == task.kind and each.id > task.id for each in self.facts.tasks):
             return True
+        if task.kind == "ask_hold":
+            return any(not hold.ended for hold in self.view.holds.values())
         if task.kind == "conditions":
             home = (each for each in self.facts.happened if each.type == "safeguard.returned_to_family")
             return any(each.registered > task.opened for each in home)

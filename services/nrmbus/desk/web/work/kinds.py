@@ -108,7 +108,7 @@ FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 """Kinds of tasks after a first contact: the duty to refer leads to the same step."""
 OF_A_RUNNING_CASE: Final = frozenset(
     {
-        "refer_again", "make_plan", "transition", "shield", "hold_follows", "conditions", "visits", "attend",
+        "refer_again", "make_plan", "transition", "shield", "ask_hold", "hold_follows", "conditions", "visits", "attend",
         "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again",
     }
 )  # fmt: skip
