@@ -111,11 +111,11 @@ async def test_a_work_list_stays_true_without_a_reload(tmp_path: Path, program: 
 async def test_a_page_on_paper_has_all_its_columns_and_nothing_to_press(
     tmp_path: Path, program: str, language: Language
 ) -> None:
-    """Given somebody who prints a work list or a case on A4, no column is cut off, and no button, form, navigation or address of a link is on the sheet."""
+    """Given somebody who prints a work list or a case on A4, a list is a table, no column is cut off, everything folded is open, and no button, form, navigation or address of a link is on the sheet."""
     async with at_work(tmp_path, language) as (_, starts), chromium(program, width=A4) as browser:
         page = await browser.new_page()
         await page.emulate_media(media="print")
-        wide, pressed, addresses = {}, {}, {}
+        wide, pressed, addresses, rows = {}, {}, {}, set()
         for path in ("work", "board", "lists/others", "lists/cases", f"cases/{CASE}", f"cases/{CASE}/timeline"):
             await page.goto(f"{starts[0]}{path}")
             wide[path] = await too_wide(page)
@@ -124,7 +124,13 @@ async def test_a_page_on_paper_has_all_its_columns_and_nothing_to_press(
             ).count()
             after = "all => all.map(each => getComputedStyle(each, '::after').content).filter(each => !['none', 'normal'].includes(each))"
             addresses[path] = await page.eval_on_selector_all("main a:not([hidden])", after)
+            shapes = "all => all.map(each => getComputedStyle(each).display)"
+            rows |= {*await page.eval_on_selector_all("main .nrm-rows tr", shapes)}
+        await page.goto(f"{starts[0]}cases/{CASE}/acts")
+        folded = await page.locator("details:not([open]) > :not(summary):visible").count()
 
+    assert rows == {"table-row"}
+    assert folded > 0, "what is folded on the screen is on the sheet"
     assert set(wide.values()) == {0}
     assert set(pressed.values()) == {0}
     assert [each for found in addresses.values() for each in found] == []
