@@ -41,7 +41,9 @@ def of_files() -> set[str]:
 def test_no_file_of_queues_says_a_thing_twice() -> None:
     """The second of two equal keys would take the place of the first, and words would be missing on a page."""
     for path in ROOT.glob("services/nrmbus/**/queues.yaml"):
-        keys = [key.value for key, _ in yaml.compose(path.read_text()).value]
+        file = yaml.compose(path.read_text())
+        assert isinstance(file, yaml.MappingNode)
+        keys = [key.value for key, _ in file.value]
         assert len(keys) == len(set(keys)), path
 
 
