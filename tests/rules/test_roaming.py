@@ -59,8 +59,8 @@ def differing(b: Roaming) -> Iterator[str]:
             continue  # an agency that does not know that she is a child takes her refusal for an adult's
         if seen.view.policy != b.view.policy:
             continue  # an agency that was told nothing since the case moved goes on by the profile of before
-        if agency in b.view.missed:
-            continue  # a unit that itself finds a child hears of a court with the next event that reaches it
+        if agency in b.view.missed and _itself_found_the_child(b, agency):
+            continue  # it hears of a court with the next event that reaches it (decision 0026)
         if agency in b.units and len(b.units) > 1:
             continue  # of several deciding bodies, one does not hear of all that another one does
         here, there = owed(b.rules, seen.view, agency), owed(b.rules, b.view, agency)
@@ -69,6 +69,18 @@ def differing(b: Roaming) -> Iterator[str]:
                 continue
             if not _refused_elsewhere(b, seen.view, code, cause) and not _reopened_twice(b, agency, code):
                 yield f"{agency}: {code} of {cause[:8]} is {'shown' if (code, cause, ref) in here else 'owed'} alone"
+
+
+def _itself_found_the_child(b: Bench, agency: str) -> bool:
+    """Return whether a finding of the agency's own says that the person is a child, and nothing has reached the agency since."""
+    for fact in reversed(b.facts):
+        if agency in fact.recipients and not type(fact.event.data).technical:
+            return False
+        flags = fact.event.type == "safeguard.child_flagged"
+        finds = fact.event.type == "safeguard.age_assessed" and value(fact.event, "result") != "adult"
+        if fact.event.source == agency and (flags or finds):
+            return True
+    return False
 
 
 def _refused_elsewhere(b: Roaming, seen: View, code: str, cause: str) -> bool:
