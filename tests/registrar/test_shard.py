@@ -128,6 +128,21 @@ class TestAnAcceptedEvent:
         assert types == [b"nrm.case.closed", b"nrm.consent.given"]
         check_history(bus, shard)
 
+    def test_brings_a_unit_that_lets_itself_in_what_it_missed_before_its_receipt(self, bus: Bus) -> None:
+        """It records an override, and hears first that the case was closed; a restart goes on with the same numbers."""
+        shard = bus.shard()
+        bus.signal(shard)
+        refused = {name: said for name, said in CONSENT.items() if name != "form"}
+        bus.say(shard, "ngo-a", "consent.refused", {**refused, "receivers": ["special-unit"]})
+        bus.say(shard, "ngo-a", "case.closed", {"reason": "lost_contact", "follow_up": False})
+        found = {"receivers": ["special-unit"], "ground": "imminent_danger", "approver_role": "head_of_agency"}
+        decision = bus.say(shard, "special-unit", "consent.overridden", found)
+
+        assert decision.outcome == "registered", decision.code
+        types = [dict(out.headers)["ce_type"] for out in to(decision, "special-unit")]
+        assert types == [b"nrm.case.closed", b"nrm.consent.overridden"]
+        check_history(bus, shard)
+
 
 REF = "ef" * 16
 

@@ -322,7 +322,7 @@ class Roaming(Bench):
         for agency in (fact.event.source, *fact.recipients):
             seen = self.seen.setdefault(agency, Seen(self.rules.start(self.subject)))
             own = agency == fact.event.source
-            for consent in () if own else earlier.get(agency, ()):
+            for consent in earlier.get(agency, ()):
                 seen.hear(self.rules, agency, known[consent], (agency,))
             told = self.rules.audience(seen.view, fact.event, fact.policy).recipients if own else (agency,)
             seen.hear(self.rules, agency, fact, told)

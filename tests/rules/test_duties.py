@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ def desk(b: Bench, agency: str, said: Said) -> View:
     late = [fact for fact in b.facts if fact.event.id in first]
     for fact in b.facts:
         for each in (*late, fact) if fact.event.id == said.id else (fact,):
-            if each in late or agency in (each.event.source, *each.recipients):
+            if (each in late and fact.event.id == said.id) or agency in (each.event.source, *each.recipients):
                 told = each.recipients if agency == each.event.source else (agency,)
                 view = b.rules.evolve(view, Fact.of(each.event, told, each.registered, each.number))
     return view
@@ -341,6 +342,45 @@ class TestAUnitThatSheRefuses:
 
         assert let_in.audience.earlier == {}
         assert desk(b, UNIT, let_in).status == b.view.status == "UNDER_IDENTIFICATION"
+
+    @pytest.mark.parametrize(
+        ("type", "more"),
+        [
+            ("consent.overridden", {"receivers": [UNIT], "ground": "imminent_danger"}),
+            ("safeguard.child_flagged", {"to": ["child-commission", "guardianship"]}),
+            ("safeguard.age_assessed", {"result": "child"}),
+        ],
+    )
+    def test_learns_of_a_court_also_by_its_own_event(self, type: str, more: dict[str, Any]) -> None:
+        """It lets itself in, and owes the decision from then on: it hears so before its receipt, and not by its breach."""
+        b = begun(Bench())
+        b.say(UNIT, "identification.stage_entered", stage="inquiry")
+        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        reopened = b.say("court", "review.decided", ref="V-1", outcome="reopen")
+        let_in = b.say(UNIT, type, **more)
+
+        assert let_in.audience.earlier.get(UNIT) == (reopened.id,)
+        assert "D-RG" in owed(b, UNIT)
+        assert "D-RG" in [each.code for each in desk(b, UNIT, let_in).running]
+        assert UNIT not in b.say(UNIT, "case.copy_issued", ref="R-1").audience.earlier, "once"
+
+    def test_learns_of_a_court_also_after_it_has_opened_her_case_again_itself(self) -> None:
+        """The closing is undone; the decision that the court asked for is owed again."""
+        b = begun(Bench())
+        b.say(UNIT, "identification.stage_entered", stage="inquiry")
+        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        reopened = b.say("court", "review.decided", ref="V-1", outcome="reopen")
+        b.say("ngo-a", "case.closed", reason="lost_contact")
+        b.say(UNIT, "case.reopened", reason="closed_in_error")
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert let_in.audience.earlier == {UNIT: (reopened.id,)}
+        assert owed(b, UNIT) == ["D-RG"]
+        assert desk(b, UNIT, let_in).status == b.view.status
 
     def test_learns_nothing_of_a_case_that_it_has_deleted(self) -> None:
         """Asked again, it begins again; what a court said before is nothing to it."""

@@ -59,10 +59,10 @@ def differing(b: Roaming) -> Iterator[str]:
             continue  # an agency that does not know that she is a child takes her refusal for an adult's
         if seen.view.policy != b.view.policy:
             continue  # an agency that was told nothing since the case moved goes on by the profile of before
-        if agency in b.view.missed and _itself_found_the_child(b, agency):
-            continue  # it hears of a court with the next event that reaches it (decision 0026)
         if agency in b.units and len(b.units) > 1:
             continue  # of several deciding bodies, one does not hear of all that another one does
+        if _closed_unheard(b, agency):
+            continue
         here, there = owed(b.rules, seen.view, agency), owed(b.rules, b.view, agency)
         for code, cause, ref in here.keys() ^ there.keys():
             if code in KNOWN_ELSEWHERE:
@@ -71,15 +71,14 @@ def differing(b: Roaming) -> Iterator[str]:
                 yield f"{agency}: {code} of {cause[:8]} is {'shown' if (code, cause, ref) in here else 'owed'} alone"
 
 
-def _itself_found_the_child(b: Bench, agency: str) -> bool:
-    """Return whether a finding of the agency's own says that the person is a child, and nothing has reached the agency since."""
-    for fact in reversed(b.facts):
-        if agency in fact.recipients and not type(fact.event.data).technical:
-            return False
-        flags = fact.event.type == "safeguard.child_flagged"
-        finds = fact.event.type == "safeguard.age_assessed" and value(fact.event, "result") != "adult"
-        if fact.event.source == agency and (flags or finds):
+def _closed_unheard(b: Bench, agency: str) -> bool:
+    """Return whether a refused unit closed the case itself, not having heard that it went on (decision 0026)."""
+    unheard = False
+    for fact in b.facts:
+        if fact.event.type == "case.closed" and fact.event.source == agency and unheard:
             return True
+        if fact.event.type in ("review.decided", "case.reopened"):
+            unheard |= agency not in (fact.event.source, *fact.recipients)
     return False
 
 

@@ -266,6 +266,8 @@ class MemoryBus(Stage):
         outcome = Outcome(event.id, f"registration {number}")
         self._submitted[event.id] = (event, letter, outcome)
         self._history.setdefault(event.subject, {})[event.id] = fact
+        for missed in audience.earlier.get(event.source, ()):
+            self._deliver(self._history[event.subject][missed], (event.source,), event.source, {})
         self._deliver(fact, (), event.source, {}, letter)
         for agency in audience.recipients:
             for consent in audience.earlier.get(agency, ()):

@@ -284,7 +284,7 @@ class Memory:
                 check_installed(self._rules, self.partition, fact)
                 self._activate(fact)
             case.digests.setdefault(registration.id, found.digest)
-            self._delivered(case, audience, unfinished.tree, salt)
+            self._delivered(case, source, audience, unfinished.tree, salt)
             if self.time is not None and is_asking(found.envelope.headers):
                 self.spent[source, self._rules.month(self.time)] += 1
         receipt = self.next_delivery(source, found.digest, next(salt))
@@ -331,13 +331,16 @@ class Memory:
         if mark is not None and mark.number == self.number and mark.digest != self.previous:
             raise HistoryError(self.partition, self.number, "is not the one that was here")
 
-    def _delivered(self, case: Case, audience: Mapping[str, Any], tree: Transaction, salt: Iterator[bytes]) -> None:
-        for agency in audience["recipients"]:
+    def _delivered(
+        self, case: Case, source: str, audience: Mapping[str, Any], tree: Transaction, salt: Iterator[bytes]
+    ) -> None:
+        for agency in (*audience["recipients"], source):
             for earlier in audience["earlier"].get(agency, ()):
                 if earlier not in case.digests:
                     raise HistoryError(self.partition, self.number, "delivers first what was not registered before")
                 self._tell(agency, case.digests[earlier], tree, next(salt))
-            self._tell(agency, self.previous, tree, next(salt))
+            if agency != source:  # the caller gives the sender its receipt
+                self._tell(agency, self.previous, tree, next(salt))
 
     def _tell(self, agency: str, registration: str, tree: Transaction, salt: bytes) -> None:
         tree.add("delivery", self.next_delivery(agency, registration, salt).body, salt)

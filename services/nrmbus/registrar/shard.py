@@ -311,22 +311,26 @@ class Shard:
     def _deliver(
         self, case: Case, signed: Signed, envelope: Record, registration: Statement, told: "Told", salt: Iterator[bytes]
     ) -> list[Out]:
-        """To each recipient what it must know first, then the event; to the sender its receipt."""
+        """To each recipient what it must know first, then the event; to the sender what it must know first, then its receipt."""
         outs: list[Out] = []
         next_delivery, digest = self.memory.next_delivery, registration.digest
         for agency in told.recipients:
-            for earlier in told.earlier.get(agency, ()):
-                record, said = case.heard_first[earlier]
-                outs.append(
-                    self._copy(agency, record.key, record, (said, next_delivery(agency, said.digest, next(salt))), None)
-                )
+            outs += self._first(case, told, agency, salt)
             said_to = (registration, next_delivery(agency, digest, next(salt)))
             outs.append(self._copy(agency, envelope.key, envelope, said_to, told.copies.get(agency)))
+        outs += self._first(case, told, signed.source, salt)
         receipt = next_delivery(signed.source, digest, next(salt))
         submission = (signed.source, signed.subject, signed.id)
         self.memory.answer(submission, Known(signed.digest, registration, receipt, refused=False))
         outs.append(self._copy(signed.source, envelope.key, envelope, (registration, receipt), None))
         return outs
+
+    def _first(self, case: Case, told: "Told", agency: str, salt: Iterator[bytes]) -> Iterator[Out]:
+        """Yield what *agency* must know before the event."""
+        for earlier in told.earlier.get(agency, ()):
+            record, said = case.heard_first[earlier]
+            delivery = self.memory.next_delivery(agency, said.digest, next(salt))
+            yield self._copy(agency, record.key, record, (said, delivery), None)
 
     def _copy(
         self,

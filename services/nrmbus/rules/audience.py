@@ -154,7 +154,7 @@ def parts_of(data: type[Data]) -> tuple[Part, ...]:
 
 
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient, what it must hear first: standing consents, the bar on embassies, the course of the case.
+    """Return, for each recipient and the sender, what it must hear first: standing consents, the bar on embassies, the course of the case.
 
     A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
     recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
@@ -194,10 +194,13 @@ def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Ite
 
 
 def _let_in_again(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
-    """Yield the deciding bodies that the person refuses no longer and that missed something: they owe by it, or owe no more."""
+    """Yield the deciding bodies that the person refuses no longer and that missed something: they owe by it, or owe no more.
+
+    One that lets itself in, by an override or since it finds a child, hears of it just before the receipt of its event.
+    """
     if not context.view.missed or type(context.event.data).technical:
         return
-    for agency in recipients:
+    for agency in (*recipients, context.source):
         if agency in context.view.missed and (not context.barred(agency) or granted_to(context, agency)):
             yield agency
 

@@ -157,7 +157,9 @@ class Answer(_Stated):
 
 
 class Audience(_Stated):
-    """Recipients of a registered event, without the sender, and the consents that were delivered just before it, by recipient.
+    """Recipients of a registered event, without the sender, and what was delivered just before it, by agency.
+
+    ``earlier`` has consents, a bar on embassies, and the course of a case that a recipient missed; also one that the sender missed.
 
     ``because`` comes with a refusal that reads like others to its sender: the rule that applied, for the history alone.
 

@@ -174,5 +174,9 @@ def _recipients(entry: Entry, event: Event, view: View, rules: Rules, directory:
     if short:
         yield Otherwise(said.partition, said.number, "told_short", agencies=tuple(sorted(short)))
     before = {agency: tuple(ids) for agency, ids in entry.audience.earlier.items()}
-    if not beyond and not short and before != {each: ids for each, ids in due.earlier.items() if each in told}:
+    if (
+        not beyond
+        and not short
+        and before != {each: ids for each, ids in due.earlier.items() if each in {*told, said.source}}
+    ):
         yield Otherwise(said.partition, said.number, "consents_differ")

@@ -137,9 +137,11 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
     if context.event.type == EMBASSY_BARRED:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
     over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
-    if context.event.type == REOPENED:  # a closing that the agency did not hear of is over
-        over.add(context.source)
     missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
+    if context.event.type == REOPENED and view.closing is not None and context.source in missed:
+        # The closing that it did not hear of is over; the decision of a court before it is not.
+        left = tuple(each for each in missed.pop(context.source) if each != view.closing.mark.id)
+        missed |= {context.source: left} if left else {}
     missed |= {agency: (*missed.get(agency, ()), context.event.id) for agency in missing(context, fact.recipients)}
     if missed != view.missed:
         found["missed"] = missed
