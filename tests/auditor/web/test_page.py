@@ -1,6 +1,7 @@
 """Auditor's page: each question is recorded before its answer, and each page has its content."""
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ import pytest
 
 from auditor.web.given import LATER, NO_CASE, WITNESSES, Hall, form_of, places, sign_in
 from nrmbus.auditor.log.log import Log
+from nrmbus.auditor.web.pages import shown as shown_events
 from nrmbus.auditor.web.pages.shown import facts
 from nrmbus.telemetry.span_file import Span
 from nrmbus.web.words import Words
@@ -160,16 +162,20 @@ async def test_the_readers_of_a_case_are_shown(hall: Hall) -> None:
     assert page.count("access.granted") == 0
 
 
-async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall) -> None:
-    """The page names sender, time, article, key, digests, proof, witnesses, and the readers of each part."""
+async def test_an_event_is_shown_with_all_that_proves_it(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page names sender, time, article, key, digests, proof, witnesses, and the readers of each part; no time of a key from before the clock of a bus began."""
     async with hall.browser() as browser:
         page = (await browser.get(hall.event("referral.submitted"))).text
+        monkeypatch.setattr(shown_events, "BEFORE_ANY_TICK", datetime.max.replace(tzinfo=UTC))
+        before = (await browser.get(hall.event("referral.submitted"))).text
     entry = next(
         each for each in hall.audited().history.entries if each.said and each.said.type == "referral.submitted"
     )
     said: Registration = entry.registration
     for shown in (said.id, said.key, said.envelope, said.previous, said.digest, said.policy.digest, said.subject):
         assert shown in page
+    assert f"<code>{said.key}</code>, since " in page
+    assert f"<code>{said.key}</code>, since " not in before
     assert "CoM 21/2008 art. 7" in page
     assert "Proof checked now: it is in the tree of 66 registrations" in page
     assert "Co-signed by 2 of 11 witnesses: ngo-a, special-unit" in page

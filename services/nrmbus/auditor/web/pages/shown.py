@@ -13,6 +13,7 @@ from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import Counts, is_reading, kind_of, refusal_of, successor, with_pieces
 from nrmbus.auditor.history.selection import EVERYTHING, Selection
 from nrmbus.auditor.reports.why import Explained, Point, Whom, explain
+from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.events.access import AccessGranted
 from nrmbus.rules import Rules
 from nrmbus.web.lists import family_of, list_of
@@ -241,10 +242,14 @@ def _codes(annotation: Any) -> tuple[str, ...]:
 
 
 def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
-    """Return the time since which this key is the newest of *agency* in the directory, or None if it is not."""
+    """Return the time since which this key is the newest of *agency* in the directory, or None if it is not.
+
+    None too on a bus for playing that admitted the agency before its clock began.
+    """
     found = seen.directory.entries.get(agency)
     current = VerifyKey(base64.decode(found.signing, "signature_invalid")) if found else None
-    return found.valid_from if found and current and current.kid == kid else None
+    is_newest = found is not None and current is not None and current.kid == kid
+    return found.valid_from if is_newest and found.valid_from > BEFORE_ANY_TICK else None
 
 
 def _receivers(why: Explained) -> Iterator[dict[str, Any]]:
