@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agencies import SIGNAL
+from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came, opened
@@ -151,6 +151,7 @@ async def test_who_answers_a_referral_finds_its_letter_chosen_and_the_answers_be
         listed = (await browser.get(link[1])).text
         shown = (await opened(here, browser, id)).text
 
+    assert f"Case {CASE[:8]}" in referral
     boxes = dict(re.findall(r'type="checkbox" value="([^"]+)"[^>]*?( checked)?>', listed))
     assert boxes == {id: " checked", other: ""}
     assert f'action="{AT}/acts/referral.accepted"' in shown.partition(CANARY)[2]
