@@ -17,6 +17,7 @@ from nrmbus.desk.outbox.verdicts import row_of
 from nrmbus.desk.state import beginnings, parking
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.state.context import Seat
+from nrmbus.desk.state.open_duties import open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.versions import Speaks
@@ -310,7 +311,7 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
     view = desk.cases.view(tx, subject)
     if beginnings.is_incomplete(desk.seat.ledger, tx, subject):
         return _incomplete(tx, desk, subject, view, count)
-    duties = desk.seat.rules.clocks(view)
+    duties = open_duties(desk.seat.rules.clocks(view), desk.seat.me, desk.seat.now())
     return _there(
         {
             "case": subject,

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from nrmbus.desk.state.open_duties import open_duties
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.known import Snapshot
@@ -129,6 +130,8 @@ def test_a_duty_that_was_met_unseen_is_no_silence(*, is_met: bool) -> None:
 
     assert waiting() == [("D-ASSIGN", "accepted", False, False)]
     case.through("d15 12:00")
+    known = open_duties(facts(case, "ngo-a").duties, "ngo-a", case.now)
+    assert ("D-ASSIGN" in {each.code for each in known}) is not is_met
     assert waiting() == ([] if is_met else [("D-ASSIGN", "accepted", True, True)])
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.outbox import refusals
 from nrmbus.desk.state import labels, parking
+from nrmbus.desk.state.open_duties import open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.web.acts.around import decisions_of, name_of, staff_name
@@ -19,7 +20,6 @@ from nrmbus.desk.web.acts.form import form_of
 from nrmbus.desk.web.acts.told import Fact, facts
 from nrmbus.desk.web.called import called
 from nrmbus.desk.web.shell import NotFound, Visit
-from nrmbus.desk.web.work.kinds import met_unseen
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.rules import View
@@ -173,12 +173,10 @@ class Case:
     def duties(self) -> list[Due]:
         """Return the running duties, this agency's and the earliest first."""
         t, me = self.visit.t, self.visit.door.seat.me
-        ordered = sorted(self.clocks, key=lambda each: (each.due is None, each.due, each.code))
+        known = open_duties(self.clocks, me, self.visit.now)
+        ordered = sorted(known, key=lambda each: (each.due is None, each.due, each.code))
         found = []
         for each in ordered:
-            met = met_unseen(each, me)
-            if met is not None and met < self.visit.now:
-                continue
             what = t.code("clock", each.code)
             late = each.breached or (each.due is not None and each.due < self.visit.now)
             found.append(

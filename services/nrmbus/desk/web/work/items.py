@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from nrmbus.desk.state.open_duties import met_unseen
 from nrmbus.desk.web.work import staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
 from nrmbus.desk.web.work.kinds import (
@@ -30,7 +31,6 @@ from nrmbus.desk.web.work.kinds import (
     SHOWN,
     STARTED,
     first_step,
-    met_unseen,
 )
 from nrmbus.rules.clocks import Clock
 from nrmbus.rules.records import Party, Referral

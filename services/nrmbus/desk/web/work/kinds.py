@@ -1,11 +1,9 @@
 """Clocks, types of events and kinds of tasks, by what the work lists make of them."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from typing import Final
 
 from nrmbus.rules import View
-from nrmbus.rules.clocks import Clock
 
 REFERRING: Final = "D-REFER"
 """Clock of the referral that follows a signal."""
@@ -121,18 +119,6 @@ OF_A_NO: Final = frozenset({"transition", "review_for_person", "tell_of_review"}
 """Kinds of tasks that are over when the negative decision no longer stands."""
 BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
 """Statuses in which no negative decision stands."""
-
-
-UNSEEN: Final = frozenset({"D-ASSIGN"})
-"""Clocks that end with events of which whoever waits for them is not told, such as an assessment of needs."""
-TOLD_WITHIN: Final = timedelta(hours=1)
-"""Time in which whoever waits hears that a duty was missed; one that nobody has called missed by then was met."""
-
-
-def met_unseen(duty: Clock, me: str) -> datetime | None:
-    """Return when the agency *me* may take *duty*, of another agency, as met, though no event told so; None if never."""
-    is_told = duty.answerable == me or duty.code not in UNSEEN
-    return None if is_told or duty.breached or duty.due is None else duty.due + TOLD_WITHIN
 
 
 def first_step(view: View) -> str:
