@@ -247,9 +247,10 @@ def _since(seen: Audited, agency: str, kid: str) -> datetime | None:
     None too on a bus for playing that admitted the agency before its clock began.
     """
     found = seen.directory.entries.get(agency)
-    current = VerifyKey(base64.decode(found.signing, "signature_invalid")) if found else None
-    is_newest = found is not None and current is not None and current.kid == kid
-    return found.valid_from if is_newest and found.valid_from > BEFORE_ANY_TICK else None
+    if found is None or found.valid_from <= BEFORE_ANY_TICK:
+        return None
+    newest = VerifyKey(base64.decode(found.signing, "signature_invalid"))
+    return found.valid_from if newest.kid == kid else None
 
 
 def _receivers(why: Explained) -> Iterator[dict[str, Any]]:
