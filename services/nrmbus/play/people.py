@@ -52,6 +52,8 @@ _DONE_BY: Final = {
     "D-REPRESENT": "assign a representative",
 }  # fmt: skip
 """Deed that ends a duty, of those that a day's work is about."""
+_DECISION: Final = "decide"
+"""Beginning of a deed that workers leave to who may decide."""
 _ACCEPTED: Final = "begin a stage of identification"
 """Deed that ends D-ANSWER once the referral is accepted."""
 _MANAGES: Final = "Add colleagues, end sessions, look at health"
@@ -96,10 +98,13 @@ async def to_do(door: Door, agency: str, now: datetime) -> dict[str, str]:
     late = sum(left < timedelta() for lefts in dues.values() for left in lefts)
     work = [_deed(done, lefts) for done, lefts in sorted(dues.items(), key=lambda each: min(each[1]))]
     work += [f"{deed}: {count}" for deed, count in counts.items() if count]
+    decisions = [each for each in work if each.startswith(_DECISION)]
     return {
-        "worker": _sentence(work),
+        "worker": _sentence([each for each in work if each not in decisions] or ["read the cases"]),
         "duty_officer": _sentence(work),
-        "supervisor": f"Look at what is overdue: {late}; see who read what" if late else "See who read what",
+        "supervisor": _sentence(
+            [*decisions, *([f"look at what is overdue: {late}"] if late else []), "see who read what"]
+        ),
         "administrator": _MANAGES,
     }
 
