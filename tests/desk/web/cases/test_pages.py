@@ -86,6 +86,20 @@ async def test_a_long_timeline_goes_on_with_earlier_events(tmp_path: Path, monke
     assert ("Signal recorded" in second, "Referral submitted" in second) == (True, False)
 
 
+async def test_a_referral_between_others_waits_for_nobody(tmp_path: Path) -> None:
+    """Given a child who was referred to the special unit, guardianship, which hears no answer, is told so and sees no page to answer."""
+    bodies = {"to": ["child-commission", "guardianship"], "basis": "stated_age"}
+    sent = {**REFERRAL, "to": ["special-unit"], "reason": "ChildSafeguarding", "child": True}
+    async with desk_of("guardianship", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "safeguard.child_flagged", bodies)
+        await came(here, "referral.submitted", sent, referral=REF, legalbasis="CoM 21/2008 art. 7")
+        page = (await browser.get(f"{AT}/referrals")).text
+
+    assert "Your agency does not hear the answer" in page
+    assert "Waits for" not in page
+    assert f'href="{AT}/referrals/{REF}"' not in page
+
+
 async def test_a_referral_says_who_answered_who_is_waited_for_and_the_alternatives(tmp_path: Path) -> None:
     """Each receiver has its answer; a question waits for the sender; a decline has its reason."""
     other = "ee" * 16

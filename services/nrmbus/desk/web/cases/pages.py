@@ -55,6 +55,8 @@ class Referral:
     is_open: bool
     has_words: bool
     """Whether somebody answered in words too, in a letter."""
+    is_party: bool
+    """Whether this agency asked or was asked: nobody else hears the answer."""
 
 
 @routes.get("/cases/{ref}", may="read_cases")
@@ -202,11 +204,18 @@ def referrals_of(case: Case, tx: Connection) -> list[Referral]:
 def _referral(
     case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[str, Any]], in_words: frozenset[str]
 ) -> Referral:
-    t, me, waits_for = case.visit.t, case.visit.door.seat.me, told["waits_for"]
+    t, me = case.visit.t, case.visit.door.seat.me
+    is_party = me in (told["source"], *(each["agency"] for each in told["receivers"]))
+    waits_for = told["waits_for"] if is_party else []
     event = events.get(told["id"], {})
     data = {name: value for name, value in event.get("data", {}).items() if name != "to"}
+    unheard = t("Your agency does not hear the answer")
     receivers = tuple(
-        (case.agency(each["agency"]), _answer(case, each, told, events.values()), each["agency"] in waits_for)
+        (
+            case.agency(each["agency"]),
+            _answer(case, each, told, events.values()) if is_party else unheard,
+            each["agency"] in waits_for,
+        )
         for each in told["receivers"]
     )
     names = ", ".join(case.agency(each) for each in waits_for)
@@ -227,9 +236,10 @@ def _referral(
         facts=tuple(case.facts("referral.submitted", data)),
         receivers=receivers,
         waits=waits,
-        is_late=bool(told.get("overdue")),
+        is_late=is_party and bool(told.get("overdue")),
         is_open=bool(waits_for),
         has_words=told["ref"] in in_words,
+        is_party=is_party,
     )
 
 
