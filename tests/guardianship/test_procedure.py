@@ -4,6 +4,7 @@ from typing import Final
 
 import pytest
 
+from agencies import AGENCIES, POLICY
 from given import Story, given, says
 from nrmbus.events.case import Closed, Reopened
 from nrmbus.events.fund import CompensationGranted
@@ -25,6 +26,7 @@ from nrmbus.events.safeguard import (
 )
 from nrmbus.events.shelter import Discharged
 from nrmbus.guardianship import procedure
+from nrmbus.rules import Rules, load_profile
 
 BODIES: Final = ("child-commission", "guardianship")
 FLAG: Final = ChildFlagged(to=BODIES, basis="stated_age")
@@ -193,3 +195,14 @@ def test_an_open_case_is_looked_at_again() -> None:
 
     referred_by("guardianship").when(says("vac", Closed(reason="integrated", follow_up=False))).then()
     closed.when(says("vac", Reopened(reason="person_returned"))).then("child_again")
+
+
+def test_a_body_that_may_not_decide_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines 1, 2 and 16: under a profile that leaves both acts to the commission, guardianship has neither to do."""
+    profile = load_profile(POLICY)
+    acts = ("safeguard.representative_assigned", "safeguard.best_interests_decided")
+    rows = {name: profile.types[name].model_copy(update={"by": ("child_commission",)}) for name in acts}
+    monkeypatch.setattr("given.RULES", Rules(profile.model_copy(update={"types": {**profile.types, **rows}}), AGENCIES))
+
+    given(procedure, me="guardianship").when(says("school", FLAG)).then()
+    given(procedure, me="child-commission").when(says("school", FLAG)).then("representative", "best_interests")

@@ -17,7 +17,13 @@ from nrmbus.events.returns import (
     ReturnTravelArranged,
 )
 from nrmbus.events.review import ReviewDecided
+from nrmbus.events.safeguard import BestInterestsDecided
 from nrmbus.events.shelter import Admitted, Discharged
+
+
+def may(heard: Heard, data: type[Data]) -> bool:
+    """Return whether the profile of the case lets this agency publish *data*."""
+    return heard.rules.may_publish(heard.me, data.type, heard.view)
 
 
 def is_guardianship(heard: Heard) -> bool:
@@ -39,7 +45,7 @@ def settle(_reception: PersonReceived, heard: Heard, _: Referring) -> Result | N
     """16. The deciding body ({decider}) receives a child whom the child commission referred: until best interests are decided, nobody brings the child from there to the family ([S8, S25], [D])."""
     if heard.own or not heard.view.child or is_guardianship(heard):
         return None
-    if heard.view.best_interests is not None:
+    if heard.view.best_interests is not None or not may(heard, BestInterestsDecided):
         return Result()
     sentence = "The deciding body ({decider}) has received the child: decide where the child may live, before anybody brings the child home."
     return Result(tasks=(task(heard, "child_received", sentence),))

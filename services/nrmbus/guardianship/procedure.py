@@ -31,7 +31,7 @@ def begin(_: Settings) -> State:
 @line(ChildFlagged)
 def represent(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
     """1. A child is reported: guardianship assigns a representative, without whom nobody asks the child anything ({basis:safeguard.representative_assigned})."""
-    if not course.is_guardianship(heard):
+    if not course.may(heard, RepresentativeAssigned):
         return None
     return Result(tasks=(task(heard, "representative", "A child is reported to you: assign a representative first."),))
 
@@ -39,7 +39,7 @@ def represent(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
 @line(ChildFlagged)
 def decide(_flag: ChildFlagged, heard: Heard, _: State) -> Result | None:
     """2. A child is reported: best interests are decided before anybody brings the child home ([S8, S25], [D])."""
-    if heard.view.best_interests is not None:
+    if heard.view.best_interests is not None or not course.may(heard, BestInterestsDecided):
         return Result()
     sentence = "Decide where the child may live, before anybody brings the child home."
     return Result(tasks=(task(heard, "best_interests", sentence),))
