@@ -93,3 +93,11 @@ def test_a_file_of_ones_own_is_played(tmp_path: Path) -> None:
     path.write_text(story(SIGNAL), encoding="utf-8")
 
     assert run(str(path), "--memory").exit_code == 0
+
+
+def test_a_story_with_an_agency_of_statistics_is_played_in_memory_alone() -> None:
+    """Nothing is started for a story that no bus takes."""
+    result = run(str(Path(__file__).parent / "unusual" / "figures-released-and-corrected.yaml"))
+
+    assert result.exit_code == 2
+    assert "counting: a played bus starts its own statistics" in result.stderr

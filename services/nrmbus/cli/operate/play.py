@@ -29,6 +29,7 @@ from nrmbus.play.reader import ScenarioError, find, read
 from nrmbus.play.scenario import Scenario
 from nrmbus.play.stage import Stage
 from nrmbus.play.table import Storyteller
+from nrmbus.wire.names import STATISTICS
 
 app = Commands()
 
@@ -84,6 +85,10 @@ def play(
         return
     if memory:
         raise typer.Exit(_play(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
+    if counting := [id for id, each in scenario.agencies.items() if each.role == STATISTICS]:
+        _fail(
+            f"{counting[0]}: a played bus starts its own statistics if a step checks figures; add --memory, or remove the agency."
+        )
     with _stage(scenario, data) as stage:
         green = _play(scenario, stage, keep_going=keep_going, as_json=as_json)
     raise typer.Exit(green)
