@@ -1,12 +1,16 @@
 """``nrmbus play``, as somebody types it."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from nrmbus.cli.operate import play as module
 from nrmbus.cli.operate.play import play
 from play.stories import CHILD, CONSENT, SIGNAL, WOMAN, story
 
@@ -101,3 +105,23 @@ def test_a_story_with_an_agency_of_statistics_is_played_in_memory_alone() -> Non
 
     assert result.exit_code == 2
     assert "counting: a played bus starts its own statistics" in result.stderr
+
+
+def test_a_story_that_is_broken_off_exits_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C stops the bus that was started for the story, and the command ends without a traceback."""
+
+    @contextmanager
+    def stage(*_: object) -> Iterator[None]:
+        with suppress(KeyboardInterrupt):
+            yield
+
+    def broken_off(*_: object, **__: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "_stage", stage)
+    monkeypatch.setattr(module, "_play", broken_off)
+
+    result = run(str(WOMAN))
+
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)

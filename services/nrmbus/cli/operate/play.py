@@ -89,6 +89,7 @@ def play(
         _fail(
             f"{counting[0]}: a played bus starts its own statistics if a step checks figures; add --memory, or remove the agency."
         )
+    green = FAILED  # Ctrl-C ends the story, and the bus, without a result
     with _stage(scenario, data) as stage:
         green = _play(scenario, stage, keep_going=keep_going, as_json=as_json)
     raise typer.Exit(green)
