@@ -11,7 +11,7 @@ from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import board_of, general, ordered, picked, queue_of
-from nrmbus.desk.web.work.rows import Spent, spent
+from nrmbus.desk.web.work.rows import Spent, spent, what_of
 from nrmbus.web.words import Words
 from rules import stories
 from rules.given import BAKU, Bench, moment
@@ -285,7 +285,7 @@ def test_silence_stays_a_row_until_somebody_else_is_asked() -> None:
 
 
 def test_a_reported_child_waits_for_the_body_that_may_act() -> None:
-    """Guardianship has to assign a representative, though no clock runs; then to decide on best interests."""
+    """Guardianship has to assign a representative, though no clock runs; then to decide on best interests, as its row says to a worker too."""
     case = made(stories.child_flagged)
     (first,) = rows(case, "guardianship", "waits")
     assert (first.act, first.agencies, first.child) == ("safeguard.representative_assigned", ("school",), True)
@@ -293,6 +293,7 @@ def test_a_reported_child_waits_for_the_body_that_may_act() -> None:
     case = made(stories.child_housed)
     (second,) = rows(case, "guardianship", "waits")
     assert second.act == "safeguard.best_interests_decided"
+    assert what_of(Words("en", BAKU), second) == "Decide on the best interests: Child flagged"
 
 
 def test_a_task_that_the_referral_shows_already_is_no_row_of_its_own() -> None:

@@ -121,7 +121,7 @@ def rows_of(
             label=snapshot.labels.get(item.case) or item.case[:SHORT],
             reference=item.case[:SHORT] if item.case in snapshot.labels else "",
             child=item.child,
-            what=_what(t, item),
+            what=what_of(t, item),
             urgency=_urgency(t, item.urgency),
             agencies=[_known_as(t, door, each) for each in item.agencies],
             since=_at(t, item.since),
@@ -167,11 +167,14 @@ def _group_step(t: Words, item: Item) -> str:
     return t("Record the people") if item.type == "incident.opened" else t("Look at the group")
 
 
-def _what(t: Words, item: Item) -> str:
+def what_of(t: Words, item: Item) -> str:
+    """Return what *item* is about, in words."""
     if item.about == "task":
         kind = next((file.tasks[item.code] for file in files().values() if item.code in file.tasks), None)
         said = t(kind) if kind else t.code("task", item.code)
         return f"{said}: {t.type(item.type)}" if item.type else said
+    if item.about == "child":  # a worker, who may not take the step, reads here which one it is
+        return f"{t.code('act', item.code)}: {t.type(item.type)}"
     return t.type(item.type) if item.type else ""
 
 
