@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -45,6 +46,27 @@ def test_a_refused_desk_says_who_runs_it_and_is_not_started_again(
     assert [OTHER.holder in each and "--take-over" in each for each in told] == [True]
     unit = (Path(__file__).parents[2] / "deploy" / "systemd" / "nrmbus-desk@.service").read_text(encoding="utf-8")
     assert f"RestartPreventExitStatus={lease.HELD}\n" in unit
+
+
+def test_a_desk_waits_for_a_broker_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a broker too slow to answer, then a desk beside the operator tries again too, and says so once; another error ends it."""
+    folder, ends = BusFolder(tmp_path), [UnknownTopicOrPartitionError(), KafkaTimeoutError(), KafkaConnectionError()]
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    write_json(folder.agency("ngo-a").agency_json, {})
+    told: list[str] = []
+
+    async def started(*_: object) -> None:
+        raise ends.pop()
+
+    monkeypatch.setattr(app, "_run", started)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with pytest.raises(UnknownTopicOrPartitionError):
+        app.main(folder, "ngo-a", told.append)
+
+    assert ["tries again until it can work" in each for each in told] == [True]
+    waits = folder.unanswered_marker("ngo-a").read()
+    assert waits is not None
+    assert waits.sentence == told[0]
 
 
 def test_a_desk_that_may_not_listen_for_others_is_not_started(tmp_path: Path) -> None:

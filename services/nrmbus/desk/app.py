@@ -18,7 +18,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server
 from nrmbus.bus.kafka import lease
-from nrmbus.bus.kafka.failures import is_passing, sentence_of
+from nrmbus.bus.kafka.failures import is_away, is_passing, sentence_of
 from nrmbus.bus.kafka.lease import How, LeaseHeld, turn
 from nrmbus.bus.periodic import pause_after
 from nrmbus.bus.tls_listener import Listen, TlsListener
@@ -127,12 +127,15 @@ class _Start:
 
 
 def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess | None:
-    """Run the desk, once a broker answers; on the operator's machine the supervisor starts the desk again instead."""
+    """Run the desk, once a broker answers; on the operator's machine the supervisor starts it again after any other error of Kafka's.
+
+    A desk that ended for each broker that is slow to answer would have a busy machine start it again and again.
+    """
     for waited in itertools.count():
         try:
             return run(_run(folder, agency, start), start.place)
         except KafkaError as error:
-            if not (folder.is_joined and is_passing(error)):
+            if not (is_away(error) or (folder.is_joined and is_passing(error))):
                 raise
             telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
             if waited == 0:
@@ -148,8 +151,8 @@ def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda 
 
     If another process runs the desk, *how* says what to do.
 
-    On a machine of its own a desk outlives hours without a connection, and starts without one: it then tries again until
-    a broker answers, with pauses that differ from desk to desk.
+    A desk outlives hours without a connection, and starts without one: it then tries again until a broker answers, with
+    pauses that differ from desk to desk.
 
     With a new certificate the desk ends in order and begins again in this process, since a connection keeps the
     certificate from its start. The same happens when the connection to the ledger is lost. The door stays open at the
