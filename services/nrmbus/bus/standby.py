@@ -26,6 +26,7 @@ from nrmbus.bus.aiokafka_patches import private
 from nrmbus.bus.errors import KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.periodic import pause_after
 from nrmbus.bus.private_files import lock_file
 from nrmbus.bus.replicas import parted, place_of, turn_of
 from nrmbus.bus.waiting_marker import WaitingMarker
@@ -34,8 +35,6 @@ from nrmbus.wire.names import CASES
 
 EXIT_CODE: Final = 70
 WORK: Final = TopicPartition(CASES, 0)
-LOOK_SECONDS: Final = 5.0
-"""Seconds between two attempts to reach a broker on another machine."""
 _KILL_SECONDS: Final = 5.0
 
 
@@ -68,7 +67,6 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
     def __init__(self, folder: BusFolder, service: str, place: str, marker: WaitingMarker) -> None:
         self._where, self._service, self._place = folder.reach(folder.service(service)), service, place
         self._marker = marker
-        self._waits_for_broker = folder.is_joined  # the broker is on another machine, and may be away for hours
         self.answered = threading.Event()
         """Set when the turn has come, or cannot."""
         self.error: KafkaError | None = None
@@ -85,7 +83,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self.answered.set()
 
     async def _run(self) -> None:
-        patient = False
+        patient, unanswered = False, 0
         while True:
             try:
                 await self._be_member(patient=patient)
@@ -94,9 +92,11 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                     raise
                 patient = True
             except KafkaConnectionError:
-                if not self._waits_for_broker or self.answered.is_set():
+                if self.answered.is_set():
                     raise
-                await asyncio.sleep(LOOK_SECONDS)
+                # It is on another machine and away for hours, or slow: on a busy machine each new start makes it slower.
+                unanswered += 1
+                await asyncio.sleep(pause_after(unanswered))
 
     async def _be_member(self, *, patient: bool) -> None:
         self._consumer = consumer = clients.group_consumer(

@@ -1,0 +1,43 @@
+"""A process that waits for its turn; what two processes do with a real broker is in `host/test_replicas.py` and `host/test_hosts.py`."""
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+
+from nrmbus.bus import standby
+from nrmbus.bus.folder import BusFolder
+from nrmbus.wire.names import TIMEKEEPER
+from patience import eventually
+
+
+async def test_who_waits_for_its_turn_waits_for_the_broker_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a broker too slow to answer, then a service does not end and begin again beside it, but asks again until its turn comes."""
+    folder, silent = BusFolder(tmp_path), [KafkaConnectionError(), KafkaConnectionError()]
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    pauses: list[int] = []
+
+    def pause_after(attempts: int) -> float:
+        pauses.append(attempts)
+        return 0.0
+
+    async def be_member(self: standby._Member, *, patient: bool) -> None:
+        assert not patient
+        if silent:
+            raise silent.pop()
+        self.answered.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(standby._Member, "_be_member", be_member)
+    monkeypatch.setattr(standby, "pause_after", pause_after)
+    member = standby._Member(folder, TIMEKEEPER, "a", folder.standby_marker(TIMEKEEPER))
+    waiting = asyncio.create_task(member._run())
+    await eventually("its turn has come", member.answered.is_set)
+
+    assert not waiting.done()
+    assert pauses == [1, 2]
+    waiting.cancel()
+    with suppress(asyncio.CancelledError):
+        await waiting
