@@ -35,7 +35,10 @@ def test_settings_are_those_measured_under_faults() -> None:
         assert found["request_timeout_ms"] <= 3_000
         assert found["metadata_max_age_ms"] <= 5_000
         assert found["heartbeat_interval_ms"] * 3 <= found["session_timeout_ms"]
-    assert settings("registrar")["session_timeout_ms"] == settings("turn")["session_timeout_ms"] == 1_500
+    assert settings("registrar")["session_timeout_ms"] == 1_350
+    assert settings("turn")["session_timeout_ms"] == 1_500
+    for found in (settings("registrar"), settings("turn")):
+        assert found["session_timeout_ms"] - found["heartbeat_interval_ms"] == 1_200, "so long may a member be held up"
     assert settings("registrar", "patient")["session_timeout_ms"] == 6_000
     assert settings("producer")["acks"] == settings("shard")["acks"] == "all"
     assert settings("producer")["enable_idempotence"] is True
