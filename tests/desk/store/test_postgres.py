@@ -1,6 +1,7 @@
 """A ledger on a PostgreSQL server: one desk at a time, and a connection that may go at any moment."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,9 +55,14 @@ async def positions(ledger: Ledger) -> int:
         return len(tx.execute(select(tables.positions)).all())
 
 
-async def test_a_second_desk_is_refused_and_told_who_and_where(own_server: Server, tmp_path: Path) -> None:
-    """Two desks of one agency would sign different events under one number."""
-    first = await opened(own_server, tmp_path)
+async def test_a_second_desk_is_refused_and_told_who_and_where(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two desks of one agency, each in a process of its own, would sign different events under one number."""
+    other = os.getpid() + 1
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(os, "getpid", lambda: other)
+        first = await opened(own_server, tmp_path)
     with pytest.raises(DeskError) as refused:
         await opened(own_server, tmp_path)
     await first.close()
