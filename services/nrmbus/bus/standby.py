@@ -95,7 +95,7 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
                 if self.answered.is_set():
                     raise
                 # It is on another machine and away for hours, or slow: on a busy machine each new start makes it slower.
-                unanswered += 1
+                unanswered = min(unanswered + 1, 3)  # who stands by is to be back soon after the broker
                 await asyncio.sleep(pause_after(unanswered))
 
     async def _be_member(self, *, patient: bool) -> None:
