@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -49,24 +49,36 @@ def test_a_refused_desk_says_who_runs_it_and_is_not_started_again(
 
 
 def test_a_desk_waits_for_a_broker_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a broker too slow to answer, then a desk beside the operator tries again too, and says so once; another error ends it."""
-    folder, ends = BusFolder(tmp_path), [UnknownTopicOrPartitionError(), KafkaTimeoutError(), KafkaConnectionError()]
+    """Given a broker too slow to answer, then a desk beside the operator tries again too, and says so once each time; another error ends it."""
+    folder, told, pauses = BusFolder(tmp_path), list[str](), list[int]()
     folder.create(bootstrap="127.0.0.1:1", tls=False)
     write_json(folder.agency("ngo-a").agency_json, {})
-    told: list[str] = []
+    marker = folder.unanswered_marker("ngo-a")
+    starts: list[KafkaError | None] = [
+        KafkaConnectionError(), KafkaTimeoutError(), None, KafkaConnectionError(), UnknownTopicOrPartitionError(),
+    ]  # fmt: skip
 
     async def started(*_: object) -> None:
-        raise ends.pop()
+        error = starts.pop(0)
+        if error is None:  # it has worked, and the broker has gone away since
+            marker.remove()
+            error = KafkaConnectionError()
+        raise error
+
+    def pause_after(attempts: int) -> float:
+        pauses.append(attempts)
+        return 0.0
 
     monkeypatch.setattr(app, "_run", started)
-    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(app, "pause_after", pause_after)
     with pytest.raises(UnknownTopicOrPartitionError):
         app.main(folder, "ngo-a", told.append)
 
-    assert ["tries again until it can work" in each for each in told] == [True]
-    waits = folder.unanswered_marker("ngo-a").read()
+    assert ["tries again until it can work" in each for each in told] == [True, True]
+    assert pauses == [1, 2, 1, 2]
+    waits = marker.read()
     assert waits is not None
-    assert waits.sentence == told[0]
+    assert waits.sentence == told[1]
 
 
 def test_a_desk_that_may_not_listen_for_others_is_not_started(tmp_path: Path) -> None:

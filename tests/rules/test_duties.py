@@ -228,6 +228,15 @@ class TestACaseThatIsToBeErased:
         assert b.ask("ngo-l", "referral.completed", ref="R-2") is None
 
 
+def reopened_unheard(b: Bench) -> Said:
+    """Have a court reopen a negative decision of the unit, whom the person refuses meanwhile; return what the court said."""
+    b.say(UNIT, "identification.stage_entered", stage="inquiry")
+    b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+    b.say("ngo-a", "consent.refused", receivers=[UNIT])
+    b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+    return b.say("court", "review.decided", ref="V-1", outcome="reopen")
+
+
 class TestAUnitThatSheRefuses:
     """A refusal stops the special unit as a withdrawal does: it may decide nothing (G-30), so it owes no decision."""
 
@@ -354,11 +363,7 @@ class TestAUnitThatSheRefuses:
     def test_learns_of_a_court_also_by_its_own_event(self, type: str, more: dict[str, Any]) -> None:
         """It lets itself in, and owes the decision from then on: it hears so before its receipt, and not by its breach."""
         b = begun(Bench())
-        b.say(UNIT, "identification.stage_entered", stage="inquiry")
-        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
-        b.say("ngo-a", "consent.refused", receivers=[UNIT])
-        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
-        reopened = b.say("court", "review.decided", ref="V-1", outcome="reopen")
+        reopened = reopened_unheard(b)
         let_in = b.say(UNIT, type, **more)
 
         assert let_in.audience.earlier.get(UNIT) == (reopened.id,)
@@ -369,11 +374,7 @@ class TestAUnitThatSheRefuses:
     def test_learns_of_a_court_also_after_it_has_opened_her_case_again_itself(self) -> None:
         """The closing is undone; the decision that the court asked for is owed again."""
         b = begun(Bench())
-        b.say(UNIT, "identification.stage_entered", stage="inquiry")
-        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
-        b.say("ngo-a", "consent.refused", receivers=[UNIT])
-        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
-        reopened = b.say("court", "review.decided", ref="V-1", outcome="reopen")
+        reopened = reopened_unheard(b)
         b.say("ngo-a", "case.closed", reason="lost_contact")
         b.say(UNIT, "case.reopened", reason="closed_in_error")
         let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])

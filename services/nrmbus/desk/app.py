@@ -1,6 +1,5 @@
 """A desk as a process: ``nrmbus run AGENCY``. It opens the ledger, runs until it ends, and begins again if it has to."""
 
-import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -131,20 +130,22 @@ def _until_it_ends(folder: BusFolder, agency: str, start: _Start) -> DeskProcess
 
     A desk that ended for each broker that is slow to answer would have a busy machine start it again and again.
     """
-    for waited in itertools.count():
+    marker, waited = folder.unanswered_marker(agency), 0
+    while True:
         try:
             return run(_run(folder, agency, start), start.place)
         except KafkaError as error:
             if not (is_away(error) or (folder.is_joined and is_passing(error))):
                 raise
-            telemetry.handled("not_available", attempt=waited + 1, error=type(error).__name__)
-            if waited == 0:
+            if waited == 0 or marker.read() is None:  # the first attempt, or the desk has worked since the last one
+                waited = 0
                 sentence = f"{sentence_of(error)} The desk of {agency} tries again until it can work."
-                folder.unanswered_marker(agency).write(sentence)
+                marker.write(sentence)
                 start.notify(sentence)
+            waited += 1
+            telemetry.handled("not_available", attempt=waited, error=type(error).__name__)
             # A broker on this machine is back within seconds, and nobody else's desks wait for it.
-            time.sleep(pause_after(waited + 1 if folder.is_joined else min(waited + 1, 2)))
-    raise AssertionError("a desk ends, or is ended")
+            time.sleep(pause_after(waited if folder.is_joined else min(waited, 2)))
 
 
 def main(folder: BusFolder, agency: str, notify: Callable[[str], None] = lambda _: None, how: How = "wait") -> None:
