@@ -18,10 +18,10 @@ from nrmbus.events.returns import (
 ME, EMBASSY, UNIT = "consulate", "embassy", "special-unit"
 
 
-def signal(*, abroad: bool) -> SignalRecorded:
+def signal(*, abroad: bool, child: bool = False) -> SignalRecorded:
     """The signal of a citizen."""
     return SignalRecorded(
-        detector="consulate", child=False, urgency="normal", detected_abroad=abroad, basis=("help_requested",)
+        detector="consulate", child=child, urgency="normal", detected_abroad=abroad, basis=("help_requested",)
     )
 
 
@@ -31,6 +31,10 @@ class TestFinding:
     def test_a_citizen_who_was_found_abroad_is_asked(self) -> None:
         """Given the consulate's own signal from abroad, then an officer asks about the unit and the way home."""
         given(procedure, me=ME).when(says(ME, signal(abroad=True))).then("found_abroad")
+
+    def test_a_child_who_was_found_abroad_is_protected_first(self) -> None:
+        """Given the signal of a child, then the guardian bodies come first, as they do in the country: no child consents."""
+        given(procedure, me=ME).when(says(ME, signal(abroad=True, child=True))).then("children_first")
 
     def test_somebody_who_comes_to_the_consulate_here_is_asked(self) -> None:
         """8. Given a signal about somebody in the country, then that person is asked as by every detector."""

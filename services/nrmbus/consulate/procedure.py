@@ -31,9 +31,11 @@ def begin(_: Settings) -> State:
 
 @line(SignalRecorded, ReReferred)
 def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
-    """1. The consulate has found a citizen abroad: an officer asks about consent to the deciding body ({decider}) and about the wish to go home, and refers (Law 958-IIQ art. 9.2 [S15]; [S25])."""
+    """1. The consulate has found a citizen abroad: of a child, the guardian bodies are notified first; an adult is asked about consent to the deciding body ({decider}) and about the wish to go home; an officer then refers; time to refer: {D-REFER} (Law 958-IIQ art. 9.2 [S15]; [S25, S36])."""
     if not (heard.own and signal.detected_abroad):
         return None
+    if heard.view.child:
+        return first_contact.met(heard, "")
     sentence = (
         "Ask whether the deciding body ({decider}) may be told, and whether the person wants to go home; then refer."
     )
