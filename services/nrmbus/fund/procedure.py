@@ -65,6 +65,26 @@ def remember(state: State, heard: Heard) -> State:
     return state.changed(earned=(*state.earned, heard.event.id))
 
 
+def mend(refused: Event, code: str) -> Result | None:
+    """4. An order to the person that is refused since the person is a child is made again, into a deposit ([u])."""
+    order = refused.data
+    if code != "payee_not_allowed" or refused.actor != BY_ITSELF or not isinstance(order, PaymentOrdered):
+        return None
+    again = PaymentOrdered.from_mapping({**order.to_mapping(), "payee": "deposit"})
+    draft = Draft(
+        type=again.type,
+        version=again.version,
+        subject=refused.subject,
+        data=again,
+        time=refused.time,
+        actor=BY_ITSELF,
+        referral=refused.referral,
+        causationid=refused.causationid,
+        id=said_by_itself(refused.source, refused.id, _DEPOSIT),
+    )
+    return Result(drafts=(draft,))
+
+
 @line(CompensationGranted)
 def grant(granted: CompensationGranted, heard: Heard, _: State) -> Result | None:
     """5. Money is granted: it is ordered once and within its band, for a child into a deposit (CoM 8/2006 [S9])."""
@@ -109,26 +129,6 @@ course, outcome = handoffs.outcomes(
 def keep(state: State, heard: Heard) -> State:
     """Return the state after *heard*."""
     return remember(state, heard).after(heard)
-
-
-def mend(refused: Event, code: str) -> Result | None:
-    """4. An order to the person that is refused since the person is a child is made again, into a deposit ([u])."""
-    order = refused.data
-    if code != "payee_not_allowed" or refused.actor != BY_ITSELF or not isinstance(order, PaymentOrdered):
-        return None
-    again = PaymentOrdered.from_mapping({**order.to_mapping(), "payee": "deposit"})
-    draft = Draft(
-        type=again.type,
-        version=again.version,
-        subject=refused.subject,
-        data=again,
-        time=refused.time,
-        actor=BY_ITSELF,
-        referral=refused.referral,
-        causationid=refused.causationid,
-        id=said_by_itself(refused.source, refused.id, _DEPOSIT),
-    )
-    return Result(drafts=(draft,))
 
 
 def take_back(state: State, _: Event) -> State:
