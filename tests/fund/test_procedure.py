@@ -10,9 +10,9 @@ from agencies import NOW
 from given import event_id, given, moment, says
 from nrmbus.events.consent import ConsentGiven, ConsentOverridden, ConsentRefused
 from nrmbus.events.fund import CompensationGranted
-from nrmbus.events.identification import StatusDecided
+from nrmbus.events.identification import StatusDecided, StatusRevoked
 from nrmbus.events.justice import VerdictRecorded
-from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
+from nrmbus.events.payment import Amount, PaymentExecuted, PaymentFailed, PaymentOrdered
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.safeguard import ChildFlagged
 from nrmbus.fund import procedure
@@ -220,3 +220,15 @@ def test_a_referral_is_answered_by_a_person() -> None:
     referral = ReferralSubmitted(to=(FUND,), mode="referral", reason="Payment", urgency="normal", services=("cash",))
 
     given(procedure, me=FUND).when(says("vac", referral, "R-4")).then("referral")
+
+
+def test_what_was_paid_stays_and_what_was_not_is_paid_no_more() -> None:
+    """15. Given a revoked status, then an allowance that is only ordered is a task, and one that was paid is nobody's."""
+    revoked = StatusRevoked(reasons=("breach_of_rules",), review_until_days=30)
+    story = given(procedure, me=FUND).heard(
+        says("ngo-a", CONSENT), says("special-unit", VICTIM, alias="D-1"), says(FUND, order("D-1"), "P-1")
+    )
+
+    story.when(says("special-unit", revoked)).then("do_not_pay")
+    story.heard(says(FUND, PaymentExecuted(kind="one_time_allowance"), "P-1"))
+    story.when(says("special-unit", revoked)).then()

@@ -1,6 +1,6 @@
 """The assistance centre: help with or without a status, to its end and after. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
@@ -9,7 +9,7 @@ from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralCompleted, ReferralSubmitted
-from nrmbus.events.support import PlanCompleted, ServiceRequested
+from nrmbus.events.support import PlanCompleted
 
 
 class State(Referring):
@@ -31,7 +31,7 @@ def come(_: Data, heard: Heard, __: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
-    """2. A referral comes: the centre answers it, and tells the deciding body ({decider}) nothing if the person refused it ([S26, S43])."""
+    """2. A referral comes: the centre answers it, and tells the deciding body ({decider}) nothing if the person refused it; time to answer: {D-SERVICE} ([S26, S43])."""
     if heard.own or heard.view.status != "SUPPORT_NO_STATUS":
         return referral_came(heard)
     sentence = "A person who refuses the deciding body ({decider}) is referred to you: accept or decline, and tell that body nothing."
@@ -54,10 +54,7 @@ def change_mind(_consent: ConsentGiven, heard: Heard, __: State) -> Result | Non
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 
-@line(ServiceRequested)
-def ask(_: ServiceRequested, heard: Heard, __: State) -> Result | None:
-    """5. A service is asked for: the centre names a time, gives it, or says why not; time to answer: {D-SERVICE} ([S43])."""
-    return handoffs.service_asked(heard)
+ask = support.service(5, "the centre")
 
 
 @line(ReasonableGroundsDecided, StatusDecided, StatusRevoked)
@@ -98,6 +95,8 @@ def open_again(_: Reopened, heard: Heard, __: State) -> Result | None:
 
 supply, decline, expire, note = handoffs.answers(10, "the centre", (ReferralAcknowledged, ReferralCompleted))
 course = handoffs.steps(14)
+recover, grow_up, bed_again = support.recovery(15), support.grown_up(16), support.bed(17)
+stop = support.taken_back(18, "the centre")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
@@ -44,7 +44,7 @@ def find(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """2. A referral comes: an officer acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    """2. A referral comes: an officer acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
@@ -103,6 +103,9 @@ course, outcome = handoffs.outcomes(
     14, "an officer asks about a review, and help with the way home goes on",
     "help with the way home goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+
+
+stop = support.taken_back(16, "the agency")
 
 
 def keep(state: State, heard: Heard) -> State:

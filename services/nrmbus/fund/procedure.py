@@ -2,12 +2,12 @@
 
 from typing import Final, Literal
 
-from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure import handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import BY_ITSELF, Heard, Result, Settings, by_itself, derived_ref, line, task
-from nrmbus.desk.procedure.shared import referral_came
+from nrmbus.desk.procedure.shared import noted, referral_came
 from nrmbus.events.fund import CompensationGranted
-from nrmbus.events.identification import StatusDecided
+from nrmbus.events.identification import StatusDecided, StatusRevoked
 from nrmbus.events.justice import VerdictRecorded
 from nrmbus.events.model import Draft, Event
 from nrmbus.events.payment import Amount, PaymentFailed, PaymentOrdered
@@ -72,16 +72,9 @@ def mend(refused: Event, code: str) -> Result | None:
         return None
     again = PaymentOrdered.from_mapping({**order.to_mapping(), "payee": "deposit"})
     draft = Draft(
-        type=again.type,
-        version=again.version,
-        subject=refused.subject,
-        data=again,
-        time=refused.time,
-        actor=BY_ITSELF,
-        referral=refused.referral,
-        causationid=refused.causationid,
-        id=said_by_itself(refused.source, refused.id, _DEPOSIT),
-    )
+        type=again.type, version=again.version, subject=refused.subject, data=again, time=refused.time, actor=BY_ITSELF,
+        referral=refused.referral, causationid=refused.causationid, id=said_by_itself(refused.source, refused.id, _DEPOSIT),
+    )  # fmt: skip
     return Result(drafts=(draft,))
 
 
@@ -115,7 +108,7 @@ def again(failed: PaymentFailed, heard: Heard, _: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """8. A referral comes: the fund acknowledges it, and accepts, declines or asks before its clock ends ([S9, S43])."""
+    """8. A referral comes: the fund acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S9, S39, S43])."""
     return referral_came(heard)
 
 
@@ -124,6 +117,18 @@ course, outcome = handoffs.outcomes(
     13, "the fund says who may ask for a review, since it may not",
     "tell the person who may ask for a review: an NGO or the assistance centre.", "tell_of_review",
 )  # fmt: skip
+
+
+@line(StatusRevoked)
+def leave(_: StatusRevoked, heard: Heard, __: State) -> Result | None:
+    """15. A status is revoked: the person keeps what was paid, and an allowance that was ordered and not paid is not paid any more (rule G-60, [D])."""
+    if not any(each.kind == "one_time_allowance" and each.state == "ordered" for each in heard.view.payments.values()):
+        return noted(heard)
+    sentence = "The status is revoked: do not pay the allowance that is ordered, and record that the payment failed. What was paid stays the person's."
+    return Result(tasks=(task(heard, "do_not_pay", sentence),))
+
+
+stop = support.taken_back(16, "the fund")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -53,7 +53,7 @@ def hurry(_stage: StageEntered, _heard: Heard, _: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """4. A referral is answered if this body was asked, and is a notice if the child went to the deciding body ({decider}) ([S36])."""
+    """4. A referral comes: this body answers it if it was asked; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN}; it is a notice if the child went to the deciding body ({decider}) ([S36, S39, S43])."""
     if heard.me not in referral.to:
         return Result()
     return Result(tasks=(task(heard, "referral", "A referral has come: accept it, decline it or ask."),))

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Final
 
-from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure import handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.deadline import DeadlineBreached
@@ -29,7 +29,7 @@ def begin(_: Settings) -> State:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """1. A referral comes: a prosecutor answers it, and opens proceedings or says why not ([S32], [D])."""
+    """1. A referral comes: a prosecutor answers it, and opens proceedings or says why not; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S32, S39, S43], [D])."""
     if heard.own:
         return None
     sentence = "A referral has come: answer it, and open proceedings if a crime is suspected."
@@ -112,6 +112,9 @@ course, outcome = handoffs.outcomes(
     14, "proceedings go on, and the agency says who may ask for a review",
     "proceedings go on. Tell the person who may ask for a review: an NGO or the assistance centre.", "tell_of_review",
 )  # fmt: skip
+
+
+stop = support.taken_back(16, "the agency")
 
 
 def keep(state: State, heard: Heard) -> State:

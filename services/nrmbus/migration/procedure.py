@@ -1,6 +1,6 @@
 """The migration service: what it does about holds and permits. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
@@ -71,7 +71,7 @@ def refuse(_refusal: PermitRefused, heard: Heard, _: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """7. A referral comes: an officer acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    """7. A referral comes: an officer acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
@@ -84,6 +84,9 @@ course, outcome = handoffs.outcomes(
     14, "no removal is prepared while a review may be asked for or is undecided (rule G-47), and an officer asks about a review",
     "prepare no removal while a review may be asked for. Ask the person about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+
+
+stop = support.taken_back(16, "the service")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,6 +1,6 @@
 """An NGO: the steps that keep its hand-offs alive. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
@@ -23,7 +23,7 @@ def begin(_: Settings) -> State:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
@@ -64,6 +64,11 @@ def answer_no(_decision: Data, heard: Heard, _: State) -> Result | None:
         "The decision is negative: ask the person about a review, and name new evidence or a breach of the rules."
     )
     return Result(tasks=(task(heard, "review_for_person", sentence),))
+
+
+ask = support.service(12, "a case worker")
+bed_again = support.bed(13)
+stop = support.taken_back(14, "the organisation")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.desk.procedure.shared import referral_came
@@ -31,7 +31,7 @@ def begin(_: Settings) -> State:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    """1. A referral comes: a case worker acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
@@ -108,6 +108,10 @@ course, outcome = handoffs.outcomes(
     15, "a case worker asks about a review, and help with the way home goes on",
     "help with the way home goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+
+
+ask = support.service(17, "a case worker")
+stop = support.taken_back(18, "the organisation")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,6 +1,6 @@
 """The body that decides, in Azerbaijan the police's special unit: its automatic steps. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, by_itself, line, task
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
@@ -22,7 +22,7 @@ def begin(_: Settings) -> State:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers (CoM 21/2008 [S2])."""
+    """1. A referral comes: its duty officer, and nobody else, acknowledges it and receives person and papers; time to acknowledge: {D-ACK} (CoM 21/2008 [S2]; [D])."""
     if heard.own or not decides(heard):
         return None
     sentence = "A referral has come: only the duty officer acknowledges it, answers it and receives the person."
@@ -134,6 +134,7 @@ def meet(_signal: Data, heard: Heard, _: State) -> Result | None:
 supply, decline, expire, note = handoffs.answers(13, "an officer")
 shut_out = groups.shut_out
 course, outcome = handoffs.outcomes(18)
+bed_again, stop = support.bed(20), support.taken_back(21, "an officer")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,6 +1,6 @@
 """Health, education and employment: they meet people first, and give services. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
 from nrmbus.desk.procedure.shared import noted, referral_came
@@ -12,7 +12,6 @@ from nrmbus.events.support import (
     PlanRevised,
     ServiceDelivered,
     ServiceNotDelivered,
-    ServiceRequested,
     ServiceScheduled,
 )
 
@@ -34,14 +33,11 @@ refuse = first_contact.refusal(2)
 
 @line(ReferralSubmitted)
 def receive(_: ReferralSubmitted, heard: Heard, __: State) -> Result | None:
-    """3. A referral comes: a worker accepts, declines with a reason or asks; time to answer: {D-SERVICE} ([S43, S46])."""
+    """3. A referral comes: a worker accepts, declines with a reason or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
-@line(ServiceRequested)
-def ask(_: ServiceRequested, heard: Heard, __: State) -> Result | None:
-    """4. A service is asked for: a worker names a time, gives it, or says why not, in the same times ([S43])."""
-    return handoffs.service_asked(heard)
+ask = support.service(4, "a worker")
 
 
 @line(ServiceScheduled, ServiceDelivered, ServiceNotDelivered, PlanAdopted, PlanRevised, PlanCompleted)
@@ -55,6 +51,9 @@ course, outcome = handoffs.outcomes(
     10, "treatment, school or work goes on, and a worker asks about a review",
     "treatment, school or work goes on. Ask the person about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+
+
+stop = support.taken_back(12, "the service")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -2,7 +2,7 @@
 
 from typing import Final, cast
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, announced, by_itself, line
 from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.consent import ConsentStopConfirmed
@@ -66,7 +66,7 @@ def tell(_: Data, heard: Heard, state: State) -> Result | None:
 
 @line(ReferralSubmitted)
 def receive(_referral: ReferralSubmitted, heard: Heard, _: State) -> Result | None:
-    """5. A referral comes: the house acknowledges it, and accepts, declines or asks before its clock ends ([S43, S46])."""
+    """5. A referral comes: the house acknowledges it, and accepts, declines or asks; time to answer: {D-SERVICE}; time to begin after an acceptance: {D-ASSIGN} ([S39, S43, S46])."""
     return referral_came(heard)
 
 
@@ -77,6 +77,8 @@ course, outcome = handoffs.outcomes(
     12, "nobody is put out while a review may be asked for or is undecided (rule G-48), and the house asks about a review",
     "put nobody out while a review may be asked for. Ask the person about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+ask, recover, grow_up = support.service(14, "the house"), support.recovery(15), support.grown_up(16)
+bed_again, stop = support.bed(17), support.taken_back(18, "the house")
 
 
 def keep(state: State, heard: Heard) -> State:

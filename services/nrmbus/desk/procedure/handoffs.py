@@ -157,14 +157,17 @@ def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
     if is_station(heard):
         may_receive &= heard.profile.expand((DECIDERS,))
     receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
-    open_to = {each for each in receivers if each not in (heard.me, *asked) and _covered(heard, services, each)}
+    open_to = {each for each in receivers if each not in (heard.me, *asked) and covered(heard, each, services)}
     if view.child and named in receivers:  # nobody asks a child for consent
         open_to.add(named)
     return tuple(sorted(open_to, key=lambda each: (each != named, each)))
 
 
-def _covered(heard: Heard, services: tuple[str, ...], agency: str) -> bool:
-    """Return whether *agency* may have the case, and the services if another agency than the deciding body is asked for them."""
+def covered(heard: Heard, agency: str, services: tuple[str, ...] = ()) -> bool:
+    """Return whether *agency* may have the case, and the services if another agency than the deciding body is asked for them.
+
+    *services* are the referrals that ask for services.
+    """
     purposes = ["information_sharing"]
     if heard.event.referral in services and heard.agencies[agency].role not in heard.profile.expand((DECIDERS,)):
         purposes.append("services")

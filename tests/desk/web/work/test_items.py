@@ -443,6 +443,22 @@ def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
     ] == [1]
 
 
+def test_a_shelter_was_asked_since_and_a_duty_shows_that_the_agency_stops() -> None:
+    """Given a request for a bed after the task to ask another shelter, the task is gone; one to stop stands beside no duty of the same."""
+    case = made(stories.offered)
+    known = facts(case, "special-unit")
+    early, late = known.happened[0].registered, known.happened[-1].registered + timedelta(hours=1)
+    tasks = (
+        Task(1, "ask_another_shelter", early, "shelter.bed_refused"),
+        Task(2, "ask_another_shelter", late, "shelter.bed_refused"),
+        Task(3, "stop", late, "consent.withdrawn"),
+        Task(4, "stop", late, "access.revoked"),
+    )
+
+    found = items_of("special-unit", replace(known, tasks=tasks), MINUTES, yes)
+    assert [each.task for each in found if each.about == "task"] == [2]
+
+
 def test_what_is_overdue_comes_by_its_day() -> None:
     """Given a hold whose day went by long ago and that no clock breached, it stands before a breach of yesterday."""
     hold = Item("ours", "hold", "c-1", "stay.hold_requested", due=moment("1:00"))

@@ -488,6 +488,9 @@ class _Case:
             return any(each > task.opened for each in sent)
         if task.kind in ONCE and any(each.kind == task.kind and each.id > task.id for each in self.facts.tasks):
             return True
+        if task.kind == "ask_another_shelter":
+            asked = (each.mark.registered for each in self.view.beds.values() if each.asker == self.me)
+            return any(each > task.opened for each in asked)
         if task.kind == "ask_hold":
             return any(not hold.ended for hold in self.view.holds.values())
         if task.kind == "conditions":

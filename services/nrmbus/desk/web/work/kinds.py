@@ -87,6 +87,7 @@ KNOWN_OTHERWISE: Final = frozenset(
         "representative",
         "review",
         "service",
+        "stop",
         "supply",
         "without_police",
     }
@@ -97,7 +98,7 @@ OF_THE_RETURN: Final = frozenset({"arrange_travel", "assess_risk", "not_safe"})
 SHOWN: Final = frozenset(
     {
         "referral.submitted", "referral.info_requested", "shelter.bed_requested", "service.requested",
-        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.break_glass", "safeguard.child_flagged",
+        "stay.hold_requested", "review.requested", "consent.withdrawn", "access.revoked", "access.break_glass", "safeguard.child_flagged",
         "fund.compensation_granted",
     }
 )  # fmt: skip
@@ -107,7 +108,7 @@ FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 OF_A_RUNNING_CASE: Final = frozenset(
     {
         "refer_again", "make_plan", "transition", "shield", "ask_hold", "hold_follows", "conditions", "visits", "attend",
-        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again",
+        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again", "ask_another_shelter",
     }
 )  # fmt: skip
 """Kinds of tasks that are over with their case."""
