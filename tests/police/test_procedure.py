@@ -1,17 +1,27 @@
 """The special unit's procedure, line by line."""
 
+import pytest
+
 from agencies import reference
 from given import Word, given, moment, says
-from nrmbus.desk.procedure.interface import Settings
-from nrmbus.events.case import Closed, SignalRecorded
-from nrmbus.events.identification import InterviewHeld, ReasonableGroundsDecided, StatusDecided, StatusRevoked
+from nrmbus.desk.procedure.interface import Heard, Result, Settings, lines_of
+from nrmbus.events.case import Closed, Linked, Merged, SignalRecorded
+from nrmbus.events.identification import (
+    InterviewHeld,
+    ReasonableGroundsDecided,
+    StageEntered,
+    StatusDecided,
+    StatusRevoked,
+)
 from nrmbus.events.justice import MeasureGranted
-from nrmbus.events.recovery import PeriodStarted
+from nrmbus.events.model import Data, Event
+from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
-from nrmbus.events.review import ReviewRequested
-from nrmbus.events.safeguard import AgeAssessed, ChildFlagged
-from nrmbus.events.stay import HoldEnded, HoldRequested
+from nrmbus.events.review import ReviewDecided, ReviewRequested
+from nrmbus.events.safeguard import AgeAssessed, BestInterestsDecided, ChildFlagged, RepresentativeAssigned
+from nrmbus.events.stay import HoldConfirmed, HoldEnded, HoldRequested
+from nrmbus.events.support import ServiceRequested
 from nrmbus.police import procedure
 from nrmbus.police.state import State
 
@@ -276,3 +286,80 @@ def test_a_complaint_is_for_the_superior() -> None:
     task = given(procedure, me=UNIT).when(says("ngo-a", complaint, "V-1")).then("review").task
 
     assert "superior" in task.sentence
+
+
+class Listening:
+    """Procedure without a line, which keeps what was heard last."""
+
+    heard: Heard
+
+    def begin(self, _: Settings) -> State:
+        """Return a state with nothing in it."""
+        return State()
+
+    def keep(self, book: State, heard: Heard) -> State:
+        """Keep *heard*."""
+        self.heard = heard
+        return book
+
+    def take_back(self, book: State, _: Event) -> State:
+        """Return *book*."""
+        return book
+
+
+def heard_by_unit(word: Word) -> Heard:
+    """Return *word* as the unit hears it."""
+    listening = Listening()
+    given(listening, me=UNIT).heard(word)
+    return listening.heard
+
+
+OWN_STEPS: tuple[Data, ...] = (
+    ReferralAccepted(next_step="reception"),
+    StageEntered(stage="initial_assistance"),
+    PeriodStarted(days=30),
+    PeriodExtended(days=15),
+    PeriodEnded(reason="period_elapsed"),
+    Linked(confidence="certain"),
+    Merged(outcome="continues"),
+)
+
+
+@pytest.mark.parametrize("step", OWN_STEPS, ids=lambda each: each.type)
+def test_the_units_own_step_has_a_line_whose_clock_shows_the_next(step: Data) -> None:
+    """23 to 28. Given the unit's own step, then one line alone is about it and gives no task; one of another agency is not its line's."""
+    book = procedure.begin(Settings())
+    own, other = (heard_by_unit(says(by, step)) for by in (UNIT, "vac"))
+    lines = [each for each in lines_of(procedure) if each.name in ("assist", "inquire", "look", "conclude", "match")]
+
+    assert [answer for each in lines if (answer := each(own, book)) is not None] == [Result()]
+    assert [answer for each in lines if (answer := each(other, book)) is not None] == []
+
+
+ANSWERS: tuple[Data, ...] = (
+    ReviewDecided(outcome="upheld", reasons=("indicators_not_met",)),
+    HoldConfirmed(until_days=30),
+    RepresentativeAssigned(representative="REP-1"),
+)
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda each: each.type)
+def test_an_answer_that_the_unit_waited_for_is_noted(answer: Data) -> None:
+    """27, 29, 30. Given a court's decision, a hold or a representative, then nobody has to read it as something unknown."""
+    given(procedure, me=UNIT).when(says("court", answer)).then()
+
+
+def test_the_unit_brings_a_child_where_the_decision_says() -> None:
+    """22. Given a decision on best interests, then an officer reads the conditions, as whoever has brought children home must."""
+    decided = BestInterestsDecided(outcome="not_to_return", conditions=())
+
+    given(procedure, me=UNIT).when(says("guardianship", decided)).then("conditions")
+
+
+def test_a_social_service_that_does_not_decide_answers_as_every_service() -> None:
+    """31. Given a referral or a request for a service to an agency that does not decide, here a hospital, then a worker answers it."""
+    story = given(procedure, me="hospital")
+
+    story.when(says("ngo-a", referral("hospital"), "R-1")).then("referral")
+    asked = ServiceRequested(service="cash", urgency="normal", to=("hospital",))
+    story.when(says("vac", asked, "S-1")).then("service")

@@ -12,8 +12,10 @@ from given import Answer, Story, Word, given, moment, says
 from nrmbus.events import bulletin
 from nrmbus.events.consent import ConsentGiven, ConsentStopConfirmed, ConsentWithdrawn
 from nrmbus.events.erasure import AccessErasureConfirmed
+from nrmbus.events.identification import ReasonableGroundsDecided, StatusRevoked
 from nrmbus.events.model import Data
 from nrmbus.events.provider import CapacityChanged
+from nrmbus.events.safeguard import BestInterestsDecided, ReturnedToFamily
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
 
@@ -317,3 +319,27 @@ class TestTell:
 
         assert draft.subject == bulletin.of(ME)
         assert (draft.causationid, draft.correlationid, draft.referral, draft.incident) == (None, None, None, None)
+
+
+class TestResidents:
+    """Lines 19 to 21."""
+
+    def test_nobody_is_put_out_after_a_no_about_a_resident_whom_another_agency_referred(self) -> None:
+        """Given a negative decision of any kind, then the house has that task; a positive one is noted."""
+        revoked = StatusRevoked(reasons=("breach_of_rules",), review_until_days=30)
+        positive = ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",))
+        negative = ReasonableGroundsDecided(outcome="negative", reasons=("indicators_not_met",), review_until_days=30)
+
+        given(procedure, me=ME).when(says("special-unit", negative)).then("stay_on")
+        given(procedure, me=ME).when(says("special-unit", positive)).then()
+        given(procedure, me=ME).when(says("special-unit", revoked)).then("stay_on")
+
+    def test_a_child_leaves_for_where_the_decision_says_and_frees_the_bed(self) -> None:
+        """Given a decision on best interests and the return of a child of the house, then both are tasks; of another child, neither is the bed's."""
+        decided = BestInterestsDecided(outcome="return_to_parents", conditions=())
+        back = ReturnedToFamily(returned_to="parents")
+        story = house(children=1).heard(asked("B-1", "children"), admitted("B-1"))
+
+        story.when(says("guardianship", decided, case="B-1")).then("conditions")
+        story.when(says("guardianship", back, case="B-1")).then("has_left")
+        story.when(says("guardianship", back, case="B-2")).then()

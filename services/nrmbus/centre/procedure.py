@@ -96,7 +96,7 @@ def open_again(_: Reopened, heard: Heard, __: State) -> Result | None:
 supply, decline, expire, note = handoffs.answers(10, "the centre", (ReferralAcknowledged, ReferralCompleted))
 course = handoffs.steps(14)
 recover, grow_up, bed_again = support.recovery(15), support.grown_up(16), support.bed(17)
-stop = support.taken_back(18, "the centre")
+stop, keep_to = support.taken_back(18, "the centre"), support.home(19, "the centre")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -11,7 +11,7 @@ from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed
-from nrmbus.police import groups
+from nrmbus.police import groups, steps
 from nrmbus.police.state import State, decides, foreigner, holds_removal, last_day, noticed
 
 
@@ -134,7 +134,9 @@ def meet(_signal: Data, heard: Heard, _: State) -> Result | None:
 supply, decline, expire, note = handoffs.answers(13, "an officer")
 shut_out = groups.shut_out
 course, outcome = handoffs.outcomes(18)
-bed_again, stop = support.bed(20), support.taken_back(21, "an officer")
+bed_again, stop, keep_to = support.bed(20), support.taken_back(21, "an officer"), support.home(22, "an officer")
+assist, inquire, look, conclude, resume = steps.assist, steps.inquire, steps.look, steps.conclude, steps.resume
+match, stand, interview, serve = steps.match, steps.stand, steps.interview, steps.serve
 
 
 def keep(state: State, heard: Heard) -> State:

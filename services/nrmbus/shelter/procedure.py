@@ -11,6 +11,7 @@ from nrmbus.events.model import Data, Event
 from nrmbus.events.provider import CapacityChanged
 from nrmbus.events.referral import ReferralSubmitted
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
+from nrmbus.shelter import residents
 from nrmbus.shelter.state import UNKNOWN, Bed, State
 
 
@@ -79,6 +80,7 @@ course, outcome = handoffs.outcomes(
 )  # fmt: skip
 ask, recover, grow_up = support.service(14, "the house"), support.recovery(15), support.grown_up(16)
 bed_again, stop = support.bed(17), support.taken_back(18, "the house")
+stay_on, keep_to, bring_home = residents.stay_on, support.home(20, "the house"), residents.bring_home
 
 
 def keep(state: State, heard: Heard) -> State:

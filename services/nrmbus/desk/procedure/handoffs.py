@@ -91,14 +91,15 @@ def outcomes(
 
 def decided(heard: Heard, code: str, sentence: str) -> Result | None:
     """Return the task *code* after a negative decision about a person whom this agency referred; a positive one is noted."""
-    if heard.own or not _referred_to_the_deciding_body(heard):
+    if heard.own or not referred_to_the_deciding_body(heard):
         return None
     if heard.view.negative != heard.event.id:
         return Result()
     return Result(tasks=(task(heard, code, f"The decision is negative: {sentence}"),))
 
 
-def _referred_to_the_deciding_body(heard: Heard) -> bool:
+def referred_to_the_deciding_body(heard: Heard) -> bool:
+    """Return whether this agency referred the person to a body that decides."""
     deciding = {each.id for each in heard.agencies.values() if each.role in heard.profile.expand((DECIDERS,))}
     own = (referral for referral in heard.view.referrals.values() if referral.sender == heard.me)
     return any(party.agency in deciding for referral in own for party in referral.receivers)

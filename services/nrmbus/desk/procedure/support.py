@@ -11,7 +11,7 @@ from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.access import AccessRevoked
 from nrmbus.events.consent import ConsentWithdrawn
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodReviewed, PeriodStarted
-from nrmbus.events.safeguard import AgeAssessed
+from nrmbus.events.safeguard import AgeAssessed, BestInterestsDecided
 from nrmbus.events.shelter import BedRefused, OfferLapsed
 from nrmbus.events.support import ServiceRequested
 
@@ -41,6 +41,12 @@ def recovery(number: int) -> Line[Any]:
     return shared_line(text, "recover", types, lambda heard, _: noted(heard))
 
 
+def home(number: int, who: str) -> Line[Any]:
+    """Return the line about where a child may live; *who* keeps to it."""
+    text = f"{number}. It is decided where a child may live: {who} reads the conditions, and brings the child nowhere else ([S8, S25], [D])."
+    return shared_line(text, "keep_to", (BestInterestsDecided,), lambda heard, _: _where_to_live(heard))
+
+
 def taken_back(number: int, who: str) -> Line[Any]:
     """Return the line about an agency that may know no more of a person; *who* stops."""
     text = f"{number}. The person takes consent to this agency back, or its access is ended: {who} stops, deletes the data or names the duty to keep them, and confirms; time to confirm: {{D-STOP}} ([S11], [D])."
@@ -67,6 +73,11 @@ def _ask_the_adult(heard: Heard) -> Result | None:
         return Result()
     sentence = "The person is an adult: ask for consent before you pass anything on."
     return Result(tasks=(task(heard, "ask_adult", sentence),))
+
+
+def _where_to_live(heard: Heard) -> Result | None:
+    sentence = "It is decided where the child may live: read the conditions, and bring the child nowhere else."
+    return None if heard.own else Result(tasks=(task(heard, "conditions", sentence),))
 
 
 def _stop(heard: Heard) -> Result | None:

@@ -459,6 +459,20 @@ def test_a_shelter_was_asked_since_and_a_duty_shows_that_the_agency_stops() -> N
     assert [each.task for each in found if each.about == "task"] == [2]
 
 
+def test_a_child_who_was_let_go_is_nobodys_task_to_let_go() -> None:
+    """Given the task to record that a child has left, then it stands while the child is in the house, and no longer."""
+    case = made(stories.child_housed)
+    known = facts(case, "ngo-shelter")
+    task = Task(1, "has_left", known.happened[-1].registered, "safeguard.returned_to_family")
+
+    def left(known: Facts) -> list[int]:
+        found = items_of("ngo-shelter", replace(known, tasks=(task,)), MINUTES, yes)
+        return [each.task for each in found if each.about == "task"]
+
+    assert left(known) == [1]
+    assert left(replace(known, view=replace(known.view, beds={}))) == []
+
+
 def test_what_is_overdue_comes_by_its_day() -> None:
     """Given a hold whose day went by long ago and that no clock breached, it stands before a breach of yesterday."""
     hold = Item("ours", "hold", "c-1", "stay.hold_requested", due=moment("1:00"))

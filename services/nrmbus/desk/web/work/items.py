@@ -491,6 +491,8 @@ class _Case:
         if task.kind == "ask_another_shelter":
             asked = (each.mark.registered for each in self.view.beds.values() if each.asker == self.me)
             return any(each > task.opened for each in asked)
+        if task.kind == "has_left":
+            return not any(house.agency == self.me and house.state == "admitted" for _, house in self.view.houses())
         if task.kind == "ask_hold":
             return any(not hold.ended for hold in self.view.holds.values())
         if task.kind == "conditions":

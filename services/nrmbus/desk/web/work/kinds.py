@@ -108,7 +108,7 @@ FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 OF_A_RUNNING_CASE: Final = frozenset(
     {
         "refer_again", "make_plan", "transition", "shield", "ask_hold", "hold_follows", "conditions", "visits", "attend",
-        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again", "ask_another_shelter",
+        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again", "ask_another_shelter", "stay_on", "has_left",
     }
 )  # fmt: skip
 """Kinds of tasks that are over with their case."""
@@ -116,7 +116,7 @@ PLANNING: Final = frozenset({"make_plan", "transition"})
 """Kinds of tasks that a plan of this agency ends."""
 ONCE: Final = frozenset({*PLANNING, "conditions", "visits"})
 """Kinds of tasks of which a case shows the newest alone."""
-OF_A_NO: Final = frozenset({"transition", "review_for_person", "tell_of_review"})
+OF_A_NO: Final = frozenset({"transition", "stay_on", "review_for_person", "tell_of_review"})
 """Kinds of tasks that are over when the negative decision no longer stands."""
 BETTER: Final = frozenset({"UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED"})
 """Statuses in which no negative decision stands."""
