@@ -53,7 +53,7 @@ async def test_who_may_only_read_is_offered_nothing_else(tmp_path: Path) -> None
 
 
 async def test_the_timeline_has_what_was_heard_said_and_refused_the_newest_first(tmp_path: Path) -> None:
-    """Own and received events have their fields in words and their number; a refused one says why; no letter is there."""
+    """Own and received events have fields, number and time under their day; a refused one says why; no letter is there."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
         await here.registered(type="referral.acknowledged", ref=REF, data={"receipt_no": "V-1", "duty_role": "other"})
         refused = await here.said(type="referral.accepted", ref=REF, data={"next_step": "plan"})
@@ -66,6 +66,8 @@ async def test_the_timeline_has_what_was_heard_said_and_refused_the_newest_first
     assert order == sorted(order)
     assert "vac (your agency), member of staff S-1" in page
     assert re.search(r"registered as number \d+</time> · ngo-a", page)
+    assert re.search(r">2 March 2026</h2>", page)
+    assert not re.search(r">2 March 2026, [\d:]+, registered", page)
     assert "Legal aid" in page
     assert "Refused: nothing of it counts.</strong> The case is not in a status" in page
     assert f'href="/app/acts/{decode(refused).id}/sent">Accept the referral' in page

@@ -248,12 +248,17 @@ class Case:
 
     # -- what happened
 
-    def steps(self, events: Iterable[Mapping[str, Any]], actors: Mapping[str, str]) -> Iterator[Step]:
-        """Yield *events* as steps of the timeline; *actors* are the staff numbers behind the agency's own."""
-        for each in events:
-            yield self._step(each, actors)
+    def steps(
+        self, events: Iterable[Mapping[str, Any]], actors: Mapping[str, str], *, under_day: bool = False
+    ) -> Iterator[Step]:
+        """Yield *events* as steps of the timeline; *actors* are the staff numbers behind the agency's own.
 
-    def _step(self, event: Mapping[str, Any], actors: Mapping[str, str]) -> Step:
+        Steps that stand *under_day*, the heading with their day, have the time alone.
+        """
+        for each in events:
+            yield self._step(each, actors, under_day=under_day)
+
+    def _step(self, event: Mapping[str, Any], actors: Mapping[str, str], *, under_day: bool) -> Step:
         t, lines = self.visit.t, list[str]()
         if event.get("unknown"):
             lines.append(t("This release cannot read it. Ask your administrator to update the desk."))
@@ -261,9 +266,9 @@ class Case:
             lines.append(t("It waits to be handled."))
         if (document := event.get("document")) and not document["complete"]:
             lines.append(t("{came} of {chunks} pieces have come.", came=document["came"], chunks=document["chunks"]))
-        happened, registered = self.moment(event["time"]), self.moment(event["registered"])
+        registered = t.clock(_time(event["registered"])) if under_day else self.moment(event["registered"])
         if self.day(event["time"]) != self.day(event["registered"]):
-            lines.append(t("It happened on {moment}.", moment=happened))
+            lines.append(t("It happened on {moment}.", moment=self.moment(event["time"])))
         by = self.agency(event["source"])
         if event["id"] in actors:
             by = t("{agency}, {name}", agency=by, name=staff_name(self.visit, actors[event["id"]]))

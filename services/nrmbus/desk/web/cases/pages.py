@@ -83,7 +83,7 @@ async def timeline(visit: Visit) -> Response:
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
         events = cases.course(visit, tx, case.subject, before=before, limit=MOST + 1)
-        steps = list(case.steps(events[:MOST], cases.actors(tx, case.subject)))
+        steps = list(case.steps(events[:MOST], cases.actors(tx, case.subject), under_day=True))
     earlier = events[MOST - 1]["number"] if len(events) > MOST else None
     return visit.page(
         "cases/timeline.html.j2", title=visit.t("Timeline of a case"), case=case, days=cases.by_day(steps, visit),
