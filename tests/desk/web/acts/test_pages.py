@@ -283,7 +283,7 @@ async def test_what_decides_about_a_person_needs_the_permission(tmp_path: Path, 
 
 
 async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered(tmp_path: Path) -> None:
-    """Given a referral without a letter, then its page has sender, due time, what is missing, and the open answers."""
+    """Given a referral without a letter, then its page has sender, due time once, what is missing, and the open answers."""
     who = member("read_cases", "publish", "decide")
     async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
         await hear_a_case(here)
@@ -300,6 +300,8 @@ async def test_a_received_referral_says_what_is_missing_and_what_may_be_answered
             "The sender hands it over",
         ):
             assert words in page.text
+        (due,) = re.findall(r"Answer by ([^<]+)<", page.text)
+        assert page.text.count(due) == 1
         assert page.text.index("What is asked") < page.text.index("Before you decide") < page.text.index("Your answer")
         assert f'name="ref" value="{REF}"' in page.text
         offered = re.findall(r"/acts/(referral\.\w+)\"", page.text)
