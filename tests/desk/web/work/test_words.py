@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
@@ -9,8 +10,8 @@ import yaml
 from contract.tree import ROOT
 from nrmbus.desk.web.work.pages import SORTS
 from nrmbus.desk.web.work.queues import files as known_files
-from nrmbus.desk.web.work.rows import AGENCY, COLUMNS
-from nrmbus.web.words import Language
+from nrmbus.desk.web.work.rows import AGENCY, COLUMNS, headings
+from nrmbus.web.words import Language, Words
 from web.test_words import untranslated
 
 NAMES = frozenset({"name", "lead", "title", "text"})
@@ -53,3 +54,10 @@ def test_every_sentence_of_the_queues_is_translated(language: Language) -> None:
     shown = of_files() | {*COLUMNS.values(), *AGENCY.values(), *SORTS.values()}
     assert {"Duty desk", "Work list", "To read", "Nothing waits for you", "Overdue"} <= shown
     assert untranslated({(None, each) for each in shown}, language) == []
+
+
+def test_the_list_of_answers_says_when_each_came() -> None:
+    """An answer came at a time and does not wait since then: its column has another heading than that of what waits."""
+    queues = {each.id: each for each in known_files()[""].queues}
+    shown = {id: dict(headings(Words("en", ZoneInfo("UTC")), queues[id]))["since"] for id in ("answered", "waits")}
+    assert shown == {"answered": "When", "waits": "Since"}

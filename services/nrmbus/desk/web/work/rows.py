@@ -188,6 +188,7 @@ def _left(t: Words, item: Item, now: datetime) -> str:
         return ""
     seconds = int(abs(item.due - now).total_seconds())
     length = t.duration(seconds - seconds % 60 or seconds)  # rounded down: nobody is promised more time than there is
+    length = length.replace(" ", "\N{NO-BREAK SPACE}")  # a number stays beside its unit in a narrow column
     return t("{length} overdue", length=length) if item.due < now else t("{length} left", length=length)
 
 
@@ -254,7 +255,7 @@ def spent(t: Words, snapshot: Snapshot, board: Board) -> list[Spent]:
 
 def headings(t: Words, queue: Queue) -> list[tuple[str, str]]:
     """Return the columns of *queue*, each with its heading."""
-    names = {**COLUMNS, "agency": AGENCY[queue.pick.side]}
+    names = {**COLUMNS, "agency": AGENCY[queue.pick.side], **({"since": "When"} if queue.pick.side == "answer" else {})}
     return [(each, t(names[each])) for each in queue.columns]
 
 
