@@ -1,7 +1,7 @@
 """A stay under review: days on which a shelter may put nobody out do not count. D-SHELTER, G-48."""
 
 from rules.given import NOT_A_VICTIM, Bench
-from rules.stories import begun, housed, presumed, refused_by_grounds, under_review
+from rules.stories import begun, housed, planned, presumed, refused_by_grounds, under_review
 
 
 def stay(b: Bench) -> str | None:
@@ -100,3 +100,26 @@ def test_a_letter_that_the_shelter_cannot_read_does_not_stop_the_days() -> None:
     b.say("shelter", "letter.unreadable", cause=said.id)
 
     assert stay(b) == before == "2 May 24:00"
+
+
+def test_the_end_of_a_plan_waits_too() -> None:
+    """Given a plan to 8 July and a negative decision on 13 April with 120 days for a review, then the stay ends later by the 121 days to 12 August.
+
+    On 8 July the shelter may put nobody out, so it is late with nothing.
+    """
+    b = planned(Bench())
+    assert stay(b) == "8 Jul 24:00"
+    b.at("d42 9:00").say("special-unit", "identification.status_decided", **{**NOT_A_VICTIM, "review_until_days": 120})
+
+    assert stay(b) == "6 Nov 24:00"
+    assert not [each for each in b.through("d240 9:00") if "D-SHELTER" in each]
+
+
+def test_a_plan_that_is_made_on_such_days_waits_for_the_rest_of_them() -> None:
+    """Given 30 days for a review from 13 April on, and a plan of 23 April to 1 August, then the 21 days that are left of the wait move it."""
+    b = planned(Bench()).at("d42 9:00")
+    b.say("special-unit", "identification.status_decided", **{**NOT_A_VICTIM, "review_until_days": 30})
+    assert stay(b) == "8 Aug 24:00"
+    b.at("d52 9:00").say("vac", "plan.revised", planned_end_days=100)
+
+    assert stay(b) == "22 Aug 24:00"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.due_times import due_of
+from nrmbus.rules.due_times import due_of, waited
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.records import Ending, Pause, Running
@@ -52,11 +52,15 @@ def _planned(context: EventContext, running: tuple[Running, ...], mark: Mark) ->
     rules, days = context.tables.profile.clocks, value(context.event, "planned_end_days")
     if days is None:
         return running
-    ends = context.tables.calendar.days_after(mark.time, days)
-    return tuple(
-        replace(clock, until=max(ends, clock.until or ends)) if rules[clock.code].moved_by == "plan" else clock
-        for clock in running
-    )
+
+    def moved(clock: Running) -> Running:
+        if rules[clock.code].moved_by != "plan":
+            return clock
+        # The clock adds the days of its pauses; those before the plan are no days of it.
+        ends = context.tables.calendar.days_after(mark.time, days - waited(context.tables, clock, mark.time))
+        return replace(clock, until=max(ends, clock.until or ends))
+
+    return tuple(map(moved, running))
 
 
 def _refused(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:

@@ -4,6 +4,7 @@ All instants are UTC; days are those of the profile's zone.
 """
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from nrmbus.rules.calendar import LAST
 from nrmbus.rules.profile import ClockRule, Length
@@ -11,6 +12,8 @@ from nrmbus.rules.records import Running
 from nrmbus.rules.tables import Tables
 
 Interval = tuple[datetime, datetime]
+MOMENT: Final = timedelta(seconds=1)
+"""Steps back from 24:00 of a day into that day."""
 
 
 def due_of(tables: Tables, clock: Running) -> datetime | None:
@@ -42,13 +45,20 @@ def length_of(rule: ClockRule, clock: Running) -> Length:
     return by_urgency.get(clock.urgency or "", by_urgency["normal"])
 
 
-def _merged(clock: Running) -> tuple[Interval, ...] | None:
-    """Return the pauses of *clock* in order, merged, from its start on; None while a pause is open."""
+def waited(tables: Tables, clock: Running, until: datetime) -> int:
+    """Return the calendar days that *clock* has stood still *until* then."""
+    calendar = tables.calendar
+    return sum((calendar.day(last) - calendar.day(first)).days for first, last in _merged(clock, until) or ())
+
+
+def _merged(clock: Running, until: datetime | None = None) -> tuple[Interval, ...] | None:
+    """Return the pauses of *clock* in order, merged, from its start on; None while a pause is open, unless they are cut off at *until*."""
     merged: list[Interval] = []
     for pause in sorted(clock.pauses, key=lambda pause: pause.asked):
-        if pause.until is None:
+        ends = min(pause.until or until, until) if until else pause.until
+        if ends is None:
             return None
-        first, last = max(pause.asked, clock.start), pause.until
+        first, last = max(pause.asked, clock.start), ends
         if merged and first <= merged[-1][1]:
             merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
         elif last > first:
@@ -76,8 +86,8 @@ def _due_by_working_days(tables: Tables, start: datetime, days: int, pauses: tup
 def _due_by_days(tables: Tables, clock: Running, days: int, pauses: tuple[Interval, ...]) -> datetime:
     calendar = tables.calendar
     due = calendar.days_after(clock.start, days)
+    due = max(due, clock.until or due)
     for first, last in pauses:
         if first < due:
-            days += (calendar.day(last) - calendar.day(first)).days
-            due = calendar.days_after(clock.start, days)
-    return max(due, clock.until or due)
+            due = calendar.days_after(due - MOMENT, (calendar.day(last) - calendar.day(first)).days)
+    return due

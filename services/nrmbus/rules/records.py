@@ -317,6 +317,7 @@ class Ending:
 class Running:
     """A clock that was started. ``waits`` is who asked; ``until`` moves a stay, ``more_days`` a recovery period.
 
+    ``until`` is the end of a plan less the days that the clock stood still before the plan: its pauses move it too.
     ``by`` is the type of the event that started it; ``lifted`` is since when an adult's word lifts the duty.
     """
 
