@@ -235,11 +235,21 @@ class Parties(Second):
     ) -> None:
         self._ask("service", ref, by, to)
 
+    def _after_service_delivered(
+        self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
+    ) -> None:
+        if ("service", ref) in self.records and by in self.records["service", ref].asked:
+            self._answers("service", ref, by, "delivered", leaves=False)
+
     def _after_service_not_delivered(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         record = self.records.get(("service", ref))
-        for each in record.asked if record is not None and by == record.asker and by not in record.asked else (by,):
+        taken_back = record is not None and by == record.asker and by not in record.asked
+        waiting = (
+            [each for each, answer in record.asked.items() if answer == "asked"] if record and taken_back else [by]
+        )
+        for each in waiting:
             self.ends(each, f"service {ref}")
 
     def _after_plan_adopted(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rules.given import Bench
-from rules.stories import child_planned, housed, planned, presumed
+from rules.stories import child_planned, housed, planned, presumed, without_status
 
 UNIT = "special-unit"
 
@@ -76,6 +76,37 @@ class TestAServiceThatNobodyAnswersFor:
         assert "D-SERVICE" not in b.codes
         assert not b.view.on_case("school")
         assert refused(b, "vac", "service.not_delivered", ref="S-9", service="education") == "G-04"
+
+    def test_is_waited_for_until_each_who_was_asked_has_answered(self) -> None:
+        """Of two, one says no and the other nothing: the case stays open, and the request is taken back from the silent one alone."""
+        b = without_status(Bench())
+        b.say("vac", "referral.accepted", ref="R-5")
+        b.consents("hospital", "school", by="vac")
+        b.say("vac", "service.requested", ref="S-9", to=["hospital", "school"], service="health")
+        b.say("school", "service.delivered", ref="S-9", service="health")
+        assert refused(b, "vac", "case.closed") == "G-49"
+        b.say("vac", "service.not_delivered", ref="S-9", service="health")
+
+        assert "D-SERVICE" not in b.codes
+        assert b.view.on_case("school")
+        assert not b.view.on_case("hospital")
+        assert refused(b, "vac", "case.closed") is None
+
+    def test_is_over_once_the_last_who_was_asked_has_answered(self) -> None:
+        """Also where another one has deleted its data instead."""
+        b = without_status(Bench())
+        b.say("vac", "referral.accepted", ref="R-5")
+        b.consents("hospital", "school", by="vac")
+        b.say("vac", "service.requested", ref="S-9", to=["hospital", "school"], service="health")
+        gone = b.fork()
+        b.say("school", "service.not_delivered", ref="S-9", service="health")
+        b.say("hospital", "service.delivered", ref="S-9", service="health")
+        assert refused(b, "vac", "case.closed") is None
+
+        gone.say("school", "service.not_delivered", ref="S-9", service="health")
+        gone.say("vac", "consent.withdrawn", receivers=["hospital"])
+        gone.say("hospital", "consent.stop_confirmed")
+        assert refused(gone, "vac", "case.closed") is None
 
     def test_is_not_taken_back_by_one_of_those_who_were_asked(self) -> None:
         """Given a provider that asked itself and another, then its answer is its own."""

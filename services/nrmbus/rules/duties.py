@@ -124,7 +124,10 @@ def left_by(context: EventContext, mark: Mark, agency: str) -> Changes:
     view = context.view
     gone = {agency, *view.left}
     services: Mapping[str, Service] = {
-        ref: replace(each, open=each.open and not gone.issuperset(each.receivers or (each.requester or agency,)))
+        ref: replace(
+            each,
+            open=each.open and not (gone | each.answered).issuperset(each.receivers or (each.requester or agency,)),
+        )
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {

@@ -173,13 +173,22 @@ class Review:
 
 @frozen
 class Service:
-    """One service; ``receivers`` were asked for it, nobody if the provider gave it unasked."""
+    """One service; ``receivers`` were asked for it, nobody if the provider gave it unasked.
+
+    ``answered`` are the receivers that delivered it, or said that they do not. Open until all have, or until it is taken back.
+    """
 
     ref: str
     mark: Mark
     requester: str | None
     receivers: tuple[str, ...]
     open: bool
+    answered: frozenset[str] = frozenset()
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Return the receivers that have not answered, while the service is open."""
+        return tuple(agency for agency in self.receivers if agency not in self.answered) if self.open else ()
 
 
 @frozen

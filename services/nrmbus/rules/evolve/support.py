@@ -39,14 +39,19 @@ def _service_requested(context: EventContext, mark: Mark) -> Changes:
 
 
 def _service_answered(context: EventContext, mark: Mark) -> Changes:
-    """Record the answer to a service, which may also be given unasked. Declining a service gives no part."""
+    """Record the answer to a service, which may also be given unasked. Declining a service gives no part.
+
+    Of several that were asked, each answers for itself; the requester takes the service back from those that have not.
+    """
     kind = context.event.type
     service = context.service or Service(context.ref, mark, None, (), open=False)
+    leaves = service.waiting if context.takes_back else (context.source,)
     if kind != "service.scheduled":
-        service = replace(service, open=False)
+        answered = service.answered | {context.source}
+        over = context.takes_back or (answered | {*context.view.left}).issuperset(service.receivers)
+        service = replace(service, answered=answered, open=service.open and not over)
     changes: Changes = {"services": put(context.view.services, context.ref, service)}
     if kind == "service.not_delivered":
-        leaves = service.receivers if context.takes_back else (context.source,)
         changes["parts"] = parts_without(context.view.parts, leaves, f"service {context.ref}")
     return changes
 

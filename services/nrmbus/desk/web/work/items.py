@@ -360,10 +360,10 @@ class _Case:
             if not service.open:
                 continue
             if service.requester == self.me:
-                for agency in service.receivers:
+                for agency in service.waiting:
                     if ("theirs", ref, agency) not in self.covered:
                         yield self.item("theirs", "service", "service.requested", agencies=(agency,), **said)
-            elif self.me in service.receivers and ("ours", ref, self.me) not in self.covered:
+            elif self.me in service.waiting and ("ours", ref, self.me) not in self.covered:
                 yield self.item(
                     "ours", "service", "service.requested", agencies=others, act="service.delivered", **said
                 )
