@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rules.given import Bench
-from rules.stories import child_planned, housed, planned, presumed, without_status
+from rules.stories import child_housed, child_planned, housed, planned, presumed, without_status
 
 UNIT = "special-unit"
 
@@ -57,6 +57,28 @@ class TestAHouseThatDischargesNobody:
         b.say("ngo-shelter", "shelter.admitted", ref="B-2")
 
         assert refused(b, "shelter", "shelter.discharged", ref="B-1") == "G-05"
+
+    @pytest.mark.parametrize("answer", [None, "deleted"])
+    def test_is_not_shut_out_for_a_bed_that_she_refuses(self, answer: str | None) -> None:
+        """She has taken back her consent to the house that offered, which may have deleted all: nobody stands on the street."""
+        b = second_bed(Bench())
+        assert refused(b, UNIT, "access.revoked", receivers=["shelter"], approver="A-2") is None
+        b.say("ngo-a", "consent.withdrawn", receivers=["ngo-shelter"])
+        if answer:
+            b.say("ngo-shelter", "consent.stop_confirmed", answer=answer)
+
+        assert refused(b, UNIT, "access.revoked", receivers=["shelter"], approver="A-2") == "G-69"
+
+    def test_is_not_shut_out_for_the_bed_of_a_house_that_has_left_a_child(self) -> None:
+        """A child's word bars nobody; the house that deleted its data has no bed any more."""
+        b = child_housed(Bench())
+        b.say(UNIT, "shelter.bed_requested", ref="B-11", to=["shelter"])
+        b.say("shelter", "shelter.bed_offered", ref="B-11")
+        assert refused(b, UNIT, "access.revoked", receivers=["ngo-shelter"], approver="A-2") is None
+        b.say(UNIT, "consent.withdrawn", receivers=["shelter"])
+        b.say("shelter", "consent.stop_confirmed")
+
+        assert refused(b, UNIT, "access.revoked", receivers=["ngo-shelter"], approver="A-2") == "G-69"
 
 
 class TestAServiceThatNobodyAnswersFor:

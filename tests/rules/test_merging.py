@@ -8,6 +8,7 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Rules, load_profile
 from rules.given import Bench
 from rules.stories import (
+    LEGAL,
     accepted,
     begun,
     child_begun,
@@ -19,6 +20,7 @@ from rules.stories import (
     referred,
     refused_by_grounds,
     signalled,
+    under_review,
     without_status,
 )
 
@@ -57,6 +59,23 @@ class TestTheCaseThatEnds:
         """A recovery period, a recognition, a review that may be asked for, and her word against the unit stay where they are."""
         refused = ends(story(Bench()))
         assert refused == ("G-30" if story is without_status else "G-40")
+
+    @pytest.mark.parametrize("again", ["after a review", "by another referral"])
+    def test_is_none_in_which_something_was_decided_though_identification_begins_again(self, again: str) -> None:
+        """The person has won a review, or the unit has come back: what was decided is not lost by a status of before."""
+        if again == "after a review":
+            b = under_review(Bench()).at("d10 9:00")
+            b.say(UNIT, "review.decided", ref="V-1")
+        else:
+            b = presumed(Bench())
+            b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+            b.say(UNIT, "consent.stop_confirmed")
+            b.say("ngo-a", "consent.given", receivers=[UNIT])
+            b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis=LEGAL)
+            b.say(UNIT, "referral.accepted", ref="R-9")
+        b.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+
+        assert ends(b) == "G-40"
 
     def test_has_no_open_referral(self) -> None:
         """The agency that waits gets its answer first: `declined` as a duplicate."""

@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 
 from rules.given import Bench
-from rules.stories import LEGAL, child_housed, housed, planned, served
+from rules.stories import LEGAL, child_housed, child_planned, housed, planned, served
 
 UNIT: Final = "special-unit"
 REVOKED: Final = "access.revoked"
@@ -81,6 +81,20 @@ class TestTheAgencyThatIsOut:
         b.say("vac", "consent.given", receivers=["ngo-l"])
         assert b.view.revoked == {}
         assert refused(b, "vac", "needs.assessed", to=["ngo-l"]) is None
+
+    @pytest.mark.parametrize("given_by", ["caregiver", "other"])
+    def test_does_not_come_back_by_the_word_of_a_relative(self, given_by: str) -> None:
+        """He may be the recruiter: an adult is asked alone; that the agency gives services is no news of her."""
+        b = cut(planned(Bench()))
+        assert refused(b, "vac", "consent.given", receivers=["ngo-l"], given_by=given_by) == "G-67"
+        assert refused(b, "vac", "consent.given", receivers=["ngo-l"], given_by=given_by, purposes=["services"]) is None
+        assert refused(b, "vac", "consent.given", receivers=["fund"], given_by=given_by) is None
+
+    def test_comes_back_by_a_childs_carer(self) -> None:
+        """The carer speaks for a child; nobody else does."""
+        b = cut(child_planned(Bench()), "vac")
+        assert refused(b, UNIT, "consent.given", receivers=["vac"], given_by="other") == "G-67"
+        assert refused(b, UNIT, "consent.given", receivers=["vac"], given_by="caregiver") is None
 
     def test_does_not_come_back_by_a_consent_to_services_alone(self) -> None:
         """Only a consent that it may know of her lets it in."""

@@ -34,13 +34,18 @@ _OF_WHO_IS_OUT: Final = frozenset(
 
 @_rules.rule("G-40")
 def wrong_state(q: Question) -> bool:
-    """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell."""
+    """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell.
+
+    A case in which something was decided ends by no merge, also where its status has come back to one of before.
+    """
     view, name = q.view, q.event.type
     row = q.tables.row(name)
     if row and row.opening:
         return view.exists
     if view.status is None:
         return False
+    if view.decisions and holds("merge_ends", q):
+        return True
     permitted = q.tables.permitted.get(view.status)
     if permitted is not None and name not in permitted:
         return True
@@ -376,15 +381,23 @@ def not_granted(q: Question) -> bool:
 def access_revoked(q: Question) -> bool:
     """An event of an agency whose access was ended, beyond its answer to that; or one that turns to such an agency.
 
-    An override lets nobody in again: the person does, by a consent that another agency records.
+    An override lets nobody in again, nor does the word of a relative: the person does, for a child also the carer, by a consent
+    that another agency records.
     """
     revoked = q.view.revoked
     if not revoked or q.about_no_case:
         return False
     if q.source in revoked:
         return q.event.type not in _OF_WHO_IS_OUT
-    named = (*q.to, *(receivers_of(q.event) if q.event.type == "consent.overridden" else ()))
+    named = (*q.to, *(receivers_of(q.event) if _by_others_word(q) else ()))
     return any(agency in revoked for agency in named)
+
+
+def _by_others_word(q: Question) -> bool:
+    """Return whether the event would let an agency hear of the person by another word than the person's own."""
+    if q.event.type == "consent.given" and SHARING in value(q.event, "purposes", ()):
+        return value(q.event, "given_by") not in (("individual", "caregiver") if q.child else ("individual",))
+    return q.event.type == "consent.overridden"
 
 
 @_rules.rule("G-68", _ORDER)
@@ -397,15 +410,21 @@ def amount_not_in_band(q: Question) -> bool:
 @_rules.rule("G-69", _ACCESS_ENDED)
 def access_not_revocable(q: Question) -> bool:
     """The end of access of an agency that decides, protects, judges or pays, that is out already or unknown, or that alone houses the person."""
-    offering = {house.agency for _, house in q.view.houses()}
-    houses = {house.agency for _, house in q.view.houses() if house.state == "admitted" and offering == {house.agency}}
     return any(
         not q.in_group(agency, "REVOCABLE")
         or q.is_unit(agency)
-        or agency in (q.source, *houses, *q.view.revoked)
+        or agency in (q.source, *q.view.revoked)
+        or _houses_alone(q, agency)
         or not q.view.count_for(agency)
         for agency in receivers_of(q.event)
     )
+
+
+def _houses_alone(q: Question, agency: str) -> bool:
+    """Return whether the person lives with *agency*, and no other house that is on the case and that she does not refuse has a bed for her."""
+    houses = [house for _, house in q.view.houses() if q.view.on_case(house.agency)]
+    lives = any(house.agency == agency and house.state == "admitted" for house in houses)
+    return lives and not any(house.agency != agency and not q.barred(house.agency) for house in houses)
 
 
 CHECKS: Final[tuple[Check, ...]] = tuple(_rules.checks)
