@@ -477,6 +477,7 @@ class Telling:
             for purpose in ("services", SHARING, "anonymous_reporting", "tracing")
             if self.case.stands(each, purpose, self.day) in ("refused", "withdrawn")
         }
+        refused |= self.barred()
         both = {self.case.supervisors.get(each) or "" for each in (rescuer, holder)} - {"", rescuer, holder} - refused
         longest = next(
             (

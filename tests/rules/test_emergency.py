@@ -4,9 +4,9 @@ from dataclasses import asdict
 
 import pytest
 
-from agencies import POLICY
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Part
-from nrmbus.rules import Refusal, load_profile
+from nrmbus.rules import Agency, Refusal, Rules, load_profile
 from rules.given import Bench
 from rules.judge.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
 from rules.stories import child_planned, child_signalled, planned, presumed
@@ -29,6 +29,32 @@ def test_holder_and_a_second_agency_are_notified_at_once() -> None:
     b = planned(Bench())
     assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", "vac")
     assert child_signalled(Bench()).say(UNIT, ASKED, **TWO).audience.recipients == ("district", "school")
+
+
+def test_a_supervisor_whose_access_was_ended_is_no_second_agency() -> None:
+    """Somebody else hears at once instead: who has been on the case for longest."""
+    b = planned(Bench())
+    b.rules = Rules(load_profile(POLICY), {**AGENCIES, "shelter": Agency("shelter", "shelter_state", "school")})
+    b.consents("school")
+    b.say("vac", "service.requested", ref="S-1", to=["school"], service="education")
+    assert b.rules.audience(b.view, b.event("shelter", ASKED, **TWO)).recipients == ("school", "vac")
+    b.say(UNIT, "access.revoked", receivers=["school"], approver="A-2")
+
+    assert b.say("shelter", ASKED, **TWO).audience.recipients == ("ngo-a", "vac")
+
+
+def test_a_holder_that_may_not_hear_of_her_is_not_asked() -> None:
+    """An embassy that gave the signal holds the case, and a bar stands: it would never answer, so the duty officer of the unit is called."""
+    b = Bench()
+    b.say("embassy", "case.signal_recorded", detector="embassy")
+    b.consents("hospital", "ngo-a", by="embassy")
+    b.say("embassy", "referral.submitted", ref="R-2", to=["hospital", "ngo-a"])
+    assert b.ask("hospital", ASKED, **TWO) is None
+    b.say("ngo-a", "stay.embassy_barred")
+
+    refusal = b.ask("hospital", ASKED, **TWO)
+    assert refusal
+    assert applied(refusal) == "G-70"
 
 
 def test_a_reference_that_is_used_again_names_nobody_of_before() -> None:

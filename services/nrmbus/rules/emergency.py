@@ -46,7 +46,7 @@ def second_agencies(context: EventContext) -> Iterable[str]:
     """Return the agencies notified besides the holder: both supervisors, or else the agency with the oldest part.
 
     One is enough, so that no more agencies learn who else is on the case. An agency that the person refused is never
-    notified, since it would learn that she is in danger.
+    notified, since it would learn that she is in danger; nor one that is out, nor an embassy under a bar.
     """
     emergency = context.emergency if context.event.type != ASKED else None  # an ended emergency may share the reference
     both = (emergency.mark.source, emergency.holder) if emergency else (context.source, context.holder)
@@ -59,5 +59,8 @@ def _others(context: EventContext, agencies: Iterable[str | None], both: tuple[s
     return tuple(
         agency
         for agency in agencies
-        if agency is not None and agency not in both and not refused_by_person(context.view, agency)
+        if agency is not None
+        and agency not in both
+        and not refused_by_person(context.view, agency)
+        and not context.barred(agency)
     )

@@ -10,13 +10,14 @@ _rules = RuleList()
 
 @_rules.rule("G-70", ASKED, RESEALED)
 def not_available(q: Question) -> bool:
-    """Nobody else holds the case, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
+    """Nobody else holds the case who may hear of it, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
 
     Of an answer: what it answers is an emergency no longer.
     """
     if q.event.type == RESEALED:
         return q.emergency is not None and is_too_late(q.tables, q.emergency, q.now)
-    if q.holder in (None, q.source) or refused_by_person(q.view, q.holder or ""):
+    holder = q.holder
+    if holder is None or holder == q.source or q.barred(holder) or refused_by_person(q.view, holder):
         return True
     # Only the present holder is waited for: the desk of a former holder may be off, or suspended.
     waiting = [
