@@ -139,7 +139,10 @@ class Second:
         ):
             word = kind.removeprefix("consent.")
             for purpose in PURPOSES if word == "overridden" else said.purposes:
-                self.statements[said.receivers[0], purpose] = (word, getattr(said, "expires", None), by)
+                about = (said.receivers[0], purpose)
+                behind = self.statements.get(about, ("", None, ""))[2] if by == said.receivers[0] else ""
+                against = by if by != said.receivers[0] and word in ("refused", "withdrawn") else behind
+                self.statements[about] = (word, getattr(said, "expires", None), against)
         elif kind == "review.requested":
             self.reviews[event.referral] = said.kind
         elif kind == "case.reopened" and said.reason != "closed_in_error":  # T22: she is asked anew; a refusal stands
@@ -345,8 +348,8 @@ class Asked:
         """`consent.given` names its own publisher; a unit that found the adult itself may, against nobody else's refusal."""
         if self.kind != "consent.given" or self.said.receivers[0] != self.by:
             return False
-        kind, _, who = self.case.statements.get((self.by, SHARING), (None, None, ""))
-        against = self.word(self.by) in ("refused", "withdrawn") and kind in ("refused", "withdrawn") and who != self.by
+        purposes = {SHARING, *self.said.purposes}
+        against = any(self.case.statements.get((self.by, each), ("", None, ""))[2] for each in purposes)
         found = self.case.within(self.by, "SELF_CONSENT") and self.case.detector == self.by and not self.child
         return not (found and self.said.given_by == "individual" and not against)
 

@@ -139,6 +139,36 @@ class TestHerOwnConsent:
         assert refusal.rule == "G-36"
         assert b.ask("ngo-a", "consent.given", receivers=[UNIT]) is None
 
+    @pytest.mark.parametrize("own", ["consent.refused", "consent.overridden"])
+    def test_undoes_no_such_refusal_by_another_word_of_its_own_first(self, own: str) -> None:
+        """The unit records a refusal or an override after the NGO's: what she told the NGO stands behind it until she tells the NGO otherwise."""
+        b = Bench()
+        b.say(UNIT, "case.signal_recorded", detector="special_unit")
+        b.consents("ngo-a", by=UNIT)
+        b.say(UNIT, "referral.submitted", ref="R-1", to=["ngo-a"], legal_basis=LEGAL)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say(UNIT, own, receivers=[UNIT])
+        refusal = b.ask(UNIT, "consent.given", **OWN)
+        assert refusal
+        assert refusal.rule == "G-36"
+
+        b.say("ngo-a", "consent.given", receivers=[UNIT])
+        b.say(UNIT, "consent.refused", receivers=[UNIT])
+        assert b.ask(UNIT, "consent.given", **OWN) is None
+
+    def test_undoes_no_refusal_of_services_either(self) -> None:
+        """She told the NGO that she wants nothing from the unit: that stands against a consent to services, and to no other purpose."""
+        b = Bench()
+        b.say(UNIT, "case.signal_recorded", detector="special_unit")
+        b.consents("ngo-a", by=UNIT)
+        b.say(UNIT, "referral.submitted", ref="R-1", to=["ngo-a"], legal_basis=LEGAL)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT], purposes=["services"])
+
+        refusal = b.ask(UNIT, "consent.given", **OWN)
+        assert refusal
+        assert refusal.rule == "G-36"
+        assert b.ask(UNIT, "consent.given", **{**OWN, "purposes": ["information_sharing"]}) is None
+
     def test_is_a_matter_of_the_profile(self) -> None:
         """A profile whose group is empty of roles has the old rule: nobody records a consent to itself."""
         profile = load_profile(POLICY)

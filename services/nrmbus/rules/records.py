@@ -265,12 +265,16 @@ class Decision:
 
 @frozen
 class Standing:
-    """The consent, refusal, withdrawal or override that stands for one receiver and purpose."""
+    """The consent, refusal, withdrawal or override that stands for one receiver and purpose.
+
+    ``against``: another agency recorded a refusal or withdrawal, and since then nobody but the receiver recorded anything.
+    """
 
     kind: Literal["given", "refused", "withdrawn", "overridden"]
     id: str
     number: int
     last_day: str | None = None
+    against: bool = False
 
 
 @frozen

@@ -22,11 +22,13 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
         for purpose in purposes:
             standing = consents.get((receiver, purpose))
             if standing is None or standing.number < mark.number:
+                is_own = context.source == receiver
                 consents[receiver, purpose] = Standing(
                     kind=kind,  # type: ignore[arg-type]  # one of the four, by the types this folds
                     id=mark.id,
                     number=mark.number,
                     last_day=last_day,
+                    against=standing is not None and standing.against if is_own else kind in ("refused", "withdrawn"),
                 )
         papers = papers.put(
             mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))

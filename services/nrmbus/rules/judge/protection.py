@@ -262,15 +262,17 @@ def self_consent(q: Question) -> bool:
 
 
 def _found_herself(q: Question) -> bool:
-    """Return whether the sender gave the signal of an adult, who consents herself and has refused it before nobody else."""
-    standing = q.standing(q.source, SHARING)
-    paper = q.view.papers.get(standing.id) if standing and standing.kind in ("refused", "withdrawn") else None
+    """Return whether the sender gave the signal of an adult, who consents herself and has refused it before nobody else.
+
+    Its own refusal or override in between does not make another agency's record its own.
+    """
+    words = [q.standing(q.source, purpose) for purpose in {SHARING, *value(q.event, "purposes", ())}]
     return (
         q.in_group(q.source, _SELF_CONSENT)
         and q.view.detector == q.source
         and not q.child
         and value(q.event, "given_by") == "individual"
-        and (paper is None or paper.source == q.source)
+        and not any(each is not None and each.against for each in words)
     )
 
 
