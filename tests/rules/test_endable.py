@@ -250,6 +250,20 @@ def test_an_embassy_is_asked_nothing_while_a_bar_stands() -> None:
     assert refusal.rule == "G-51"
 
 
+def test_no_duty_waits_for_an_embassy_under_a_bar() -> None:
+    """Asked before the bar, it may not hear of the person any more: the unit's time to answer runs on."""
+    b = Bench()
+    b.say("embassy", "case.signal_recorded", detector="embassy")
+    b.consents(UNIT, by="embassy")
+    b.say("embassy", "referral.submitted", ref="R-1", to=[UNIT], legal_basis="a law")
+    b.say(UNIT, "referral.acknowledged", ref="R-1")
+    b.say(UNIT, "referral.info_requested", ref="R-1")
+    assert "D-ANSWER paused" in b.deadlines
+    b.at("2:00").say(UNIT, "stay.embassy_barred")
+
+    assert "D-ANSWER 3 Mar 11:00" in b.deadlines
+
+
 def test_a_unit_that_completed_and_did_not_begin_still_can() -> None:
     """Given two units, when one has completed the referral and the other declines, then the first can still begin."""
     b = Bench()

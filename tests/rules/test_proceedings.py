@@ -47,6 +47,14 @@ def test_proceedings_outlive_the_case(end: str) -> None:
     assert refused(b, "fund", ORDER, ref="P-3", **REHABILITATION) == "G-40"
 
 
+def test_a_grant_opens_a_case_that_is_over_for_its_own_payment_alone() -> None:
+    """Compensation waits to be paid: neither the allowance nor another help, which nobody granted, is ordered by it."""
+    b = closed(granted(Bench()))
+    assert refused(b, "fund", ORDER, ref="P-2") == "G-40"
+    assert refused(b, "fund", ORDER, ref="P-2", **REHABILITATION) == "G-40"
+    assert refused(b, "fund", ORDER, ref="P-2", **COMPENSATION) is None
+
+
 def test_a_grant_is_paid_once() -> None:
     """A second order waits for a second grant; an order that failed leaves the grant open again."""
     b = granted(Bench())

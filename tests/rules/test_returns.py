@@ -127,6 +127,21 @@ def test_a_bar_outweighs_the_consent_and_takes_the_embassy_out() -> None:
     assert refusal.rule == "G-55"
 
 
+def test_an_embassy_under_a_bar_is_not_told_that_she_is_home() -> None:
+    """Given an embassy that arranged the journey, when a bar is set, then its duty ends by the arrival, of which it is not told (reading 97)."""
+    b = identified(Bench())
+    b.consents("embassy", "iom", by="vac")
+    b.say(UNIT, "return.consented", to=["embassy", "iom"])
+    b.say("iom", "return.risk_assessed")
+    b.say("embassy", "return.travel_arranged")
+    b.say("migration", "stay.embassy_barred")
+    assert [clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-TRAVEL"] == ["embassy"]
+    arrived = b.say("iom", "return.completed")
+
+    assert "embassy" not in arrived.audience.recipients
+    assert "D-TRAVEL" not in b.codes
+
+
 def test_an_organisation_that_comes_after_a_bar_hears_of_the_bar_first() -> None:
     """It would ask an embassy for travel papers: the standing bar comes just before its first event, and once."""
     b = identified(Bench())

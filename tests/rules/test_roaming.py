@@ -67,8 +67,16 @@ def differing(b: Roaming) -> Iterator[str]:
         for code, cause, ref in here.keys() ^ there.keys():
             if code in KNOWN_ELSEWHERE:
                 continue
+            if _under_a_bar(b, agency):
+                continue
             if not _refused_elsewhere(b, seen.view, code, cause) and not _reopened_twice(b, agency, code):
                 yield f"{agency}: {code} of {cause[:8]} is {'shown' if (code, cause, ref) in here else 'owed'} alone"
+
+
+def _under_a_bar(b: Roaming, agency: str) -> bool:
+    """Return whether *agency* is an embassy or consulate, and a bar kept from it what became of the case (readings 97 and 126)."""
+    barred = any(fact.event.type == "stay.embassy_barred" for fact in b.facts)
+    return barred and b.agencies[agency].role in b.profile.expand(("ENVOYS",))
 
 
 def _closed_unheard(b: Bench, agency: str) -> bool:

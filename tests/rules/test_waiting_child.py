@@ -56,6 +56,17 @@ def test_a_child_of_which_guardianship_learns_during_the_inquiry_waits_from_then
     assert "D-REPRESENT 5 Mar 9:00" in b.deadlines
 
 
+def test_a_child_that_is_flagged_again_waits_again() -> None:
+    """Found adult, and flagged again by an NGO: guardianship, flagged before, owes a representative as after another assessment."""
+    b = child_waiting(Bench())
+    b.at("d1 15:00").say("special-unit", "safeguard.age_assessed", result="adult")
+    b.at("d1 18:00").say("school", "safeguard.child_flagged", to=["child-commission"])
+
+    assert "D-REPRESENT 4 Mar 18:00" in b.deadlines
+    b.at("d1 20:00").say("school", "safeguard.child_flagged", to=BODIES)
+    assert "D-REPRESENT 4 Mar 18:00" in b.deadlines
+
+
 def test_a_child_that_is_found_one_again_waits_again() -> None:
     """A wrong assessment ended the duty; the next one brings it back."""
     b = child_waiting(Bench())

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import AGE_ASSESSED, SHARING, EventContext, receivers_of, value
+from nrmbus.rules.event_context import AGE_ASSESSED, CHILD_FLAGGED, SHARING, EventContext, receivers_of, value
+from nrmbus.rules.grants import paid_grant
 from nrmbus.rules.records import Referral
 from nrmbus.rules.vocabulary import Condition
 
@@ -131,8 +132,8 @@ def _child_waits(context: EventContext) -> bool:
         return False
     if event.type == "identification.stage_entered":
         return bool(value(event, "stage") == context.tables.profile.statuses.stages[1])
-    learns = view.child is False if event.type == AGE_ASSESSED else not context.guardianship(view.flagged)
-    return learns and view.stage > 1
+    is_first_flag = event.type == CHILD_FLAGGED and not context.guardianship(view.flagged)
+    return (is_first_flag or view.child is False) and view.stage > 1
 
 
 CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
@@ -150,8 +151,8 @@ CONDITIONS: Final[Mapping[Condition, Callable[[EventContext], bool]]] = {
     "first_stage_of_own_find": _first_stage_of_own_find,
     # An age assessment finds an adult
     "found_adult": lambda context: context.event.type == AGE_ASSESSED and not context.finds_child,
-    # Money was granted and no order for it stands (T16)
-    "grant_open": lambda context: any(each.order is None for each in context.view.grants.values()),
+    # Money was granted and no order for it stands (T16): the event is such an order
+    "grant_open": lambda context: paid_grant(context) is not None,
     # A stage after initial assistance is entered (T09)
     "later_stage": lambda context: not _first_stage(context),
     "made_it_referred": _made_it_referred,

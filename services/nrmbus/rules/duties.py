@@ -15,14 +15,14 @@ from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import DECIDERS, ClockRule
 from nrmbus.rules.records import Bed, House, Pause, Review, Running, Service, Status
-from nrmbus.rules.tables import Tables
+from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import View
 
 ERASED: Final = "ERASED"
 LEFT: Final = "LEFT"
 
 
-def settled(tables: Tables, view: View, now: datetime) -> View:
+def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     """Return *view* without duties of agencies that left the case, and with those lifted that an adult's word lifts.
 
     An agency that has a part again has come back, and owes only new duties; when that part ends too, it has left again. A duty
@@ -34,7 +34,9 @@ def settled(tables: Tables, view: View, now: datetime) -> View:
     if view.missed and not left.keys().isdisjoint(view.missed):
         view = replace(view, missed={agency: ids for agency, ids in view.missed.items() if agency not in left})
     owed = tuple(
-        _lifted(tables, view, _awaited(view, clock, now), now) for clock in view.running if _owed(tables, view, clock)
+        _lifted(tables, view, _awaited(tables, roles, view, clock, now), now)
+        for clock in view.running
+        if _owed(tables, view, clock)
     )
     return replace(view, running=owed) if owed != view.running else view
 
@@ -48,18 +50,24 @@ def _left(view: View, now: datetime) -> Mapping[str, datetime]:
     return left | {agency: now for agency in deleted if agency not in left and agency not in view.parts}
 
 
-def _awaited(view: View, clock: Running, now: datetime) -> Running:
+def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: datetime) -> Running:
     def ended(pause: Pause) -> Pause:
         if pause.until is not None:
             return pause
         referral, review = view.referrals.get(pause.ref), view.reviews.get(pause.ref)
-        silenced = referral is not None and (referral.sender in view.left or _refused(view, referral.sender))
-        if not silenced and (review is None or review.open):
+        is_silenced = referral is not None and _silenced(tables, roles, view, referral.sender)
+        if not is_silenced and (review is None or review.open):
             return pause
         return replace(pause, supplied=now, supply=None, unread=False)
 
     pauses = tuple(map(ended, clock.pauses))
     return replace(clock, pauses=pauses) if pauses != clock.pauses else clock
+
+
+def _silenced(tables: Tables, roles: Roles, view: View, agency: str) -> bool:
+    """Return whether *agency* has left, or may not hear of the person: an adult refuses it, or it is an embassy under a bar."""
+    is_barred = view.embassy_bar is not None and roles.of(agency) in tables.groups["ENVOYS"]
+    return agency in view.left or is_barred or _refused(view, agency)
 
 
 def _owed(tables: Tables, view: View, clock: Running) -> bool:

@@ -99,7 +99,7 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
         changes["letters"] = context.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return settled(context.tables, context.view.changed(changes), mark.registered)
+    return settled(context.tables, context.roles, context.view.changed(changes), mark.registered)
 
 
 def _classes(context: EventContext) -> frozenset[str]:

@@ -6,7 +6,7 @@ from typing import Final
 
 from nrmbus.rules.changes import Changes, Folder, heard_by, parts_with, put, put_last
 from nrmbus.rules.event_context import COURT, EventContext, value
-from nrmbus.rules.evolve.payment import COMPENSATION
+from nrmbus.rules.grants import COMPENSATION
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.records import Grant, Proceedings
 

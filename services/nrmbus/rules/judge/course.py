@@ -6,7 +6,8 @@ from nrmbus.rules.answers import is_over
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.due import SAID_WHEN_DUE, is_due
 from nrmbus.rules.event_context import CLOSED, COURT, SHARING, receivers_of, review_window, value
-from nrmbus.rules.evolve.payment import COMPENSATION, in_band, ordered_before, paid_grant
+from nrmbus.rules.evolve.payment import ordered_before
+from nrmbus.rules.grants import COMPENSATION, in_band, paid_grant
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.records import Grant, Service
 
