@@ -15,6 +15,8 @@ from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusRevoked
 from nrmbus.events.model import Data
 from nrmbus.events.provider import CapacityChanged
+from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.review import ReviewDecided, ReviewRequested
 from nrmbus.events.safeguard import BestInterestsDecided, ReturnedToFamily
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
@@ -333,6 +335,19 @@ class TestResidents:
         given(procedure, me=ME).when(says("special-unit", negative)).then("stay_on")
         given(procedure, me=ME).when(says("special-unit", positive)).then()
         given(procedure, me=ME).when(says("special-unit", revoked)).then("stay_on")
+
+    @pytest.mark.parametrize("referred", [False, True])
+    def test_nobody_is_put_out_while_a_review_is_undecided(self, referred: bool) -> None:  # noqa: FBT001 - a column
+        """Given a request for a review, then the house waits for its end, whoever referred the resident; the decision on it is noted."""
+        story = given(procedure, me=ME)
+        if referred:
+            sent = ReferralSubmitted(
+                to=("special-unit",), mode="referral", reason="Other", urgency="normal", services=()
+            )
+            story = story.heard(says(ME, sent, "R-1"))
+
+        story.when(says("ngo-a", ReviewRequested(kind="court", new_evidence=True), "V-1")).then("stay_on")
+        story.when(says("court", ReviewDecided(outcome="upheld", reasons=("indicators_not_met",)), "V-1")).then()
 
     def test_a_child_leaves_for_where_the_decision_says_and_frees_the_bed(self) -> None:
         """Given a decision on best interests and the return of a child of the house, then both are tasks; of another child, neither is the bed's."""

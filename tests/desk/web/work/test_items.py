@@ -427,6 +427,10 @@ def test_a_task_that_the_case_has_overtaken_is_gone() -> None:
     assert left(Task(1, "make_plan", early), Task(2, "make_plan", late), Task(3, "close", early)) == [2, 3]
     assert left(Task(1, "make_plan", late), Task(2, "make_plan", late)) == [2]
     assert left(Task(1, "visits", early), Task(2, "visits", early), Task(3, "conditions", early)) == [2, 3]
+    refused = replace(known, view=replace(known.view, status="NOT_IDENTIFIED"))
+    twice = (Task(1, "stay_on", early), Task(2, "stay_on", late))
+    found = items_of("shelter", replace(refused, tasks=twice), MINUTES, yes)
+    assert [each.task for each in found if each.about == "task"] == [2]
     home = Happened("e-1", "safeguard.returned_to_family", "guardianship", None, late, {})
     known = replace(known, happened=(*known.happened, home))
     assert left(Task(1, "conditions", early), Task(2, "visits", late)) == [2]
