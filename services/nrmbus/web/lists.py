@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Final, Literal, get_args, get_origin
 
+from pydantic import BaseModel
+
 from nrmbus.events import codes
 from nrmbus.events.registry import MODULES
 
@@ -28,6 +30,12 @@ def _lists() -> Mapping[tuple[str, ...], str]:
 def list_of(found: tuple[str, ...]) -> str:
     """Return the name of the list with the codes *found*; empty if the list has none."""
     return _lists().get(found, "")
+
+
+def list_in(model: type[BaseModel], name: str) -> str:
+    """Return the name of the list from which the field *name* of *model* has its code; empty if the model has no such field."""
+    field = model.model_fields.get(name)
+    return list_of(get_args(field.annotation)) if field is not None else ""
 
 
 def lists() -> Mapping[str, tuple[str, ...]]:

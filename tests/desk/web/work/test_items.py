@@ -9,9 +9,12 @@ import pytest
 from nrmbus.desk.state.open_duties import open_duties
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
+from nrmbus.desk.web.work.kinds import ANSWERS, RESULTS
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import board_of, general, ordered, picked, queue_of
-from nrmbus.desk.web.work.rows import Spent, spent, what_of
+from nrmbus.desk.web.work.rows import Spent, result_of, spent, what_of
+from nrmbus.events.registry import data_type, versions
+from nrmbus.web.lists import list_in
 from nrmbus.web.words import Words
 from rules import stories
 from rules.given import BAKU, Bench, moment
@@ -53,6 +56,18 @@ def told(bench: Bench, agency: str, list: str) -> list[tuple[str, tuple[str, ...
 def made(story: Callable[[Bench], Bench]) -> Bench:
     """Return the case of *story*."""
     return story(Bench())
+
+
+def test_every_answer_that_has_a_result_has_words_for_it() -> None:
+    """Given a kind of answer with a field that says what it came to, then the field has its code from a list that has words."""
+    found = {}
+    for type in ANSWERS:
+        model = data_type(type, max(versions(type)))
+        for name in [each for each in RESULTS if each in model.model_fields][:1]:
+            found[type] = list_in(model, name)
+    assert found["referral.declined"] == "DeclineReason"
+    assert found["identification.status_decided"] == "VictimStatus"
+    assert [type for type, list in found.items() if not list] == []
 
 
 def test_a_signal_waits_for_the_agency_that_found_the_person() -> None:
@@ -102,6 +117,10 @@ def test_an_answer_moves_the_row() -> None:
     assert told(taken, "special-unit", "waits")[0][3] == "identification.stage_entered"
     assert told(taken, "ngo-a", "others")[0][2] == "accepted"
     assert [each.type for each in rows(taken, "ngo-a", "answered")] == ["referral.accepted", "referral.acknowledged"]
+    assert [result_of(Words("en", BAKU), each) for each in rows(taken, "ngo-a", "answered")] == [
+        "Reception of the person",
+        "",
+    ]
 
 
 def test_silence_is_a_row_and_late_rows_come_first() -> None:

@@ -27,6 +27,7 @@ from nrmbus.desk.web.work.kinds import (
     PLANS,
     QUESTION,
     REFERRING,
+    RESULTS,
     SERVICES,
     SHOWN,
     STARTED,
@@ -521,6 +522,7 @@ class _Case:
             yield self.item(
                 "answer", "answer", event.type, ref=event.ref, since=event.registered, state=event.type,
                 agencies=(event.source,), code=event.id,
+                said=next(({"result": each, each: event.data[each]} for each in RESULTS if event.data.get(each)), NOTHING),
             )  # fmt: skip
 
     def itself(self) -> Iterator[Item]:

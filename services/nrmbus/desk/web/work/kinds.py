@@ -70,6 +70,8 @@ ANSWERS: Final = frozenset(
     }
 )  # fmt: skip
 """Types of events that answer something, or tell what became of it."""
+RESULTS: Final = ("outcome", "status", "reason", "answer", "service", "next_step")
+"""Fields of an answer that say what it came to; the first one that an event has stands in its row."""
 LODGING: Final = frozenset({"safe_shelter", "shelter"})
 """Services for which a shelter is asked for a bed: a referral would find no place there."""
 SERVICES: Final = frozenset({"service.requested", "service.scheduled", "service.delivered", "service.not_delivered"})

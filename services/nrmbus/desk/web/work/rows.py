@@ -13,6 +13,8 @@ from nrmbus.desk.web.called import called, is_service
 from nrmbus.desk.web.work.item import Item
 from nrmbus.desk.web.work.known import Snapshot
 from nrmbus.desk.web.work.queues import Board, Queue, files, state_words
+from nrmbus.events.registry import data_type, versions
+from nrmbus.web.lists import family_of, list_in
 from nrmbus.web.words import Words
 from nrmbus.wire import times
 
@@ -63,6 +65,8 @@ class Row:
     reference: str
     child: bool
     what: str
+    result: str
+    """What an answer came to, in words."""
     urgency: Tag | None
     agencies: Sequence[tuple[str, str]]
     """Id and role of each."""
@@ -122,6 +126,7 @@ def rows_of(
             reference=item.case[:SHORT] if item.case in snapshot.labels else "",
             child=item.child,
             what=what_of(t, item),
+            result=result_of(t, item),
             urgency=_urgency(t, item.urgency),
             agencies=[_known_as(t, door, each) for each in item.agencies],
             since=_at(t, item.since),
@@ -176,6 +181,15 @@ def what_of(t: Words, item: Item) -> str:
     if item.about == "child":  # a worker, who may not take the step, reads here which one it is
         return f"{t.code('act', item.code)}: {t.type(item.type)}"
     return t.type(item.type) if item.type else ""
+
+
+def result_of(t: Words, item: Item) -> str:
+    """Return what the answer *item* came to, in words; empty for what is no answer, and for one that says no more than its type."""
+    name = item.said.get("result")
+    if name is None:
+        return ""
+    list = list_in(data_type(item.type, max(versions(item.type))), name)
+    return t.code(family_of(list), item.said[name])
 
 
 def _urgency(t: Words, urgency: str) -> Tag | None:
