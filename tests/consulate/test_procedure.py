@@ -48,6 +48,15 @@ def test_a_referral_is_answered_by_an_officer() -> None:
     given(procedure, me=EMBASSY).when(says("vac", asked, "R-1")).then("referral")
 
 
+@pytest.mark.parametrize("child", [False, True])
+def test_a_childs_journey_waits_for_the_decision_on_best_interests(child: bool) -> None:  # noqa: FBT001 - a column
+    """4. Given a safe return, then a consulate arranges an adult's journey, and a child's once best interests are decided."""
+    story = given(procedure, me=ME).heard(says(ME, signal(abroad=True, child=child)))
+
+    task = story.when(says("iom", ReturnRiskAssessed(outcome="can_return"))).then("arrange_travel").task
+    assert ("best interests" in task.sentence) is child
+
+
 class TestPapers:
     """Lines 3 and 5."""
 

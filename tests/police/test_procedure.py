@@ -17,7 +17,7 @@ from nrmbus.events.justice import MeasureGranted
 from nrmbus.events.model import Data, Event
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
-from nrmbus.events.returns import ReturnCompleted
+from nrmbus.events.returns import ReturnCompleted, ReturnConsented, ReturnRiskAssessed, ReturnTravelArranged
 from nrmbus.events.review import ReviewDecided, ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed, BestInterestsDecided, ChildFlagged, RepresentativeAssigned
 from nrmbus.events.stay import HoldConfirmed, HoldEnded, HoldRequested
@@ -322,6 +322,10 @@ OWN_STEPS: tuple[Data, ...] = (
     PeriodEnded(reason="period_elapsed"),
     Linked(confidence="certain"),
     Merged(outcome="continues"),
+    ReturnConsented(given_by="individual", form="written"),
+    ReturnRiskAssessed(outcome="can_return"),
+    ReturnTravelArranged(days=10),
+    ReturnCompleted(),
 )
 
 
@@ -330,7 +334,11 @@ def test_the_units_own_step_has_a_line_whose_clock_shows_the_next(step: Data) ->
     """23 to 28. Given the unit's own step, then one line alone is about it and gives no task; one of another agency is not its line's."""
     book = procedure.begin(Settings())
     own, other = (heard_by_unit(says(by, step)) for by in (UNIT, "vac"))
-    lines = [each for each in lines_of(procedure) if each.name in ("assist", "inquire", "look", "conclude", "match")]
+    lines = [
+        each
+        for each in lines_of(procedure)
+        if each.name in ("assist", "inquire", "look", "conclude", "match", "go_home")
+    ]
 
     assert [answer for each in lines if (answer := each(own, book)) is not None] == [Result()]
     assert [answer for each in lines if (answer := each(other, book)) is not None] == []

@@ -5,7 +5,7 @@ from typing import Final
 from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
-from nrmbus.desk.procedure.shared import noted, referral_came
+from nrmbus.desk.procedure.shared import referral_came
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.model import Event
 from nrmbus.events.referral import ReferralSubmitted
@@ -59,10 +59,13 @@ def prepare(wish: ReturnConsented, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnRiskAssessed)
 def arrange(risk: ReturnRiskAssessed, heard: Heard, _: State) -> Result | None:
-    """4. The risk was assessed: the consulate arranges the journey only if the person can return; an embassy does not hear of it (CoM 25/2013 [S17] [u])."""
+    """4. The risk was assessed: the consulate arranges the journey only if the person can return, and a child's once best interests are decided; an embassy does not hear of it (CoM 25/2013 [S17] [u]; [S8, S25])."""
     if risk.outcome == _NOT_SAFE:
         return Result(tasks=(task(heard, "not_safe", "The return is not safe: arrange nothing, and tell the person."),))
-    return Result(tasks=(task(heard, "arrange_travel", "The person can return: arrange the journey together."),))
+    sentence = "The person can return: arrange the journey together."
+    if heard.view.child:
+        sentence = "The child can return: arrange the journey once best interests are decided."
+    return Result(tasks=(task(heard, "arrange_travel", sentence),))
 
 
 @line(ReturnTravelArranged)
@@ -84,14 +87,14 @@ def cancel(_stop: ReturnStopped, heard: Heard, _: State) -> Result | None:
 
 
 @line(ReturnCompleted)
-def note_arrival(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
-    """7. The person has arrived: noted, and nothing to do ([S46])."""
-    return noted(heard)
+def note_arrival(_arrival: ReturnCompleted, _heard: Heard, _: State) -> Result | None:
+    """7. The person has arrived: noted; an agency that arranged the journey itself reports how the person fares; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u]; [S55])."""
+    return Result()
 
 
 @line(SignalRecorded, ReReferred)
 def meet(signal: SignalRecorded, heard: Heard, _: State) -> Result | None:
-    """8. Somebody comes to the embassy or consulate here: the person is asked, and referred; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S13])."""
+    """8. Somebody comes to the embassy or consulate here: the person is asked, referred, and given a copy of the form; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S13, S43])."""
     if signal.detected_abroad:
         return None
     return first_contact.met(heard, "Ask the person alone whom you may tell.")

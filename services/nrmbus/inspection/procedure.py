@@ -41,7 +41,7 @@ def find(incident: IncidentOpened, heard: Heard, _: State) -> Result | None:
 
 @line(SignalRecorded, ReReferred)
 def meet(_: Data, heard: Heard, __: State) -> Result | None:
-    """2. Each person is asked alone and referred; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S34, S36])."""
+    """2. Each person is asked alone, referred, and given a copy of the form; of a child, the guardian bodies are notified first; time to refer: {D-REFER} ({basis:D-REFER}, [S34, S36, S43])."""
     return first_contact.met(heard, _ALONE)
 
 

@@ -8,6 +8,7 @@ from nrmbus.events.identification import StageEntered
 from nrmbus.events.model import Data
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodStarted
 from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
+from nrmbus.events.returns import ReturnCompleted, ReturnConsented, ReturnRiskAssessed, ReturnTravelArranged
 from nrmbus.events.review import ReviewDecided
 from nrmbus.events.safeguard import RepresentativeAssigned
 from nrmbus.events.stay import HoldConfirmed
@@ -74,3 +75,9 @@ def serve(asked: Data, heard: Heard, _: State) -> Result | None:
     if isinstance(asked, ServiceRequested):
         return service_asked(heard)
     return None if heard.own or decides(heard) else referral_came(heard)
+
+
+@line(ReturnConsented, ReturnRiskAssessed, ReturnTravelArranged, ReturnCompleted)
+def go_home(_step: Data, heard: Heard, _: State) -> Result | None:
+    """32. The deciding body ({decider}) itself helps somebody home: wish, risk, journey, arrival and report come in this order (rule G-57); time to assess the risk: {D-RISK}; time to travel: {D-TRAVEL}; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u])."""
+    return _own_step(heard)

@@ -16,7 +16,7 @@ _STATION: Final = "police_other"
 
 def meeting(number: int, who: str, ask: str) -> Line[Any]:
     """Return the line after the agency's own signal, which *who* gave; *ask* is what an adult is asked."""
-    text = f"{number}. {who} meets somebody who may be a victim: of a child, the guardian bodies are notified first; an adult is asked, and referred; time to refer: {{D-REFER}} ({{basis:D-REFER}}, [S34, S36])."
+    text = f"{number}. {who} meets somebody who may be a victim: of a child, the guardian bodies are notified first; an adult is asked, referred, and given a copy of the form; time to refer: {{D-REFER}} ({{basis:D-REFER}}, [S34, S36, S43])."
     return shared_line(text, "meet", (SignalRecorded, ReReferred), lambda heard, _: met(heard, ask))
 
 
