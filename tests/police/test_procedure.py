@@ -6,6 +6,7 @@ from agencies import reference
 from given import Word, given, moment, says
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, lines_of
 from nrmbus.events.case import Closed, Linked, Merged, SignalRecorded
+from nrmbus.events.handover import DocumentTransferred
 from nrmbus.events.identification import (
     InterviewHeld,
     ReasonableGroundsDecided,
@@ -50,6 +51,13 @@ class TestReceiving:
         task = given(procedure, me=UNIT).when(says("ngo-a", referral(UNIT), "R-1")).then("duty_officer").task
 
         assert task.referral == reference("R-1")
+
+    def test_papers_are_the_duty_officers(self) -> None:
+        """33. Papers that the sender hands over are received by the duty officer alone."""
+        papers = DocumentTransferred(document_types=("passport",), items=1)
+
+        task = given(procedure, me=UNIT).when(says("ngo-a", papers, "R-1")).then("duty_officer").task
+        assert "papers" in task.sentence
 
     def test_the_units_own_referral_is_nobodys_task(self) -> None:
         """A hand-over by the unit is the receiver's task, not the duty officer's."""

@@ -136,7 +136,8 @@ shut_out = groups.shut_out
 course, outcome = handoffs.outcomes(18)
 bed_again, stop, keep_to = support.bed(20), support.taken_back(21, "an officer"), support.home(22, "an officer")
 assist, inquire, look, conclude, resume = steps.assist, steps.inquire, steps.look, steps.conclude, steps.resume
-match, stand, interview, serve, go_home = steps.match, steps.stand, steps.interview, steps.serve, steps.go_home
+match, stand, interview, serve = steps.match, steps.stand, steps.interview, steps.serve
+go_home, take_papers = steps.go_home, steps.take_papers
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,9 +1,10 @@
 """Lines of the procedure about the deciding body's own steps from a referral to a decision, and about answers that it waits for."""
 
 from nrmbus.desk.procedure.handoffs import service_asked
-from nrmbus.desk.procedure.interface import Heard, Result, line
+from nrmbus.desk.procedure.interface import Heard, Result, line, task
 from nrmbus.desk.procedure.shared import noted, referral_came
 from nrmbus.events.case import Linked, Merged
+from nrmbus.events.handover import DocumentTransferred
 from nrmbus.events.identification import StageEntered
 from nrmbus.events.model import Data
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodStarted
@@ -81,3 +82,12 @@ def serve(asked: Data, heard: Heard, _: State) -> Result | None:
 def go_home(_step: Data, heard: Heard, _: State) -> Result | None:
     """32. The deciding body ({decider}) itself helps somebody home: wish, risk, journey, arrival and report come in this order (rule G-57); time to assess the risk: {D-RISK}; time to travel: {D-TRAVEL}; time to report: {D-MONITOR} (CoM 25/2013 [S17] [u])."""
     return _own_step(heard)
+
+
+@line(DocumentTransferred)
+def take_papers(_papers: DocumentTransferred, heard: Heard, _: State) -> Result | None:
+    """33. Papers of a person are handed over: the duty officer, and nobody else, receives and counts them (CoM 21/2008 [S2])."""
+    if heard.own or not decides(heard):
+        return None
+    sentence = "The sender hands over papers: only the duty officer receives and counts them."
+    return Result(tasks=(task(heard, "duty_officer", sentence),))
