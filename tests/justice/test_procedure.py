@@ -83,9 +83,9 @@ def test_a_decision_to_end_access_names_the_last_day_to_object() -> None:
     assert "until the end of 2026-03-09" in answer.task.sentence
 
 
-def test_the_decision_of_the_other_authority_is_read() -> None:
-    """Line 6: who did not decide only holds data."""
-    given(procedure, me="prosecution").when(says("court", DECISION)).then("read")
+def test_after_the_decision_of_the_other_authority_an_agency_stops() -> None:
+    """Lines 6 and 16: who did not decide only holds data."""
+    given(procedure, me="prosecution").when(says("court", DECISION)).then("stop")
 
 
 def test_an_objection_is_heard() -> None:

@@ -1,6 +1,6 @@
 """Guardianship and child commission: what follows for them. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import handoffs
+from nrmbus.desk.procedure import handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.fund import CompensationGranted
@@ -109,6 +109,7 @@ def keep_safe(_payment: Data, _heard: Heard, _: State) -> Result | None:
 supply, decline, expire, note = handoffs.answers(11, "the body")
 stand_by, settle, report, travel = course.stand_by, course.settle, course.report, course.travel
 watch, accompany, learn, return_to = course.watch, course.accompany, course.learn, course.return_to
+stop = support.taken_back(23, "the body")
 
 
 def keep(state: State, heard: Heard) -> State:

@@ -1,6 +1,6 @@
 """The hotline: from a call to a referral, or to an anonymous notice. One function per numbered line of ``README.md``."""
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
 from nrmbus.events.case import ReReferred, SignalRecorded
@@ -60,6 +60,7 @@ course, outcome = handoffs.outcomes(
     9, "the person is called at a safe hour, and asked about a review",
     "call the person at a safe hour, ask about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+stop = support.taken_back(11, "the hotline")
 
 
 def keep(state: State, heard: Heard) -> State:

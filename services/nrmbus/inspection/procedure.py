@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import Field
 
-from nrmbus.desk.procedure import first_contact, handoffs
+from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
@@ -71,6 +71,7 @@ course, outcome = handoffs.outcomes(
     9, "an officer asks the person alone about a review",
     "ask the person alone about a review, and name new evidence or a breach of the rules.",
 )  # fmt: skip
+stop = support.taken_back(11, "the service")
 
 
 def keep(state: State, heard: Heard) -> State:

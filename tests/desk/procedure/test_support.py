@@ -9,6 +9,7 @@ from given import Story, given, says
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.events.access import AccessRevoked
 from nrmbus.events.consent import ConsentGiven, ConsentWithdrawn
+from nrmbus.events.erasure import AccessTerminated
 from nrmbus.events.recovery import PeriodEnded, PeriodStarted
 from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.events.shelter import BedRefused, BedRequested, OfferLapsed
@@ -20,7 +21,7 @@ ASKERS = ("vac", "ngo-a", "ngo-shelter", "special-unit")
 
 def agency(me: str) -> Story:
     """Return the agency *me*, which has heard nothing yet."""
-    return given(import_module(f"nrmbus.{ROOMS[ROLES[me]]}.procedure"), me=me)
+    return given(import_module(f"nrmbus.{ROOMS[ROLES.get(me, me)]}.procedure"), me=me)
 
 
 @pytest.mark.parametrize("me", ["ngo-a", "ngo-l", "ngo-shelter", "shelter", "vac", "iom", "hospital", "school"])
@@ -87,3 +88,11 @@ def test_whoever_may_know_no_more_stops_and_confirms(me: str) -> None:
     agency(me).when(says("ngo-x", taken)).then("stop")
     agency(me).when(says("guardianship", AccessRevoked(receivers=(me,)))).then("stop")
     agency(me).when(says("ngo-x", ConsentWithdrawn(purposes=("services",), receivers=("somebody",)))).then("read")
+
+
+@pytest.mark.parametrize("me", [*STOPS, "prosecution", "guardianship", "child-commission", "hotline", "police-x"])
+def test_whoever_holds_a_case_deletes_it_after_an_authority_has_ended_access(me: str) -> None:
+    """The desk erases what it holds; the agency's own files are a person's to delete, or to keep by an objection."""
+    ended = AccessTerminated(body="court", scope="case")
+
+    assert "object" in agency(me).when(says("court", ended)).then("stop").task.sentence

@@ -10,6 +10,7 @@ from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, ta
 from nrmbus.desk.procedure.shared import noted
 from nrmbus.events.access import AccessRevoked
 from nrmbus.events.consent import ConsentWithdrawn
+from nrmbus.events.erasure import AccessTerminated
 from nrmbus.events.recovery import PeriodEnded, PeriodExtended, PeriodReviewed, PeriodStarted
 from nrmbus.events.safeguard import AgeAssessed, BestInterestsDecided
 from nrmbus.events.shelter import BedRefused, OfferLapsed
@@ -49,8 +50,8 @@ def home(number: int, who: str) -> Line[Any]:
 
 def taken_back(number: int, who: str) -> Line[Any]:
     """Return the line about an agency that may know no more of a person; *who* stops."""
-    text = f"{number}. The person takes consent to this agency back, or its access is ended: {who} stops, deletes the data or names the duty to keep them, and confirms; time to confirm: {{D-STOP}} ([S11], [D])."
-    return shared_line(text, "stop", (ConsentWithdrawn, AccessRevoked), lambda heard, _: _stop(heard))
+    text = f"{number}. The person takes consent to this agency back, its access is ended, or a court or the prosecution ends access of all: {who} stops, deletes the data or says why they are kept, and confirms; time to confirm: {{D-STOP}}; time to erase, for all: {{D-ERASE}} ([S11], [D])."
+    return shared_line(text, "stop", (ConsentWithdrawn, AccessRevoked, AccessTerminated), lambda heard, _: _stop(heard))
 
 
 def _without_a_bed(heard: Heard) -> Result | None:
@@ -81,7 +82,12 @@ def _where_to_live(heard: Heard) -> Result | None:
 
 
 def _stop(heard: Heard) -> Result | None:
-    if heard.own or heard.me not in getattr(heard.event.data, "receivers", ()):
+    if heard.own:
+        return None
+    if isinstance(heard.event.data, AccessTerminated):
+        sentence = "Access to this case was ended: object within the days for it, or delete what your own files have. The desk erases the rest."
+        return Result(tasks=(task(heard, "stop", sentence),))
+    if heard.me not in getattr(heard.event.data, "receivers", ()):
         return None
     sentence = "You may know no more of this person: stop, delete the data or name the duty to keep them, and confirm."
     return Result(tasks=(task(heard, "stop", sentence),))
