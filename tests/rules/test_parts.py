@@ -111,6 +111,19 @@ class TestTwoBodiesThatDecide:
 
         assert holder(b) == SECOND
 
+    def test_one_does_not_begin_what_another_one_has_found(self) -> None:
+        """When one gives the signal, the other hears of it, and begins only after a referral that it accepts; the first may begin."""
+        b = Bench()
+        b.rules = Rules(load_profile(POLICY), {**AGENCIES, SECOND: Agency(SECOND, "special_unit")})
+        b.say(UNIT, "case.signal_recorded", detector="special_unit")
+        b.consents(SECOND, by=UNIT)
+        b.say(UNIT, "consent.given", receivers=[UNIT], approver="A-2")
+        taken = b.ask(SECOND, "identification.stage_entered")
+
+        assert taken
+        assert taken.rule == "G-41"
+        assert b.ask(UNIT, "identification.stage_entered") is None
+
     def test_no_other_is_asked_while_one_works_on_the_case(self) -> None:
         """When one has begun and the other has deleted, then a referral to the other would undo what the first has found: it is refused."""
         b = two_units()

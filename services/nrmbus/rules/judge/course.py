@@ -73,7 +73,7 @@ def acceptance_required(q: Question) -> bool:
 
 
 def _own_find(q: Question) -> bool:
-    return q.is_unit(q.view.detector) and q.view.status != "REFERRED"
+    return q.by_unit and q.view.detector == q.source and q.view.status != "REFERRED"
 
 
 @_rules.rule("G-42", _STAGE, "identification.interview_held", "identification.indicators_screened")
