@@ -1,5 +1,6 @@
 """Lines of the text that no other test holds: questions to a sender, the shield, the end of support, re-opening, complaints."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -123,6 +124,17 @@ class TestSupportAfterANo:
         assert refused_by(b, "vac", "case.closed", reason="not_a_victim") == "G-58"
         b.say("vac", "plan.revised", planned_end_days=14)
         assert refused_by(b, "vac", "case.closed", reason="not_a_victim") is None
+
+    @pytest.mark.parametrize("story", [presumed, planned])
+    def test_is_not_asked_for_once_the_person_has_withdrawn(self, story: Callable[[Bench], Bench]) -> None:
+        """Nobody may plan in her case any more: the house lets her go, and the holder closes, for whatever reason it is."""
+        b = story(Bench()).at("d40 9:00")
+        b.say(UNIT, "identification.status_decided", **NOT_A_VICTIM)
+        b.at("d80 9:00").say("ngo-a", "case.withdrawn")
+        b.say("shelter", "shelter.discharged", ref="B-1", reason="not_identified")
+        holder = "vac" if story is planned else UNIT
+
+        assert refused_by(b, holder, "case.closed", reason="not_a_victim") is None
 
     def test_is_asked_for_after_no_other_decision(self) -> None:
         """Without reasonable grounds nothing of the kind was begun; a recognised victim moves on."""

@@ -264,11 +264,15 @@ def return_order(q: Question) -> bool:
 def transition_plan_required(q: Question) -> bool:
     """Support ended after a negative decision on the status, with no plan adopted or revised since by the agency that helps.
 
-    A shelter need not plan while another agency's plan goes on. Nobody waits for the plan of an agency that has left.
+    A shelter need not plan while another agency's plan goes on. Nobody waits for the plan of an agency that has left, nor for
+    one that the status lets nobody make any more, since the person has withdrawn.
     """
     view, decision = q.view, q.view.decisions.get(q.view.negative or "")
     plan = view.plan if view.plan and view.plan.in_force and view.plan.holder not in view.left else None
+    permitted = q.tables.permitted.get(view.status) if view.status else None
     if decision is None or not decision.on_status or q.barred(q.source):
+        return False
+    if permitted is not None and "plan.adopted" not in permitted:
         return False
     if value(q.event, "reason") in q.tables.profile.statuses.ending_without_transition:
         return False
