@@ -10,12 +10,11 @@ from rules.stories import (
     accepted,
     begun,
     child_flagged,
-    child_identified,
     child_planned,
+    child_presumed,
     closed,
     consented,
     housed,
-    identified,
     left,
     offered,
     paid,
@@ -169,7 +168,10 @@ def test_a_consent_to_services_alone_is_delivered_too() -> None:
 
 def test_a_notice_of_revocation_gives_a_part() -> None:
     """The agency helped on a recognition that was revoked, and may have to undo something."""
-    b = identified(Bench())
+    b = planned(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=["fund"])
+    b.say(UNIT, "identification.status_decided")
+    assert not b.view.on_case("fund")
     b.say("ngo-a", "consent.given", receivers=["fund"])
     said = b.say(UNIT, "identification.status_revoked")
 
@@ -189,11 +191,14 @@ def test_the_senders_part_ends_with_its_referral() -> None:
 
 
 def test_migration_receives_the_case_of_a_child_whose_removal_it_holds() -> None:
-    """Migration hears of the end after it has deleted its data, since the hold names whom not to remove."""
-    b = child_identified(Bench())
+    """Migration hears how long she may stay, and of the end, after it has deleted its data, since the hold names whom not to remove."""
+    b = child_presumed(Bench())
     b.say(UNIT, "stay.hold_requested", ref="H-1", to=["migration"])
     b.say("school", "consent.withdrawn", receivers=["migration"])
     b.say("migration", "consent.stop_confirmed")
+    assert not b.view.on_case("migration")
+    assert "migration" in b.say(UNIT, "recovery.extended").audience.recipients
+    b.at("d80 9:00").say(UNIT, "identification.status_decided")
     said = b.say(UNIT, "stay.hold_ended", ref="H-1", reason="left_country")
 
     assert said.audience.recipients == ("migration",)
