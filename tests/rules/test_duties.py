@@ -489,6 +489,16 @@ def test_p6_the_special_unit_lets_itself_off_before_somebody(type: str) -> None:
     assert said.audience.recipients == ("ngo-a",)
 
 
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_a_referrer_that_she_refuses_is_not_told_that_the_unit_owes_nothing(type: str) -> None:
+    """Given that she wants the NGO to hear nothing more, then it does not hear whom else she refuses."""
+    b = begun(Bench())
+    b.say(UNIT, "consent.refused", receivers=["ngo-a"])
+    said = b.say(UNIT, type, receivers=[UNIT])
+
+    assert "ngo-a" not in said.audience.recipients
+
+
 def test_p6_the_special_unit_closes_no_case_before_nobody() -> None:
     """The unit that holds the case may report that she cannot be found; the NGO is notified and may know where she is."""
     b = begun(Bench())
