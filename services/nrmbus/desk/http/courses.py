@@ -1,5 +1,6 @@
 """Course of a case: its events without their letters, and its referrals, in plain JSON types."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -38,19 +39,23 @@ def course(
     before: int | None = None,
     limit: int,
     technical: bool = False,
-    **within: datetime | None,
+    types: Collection[str] | None = None,
+    **within: datetime | str | None,
 ) -> list[dict[str, Any]]:
     """Return the events of the case *subject* that this agency published or received, in the order of registration.
 
     Each is in the version that its reader *speaks*. *after* and *before* are numbers of registrations; with *before*
-    the newest ones come first. *within* are ``since`` and ``until``, bounds of the time of registration.
+    the newest ones come first. *within* are ``since`` and ``until``, bounds of the time of registration, and ``source``.
+    *types* are those wanted; None: all.
     """
     rows = _ROWS.where(_EVENTS.subject == subject, tables.of_case(_EVENTS.subject), _EVENTS.number > after)
-    rows = rows.where(*views.filtered({}, _EVENTS.registered, within))
+    rows = rows.where(*views.filtered({"source": _EVENTS.source}, _EVENTS.registered, within))
     rows = rows.order_by(_EVENTS.number) if before is None else rows.where(_EVENTS.number < before)
     rows = rows if before is None else rows.order_by(_EVENTS.number.desc())
     if not technical:
         rows = rows.where(_EVENTS.technical == 0)
+    if types is not None:
+        rows = rows.where(_EVENTS.type.in_(types))
     read = tx.execute(rows.limit(limit)).all()
     came = documents.came(tx, desk, read)
     found = [views.heard(row, speaks, came=came.get(row.position)) for row in read]

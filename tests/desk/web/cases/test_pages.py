@@ -88,6 +88,32 @@ async def test_a_long_timeline_goes_on_with_earlier_events(tmp_path: Path, monke
     assert ("Signal recorded" in second, "Referral submitted" in second) == (True, False)
 
 
+async def test_a_timeline_shows_the_events_of_a_chosen_kind_and_agency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choices narrow the events, go along to earlier ones and to another language, and name no agency in an address."""
+    shown: dict[str, list[str]] = {}
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        await here.registered(type="referral.acknowledged", ref=REF, data={"receipt_no": "V-1", "duty_role": "other"})
+        for query in ("", "?kind=1", "?agency=1", "?kind=1&agency=2", "?kind=3&agency=2", "?kind=99&agency=vac"):
+            page = (await browser.get(f"{AT}/timeline{query}")).text
+            shown[query] = re.findall(r"<h3>([^<]+)</h3>", page)
+        monkeypatch.setattr("nrmbus.desk.web.cases.pages.MOST", 1)
+        first = (await browser.get(f"{AT}/timeline?kind=1")).text
+        (earlier,) = re.findall(r'href="([^"]+before=\d+)"', first)
+        second = (await browser.get(earlier.replace("&amp;", "&"))).text
+
+    everything = ["Referral acknowledged", "Referral submitted", "Consent given", "Signal recorded"]
+    assert shown == {
+        "": everything, "?kind=1": everything[:2], "?agency=1": everything[1:], "?kind=1&agency=2": everything[:1],
+        "?kind=3&agency=2": everything[:1], "?kind=99&agency=vac": everything,
+    }  # fmt: skip
+    assert re.findall(r"<h3>([^<]+)</h3>", second) == everything[1:2]
+    assert '<option value="1" selected>Referrals and answers' in second
+    assert "kind=1" in re.findall(r'href="([^"]+lang=ru[^"]*)"', second)[0]
+    assert 'value="vac"' not in first
+
+
 async def test_a_referral_between_others_waits_for_nobody(tmp_path: Path) -> None:
     """Given a child who was referred to the special unit, guardianship, which hears no answer, is told so and sees no page to answer."""
     bodies = {"to": ["child-commission", "guardianship"], "basis": "stated_age"}

@@ -26,6 +26,7 @@ from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
 from nrmbus.events.registry import versions
 from nrmbus.rules import View
 from nrmbus.rules.clocks import Clock
+from nrmbus.web.words import Words
 
 _EVENTS = tables.events.c
 _EVENT_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -333,18 +334,27 @@ _SUBJECTS: Final[tuple[tuple[str, str], ...]] = (
 """First word of a type, and the heading under which its step stands, in the order of a case. Others stand under the last one."""
 
 
-def by_subject(visit: Visit, found: Iterable[Choice]) -> list[tuple[str, list[Choice]]]:
-    """Return the steps *found* under headings, in the order of a case: its closing is among the last."""
-    t, headings = visit.t, dict(_SUBJECTS)
-    titles = {
+def subject_of(type: str) -> str:
+    """Return the heading under which *type* stands, as the key of its words in `subjects`."""
+    return dict(_SUBJECTS).get(type.partition(".")[0], _SUBJECTS[-1][1])
+
+
+def subjects(t: Words) -> dict[str, str]:
+    """Return the headings in words, in the order of a case."""
+    return {
         "Referrals and answers": t("Referrals and answers"), "Consent": t("Consent"),
         "Identification and protection": t("Identification and protection"),
         "Shelter, services and money": t("Shelter, services and money"), "Stay and return": t("Stay and return"),
         "Proceedings": t("Proceedings"), "The case and its access": t("The case and its access"),
     }  # fmt: skip
+
+
+def by_subject(visit: Visit, found: Iterable[Choice]) -> list[tuple[str, list[Choice]]]:
+    """Return the steps *found* under headings, in the order of a case: its closing is among the last."""
+    titles = subjects(visit.t)
     groups: dict[str, list[Choice]] = {heading: [] for heading in titles}
     for each in found:
-        groups[headings.get(each.type.partition(".")[0], _SUBJECTS[-1][1])].append(each)
+        groups[subject_of(each.type)].append(each)
     return [(titles[heading], steps) for heading, steps in groups.items() if steps]
 
 

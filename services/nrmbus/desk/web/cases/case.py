@@ -318,9 +318,11 @@ def by_day(steps: Iterable[Step], visit: Visit) -> list[tuple[str, list[Step]]]:
     return [(day, list(each)) for day, each in groupby(steps, lambda step: visit.t.day(_time(step.iso)))]
 
 
-def course(visit: Visit, tx: Connection, subject: str, *, before: int, limit: int) -> list[dict[str, Any]]:
-    """Return the events of the case before number *before*, the newest first."""
-    return courses.course(tx, visit.door.desk, subject, NEWEST, before=before, limit=limit)
+def course(
+    visit: Visit, tx: Connection, subject: str, *, before: int, limit: int, **wanted: Any
+) -> list[dict[str, Any]]:
+    """Return the events of the case before number *before*, the newest first; *wanted* are ``types`` and ``source``."""
+    return courses.course(tx, visit.door.desk, subject, NEWEST, before=before, limit=limit, **wanted)
 
 
 def actors(tx: Connection, subject: str) -> dict[str, str]:

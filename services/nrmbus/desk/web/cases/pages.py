@@ -14,6 +14,7 @@ from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.sending import IN_WORDS
 from nrmbus.desk.web.acts.told import Fact
 from nrmbus.desk.web.cases import case as cases
+from nrmbus.desk.web.cases import filters
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.shell import Pages, Visit
 from nrmbus.rules.handbook.lookup import has_words
@@ -77,17 +78,20 @@ async def overview(visit: Visit) -> Response:
 
 @routes.get("/cases/{ref}/timeline", may="read_cases")
 async def timeline(visit: Visit) -> Response:
-    """Show what this agency knows of the case, the newest first."""
+    """Show what this agency knows of the case, the newest first: everything, or what was chosen."""
     asked = visit.asked("before", 16)
     before = int(asked) if asked.isdecimal() else MAX_INTEGER
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
-        events = cases.course(visit, tx, case.subject, before=before, limit=MOST + 1)
+        chosen = filters.asked(visit, tx, case.subject)
+        events = cases.course(
+            visit, tx, case.subject, before=before, limit=MOST + 1, types=chosen.types, source=chosen.source
+        )
         steps = list(case.steps(events[:MOST], cases.actors(tx, case.subject), under_day=True))
     earlier = events[MOST - 1]["number"] if len(events) > MOST else None
     return visit.page(
         "cases/timeline.html.j2", title=visit.t("Timeline of a case"), case=case, days=cases.by_day(steps, visit),
-        unsent=[] if asked else unsent(case), earlier=earlier,
+        unsent=[] if asked or chosen.chosen else unsent(case), earlier=earlier, choice=chosen,
     )  # fmt: skip
 
 

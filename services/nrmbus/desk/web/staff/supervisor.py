@@ -62,12 +62,11 @@ def _readings(visit: Visit, chosen: str) -> Response:
                 "system": told.get("system", "") if told.get("system") != "/app" else "",
             }
         )  # fmt: skip
-    names = [{"value": "", "text": t("Everybody"), "selected": not chosen}]
-    names += [{"value": each, "text": members.name_of(each), "selected": each == chosen} for each in readers]
+    names = [(each, members.name_of(each)) for each in readers]
     more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     changes, more_changes = _changes(visit, changed_before) if not (who or before) else (None, "")
     return visit.page(
-        "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, who=who, more=more,
+        "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, chosen=chosen, who=who, more=more,
         changes=changes, more_changes=more_changes, keeps=_here(visit),
     )  # fmt: skip
 
