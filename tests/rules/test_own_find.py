@@ -7,7 +7,7 @@ import pytest
 from agencies import POLICY
 from nrmbus.rules import load_profile
 from rules.given import Bench
-from rules.stories import LEGAL, accepted
+from rules.stories import LEGAL, accepted, begun
 
 UNIT = "special-unit"
 OWN = {"receivers": [UNIT], "approver": "A-2"}
@@ -44,6 +44,19 @@ def test_initial_assistance_after_a_referral_needs_acceptance() -> None:
     assert [clock.code for clock in b.rules.clocks(b.view) if clock.answerable == UNIT] == ["D-ANSWER"]
     b.say(UNIT, "identification.stage_entered")
     assert "D-ANSWER" not in b.codes
+
+
+def test_initial_assistance_waits_for_the_answer_to_the_latest_referral_too() -> None:
+    """The unit had accepted once, deleted its data, and is asked again: the acceptance of before is no answer to that."""
+    b = begun(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=[UNIT])
+    b.say(UNIT, "consent.stop_confirmed")
+    b.consents(UNIT)
+    b.say("ngo-a", "referral.submitted", ref="R-9", to=[UNIT], legal_basis=LEGAL)
+    refusal = b.ask(UNIT, "identification.stage_entered")
+
+    assert refusal
+    assert refusal.rule == "G-41"
 
 
 def test_a_first_stage_that_names_another_reference_is_an_answer_all_the_same() -> None:

@@ -27,6 +27,16 @@ class TestAnAskersPart:
         assert not b.view.on_case("vac")
         assert b.say("shelter", "shelter.bed_offered", ref="B-1").audience.recipients == ("vac",)
 
+    def test_is_none_by_a_service(self) -> None:
+        """When it declines the referral, then it has no part by the service that it asked for, and hears of the answer all the same."""
+        b = referred(Bench())
+        b.say("ngo-a", "referral.submitted", ref="R-2", to=["vac"])
+        b.say("vac", "service.requested", ref="S-1", to=["ngo-l"])
+        b.say("vac", "referral.declined", ref="R-2")
+
+        assert not b.view.on_case("vac")
+        assert "vac" in b.say("ngo-l", "service.scheduled", ref="S-1").audience.recipients
+
     def test_is_none_by_a_flag(self) -> None:
         """When it flags a child and then declines, then only the bodies that the flag reached have a part by it."""
         b = referred(Bench())
@@ -110,6 +120,15 @@ class TestTwoBodiesThatDecide:
         b.say(SECOND, "identification.stage_entered")
 
         assert holder(b) == SECOND
+
+    def test_one_that_acknowledges_after_the_other_has_begun_owes_no_answer(self) -> None:
+        """When the first has begun, then the second may still give a receipt, and no event could meet an answer of it (reading 142)."""
+        b = two_units()
+        b.say(UNIT, "referral.accepted", ref="R-1")
+        b.say(UNIT, "identification.stage_entered")
+        b.say(SECOND, "referral.acknowledged", ref="R-1")
+
+        assert "D-ANSWER" not in b.codes
 
     def test_one_does_not_begin_what_another_one_has_found(self) -> None:
         """When one gives the signal, the other hears of it, and begins only after a referral that it accepts; the first may begin."""

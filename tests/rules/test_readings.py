@@ -25,6 +25,7 @@ from rules.stories import (
     screened,
     served,
     signalled,
+    under_review,
 )
 
 UNIT = "special-unit"
@@ -89,6 +90,30 @@ def test_a_withdrawal_ends_open_referrals_without_a_word_of_their_own() -> None:
     assert {"ngo-l", "fund"} <= set(said.audience.recipients)
     assert b.view.open_referrals == ()
     assert not [due for due in b.rules.due(b.view) if due.type == "referral.expired"]
+
+
+def test_a_withdrawal_takes_a_receiver_that_has_not_answered_out_of_the_case() -> None:
+    """The fund was asked and said nothing: it has no part any more, and the centre that asked goes on holding the case."""
+    b = served(Bench())
+    assert b.view.on_case("fund")
+    b.say("vac", "case.withdrawn")
+
+    assert not b.view.on_case("fund")
+    assert b.view.on_case("vac")
+
+
+def test_a_withdrawal_ends_services_and_reviews() -> None:
+    """Nobody answers for a service or decides a review in a case that is withdrawn, so neither keeps it from being closed."""
+    asked = planned(Bench())
+    asked.say("vac", "service.requested", ref="S-1", to=["ngo-l"])
+    asked.say("shelter", "shelter.discharged", ref="B-1")
+    assert refused_by(asked, "vac", "case.closed", reason="withdrawn") == "G-49"
+    contested = under_review(Bench())
+    contested.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+    for b, by in ((asked, "vac"), (contested, UNIT)):
+        b.say("ngo-a", "case.withdrawn")
+        b.at("d60 9:00")
+        assert refused_by(b, by, "case.closed", reason="withdrawn") is None
 
 
 @pytest.mark.parametrize("to", [["vac"], ["guardianship", "vac"], ["court"]])
