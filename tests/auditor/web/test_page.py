@@ -13,6 +13,9 @@ from auditor.web.given import LATER, NO_CASE, WITNESSES, Hall, form_of, places, 
 from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.web.pages import shown as shown_events
 from nrmbus.auditor.web.pages.shown import facts
+from nrmbus.events.examples import example
+from nrmbus.events.registry import data_type, versions
+from nrmbus.events.schemas import schema_of
 from nrmbus.telemetry.span_file import Span
 from nrmbus.web.words import Words
 from nrmbus.wire.registration import Registration
@@ -195,6 +198,16 @@ async def test_the_data_of_an_event_are_in_the_readers_words_with_the_codes_besi
             data = entry.event.data
             fields = [each.name.partition(".")[0] for each in facts(data, entry.event.type, t)]
             assert list(dict.fromkeys(fields)) == [name for name, value in data.to_mapping().items() if value != []]
+
+
+def test_a_time_in_an_event_is_shown_in_the_readers_zone() -> None:
+    """Given a missed duty, then an auditor reads when it was due as on every other page, and nobody has to know UTC."""
+    model = data_type("deadline.breached", max(versions("deadline.breached")))
+    breach = model.model_validate(
+        example(schema_of(model), full=True)["event"]["data"] | {"due": "2026-03-02T20:30:00Z"}
+    )
+    (due,) = (each for each in facts(breach, "deadline.breached", Words("en", BAKU)) if each.name == "due")
+    assert due.values == (("2026-03-02T20:30:00Z", "3 March 2026, 00:30:00"),)
 
 
 async def test_a_refused_event_is_shown_with_the_senders_sentence(hall: Hall) -> None:

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nrmbus.desk.web.acts import form
+from nrmbus.desk.web.acts.fields import Choices, Shown, hint_of, label_of
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV3
-from nrmbus.events.registry import TYPES, data_type
+from nrmbus.events.registry import TYPES, data_type, versions
 from nrmbus.events.schemas import FOLDER, schema_of
+from nrmbus.web.words import Words
 
 BAKU: Final = ZoneInfo("Asia/Baku")
+NOBODY: Final = Choices(lambda _: [], list, lambda _: [], list)
 REFERRAL: Final[Mapping[str, Any]] = {
     "data": {
         "to": ["shelter", "vac"], "mode": "referral", "reason": "EmergencyProtection", "urgency": "urgent",
@@ -75,6 +78,24 @@ def test_each_field_has_a_label_and_each_code_a_list() -> None:
 
 def _all(fields: tuple[form.Field, ...]) -> list[form.Field]:
     return [found for each in fields for found in (each, *_all(each.fields))]
+
+
+def test_a_field_that_is_owed_at_times_is_not_called_optional() -> None:
+    """Given reasons that a negative decision needs, then the form does not say beside it that nobody has to give them."""
+    asked, t = form.form_of(data_type("identification.reasonable_grounds_decided", 1)), Words("en", BAKU)
+    labels = {each.name: (label_of(t, each), hint_of(t, each)) for each in asked.clear}
+    assert labels["data.review_until_days"][0] == "Calendar days in which a review may be asked for"
+    assert labels["data.review_until_days"][1].startswith("Needed for a negative decision")
+
+
+def test_nobody_of_the_bus_itself_sits_at_an_interview() -> None:
+    """Given a list of every role, then the form of an interview offers those of people alone."""
+    asked = form.form_of(data_type("identification.interview_held", max(versions("identification.interview_held"))))
+    shown = Shown(Words("en", BAKU), {}, {}, NOBODY)
+    (block,) = shown.blocks(each for each in asked.clear if each.name == "data.attended")
+    offered = {each["value"] for each in block.params["items"]}
+    assert {"doctor", "lawyer", "special_unit"} <= offered
+    assert not offered & {"registrar", "timekeeper", "auditor", "canary"}
 
 
 def test_each_field_of_a_letter_names_its_part() -> None:

@@ -18,7 +18,7 @@ from nrmbus.events.access import AccessGranted
 from nrmbus.rules import Rules
 from nrmbus.web.lists import family_of, list_of
 from nrmbus.web.words import Words
-from nrmbus.wire import base64
+from nrmbus.wire import base64, times
 from nrmbus.wire.keys.keys import VerifyKey
 
 _TOLD: Final = "told"
@@ -227,10 +227,12 @@ def _label(description: str, t: Words) -> str:
 
 
 def _said(value: Any, named: str, t: Words) -> tuple[str, str]:
-    """Return *value* as the event has it, and the words of it if it is a code of the list *named*, or yes or no."""
+    """Return *value* as the event has it, and the words of it if it is a code of the list *named*, a time, or yes or no."""
     if isinstance(value, bool):
         return ("true", t("Yes")) if value else ("false", t("No"))
     text = str(value) if isinstance(value, str) else str(to_jsonable_python(value))
+    if (moment := times.read(text)) is not None:
+        return text, t.moment(moment, seconds=True)
     return text, t.meaning(f"{_TOLD}.{named}", text) or t.meaning(family_of(named), text)
 
 

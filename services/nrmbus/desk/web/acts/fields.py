@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of, several
 from nrmbus.desk.web.acts.guide_questions import INDICATORS
+from nrmbus.desk.web.called import SERVICES
 from nrmbus.events.errors import Problem
 from nrmbus.web.lists import family_of
 from nrmbus.web.words import SPOKEN, Words
@@ -112,7 +113,9 @@ class Shown:
         return Block("group", {"legend": label_of(self._t, of)}, tuple(blocks))
 
     def _codes(self, of: Field) -> list[Option]:
-        return [(code, word(self._t, of, code)) for code in of.codes]
+        # The list has every role, and services of the bus are none that sit at an interview.
+        nobody = SERVICES if of.list == "Attendee" else frozenset()
+        return [(code, word(self._t, of, code)) for code in of.codes if code not in nobody]
 
     def _named(self, of: Field) -> dict[str, Any]:
         hint = hint_of(self._t, of)
@@ -239,7 +242,8 @@ def _label(t: Words, of: Field) -> tuple[str, str]:
 def label_of(t: Words, of: Field, *, bare: bool = False) -> str:
     """Return the words before a field; those of an optional one say that it is, unless *bare*."""
     text = _label(t, of)[0]
-    is_plain = of.is_required or bare or of.kind == "choices"  # nobody has to tick a box
+    is_owed_at_times = of.label.partition("; ")[2].startswith("owed")
+    is_plain = of.is_required or bare or is_owed_at_times or of.kind == "choices"  # nobody has to tick a box
     return text if is_plain else t("{label} (optional)", label=text)
 
 

@@ -177,6 +177,8 @@ def what_of(t: Words, item: Item) -> str:
     if item.about == "task":
         kind = next((file.tasks[item.code] for file in files().values() if item.code in file.tasks), None)
         said = t(kind) if kind else t.code("task", item.code)
+        if item.code == "read" and item.type:  # the list is called so
+            return t.type(item.type)
         return f"{said}: {t.type(item.type)}" if item.type else said
     if item.about == "child":  # a worker, who may not take the step, reads here which one it is
         return f"{t.code('act', item.code)}: {t.type(item.type)}"
