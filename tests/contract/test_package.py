@@ -101,7 +101,10 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import nrmbus
 assert nrmbus.__file__.startswith(sys.argv[1])
+from nrmbus.auditor.web.pages.rendering import static as auditors
 from nrmbus.bus.embedded.jars import pinned
+from nrmbus.desk.web.work.queues import files
+from nrmbus.public.site import _static as publics
 from nrmbus.packed import packed
 from nrmbus.play.reader import find, read
 from nrmbus.rules import load_profile
@@ -115,7 +118,9 @@ templates = {"desk/web/acts": "acts/fields.html.j2", "auditor/web/pages": "event
 pages = [environment(home / room / "templates").loader.get_source(None, name)[0] for room, name in templates.items()]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
-others = [pinned(), *(packed(each).read_text(encoding="utf-8") for each in ("published/asyncapi/frame.yaml", "cli/audit/person_report.yaml"))]
+lists = [(room, [each.empty.lead for each in file.queues], [each.name for each in file.boards], sorted(file.tasks.items())) for room, file in files().items()]
+shown = [auditors("auditor.css"), publics("public.js"), packed("auditor/evidence/evidence.md").read_bytes(), packed("statistics/exported.md").read_bytes()]
+others = [pinned(), lists, shown, *(packed(each).read_text(encoding="utf-8") for each in ("published/asyncapi/frame.yaml", "cli/audit/person_report.yaml"))]
 print(hashlib.sha256(repr((rules, words, others, pages, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
 """
     said = [

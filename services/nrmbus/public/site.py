@@ -24,6 +24,7 @@ from nrmbus.intake import codes
 from nrmbus.intake.codes import Holder
 from nrmbus.intake.messages import MOST_CHARACTERS, ForWhom, Hotline, Reach, Written
 from nrmbus.intake.store import FOLDER, IntakeStore, NoKey, StoreFull, Thread, TooMany, wall_time
+from nrmbus.packed import packed
 from nrmbus.public.gate import BITS, WAITS, Gate
 from nrmbus.public.settings import ZONE, PublicSettings
 from nrmbus.public.slips import Slip, Slips
@@ -68,7 +69,7 @@ class Says:
 @cache
 def _static(name: str) -> tuple[bytes, bytes, str]:
     """Return content, the same compressed, and address of a style or script; the address changes with the content."""
-    content = (_HERE / "static" / name).read_bytes()
+    content = packed(f"public/static/{name}").read_bytes()
     return content, gzip.compress(content), f"/static/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
 
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
-from pathlib import Path
 from typing import Any, Final, Protocol
 
+from nrmbus.packed import packed
 from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
@@ -24,7 +24,7 @@ FORMAT: Final = "nrmbus-history/1"
 LINE_LIMIT: Final = 1024 * 1024
 KINDS: Final = ("header", "readme", "directory", "registration", "trailer")
 """Kinds of lines, in the order in which they stand."""
-_README: Final = Path(__file__).with_name("exported.md")
+_README: Final = packed("statistics/exported.md")
 
 
 class NotThisHistory(Exception):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from nrmbus.auditor.evidence import verifier
 from nrmbus.auditor.history.history import Entry
@@ -16,13 +16,12 @@ from nrmbus.auditor.log.log import Log
 from nrmbus.events.errors import EventError
 from nrmbus.events.registry import data_type
 from nrmbus.events.schemas import documents
+from nrmbus.packed import packed
 from nrmbus.wire import base64, json
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.transaction import Proved
-
-_HERE: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def evidence_of(case: str, source: Source) -> bytes:
         "schema": len(schemas),
     }
     named = {"bus": source.bus, "case": case, "made": source.made, "policy": source.policy}
-    readme = (_HERE / "evidence.md").read_text(encoding="utf-8").format(count=len(covered), **named)
+    readme = packed("auditor/evidence/evidence.md").read_text(encoding="utf-8").format(count=len(covered), **named)
     program = Path(verifier.__file__).read_text(encoding="utf-8")
     return sealed([
         {"kind": "header", "format": verifier.FORMAT, "counts": counts, "later": len(entries) - len(covered), **named},

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 from jinja2 import Environment
 
+from nrmbus.packed import packed
 from nrmbus.web import look
 from nrmbus.web.words import Words
 
@@ -33,8 +34,9 @@ def place_of(*, one: bool) -> Callable[[Any], str]:
 @cache
 def static(name: str) -> tuple[bytes, str]:
     """Return content and media type of a style or script, the auditor's own or the kit's. Raises KeyError if there is none."""
-    own = {path.name: path for path in (FOLDER / "static").iterdir() if path.suffix in _TYPES}
-    return (own[name].read_bytes(), _TYPES[own[name].suffix]) if name in own else look.static(name)
+    own = {path.name: path for path in packed("auditor/web/pages/static").iterdir()}
+    kind = PurePath(name).suffix
+    return (own[name].read_bytes(), _TYPES[kind]) if name in own and kind in _TYPES else look.static(name)
 
 
 def _place(each: Any, *, one: bool) -> str:

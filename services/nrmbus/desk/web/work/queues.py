@@ -7,8 +7,7 @@ room has its board in a file of the same name. The English sentences in these fi
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib import import_module
-from pathlib import Path
+from importlib.resources.abc import Traversable
 from typing import Any, Final, Literal
 
 import yaml
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.desk.web.work.item import Item, Side
+from nrmbus.packed import packed
 from nrmbus.rules.profile import DECIDERS
 
 FILE: Final = "queues.yaml"
@@ -122,7 +122,7 @@ class Words(_Strict):
     colour: str = "grey"
 
 
-def _read(path: Path) -> File:
+def _read(path: Traversable) -> File:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     return File.model_validate(yaml.load(path.read_text(encoding="utf-8"), loader))  # noqa: S506 - a safe loader
 
@@ -130,7 +130,7 @@ def _read(path: Path) -> File:
 @cache
 def general() -> File:
     """Return the lists of every agency."""
-    return _read(Path(__file__).with_name(FILE))
+    return _read(packed(f"desk/web/work/{FILE}"))
 
 
 def files() -> dict[str, File]:
@@ -140,8 +140,7 @@ def files() -> dict[str, File]:
 
 @cache
 def _of_room(room: str) -> File | None:
-    folder = import_module(f"nrmbus.{room}").__file__
-    path = Path(folder or "").with_name(FILE)
+    path = packed(f"{room}/{FILE}")
     return _read(path) if path.is_file() else None
 
 
