@@ -119,7 +119,7 @@ pages = [environment(home / room / "templates").loader.get_source(None, name)[0]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
 lists = [(room, [each.empty.lead for each in file.queues], [each.name for each in file.boards], sorted(file.tasks.items())) for room, file in files().items()]
-shown = [auditors("auditor.css"), publics("public.js"), packed("auditor/evidence/evidence.md").read_bytes(), packed("statistics/exported.md").read_bytes()]
+shown = [auditors("auditor.css"), publics("public.js")[0], packed("auditor/evidence/evidence.md").read_bytes(), packed("statistics/exported.md").read_bytes()]
 others = [pinned(), lists, shown, *(packed(each).read_text(encoding="utf-8") for each in ("published/asyncapi/frame.yaml", "cli/audit/person_report.yaml"))]
 print(hashlib.sha256(repr((rules, words, others, pages, static("page.css"), story.title, len(story.steps), rules_text())).encode()).hexdigest())
 """
