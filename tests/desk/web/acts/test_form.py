@@ -88,6 +88,18 @@ def test_a_field_that_is_owed_at_times_is_not_called_optional() -> None:
     assert labels["data.review_until_days"][1].startswith("Needed for a negative decision")
 
 
+def test_the_example_beside_a_day_is_one_that_may_be_meant() -> None:
+    """Given the last day of a hold, then its example is no year of birth; beside a date of birth it is one."""
+    t = Words("en", BAKU)
+    hints = [
+        hint_of(t, each)
+        for type in ("access.hold_placed", "referral.submitted")
+        for each in form.form_of(data_type(type, max(versions(type)))).fields
+        if each.kind == "day"
+    ]
+    assert hints == ["For example, 31 12 2027", "For example, 27 3 1996"]
+
+
 def test_nobody_of_the_bus_itself_sits_at_an_interview() -> None:
     """Given a list of every role, then the form of an interview offers those of people alone."""
     asked = form.form_of(data_type("identification.interview_held", max(versions("identification.interview_held"))))

@@ -30,6 +30,8 @@ _LISTS: Final[Mapping[str, str]] = {
 """Beginning of a code, and the list of the ILO that it is of."""
 _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
+_BIRTH: Final = "/sealed/birth_date"
+"""Day that lies far back; every other day that a form asks for is still to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +253,7 @@ def hint_of(t: Words, of: Field) -> str:
     """Return the second half of a label, and how a value is written."""
     found = [_label(t, of)[1]]
     if of.kind == "day":
-        found.append(t("For example, 27 3 1996"))
+        found.append(t("For example, 27 3 1996") if of.pointer == _BIRTH else t("For example, 31 12 2027"))
     elif of.kind == "time":
         found.append(t("For example, 27 3 2026 and 14:30. If you leave it out, it is now."))
     elif of.kind == "number" and of.most is not None:
