@@ -35,6 +35,21 @@ def test_a_service_that_ends_itself_tidies_and_keeps_its_exit_code(tmp_path: Pat
     assert ended == ["what ran beside it"]
 
 
+def test_a_connection_at_rest_is_let_go_by_the_client_first(tmp_path: Path) -> None:
+    """Given a program that asks every few seconds, then no request of it meets a connection that the service has just ended."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({}, listening, running), listening)
+    kept_by_the_client = httpx.Limits().keepalive_expiry
+    assert kept_by_the_client is not None
+    assert server.config.timeout_keep_alive > 2 * kept_by_the_client
+    listening.socket.close()
+
+
 def written(home: Path) -> dict[str, Any]:
     """The door file of *home*."""
     return dict(json.loads((home / "door.json").read_bytes()))

@@ -171,7 +171,7 @@ def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str,
     processes |= begun(folder, *STANDBYS)
     # A process that the broker leaves in the midst of joining ends, and a supervisor starts it again.
     turn = folder.logs / f"{STANDBYS[1]}.log"
-    until("it has joined its group", lambda: b"stands_by" in turn.read_bytes())
+    until("it has joined its group", lambda: any(each in turn.read_bytes() for each in (b"stands_by", b"works")))
     until("the others are ready again", lambda: all(shown(folder, each).get("ready") for each in processes))
     try:
         with away(kafka, request.param):

@@ -150,14 +150,21 @@ BYTES_A_SECOND: Final = 4096
 """Bytes that earn a second more: 512 KiB may take two and a half minutes."""
 UNREAD_SECONDS: Final = 60.0
 """Seconds after which a client is cut off that reads nothing of its answer."""
+REST_SECONDS: Final = 75
+"""Seconds for which a connection may rest between two requests. HTTP libraries let a connection go after 5 to 30 seconds; if
+this side went first, a request would meet a connection that has just ended, and its sender would not know whether it came."""
 
 
 class _Bounded(H11Protocol):
     """One connection of a door.
 
-    If there are too many, an idle connection is closed, so that a client with the token still gets in. Connections of this
-    machine and of others are counted apart, so that no flood from outside closes a local one.
+    If there are too many, the connection is closed that has been idle for longest, so that a client with the token still gets
+    in: who has just connected has time to ask. Connections of this machine and of others are counted apart, so that no flood
+    from outside closes a local one.
     """
+
+    _heard = 0.0
+    """When the client connected, or was answered last (monotonic)."""
 
     _until = 0.0
     """When the patience with this client ends (monotonic)."""
@@ -168,8 +175,10 @@ class _Bounded(H11Protocol):
         super().connection_made(transport)
         there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
         alike = [each for each in there if each.scheme == self.scheme]
+        self._heard = self.loop.time()
         if len(alike) > MOST:
-            next((each for each in alike if each is not self and not each.is_asked), self).transport.abort()
+            idle = [each for each in alike if each is not self and not each.is_asked]
+            min(idle, key=lambda each: each._heard, default=self).transport.abort()  # noqa: SLF001 - of this class
         self._be_patient()
 
     def data_received(self, data: bytes) -> None:
@@ -179,6 +188,7 @@ class _Bounded(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self._heard = self.loop.time()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -264,6 +274,7 @@ class Server(uvicorn.Server):
             server_header=False,
             date_header=False,
             proxy_headers=False,  # nobody stands between
+            timeout_keep_alive=REST_SECONDS,
             timeout_graceful_shutdown=1,
             lifespan="on",
         )
