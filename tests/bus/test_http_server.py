@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,36 @@ async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -
         is_over.set()
         assert (await waiting).json() == {"here": "after a while"}
         assert len(server.server_state.connections) <= MOST
+    server.stop()
+    await serving
+
+
+async def test_of_too_many_connections_the_longest_idle_one_is_closed(tmp_path: Path) -> None:
+    """Given as many idle connections as there may be, then one more closes the oldest, and who has just connected can still ask."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({}, listening, running), listening)
+    serving = asyncio.create_task(server.run_until_told())
+    await eventually("it listens", lambda: server.started)
+    there: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    for count in range(1, MOST + 1):  # each is accepted before the next one comes
+        there.append(await asyncio.open_connection("127.0.0.1", listening.port))
+        await eventually("it is accepted", lambda count=count: len(server.server_state.connections) == count)  # type: ignore[misc]
+
+    there.append(await asyncio.open_connection("127.0.0.1", listening.port))
+
+    async with asyncio.timeout(PATIENCE):
+        with suppress(ConnectionResetError):
+            assert await there[0][0].read() == b""
+    there[-2][1].write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        assert (await there[-2][0].readline()).startswith(b"HTTP/1.1 ")
+    for _, writer in there:
+        writer.close()
     server.stop()
     await serving
 

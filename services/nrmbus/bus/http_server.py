@@ -163,7 +163,7 @@ class _Bounded(H11Protocol):
     from outside closes a local one.
     """
 
-    _heard = 0.0
+    _idle_since = 0.0
     """When the client connected, or was answered last (monotonic)."""
 
     _until = 0.0
@@ -175,10 +175,10 @@ class _Bounded(H11Protocol):
         super().connection_made(transport)
         there = [each for each in self.connections if isinstance(each, _Bounded) and not each.transport.is_closing()]
         alike = [each for each in there if each.scheme == self.scheme]
-        self._heard = self.loop.time()
+        self._idle_since = self.loop.time()
         if len(alike) > MOST:
             idle = [each for each in alike if each is not self and not each.is_asked]
-            min(idle, key=lambda each: each._heard, default=self).transport.abort()  # noqa: SLF001 - of this class
+            min(idle, key=lambda each: each._idle_since, default=self).transport.abort()  # noqa: SLF001 - of this class
         self._be_patient()
 
     def data_received(self, data: bytes) -> None:
@@ -188,7 +188,7 @@ class _Bounded(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._heard = self.loop.time()
+        self._idle_since = self.loop.time()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
