@@ -109,5 +109,5 @@ def test_a_circle_of_profiles_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
     }
     monkeypatch.setattr("nrmbus.rules.profile_files.profile_text", texts.__getitem__)
 
-    with pytest.raises(ProfileError, match="extends itself"):
+    with pytest.raises(ProfileError, match="aa@2030-01-01 extends bb@2030-01-01, which extends aa@2030-01-01: a cycle"):
         read_profile(texts["aa@2030-01-01"])

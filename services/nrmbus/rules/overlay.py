@@ -63,6 +63,8 @@ def whole(loaded: Mapping[str, Any], base_of: Callable[[str], Mapping[str, Any]]
         given = loaded.get(table, {})
         if not isinstance(given, dict):
             found.append(Misfit((table,), "no table", "write keys and values below it"))
+        elif table == "changes" and "name" in given:
+            found.append(Misfit((table, "name"), "the name is no value to change", "write it at the top of the file"))
         else:
             found += _APPLY[table](values, given, (table,))
     if found:

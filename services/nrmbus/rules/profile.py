@@ -6,6 +6,7 @@ Its tables are those of the NRM Rules as ``RULES.md`` sets them out; ``profile_f
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import date
 from functools import cached_property
 from typing import Annotated, Literal, Self, get_args
@@ -26,8 +27,17 @@ DECIDERS = "DECIDERS"
 
 
 def _day(value: str) -> str:
-    date.fromisoformat(value)
+    is_real = False
+    with suppress(ValueError):
+        is_real = bool(date.fromisoformat(value))
+    if not is_real:
+        raise ValueError("the calendar has no such day")
     return value
+
+
+def _dated(name: str) -> str:
+    _day(name.rpartition("@")[2])
+    return name
 
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
@@ -213,7 +223,7 @@ class Retention(Cited):
 class Profile(Frozen):
     """A whole profile. Equal contents have equal digests."""
 
-    name: Annotated[str, Field(pattern=PROFILE_NAME)]
+    name: Annotated[str, Field(pattern=PROFILE_NAME), AfterValidator(_dated)]
     timezone: str
     laws: dict[str, Annotated[str, Field(min_length=3)]] = Field(default_factory=dict)
     """Laws that a basis cites beside those that RULES.md lists: the name as it is cited, and the title."""

@@ -7,6 +7,7 @@ once this process knows it.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from functools import cache
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -72,6 +73,26 @@ def _loaded(text: str) -> Any:
     raise ProfileError(message)
 
 
+def extended_by(text: str) -> str | None:
+    """Return the name of the profile that the one in YAML *text* extends, or None if it extends none or does not read."""
+    loaded: Any = None
+    with suppress(ProfileError):
+        loaded = _loaded(text)
+    name = loaded.get(overlay.EXTENDS) if isinstance(loaded, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def values_below(loaded: Mapping[str, Any], beside: Mapping[str, str]) -> dict[str, Any]:
+    """Return the values of the profile *loaded*, which extends another, whole; *beside* as in `profile_values`.
+
+    Raises:
+        OverlayError: it does not fit the other profile.
+        ProfileError: the other profile does not read, or extends this one.
+        UnknownProfileError: there is no such other profile.
+    """
+    return _whole(loaded, (), beside)
+
+
 def profile_values(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """Return the values of the profile in YAML *text*, whole: with those of the profile that it extends.
 
@@ -89,17 +110,22 @@ def _values(text: str, above: tuple[str, ...], beside: Mapping[str, str]) -> dic
         raise ProfileError("the profile does not read: it is no table")
     if overlay.EXTENDS not in loaded:
         return loaded
-
-    def base_of(name: str) -> dict[str, Any]:
-        if name in above:
-            raise ProfileError(f"the profile does not read: {name} extends itself")
-        base = beside[name] if name in beside else profile_text(name)
-        return _values(base, (*above, name), beside)
-
     try:
-        return overlay.whole(loaded, base_of)
+        return _whole(loaded, above, beside)
     except (overlay.OverlayError, UnknownProfileError) as error:
         raise ProfileError(f"the profile does not read: {error}") from None
+
+
+def _whole(loaded: Mapping[str, Any], above: tuple[str, ...], beside: Mapping[str, str]) -> dict[str, Any]:
+    line = (*above, str(loaded.get("name")))
+
+    def base_of(name: str) -> dict[str, Any]:
+        if name in line:
+            cycle = ", which extends ".join((*line[line.index(name) + 1 :], name))
+            raise ProfileError(f"the profile does not read: {name} extends {cycle}: a cycle")
+        return _values(beside[name] if name in beside else profile_text(name), line, beside)
+
+    return overlay.whole(loaded, base_of)
 
 
 def read_profile(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> Profile:

@@ -66,6 +66,17 @@ def test_a_draft_is_compared_with_the_profile_in_force(tmp_path: Path) -> None:
     assert (found["path"], found["before"], found["after"]) == ("clocks.D-REFER.length.hours", "24", "48")
 
 
+def test_a_draft_may_extend_a_profile_that_lies_beside_it(tmp_path: Path) -> None:
+    """An amendment of one's own profile is checked and compared before either is on a bus."""
+    (tmp_path / "xa@2031-01-01.yaml").write_text(f"name: xa@2031-01-01\nextends: {POLICY}\nchanges: {{k: 12}}\n")
+    file = tmp_path / "amendment.yaml"
+    file.write_text("name: xa@2031-06-01\nextends: xa@2031-01-01\nchanges: {timezone: UTC}\n")
+
+    assert "xa@2031-06-01 is sound" in run("rules", "check", file).stdout
+    found = json.loads(run("rules", "diff", POLICY, file, "--json").stdout)["differences"]
+    assert {each["path"] for each in found} == {"name", "k", "timezone"}
+
+
 def test_a_mistake_is_printed_with_line_and_column(tmp_path: Path) -> None:
     """As an editor understands it; the exit status tells a script."""
     file = draft(tmp_path, "k: 11", "k: eleven")

@@ -62,6 +62,11 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ('- "2026-03-09"', "- 2026-03-09", "calendar.days_off.0", "without quotation marks", "quotation marks"),
     ("stops: true, about: withdrawal", "stopps: true, about: withdrawal", "types.consent.stop_confirmed.stopps", "no key of this place", "write `stops`"),
     ("k: 11", "k: 11\nk: 12", "k", "there twice", "remove one"),
+    ("k: 11", "k: 1", "k", "too small", "2 or more"),
+    ("k: 11", "k: many", "k", "no whole number", "write a whole number"),
+    ("  SHELTERS: [shelter_state, ngo_shelter]", "  SHELTERS: shelter_state", "roles.SHELTERS", "no list", "write a list"),
+    ("name: az@2022-04-29", "name: az@2022-02-30", "name", "no such day", "correct"),
+    ("name: az@2022-04-29", "name: az", "name", "no name of a profile", "az@2022-04-29"),
     ("roles:\n", "roles: {\n", "", "no YAML", "correct the line"),
     ("object_minutes: 10 ", "objecting_minutes: 10 ", "emergency.object_minutes", "is missing", "add `object_minutes`"),
 )  # fmt: skip
@@ -101,6 +106,47 @@ def test_mistakes_of_all_kinds_are_reported_in_one_run() -> None:
         "allowance.tariffs.1.valid_from",
     ]  # fmt: skip
     assert [each.line for each in found] == sorted(each.line for each in found)
+
+
+def test_a_row_that_is_there_twice_is_one_mistake() -> None:
+    """The rows below the second key are not listed one by one."""
+    (found,) = errors(altered(("  D-ACK:  ", "  D-REFER: ")))
+
+    assert (found.path, found.says) == ("clocks.D-REFER", "a key is there twice")
+
+
+def test_two_profiles_that_extend_each_other_are_named_at_the_line_that_closes_the_cycle() -> None:
+    """Given two drafts, each extending the other, either is refused, and the sentence names both."""
+    one = "name: xa@2026-01-01\nextends: xb@2026-01-01\nchanges: {k: 12}\n"
+    other = "name: xb@2026-01-01\nextends: xa@2026-01-01\nchanges: {k: 13}\n"
+
+    (found,) = findings(one, {"xb@2026-01-01": other, "xa@2026-01-01": one})
+
+    assert (found.line, found.path) == (2, "extends")
+    assert found.says == "xa@2026-01-01 extends xb@2026-01-01, which extends xa@2026-01-01: a cycle"
+
+
+def test_the_mistakes_of_a_draft_come_before_what_follows_from_them_in_the_profile_that_it_extends() -> None:
+    """A cycle of roles leaves rows of the other profile without a receiver: first the lines to mend, then these rows."""
+    text = (
+        f"name: xa@2026-01-01\nextends: {POLICY}\nchanges:\n  roles:\n    SHELTERS: [BED_ASKERS]\n    NGOS: [SHELTERS]\n"
+        "    BED_ASKERS: [NGOS]\n"
+    )
+
+    found = errors(text)
+
+    assert [each.line for each in found[:3]] == [5, 6, 7]
+    assert all("cycle" in each.says for each in found[:3])
+    assert {each.line for each in found[3:]} == {2}
+
+
+def test_a_draft_has_no_notes_about_rows_of_the_profile_that_it_extends_and_its_name_at_the_top() -> None:
+    """Notes are about what the author wrote. A second name would be overruled without a word."""
+    sound = f"name: xa@2026-01-01\nextends: {POLICY}\nchanges:\n  k: 12\n"
+
+    assert findings(sound) == ()
+    (found,) = findings(sound + "  name: xb@2026-01-01\n")
+    assert (found.line, found.path) == (5, "changes.name")
 
 
 def test_a_file_that_is_no_profile_is_answered_without_a_word_of_it() -> None:

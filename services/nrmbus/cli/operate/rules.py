@@ -1,6 +1,7 @@
 """``nrmbus rules``: the law of the mechanism as it is applied: a profile shown, explained, compared and checked."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -20,6 +21,7 @@ from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.options import AsJson, BusContext
+from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.rules.handbook.checking import Finding, findings
 from nrmbus.rules.handbook.citations import Citation
 from nrmbus.rules.handbook.default import PROFILE
@@ -28,7 +30,14 @@ from nrmbus.rules.handbook.explaining import Explanation, Line, explained, sente
 from nrmbus.rules.handbook.words import BEFORE_THE_CASE, CONDITIONS
 from nrmbus.rules.placed import placed
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
-from nrmbus.rules.profile_files import add_profiles, load_profile, profile_names, profile_text, read_profile
+from nrmbus.rules.profile_files import (
+    add_profiles,
+    extended_by,
+    load_profile,
+    profile_names,
+    profile_text,
+    read_profile,
+)
 from nrmbus.wire.errors import SENTENCES
 
 app = Commands(
@@ -147,9 +156,11 @@ def check(
 
     It finds unknown rules, words, roles and types, cycles of roles, types that nobody may publish or receive, clocks
     without an end or that nobody in charge can end, statuses that lead nowhere, bases that do not resolve, and marks
-    that are missing. Notes change nothing. Exit status: 0 if there is no mistake, else 1.
+    that are missing. Notes change nothing. A profile that it extends may lie beside it, in a file of that name, such as
+    az@2027-01-01.yaml. Exit status: 0 if there is no mistake, else 1.
     """
-    found = findings(_text(file))
+    text = _text(file)
+    found = findings(text, _beside(file, text))
     errors = [each for each in found if each.kind == "error"]
     if as_json:
         typer.echo(
@@ -213,8 +224,9 @@ def named(profile: str) -> Profile:
     path = Path(profile)
     if not path.is_file():
         raise BusError(f"There is no such profile or file. Profiles: {', '.join(profile_names())}")
+    text = _text(path)
     try:
-        return read_profile(_text(path))
+        return read_profile(text, _beside(path, text))
     except (ProfileError, UnknownProfileError):
         raise BusError(f"The profile in {path} does not read: nrmbus rules check {path}") from None
 
@@ -278,6 +290,17 @@ def own_profile(file: Path) -> Profile:
 def text_of(profile: str) -> str:
     """Return the YAML of *profile*, a name that this process knows or a file; raises as `named`."""
     return profile_text(profile) if profile in profile_names() else _text(Path(profile))
+
+
+def _beside(file: Path, text: str) -> dict[str, str]:
+    """Return the texts by name of the profiles that *text* of *file* extends, as far as they lie in files beside it."""
+    found: dict[str, str] = {}
+    while (name := extended_by(text)) is not None and name not in (*found, *profile_names()):
+        path = file.parent / f"{name}.yaml"
+        if not re.fullmatch(PROFILE_NAME, name) or not path.is_file():
+            break
+        found[name] = text = _text(path)
+    return found
 
 
 def _text(file: Path) -> str:

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.rules import overlay
 from nrmbus.rules import profile as models
 from nrmbus.rules import profile_files as profiles
@@ -21,6 +23,12 @@ from nrmbus.rules.judge.judge import CHECKS
 _QUOTED: Final = "write texts, numbers, lists or tables; put days in quotation marks"
 _DAY: Final = re.compile(r"""(?<!["'\d])(\d{4}-\d{2}-\d{2})(?!["'\d])""")
 _ROUNDS: Final = 8
+_WANTED: Final = {
+    "int_type": ("whole number", ""), "int_from_float": ("whole number", ""), "string_type": ("text", ""),
+    "bool_type": ("truth value", ": true or false"), "tuple_type": ("list", ": [first, second]"),
+    "dict_type": ("table", ": keys and values"), "model_type": ("table", ": keys and values"),
+    "model_attributes_type": ("table", ": keys and values"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,12 @@ class Finding:
     do: str
 
 
-def findings(text: str) -> tuple[Finding, ...]:
-    """Return everything that is wrong with the profile in YAML *text*, in the order of its lines, then the notes."""
+def findings(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> tuple[Finding, ...]:
+    """Return everything that is wrong with the profile in YAML *text*, in the order of its lines, then the notes.
+
+    What is wrong with values of a profile that *text* extends comes after the lines of *text*. *beside* has texts of
+    profiles by name that it may extend although nobody has added them.
+    """
     try:
         profiles.see_that_it_is_small(text)
         where = places(text)
@@ -46,10 +58,13 @@ def findings(text: str) -> tuple[Finding, ...]:
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
         return (_finding(place, (), f"this is no YAML: {error.problem or 'it cannot be read'}", "correct the line"),)
     except (yaml.YAMLError, ValueError, TypeError, RecursionError):
+        if unreal := _unreal_day(text):
+            do = "write a day of the calendar, in quotation marks"
+            return (_finding(unreal, (), "the calendar has no such day", do),)
         do = "write it as text in UTF-8, shorter and without control characters, and each day in quotation marks"
-        return (_finding(_unreal_day(text), (), "this is no YAML of a profile", do),)
+        return (_finding(Place(1, 1), (), "this is no YAML of a profile", do),)
     if isinstance(loaded, dict) and overlay.EXTENDS in loaded:
-        return _of_overlay(loaded, where)
+        return _of_overlay(loaded, where, beside)
     if not isinstance(loaded, dict) or not set(loaded) & set(Draft.model_fields):
         # Nothing of it is repeated: another file may be anything, a person's data too.
         return (_finding(Place(1, 1), (), "this is no profile", "copy a profile that works, and change it"),)
@@ -58,37 +73,45 @@ def findings(text: str) -> tuple[Finding, ...]:
     return _in_order(found, loaded)
 
 
-def _unreal_day(text: str) -> Place:
-    """Return the place of the first day that no calendar has and that stands without quotation marks; else the first place."""
+def _unreal_day(text: str) -> Place | None:
+    """Return the place of the first day that no calendar has and that stands without quotation marks, or None."""
     for number, line in enumerate(text.splitlines(), 1):
         for found in _DAY.finditer(line):
             try:
                 date.fromisoformat(found[1])
             except ValueError:
                 return Place(number, found.start(1) + 1)
-    return Place(1, 1)
+    return None
 
 
-def _in_order(found: list[Finding], loaded: dict[str, Any]) -> tuple[Finding, ...]:
-    found = sorted(dict.fromkeys(found), key=lambda each: (each.kind, each.line, each.column))
+def _in_order(found: list[Finding], loaded: dict[str, Any], last: Place | None = None) -> tuple[Finding, ...]:
+    found = sorted(dict.fromkeys(found), key=lambda each: (each.kind, _place_of(each) == last, each.line, each.column))
     return (*found, *(() if any(each.kind == "error" for each in found) else _notes(loaded)))
 
 
-def _of_overlay(loaded: dict[str, Any], where: Places) -> tuple[Finding, ...]:
+def _of_overlay(loaded: dict[str, Any], where: Places, beside: Mapping[str, str]) -> tuple[Finding, ...]:
     """Return what is wrong with a profile that extends another: first what does not fit there, then the whole of both."""
     if where.twice:
         return tuple(
             _finding(place, path, "a key is there twice", "remove one of the two") for path, place in where.twice
         )
     try:
-        whole = overlay.whole(loaded, lambda name: profiles.profile_values(profiles.profile_text(name)))
+        whole = profiles.values_below(loaded, beside)
     except overlay.OverlayError as error:
         return tuple(_finding(where.of(each.path), each.path, each.says, each.do) for each in error.misfits)
     except (models.ProfileError, models.UnknownProfileError) as error:
         path = (overlay.EXTENDS,)
-        return (_finding(where.of(path), path, str(error), "name a profile that is there"),)
-    base = Places({path[1:]: place for path, place in where.known.items() if path[0] in overlay.TABLES and path[1:]})
-    return _in_order(list(_of_values(whole, base)), whole)
+        says = str(error).removeprefix("the profile does not read: ")
+        return (_finding(where.of(path), path, says, "name a profile that is there and does not extend this one"),)
+    own = {path[1:]: place for path, place in where.known.items() if path[0] in overlay.TABLES and path[1:]}
+    own[("name",)] = where.of(("name",))
+    base = Places(own, elsewhere=where.of((overlay.EXTENDS,)))
+    found = [each for each in _of_values(whole, base) if each.kind == "error" or _place_of(each) != base.elsewhere]
+    return _in_order(found, whole, last=base.elsewhere)
+
+
+def _place_of(found: Finding) -> Place:
+    return Place(found.line, found.column)
 
 
 def _finding(place: Place, path: Path, says: str, do: str, kind: Literal["error", "note"] = "error") -> Finding:
@@ -206,10 +229,19 @@ def _shape(errors: list[Any], path: Path, where: Places) -> Finding:
             return _finding(
                 place, path, f"{error['input']} is no word of this place", nearest(str(error["input"]), words)
             )
+        case "string_pattern_mismatch" if error["ctx"]["pattern"] == PROFILE_NAME:
+            return _finding(place, path, "this is no name of a profile", "write a country and a day: az@2022-04-29")
         case "string_pattern_mismatch":
             return _finding(
                 place, path, "the text does not have the form of this place", f"write it as {error['ctx']['pattern']}"
             )
+        case "greater_than_equal":
+            return _finding(place, path, "the number is too small", f"write {error['ctx']['ge']} or more")
+        case "less_than_equal":
+            return _finding(place, path, "the number is too large", f"write {error['ctx']['le']} or less")
+        case kind if kind in _WANTED:
+            what, such_as = _WANTED[kind]
+            return _finding(place, path, f"this is no {what}", f"write a {what}{such_as}")
         case _:
             return _finding(place, path, str(error["msg"]).removeprefix("Value error, "), "correct the value")
 

@@ -24,13 +24,15 @@ class Places:
 
     known: dict[Path, Place]
     twice: list[tuple[Path, Place]] = field(default_factory=list)
+    elsewhere: Place = Place(1, 1)
+    """The place of a value that another file has."""
 
     def of(self, path: Path) -> Place:
         """Return the place of *path*, or of the nearest value around it that the file has."""
         for length in range(len(path), 0, -1):
             if found := self.known.get(path[:length]):
                 return found
-        return Place(1, 1)
+        return self.elsewhere
 
 
 def places(text: str) -> Places:
@@ -48,10 +50,13 @@ def places(text: str) -> Places:
 
 def _walk(node: yaml.Node, path: Path) -> Iterator[tuple[Path, Place]]:
     if isinstance(node, yaml.MappingNode):
+        seen = set[str]()
         for key, value in node.value:
-            below = (*path, str(key.value))
-            yield below, _place(key)
-            yield from _walk(value, below)
+            name = str(key.value)
+            yield (*path, name), _place(key)
+            if name not in seen:  # what is below a key that is there twice has the places of the first one
+                yield from _walk(value, (*path, name))
+            seen.add(name)
     elif isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             below = (*path, number)
