@@ -45,11 +45,13 @@ class Case:
         self.written = Written(story.directory, story.identities, story.rules)
         self.now = datetime.fromisoformat("2026-03-02T05:00:00Z")
 
-    def say(self, by: str, type_: str, *, ref: str | None = None, letter: bool = False, **said: Any) -> Event:
+    def say(
+        self, by: str, type_: str, *, ref: str | None = None, letter: bool = False, about: str = CASE, **said: Any
+    ) -> Event:
         """Register it now; no rule is asked."""
         cause = said.pop("cause", None)
         event = Event(
-            id=ids.new_event_id(), source=by, type=type_, version=1, subject=CASE, time=self.now, recordedtime=self.now,
+            id=ids.new_event_id(), source=by, type=type_, version=1, subject=about, time=self.now, recordedtime=self.now,
             sequence=1, actor="S-1", policy=PROFILE.name, referral=ref, causationid=cause,
             sealeddigest="0" * 64 if letter else None,
             data=data_type(type_, 1).from_mapping({**DEFAULTS.get(type_, {}), **said}),

@@ -33,8 +33,15 @@ class Case:
 def replayed(
     seen: Audited, chosen: Selection, *, subject: str | None = None, as_of: datetime | None = None
 ) -> Iterator[Case | None]:
-    """Yield the *chosen* registrations of the case *subject*, or of each case, as known at *as_of*; None for a case without any."""
-    for each in (subject,) if subject else seen.history.spoken_of():
+    """Yield the *chosen* registrations of the case *subject*, or of each case, as known at *as_of*; None for a case without any.
+
+    Events about no case, such as released figures, are among them if a type or a number is chosen: else nobody would
+    find them who does not know the subject of an agency's bulletin.
+    """
+    every = seen.history.spoken_of()
+    if chosen.type is not None or chosen.numbers is not None:
+        every = (*every, *seen.history.bulletins())
+    for each in (subject,) if subject else every:
         known = seen.history.about(each, as_of)
         shown = [entry for entry in known if chosen.has(entry)]
         if shown or (subject and chosen.all):

@@ -15,6 +15,7 @@ from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson, BusContext, Jobs, OnlyCase, to_write
 from nrmbus.cli.shown import numbered_table, short
+from nrmbus.events.bulletin import is_bulletin
 
 app = Commands()
 
@@ -31,7 +32,11 @@ def replay(  # noqa: PLR0913 - one each for what a history may be narrowed to
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--type", metavar="T", help="Only this type, or every type that begins so: 'referral.*'."),
+        typer.Option(
+            "--type",
+            metavar="T",
+            help="Only this type, or every type that begins so: 'referral.*'. Types about no case too, such as stats.period_published.",
+        ),
     ] = None,
     first: Annotated[
         str | None, typer.Option("--from", metavar="TIME", help="Registered at this time or later; a day or a time.")
@@ -124,7 +129,8 @@ def _is_one(case: dict[str, Any]) -> bool:
 def _print_case(console: Console, answer: dict[str, Any], case: dict[str, Any], *, readings: bool) -> None:
     says = answer["says"]
     status = [f"  {case['status']}"] if case["status"] else []
-    console.print(Text.assemble(("case ", "dim"), (case["case"], "bold"), *status))
+    kind = f"bulletin of {case['history'][0]['source']} " if is_bulletin(case["case"]) and case["history"] else "case "
+    console.print(Text.assemble((kind, "dim"), (case["case"], "bold"), *status))
     console.print(Text(says["counts"].format(**case["counts"]), "dim"))
     rows = [each for each in case["history"] if readings or "reading" not in each]
     left_out = len(case["history"]) - len(rows)
