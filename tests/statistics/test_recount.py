@@ -250,6 +250,7 @@ def test_altered_history_is_found(published: Published, change: Callable[[Lines]
     done = Recount(published.release, raw.splitlines(keepends=True), published.operator)
 
     assert [line.result for line in done.failures] == [code]
+    assert all(line.about for line in done.failures)
 
 
 def damaged(raw: bytes) -> Iterator[tuple[bytes, str]]:
@@ -337,14 +338,15 @@ def test_export_is_on_record_before_the_file_is_there(
     asked: list[tuple[str, bool]] = []
     question = cast("Any", SimpleNamespace(put=lambda what: asked.append((what, out.exists()))))
 
-    export._history(folder, published.release, out, question)
+    export._history(folder, (tmp_path / "2027.json", published.release), out, question)
 
     assert asked == [("figures", False)]
     assert out.stat().st_mode & 0o077 == 0
     with out.open("rb") as lines:
         assert Recount(published.release, lines, published.operator).verdict[0] == 0
+    other = forged(published.release, lambda r: r["checkpoints"][0].update(size=7))
     with pytest.raises(BusError, match="does not count this history"):
-        export._history(folder, forged(published.release, lambda r: r["checkpoints"][0].update(size=7)), out, question)
+        export._history(folder, (tmp_path / "2027.json", other), out, question)
 
 
 def test_every_code_is_explained() -> None:

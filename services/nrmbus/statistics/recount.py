@@ -168,7 +168,8 @@ class Recount:
         """Take the roles of the agencies, and with the operator's key their keys too."""
         self._agencies: dict[str, Agency] = {}
         directory = Directory(file.header.bus, self._operator) if self._operator else None
-        for raw in file.directory:
+        for number, raw in enumerate(file.directory, 1):
+            place = f"entry {number} of the directory"
             try:
                 if directory is not None:
                     directory.add(raw)
@@ -180,10 +181,11 @@ class Recount:
                 raise Failed(
                     "operator_signature_invalid"
                     if error.code == "operator_signature_invalid"
-                    else "directory_malformed"
+                    else "directory_malformed",
+                    place,
                 ) from None
             except (WireError, LookupError, TypeError):
-                raise Failed("directory_malformed") from None
+                raise Failed("directory_malformed", place) from None
         says = f"{len(file.directory)} entries, " + (
             "signed by the operator" if directory else "not held against a key"
         )

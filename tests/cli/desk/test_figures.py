@@ -2,15 +2,19 @@
 
 import errno
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from pysdmx.io.xml.doc_validation import validate_doc
 from typer.testing import CliRunner, Result
 
 from figures_made import released, victims
+from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
+from nrmbus.client.errors import DoorError
 from nrmbus.statistics.tables import Release
 
 RELEASE: Final = released(victims([(60, 2, "F", "25-34", "AZ"), (25, 5, "M", "35-44", "UZ")]), "2026")
@@ -80,3 +84,72 @@ def test_what_is_no_release_is_refused_with_a_sentence(tmp_path: Path) -> None:
         result = run(*arguments)
         assert result.exit_code != 0
         assert sentence in " ".join((result.output + str(result.exception or "")).split())
+
+
+class Desk:
+    """The desk of the statistics as the command sees it: *published* is what it answers with, *verdict* what becomes of an event."""
+
+    def __init__(self, verdict: str, published: Release | None = None) -> None:
+        self.verdict, self.published = verdict, published
+        self.sent: list[dict[str, Any]] = []
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the draft or the published figures."""
+        if path.endswith("/draft"):
+            return RELEASE.to_mapping()
+        if self.published is None:
+            raise DoorError("not_found", "There is none.", status=404)
+        return self.published.to_mapping()
+
+    async def publish(self, event: dict[str, Any], *, wait: float) -> dict[str, Any]:
+        """Take the event."""
+        assert wait > 0
+        self.sent.append(event)
+        return {"verdict": self.verdict, "events": [{"number": 7}]}
+
+
+def publishes(desk: Desk, home: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> Result:
+    """Type the command with which two people publish the figures of 2026 at *desk*."""
+    there = BusFolder(home / "bus").agency("statistics").agency_json
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.write_text("{}")
+
+    @asynccontextmanager
+    async def door_of(*_: object) -> AsyncIterator[Desk]:
+        yield desk
+
+    monkeypatch.setattr("nrmbus.cli.desk.figures.door_of", door_of)
+    return run("--year", "2026", "--data", str(home / "bus"), "--out", str(home / "out.json"), *more)
+
+
+PEOPLE: Final = ("--publish", "--actor", "S-1", "--approver", "S-2")
+
+
+def test_a_publication_that_was_interrupted_is_repeated_and_ends_with_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given figures that were published before the command was killed, its second run writes them and publishes nothing."""
+    desk = Desk("registered", published=RELEASE)
+
+    result = publishes(desk, tmp_path, monkeypatch, *PEOPLE)
+
+    assert (result.exit_code, desk.sent) == (0, [])
+    assert f"published already (release {RELEASE.digest[:16]})" in result.output
+    assert Release.read((tmp_path / "out.json").read_bytes().strip()) == RELEASE
+
+
+def test_figures_without_a_verdict_are_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a registrar that is away, nobody gets a file that looks like published figures; the command says how to ask later."""
+    result = publishes(Desk("pending"), tmp_path, monkeypatch, *PEOPLE)
+
+    assert result.exit_code == 3
+    assert "the same command without --publish" in " ".join(result.output.split())
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_a_draft_says_when_it_can_be_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of a year that still runs are refused, so the sentence does not promise them."""
+    result = publishes(Desk("registered"), tmp_path, monkeypatch)
+
+    assert result.exit_code == 0
+    assert "not published. When the period is over, two people publish them" in result.output

@@ -64,7 +64,7 @@ def export(
     if out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
     if release is not None:
-        _history(folder, read_release(release), out, asker.question(folder))
+        _history(folder, (release, read_release(release)), out, asker.question(folder))
         return
     _evidence(folder, str(case), out, asker.question(folder))
 
@@ -102,8 +102,9 @@ def _evidence(folder: BusFolder, case: str, out: Path, question: Question) -> No
     )
 
 
-def _history(folder: BusFolder, release: Release, out: Path, question: Question) -> None:
-    """Write the history that *release* counts, once *question* is recorded."""
+def _history(folder: BusFolder, given: tuple[Path, Release], out: Path, question: Question) -> None:
+    """Write the history that the release of a file counts, once *question* is recorded."""
+    file, release = given
     if release.bus != folder.settings.bus:
         raise BusError("These figures are of another bus: give a release that nrmbus figures wrote here.")
     seen = verified(folder)
@@ -119,7 +120,7 @@ def _history(folder: BusFolder, release: Release, out: Path, question: Question)
     operator = Ed25519Verifier(f"nrmbus/{release.bus}/operator", operator_key(folder.path).public)
     typer.echo(
         f"{out}: {count} lines, the history that the figures of {release.period} count.\n"
-        f"To check the figures: nrmbus recount RELEASE --history {out} --operator KEY. People need the key from you, not with "
+        f"To check the figures: nrmbus recount {file} --history {out} --operator KEY. People need the key from you, not with "
         f"the file:\n  --operator {vkey(operator)}"
     )
 

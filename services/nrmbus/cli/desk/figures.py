@@ -30,6 +30,8 @@ from nrmbus.wire.names import STATISTICS
 
 app = Commands()
 WAIT_SECONDS: Final = 20.0
+_NO_VERDICT: Final = 3
+"""Exit status, as of `nrmbus publish`."""
 _ANYWHERE: Final = ZoneInfo("UTC")
 """Zone of figures, which have no times."""
 
@@ -116,6 +118,8 @@ def figures(
     These are the published figures or, as long as none are published, those that would be published now. The desk of the
     agency `statistics` computes them from the whole history and from the coded parts that were sealed to it; it must run.
     A cell below the profile's threshold k is suppressed, and so are cells beside which it could be derived.
+    Exit status: 0 if the figures are written, 1 if not, 3 if they are to be published and there is no verdict yet: then
+    nothing is written. A publication that was interrupted may be repeated; it is published once.
     """
     folder = context.folder
     if out is not None and out.exists():
@@ -123,8 +127,11 @@ def figures(
     if release is not None:
         found = read_release(release)
     elif year is not None:
-        found, said = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
-        typer.echo(said, err=True)
+        made = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
+        typer.echo(made.says, err=True)
+        if made.release is None:
+            raise typer.Exit(_NO_VERDICT)
+        found = made.release
     else:
         raise BusError("Nothing says what is counted: add --year YEAR, or --release FILE for figures that are there.")
     text = _written(found, format, language)
@@ -158,8 +165,16 @@ def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *, draft: bool) -> tuple[Release, str]:
-    """Return the figures, and a sentence about whether they are published."""
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The figures, or None while nobody knows whether they are published; and a sentence about that."""
+
+    release: Release | None
+    says: str
+
+
+async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *, draft: bool) -> _Made:
+    """Return the figures of *span*, published in the name of *people* if there are any."""
     if STATISTICS not in folder.agencies():
         raise BusError(
             "No agency makes figures here: admit one with the id and the role statistics, with nrmbus up --agencies FILE. "
@@ -168,13 +183,21 @@ async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *
     async with door_of(folder, STATISTICS) as door:
         known = await _published(door, span)
         if known is not None and not draft and people is None:
-            return known, f"These figures are published (release {known.digest[:16]})."
+            return _Made(known, f"These figures are published (release {known.digest[:16]}).")
         found = Release.from_mapping(await door.get(f"/v1/figures/{span.name}/draft"))
         if people is None:
-            return found, "These figures are not published; --publish publishes them."
+            return _Made(
+                found,
+                "These figures are not published. When the period is over, two people publish them: --publish with --actor "
+                "and --approver.",
+            )
         if known is not None and known.tables == found.tables:
-            raise BusError(f"The published figures of {span.name} stand: nothing that may be shown has changed.")
-        return found, await _publish(door, found, *people)
+            return _Made(
+                known,
+                f"These figures are published already (release {known.digest[:16]}), and nothing that may be shown has "
+                "changed since. Nothing was published again.",
+            )
+        return await _publish(door, found, *people)
 
 
 async def _published(door: Door, span: Span) -> Release | None:
@@ -186,7 +209,7 @@ async def _published(door: Door, span: Span) -> Release | None:
         raise
 
 
-async def _publish(door: Door, release: Release, actor: str, approver: str) -> str:
+async def _publish(door: Door, release: Release, actor: str, approver: str) -> _Made:
     """Publish *release* in the name of two people; return what became of it. Raises BusError if it is refused."""
     data = PeriodPublished(
         period=release.period,
@@ -199,7 +222,11 @@ async def _publish(door: Door, release: Release, actor: str, approver: str) -> s
     answer = await door.publish(event, wait=WAIT_SECONDS)
     (said,) = answer["events"]
     if answer["verdict"] == "registered":
-        return f"Published as number {said['number']}, release {release.digest[:16]}."
+        return _Made(release, f"Published as number {said['number']}, release {release.digest[:16]}.")
     if answer["verdict"] == "pending":
-        return "There is no verdict yet: the desk keeps the event and sends it."
+        return _Made(
+            None,
+            f"There is no verdict yet: the desk keeps the event and sends it. Ask later whether the figures of {release.period} "
+            "are published: the same command without --publish says so.",
+        )
     raise BusError(f"Nothing was published: {said['code']} {said.get('rule', '')}: {said['sentence']}")
