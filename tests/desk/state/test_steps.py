@@ -1,4 +1,4 @@
-"""Steps of a return: a desk offers the wish, and of a child's journey says that best interests come first."""
+"""Steps of a return: a desk offers the wish, and of a child's journey, home or to relatives, that best interests come first."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -45,3 +45,15 @@ def test_a_childs_journey_is_closed_until_best_interests_are_decided() -> None:
     assert refusal.rule == "G-24"
     b.say("guardianship", "safeguard.best_interests_decided", outcome="return_to_parents")
     assert offered(b, "special-unit")["return.travel_arranged"] is None
+
+
+def test_the_return_to_a_family_is_closed_until_best_interests_allow_a_home() -> None:
+    """Given a child, then the step opens with the decision that allows relatives, whatever home the form would name first."""
+    b = stories.child_identified(Bench())
+    refusal = offered(b, "guardianship")["safeguard.returned_to_family"]
+    assert refusal is not None
+    assert refusal.rule == "G-24"
+    b.say("guardianship", "safeguard.best_interests_decided", outcome="not_to_return")
+    assert offered(b, "guardianship")["safeguard.returned_to_family"] is not None
+    b.say("guardianship", "safeguard.best_interests_decided", outcome="kinship_care")
+    assert offered(b, "guardianship")["safeguard.returned_to_family"] is None

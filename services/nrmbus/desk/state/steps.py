@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from nrmbus.desk.state.context import Seat
+from nrmbus.events.codes import ReturnedTo
 from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data, Event
@@ -23,7 +24,7 @@ from nrmbus.wire.ids import new_event_id
 
 ENTERED: Final = frozenset(
     {
-        "G-07", "G-08", "G-10", "G-11", "G-20", "G-23", "G-24", "G-27", "G-33", "G-34", "G-35", "G-36", "G-37", "G-44", "G-45",
+        "G-07", "G-08", "G-10", "G-11", "G-20", "G-23", "G-27", "G-33", "G-34", "G-35", "G-36", "G-37", "G-44", "G-45",
         "G-50", "G-62", "G-63", "G-68", "G-69",
     }
 )  # fmt: skip
@@ -35,7 +36,6 @@ _NEW: Final = "0" * 32
 """A reference under which no record is open."""
 _OBJECTION: Final = "consent.objected"
 _WISH = "return.consented"
-_TRAVEL: Final = frozenset({"return.travel_arranged", "return.completed"})
 _LIFTED: Final = "deadline.lifted"
 _STAGE, _INTERVIEW = "identification.stage_entered", "identification.interview_held"
 
@@ -112,8 +112,6 @@ def liftable(seat: Seat, view: View) -> tuple[Clock, ...]:
 def _refusal(seat: Seat, view: View, data: type[Data], ref: str) -> Refusal | None:
     event = specimen(seat, view, data, ref)
     entered = ENTERED | _CHOSEN if "to" in data.model_fields else ENTERED
-    if data.type in _TRAVEL:
-        entered -= {"G-24"}  # of a journey, the decision on best interests is of the case, and nothing is entered
     if data.type == _OBJECTION and view.consents:
         entered |= {"G-03"}  # the consent that it names is chosen
     return next((each for each in seat.rules.refusals(view, event, seat.now()) if each.rule not in entered), None)
@@ -134,6 +132,10 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
         members |= {"rule": late[0].code, "agency": late[0].answerable}
     if data.type == _WISH:  # the one answer that the Rules take of an adult and of a child
         members["given_by"] = "individual"
+    if "returned_to" in members:  # the home that the decision on best interests allows, if there is one
+        needs = seat.rules.profile_for(view).statuses.return_needs
+        homes = (home for home in get_args(ReturnedTo) if view.best_interests in needs.get(home, ()))
+        members["returned_to"] = next(homes, members["returned_to"])
     if data.type == _INTERVIEW:
         members["attended"] = ["doctor", "representative"]
     if "decision" in members and view.decisions:
