@@ -100,14 +100,15 @@ def test_the_example_beside_a_day_is_one_that_may_be_meant() -> None:
     assert hints == ["For example, 31 12 2027", "For example, 27 3 1996"]
 
 
-def test_nobody_of_the_bus_itself_sits_at_an_interview() -> None:
-    """Given a list of every role, then the form of an interview offers those of people alone."""
+def test_an_interview_offers_people_first_and_nobody_of_the_bus_itself() -> None:
+    """Given a list of every role, then the form of an interview offers doctor and lawyer before agencies, and no service."""
     asked = form.form_of(data_type("identification.interview_held", max(versions("identification.interview_held"))))
     shown = Shown(Words("en", BAKU), {}, {}, NOBODY)
     (block,) = shown.blocks(each for each in asked.clear if each.name == "data.attended")
-    offered = {each["value"] for each in block.params["items"]}
-    assert {"doctor", "lawyer", "special_unit"} <= offered
-    assert not offered & {"registrar", "timekeeper", "auditor", "canary"}
+    offered = [each["value"] for each in block.params["items"]]
+    assert offered[:5] == ["interpreter", "representative", "doctor", "psychologist", "lawyer"]
+    assert "special_unit" in offered[5:]
+    assert not set(offered) & {"registrar", "timekeeper", "auditor", "canary"}
 
 
 def test_each_field_of_a_letter_names_its_part() -> None:

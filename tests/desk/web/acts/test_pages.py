@@ -468,7 +468,7 @@ async def test_the_case_leads_to_the_same_step_as_the_work_list(tmp_path: Path) 
 
 
 async def test_indicators_are_ticked_in_words_and_other_codes_typed(tmp_path: Path) -> None:
-    """Given a screening, nobody types a code of the ILO's lists; both kinds come back as they were given."""
+    """Given a screening, nobody types a code of the ILO's lists or counts them; both kinds come back as they were given."""
     who = member("read_cases", "publish", "decide")
     async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
         await hear_a_case(here)
@@ -477,7 +477,12 @@ async def test_indicators_are_ticked_in_words_and_other_codes_typed(tmp_path: Pa
         ticked = {"sealed.indicators": ["ILO-AS-CR-02", "ILO-AS-CD-05", "AZ-131-04"]}
         check = await browser.get((await filled(browser, at, ticked)).headers["location"])
         again = await browser.get(at)
+        own = {**ticked, "sealed.counts.deception": "2"}
+        counted_by_hand = await browser.get((await filled(browser, at, own)).headers["location"])
 
+    assert "Coercion: 2" in check.text
+    assert "Deception: 2" in counted_by_hand.text
+    assert "Coercion: 2" not in counted_by_hand.text
     assert "Papers were taken away on the way (ILO-AS-CR-02)" in check.text
     assert "AZ-131-04" in check.text
     chosen = [each for each in re.findall(r"<input[^>]*>", again.text) if "checked" in each and "indicators" in each]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from nrmbus.desk.web.acts.form import DATA, SEALED, Field, Form, Values, one, rows_of, several
-from nrmbus.desk.web.acts.guide_questions import INDICATORS
+from nrmbus.desk.web.acts.guide_questions import COUNTS, INDICATORS
 from nrmbus.desk.web.called import SERVICES
+from nrmbus.events.codes import Role
 from nrmbus.events.errors import Problem
 from nrmbus.web.lists import family_of
 from nrmbus.web.words import SPOKEN, Words
@@ -28,6 +29,7 @@ _LISTS: Final[Mapping[str, str]] = {
     "ILO-AL": "adult_labour", "ILO-AS": "adult_sexual", "ILO-CL": "child_labour", "ILO-CS": "child_sexual",
 }  # fmt: skip
 """Beginning of a code, and the list of the ILO that it is of."""
+_ROLES: Final = frozenset(get_args(Role))
 _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
 _BIRTH: Final = "/sealed/birth_date"
@@ -88,7 +90,9 @@ class Shown:
             case "day" | "time":
                 return self._day(of)
             case "money" | "object":
-                return Block("group", {"legend": label_of(self._t, of), **self._wrong(of)}, self.blocks(of.fields))
+                hint = {"hint": hint_of(self._t, of)} if of.pointer in COUNTS else {}
+                legend = {"legend": label_of(self._t, of), **hint, **self._wrong(of)}
+                return Block("group", legend, self.blocks(of.fields))
             case "objects":
                 return self._rows(of)
             case "words" if of.name.endswith(_INDICATORS):
@@ -115,9 +119,13 @@ class Shown:
         return Block("group", {"legend": label_of(self._t, of)}, tuple(blocks))
 
     def _codes(self, of: Field) -> list[Option]:
-        # The list has every role, and services of the bus are none that sit at an interview.
-        nobody = SERVICES if of.list == "Attendee" else frozenset()
-        return [(code, word(self._t, of, code)) for code in of.codes if code not in nobody]
+        codes = of.codes
+        if (
+            of.list == "Attendee"
+        ):  # the list has every role first; services of the bus are none that sit at an interview
+            by_person = sorted(codes, key=lambda code: code in _ROLES)
+            codes = tuple(code for code in by_person if code not in SERVICES)
+        return [(code, word(self._t, of, code)) for code in codes]
 
     def _named(self, of: Field) -> dict[str, Any]:
         hint = hint_of(self._t, of)
@@ -264,6 +272,8 @@ def hint_of(t: Words, of: Field) -> str:
         if of.pointer == "/data/acts":
             found.append(t("For example, CoM 131/2009, Law 958-IIQ"))
         found.append(t("Put a comma between them"))
+    elif of.pointer in COUNTS:
+        found.append(t("If you leave it out, the indicators that you tick are counted"))
     elif of.kind == "case":
         found.append(t("The reference of the case: 32 letters and digits"))
     return ". ".join(each for each in found if each)

@@ -9,7 +9,7 @@ import yaml
 
 from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.web.acts import around, form, sending
-from nrmbus.desk.web.acts.guide_questions import INDICATORS
+from nrmbus.desk.web.acts.guide_questions import INDICATORS, counts_of
 from nrmbus.desk.web.acts.sending import Body
 from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work.kinds import LODGING
@@ -24,12 +24,6 @@ IDS, REFS = "guide.ids", "guide.refs"
 INTERPRETER: Final = "sealed.interpreter"
 """Field of a referral's letter that follows from the language: it is not asked for again."""
 MOST_EVENTS: Final = 8
-_COUNTED: Final = {
-    "deception": ("DR",),
-    "coercion": ("CR", "CD"),
-    "vulnerability": ("RV", "VD"),
-    "exploitation": ("EX",),
-}
 _HERE: Final = Path(__file__).parent
 
 
@@ -158,7 +152,6 @@ def _bed(visit: Visit, typed: Typed, houses: list[str]) -> Body:
 def _signal(visit: Visit, typed: Typed) -> Body:
     seen = seen_signs(typed)
     asked = form.one(typed, "guide.asked") == "yes"
-    counts = {name: sum(each[:2] in keys for each in seen) for name, keys in _COUNTED.items()}
     prefix = f"ILO-{'C' if is_child(typed) else 'A'}{'S' if form.one(typed, 'guide.kind') == 'sexual' else 'L'}"
     sealed: dict[str, Any] = {
         name: value for name in ("age_band", "sex", "told_by") if (value := form.one(typed, f"guide.{name}"))
@@ -166,7 +159,7 @@ def _signal(visit: Visit, typed: Typed) -> Body:
     if language := language_of(typed):
         sealed["language"] = language
     if seen:
-        sealed["indicator_counts"] = {name: count for name, count in counts.items() if count}
+        sealed["indicator_counts"] = counts_of(seen)
         sealed["indicators"] = [f"{prefix}-{each}" for each in seen]
     data = {
         "detector": role_of(visit, visit.door.seat.me), "child": is_child(typed), "urgency": form.one(typed, "guide.urgency"),

@@ -1,6 +1,6 @@
 """Questions of the guide for a first-time worker, page by page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from nrmbus.desk.web.acts import form
@@ -21,6 +21,21 @@ INDICATORS: Final[Mapping[str, tuple[str, ...]]] = {
     "VD": ("VD-01", "VD-02", "VD-03"),
 }
 """Checklist by the dimensions of the ILO's operational indicators; texts and numbers are this project's own [D]."""
+COUNTS: Final = frozenset({"/sealed/counts", "/sealed/indicator_counts"})
+"""Fields with the number of indicators of each kind: left empty, they follow from the indicators that are ticked."""
+_COUNTED: Final = {
+    "deception": ("DR",),
+    "coercion": ("CR", "CD"),
+    "vulnerability": ("RV", "VD"),
+    "exploitation": ("EX",),
+}
+
+
+def counts_of(codes: Iterable[str]) -> dict[str, int]:
+    """Return how many indicators of each kind are among *codes*, with or without the name of the list; kinds with none are left out."""
+    found = [code.split("-")[-2] for code in codes]
+    counts = {name: sum(each in keys for each in found) for name, keys in _COUNTED.items()}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _ask(name: str, label: str, kind: form.Kind, **more: Any) -> Field:

@@ -16,6 +16,7 @@ from nrmbus.desk.outbox.drafts import Kept, Typed
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import FIRST, version_of
 from nrmbus.desk.web.acts import form
+from nrmbus.desk.web.acts.guide_questions import COUNTS, counts_of
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
 from nrmbus.events.registry import data_type
@@ -89,9 +90,9 @@ def model_of(door: Door, type: str) -> type[Data]:
 def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     """Return the request that *draft* is, as `POST /v1/events` takes it."""
     model = model_of(door, draft.type)
-    said = form.read(
-        form.form_of(model), draft.typed if typed is None else typed, door.seat.rules.profile_at(door.seat.now()).zone
-    )
+    zone = door.seat.rules.profile_at(door.seat.now()).zone
+    said = form.read(form.form_of(model), draft.typed if typed is None else typed, zone)
+    _count(form.form_of(model), said)
     keyed: Body = {} if model.keyed_by == "agency" else {model.keyed_by: draft.subject}
     ref = draft.ref or form.one(draft.typed, REF)
     about = {"ref": ref} if ref else {}
@@ -106,6 +107,15 @@ def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
         **about,
         **said,
     }
+
+
+def _count(of: form.Form, said: dict[str, Any]) -> None:
+    """Fill in how many indicators of each kind a letter lists, where nobody typed a number: people would miscount."""
+    letter = said.get(form.SEALED, {})
+    counts = counts_of(each for each in letter.get("indicators", ()) if each.startswith("ILO-"))
+    for field in of.fields:
+        if counts and field.pointer in COUNTS:
+            letter.setdefault(field.pointer.rpartition("/")[2], counts)
 
 
 async def checked(door: Door, bodies: Iterable[Body]) -> list[dict[str, Any]]:
