@@ -56,6 +56,21 @@ async def test_the_only_agency_that_may_be_asked_is_chosen(tmp_path: Path) -> No
     assert chosen(bed, "data.to") == []
 
 
+async def test_of_a_child_the_procedure_and_the_kind_of_bed_are_chosen(tmp_path: Path) -> None:
+    """Given the case of a child, a referral says so and a bed for children is asked for; of an adult neither is chosen."""
+    found = []
+    for child in (True, False):
+        async with desk_of("ngo-a", tmp_path / str(child)) as here, browsing(here, member()) as browser:
+            await here.registered(type="case.signal_recorded", data={**SIGNAL, "child": child})
+            referral = await browser.get(await begun(browser, "referral.submitted"))
+            bed = await begun(browser, "shelter.bed_requested")
+            asked = {"data.to": ["shelter"], "data.urgency": "urgent"}
+            letter = await browser.get((await filled(browser, bed, asked)).headers["location"])
+            found.append((chosen(referral, "data.child"), chosen(letter, "sealed.category")))
+
+    assert found == [(["yes"], ["children"]), ([], [])]
+
+
 async def test_an_answer_shows_what_was_asked_and_begins_with_it(tmp_path: Path) -> None:
     """Given a request for a hold of 45 days, its form says so, leads to the letter, and may be answered with another number."""
     async with desk_of("migration", tmp_path) as here, browsing(here, member()) as browser:

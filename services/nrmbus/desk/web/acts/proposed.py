@@ -9,7 +9,8 @@ from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.shell import Visit
 from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Data, Event
-from nrmbus.events.referral import ReferralInfoSupplied
+from nrmbus.events.referral import ReferralInfoSupplied, ReferralSubmitted
+from nrmbus.events.shelter import BedRequested
 from nrmbus.events.stay import HoldRequested
 from nrmbus.rules import View
 from nrmbus.rules.records import Grant
@@ -31,7 +32,8 @@ def proposed(visit: Visit, case: around.Case, data: type[Data], ref: str | None,
         options = around.choices(visit, case, data, said, ref).agencies(receivers)
         if len(options) == 1:
             said["to"] = [options[0][0]]
-    return form.typed_of(sheet, {form.DATA: said}, visit.t.zone)
+    letter = {"category": "children"} if data.type == BedRequested.type and case.view.child else {}
+    return form.typed_of(sheet, {form.DATA: said, form.SEALED: letter}, visit.t.zone)
 
 
 def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event | None) -> dict[str, Any]:
@@ -53,6 +55,8 @@ def _of_case(visit: Visit, view: View, type: str, ref: str | None, asked: Event 
             return {"until_days": asked.data.until_days}
         case DeadlineLifted.type if late := liftable(visit.door.seat, view):
             return {"rule": late[0].code, "agency": late[0].answerable}
+        case ReferralSubmitted.type if view.child:
+            return {"child": True}
         case ReferralInfoSupplied.type if asked is not None:
             return {"question": asked.data.to_mapping()["question"]}
     return {}
