@@ -65,6 +65,13 @@ def test_a_mail_has_no_name_but_those_of_its_addresses_and_the_link() -> None:
     assert socket.gethostname() not in mail.as_string()
 
 
+@pytest.mark.parametrize("written", ["https://work.agency.example", "https://work.agency.example/app/"])
+def test_the_link_leads_to_the_work_list_with_the_pages_own_path_or_without(written: str) -> None:
+    """Given the address of the pages as somebody reads it in the browser, then the link names their path once."""
+    mail = composed(settings(pages=written), "ayla@agency.example", "en", {"waits"}, id="1", at=AT)
+    assert "https://work.agency.example/app/" in mail.get_content().splitlines()
+
+
 def test_an_agency_whose_address_is_secret_sends_no_link() -> None:
     """A shelter that does not want to name its machine leaves `pages` out."""
     found = MailSettings.read({key: each for key, each in GIVEN.items() if key != "pages"})

@@ -47,7 +47,7 @@ def composed(
     t = Words(language, ZoneInfo("UTC"))
     lines = dict.fromkeys(line_of(t, kind) for kind in KINDS if kind in kinds)
     where = (
-        [t("Your work list:"), f"{settings.pages.rstrip('/')}{ROOT}/"]
+        [t("Your work list:"), f"{settings.pages.rstrip('/').removesuffix(ROOT)}{ROOT}/"]
         if settings.pages
         else [t("Sign in as usual to see your work list.")]
     )
