@@ -207,6 +207,17 @@ def test_the_fund_sees_what_it_ordered_and_what_is_owed() -> None:
     assert [each.code for each in rows(case, "fund", "payments-paid", "fund")] == ["executed"]
 
 
+def test_an_allowance_that_came_back_is_ordered_again_while_the_status_stands() -> None:
+    """Given a payment that failed, then the fund is offered the order again, and no more once the status is revoked."""
+    case = made(stories.paid)
+    case.say("fund", "payment.failed", ref="P-1")
+    assert [each.act for each in rows(case, "fund", "payments-failed", "fund")] == ["payment.ordered"]
+
+    case.say("special-unit", "identification.status_revoked")
+    assert [each.act for each in rows(case, "fund", "payments-failed", "fund")] == [""]
+    assert [each for each in rows(case, "fund", "waits") if each.about == "payment"] == []
+
+
 def test_where_the_money_went_names_purpose_and_source_and_nobody() -> None:
     """Granted, ordered, come back and paid: each sum stays in the line of its grant, and no case stands in it."""
     case = made(stories.granted)
