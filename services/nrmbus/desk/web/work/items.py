@@ -396,7 +396,9 @@ class _Case:
         for ref, each in self.view.payments.items():
             is_mine = each.mark.source == self.me
             is_ended = each.kind == "one_time_allowance" and each.decision != self.view.effective  # by a revoked status
-            again = each.state == "failed" and each.decision not in paid and each.kind != "compensation" and not is_ended
+            again = (
+                each.state == "failed" and each.decision not in paid and each.kind != "compensation" and not is_ended
+            )
             act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
             said = {
                 "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
