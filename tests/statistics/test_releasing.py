@@ -147,6 +147,23 @@ async def test_two_people_release_the_draft_that_the_first_one_saw(tmp_path: Pat
         assert "Released on 2 March 2026" in (await one.get("/app/releases")).text
 
 
+async def test_a_release_that_is_signed_and_not_answered_is_shown_so_and_not_made_again(tmp_path: Path) -> None:
+    """Given a registrar that is away, both people see that the release is on its way, and nobody is asked for another draft."""
+    async with two_people(tmp_path) as (here, _, one, two):
+        id = await made(one)
+        await asked(one, id)
+        await signed(two, id)
+        for each in (one, two):
+            page = (await each.get("/app/releases")).text
+            assert "Not registered yet" in page
+            assert f'href="/app/acts/{id}/sent"' in page
+            assert "/app/releases/2025/draft" not in page
+
+        await here.settle()
+
+        assert "Not registered yet" not in (await one.get("/app/releases")).text
+
+
 async def test_a_draft_that_changed_is_shown_again_and_not_released(tmp_path: Path) -> None:
     """Given an erasure after the draft was made, then neither the first nor the second person gets it out; both are shown what changed."""
     async with two_people(tmp_path) as (here, story, one, two):

@@ -62,6 +62,8 @@ def _overview(visit: Visit, asked: str, typed: str = "") -> Response:
     with visit.door.ledger.read() as tx:
         first = tx.scalar(select(func.min(tables.events.c.registered)))
         found = [each for each in drafts.listed(visit.door.seat, tx) if each.type == TYPE]
+        signed = {each.id: sending.outcome(visit.door, tx, [each.id]) for each in found if each.state == "sent"}
+    unanswered = {id for id, events in signed.items() if sending.verdict_of(events) == "pending"}
     today = visit.now.astimezone(visit.t.zone).date()
     since = min(int(first[:4]) if first else today.year, today.year - 1)
     years = [*range(today.year, since - 1, -1)]
@@ -69,7 +71,11 @@ def _overview(visit: Visit, asked: str, typed: str = "") -> Response:
         years.append(int(asked))
     every = released.newest_first(visit.door.ledger)
     rows = {
-        year: [_row(visit, span, every, found) for span in (Span(year), *Span(year).parts) if _last_day(span) < today]
+        year: [
+            _row(visit, span, every, found, unanswered)
+            for span in (Span(year), *Span(year).parts)
+            if _last_day(span) < today
+        ]
         for year in years
     }
     quarters = Span(today.year).parts
@@ -110,9 +116,13 @@ class _Row:
     own: Kept | None
     """The member's open draft."""
     waits: list[_Waits]
+    unanswered: str | None
+    """Id of a draft that two people have signed, if the registrar has not answered yet."""
 
 
-def _row(visit: Visit, span: Span, every: tuple[released.Released, ...], found: list[Kept]) -> _Row:
+def _row(
+    visit: Visit, span: Span, every: tuple[released.Released, ...], found: list[Kept], unanswered: set[str]
+) -> _Row:
     last = released.chosen(every, period=span.name)
     mine = [each for each in found if form.one(each.typed, _FIELD) == span.name]
     own = next((each for each in mine if each.owner == visit.me.number and each.state == "open"), None)
@@ -125,7 +135,8 @@ def _row(visit: Visit, span: Span, every: tuple[released.Released, ...], found: 
     ]
     at = visit.t.day(last.at) if last else ""
     name = period_name(visit.t, span.name)
-    return _Row(span.name, name, span.quarter is None, at, bool(last and last.previous), own, waits)
+    sent = next((each.id for each in mine if each.id in unanswered), None)
+    return _Row(span.name, name, span.quarter is None, at, bool(last and last.previous), own, waits, sent)
 
 
 def _last_day(span: Span) -> date:
