@@ -2,13 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
-from nrmbus.cli.desk.publish import _ref_of, waits_for
+from nrmbus.cli.desk.publish import _ref_of, _silent, waits_for
 from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
 from nrmbus.directory.admission import Newcomer
@@ -198,3 +198,25 @@ UUID = "01890000-0000-7000-8000-000000000001"
 async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None, ref: str | None) -> None:
     """`--ref new` under a published id takes the reference of the first time, so the content is the same."""
     assert await _ref_of(Repeating(), id) == ref  # type: ignore[arg-type]  # as much of a door as is asked
+
+
+class Listing:
+    """A desk whose directory has an agency that does not read."""
+
+    async def get(self, path: str) -> dict[str, Any]:
+        """Return the directory."""
+        assert path == "/v1/directory"
+        return {
+            "agencies": [{"agency": "fund", "silent_since": "2026-03-02T10:00:00Z"}, {"agency": "vac"}],
+            "next": None,
+        }
+
+
+@pytest.mark.parametrize(("to", "named"), [(["fund", "vac"], True), (["vac"], False), (None, False), ("fund", False)])
+async def test_a_receiver_that_does_not_read_is_named_before_the_event_is_sent(to: object, named: bool) -> None:  # noqa: FBT001 - a case of the table
+    """Whoever refers by the command line learns as early as on the page that somebody has to call."""
+    notes = await _silent(cast("Any", Listing()), to)
+
+    assert notes == (
+        ["fund does not read what it is sent, since 2026-03-02T10:00:00Z: call the agency as well."] if named else []
+    )

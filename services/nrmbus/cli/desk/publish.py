@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Final, Literal
 
 import typer
@@ -138,9 +139,25 @@ async def _publish(folder: BusFolder, agency: str, body: dict[str, Any], wait: f
             body = body | {"ref": await _ref_of(door, body.get("id")) or new_ref()}
         elif isinstance(ref, str) and len(ref) != WHOLE and case is not None:
             body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
+        for note in await _silent(door, body.get("to")):
+            typer.echo(note, err=True)
         answer = await door.publish(body, wait=wait)
         why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
         return answer | {"waits_for": why} if why else answer
+
+
+async def _silent(door: Door, receivers: object) -> list[str]:
+    """Return a sentence about each of *receivers* that does not read what it is sent, before anything is sent to it."""
+    if not receivers or not isinstance(receivers, list):
+        return []
+    known: list[dict[str, Any]] = []
+    with suppress(DoorError):  # the publication itself says what is wrong with the desk
+        known = (await door.get("/v1/directory"))["agencies"]
+    return [
+        f"{each['agency']} does not read what it is sent, since {each['silent_since']}: call the agency as well."
+        for each in known
+        if each["agency"] in receivers and "silent_since" in each
+    ]
 
 
 async def _ref_of(door: Door, id: object) -> str | None:
