@@ -62,6 +62,43 @@ def test_another_person_is_no_match_and_nobody_learns_that_somebody_was_asked_fo
     assert town.ask("ngo-b", "consent-b", identity("XA", "0000-0002")) == ()
 
 
+@pytest.mark.parametrize(
+    "typed", ["aa 12-34", "AA\u201312\u201134", "\u0410\u0410 1234", "\uff41\uff411234", "AA_12/34", "aa\u00a012.34"]
+)
+def test_the_same_document_typed_otherwise_is_the_same_person(town: Town, typed: str) -> None:
+    """Gaps, dashes, capitals and a Cyrillic keyboard make no other person of her."""
+    town.ask("ngo-a", "consent-a", identity("XA", "AA1234"))
+
+    assert len(town.ask("ngo-b", "consent-b", identity("xa", typed))) == 2
+    assert identity("xi", "\u01301") == identity("XI", "i1")
+
+
+@pytest.mark.parametrize("typed", ["", " - ", "Алина Пример", "AA12Ж4"])
+def test_what_no_document_has_is_refused_before_anything_is_asked(typed: str) -> None:
+    """A name, or a letter that no other agency would type, would never match; the sentence repeats nothing of it."""
+    with pytest.raises(ValueError, match="as they stand there") as error:
+        identity("XA", typed)
+    assert not typed.strip(" -") or typed not in str(error.value)
+
+
+def test_a_question_that_was_interrupted_is_asked_again_under_the_same_consent(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a second evaluator or a comparer that is away, she is not asked for another consent, and a guess stays one guess."""
+    first, second = town.evaluators
+    for away, name in ((second, "evaluate"), (town.comparer, "deposit")):
+        with monkeypatch.context() as gone:
+            gone.setattr(away, name, lambda *_: (_ for _ in ()).throw(ConnectionError))
+            with pytest.raises(ConnectionError):
+                town.ask("ngo-a", "consent-a")
+
+    assert town.ask("ngo-a", "consent-a") == ()
+    assert len(town.ask("ngo-b", "consent-b")) == 2
+    assert (sum(first._spent.values()), sum(second._spent.values())) == (2, 2)
+    with pytest.raises(NotAsked, match="consent_used"):
+        town.ask("ngo-a", "consent-a", identity("XA", "0000-0002"))
+
+
 @pytest.mark.parametrize("wrong", ["none", "another agency's", "another purpose", "expired"])
 def test_without_her_consent_nothing_is_asked(town: Town, wrong: str) -> None:
     """Not one byte leaves the agency; an evaluator refuses it too, should the agency try."""

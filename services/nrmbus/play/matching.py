@@ -26,7 +26,12 @@ MONTHLY: Final = 20
 TOKEN_BYTES: Final = 32
 
 _CONTEXT: Final = b"nrmbus/matching/v1\0"
-_GAPS: Final = re.compile(r"[\s\-./]+")
+_GAPS: Final = re.compile(r"[\W_]+")
+_LATIN: Final = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0423\u0425\u0406\u0130", "ABEKMHOPCTYXII"
+)
+"""Letters of other keyboards that look like a letter of a document: Cyrillic ones, and the Azerbaijani dotted I."""
+_DOCUMENT: Final = re.compile(r"[A-Z0-9]+")
 
 Code = Literal["consent_missing", "consent_used", "monthly_limit", "evaluator_wrong"]
 
@@ -72,8 +77,15 @@ class Match(NamedTuple):
 
 
 def identity(country: str, document: str) -> bytes:
-    """Return an identity document in the one form that all agencies feed in: no gaps, capitals, Unicode's NFKC."""
-    parts = (_GAPS.sub("", unicodedata.normalize("NFKC", each)).upper() for each in (country, document))
+    """Return an identity document in the one form that all agencies feed in: no gaps or marks, and Latin capitals (ICAO 9303).
+
+    Raises:
+        ValueError: something stands there that no document has. Nobody else would write it so, and no match would be found.
+    """
+    typed = (unicodedata.normalize("NFKC", each).upper() for each in (country, document))
+    parts = [_GAPS.sub("", each).translate(_LATIN) for each in typed]
+    if not all(_DOCUMENT.fullmatch(each) for each in parts):
+        raise ValueError("a document has the letters A to Z and digits: type country and number as they stand there")
     return _CONTEXT + b"\0".join(each.encode() for each in parts)
 
 
@@ -92,7 +104,7 @@ class Evaluator:
         self.name = name
         self._server = ristretto.Evaluator(os.urandom(32))
         self._registered, self._monthly = registered, monthly
-        self._used: set[str] = set()
+        self._used: dict[str, bytes] = {}
         self._spent: Counter[tuple[str, str]] = Counter()
 
     @property
@@ -101,19 +113,20 @@ class Evaluator:
         return self._server.public_key.serialize()
 
     def evaluate(self, agency: str, consent: str, blinded: bytes, now: datetime) -> bytes:
-        """Return the evaluation of *blinded*, with its proof.
+        """Return the evaluation of *blinded*, with its proof. The same question is answered again: it tells nothing more.
 
         Raises:
             NotAsked: no such consent stands, it was used before, or the agency has asked as often as it may this month.
         """
         _standing(self._registered, agency, consent, now)
         month = (agency, f"{now:%Y-%m}")
-        if consent in self._used:
+        if self._used.get(consent, blinded) != blinded:
             raise NotAsked("consent_used")
-        if self._spent[month] >= self._monthly:
-            raise NotAsked("monthly_limit")
-        self._used.add(consent)
-        self._spent[month] += 1
+        if consent not in self._used:
+            if self._spent[month] >= self._monthly:
+                raise NotAsked("monthly_limit")
+            self._used[consent] = blinded
+            self._spent[month] += 1
         return self._server.evaluate(ristretto.BlindedInput.deserialize(blinded)).serialize()
 
 
@@ -162,12 +175,17 @@ def _info(agency: str, consent: str) -> bytes:
 
 
 class Asker:
-    """An agency that asks for one person. Its messages go through *carry*, as a broker would carry them."""
+    """An agency that asks for one person. Its messages go through *carry*, as a broker would carry them.
+
+    A question that was interrupted is asked again in the same words: it costs the person no second consent.
+    """
 
     def __init__(self, agency: str, registered: Registered, carry: Callable[[Sent], None]) -> None:
         """Ask in the name of *agency*."""
         self.agency = agency
         self._registered, self._carry = registered, carry
+        self._begun: dict[tuple[str, str, bytes], tuple[ristretto.Client, bytes]] = {}
+        """Questions without an answer yet, by consent, evaluator and identity. A service keeps them sealed in its ledger."""
 
     def ask(
         self,
@@ -187,11 +205,16 @@ class Asker:
         token = self._token([self._evaluated(who, consent, each, key, now) for each, key in evaluators.items()])
         sealed = comparer.seal_to.wrap(token, _info(self.agency, consent))
         self._carry(Sent(self.agency, comparer.name, sealed))
-        return comparer.deposit(self.agency, consent, ref, sealed, now)
+        found = comparer.deposit(self.agency, consent, ref, sealed, now)
+        self._begun = {begun: kept for begun, kept in self._begun.items() if begun[0] != consent}
+        return found
 
     def _evaluated(self, who: bytes, consent: str, evaluator: Evaluator, public: bytes, now: datetime) -> bytes:
-        client, blinded = ristretto.Client.blind(who)
-        asked = blinded.serialize()
+        begun = (consent, evaluator.name, who)
+        if begun not in self._begun:
+            fresh, blinded = ristretto.Client.blind(who)
+            self._begun[begun] = fresh, blinded.serialize()
+        client, asked = self._begun[begun]
         self._carry(Sent(self.agency, evaluator.name, asked))
         answer = evaluator.evaluate(self.agency, consent, asked, now)
         self._carry(Sent(evaluator.name, self.agency, answer))
