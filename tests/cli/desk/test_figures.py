@@ -153,3 +153,21 @@ def test_a_draft_says_when_it_can_be_published(tmp_path: Path, monkeypatch: pyte
 
     assert result.exit_code == 0
     assert "not published. When the period is over, two people publish them" in result.output
+
+
+@pytest.mark.parametrize(
+    ("published", "says"),
+    [
+        (RELEASE, "are the same."),
+        (released(victims([(61, 2, "F", "25-34", "AZ")]), "2026"), "differ from the published ones"),
+    ],
+)
+def test_figures_that_are_computed_again_are_held_against_the_published_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, published: Release, says: str
+) -> None:
+    """Given --draft although there is a release, nobody is told that the figures are not published."""
+    result = publishes(Desk("registered", published=published), tmp_path, monkeypatch, "--draft")
+
+    assert (result.exit_code, "not published" in result.output) == (0, False)
+    assert published.digest[:16] in result.output
+    assert says in result.output

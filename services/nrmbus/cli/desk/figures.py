@@ -186,11 +186,7 @@ async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *
             return _Made(known, f"These figures are published (release {known.digest[:16]}).")
         found = Release.from_mapping(await door.get(f"/v1/figures/{span.name}/draft"))
         if people is None:
-            return _Made(
-                found,
-                "These figures are not published. When the period is over, two people publish them: --publish with --actor "
-                "and --approver.",
-            )
+            return _Made(found, _about_a_draft(found, known))
         if known is not None and known.tables == found.tables:
             return _Made(
                 known,
@@ -198,6 +194,21 @@ async def _made(folder: BusFolder, span: Span, people: tuple[str, str] | None, *
                 "changed since. Nothing was published again.",
             )
         return await _publish(door, found, *people)
+
+
+def _about_a_draft(found: Release, known: Release | None) -> str:
+    """Return whether the draft *found* is published, where *known* is the release of the period."""
+    if known is not None and known.tables == found.tables:
+        return f"The published figures (release {known.digest[:16]}) are the same."
+    if known is not None:
+        return (
+            f"These figures differ from the published ones (release {known.digest[:16]}). Two people publish a correction: "
+            "--publish with --actor and --approver."
+        )
+    return (
+        "These figures are not published. When the period is over, two people publish them: --publish with --actor and "
+        "--approver."
+    )
 
 
 async def _published(door: Door, span: Span) -> Release | None:
