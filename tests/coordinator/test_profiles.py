@@ -17,7 +17,7 @@ from desk.given import FakeRegistrar, Given, desk_of
 from desk.web.browsing import browsing, employed, member
 from nrmbus.coordinator.differing import compared
 from nrmbus.desk.staff.permissions import Permission
-from nrmbus.rules import add_profiles, load_profile, profile_names
+from nrmbus.rules import add_profiles, load_profile, profile_names, read_profile
 from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire import json
 
@@ -199,3 +199,15 @@ def test_a_difference_is_one_of_duties_or_of_the_law_alone() -> None:
     assert not [each for each in said if re.search(r"\d{4}-\d\d-\d\d", each)], "no day as a profile writes it"
     assert "Interview held" not in compared(t, az, later).of_the_law
     assert len(compared(t, az, later).of_the_law) == 6
+
+
+def test_the_title_of_a_law_alone_is_no_change() -> None:
+    """A profile of a country's own names its laws; a reader sees what the rows that cite them change."""
+    text = (
+        "name: xa@2031-01-01\nextends: az@2022-04-29\nadds: {laws: {XA Law 9: On beds}}\n"
+        "changes: {clocks: {D-BED: {basis: XA Law 9 art. 2}}}\n"
+    )
+
+    found = compared(Words("en", ZoneInfo("Asia/Baku")), load_profile("az@2022-04-29"), read_profile(text))
+
+    assert (found.count, found.of_the_law) == (0, ("To answer about a bed (D-BED)",))

@@ -52,7 +52,7 @@ def compared(t: Words, before: Profile, after: Profile) -> Compared:
     groups: dict[str, list[Line]] = {}
     laws: dict[str, None] = {}
     for each in differences(before, after):
-        if each.path == ("name",):
+        if each.table in {"name", "laws"}:  # a law's title alone changes nothing: the rows that cite the law are listed
             continue
         if each.path[-1] in _OF_THE_LAW:
             laws[_place(t, each, (before, after), is_whole=False)] = None
