@@ -53,14 +53,14 @@ class Form:
 class Page(HTMLParser):
     """What a page offers: forms and links, and its text."""
 
-    def __init__(self, answer: httpx.Response) -> None:
+    def __init__(self, url: str, status: int, text: str) -> None:
         super().__init__()
-        self.url, self.status, self.text = str(answer.url), answer.status_code, ""
+        self.url, self.status, self.text = url, status, ""
         self.forms: list[Form] = []
         self.links: list[str] = []
         self._select = ""
         self._area = ""
-        self.feed(answer.text)
+        self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Take up a form, a field, a button or a link."""
@@ -111,6 +111,10 @@ class Page(HTMLParser):
         raise StageError(f"{self.status} {self.url}: no form leads to {' or '.join(ends)}")
 
 
+def _page_of(answer: httpx.Response) -> Page:
+    return Page(str(answer.url), answer.status_code, answer.text)
+
+
 class NotOfferedError(StageError):
     """A page without the button or the choice that a step needs."""
 
@@ -137,17 +141,35 @@ class Person:
 
     async def see(self, path: str) -> Page:
         """Open *path*; sign in first if the page asks for it."""
-        page = Page(await self._browser.get(path))
+        page = await self.open(path)
         for _ in range(3):
             if "/sign-in" not in page.url:
                 return page
             page = await self.send(page.form_to("/sign-in"), {"name": (self._name,), "password": (PASSWORD,)})
             if "/sign-in" not in page.url and not page.url.endswith(path):
-                page = Page(await self._browser.get(path))
+                page = await self.open(path)
         raise StageError(f"{self._name} cannot sign in")
+
+    async def open(self, path: str) -> Page:
+        """Ask for *path*, and return what came."""
+        return _page_of(await self._browser.get(path))
 
     async def send(self, form: Form, typed: Typed, *buttons: tuple[str, str]) -> Page:
         """Type *typed* into the fields of *form* that are there, press the button, and return the next page."""
+        pairs = self.filled(form, typed, *buttons)
+        answer = await self._browser.post(
+            form.action, content=urlencode(pairs), headers={"content-type": "application/x-www-form-urlencoded"}
+        )
+        return _page_of(answer)
+
+    @staticmethod
+    def filled(form: Form, typed: Typed, *buttons: tuple[str, str]) -> list[tuple[str, str]]:
+        """Return the fields of *form* with what was *typed* into those that are there, and the *buttons* that were pressed.
+
+        Raises:
+            NotOfferedError: a field does not offer what was typed.
+            StageError: the form has no such button.
+        """
         pairs: list[tuple[str, str]] = []
         for name, known in form.fields.items():
             values = known.values if name not in typed else list(typed[name])
@@ -156,11 +178,7 @@ class Person:
             pairs += [(name, value) for value in values]
         if missing := [each for each in buttons if each not in form.buttons]:
             raise StageError(f"{form.action}: there is no button {missing[0]}")
-        pairs += buttons
-        answer = await self._browser.post(
-            form.action, content=urlencode(pairs), headers={"content-type": "application/x-www-form-urlencoded"}
-        )
-        return Page(answer)
+        return [*pairs, *buttons]
 
 
 class PagesStage(BusStage):
@@ -220,8 +238,11 @@ class PagesStage(BusStage):
             door, name = self._doors[agency], f"Example of {agency}"
             about = {"roles": ["worker", "duty_officer", "supervisor"], "language": "en", "example_password": PASSWORD}
             await door.post("/v1/staff", {"name": name, **about})
-            self._people[agency] = Person(door.url, name, self.around)
+            self._people[agency] = await self._at_a_browser(door.url, name)
         return self._people[agency]
+
+    async def _at_a_browser(self, url: str, name: str) -> Person:
+        return Person(url, name, self.around)
 
     async def _filled_in(self, person: Person, words: Words) -> str:
         """Do in pages what *words* say; return the id of the event."""
