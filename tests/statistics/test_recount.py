@@ -10,11 +10,14 @@ from typing import Any, Final, cast
 import pytest
 
 from agencies import BUS, NOW
+from copies import MIGRATION_DECIDES, REFER_IN_36_HOURS, copied, known_here
+from copies import NAME as OWN
 from nrmbus.auditor.history.history import History
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit import export
 from nrmbus.events import bulletin
 from nrmbus.events.stats import packed
+from nrmbus.rules import Profile, Rules, add_profiles
 from nrmbus.statistics import exported as exported_module
 from nrmbus.statistics.exported import NotThisHistory, exported
 from nrmbus.statistics.history import Histories
@@ -43,9 +46,11 @@ PERIOD: Final = Span(2026, 1)
 class Published:
     """Forty referrals to the assistance centre, most accepted, some declined; the figures of their quarter, and the history."""
 
-    def __init__(self) -> None:
-        """Register them, and count."""
+    def __init__(self, profile: Profile | None = None) -> None:
+        """Register them, and count; under *profile* instead of the one of every test."""
         self.bus = Bus()
+        if profile is not None:
+            self.bus.rules = Rules(profile, self.bus.agencies)
         self.shard = shard = self.bus.shard()
         for number in range(40):
             case, ref, now = f"{number + 1:032x}", f"{number + 100:032x}", NOW + timedelta(hours=number)
@@ -251,6 +256,30 @@ def test_altered_history_is_found(published: Published, change: Callable[[Lines]
 
     assert [line.result for line in done.failures] == [code]
     assert all(line.about for line in done.failures)
+
+
+def test_figures_of_a_profile_of_one_s_own_are_counted_with_its_file(tmp_path: Path) -> None:
+    """Given a bus with its own profile, then that very file is needed to count again, and no other of its name."""
+    with known_here():
+        there = Published(add_profiles([copied(REFER_IN_36_HOURS)])[0])
+        raw = there.history()
+    lines = raw.splitlines(keepends=True)
+    (failure,) = Recount(there.release, lines, there.operator).failures
+    assert (failure.result, failure.about) == ("profile_unknown", OWN)
+    with known_here():
+        add_profiles([copied(MIGRATION_DECIDES)])
+        assert [each.result for each in Recount(there.release, lines, there.operator).failures] == ["profile_unknown"]
+
+    release, history, profile = (tmp_path / each for each in ("2026.json", "history.jsonl", "own.yaml"))
+    release.write_bytes(there.release.to_json())
+    history.write_bytes(raw)
+    profile.write_text(copied(REFER_IN_36_HOURS), encoding="utf-8")
+    key = vkey(Ed25519Verifier(f"nrmbus/{BUS}/operator", there.operator.public))
+    asked = ("recount", release, "--history", history, "--operator", key)
+
+    assert "profile_unknown" in run(*asked).stdout
+    done = run(*asked, "--profile", profile)
+    assert (done.returncode, done.stdout.splitlines()[-1].partition(":")[0]) == (0, "recounted")
 
 
 def damaged(raw: bytes) -> Iterator[tuple[bytes, str]]:

@@ -14,6 +14,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.model import Fact
 from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.rules import Agency, Rules, UnknownProfileError, load_profile
+from nrmbus.rules.profile_files import is_installed
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.exported import HistoryFile, Unreadable
 from nrmbus.statistics.persons import Case
@@ -54,7 +55,7 @@ CODES: Final = {
     "envelope_unreadable": "An envelope does not have the right form.",
     "envelope_altered": "An envelope is not the registered one.",
     "event_unknown": "This version of nrmbus does not know a type of event in the history, so it would count too little.",
-    "profile_unknown": "This version of nrmbus does not have the profile of the Rules by which the release counts.",
+    "profile_unknown": "A profile of the Rules by which the release counts is not here with its values: give its file with --profile.",
     "profile_differs": "The release names another profile than was in force.",
     "threshold_differs": "The release has another threshold k than its profile.",
     "releases_differ": "The release names other earlier releases than the history has.",
@@ -107,6 +108,8 @@ class Recount:
         self._release, self._operator = release, operator
         self._facts: dict[str, list[Fact]] = {}
         self._first: tuple[datetime, str] | None = None
+        self._profiles: set[tuple[str, str]] = set()
+        """Name and digest of each profile by which the registrar judged."""
         self._anchored = False
         self.lines: list[Line] = []
         try:
@@ -207,7 +210,9 @@ class Recount:
             chain.take(found)
         except HistoryFault as fault:
             raise Failed(_PLACES.get(fault.code, fault.code), f"line {line}") from None
-        began = (found.registration.time, found.registration.policy.name)
+        policy = found.registration.policy
+        self._profiles.add((policy.name, policy.digest))
+        began = (found.registration.time, policy.name)
         if self._first is None or began[0] < self._first[0]:
             self._first = began
 
@@ -255,11 +260,13 @@ class Recount:
     def _counted(self) -> Release:
         """Return the tables of events of the release, counted again."""
         policy = self._first[1] if self._first is not None else self._release.profile
+        if missing := sorted(name for name, digest in self._profiles if not is_installed(name, digest)):
+            raise Failed("profile_unknown", ", ".join(missing))
         try:
             rules = Rules(load_profile(policy), self._agencies)
             load_profile(self._release.profile)
         except UnknownProfileError:
-            raise Failed("profile_unknown") from None
+            raise Failed("profile_unknown", self._release.profile) from None
         span = Span.named(self._release.period)
         cases = [Case(subject, tuple(facts)) for subject, facts in self._facts.items()]
         return release_of(

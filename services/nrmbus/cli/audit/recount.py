@@ -9,6 +9,7 @@ import typer
 
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.commands import Commands
+from nrmbus.cli.operate.rules import own_profile
 from nrmbus.cli.options import AsJson
 from nrmbus.cli.release_file import read_release
 from nrmbus.statistics.recount import Recount, text_of
@@ -31,6 +32,13 @@ def recount(
     operator: Annotated[
         str | None, typer.Option(metavar="KEY", help="The operator's key, which signs the directory of the bus.")
     ] = None,
+    profile: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A profile of the Rules that the bus has beside those of this release; give the option again for another.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Count published figures again from the history, and compare every table of events cell by cell.
@@ -40,6 +48,8 @@ def recount(
     and no key that you gave vouches for it; 1 a check failed, with a code; 2 wrong usage.
     """
     key = None if operator is None else _key(operator)
+    for each in profile or ():
+        own_profile(each)
     found = read_release(release)
     try:
         with history.open("rb") as lines:
