@@ -179,6 +179,7 @@ FORGERIES: Final[list[tuple[Callable[[dict[str, Any]], object], str]]] = [
     (lambda r: r.update(bus="0" * 16), "bus_differs"),
     (lambda r: r["checkpoints"][0].update(head="4" * 64), "checkpoint_differs"),
     (lambda r: r["checkpoints"][0].update(size=999), "registration_missing"),
+    (lambda r: r["checkpoints"][0].update(size=0, head="0" * 64), "history_uncounted"),
     (lambda r: r["checkpoints"][0].update(partition=3), "registration_foreign"),
 ]
 

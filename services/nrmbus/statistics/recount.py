@@ -38,6 +38,7 @@ CODES: Final = {
     "header_malformed": "The first line does not have the form of this version.",
     "digest_differs": "The lines are not those that the last line counts and hashes.",
     "lines_missing": "There are not as many lines of a kind as the first line says.",
+    "history_uncounted": "The release counts no registration and shows counts all the same: they are made up, as on an example bus.",
     "bus_differs": "The history is of another bus than the release.",
     "directory_malformed": "An entry of the directory does not have the right form, or is out of its order.",
     "operator_signature_invalid": "An entry of the directory is not signed by the operator's key that you gave.",
@@ -163,9 +164,10 @@ class Recount:
         for partition, chain in chains.items():
             if chain.number < ends[partition].size:
                 raise Failed("registration_missing", f"partition {partition}, number {chain.number + 1}")
-        self._say(
-            "history", "all", f"{sum(each.size for each in ends.values())} registrations, made {file.header.made}"
-        )
+        size = sum(each.size for each in ends.values())
+        if not size and any(row.count is not None for table in self._release.tables for row in table.rows):
+            raise Failed("history_uncounted", "all")
+        self._say("history", "all", f"{size} registrations, made {file.header.made}")
 
     def _directory(self, file: HistoryFile) -> Directory | None:
         """Take the roles of the agencies, and with the operator's key their keys too."""

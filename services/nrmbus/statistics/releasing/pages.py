@@ -246,7 +246,7 @@ def _missing(visit: Visit, made: Release, every: tuple[released.Released, ...]) 
         )
     if made.beside:
         yield t(
-            "{periods} of the same year are released already. Beside them more numbers have to be suppressed.",
+            "Released already of the same year: {periods}. Beside that more numbers have to be suppressed.",
             periods=", ".join(sorted(names.get(each, each[:16]) for each in made.beside)),
         )
     elif span.quarter is not None:
