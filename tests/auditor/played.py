@@ -59,7 +59,7 @@ class Written:
         number = len(self.records) + 1
         registration = Registration(
             audience=audience.commitment(), bus=BUS, envelope=signed.digest, id=event.id, key=signed.kid, number=number,
-            partition=0, policy=Policy(digest=self.rules.profile.digest, name=POLICY), previous=self.previous,
+            partition=0, policy=Policy(digest=self.rules.profile.digest, name=self.rules.profile.name), previous=self.previous,
             sequence=event.sequence, source=event.source, subject=event.subject, time=now,
             verdict="refused" if refusal else "registered", code=refusal.code if refusal else None,
             rule=refusal.rule if refusal else None, article=refusal.article if refusal else None,

@@ -141,5 +141,26 @@ def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp
     )
     other.register(entry.event, entry.registration.time)
 
-    with pytest.raises(BusError, match=r"was judged by az@2022-04-29, .* nrmbus rules add FILE"):
+    with pytest.raises(BusError, match=r"was judged by az@2022-04-29, .* --judged-by FILE"):
         offline_history(written(tmp_path / "other.jsonl", other))
+
+
+def test_a_history_under_a_profile_of_one_s_own_is_judged_with_its_file(tmp_path: Path) -> None:
+    """Given the export of a bus with its own profile, a legislator without that bus brings the file, and no other of its name."""
+    seen = first_scenario()
+    entry = seen.audited().history.entries[0]
+    assert entry.event
+    agencies = {each: Agency(each, role) for each, role in ROLES.items()}
+    theirs = Written(seen.directory, seen.identities, Rules(copy(ONE_HOUR), agencies))
+    theirs.register(entry.event, entry.registration.time)
+    history = written(tmp_path / "theirs.jsonl", theirs)
+    own, other = tmp_path / "own.yaml", tmp_path / "other.yaml"
+    own.write_text(copied(ONE_HOUR))
+    other.write_text(copied(MIGRATION_DECIDES))
+    asked = ("rules", "what-if", POLICY, "--history", history, "--data", tmp_path / "nothing")
+
+    assert "--judged-by FILE" in nrmbus(*asked).stderr
+    assert nrmbus(*asked, "--judged-by", other).returncode == 1
+    done = nrmbus(*asked, "--judged-by", own)
+    assert done.returncode == 0, done.stderr
+    assert "D-REFER" in done.stdout

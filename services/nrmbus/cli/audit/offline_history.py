@@ -209,6 +209,6 @@ def _see_that_profiles_are_here(path: Path, entries: Iterable[Entry]) -> None:
     named = {(each.registration.policy.name, each.registration.policy.digest) for each in entries}
     if missing := sorted(name for name, digest in named if not is_installed(name, digest)):
         raise BusError(
-            f"The history in {path} was judged by {', '.join(missing)}, which is not here with these values: give the folder "
-            "of that bus with --data DIR, or say nrmbus rules add FILE."
+            f"The history in {path} was judged by {', '.join(missing)}, which is not here with these values: give its file "
+            "with --judged-by FILE, or the folder of that bus with --data DIR."
         )

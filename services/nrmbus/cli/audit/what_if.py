@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from nrmbus.cli.audit.on_record import Asker
-from nrmbus.cli.operate.rules import app, named, text_of
+from nrmbus.cli.operate.rules import app, named, own_profile, text_of
 from nrmbus.cli.options import AsJson, BusContext, Jobs
 from nrmbus.rules import Rules
 from nrmbus.rules.profile_files import bundled_names
@@ -44,6 +44,14 @@ def what_if(
             exists=True,
         ),
     ] = None,
+    judged_by: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --history: a profile by which that history was judged, and which this release does not have; give the "
+            "option again for another.",
+        ),
+    ] = None,
     as_list: Annotated[
         bool, typer.Option("--list", help="Print each difference with its case too. (default: the summary alone)")
     ] = False,
@@ -62,6 +70,8 @@ def what_if(
     left the bus, and is verified here: a backup with every signature, a file by its own lines.
     """
     if history is not None:
+        for each in judged_by or ():
+            own_profile(each)
         found, verified = _offline(profile, history)
     else:
         query = {"kind": "what_if", "profile": profile}
