@@ -114,6 +114,10 @@ async def test_main_figures_stand_first_with_their_change(here: Given) -> None:
     assert re.search(r'<span>Identified victims</span><span class="nrm-numbers__number">88</span>', shown)
     assert "+18 against the year before" in shown
     assert [shown.count(f"New figures are released: {year}.") for year in (2025, 2026)] == [1, 1]
+    leads = re.findall(r'href="(/app/figures\?release=[^"]*)">Figures for (\d+)</a>', shown)
+    assert sorted(year for _, year in leads) == ["2025", "2026"]
+    for address, year in leads:
+        assert f"Figures for {year}" in (await page(here, address)).text
     assert "The figures of 2025 are not released" not in shown
 
 

@@ -109,14 +109,18 @@ def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced], every: S
     t, event = visit.t, next((each for each in said if each.mark.id == task["event"]), None)
     about = event.data if event else None
     agency = about.agency if isinstance(about, ListeningChanged) else event.mark.source if event else t("an agency")
-    period = next((period_name(t, each.period) for each in every if each.event == task["event"]), "")
+    release = next((each for each in every if each.event == task["event"]), None)
+    period = period_name(t, release.period) if release else ""
     texts = {
         SILENT: t("The desk of {agency} no longer takes what is delivered. Call the agency, and ask when it runs again.", agency=agency),
         BREACH: t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
         RELEASED: t("New figures are released: {period}. Read them, and write the yearly information if they are of a whole year.", period=period),
         CORRECTED: t("Figures that were published before are corrected: {period}. Publish the corrected ones in their place.", period=period),
     }  # fmt: skip
-    return {"number": task["task"], "text": texts[task["kind"]], "since": moment_of(visit, task["opened"])}
+    figures = {"digest": release.digest, "name": t("Figures for {period}", period=period)} if release else None
+    return {
+        "number": task["task"], "text": texts[task["kind"]], "figures": figures, "since": moment_of(visit, task["opened"])
+    }  # fmt: skip
 
 
 def _silent(visit: Visit, said: ListeningChanged) -> dict[str, str]:
