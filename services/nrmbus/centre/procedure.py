@@ -9,6 +9,7 @@ from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, ReferralCompleted, ReferralSubmitted
+from nrmbus.events.safeguard import ChildFlagged
 from nrmbus.events.support import PlanCompleted
 
 
@@ -48,9 +49,11 @@ def plan(_: ReferralAccepted, heard: Heard, __: State) -> Result | None:
     )
 
 
-@line(ConsentGiven)
-def change_mind(_consent: ConsentGiven, heard: Heard, __: State) -> Result | None:
-    """4. A person without status agrees to the deciding body ({decider}): a task to refer, with this fresh consent (rule T23, [S34])."""
+@line(ConsentGiven, ChildFlagged)
+def change_mind(_: Data, heard: Heard, __: State) -> Result | None:
+    """4. A person without status agrees to the deciding body ({decider}), or is found to be a child: a task to refer, an adult with this fresh consent (rule T23, [S34, S36])."""
+    if isinstance(heard.event.data, ChildFlagged):
+        return first_contact.child_after_a_refusal(heard)
     return first_contact.agreed_to_the_deciding_body(heard, status="SUPPORT_NO_STATUS")
 
 

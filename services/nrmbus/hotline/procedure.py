@@ -4,8 +4,8 @@ from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line
 from nrmbus.events.case import ReReferred, SignalRecorded
-from nrmbus.events.consent import ConsentGiven, ConsentRefused
-from nrmbus.events.model import Event
+from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralInfoRequested
 
 
@@ -34,9 +34,9 @@ def call_again(_: ReReferred, heard: Heard, __: State) -> Result | None:
     )
 
 
-@line(ConsentRefused)
-def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
-    """3. An adult refuses the deciding body ({decider}): the notice stays anonymous and is counted once, and help without the police is offered ([S26, S34])."""
+@line(*first_contact.REFUSING)
+def refuse(_: Data, heard: Heard, __: State) -> Result | None:
+    """3. An adult refuses the deciding body ({decider}): the notice stays anonymous and is counted once, and help without the police is offered; somebody who is then found to be a child is referred ([S26, S34, S36])."""
     return first_contact.refused_the_deciding_body(heard)
 
 

@@ -8,7 +8,7 @@ from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
 from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
-from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Event
 from nrmbus.rules.profile import DECIDERS
@@ -45,9 +45,9 @@ def meet(_: Data, heard: Heard, __: State) -> Result | None:
     return first_contact.met(heard, _ALONE)
 
 
-@line(ConsentRefused)
-def refuse(_: ConsentRefused, heard: Heard, __: State) -> Result | None:
-    """3. One of a group refuses the deciding body ({decider}): help without the police is offered, and the others' cases go on ([S26], [D])."""
+@line(*first_contact.REFUSING)
+def refuse(_: Data, heard: Heard, __: State) -> Result | None:
+    """3. One of a group refuses the deciding body ({decider}): help without the police is offered, and the others' cases go on; one who is then found to be a child is referred ([S26, S36], [D])."""
     return first_contact.refused_the_deciding_body(heard)
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import pytest
 
-from given import given, says
+from given import Story, given, says
 from nrmbus.desk.procedure.roles import ROOMS
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.codes import Detector
@@ -18,6 +18,7 @@ from nrmbus.events.referral import (
     ReferralInfoRequested,
     ReferralSubmitted,
 )
+from nrmbus.events.safeguard import ChildFlagged
 
 DETECTORS: dict[str, Detector] = {
     "ngo-a": "ngo_outreach",
@@ -59,6 +60,25 @@ def test_an_adult_who_refuses_the_special_unit_gets_help_without_it(me: str) -> 
     story = given(procedure, me=me).heard(says(me, signal(DETECTORS[me])))
 
     story.when(says(me, REFUSED)).then("address_given" if me == "police-x" else "without_police")
+
+
+@pytest.mark.parametrize("me", DETECTORS)
+def test_a_child_whom_everybody_took_for_an_adult_is_referred_after_all(me: str) -> None:
+    """A refusal ends the duty to refer, and a child's word ends none: whoever finds the child has a task to refer, and nobody else."""
+    procedure = import_module(f"nrmbus.{ROOMS[DETECTORS[me]]}.procedure")
+    flagged = ChildFlagged(to=("child-commission", "guardianship"), basis="stated_age")
+    refers = ReferralSubmitted(
+        to=("special-unit",), mode="referral", reason="ChildSafeguarding", urgency="urgent", services=()
+    )
+
+    def refused() -> Story:
+        return given(procedure, me=me).heard(says(me, signal(DETECTORS[me])), says(me, REFUSED))
+
+    refused().when(says(me, flagged)).then("refer_child")
+    refused().when(says("shelter", flagged)).then("read")
+    refused().heard(says(me, refers, "R-1")).when(says(me, flagged)).then()
+    willing = given(procedure, me=me).heard(says(me, signal(DETECTORS[me])))
+    willing.when(says(me, flagged)).then()
 
 
 @pytest.mark.parametrize("me", SENDERS)

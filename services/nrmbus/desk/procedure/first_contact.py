@@ -8,10 +8,14 @@ from typing import Any, Final
 from nrmbus.desk.procedure.interface import Heard, Line, Result, shared_line, task
 from nrmbus.events.case import ReReferred, SignalRecorded
 from nrmbus.events.consent import ConsentRefused
+from nrmbus.events.safeguard import ChildFlagged
+from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.profile import DECIDERS
 
 _SHARING: Final = "information_sharing"
 _STATION: Final = "police_other"
+REFUSING: Final = (ConsentRefused, ChildFlagged)
+"""Events of the line about a refusal of the body that decides."""
 
 
 def meeting(number: int, who: str, ask: str) -> Line[Any]:
@@ -22,8 +26,8 @@ def meeting(number: int, who: str, ask: str) -> Line[Any]:
 
 def refusal(number: int) -> Line[Any]:
     """Return the line after an adult's refusal of the body that decides."""
-    text = f"{number}. An adult refuses the deciding body ({{decider}}): help without the police is offered, and the notice stays anonymous ([S26, S34])."
-    return shared_line(text, "refuse", (ConsentRefused,), lambda heard, _: refused_the_deciding_body(heard))
+    text = f"{number}. An adult refuses the deciding body ({{decider}}): help without the police is offered, and the notice stays anonymous; somebody who is then found to be a child is referred ([S26, S34, S36])."
+    return shared_line(text, "refuse", REFUSING, lambda heard, _: refused_the_deciding_body(heard))
 
 
 def is_station(heard: Heard) -> bool:
@@ -43,7 +47,12 @@ def met(heard: Heard, ask: str) -> Result | None:
 
 
 def refused_the_deciding_body(heard: Heard) -> Result | None:
-    """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it."""
+    """Return the task after an adult's refusal of the body that decides, as the agency itself recorded it.
+
+    A child's word ends no duty to refer, so there is another task when the agency finds that the adult is a child.
+    """
+    if isinstance(heard.event.data, ChildFlagged):
+        return child_after_a_refusal(heard)
     purposes = getattr(heard.event.data, "purposes", ())
     if not heard.own or heard.view.child or _SHARING not in purposes or not _names_the_deciding_body(heard):
         return None
@@ -52,6 +61,19 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
         return Result(tasks=(task(heard, "address_given", sentence),))
     sentence = "The person refuses the deciding body ({decider}): refer to an assistance centre or an NGO, withheld from that body."
     return Result(tasks=(task(heard, "without_police", sentence),))
+
+
+def child_after_a_refusal(heard: Heard) -> Result | None:
+    """Return the task to refer a child who was taken for an adult and refused the body that decides."""
+    deciding = [each for each in heard.agencies if heard.agencies[each].role in heard.profile.expand((DECIDERS,))]
+    is_refused = any(refused_by_person(heard.view, each) for each in deciding)
+    is_referred = any(
+        party.agency in deciding and party.stands for each in heard.view.referrals.values() for party in each.receivers
+    )
+    if not heard.own or not heard.view.child or not is_refused or is_referred:
+        return None
+    sentence = "A child, whose refusal of the deciding body ({decider}) does not count: refer the child, once guardianship and the child commission are notified."
+    return Result(tasks=(task(heard, "refer_child", sentence),))
 
 
 def agreed_to_the_deciding_body(heard: Heard, *, status: str) -> Result | None:

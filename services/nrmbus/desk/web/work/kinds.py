@@ -110,7 +110,7 @@ FIRST_STEPS: Final = frozenset({"ask_first", "children_first"})
 OF_A_RUNNING_CASE: Final = frozenset(
     {
         "refer_again", "make_plan", "transition", "shield", "ask_hold", "hold_follows", "conditions", "visits", "attend",
-        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again", "ask_another_shelter", "stay_on", "has_left",
+        "review_for_person", "tell_of_review", "child_received", "journey_home", "child_again", "ask_another_shelter", "stay_on", "has_left", "refer_child",
     }
 )  # fmt: skip
 """Kinds of tasks that are over with their case."""

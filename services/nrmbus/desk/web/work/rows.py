@@ -24,7 +24,8 @@ _OF_MONEY: Final = frozenset({"granted", "ordered", "executed", "failed"})
 _ANSWERS: Final = frozenset({"referral.acknowledged", "referral.accepted"})
 _TASK_ACTS: Final[Mapping[str, str]] = {
     "refer_again": "referral.submitted", "ask_first": "consent.given", "children_first": "safeguard.child_flagged",
-    "without_police": "referral.submitted", "refer_now": "referral.submitted", "call_back": "referral.info_supplied",
+    "without_police": "referral.submitted", "refer_now": "referral.submitted", "refer_child": "referral.submitted",
+    "call_back": "referral.info_supplied",
     "make_plan": "plan.adopted", "transition": "plan.revised", "close": "case.closed",
     "shield": "stay.hold_requested", "ask_hold": "stay.hold_requested", "review_for_person": "review.requested", "follow_up": "case.follow_up_recorded",
 }  # fmt: skip
