@@ -201,11 +201,13 @@ async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None
 
 
 class Listing:
-    """A desk whose directory has an agency that does not read."""
+    """A desk whose directory has two pages, and on the second an agency that does not read."""
 
-    async def get(self, path: str) -> dict[str, Any]:
-        """Return the directory."""
+    async def get(self, path: str, after: str) -> dict[str, Any]:
+        """Return the page of the directory after the agency *after*."""
         assert path == "/v1/directory"
+        if not after:
+            return {"agencies": [{"agency": "court"}], "next": "court"}
         return {
             "agencies": [{"agency": "fund", "silent_since": "2026-03-02T10:00:00Z"}, {"agency": "vac"}],
             "next": None,
@@ -214,7 +216,7 @@ class Listing:
 
 @pytest.mark.parametrize(("to", "named"), [(["fund", "vac"], True), (["vac"], False), (None, False), ("fund", False)])
 async def test_a_receiver_that_does_not_read_is_named_before_the_event_is_sent(to: object, named: bool) -> None:  # noqa: FBT001 - a case of the table
-    """Whoever refers by the command line learns as early as on the page that somebody has to call."""
+    """Given a receiver that does not read, then somebody who refers by the command line is told to call, as on the page."""
     notes = await _silent(cast("Any", Listing()), to)
 
     assert notes == (

@@ -151,8 +151,12 @@ async def _silent(door: Door, receivers: object) -> list[str]:
     if not receivers or not isinstance(receivers, list):
         return []
     known: list[dict[str, Any]] = []
+    after: str | None = ""
     with suppress(DoorError):  # the publication itself says what is wrong with the desk
-        known = (await door.get("/v1/directory"))["agencies"]
+        while after is not None:
+            page = await door.get("/v1/directory", after=after)
+            known += page["agencies"]
+            after = page["next"]
     return [
         f"{each['agency']} does not read what it is sent, since {each['silent_since']}: call the agency as well."
         for each in known
