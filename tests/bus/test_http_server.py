@@ -12,7 +12,7 @@ import pytest
 from starlette.responses import Response
 
 from nrmbus.bus import http_server
-from nrmbus.bus.embedded.ports import free_ports
+from nrmbus.bus.embedded.ports import free_ports, is_free
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import ENDS_SECONDS, MOST, Listening, Server, pages
 from patience import PATIENCE, eventually
@@ -72,7 +72,6 @@ def test_a_port_that_another_program_has_costs_the_token_too(
     """A program that listened there may have received the token, so port and token are new, and the log says so."""
     monkeypatch.setattr(http_server, "_PATIENCE", 0.0)
     first = Listening(tmp_path)
-    first.socket.listen()
     second = Listening(tmp_path)
     second.socket.close()
     first.socket.close()
@@ -82,6 +81,40 @@ def test_a_port_that_another_program_has_costs_the_token_too(
     assert second.token != first.token
     assert written(tmp_path)["token"] == second.token
     assert "door_moved" in "".join(capsys.readouterr())
+
+
+def test_a_port_is_a_services_own_before_it_has_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two desks that start at the same time never end up at one port: the second of them would end with an error."""
+    monkeypatch.setattr(http_server, "_PATIENCE", 0.0)
+    first = Listening(tmp_path / "ngo-a")
+    second = Listening(tmp_path / "shelter", first.port)
+    taken = is_free(first.port)
+    for each in (first, second):
+        each.close()
+
+    assert not taken, "nobody who looks for a free port gets it"
+    assert second.moved
+    assert second.port != first.port
+
+
+async def test_who_connects_before_a_service_has_started_waits_for_it(tmp_path: Path) -> None:
+    """A client that is early is answered, not refused."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({}, listening, running), listening)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+    writer.write(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    serving = asyncio.create_task(server.run_until_told())
+    answer = await asyncio.wait_for(reader.readline(), PATIENCE)
+    writer.close()
+    server.stop()
+    await serving
+
+    assert answer == b"HTTP/1.1 404 Not Found\r\n", "the service has no such page, and says so itself"
 
 
 def test_a_door_file_that_is_gone_renews_the_token(tmp_path: Path) -> None:

@@ -41,6 +41,10 @@ DOOR_FILE: Final = "door.json"
 PORTS: Final = range(1024, 65_536)
 """Ports that a door may have: those below belong to the machine's administrator."""
 
+MOST: Final = 250
+"""Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
+file descriptors can neither write its ledger, nor erase, nor reach the broker."""
+
 _TOKEN: Final = re.compile("[A-Za-z0-9_-]{43}")
 
 
@@ -114,13 +118,18 @@ def _last(home: Path) -> _Last:
 
 
 def _bound(port: int, until: float) -> socket.socket | None:
-    """Return a socket bound to *port*, or None if another program still has it at *until* (monotonic seconds)."""
+    """Return a socket that listens on *port*, or None if another program still has it at *until* (monotonic seconds).
+
+    It listens at once, long before the service answers: a port that is only bound can be taken by any program that listens
+    first, and such a program would be sent the token. Whoever connects meanwhile waits until the service has started.
+    """
     while True:
         # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
         door = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             door.bind((HOST, port))
+            door.listen(MOST)
         except OSError:
             door.close()
         else:
@@ -137,11 +146,6 @@ def _bound_to_any() -> socket.socket:
         if door is not None:
             return door
     raise OSError(errno.EADDRINUSE, "no port of this machine is free")
-
-
-MOST: Final = 250
-"""Connections to a door at once. Each is an open file, and a process may have 1,024 by default; a process without free
-file descriptors can neither write its ledger, nor erase, nor reach the broker."""
 
 
 SLOW_SECONDS: Final = 20.0
