@@ -65,6 +65,7 @@ async def test_a_registration_is_in_the_log_and_under_a_checkpoint(bus: AuditedB
     assert (await bus.get("/tile/0/0/000")).content == b"".join(map(merkle.leaf_hash, leaves[:256]))
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_the_door_is_shut_without_a_token_and_shows_logs_only(bus: AuditedBus) -> None:
     """Registrations are for auditors; no path leads out of the logs."""
@@ -155,6 +156,7 @@ async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) 
     assert bus.files() == killed
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", "history", reason="junk is written into the history")
 async def test_a_record_that_is_none_stops_it_and_is_named(bus: AuditedBus) -> None:
     """The auditor stays up to report it, appends and signs nothing more, and ends with another status."""
@@ -190,6 +192,7 @@ class _NotUtf8(str):
         return b"x-\xff\xfe"
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail(reason="a record that no client can read lies in the history")
 async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
     bus: AuditedBus, monkeypatch: pytest.MonkeyPatch
@@ -208,6 +211,7 @@ async def test_a_header_whose_name_is_no_text_stops_it_by_number_too(
     assert health["trouble"] == "unreadable at number 4 of partition 0"
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
     """The first goes on; the second is told who has the place, and touches nothing."""
@@ -225,6 +229,7 @@ async def test_a_second_auditor_gets_nothing(bus: AuditedBus) -> None:
     assert bus.end() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail(
     "anomalies", "checkpoints", reason="at last the history is shorter than what was signed of it"
 )

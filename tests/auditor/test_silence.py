@@ -67,6 +67,7 @@ async def test_a_task_that_was_cancelled_by_a_library_ends_the_process() -> None
     assert (auditor.failed, told) == (False, [True])
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_reader_that_has_nothing_to_read_is_closed_in_order(broker: Broker) -> None:
     """Given a comparison of no record, as after a first checkpoint over one registration, then nothing is cancelled."""

@@ -17,7 +17,7 @@ from nrmbus.wire.log.cosignature import Cosigner
 from nrmbus.wire.log.note import Note
 from patience import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 @pytest.fixture(name="bus")

@@ -79,6 +79,7 @@ async def found(folder: BusFolder, topic: str) -> list[Kept]:
     return read
 
 
+@pytest.mark.slow
 async def test_every_record_has_its_offset_bytes_and_time_again(broker: Broker, tmp_path: Path) -> None:
     """Where something was aborted, expired or is a marker, nobody sees a record; a group goes on where it was, with its note."""
     store, manifest = backed_up(tmp_path)

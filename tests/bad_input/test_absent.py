@@ -7,7 +7,7 @@ from desk.live import STARTS, live, signal_of
 from nrmbus.directory.admission import Newcomer, admit
 from patience import LONGEST_WAIT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 async def test_an_agency_admitted_while_the_registrar_was_dead_is_read_when_it_is_back(kafka: Broker) -> None:

@@ -13,7 +13,7 @@ from brokers import Broker
 from nrmbus.play.trail import check
 from patience import busy, lives
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 UNPACKED: Final = 200 * MEBIBYTE
 LIMIT: Final = 384 * 1024

@@ -170,6 +170,7 @@ def test_a_compressed_event_is_an_event(post: Post) -> None:
     assert told(post.fate(where)) == ("registered", None)
 
 
+@pytest.mark.slow
 def test_another_agencys_event_passes_a_flood_of_junk(post: Post) -> None:
     """Ten thousand bad records in a row in one outbox: most still wait when a good event of another agency is registered."""
     junk = [

@@ -15,7 +15,7 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.client import AsyncDesk
 from patience import LONGEST_WAIT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 CASES = [f"{turn:02d}" * 16 for turn in range(1, 5)]
 

@@ -54,6 +54,7 @@ async def ended(home: Path, point: int) -> tuple[int, list[str]]:
     return process.returncode or 0, said.decode().split()
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_a_killed_program_loses_nothing_and_answers_once(tmp_path: Path) -> None:
     """Given a kill between an answer and the cursor, or right behind the cursor, when the program starts again, then one answer is there."""

@@ -44,6 +44,7 @@ async def printed(program: str, door: Path, *, ended_after: bytes | None = None)
     return text.decode()
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     """Given a desk that has heard of one person, then the first example publishes, the second reads the report, the third handles it once, and the test passes."""

@@ -48,7 +48,10 @@ from patience import LONGEST_WAIT
 EARLY, LATE = datetime(2020, 1, 1, tzinfo=UTC), datetime(2090, 1, 1, tzinfo=UTC)
 
 
-@pytest.fixture(name="place", params=["in_memory", "in_process", pytest.param("on_a_bus", marks=pytest.mark.broker)])
+@pytest.fixture(
+    name="place",
+    params=["in_memory", "in_process", pytest.param("on_a_bus", marks=[pytest.mark.broker, pytest.mark.slow])],
+)
 async def _place(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Place]:
     """Each kind of desk."""
     if request.param == "on_a_bus":

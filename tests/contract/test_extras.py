@@ -25,6 +25,7 @@ def said(argv: list[str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.parametrize("extra", ROOMS)
 def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:

@@ -139,6 +139,7 @@ def walk(page: str, terminal: Terminal) -> int:
     return typed
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.timeout(1200)
 def test_a_newcomer_sees_what_the_readme_shows(tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ async def test_missed_deadlines_are_counts_of_a_period(here: Given) -> None:
     assert (await page(here, "/app/missed?period=2019")).status_code == 404
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_the_share_over_all_is_shown_where_the_threshold_allows_it(here: Given) -> None:
     """Given many deadlines, then the share met in time over all; of kinds whose numbers are hidden, no share and no column."""

@@ -197,6 +197,7 @@ class Losing(AnyCase):
             super().brings(fact)
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_the_machine_finds_a_desk_to_which_an_event_never_comes() -> None:
     """Sabotage: consents and breaches are lost on the way; the machine finds a story in which the desk shows something else."""

@@ -142,6 +142,7 @@ async def test_two_desks_hand_over_one_referral(broker: Broker) -> None:
         assert (where, kafka) == ([], [])
 
 
+@pytest.mark.slow
 async def test_desks_killed_again_and_again_lose_and_double_nothing(kafka: Broker) -> None:
     """SIGKILL at any moment, desks and finally the broker, while events flow: each event arrives once, answered and closed."""
     # Use a separate broker: a stable member gets its old assignment back, and the tests before had one partition.
@@ -201,6 +202,7 @@ async def test_a_desk_told_to_end_ends_at_once(broker: Broker) -> None:
         assert seconds < 2.0
 
 
+@pytest.mark.slow
 async def test_a_record_with_a_header_that_is_no_text_delays_nothing(broker: Broker) -> None:
     """Junk, also with headers that break FastStream's parser, does not stop the inbox: the good records are handled."""
     async with live(broker, TWO, run=list(TWO)) as bus:
@@ -222,6 +224,7 @@ async def test_a_record_with_a_header_that_is_no_text_delays_nothing(broker: Bro
         assert len(await topic(bus, "nrm.outbox.ngo-a")) == 2
 
 
+@pytest.mark.slow
 async def test_what_lies_in_the_outbox_is_what_the_ledger_says_was_sent(broker: Broker) -> None:
     """An answer finds its row by the digest of a whole record, with ordered headers, even if the rest is unreadable."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
@@ -232,6 +235,7 @@ async def test_what_lies_in_the_outbox_is_what_the_ledger_says_was_sent(broker: 
         assert [(each.digest(),) for each in sent] == rows(bus, "ngo-a", "SELECT digest FROM outbox")
 
 
+@pytest.mark.slow
 async def test_junk_in_its_own_outbox_is_answered_to_the_desk(broker: Broker) -> None:
     """A foreign record in the agency's outbox becomes a task for its people, and nothing stops."""
     async with live(broker, TWO, run=["ngo-a"]) as bus:
@@ -244,6 +248,7 @@ async def test_junk_in_its_own_outbox_is_answered_to_the_desk(broker: Broker) ->
         assert "junk" not in log_of(bus.folder, "ngo-a")
 
 
+@pytest.mark.slow
 async def test_a_desk_is_one_stable_member_of_its_group(broker: Broker) -> None:
     """A killed and restarted desk has its inbox back at once: the broker waits for no dead member."""
     async with live(broker, TWO, run=["special-unit"]) as bus:
@@ -266,6 +271,7 @@ def declare(bus: LiveBus, agency: str, speaks: dict[str, int]) -> None:
     write_json(path, json.loads(path.read_bytes()) | {"speaks": speaks})
 
 
+@pytest.mark.slow
 async def test_each_agency_is_told_in_the_version_that_it_speaks(broker: Broker) -> None:
     """The NGO's new system publishes version 2; the unit's old one gets version 1 and a list of the losses, or FHIR; the original verifies."""
     async with live(broker, TWO) as bus:

@@ -28,7 +28,7 @@ from nrmbus.directory.reader import MARK
 from nrmbus.wire import times
 from patience import LONGEST_WAIT, eventually
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 
 async def test_a_substituted_key_stops_the_desk_whose_it_would_be(broker: Broker) -> None:

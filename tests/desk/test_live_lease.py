@@ -13,7 +13,7 @@ from nrmbus.cli import health
 from nrmbus.wire.envelope import decode
 from patience import LONGEST_WAIT, eventually
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 UNIT = "special-unit"
 

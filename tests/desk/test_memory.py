@@ -30,12 +30,14 @@ def loaded(module: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_desk_without_people_and_endpoints_loads_nothing_for_them() -> None:
     """Given a desk whose agency works through its own system, when it starts, then it has no package of pages or webhooks."""
     assert loaded("nrmbus.desk.app") == []
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_desk_that_a_command_runs_has_no_more_of_the_command_than_typer() -> None:
     """Given `nrmbus run AGENCY`, whose process becomes the desk, then it carries no progress bars and no client for months."""

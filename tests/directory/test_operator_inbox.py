@@ -168,6 +168,7 @@ async def test_a_certificate_names_the_agency_and_not_the_requested_name(bus: Bu
     assert [whose(each) for each in await came(bus)] == ["ngo-a"]
 
 
+@pytest.mark.slow
 async def test_a_flood_of_requests_gets_three_certificates_and_delays_no_other_agency(bus: BusFolder) -> None:
     """A flood is read a little at a time, one certificate a pass at most, and three at once in all."""
     flood = [asked(bus), *[b"junk"] * (A_PASS - 1)] * 6

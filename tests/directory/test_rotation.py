@@ -170,6 +170,7 @@ async def _suspended(bus: BusFolder, _request: Request) -> Request:
     return await by(bus, await commands.propose(bus, "ngo-a", "suspended"), A, B)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "forge",
     [_unsigned, _other_key, _later, _one_twice, _a_stranger, _without_its_key, _lost, _suspended],
@@ -209,6 +210,7 @@ async def test_one_change_of_an_agency_waits_at_a_time(bus: BusFolder) -> None:
     assert A_PASS > 20
 
 
+@pytest.mark.slow
 async def test_the_next_pass_enters_a_request_after_a_failure(bus: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two people have signed, and need not sign again because a broker was away."""
 

@@ -188,6 +188,7 @@ def while_running(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str,
     return took
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SERVICES, *STANDBYS])
 def test_a_service_ends_when_its_broker_has_gone_away(
     while_running: Mapping[str, tuple[float, int]], name: str
@@ -216,6 +217,7 @@ def while_starting(kafka: Broker, request: pytest.FixtureRequest) -> Mapping[str
     return took
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_service_ends_that_never_met_its_broker(while_starting: Mapping[str, tuple[float, int]], name: str) -> None:
     """The service ends within five seconds of the signal; without a listener it may have ended before."""

@@ -21,7 +21,7 @@ from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
 from patience import LONGEST_WAIT, until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 NAMES = ("broker.1", "broker.2", "broker.3")

@@ -48,7 +48,7 @@ from nrmbus.wire.names import CHECKPOINTS
 from patience import LONGEST_WAIT, lives, until
 from typed import Done, run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 SERVICES = ("registrar", "timekeeper", "auditor")

@@ -66,6 +66,7 @@ def registered(folder: BusFolder) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.slow
 def test_one_of_each_works_and_the_other_stands_by(up: Supervisor) -> None:
     """Given two processes of each service, then exactly one works, and `status` counts the other as ready."""
     found = healths(up.folder)
@@ -90,6 +91,7 @@ def test_a_registrar_is_back_at_once(
     until("both are well", lambda: not health.not_ready(up.folder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["timekeeper", "auditor"])
 def test_a_frozen_one_loses_its_turn_and_is_ended(
     up: Supervisor, service: str, record_property: Callable[[str, object], None]

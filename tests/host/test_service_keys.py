@@ -29,7 +29,7 @@ from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
 from patience import LONGEST_WAIT, until
 from typed import run
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
 OPEN: dict[str, Any] = {"keys_unprotected": True}

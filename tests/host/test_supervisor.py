@@ -126,6 +126,7 @@ def test_the_directorys_head_is_signed_when_it_is_due(up: Supervisor) -> None:
     assert EVERY.total_seconds() - 60 < up._head_due - time.monotonic() <= EVERY.total_seconds() == 3600
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_a_killed_broker_comes_back_where_it_was(up: Supervisor) -> None:
     """Clients reconnect automatically: no other service is restarted."""
@@ -282,6 +283,7 @@ def ends_cleanly(process: subprocess.Popen[str], folder: BusFolder, told: signal
     assert status(folder) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker, tmp_path: Path) -> None:
     """With ``--bootstrap`` everything else is the same, Ctrl-C ends it cleanly, and the cluster is left unchanged."""
@@ -306,6 +308,7 @@ def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[
     assert not folder.is_held
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_a_signal_ends_it_cleanly(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
     """After SIGTERM the broker and every service are gone, and the exit status is 0."""

@@ -36,6 +36,7 @@ def test_the_stories_hold_at_whatever_moment_they_end(now: datetime) -> None:
     assert report.green
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_the_figures_of_last_year_show_some_numbers_and_hide_the_others() -> None:
     """People see both: numbers of k and more, and words where a number stays hidden. The Rules take the release."""

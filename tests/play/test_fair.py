@@ -54,6 +54,7 @@ def test_the_same_happens_to_anybody(path: Path) -> None:
     assert happened(other) == happened(text)
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.parametrize("what", SWAPS)
 def test_each_swap_alone_changes_nothing(what: str) -> None:

@@ -73,6 +73,7 @@ def send(client: httpx.Client, path: str, page: httpx.Response, **fields: str) -
     return client.post(path, data=filled | {"proof": proof(filled["slip"])})
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_message_outlives_a_kill_and_stands_in_no_log(tmp_path: Path) -> None:
     """No broker runs here. After kill -9 the same address answers, and the code leads to the message."""

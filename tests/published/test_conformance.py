@@ -166,6 +166,7 @@ async def found(url: str, *names: str, change: Change | None = None, publishes: 
         return [each async for each in check(probe, names)]
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_a_desk_keeps_every_promise(url: str) -> None:
     """Our own door passes the suite that we ask of others; without leave to publish, it says what was not tried."""
@@ -245,6 +246,7 @@ async def test_an_opening_is_found_on_a_later_page_of_the_reads(tmp_path: Path) 
     assert (only.broken, only.not_tried) == ("", "")
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     """The command takes a door.json or an address with a token file; its exit status is that of the door."""

@@ -15,7 +15,7 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.desk.webhooks import signing
 from patience import LONGEST_WAIT
 
-pytestmark = [pytest.mark.broker, pytest.mark.oracle]
+pytestmark = [pytest.mark.slow, pytest.mark.broker, pytest.mark.oracle]
 
 PROGRAM = Path(__file__).parent / "node_agency" / "agency.mjs"
 PAGE = Path(signing.__file__).parent / "README.md"

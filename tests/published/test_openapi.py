@@ -195,6 +195,7 @@ def test_adding_is_allowed(what: str) -> None:
     assert breaks(FROZEN, document) == ()
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_break_is_not_frozen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`freeze` leaves the file as it is, and the check prints the sentence; an addition is written."""

@@ -65,6 +65,7 @@ async def test_it_follows_what_another_registers(broker: Broker) -> None:
         assert following.shard.memory.previous == reached(bus).previous
 
 
+@pytest.mark.slow
 async def test_a_fold_that_failed_half_way_is_not_gone_on_from(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a disk that is full while a record is folded, then it is reported, and a takeover reads the history again."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:
@@ -87,6 +88,7 @@ async def test_a_fold_that_failed_half_way_is_not_gone_on_from(broker: Broker, m
         assert not await stands(bus, following)
 
 
+@pytest.mark.slow
 async def test_another_history_is_not_gone_on_from(broker: Broker) -> None:
     """Given a fold whose last registration does not stand in the topic, then a takeover reads the history again."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=["ngo-a"]) as bus:

@@ -174,6 +174,7 @@ def late_in_the_next(bus: Bus, kind: int) -> Iterator[list[int | None]]:
         following.release()
 
 
+@pytest.mark.slow
 def test_p1_a_late_commit_of_a_registrar_that_gave_up_changes_no_later_transaction(bus: Bus) -> None:
     """Given a commit without any answer, the registrar leaves; the late commit does not end a transaction of the next registrar."""
     starts, before = bus.registrar.starts, bus.sent
@@ -191,6 +192,7 @@ def test_p1_a_late_commit_of_a_registrar_that_gave_up_changes_no_later_transacti
     bus.until_all_stands()
 
 
+@pytest.mark.slow
 def test_p1_a_registrar_that_lost_its_shard_before_the_fence_does_not_take_it_back(bus: Bus) -> None:
     """Given another owner since its last commit, a registrar that replaces its producer leaves, and begins from the history."""
     starts = bus.registrar.starts
@@ -212,6 +214,7 @@ async def _taken(direct: str) -> None:
     await other.stop()
 
 
+@pytest.mark.slow
 def test_p1_a_late_abort_changes_no_later_transaction(bus: Bus) -> None:
     """The registrar never aborts; the same producer, used by a program that aborts, is replaced as well."""
     admin = clients.admin(bus.direct)  # kept: without a name it would be gone before it answers

@@ -43,6 +43,7 @@ async def written(service: SnapshotService, memory: Any) -> list[str]:
     return [each["event"] for each in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_the_next_start_goes_on_from_what_another_process_folded(broker: Broker) -> None:
     """Written beside the running registrar, used at the next start, thrown away when altered: it decides alike each time."""

@@ -119,6 +119,7 @@ def test_what_lies_on_disk_has_no_name(bus: Bus, tmp_path: Path) -> None:
     check_history(bus, shard)
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.parametrize(
     ("type_", "data", "outcome"),

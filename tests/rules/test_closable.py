@@ -144,7 +144,9 @@ def test_a_former_dead_end_can_be_closed(story: Callable[[Bench], Bench]) -> Non
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("first", range(0, SEEDS, EACH))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in range(EACH, SEEDS, EACH))]
+)
 def test_any_case_can_be_closed_by_somebody(first: int) -> None:
     """Cases that wander, each the same at every run: adults and children, with a court and without."""
     for seed in range(first, first + EACH):

@@ -111,7 +111,12 @@ def outcomes(seed: int, tried: list[Attempt], profile: Profile = PROFILE, **role
 
 @pytest.mark.thorough
 @pytest.mark.parametrize(
-    ("one", "other"), [("ngo_outreach", "ngo_legal"), ("border", "labour_inspection"), ("border", "religious")]
+    ("one", "other"),
+    [
+        ("ngo_outreach", "ngo_legal"),
+        pytest.param("border", "labour_inspection", marks=pytest.mark.slow),
+        pytest.param("border", "religious", marks=pytest.mark.slow),
+    ],
 )
 def test_senders_whom_the_rules_do_not_tell_apart_get_the_same(one: str, other: str) -> None:
     """The kind of NGO, or of inspection, changes no verdict, no recipient and no clock, whatever is tried."""

@@ -80,6 +80,7 @@ def everything(periods: Sequence[str], seed: int) -> tuple[int, list[str]]:
     return number, [f"{cell} is {true[cell]}: {told}" for cell, told in found.items()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("periods", "seed"),
     [
@@ -96,6 +97,7 @@ def test_attacker_derives_nothing_of_two_years(periods: Sequence[str], seed: int
     assert found == []
 
 
+@pytest.mark.slow
 def test_row_that_is_there_for_its_count_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: a region has a row because its count is k or more, and what hides the cells does not think of that."""
     monkeypatch.setattr(release_module, "OPEN", frozenset())

@@ -206,6 +206,7 @@ def published(cells: Cells) -> Cells:
     return {place: count for place, count in cells.items() if count is not None}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", PERIODS)
 async def test_csv_and_sdmx_have_the_cells_of_the_json(here: Given, period: str) -> None:
     """Every file has every cell once: the same counts, and the same cells without one."""
@@ -243,6 +244,7 @@ async def test_csv_and_sdmx_have_the_cells_of_the_json(here: Given, period: str)
     assert read == cells
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_page_and_the_document_show_the_published_cells_and_no_others(
     here: Given, language: Language
@@ -263,6 +265,7 @@ async def test_the_page_and_the_document_show_the_published_cells_and_no_others(
                 assert set(bars) <= numbers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_the_coordinator_s_pages_show_the_cells_of_the_release(here: Given, language: Language) -> None:
     """Main figures, duties and shares in each language; a share is of two published counts, and there is none beside a suppressed one."""
@@ -316,6 +319,7 @@ def duty(table: Table, key: str, t: Words, *, is_short: bool = False) -> list[st
     return [*counts, t("{percent} %", percent=share)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", LANGUAGES)
 async def test_a_page_that_shows_a_suppressed_cell_is_found(
     here: Given, language: Language, monkeypatch: pytest.MonkeyPatch

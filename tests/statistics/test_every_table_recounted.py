@@ -121,6 +121,7 @@ def differences(made: Made, period: str, count: Counted = once) -> list[str]:
 MADE: Final[Mapping[str, Callable[[], Made]]] = {"copies of scenarios": copies, "random stories": told}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", PERIODS)
 @pytest.mark.parametrize("source", MADE)
 def test_second_count_is_the_same_in_every_cell(source: str, period: str) -> None:
@@ -128,6 +129,7 @@ def test_second_count_is_the_same_in_every_cell(source: str, period: str) -> Non
     assert differences(MADE[source](), period) == []
 
 
+@pytest.mark.slow
 def test_no_table_is_without_a_second_count() -> None:
     """A new table fails here until a program that knows the documentation alone counts it, in cases in which it is not empty."""
     both = [(counted(made, "2026"), recount(made, "2026")) for made in (copies(), told())]
@@ -148,6 +150,7 @@ def sabotaged(found: Iterable[str]) -> set[str]:
     return {each.split(" ", 1)[0] for each in found}
 
 
+@pytest.mark.slow
 def test_clock_that_counts_for_the_wrong_agency_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: a duty counts for whoever asked."""
     monkeypatch.setattr(counting, "duties_of", lambda *of: [each._replace(agency="fund") for each in duties_of(*of)])
@@ -155,6 +158,7 @@ def test_clock_that_counts_for_the_wrong_agency_is_found(monkeypatch: pytest.Mon
     assert sabotaged(differences(told(), "2026", count_of)) == {"clocks_by_role"}
 
 
+@pytest.mark.slow
 def test_form_in_the_wrong_group_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: servitude counts as another form."""
     monkeypatch.delitem(persons._FORM_OF, "Servitude")
@@ -183,6 +187,7 @@ def years(made: Made) -> tuple[dict[str, Any], dict[str, Any]]:
     return json.loads(first.to_json()), json.loads(second.to_json())
 
 
+@pytest.mark.slow
 def test_count_of_the_year_before_is_the_published_one() -> None:
     """In every table, a row names what was published for the same row a year earlier, and nothing where that was hidden."""
     last, release = years(copies())
@@ -192,6 +197,7 @@ def test_count_of_the_year_before_is_the_published_one() -> None:
     assert len(named) > 50
 
 
+@pytest.mark.slow
 def test_count_of_another_row_is_found_as_the_year_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: what is compared is the total."""
     whole = release_module._last_year

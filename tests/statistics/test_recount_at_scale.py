@@ -47,6 +47,7 @@ def test_another_program_counts_the_same_events(at: int) -> None:
     assert list(recounted.compared(counted, releases()[at])) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(PERIODS)), ids=PERIODS)
 def test_published_events_are_about_as_many_cases_as_the_threshold(at: int) -> None:
     """A dozen events of one case say what happened to one person, so the cases of each published count are counted too."""
@@ -69,6 +70,7 @@ def test_published_events_are_about_as_many_cases_as_the_threshold(at: int) -> N
     assert [each for each in shown if about[each] < releases()[at]["k"]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(PERIODS)), ids=PERIODS)
 def test_another_program_counts_the_same_persons(at: int) -> None:
     """Given the coded parts, the persons of every table are the published ones."""
@@ -84,6 +86,7 @@ def test_another_program_counts_the_same_persons(at: int) -> None:
     assert len(set(published) & recounted_persons.tables(lines, coded(), PERIODS[at], 11, "AZ").keys()) > 16
 
 
+@pytest.mark.slow
 def test_a_person_who_is_counted_twice_is_found() -> None:
     """Sabotage: one woman more than there were."""
     forged = json.loads(json.dumps(releases()[0]))

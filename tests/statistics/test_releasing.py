@@ -121,6 +121,7 @@ def goes_on(here: Given, story: Story) -> None:
     history_of(here).checkpoints = (Checkpoint(partition=0, size=100 + len(here.sent), head="b" * 64),)
 
 
+@pytest.mark.slow
 async def test_two_people_release_the_draft_that_the_first_one_saw(tmp_path: Path) -> None:
     """Given a draft of twelve women, then nothing is sent before a second person signs, and that very release is published."""
     async with two_people(tmp_path) as (here, story, one, two):
@@ -241,6 +242,7 @@ async def test_nobody_signs_twice_or_without_the_right_and_no_form_is_believed(t
         assert await here.rows("outbox") == []
 
 
+@pytest.mark.slow
 async def test_a_desk_that_is_killed_between_two_signatures_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +281,7 @@ async def steps_of(here: Given, one: httpx.AsyncClient, two: httpx.AsyncClient) 
     return answer
 
 
+@pytest.mark.slow
 async def test_a_release_that_is_killed_at_any_write_is_published_once_and_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,6 +343,7 @@ async def test_without_every_letter_there_is_no_draft(tmp_path: Path, monkeypatc
         assert await here.rows("drafts") == []
 
 
+@pytest.mark.slow
 async def test_a_draft_that_takes_longer_is_computed_on_and_kept_for_the_next_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

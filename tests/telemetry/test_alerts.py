@@ -249,6 +249,7 @@ def judged(promtool: str, path: Path, content: dict[str, Any]) -> subprocess.Com
     return subprocess.run([promtool, "test", "rules", str(path)], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.oracle
 @pytest.mark.parametrize("promtool", PROMTOOL)
 def test_prometheus_fires_each_alert_by_its_fault_and_none_on_a_bus_that_is_well(promtool: str, tmp_path: Path) -> None:
@@ -285,6 +286,7 @@ def test_prometheus_tells_a_lost_canary_from_a_lost_bus(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.oracle
 @pytest.mark.parametrize("promtool", PROMTOOL)
 def test_prometheus_would_notice_an_alert_that_does_not_fire(promtool: str, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from telemetry.test_alerts import fires, metrics_of, rules
 from telemetry.test_dashboards import named
 from telemetry.test_metrics import samples, values
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text(encoding="utf-8"))
 DESKS = ("ngo-a", "special-unit")

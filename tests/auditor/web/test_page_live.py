@@ -15,7 +15,7 @@ from nrmbus.auditor.web.users import Users
 from nrmbus.wire import ids
 from patience import LONGEST_WAIT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 PASSWORD = "a long example password"
 

@@ -132,6 +132,7 @@ def test_a_second_instance_is_refused_with_the_holder(embedded: EmbeddedKafka) -
         EmbeddedKafka(BusFolder(embedded.folder.path)).start()
 
 
+@pytest.mark.slow
 def test_it_answers_as_this_buss_own(embedded: EmbeddedKafka) -> None:
     """The cluster id is derived from the bus's: a client can tell whose broker it talks to."""
     try:
@@ -179,6 +180,7 @@ def test_another_broker_is_not_taken_for_ours(
         embedded.stop()
 
 
+@pytest.mark.slow
 def test_its_files_are_for_its_owner_only(embedded: EmbeddedKafka) -> None:
     """Data, settings and the log, which has what Kafka warns of."""
     try:

@@ -99,6 +99,7 @@ def test_a_refusal_is_named_if_the_other_profile_has_no_such_rule(tmp_path: Path
     assert {(row["kind"], row["rule"], row["type"]) for row in rows} == {("let_in", rule, "")}
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_the_evidence_of_a_case_and_a_backup_are_histories_too(tmp_path: Path) -> None:
     """Evidence has one case of many in its partitions; a backup is verified with every signature."""
@@ -145,6 +146,7 @@ def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp
         offline_history(written(tmp_path / "other.jsonl", other))
 
 
+@pytest.mark.slow
 def test_a_history_under_a_profile_of_one_s_own_is_judged_with_its_file(tmp_path: Path) -> None:
     """Given the export of a bus with its own profile, a legislator without that bus brings the file, and no other of its name."""
     seen = first_scenario()

@@ -139,6 +139,7 @@ def test_an_admitter_sees_the_agency_of_a_request(typed: Typed) -> None:
     assert "(admitted, ngo_legal, supervised by ngo-zz, who is not on this bus)" in said
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each admitter signs where their key is; the list holds when the operator has entered it, and a removed admitter is out."""
@@ -174,6 +175,7 @@ def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsy
         admitter.sign(file, **here)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_a_timer_does_what_up_does(typed: Typed) -> None:
     """Without a running `nrmbus up` the timer's command signs the head and answers the agencies' requests."""

@@ -28,7 +28,7 @@ from nrmbus.directory.operator import Identity
 from nrmbus.directory.requests import Request
 from patience import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 US, GONE, DEAD = "ngo-a", "ngo-g", "ngo-d"
 A, B = "admitter-a", "admitter-b"

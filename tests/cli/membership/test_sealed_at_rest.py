@@ -225,6 +225,7 @@ if sys.platform == "linux":  # no other system shows these in files
         assert set(kept.folder.path.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
     """One sentence names the missing key file, and the doctor notes that it did not ask the broker.
 

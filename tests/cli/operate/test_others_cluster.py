@@ -152,6 +152,7 @@ def test_an_unprepared_cluster_denies_the_bus_and_the_missing_settings_are_print
     assert keyfile.is_sealed(guest.folder.keys / "authority" / "key.pem")
 
 
+@pytest.mark.slow
 def test_an_event_of_an_agency_is_registered_there(up: Guest) -> None:
     """An event goes from a desk over the cluster to the registrar and back, as on a bus with its own broker."""
     status, lines = up.says("publish", "ngo-a", "--event", str(SIGNAL), "--data", str(up.folder.path))
@@ -231,6 +232,7 @@ def test_nobody_of_the_cluster_is_a_super_user_of_the_bus_by_a_short_name(up: Gu
     assert Authority(up.folder).brokers_ca == up.cluster.authority.pem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["rule", "quota"])
 def test_rules_and_quotas_of_others_are_left_as_they_are(up: Guest, what: str) -> None:
     """A cluster with foreign rules or quotas is refused with a sentence: only our own rules are ours to remove."""

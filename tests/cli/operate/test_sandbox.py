@@ -56,6 +56,7 @@ def asked(command: str) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_its_commands_play_a_hand_over_as_they_are_printed(tmp_path: Path) -> None:
     """The referral is registered, acknowledged and accepted; one that is not urgent is declined, with a reason."""

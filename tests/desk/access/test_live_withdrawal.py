@@ -9,7 +9,7 @@ from desk.live import live, signal_of
 from desk.test_live import CASE, CONSENT, REF, REFERRAL, TWO, about, delivered, quiet, rows
 from patience import LONGEST_WAIT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 SEALED = {"name": "CANARY-desk-name", "facts": "CANARY-desk-facts"}
 REFERRED: dict[str, Any] = {"ref": REF, "to": ["special-unit"], "legal_basis": "CoM 21/2008 art. 7"}

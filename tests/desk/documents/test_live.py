@@ -12,7 +12,7 @@ from desk.live import LiveBus, live, signal_of
 from desk.test_live import CONSENT, about, quiet, rows
 from patience import LONGEST_WAIT, eventually
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 AGENCIES = {"ngo-a": "ngo_outreach", "special-unit": "special_unit", "fund": "fund"}
 CASE = "ab" * 16

@@ -185,6 +185,7 @@ class TestKilled:
 
         assert left == pieces == {whole["document"]}
 
+    @pytest.mark.slow
     async def test_a_desk_that_starts_again_at_each_step_sends_each_chunk_once(self, tmp_path: Path) -> None:
         """Killed after each sending and after each answer; the same bytes are sent again."""
         async with desk_of("ngo-a", tmp_path) as given:

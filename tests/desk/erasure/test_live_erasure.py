@@ -17,7 +17,7 @@ from nrmbus.cli.app import app
 from nrmbus.cli.audit.own_reading import verified
 from patience import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 CASE = "ab" * 16
 HOLDERS = {"ngo-a": "ngo_outreach", "special-unit": "special_unit", "court": "court"}

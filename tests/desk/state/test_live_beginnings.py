@@ -20,7 +20,7 @@ from nrmbus.cli.operate import service_faults
 from nrmbus.wire.envelope import decode
 from patience import LONGEST_WAIT
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 NEXT = about(
     "consent.refused", {"purposes": CONSENT["purposes"], "given_by": "individual", "receivers": ["special-unit"]}

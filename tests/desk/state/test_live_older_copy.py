@@ -20,7 +20,7 @@ from nrmbus.desk.state import older_copy
 from nrmbus.wire.envelope import decode
 from patience import LONGEST_WAIT, eventually
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 NGO = "ngo-a"
 OTHER, NEW, LAST = "ef" * 16, "12" * 16, "34" * 16

@@ -201,6 +201,7 @@ async def test_an_endpoint_that_says_gone_is_disabled_and_told_of_until_it_is_en
         assert told == [("webhook_gone", True), ("webhook_recovered", False)]
 
 
+@pytest.mark.slow
 @on_both
 async def test_an_endpoint_that_fails_for_five_days_is_paused_and_goes_on_when_it_answers(tmp_path: Path) -> None:
     """Its owner hears of the pause and of the recovery, which a daily ping finds; nothing is lost meanwhile."""

@@ -14,7 +14,7 @@ from nrmbus.bus.private_files import write_json
 from patience import LONGEST_WAIT, eventually
 from typed import typed
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
 UNIT = "special-unit"

@@ -254,6 +254,7 @@ class TestNotYet:
 
             assert here.sizes() == [3]
 
+    @pytest.mark.slow
     async def test_what_goes_wrong_on_the_way_is_tried_again_and_signs_nothing_meanwhile(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -21,7 +21,7 @@ from nrmbus.wire.log.note import Note
 from nrmbus.wire.names import CHECKPOINTS
 from patience import LONGEST_WAIT, PATIENCE
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 ONE = {"shelter": "shelter_state"}
 TWO = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
