@@ -7,7 +7,9 @@ a module that kills or reconfigures it, which takes 1.5 s. Neither touches the n
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import pytest
@@ -26,6 +28,17 @@ settings.load_profile("nrmbus")
 
 _LONGEST_FIRST: Final = ("broker", "slow", "oracle")
 """Files with such tests begin before all others, in this order: most of their time they wait, and the last to end delays all."""
+
+_WHOLE: Final = frozenset(
+    {
+        "auditor.web.given", "auditor.web.test_questions", "client.given", "desk.given", "desk.own_bus", "desk.staff.given",
+        "desk.web.browsing", "desk.web.staff.given", "desk.witness.given", "intake.given", "intake.public_page",
+    }
+)  # fmt: skip
+"""Helpers that build a desk with its ledger, its pages or its clients, or an auditor's pages: 0.1 s of a processor each time.
+
+The tests of a module that uses one are `thorough`.
+"""
 
 
 def pytest_report_header() -> list[str]:
@@ -66,13 +79,23 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if config.option.numprocesses == "logical" else -(-3 * (os.cpu_count() or 1) // 2)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put the files that take longest first; one worker runs a whole file."""
+    """Mark what builds a whole desk; put the files that take longest first. One worker runs a whole file."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _builds_whole(item.module):
+            item.add_marker(pytest.mark.thorough)
     if hasattr(config, "workerinput"):
         begins: dict[Path, int] = {}
         for item in items:
             begins[item.path] = min(begins.get(item.path, len(_LONGEST_FIRST)), _turn(item))
         items.sort(key=lambda item: begins[item.path])
+
+
+@cache
+def _builds_whole(module: ModuleType) -> bool:
+    """Return whether a test *module* uses anything of `_WHOLE`."""
+    return any(getattr(each, "__module__", None) in _WHOLE for each in vars(module).values())
 
 
 def _turn(item: pytest.Item) -> int:

@@ -132,6 +132,7 @@ def _has_read(due: int, health: dict[str, Any]) -> bool:
     return int(health["numbers"]["0"]) >= due
 
 
+@pytest.mark.slow
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_killed_while_it_appends_it_goes_on_where_it_was(bus: AuditedBus) -> None:
     """After kill -9 at any moment the files are those of an auditor that was never killed, and the checkpoints agree."""

@@ -118,6 +118,7 @@ def told(folder: Folder) -> tuple[Any, ...]:
         return log.head, log.signed, proofs, files(folder)
 
 
+@pytest.mark.thorough
 @some
 @given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
 def test_in_a_file_of_a_log(place: Sound, data: st.DataObject, where: float, how: int) -> None:
@@ -167,6 +168,7 @@ def replayed(evidence: Evidence, records: list[Record]) -> list[Any]:
     return kept(history)
 
 
+@pytest.mark.thorough
 @some
 @given(data=st.data(), where=ANYWHERE, how=OTHERWISE)
 def test_in_a_record_of_the_history(place: Sound, data: st.DataObject, where: float, how: int) -> None:

@@ -163,6 +163,7 @@ BROKEN: dict[str, tuple[Callable[[Told], object], list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("harm", "expected"), BROKEN.values(), ids=BROKEN)
 def test_each_way_to_break_a_trail_is_named(told: Told, harm: Callable[[Told], object], expected: list[str]) -> None:
     """Sabotage: each alteration of a topic gives exactly the faults that it causes."""
@@ -208,6 +209,7 @@ def test_a_play_in_memory_that_doubled_a_delivery_is_found(monkeypatch: pytest.M
         watch.end()
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.broken_trail(reason="a registration is written twice, to see that the end of every test finds it")
 async def test_a_bus_on_which_a_registration_was_doubled_is_found(broker: Broker) -> None:

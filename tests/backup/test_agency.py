@@ -75,6 +75,7 @@ def content(folder: BusFolder) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.thorough
 def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_path: Path) -> None:
     """Keys come back sealed as they were, signed by the agency's key; the passphrase is nowhere in the backup."""
     store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
@@ -92,6 +93,7 @@ def test_a_whole_folder_comes_back_on_another_machine(folder: BusFolder, tmp_pat
         assert ledger.execute("SELECT count(*) FROM reads").fetchone() == (1,)
 
 
+@pytest.mark.thorough
 def test_what_comes_next_is_said_of_what_was_restored(folder: BusFolder, tmp_path: Path) -> None:
     """A whole folder may still run elsewhere, a part of this one does not; and a desk takes no address for other machines."""
     store, elsewhere = str(tmp_path / "backup"), str(tmp_path / "elsewhere")
@@ -104,6 +106,7 @@ def test_what_comes_next_is_said_of_what_was_restored(folder: BusFolder, tmp_pat
     assert part.endswith(f"is restored: nothing was missing.\nNext: {runs}")
 
 
+@pytest.mark.thorough
 def test_an_auditor_on_her_own_machine_backs_up_her_folder(folder: BusFolder, tmp_path: Path) -> None:
     """Her keys, signed heads and log are in no backup of the operator's machine."""
     Identity.at(folder.service("auditor"), "auditor")
@@ -123,6 +126,7 @@ def test_without_the_key_file_it_is_backed_up_unsigned(
     assert typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)["signed_by"] == ""
 
 
+@pytest.mark.thorough
 def test_a_ledger_that_is_newer_stays_unless_somebody_says_so(folder: BusFolder, tmp_path: Path) -> None:
     """A lost ledger comes back; one that has a reading more than the backup, or that cannot be read, is not written over."""
     store, agency = tmp_path / "backup", folder.agency("ngo-b")
@@ -144,6 +148,7 @@ def test_a_ledger_that_is_newer_stays_unless_somebody_says_so(folder: BusFolder,
     assert typed(*part)["restored"] == ["agencies/ngo-b/ledger.sqlite"]
 
 
+@pytest.mark.thorough
 def test_an_agency_that_is_not_here_is_not_backed_up(folder: BusFolder, tmp_path: Path) -> None:
     """Given a slip in the id, then the message names the agencies that are here, and no empty backup is written."""
     slip = CliRunner().invoke(app, ["backup", str(tmp_path / "b"), "--agency", "ngo-z", "--data", str(folder.path)])
@@ -152,6 +157,7 @@ def test_an_agency_that_is_not_here_is_not_backed_up(folder: BusFolder, tmp_path
     assert not Store.at(tmp_path / "b").generations()
 
 
+@pytest.mark.thorough
 def test_keys_that_are_here_stay(folder: BusFolder, tmp_path: Path) -> None:
     """Only a key that is missing comes back: one that was changed since the backup is never replaced by the old one."""
     store, keys = tmp_path / "backup", folder.agency("ngo-b").keys
@@ -164,6 +170,7 @@ def test_keys_that_are_here_stay(folder: BusFolder, tmp_path: Path) -> None:
     assert (keys / "sealing.seed").read_bytes() == b"another key"
 
 
+@pytest.mark.thorough
 def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_path: Path) -> None:
     """Refused, each by its code: a folder that is not empty, one that runs, another bus, a part that an agency has not."""
     store = tmp_path / "backup"
@@ -183,6 +190,7 @@ def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_pat
     assert typed(*part, status=1)["code"] == "other_bus"
 
 
+@pytest.mark.thorough
 def test_a_restore_that_was_cut_off_begins_again(folder: BusFolder, tmp_path: Path) -> None:
     """Half a restored folder is no bus: the next restore removes it and writes everything."""
     store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
@@ -209,6 +217,7 @@ def no_file_longer_than(length: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.thorough
 def test_a_disk_that_fills_leaves_what_was_complete(folder: BusFolder, tmp_path: Path) -> None:
     """Neither half a backup nor half a restored folder counts; with room, both work again."""
     store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")
@@ -226,6 +235,7 @@ def test_a_disk_that_fills_leaves_what_was_complete(folder: BusFolder, tmp_path:
     assert content(elsewhere) == content(folder)
 
 
+@pytest.mark.thorough
 def test_a_ledger_on_a_server_is_said_to_be_missing(folder: BusFolder, tmp_path: Path) -> None:
     """Nobody believes that a backup has the ledger which it has not."""
     settings = json.loads(folder.agency("ngo-b").agency_json.read_bytes())
@@ -235,6 +245,7 @@ def test_a_ledger_on_a_server_is_said_to_be_missing(folder: BusFolder, tmp_path:
     assert made["on_servers"] == ["ngo-b"]
 
 
+@pytest.mark.thorough
 def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_path: Path) -> None:
     """`nrmbus doctor` says since when a timer has made no backup; a folder that never had one is not spoken of."""
     now = datetime.now(UTC)
@@ -246,6 +257,7 @@ def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_pa
     assert "--agency ngo-b" in missed.mend
 
 
+@pytest.mark.thorough
 def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path) -> None:
     """The backups of two agencies, or of a bus and an agency, are kept apart."""
     store = tmp_path / "backup"

@@ -88,6 +88,7 @@ def told(home: Path, starting: str, ending: str, number: signal.Signals = signal
         process.kill()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("starting", "number"), [*((each, signal.SIGTERM) for each in STARTING), ("waits", signal.SIGINT)]
 )
@@ -100,6 +101,7 @@ def test_a_service_that_cannot_start_ends_at_a_signal(tmp_path: Path, starting: 
     assert not (tmp_path / "started").exists()
 
 
+@pytest.mark.thorough
 def test_a_service_that_cannot_end_in_order_is_cut_off(tmp_path: Path) -> None:
     """The log says so, and the process ends by the signal, like a service that ended in order."""
     took, status = told(tmp_path, "nothing", "waits for a thread")

@@ -313,6 +313,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(tmp_path: Path, monkeypatc
         await eventually("the connection is gone", lambda: not server.server_state.connections)
 
 
+@pytest.mark.thorough
 async def test_an_idle_stream_keeps_no_service_from_its_end(tmp_path: Path) -> None:
     """A client that waits for the next event is cut off in good time."""
     async with endless(tmp_path, b"x") as (server, reader, is_over):

@@ -191,6 +191,7 @@ async def test_endless_handshakes_keep_nobody_out(tmp_path: Path) -> None:
                 assert await reader.read() == b""
 
 
+@pytest.mark.thorough
 async def test_a_flood_from_outside_closes_no_connection_of_this_machine(tmp_path: Path) -> None:
     """A local program whose connection rests keeps it, however many others connect."""
     beyond = TlsListener(listen(), tmp_path, "ngo-a")
@@ -214,6 +215,7 @@ SLOW = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("sent", SLOW)
 async def test_a_client_that_does_not_finish_its_request_is_cut_off(
     tmp_path: Path, sent: str, monkeypatch: pytest.MonkeyPatch

@@ -114,6 +114,7 @@ def test_a_command_has_the_options_of_a_dataclass_it_takes() -> None:
     assert painted == [("house", Colour("blue", bright=True), False), ("house", Colour("green"), True)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("command", every(), ids=" ".join)
 def test_every_help_has_an_example(command: tuple[str, ...]) -> None:
     """The example can be typed as printed."""

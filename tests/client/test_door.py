@@ -139,6 +139,7 @@ ANSWER = st.dictionaries(
 )
 
 
+@pytest.mark.thorough
 @given(answer=ANSWER, status=st.sampled_from([200, 202, 409, 422, 429, 500]), is_stream=st.booleans())
 def test_whatever_answers_a_program_meets_one_kind_of_error(answer: Any, status: int, *, is_stream: bool) -> None:
     """Given any JSON with a desk's own names, then the answer is understood, or it is a DoorError without its text."""

@@ -85,6 +85,7 @@ def test_every_basis_is_an_article_or_a_place_in_the_text_of_the_rules(profile: 
     assert unresolved(whole(profile), PAGE.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", profile_names())
 def test_the_text_has_a_place_for_every_rule(profile: str) -> None:
     """The rule's number in a refusal leads to the rule's sentence, for any basis."""

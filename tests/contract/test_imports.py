@@ -271,11 +271,13 @@ def test_every_import_follows_the_table_of_rooms() -> None:
     assert wrong_arrows(SERVICES) == []
 
 
+@pytest.mark.thorough
 def test_inside_a_wide_room_imports_lead_downhill() -> None:
     """A newcomer who reads a room from its lowest floor up needs no file of a higher floor."""
     assert uphill(SERVICES) == []
 
 
+@pytest.mark.thorough
 def test_no_room_has_a_circle_inside() -> None:
     """Files in an import circle can be understood and tested only together."""
     assert circles(SERVICES) == []

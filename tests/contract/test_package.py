@@ -72,6 +72,7 @@ def carried(wheel: Path) -> tuple[AbstractSet[str], AbstractSet[str]]:
         return own, {f"nrmbus/{name}" for name in packed.namelist()}
 
 
+@pytest.mark.thorough
 def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
     """Profiles, scenarios, topics and the ledger's migrations are read at run time: they travel with the code, once. Tests and the rooms' pages do not."""
     services, topics = ROOT / "services", ROOT / "deploy" / "topics"
@@ -131,6 +132,7 @@ print(hashlib.sha256(repr((rules, words, others, pages, static("page.css"), stor
     assert said[0] == said[1]
 
 
+@pytest.mark.thorough
 def test_forks_read_what_is_packed_at_the_same_time(wheel: Path, tmp_path: Path) -> None:
     """Given services that are forks of one process, as `nrmbus up` starts them, then each reads its data files beside the others."""
     with zipfile.ZipFile(wheel) as archive:

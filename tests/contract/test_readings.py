@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from contract.tree import ROOT
 
 PAGE = ROOT / "services" / "nrmbus" / "rules" / "RULES.md"
@@ -38,6 +40,7 @@ def missing(held_by: str) -> bool:
     return not file.is_file() or bool(name and name not in defined(file.read_text(encoding="utf-8")))
 
 
+@pytest.mark.thorough
 def test_each_reading_is_held_by_a_test_that_is_there() -> None:
     """Without its test a reading is an opinion: the next change would decide otherwise, and nobody would see it."""
     found = list(rows(PAGE.read_text(encoding="utf-8")))

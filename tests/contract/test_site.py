@@ -24,6 +24,7 @@ def _tree(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.thorough
 def test_every_page_of_the_tree_is_in_one_section_and_every_link_leads_somewhere(tmp_path: Path) -> None:
     """The site has each page once, and what it links to."""
     shown = DOCS.lay_out(ROOT, tmp_path)

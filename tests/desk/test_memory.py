@@ -44,6 +44,7 @@ def test_a_desk_that_a_command_runs_has_no_more_of_the_command_than_typer() -> N
     assert loaded("nrmbus.cli.operate.run, nrmbus.desk.app") == ["typer"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("module", "package"),
     [

@@ -348,6 +348,7 @@ ATTACKS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("attack", "code"), ATTACKS, ids=[attack.__name__ for attack, _ in ATTACKS])
 def test_an_attack_is_refused_with_its_code(office: Office, attack: Callable[[Office], bytes], code: str) -> None:
     """The message says in a sentence what to do, and repeats nothing of the record."""

@@ -330,6 +330,7 @@ def _scratch() -> Iterator[Office]:
         yield Office(Path(folder))
 
 
+@pytest.mark.thorough
 @settings(max_examples=15, deadline=None)
 @given(st.lists(STEP, max_size=7))
 def test_any_history_has_one_current_key_and_one_state(steps: list[tuple[str, int, int]]) -> None:

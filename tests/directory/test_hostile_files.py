@@ -113,6 +113,7 @@ MEMBERS: dict[str, tuple[str, object, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", MEMBERS)
 def test_a_request_with_one_member_otherwise_is_signed_by_no_admitter(
     what: str, office: Office, tmp_path: Path

@@ -77,6 +77,7 @@ _ANY = st.recursive(
 )
 
 
+@pytest.mark.thorough
 @given(model=st.sampled_from(MODELS), junk=st.dictionaries(_TOKENS, _ANY, min_size=1, max_size=4), keep=st.booleans())
 def test_junk_is_refused_without_an_echo(
     model: tuple[type[Frozen], dict[str, Any]], junk: dict[str, Any], *, keep: bool

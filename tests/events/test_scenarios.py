@@ -36,6 +36,7 @@ def test_the_scenarios_are_here() -> None:
     assert {"01", "02", "03", "04", "05", "06", "09", "10", "11", "12"} <= set(found)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("step", _steps())
 def test_every_step_is_written_in_published_fields(step: dict[str, Any]) -> None:
     """Every event of a scenario, in the clear and sealed, fits version 1 of its type."""

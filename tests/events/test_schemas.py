@@ -79,6 +79,7 @@ def test_examples_are_of_nobody(data: type[Data]) -> None:
     assert "Example" in letter.get("notes", "Example")
 
 
+@pytest.mark.thorough
 def test_write_never_writes_over_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A published version is not edited by making its files again: only what is missing is written, and named."""
     edited = tmp_path / "nrm.case.closed" / "v1.schema.json"

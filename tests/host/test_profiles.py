@@ -53,6 +53,7 @@ def test_a_bus_is_made_with_a_file_and_keeps_it(bus: BusFolder, file: Path) -> N
     assert load_profile(NAME).clocks["D-REFER"].length.hours == 36
 
 
+@pytest.mark.thorough
 def test_a_joining_machine_has_the_very_profile_that_the_fingerprint_is_over(bus: BusFolder, tmp_path: Path) -> None:
     """Nobody copies a file by hand, and an altered one is noticed by two people who compare the fingerprint."""
     sheet, joined = tmp_path / "bus.invitation.json", BusFolder(tmp_path / "ngo-b")
@@ -73,6 +74,7 @@ def test_a_backup_of_one_agency_has_the_profiles_too(bus: BusFolder) -> None:
     assert f"profiles/{NAME}.yaml" in agency_paths(bus, "agencies/ngo-a")
 
 
+@pytest.mark.thorough
 def test_another_file_in_its_place_starts_nothing(bus: BusFolder) -> None:
     """A service that judged by it would disagree with everybody."""
     know_profiles(bus)
@@ -89,6 +91,7 @@ def test_another_file_in_its_place_starts_nothing(bus: BusFolder) -> None:
         know_profiles(bus)
 
 
+@pytest.mark.thorough
 def test_a_later_profile_is_added_to_a_bus(bus: BusFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its digest is printed, for the activation and for every other machine; a mistake adds nothing."""
     later = tmp_path / "later.yaml"
@@ -105,6 +108,7 @@ def test_a_later_profile_is_added_to_a_bus(bus: BusFolder, tmp_path: Path, capsy
     assert set(bus.own_profiles()) == {NAME, "az@2028-01-01"}
 
 
+@pytest.mark.thorough
 def test_a_running_service_takes_what_is_added_meanwhile(bus: BusFolder, capsys: pytest.CaptureFixture[str]) -> None:
     """In whichever order the files come, and whichever extends the other; one that does not read is reported once, and holds up nobody."""
     know_profiles(bus)
@@ -127,6 +131,7 @@ def test_a_running_service_takes_what_is_added_meanwhile(bus: BusFolder, capsys:
     assert (told.out + told.err).count("profile_known") == 2
 
 
+@pytest.mark.thorough
 def test_a_profile_that_was_known_never_changes_under_a_running_service(bus: BusFolder) -> None:
     """Whatever is put over its file: its cases are judged by the values that were activated."""
     know_profiles(bus)

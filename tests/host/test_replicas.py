@@ -74,7 +74,7 @@ def test_one_of_each_works_and_the_other_stands_by(up: Supervisor) -> None:
     assert {working(up.folder, each) for each in SERVICES} <= {*SERVICES, *(f"{each}.2" for each in SERVICES)}
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+@pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGSTOP, marks=pytest.mark.slow)])
 def test_a_registrar_is_back_at_once(
     up: Supervisor, how: signal.Signals, record_property: Callable[[str, object], None]
 ) -> None:

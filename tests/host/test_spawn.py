@@ -86,6 +86,7 @@ def has_ended(lifeline: Started) -> bool:
         return False
 
 
+@pytest.mark.thorough
 def test_a_service_runs_until_a_signal_ends_it(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The service has the reported pid, one thread beside the watchers of lifeline and profiles, and its own process group."""
     service = begin(way)
@@ -98,6 +99,7 @@ def test_a_service_runs_until_a_signal_ends_it(way: Spawner, folder: BusFolder, 
     until("it is gone", lambda: not lives(service.pid))
 
 
+@pytest.mark.thorough
 def test_a_killed_service_is_seen_at_once(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The lifeline ends with the process, however it ends."""
     service = begin(way)
@@ -106,6 +108,7 @@ def test_a_killed_service_is_seen_at_once(way: Spawner, folder: BusFolder, begin
     until("its lifeline says so", lambda: has_ended(service))
 
 
+@pytest.mark.thorough
 def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """A closed lifeline means that the supervisor is gone."""
     service = begin(way)
@@ -114,6 +117,7 @@ def test_a_service_ends_with_its_lifeline(way: Spawner, folder: BusFolder, begin
     until("it is gone", lambda: not lives(service.pid))
 
 
+@pytest.mark.thorough
 def test_a_service_gets_the_passphrase_where_nobody_else_sees_it(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The passphrase is not in the service's arguments or environment, nor in any file of the bus."""
     keyfile.hold(keyfile.Passphrase(b"CANARY wrong horse"))
@@ -130,6 +134,7 @@ def test_a_service_gets_the_passphrase_where_nobody_else_sees_it(way: Spawner, f
     assert not any("CANARY" in value for value in os.environ.values())
 
 
+@pytest.mark.thorough
 def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """Otherwise the first would live as long as the second."""
     first, second = begin(way), begin(way)
@@ -141,6 +146,7 @@ def test_no_service_holds_anothers_lifeline(way: Spawner, folder: BusFolder, beg
     until("the second is gone", lambda: not lives(second.pid))
 
 
+@pytest.mark.thorough
 def test_the_log_of_a_failed_service_has_no_content(way: Spawner, folder: BusFolder, begin: Begin) -> None:
     """The log has kind and place of the error, and not its message, which may name a person."""
     service = begin(way, "raiser")
@@ -159,6 +165,7 @@ def test_an_unknown_service_gets_the_list_of_services(folder: BusFolder) -> None
         services.run_service("registrer", folder)
 
 
+@pytest.mark.thorough
 def test_a_restart_costs_less_than_a_second(begin: Begin) -> None:
     """A restart takes little processor time: the service is forked from a process that has imported everything already."""
     way = Warm(["faststream.kafka", "fastapi", "sqlalchemy.dialects.sqlite", "cryptography.x509"])
@@ -173,6 +180,7 @@ def test_a_restart_costs_less_than_a_second(begin: Begin) -> None:
         way.close()
 
 
+@pytest.mark.thorough
 def test_a_warm_process_that_was_killed_is_replaced(begin: Begin) -> None:
     """Its forked services go on; the next service is forked from another process."""
     way = Warm([])
@@ -197,6 +205,7 @@ def test_a_process_loads_no_library_before_its_service() -> None:
     assert not {"aiokafka", "pydantic", "structlog", "nrmbus.directory"} & set(loaded)
 
 
+@pytest.mark.thorough
 def test_a_process_with_threads_never_forks(begin: Begin) -> None:
     """A fork would copy the locks and not the threads that open them: the services start as new processes instead."""
     way = Warm(["host.threaded"])

@@ -297,6 +297,7 @@ def test_on_a_cluster_that_is_there_no_broker_is_started(broker: Broker, tmp_pat
     assert lives(broker.kafka.pid or 0)
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 def test_kill_9_of_the_supervisor_leaves_nobody(command: tuple[subprocess.Popen[str], BusFolder]) -> None:
     """No broker and no service is left; the next start finds a free folder (the next test does)."""

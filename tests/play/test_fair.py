@@ -42,6 +42,7 @@ STORIES: Final = sorted((Path(reader.__file__).parent / "scenarios").glob("*.yam
 """Every story that comes with nrmbus; a new one is among them by itself."""
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.parametrize("path", STORIES, ids=lambda path: path.stem)
 def test_the_same_happens_to_anybody(path: Path) -> None:

@@ -13,6 +13,7 @@ from nrmbus.play.reader import find, read
 from play.stories import AFTER, CALL, RAID, altered, play_file
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("story", "steps"), [(RAID, 67), (CALL, 51), (AFTER, 54)])
 def test_it_holds(story: Path, steps: int) -> None:
     """Recipients, openers, refusals, clocks and states are as written, to the replay at the end."""
@@ -22,6 +23,7 @@ def test_it_holds(story: Path, steps: int) -> None:
     assert report.played == steps
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("story", "line", "other"),
     [

@@ -159,6 +159,7 @@ def test_words_that_a_door_refuses_are_no_event(said: Words, code: str) -> None:
 class TestRestart:
     """A killed agency returns with its state, and publishes nothing twice."""
 
+    @pytest.mark.thorough
     @pytest.mark.parametrize("service", ["fund", "shelter", "special-unit", "registrar", "timekeeper"])
     def test_a_whole_story_survives_it(self, service: str) -> None:
         """Killed after every single event of the story, a service changes nothing in it."""

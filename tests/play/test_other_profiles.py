@@ -44,12 +44,14 @@ def differing(story: Path | str, profile: str) -> set[str]:
     return {f"{failure.step}: {failure.what}" for failure in report.failures}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_womans_story_differs_where_the_profile_does(profile: str) -> None:
     """Seventy steps: a signal, a referral, a bed, a status by another body, and the same refusals."""
     assert differing(WOMAN, profile) == WOMANS[profile]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("profile", ["md@2014-03-28", "osce-generic@2022-01-01"])
 def test_two_days_of_work_go_the_same_way_with_another_decider(profile: str) -> None:
     """Duties of the deciding body are owed by whoever decides; the fund has no tariff by which it would order by itself."""

@@ -31,6 +31,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(APP, [str(CHILD), *arguments])
 
 
+@pytest.mark.thorough
 def test_a_seed_makes_the_same_cases_and_another_seed_others(stories: list[Story]) -> None:
     """Whoever has the seed has the cases: their references, persons and times."""
     first, again, other = (list(scaled(stories, 30, seed)) for seed in (SEED, SEED, SEED + 1))
@@ -66,6 +67,7 @@ def test_the_rules_accept_every_copy(stories: list[Story]) -> None:
     assert refused == []
 
 
+@pytest.mark.thorough
 def test_the_command_prints_the_seed_and_writes_releases(tmp_path: Path) -> None:
     """The printed seed makes the same cases again, and each year's release is a file."""
     result = run("--memory", "--scale", "40", "--seed", "5", "--figures", str(tmp_path))

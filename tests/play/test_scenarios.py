@@ -75,6 +75,7 @@ def test_the_stories_of_courts_hold(path: Path, steps: int) -> None:
     assert report.played == steps
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("path", "steps"), [(SIBLINGS, 65), (LATE, 70)])
 def test_the_stories_of_borders_and_lateness_hold(path: Path, steps: int) -> None:
     """Two siblings, one of whom is grown up; and a case in which every agency is late, and every clock says so."""

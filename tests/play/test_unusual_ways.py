@@ -81,12 +81,14 @@ def test_an_unusual_way_comes_to_its_end(every_story: Played, story: Path) -> No
     assert every_story.reports[story].failures == ()
 
 
+@pytest.mark.thorough
 def test_each_numbered_line_of_each_procedure_acts_in_some_story(every_story: Played) -> None:
     """No line is one that nobody has seen act: whoever reads a procedure finds a story in which it happens."""
     assert every_story.lines - every_story.acted == set()
     assert {room for room, _ in every_story.lines} == {*ROOMS.values()}
 
 
+@pytest.mark.thorough
 def test_each_agency_with_a_procedure_acts_in_some_story() -> None:
     """No procedure is one that nobody ever follows."""
     told = [parse(each.read_text(encoding="utf-8"), each.name) for each in (*STORIES, *PACKAGED)]

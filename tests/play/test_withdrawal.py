@@ -125,6 +125,7 @@ def story(moves: Iterable[Move]) -> Story:
     return found
 
 
+@pytest.mark.thorough
 @settings(max_examples=60, deadline=None)
 @given(MOVES, st.sampled_from(RECEIVERS))
 @example([("ngo-a", "left", "ngo-l"), ("ngo-a", "consent", "ngo-l")], "ngo-l")

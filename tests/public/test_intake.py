@@ -129,6 +129,7 @@ async def test_another_language_keeps_what_was_typed_and_does_nothing(tmp_path: 
         assert len(page.store.threads()) == 1
 
 
+@pytest.mark.thorough
 async def test_a_code_is_not_lost_by_a_language(tmp_path: Path) -> None:
     """Given the only page with her code, then no language leads away from it, and what to do stands there in every language."""
     with here(tmp_path) as page:
@@ -140,6 +141,7 @@ async def test_a_code_is_not_lost_by_a_language(tmp_path: Path) -> None:
         assert receipt.text.count(sentence) == 1
 
 
+@pytest.mark.thorough
 async def test_a_form_sent_twice_is_one_message_under_one_code(tmp_path: Path) -> None:
     """A slow line makes people press twice: the same code is shown; other words are another message of it, which needs a proof or a wait of its own."""
     with here(tmp_path) as page:
@@ -155,6 +157,7 @@ async def test_a_form_sent_twice_is_one_message_under_one_code(tmp_path: Path) -
         assert [each.text for each in read(page)] == ["first", "second"]
 
 
+@pytest.mark.thorough
 async def test_nothing_typed_is_lost_when_a_form_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An old page, a missing contact, a full disk, a wait: the words are there again, and what to do."""
     words = {
@@ -280,6 +283,7 @@ async def test_without_script_a_form_waits_and_is_then_taken(tmp_path: Path) -> 
         assert "Your message is with us" in (await page.send_unproved("/en/more", more)).text
 
 
+@pytest.mark.thorough
 async def test_a_flood_from_one_address_is_held_and_others_are_not(tmp_path: Path) -> None:
     """Proofs are not enough to fill the file; the bound is forgotten within the hour, with the key of its digests."""
     with here(tmp_path) as page:
@@ -296,6 +300,7 @@ async def test_a_flood_from_one_address_is_held_and_others_are_not(tmp_path: Pat
         assert (await page.write("later")).status_code == 200
 
 
+@pytest.mark.thorough
 async def test_behind_a_web_server_each_person_is_counted_apart(tmp_path: Path) -> None:
     """The address that a known web server passes on counts; from anybody else the header means nothing."""
     for proxies, last in ((["192.0.2.7"], 200), (["192.0.2.99"], 429)):
@@ -354,6 +359,7 @@ def test_a_proof_is_taken_for_one_message() -> None:
     assert waits(b"one", "192.0.2.4") == 0
 
 
+@pytest.mark.thorough
 async def test_a_wrong_code_costs_nothing_and_a_guessed_one_much(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,6 +394,7 @@ async def test_one_proof_asks_for_one_code(tmp_path: Path) -> None:
         assert [each.status_code for each in tries] == [404, 429]
 
 
+@pytest.mark.thorough
 async def test_somebody_who_was_let_in_stays_so_for_half_an_hour(tmp_path: Path) -> None:
     """Afterwards the code is asked for again, and what was typed goes with it."""
     with here(tmp_path) as page:

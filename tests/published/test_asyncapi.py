@@ -91,11 +91,13 @@ def payload_schema(message: str) -> Draft7Validator:
 # -- the files -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 def test_both_files_are_as_the_code_makes_them() -> None:
     """The document and its page are frozen, and whatever changes the bus shows in them."""
     assert list(asyncapi.differences()) == []
 
 
+@pytest.mark.thorough
 def test_the_check_names_every_place_that_differs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The check names the place of each missing, edited or foreign value, and the command fails."""
     assert asyncapi.main(["write", "--folder", str(tmp_path)]) == 0

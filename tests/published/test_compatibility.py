@@ -243,6 +243,7 @@ def test_an_unknown_keyword_breaks_everybody(field: Any) -> None:
         assert all(each.breaks == BOTH and each.pointer.startswith("/x") for each in unknown)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("data", [pytest.param(data, id=f"{data.type}-{data.version}") for data in TYPES.values()])
 def test_every_published_schema_is_understood_and_equals_itself(data: Any) -> None:
     """The checker knows all that the models make of themselves."""

@@ -189,6 +189,7 @@ async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
         assert CANARY not in last.broken
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 async def test_nothing_is_sent_without_leave_that_a_lax_door_would_publish(url: str) -> None:
     """Given a suite without leave to publish, then no request is an event with its data, whatever else is wrong with the request."""

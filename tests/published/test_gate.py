@@ -64,6 +64,7 @@ def found(folder: Path, models: Models = PUBLISHED) -> str:
     return "\n".join(gate.findings(folder, models))
 
 
+@pytest.mark.thorough
 def test_the_published_folder_passes() -> None:
     """The folder `schemas` is whole, every version in it is as it was published, and looking takes no time to speak of."""
     began = time.process_time()
@@ -77,6 +78,7 @@ def test_a_wholly_published_version_passes(folder: Path) -> None:
     assert found(folder) == ""
 
 
+@pytest.mark.thorough
 def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence a line, and exit code 1; 0 where nothing is wrong."""
     assert main(["check"]) == 0
@@ -228,6 +230,7 @@ FROZEN: dict[str, tuple[Callable[[Path], object], Models, list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("broken", "models", "told"), [pytest.param(*each, id=name) for name, each in FROZEN.items()])
 def test_a_published_version_stays(
     folder: Path, broken: Callable[[Path], object], models: Models, told: list[str]
@@ -270,6 +273,7 @@ NEW: dict[str, tuple[type[Data], list[str]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("model", "told"), [pytest.param(*each, id=name) for name, each in NEW.items()])
 def test_a_new_version_comes_whole(folder: Path, model: type[Data], told: list[str]) -> None:
     """Sabotage: a version with casts or fields that break a promise does not pass, even with all its files."""
@@ -321,6 +325,7 @@ def test_casts_are_judged_on_more_than_the_frozen_examples(folder: Path) -> None
     assert "`down` of version 4 raises KeyError" in found(folder, [*PUBLISHED, Expecting])
 
 
+@pytest.mark.thorough
 def test_no_finding_repeats_a_value(folder: Path) -> None:
     """The examples are nobody's, but a finding is made of names, pointers and codes all the same."""
     for model, _ in NEW.values():

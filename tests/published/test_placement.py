@@ -70,6 +70,7 @@ class _Partless(Data):
     letter = _PartlessLetter
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("bad", "told"),
     [

@@ -14,6 +14,7 @@ async def told(bus: LiveBus, words: str) -> None:
     await eventually(f"the registrar says {words!r}", lambda: words in log_of(bus.folder, "registrar"))
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 async def test_a_history_that_went_back_is_not_gone_on_from(broker: Broker) -> None:
     """A shorter history, another one, and a damaged mark each stop the registrar; with the right mark it serves again."""

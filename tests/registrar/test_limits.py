@@ -34,6 +34,7 @@ def with_many(bus: Bus, count: int) -> tuple[Shard, list[str]]:
     return shard, names
 
 
+@pytest.mark.thorough
 def test_an_event_to_as_many_as_an_event_may_have_is_readable_again(bus: Bus) -> None:
     """64 receivers, each with a consent to be told first: refused with all names by part, then registered, and folded."""
     shard, names = with_many(bus, 64)

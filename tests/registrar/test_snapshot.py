@@ -254,6 +254,7 @@ DAMAGES: dict[str, tuple[Callable[[Town, Head], None], str]] = {
 """What is done to a snapshot, and the code of its refusal."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_snapshot_that_does_not_fit_is_thrown_away(town: Town, damage: str) -> None:
     """Whatever is wrong has a code of its own; the history is folded from the beginning, and the files are gone."""
@@ -353,6 +354,7 @@ def test_another_line_of_code_has_everything_folded_again(tmp_path: Path, monkey
     assert len(seen) == 4
 
 
+@pytest.mark.thorough
 def test_the_writing_process_ends_with_its_registrar() -> None:
     """A registrar that is killed leaves no process behind."""
     code = "from nrmbus.registrar.snapshot_process import _end_with_parent; print(1, flush=True); _end_with_parent()"

@@ -101,6 +101,7 @@ def test_a_word_taken_out_of_who_opens_is_noticed(type: str, part: str, term: st
     assert _audiences(profile, type) != _before(type)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "type", [type for type, row in VALUES["types"].items() if row.get("stops") and not row.get("opening")]
 )
@@ -321,6 +322,7 @@ def test_an_altered_tariff_refuses_what_was_right(key: str, value: str) -> None:
     assert refused.rule == "G-62"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("rule", list(VALUES["refusals"]))
 def test_a_rule_taken_out_of_the_profile_refuses_no_more(rule: str) -> None:
     """The order of the other rules stays; refusals that read as the removed rule then read as themselves."""

@@ -42,6 +42,7 @@ def test_the_calendar_answers_for_every_instant(instant: datetime) -> None:
     assert CALENDAR.months_after(day, 12) >= day
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("instant", FAR)
 @pytest.mark.parametrize(
     "story", [begun, offered, housed, planned, served, under_review, closed, without_status, child_identified]

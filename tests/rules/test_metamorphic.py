@@ -72,6 +72,7 @@ def swapped(fact: Fact, names: Mapping[str, str]) -> Fact:
     return replace(fact, event=event.model_copy(update=said), recipients=())
 
 
+@pytest.mark.thorough
 def test_two_agencies_of_one_role_may_change_places() -> None:
     """Every role of which the bus has two: whatever the one got in the story, the other gets in its place."""
     pairs = 0
@@ -108,6 +109,7 @@ def independent(first: Event, second: Event) -> bool:
     return are_words and set(first.data.named).isdisjoint(second.data.named)
 
 
+@pytest.mark.thorough
 def test_the_order_of_independent_consents_makes_no_difference() -> None:
     """A person answers for one agency after the other, in whichever order the worker asks."""
     turned = 0

@@ -71,6 +71,7 @@ def test_another_citation_of_unread_law_marks_its_rows() -> None:
     assert found.refusals["G-22"].basis == new
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("tables", "where"),
     [

@@ -54,6 +54,7 @@ def test_the_order_of_the_rules_is_a_value() -> None:
     assert read_profile(yaml.safe_dump(loaded, sort_keys=False)).digest != PROFILE.digest
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("old", "new", "where"),
     [

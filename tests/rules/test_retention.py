@@ -185,6 +185,7 @@ class TestACaseThatIsOver:
         assert b.view != bare
 
 
+@pytest.mark.thorough
 @settings(max_examples=60)
 @given(st.data())
 def test_any_history_ends_in_the_same_view(data: st.DataObject) -> None:

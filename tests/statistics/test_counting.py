@@ -172,6 +172,7 @@ def executed_without_reference(b: Bench) -> Bench:
     return b
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("executed", [executed, executed_without_reference])
 def test_sum_of_money_is_shown_where_its_count_is(executed: Callable[[Bench], Bench]) -> None:
     """Eleven allowances of a year are shown with their sum; ten are not, and no quarter has sums."""

@@ -131,6 +131,7 @@ def registrations(lines: Lines) -> Lines:
     return [line for line in lines if line["kind"] == "registration"]
 
 
+@pytest.mark.thorough
 def test_true_figures_are_recounted_by_both(published: Published) -> None:
     """With the operator's key the figures are anchored, without it they are those of the file; tables of persons are named."""
     raw = published.history()
@@ -184,6 +185,7 @@ FORGERIES: Final[list[tuple[Callable[[dict[str, Any]], object], str]]] = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("change", "code"), FORGERIES, ids=[f"{n} {code}" for n, (_, code) in enumerate(FORGERIES)])
 def test_forged_release_is_found(published: Published, change: Callable[[dict[str, Any]], object], code: str) -> None:
     """Each change of a release has its own code."""
@@ -240,6 +242,7 @@ ALTERATIONS: Final[list[tuple[Callable[[Lines], object], str]]] = [
     ]  # fmt: skip
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("change", "code"), ALTERATIONS, ids=[f"{n} {code}" for n, (_, code) in enumerate(ALTERATIONS)]
 )
@@ -259,6 +262,7 @@ def test_altered_history_is_found(published: Published, change: Callable[[Lines]
     assert all(line.about for line in done.failures)
 
 
+@pytest.mark.thorough
 def test_figures_of_a_profile_of_one_s_own_are_counted_with_its_file(tmp_path: Path) -> None:
     """Given a bus with its own profile, then that very file is needed to count again, and no other of its name."""
     with known_here():
@@ -317,6 +321,7 @@ def test_history_of_another_release_is_not_exported(published: Published) -> Non
         published.history(forged(published.release, lambda release: release["checkpoints"][0].update(size=999)))
 
 
+@pytest.mark.thorough
 def test_later_release_is_recounted_beside_the_earlier_ones() -> None:
     """The releases that it must name, and be protected beside, are in the history too."""
     here = Published()
@@ -335,6 +340,7 @@ def test_later_release_is_recounted_beside_the_earlier_ones() -> None:
     assert Recount(first, here.history().splitlines(keepends=True), here.operator).verdict[0] == 0
 
 
+@pytest.mark.thorough
 def test_command_prints_a_line_for_each_check(published: Published, tmp_path: Path) -> None:
     """No bus is needed: two files and a key that came from the operator."""
     figures, history = tmp_path / "q1.json", tmp_path / "q1.history.jsonl"

@@ -88,6 +88,7 @@ def test_year_alone_keeps_what_can_be_published() -> None:
     assert release.table("identified_by_age_band").cell("adult", "18-24") == 47
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "periods",
     [["2026"], ["2026", "2026-Q1", "2026-Q3", "2026-Q4"], ["2026-Q1", "2026-Q2", "2026-Q3", "2026-Q4", "2026"]],
@@ -142,6 +143,7 @@ def test_hiding_small_counts_alone_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     assert derivable(TYPICAL, in_order(TYPICAL, ["2026"])) != {}
 
 
+@pytest.mark.thorough
 def test_forgetting_earlier_releases_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sabotage: if the year is protected without a look at its quarters, their small counts can be derived."""
     monkeypatch.setattr(release_module, "hide", without_links(hide))
@@ -184,6 +186,7 @@ def after_an_erasure(person: Group, order: Sequence[str]) -> list[Release]:
     return [*made, released(victims(MANY), order[-1], made)]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("order", [(*QUARTERS, "2026"), ("2026", *QUARTERS)], ids=["then the year", "then a quarter"])
 def test_difference_between_releases_tells_nothing_of_an_erased_person(order: Sequence[str]) -> None:
     """Quarters with her, and a year without her: no two published counts differ by one, and what is hidden is the same for anybody."""

@@ -79,6 +79,7 @@ def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
     assert [path.stat().st_mode & 0o777 for path in (folder, folder / "spans.jsonl")] == [0o700, 0o600]
 
 
+@pytest.mark.thorough
 def test_the_oldest_go_first_and_the_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many spans there are, two files of a bounded size hold the newest."""
     monkeypatch.setattr(span_file, "FULL", 10_000)

@@ -205,6 +205,7 @@ def test_the_reader_s_choice_comes_before_the_browser_s() -> None:
     assert language_of("xx", None, accepted=None) == "az"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_message_names_the_body_of_one_profile(language: Language) -> None:
     """A social service that decides is not called the special unit: frozen descriptions have words with its place; roles and laws keep their names."""

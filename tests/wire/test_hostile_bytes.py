@@ -45,6 +45,7 @@ def read_whole(record: Record) -> None:
     decoded.letter()
 
 
+@pytest.mark.thorough
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from([name for name, _ in RECORD.headers]), st.data())
 def test_a_record_with_one_header_spoilt(name: str, data: st.DataObject) -> None:

@@ -19,12 +19,14 @@ VALUES = st.recursive(
 OBJECTS = st.dictionaries(TEXT, VALUES, max_size=6)
 
 
+@pytest.mark.thorough
 @given(OBJECTS)
 def test_what_is_written_is_read(value: dict[str, Any]) -> None:
     """Every object is read back equal, with any names of members."""
     assert json.loads(json.dumps(value), limit=1 << 20) == value
 
 
+@pytest.mark.thorough
 @given(OBJECTS)
 def test_one_value_has_one_spelling(value: dict[str, Any]) -> None:
     """The order in which members were given does not show."""
@@ -33,6 +35,7 @@ def test_one_value_has_one_spelling(value: dict[str, Any]) -> None:
     assert json.dumps(backwards) == json.dumps(value)
 
 
+@pytest.mark.thorough
 @given(OBJECTS)
 def test_members_stand_in_utf16_order(value: dict[str, Any]) -> None:
     """RFC 8785 sorts by UTF-16 code units, also where that is not the order of code points."""

@@ -103,6 +103,7 @@ def test_wrong_padding(whole: bytes) -> None:
     refused("letter_malformed", lambda: letter.unpadded(whole))
 
 
+@pytest.mark.thorough
 @given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_whatever_is_said_is_read(data: st.DataObject) -> None:

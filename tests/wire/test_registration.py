@@ -80,6 +80,7 @@ def test_registrations_are_canonical(number: int, seconds: int, article: str, se
     assert Registration.parse(said.json()) == said
 
 
+@pytest.mark.thorough
 @given(st.dictionaries(st.from_regex(r"[a-z][a-z0-9-]{1,6}", fullmatch=True), st.just((vectors.EARLIER_ID,))), AGENCIES)
 def test_audiences_are_canonical(earlier: dict[str, tuple[str, ...]], recipients: tuple[str, ...]) -> None:
     """The order in which somebody was told does not change what was committed to."""

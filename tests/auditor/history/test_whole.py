@@ -129,6 +129,7 @@ def _evidence(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Evidence]:
     found.log.close()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("signatures", BOTH)
 @pytest.mark.parametrize("jobs", [2, 3, 5, 64])
 def test_a_sound_history_is_shown_alike(monkeypatch: pytest.MonkeyPatch, jobs: int, signatures: Signatures) -> None:
@@ -264,6 +265,7 @@ def test_the_quick_reading_builds_the_same_events(monkeypatch: pytest.MonkeyPatc
 # -- with processes ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.broker
 @pytest.mark.broken_trail("anomalies", reason="written by hand, and delivered to nobody")
 async def test_two_processes_show_what_one_shows(broker: Broker) -> None:
@@ -285,6 +287,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(PROGRAM.parents[2])}
 
 
+@pytest.mark.thorough
 def test_no_process_outlives_the_one_that_asked() -> None:
     """Killed without a word while its helper reads, it leaves nobody behind."""
     run: Any = subprocess.Popen([sys.executable, str(PROGRAM), "orphan"], env=_environment(), stdout=subprocess.PIPE)

@@ -205,6 +205,7 @@ def test_a_folder_that_was_replaced_is_seen_when_it_is_opened(home: Home, tmp_pa
     assert error.number == 600
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("power", [False, True], ids=["killed", "power fails"])
 def test_no_moment_of_signing_lets_a_second_history_be_signed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, power: bool

@@ -42,6 +42,7 @@ def test_the_files_are_those_of_the_text(whole: Home) -> None:
     assert whole.files()["tile/0/001"] == b"".join(each.leaf() for each in REGISTRATIONS[256:512])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("commit_every", [5, 255, 256, 257, 600])
 def test_the_files_are_a_function_of_the_leaves(home: Home, whole: Home, commit_every: int) -> None:
     """However often it was committed, and opened in between."""
@@ -138,6 +139,7 @@ def test_a_file_that_is_not_synced_before_it_is_named_is_found(home: Home, monke
         assert log.size != MIDDLE
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("how", ["removed", "cut", "altered"])
 def test_a_damaged_log_is_put_aside_and_made_again(tmp_path: Path, whole: Home, how: str) -> None:
     """Whichever file of it is missing, cut or altered: what is found is consistent, and ends as the same files.

@@ -29,6 +29,7 @@ def test_records_of_a_client_are_read_as_written() -> None:
     assert read(bytes(builder.build())) == [(40, b"k", b"v", [("a", b"1"), ("b", None)]), (41, None, None, [])]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("what", FORGED)
 def test_a_handmade_record_is_read_in_its_place(what: str) -> None:
     """Between two records of the ordinary kind, which are read as they are: no byte of one is taken for another's."""

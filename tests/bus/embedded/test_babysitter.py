@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from nrmbus.bus.embedded import babysitter
 from patience import PATIENCE, lives, until
 
@@ -49,6 +51,7 @@ def test_the_program_ends_when_its_parent_lets_go() -> None:
         assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
+@pytest.mark.thorough
 def test_a_program_that_has_hardly_begun_ends_at_once_too() -> None:
     """Asked before the program is itself: the keeper's own way with the signal must not swallow it."""
     for _ in range(20):

@@ -296,6 +296,7 @@ class TestAdministration:
         finally:
             gc.enable()
 
+    @pytest.mark.thorough
     def test_nobody_waits_for_a_bus_that_is_away(self) -> None:
         """Given a host where nothing listens, when a request gets no answer, then it fails, once the client has looked for a broker."""
         calls: list[object] = []

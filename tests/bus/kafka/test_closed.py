@@ -248,6 +248,7 @@ async def until_after(end: datetime | None) -> None:
     await asyncio.sleep(max(0.0, (end - certificate.now()).total_seconds()) + 0.1)
 
 
+@pytest.mark.slow
 async def test_a_renewed_certificate_takes_over_from_the_one_before(closed_bus: Closed) -> None:
     """From the last third of its life a certificate is renewed; both are good until the old one ends, then only the new."""
     home = closed_bus.home("ngo-r")

@@ -51,6 +51,7 @@ def asked(profile: Path | str, path: Path, here: Path) -> dict[str, Any]:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 def test_a_draft_judges_an_exported_history_without_a_bus(tmp_path: Path, file: Path) -> None:
     """One hour to refer instead of 24: the duty ends at another time, and would have been missed; nothing else differs."""
@@ -146,6 +147,7 @@ def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp
         offline_history(written(tmp_path / "other.jsonl", other))
 
 
+@pytest.mark.thorough
 @pytest.mark.slow
 def test_a_history_under_a_profile_of_one_s_own_is_judged_with_its_file(tmp_path: Path) -> None:
     """Given the export of a bus with its own profile, a legislator without that bus brings the file, and no other of its name."""

@@ -144,6 +144,7 @@ class TestARealBus:
         assert f"nrmbus run has started {service}: end that first" in said
         assert not any(map(keyfile.is_sealed, private_keys(folder)))
 
+    @pytest.mark.thorough
     def test_its_keys_are_sealed_by_one_command_and_open_with_the_key_file_alone(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -173,6 +174,7 @@ class TestARealBus:
         with pytest.raises(KeysSealed, match="NRMBUS_KEY_FILE=FILE"):
             assert Authority(folder).ca
 
+    @pytest.mark.thorough
     def test_a_sealing_that_was_cut_is_found_and_ended(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -34,7 +34,7 @@ from nrmbus.bus.reach import Reach
 from nrmbus.wire.keys import keyfile
 from patience import until
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
 NRMBUS = [sys.executable, "-c", "from nrmbus.cli import main; main()"]
 UP_SECONDS = 60.0

@@ -77,6 +77,7 @@ def test_a_draft_may_extend_a_profile_that_lies_beside_it(tmp_path: Path) -> Non
     assert {each["path"] for each in found} == {"name", "k", "timezone"}
 
 
+@pytest.mark.thorough
 def test_a_mistake_is_printed_with_line_and_column(tmp_path: Path) -> None:
     """As an editor understands it; the exit status tells a script."""
     file = draft(tmp_path, "k: 11", "k: eleven")

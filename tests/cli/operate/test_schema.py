@@ -39,6 +39,7 @@ def test_every_type_is_listed_with_its_versions() -> None:
     assert "nrm.referral.submitted" in nrmbus("list").stdout
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("name", "version"), TYPES)
 def test_the_shown_schema_is_the_frozen_one(name: str, version: int) -> None:
     """The schema and both examples are shown byte for byte as in ``schemas/``."""

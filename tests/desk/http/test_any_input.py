@@ -114,6 +114,7 @@ def cases(operation: Any, mode: GenerationMode, count: int) -> list[Request]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.thorough
 @pytest.mark.usefixtures("cheap_passwords", "kept")
 @pytest.mark.parametrize("count", [3, pytest.param(250, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])

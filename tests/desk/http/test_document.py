@@ -157,7 +157,7 @@ def test_the_document_has_the_published_schemas() -> None:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("example", ["minimal", "full"])
+@pytest.mark.parametrize("example", [pytest.param("minimal", marks=pytest.mark.slow), "full"])
 def test_a_published_example_is_a_request(example: str) -> None:
     """The request for every type that a system may publish has the type's own data and letter."""
     judge = validator({"$ref": "#/components/schemas/Event"})

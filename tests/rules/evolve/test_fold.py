@@ -70,6 +70,7 @@ def test_replay_gives_the_live_view(story: Callable[[Bench], Bench]) -> None:
     assert dataclasses.replace(again, subject=b.subject) == b.view
 
 
+@pytest.mark.thorough
 @given(data=st.data())
 @settings(max_examples=150, deadline=None)
 def test_any_part_of_any_history_in_any_order_gives_a_view(data: st.DataObject) -> None:

@@ -157,6 +157,7 @@ def test_a_file_that_is_no_profile_is_answered_without_a_word_of_it() -> None:
         assert found.says.startswith("this is no")
 
 
+@pytest.mark.thorough
 def test_notes_name_what_is_left_out_and_a_name_that_is_taken() -> None:
     """Neither is a mistake: an older profile rightly lacks rules, and a copy may be for looking only."""
     text = altered(("k: 11", "k: 12"), ("  G-63: {", "  # G-63: {"))

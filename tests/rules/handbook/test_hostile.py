@@ -27,6 +27,7 @@ def placed(text: str) -> list[tuple[int, int]]:
     return [(each.line, each.column) for each in found]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("text", "place"),
     [
@@ -78,7 +79,7 @@ def _broken(text: str, chance: random.Random) -> str:
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.slow) for each in range(1, 4))])
 def test_a_broken_profile_is_read_or_its_mistake_is_found(seed: int) -> None:
     """Whatever is broken: either it reads, or `rules check` names a mistake. The seed is the test's name."""
     chance = random.Random(seed)

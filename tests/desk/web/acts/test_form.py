@@ -46,6 +46,7 @@ def _request(made: Mapping[str, Any]) -> Mapping[str, Any]:
     return request | ({"sealed": made["letter"]} if made.get("letter") else {})
 
 
+@pytest.mark.thorough
 @given(st.sampled_from(tuple(TYPES.values())), st.booleans(), st.sampled_from(("Asia/Baku", "UTC", "Europe/Berlin")))
 def test_each_example_comes_back_from_its_form(data: type[Data], full: bool, zone: str) -> None:  # noqa: FBT001 - hypothesis
     """Given an example of any type and version, when its form is filled in and read, then the same request is there, and fits."""

@@ -144,6 +144,7 @@ async def test_somebody_whom_nobody_entered_is_told_whom_to_ask(tmp_path: Path) 
         assert it.staff.sessions.everybodys() == []
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -192,6 +193,7 @@ async def test_an_agency_may_have_its_own_sign_in_alone(tmp_path: Path) -> None:
         assert (await it.get("/sign-in/provider/back")).status_code == 404
 
 
+@pytest.mark.thorough
 async def test_a_stranger_makes_the_desk_ask_the_provider_little(tmp_path: Path) -> None:
     """Who it is, is asked once in minutes, and seldom while it is away; answers are taken to it at a bounded rate."""
     async with elsewhere(tmp_path) as (it, provider):
