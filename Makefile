@@ -28,7 +28,7 @@ check: lint compiled ## Check style, types and what is quickly tested, without a
 	@echo '== Tests that need no server, and half a second at most'
 	@$(pytest) -n logical -m 'not broker and not server and not oracle and not thorough and not slow'
 
-test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; fourteen to eighteen minutes on two processors
+test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; twelve to fifteen minutes on two processors
 	@echo '== Tests, the long ones left out'
 	@$(pytest) -n auto -m 'not slow'
 

@@ -299,7 +299,6 @@ def test_without_tls_a_desk_does_not_listen_beyond_this_machine(tmp_path: Path) 
 async def test_an_address_that_is_taken_is_said_to_be_so(tmp_path: Path) -> None:
     """The desk does not start on another port, which nobody would find."""
     first = TlsListener(listen(), tmp_path, "ngo-a")
-    first.socket.listen()
     with pytest.raises(BusError, match="another program has port"):
         TlsListener(listen(port=first.socket.getsockname()[1]), tmp_path, "ngo-a")
     first.socket.close()

@@ -277,6 +277,7 @@ def _bound(listen: Listen) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((listen.address, listen.port))
+        found.listen()  # at once, as the door on this machine does (`http_server`): a port that is only bound can be taken
     except OSError:
         found.close()
         raise BusError(
