@@ -32,8 +32,9 @@ _READS: Final = tables.reads.c
 async def tend(seat: Seat, home: Path) -> None:
     """Do everything due in the intake file of *home*, if this agency has one.
 
-    The desk writes the facts of the profile in force, which the public page states, and names its sealing key, with the time, so that the public page knows how long nobody was there to read; seals
-    messages to it that were sealed to an earlier key, before that key is destroyed; and deletes what is older than kept.
+    The desk writes the facts of the profile in force, for the public page to state. It names its sealing key with the time, so
+    that the public page knows since when nobody reads. Messages under an earlier sealing key are sealed to the new one before
+    the earlier key is destroyed, and messages beyond their days are deleted.
 
     Raises:
         sqlite3.Error, StoreFull: the file cannot be written; no key may be destroyed now.

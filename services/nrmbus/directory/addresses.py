@@ -1,7 +1,7 @@
 """Where the broker is, for a desk on a machine of its own: the list that the operator signs, and what to do when nobody answers.
 
-A Kafka client asks the addresses it was started with once. Later it knows only brokers that it has met, so it would look
-for a broker that has moved at its old place for ever.
+A Kafka client asks the addresses of its start once. Later the client knows only the brokers it has met, so it would look for
+a broker at the old address for ever, though the broker has moved.
 """
 
 import asyncio

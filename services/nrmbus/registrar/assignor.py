@@ -1,8 +1,9 @@
 """Assignor of the registrars' group: by range, in the order in which the members began to work.
 
-A registrar that returns comes behind those that work, so with one partition it stands by. So does one that was frozen and
-wakes up: it has not been in the group's last generation, whatever it remembers, and it gets nothing while it rests, unless
-it is alone. Members of an earlier release say nothing, and come last of those that do not rest.
+A registrar that returns comes behind the working ones, so with one partition the registrar stands by. A frozen registrar
+that wakes up does the same: the group's last generation was without it, whatever its own memory says. While a registrar rests,
+it gets a partition only if the group has no awake member. Members of an earlier release name no generation, and come last of the
+members that do not rest.
 """
 
 from collections.abc import Iterable, Mapping

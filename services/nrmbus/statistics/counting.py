@@ -230,7 +230,8 @@ class Count:
 def _order_of(orders: Iterable[Event], paid: Event) -> Event | None:
     """Return which of the open *orders* the event *paid* is about, as the Rules read it; None if there is none.
 
-    It is that of its reference; without one the latest of its kind, and of its decision if both name one.
+    The reference of *paid* names the order. Without a reference, it is the latest order of the same kind, and of the same
+    decision if both events name a decision.
     """
     said: Any = paid.data
     found = None

@@ -85,7 +85,7 @@ class _Handled:
 
 
 class OfRecords:
-    """Consumer as FastStream sees it for one record and those that came with it: acknowledges these, and no later one."""
+    """Consumer for FastStream that acknowledges one record with the records of the same batch, and no later record."""
 
     def __init__(self, record: Any, consumer: Consumer, handled: _Handled) -> None:
         self.taken = [record]

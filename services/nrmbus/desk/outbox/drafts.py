@@ -1,9 +1,9 @@
 """Drafts of the agency's people: what somebody has typed and not sent yet, sealed to this desk, for its owner alone.
 
-A draft has the id of its event from the start, so that a second click, the back button or another tab send one event. It
-outlives the session and the process. It ends when its event is registered, with all that were sent together with it, when its owner deletes it, after 30 days without
-a change, and with the erasure of its case. When its owner leaves the agency it ends at once, unless it waits for a second
-person, who can still sign.
+A draft has the id of its event from the start, so that a second click, the back button or another tab send one event. A
+draft outlives the session and the process. It ends when its event is registered, together with the drafts that were sent in
+the same step, when its owner deletes it, after 30 days without a change, and with the erasure of its case. When the owner
+leaves the agency, the draft ends at once, unless a second person is still asked to sign.
 """
 
 import json
@@ -103,7 +103,7 @@ def of(seat: Seat, tx: Connection, id: str, owner: str | None = None) -> Kept | 
 
 
 def take_over(seat: Seat, tx: Connection, draft: Kept, who: str, page: str) -> Kept:
-    """Make of *draft*, which its owner may not send any more, one of the member *who*, who goes on at *page*; return it."""
+    """Give the member *who* a copy of *draft*, whose owner may no longer send it, to continue at *page*; return the copy."""
     now = times.write(seat.now())
     mine = replace(
         draft, id=taken_over(draft.id, who), owner=who, page=page, version=1, state="open", changed=now, request=None

@@ -1,7 +1,7 @@
 """A ledger on a PostgreSQL server. The connection that writes also holds the lock, so that there is one desk only.
 
-The lock lives exactly as long as that connection. So whoever can commit holds the lock, and a desk whose connection is
-gone cannot write another row, whatever it still believes: it opens the ledger again and reads all it remembers anew.
+The lock lives exactly as long as that connection. So a desk that can commit holds the lock. A desk without its connection
+cannot write another row, even if it does not know yet: it opens the ledger again and reads its whole state again.
 """
 
 import asyncio

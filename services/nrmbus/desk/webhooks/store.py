@@ -1,8 +1,8 @@
 """Endpoints, deliveries and attempts in the ledger. Every function works within a transaction of its caller.
 
-An endpoint has a place up to which the ledger was looked at for it. A delivery is written in the transaction that moves the
-place, and closed in the one that records the answer, so that a desk that is killed goes on and repeats at most what had no
-recorded answer, under the same ``webhook-id``.
+An endpoint has a place: the last row of the ledger for which deliveries were made. The transaction that moves the place also
+writes the delivery, and the transaction that records the answer closes the delivery. So a killed desk goes on, and repeats at
+most deliveries without a recorded answer, under the same ``webhook-id``.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Notices in the ledger. Every function works within a transaction of its caller.
 
-A row is written in the transaction that moves the place up to which the ledger was looked at, and closed in the one that
-records what the mail server said. Rows that leave together get the id of one mail before it is sent, so that a desk that is
-killed sends the same mail again, under the same Message-ID, and nothing twice beyond that.
+The transaction that moves the ledger's place for notices also writes the row, and the transaction that records the mail
+server's answer closes the row. Rows of one mail get its id before the mail is sent. So a killed desk repeats at most the same
+mail under the same Message-ID.
 """
 
 import secrets

@@ -71,8 +71,8 @@ def returns(
 ) -> Iterator[Found]:
     """Yield the return at its step since *since*, with the next step for an agency that helps and *may_publish* it.
 
-    A step that no duty reminds this agency of is among what waits for it: to assess a wish that another agency recorded,
-    to arrange the journey of a person who can return, or to stop a return that is not safe.
+    The list also has steps without a duty behind them: to assess a wish that another agency recorded, to arrange the journey
+    of a person who can return, or to stop an unsafe return.
     """
     record = view.returning
     if record is None:
