@@ -121,7 +121,7 @@ def _bound(port: int, until: float) -> socket.socket | None:
     """Return a socket that listens on *port*, or None if another program still has it at *until* (monotonic seconds).
 
     It listens at once, long before the service answers: a port that is only bound can be taken by any program that listens
-    first, and such a program would be sent the token. Whoever connects meanwhile waits until the service has started.
+    first, and such a program would be sent the token. A client that connects meanwhile waits until the service has started.
     """
     while True:
         # With the protocol named: else asyncio does not switch Nagle's algorithm off, and each answer waits 40 ms.
