@@ -10,6 +10,7 @@ endif
 python := .venv/bin/python
 # Each test starts many processes, which begin faster with compiled modules; they are kept in one folder, off the tree.
 pytest := PYTHONDONTWRITEBYTECODE= PYTHONPYCACHEPREFIX="$(CURDIR)/.stamps/pycache" $(python) -m pytest
+quick := not broker and not server and not oracle and not thorough and not slow
 scenario := services/nrmbus/play/scenarios/01-woman-referred-by-ngo.yaml
 
 help: ## Say what there is to call
@@ -24,13 +25,15 @@ demo: install ## Play one woman's referral over a real Kafka and print the story
 try: install ## Try the pages: invented agencies and people with something to answer, until Ctrl-C; again, and it goes on
 	@.venv/bin/nrmbus up --example
 
+check: marks := $(quick)
 check: lint compiled ## Check style, types and what is quickly tested, without a server or another language; a minute and a half
 	@echo '== Tests that need no server, and half a second at most'
-	@$(pytest) -n logical -m 'not broker and not server and not oracle and not thorough and not slow'
+	@$(pytest) -n logical -m '$(marks)'
 
+test: marks := not slow
 test: lint compiled tools ## Run all that CI runs: style, types, all tests but the long ones; twelve to fifteen minutes on two processors
 	@echo '== Tests, the long ones left out'
-	@$(pytest) -n auto -m 'not slow'
+	@$(pytest) -n auto -m '$(marks)'
 
 test-all: lint compiled tools ## Run every test, the long ones and those that need the network too
 	@echo '== All tests'
@@ -48,11 +51,11 @@ types: install ## Check types: mypy, strict
 	@echo '== Types: mypy'
 	@$(python) -m mypy
 
-# On a fresh clone the tests are compiled once beside the types, on the processor that mypy leaves free; each worker would
-# compile all of them. Later on a worker compiles what changed.
+# On a fresh clone the tests that are to run are compiled once beside the types; each worker would compile all of them.
+# Later on a worker compiles what changed.
 compiled: install
 	@echo '== Types: mypy'
-	@[ -d .stamps/pycache ] || $(pytest) --quiet --collect-only >/dev/null 2>&1 & $(python) -m mypy; types=$$?; wait; exit $$types
+	@[ -d .stamps/pycache ] || $(pytest) --quiet --collect-only -m '$(marks)' >/dev/null 2>&1 & $(python) -m mypy; types=$$?; wait; exit $$types
 
 bench: install ## Measure against bare loops; benchmarks/README.md keeps the tables. ONLY=desk, growth, questions, sizes, ledgers, webhooks, streams, pages, figures or peer measures one part
 	@$(python) benchmarks/run.py $(if $(ONLY),--only $(ONLY))

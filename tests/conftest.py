@@ -6,10 +6,9 @@ a module that kills or reconfigures it, which takes 1.5 s. Neither touches the n
 
 import gc
 import os
+import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
 import pytest
@@ -19,6 +18,7 @@ from hypothesis import settings
 import go_tools
 import languages
 from brokers import Broker, running
+from module_marks import module_marks
 from postgres import SERVERS
 from trail import PARTS, WATCH
 
@@ -29,16 +29,11 @@ settings.load_profile("nrmbus")
 _LONGEST_FIRST: Final = ("broker", "slow", "oracle")
 """Files with such tests begin before all others, in this order: most of their time they wait, and the last to end delays all."""
 
-_WHOLE: Final = frozenset(
-    {
-        "auditor.web.given", "auditor.web.test_questions", "client.given", "desk.given", "desk.own_bus", "desk.staff.given",
-        "desk.web.browsing", "desk.web.staff.given", "desk.witness.given", "intake.given", "intake.public_page",
-    }
-)  # fmt: skip
-"""Helpers that build a desk with its ledger, its pages or its clients, or an auditor's pages: 0.1 s of a processor each time.
+_LEAVES_OUT: Final = re.compile(r"not [a-z]+(?: and not [a-z]+)*")
+"""Form of ``-m`` in the Makefile: every test without any of these marks."""
 
-The tests of a module that uses one are `thorough`.
-"""
+_COLLECTOR_LOOKS: Final = (50_000, 50, 50)
+"""How seldom Python's garbage collector looks; with its own 700 it took 4 to 8 % of a worker's processor."""
 
 
 def pytest_report_header() -> list[str]:
@@ -79,23 +74,25 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     return None if config.option.numprocesses == "logical" else -(-3 * (os.cpu_count() or 1) // 2)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import a module of which ``-m`` leaves out every test: each worker would import it."""
+    wanted = config.option.markexpr
+    if collection_path.suffix != ".py" or not _LEAVES_OUT.fullmatch(wanted):
+        return None
+    return True if module_marks(collection_path) & {*wanted.split()} else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what builds a whole desk; put the files that take longest first. One worker runs a whole file."""
     for item in items:
-        if isinstance(item, pytest.Function) and _builds_whole(item.module):
+        if "thorough" in module_marks(item.path):
             item.add_marker(pytest.mark.thorough)
     if hasattr(config, "workerinput"):
         begins: dict[Path, int] = {}
         for item in items:
             begins[item.path] = min(begins.get(item.path, len(_LONGEST_FIRST)), _turn(item))
         items.sort(key=lambda item: begins[item.path])
-
-
-@cache
-def _builds_whole(module: ModuleType) -> bool:
-    """Return whether a test *module* uses anything of `_WHOLE`."""
-    return any(getattr(each, "__module__", None) in _WHOLE for each in vars(module).values())
 
 
 def _turn(item: pytest.Item) -> int:
@@ -107,6 +104,7 @@ def pytest_collection_finish() -> None:
     """Have Python's garbage collector pass over what was collected: a look through it takes longer than most tests."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*_COLLECTOR_LOOKS)
 
 
 # -- what tests share ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from nrmbus.events.policy import PROFILE_NAME
 from nrmbus.rules import overlay
 from nrmbus.rules import profile as models
 from nrmbus.rules import profile_files as profiles
-from nrmbus.rules.handbook.places import Path, Place, Places, places
+from nrmbus.rules.handbook.places import LOADER, Path, Place, Places, places
 from nrmbus.rules.handbook.soundness import Draft, problems
 from nrmbus.rules.handbook.wording import nearest
 from nrmbus.rules.judge.judge import CHECKS
@@ -52,7 +52,7 @@ def findings(text: str, beside: Mapping[str, str] = MappingProxyType({})) -> tup
     try:
         profiles.see_that_it_is_small(text)
         where = places(text)
-        loaded = yaml.safe_load(text)
+        loaded = yaml.load(text, LOADER)  # noqa: S506 - a safe loader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)

@@ -7,7 +7,8 @@ import yaml
 
 Path = tuple[str | int, ...]
 """Keys and numbers of items that lead from the top of a file to a value."""
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML was built with it: a profile is read in a tenth of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Places:
 def places(text: str) -> Places:
     """Return the places of the YAML *text*. Raise yaml.YAMLError if it is none."""
     found = Places({})
-    node = yaml.compose(text, _Loader)
+    node = yaml.compose(text, LOADER)
     if node is not None:
         for path, place in _walk(node, ()):
             if path in found.known:
