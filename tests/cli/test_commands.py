@@ -1,6 +1,7 @@
 """The command line: quick, with examples; an error is one sentence with the command that fixes it."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from confluent_kafka.admin import NewTopic
 from typer.testing import CliRunner
 
 from brokers import Broker
+from nrmbus import cli
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
@@ -42,6 +44,18 @@ def test_help_imports_nothing_heavy() -> None:
     assert not {"aiokafka", "confluent_kafka", "cryptography", "fastapi", "faststream", "pydantic", "sqlalchemy"} & set(
         loaded
     )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_page_has_every_command_with_each_of_its_parts(name: str) -> None:
+    """Who looks for a command on the page of the room finds what it does."""
+    page = (Path(cli.__file__).parent / "README.md").read_text(encoding="utf-8")
+    cells = [line.partition(" | ")[0] for line in page.splitlines() if line.startswith("| `nrmbus ")]
+    said = " ".join(cell for cell in cells if re.search(rf"`nrmbus {name}\b", cell))
+    parts = getattr(loaded(name), "commands", {})
+
+    assert said
+    assert {each for each in parts if not re.search(rf"[ |`]{each}\b", said)} == set()
 
 
 @pytest.mark.parametrize("name", COMMANDS)
