@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from nrmbus.bus.periodic import every
+from nrmbus.bus.periodic import LONGEST_PAUSE, doubled, every, pause_after
 
 
 class Look:
@@ -42,3 +42,10 @@ async def test_an_error_that_nobody_takes_ends_the_task() -> None:
     with pytest.raises(OSError, match="2"):
         await every(0.0, look)
     assert look.count == 2
+
+
+@pytest.mark.parametrize("times", [0, 1, 5, 1_024, 10**6])
+def test_a_pause_has_a_longest_however_often_it_was_made(times: int) -> None:
+    """A broker that is away for days, or an inbox that waits for a person, is no error of arithmetic."""
+    assert doubled(0.5, times, 20.0) == min(0.5 * 2 ** min(times, 10), 20.0)
+    assert 0 < pause_after(times + 1) <= LONGEST_PAUSE

@@ -7,6 +7,8 @@ from typing import Final, NoReturn
 
 LONGEST_PAUSE: Final = 20.0
 """Seconds between two attempts to reach a broker on another machine, at most."""
+_MOST_DOUBLED: Final = 30
+"""A pause doubled so often is longer than any limit; a float doubled 1,024 times is an error."""
 
 
 async def every(
@@ -31,6 +33,11 @@ async def every(
         await asyncio.sleep(seconds)
 
 
+def doubled(first: float, times: int, longest: float) -> float:
+    """Return *first*, doubled so many *times*, at most *longest*: a pause that grows with each attempt, however many there are."""
+    return min(first * 2.0 ** min(times, _MOST_DOUBLED), longest)
+
+
 def pause_after(attempts: int) -> float:
     """Return the seconds to wait after so many *attempts* that failed: longer each time, and different on each machine."""
-    return min(LONGEST_PAUSE, 2.0 ** (attempts - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the machines
+    return doubled(1.0, attempts - 1, LONGEST_PAUSE) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads the machines

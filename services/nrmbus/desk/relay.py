@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, bindparam, exists, func, literal_column,
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.periodic import doubled
 from nrmbus.desk import broker_clock
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
@@ -248,7 +249,7 @@ class Relay:
 
     def _due(self, row: Row[Any]) -> bool:
         last, times = self._tried.get((row.seq, row.state), (0.0, 0))
-        patience = min(FIRST_PATIENCE * 2 ** max(times - 1, 0), LONGEST_PATIENCE)
+        patience = doubled(FIRST_PATIENCE, max(times - 1, 0), LONGEST_PATIENCE)
         return times == 0 or time.monotonic() - last >= patience
 
     async def _out_in_order(self, due: Iterable[tuple[Row[Any], Record]]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from nrmbus.bus.folder import utc_now
+from nrmbus.bus.periodic import doubled
 
 SETTLED_SECONDS: Final = 5.0
 """A service that lived so long started well, and is started again at once."""
@@ -44,7 +45,7 @@ class Running:
     def pause(self, now: float) -> float:
         """Return how long to wait before the next start: not at all, unless it died early several times running."""
         self.early_deaths = self.early_deaths + 1 if now - self.started < SETTLED_SECONDS else 0
-        return 0.0 if self.early_deaths < 2 else min(0.1 * 2**self.early_deaths, LONGEST_PAUSE_SECONDS)
+        return 0.0 if self.early_deaths < 2 else doubled(0.1, self.early_deaths, LONGEST_PAUSE_SECONDS)
 
     def fails(self, now: float) -> bool:
         """Record an end of the service, and return whether it was the fifth within a minute."""

@@ -78,7 +78,8 @@ class Supervisor:
             progress: called with how far fetching Kafka is.
         """
         self.folder = folder
-        self._fork, self._notify, self._progress = fork, notify, progress
+        self._fork, self._progress = fork, progress
+        self._notify = _unfailing(notify)
         self._newcomers, self._replicas = agencies or {}, replicas
         self._kafka = None if folder.settings.bootstrap else EmbeddedKafka(folder)
         self._services: dict[str, Running] = {}
@@ -87,7 +88,7 @@ class Supervisor:
         self._wake: socket.socket | None = None
         self._spawner: Spawner | None = None
         self._thread: threading.Thread | None = None
-        self._answering = Answering(folder, notify)
+        self._answering = Answering(folder, self._notify)
         self._stopping = False
         self._gate = Gate(folder)
         self._look_at = time.monotonic() + CERTIFICATE_SECONDS
@@ -212,31 +213,69 @@ class Supervisor:
     # -- watch, in the thread ----------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
+        """Look again and again, whatever a look meets: without this thread nobody starts a service again."""
+        parts: Mapping[str, Callable[[], None]] = {
+            "look for new agencies": self._find_agencies,
+            "sign the head of the directory": self._keep_head,
+            "start services": self._begin_who_is_due,
+            "keep certificates and logs": self._keep,
+            "destroy expired keys": self._destroy_keys,
+            "see which services have ended": lambda: self._wait_for_ends(LOOK_SECONDS),
+        }
+        failed: dict[str, str] = {}
         while not self._stopping:
-            for agency in self.folder.agencies():
-                if agency not in self._services:
-                    for name in (agency, *pages_here(self.folder, agency)):
-                        self._services[name] = Running(name)
-            now = time.monotonic()
-            if now >= self._head_due:
-                self._sign_head(now)
-            due = self._whom_to_begin(now)
-            for each in due:
-                self._begin(each)
-            if self._note_recovered(now) or due:
-                self._write_status()
-            if now >= self._look_at:
-                self._look_at = now + CERTIFICATE_SECONDS
-                self._keep_certificates()
-                with contextlib.suppress(OSError):  # a full disk: tried again at the next look
-                    log_rotation.bound(self.folder.logs)
-            if now >= self._kept_at:
-                self._kept_at = now + KEPT_SECONDS
-                expired_keys.look(self.folder, self._notify)
-            for key, _ in self._selector.select(LOOK_SECONDS):
-                if isinstance(key.data, Running):
-                    self._selector.unregister(key.fileobj)
-                    self._has_ended(key.data)
+            for what, look in parts.items():
+                try:
+                    look()
+                    failed.pop(what, None)
+                except Exception as error:  # noqa: BLE001 - a full disk, a file that somebody removed: the next look may pass
+                    if failed.get(what) != type(error).__name__:
+                        self._notify(f"The supervisor could not {what} ({type(error).__name__}); it tries again.")
+                    failed[what] = type(error).__name__
+            if failed:
+                time.sleep(LOOK_SECONDS)
+
+    def _find_agencies(self) -> None:
+        for agency in self.folder.agencies():
+            if agency not in self._services:
+                for name in (agency, *pages_here(self.folder, agency)):
+                    self._services[name] = Running(name)
+
+    def _keep_head(self) -> None:
+        now = time.monotonic()
+        if now >= self._head_due:
+            self._sign_head(now)
+
+    def _begin_who_is_due(self) -> None:
+        now = time.monotonic()
+        due = self._whom_to_begin(now)
+        for each in due:
+            self._begin(each)
+        if self._note_recovered(now) or due:
+            self._write_status()
+
+    def _keep(self) -> None:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + CERTIFICATE_SECONDS
+            self._keep_certificates()
+            with contextlib.suppress(OSError):  # a full disk: tried again at the next look
+                log_rotation.bound(self.folder.logs)
+
+    def _destroy_keys(self) -> None:
+        now = time.monotonic()
+        if now >= self._kept_at:
+            self._kept_at = now + KEPT_SECONDS
+            expired_keys.look(self.folder, self._notify)
+
+    def _wait_for_ends(self, seconds: float) -> None:
+        """Wait until a service ends, or to be woken, or *seconds*; note which services have ended."""
+        for key, _ in self._selector.select(seconds):
+            if isinstance(key.data, Running):
+                self._selector.unregister(key.fileobj)
+                self._has_ended(key.data)
+            else:
+                os.read(key.fd, 1)  # else every later wait would end at once
 
     def _whom_to_begin(self, now: float) -> list[Running]:
         due = [each for each in self._services.values() if each.due is not None and each.due <= now]
@@ -265,7 +304,7 @@ class Supervisor:
                 self._restart_broker(node, self._kafka)
             elif self._spawner:
                 self._begin_service(service, self._spawner)
-        except (BusError, OSError) as error:  # no memory for another process, a jar that was altered meanwhile
+        except (BusError, OSError, ValueError) as error:  # no memory for a process, an altered jar, a broken first line
             self._notify(f"{service.name} could not be started: {error}")
             self._has_ended(service)
 
@@ -299,11 +338,8 @@ class Supervisor:
         while left:
             if time.monotonic() >= until:
                 self._signal_all(signal.SIGKILL, left)
-            for key, _ in self._selector.select(0.1):
-                if isinstance(key.data, Running):
-                    self._selector.unregister(key.fileobj)
-                    self._has_ended(key.data)
-                    left.discard(key.data.name)
+            self._wait_for_ends(0.1)
+            left = {name for name in left if self._services[name].lifeline}
 
     def _has_ended(self, service: Running) -> None:
         now = time.monotonic()
@@ -326,8 +362,7 @@ class Supervisor:
                 f"{service.name} is failing: it ended {FAILING_ENDS} times in a minute. Its log {log} ends: {line}"
             )
         service.failing = line
-        with contextlib.suppress(OSError):  # a full disk: it was said all the same
-            self._write_status()
+        self._write_status()
 
     def _note_recovered(self, now: float) -> list[Running]:
         recovered = [each for each in self._services.values() if each.has_recovered(now)]
@@ -343,7 +378,8 @@ class Supervisor:
             for each in self._services.values()
             if each.pid is not None or each.failing is not None
         }
-        write_json(self._status, status)
+        with contextlib.suppress(OSError):  # a full disk: what was written last stays
+            write_json(self._status, status)
 
     # -- end ---------------------------------------------------------------------------------------------------------
 
@@ -360,3 +396,13 @@ class Supervisor:
                 each.lifeline.close()
         self._services.clear()
         self._selector.close()
+
+
+def _unfailing(notify: Callable[[str], None]) -> Callable[[str], None]:
+    """Return *notify* for a terminal that may be gone, or a file on a full disk: services are looked after all the same."""
+
+    def said(sentence: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            notify(sentence)
+
+    return said

@@ -53,12 +53,12 @@ class Following:
             self._task = None
 
     async def _run(self) -> None:
-        tries = 0
+        tries, reached = 0, self.offset
         while True:
             try:
                 await self._follow()
             except KafkaError:
-                tries += 1
+                tries, reached = (1 if self.offset > reached else tries + 1), self.offset
                 await asyncio.sleep(pause_after(tries))
             except Exception as error:  # noqa: BLE001 - a false history, a full disk: whoever takes over finds it again, and says so in health and log
                 said = str(error) if isinstance(error, HistoryError) else type(error).__name__

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from nrmbus.bus.periodic import doubled
 from nrmbus.bus.private_files import write_json
 
 FIRST_SECONDS: Final = 2.0
@@ -54,8 +55,7 @@ class Rest:
         self._until = 0.0
 
     def _seconds(self) -> float:
-        longest = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(self._count - 1, 10))
-        return longest * self._chance(0.5, 1.0)
+        return doubled(FIRST_SECONDS, self._count - 1, LONGEST_SECONDS) * self._chance(0.5, 1.0)
 
     @property
     def left(self) -> float:

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.periodic import doubled
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox.hear import Hearing
@@ -70,7 +71,7 @@ def log(desk: Desk, record: Verified, hearing: Hearing, started: float) -> None:
 async def wait(attempt: int, offset: int, error: Exception) -> None:
     """Log that the record at *offset* is read again because of *error*, and wait before that."""
     telemetry.handled("retried", error=type(error).__name__, attempt=attempt, offset=offset)
-    await asyncio.sleep(min(FIRST_WAIT * 2 ** (attempt - 1), LONGEST_WAIT))
+    await asyncio.sleep(doubled(FIRST_WAIT, attempt - 1, LONGEST_WAIT))
 
 
 async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, is_own_fault: bool) -> None:
