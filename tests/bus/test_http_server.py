@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import h11
 import httpx
 import pytest
 from starlette.responses import Response
@@ -311,6 +312,48 @@ async def test_a_client_that_reads_nothing_is_cut_off(tmp_path: Path, monkeypatc
         async with asyncio.timeout(PATIENCE):
             await is_over.wait()
         await eventually("the connection is gone", lambda: not server.server_state.connections)
+
+
+async def test_a_client_that_reads_slowly_is_not_cut_off(tmp_path: Path) -> None:
+    """Who takes minutes for a page of letters gets the page: what counts is whether less waits than a minute ago."""
+    async with endless(tmp_path, b"x" * 65_536) as (server, _, _):
+        await eventually("a client is there", lambda: server.server_state.connections)
+        client: Any = next(iter(server.server_state.connections))
+        await eventually("it does not keep up", lambda: client.flow.write_paused)
+        waits = client.transport.get_write_buffer_size()
+
+        client._look_whether_read(waits + 1)
+        assert not client.transport.is_closing()
+
+        client._look_whether_read(waits)
+        assert client.transport.is_closing()
+
+
+async def test_a_connection_rests_no_longer_if_its_request_ends_after_the_answer(tmp_path: Path) -> None:
+    """A request can be refused before its body has come; the connection is then let go as after any other."""
+    listening = Listening(tmp_path)
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[None]:
+        yield
+
+    server = Server(pages({}, listening, running), listening)
+    serving = asyncio.create_task(server.run_until_told())
+    await eventually("it listens", lambda: server.started)
+    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
+    try:
+        writer.write(b"POST /health HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 4\r\n\r\n")
+        assert b" 40" in await reader.readline()
+        client: Any = next(iter(server.server_state.connections))
+        await eventually("it rests", lambda: client.timeout_keep_alive_task)
+        writer.write(b"late")
+        await eventually("the body has come", lambda: client.conn.their_state is not h11.SEND_BODY)
+
+        assert client.timeout_keep_alive_task is not None
+    finally:
+        writer.close()
+        server.stop()
+        await serving
 
 
 @pytest.mark.thorough

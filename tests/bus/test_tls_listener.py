@@ -285,6 +285,24 @@ def test_a_wrong_setting_is_refused_by_the_member(what: str) -> None:
     assert "Elnara" not in str(refused.value)
 
 
+@pytest.mark.parametrize("name", ["a" * 60 + ":8443", "a-" * 40 + "_", "a" * 64, "a..b", ".a", ""])
+def test_a_wrong_name_is_refused_at_once(name: str) -> None:
+    """A port behind a long name once took more time than anybody waits for a start."""
+    with pytest.raises(BusError, match="`names`"):
+        Listen.parse({"address": "0.0.0.0", "port": 8443, "names": [name]}, WHERE)  # noqa: S104 - another machine's
+
+
+@pytest.mark.parametrize(
+    "name", ["a", "desk.example.org", "desk.example.org.", "xn--b1a.example", "a" * 63, "10.0.0.7"]
+)
+def test_a_host_has_a_name_or_an_address(name: str) -> None:
+    """What the certificate of the door's own authority may name."""
+    found = Listen.parse({"address": "0.0.0.0", "port": 8443, "names": [name]}, WHERE)  # noqa: S104 - another machine's
+
+    assert found is not None
+    assert found.names == (name,)
+
+
 def test_without_tls_a_desk_does_not_listen_beyond_this_machine(tmp_path: Path) -> None:
     """Given no certificate and no names for one, or files that cannot be used, the start is refused with what to do."""
     with pytest.raises(BusError, match="without TLS it listens on this machine alone"):

@@ -188,6 +188,12 @@ class _Bounded(H11Protocol):
     def data_received(self, data: bytes) -> None:
         self._until += len(data) / BYTES_A_SECOND
         super().data_received(data)
+        # uvicorn lets a connection rest after an answer, and forgets that when the rest of the request comes after it.
+        is_resting = getattr(self.cycle, "response_complete", False) and not self.transport.is_closing()
+        if is_resting and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
         self._look()
 
     def on_response_complete(self) -> None:
@@ -230,7 +236,18 @@ class _Bounded(H11Protocol):
     def pause_writing(self) -> None:
         """Stop sending to a client that reads too slowly, and cut it off if it reads nothing for `UNREAD_SECONDS`."""
         super().pause_writing()
-        self._cut = self.loop.call_later(UNREAD_SECONDS, self.transport.abort)
+        self._cut_off_if_unread(self.transport.get_write_buffer_size())
+
+    def _cut_off_if_unread(self, waits: int) -> None:
+        """Look in `UNREAD_SECONDS` whether less waits for the client than *waits* bytes, and again after that."""
+        self._cut = self.loop.call_later(UNREAD_SECONDS, self._look_whether_read, waits)
+
+    def _look_whether_read(self, waited: int) -> None:
+        waits = self.transport.get_write_buffer_size()
+        if waits < waited:
+            self._cut_off_if_unread(waits)
+        else:
+            self.transport.abort()
 
     def resume_writing(self) -> None:
         """Send on: the client has read."""

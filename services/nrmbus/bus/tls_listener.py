@@ -31,7 +31,7 @@ HANDSHAKES: Final = 50
 HANDSHAKE_SECONDS: Final = 10.0
 SOON: Final = timedelta(days=14)
 """Time before the end of the agency's own certificate from which health, status and doctor name it."""
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,62}\.?)+")
+_NAME: Final = re.compile(r"(?=[A-Za-z0-9])[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*\.?")
 _MEMBERS: Final = ("address", "port", "names", "certificate", "key", "clients", "tls")
 _OLDEST: Final = {"1.3": ssl.TLSVersion.TLSv1_3, "1.2": ssl.TLSVersion.TLSv1_2}
 
