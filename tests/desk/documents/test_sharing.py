@@ -1,5 +1,6 @@
 """Documents are uploaded, announced, and sent chunk by chunk: each once and in order, whatever is killed on the way."""
 
+import asyncio
 import base64
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 from agencies import CASE, NOW, SIGNAL
 from desk.given import CANARY, Given, desk_of, killed_at_call
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import documents
 from nrmbus.events.document import CHUNK, LARGEST
 from nrmbus.wire import times
@@ -153,6 +155,31 @@ class TestSending:
 
         assert {each["id"] for each in answers} == {id}
         assert kept == [id]
+
+
+async def test_p6_an_upload_that_is_under_way_ends_with_an_erasure_of_its_case(tmp_path: Path) -> None:
+    """The client hears that the upload is not there any more, and no piece stays that nothing would find again."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(type="case.signal_recorded", data=SIGNAL)
+        has_half, goes_on = asyncio.Event(), asyncio.Event()
+
+        async def content() -> AsyncIterator[bytes]:
+            yield b"%PDF-1.7\n" + b"x" * (9 * CHUNK)
+            has_half.set()
+            await goes_on.wait()
+            yield b"y" * (9 * CHUNK)
+
+        uploading = asyncio.create_task(documents.upload(given.desk.seat, CASE, content()))
+        await has_half.wait()
+        due = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        await given.hear(given.registrar.register(due, to="ngo-a"))
+        assert await rounds.erase_due(given.desk) == (CASE,)
+        goes_on.set()
+
+        with pytest.raises(DeskError) as refused:
+            await uploading
+        assert refused.value.code == "document_unknown"
+        assert await given.rows("document_pieces") == []
 
 
 async def _content(content: bytes) -> AsyncIterator[bytes]:

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
@@ -55,7 +56,8 @@ async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Uplo
     """Keep the content of *stream* for the case *subject*, sealed to this desk; return its description.
 
     Raises:
-        DeskError: ``document_unfit``, ``document_too_large``, ``documents_waiting``.
+        DeskError: ``document_unfit``, ``document_too_large``, ``documents_waiting``; ``document_unknown`` if the case
+            was erased meanwhile, and the upload with it.
     """
     document, now = new_event_id(int(seat.now().timestamp() * 1000)), seat.now()
     row = {"document": document, "subject": subject, "made": times.write(now), "ends": times.write(now + KEPT)}
@@ -69,12 +71,23 @@ async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Uplo
     try:
         found = await _kept(seat, document, subject, stream, row["ends"])
         sealed = _sealed(seat, document, subject, "file", asdict(found))
-        done = update(tables.documents).where(_DOCUMENTS.document == document).values(sealed=sealed)
-        await seat.ledger.together(lambda tx: tx.execute(done))
+        await seat.ledger.together(partial(_finish, document=document, sealed=sealed))
     except BaseException:
         await seat.ledger.together(lambda tx: drop(tx, _DOCUMENTS.document == document))
         raise
     return found
+
+
+def _add(tx: Connection, *, document: str, pieces: list[dict[str, Any]]) -> None:
+    """Store *pieces* of an upload, unless the upload was destroyed since it began: nothing would find them again."""
+    if tx.scalar(select(_DOCUMENTS.document).where(_DOCUMENTS.document == document)) is None:
+        raise DeskError("document_unknown")
+    tx.execute(insert(tables.document_pieces), pieces)
+
+
+def _finish(tx: Connection, *, document: str, sealed: bytes) -> None:
+    if not tx.execute(update(tables.documents).where(_DOCUMENTS.document == document).values(sealed=sealed)).rowcount:
+        raise DeskError("document_unknown")
 
 
 async def _kept(seat: Seat, document: str, subject: str, stream: AsyncIterator[bytes], ends: str) -> Upload:
@@ -88,7 +101,7 @@ async def _kept(seat: Seat, document: str, subject: str, stream: AsyncIterator[b
         rows.append({"document": document, "index": index, "sealed": _sealed(seat, document, subject, index, chunk)})
         if is_last or len(rows) == _TOGETHER:
             written, rows = rows, []
-            await seat.ledger.together(lambda tx, written=written: tx.execute(insert(tables.document_pieces), written))  # type: ignore[misc]  # mypy reads no default of a lambda
+            await seat.ledger.together(partial(_add, document=document, pieces=written))
     return Upload(document, media_type, size, digest.hexdigest(), ends)
 
 
