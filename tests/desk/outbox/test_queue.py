@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from nrmbus.desk.outbox import queue
 from nrmbus.desk.relay import through
 from nrmbus.directory import RUNNING, SERVICES, Directory
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.record import Record
 from patience import eventually
 
@@ -259,6 +261,21 @@ async def test_an_audience_that_never_settles_is_left_to_a_person(tmp_path: Path
         assert await given.out() == []
         last = (await given.rows("outbox"))[-1]
         assert (last.verdict, last.code, last.replaced_by) == ("refused", "audience_changed", None)
+
+
+async def test_a_draft_whose_key_is_gone_stays_refused(tmp_path: Path) -> None:
+    """The machine was lost, the ledger is from a backup and the agency has new keys: the inbox goes on."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        (sent,) = await given.out()
+        new, seat = SealingKey.generate(), given.desk.seat
+        seat.identity = replace(seat.identity, sealing=new, opening={new.kid: new})
+        seal_to = {"coded": ("special-unit",), "story": ()}
+        await given.hear(given.registrar.refuse(sent, "audience_changed", rule="W9", seal_to=seal_to))
+
+        (row,) = await given.rows("outbox")
+        assert (row.state, row.verdict, row.code, row.replaced_by) == ("closed", "refused", "audience_changed", None)
+        assert seat.trouble is None
 
 
 async def test_a_gap_is_filled_by_sending_again_in_order(tmp_path: Path) -> None:

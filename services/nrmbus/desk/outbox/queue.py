@@ -157,13 +157,19 @@ def _unanswered(seat: Seat, tx: Connection, subject: str, id: str) -> str | None
 
 
 def put_again(seat: Seat, tx: Connection, row: Row[Any], seal_to: Mapping[Part, tuple[str, ...]]) -> str | None:
-    """Put *row* again, to be sealed to *seal_to*, in the same turn; return its new id, or None after `RESEAL_AT_MOST`."""
+    """Put *row* again, to be sealed to *seal_to*, in the same turn; return its new id.
+
+    Return None, so that the row stays refused, after `RESEAL_AT_MOST`, and if the key of its draft is gone.
+    """
     if row.resealed >= RESEAL_AT_MOST:
         return None
     id = sealed_again(seat.me, row.id)
     draft = None
     if row.draft is not None:
-        parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
+        try:
+            parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject)
+        except WireError:  # the machine was lost since, and the agency has new keys
+            return None
         draft = letters.seal_draft(seat, parts, id=id, subject=row.subject)
     same = {name: getattr(row, name) for name in ("turn", "subject", "type", "origin", "asked", "clear", "traceparent")}
     values = {**same, "id": id, "state": "waiting", "draft": draft, "made": seat.stamp(), "resealed": row.resealed + 1}
