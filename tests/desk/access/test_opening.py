@@ -10,7 +10,10 @@ from agencies import CASE, SIGNAL, town
 from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from generations import before_type
 from nrmbus.desk.access import opening
+from nrmbus.desk.desk import Desk
+from nrmbus.desk.inbox import verify
 from nrmbus.desk.inbox.release import release_by_itself
+from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.letters import letters
 from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import parking
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("kept")
 
 CONSENT = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
 TAKEN_BACK = {"purposes": ["information_sharing"], "receivers": ["vac"]}
+OTHER = "0f" * 16
 REFUSED = {"purposes": ["information_sharing"], "receivers": ["vac"], "given_by": "individual"}
 RECEIPTS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 
@@ -130,6 +134,30 @@ class TestUnderAWithdrawnConsent:
 
         assert [each.get("shut") for each in shown] == [None, "consent_withdrawn", None, None]
         assert shown[3]["letter"] == {"story": {"answer": CANARY}}
+
+    async def test_p7_a_withdrawal_in_work_keeps_the_inbox_from_its_end(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another case is released meanwhile, by a person or by itself: the withdrawal is still not heard to its end."""
+        async with desk_of("vac", tmp_path) as given:
+            given.desk.end_of = lambda _: 3
+            await given.hear(supplied(given.registrar, case=OTHER))
+            prepare, goes_on = verify._prepare, asyncio.Event()
+
+            async def slow(desk: Desk, record: Any) -> Any:
+                if not isinstance(record.consumed, Released):
+                    await goes_on.wait()
+                return await prepare(desk, record)
+
+            monkeypatch.setattr(verify, "_prepare", slow)
+            hearing = asyncio.create_task(given.hear(withdrawn(given.registrar)))
+            await eventually("the withdrawal is in work", lambda: given.desk.working)
+            await release_by_itself(given.desk, given.inbox, (OTHER,))
+
+            assert given.desk.working
+            goes_on.set()
+            await hearing
+            assert not given.desk.working
 
     async def test_withdrawn_while_the_reading_is_being_put_on_record_it_stays_closed(self, tmp_path: Path) -> None:
         """The withdrawal is registered before the reading: the desk hears of it first, and does not open."""

@@ -33,9 +33,14 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         self._transaction: InboxTransaction | None = None
         self._shared = SHARED.get()
 
+    @property
+    def _is_read(self) -> bool:
+        """True of a record from the broker; a released one may be handled at the same time, and is no part of the inbox's end."""
+        return self._shared is None and not isinstance(self.msg, Released)
+
     async def on_receive(self) -> None:
         """Note that a record was read: until the record is handled, the inbox is not read to its end."""
-        if self._shared is None:
+        if self._is_read:
             self._desk.working = self.msg is not None
 
     async def consume_scope(
@@ -98,5 +103,5 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         try:
             return self._transaction is not None and await self._transaction.end(exc_val)
         finally:
-            if self._shared is None:
+            if self._is_read:
                 self._desk.working = False
