@@ -207,6 +207,21 @@ async def test_a_statement_lets_other_tasks_run(own_server: Server, tmp_path: Pa
     await ledger.close()
 
 
+async def test_a_server_that_cannot_clean_ends_no_desk(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its disk is full, or it allows a statement too little time: the desk works on, and tries again at its next look."""
+    ledger = await opened(own_server, tmp_path)
+    with monkeypatch.context() as failing:
+        failing.setattr(postgres, "_CLEANING", ("SELECT 1 / 0",))
+        await ledger.off_the_disk()
+        held = ledger.holds_deleted
+    await ledger.off_the_disk()
+
+    assert (held, ledger.holds_deleted) == (True, False)
+    await ledger.close()
+
+
 async def test_deleted_rows_are_rewritten_unless_a_backup_reads_them(own_server: Server, tmp_path: Path) -> None:
     """A reader of the keys' table is not waited for: the desk tries again at its next look."""
     ledger = await opened(own_server, tmp_path)

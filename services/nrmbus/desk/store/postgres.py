@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from nrmbus import telemetry
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
 from nrmbus.desk.store.address import Address
@@ -220,14 +221,17 @@ class Postgres:
     async def off_the_disk(self) -> bool:
         """Rewrite the tables of keys, so that their files hold no deleted row, and clean those of letters.
 
-        Return False while another program, for example a backup, reads the keys. The server's write-ahead log and its
-        backups keep deleted rows for a while: an erasure's horizon covers them.
+        Return False if it could not be done: another program, for example a backup, reads the keys, or the server's disk
+        is full, or its limit for a statement was too short. The server's write-ahead log and its backups keep deleted rows
+        for a while: an erasure's horizon covers them.
         """
         connection = await _connect(self._address, "nrmbus", lock_timeout="1s")
         try:
             for statement in _CLEANING:
                 await connection.execute(statement)
-        except asyncpg.LockNotAvailableError:
+        except _AWAY as error:
+            if not isinstance(error, asyncpg.LockNotAvailableError):
+                telemetry.handled("not_cleaned", error=type(error).__name__)
             return False
         finally:
             await connection.close()
