@@ -6,7 +6,7 @@ from unittest.mock import AsyncMock, patch
 
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
-from nrmbus.registrar import owner
+from nrmbus.registrar import owner, transaction_size
 from nrmbus.registrar.app import main
 
 
@@ -26,6 +26,12 @@ def launch_impatient(path: Path) -> None:
         patch.dict(clients.SETTINGS["shard"], request_timeout_ms=1000),
         patch.object(owner, "TRANSACTION_SECONDS", 4.0),
     ):
+        main(BusFolder(path))
+
+
+def launch_in_small_parts(path: Path) -> None:
+    """Run it until it ends, as on a line that carries no two records in time."""
+    with patch.multiple(transaction_size, FIRST=1, QUICK_SECONDS=0.0):
         main(BusFolder(path))
 
 

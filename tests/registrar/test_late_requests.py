@@ -30,7 +30,7 @@ from nrmbus.registrar.owner import GROUP
 from nrmbus.wire import ids
 from patience import PATIENCE, until
 from registrar.fire import FIRST, Place
-from registrar.launch import launch_careless, launch_impatient
+from registrar.launch import launch_careless, launch_impatient, launch_in_small_parts
 from relay import ADD_OFFSETS, ADD_PARTITIONS, BEGIN, COMMIT_OFFSETS, END, Relay, relayed
 from trail import check_trail
 
@@ -172,6 +172,25 @@ def late_in_the_next(bus: Bus, kind: int) -> Iterator[list[int | None]]:
         yield late.release()
     finally:
         following.release()
+
+
+def test_p1_a_batch_in_several_transactions_is_registered_once_whatever_is_killed(bus: Bus) -> None:
+    """On a slow line each record has a transaction of its own; a registrar that is killed between two leaves the rest to the next."""
+
+    def end() -> int:
+        return int(bus.group.get_watermark_offsets(TopicPartition("nrm.cases", 0), PATIENCE)[1])
+
+    bus.registrar.end()
+    before, began = bus.sent, end()
+    for _ in range(30):
+        bus.submit()
+    bus.restart(launch_in_small_parts)
+    bus.until("some are registered", lambda: bus.stands()[0] > before + 3)
+    bus.restart(launch_in_small_parts)
+    bus.until_all_stands()
+
+    assert end() - began >= 2 * 30, "each registration is followed by the end of its transaction"
+    bus.restart(launch_impatient)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ there and named here. Any error with a transaction open leaves the process at on
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -35,6 +35,7 @@ from nrmbus.registrar.rest import Rest
 from nrmbus.registrar.sending import send_all
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot_process import SnapshotService
+from nrmbus.registrar.transaction_size import TransactionSize
 from nrmbus.telemetry import log
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
@@ -88,6 +89,7 @@ class Owned:
     """How far records were taken from the consumer: ahead of *positions* by what is not committed yet."""
     due_number: int = 0
     """The highest number that a committed offset speaks of; a history that ends before it was cut."""
+    size: TransactionSize = field(default_factory=TransactionSize)
     tracked: set[str] = field(default_factory=set)
     """Topics that the producer was told of."""
     in_transaction: bool = False
@@ -352,9 +354,10 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
                 # Signatures of the next batch are verified while this one commits. Nothing is judged before that:
                 # a verdict rests on the state that the commit before it made true.
                 ahead = asyncio.create_task(self._ahead(owned, own))
-                if checked and not owned.stopping:
-                    await self._transact(owned, checked)
-                elif not checked:
+                for part, size in owned.size.parts(checked, lambda each: each.incoming.raw.size()):
+                    if not owned.stopping:
+                        await self._transact(owned, part, size)
+                if not checked:
                     owned.snapshots.consider(owned.shard.memory)
         finally:
             # Nothing is lost: the next owner begins at the committed offsets.
@@ -510,7 +513,7 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
     def _is_idle(self) -> bool:
         return time.monotonic() - self._came_at > IDLE_AFTER_SECONDS
 
-    async def _not_behind(self, checked: list[Checked]) -> None:
+    async def _not_behind(self, checked: Sequence[Checked]) -> None:
         """On a bus for playing, let our clock come to where the senders' is: a tick may reach them before us."""
         said = [each.incoming.signed for each in checked if each.incoming.signed and each.code is None]
         latest = max((max(each.time, each.recordedtime) for each in said), default=None)
@@ -520,14 +523,16 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
         while latest > self._clock.now() and time.monotonic() < until:  # noqa: ASYNC110 - the clock has no event of its own
             await asyncio.sleep(0.005)
 
-    async def _transact(self, owned: Owned, checked: list[Checked]) -> None:
+    async def _transact(self, owned: Owned, checked: Sequence[Checked], size: int) -> None:
         """Step 6, writing: judge, number, route, and commit with the offsets. Here, and only here, things become true."""
         await self._not_behind(checked)
         await self._askings.look_for_activations(owned.shard, self._clock.now())
         async with self._askings.turn(owned.shard, checked):
+            began = time.monotonic()
             await self._commit(owned, checked)
+            owned.size.took(size, time.monotonic() - began)
 
-    async def _commit(self, owned: Owned, checked: list[Checked]) -> None:
+    async def _commit(self, owned: Owned, checked: Sequence[Checked]) -> None:
         owned.in_transaction = True  # from here on the shard's state is ahead of the topic: no way back but out
         try:
             async with asyncio.timeout(TRANSACTION_SECONDS):
