@@ -96,9 +96,10 @@ async def test_what_stays_closed_or_missing_is_said_with_what_to_do(tmp_path: Pa
         seat = given.desk.seat
         await heard(given, given.registrar)
         await older_copy.look(seat, ran(9))
-        seat.trouble = "inbox_gap"
+        seat.troubles[0] = "inbox_gap"
         assert "move ledger.sqlite and the files beside it" in shown(given)["sentence"]
-        seat.trouble, seat.own = None, Own(seat.me, frozenset(), frozenset)
+        del seat.troubles[0]
+        seat.own = Own(seat.me, frozenset(), frozenset)
         seat.own.read_to_the_end(7)
         assert "nrmbus agency lost" in shown(given)["sentence"]
         seat.own = None

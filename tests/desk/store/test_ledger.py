@@ -129,6 +129,23 @@ async def test_a_procedure_never_promises_one_bed_twice_over_a_restart(tmp_path:
         assert said == ["shelter.bed_offered", "shelter.bed_refused"]
 
 
+async def test_a_partition_that_stands_still_is_shown_while_another_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health, doctor and the page of administration say so until the missing delivery has come, whatever else comes."""
+    monkeypatch.setattr(settle, "FIRST_WAIT", 0.0)
+    first, second = (FakeRegistrar(town(), partition) for partition in (0, 1))
+    missing = first.register(bed_request(first), to="shelter")
+    async with desk_of("shelter", tmp_path) as given:
+        with pytest.raises(DeskError, match="inbox_gap"):
+            await given.hear(first.register(bed_request(first, case="ef" * 16), to="shelter"))
+        await given.hear(second.register(bed_request(second, case="ab" * 16), to="shelter"))
+        assert (await given.door.get("/health")).json()["trouble"] == "inbox_gap"
+
+        await given.hear(missing)
+        assert (await given.door.get("/health")).json()["trouble"] is None
+
+
 async def test_a_missing_delivery_stops_the_inbox_until_it_comes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

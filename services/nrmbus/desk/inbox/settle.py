@@ -30,7 +30,9 @@ LONGEST_WAIT: Final = 5.0
 
 def remember(desk: Desk, record: Verified, hearing: Hearing) -> None:
     """Bring the desk's memory up to the commit of *record*."""
-    desk.seat.trouble, desk.progress = None, time.monotonic()
+    desk.progress = time.monotonic()
+    if record.released is None:  # which says nothing of what comes in
+        desk.seat.troubles.pop(record.where[0], None)
     desk.attempts.pop(record.where, None)
     if hearing.outcome == "set_aside":
         desk.set_aside += 1
@@ -95,7 +97,7 @@ async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, 
 async def stop_inbox(desk: Desk, where: tuple[int, int], error: Exception) -> None:
     """Show in the desk's health why its inbox stops at *where*; open a task where only a person can help."""
     trouble = error if isinstance(error, DeskError) else DeskError("not_available")
-    known, desk.seat.trouble = desk.seat.trouble, trouble.code
+    known, desk.seat.troubles[where[0]] = desk.seat.troubles.get(where[0]), trouble.code
     if trouble.code in {known, "not_available"}:
         return
     at = f"{where[0]}/{where[1]}"

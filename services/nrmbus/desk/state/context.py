@@ -54,8 +54,13 @@ class Seat:
     """Sealing key to which all stored secrets were handed over since this desk started."""
     own: Own | None = None
     """The watch over this agency's own entries in the directory."""
-    trouble: str | None = None
-    """Code of the reason why the inbox has stopped; None while the inbox is read."""
+    troubles: dict[int, str] = field(default_factory=dict)
+    """By partition, the code of the reason why the inbox has stopped there."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Code of the reason why the inbox has stopped in a partition; None while every one is read."""
+        return next(iter(self.troubles.values()), None)
 
     @property
     def me(self) -> str:
