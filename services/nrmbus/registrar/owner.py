@@ -8,6 +8,7 @@ import asyncio
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
@@ -59,6 +60,8 @@ IDLE_AFTER_SECONDS: Final = 2.0
 """So long nothing has come to an idle registrar."""
 TRANSACTION_SECONDS: Final = 20.0
 REBALANCE_SECONDS: Final = 6.0
+PART_SECONDS: Final = 2.0
+"""How long a rebalance waits for the producer of a shard that was not ready yet."""
 HELD_SECONDS: Final = 0.1
 """How long to wait where everybody is held back."""
 TICK_SECONDS: Final = 1.0
@@ -341,10 +344,15 @@ class Owner(ConsumerRebalanceListener):  # type: ignore[misc]
             if not owned.ready:
                 await self._fold(owned)
             self._consumer.resume(*own)
+            owned.ready = True
         except (AssertionError, IllegalStateError):
             # The assignment was replaced between callback and here; the next one comes. No transaction was begun.
             return
-        owned.ready = True
+        finally:
+            if not owned.ready:  # nobody goes on from half a fold, and its producer would stay connected
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(PART_SECONDS):
+                        await self._part_with(owned)
         log.report("owns", partition=number, number=owned.shard.memory.number)
         owned.taken = dict(owned.positions)
         ahead = asyncio.create_task(self._ahead(owned, own))
