@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaTimeoutError
 
 from auditor.web import given
 from auditor.web.given import Hall
+from nrmbus.auditor.history.history import History, HistoryError
+from nrmbus.wire.record import Record
 
 
 async def test_no_question_waits_for_a_silent_topic(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +31,31 @@ async def test_no_question_waits_for_a_silent_topic(tmp_path: Path, monkeypatch:
     async with hall.seen.reading() as seen:
         assert len(seen.history.entries) == len(hall.written.records)
     assert len(waiting) == 1
+
+
+async def test_a_slow_directory_loses_no_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key newer than the known directory, which the broker does not show in time: the question fails, and the next has it all."""
+    hall = Hall(tmp_path, monkeypatch)
+    take, count, failed = History.take, 0, list[str]()
+
+    def taken(history: History, record: Record, partition: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise HistoryError(partition, 2, "signature_invalid")
+        take(history, record, partition)
+
+    async def catch_up() -> None:
+        failed.append("once")
+        raise KafkaTimeoutError
+
+    monkeypatch.setattr(History, "take", taken)
+    monkeypatch.setattr(hall.seen, "_catch_up", catch_up)
+    with pytest.raises(KafkaTimeoutError):
+        async with hall.seen.reading():
+            pass
+
+    async with hall.seen.reading() as seen:
+        assert len(seen.history.entries) == len(hall.written.records)
+    assert hall.seen.trouble is None
+    assert failed == ["once"]

@@ -1,6 +1,9 @@
 """The auditor's doors and its verifier, and what nobody asks in good faith: an answer, with the token or without."""
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -50,6 +53,23 @@ async def test_an_address_that_no_monitor_asks_for(what: str, hall: Hall, tmp_pa
                 answer = await client.get(ADDRESSES[what], headers={"authorization": token})
             assert answer.status_code in expected
             assert LONG not in answer.text
+
+
+async def test_a_log_that_is_being_read_again_has_no_proof_yet(hall: Hall, tmp_path: Path) -> None:
+    """Its co-signed checkpoint is of more registrations than have been read: the answer is 404, not an internal error."""
+    (tmp_path / "door").mkdir()
+    listening = Listening(tmp_path / "door")
+    listening.socket.close()
+    log = SimpleNamespace(origin="nrmbus/0123456789abcdef/p0", size=3)
+    logs = SimpleNamespace(
+        ingests={0: SimpleNamespace(log=log)}, cosigned=SimpleNamespace(newest=lambda *_: (100, b"note", 0))
+    )
+    keeper = cast("Any", SimpleNamespace(logs=logs, turn=asyncio.Lock(), home=tmp_path))
+    transport = httpx.ASGITransport(door(keeper, listening))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        answer = await client.get("/proof/0/5", headers={"authorization": f"Bearer {listening.token}"})
+
+    assert answer.status_code == 404
 
 
 @pytest.mark.parametrize("span", ["from=0001-01-01&to=9999-12-31", "from=9999-12-31&to=0001-01-01", "at=0001-01-01"])

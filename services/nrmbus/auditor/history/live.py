@@ -5,6 +5,7 @@ Before the first question it costs nothing. It holds every envelope, some 4 KB e
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -47,6 +48,8 @@ class LiveHistory:
         self._asking: TopicReader | None = None
         self._stack = AsyncExitStack()
         self._turn = asyncio.Lock()
+        self._taken: deque[tuple[Record, int]] = deque()
+        """Records that were read and are not in the history yet, each with its partition: an error leaves them for the next reading."""
         self.trouble: HistoryError | None = None
         """The record at which verifying stopped for good; the records before it are shown."""
 
@@ -69,7 +72,7 @@ class LiveHistory:
         async with self._turn:
             reader = await self._begun()
             ends = await self._ends()
-            while self.trouble is None and not await reader.passed(ends):
+            while self.trouble is None and (self._taken or not await reader.passed(ends)):
                 await self._read(reader)
             self._look_for_missing()
             yield self._audited()
@@ -86,7 +89,7 @@ class LiveHistory:
         while not found(self._history):
             if self.trouble is not None or loop.time() >= deadline:
                 return False
-            async with self._turn:  # never cancelled inside: fetched records are taken
+            async with self._turn:
                 await self._read(await self._begun())
         return True
 
@@ -105,14 +108,15 @@ class LiveHistory:
 
     async def _read(self, reader: TopicReader) -> None:
         since = time.monotonic()
-        for partition, records in (await reader.take(LOOK_MS)).items():
-            for each in records:
-                if self.trouble is not None:
-                    return
-                await self._take(each, partition.partition)
-                if time.monotonic() - since > SLICE_SECONDS:
-                    await asyncio.sleep(0)
-                    since = time.monotonic()
+        if not self._taken:
+            for partition, records in (await reader.take(LOOK_MS)).items():
+                self._taken.extend((each, partition.partition) for each in records)
+        while self._taken and self.trouble is None:
+            await self._take(*self._taken[0])
+            self._taken.popleft()
+            if time.monotonic() - since > SLICE_SECONDS:
+                await asyncio.sleep(0)
+                since = time.monotonic()
 
     async def _take(self, record: Record, partition: int) -> None:
         try:

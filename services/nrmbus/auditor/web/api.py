@@ -73,7 +73,9 @@ class _Pages:
             return None
         ingest = self._keeper.logs.ingests.get(request.path_params["partition"])
         size, note, _ = found
-        if ingest is None or not 1 <= number <= size:
+        if ingest is None or not 1 <= number <= min(
+            size, ingest.log.size
+        ):  # a log that is read again has less for a while
             return None
         async with self._keeper.turn:
             leaf = await asyncio.to_thread(ingest.log.registration, number)
