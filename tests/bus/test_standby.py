@@ -8,6 +8,7 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 
 from nrmbus.bus import standby
+from nrmbus.bus.errors import KafkaFailed, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.wire.names import TIMEKEEPER
 from patience import eventually
@@ -41,3 +42,21 @@ async def test_who_waits_for_its_turn_waits_for_the_broker_too(tmp_path: Path, m
     waiting.cancel()
     with suppress(asyncio.CancelledError):
         await waiting
+
+
+@pytest.mark.parametrize(("error", "said"), [(NoBus("no certificate"), NoBus), (RuntimeError(), KafkaFailed)])
+def test_who_cannot_even_ask_for_its_turn_ends(
+    error: Exception, said: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that is replaced just now, no file descriptor left: the supervisor starts it again, nobody waits for ever."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+
+    async def be_member(_: standby._Member, *, patient: bool) -> None:
+        assert not patient
+        raise error
+
+    monkeypatch.setattr(standby._Member, "_be_member", be_member)
+
+    with pytest.raises(said), standby.working(folder, TIMEKEEPER):
+        pytest.fail("it works without its turn")

@@ -20,10 +20,10 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment, ConsumerProtocolMemberMetadata
-from aiokafka.errors import InvalidSessionTimeoutError, KafkaConnectionError, KafkaError
+from aiokafka.errors import InvalidSessionTimeoutError, KafkaConnectionError
 
 from nrmbus.bus.aiokafka_patches import private
-from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.errors import BusError, KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.periodic import pause_after
@@ -69,14 +69,14 @@ class _Member(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has 
         self._marker = marker
         self.answered = threading.Event()
         """Set when the turn has come, or cannot."""
-        self.error: KafkaError | None = None
+        self.error: Exception | None = None
         self._consumer: AIOKafkaConsumer | None = None
 
     def run(self) -> None:
         """Be a member until the process ends."""
         try:
             asyncio.run(self._run())
-        except KafkaError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody may wait for this thread for ever
             self.error = error
         if self.answered.is_set():
             self._leave("turn_unknown")
@@ -144,6 +144,7 @@ def working(folder: BusFolder, name: str) -> Iterator[None]:
 
     Raises:
         KafkaFailed: Kafka does not answer.
+        BusError: the certificate or the key of this machine cannot be used.
     """
     service, number = parted(name)
     marker = folder.standby_marker(turn_of(name))
@@ -154,6 +155,8 @@ def working(folder: BusFolder, name: str) -> Iterator[None]:
         member.answered.wait()
     finally:
         marker.remove()
+    if isinstance(member.error, BusError):
+        raise member.error
     if member.error is not None:
         raise KafkaFailed(f"Kafka does not say whose turn it is ({type(member.error).__name__}): see nrmbus check.")
     with _alone(folder, service):

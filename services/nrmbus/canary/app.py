@@ -134,7 +134,11 @@ class Canary:
                 if caught_up:
                     log.report("hand_over_refused", code=error.code)
                     return None
-            await self._reader.catch_up()  # the registrar's key may be newer than the known directory
+            try:
+                await self._reader.catch_up()  # the registrar's key may be newer than the known directory
+            except KafkaError as error:
+                _not_sent(error)
+                return None
         return None
 
     def _key_of(self, kid: str) -> VerifyKey:

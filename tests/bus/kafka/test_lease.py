@@ -202,3 +202,21 @@ async def test_a_holder_that_ends_says_so() -> None:
 
     assert Lease.read(bus.metadata, BUS) == replace(HERE, ended=True)
     assert not held.is_sure
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "",
+        "no JSON",
+        "null",
+        "[1]",
+        '{"bus":1}',
+        '{"bus":' + "[" * 1_900 + "]" * 1_900 + "}",
+        '{"bus":' + "9" * 4_000 + "}",
+    ],
+    ids=["empty", "text", "null", "a list", "parts", "nested", "a number of 4,000 digits"],
+)
+def test_what_another_agency_writes_is_no_lease_and_no_error(metadata: str) -> None:
+    """The timekeeper reads what every desk has written there: one of them must not be able to stop it."""
+    assert Lease.read(metadata, BUS) is None

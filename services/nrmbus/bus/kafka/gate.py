@@ -57,6 +57,8 @@ class Gate:
         self._authority = Authority(folder)
         self._client: Administration | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
+        self._without_rights = frozenset[str]()
+        """Who has a new certificate of which the broker was not told."""
         """When ended certificates were last looked for."""
 
     # -- for who uses it ---------------------------------------------------------------------------------------------
@@ -102,10 +104,12 @@ class Gate:
         Raises:
             KafkaFailed: the broker does not answer; called again, it does what is left.
         """
-        renewed, at = self.equip(homes), now()
-        if renewed or self._authority.has_ended(self._kept, at):
+        self._without_rights |= self.equip(homes)
+        at = now()
+        if self._without_rights or self._authority.has_ended(self._kept, at):
             self.apply()
             self._kept = at
+        renewed, self._without_rights = self._without_rights, frozenset()
         return renewed
 
     def check(self, declarations: Iterable[Declaration] | None = None) -> tuple[str, ...]:
