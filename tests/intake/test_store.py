@@ -26,6 +26,13 @@ def answered(store: IntakeStore, text: str, who: int = 1) -> bool:
     return store.answer(thread.number, ID[:-1] + "9", "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=NOW)
 
 
+def newest(store: IntakeStore, number: int) -> int:
+    """Return the newest row of a thread, as a worker's page has it."""
+    thread = store.thread(number)
+    assert thread is not None
+    return thread.messages[-1].row
+
+
 def test_a_message_opens_for_the_hotline_alone(tmp_path: Path) -> None:
     """The file has no word of it in the clear, and neither the code's holder nor another key opens it."""
     store, person = opened(tmp_path), holder()
@@ -80,16 +87,31 @@ def test_whose_turn_it_is_follows_from_the_messages(tmp_path: Path) -> None:
     take(store, holder(2), ID[:-1] + "2", danger=True)
 
     assert [(each.number, each.state, each.danger) for each in store.threads()] == [(2, "new", True), (1, "new", False)]
-    store.mark_read(2, NOW)
+    store.mark_read(2, NOW, last=newest(store, 2))
     assert store.threads()[0].state == "waiting"
     assert answered(store, "come at ten", 2)
     assert [(each.number, each.state) for each in store.threads()] == [(1, "new"), (2, "answered")]
     take(store, holder(2), ID[:-1] + "3")
     assert store.threads()[0].state == "waiting"
-    store.finish(2, NOW)
+    store.finish(2, NOW, last=newest(store, 2))
     assert store.threads()[-1].state == "closed"
     take(store, holder(2), ID[:-1] + "4")
     assert store.threads()[0].state == "waiting"
+
+
+@pytest.mark.parametrize("delete", [False, True])
+def test_a_message_that_came_meanwhile_is_neither_closed_away_nor_deleted(tmp_path: Path, *, delete: bool) -> None:
+    """The worker's page does not show it yet: it stays unread, and is told of."""
+    store = opened(tmp_path)
+    take(store, holder(), ID[:-1] + "1")
+    seen = newest(store, 1)
+    take(store, holder(), ID[:-1] + "2")
+    store.mark_read(1, NOW, last=seen)
+
+    assert not store.finish(1, NOW, last=seen, delete=delete)
+    assert store.threads()[0].state != "closed"
+    assert IntakeStore.unread(tmp_path) == [ID[:-1] + "2"]
+    assert store.finish(1, NOW, last=newest(store, 1), delete=delete)
 
 
 def test_two_workers_answer_once(tmp_path: Path) -> None:
@@ -157,7 +179,7 @@ def test_what_is_deleted_is_gone_from_the_disk(tmp_path: Path) -> None:
     letters = [store.thread(each).messages[0].letter for each in (1, 2, 3)]  # type: ignore[union-attr]
 
     store.remove(holder(1).ref)
-    store.finish(2, NOW, delete=True)
+    store.finish(2, NOW, last=newest(store, 2), delete=True)
     assert store.expire(NOW + timedelta(days=90)) == 0
     assert store.expire(NOW + timedelta(days=90, minutes=1)) == 1
 
@@ -190,9 +212,9 @@ def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
     take(store, holder(3), ID[:-1] + "3")
 
     assert IntakeStore.waiting(tmp_path) == (3, True)
-    store.mark_read(1, NOW)
+    store.mark_read(1, NOW, last=newest(store, 1))
     assert answered(store, "come at ten", 2)
-    store.finish(3, NOW)
+    store.finish(3, NOW, last=newest(store, 3))
     assert IntakeStore.unread(tmp_path) == [ID[:-1] + "2"]
     assert IntakeStore.waiting(tmp_path) == (1, False)
     (tmp_path / "public" / "intake.sqlite").write_bytes(b"no database")
@@ -209,7 +231,7 @@ def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:
 
     store.found(holder().ref, now=NOW + timedelta(days=80))
     assert store.expire(NOW + timedelta(days=100)) == 0
-    store.mark_read(1, NOW + timedelta(days=160))
+    store.mark_read(1, NOW + timedelta(days=160), last=newest(store, 1))
 
     assert store.expire(NOW + timedelta(days=240)) == 0
     assert store.expire(NOW + timedelta(days=251)) == 1

@@ -39,9 +39,9 @@ def read(page: Here, number: int = 1) -> list[Written]:
 
 def answer(page: Here, text: str, number: int = 1) -> None:
     """Have the hotline open a thread and answer it."""
-    page.store.mark_read(number, wall_time())
     thread = page.store.thread(number)
     assert thread is not None
+    page.store.mark_read(number, wall_time(), last=thread.messages[-1].row)
     id = new_event_id()
     letter = HOTLINE.seal_answer(text, KEY.seal_to, SealTo(thread.public), id=id, ref=thread.ref)
     assert page.store.answer(number, id, "a-17", letter, KEY.kid, last=thread.messages[-1].row, now=wall_time())

@@ -131,7 +131,8 @@ async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = F
         async with seat.ledger.write() as tx:
             tx.execute(insert(tables.reads), rows)
             seat.ledger.make_nothing_due()
-        await in_store(home, lambda store: store.mark_read(number, wall_time()))
+        last = max(each.row for each in thread.messages)
+        await in_store(home, lambda store: store.mark_read(number, wall_time(), last=last))
     hotline = Hotline(seat.bus, seat.me)
     return Conversation(
         thread, tuple(_opened(hotline, seat.identity.opening, thread.ref, each) for each in thread.messages)

@@ -289,12 +289,12 @@ class IntakeStore:
         letters = self._all("SELECT row, id, at, who, letter, read FROM messages WHERE thread = ? ORDER BY row", number)
         return _thread(rows[0], [_message(each) for each in letters]) if rows else None
 
-    def mark_read(self, number: int, now: datetime) -> None:
-        """Note that the hotline was there and has opened the messages of a thread."""
+    def mark_read(self, number: int, now: datetime, *, last: int) -> None:
+        """Note that the hotline was there and has opened the messages of a thread, up to the row *last*."""
         with self._writing() as tx:
             tx.execute("UPDATE threads SET touched = ? WHERE number = ?", (_written(now), number))
-            tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL",
-                       (_written(now), number))  # fmt: skip
+            tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL AND row <= ?",
+                       (_written(now), number, last))  # fmt: skip
 
     def answer(self, number: int, id: str, who: str, letter: bytes, kid: str, *, last: int, now: datetime) -> bool:
         """Store an answer if *last* is still the newest row of the thread; return whether it was stored.
@@ -315,9 +315,15 @@ class IntakeStore:
             tx.execute("UPDATE threads SET touched = ?, closed = NULL WHERE number = ?", (_written(now), number))
         return True
 
-    def finish(self, number: int, now: datetime, *, delete: bool = False) -> None:
-        """Close a thread, so that its holder can still read it until it is deleted; or *delete* it now."""
+    def finish(self, number: int, now: datetime, *, last: int, delete: bool = False) -> bool:
+        """Close a thread, so that its holder can still read it until it is deleted; or *delete* it now.
+
+        Return False, and leave it as it is, if *last* is not the newest row any more: somebody has written since.
+        """
         with self._writing() as tx:
+            (newest,) = tx.execute("SELECT max(row) FROM messages WHERE thread = ?", (number,)).fetchone()
+            if newest not in (None, last):
+                return False
             if delete:
                 tx.execute("DELETE FROM threads WHERE number = ?", (number,))
             else:
@@ -325,6 +331,7 @@ class IntakeStore:
                 tx.execute("UPDATE threads SET closed = ?, touched = ? WHERE number = ? AND closed IS NULL", values)
         if delete:
             self._off_the_disk()
+        return True
 
     def behind(self, kid: str) -> Iterator[tuple[str, bytes, Message]]:
         """Yield reference, the holder's public key and message for each that is sealed to another key than *kid*."""

@@ -239,14 +239,31 @@ async def test_a_thread_is_closed_or_deleted(tmp_path: Path) -> None:
     """Closed, the person can still read it; deleted, nothing is left of it, and its page is not found."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
         await write(here, tmp_path)
-        await browser.post("/app/intake/1/close", data={"how": "keep"})
+        form = kept_in(await browser.post("/app/intake/1/open"))
+        await browser.post("/app/intake/1/close", data=form | {"how": "keep"})
         assert "Closed" in (await browser.get("/app/intake/1")).text
-        gone = await browser.post("/app/intake/1/close", data={"how": "delete"})
+        gone = await browser.post("/app/intake/1/close", data=form | {"how": "delete"})
 
         assert gone.headers["location"] == "/app/intake"
         assert "There is no message" in (await browser.get("/app/intake")).text
         assert (await browser.get("/app/intake/1")).status_code == 404
         assert (await browser.post("/app/intake/1/open")).status_code == 404
+
+
+@pytest.mark.parametrize("how", ["keep", "delete"])
+async def test_a_thread_to_which_somebody_wrote_meanwhile_is_shown_again(tmp_path: Path, how: str) -> None:
+    """Neither closed nor deleted: the worker reads first what has come."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        form = kept_in(await browser.post("/app/intake/1/open"))
+        store = IntakeStore(tmp_path)
+        take(store, holder(), ID[:-1] + "7", hotline=OUR)
+        store.close()
+        kept = await browser.post("/app/intake/1/close", data=form | {"how": how})
+        done = await browser.post("/app/intake/1/close", data=kept_in(kept) | {"how": how})
+
+    assert (kept.status_code, done.status_code) == (409, 303)
+    assert "Somebody has written since you opened this" in kept.text
 
 
 async def test_a_flood_leaves_the_list_usable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

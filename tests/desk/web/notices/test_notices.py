@@ -157,7 +157,7 @@ async def test_a_message_without_a_name_is_told_to_those_who_take_them(tmp_path:
 
         take(store, holder(2), ID[:-1] + "2")
         await mails.look()
-        store.mark_read(2, mails.wall[0])
+        store.mark_read(2, mails.wall[0], last=2)
         await mails.pass_by(GATHERED)
         assert mails.said() == []
 

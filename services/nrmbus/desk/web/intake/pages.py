@@ -199,7 +199,12 @@ async def close(visit: Visit) -> Response:
     how = form["how"]
     if how != "delete" and form["text"].strip():
         return await _not_sent(visit)
-    await intake.in_store(home, lambda store: store.finish(number, wall_time(), delete=how == "delete"))
+    last = int(form["last"]) if form["last"].isascii() and form["last"].isdigit() and len(form["last"]) < 19 else -1
+    done = await intake.in_store(
+        home, lambda store: store.finish(number, wall_time(), last=last, delete=how == "delete")
+    )
+    if not done:
+        return await _not_stored(visit, visit.t("Somebody has written since you opened this. Read it first."), 409)
     return visit.see("/intake" if how == "delete" else f"/intake/{number}")
 
 
