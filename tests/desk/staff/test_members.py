@@ -1,5 +1,6 @@
 """Members: sealed in the ledger, a number on the bus, roles that permit, and nobody locked out of managing."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -95,9 +96,26 @@ async def test_somebody_manages_the_staff_in_the_end(tmp_path: Path) -> None:
         with pytest.raises(DeskError, match="last_administrator"):
             await here.staff.members.set_roles(first.number, ["worker"], "door.json")
         with pytest.raises(DeskError, match="last_administrator"):
-            here.staff.members.keep_an_administrator(first.number)
+            await here.staff.members.remove(first.number, "door.json", keeps_one=True)
         await here.invited("Second Example", "administrator")
         assert (await here.staff.members.set_roles(first.number, ["worker"], "door.json")).roles == ("worker",)
+
+
+@pytest.mark.parametrize("how", ["roles", "removal"])
+async def test_two_administrators_do_not_put_each_other_out_at_the_same_time(tmp_path: Path, how: str) -> None:
+    """The second one is told that nobody would be left."""
+    async with staff_at(tmp_path) as here:
+        both = [(await here.invited(name, "administrator"))[0].number for name in ("Aa Example", "Bb Example")]
+        members = here.staff.members
+        ends = [
+            members.set_roles(one, ["worker"], other) if how == "roles" else members.remove(one, other, keeps_one=True)
+            for one, other in (both, both[::-1])
+        ]
+        done = await asyncio.gather(*ends, return_exceptions=True)
+
+        assert [each.code for each in done if isinstance(each, DeskError)] == ["last_administrator"]
+        left = [each for each in members.everybody() if each.standing != "removed" and permits(each, "manage_staff")]
+        assert len(left) == 1
 
 
 def test_the_permissions_of_each_role_are_those_of_the_page() -> None:

@@ -1,5 +1,6 @@
 """Passkeys: two factors in one, good for one desk, one challenge and one authenticator."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -118,3 +119,26 @@ def test_browsers_make_passkeys_for_names_only() -> None:
     """An address has none, so the page says which name to use."""
     hosts = ("localhost", "desk.example.org", "127.0.0.1", "::1", "")
     assert [each for each in hosts if passkeys.is_possible_at(each)] == ["localhost", "desk.example.org"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_reset_forgets_a_passkey_that_signs_in_at_the_same_moment(tmp_path: Path, turns: int) -> None:
+    """A stolen phone gets no session that outlives the reset, and its key never works again."""
+    async with staff_at(tmp_path) as here:
+        phone, staff = Authenticator(), here.staff
+        member, _, _, _ = await here.settled()
+        here.later(minutes=1)
+        asked = passkeys.options_to_add(member, [], HOST, "ngo-a", staff.challenges.new(member.number))
+        assert await staff.add_passkey(staff.members.there(member.number), phone.added(asked), HOST, ORIGIN)
+        answer = phone.used(passkeys.options_to_use(HOST, staff.challenges.new(passkeys.SIGN_IN)))
+        hashed = await staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")
+
+        async def reset() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await staff.members.reset(member.number, hashed, "door.json")
+
+        await asyncio.gather(reset(), staff.with_passkey(answer, HOST, ORIGIN), return_exceptions=True)
+
+        assert staff.sessions.of(member.number) == []
+        assert list(staff.members.passkeys_of(member.number)) == []

@@ -288,3 +288,22 @@ async def test_the_first_try_of_all_tells_nothing_of_its_name(tmp_path: Path, mo
     passwords._of_nobody.cache_clear()
 
     assert done[0] == done[1] == ["hash", "verify"]
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_reset_ends_what_signs_in_at_the_same_moment(tmp_path: Path, turns: int) -> None:
+    """Whoever has somebody's password and code gets no session that outlives the reset, however the two fall together."""
+    async with staff_at(tmp_path) as here:
+        member, secret, _, _ = await here.settled()
+        here.later(minutes=1)
+        value = await here.half_way("Leyla Example", PASSWORD)
+        hashed = await here.staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")
+
+        async def reset() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await here.staff.members.reset(member.number, hashed, "door.json")
+
+        await asyncio.gather(here.staff.with_code(value, here.app(secret)), reset(), return_exceptions=True)
+
+        assert here.staff.sessions.of(member.number) == []

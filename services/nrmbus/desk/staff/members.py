@@ -12,7 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address as HeaderAddress
-from functools import partial
 from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import AfterValidator, Field
@@ -279,13 +278,16 @@ class Members:
         wanted = _written(roles)
         if wanted == _written(self.there(number).roles):
             return self.there(number)
-        if "manage_staff" not in together(_roles_of(wanted), self._given):
-            self.keep_an_administrator(number)
-        noted = partial(self._note, what="roles", number=number, by=by, roles=wanted)
+
+        def noted(tx: Connection) -> None:
+            if "manage_staff" not in together(_roles_of(wanted), self._given):
+                self._keep_an_administrator(number)
+            self._note(tx, "roles", number, by, wanted)
+
         return await self.change(number, roles=wanted, signs_out=True, also=noted)
 
-    def keep_an_administrator(self, number: str) -> None:
-        """Raise DeskError ``last_administrator`` if only the member with *number* manages the staff."""
+    def _keep_an_administrator(self, number: str) -> None:
+        """Within a transaction, since two administrators may do this to each other: raise DeskError ``last_administrator`` if only the member with *number* manages the staff."""
         left = [each for each in self._members.values() if each.standing != "removed" and each.number != number]
         if "manage_staff" in self.there(number).permissions and not any("manage_staff" in e.permissions for e in left):
             raise DeskError("last_administrator")
@@ -304,12 +306,18 @@ class Members:
             password=password, once_ends=ends, code_step=None, example=0,
         )  # fmt: skip
 
-    async def remove(self, number: str, by: str) -> Member:
-        """Have *by* let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay."""
+    async def remove(self, number: str, by: str, *, keeps_one: bool = False) -> Member:
+        """Have *by* let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay.
+
+        Raises:
+            DeskError: ``last_administrator``, with *keeps_one*: nobody would be left who manages the staff.
+        """
         nothing: dict[str, Any] = {"email": None, "code": None, "recovery": [], "subject": None}
         forget_keys = self._forget_keys(number)
 
         def forget(tx: Connection) -> None:
+            if keeps_one:
+                self._keep_an_administrator(number)
             forget_keys(tx)
             drafts.drop(tx, drafts.nobodys(number))
             self._note(tx, "removed", number, by, "")
@@ -356,10 +364,12 @@ class Members:
         await self.change(key.member, also=added)
 
     async def used_passkey(self, key: Passkey, uses: int) -> None:
-        """Note a use of *key*, and the authenticator's counter."""
+        """Note a use of *key*, and the authenticator's counter; raise DeskError ``not_found`` if it was removed meanwhile."""
         new = replace(key, uses=uses, used=times.write(self._now()))
 
         def noted(tx: Connection) -> None:
+            if key.id not in self._passkeys:
+                raise DeskError("not_found")
             tx.execute(update(tables.passkeys).where(_KEYS.id == key.id).values(uses=uses, used=new.used))
             self._seat.ledger.then(lambda: self._passkeys.update({key.id: new}))
 

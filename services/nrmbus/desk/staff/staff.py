@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal
 
+from sqlalchemy import Connection
+
 from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys, passwords
@@ -99,10 +101,16 @@ class Staff:
                 await self.attempts.failed(who)
                 raise NotSignedIn("wrong")
         if known is not None and passwords.is_outdated(known):
-            known = await self._passwords.hashed(typed)
-            await self.members.change(member.number, password=known)
+            before, known, number = known, await self._passwords.hashed(typed), member.number
+
+            def same(_: Connection) -> None:
+                if not self._has_password(number, before):  # reset meanwhile: the old password must not come back
+                    raise NotSignedIn("wrong")
+
+            await self.members.change(number, password=known, also=same)
         if member.is_example:
-            return await self._begin(member, "password", who), None
+            number = member.number
+            return await self._begin(member, "password", who, lambda: self._has_password(number, known)), None
         value, ends = secrets.token_urlsafe(32), self.now() + HALF_WAY
         there = {each: one for each, one in self._half_way.items() if one.until > self.now()}
         self._half_way = dict(list(there.items())[-_MOST_HALF_WAY:])
@@ -206,8 +214,13 @@ class Staff:
         uses, member = passkeys.used(key, answer, challenge, origin), self.members.find(key.member)
         if uses is None or member is None or member.standing != "active":
             raise NotSignedIn("passkey_wrong")
-        await self.members.used_passkey(key, uses)
-        return await self._begin(member, "passkey", self.attempts.who(member.name))
+        try:
+            await self.members.used_passkey(key, uses)
+        except DeskError:  # it was removed, or the member reset, while it signed in
+            raise NotSignedIn("passkey_wrong") from None
+        return await self._begin(
+            member, "passkey", self.attempts.who(member.name), lambda: self.members.passkey(id) is not None
+        )
 
     async def with_subject(self, subject: str) -> str:
         """Return the cookie of the session of the member whom the agency's provider calls *subject*.
@@ -218,16 +231,33 @@ class Staff:
         member = self.members.of_subject(subject)
         if member is None:
             raise NotSignedIn("wrong")
-        return await self._begin(member, "provider", self.attempts.who(member.name))
+        return await self._begin(
+            member, "provider", self.attempts.who(member.name), lambda: self.members.of_subject(subject) is not None
+        )
 
     async def _complete(self, value: str, half: HalfWay, how: How) -> str:
         self._half_way.pop(_digest(value), None)
-        return await self._begin(self.members.there(half.member), how, half.who)
+        return await self._begin(
+            self.members.there(half.member), how, half.who, lambda: self._has_password(half.member, half.password)
+        )
 
-    async def _begin(self, member: Member, how: How, who: str) -> str:
+    async def _begin(self, member: Member, how: How, who: str, still: Callable[[], bool]) -> str:
+        """Begin a session if what the member signed in with *still* holds: a reset or a removal may have come in between.
+
+        Raises:
+            NotSignedIn: ``over``.
+        """
+
+        def look(_: Connection) -> None:
+            if not still():
+                raise NotSignedIn("over")
+
         await self.attempts.succeeded(who)
-        await self.members.change(member.number, signed_in=times.write(self.now()))
-        return await self.sessions.begin(member.number, how)
+        await self.members.change(member.number, signed_in=times.write(self.now()), also=look)
+        return await self.sessions.begin(member.number, how, look)
+
+    def _has_password(self, number: str, password: str | None) -> bool:
+        return self.members.find(number) is not None and self.members.secrets_of(number).password == password
 
     # -- the own account -----------------------------------------------------------------------------------------------
 
@@ -253,7 +283,12 @@ class Staff:
             return weak
         hashed = await self._passwords.hashed(new)
         await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True)
-        return (await self.sessions.begin(member.number, session.how),)
+
+        def look(_: Connection) -> None:
+            if not self._has_password(member.number, hashed):
+                raise DeskError("not_found")
+
+        return (await self.sessions.begin(member.number, session.how, look),)
 
     def _weakness(self, member: Member, new: str) -> Weakness | None:
         return passwords.weakness(new, member.name, self._seat.me, "nrmbus")

@@ -219,9 +219,7 @@ async def ask_remove(visit: Visit) -> Response:
 @routes.post("/staff/{number}/remove", may="manage_staff")
 async def remove(visit: Visit) -> Response:
     """Remove a member, unless nobody would be left who manages the staff."""
-    members, number = visit.door.staff.members, visit.path("number")
-    members.keep_an_administrator(number)
-    await members.remove(number, visit.me.number)
+    await visit.door.staff.members.remove(visit.path("number"), visit.me.number, keeps_one=True)
     return visit.see("/staff")
 
 
