@@ -2,17 +2,22 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, NOW, Town, town
 from desk.given import REF, Given, desk_of
 from desk.outbox.test_queue import REFERRAL, consent, readers, signal_
 from nrmbus.desk.keys import lost_keys
 from nrmbus.desk.keys.lost_keys import ask_to_send_again
+from nrmbus.desk.state.context import Seat
+from nrmbus.desk.store import tables
 from nrmbus.directory import Directory, Identity, joining
 from nrmbus.directory.entry import Entry, Kind
 from nrmbus.directory.operator import Admitter
@@ -117,6 +122,46 @@ async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: 
         assert await ask_to_send_again(given.desk.seat, lost(directory(), "vac", tmp_path / "vac")) == 0
         late = joining.changed(entry, made="2026-08-02T05:00:00Z", valid_from="2026-08-02T05:00:00Z")
         assert await ask_to_send_again(given.desk.seat, late) == 0
+
+
+async def test_each_agency_that_lost_its_keys_gets_the_letter_again(tmp_path: Path) -> None:
+    """One letter was for two agencies, and one of them loses its keys twice: a task for each loss, and the same ones at each start."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await referred(given)
+        async with given.desk.seat.ledger.write() as tx:
+            tx.execute(update(tables.outbox).values(recipients=json.dumps(["special-unit", "vac"])))
+        first = lost(directory(), "special-unit", tmp_path / "one")
+        losses = [first, lost(directory(), "vac", tmp_path / "two"), joining.changed(first, number=first.number + 7)]
+        for entry in losses * 2:
+            await ask_to_send_again(given.desk.seat, entry)
+
+        tasks = [json.loads(each.about) for each in await given.rows("tasks") if each.kind == "send_again"]
+        assert Counter(each["agency"] for each in tasks) == {"special-unit": 4, "vac": 2}
+
+
+async def test_a_full_disk_leaves_lost_keys_for_the_next_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The desk goes on, and asks when its ledger can be written."""
+    monkeypatch.setattr(lost_keys, "LOOK_SECONDS", 0.01)
+    async with desk_of("ngo-a", tmp_path) as given:
+        await referred(given)
+        given.desk.seat.directory = found = directory()
+        waiting = [lost(found, "special-unit", tmp_path / "theirs")]
+        given.clock.time = NOW + timedelta(hours=96)
+        ask, failed = lost_keys.ask_to_send_again, list[int]()
+
+        async def full_once(seat: Seat, entry: Entry) -> int:
+            if not failed:
+                failed.append(1)
+                raise OperationalError("", {}, Exception("disk full"))
+            return await ask(seat, entry)
+
+        monkeypatch.setattr(lost_keys, "ask_to_send_again", full_once)
+        running = asyncio.create_task(lost_keys.run(given.desk.seat, waiting))
+        await eventually("it was asked for", lambda: running.done() or not waiting)
+
+        assert not running.done()
+        assert len([each for each in await given.rows("tasks") if each.kind == "send_again"]) == 2
+        running.cancel()
 
 
 class Counted(list[Entry]):

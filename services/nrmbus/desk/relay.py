@@ -97,7 +97,7 @@ class Relay:
             try:
                 await self.once(whole=whole)
                 last = time.monotonic() if whole else last
-            except* SQLAlchemyError as errors:  # a full disk, a held file: tried again
+            except* (SQLAlchemyError, OSError) as errors:  # a full disk, a held file: tried again
                 telemetry.handled("not_available", error=type(errors.exceptions[0]).__name__)
             try:
                 async with asyncio.timeout(LOOK_EVERY):

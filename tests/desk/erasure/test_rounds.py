@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from agencies import SIGNAL
 from desk.given import CANARY, killed_at_call
@@ -99,6 +100,29 @@ async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypa
     assert first in bus.held()
     bus.at(121)
     await eventually("the first key is gone", lambda: first not in bus.held())
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_ledger_that_cannot_be_read_for_a_moment_ends_no_rounds(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two looks as well: what is due is erased at the next one."""
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    asked, until_asked = list[int](), rounds._until_asked
+
+    async def held_once(ledger: Ledger, seen: int) -> int:
+        asked.append(1)
+        if len(asked) == 1:
+            raise OperationalError("", {}, Exception("disk I/O error"))
+        return await until_asked(ledger, seen)
+
+    monkeypatch.setattr(rounds, "_until_asked", held_once)
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: True))
+    await eventually("it looks again, or has ended", lambda: len(asked) > 2 or running.done())
+
+    assert not running.done()
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

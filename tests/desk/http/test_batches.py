@@ -152,3 +152,18 @@ async def test_a_preference_is_waited_for(tmp_path: Path) -> None:
 
         assert (answer.status_code, answer.json()["verdict"]) == (200, "registered")
         assert answer.headers["preference-applied"] == "wait=60"
+
+
+@pytest.mark.parametrize("wrong", [[], {}, 7], ids=repr)
+@pytest.mark.parametrize("number", [0, 1])
+async def test_a_type_that_is_no_text_is_refused_with_its_place(tmp_path: Path, number: int, wrong: Any) -> None:
+    """A program must not take its own mistake for a desk that is away, and try again for ever."""
+    events: list[dict[str, Any]] = [SAID, AGREED]
+    events[number] = {**events[number], "type": wrong}
+    async with desk_of("ngo-a", tmp_path) as here:
+        status, answer = await batch(here, *events)
+        checked = await here.door.post("/v1/checks", json={"events": events})
+
+    assert (status, answer["problems"][0]["pointer"]) == (422, f"/events/{number}/type")
+    assert checked.status_code == 200
+    assert checked.json()["checks"][number]["verdict"] == "refused"

@@ -512,3 +512,26 @@ async def test_a_signature_makes_the_relay_look_again_only_where_a_case_goes_on(
         changed.clear()
         assert await given.out() == []
         assert changed.is_set()
+
+
+@pytest.mark.parametrize("error", [OperationalError("", {}, Exception("full")), OSError(28, "No space left on device")])
+async def test_a_disk_that_is_full_for_a_moment_ends_no_relay(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither where the ledger cannot be written, nor where the agency's next key cannot be taken into use."""
+    monkeypatch.setattr(relay, "LOOK_EVERY", 0.01)
+    async with desk_of("ngo-a", tmp_path) as given:
+        looks = list[int]()
+
+        async def once(*, whole: bool = True) -> None:
+            del whole
+            looks.append(1)
+            if len(looks) == 1:
+                raise error
+
+        monkeypatch.setattr(given.relay, "once", once)
+        running = asyncio.create_task(given.relay.run())
+        await eventually("it looks again, or has ended", lambda: len(looks) > 2 or running.done())
+
+        assert not running.done()
+        running.cancel()

@@ -5,7 +5,9 @@ import json
 import socket
 from datetime import timedelta
 from pathlib import Path
+from threading import Thread
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -254,4 +256,21 @@ async def test_a_scheme_in_capital_letters_is_tls_as_well(tmp_path: Path) -> Non
         attempt = await to.post({}, b"{}")
         await to.close()
 
+    assert (attempt.status, attempt.error) == (204, None)
+
+
+async def test_a_machine_without_another_thread_fails_one_attempt_and_not_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of the receiver could not be looked up once; the next attempt asks again."""
+    tls, authority = certified(tmp_path, "localhost")
+    async with receiving(tls=tls) as receiver:
+        to = sender.Sender(receiver.url, Egress(LOOPBACK.networks, authorities=authority))
+        with monkeypatch.context() as full:
+            full.setattr(Thread, "start", Mock(side_effect=RuntimeError("can't start new thread")))
+            failed = await to.post({}, b"{}")
+        attempt = await to.post({}, b"{}")
+        await to.close()
+
+    assert failed.status is None
     assert (attempt.status, attempt.error) == (204, None)

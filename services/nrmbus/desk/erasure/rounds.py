@@ -88,9 +88,10 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                     await desk.seat.ledger.off_the_disk()
                     is_first = False
                 said = await remind(desk.seat, said)
+            seen = await _until_asked(desk.seat.ledger, seen)
         except (SQLAlchemyError, sqlite3.Error, StoreFull, OSError) as error:  # a full disk, a held file: tried again
             telemetry.handled("not_available", error=type(error).__name__)
-        seen = await _until_asked(desk.seat.ledger, seen)
+            await asyncio.sleep(LOOK_EVERY)
 
 
 async def _until_asked(ledger: Ledger, seen: int) -> int:

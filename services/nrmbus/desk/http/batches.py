@@ -114,9 +114,9 @@ async def publish(
 
 def _read(door: Door, body: dict[str, Any], spoken: versions.Speaks, *, is_first: bool) -> _Read:
     """Return the event in *body*; one that follows has a case of nobody's until it is placed."""
-    follows = (
-        not is_first and not {"case", "incident"} & body.keys() and body.get("type") not in event_request.FOLLOWS_NONE
-    )
+    kind = body.get("type")
+    begins = isinstance(kind, str) and kind in event_request.FOLLOWS_NONE
+    follows = not is_first and not {"case", "incident"} & body.keys() and not begins
     canonical = json.dumps(body)
     asked, _ = event_request.read(json.dumps({**body, "case": new_ref()}) if follows else canonical)
     return _Read(asked, canonical, event_request.drafts_of(door.seat, asked, spoken), follows)

@@ -105,7 +105,8 @@ class Checking:
 
     async def _checked(self, body: dict[str, Any]) -> dict[str, Any]:
         seat, kind = self._door.seat, body.get("type")
-        follows = "case" not in body and "incident" not in body and kind not in event_request.FOLLOWS_NONE
+        begins = isinstance(kind, str) and kind in event_request.FOLLOWS_NONE
+        follows = "case" not in body and "incident" not in body and not begins
         if follows and len(self.found):
             self._case = self._case or new_ref()  # the event before it did not fit: its shape is checked all the same
             body = {**body, "case": self._case}

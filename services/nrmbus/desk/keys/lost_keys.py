@@ -2,10 +2,12 @@
 
 import json
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from nrmbus import telemetry
 from nrmbus.bus.periodic import every
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
@@ -20,6 +22,7 @@ LOOK_SECONDS: Final = 1.0
 """Seconds between two looks for keys that have become valid."""
 
 _ROW: Final = tables.outbox.c
+_TASKS: Final = tables.tasks.c
 
 
 async def run(seat: Seat, lost: list[Entry]) -> None:
@@ -33,7 +36,7 @@ async def run(seat: Seat, lost: list[Entry]) -> None:
                 await ask_to_send_again(seat, entry)
             lost.remove(entry)
 
-    await every(LOOK_SECONDS, look)
+    await every(LOOK_SECONDS, look, failed=_not_asked)
 
 
 async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
@@ -50,6 +53,24 @@ async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
     async with seat.ledger.write() as tx:
         rows = [row for row in tx.execute(sent) if entry.agency in json.loads(row.recipients or "[]")]
         for row in rows:
-            about = json.dumps({"type": row.type, "code": "keys_lost", "agency": entry.agency})
-            open_task(tx, opened=seat.stamp(), subject=row.subject, event_id=row.id, kind="send_again", about=about)
+            about = {"type": row.type, "code": "keys_lost", "agency": entry.agency, "entry": entry.number}
+            open_task(
+                tx, opened=seat.stamp(), subject=row.subject, event_id=_task_of(tx, row, about), kind="send_again",
+                about=json.dumps(about),
+            )  # fmt: skip
     return len(rows)
+
+
+def _task_of(tx: Connection, row: Row[Any, Any, Any, Any], about: dict[str, Any]) -> str:
+    """Return the event that the task is about; with agency and loss behind it if the letter has a task for another loss."""
+    same = (_TASKS.subject == row.subject) & (_TASKS.event == row.id) & (_TASKS.kind == "send_again")
+    first = tx.scalar(select(_TASKS.about).where(same))
+    is_this = first is None or json.loads(first) == about
+    return str(row.id) if is_this else f"{row.id}/{about['agency']}/{about['entry']}"
+
+
+def _not_asked(error: Exception) -> None:
+    """Log a ledger that cannot be written just now; what was lost is looked at again."""
+    if not isinstance(error, SQLAlchemyError):
+        raise error
+    telemetry.handled("not_available", error=type(error).__name__)

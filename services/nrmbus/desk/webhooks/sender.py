@@ -109,8 +109,12 @@ class Sender:
     async def _addresses(self, url: Url) -> list[str]:
         """Return the addresses of the name, none if it has none. One look-up runs at a time: a name server that is silent holds one thread."""
         if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_future()
-            Thread(target=_look_up, args=(url, self._looking), daemon=True).start()
+            looking = asyncio.get_running_loop().create_future()
+            try:
+                Thread(target=_look_up, args=(url, looking), daemon=True).start()
+            except RuntimeError:  # no thread is left on this machine: tried again as after any failure
+                return []
+            self._looking = looking
         return await asyncio.shield(self._looking)
 
 
