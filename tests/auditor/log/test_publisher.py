@@ -65,6 +65,22 @@ def _home(tmp_path: Path) -> Home:
     return Home(tmp_path)
 
 
+def test_a_clock_that_was_ahead_holds_up_no_checkpoint(home: Home) -> None:
+    """It was a year ahead and was set right: the next checkpoint comes at once, and then one an hour, each with a time that stands."""
+    with home.log() as log:
+        desk = Desk(home, log)
+        fed(log, history(3))
+        assert desk.looks(NOW + timedelta(days=365))
+        fed(log, history(5))
+        assert desk.looks(NOW)
+        fed(log, history(6))
+        assert not desk.looks(NOW + HOUR - timedelta(seconds=1))
+        assert desk.looks(NOW + HOUR)
+
+        times = [each.time for each in desk.said()]
+        assert times == [NOW + timedelta(days=365)] * 3
+
+
 def test_a_checkpoint_an_hour_if_anything_is_new(home: Home) -> None:
     """The first at once; then not before an hour has passed, and not while nothing was registered."""
     with home.log() as log:

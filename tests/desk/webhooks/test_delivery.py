@@ -298,6 +298,21 @@ async def test_a_result_that_the_ledger_does_not_take_is_sent_again_later(
         assert await states(given) == [("shelter.bed_requested", "delivered", 1)]
 
 
+async def test_a_webhook_that_is_removed_meanwhile_recovers_nothing(tmp_path: Path) -> None:
+    """Nothing is written that nobody would ever send, or delete."""
+    async with desk_of("shelter", tmp_path) as given, receiving() as receiver, hooks_of(given) as hooks:
+        await hear(given)
+        webhook = await hooks.add(receiver.url, "shelter.*")
+        since = times.write(given.clock.time)
+        done = await asyncio.gather(
+            hooks.webhooks.remove(webhook), hooks.webhooks.recover(webhook, since, None, delivered=False),
+            return_exceptions=True,
+        )  # fmt: skip
+
+        assert [each.code for each in done if isinstance(each, DeskError)] == ["not_found"]
+        assert await given.rows("deliveries") == []
+
+
 @on_both
 async def test_one_delivery_is_sent_again_and_a_time_is_recovered(tmp_path: Path) -> None:
     """`resend` repeats one message; `recover` sends what was given up, and what happened before the endpoint was added."""

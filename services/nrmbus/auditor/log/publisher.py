@@ -36,6 +36,8 @@ class Publisher:
         self._origin = origin
         self.last: Published | None = None
         """The last checkpoint in the topic."""
+        self._signed_at: datetime | None = None
+        """When this process last signed, by the clock as it was then."""
 
     @property
     def _size(self) -> int:
@@ -62,11 +64,20 @@ class Publisher:
                 turn.signed = self.last.note
 
     def is_due(self, log: Log, now: datetime) -> bool:
-        """Return whether the log has grown since it was signed, and the last checkpoint is an hour or more before *now*."""
-        return log.size > log.signed.size and (self.last is None or now - self.last.time >= EVERY)
+        """Return whether the log has grown since it was signed, and the last checkpoint is an hour or more before *now*.
+
+        A clock that was ahead and was set back makes nobody wait as long as it was ahead: then an hour of this process counts.
+        """
+        if log.size <= log.signed.size:
+            return False
+        if self.last is None or now - self.last.time >= EVERY:
+            return True
+        is_ahead, before = now < self.last.time, self._signed_at
+        return is_ahead and (before is None or not timedelta(0) <= now - before < EVERY)
 
     def sign(self, log: Log, now: datetime) -> None:
         """Sign the tree if it has grown, never at a time before the last checkpoint; raises as `Log.sign`."""
+        self._signed_at = now
         time = now if self.last is None else max(now, self.last.time)
         if log.size > log.signed.size and time.timestamp() >= 1:
             log.sign(*self._keys, int(time.timestamp()))

@@ -391,12 +391,20 @@ class Webhooks:
         at = times.write(self._now())
         with self._seat.ledger.read() as tx:
             row, place = _there(tx, webhook), notices.before(tx, since)
-        count = await self._seat.ledger.together(
-            lambda tx: store.reopen(tx, webhook, since, until, at, delivered=delivered)
-        )
+
+        def reopened(tx: Connection) -> int:
+            _there(
+                tx, webhook
+            )  # it may have been removed meanwhile, and nobody would send or prune what is written now
+            return store.reopen(tx, webhook, since, until, at, delivered=delivered)
+
+        def page(tx: Connection, place: Any) -> Any:
+            _there(tx, webhook)
+            return store.recover(self._seat, tx, row=row, place=place, since=since, until=until, at=at)
+
+        count = await self._seat.ledger.together(reopened)
         while True:  # page by page: a long history stops nobody else from writing
-            page = partial(store.recover, self._seat, row=row, place=place, since=since, until=until, at=at)
-            some, following = await self._seat.ledger.together(page)
+            some, following = await self._seat.ledger.together(partial(page, place=place))
             if following == place:
                 return count
             count, place = count + some, following
