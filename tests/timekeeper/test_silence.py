@@ -8,9 +8,12 @@ from nrmbus.events import bulletin
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.model import Draft
 from nrmbus.timekeeper.silence import STILL_LOOKS, Reading, Silence, Stillness, told
+from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.names import TIMEKEEPER
 from rules.given import Bench
 
 AFTER: Final = timedelta(minutes=30)
+ANOTHER: Final = "0190b6a0-0000-7000-8000-000000000002"
 
 
 class Looks:
@@ -131,3 +134,24 @@ class TestStillness:
     def test_a_restart_of_the_timekeeper_brings_nobody_back(self) -> None:
         """The first look has none before it: a desk with something to read is not taken for one that reads."""
         assert Stillness().look({"ngo-a": {0: Reading(5, 7)}, "shelter": {0: Reading(3, 4)}}) == {"ngo-a"}
+
+
+def test_what_the_registrar_refused_is_said_again_under_another_id() -> None:
+    """Its clock was behind, or it was away for a week: everybody still hears that the agency does not read."""
+    given: dict[str | None, str | None] = {}
+
+    def id_of(key: str, rule: str) -> str | None:
+        first = said_by_itself(TIMEKEEPER, key, rule)
+        return given.get(first, first)
+
+    silence = Silence(AFTER)
+    looks = [NOW + timedelta(minutes=each) for each in (0, 30, 31, 33)]
+    said = [list(silence.look({"shelter": False}, {}, now, (), id_of)) for now in looks[:2]]
+    (first,) = said[1]
+    given[first.id] = None
+    too_soon = list(silence.look({"shelter": False}, {}, looks[2], (), id_of))
+    given[first.id] = ANOTHER
+    (again,) = silence.look({"shelter": False}, {}, looks[3], (), id_of)
+
+    assert too_soon == []
+    assert (again.id, again.data) == (ANOTHER, first.data)

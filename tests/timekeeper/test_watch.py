@@ -12,8 +12,10 @@ from generations import before_version
 from nrmbus.events.model import Draft
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Due, View
+from nrmbus.timekeeper import watch as watch_module
 from nrmbus.timekeeper.watch import Watch, named_in
 from nrmbus.wire.history import HistoryFault
+from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.record import AUDIENCE, MATERIAL, Record
 from registrar.given import Bus, check_history
 
@@ -115,6 +117,31 @@ class TestADutyThatIsMissed:
         assert said(bus, shard, again, NOW + DAY) == "registered"
         assert due(bus, NOW + 10 * DAY) == []
         check_history(bus, shard)
+
+    def test_is_published_more_and_more_seldom_to_a_registrar_that_refuses_for_ever(
+        self, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given one of another release, then the history does not fill with refusals, and a look costs the same after a thousand."""
+        shard = bus.shard()
+        bus.signal(shard)
+        watch = watching(bus)
+        (early,) = watch.due(NOW + DAY)
+        ids, now, made = [str(early.id)], NOW + DAY, 0
+
+        def counted(*what: str) -> str:
+            nonlocal made
+            made += 1
+            return said_by_itself(*what)
+
+        monkeypatch.setattr(watch_module, "said_by_itself", counted)
+        for _ in range(24 * 60):
+            now += timedelta(minutes=1)
+            if ids[-1] not in watch._refused:
+                watch._refused[ids[-1]] = now
+            ids += [str(each.id) for each in watch.due(now)]
+
+        assert 5 < len(set(ids)) < 20
+        assert made <= 2 * 24 * 60
 
     def test_is_not_published_when_it_was_met(self, bus: Bus) -> None:
         """A signal that is dismissed ends the clock."""

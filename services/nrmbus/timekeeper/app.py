@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -155,7 +156,8 @@ class Timekeeper:
         seat, where, stillness = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER)), Stillness()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            if not self._is_read or self._watch is None:
+            watch = self._watch
+            if not self._is_read or watch is None:
                 continue
             agencies = self._receiving()
             try:
@@ -171,8 +173,8 @@ class Timekeeper:
             taking = {each: there[each].has_members and each not in still for each in agencies}
             async with self._turn:
                 silence.after = self._silent_after()
-                published = told(self._watch.view(bulletin.of(TIMEKEEPER)))
-                drafts = list(silence.look(taking, published, seat.now(), still))
+                published, now = told(watch.view(bulletin.of(TIMEKEEPER))), seat.now()
+                drafts = list(silence.look(taking, published, now, still, partial(watch.id_of, now=now)))
                 if drafts:
                     async with seat.ledger.write() as tx:
                         for draft in drafts:

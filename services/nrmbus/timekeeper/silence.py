@@ -6,8 +6,9 @@ A desk may be connected and stand still: a full disk, a ledger that another prog
 acknowledges nothing more, while its inbox has records.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, NamedTuple
 
 from nrmbus.events import bulletin
@@ -24,6 +25,7 @@ LOOKS: Final = 2
 
 STILL_LOOKS: Final = 6
 """Looks in a row in which a connected desk must not have moved on: a record that is handled slowly is no silence either."""
+_FIRST_ID: Final = partial(said_by_itself, TIMEKEEPER)
 MARKER: Final = 1
 """Offsets behind the last record of an inbox in which there is nothing to read: the end of the registrar's transaction."""
 
@@ -82,11 +84,17 @@ class Silence:
         return self._looks.get(agency, 0) >= STILL_LOOKS
 
     def look(
-        self, taking: Mapping[str, bool], published: Mapping[str, bool], now: datetime, still: Collection[str] = ()
+        self,
+        taking: Mapping[str, bool],
+        published: Mapping[str, bool],
+        now: datetime,
+        still: Collection[str] = (),
+        id_of: Callable[[str, str], str | None] = _FIRST_ID,
     ) -> Iterator[Draft]:
         """Yield what is to be published after a look.
 
         *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not.
+        *id_of* gives the id under which a cause and a type are said, None while it is too soon after a refusal.
 
         Yielded again, under the same id, until *published* has it. An agency of which nothing was published listens.
         """
@@ -100,13 +108,10 @@ class Silence:
             since = self._since.setdefault((agency, takes), now)
             looks = STILL_LOOKS if agency in still else LOOKS
             if takes or (now - since >= self.after and self._looks[agency] >= looks):
-                yield _draft(agency, since, now, listening=takes)
-
-
-def _draft(agency: str, since: datetime, now: datetime, *, listening: bool) -> Draft:
-    data = ListeningChanged(agency=agency, listening=listening, since=since)
-    key = f"{agency}|{since.isoformat()}|{listening}"
-    return Draft(
-        type=data.type, version=data.version, subject=bulletin.of(TIMEKEEPER), data=data, time=now, actor=BY_ITSELF,
-        id=said_by_itself(TIMEKEEPER, key, data.type),
-    )  # fmt: skip
+                data = ListeningChanged(agency=agency, listening=takes, since=since)
+                id = id_of(f"{agency}|{since.isoformat()}|{takes}", data.type)
+                if id is not None:
+                    yield Draft(
+                        type=data.type, version=data.version, subject=bulletin.of(TIMEKEEPER), data=data, time=now,
+                        actor=BY_ITSELF, id=id,
+                    )  # fmt: skip

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
+from nrmbus.bus.periodic import doubled
 from nrmbus.events.model import Draft, Event, Fact
 from nrmbus.rules import Due, Rules, View
 from nrmbus.wire.errors import WireError
@@ -18,7 +19,8 @@ from nrmbus.wire.registration import Audience, Registration
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
 SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
-"""How long after a refusal that is still due it is said once more."""
+"""How long after a refusal what is still due is said once more; twice as long after each further one."""
+SAY_AGAIN_AT_LEAST: Final = timedelta(days=1)
 
 
 class Watch:
@@ -36,6 +38,8 @@ class Watch:
         """Cases with events since their overdue duties were counted."""
         self._overdue: dict[str, int] = {}
         self._soonest: list[tuple[datetime, str]] = []
+        self._again: dict[tuple[str, str], int] = {}
+        """How often what is said of a cause was refused, as far as is known; the cause is a key and a rule."""
         self._refused: dict[str, datetime] = {}
         """Refused events by id, with the time of the refusal, since the registrar's clock may be behind."""
         self.unknown: set[str] = set()
@@ -102,7 +106,7 @@ class Watch:
         ready = self._ready(now)
         said = [(each.at, subject, each) for subject in ready for each in self._due[subject] if each.at <= now]
         for _, subject, each in sorted(said, key=lambda found: found[:2]):
-            id = self._id(each, now)
+            id = self.id_of(each.key, each.rule, now)
             if id is None:
                 continue
             yield Draft(
@@ -124,15 +128,22 @@ class Watch:
                 heapq.heappush(self._soonest, (due[0].at, subject))
         self._changed.clear()
 
-    def _id(self, each: Due, now: datetime) -> str | None:
-        """Under which id it is said: another after each refusal, since the registrar knows an id for good; none too soon."""
-        id, again = said_by_itself(TIMEKEEPER, each.key, each.rule), 0
-        while (refused := self._refused.get(id)) is not None:
-            if now - refused < SAY_AGAIN_AFTER:
+    def id_of(self, key: str, rule: str, now: datetime) -> str | None:
+        """Under which id the event of a cause is said: another after each refusal, since the registrar knows an id for good.
+
+        None too soon after a refusal; the time doubles with each one, since a registrar of another release refuses for ever.
+        """
+        again = self._again.get((key, rule), 0)
+        while True:
+            id = said_by_itself(TIMEKEEPER, f"{key}|{again}" if again else key, rule)
+            refused = self._refused.get(id)
+            self._again[key, rule] = again
+            if refused is None:
+                return id
+            pause = doubled(SAY_AGAIN_AFTER.total_seconds(), again, SAY_AGAIN_AT_LEAST.total_seconds())
+            if now - refused < timedelta(seconds=pause):
                 return None
             again += 1
-            id = said_by_itself(TIMEKEEPER, f"{each.key}|{again}", each.rule)
-        return id
 
     def _ready(self, now: datetime) -> list[str]:
         """Return the cases with something due at *now*, and drop notes that the case has outlived, or they would pile up."""
