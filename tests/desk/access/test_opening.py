@@ -9,7 +9,7 @@ import pytest
 from agencies import CASE, SIGNAL, town
 from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from generations import before_type
-from nrmbus.desk.access import opening
+from nrmbus.desk.access import opening, written_parts
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox import verify
 from nrmbus.desk.inbox.release import release_by_itself
@@ -493,3 +493,15 @@ async def test_a_missing_answer_stays_visible_after_its_time(tmp_path: Path) -> 
         (stop,) = (await given.door.get(f"/v1/cases/{CASE}")).json()["stops"]
 
     assert (stop["agency"], stop["answer"], stop["overdue"]) == ("vac", "missing", True)
+
+
+async def test_p6_the_own_letter_of_a_case_that_is_due_for_erasure_opens_no_more(tmp_path: Path) -> None:
+    """Neither for a report nor for who broke the glass, also before the erasure has reached the letter."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.registered(type="case.signal_recorded", data=SIGNAL, sealed={"notes": CANARY})
+        before = await written_parts.written(given.desk, CASE)
+        due = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        await given.hear(given.registrar.register(due, to="ngo-a"))
+
+        assert [each["parts"]["story"] for each in before] == [True]
+        assert await written_parts.written(given.desk, CASE) == []

@@ -119,8 +119,9 @@ async def opened(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str)
 
 
 async def _on_record(desk: Desk, row: Row[Any], parts: Iterable[Part], purpose: str) -> bool:
-    if row.own is not None:  # this agency's own words
-        return True
+    if row.own is not None:  # this agency's own words, which only an erasure closes
+        with desk.seat.ledger.read() as tx:
+            return opening.why_shut(desk, signed_of(row), tx) is None
     if await desk.unaltered.is_altered(row.subject):
         return False
     signed = signed_of(row)
