@@ -2,9 +2,11 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from nrmbus.intake.store import MOST_MESSAGES, IntakeStore, NoKey, StoreFull, To
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.ids import new_event_id
 from nrmbus.wire.keys.keys import SealingKey
+from patience import until
 
 
 def answered(store: IntakeStore, text: str, who: int = 1) -> bool:
@@ -296,3 +299,40 @@ def test_the_file_is_its_owners_alone(tmp_path: Path) -> None:
     opened(tmp_path)
 
     assert {each.stat().st_mode & 0o077 for each in (tmp_path / "public").iterdir()} == {0}
+
+
+def test_who_reads_waits_for_no_writer(tmp_path: Path) -> None:
+    """Another process holds the file, and a message waits for it: pages and telephone numbers are shown all the same."""
+    store = opened(tmp_path)
+    other = sqlite3.connect(tmp_path / "public" / "intake.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    taking = threading.Thread(target=take, args=(store, holder()))
+    taking.start()
+    until("the message waits", store._lock.locked)
+
+    assert store.facts == ""
+    assert store.threads() == []
+    assert taking.is_alive(), "the reading waited for the message"
+    other.execute("ROLLBACK")
+    taking.join()
+    assert len(store.threads()) == 1
+    other.close()
+
+
+def test_what_is_deleted_while_somebody_reads_leaves_the_disk_at_the_next_look(tmp_path: Path) -> None:
+    """A backup that reads the file keeps the write-ahead file; once it has ended, the next look empties it."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    letter = store.thread(1).messages[0].letter  # type: ignore[union-attr]
+    backup = sqlite3.connect(tmp_path / "public" / "intake.sqlite", isolation_level=None)
+    backup.execute("BEGIN")
+    backup.execute("SELECT * FROM messages").fetchall()
+    store._db.execute("PRAGMA busy_timeout = 0")
+    store.remove(holder().ref)
+    held = letter[200:1000] in on_disk(tmp_path)
+    backup.close()
+    store.expire(NOW)
+
+    assert held, "somebody reads it"
+    assert letter[200:1000] not in on_disk(tmp_path)

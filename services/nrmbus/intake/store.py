@@ -134,7 +134,10 @@ Seal = Callable[[SealTo], bytes]
 
 
 class IntakeStore:
-    """The opened file. Its functions may be called from any thread, one at a time."""
+    """The opened file. Its functions may be called from any thread.
+
+    It is read by a connection of its own, which waits for no writer: who only opens the public page waits for nobody's message.
+    """
 
     def __init__(self, home: Path, *, most_bytes: int = MOST_BYTES) -> None:
         """Open, or make, the file in the agency's folder *home*; beyond *most_bytes* it takes nothing."""
@@ -146,6 +149,10 @@ class IntakeStore:
                        f"max_page_count = {most_bytes // _PAGE}"):  # fmt: skip
             self._db.execute(f"PRAGMA {pragma}")
         self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
+        self._turn = threading.Lock()
+        self._reader = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+        self._reader.execute("PRAGMA query_only = ON")
+        self._holds_deleted = False
         with self._writing() as tx:
             if tx.execute("SELECT 1 FROM about").fetchone() is None:
                 tx.execute("INSERT INTO about (salt) VALUES (?)", (os.urandom(SALT_BYTES),))
@@ -174,6 +181,8 @@ class IntakeStore:
 
     def close(self) -> None:
         """Close the file."""
+        with self._turn:
+            self._reader.close()
         with self._lock:
             self._db.close()
 
@@ -193,8 +202,8 @@ class IntakeStore:
                 raise
 
     def _all(self, statement: str, *values: Any) -> list[Any]:
-        with self._lock:
-            return self._db.execute(statement, values).fetchall()
+        with self._turn:
+            return self._reader.execute(statement, values).fetchall()
 
     # -- the public page ---------------------------------------------------------------------------------------------
 
@@ -368,14 +377,15 @@ class IntakeStore:
             return 0
         with self._writing() as tx:
             gone = tx.execute("DELETE FROM threads WHERE touched < ?", (_written(now - timedelta(days=days)),)).rowcount
-        if gone:
+        if gone or self._holds_deleted:
             self._off_the_disk()
         return int(gone)
 
     def _off_the_disk(self) -> None:
-        """Empty the write-ahead file too, in which deleted content is still to be found."""
+        """Empty the write-ahead file too, in which deleted content is still to be found; `expire` tries again if somebody reads there."""
         with self._lock:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            ((is_busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._holds_deleted = bool(is_busy)
 
 
 def _glance(home: Path, statement: str) -> list[Any]:
