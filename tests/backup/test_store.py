@@ -167,6 +167,22 @@ def test_older_backups_go_by_number_and_by_age(tmp_path: Path) -> None:
         assert (store.prune(9, NOW + 2 * KEPT_DAYS), store.generations()) == (2, [6])
 
 
+def test_an_unreadable_backup_keeps_the_files_of_all_no_longer_than_any_other(tmp_path: Path) -> None:
+    """The horizon of an erasure rests on the end of every backup, that of a damaged one too."""
+    store = Store.at(tmp_path)
+    with store.held():
+        published(store, 1, b"first", made=NOW)
+        published(store, 2, b"second", made=NOW)
+        damaged = store.path / "manifests" / "00000002"
+        damaged.write_bytes(b"damaged")
+        os.utime(damaged, (NOW.timestamp(), NOW.timestamp()))
+        later = NOW + KEPT_DAYS + timedelta(hours=1)
+        published(store, 3, b"third", made=later)
+
+        assert (store.prune(9, later), store.generations()) == (2, [3])
+        assert contents(store) == {b"third"}
+
+
 def test_no_file_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
     """Nobody knows what a damaged manifest needs, so no file is removed."""
     store = Store.at(tmp_path)

@@ -17,7 +17,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Final, Self
@@ -307,15 +307,19 @@ class Store:
         """Remove generations; return how many.
 
         There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
-        newest. Files that no generation has any more are removed too.
+        newest. Files that no generation has any more are removed too. An unreadable generation is as old as its file: it keeps
+        all others' files until it is removed.
         """
         there = self.generations()
         made: dict[int, datetime] = {}
+        unreadable: dict[int, datetime] = {}
         for number in there:
-            with suppress(BackupError):
+            try:
                 made[number] = datetime.fromisoformat(self.manifest(number).made)
+            except BackupError:
+                unreadable[number] = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
         last_of_day = {each.date(): number for number, each in sorted(made.items())}
-        young = {number for number in there if number not in made or now - made[number] <= KEPT_DAYS}
+        young = {number for number, each in (made | unreadable).items() if now - each <= KEPT_DAYS}
         stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
         for number in set(there) - stay:
             self._manifest(number).unlink()
