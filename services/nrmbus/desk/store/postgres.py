@@ -231,7 +231,7 @@ class Postgres:
                 await connection.execute(statement)
         except _AWAY as error:
             if not isinstance(error, asyncpg.LockNotAvailableError):
-                telemetry.handled("not_cleaned", error=type(error).__name__)
+                telemetry.handled("not_available", error=type(error).__name__)
             return False
         finally:
             await connection.close()
