@@ -239,34 +239,43 @@ async def test_endless_connections_keep_nobody_out(tmp_path: Path, begun: str) -
     await serving
 
 
-async def test_of_too_many_connections_the_longest_idle_one_is_closed(tmp_path: Path) -> None:
-    """Given as many idle connections as there may be, then one more closes the oldest, and who has just connected can still ask."""
-    listening = Listening(tmp_path)
+@asynccontextmanager
+async def serving(home: Path) -> AsyncIterator[tuple[Server, Listening]]:
+    """Run a server that shows nothing, until the end of the block."""
+    listening = Listening(home)
 
     @asynccontextmanager
     async def running() -> AsyncIterator[None]:
         yield
 
     server = Server(pages({}, listening, running), listening)
-    serving = asyncio.create_task(server.run_until_told())
-    await eventually("it listens", lambda: server.started)
-    there: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
-    for count in range(1, MOST + 1):  # each is accepted before the next one comes
+    task = asyncio.create_task(server.run_until_told())
+    try:
+        await eventually("it listens", lambda: server.started)
+        yield server, listening
+    finally:
+        server.stop()
+        await task
+
+
+async def test_of_too_many_connections_the_longest_idle_one_is_closed(tmp_path: Path) -> None:
+    """Given as many idle connections as there may be, then one more closes the oldest, and who has just connected can still ask."""
+    async with serving(tmp_path) as (server, listening):
+        there: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        for count in range(1, MOST + 1):  # each is accepted before the next one comes
+            there.append(await asyncio.open_connection("127.0.0.1", listening.port))
+            await eventually("it is accepted", lambda count=count: len(server.server_state.connections) == count)  # type: ignore[misc]
+
         there.append(await asyncio.open_connection("127.0.0.1", listening.port))
-        await eventually("it is accepted", lambda count=count: len(server.server_state.connections) == count)  # type: ignore[misc]
 
-    there.append(await asyncio.open_connection("127.0.0.1", listening.port))
-
-    async with asyncio.timeout(PATIENCE):
-        with suppress(ConnectionResetError):
-            assert await there[0][0].read() == b""
-    there[-2][1].write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-    async with asyncio.timeout(PATIENCE):
-        assert (await there[-2][0].readline()).startswith(b"HTTP/1.1 ")
-    for _, writer in there:
-        writer.close()
-    server.stop()
-    await serving
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionResetError):
+                assert await there[0][0].read() == b""
+        there[-2][1].write(b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            assert (await there[-2][0].readline()).startswith(b"HTTP/1.1 ")
+        for _, writer in there:
+            writer.close()
 
 
 @asynccontextmanager
@@ -331,17 +340,8 @@ async def test_a_client_that_reads_slowly_is_not_cut_off(tmp_path: Path) -> None
 
 async def test_a_connection_rests_no_longer_if_its_request_ends_after_the_answer(tmp_path: Path) -> None:
     """A request can be refused before its body has come; the connection is then let go as after any other."""
-    listening = Listening(tmp_path)
-
-    @asynccontextmanager
-    async def running() -> AsyncIterator[None]:
-        yield
-
-    server = Server(pages({}, listening, running), listening)
-    serving = asyncio.create_task(server.run_until_told())
-    await eventually("it listens", lambda: server.started)
-    reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
-    try:
+    async with serving(tmp_path) as (server, listening):
+        reader, writer = await asyncio.open_connection("127.0.0.1", listening.port)
         writer.write(b"POST /health HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 4\r\n\r\n")
         assert b" 40" in await reader.readline()
         client: Any = next(iter(server.server_state.connections))
@@ -350,10 +350,7 @@ async def test_a_connection_rests_no_longer_if_its_request_ends_after_the_answer
         await eventually("the body has come", lambda: client.conn.their_state is not h11.SEND_BODY)
 
         assert client.timeout_keep_alive_task is not None
-    finally:
         writer.close()
-        server.stop()
-        await serving
 
 
 @pytest.mark.thorough

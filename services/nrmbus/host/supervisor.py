@@ -304,7 +304,7 @@ class Supervisor:
                 self._restart_broker(node, self._kafka)
             elif self._spawner:
                 self._begin_service(service, self._spawner)
-        except (BusError, OSError, ValueError) as error:  # no memory for a process, an altered jar, a broken first line
+        except Exception as error:  # noqa: BLE001 - no memory for a process, an altered jar: else nobody would try again
             self._notify(f"{service.name} could not be started: {error}")
             self._has_ended(service)
 

@@ -9,6 +9,8 @@ from typing import Final, TypeVar
 
 FIRST: Final = 1024 * 1024
 """Bytes of submissions in the first transaction of a registrar; with two recipients each, 5 seconds of a line of 5 Mbit/s."""
+LEAST: Final = FIRST // 4
+"""On a line of 5 Mbit/s a second or two: where so little takes long, it is not for its size, and less would only be slower."""
 MOST: Final = 64 * 1024 * 1024
 QUICK_SECONDS: Final = 2.0
 """A transaction that took no longer may be followed by one of twice its size."""
@@ -37,6 +39,6 @@ class TransactionSize:
     def took(self, size: int, seconds: float) -> None:
         """Take note that a transaction with *size* bytes of submissions took so many *seconds*."""
         if seconds > SLOW_SECONDS:
-            self.limit = max(min(self.limit, size) // 2, 1)
+            self.limit = max(min(self.limit, size) // 2, LEAST)
         elif seconds < QUICK_SECONDS and 2 * size >= self.limit:
             self.limit = min(2 * self.limit, MOST)

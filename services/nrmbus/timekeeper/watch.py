@@ -137,7 +137,8 @@ class Watch:
         while True:
             id = said_by_itself(TIMEKEEPER, f"{key}|{again}" if again else key, rule)
             refused = self._refused.get(id)
-            self._again[key, rule] = again
+            if again:
+                self._again[key, rule] = again
             if refused is None:
                 return id
             pause = doubled(SAY_AGAIN_AFTER.total_seconds(), again, SAY_AGAIN_AT_LEAST.total_seconds())

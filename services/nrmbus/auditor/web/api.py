@@ -73,9 +73,8 @@ class _Pages:
             return None
         ingest = self._keeper.logs.ingests.get(request.path_params["partition"])
         size, note, _ = found
-        if ingest is None or not 1 <= number <= min(
-            size, ingest.log.size
-        ):  # a log that is read again has less for a while
+        # A log that is being read again has fewer for a while than its co-signed checkpoint.
+        if ingest is None or not 1 <= number <= min(size, ingest.log.size):
             return None
         async with self._keeper.turn:
             leaf = await asyncio.to_thread(ingest.log.registration, number)

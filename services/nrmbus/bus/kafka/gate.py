@@ -57,9 +57,9 @@ class Gate:
         self._authority = Authority(folder)
         self._client: Administration | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
+        """When ended certificates were last looked for."""
         self._without_rights = frozenset[str]()
         """Who has a new certificate of which the broker was not told."""
-        """When ended certificates were last looked for."""
 
     # -- for who uses it ---------------------------------------------------------------------------------------------
 

@@ -287,7 +287,10 @@ class Members:
         return await self.change(number, roles=wanted, signs_out=True, also=noted)
 
     def _keep_an_administrator(self, number: str) -> None:
-        """Within a transaction, since two administrators may do this to each other: raise DeskError ``last_administrator`` if only the member with *number* manages the staff."""
+        """Raise DeskError ``last_administrator`` if only the member with *number* manages the staff.
+
+        It is asked within the transaction of the change: two administrators may do this to each other.
+        """
         left = [each for each in self._members.values() if each.standing != "removed" and each.number != number]
         if "manage_staff" in self.there(number).permissions and not any("manage_staff" in e.permissions for e in left):
             raise DeskError("last_administrator")

@@ -392,13 +392,12 @@ class Webhooks:
         with self._seat.ledger.read() as tx:
             row, place = _there(tx, webhook), notices.before(tx, since)
 
+        # Each transaction looks whether it is still there: nobody would send or prune what is written for a removed one.
         def reopened(tx: Connection) -> int:
-            _there(
-                tx, webhook
-            )  # it may have been removed meanwhile, and nobody would send or prune what is written now
+            _there(tx, webhook)
             return store.reopen(tx, webhook, since, until, at, delivered=delivered)
 
-        def page(tx: Connection, place: Any) -> Any:
+        def page(tx: Connection, place: notices.Place) -> tuple[int, notices.Place]:
             _there(tx, webhook)
             return store.recover(self._seat, tx, row=row, place=place, since=since, until=until, at=at)
 
