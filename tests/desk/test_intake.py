@@ -7,6 +7,7 @@ import pytest
 from desk.own_bus import BUS, OwnBus
 from desk.own_bus import bus as bus  # noqa: PLC0414 - a fixture
 from intake.given import CANARY, ID, NOW, WRITTEN, holder, on_disk
+from nrmbus.desk import intake
 from nrmbus.intake.messages import Hotline
 from nrmbus.intake.store import IntakeStore
 
@@ -65,6 +66,26 @@ async def test_no_key_is_destroyed_while_messages_wait_for_the_next_one(
 
     assert await bus.round(121) == (first,)
     assert text(bus) == CANARY
+
+
+async def test_a_message_that_nobody_can_open_has_the_file_written_once_a_minute(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes from an old backup, and its key is gone. Each look tries it again; a second look has nothing to write."""
+    IntakeStore(bus.home).close()
+    await bus.round(1)
+    write(bus.home)
+    store = IntakeStore(bus.home)
+    store.replace(ID, b"sealed to a key that is gone", "gone")
+    store.close()
+    told: list[object] = []
+    monkeypatch.setattr(IntakeStore, "tell", lambda _, key, now: told.append((key, now)))
+    seat = bus.given.desk.seat
+
+    for _ in range(2):
+        await intake.tend(seat, bus.home)
+
+    assert not told
 
 
 async def test_an_agency_without_an_intake_gets_no_file(bus: OwnBus) -> None:

@@ -136,7 +136,7 @@ def test_trouble_with_one_duty_leaves_the_others(tmp_path: Path, monkeypatch: py
         until("it was started three times", lambda: services.starts >= 3)
 
     assert [each for each in said if "supervisor" in each] == [
-        "The supervisor could not look for new agencies (OSError); it tries again."
+        "The supervisor could not look for new agencies (OSError); it goes on."
     ]
 
 

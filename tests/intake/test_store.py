@@ -319,8 +319,10 @@ def test_who_reads_waits_for_no_writer(tmp_path: Path) -> None:
     other.close()
 
 
-def test_what_is_deleted_while_somebody_reads_leaves_the_disk_at_the_next_look(tmp_path: Path) -> None:
-    """A backup that reads the file keeps the write-ahead file; once it has ended, the next look empties it."""
+def test_what_is_deleted_while_somebody_reads_leaves_the_disk_at_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup that reads the file keeps the write-ahead file; once it has ended, the next look of any process empties it."""
     store = opened(tmp_path)
     store.keep(90)
     take(store, holder())
@@ -328,11 +330,15 @@ def test_what_is_deleted_while_somebody_reads_leaves_the_disk_at_the_next_look(t
     backup = sqlite3.connect(tmp_path / "public" / "intake.sqlite", isolation_level=None)
     backup.execute("BEGIN")
     backup.execute("SELECT * FROM messages").fetchall()
-    store._db.execute("PRAGMA busy_timeout = 0")
+    monkeypatch.setattr("nrmbus.intake.store._WAIT", 0)
     store.remove(holder().ref)
+    desk = IntakeStore.of_desk(tmp_path)
+    desk.expire(NOW)
     held = letter[200:1000] in on_disk(tmp_path)
     backup.close()
-    store.expire(NOW)
+    desk.close()
+    desk = IntakeStore.of_desk(tmp_path)
+    desk.expire(NOW)
 
     assert held, "somebody reads it"
     assert letter[200:1000] not in on_disk(tmp_path)

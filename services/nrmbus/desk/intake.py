@@ -57,9 +57,8 @@ def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: Seal
         if store.facts != about:
             store.state(about)
         told = store.key_kid == to.kid and store.seen is not None and now - store.seen < AGAIN
-        if told and next(store.behind(to.kid), None) is None:
-            return
-        store.tell(to, now)
+        if not told:
+            store.tell(to, now)
         for ref, public, message in store.behind(to.kid):
             holder = SealTo(public) if message.who is not None else None
             try:
@@ -67,7 +66,8 @@ def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: Seal
             except LetterClosed:  # from an old backup: its key is gone, and the list says that it does not open
                 continue
             store.replace(message.id, again, to.kid)
-        store.expire(now)
+        if not told:
+            store.expire(now)
     finally:
         store.close()
 

@@ -230,7 +230,7 @@ class Supervisor:
                     failed.pop(what, None)
                 except Exception as error:  # noqa: BLE001 - a full disk, a file that somebody removed: the next look may pass
                     if failed.get(what) != type(error).__name__:
-                        self._notify(f"The supervisor could not {what} ({type(error).__name__}); it tries again.")
+                        self._notify(f"The supervisor could not {what} ({type(error).__name__}); it goes on.")
                     failed[what] = type(error).__name__
             if failed:
                 time.sleep(LOOK_SECONDS)

@@ -152,7 +152,6 @@ class IntakeStore:
         self._turn = threading.Lock()
         self._reader = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
         self._reader.execute("PRAGMA query_only = ON")
-        self._holds_deleted = False
         with self._writing() as tx:
             if tx.execute("SELECT 1 FROM about").fetchone() is None:
                 tx.execute("INSERT INTO about (salt) VALUES (?)", (os.urandom(SALT_BYTES),))
@@ -247,7 +246,7 @@ class IntakeStore:
         """Delete all messages of a code's reference, and overwrite them."""
         with self._writing() as tx:
             tx.execute("DELETE FROM threads WHERE ref = ?", (ref,))
-        self._off_the_disk()
+        self._off_the_disk(_WAIT)
 
     @property
     def seen(self) -> datetime | None:
@@ -339,7 +338,7 @@ class IntakeStore:
                 values = (_written(now), _written(now), number)
                 tx.execute("UPDATE threads SET closed = ?, touched = ? WHERE number = ? AND closed IS NULL", values)
         if delete:
-            self._off_the_disk()
+            self._off_the_disk(_WAIT)
         return True
 
     def behind(self, kid: str) -> Iterator[tuple[str, bytes, Message]]:
@@ -371,21 +370,25 @@ class IntakeStore:
             tx.execute("UPDATE about SET keep_days = ?", (days,))
 
     def expire(self, now: datetime) -> int:
-        """Delete each thread where nobody has been for `keep_days`; return how many."""
-        days = self.keep_days
-        if days is None:
-            return 0
-        with self._writing() as tx:
-            gone = tx.execute("DELETE FROM threads WHERE touched < ?", (_written(now - timedelta(days=days)),)).rowcount
-        if gone or self._holds_deleted:
-            self._off_the_disk()
-        return int(gone)
+        """Delete each thread where nobody has been for `keep_days`; return how many.
 
-    def _off_the_disk(self) -> None:
-        """Empty the write-ahead file too, in which deleted content is still to be found; `expire` tries again if somebody reads there."""
+        What was deleted while somebody read leaves the disk now, whoever deleted it, or at a later call.
+        """
+        days = self.keep_days
+        gone = 0
+        if days is not None:
+            before = _written(now - timedelta(days=days))
+            with self._writing() as tx:
+                gone = tx.execute("DELETE FROM threads WHERE touched < ?", (before,)).rowcount
+        self._off_the_disk(0)
+        return gone
+
+    def _off_the_disk(self, wait: float) -> None:
+        """Empty the write-ahead file too, in which deleted content is still to be found, unless somebody reads there for *wait* seconds."""
         with self._lock:
-            ((is_busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._holds_deleted = bool(is_busy)
+            self._db.execute(f"PRAGMA busy_timeout = {round(wait * 1000)}")
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self._db.execute(f"PRAGMA busy_timeout = {round(_WAIT * 1000)}")
 
 
 def _glance(home: Path, statement: str) -> list[Any]:
