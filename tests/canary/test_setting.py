@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.errors import KafkaTimeoutError
 
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import CANARY_SECONDS, BusFolder
@@ -47,6 +48,22 @@ async def test_a_hand_over_that_was_registered_is_not_repeated_every_minute() ->
     await canary._begin()
 
     assert began == [1]
+
+
+async def test_a_directory_that_does_not_answer_ends_no_canary() -> None:
+    """Given an answer under a key that is not known, while the directory does not answer, then the answer counts as none."""
+    canary = object.__new__(Canary)
+    canary._directory = cast("Any", None)
+    asked = list[str]()
+
+    async def catch_up() -> None:
+        asked.append("directory")
+        raise KafkaTimeoutError
+
+    canary._reader = cast("Any", SimpleNamespace(catch_up=catch_up))
+
+    assert await canary._answer(b"no statement") is None
+    assert asked == ["directory"]
 
 
 async def test_it_tells_its_release() -> None:

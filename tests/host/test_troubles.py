@@ -58,6 +58,17 @@ class Lasting(Dying):
         return Started(NOBODY, ours)
 
 
+class Scarce(Dying):
+    """Spawner on a machine that has no memory for a process, twice."""
+
+    def spawn(self, name: str, folder: Path) -> Started:
+        """Return a service that has ended already, from the third start on."""
+        if self.starts < 2:
+            self.starts += 1
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return super().spawn(name, folder)
+
+
 def made(tmp_path: Path, services: Dying, said: list[str]) -> Supervisor:
     """Return the supervisor of a bus on another's cluster, with one service and nothing else to do."""
     folder = BusFolder(tmp_path / "bus")
@@ -123,6 +134,17 @@ def test_a_closed_terminal_ends_no_supervision(tmp_path: Path) -> None:
     with watched(deaf) as thread:
         until("it was started twice", lambda: services.starts >= 2)
         assert thread.is_alive()
+
+
+def test_a_service_that_cannot_be_started_is_tried_again(tmp_path: Path) -> None:
+    """The machine has no memory for a process; that is said, and the service is started when there is some."""
+    said: list[str] = []
+    services = Scarce()
+
+    with watched(made(tmp_path, services, said)):
+        until("it was started", lambda: services.starts >= 3)
+
+    assert said.count("ngo-a could not be started: [Errno 12] Cannot allocate memory") == 2
 
 
 def test_trouble_with_one_duty_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
