@@ -1,6 +1,8 @@
 """HTTP for the command line's questions: who may ask, and in which form."""
 
+import errno
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -291,6 +293,53 @@ async def test_a_refused_question_is_asked_once(door: Door) -> None:
     left = door.unrecorded.left()
     assert (left.readings, [each.purpose for each in left.refused]) == ((), ["incident"])
     assert '"code":"wrong_state"' in (door.hall.home / OFF_THE_RECORD).read_text()
+
+
+async def test_p4_a_reading_refused_after_the_wait_stays_in_the_list(door: Door) -> None:
+    """The registrar answers after the auditor has stopped waiting, and refuses: the next look does not take it for recorded."""
+    door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
+    door.hall.away()
+    await door.questions.look()
+    door.hall.back()
+    door.hall.registrar = "refuses"
+    await door.hall.register(door.hall.sent[0])
+
+    await door.questions.look()
+
+    left = door.unrecorded.left()
+    assert (left.readings, [each.purpose for each in left.refused]) == ((), ["incident"])
+    assert [each for each in access_records(door.hall.audited().history.about(door.hall.case)) if each.off_record] == []
+
+
+def test_p4_nothing_is_shown_if_the_disk_takes_half_a_line(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk takes what fits, without an error: the rest is written too, or the reading fails."""
+    write = os.write
+    room = [100, 0]
+
+    def full(descriptor: int, raw: bytes) -> int:
+        if not (left := room.pop(0)):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, raw[:left])
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
+
+
+async def test_a_file_of_another_user_ends_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The administrator read off the record as root: the auditor cannot open the file, and looks again later."""
+    door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")
+
+    def closed(_: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    with monkeypatch.context() as foreign:
+        foreign.setattr(Path, "read_bytes", closed)
+        await door.questions.look()
+    assert len(door.unrecorded.left().readings) == 1
+
+    await door.questions.look()
+    assert door.unrecorded.left().readings == ()
 
 
 def test_a_line_that_somebody_else_wrote_is_counted(door: Door) -> None:

@@ -119,7 +119,7 @@ class AccessLog:
                 due = _last_sequence(audited.history, subject) + 1
                 found = _own(audited.history, subject, id) if earlier else None
             if found is not None:  # published before, when its answer was not awaited
-                return found
+                return _registered(found)
             record = encode(self._event(subject, actor, data, id, due, read), self._key)
             if self._sent.get(id) != due:  # else the record is in the outbox already, from an earlier try
                 async with asyncio.timeout_at(deadline):
@@ -131,9 +131,7 @@ class AccessLog:
             async with self._seen.reading() as audited:
                 found = _own(audited.history, subject, id)
             if found is not None:
-                if found.registration.verdict == "refused":
-                    raise NotOnRecordError(found.registration.code or "unanswered")
-                return found
+                return _registered(found)
             # A record of an earlier try was registered under this sequence: publish again with the next one.
 
     def _event(self, subject: str, actor: str, data: Data, id: str, sequence: int, read: datetime | None) -> Event:
@@ -151,6 +149,13 @@ def _own(history: History, subject: str, id: str) -> Entry | None:
     ours = [each for each in history.about(subject) if each.registration.source == AUDITOR]
     same = [each for each in ours if each.registration.id == id]
     return next((each for each in reversed(same) if each.said is not None), same[-1] if same else None)
+
+
+def _registered(found: Entry) -> Entry:
+    """Return *found* if it is registered; raise NotOnRecordError if the registrar refused it."""
+    if found.registration.verdict == "refused":
+        raise NotOnRecordError(found.registration.code or "unanswered")
+    return found
 
 
 def _last_sequence(history: History, subject: str) -> int:

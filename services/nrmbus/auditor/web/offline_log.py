@@ -127,7 +127,9 @@ class OffTheRecord:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             end = os.lseek(descriptor, 0, os.SEEK_END)
             whole = end == 0 or os.pread(descriptor, 1, end - 1) == b"\n"  # a power cut may have left half a line
-            os.write(descriptor, (b"" if whole else b"\n") + line.model_dump_json(exclude_none=True).encode() + b"\n")
+            left = (b"" if whole else b"\n") + line.model_dump_json(exclude_none=True).encode() + b"\n"
+            while left:  # on a full disk the first write takes what fits, and the next one fails
+                left = left[os.write(descriptor, left) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

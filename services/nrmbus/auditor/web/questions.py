@@ -260,8 +260,10 @@ class Questions:
         """Return whether the history has the record of this export, or else a line of this machine's file has it."""
         if wanted.number is not None:
             return any(each.registration.number == wanted.number and _is_export(each) for each in entries)
-        left = self._unrecorded.left().readings
-        return any((each.what, each.subject) == ("export", wanted.case) for each in left)
+        with suppress(OSError):  # a file of another user: what cannot be read is no record
+            left = self._unrecorded.left().readings
+            return any((each.what, each.subject) == ("export", wanted.case) for each in left)
+        return False
 
     # -- what was read off the record ----------------------------------------------------------------------------------
 
@@ -271,12 +273,12 @@ class Questions:
 
     async def look(self) -> None:
         """Record the readings off the record, if there are any; what fails now is tried again at the next look."""
-        left = await asyncio.to_thread(self._unrecorded.left)
-        if self._opened is not None and left.readings:
-            try:
+        try:
+            left = await asyncio.to_thread(self._unrecorded.left)
+            if self._opened is not None and left.readings:
                 await self._settle(self._opened)
-            except (NotOnRecordError, KafkaError, OSError) as error:
-                log.report("read_off_the_record", error=type(error).__name__)
+        except (NotOnRecordError, KafkaError, OSError) as error:
+            log.report("read_off_the_record", error=type(error).__name__)
 
     async def _settle(self, opened: Opened) -> None:
         for each in self._unrecorded.left().readings:
