@@ -72,11 +72,15 @@ def written(
 
 
 def backup(
-    path: Path, *, root: bytes | None = None, without: Iterable[tuple[str, int]] = (), reworded: int | None = None
+    path: Path,
+    *,
+    roots: Sequence[bytes | None] = (None,),
+    without: Iterable[tuple[str, int]] = (),
+    reworded: int | None = None,
 ) -> Store:
     """Return a complete backup in *path*; *without* names records that are left out, by topic and place.
 
-    *reworded* is the place of a registration whose event has other words than its sender signed.
+    *roots* are those of the published trees; None is the root of the history. *reworded* is the place of a registration whose event has other words than its sender signed.
     """
     bus, said = spoken()
     left_out = set(without)
@@ -84,7 +88,7 @@ def backup(
     last = history.read(cases[-1], history.plain)
     topics = {
         "nrm.directory": placed([[Record(None, each, ()) for each in bus.directory.signed]], 0),
-        "nrm.checkpoints": placed([[checkpoint(bus, cases, root)]], 0),
+        "nrm.checkpoints": placed([[checkpoint(bus, cases, each) for each in roots]], 0),
         **{topic: placed(records) for topic, records in said.items()},
     }
     topics = {

@@ -133,8 +133,17 @@ def test_an_event_with_other_words_than_its_sender_signed_is_found(tmp_path: Pat
 def test_a_history_without_the_published_root_is_found(tmp_path: Path) -> None:
     """The auditor has published another tree than the history in the backup gives."""
     with pytest.raises(BackupError) as caught:
-        looked(backup(tmp_path, root=bytes(32)))
+        looked(backup(tmp_path, roots=[bytes(32)]))
     assert caught.value.code == "root_differs"
+
+
+@pytest.mark.parametrize("first", [None, bytes(32)], ids=["sound first", "sound last"])
+def test_two_published_trees_of_one_size_are_found(tmp_path: Path, first: bytes | None) -> None:
+    """The auditor signed two histories, whichever it published last."""
+    roots = (first, None if first else bytes(32))
+    with pytest.raises(BackupError) as caught:
+        looked(backup(tmp_path, roots=roots))
+    assert (caught.value.code, caught.value.where) == ("root_differs", "partition 0, number 3")
 
 
 def test_another_operator_than_the_one_here_is_not_believed(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from nrmbus.directory import Directory, DirectoryError, Published
 from nrmbus.wire import history
 from nrmbus.wire.errors import ProofError, WireError
 from nrmbus.wire.keys.keys import VerifyKey
-from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of
+from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of, place_of
 from nrmbus.wire.log.merkle import Frontier, leaf_hash
 from nrmbus.wire.log.note import Note
 from nrmbus.wire.names import CASES, CHECKPOINTS, DIRECTORY, INBOX, REGISTRAR, WITNESS
@@ -118,7 +118,8 @@ class _History:
                 said = Published.read(note, self._manifest.bus, self._directory.log_keys()).checkpoint
             except ProofError:
                 continue  # anybody's words, as for a witness
-            found.setdefault(said.origin, {})[said.size] = said
+            if found.setdefault(said.origin, {}).setdefault(said.size, said).root != said.root:
+                raise BackupError("root_differs", f"partition {place_of(said.origin)[1]}, number {said.size}")
         return found
 
     def _read_witnessed(self) -> dict[tuple[str, int, bytes], set[str]]:
