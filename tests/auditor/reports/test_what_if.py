@@ -8,10 +8,13 @@ import pytest
 
 from auditor.played import first_scenario
 from copies import NAME, REFER_IN_36_HOURS, copied
-from nrmbus.auditor.history.history import rules_of
+from nrmbus.auditor.history.history import History, rules_of
 from nrmbus.auditor.reports.what_if import Difference, Judged, differences, mapping, summary
 from nrmbus.auditor.web.queries import MistypedQuery, find, finished, read_query
 from nrmbus.rules import Agency, Rules, load_profile, profile_names, profile_text, read_profile
+from nrmbus.wire import ids
+from registrar.given import Bus
+from registrar.test_emergency import asks, known
 
 
 def found(profile: str) -> list[Difference]:
@@ -71,6 +74,24 @@ def test_with_another_decider_the_police_hear_of_nothing() -> None:
         ("clock_gone", "D-RG"),
     } <= kinds
     assert all(basis for kind, _, basis in counted if kind in ("refused", "not_told"))
+
+
+def test_an_emergency_access_beyond_the_other_limit_would_have_been_refused() -> None:
+    """Three in a month were let in; under a draft with one a month, the second and the third would not have been."""
+    bus = Bus()
+    shard, history = bus.shard(), History(bus.directory)
+    cases = [known(bus, shard, ids.new_ref()) for _ in range(3)]
+    assert [asks(bus, shard, each).outcome for each in cases] == ["registered"] * 3
+    for each in bus.history:
+        history.take(each, 0)
+    draft = read_profile(profile_text("az@2022-04-29").replace("  monthly: 3 ", "  monthly: 1 "))
+    assert draft.emergency.monthly == 1
+
+    agencies = {id: Agency(id, each.role, each.supervisor) for id, each in bus.directory.entries.items()}
+    now = history.entries[-1].registration.time
+    rows = differences(history.entries, bus.rules, Rules(draft, agencies), now)
+
+    assert [(each.kind, each.rule, each.case) for each in rows] == [("refused", "G-72", each) for each in cases[1:]]
 
 
 def test_a_rule_changed_in_a_copy_of_a_profile_is_judged_without_another_edit() -> None:

@@ -129,6 +129,10 @@ async def test_an_invalid_inquiry_is_refused_by_a_code(door: Door, more: dict[st
         ({"kind": "canary"}, "The auditor cannot read these options"),
         ({"kind": "why"}, "The auditor cannot read these options"),
         ({"kind": "reads", "case": 12}, "The auditor cannot read these options"),
+        ({"kind": "reads", "case": "0", "agency": "canary"}, "The directory never had an agency with this name"),
+        ({"kind": "replay", "html": True, "as_of": "9999-12-31T23:59:59Z"}, "--as-of wants a day"),
+        ({"kind": "what_if", "profile": "canary"}, "This release has no such profile"),
+        ({"kind": "what_if", "profile": "own", "text": "canary: ["}, "The profile does not read at the auditor"),
     ],
     ids=str,
 )

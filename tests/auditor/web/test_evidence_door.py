@@ -13,8 +13,9 @@ from auditor.web.given import NO_CASE
 from auditor.web.test_questions import Door
 from nrmbus.auditor.evidence import export
 from nrmbus.auditor.evidence.verifier import Key, Trust, Verification
+from nrmbus.auditor.log.log import Log
 from nrmbus.auditor.web.access_log import Question
-from nrmbus.wire.log.checkpoint import origin_of
+from nrmbus.wire.log.checkpoint import Checkpoint, origin_of
 from nrmbus.wire.log.note import Ed25519Verifier, vkey
 
 PLAYED = {"sequence"}
@@ -142,6 +143,16 @@ async def test_without_a_log_there_is_no_proof(door: Door, monkeypatch: pytest.M
         door.hall.logs = logs
         monkeypatch.setattr(export.Export, "_written", lambda *_: None)
         answer = await client.post("/evidence", json={"case": case, "number": number})
+    assert (answer.status_code, answer.json()) == (503, {"code": "checkpoint_due"})
+
+
+async def test_while_the_log_is_made_again_there_is_no_proof(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a log that was damaged and has less than its checkpoint, then evidence waits for it; it is no end of the auditor."""
+    monkeypatch.setattr(export, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(Log, "head", property(lambda log: Checkpoint(log.origin, 1, bytes(32))))
+    async with door.asked() as client:
+        number = (await client.post("/questions", json=door.question(what="export"))).json()["number"]
+        answer = await client.post("/evidence", json={"case": door.hall.case, "number": number})
     assert (answer.status_code, answer.json()) == (503, {"code": "checkpoint_due"})
 
 

@@ -18,6 +18,7 @@ from nrmbus.events.registry import data_type, versions
 from nrmbus.events.schemas import schema_of
 from nrmbus.telemetry.span_file import Span
 from nrmbus.web.words import Words
+from nrmbus.wire.log.checkpoint import Checkpoint
 from nrmbus.wire.registration import Registration
 
 BAKU: Final = ZoneInfo("Asia/Baku")
@@ -242,6 +243,16 @@ async def test_a_proof_is_checked_before_it_is_called_one(hall: Hall, monkeypatc
         page = (await browser.get(hall.event("referral.submitted"))).text
     assert "<code>inclusion_invalid</code>" in page
     assert "Proof checked now" not in page
+
+
+async def test_while_the_log_is_made_again_the_page_says_so(hall: Hall, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A damaged log is made again from its beginning: for a while it has less than its checkpoint."""
+    monkeypatch.setattr(Log, "head", property(lambda log: Checkpoint(log.origin, 1, bytes(32))))
+    async with hall.browser() as browser:
+        answer = await browser.get(hall.event("referral.submitted"))
+    assert answer.status_code == 200
+    assert "The auditor is making its log again" in answer.text
+    assert "Proof checked now" not in answer.text
 
 
 async def test_a_registration_after_the_last_checkpoint_is_not_called_proved(hall: Hall) -> None:

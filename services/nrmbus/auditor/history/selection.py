@@ -64,10 +64,13 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
     if text is None:
         return None
     read = times.read(text)
-    if read is not None:
-        return read
     midnight = None
-    with suppress(ValueError, OverflowError):  # in UTC, the first and the last possible day lie outside the range
+    with suppress(
+        ValueError, OverflowError
+    ):  # in the other zone, the first and the last possible day lie outside the range
+        if read is not None:
+            read.astimezone(zone)
+            return read
         day = date.fromisoformat(text) if _DAY.fullmatch(text) else None
         day = day if begin or day is None else day + timedelta(days=1)
         midnight = datetime.combine(day, time(), zone).astimezone(UTC) if day else None

@@ -21,7 +21,7 @@ from nrmbus.wire.log.note import Note
 class Inclusion:
     """Result: ``proved`` in the tree of ``size`` that was signed at ``time``, or ``pending`` after the last checkpoint."""
 
-    state: Literal["proved", "pending", "failed"]
+    state: Literal["proved", "pending", "behind", "failed"]
     code: str = ""
     size: int = 0
     root: str = ""
@@ -53,6 +53,8 @@ async def inclusion(
         said = Published.read(covering[0][1], directory.bus, directory.log_keys())
         size = said.checkpoint.size
         async with turn:
+            if ingest.log.head.size < size:
+                return Inclusion("behind", of=many)
             registration = await asyncio.to_thread(ingest.log.registration, number)
             proof = await asyncio.to_thread(ingest.log.inclusion_proof, number, size)
         if sha256(registration).hexdigest() != leaf:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from nrmbus.auditor.history.history import Entry
+from nrmbus.auditor.reports.rejudge import GLASS
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Fact
@@ -104,6 +105,7 @@ def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datet
     """
     cases: dict[str, tuple[_World, _World]] = {}
     unread: set[str] = set()
+    spent: Counter[tuple[str, str]] = Counter()
     for entry in sorted(
         entries, key=lambda each: (each.registration.time, each.registration.partition, each.registration.number)
     ):
@@ -118,7 +120,9 @@ def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datet
         was, would = cases.setdefault(
             said.subject, (_World(rules.start(said.subject)), _World(other.start(said.subject)))
         )
-        yield from _judged(entry, fact, would.view, other)
+        month = fact.event.source, other.month(said.time)
+        yield from _judged(entry, fact, would.view, other, spent[month])
+        spent[month] += fact.event.type == GLASS
         was.take(rules, fact)
         would.take(other, Fact.of(fact.event, fact.recipients, fact.registered, fact.number, other.profile.name))
     for subject, (was, would) in cases.items():
@@ -133,9 +137,9 @@ def _let_in(entry: Entry, rules: Rules, other: Rules) -> Iterator[Difference]:
         yield Difference("let_in", said.subject, said.number, "", rule, said.article or "", unverified=False)
 
 
-def _judged(entry: Entry, fact: Fact, view: View, other: Rules) -> Iterator[Difference]:
+def _judged(entry: Entry, fact: Fact, view: View, other: Rules, spent: int) -> Iterator[Difference]:
     event, said, policy = fact.event, entry.registration, other.profile.name
-    refusal = other.judge(view, event, said.time, policy=policy)
+    refusal = other.judge(view, event, said.time, spent=spent, policy=policy)
     row = other.profile.types.get(event.type)
     if event.type == DeadlineBreached.type:
         return

@@ -74,7 +74,7 @@ class _Pages:
         ingest = self._keeper.logs.ingests.get(request.path_params["partition"])
         size, note, _ = found
         # A log that is being read again has fewer for a while than its co-signed checkpoint.
-        if ingest is None or not 1 <= number <= min(size, ingest.log.size):
+        if ingest is None or not 1 <= number <= min(size, ingest.log.head.size):
             return None
         async with self._keeper.turn:
             leaf = await asyncio.to_thread(ingest.log.registration, number)

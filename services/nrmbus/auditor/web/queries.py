@@ -127,6 +127,7 @@ def find(query: ReplayQuery | WhyQuery | ReadsQuery | WhatIfQuery, seen: Audited
         case WhyQuery():
             return _find_why(query, seen, now)
         case ReadsQuery():
+            _check_agency(query.agency, seen)
             subject = whole(query.case, seen.history.spoken_of())
             return Found("case", subject, None, _reads(seen.history.about(subject), query.agency, subject))
         case WhatIfQuery():
@@ -159,16 +160,20 @@ def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
         then = moment(query.as_of, zone, "--as-of")
     except BusError as error:
         raise MistypedQuery(str(error)) from None
-    if query.agency is not None and query.agency not in seen.directory.entries:
-        raise MistypedQuery(
-            f"The directory never had an agency with this name; it has {', '.join(sorted(seen.directory.entries))}."
-        )
+    _check_agency(query.agency, seen)
     history = seen.history
     subject = whole(query.case, (*history.spoken_of(), *history.bulletins())) if query.case else None
     cases = replayed(seen, chosen, subject=subject, as_of=then)
     steps = _document(seen, cases, chosen, then, now) if query.html else _cases(seen, cases, then, now)
     case = None if subject is None or is_bulletin(subject) else subject  # what concerns no case is read by a search
     return Found("case" if case else "search", case, None, steps)
+
+
+def _check_agency(agency: str | None, seen: Audited) -> None:
+    if agency is not None and agency not in seen.directory.entries:
+        raise MistypedQuery(
+            f"The directory never had an agency with this name; it has {', '.join(sorted(seen.directory.entries))}."
+        )
 
 
 def _cases(seen: Audited, cases: Iterable[Case | None], as_of: datetime | None, now: datetime) -> Steps:

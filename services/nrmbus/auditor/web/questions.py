@@ -190,17 +190,17 @@ class Questions:
         asked = await _read_as(Inquiry, request, DRAFT_LIMIT)
         if asked is None or not self._users.knows(asked.actor):
             return JSONResponse({"code": "not_a_question"}, 422)
-        found = problem = None
+        found = problem = answer = None
         async with opened.seen.reading() as seen:  # held until the answer is made: it shows the history of one moment
             if opened.seen.trouble is not None:
                 return JSONResponse({"code": "not_verified"}, 503)
             try:
                 found = find(read_query(asked.query), seen, opened.clock.now().replace(microsecond=0))
+                answer = await _in_slices(found.steps)
             except MistypedQuery as error:
                 return JSONResponse({"code": "mistyped", "sentence": str(error)}, 422)
             except BusError as error:  # there is none, or there are several: an answer too
                 problem = str(error)
-            answer = await _in_slices(found.steps) if found else None
         what = found.what if found else "search"
         subject = (found.case if found else None) or self._users.own_number()
         question = Question(asked.actor, asked.purpose, what, subject, found.event if found else None)

@@ -61,7 +61,7 @@ def reads(
     if as_json:
         typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
     else:
-        _print(subject, found, here, differences, answer["events"])
+        _print(subject, found, here, differences, answer["events"], agency)
         for reading in unrecorded:
             typer.echo(
                 f"OFF THE RECORD: read at {reading['at']} and not registered ({reading['why']}): auditor, "
@@ -178,6 +178,7 @@ def _print(
     here: Mapping[str, list[dict[str, Any]]],
     differences: Iterable[Mapping[str, Any]],
     events: Mapping[str, Mapping[str, Any]],
+    agency: str | None,
 ) -> None:
     console = Console()
     console.print(f"case {subject}", style="dim", highlight=False)
@@ -192,7 +193,7 @@ def _print(
             table.add_row(str(each["number"]), short(each["at"]), who, f"{what}\nfor {each['purpose']}")
         console.print(table)
     else:
-        typer.echo("No reading of this case is recorded.")
+        typer.echo(f"No reading of this case {f'at {agency} ' if agency else ''}is recorded.")
     for name, rows in here.items():
         own = len({row["event"] for row in rows if row["who"] == _DESK})
         if own:
