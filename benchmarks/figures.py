@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from nrmbus.events.figures import Release
 from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import YEARS, played, rules_of, scaled
@@ -20,7 +21,6 @@ from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import ERASED, Case
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Release
 
 SIZES: Final = (1_000, 10_000)
 SEED: Final = 7

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from nrmbus.events.figures import Release
 from nrmbus.rules import Rules, load_profile
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS, VICTIM, Record
-from nrmbus.statistics.tables import Release
 
 RULES = Rules(load_profile("az@2022-04-29"), {})
 _LINKED = {

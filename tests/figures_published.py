@@ -6,8 +6,8 @@ from typing import Any, Final
 from desk.given import Given
 from figures_made import released, victims
 from nrmbus.events import bulletin
+from nrmbus.events.figures import Release
 from nrmbus.events.stats import packed
-from nrmbus.statistics.tables import Release
 
 AGENCY: Final = "statistics"
 LAST: Final = released(victims([(40, 2, "F", "25-34", "AZ"), (30, 3, "M", "25-34", "AZ")], 2025), "2025")

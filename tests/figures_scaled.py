@@ -10,6 +10,7 @@ import pytest
 
 from figures_attack import Cell, cells_of, with_rest
 from figures_made import released
+from nrmbus.events.figures import Release
 from nrmbus.play.example_figures import STORIES
 from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
@@ -18,7 +19,6 @@ from nrmbus.rules import Rules
 from nrmbus.statistics import release as release_module
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
-from nrmbus.statistics.tables import Release
 
 YEARS: Final = (2025, 2026)
 QUARTERS: Final = ("Q1", "Q2", "Q3", "Q4")

@@ -7,11 +7,11 @@ from typing import Any, Final, cast
 
 from agencies import NOW, town
 from desk.given import FakeRegistrar, Given, Read
+from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.events.model import Fact
 from nrmbus.statistics.history import Histories
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire.envelope import decode
 
 SIGNAL: Final[dict[str, Any]] = {

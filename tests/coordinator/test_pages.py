@@ -16,8 +16,8 @@ from nrmbus.coordinator.deadlines import over_all
 from nrmbus.desk.web.application import pages_of
 from nrmbus.desk.web.rooms import ROOMS, room_of
 from nrmbus.events import bulletin
+from nrmbus.events.figures import Release, Row, Table
 from nrmbus.play.example_figures import invented
-from nrmbus.statistics.tables import Release, Row, Table
 from nrmbus.web.words import LANGUAGES, Language, Words
 
 ME: Final = "coordinator"

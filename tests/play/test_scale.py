@@ -10,9 +10,9 @@ import typer
 from typer.testing import CliRunner, Result
 
 from nrmbus.cli.operate.play import play
+from nrmbus.events.figures import Release
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import Story, played, rules_of, scaled
-from nrmbus.statistics.tables import Release
 from play.stories import CHILD, TAKEN_BACK, WOMAN, WORK
 
 SEED: Final = 7

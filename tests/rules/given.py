@@ -13,7 +13,7 @@ from hashlib import sha256
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from agencies import AGENCIES, NOW, POLICY, reference
+from agencies import AGENCIES, BUS, NOW, POLICY, reference
 from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.registry import data_type
@@ -23,13 +23,15 @@ from nrmbus.rules import Audience, Due, Profile, Refusal, Rules, View, load_prof
 BAKU = ZoneInfo("Asia/Baku")
 
 
-def figures(*, by: str = "statistics", shown: int = 25, **said: Any) -> dict[str, Any]:
-    """Return the data of published figures of 2025, with one count that is *shown*; `beside` and `against` are of the release alone."""
-    within = {name: said.pop(name) for name in ("beside", "against") if name in said}
+def figures(*, shown: int = 25, within: Mapping[str, Any] | None = None, **said: Any) -> dict[str, Any]:
+    """Return the data of published figures of 2025, with one count that is *shown*; *within* is of the release alone."""
     named = {"period": "2025", "k": 11, **said}
     rows = [{"keys": ["F"]}, {"keys": ["_T"], "count": shown}]
     table = {"id": "identified_by_sex", "title": "By sex", "unit": "persons", "dimensions": ["sex"], "rows": rows}
-    raw = json.dumps({**named, **within, "by": by, "tables": [table]}, separators=(",", ":"), sort_keys=True).encode()
+    release = {
+        "format": "nrmbus.figures/1", "bus": BUS, "by": "statistics", "profile": POLICY, "beside": [], "checkpoints": [], "tables": [table],
+    }  # fmt: skip
+    raw = json.dumps({**release, **named, **(within or {})}, separators=(",", ":"), sort_keys=True).encode()
     return {**named, "release": sha256(raw).hexdigest(), "figures": packed(raw)}
 
 

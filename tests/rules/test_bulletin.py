@@ -70,7 +70,7 @@ def test_the_latest_figures_are_kept_for_each_period() -> None:
     b = Bench.of_bulletin("statistics")
     quarter = figures(period="2025-Q1")
     b.say("statistics", "stats.period_published", approver="A-2", **quarter)
-    b.say("statistics", "stats.period_published", approver="A-2", **figures(beside=[quarter["release"]]))
+    b.say("statistics", "stats.period_published", approver="A-2", **figures(within={"beside": [quarter["release"]]}))
 
     assert sorted(b.view.bulletin) == ["stats.period_published 2025", "stats.period_published 2025-Q1"]
 

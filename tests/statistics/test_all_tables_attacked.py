@@ -11,12 +11,12 @@ import pytest
 import figures_scaled
 from figures_attack import Cell, cells_of, derived, with_rest
 from figures_made import released
+from nrmbus.events.figures import Release
 from nrmbus.play.load import POLICY
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import YEARS, played, rules_of, scaled
 from nrmbus.statistics import release as release_module
 from nrmbus.statistics.counting import Count
-from nrmbus.statistics.tables import Release
 
 pytestmark = pytest.mark.thorough
 

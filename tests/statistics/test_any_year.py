@@ -19,13 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from figures_attack import Cell, cells_of, derived, with_rest
 from figures_made import FEW, released
+from nrmbus.events.figures import TOTAL, Release
 from nrmbus.events.model import Fact
 from nrmbus.statistics import persons, specs
 from nrmbus.statistics import release as release_module
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import TOTAL, Release
 from rules.given import Bench
 from rules.stories import child_identified, identified, refused_by_grounds, signalled
 

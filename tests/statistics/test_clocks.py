@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from agencies import POLICY
+from nrmbus.events.figures import TOTAL
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import played, rules_of, scaled
 from nrmbus.rules import Profile, load_profile
@@ -14,7 +15,6 @@ from nrmbus.statistics.counting import Count
 from nrmbus.statistics.duties import duties_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
-from nrmbus.statistics.tables import TOTAL
 from recounted_duties import ends
 from rules.given import Bench
 from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from agencies import AGENCIES, POLICY
+from nrmbus.events.figures import TOTAL
 from nrmbus.events.model import Fact
 from nrmbus.rules import Rules, load_profile
 from nrmbus.statistics.counting import Count
@@ -17,7 +18,6 @@ from nrmbus.statistics.persons import Case
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import CODES, SPECS, Spec
-from nrmbus.statistics.tables import TOTAL
 from rules.given import Bench
 from rules.stories import child_identified, erasing, identified, paid, referred, served, signalled, wishing
 

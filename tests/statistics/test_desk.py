@@ -14,7 +14,7 @@ from nrmbus.desk.letters import letters
 from nrmbus.statistics import service
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
-from statistics_story import Story
+from statistics_story import SIGNAL, Story
 
 
 async def test_coded_parts_are_counted_and_nobody_is_asked(tmp_path: Path) -> None:
@@ -28,6 +28,23 @@ async def test_coded_parts_are_counted_and_nobody_is_asked(tmp_path: Path) -> No
         figures = [row for row in await given.rows("reads") if row.purpose == "figures"]
         assert {(row.who, row.part) for row in figures} == {("desk", "coded")}
         assert len(figures) == 12
+
+
+@pytest.mark.parametrize(
+    "coded", [{"sex": "Q"}, {"sex": ["F"]}, {"previous_case": {}}, {"citizenship": "Bak\u0131"}], ids=str
+)
+async def test_a_letter_that_the_type_does_not_have_says_nothing(tmp_path: Path, coded: dict[str, Any]) -> None:
+    """Given a letter that another system wrote wrongly, then the person counts, as unknown, and the figures do not stop."""
+    story = Story()
+    story.happens(
+        "ngo-a", "case.signal_recorded", SIGNAL, case=f"{13:032x}", parts={"coded": coded}, opens=("statistics",)
+    )
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        release = await story.figures(given)
+
+    totals = {table.id: table.cell("_T") for table in release.tables if table.id.startswith("signalled_by_")}
+    assert totals
+    assert set(totals.values()) == {13}
 
 
 async def test_desk_that_was_away_computes_the_same_bytes(tmp_path: Path) -> None:

@@ -20,11 +20,11 @@ from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member
 from figures_published import hear
 from figures_scaled import in_order
+from nrmbus.events.figures import TOTAL, Release, Table
 from nrmbus.statistics import sdmx, shown
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import heading_of, word_of
 from nrmbus.statistics.shown import number
-from nrmbus.statistics.tables import TOTAL, Release, Table
 from nrmbus.web.words import LANGUAGES, Language, Words
 
 pytestmark = pytest.mark.thorough

@@ -11,7 +11,7 @@ from desk.live import STARTS, LiveBus, live, signal_of
 from desk.state.test_live_older_copy import copied, put_back
 from nrmbus.bus.clock import tick_clock
 from nrmbus.bus.kafka import clients
-from nrmbus.statistics.tables import Release
+from nrmbus.events.figures import Release
 from patience import LONGEST_WAIT
 
 pytestmark = pytest.mark.broker

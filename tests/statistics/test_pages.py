@@ -14,8 +14,8 @@ from pysdmx.io.xml.doc_validation import validate_doc
 from desk.given import Given, desk_of
 from desk.web.browsing import browsing, member
 from figures_published import CORRECTED, LAST, YEAR, hear
+from nrmbus.events.figures import Release
 from nrmbus.statistics.document import document
-from nrmbus.statistics.tables import Release
 from nrmbus.web.words import LANGUAGES, Language, Words
 
 ME: Final = "vac"

@@ -16,6 +16,7 @@ from nrmbus.auditor.history.history import History
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit import export
 from nrmbus.events import bulletin
+from nrmbus.events.figures import Release
 from nrmbus.events.stats import packed
 from nrmbus.rules import Profile, Rules, add_profiles
 from nrmbus.statistics import exported as exported_module
@@ -25,7 +26,6 @@ from nrmbus.statistics.persons import Case
 from nrmbus.statistics.recount import CODES, Recount
 from nrmbus.statistics.release import compute
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Release
 from nrmbus.wire import json as canonical
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.log.note import Ed25519Verifier, vkey

@@ -20,6 +20,7 @@ from nrmbus.desk.http.scopes import SCOPES
 from nrmbus.desk.http.tokens import utc_now
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.events.model import Fact
 from nrmbus.events.stats import unpacked
 from nrmbus.statistics import service
@@ -28,7 +29,6 @@ from nrmbus.statistics.release import compute
 from nrmbus.statistics.releasing import pages
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.web.words import LANGUAGES, Language
 from nrmbus.wire import json, times
 from nrmbus.wire.envelope import decode

@@ -10,8 +10,8 @@ from pysdmx.io import read_sdmx
 from pysdmx.io.xml.doc_validation import validate_doc
 from pysdmx.model import Codelist, DataStructureDefinition
 
+from nrmbus.events.figures import TOTAL, Checkpoint, Release, Row, Table
 from nrmbus.statistics import sdmx
-from nrmbus.statistics.tables import TOTAL, Checkpoint, Release, Row, Table
 
 PREPARED: Final = datetime(2027, 1, 11, 8, 0, tzinfo=UTC)
 PERSONS: Final = Table(

@@ -3,8 +3,8 @@
 import csv
 import io
 
+from nrmbus.events.figures import TOTAL, Release, Row, Table
 from nrmbus.statistics import sheet
-from nrmbus.statistics.tables import TOTAL, Release, Row, Table
 
 
 def release(by_key: str) -> Release:

@@ -6,12 +6,12 @@ from typing import Any, Final
 import pytest
 
 from figures_made import RULES, released, victims
+from nrmbus.events.figures import TOTAL, Row, Table
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages, heading_of, word_of
 from nrmbus.statistics.shown import Shown, period_name, shown, table_of
 from nrmbus.statistics.specs import MEDIANS, MONEY, OPEN, SPECS
-from nrmbus.statistics.tables import TOTAL, Row, Table
 from nrmbus.web.words import LANGUAGES, Language, Words
 
 ZONE: Final = RULES.profile.zone

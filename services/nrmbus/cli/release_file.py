@@ -4,7 +4,7 @@ from pathlib import Path
 
 from nrmbus.bus.errors import BusError
 from nrmbus.events.errors import Invalid
-from nrmbus.statistics.tables import Release
+from nrmbus.events.figures import Release
 from nrmbus.wire.errors import WireError
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nrmbus.events.figures import TOTAL, Release, Table
 from nrmbus.statistics.named import word_of
 from nrmbus.statistics.shown import number
-from nrmbus.statistics.tables import TOTAL, Release, Table
 from nrmbus.web.words import Words
 
 TABLES = ("clocks_by_rule", "clocks_by_role")

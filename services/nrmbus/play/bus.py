@@ -25,6 +25,7 @@ from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.directory import DirectoryError
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
+from nrmbus.events.figures import Release
 from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
 from nrmbus.play import differences, traces_left
@@ -32,7 +33,6 @@ from nrmbus.play.quiet import Quiet
 from nrmbus.play.registrars import Registrars
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
-from nrmbus.statistics.tables import Release
 from nrmbus.wire import times
 from nrmbus.wire.names import AUDITOR, REGISTRAR, STATISTICS, TIMEKEEPER
 

@@ -7,13 +7,13 @@ before, people see what released figures look like; the next release names these
 from pathlib import Path
 from typing import Any, Final
 
+from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.events.stats import PeriodPublished, packed
 from nrmbus.play.reader import find, read
 from nrmbus.play.scale import played, rules_of, scaled
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire.names import STATISTICS
 from nrmbus.wire.registration import NOTHING_BEFORE
 

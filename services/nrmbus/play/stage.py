@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
 
+from nrmbus.events.figures import TOTAL, Release
 from nrmbus.events.model import Event, Part
 from nrmbus.play.scenario import Participant
-from nrmbus.statistics.tables import TOTAL, Release
 
 
 class StageError(Exception):

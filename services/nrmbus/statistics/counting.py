@@ -14,6 +14,7 @@ from itertools import product
 from statistics import median
 from typing import Any
 
+from nrmbus.events.figures import TOTAL, UNKNOWN
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules import Profile, Rules
@@ -21,7 +22,6 @@ from nrmbus.statistics.duties import duties_of
 from nrmbus.statistics.persons import CODE, DECIDED, ERASED, Case, attributes, counted_once, facts_of, fits, persons_of
 from nrmbus.statistics.spans import Rest, Span
 from nrmbus.statistics.specs import ABOUT, ANSWERS, CODES, OPEN, OTHER, ROLES, VICTIM, WITHIN, Record, Spec
-from nrmbus.statistics.tables import TOTAL, UNKNOWN
 
 _STEPS = ("return", "justice", "fund")
 """Groups of events that are steps of return, justice and compensation."""

@@ -7,8 +7,8 @@ from typing import Final
 from jinja2 import Environment
 from markupsafe import Markup
 
+from nrmbus.events.figures import Release
 from nrmbus.statistics.shown import period_name, shown
-from nrmbus.statistics.tables import Release
 from nrmbus.web import look
 from nrmbus.web.words import Words
 

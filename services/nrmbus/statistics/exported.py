@@ -11,8 +11,8 @@ from hashlib import sha256
 from itertools import chain
 from typing import Any, Final, Protocol
 
+from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.packed import packed
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire import base64, json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import HistoryRecord, read, unspelled

@@ -2,8 +2,8 @@
 
 from contextlib import suppress
 
+from nrmbus.events.figures import Checkpoint
 from nrmbus.events.model import Fact
-from nrmbus.statistics.tables import Checkpoint
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, KeyOf, known_event, read
 from nrmbus.wire.names import REGISTRAR

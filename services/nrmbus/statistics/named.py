@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-from nrmbus.statistics.tables import TOTAL, UNKNOWN, Table
+from nrmbus.events.figures import TOTAL, UNKNOWN, Table
 from nrmbus.web.words import LANGUAGES, Words
 
 FAMILIES: Final[Mapping[str, str]] = {

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+from nrmbus.events.figures import UNKNOWN
 from nrmbus.events.model import Fact
 from nrmbus.statistics.specs import OTHER
-from nrmbus.statistics.tables import UNKNOWN
 
 ERASED: Final = "access.erasure_due"
 SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})

@@ -4,24 +4,22 @@ The tables of persons need the coded parts of letters, which the statistics alon
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from nrmbus.directory import Directory, DirectoryError
 from nrmbus.events import bulletin
+from nrmbus.events.figures import Checkpoint, Release, Row, Table
 from nrmbus.events.model import Fact
-from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.rules import Agency, Rules, UnknownProfileError, load_profile
 from nrmbus.rules.profile_files import is_installed
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.exported import HistoryFile, Unreadable
 from nrmbus.statistics.persons import Case
-from nrmbus.statistics.release import release_of
+from nrmbus.statistics.release import published_in, release_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import NEEDS
-from nrmbus.statistics.tables import Checkpoint, Release, Row, Table
 from nrmbus.wire import json, statement
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.history import Chain, HistoryFault, HistoryRecord, known_event
@@ -277,18 +275,9 @@ class Recount:
             bus=self._release.bus,
             by=self._release.by,
             checkpoints=self._release.checkpoints,
-            earlier=self._earlier(),
+            earlier=published_in(self._facts.get(bulletin.of(self._release.by), ())),
             needs="envelopes",
         )
-
-    def _earlier(self) -> list[Release]:
-        facts = self._facts.get(bulletin.of(self._release.by), ())
-        raws = [unpacked(fact.event.data.figures) for fact in facts if isinstance(fact.event.data, PeriodPublished)]
-        found: list[Release] = []
-        for raw in raws:
-            with suppress(WireError):
-                found.append(Release.read(raw or b""))
-        return found
 
     def _compare(self, there: Table, due: Table) -> None:
         rows, wanted = ({row.keys: row for row in each.rows} for each in (there, due))

@@ -1,14 +1,18 @@
 """A release of figures: counted, protected and put together. Pure: the same input gives the same bytes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 
+from nrmbus.events.errors import Invalid
+from nrmbus.events.figures import TOTAL, UNKNOWN, Checkpoint, Release, Row, Table
+from nrmbus.events.model import Fact
+from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.rules import Rules
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.persons import Case
 from nrmbus.statistics.spans import Rest, Span
 from nrmbus.statistics.specs import MEDIANS, MONEY, OPEN, OTHER, SPECS, Needs, Spec
 from nrmbus.statistics.suppression import Place, Sheet, hide, sums_of
-from nrmbus.statistics.tables import TOTAL, UNKNOWN, Checkpoint, Release, Row, Table
 
 Rows = dict[tuple[str, ...], int]
 Shown = dict[tuple[str, ...], int | None]
@@ -18,6 +22,16 @@ _MEASURED = ("accepted", "declined")
 """Answers whose time is measured."""
 _ALWAYS = frozenset({OTHER, UNKNOWN, TOTAL})
 """Keys of an open dimension whose row is always there; every other one is there because its count is k or more."""
+
+
+def published_in(facts: Iterable[Fact]) -> list[Release]:
+    """Return the releases that *facts* publish, in their order; one in a form that this release of nrmbus cannot read is left out."""
+    found: list[Release] = []
+    for fact in facts:
+        if isinstance(fact.event.data, PeriodPublished):
+            with suppress(Invalid):
+                found.append(Release.read(unpacked(fact.event.data.figures) or b""))
+    return found
 
 
 def compute(
@@ -60,7 +74,7 @@ def release_of(
     against = next((each for each in _latest(earlier) if each.period == Span(span.year - 1, span.quarter).name), None)
     specs = _specs(span, needs)
     counted = {spec.id: count.cells(spec, span, k) for spec in specs}
-    if corrected is not None and _changes_little(corrected, specs, counted, k):
+    if corrected is not None and _changes_little(corrected, count, span, specs, counted):
         return corrected
     hidden = hide(_sheet(count, span, k, counted, corrected, beside, needs))
     last = {spec.id: _last_year(spec, against, k) for spec in (*SPECS, MONEY, *MEDIANS)}
@@ -89,14 +103,24 @@ def _specs(span: Span | Rest, needs: Needs | None) -> list[Spec]:
     return [spec for spec in SPECS if (is_year or not spec.yearly) and needs in (None, spec.needs)]
 
 
-def _changes_little(corrected: Release, specs: Iterable[Spec], counted: dict[str, Rows], k: int) -> bool:
+def _changes_little(
+    corrected: Release, count: Count, span: Span, specs: Iterable[Spec], counted: dict[str, Rows]
+) -> bool:
     """Return whether any published count of *corrected* differs from the one *counted* now, by fewer than k.
 
-    To hide such counts alone would not do: which ones are hidden would tell what the few persons have in common.
+    To hide such counts alone would not do: which ones are hidden would tell what the few persons have in common. A code of
+    an open dimension that is too rare now has no row any more, and is compared all the same.
     """
     published = _published(corrected, {spec.id: spec for spec in specs})
-    now = {spec.cell(keys): value for spec in specs for keys, value in counted[spec.id].items()}
-    return any(count is not None and cell in now and 0 < abs(now[cell] - count) < k for (_, cell), count in published)
+    rare = {
+        spec.cell(keys): value
+        for spec in specs
+        if spec.dimensions[-1] in OPEN
+        for keys, value in count.cells(spec, span, 1).items()
+    }
+    now = rare | {spec.cell(keys): value for spec in specs for keys, value in counted[spec.id].items()}
+    k = count.profile.k
+    return any(was is not None and 0 < abs(now.get(cell, 0) - was) < k for (_, cell), was in published)
 
 
 def _sheet(

@@ -10,8 +10,8 @@ from sqlalchemy import Row, select
 
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
+from nrmbus.events.figures import Release
 from nrmbus.events.stats import PeriodPublished, unpacked
-from nrmbus.statistics.tables import Release
 
 _EVENTS: Final = tables.events.c
 _RELEASES: Final = (

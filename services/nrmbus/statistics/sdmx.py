@@ -13,8 +13,8 @@ from datetime import datetime
 from typing import Final, Protocol
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 
+from nrmbus.events.figures import TOTAL, UNKNOWN, Release, Row, Table, Unit
 from nrmbus.statistics.specs import OPEN
-from nrmbus.statistics.tables import TOTAL, UNKNOWN, Release, Row, Table, Unit
 
 MAINTAINER: Final = "NRMBUS"
 """Agency that maintains the data structures: this project. The sender of a release is named in its header."""

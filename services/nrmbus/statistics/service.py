@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
-from sqlalchemy import literal, select
+from sqlalchemy import Row, literal, select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -20,17 +20,17 @@ from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.process import DeskProcess
+from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
 from nrmbus.edge.mounts import Guarded
 from nrmbus.events import bulletin
-from nrmbus.events.errors import Problem
-from nrmbus.events.model import Fact
-from nrmbus.events.stats import PeriodPublished, unpacked
+from nrmbus.events.errors import EventError, Problem
+from nrmbus.events.figures import Checkpoint, Release
+from nrmbus.events.model import Fact, Part
 from nrmbus.statistics.history import Histories, named_in
 from nrmbus.statistics.persons import ERASED, LINKS, SIGNALS, Case
-from nrmbus.statistics.release import compute
+from nrmbus.statistics.release import compute, published_in
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 
@@ -100,9 +100,7 @@ class Figures:
             return next((each for each in reversed(self._published()) if each.period == span.name), None)
 
     def _published(self) -> list[Release]:
-        facts = self._histories.facts.get(bulletin.of(self._seat.me), ())
-        found = [unpacked(fact.event.data.figures) for fact in facts if isinstance(fact.event.data, PeriodPublished)]
-        return [Release.read(raw) for raw in found if raw is not None]
+        return published_in(self._histories.facts.get(bulletin.of(self._seat.me), ()))
 
     async def within(self, span: Span, seconds: float) -> Release | None:
         """Return the draft of *span*; None if it takes longer: the computation goes on, and the next question gets its result. Raises as `draft`."""
@@ -158,7 +156,7 @@ class Figures:
         found: dict[str, dict[str, Mapping[str, Any]]] = {}
         for row in await self._arrived(wanted):
             parts = await break_glass.opened(self._desk, row, ("coded",), PURPOSE)
-            if fields := parts.get("coded"):
+            if (fields := parts.get("coded")) and _fits(row, parts):
                 found.setdefault(row.subject, {})[row.id] = fields
         return found
 
@@ -175,6 +173,15 @@ class Figures:
             if asyncio.get_running_loop().time() > until:
                 raise DeskError("inbox_unread")
             await asyncio.sleep(_LOOK)
+
+
+def _fits(row: Row[Any], parts: Mapping[Part, Mapping[str, Any]]) -> bool:
+    """Return whether the opened *parts* are what the type has: otherwise the sender's system wrote something else, and nothing is known."""
+    event = event_of(row)
+    try:
+        return event is not None and event.data.letter is not None and bool(event.data.letter.from_parts(parts))
+    except EventError:
+        return False
 
 
 def mount(folder: BusFolder, process: DeskProcess, served: Guarded) -> None:

@@ -8,7 +8,7 @@ import csv
 import io
 from typing import Final
 
-from nrmbus.statistics.tables import Release
+from nrmbus.events.figures import Release
 
 HEADER: Final = (
     "period", "table", "unit", "dimension_1", "code_1", "dimension_2", "code_2", "status", "count", "year_before",

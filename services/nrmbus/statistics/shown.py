@@ -7,9 +7,9 @@ from typing import Final
 
 from babel.numbers import format_decimal
 
+from nrmbus.events.figures import TOTAL, Release, Row, Table, Unit
 from nrmbus.statistics.named import heading_of, title_of, word_of
 from nrmbus.statistics.specs import WITHIN
-from nrmbus.statistics.tables import TOTAL, Release, Row, Table, Unit
 from nrmbus.web.words import Words
 
 MOST_BARS: Final = 12

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from nrmbus.events import codes
-from nrmbus.statistics.tables import TOTAL, UNKNOWN, Unit
+from nrmbus.events.figures import TOTAL, UNKNOWN, Unit
 
 Record = Mapping[str, str]
 """One counted person or event: the code of each dimension that its population has, and of an event the case that it is about."""

@@ -13,9 +13,9 @@ such a cell, as if it had been published. The bounds are exact (`bounds`), and t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from nrmbus.events.figures import TOTAL
 from nrmbus.statistics.bounds import Bounds, Equation
 from nrmbus.statistics.specs import Cell
-from nrmbus.statistics.tables import TOTAL
 
 Place = tuple[str, Cell]
 """A cell of one period."""

@@ -15,9 +15,9 @@ from copies import MIGRATION_DECIDES, copied, copy
 from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.offline_history import offline_history
+from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.rules import Agency, Rules, read_profile
 from nrmbus.statistics.exported import exported
-from nrmbus.statistics.tables import Checkpoint, Release
 from nrmbus.wire import history
 
 ONE_HOUR = (

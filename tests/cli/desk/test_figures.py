@@ -15,7 +15,7 @@ from figures_made import released, victims
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.client.errors import DoorError
-from nrmbus.statistics.tables import Release
+from nrmbus.events.figures import Release
 
 RELEASE: Final = released(victims([(60, 2, "F", "25-34", "AZ"), (25, 5, "M", "35-44", "UZ")]), "2026")
 

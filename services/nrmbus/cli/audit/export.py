@@ -20,8 +20,8 @@ from nrmbus.cli.options import BusContext, to_write
 from nrmbus.cli.release_file import read_release
 from nrmbus.directory import operator_key
 from nrmbus.directory.admission import read_directory
+from nrmbus.events.figures import Release
 from nrmbus.statistics.exported import NotThisHistory, exported
-from nrmbus.statistics.tables import Release
 from nrmbus.wire import ids, times
 from nrmbus.wire.log.checkpoint import origin_of
 from nrmbus.wire.log.note import Ed25519Verifier, vkey

@@ -19,12 +19,12 @@ from nrmbus.cli.options import BusContext, to_write
 from nrmbus.cli.release_file import read_release
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
+from nrmbus.events.figures import Release
 from nrmbus.events.stats import PeriodPublished, packed
 from nrmbus.statistics import sdmx, sheet
 from nrmbus.statistics.document import document
 from nrmbus.statistics.named import InAllLanguages
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Release
 from nrmbus.web.words import Words
 from nrmbus.wire.names import STATISTICS
 

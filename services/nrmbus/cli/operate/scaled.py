@@ -8,12 +8,12 @@ import typer
 from rich.console import Console
 from rich.table import Table as Rows
 
+from nrmbus.events.figures import TOTAL, Release
 from nrmbus.play.scale import YEARS, played, rules_of, scaled
 from nrmbus.play.scenario import Scenario
 from nrmbus.statistics.counting import Count
 from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import TOTAL, Release
 
 AGENCY: Final = "statistics"
 _SHOWN: Final = (

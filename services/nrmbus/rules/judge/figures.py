@@ -1,10 +1,11 @@
 """G-16 to G-18: figures that are published hide every small count, are of a time that is over, and know those before them."""
 
-import json
 from datetime import date
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
+from nrmbus.events.errors import Invalid
+from nrmbus.events.figures import Release, Table
 from nrmbus.events.stats import PeriodPublished, unpacked
 from nrmbus.rules.judge.check import Check, Question, RuleList
 
@@ -24,20 +25,19 @@ def figures_unfit(q: Question) -> bool:
     if raw is None or sha256(raw).hexdigest() != data.release or data.k != k:
         return True
     try:
-        release = _read(data)
-        named = (release["period"], release["k"], release["by"], release.get("previous"))
-        counts = [each for table in release["tables"] for each in _shown(table)]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        release = Release.read(raw)
+    except Invalid:
         return True
-    fits = named == (data.period, data.k, q.source, data.previous)
-    return not fits or any(type(each) is not int or each < k for each in counts)
+    fits = (release.period, release.k, release.by, release.previous) == (data.period, data.k, q.source, data.previous)
+    counts = [count for table in release.tables for count in _shown(table)]
+    return not fits or any(count < k for count in counts)
 
 
-def _shown(table: Any) -> list[Any]:
+def _shown(table: Table) -> list[int]:
     """Return every count that *table* shows, those of the year before included."""
-    if table["unit"] not in _COUNTS:
+    if table.unit not in _COUNTS:
         return []
-    return [row[name] for row in table["rows"] for name in ("count", "before") if name in row]
+    return [count for row in table.rows for count in (row.count, row.before) if count is not None]
 
 
 @_rules.rule("G-17", PeriodPublished.type)
@@ -70,16 +70,10 @@ def figures_outdated(q: Question) -> bool:
     beside = {release for period, release in known.items() if period[:4] == year and period != data.period}
     last = f"{int(year) - 1}{data.period[4:]}"
     try:
-        release = _read(data)
-        named = (release.get("previous"), set(release.get("beside", ())), release.get("against"))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        release = Release.read(unpacked(data.figures) or b"")
+    except Invalid:
         return True
-    return named != (known.get(data.period), beside, known.get(last))
-
-
-def _read(data: PeriodPublished) -> Any:
-    """Return the release in *data*. Raises for what is no JSON."""
-    return json.loads(unpacked(data.figures) or b"")
+    return (release.previous, set(release.beside), release.against) != (known.get(data.period), beside, known.get(last))
 
 
 CHECKS: tuple[Check, ...] = tuple(_rules.checks)

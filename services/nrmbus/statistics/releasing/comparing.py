@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from nrmbus.events.figures import Release, Row, Table
 from nrmbus.statistics.named import title_of, word_of
 from nrmbus.statistics.shown import Section, number
-from nrmbus.statistics.tables import Release, Row, Table
 from nrmbus.web.words import Words
 
 

@@ -24,13 +24,13 @@ from nrmbus.desk.web.acts.editing import CHECK, moment_of
 from nrmbus.desk.web.own_acts import Changed, Own, Said
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events import bulletin
+from nrmbus.events.figures import Release
 from nrmbus.events.stats import PeriodPublished, packed, unpacked
 from nrmbus.statistics import released
 from nrmbus.statistics.releasing.comparing import extents, hidden_tables, is_same, moved
 from nrmbus.statistics.service import Figures
 from nrmbus.statistics.shown import main_numbers, period_name, shown
 from nrmbus.statistics.spans import Span
-from nrmbus.statistics.tables import Release
 from nrmbus.wire.history import HistoryFault
 
 routes: Final = Pages()

@@ -3,7 +3,7 @@
 import pytest
 
 from nrmbus.events.errors import Invalid
-from nrmbus.statistics.tables import TOTAL, Checkpoint, Release, Row, Table
+from nrmbus.events.figures import TOTAL, Checkpoint, Release, Row, Table
 from nrmbus.wire.errors import WireError
 
 TABLE = Table(

@@ -3,21 +3,21 @@
 CSV, SDMX, pages and print are made of a `Release` alone, so nothing can be shown that was not released.
 """
 
+import json
+from hashlib import sha256
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import AgencyId, Digest, Frozen
-from nrmbus.wire import json
+from nrmbus.events.stats import LARGEST
 
 TOTAL: Final = "_T"
 """Key of a total in its dimension, as SDMX writes it."""
 
 UNKNOWN: Final = "unknown"
 """Key of the persons or events of which the fact is not known; such a row counts in the total like every other."""
-
-LIMIT: Final = 4_000_000
-"""Bytes of the largest release that is read."""
 
 Unit = Literal["persons", "events", "minutes", "AZN"]
 """Unit of a table's counts: persons (each once), events, minutes (a median), or whole manats."""
@@ -69,6 +69,13 @@ class Table(Frozen):
     dimensions: Annotated[tuple[Name, ...], Field(min_length=1, max_length=4)]
     rows: Annotated[tuple[Row, ...], AfterValidator(_each_once)]
 
+    @model_validator(mode="after")
+    def _fits_its_dimensions(self) -> Self:
+        if any(len(row.keys) != len(self.dimensions) for row in self.rows):
+            message = "a row has one key for each dimension"
+            raise ValueError(message)
+        return self
+
     def cell(self, *keys: str) -> int | None:
         """Return the count of the cell *keys*, or None if it is suppressed. Raises KeyError if there is none."""
         for row in self.rows:
@@ -113,16 +120,23 @@ class Release(Frozen):
         raise KeyError(name)
 
     def to_json(self) -> bytes:
-        """Return the canonical JSON (RFC 8785); a suppressed cell has no ``count``."""
-        return json.dumps(self.to_mapping())
+        """Return the canonical JSON (RFC 8785); a suppressed cell has no ``count``.
+
+        It holds text and whole numbers under ASCII names, for which Python's own writer does what the RFC asks.
+        """
+        return json.dumps(self.to_mapping(), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the canonical JSON, which names the release."""
-        return json.digest(self.to_json())
+        return sha256(self.to_json()).hexdigest()
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
-        """Read a release from its canonical JSON. Raises `WireError` or `Invalid` for anything else."""
-        json.loads(raw, limit=LIMIT)
-        return cls.from_json(raw)
+        """Read a release from its canonical JSON. Raises Invalid for anything else."""
+        if len(raw) > LARGEST:
+            raise Invalid((Problem("", "too_long"),))
+        read = cls.from_json(raw)
+        if read.to_json() != raw:
+            raise Invalid((Problem("", "json_invalid"),))
+        return read
