@@ -283,7 +283,8 @@ def test_figures_of_a_profile_of_one_s_own_are_counted_with_its_file(tmp_path: P
     asked = ("recount", release, "--history", history, "--operator", key)
 
     assert "profile_unknown" in run(*asked).stdout
-    done = run(*asked, "--profile", profile)
+    with known_here():
+        done = run(*asked, "--profile", profile)
     assert (done.returncode, done.stdout.splitlines()[-1].partition(":")[0]) == (0, "recounted")
 
 
