@@ -177,6 +177,24 @@ def test_times_are_those_of_the_country_with_the_month_in_words() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "moment", "shown"),
+    [
+        ("Asia/Baku", datetime(9999, 12, 31, 23, tzinfo=UTC), ("31 December 9999", "Friday", "23:00")),
+        ("America/New_York", datetime(1, 1, 1, 0, 30, tzinfo=UTC), ("1 January 1", "Monday", "00:30")),
+    ],
+)
+def test_a_time_beyond_the_zone_s_calendar_is_shown_in_utc(
+    zone: str, moment: datetime, shown: tuple[str, str, str]
+) -> None:
+    """An event may name the last hour of all, or the first one: its page opens and shows the time."""
+    t, (day, weekday, clock) = Words("en", ZoneInfo(zone)), shown
+
+    assert (t.day(moment), t.clock(moment)) == (day, clock)
+    assert t.weekday(moment) == f"{day}, {weekday}"
+    assert t.moment(moment) == t.deadline(moment) == f"{day}, {clock}"
+
+
+@pytest.mark.parametrize(
     ("seconds", "length"),
     [(0, "0 sec"), (59, "59 sec"), (3000, "50 min"), (90_061, "1 day 1 hr"), (86_400, "1 day")],
 )

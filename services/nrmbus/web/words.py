@@ -205,18 +205,28 @@ class Words:
         """Return *text* with a capital letter at its beginning; in Azerbaijani, i becomes İ."""
         return f"İ{text[1:]}" if self.language == "az" and text.startswith("i") else text[:1].upper() + text[1:]
 
+    def _here(self, time: datetime) -> datetime:
+        """Return *time* in the zone; in UTC at either end of the calendar, where the zone has no such year.
+
+        An event may name any time, and its page has to open.
+        """
+        try:
+            return time.astimezone(self.zone)
+        except OverflowError:
+            return time
+
     def day(self, time: datetime | date) -> str:
         """Return the day with the month in words, so that day and month cannot be confused."""
-        here = time.astimezone(self.zone) if isinstance(time, datetime) else time
+        here = self._here(time) if isinstance(time, datetime) else time
         return str(format_date(here, "d MMMM y", locale=self.language))
 
     def weekday(self, time: datetime) -> str:
         """Return the day with its name."""
-        return str(format_datetime(time, "d MMMM y, EEEE", tzinfo=self.zone, locale=self.language))
+        return str(format_datetime(self._here(time), "d MMMM y, EEEE", locale=self.language))
 
     def clock(self, time: datetime, *, seconds: bool = False) -> str:
         """Return hours and minutes; *seconds* too where order counts."""
-        return str(format_time(time, "HH:mm:ss" if seconds else "HH:mm", tzinfo=self.zone, locale=self.language))
+        return str(format_time(self._here(time), "HH:mm:ss" if seconds else "HH:mm", locale=self.language))
 
     def moment(self, time: datetime, *, seconds: bool = False) -> str:
         """Return day, hours and minutes; *seconds* too where order counts."""

@@ -190,6 +190,18 @@ def test_words_of_people_become_values() -> None:
     assert form.read(scheduled, when, BAKU)["data"]["when"] == "2026-03-09T05:05:00Z"
 
 
+def test_a_time_before_the_calendar_is_a_problem_of_its_field() -> None:
+    """Given the first half hour of the first year, which has no time in UTC, then the form says that it is no time."""
+    scheduled = form.form_of(TYPES["service.scheduled", 1])
+    typed = form.typed_of(scheduled, _example(scheduled.data, full=True), BAKU)
+    typed |= {f"data.when.{name}": (each,) for name, each in (("day", "1"), ("month", "1"), ("year", "0001"))}
+    typed |= {"data.when.clock": ("0:30",)}
+
+    (found,) = form.problems(scheduled, form.read(scheduled, typed, BAKU))
+
+    assert found.pointer == "/data/when"
+
+
 def test_a_consent_may_have_several_receivers() -> None:
     """The door makes one event of each receiver, so the form takes them together."""
     made = form.form_of(TYPES["consent.given", 1])

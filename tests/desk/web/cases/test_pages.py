@@ -167,6 +167,21 @@ async def test_a_withdrawal_says_what_to_do_until_it_is_answered(tmp_path: Path)
     assert "Answered: the data were deleted." in after
 
 
+@pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:00:00Z"])
+async def test_a_case_opens_whatever_time_another_agency_names(tmp_path: Path, when: str) -> None:
+    """Given a service at the first or the last hour of the calendar, then the pages and the sheet of the case show it."""
+    async with at_vac(tmp_path, member(*EVERYTHING)) as (here, browser, _):
+        await came(here, "service.scheduled", {"service": "legal", "when": when}, referral="12" * 16)
+        await here.settle()
+        pages = {below: await browser.get(AT + below) for below in PAGES}
+        sheet = await here.during(browser.post(f"{AT}/sheet", data={"purpose": "case_work"}))
+
+    assert {page.status_code for page in (*pages.values(), sheet)} == {200}
+    year = {"0001": "1 January 1,", "9999": "31 December 9999,"}[when[:4]]
+    assert year in pages["/timeline"].text
+    assert year in sheet.text
+
+
 async def test_a_case_that_waits_says_why(tmp_path: Path) -> None:
     """An event that this release cannot read holds the case up, and the page says whom to ask."""
     async with at_vac(tmp_path, member()) as (here, browser, _):

@@ -272,6 +272,20 @@ async def test_services_stand_in_a_table_by_case(tmp_path: Path) -> None:
     assert "2 March 2026" in table
 
 
+async def test_the_board_opens_whatever_time_another_agency_names(tmp_path: Path) -> None:
+    """Given a service at the last hour of the calendar, which no clock of the country reaches, then the board has its day."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await a_referral_comes(here)
+        data = {"service": "legal", "when": "9999-12-31T23:00:00Z"}
+        said = here.registrar.event("ngo-a", "service.scheduled", data, referral=OTHER)
+        await here.hear(here.registrar.register(said, to="vac"))
+        await here.settle()
+        board = await browser.get("/app/board")
+
+    assert board.status_code == 200
+    assert "31 December 9999" in board.text.partition("nrm-matrix")[2]
+
+
 @pytest.mark.parametrize(
     ("agency", "says"),
     [

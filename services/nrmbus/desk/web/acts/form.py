@@ -310,9 +310,9 @@ def _time(name: str, typed: Values, zone: ZoneInfo) -> str | None:
     try:
         hour, minute, second = (int(each or 0) for each in read_clock.groups()) if read_clock else (-1, 0, 0)
         here = datetime.fromisoformat(day or "").replace(hour=hour, minute=minute, second=second, tzinfo=zone)
-    except ValueError:
+        return here.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError):  # in UTC, the first hours of the first year lie before the calendar
         return f"{day or ''}T{clock}"
-    return here.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _sum(text: str) -> str:
