@@ -91,6 +91,38 @@ async def test_a_second_tab_does_not_overwrite_the_first(tmp_path: Path) -> None
         assert there(seat, draft) == mine
 
 
+async def test_a_late_save_takes_nothing_back_that_was_sent(tmp_path: Path) -> None:
+    """Given a draft that was sent, then no tab that saw it open saves it, or asks a second person, and it stays sent."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat = given.desk.seat
+        draft = await begun(seat)
+        sent = await kept(seat, replace(draft, state="sent", request=b'{"events":[]}'), seen=1)
+
+        for late in (
+            draft, replace(draft, typed={"data.child": ("yes",)}), replace(draft, state="waits", request=b'{"events":[]}'),
+        ):  # fmt: skip
+            with pytest.raises(LookupError):
+                await kept(seat, late, seen=1)
+        assert there(seat, draft) == sent
+
+
+async def test_a_second_person_is_asked_once(tmp_path: Path) -> None:
+    """Given a double click, then the draft waits once, no tab that saw it open saves it, and its owner may take it back."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat = given.desk.seat
+        draft = await begun(seat)
+        asks = replace(draft, state="waits", request=b'{"events":[]}')
+        waits = await kept(seat, asks, seen=1)
+
+        assert await kept(seat, asks, seen=1) == waits
+        with pytest.raises(LookupError):
+            await kept(seat, replace(draft, typed={"data.child": ("yes",)}), seen=1)
+        async with seat.ledger.write() as tx:
+            back = drafts.take_back(seat, tx, draft)
+        assert back is not None
+        assert (back.state, back.typed) == ("open", draft.typed)
+
+
 async def test_more_than_an_event_holds_is_refused(tmp_path: Path) -> None:
     """Given more text than any letter takes, then nothing is saved, and what was there stays."""
     async with desk_of("ngo-a", tmp_path) as given:

@@ -143,10 +143,10 @@ def keep(seat: Seat, tx: Connection, draft: Kept, *, seen: int) -> Kept:
     Raises:
         PassedError: it was saved in between.
         TooLongError: more was typed than fits an event.
-        LookupError: there is no such draft any more.
+        LookupError: there is no such draft any more, or it was sent or waits for a second person since.
     """
     now = of(seat, tx, draft.id, draft.owner)
-    if now is None:
+    if now is None or (now.version != seen and now.state not in ("open", draft.state)):
         raise LookupError
     if now.version != seen and now.typed != draft.typed:
         raise PassedError(now)

@@ -55,6 +55,30 @@ async def test_another_tab_while_a_second_person_is_asked_leads_to_the_draft(
         assert heading(await browser.get(check)) == "Check your answers"
 
 
+async def test_a_tab_that_saves_while_a_second_person_is_asked_takes_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a tab that saw the draft open and saves once it waits, then the draft waits as it was, and the tab leads to it."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member(*WORKER)) as browser:
+        await here.registered(type="case.signal_recorded", data={**SIGNAL, "child": True})
+        at = await begun(browser, "case.signal_dismissed")
+        await filled(browser, at, {"data.reason": "no_indicator"})
+        with here.desk.seat.ledger.read() as tx:
+            seen = drafts.of(here.desk.seat, tx, at.split("/")[3])
+        await browser.post(at.replace("/what", "/send"))
+        (before,) = await here.rows("drafts")
+
+        said = {"version": "2", "go": "on", "data.reason": "no_indicator"}
+        with monkeypatch.context() as late:
+            late.setattr("nrmbus.desk.web.acts.pages.own_draft", lambda *_: seen)
+            answer = await browser.post(at, data=said)
+
+        assert await here.rows("drafts") == [before]
+        assert before.state == "waits"
+        assert answer.headers["location"] == at.replace("/what", "/sent")
+        assert heading(await browser.get(answer.headers["location"])) == "A second person has to sign"
+
+
 async def asked(here: Given, browser: httpx.AsyncClient) -> str:
     """Have a worker ask for the dismissal of a child's signal; return the draft's id."""
     await here.registered(type="case.signal_recorded", data={**SIGNAL, "child": True})

@@ -271,6 +271,34 @@ async def test_what_another_tab_changed_while_it_is_sent_is_not_sent(
         assert (await browser.get(at)).status_code == 200
 
 
+@pytest.mark.parametrize("late", ["keep", "letter", "delete"])
+async def test_what_is_sent_stays_sent_whatever_another_tab_does_at_that_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """Given a tab that saves or deletes the draft, and a referral that is sent before its turn to write comes, then the draft stays sent and its owner sees what became of it."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await with_case(here)
+        at = await checked(browser)
+        version = hidden(await browser.get(at.replace("/check", "/letter")))["version"]
+        with here.desk.seat.ledger.read() as tx:
+            seen = drafts.of(here.desk.seat, tx, at.split("/")[3])
+        sent = await browser.post(at.replace("/check", "/send"))
+
+        said = {"version": version, "fields": " ".join(LETTER), "go": "on", **LETTER}
+        with monkeypatch.context() as before:
+            before.setattr("nrmbus.desk.web.acts.pages.own_draft", lambda *_: seen)
+            answer = await browser.post(at.replace("/check", f"/{late}"), data=said)
+
+        assert sent.headers["location"] == at.replace("/check", "/sent")
+        (draft,) = await here.rows("drafts")
+        assert draft.state == "sent"
+        if late == "keep":
+            assert (answer.status_code, answer.json()["state"]) == (409, "gone")
+        if late == "letter":
+            assert answer.headers["location"] == at.replace("/check", "/sent")
+        assert heading(await here.during(browser.get(at.replace("/check", "/sent")))) != "Check your answers"
+
+
 async def test_drafts_of_one_step_are_told_apart_by_their_case(tmp_path: Path) -> None:
     """Given two drafts of the same step, then the list names the case of each, by the agency's own label where it has one."""
     async with desk_of("special-unit", tmp_path) as here, browsing(here, member(*DECIDES)) as browser:

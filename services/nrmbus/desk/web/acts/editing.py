@@ -328,10 +328,11 @@ def moment_of(visit: Visit, written: str) -> str:
 
 
 async def lead_on(visit: Visit, id: str) -> Response:
-    """Lead to what became of the event *id* whose draft is gone. Raises NotFound if there was none."""
-    with visit.door.ledger.read() as tx:
-        if sending.row_of(tx, id) is None:
-            raise NotFound
+    """Lead to what became of the member's draft *id*, or of its event once the draft is gone. Raises NotFound if there was neither."""
+    if own_draft(visit, id) is None:
+        with visit.door.ledger.read() as tx:
+            if sending.row_of(tx, id) is None:
+                raise NotFound
     return visit.see(f"/acts/{id}/sent")
 
 

@@ -170,6 +170,8 @@ async def keep(visit: Visit) -> Response:
         kept = await saved(visit, draft, merged_by_script(draft, sent), draft.page, sent)
     except PassedError:
         return JSONResponse({"state": "passed"}, 409)
+    except LookupError:
+        return JSONResponse({"state": "gone"}, 409)
     except (TooLongError, SQLAlchemyError, OSError):
         return JSONResponse({"state": "failed"}, 503)
     return JSONResponse({"state": "saved", "version": kept.version, "at": visit.t.clock(visit.now)})
@@ -179,9 +181,11 @@ async def keep(visit: Visit) -> Response:
 async def delete(visit: Visit) -> Response:
     """Delete the member's own draft."""
     draft = own_draft(visit, visit.path("id"))
-    if draft is not None and draft.state != "sent":
+    if draft is not None:
         async with visit.door.ledger.write() as tx:
-            drafts.drop(tx, drafts.is_draft(draft.id))
+            now = drafts.of(visit.door.seat, tx, draft.id, draft.owner)
+            if now is not None and now.state != "sent":
+                drafts.drop(tx, drafts.is_draft(now.id))
     return visit.see("/acts")
 
 
@@ -224,9 +228,8 @@ async def _not_as_seen(visit: Visit, draft: Kept, bodies: list[sending.Body]) ->
         return None
     if changed.is_passing:
         return await _check(visit, act_of(visit, draft), changed=changed.part)
-    async with visit.door.ledger.write() as tx:
-        kept = drafts.keep(visit.door.seat, tx, replace(draft, typed=changed.typed), seen=draft.version)
-    return await _check(visit, act_of(visit, kept), changed=changed.part)
+    kept = await _kept(visit, replace(draft, typed=changed.typed))
+    return kept if isinstance(kept, Response) else await _check(visit, act_of(visit, kept), changed=changed.part)
 
 
 def _complete(visit: Visit, draft: Kept) -> list[sending.Body] | None:
@@ -424,15 +427,19 @@ def _first_step(visit: Visit, case: around.Case, code: str) -> around.Choice | N
 
 
 async def _ask_second(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
-    request = wire_json.dumps({"events": bodies})
+    kept = await _kept(visit, replace(draft, state="waits", request=wire_json.dumps({"events": bodies})))
+    return kept if isinstance(kept, Response) else visit.see(f"/acts/{draft.id}/sent")
+
+
+async def _kept(visit: Visit, draft: Kept) -> Kept | Response:
+    """Return *draft* as it was saved; or the way to what it is by now, if another tab changed, sent or deleted it meanwhile."""
     try:
         async with visit.door.ledger.write() as tx:
-            drafts.keep(visit.door.seat, tx, replace(draft, state="waits", request=request), seen=draft.version)
-    except PassedError:  # another tab changed it meanwhile: the member reads it again
+            return drafts.keep(visit.door.seat, tx, draft, seen=draft.version)
+    except PassedError:  # the member reads it again
         return visit.see(f"/acts/{draft.id}/{CHECK}")
     except LookupError:
         return await lead_on(visit, draft.id)
-    return visit.see(f"/acts/{draft.id}/sent")
 
 
 # -- what became of it -----------------------------------------------------------------------------------------------------
