@@ -82,9 +82,10 @@ def test_an_agency_whose_address_is_secret_sends_no_link() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"host": ""}, {"from": "nobody"}, {"from": "a@b\nBcc: c@d"}, {"port": "587"}, {"port": 0}, {"tls": "maybe"}, {"tls": "none"},
+        {"host": ""}, {"from": "nobody"}, {"from": "a@b\nBcc: c@d"}, {"port": "587"}, {"port": 0}, {"tls": "maybe"}, {"tls": "none"}, {"tls": []},
         {"user": "desk"}, {"password_file": "/there/is/none", "user": "desk"}, {"ca": "/there/is/none"}, {"pages": "http://work.agency.example"},
-        {"pages": "https://a:b@work.agency.example"}, {"pages": "https://work.agency.example/?x=1"}, {"to": "somebody"},
+        {"pages": "https://a:b@work.agency.example"}, {"pages": "https://work.agency.example/?x=1"}, {"pages": "https://[work"},
+        {"to": "somebody"},
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_work_or_would_leak_is_refused_at_the_start(wrong: dict[str, Any]) -> None:
@@ -122,20 +123,24 @@ async def test_an_address_is_refused_for_good_or_for_now(tmp_path: Path, answer:
             ) == Outcome("sent")
 
 
-@pytest.mark.parametrize("wrong", ["password", "authority", "port"])
+@pytest.mark.parametrize("wrong", ["password", "letters", "authority", "port", "host"])
 async def test_a_server_that_does_not_fit_gets_nothing(tmp_path: Path, wrong: str) -> None:
-    """A wrong password, a certificate of nobody's, a closed port: no mail leaves, and a word says why."""
+    """A wrong password or one that is not UTF-8, a certificate of nobody's, a closed port, a host that is no domain: no mail leaves, and a word says why."""
     async with mail_server(tmp_path) as (inbox, given):
         if wrong == "password":
             (tmp_path / "password").write_text("another")
+        if wrong == "letters":
+            (tmp_path / "password").write_bytes("şifrə".encode("utf-16"))
         if wrong == "authority":
             del given["ca"]
         if wrong == "port":
             given["port"] = 9
+        if wrong == "host":
+            given["host"] = "mail..agency.example"
         found = MailSettings.read(given)
         with pytest.raises(Unreachable) as raised:
             async with post(found):
                 pass
 
-    assert raised.value.code == ("not_let_in" if wrong == "password" else "unreachable")
+    assert raised.value.code == ("not_let_in" if wrong in ("password", "letters") else "unreachable")
     assert inbox.mails == []

@@ -322,14 +322,20 @@ async def test_a_mail_that_is_not_taken_is_tried_again_under_its_id(tmp_path: Pa
         assert mails.notices.failure() is None
 
 
-async def test_a_server_that_is_away_for_days_becomes_a_task(tmp_path: Path) -> None:
+@pytest.mark.parametrize("password", [b"another", "şifrə".encode("utf-16")], ids=["wrong", "not UTF-8"])
+async def test_a_server_that_is_away_for_days_becomes_a_task(tmp_path: Path, password: bytes) -> None:
     """After ten attempts the mail is given up, and the administrator has one task for all of a day; then the next mail is tried."""
     async with mailing(tmp_path) as mails:
         await mails.member("Ayla")
         await mails.member("Kamran")
-        (tmp_path / "password").write_text("another")
+        (tmp_path / "password").write_bytes(password)
         await mails.referred()
-        for delay in (GATHERED, *schedule.DELAYS[1:]):
+        for delay in (GATHERED, *schedule.DELAYS[1:4]):
+            await mails.pass_by(delay)
+        failure = mails.notices.failure()
+        assert failure is not None
+        assert "(not_let_in), and 2 wait" in failure["sentence"]
+        for delay in schedule.DELAYS[4:]:
             await mails.pass_by(delay)
 
         rows = await mails.here.rows("notices")

@@ -80,7 +80,7 @@ async def post(settings: MailSettings) -> AsyncIterator[Post]:
     """Yield a connection to the mail server of *settings*.
 
     Raises:
-        Unreachable: there is none: no answer, a certificate that does not fit, or a wrong password.
+        Unreachable: there is none: no answer, a certificate that does not fit, or a password that is wrong or cannot be read.
     """
     try:
         client = SMTP(
@@ -89,7 +89,7 @@ async def post(settings: MailSettings) -> AsyncIterator[Post]:
             local_hostname=settings.domain,  # else the greeting, and so the mail, would have this machine's name
         )  # fmt: skip
         await client.connect()
-    except (SMTPException, OSError) as error:
+    except (SMTPException, OSError, UnicodeError) as error:  # no UTF-8 in the password's file, no domain in `host`
         raise Unreachable(_code_of(error)) from None
     try:
         yield Post(client)
@@ -100,7 +100,7 @@ async def post(settings: MailSettings) -> AsyncIterator[Post]:
 
 
 def _code_of(error: Exception) -> str:
-    if isinstance(error, SMTPAuthenticationError):
+    if isinstance(error, SMTPAuthenticationError | UnicodeDecodeError):
         return "not_let_in"
     if isinstance(error, SMTPTimeoutError | TimeoutError):
         return "timeout"

@@ -42,7 +42,7 @@ class MailSettings:
         if not isinstance(given, dict) or not {"host", "from"} <= given.keys() <= _NAMES:
             raise DeskError("smtp_unfit")
         tls = given.get("tls", "starttls")
-        if tls not in PORTS:
+        if tls not in tuple(PORTS):  # in the dict itself, a list or an object cannot be looked up
             raise DeskError("smtp_unfit")
         port, user = given.get("port", PORTS[tls]), given.get("user")
         texts = (
@@ -63,7 +63,10 @@ class MailSettings:
     @property
     def _is_fit(self) -> bool:
         secured = self.tls != "none" or (_is_here(self.host) and self.user is None)
-        pages = urlsplit(self.pages or "https://here")
+        try:
+            pages = urlsplit(self.pages or "https://here")
+        except ValueError:  # a bracket without its other half
+            return False
         return (
             secured
             and _HOST.fullmatch(self.host) is not None
