@@ -16,6 +16,7 @@ from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
 from desk.web.notices.mail_server import Inbox, mail_server
 from intake.given import ID, holder, opened, take
 from nrmbus.desk.duties import AT_A_TIME
+from nrmbus.desk.looking import LOOK_SECONDS
 from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.state import labels
 from nrmbus.desk.web.notices.dispatcher import GATHERED, PATIENCE, Notices
@@ -320,6 +321,48 @@ async def test_a_mail_that_is_not_taken_is_tried_again_under_its_id(tmp_path: Pa
         assert mails.inbox.mails[0]["Message-ID"] == f"<{row.mail}@agency.example>"
         assert mails.inbox.mails[0]["Date"].datetime == WALL + GATHERED
         assert mails.notices.failure() is None
+
+
+@pytest.mark.usefixtures("kept")
+async def test_a_new_notice_waits_for_no_mail_that_failed(tmp_path: Path) -> None:
+    """Given a mail whose next try is ten hours away, when the server is back, then what is new is told at once, and nothing is written until that try."""
+    async with mailing(tmp_path, fails="451 4.3.0 Later") as mails:
+        await mails.member("Ayla")
+        await mails.referred()
+        for delay in (GATHERED, *schedule.DELAYS[1:6]):
+            await mails.pass_by(delay)
+        (failed,) = await mails.here.rows("notices")
+        mails.inbox.fails = None
+        await mails.referred("12" * 16)
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+
+        commits = mails.here.desk.seat.ledger.count
+        assert (await mails.notices.once(), mails.here.desk.seat.ledger.count) == (LOOK_SECONDS, commits)
+        await mails.pass_by(schedule.DELAYS[6])
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+        assert mails.inbox.mails[1]["Message-ID"] == f"<{failed.mail}@agency.example>"
+
+
+@pytest.mark.usefixtures("kept")
+async def test_each_mail_that_failed_is_repeated_alone(tmp_path: Path) -> None:
+    """Given two mails of one member that failed one after the other, then each is repeated at its own time, under its own id."""
+    async with mailing(tmp_path, fails="451 4.3.0 Later") as mails:
+        await mails.member("Ayla")
+        await mails.referred()
+        for delay in (GATHERED, schedule.DELAYS[1]):
+            await mails.pass_by(delay)
+        await mails.referred("12" * 16)
+        await mails.pass_by(GATHERED)
+        mails.inbox.fails = None
+        await mails.pass_by(schedule.DELAYS[1])
+        first, second = await mails.here.rows("notices")
+        assert [(each.state, each.attempts) for each in (first, second)] == [("open", 2), ("sent", 1)]
+        await mails.pass_by(schedule.DELAYS[2])
+
+        assert {row.state for row in await mails.here.rows("notices")} == {"sent"}
+        ids = [mail["Message-ID"] for mail in mails.inbox.mails]
+        assert ids == [f"<{each.mail}@agency.example>" for each in (second, first)]
 
 
 @pytest.mark.parametrize("password", [b"another", "şifrə".encode("utf-16")], ids=["wrong", "not UTF-8"])

@@ -99,14 +99,19 @@ def waiting(tx: Connection) -> list[tuple[str, str]]:
 
 
 def taken(tx: Connection, member: str, now: str) -> Mail | None:
-    """Return the mail that is to leave for *member* at *now*: the one that failed before, else one of all rows that are due."""
+    """Return the mail that is to leave for *member* at *now*: one that failed before and is due again, else one of all new rows if one is due.
+
+    New rows wait for no mail that failed before: its next try may be a day away. They never join it either, since it may
+    have arrived, and its repetition has to be the same mail.
+    """
     open_rows = tx.execute(_OPEN.where(_ROWS.member == member).order_by(_ROWS.id)).all()
-    begun = [row for row in open_rows if row.mail is not None]
-    if begun:
-        return _mail(begun) if begun[0].due <= now else None
-    if not any(row.due <= now for row in open_rows):
+    due = [row for row in open_rows if row.due <= now]
+    begun = next((row.mail for row in due if row.mail is not None), None)
+    if begun is not None:
+        return _mail([row for row in open_rows if row.mail == begun])
+    if not due:
         return None
-    together = update(tables.notices).where(_ROWS.member == member, _ROWS.state == "open")
+    together = update(tables.notices).where(_ROWS.member == member, _ROWS.state == "open", _ROWS.mail.is_(None))
     id = secrets.token_hex(16)
     tx.execute(together.values(mail=id, mailed=now, due=now))
     return _mail(tx.execute(_OPEN.where(_ROWS.mail == id).order_by(_ROWS.id)).all())
