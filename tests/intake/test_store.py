@@ -207,7 +207,7 @@ def test_an_answer_is_read_when_the_disk_is_full(tmp_path: Path, monkeypatch: py
 
 
 def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
-    """For the navigation and for notices; without a file, or while another process writes, or of what is closed, there is nothing."""
+    """For the navigation and for notices; without a file, or of what is closed, there is nothing, and of a file that cannot be read nobody knows what is unread."""
     assert (IntakeStore.waiting(tmp_path), IntakeStore.unread(tmp_path)) == ((0, False), [])
     store = opened(tmp_path)
     take(store, holder(1), ID[:-1] + "1")
@@ -223,7 +223,7 @@ def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
     (tmp_path / "public" / "intake.sqlite").write_bytes(b"no database")
     for each in tmp_path.glob("public/*-wal"):
         each.unlink()
-    assert IntakeStore.waiting(tmp_path) == (0, False)
+    assert (IntakeStore.waiting(tmp_path), IntakeStore.unread(tmp_path)) == ((0, False), None)
 
 
 def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:

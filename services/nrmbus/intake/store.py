@@ -168,14 +168,15 @@ class IntakeStore:
         return (home / FOLDER / FILE).exists()
 
     @staticmethod
-    def unread(home: Path) -> list[str]:
-        """Return the ids of the messages that nobody at the hotline has opened; none if the file cannot be read now."""
-        return [row[0] for row in _glance(home, _UNREAD)]
+    def unread(home: Path) -> list[str] | None:
+        """Return the ids of the messages that nobody at the hotline has opened; None if the file cannot be read now."""
+        rows = _glance(home, _UNREAD)
+        return None if rows is None else [row[0] for row in rows]
 
     @staticmethod
     def waiting(home: Path) -> tuple[int, bool]:
         """Return how many threads wait for the hotline, and whether danger is told in one of them; as far as can be read now."""
-        rows = _glance(home, _WAITING)
+        rows = _glance(home, _WAITING) or []
         return len(rows), any(danger for (danger,) in rows)
 
     def close(self) -> None:
@@ -391,8 +392,8 @@ class IntakeStore:
             self._db.execute(f"PRAGMA busy_timeout = {round(_WAIT * 1000)}")
 
 
-def _glance(home: Path, statement: str) -> list[Any]:
-    """Return the rows of *statement*; none if there is no file, or if it cannot be read at once."""
+def _glance(home: Path, statement: str) -> list[Any] | None:
+    """Return the rows of *statement*, no rows if there is no file; None if it cannot be read at once."""
     path = home / FOLDER / FILE
     if not path.exists():
         return []
@@ -400,7 +401,7 @@ def _glance(home: Path, statement: str) -> list[Any]:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_GLANCE)) as db:
             return db.execute(statement).fetchall()
     except sqlite3.Error:
-        return []
+        return None
 
 
 def wall_time() -> datetime:

@@ -1,7 +1,8 @@
 """Notices by mail: whom a desk tells what and when, once and without a word of a case."""
 
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
@@ -22,7 +23,7 @@ from nrmbus.desk.state import labels
 from nrmbus.desk.web.notices.dispatcher import GATHERED, PATIENCE, Notices
 from nrmbus.desk.web.notices.settings import MailSettings
 from nrmbus.desk.webhooks import schedule
-from nrmbus.intake.store import IntakeStore
+from nrmbus.intake.store import FILE, FOLDER, IntakeStore
 
 WALL = datetime(2026, 3, 2, 5, tzinfo=UTC)
 REFERRAL: dict[str, Any] = {
@@ -167,6 +168,24 @@ async def test_a_message_without_a_name_is_told_to_those_who_take_them(tmp_path:
         assert mails.said() == []
         assert all(ID[:-1] not in row.key for row in await mails.here.rows("notices"))
         store.close()
+
+
+async def test_a_message_is_told_though_its_file_cannot_be_read_when_the_mail_leaves(tmp_path: Path) -> None:
+    """Given a message whose file another process holds at that moment, then its notice leaves all the same, and once."""
+    async with mailing(tmp_path) as mails:
+        await mails.member("Ayla")
+        store = opened(tmp_path)
+        take(store, holder(1), ID[:-1] + "1")
+        await mails.look()
+        store.close()
+        with closing(sqlite3.connect(tmp_path / FOLDER / FILE, isolation_level=None)) as held:
+            held.execute("PRAGMA locking_mode = EXCLUSIVE")
+            held.execute("BEGIN EXCLUSIVE")
+            await mails.pass_by(GATHERED)
+            held.execute("ROLLBACK")
+        await mails.pass_by(timedelta(hours=3))
+
+        assert mails.said() == [("Ayla@agency.example", [MESSAGE])]
 
 
 async def test_what_is_answered_is_not_reminded_of(tmp_path: Path) -> None:

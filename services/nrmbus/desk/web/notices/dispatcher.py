@@ -55,11 +55,11 @@ class Notices:
         may_send: Callable[[], bool] = lambda: True,
         now: Callable[[], datetime] = _wall,
         jitter: Callable[[float, float], float] = random.uniform,
-        unread: Callable[[], Iterable[str]] = tuple,
+        unread: Callable[[], Iterable[str] | None] = tuple,
     ) -> None:
         """Tell the *members* of the agency over the mail server of *settings*, while *may_send*.
 
-        *unread* gives the ids of the anonymous messages that nobody has opened.
+        *unread* gives the ids of the anonymous messages that nobody has opened; None while they cannot be read.
 
         *now* is the time of the wall's clock, by which mails are sent; duties follow the bus's clock.
         """
@@ -116,13 +116,19 @@ class Notices:
                 found, moved = list[Notice](), Place(store.newest(tx), now)
             else:
                 found, moved = self._found(tx, place, now, behind=behind)
-        waiting = list(happened.of_messages(self._seat, self._unread()))
-        found += [each for each in waiting if each.key not in self._told]
+        waiting = self._waiting()
+        found += [each for each in waiting or () if each.key not in self._told]
         if place is None or found or moved.heard != place.heard:
             wanted = self._rows(found)
             await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted))
-        self._told = frozenset(each.key for each in waiting)
+        if waiting is not None:
+            self._told = frozenset(each.key for each in waiting)
         return behind
+
+    def _waiting(self) -> list[Notice] | None:
+        """Return a notice for each anonymous message that nobody has opened; None while they cannot be read."""
+        unread = self._unread()
+        return None if unread is None else list(happened.of_messages(self._seat, unread))
 
     def _found(self, tx: Connection, place: Place, now: datetime, *, behind: bool) -> tuple[list[Notice], Place]:
         """Return the notices of the events that the duties know, and of the time since *place* once they know all; and the next place."""
@@ -202,9 +208,11 @@ class Notices:
         member = self._members().find(taken.member)
         if member is None:
             return set()
-        unread = {each.key for each in happened.of_messages(self._seat, self._unread())}
-        hold = happened.still_hold(self._seat, self._duties, self._seat.now()) | unread
-        rows = [row for row in taken.rows if row.kind in mail.LASTING or row.key in hold]
+        waiting = self._waiting()
+        hold = happened.still_hold(self._seat, self._duties, self._seat.now()) | {each.key for each in waiting or ()}
+        # A message that was opened meanwhile is better told than one that nobody knows of.
+        lasting = mail.LASTING if waiting is not None else mail.LASTING | {"message"}
+        rows = [row for row in taken.rows if row.kind in lasting or row.key in hold]
         return {row.kind for row in rows if _is_told(member, row.kind)}
 
     async def _deliver(self, server: Post, taken: Mail) -> None:
