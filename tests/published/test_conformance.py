@@ -247,6 +247,20 @@ async def test_an_opening_is_found_on_a_later_page_of_the_reads(tmp_path: Path) 
     assert (only.broken, only.not_tried) == ("", "")
 
 
+@pytest.mark.parametrize(
+    "said", [{"url": 5, "token": "x"}, {"url": "http://[::1", "token": "x"}, {"url": "http://127.0.0.1:1", "token": 1}]
+)
+def test_a_file_that_is_no_address_is_named_so(tmp_path: Path, said: dict[str, object]) -> None:
+    """Given a door.json with anything but an address and a token, then the command says what it wants."""
+    door = tmp_path / "door.json"
+    door.write_text(json.dumps(said), encoding="utf-8")
+
+    done = run("conformance", str(door))
+
+    assert "name a door.json or a token file" in " ".join(done.stderr.split())
+    assert done.returncode == 1
+
+
 @pytest.mark.slow
 @pytest.mark.thorough
 async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:

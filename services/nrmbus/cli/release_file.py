@@ -5,7 +5,6 @@ from pathlib import Path
 from nrmbus.bus.errors import BusError
 from nrmbus.events.errors import Invalid
 from nrmbus.events.figures import Release
-from nrmbus.wire.errors import WireError
 
 
 def read_release(file: Path) -> Release:
@@ -18,5 +17,5 @@ def read_release(file: Path) -> Release:
         return Release.read(file.read_bytes().strip())
     except OSError as error:
         raise BusError(f"{file} cannot be read: {error.strerror}.") from None
-    except (Invalid, WireError):
+    except Invalid:
         raise BusError(f"{file} is no release of figures: give a file that --format json wrote.") from None

@@ -25,7 +25,7 @@ Unit = Literal["persons", "events", "minutes", "AZN"]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+.@-]{1,64}$", description="A code of the dimension, or _T")]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 Period = Annotated[
-    str, Field(pattern=r"^[0-9]{4}(-Q[1-4])?$", description="A year or a quarter, such as 2026 or 2026-Q1")
+    str, Field(pattern=r"^2[0-9]{3}(-Q[1-4])?$", description="A year or a quarter, such as 2026 or 2026-Q1")
 ]
 ProfileId = Annotated[str, Field(pattern=r"^[a-z0-9-]{2,32}@[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
 

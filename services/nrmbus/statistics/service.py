@@ -40,7 +40,7 @@ WITHIN_SECONDS: Final = 20.0
 """How long a question waits for letters that the history has and the inbox does not have yet."""
 _LOOK: Final = 0.05
 _PATIENCE_MS: Final = 250
-_PERIOD: Final = re.compile(r"[0-9]{4}(-Q[1-4])?")
+_PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
 _COUNTED: Final = SIGNALS | LINKS.keys() | {"identification.status_decided"}
 """Types whose coded part is counted; no other letter is opened."""
 

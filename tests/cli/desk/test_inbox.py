@@ -2,12 +2,15 @@
 
 import io
 import json
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
-from nrmbus.cli.desk.inbox import _json, _print_below, _print_table, _streamed
+from nrmbus.bus.errors import BusError
+from nrmbus.bus.folder import BusFolder
+from nrmbus.cli.desk.inbox import Page, _json, _print_below, _print_table, _streamed
 from nrmbus.cli.desk.publish import line_of
 
 ROW: dict[str, Any] = {
@@ -76,3 +79,18 @@ def test_json_moves_no_cursor_either() -> None:
     assert written.isprintable()
     assert "Ə" in written
     assert _json(said, indent=2).count("\n") == 6
+
+
+async def test_an_empty_case_is_no_case(tmp_path: Path) -> None:
+    """Given a script whose variable is empty, then `--case ""` is refused, and opens no letter of any case."""
+
+    class Door:
+        """Desk that knows one case."""
+
+        async def get(self, *_: str, **__: str) -> dict[str, Any]:
+            return {"cases": []}
+
+    page = Page(BusFolder(tmp_path), "ngo-a", {"open": "true"}, "")
+
+    with pytest.raises(BusError, match="--case takes a reference"):
+        await page._asked(cast("Any", Door()))

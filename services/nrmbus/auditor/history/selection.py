@@ -76,7 +76,7 @@ def moment(text: str | None, zone: ZoneInfo, option: str, *, begin: bool = False
         midnight = datetime.combine(day, time(), zone).astimezone(UTC) if day else None
     if midnight is None:
         raise BusError(
-            f"{option} wants a day like 2026-03-02, or a time in UTC to the second like 2026-03-02T09:00:00Z."
+            f"{option} wants a day of the calendar like 2026-03-02, or a time in UTC to the second like 2026-03-02T09:00:00Z."
         )
     return midnight if begin else midnight - timedelta(seconds=1)
 

@@ -56,7 +56,7 @@ def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str 
     entry, missing = None, BusError("No span of this is kept here, and the bus does not run: nrmbus up, and ask again.")
     try:
         if seen is not None:
-            subject = whole(case, seen.history.spoken_of()) if case else None
+            subject = whole(case, seen.history.spoken_of()) if case is not None else None
             entry = found_event(seen.history, event, subject)
     except BusError as error:  # it may have been made and not registered yet
         missing = error

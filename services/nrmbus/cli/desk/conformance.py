@@ -6,6 +6,7 @@ import ssl
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
@@ -120,10 +121,12 @@ def _address(door: str, token_file: Path | None) -> Address:
         at = Address(door.rstrip("/"), "") if door.startswith(("http://", "https://")) else address_in(Path(door))
         if at is None:
             raise FileNotFoundError
+        if urlsplit(at.url).scheme not in ("http", "https") or not isinstance(at.token, str):
+            raise ValueError
         if token_file is not None:
             whole = typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text("utf-8")
             at = at._replace(token=whole.strip())
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BusError(
             "The file with the address or the token cannot be read: name a door.json or a token file."
         ) from None

@@ -101,7 +101,7 @@ class Page:
         """Number of letters that the desk has opened so far, each recorded first."""
 
     async def _asked(self, door: Door) -> dict[str, str]:
-        return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case else {})}
+        return {**self._how, **({"case": whole(self._case, await known_cases(door))} if self._case is not None else {})}
 
     async def all(self, after: int) -> list[dict[str, Any]]:
         """Return every event after row *after* that is there now."""

@@ -42,7 +42,7 @@ MOST_MOVED: Final = 40
 """Most changed numbers that a correction lists."""
 FEW_MOVED: Final = 12
 """Most changed numbers that a notice lists."""
-_PERIOD: Final = re.compile(r"[0-9]{4}(-Q[1-4])?")
+_PERIOD: Final = re.compile(r"2[0-9]{3}(-Q[1-4])?")
 _FIELD: Final = "data.period"
 
 
