@@ -179,6 +179,26 @@ def test_an_agency_with_lost_keys_has_certificates_until_the_new_keys_hold(autho
     assert authority.standing(later)["ngo-a"] == ("ngo-a.1", "ngo-a.2")
 
 
+def test_a_certificate_that_a_loss_has_ended_is_never_valid_again(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given lost keys and the four days over, when the agency changes its keys again, the stolen certificate stays ended.
+
+    Then the loss is no longer open to objection: neither a rotation nor another loss gives rights back.
+    """
+    authority.issue("ngo-a", request(curve()))
+    authority.end("ngo-a", now() + timedelta(days=4))
+    at = now() + timedelta(days=5)
+    monkeypatch.setattr("nrmbus.bus.pki.authority.now", lambda: at)
+    assert authority.standing(at)["ngo-a"] == ()
+    authority.issue("ngo-a", request(curve()))
+
+    authority.end("ngo-a", None)
+    assert authority.standing(at)["ngo-a"] == ("ngo-a.2",)
+    authority.end("ngo-a", at + timedelta(days=4))
+    assert authority.standing(at)["ngo-a"] == ("ngo-a.2",)
+
+
 def test_a_suspended_agency_gets_no_certificate_automatically(authority: Authority, folder: BusFolder) -> None:
     """Renewal skips the suspended agency."""
     homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}

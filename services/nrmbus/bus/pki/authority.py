@@ -171,13 +171,19 @@ class Authority:
             register.setdefault(who, {"certificates": []})["suspended"] = suspended
 
     def end(self, who: str, at: datetime | None) -> None:
-        """End every certificate that *who* has or gets before *at* at that time, or at its own end with None."""
+        """End every certificate that *who* has or gets before *at* at that time, or at its own end with None.
+
+        A certificate that `end` has ended earlier stays so.
+        """
         with self._altered() as register:
             entry = register.setdefault(who, {"certificates": []})
             for each in (entry, *entry["certificates"]):
-                each.pop("lost", None)
-                if at is not None:
-                    each["lost"] = at.strftime(_WRITTEN)
+                if at is None and "lost" in each and _time(each["lost"]) > now():
+                    del each["lost"]
+            if at is not None:
+                entry["lost"] = at.strftime(_WRITTEN)
+                for each in entry["certificates"]:
+                    each["lost"] = min(entry["lost"], each.get("lost", entry["lost"]))
 
     def hosts(self, at: datetime) -> Mapping[str, Mapping[str, datetime]]:
         """Return by standby host, for each id with a valid certificate there at *at*, when its last certificate ends."""
