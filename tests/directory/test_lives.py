@@ -7,8 +7,12 @@ import pytest
 
 from agencies import BUS, NOW
 from directory.given import HOUR, Office, refused
-from nrmbus.directory import Identity
+from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import Identity, admitters
+from nrmbus.directory.admission import Newcomer, next_entry
 from nrmbus.directory.fold import LIFE
+from nrmbus.directory.operator import Admitter
+from nrmbus.wire.names import REGISTRAR
 
 DAY = 24 * HOUR
 SECOND = timedelta(seconds=1)
@@ -101,3 +105,41 @@ def test_the_key_before_may_replace_an_unconfirmed_key(office: Office) -> None:
     office.enter(office.admitted(office.asked(pending, "lost", made=at), at))
     office.enter(office.admitted(office.asked(old, "rotated", before=old, made=at + HOUR, until=at + DAY), at + HOUR))
     assert [current(office, after) for after in (40 * DAY, LIFE - SECOND, LIFE)] == [old.sealing.kid] * 2 + [None]
+
+
+def test_a_bus_whose_admitters_are_elsewhere_starts_when_a_services_key_ends(tmp_path: Path) -> None:
+    """Given two admitters elsewhere and unlisted ones here, when a service's key ends, then each start succeeds and says what to do.
+
+    No start makes a key that nobody admits. A folder in which an earlier start did so starts too, with the listed entry.
+    """
+    folder = BusFolder(tmp_path / "bus")
+    folder.create()
+    office, said = Office(folder.path, REAL), list[str]()
+    home = folder.service(REGISTRAR)
+
+    def start(at: timedelta) -> bytes | None:
+        service = Newcomer(REGISTRAR)
+        return next_entry(folder, office.operator, office.directory, REGISTRAR, service, NOW + at, said.append)
+
+    office.directory.add(start(timedelta()))
+    two = [Admitter.at(tmp_path / "people", name) for name in ("leyla", "murad")]
+    change = admitters.propose(
+        office.directory,
+        added={each.name: each.public.key for each in two},
+        removed=tuple(each.name for each in office.admitters),
+    )
+    for each in office.admitters:
+        change = admitters.sign(office.directory, change, each)
+    office.directory.add(office.operator.number(change.listed, office.directory))
+    listed = Identity.at(home, REGISTRAR)
+
+    assert start(70 * DAY) is None
+    assert said == []
+    assert [start(at) for at in (77 * DAY, LIFE + DAY)] == [None, None]
+    assert len(said) == 2
+    assert "nrmbus agency rotate registrar" in said[0]
+    assert Identity.at(home, REGISTRAR).sealing.kid == listed.sealing.kid
+
+    listed.succeeded(home)
+    assert start(77 * DAY) is None
+    assert len(said) == 3

@@ -1,12 +1,12 @@
 """Admitting agencies to a bus on this machine: topics first, then the entry, then the folder that starts its desk."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.folder import BusFolder
@@ -17,9 +17,9 @@ from nrmbus.bus.replicas import parted
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Contact
 from nrmbus.directory.errors import DirectoryError
-from nrmbus.directory.fold import RUNNING, SERVICES, TWO, WARNED
+from nrmbus.directory.fold import RUNNING, SERVICES, WARNED
 from nrmbus.directory.heads import is_due, utc_time
-from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
+from nrmbus.directory.operator import Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
 from nrmbus.wire.names import AUDITOR, CANARY, DIRECTORY, REGISTRAR, TEST_AGENCIES
 
@@ -54,17 +54,23 @@ def reading_place(folder: BusFolder) -> Path:
     return folder.service(AUDITOR) if folder.is_joined else folder.keys
 
 
-async def admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
+async def admit(
+    folder: BusFolder,
+    newcomers: Mapping[str, Newcomer],
+    valid_from: datetime,
+    notify: Callable[[str], None] = lambda _: None,
+) -> tuple[str, ...]:
     """Admit the bus's own services and *newcomers* that the directory does not know; return the agencies with an entry.
 
-    The keys are made in the agencies' folders. Two admitters' keys must be on this machine. Safe to repeat after a crash.
+    The keys are made in the agencies' folders. Two admitters' keys must be on this machine. *notify* is called with a
+    sentence for each service whose sealing key they would have to replace. Safe to repeat after a crash.
 
     Raises:
         DirectoryError: a name is reserved, an agency stands in the directory with another role, or two admitters' keys are
             not here.
     """
     async with numbering(folder):
-        return await _admit(folder, newcomers, valid_from)
+        return await _admit(folder, newcomers, valid_from, notify)
 
 
 def numbering(folder: BusFolder) -> AbstractAsyncContextManager[None]:
@@ -72,7 +78,9 @@ def numbering(folder: BusFolder) -> AbstractAsyncContextManager[None]:
     return locked_meanwhile(folder.run / "admitting")
 
 
-async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime) -> tuple[str, ...]:
+async def _admit(
+    folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_from: datetime, notify: Callable[[str], None]
+) -> tuple[str, ...]:
     operator, settings = Operator(folder.path), folder.settings
     where = folder.as_operator
     # Topics before the entry: from the entry on, the registrar may write to that inbox.
@@ -99,12 +107,7 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
                 if known.role != newcomer.role:
                     raise DirectoryError("role_changed")
                 continue  # other keys are for `nrmbus agency rotate`
-            home = home_of(folder, agency)
-            log = LogIdentity.at(home) if agency == AUDITOR else None
-            identity, role = Identity.at(home, agency), newcomer.role
-            if _is_ending(directory, agency, valid_from) and len(Admitter.here(folder.path)) >= TWO:
-                identity = identity.succeeded(home)
-            entry = operator.entry(directory, identity, role, valid_from, newcomer.supervisor, log, newcomer.contact)
+            entry = next_entry(folder, operator, directory, agency, newcomer, valid_from, notify)
             if entry is not None:
                 directory.add(entry)
                 await producer.send_and_wait(DIRECTORY, value=entry, key=agency.encode(), partition=0)
@@ -122,8 +125,48 @@ async def _admit(folder: BusFolder, newcomers: Mapping[str, Newcomer], valid_fro
     return tuple(new)
 
 
+def next_entry(
+    folder: BusFolder,
+    operator: Operator,
+    directory: Directory,
+    agency: str,
+    newcomer: Newcomer,
+    at: datetime,
+    notify: Callable[[str], None],
+) -> bytes | None:
+    """Return the next entry of *agency*, whose keys are in its folder here, or None if nothing changes.
+
+    A service whose sealing key ends gets another one, if two listed admitters can sign here. Otherwise *notify* is called:
+    a service starts without a current sealing key, so the start of the bus does not fail for it.
+
+    Raises:
+        DirectoryError: as `Operator.entry`.
+    """
+    home, known = home_of(folder, agency), directory.entries.get(agency)
+    log = LogIdentity.at(home) if agency == AUDITOR else None
+    identity, due, entry = Identity.at(home, agency), _is_ending(directory, agency, at), None
+    if due and operator.can_admit(directory):
+        identity = identity.succeeded(home)
+    try:
+        entry = operator.entry(directory, identity, newcomer.role, at, newcomer.supervisor, log, newcomer.contact)
+    except DirectoryError as error:
+        # The sealing key in the folder is another than the listed one; other signing keys have other codes.
+        if known is None or error.code != "admitters_missing" or known.log != (log.public if log else None):
+            raise
+        due = True
+    if due and entry is None:
+        notify(_SIGNED_ELSEWHERE.format(agency))
+    return entry
+
+
+_SIGNED_ELSEWHERE: Final = (
+    "The sealing key of {0} needs a successor, and the keys of two admitters are not here: run nrmbus agency rotate {0}, "
+    "have two admitters sign the file, then run nrmbus agency check {0}."
+)
+
+
 def _is_ending(directory: Directory, agency: str, now: datetime) -> bool:
-    # Of the bus's own services, whose keys no command changes: its start does.
+    # Only of the bus's own services: an agency's desk requests its next key itself.
     ends = directory.sealing_ends(agency, now) if agency in SERVICES else None
     return ends is not None and now >= ends - WARNED
 

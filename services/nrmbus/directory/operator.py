@@ -330,6 +330,10 @@ class Operator:
         directory.add(raw)
         return raw
 
+    def can_admit(self, directory: Directory) -> bool:
+        """Return whether the keys of two admitters that *directory* lists are here."""
+        return len(self._admitting(directory)) >= TWO
+
     def _admitting(self, directory: Directory) -> tuple[Admitter, ...]:
         known = directory.roll.admitter_kids
         if self._here is None:

@@ -172,7 +172,7 @@ class Supervisor:
             self._gate.equip({OPERATOR: self.folder.keys})
         # A stepped clock shows a time long before now, and these services were there from its beginning.
         since = BEFORE_ANY_TICK if settings.play else WallClock().now()
-        asyncio.run(admit(self.folder, self._newcomers, since))
+        asyncio.run(admit(self.folder, self._newcomers, since, self._notify))
         self._head_due = time.monotonic() + EVERY.total_seconds()
         for name in processes_of(self.folder, self._replicas):
             self._services[name] = Running(name)
