@@ -12,6 +12,8 @@ from nrmbus.bus.async_lock import locked_meanwhile
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.replicas import parted
 from nrmbus.directory.directory import Directory
@@ -93,6 +95,8 @@ async def _admit(
     if earlier := sorted(directory.entries.keys() - asking_now):
         await asyncio.to_thread(topics.apply, where, earlier, settings.partitions, play=settings.play)
     gate, here = Gate(folder), {*newcomers, *running, *folder.agencies()}
+    await asyncio.to_thread(gate.skip_numbers)
+    withdraw(folder, directory)
     await asyncio.to_thread(gate.equip, {each: home_of(folder, each) for each in here})
     await asyncio.to_thread(gate.apply)
     asking = {name: Newcomer(role) for name, role in running.items()}
@@ -123,6 +127,26 @@ async def _admit(
             more = {"supervisor": newcomer.supervisor, "public": newcomer.public, "webhooks": newcomer.webhooks}
             write_json(path, body | {name: value for name, value in more.items() if value})
     return tuple(new)
+
+
+def withdraw(folder: BusFolder, directory: Directory) -> None:
+    """Take the rights in the register of certificates that *directory* has taken: a restored register may be older.
+
+    Nothing is given back: where entering a request was cut off, the register is ahead of the directory.
+    """
+    if not folder.settings.tls:
+        return
+    authority = Authority(folder)
+    valid, suspended = authority.standing(certificate.now()), authority.suspended
+    for agency, standing in directory.roll.agencies.items():
+        _, state = standing.states[-1]
+        if state == "retired" and valid.get(agency):
+            authority.revoke(agency)
+        if state != "admitted" and agency not in suspended:
+            authority.suspend(agency)
+        losses = [each.since for each in standing.undisputed if each.entry.kind == "lost"]
+        for since in () if folder.settings.play else losses:  # a player's clock says nothing of when a certificate ends
+            authority.end(agency, since)
 
 
 def next_entry(

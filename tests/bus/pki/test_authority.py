@@ -199,6 +199,22 @@ def test_a_certificate_that_a_loss_has_ended_is_never_valid_again(
     assert authority.standing(at)["ngo-a"] == ("ngo-a.2",)
 
 
+def test_a_number_that_the_broker_knows_is_given_to_no_other_certificate(authority: Authority) -> None:
+    """P2: given a register older than the broker's rules, when certificates are issued, then none has a number that was given."""
+    authority.issue("ngo-a", request(curve()))
+    authority.number_above(["ngo-a.1", "ngo-a.10", "ngo-a.9", "ngo-b.2"])
+
+    for who in ("ngo-a", "ngo-a", "ngo-b"):
+        authority.issue(who, request(curve()))
+
+    authority.number_above(["ngo-a.12"])
+    authority.issue("ngo-a", request(curve()))
+    assert authority.standing(now()) == {
+        "ngo-a": ("ngo-a.1", "ngo-a.11", "ngo-a.12", "ngo-a.13"),
+        "ngo-b": ("ngo-b.3",),
+    }
+
+
 def test_a_suspended_agency_gets_no_certificate_automatically(authority: Authority, folder: BusFolder) -> None:
     """Renewal skips the suspended agency."""
     homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}

@@ -30,7 +30,7 @@ from patience import until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-US, GONE, DEAD = "ngo-a", "ngo-g", "ngo-d"
+US, GONE, DEAD, OUT = "ngo-a", "ngo-g", "ngo-d", "ngo-o"
 A, B = "admitter-a", "admitter-b"
 
 
@@ -43,7 +43,7 @@ def _bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
     kafka.fetch()
     kafka.start()
     try:
-        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD)}, BEFORE_ANY_TICK))
+        asyncio.run(admit(folder, {each: Newcomer("ngo_outreach") for each in (US, GONE, DEAD, OUT)}, BEFORE_ANY_TICK))
         yield folder
     finally:
         kafka.stop()
@@ -108,6 +108,29 @@ def test_suspend_resume_and_retire_are_kept_by_the_broker(bus: BusFolder, tmp_pa
         return served
 
     assert asyncio.run(found()) == [True, False, True, False]
+
+
+def test_a_restored_folder_gives_a_suspended_agency_nothing(bus: BusFolder, tmp_path: Path) -> None:
+    """P2: given a suspension after the last backup, when the bus starts with the restored folder, then the broker denies everything to the agency.
+
+    A certificate that was issued since the backup has no rights, and no other certificate gets its number.
+    """
+    register, authority = bus.keys / "authority" / "issued.json", Authority(bus)
+    assert is_served(bus, OUT)
+    backup = register.read_bytes()
+    since = bus.agency(OUT).path.with_name("since")
+    authority.issue(OUT, certificate.request(Tls(since)))
+    there: dict[str, Any] = {"data": bus.path, "keys_unprotected": True}
+    agency.suspend(OUT, name=A, out=tmp_path / "file", **there)
+    agency.admit(tmp_path / "file", B, **there)
+    assert authority.standing(certificate.now())[OUT] == (f"{OUT}.1", f"{OUT}.2")
+
+    register.write_bytes(backup)
+    asyncio.run(admit(bus, {}, BEFORE_ANY_TICK))
+
+    assert not is_served(bus, OUT)
+    authority.issue(OUT, certificate.request(Tls(since)))
+    assert authority.standing(certificate.now())[OUT] == (f"{OUT}.1", f"{OUT}.3")
 
 
 def test_the_owner_of_the_old_key_is_there_and_may_object(bus: BusFolder, tmp_path: Path) -> None:

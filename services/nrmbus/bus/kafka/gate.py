@@ -81,6 +81,21 @@ class Gate:
             if not self._folder.settings.bootstrap:  # clients of a foreign cluster may report metrics
                 asyncio.run(client_metrics.forget_at_once(self._folder.as_operator))
 
+    def skip_numbers(self) -> None:
+        """Have no certificate get the number of another that the broker has rules for and the register lacks.
+
+        The register may have been restored from a backup, and two certificates of one number would share their rights.
+
+        Raises:
+            KafkaFailed: the broker does not answer.
+        """
+        if not self._folder.settings.tls:
+            return
+        with self._alone():
+            self._client = None
+            found = {rule.principal for rule in self._found()}
+            self._authority.number_above(each for each in found if _OURS.fullmatch(each))
+
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Give each id in *homes* a valid certificate in its folder on this machine; return the ids that got a new one.
 

@@ -8,7 +8,7 @@ connections that were opened before. The authority's key lies beside the operato
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,17 +173,33 @@ class Authority:
     def end(self, who: str, at: datetime | None) -> None:
         """End every certificate that *who* has or gets before *at* at that time, or at its own end with None.
 
-        A certificate that `end` has ended earlier stays so.
+        A certificate that `end` has ended earlier stays so. With an *at* in the past, certificates issued since are left.
         """
+        present = now()
         with self._altered() as register:
             entry = register.setdefault(who, {"certificates": []})
             for each in (entry, *entry["certificates"]):
-                if at is None and "lost" in each and _time(each["lost"]) > now():
+                if at is None and "lost" in each and _time(each["lost"]) > present:
                     del each["lost"]
             if at is not None:
-                entry["lost"] = at.strftime(_WRITTEN)
+                lost = at.strftime(_WRITTEN)
+                if at > present:
+                    entry["lost"] = lost
                 for each in entry["certificates"]:
-                    each["lost"] = min(entry["lost"], each.get("lost", entry["lost"]))
+                    if at > present or _time(each["ends"]) - LIFE < at:
+                        each["lost"] = min(lost, each.get("lost", lost))
+
+    def number_above(self, principals: Iterable[str]) -> None:
+        """Give the numbers of *principals* to no certificate from now on: the register may be older than the broker's rules."""
+        highest: dict[str, int] = {}
+        for each in principals:
+            who, _, number = each.rpartition(".")
+            highest[who] = max(int(number), highest.get(who, 0))
+        with self._altered() as register:
+            for who, count in highest.items():
+                entry = register.setdefault(who, {"certificates": []})
+                if count >= _next_number(entry):
+                    entry["above"] = count
 
     def hosts(self, at: datetime) -> Mapping[str, Mapping[str, datetime]]:
         """Return by standby host, for each id with a valid certificate there at *at*, when its last certificate ends."""
@@ -314,7 +330,7 @@ class Authority:
             if any(each["key"] == digest for each in others):
                 raise NotCertified("key_in_use")
             entry = register.setdefault(who, {"certificates": []})
-            number, lost = len(entry["certificates"]) + 1, entry.get("lost")
+            number, lost = _next_number(entry), entry.get("lost")
             subject = self._name((NameOID.ORGANIZATIONAL_UNIT_NAME, str(number)), (NameOID.COMMON_NAME, who))
             made = self._finished(who, subject, key, life, ca)
             ends = made.not_valid_after_utc.strftime(_WRITTEN)
@@ -349,6 +365,11 @@ class Authority:
             names = map(general_name, self._brokers_names())
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(ca, hashes.SHA256())
+
+
+def _next_number(entry: Mapping[str, Any]) -> int:
+    given: list[int] = [entry.get("above", 0), *(each["number"] for each in entry["certificates"])]
+    return max(given) + 1
 
 
 def _time(written: str) -> datetime:
