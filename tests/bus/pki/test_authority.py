@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from nrmbus.bus.errors import NotCertified
-from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
-from nrmbus.bus.pki.authority import Authority, principal
+from nrmbus.bus.pki.authority import BROKER, Authority, principal
 from nrmbus.bus.pki.certificate import LIFE, now
 from nrmbus.bus.reach import Tls
 
@@ -154,6 +154,19 @@ def test_a_holder_is_equipped_once_and_again_ten_days_before_the_end(authority: 
     assert Tls(home).certificate.read_bytes() != first
     assert {path.stat().st_mode & 0o777 for path in Tls(home).folder.iterdir()} == {0o600}
     assert {path.stat().st_mode & 0o777 for path in [home, *home.parents][:3]} == {0o700}
+
+
+@pytest.mark.parametrize(
+    "address", ["[2001:db8::1]:9093", "[2001:DB8:0:0::0001]:9093", "192.0.2.1:9093", "Bus.example.org:9093"]
+)
+def test_the_brokers_certificate_is_not_due_again_for_another_spelling_of_its_address(
+    authority: Authority, folder: BusFolder, address: str
+) -> None:
+    """Given an address that is not in its shortest form, when the broker has a certificate for it, then it needs no other."""
+    assert authority.equip(BROKER, folder.path / BROKER)
+    folder.listen(Listening((address,)))
+
+    assert [authority.equip(BROKER, folder.path / BROKER) for _ in range(2)] == [True, False]
 
 
 def test_issued_certificates_are_on_record_without_a_secret(authority: Authority, folder: BusFolder) -> None:

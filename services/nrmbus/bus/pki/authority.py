@@ -131,7 +131,9 @@ class Authority:
     def is_due(self, who: str, home: Path) -> bool:
         """Return whether *who* needs a new certificate in *home*/tls: by its time, or since the broker has other names now."""
         tls = Tls(home)
-        lacks_names = who == BROKER and not set(self._brokers_names()) <= certificate.names(tls)
+        # An address has several spellings, and a certificate has it in one.
+        wanted = {str(general_name(each).value) for each in self._brokers_names()}
+        lacks_names = who == BROKER and not wanted <= certificate.names(tls)
         return lacks_names or certificate.is_due(tls, now())
 
     def _brokers_names(self) -> list[str]:
