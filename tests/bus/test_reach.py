@@ -10,7 +10,7 @@ import pytest
 from nrmbus.bus.errors import KeysSealed, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.bus.reach import Reach, Tls, piped
+from nrmbus.bus.reach import Reach, Tls, is_address, piped
 from nrmbus.wire.keys import keyfile
 
 
@@ -81,3 +81,21 @@ def test_a_text_larger_than_a_pipe_is_refused_at_once() -> None:
         pass
     with piped(bytes(4096)) as pipe:
         assert len(os.read(pipe, 8192)) == 4096
+
+
+@pytest.mark.parametrize(
+    ("host", "taken"),
+    [
+        ("bus.example.org", True),
+        ("bus.example.org.", True),
+        (f"{'a' * 63}.{'b' * 63}", True),
+        ("[2001:db8::1]", True),
+        ("bus..example.org", False),
+        (f"bus.{'b' * 64}", False),
+        ("a" * 64, False),
+        (".example.org", False),
+    ],
+)
+def test_a_name_that_stops_a_client_is_no_address(host: str, taken: bool) -> None:  # noqa: FBT001 - a column of the table
+    """A label has 1 to 63 characters; a client that meets another tries none of the addresses beside it."""
+    assert is_address(f"{host}:9093") == is_address(f"good.example.org:9093,{host}:9093") == taken

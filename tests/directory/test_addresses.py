@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
+from directory.given import Office
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach
 from nrmbus.directory.addresses import SILENT_LOOKS, Following
+from nrmbus.directory.heads import utc_time
 
 INVITED, MOVED = "old.example.org:9093", "new.example.org:9093"
 
@@ -73,6 +75,28 @@ async def test_the_newest_list_comes_before_the_invitation(
 
     assert folder.bootstrap == f"{MOVED},{INVITED}"
     folder.forget_addresses()  # as a newer invitation does
+    assert folder.bootstrap == INVITED
+
+
+@pytest.mark.parametrize("misspelt", ["bus..example.org:9093", f"{'b' * 64}.example.org:9093"])
+async def test_a_misspelt_name_keeps_no_desk_from_the_other_addresses(
+    folder: BusFolder, watched: Callable[..., Following], tmp_path: Path, misspelt: str
+) -> None:
+    """Given a signed list or an invitation with a name that no client takes, when a desk looks, then it tries the others.
+
+    The head with the name is believed as before.
+    """
+    office = Office(tmp_path / "office")
+    now = utc_time()
+    office.directory.add(office.operator.head(office.directory, now, (misspelt, MOVED)))
+    head = office.directory.head
+    assert head is not None
+    assert head.addresses == (misspelt, MOVED)
+
+    await watched(*head.addresses).look()
+    assert folder.bootstrap == f"{MOVED},{INVITED}"
+    write_json(folder.path / "addresses.json", [misspelt])
+    write_json(folder.path / "bus.json", {"bus": "0" * 16, "created": "", "bootstrap": f"{misspelt},{INVITED}"})
     assert folder.bootstrap == INVITED
 
 

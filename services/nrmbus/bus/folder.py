@@ -308,9 +308,13 @@ class BusFolder:
         return tuple(fixed.split(",")) if fixed else self.listens.addresses
 
     def keep_addresses(self, addresses: tuple[str, ...]) -> None:
-        """Keep *addresses*, the newest that the operator signed; this machine's clients try them before the invitation's."""
-        if addresses != self._kept_addresses():
-            write_json(self.path / _TOLD, addresses)
+        """Keep *addresses*, the newest that the operator signed; this machine's clients try them before the invitation's.
+
+        An address that is none is left out: a client that meets one tries no other.
+        """
+        usable = tuple(filter(is_address, addresses))
+        if usable != self._kept_addresses():
+            write_json(self.path / _TOLD, usable)
 
     def forget_addresses(self) -> None:
         """Forget the kept addresses: a newer invitation has others."""
@@ -333,7 +337,8 @@ class BusFolder:
             NoBus: no bus was made here, or its broker is not running.
         """
         if fixed := self.settings.bootstrap:
-            return ",".join(dict.fromkeys((*self._kept_addresses(), *fixed.split(","))))
+            known = (*self._kept_addresses(), *filter(is_address, fixed.split(",")))
+            return ",".join(dict.fromkeys(known)) or fixed
         if self.is_held:  # the file of a killed holder means nothing
             with suppress(FileNotFoundError, ValueError, KeyError):
                 return str(json.loads((self.run / "broker.json").read_bytes())["bootstrap"])

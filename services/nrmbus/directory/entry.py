@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
 
-from nrmbus.bus.reach import ONE_ADDRESS
+from nrmbus.bus.reach import SIGNED_ADDRESS
 from nrmbus.events.model import AgencyId, Code, Digest, Frozen, Time
 from nrmbus.wire import ids, json
 
@@ -122,7 +122,7 @@ class Head(Frozen):
     digest: Digest
     time: Annotated[Time, Field(description="By the wall's clock, on a bus for playing too")]
     addresses: Annotated[
-        tuple[Annotated[str, Field(pattern=ONE_ADDRESS, max_length=270)], ...] | None,
+        tuple[Annotated[str, Field(pattern=SIGNED_ADDRESS, max_length=270)], ...] | None,
         Field(max_length=16, description="Where agencies reach the broker, HOST:PORT each; absent if none does"),
     ] = None
 

@@ -33,6 +33,7 @@ class TestWhatAnOperatorMayName:
         [
             (["no host"], r"--listen takes HOST or HOST:PORT"),
             (["a:1,b:2"], r"--listen takes HOST or HOST:PORT"),
+            (["bus..example.org"], r"--listen takes HOST or HOST:PORT"),
             ([f"{NOT_OURS}"], rf"^{NOT_OURS} is no address of this machine.*--forwarded"),
             ([listeners.EVERYWHERE], r"No other machine reaches this one at 0\.0\.0\.0"),
             (["nowhere.invalid"], r"nowhere\.invalid has no address here"),
@@ -44,6 +45,11 @@ class TestWhatAnOperatorMayName:
         """Given an address that cannot be, when it is read, then the message says why and what to give."""
         with pytest.raises(NoBus, match=says):
             listeners.listening(given)
+
+    def test_a_misspelt_name_of_an_earlier_release_is_named(self) -> None:
+        """Given a name in listen.json that nobody can look up, when the broker starts, then the message names it."""
+        with pytest.raises(NoBus, match=r"bus\.\.example\.org has no address here"):
+            listeners.bound("bus..example.org:9093", forwarded=False)
 
     def test_a_name_that_means_the_machine_itself_only_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Given a host name that /etc/hosts maps to a loopback address, as Debian does, then no other machine would get in."""

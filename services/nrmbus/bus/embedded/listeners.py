@@ -65,7 +65,7 @@ def bound(address: str, *, forwarded: bool) -> str:
         return EVERYWHERE
     try:
         found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for a name with an empty or too long label
         raise NoBus(
             f"{host} has no address here: check the name, or give --listen the machine's own address."
         ) from None
