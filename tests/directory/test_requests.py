@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agencies import BUS, NOW
-from directory.given import Office
+from directory.given import HOUR, Office
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.membership.signing import to_read_out
@@ -134,6 +134,16 @@ def test_a_case_is_handed_over_to_another_agency_that_is_there(office: Office) -
     for to in ("ngo-a", "auditor", "ngo-b"):
         with pytest.raises(DirectoryError, match="request_invalid"):
             sign(office.directory, leaving(office, {CASE: to}), office.admitters[0], NOW, {CASE})
+
+
+def test_an_overlap_that_is_over_is_refused_at_the_first_signature(office: Office) -> None:
+    """Given an overlap that ended before the first admitter signs, then the refusal comes at once, and not at the second one."""
+    old, new = office.joins("ngo-a"), office.identity("ngo-a", 2)
+    asked = Request(entry=office.asked(new, "rotated", before=old, made=NOW, until=NOW + HOUR))
+
+    sign(office.directory, asked, office.admitters[0], NOW + HOUR)
+    with pytest.raises(DirectoryError, match="overlap_missing"):
+        sign(office.directory, asked, office.admitters[0], NOW + 2 * HOUR)
 
 
 def test_an_admitter_signs_once(office: Office) -> None:

@@ -176,6 +176,11 @@ def _wanted(
     )  # fmt: skip
 
 
+def is_vouched(request: Request) -> bool:
+    """Return whether the key before signed *request* too, beside the new keys that `_proving` names."""
+    return len(request.entry.asked) > (1 if request.entry.agency in SERVICES else 2)
+
+
 def _proving(identity: Identity) -> list[SigningKey]:
     return [identity.signing] if identity.agency in SERVICES else [identity.signing, identity.witness]
 
@@ -293,6 +298,8 @@ def sign(
         raise DirectoryError("admitter_twice")
     if not entry.admitted:
         entry = joining.challenged(joining.holding_from(directory, entry, at))
+        if entry.lacks_overlap:  # nobody after the first admitter can mend it
+            raise DirectoryError("overlap_missing")
     entry = joining.admitted_by(entry, admitter.key)
     if len(entry.admitted) >= TWO:
         directory.checked(joining.changed(entry, number=directory.number + 1))

@@ -93,6 +93,11 @@ class Entry(Frozen):
     asked: Annotated[tuple[Signature, ...], Field(max_length=4, description="By the agency's keys")] = ()
     admitted: Annotated[tuple[Signature, ...], Field(max_length=SIGNATURES, description="By admitters")] = ()
 
+    @property
+    def lacks_overlap(self) -> bool:
+        """Return whether the old keys would end before the new ones begin."""
+        return self.until is not None and self.until < self.valid_from
+
 
 class AdmitterKey(Frozen):
     """A person who may admit, by a name and a key of their own."""

@@ -277,7 +277,7 @@ class Roll:
             return "time_backwards"
         if entry.kind not in CHANGES_KEYS:
             return None
-        if entry.until is not None and entry.until < entry.valid_from:
+        if entry.lacks_overlap:
             return "overlap_missing"
         prior = _prior(standing, entry.valid_from)
         vouched = prior is None or prior.kids.signing in asked

@@ -1,7 +1,9 @@
 """``nrmbus agency`` and ``nrmbus admitter``: from a request to a letter's key, and to an agency that left."""
 
 import asyncio
+import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,19 +16,22 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import write_json
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
 from nrmbus.directory import joining, renewal
-from nrmbus.directory.admission import Newcomer, admit, read_directory
+from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.admitters import Listing, propose
+from nrmbus.directory.commands import write_file
+from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
-from nrmbus.directory.operator import Admitter, Identity
+from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.requests import Request
 from nrmbus.host import supervisor
 from nrmbus.wire import json
 from nrmbus.wire.keys.keys import SigningKey
-from nrmbus.wire.names import requests_of
+from nrmbus.wire.names import REGISTRAR, requests_of
 
 A, B = "admitter-a", "admitter-b"
 
@@ -256,6 +261,60 @@ def test_every_help_has_an_example(group: ModuleType) -> None:
         shown = CliRunner().invoke(group.app, [name, "--help"], terminal_width=200).output
 
         assert f"Example: nrmbus {group.__name__.rpartition('.')[2]} {name}" in " ".join(shown.split())
+
+
+@pytest.fixture(name="quiet")
+def _quiet(tmp_path: Path) -> BusFolder:
+    """Yield a founded bus whose broker does not run; its directory is in the file `entries`."""
+    folder = BusFolder(tmp_path / "bus")
+    settings = folder.create(bootstrap="127.0.0.1:1", tls=False)
+    operator, directory = Operator(folder.path), Directory(settings.bus, operator_key(folder.path))
+    operator.found(directory)
+    for who, role in ((REGISTRAR, REGISTRAR), ("ngo-a", "ngo_outreach")):
+        identity = Identity.at(home_of(folder, who), who)
+        directory.add(operator.entry(directory, identity, role, utc_time() - timedelta(hours=1)))
+    write_file(directory, folder.path / "entries")
+    return folder
+
+
+@pytest.mark.parametrize("who", [REGISTRAR, "ngo-a"])
+@pytest.mark.parametrize("has_old_key", [True, False])
+def test_lost_says_when_the_new_keys_are_valid(
+    quiet: BusFolder, tmp_path: Path, who: str, *, has_old_key: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given keys in wrong hands, when others are requested, then they wait four days only if the old key did not sign.
+
+    A service of the bus has no witness key, and so a signature less than an agency.
+    """
+    if not has_old_key:
+        (home_of(quiet, who) / "keys" / "signing.seed").unlink()
+
+    file = tmp_path / "request"
+    agency.lost(who, file, directory=quiet.path / "entries", data=quiet.path, keys_unprotected=True)
+
+    said = capsys.readouterr().out
+    assert ("valid as soon as two admitters have signed" in said) == has_old_key
+    assert ("valid four days after" in said) != has_old_key
+
+
+def test_new_keys_of_a_test_agency_reach_the_canary(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given new keys of canary-a, when they are taken into use, then the canary begins again, and no other service."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
+    running = {name: {"pid": pid} for pid, name in enumerate(("canary", "registrar", "registrar.2", "ngo-a"), 1)}
+    with quiet.held():
+        write_json(quiet.run / "services.json", running)
+        for who in ("canary-a", REGISTRAR):
+            agency._taken_by(quiet, who)
+
+    assert ended == [1, 2, 3]
+
+
+def test_a_rotation_without_overlap_is_not_requested(quiet: BusFolder) -> None:
+    """The old keys would end before the first admitter signs, so nobody could ever admit the new ones."""
+    typed = ["rotate", "ngo-a", "--overlap", "0", "--data", str(quiet.path)]
+    done = CliRunner().invoke(agency.app, typed)
+    assert (done.exit_code, "--overlap" in done.output) == (2, True)
 
 
 def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,7 +28,7 @@ from nrmbus.cli.membership.signing import admitted, to_read_out
 from nrmbus.cli.membership.waiting import listed, signed
 from nrmbus.cli.options import BusContext, Known, to_write
 from nrmbus.directory import DirectoryError, commands
-from nrmbus.directory.admission import home_of
+from nrmbus.directory.admission import home_of, ids_of
 from nrmbus.directory.commands import (
     ask_first,
     ask_for_new_keys,
@@ -132,7 +132,7 @@ def rotate(
     agency: Agency,
     *,
     overlap: Annotated[
-        int, typer.Option(min=0, max=720, metavar="HOURS", help="How long the old keys remain valid.")
+        int, typer.Option(min=1, max=720, metavar="HOURS", help="How long the old keys remain valid.")
     ] = 72,
     found_as: FoundAs,
     out: Out = None,
@@ -175,10 +175,9 @@ def lost(
         known = read_file(folder, directory) if directory else None
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
         _written(asked, agency, out)
-    vouched = len(asked.entry.asked) > 2
     typer.echo(
         "The new keys are valid as soon as two admitters have signed."
-        if vouched
+        if commands.is_vouched(asked)
         else "The new keys are valid four days after the first admitter signs: the old key did not sign, so its owner may object."
     )
     typer.echo("Then each desk that sent the agency a letter within the last 30 days gets a task to send it again.")
@@ -228,7 +227,8 @@ def _taken_by(folder: BusFolder, service: str) -> str:
     except FileNotFoundError:
         running = {}
     for name, process in running.items():
-        if parted(name)[0] == service and process["pid"] is not None:  # else it begins by itself, with the new keys
+        is_theirs = service in ids_of(parted(name)[0])
+        if is_theirs and process["pid"] is not None:  # else it begins by itself, with the new keys
             with suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
     if folder.is_joined:  # the auditor, on a machine of her own
