@@ -75,6 +75,29 @@ def test_attachments_are_those_that_the_agency_signed(
         Request.read(tmp_path / "file")
 
 
+def test_a_request_to_leave_has_room_for_the_longest_list_of_cases(office: Office, tmp_path: Path) -> None:
+    """Given a declaration on each case in a list of 1 MiB, when the request is written, then it is read again.
+
+    A request that nobody could read is not written.
+    """
+    office.joins("ngo-a")
+    office.joins("ngo-with-a-name-of-31-letters-x")
+    one = leaving(office, {CASE: "ngo-with-a-name-of-31-letters-x"})
+    shortest = f"{CASE}: deleted\n"
+
+    def listing(cases: int) -> Request:
+        said = one.disposals * cases
+        return Request(entry=joining.changed(one.entry, cases=digest(*said)), disposals=said)
+
+    longest = listing(1024 * 1024 // len(shortest))
+    longest.write(tmp_path / "file")
+    assert Request.read(tmp_path / "file") == longest
+
+    with pytest.raises(DirectoryError, match="request_large"):
+        listing(60_000).write(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"\xff", b"{" * 100_000, b'{"form":1.5}'])
 def test_a_malformed_request_is_refused(tmp_path: Path, raw: bytes) -> None:
     """Every malformed file is refused with the same code, and no content is repeated."""

@@ -48,7 +48,12 @@ def write_private_lines(path: Path, lines: Iterable[bytes]) -> int:
 
 def write_json(path: Path, body: Any) -> None:
     """Write *body* as JSON, like `write_private`."""
-    write_private(path, json.dumps(body, indent=1, sort_keys=True).encode() + b"\n")
+    write_private(path, json_lines(body))
+
+
+def json_lines(body: Any) -> bytes:
+    """Return *body* as JSON, as `write_json` writes it."""
+    return json.dumps(body, indent=1, sort_keys=True).encode() + b"\n"
 
 
 @contextmanager

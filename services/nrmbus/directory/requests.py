@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
-from nrmbus.bus.private_files import write_json
+from nrmbus.bus.private_files import json_lines, write_private
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import Entry, body_of
 from nrmbus.directory.errors import DirectoryCode, DirectoryError
@@ -22,7 +22,8 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys import files
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 
-LARGEST: Final = 4 * 1024 * 1024
+LARGEST: Final = 16 * 1024 * 1024
+"""Bytes of a file: what an agency declares of each case in a list of 1 MiB, the longest of `nrmbus agency retire --cases`."""
 Pem = Annotated[str, Field(max_length=8192)]
 Word = Annotated[str, Field(max_length=2048)]
 
@@ -85,9 +86,21 @@ class Carried(Frozen):
                 return cls.model_validate_json(json.dumps(json.loads(raw, limit=LARGEST)))
         raise DirectoryError(cls.malformed)
 
+    @property
+    def written(self) -> bytes:
+        """The content of the file.
+
+        Raises:
+            DirectoryError: ``request_large``: `read` would refuse it.
+        """
+        raw = json_lines(body_of(self))
+        if len(raw) > LARGEST:
+            raise DirectoryError("request_large")
+        return raw
+
     def write(self, path: Path) -> None:
-        """Write the file to *path*, whole or not at all, for its owner only."""
-        write_json(path, body_of(self))
+        """Write the file to *path*, whole or not at all, for its owner only. Raises DirectoryError as `written`."""
+        write_private(path, self.written)
 
 
 class Request(Carried):

@@ -19,10 +19,10 @@ from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
-from nrmbus.directory import joining, renewal
+from nrmbus.directory import commands, joining, renewal, requests
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.admitters import Listing, propose
-from nrmbus.directory.commands import write_file
+from nrmbus.directory.commands import read_file, write_file
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
 from nrmbus.directory.heads import utc_time
@@ -308,6 +308,25 @@ def test_new_keys_of_a_test_agency_reach_the_canary(quiet: BusFolder, monkeypatc
             agency._taken_by(quiet, who)
 
     assert ended == [1, 2, 3]
+
+
+def test_a_request_that_cannot_be_written_destroys_nothing(
+    quiet: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given more cases than a request takes, when an agency retires, then it is refused before the keys to its letters are destroyed."""
+    cases, done = tmp_path / "cases.yaml", list[str]()
+    cases.write_text(f"{'ab' * 16}: deleted\n")
+    directory = read_file(quiet, quiet.path / "entries")
+
+    async def known(_folder: BusFolder, _home: Path) -> Directory:
+        return directory
+
+    monkeypatch.setattr(commands, "read_as", known)
+    monkeypatch.setattr(requests, "LARGEST", 100)
+    monkeypatch.setattr(agency, "destroyed", lambda *_: done.append("destroyed"))
+    with pytest.raises(BusError, match="request_large"):
+        agency.retire("ngo-a", cases=cases, out=tmp_path / "file", data=quiet.path, keys_unprotected=True)
+    assert (done, (tmp_path / "file").exists()) == ([], False)
 
 
 def test_a_rotation_without_overlap_is_not_requested(quiet: BusFolder) -> None:

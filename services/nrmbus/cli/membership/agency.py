@@ -283,6 +283,7 @@ def retire(
     disposals = disposals_of(cases) if cases else {}
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
+        asked.written  # noqa: B018 - a request that cannot be written is refused before any key is destroyed
         if deleted := [case for case, to in disposals.items() if to is None]:
             typer.echo(destroyed(folder, agency, deleted))
         _written(asked, agency, out)
