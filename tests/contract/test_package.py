@@ -113,10 +113,12 @@ from nrmbus.rules.handbook.citations import rules_text
 from nrmbus.rules.profile_files import profile_names
 from nrmbus.web.look import environment, static
 from nrmbus.web.words import LANGUAGES, catalogues
+from nrmbus.desk.http.page import environment_of, policy
 words = [(each.domain, len(each)) for language in LANGUAGES for each in catalogues(language)]
 home = Path(nrmbus.__file__).parent
 templates = {"desk/web/acts": "acts/fields.html.j2", "auditor/web/pages": "event.html.j2", "public": "write.html.j2", "web": "components/rules.html.j2"}
 pages = [environment(home / room / "templates").loader.get_source(None, name)[0] for room, name in templates.items()]
+pages += [environment_of(home / room / "templates").loader.get_source(None, "page.html.j2")[0] for room in ("desk/http", "published/asyncapi")] + [policy()]
 story = read(find(Path("01-woman-referred-by-ngo")))
 rules = [(name, load_profile(name).digest) for name in profile_names()]
 lists = [(room, [each.empty.lead for each in file.queues], [each.name for each in file.boards], sorted(file.tasks.items())) for room, file in files().items()]

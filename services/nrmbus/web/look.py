@@ -40,7 +40,7 @@ class _Lenient(Undefined):
         return (StrictUndefined if is_ours else ChainableUndefined)(hint, obj, name, **more)
 
 
-class _Folders(BaseLoader):
+class Folders(BaseLoader):
     """Templates of folders of this package, the first that has one: in a wheel they are packed (`nrmbus.packed`)."""
 
     def __init__(self, folders: tuple[Path, ...]) -> None:
@@ -60,7 +60,7 @@ def environment(*folders: Path) -> Environment:
     """Return the environment of the templates in *folders* of this package, then of the kit's; everything shown is escaped."""
     loader: BaseLoader = ChoiceLoader(
         [
-            _Folders((*folders, _HERE / "templates")),
+            Folders((*folders, _HERE / "templates")),
             PrefixLoader({COMPONENTS: PackageLoader(COMPONENTS)}),
         ]
     )

@@ -1,4 +1,4 @@
-"""The door's document as a page for people: one HTML file that loads nothing, from ``page.html.j2``; and what such pages share."""
+"""The door's document as a page for people: one HTML file that loads nothing, from ``templates/page.html.j2``; and what such pages share."""
 
 import re
 from base64 import b64encode
@@ -7,10 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-_HERE: Final = Path(__file__).parent
+from nrmbus.packed import packed
+from nrmbus.web.look import Folders
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
 _QUOTED: Final = re.compile("`([^`]+)`")
 _JOINTS: Final = re.compile("([._/])")
 _EVENT: Final = re.compile(r"nrm\.([a-z_.]+)\.v([1-9][0-9]*)\.(data|letter)")
@@ -20,7 +23,7 @@ METHODS: Final = ("get", "post", "put", "delete")
 def environment_of(folder: Path) -> Environment:
     """Return the environment of the templates in *folder*, with the style and the filters of all pages of documents."""
     environment = Environment(
-        loader=FileSystemLoader([folder, _HERE]),
+        loader=Folders((folder, _TEMPLATES)),
         autoescape=select_autoescape(["j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -35,7 +38,7 @@ def page(document: Mapping[str, Any]) -> str:
     """Return the HTML page of the *document* of `nrmbus.desk.http.document`. Equal documents give equal pages."""
     schemas = document["components"]["schemas"]
     return (
-        environment_of(_HERE)
+        environment_of(_TEMPLATES)
         .get_template("page.html.j2")
         .render(
             document=document,
@@ -49,7 +52,7 @@ def page(document: Mapping[str, Any]) -> str:
 
 def policy() -> str:
     """Return the Content-Security-Policy of the page: nothing but its own style."""
-    style = b"\n" + (_HERE / "page.css").read_bytes()  # as it stands in its element
+    style = b"\n" + packed("desk/http/templates/page.css").read_bytes()  # as it stands in its element
     return f"default-src 'none'; style-src 'sha256-{b64encode(sha256(style).digest()).decode()}'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 

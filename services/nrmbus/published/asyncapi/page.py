@@ -1,4 +1,4 @@
-"""The page of the document for people: one HTML file that loads nothing, from ``page.html.j2``."""
+"""The page of the document for people: one HTML file that loads nothing, from ``templates/page.html.j2``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ _FORMS: Final = {"outbox": "SubmittedHeaders", "inbox": "DeliveredHeaders", "cas
 
 def page(document: Mapping[str, Any]) -> str:
     """Return the HTML page of an AsyncAPI *document* of `nrmbus.published.asyncapi.document`. Equal documents give equal pages."""
-    environment = environment_of(Path(__file__).parent)
+    environment = environment_of(Path(__file__).parent / "templates")
     environment.filters |= {"words": _words, "name": _name}
     schemas = document["components"]["schemas"]
     profile, rules = list(document["x-rules"].items())[-1]
