@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from agencies import BUS, CASE, NOW, SIGNAL
+from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Part
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.records import Coordinates
 from nrmbus.registrar.shard import Decision, Shard
+from nrmbus.rules import ProfileError, Rules
 from nrmbus.wire import ids
 from nrmbus.wire.envelope import decode, encode, with_letter
 from nrmbus.wire.keys.keys import SealingKey
@@ -18,6 +20,7 @@ from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import REGISTRATION, Record
 from nrmbus.wire.registration import Delivery, Registration
 from registrar.given import Bus, as_record, check_history, to
+from rules.given import DEFAULTS, figures
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
 REFERRAL = {
@@ -255,6 +258,68 @@ class TestARefusedEvent:
         assert bus.say(shard, "ngo-a", "consent.given", consent, expectedversion=0).code == "version_passed"
         assert bus.say(shard, "ngo-a", "consent.given", consent, expectedversion=1).outcome == "registered"
         check_history(bus, shard)
+
+    @pytest.mark.parametrize(
+        ("by", "type_", "data"),
+        [
+            ("statistics", "stats.period_published", figures(period="9999")),
+            ("statistics", "stats.period_published", figures(period="9999-Q4")),
+            ("statistics", "stats.period_published", figures(period="0000-Q1")),
+            (
+                "coordinator", "policy.profile_activated",
+                {**DEFAULTS["policy.profile_activated"], "valid_from": "0001-01-01"},
+            ),
+        ],
+    )  # fmt: skip
+    def test_a_day_that_no_calendar_has_is_refused_by_a_rule(
+        self, bus: Bus, by: str, type_: str, data: dict[str, Any]
+    ) -> None:
+        """Given a signed event with such a day, when it comes, then a rule of the profile refuses it and the registrar goes on."""
+        shard = bus.shard()
+        decision = bus.say(shard, by, type_, data, case=bulletin.of(by), approver="S-2")
+
+        assert (decision.outcome, decision.error) == ("refused", None)
+        assert str(registration(decision).rule).startswith("G-")
+        assert bus.signal(shard).outcome == "registered"
+        check_history(bus, shard)
+
+    @pytest.mark.parametrize("asked", ["judge", "audience", "evolve"])
+    @pytest.mark.parametrize("error", [OverflowError, ZeroDivisionError, ValueError])
+    def test_a_value_with_which_the_rules_cannot_compute(
+        self, bus: Bus, monkeypatch: pytest.MonkeyPatch, asked: str, error: type[Exception]
+    ) -> None:
+        """Given Rules that fail on one event, then it is refused, the same after a restart, and the next one is registered."""
+
+        def fail(*_: object, **__: object) -> None:
+            raise error
+
+        shard = bus.shard()
+        bus.signal(shard)
+        record = bus.signed(bus.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}))
+        with monkeypatch.context() as patched:
+            patched.setattr(Rules, asked, fail)
+            decision = bus.take(shard, record, owner="ngo-a")
+
+        said = registration(decision)
+        assert (decision.outcome, said.code, said.rule) == ("refused", "unknown_field", "W1")
+        assert decision.error == error.__name__
+        assert to(decision, "vac") == []
+        assert bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"]}).outcome == "registered"
+        again = bus.take(check_history(bus, shard), record, owner="ngo-a")
+        assert again.outcome == "repeated"
+        assert [as_record(out) for out in again.outs] == [as_record(out) for out in to(decision, "ngo-a")]
+
+    def test_a_profile_that_cannot_be_judged_by_is_no_fault_of_the_event(
+        self, bus: Bus, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given a profile that does not read, then the registrar stops, instead of refusing everything that comes."""
+
+        def fail(*_: object, **__: object) -> None:
+            raise ProfileError
+
+        monkeypatch.setattr(Rules, "judge", fail)
+        with pytest.raises(ProfileError):
+            bus.signal(bus.shard())
 
 
 class TestALetter:

@@ -1,13 +1,19 @@
 """Histories with absurd dates are read to their end: an event that would be due later is due at the last instant."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 import pytest
 
-from nrmbus.events.model import Fact
+from agencies import AGENCIES
+from nrmbus.events.errors import Invalid
+from nrmbus.events.examples import example
+from nrmbus.events.model import Data, Fact
+from nrmbus.events.registry import TYPES
+from nrmbus.events.schemas import schema_of
 from nrmbus.rules.calendar import LAST, Calendar
-from rules.given import ONE_YEAR, Bench
+from rules.given import ONE_YEAR, Bench, figures
 from rules.stories import (
     begun,
     child_identified,
@@ -29,6 +35,11 @@ FAR = [
     datetime(9999, 1, 1, tzinfo=UTC),
     datetime(1, 1, 1, tzinfo=UTC),
 ]
+FAR_SAID: Final = (
+    "0001-01-01", "9999-12-31", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
+    "0000", "0000-Q1", "0001", "9999", "9999-Q4", "9999-Q1", 0, 1, 2, 99, 999, 3660, 5_270_400, 10**9,
+)  # fmt: skip
+"""Days, times, periods and numbers at the ends of what the fields of events may say."""
 
 
 @pytest.mark.parametrize("instant", FAR)
@@ -73,3 +84,52 @@ def test_an_offer_of_the_last_hour_lapses_at_the_last_instant() -> None:
     b.hear(Fact.of(event, ("special-unit",), b.now, 99))
 
     assert [due.at for due in b.rules.due(b.view) if due.type == "shelter.offer_lapsed"] == [LAST]
+
+
+def far(data: type[Data]) -> Iterator[Data]:
+    """Yield an example of *data* for each value of `FAR_SAID` that one of its fields may have."""
+    members: dict[str, Any] = example(schema_of(data), full=True)["event"]["data"]
+    for name in members:
+        for said in FAR_SAID:
+            try:
+                yield data.from_mapping({**members, name: said})
+            except Invalid:
+                continue
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("data", TYPES.values(), ids=[f"{name} {version}" for name, version in TYPES])
+def test_every_event_with_a_far_day_a_far_year_or_a_huge_number_is_judged(data: type[Data]) -> None:
+    """Given any published type, when a field has the least or the greatest value, then every rule still has an answer."""
+    case = under_review(Bench(ONE_YEAR))
+    by = next(each for each in AGENCIES if case.rules.may_publish(each, data.type))
+    b = case if data.keyed_by == "case" else Bench.of_bulletin(by, ONE_YEAR)
+    records = (b.view.referrals, b.view.beds, b.view.holds, b.view.reviews)
+    for said in far(data):
+        for ref in (None, *(next(iter(each)) for each in records if each)):
+            event = b.event(by, data.type, data=said, reference=ref, approver="A-2")
+            list(b.rules.refusals(b.view, event, b.now))
+            fact = Fact.of(event, b.rules.audience(b.view, event).recipients, b.now, 99)
+            b.rules.afresh().activate(fact)
+            after = b.rules.evolve(b.view, fact)
+            b.rules.clocks(after)
+            b.rules.due(after)
+            b.rules.kept(after)
+
+
+@pytest.mark.parametrize("period", ["9999", "9999-Q4", "9999-Q1", "0000", "0000-Q1"])
+def test_figures_of_a_year_that_no_calendar_has_are_refused(period: str) -> None:
+    """Given figures that are sound otherwise, then the last year there is is not over, and there was no year 0."""
+    b = Bench.of_bulletin("statistics")
+    event = b.event("statistics", "stats.period_published", approver="A-2", **figures(period=period))
+
+    assert "G-17" in {refusal.rule for refusal in b.rules.refusals(b.view, event, b.now)}
+
+
+def test_a_profile_in_force_from_the_first_day_there_is_is_dated_back() -> None:
+    """Given a day that begins before the first instant in UTC, then the activation is refused as any earlier day."""
+    bench = Bench.of_bulletin("coordinator")
+    refusal = bench.ask("coordinator", "policy.profile_activated", approver="A-2", valid_from="0001-01-01")
+
+    assert refusal is not None
+    assert refusal.rule == "G-15"

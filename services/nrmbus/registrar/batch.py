@@ -127,6 +127,8 @@ def _judged(
     said: dict[str, str | int] = {"type": _name(signed), "id": signed.id}
     if decision.code:
         said["code"] = decision.code
+    if decision.error:
+        said["error"] = decision.error
     if decision.outcome in ("registered", "refused"):
         said["number"] = shard.memory.number
     handled(decision.outcome, partition=at.partition, offset=at.offset, **said)

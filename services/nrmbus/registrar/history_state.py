@@ -203,21 +203,18 @@ class Memory:
         inbox.previous = said.digest
         return said
 
-    def remember(
-        self, case: Case, event: Event, envelope: Record, told: tuple[str, ...], said: Statement, policy: str
-    ) -> None:
-        """Let *event*, just registered as `number` under the profile *policy*, be part of the case."""
-        assert self.time is not None  # noqa: S101 - set with every number
+    def remember(self, case: Case, fact: Fact, after: View, envelope: Record, said: Statement) -> None:
+        """Let *fact*, just registered as `number`, be part of the case, whose view is *after* from now on."""
+        event = fact.event
         case.count(event.source, event.sequence)
-        fact = Fact.of(event, told, self.time, self.number, policy)
         self._activate(fact)
-        case.view = self._rules.evolve(case.view, fact)
+        case.view = after
         if _is_heard_first(event, case.view):
             case.heard_first[event.id] = (envelope, said)
         if case.view.over:
             case.heard_first.clear()  # nobody comes to it any more
         if event.type == EMERGENCY:
-            self.spent[event.source, self._rules.month(self.time)] += 1
+            self.spent[event.source, self._rules.month(fact.registered)] += 1
 
     def _activate(self, fact: Fact) -> None:
         """Have the Rules take the activation of a profile; other facts are none."""

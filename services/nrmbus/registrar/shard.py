@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from nrmbus.directory import Directory
-from nrmbus.events.model import Event, Part
+from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.values import frozen
 from nrmbus.registrar.case import Case, Known
 from nrmbus.registrar.history_state import EMERGENCY, Memory
 from nrmbus.registrar.records import Coordinates, Out, Statement, audience_json, sign_all
 from nrmbus.registrar.refusals import Refused, wire_refusal
 from nrmbus.registrar.spill_file import Scratch
-from nrmbus.rules import Rules, View
+from nrmbus.rules import ProfileError, Rules, View
 from nrmbus.wire import ids, json, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
@@ -37,6 +37,8 @@ class Decision:
     outcome: Literal["registered", "refused", "repeated", "answered", "quarantined", "tested"]
     code: str | None
     outs: list[Out]
+    error: str | None = None
+    """Name of the error with which the Rules failed on a value of the event, for the log."""
 
 
 class Shard:
@@ -113,6 +115,7 @@ class Shard:
             return Decision("answered", "sequence_gap", [gap])
         case = case or self.memory.case_or_new(signed.subject)
         policy = self._rules.policy_for(case.view, signed.source, self._time(now))
+        failed = None
         try:
             if known or self._is_anothers(signed):
                 raise WireError("id_reused")
@@ -122,10 +125,19 @@ class Shard:
                 # Consents, letters and decisions are found by their id alone: nobody may take the place of another's. Asked
                 # last, so that who knows an id, and not the case, learns nothing.
                 raise WireError("id_reused")
+            fact = Fact.of(event, told.recipients, self._time(now), self.memory.number + 1, policy)
+            after = self._rules.evolve(case.view, fact)
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
-            return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused, policy))
-        return Decision("registered", None, self._register(case, signed, event, at, now, told, policy))
+        except ProfileError:
+            raise  # the profile is at fault, and not the event
+        except (ArithmeticError, ValueError) as error:
+            # The Rules cannot compute with a value of the event. If this ended the process, the event would be read again
+            # after each start, and nobody could publish any more. Nothing has changed yet: `evolve` returns another view.
+            refused, failed = wire_refusal(WireError("unknown_field")), type(error).__name__
+        else:
+            return Decision("registered", None, self._register(case, signed, fact, after, at, told, policy))
+        return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused, policy), failed)
 
     def sign(self, outs: Iterable[Out], key: SigningKey) -> None:
         """Sign every statement of a transaction, whose records are *outs*; what they decided may be spilled from now on."""
@@ -212,16 +224,18 @@ class Shard:
     # -- saying --------------------------------------------------------------------------------------------------
 
     def _register(
-        self, case: Case, signed: Signed, event: Event, at: Coordinates, now: datetime, told: "Told", policy: str
+        self, case: Case, signed: Signed, fact: Fact, after: View, at: Coordinates, told: "Told", policy: str
     ) -> list[Out]:
+        """Register *fact*, with which the view of *case* becomes *after*."""
         secret = self._secret = self._salt()
         audience, salt = audience_json(told.recipients, told.earlier, secret.hex()), salts(secret)
-        registration = self._registered(signed, self._advance(now), json.digest(audience), next(salt), policy)
+        time = self._advance(fact.registered)
+        registration = self._registered(signed, time, json.digest(audience), next(salt), policy)
         envelope = signed.record.without_letter()
         outs = [self._case_record(envelope.key, at, registration, audience, envelope)]
         outs += self._deliver(case, signed, envelope, registration, told, salt)
-        self.memory.remember(case, event, envelope, told.recipients, registration, policy)
-        case.digests.setdefault(event.id, registration.digest)
+        self.memory.remember(case, fact, after, envelope, registration)
+        case.digests.setdefault(fact.event.id, registration.digest)
         return outs
 
     def _refuse(

@@ -13,6 +13,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from nrmbus.events.values import frozen
+from nrmbus.rules.calendar import FIRST
 from nrmbus.rules.mark import Mark
 
 Open = Literal["keep", "move"]
@@ -61,8 +62,11 @@ class Timeline:
         return self._ordered[-1] if self._ordered else None
 
     def begins(self, day: str) -> datetime:
-        """Return when *day* (``YYYY-MM-DD``) begins."""
-        return datetime.combine(date.fromisoformat(day), time(), self._zone).astimezone(UTC)
+        """Return when *day* (``YYYY-MM-DD``) begins; the first instant there is if that lies before it."""
+        try:
+            return datetime.combine(date.fromisoformat(day), time(), self._zone).astimezone(UTC)
+        except OverflowError:
+            return FIRST
 
     def in_force(self, at: datetime) -> str:
         """Return the profile under which a case begins that is opened at *at*."""
