@@ -6,18 +6,22 @@ from typing import Any, Final
 
 import pytest
 
-from agencies import AGENCIES
+from agencies import AGENCIES, POLICY
+from nrmbus.events.case import FollowUpDue
 from nrmbus.events.errors import Invalid
 from nrmbus.events.examples import example
 from nrmbus.events.model import Data, Fact
 from nrmbus.events.registry import TYPES
 from nrmbus.events.schemas import schema_of
+from nrmbus.rules import read_profile
 from nrmbus.rules.calendar import LAST, Calendar
 from rules.given import ONE_YEAR, Bench, figures
 from rules.stories import (
+    assessed,
     begun,
     child_identified,
     closed,
+    erasing,
     housed,
     offered,
     planned,
@@ -40,6 +44,22 @@ FAR_SAID: Final = (
     "0000", "0000-Q1", "0001", "9999", "9999-Q4", "9999-Q1", 0, 1, 2, 99, 999, 3660, 5_270_400, 10**9,
 )  # fmt: skip
 """Days, times, periods and numbers at the ends of what the fields of events may say."""
+HUGE: Final = 10**15
+HUGE_NUMBERS: Final = f"""
+name: xa@2027-01-01
+extends: {POLICY}
+changes:
+  retention: {{letter_days: {HUGE}, objection_days: {HUGE}, hold_days: {HUGE}}}
+  emergency: {{object_minutes: {HUGE}, answer_hours: {HUGE}}}
+  periods:
+    bed_offer_hours: {HUGE}
+    activation_notice_hours: {HUGE}
+    follow_up_months: [3, 121, {HUGE}]
+    stay_days: {HUGE}
+    recovery_days: {HUGE}
+  clocks: {{D-REFER: {{length: {{hours: {HUGE}}}}}, D-HOLD: {{length: {{hours: {HUGE}}}}}}}
+"""
+"""A profile that reads, with numbers that nobody can mean. If such a profile is in force, it has to be judged by."""
 
 
 @pytest.mark.parametrize("instant", FAR)
@@ -133,3 +153,56 @@ def test_a_profile_in_force_from_the_first_day_there_is_is_dated_back() -> None:
 
     assert refusal is not None
     assert refusal.rule == "G-15"
+
+
+def huge(story: Callable[[Bench], Bench] | None = None) -> Bench:
+    """Return a case, in which *story* happened, under the profile of `HUGE_NUMBERS`."""
+    b = Bench(read_profile(HUGE_NUMBERS))
+    return story(b) if story else b
+
+
+@pytest.mark.parametrize("story", [begun, offered, housed, served, under_review, closed, erasing, assessed])
+def test_a_case_under_a_profile_with_huge_numbers_is_judged(story: Callable[[Bench], Bench]) -> None:
+    """Given periods longer than the calendar, then all duties and due events are still computed."""
+    b = huge(story)
+
+    b.rules.clocks(b.view)
+    assert all(due.at <= LAST for due in b.rules.due(b.view))
+    b.rules.kept(b.view)
+
+
+def test_a_hold_of_any_length_stands_where_the_profile_allows_any() -> None:
+    """Given the longest hold of three million years, then the last day there is is not too late, and yesterday too early."""
+    b = huge(closed)
+
+    assert b.ask("ngo-a", "access.hold_placed", until="9999-12-31") is None
+    refusal = b.ask("ngo-a", "access.hold_placed", until="2026-03-01")
+    assert refusal is not None
+    assert refusal.rule == "G-27"
+
+
+def test_an_emergency_may_be_answered_for_ever_where_the_profile_says_so() -> None:
+    """Given endless hours to answer and minutes to object, then the answer is never late, and sealing is due at the end of time."""
+    b = huge(planned)
+    b.say("shelter", "access.break_glass", ref="E-1", approver="A-2")
+    (emergency,) = b.view.emergencies.values()
+
+    assert b.rules.may_be_answered(b.view, emergency, LAST)
+    assert [due.at for due in b.rules.due(b.view) if due.type == "access.reseal_due"] == [LAST]
+
+
+def test_no_profile_follows_one_that_asks_for_endless_notice() -> None:
+    """Given a notice longer than the calendar, then every activation is too near, and the notice still has a length."""
+    bench = Bench.of_bulletin("coordinator", read_profile(HUGE_NUMBERS))
+    refusal = bench.ask("coordinator", "policy.profile_activated", approver="A-2")
+
+    assert refusal is not None
+    assert refusal.rule == "G-15"
+    assert bench.rules.notice == timedelta.max
+
+
+def test_a_follow_up_that_no_event_can_name_is_not_due() -> None:
+    """Given months up to the end of time, then those of the first ten years are due."""
+    b = huge(closed)
+
+    assert [due.data for due in b.rules.due(b.view) if due.type == FollowUpDue.type] == [FollowUpDue(month=3)]

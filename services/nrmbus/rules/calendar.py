@@ -28,6 +28,18 @@ def later(instant: datetime, by: timedelta) -> datetime:
         return LAST
 
 
+def lasting(*, hours: int = 0, minutes: int = 0) -> timedelta:
+    """Return a span of that many hours and minutes; the longest span there is if it would be longer.
+
+    Numbers of a profile have no upper limit, since a profile that is in force has to load; `nrmbus rules check` names those
+    that cannot be meant.
+    """
+    try:
+        return timedelta(hours=hours, minutes=minutes)
+    except OverflowError:
+        return timedelta.max
+
+
 @cache
 def countries() -> frozenset[str]:
     """Return the countries whose public holidays this release has, by the two letters of ISO 3166."""

@@ -11,7 +11,7 @@ from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralExpired
 from nrmbus.events.shelter import OfferLapsed
-from nrmbus.rules.calendar import later
+from nrmbus.rules.calendar import lasting, later
 from nrmbus.rules.clocks import clocks_of
 from nrmbus.rules.due_times import due_of, length_of
 from nrmbus.rules.emergency import refused_by_person
@@ -22,6 +22,8 @@ from nrmbus.rules.view import View
 
 MOST_MINUTES = 5_270_400
 """The latest that a breach can say it is late: ten years."""
+MOST_MONTHS = 120
+"""The last month that a follow-up can be of: ten years."""
 MINUTE = timedelta(minutes=1)
 EARLY_AT_MOST = MINUTE
 """How far the timekeeper's clock may be ahead of the registrar's."""
@@ -126,7 +128,7 @@ def _overdue_again(tables: Tables, clock: Running) -> datetime | None:
         return None
     length = length_of(tables.profile.clocks[clock.code], clock)
     if length.hours is not None:
-        return later(due, timedelta(hours=length.hours))
+        return later(due, lasting(hours=length.hours))
     return tables.calendar.days_after(due - MINUTE, length.days or 0)
 
 
@@ -137,7 +139,7 @@ def _lapses(tables: Tables, view: View) -> Iterator[Due]:
         if house.state != "offered" or offer is None:
             continue
         hours = house.valid_hours or tables.profile.periods.bed_offer_hours
-        at = later(max(offer.time, offer.registered), timedelta(hours=hours))
+        at = later(max(offer.time, offer.registered), lasting(hours=hours))
         yield _due(at, kind, offer.id, OfferLapsed(shelter=house.agency), bed.ref, house.agency)
 
 
@@ -147,7 +149,7 @@ def _follow_ups(tables: Tables, view: View) -> Iterator[Due]:
         return
     closed = calendar.day(closing.mark.time)
     for month in tables.profile.periods.follow_up_months:
-        if month not in closing.said:
+        if month not in closing.said and month <= MOST_MONTHS:
             at = max(calendar.begins(calendar.months_after(closed, month)), closing.mark.registered)
             yield _due(at, FollowUpDue.type, closing.mark.id, FollowUpDue(month=month), None, str(month))
 
@@ -175,6 +177,6 @@ def _reseals(tables: Tables, view: View) -> Iterator[Due]:
     for each in view.emergencies.values():
         if each.state != "asked" or each.holder is None or refused_by_person(view, each.mark.source):
             continue
-        wait = timedelta(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
+        wait = lasting(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
         data = AccessResealDue(holder=each.holder)
         yield _due(later(each.mark.registered, wait), data.type, each.mark.id, data, each.ref, "")

@@ -4,9 +4,10 @@ All values are the profile's (``emergency``); the engine has none of its own [D]
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from nrmbus.events.model import Part
+from nrmbus.rules.calendar import lasting
 from nrmbus.rules.event_context import EventContext, value
 from nrmbus.rules.records import Emergency
 from nrmbus.rules.tables import Tables
@@ -31,7 +32,7 @@ def at_once(context: EventContext) -> bool:
 
 def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
     """Return whether *emergency* is too old to answer at *now*, so that a desk that was off seals nothing days later."""
-    return now - emergency.mark.registered > timedelta(hours=tables.profile.emergency.answer_hours)
+    return now - emergency.mark.registered > lasting(hours=tables.profile.emergency.answer_hours)
 
 
 def refused_by_person(view: View, agency: str) -> bool:

@@ -12,6 +12,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.model import Event, Fact, Part
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import Audience, audience_of
+from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
@@ -285,7 +286,7 @@ class Rules:
     @property
     def notice(self) -> timedelta:
         """Return how long before its day an activation is registered at least, by whichever profile of this bus asks least."""
-        return timedelta(hours=min(each.periods.activation_notice_hours for each in self.profiles))
+        return lasting(hours=min(each.periods.activation_notice_hours for each in self.profiles))
 
     @property
     def most_emergencies(self) -> int:

@@ -68,6 +68,13 @@ MISTAKES: Final[tuple[tuple[str, str, str, str, str], ...]] = (
     ("name: az@2022-04-29", "name: az@2022-02-30", "name", "no such day", "correct"),
     ("name: az@2022-04-29", "name: az", "name", "no name of a profile", "az@2022-04-29"),
     ("roles:\n", "roles: {\n", "", "no YAML", "correct the line"),
+    ("hold_days: 365 ", "hold_days: 9999999 ", "retention.hold_days", "longer than a century", "shorter"),
+    ("objection_days: 7 ", "objection_days: 36526 ", "retention.objection_days", "longer than a century", "shorter"),
+    ("letter_days: 30 ", "letter_days: 36526 ", "retention.letter_days", "longer than a century", "shorter"),
+    ("object_minutes: 10 ", "object_minutes: 52596001 ", "emergency.object_minutes", "longer than a century", "shorter"),
+    ("answer_hours: 24 ", "answer_hours: 99999999999 ", "emergency.answer_hours", "longer than a century", "shorter"),
+    ("bed_offer_hours: 24 ", "bed_offer_hours: 1" + "0" * 400 + " ", "periods.bed_offer_hours", "longer than a century", "shorter"),
+    ("follow_up_months: [3, 6, 12]", "follow_up_months: [3, 6, 121]", "periods.follow_up_months", "more than 120 months", "later months"),
     ("object_minutes: 10 ", "objecting_minutes: 10 ", "emergency.object_minutes", "is missing", "add `object_minutes`"),
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from nrmbus.events.codes import Role
 from nrmbus.events.model import Data
 from nrmbus.events.registry import TYPES, versions
 from nrmbus.rules.calendar import countries
+from nrmbus.rules.due import MOST_MONTHS
 from nrmbus.rules.event_context import STATISTICS
 from nrmbus.rules.handbook.citations import unresolved
 from nrmbus.rules.handbook.places import Path
@@ -447,15 +448,28 @@ def _bases(profile: Draft) -> Iterator[Problem]:
 
 def _numbers(profile: Draft) -> Iterator[Problem]:
     """Yield numbers that read and cannot be meant."""
-    periods = profile.periods
-    longest = {
-        "bed_offer_hours": periods.bed_offer_hours / 24, "activation_notice_hours": periods.activation_notice_hours / 24,
-        "stay_days": periods.stay_days or 0, "recovery_days": periods.recovery_days or 0, "silent_minutes": periods.silent_minutes / 1440,
-    }  # fmt: skip
-    for name, length in longest.items():
-        if length > _LONGEST_DAYS:
-            yield Problem(("periods", name), "this is longer than a century", "write a shorter time")
+    periods, kept, emergency = profile.periods, profile.retention, profile.emergency
     months = periods.follow_up_months
+    days: dict[Path, int | None] = {
+        ("periods", "stay_days"): periods.stay_days, ("periods", "recovery_days"): periods.recovery_days,
+        ("retention", "letter_days"): kept.letter_days, ("retention", "objection_days"): kept.objection_days,
+        ("retention", "hold_days"): kept.hold_days,
+    }  # fmt: skip
+    hours: dict[Path, int] = {
+        ("periods", "bed_offer_hours"): periods.bed_offer_hours,
+        ("periods", "activation_notice_hours"): periods.activation_notice_hours,
+        ("emergency", "answer_hours"): emergency.answer_hours,
+    }
+    minutes: dict[Path, int] = {
+        ("periods", "silent_minutes"): periods.silent_minutes, ("emergency", "object_minutes"): emergency.object_minutes,
+    }  # fmt: skip
+    for numbers, a_day in ((days, 1), (hours, 24), (minutes, 1440)):
+        for path, number in numbers.items():
+            if (number or 0) > _LONGEST_DAYS * a_day:
+                yield Problem(path, "this is longer than a century", "write a shorter time")
+    if max(months, default=0) > MOST_MONTHS:
+        says = f"no follow-up can be more than {MOST_MONTHS} months after the closing"
+        yield Problem(("periods", "follow_up_months"), says, "leave the later months out")
     if list(months) != sorted(set(months)):
         yield Problem(
             ("periods", "follow_up_months"), "the months are not in order, or twice", "write each once, in order"

@@ -1,13 +1,12 @@
 """G-01 to G-15: permitted senders, cases, subjects and receivers of an event, and the activation of a profile."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Final
 
 from nrmbus.events import bulletin
 from nrmbus.events.policy import ProfileActivated
 from nrmbus.rules.audience import chosen_by_sender, may_open
-from nrmbus.rules.calendar import later
+from nrmbus.rules.calendar import lasting, later
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import OBJECTED
 from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
@@ -236,7 +235,7 @@ def activation_day_unfit(q: Question) -> bool:
     if not isinstance(data, ProfileActivated) or q.timeline is None:
         return False
     since, newest = q.timeline.begins(data.valid_from), q.timeline.newest
-    notice = timedelta(hours=q.tables.profile.periods.activation_notice_hours)
+    notice = lasting(hours=q.tables.profile.periods.activation_notice_hours)
     if newest is not None and since <= newest.since:
         return True
     return later(q.now, notice) > since or data.profile == (newest.profile if newest else q.timeline.first)

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date
 from typing import Final
 
+from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.rules.audience import chosen_by_sender, told_by_choice
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import ASKED
@@ -124,12 +125,14 @@ def access_terminated(q: Question) -> bool:
     return terminated or (erasure.due is not None)
 
 
-@_rules.rule("G-27", "access.hold_placed")
+@_rules.rule("G-27", AccessHoldPlaced.type)
 def hold_too_long(q: Question) -> bool:
     """A hold whose last day has passed, or lies beyond the longest that the profile allows."""
-    today = q.tables.calendar.day(q.now)
-    last = today + timedelta(days=q.tables.profile.retention.hold_days)
-    return not today.isoformat() <= value(q.event, "until", "") <= last.isoformat()
+    data = q.event.data
+    if not isinstance(data, AccessHoldPlaced):
+        return False
+    left = date.fromisoformat(data.until) - q.tables.calendar.day(q.now)
+    return not 0 <= left.days <= q.tables.profile.retention.hold_days
 
 
 @_rules.rule("G-28", "access.erasure_due")
