@@ -1,10 +1,12 @@
-"""Steps of a return: a desk offers the wish, and of a child's journey, home or to relatives, that best interests come first."""
+"""Steps of a case: each about a record that the desk knows, and a return only in its order."""
 
 from types import SimpleNamespace
 from typing import Any
 
-from nrmbus.desk.state.steps import steps
-from nrmbus.rules import Refusal
+import pytest
+
+from nrmbus.desk.state.steps import _kinds, _newest, steps
+from nrmbus.rules import Refusal, load_profile, profile_names
 from rules import stories
 from rules.given import Bench
 
@@ -57,3 +59,26 @@ def test_the_return_to_a_family_is_closed_until_best_interests_allow_a_home() ->
     assert offered(b, "guardianship")["safeguard.returned_to_family"] is not None
     b.say("guardianship", "safeguard.best_interests_decided", outcome="kinship_care")
     assert offered(b, "guardianship")["safeguard.returned_to_family"] is None
+
+
+@pytest.mark.parametrize("me", ["prosecution", "court"])
+def test_what_follows_from_proceedings_is_a_step_for_those_who_conduct_them(me: str) -> None:
+    """Given proceedings that the desk knows, then protection and the verdict name these proceedings."""
+    b = stories.prosecuted(Bench())
+    seat: Any = SimpleNamespace(rules=b.rules, me=me, now=lambda: b.now)
+    about = {step.data.type: step for step in steps(seat, b.view) if step.ref in b.view.proceedings}
+
+    assert about["justice.measure_granted"].refusal is None
+    assert "justice.verdict_recorded" in about
+    assert offered(b, "court")["justice.verdict_recorded"] is None
+
+
+@pytest.mark.parametrize("profile", profile_names())
+def test_every_kind_of_record_that_a_step_is_about_is_looked_for(profile: str) -> None:
+    """A kind that nobody looks for would close the step for every desk, as not known to it.
+
+    A withdrawal and a document are found by the Rules without a reference of the case's.
+    """
+    named = {row.about for name, row in load_profile(profile).types.items() if row.about and name in _newest()}
+
+    assert named - {"withdrawal", "document"} <= set(_kinds(Bench().view))

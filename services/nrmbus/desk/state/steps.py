@@ -73,17 +73,22 @@ def _specimen(data: type[Data]) -> Mapping[str, Any]:
     return made
 
 
+def _kinds(view: View) -> Mapping[str, Mapping[str, Any]]:
+    """Return the records of *view* by kind, as the column ``about`` of a profile names it."""
+    return {
+        "referral": view.referrals, "bed": view.beds, "hold": view.holds, "review": view.reviews,
+        "service": view.services, "emergency": view.emergencies, "payment": view.payments,
+        "proceedings": view.proceedings,
+    }  # fmt: skip
+
+
 def _records(view: View, name: str, about: str | None) -> tuple[str, ...]:
     """Return the keys of the records of *view* that the type *name* is about; `_NEW` alone if there is none, or no such kind.
 
     An event without a reference opens a record under its own id, which nobody can name: of those the newest stands for all.
     """
-    kinds: dict[str, Mapping[str, Any]] = {
-        "referral": view.referrals, "bed": view.beds, "hold": view.holds, "review": view.reviews,
-        "service": view.services, "emergency": view.emergencies, "payment": view.payments,
-    }  # fmt: skip
     kind = "payment" if name in ("payment.executed", "payment.failed") else about or ""
-    keys = tuple(kinds.get(kind, ()))
+    keys = tuple(_kinds(view).get(kind, ()))
     named = tuple(key for key in keys if _ref_of(key))
     return (*named, *[key for key in keys if not _ref_of(key)][-1:]) or (_NEW,)
 
