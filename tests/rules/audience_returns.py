@@ -30,6 +30,12 @@ def _helped(b: Bench) -> Bench:
     return b
 
 
+def _helped_by_the_consulate(b: Bench) -> Bench:
+    identified(b).consents("consulate", by="vac")
+    b.say(UNIT, "return.consented", to=["consulate"])
+    return b
+
+
 def _travelling(b: Bench) -> Bench:
     _helped(b).say("iom", "return.risk_assessed")
     b.say("embassy", "return.travel_arranged")
@@ -138,4 +144,5 @@ def returns() -> Iterator[Seen]:
     yield Seen(identified, "migration", "stay.embassy_barred", (*PLAN, UNIT, "vac"), {"story": (UNIT,)})
     yield Seen(_barred_alone, "migration", "stay.embassy_bar_lifted", (*PLAN, UNIT, "vac"), nobody)
     yield Seen(_travelling, "migration", "stay.embassy_barred", ("iom", *PLAN, UNIT, "vac"), {"story": (UNIT,)})
+    yield Seen(_helped_by_the_consulate, "migration", "stay.embassy_barred", (*PLAN, UNIT, "vac"), {"story": (UNIT,)})
     yield Seen(_barred, "migration", "stay.embassy_bar_lifted", ("iom", *PLAN, UNIT, "vac"), nobody)

@@ -1,6 +1,7 @@
 """Reasons for an agency's notice, or for none: one reason per agency, always in line with the audience."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import get_args
 
 import pytest
@@ -12,7 +13,7 @@ from nrmbus.rules.why import FOR, SENTENCES, WORDS, ReasonCode
 from rules.audience_rows import ROWS
 from rules.audience_words import Seen
 from rules.given import Bench
-from rules.stories import consented, planned, referred, signalled
+from rules.stories import child_identified, consented, identified, planned, referred, signalled
 
 PROFILE = load_profile(POLICY)
 
@@ -39,7 +40,7 @@ def test_an_agency_has_a_reason_exactly_where_the_audience_has_it(row: Seen) -> 
         assert why.basis
         if why.rule:
             assert why.basis == PROFILE.refusals[why.rule].basis
-            assert why.consent in {fact.event.id for fact in b.facts}
+            assert why.consent in {event.id, *(fact.event.id for fact in b.facts)}
 
 
 @pytest.mark.thorough
@@ -74,6 +75,20 @@ def test_her_word_is_named_that_keeps_an_agency_out(word: str, code: str, rule: 
 
     assert (why.code, why.terms, why.rule, why.consent) == (code, ("members",), rule, paper.id)
     assert b.rules.why(b.view, event, "shelter").told
+
+
+@pytest.mark.parametrize("story", [identified, child_identified])
+def test_a_consulate_that_helped_is_kept_out_by_the_bar_itself(story: Callable[[Bench], Bench]) -> None:
+    """Given a return with a consulate's help, when a bar is recorded, then the bar is why the consulate hears nothing of it."""
+    b = story(Bench())
+    given_by = "caregiver" if b.view.child else "individual"
+    b.say("special-unit", "consent.given", receivers=["consulate"], given_by=given_by)
+    b.say("special-unit", "return.consented", to=["consulate"], given_by=given_by)
+    event = b.event("special-unit", "stay.embassy_barred")
+    why = b.rules.why(b.view, event, "consulate")
+
+    assert (why.code, why.rule, why.consent) == ("embassy_barred", "G-55", event.id)
+    assert why.terms
 
 
 def test_the_consent_behind_a_recipient_is_named() -> None:

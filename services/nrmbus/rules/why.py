@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from nrmbus.events.model import Part
-from nrmbus.rules.audience import TERMS, Audience, granted_to
+from nrmbus.rules.audience import EMBASSY_BARRED, TERMS, Audience, granted_to
 from nrmbus.rules.event_context import SHARING, STATISTICS, EventContext, receivers_of
 from nrmbus.rules.profile import DECIDERS, Row
 from nrmbus.rules.records import Standing
@@ -187,7 +187,9 @@ def reason_for(context: EventContext, agency: str, audience: Audience) -> Reason
         return _kept_out(context, row, agency, terms, "access_revoked", "G-67", context.view.revoked[agency])
     if terms and context.embassy_barred(agency):
         return _kept_out(context, row, agency, terms, "embassy_barred", "G-55", context.view.embassy_bar)
-    if terms and standing:  # named by the row and not told: the person's word stands against it
+    if terms and context.event.type == EMBASSY_BARRED and context.in_group(agency, "ENVOYS"):  # it stands from now on
+        return _kept_out(context, row, agency, terms, "embassy_barred", "G-55", context.event.id)
+    if terms and standing and standing.kind in _BARS:  # named by the row, and kept out by the person's word
         code, rule = _BARS[standing.kind]
         return _kept_out(context, row, agency, terms, code, rule, standing.id)
     if not row.sees:
