@@ -3,9 +3,11 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from errno import ENOSPC
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from agencies import CASE
 from desk.access.test_opening import CONSENT, consented, readings, supplied, withdrawn
@@ -13,6 +15,7 @@ from desk.given import CANARY, Given, desk_of
 from nrmbus.desk.state import integrity
 
 OTHER = "ef" * 16
+FULL = OperationalError("INSERT", {}, Exception("database or disk is full"))
 EDITED = {
     "the withdrawal is taken out": "DELETE FROM events WHERE type = 'consent.withdrawn'",
     "the withdrawal and its delivery are taken out": (
@@ -100,6 +103,32 @@ async def test_nothing_that_it_is_about_is_opened_and_a_person_hears_of_it(
             tasks = [row.subject for row in await given.rows("tasks") if row.kind == integrity.TASK]
             assert tasks[0] in ("", CASE)
             assert len(tasks) == len(set(tasks)) <= 2
+
+
+@pytest.mark.parametrize("error", [OSError(ENOSPC, "No space left on device"), FULL])
+async def test_a_person_hears_of_it_once_the_disk_has_room_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Given a full disk at the first look, nothing opens, and the next look opens the task, once."""
+    async with desk_of("vac", tmp_path) as given:
+        await told(given, taken_back=True)
+        registrar = given.registrar
+    edit(tmp_path, EDITED["the withdrawal is taken out"])
+    async with desk_of("vac", tmp_path, registrar=registrar) as given:
+        unaltered = given.desk.unaltered
+        with monkeypatch.context() as full:
+
+            def fail(*_: object, **__: object) -> None:
+                raise error
+
+            full.setattr(integrity, "open_task", fail)
+            with pytest.raises(type(error)):
+                await unaltered.is_altered(CASE)
+            assert [row for row in await given.rows("tasks") if row.kind == integrity.TASK] == []
+        for _ in range(2):
+            assert await unaltered.is_altered(CASE)
+
+        assert [row.subject for row in await given.rows("tasks") if row.kind == integrity.TASK] == [CASE]
 
 
 async def test_of_another_case_letters_open_as_before(tmp_path: Path) -> None:

@@ -42,6 +42,8 @@ class Unaltered:
         self._seen: dict[int, Position] = {}
         self._altered: dict[str, str] = {}
         """Altered cases, with the place of the first difference; the empty name stands for a missing delivery."""
+        self._told: set[str] = set()
+        """Altered cases whose task is in the ledger. On a full disk none can be opened, so a later look tries again."""
 
     async def is_altered(self, subject: str) -> bool:
         """Return whether the case *subject* differs from its deliveries, or cannot be compared; open a task if so."""
@@ -51,15 +53,15 @@ class Unaltered:
     async def look(self, subject: str | None = None) -> None:
         """Check all records since the last check (the first time all), and every stored event of *subject*."""
         async with self._turn:
-            known = set(self._altered)
             with self._ledger.read() as tx:
                 positions = _positions(tx)
                 for row in tx.execute(_of_no_delivery(subject)):
                     self._altered.setdefault(row.subject, f"{row.partition}/{row.inbox_number}")
             for position in positions:
                 self._deliveries(*position)
-            if new := self._altered.keys() - known:
+            if new := self._altered.keys() - self._told:
                 await self._tell(sorted(new))
+                self._told |= new
 
     async def _tell(self, subjects: list[str]) -> None:
         telemetry.handled("alarm", code=TASK)
