@@ -57,6 +57,15 @@ def test_a_name_never_comes_to_mean_something_else(text: str) -> None:
     assert {name: load_profile(name).digest for name in profile_names()} == known
 
 
+@pytest.mark.parametrize("zone", ["Asia", "Asia/Bakku", "../etc/passwd", "/etc/passwd", "", "Asia" * 80])
+def test_a_profile_without_a_time_zone_is_never_known(zone: str) -> None:
+    """Given a text that is no zone, then the file does not read, so nobody can put the profile in force and have no days."""
+    with pytest.raises(ProfileError, match="timezone: no such time zone"):
+        add_profiles([copied(("timezone: Asia/Baku", f'timezone: "{zone}"'))])
+
+    assert NAME not in profile_names()
+
+
 def test_a_profile_whose_digest_is_not_that_of_its_activation_is_not_known() -> None:
     """An agency with another file of the same name keeps its cases waiting, instead of judging them by it."""
     (mine,) = add_profiles([copied(REFER_IN_36_HOURS)])

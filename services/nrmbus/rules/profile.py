@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from functools import cached_property
-from typing import Annotated, Literal, Self, get_args
-from zoneinfo import ZoneInfo
+from typing import Annotated, Final, Literal, Self, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -41,6 +41,9 @@ def _dated(name: str) -> str:
 
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_day)]
+
+NO_ZONE: Final = (ZoneInfoNotFoundError, ValueError, OSError)
+"""Errors for a text that names no time zone; OSError if it names a folder of zones, as ``Asia`` does, or is too long for a file."""
 
 
 class UnknownProfileError(LookupError):
@@ -243,11 +246,19 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        problems = [*self._circles(), *self._unknown_roles(), *self._unknown_types(), *self._unknown_words()]
+        problems = [
+            *self._unknown_zone(), *self._circles(), *self._unknown_roles(), *self._unknown_types(), *self._unknown_words(),
+        ]  # fmt: skip
         if problems:
             message = "; ".join(problems)
             raise ValueError(message)
         return self
+
+    def _unknown_zone(self) -> Iterator[str]:
+        try:
+            ZoneInfo(self.timezone)
+        except NO_ZONE:
+            yield "timezone: no such time zone"
 
     def _circles(self) -> Iterator[str]:
         """Yield each group that contains itself: nobody could write out its roles."""

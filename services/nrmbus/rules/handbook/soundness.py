@@ -6,7 +6,6 @@ Each is found without a history, from the tables alone; what only a history show
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, get_args
-from zoneinfo import ZoneInfoNotFoundError
 
 from pydantic import model_validator
 
@@ -23,7 +22,7 @@ from nrmbus.rules.handbook.wording import nearest, quoted
 from nrmbus.rules.judge.judge import CHECKS
 from nrmbus.rules.judge.parties import RECEIVING
 from nrmbus.rules.placed import unknown_places
-from nrmbus.rules.profile import DECIDERS, ClockRule, Length, Profile, Row, matches
+from nrmbus.rules.profile import DECIDERS, NO_ZONE, ClockRule, Length, Profile, Row, matches
 from nrmbus.rules.records import Status
 from nrmbus.rules.vocabulary import Term
 from nrmbus.rules.why import FOR
@@ -489,7 +488,7 @@ def _calendar(profile: Draft) -> Iterator[Problem]:
         )
     try:
         _ = profile.zone
-    except (ZoneInfoNotFoundError, ValueError):
+    except NO_ZONE:
         yield Problem(("timezone",), "this is no time zone", "write one of the IANA names, such as Asia/Baku")
         return
     country = profile.calendar.country
