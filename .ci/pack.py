@@ -32,6 +32,9 @@ class Pack(BuildHookInterface[Any]):
                         entry.external_attr = 0o644 << 16
                         packed.writestr(entry, path.read_bytes(), ZIP_DEFLATED, compresslevel=9)
         build_data["force_include"][str(archive)] = "nrmbus/data.zip"
+        # Read at run time, too; the page beside them is for readers of the tree, and `exclude` holds for no forced folder.
+        for topic in Path(self.root, "deploy", "topics").glob("*.yaml"):
+            build_data["force_include"][str(topic)] = f"nrmbus/deploy/topics/{topic.name}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002 - the interface
         """Remove the archive, which is in the wheel now."""

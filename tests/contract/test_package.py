@@ -81,7 +81,9 @@ def test_the_wheel_carries_every_file_of_the_rooms(wheel: Path) -> None:
         for path in files()
         if path.is_relative_to(services / "nrmbus") and path.name != "README.md"
     }
-    declared = {f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics} | {
+    declared = {
+        f"nrmbus/deploy/topics/{path.name}" for path in files() if path.parent == topics and path.suffix == ".yaml"
+    } | {
         "nrmbus/deploy/quotas.yaml",
         "nrmbus/deploy/agencies/az-example.yaml",
     }
