@@ -6,6 +6,7 @@ import pytest
 
 from agencies import CASE, SIGNAL
 from nrmbus.events.model import Part
+from nrmbus.registrar import shard as shard_module
 from nrmbus.registrar.history_state import HistoryError
 from nrmbus.registrar.shard import Shard
 from nrmbus.wire import ids
@@ -13,6 +14,7 @@ from nrmbus.wire.record import Record
 from registrar.given import Bus, check_history, to
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
+UNIT = "special-unit"
 REFUSAL = {"purposes": ["tracing"], "given_by": "individual"}
 REFERRAL = {"mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
 LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "contact": {}, "identity": {}, "money": {}, "story": {}}
@@ -46,6 +48,49 @@ def test_an_event_to_as_many_as_an_event_may_have_is_readable_again(bus: Bus) ->
     assert refused.code == "audience_changed"
     assert told.outcome == "registered", told.code
     assert len(to(told, names[0])) == 2
+    check_history(bus, shard)
+
+
+def test_p1_an_event_whose_audience_no_reader_would_take_is_refused(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given more to be told first than a header may name, then the event is refused, the case goes on, and the history is readable."""
+    shard, names = with_many(bus, 8)
+    data = {**REFERRAL, "to": names}
+    with monkeypatch.context() as smaller:
+        smaller.setattr(shard_module, "STATEMENT_LIMIT", 512)
+        refused = bus.say(shard, "ngo-a", "referral.submitted", data, referral="cd" * 16)
+    told = bus.say(shard, "ngo-a", "referral.submitted", data, referral="cd" * 16)
+
+    assert (refused.outcome, refused.code) == ("refused", "too_large")
+    assert told.outcome == "registered", told.code
+    check_history(bus, shard)
+
+
+@pytest.mark.thorough
+def test_p1_a_case_that_is_closed_and_opened_without_end_takes_no_consent_away(bus: Bus) -> None:
+    """Given a system that loops while the person refuses the special unit, when she consents, then the unit is told of it."""
+    shard = bus.shard()
+    bus.signal(shard)
+    bus.say(shard, "ngo-a", "consent.refused", {**REFUSAL, "purposes": CONSENT["purposes"], "receivers": [UNIT]})
+    for _ in range(60):
+        bus.say(shard, "ngo-a", "case.closed", {"reason": "lost_contact", "follow_up": False})
+        bus.say(shard, "ngo-a", "case.reopened", {"reason": "person_returned"})
+    let_in = bus.say(shard, "ngo-a", "consent.given", {**CONSENT, "receivers": [UNIT]})
+
+    assert let_in.outcome == "registered", let_in.code
+    assert 1 < len(to(let_in, UNIT)) <= 17
+    check_history(bus, shard)
+
+
+def test_p1_a_letter_for_more_readers_than_a_refusal_can_name_is_refused_without_names(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a letter that has to open at more agencies than a statement has room for, then its refusal names none, and is readable."""
+    monkeypatch.setattr(shard_module, "STATEMENT_LIMIT", 5 * 40 - 1)
+    shard, event = bus.shard(), bus.event("ngo-a", "case.signal_recorded", {**SIGNAL, "child": True})
+    parts: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
+    refused = bus.take(shard, bus.signed(event, parts), owner="ngo-a")
+
+    assert (refused.outcome, refused.code) == ("refused", "letter_too_large")
     check_history(bus, shard)
 
 

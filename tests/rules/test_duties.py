@@ -26,6 +26,8 @@ from rules.stories import (
 )
 
 UNIT = "special-unit"
+TURN = (("case.closed", "lost_contact"), ("case.reopened", "person_returned"))
+"""A case that is closed and opened again, with the reason for each."""
 Story = Callable[[Bench], Bench]
 
 
@@ -382,6 +384,51 @@ class TestAUnitThatSheRefuses:
         assert let_in.audience.earlier == {UNIT: (reopened.id,)}
         assert owed(b, UNIT) == ["D-RG"]
         assert desk(b, UNIT, let_in).status == b.view.status
+
+    @pytest.mark.parametrize("ends", ["open", "closed"])
+    def test_learns_what_it_owes_of_a_case_that_is_closed_and_opened_without_end(self, ends: str) -> None:
+        """Given a system that loops, when the person consents, then the unit hears 16 events, the court's among them, and its desk is right."""
+        b = begun(Bench())
+        reopened = reopened_unheard(b)
+        for _ in range(40):
+            b.say("ngo-a", "case.closed", reason="lost_contact")
+            b.now += timedelta(hours=1)
+            b.say("ngo-a", "case.reopened")
+        if ends == "closed":
+            b.say("ngo-a", "case.closed", reason="lost_contact")
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+        shown = desk(b, UNIT, let_in)
+
+        assert len(let_in.audience.earlier[UNIT]) <= 16
+        assert let_in.audience.earlier[UNIT][0] == reopened.id
+        assert shown.status == b.view.status == ("CLOSED" if ends == "closed" else "UNDER_IDENTIFICATION")
+        assert [(each.code, each.due) for each in b.rules.clocks(shown) if each.answerable == UNIT] == [
+            (each.code, each.due) for each in b.rules.clocks(b.view) if each.answerable == UNIT
+        ]
+        assert owed(b, UNIT) == ([] if ends == "closed" else ["D-RG"])
+
+    def test_learns_each_of_eight_closings(self) -> None:
+        """Given no more than 16 events that the refusal kept from the unit, then it hears all of them, in their order."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        missed = [b.say("ngo-a", kind, reason=reason).id for _ in range(8) for kind, reason in TURN]
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert let_in.audience.earlier == {UNIT: tuple(missed)}
+
+    def test_learns_the_last_16_of_many_decisions(self) -> None:
+        """No court decides so often; if one does, what the unit hears still fits into one event's audience."""
+        b = begun(Bench())
+        b.say(UNIT, "identification.stage_entered", stage="inquiry")
+        b.say(UNIT, "identification.reasonable_grounds_decided", **NEGATIVE)
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        decided = []
+        for number in range(20):
+            b.say("ngo-a", "review.requested", ref=f"V-{number}", kind="court")
+            decided.append(b.say("court", "review.decided", ref=f"V-{number}", outcome="upheld").id)
+        let_in = b.say("ngo-a", "consent.given", receivers=[UNIT])
+
+        assert let_in.audience.earlier == {UNIT: tuple(decided[-16:])}
 
     def test_learns_nothing_of_a_case_that_it_has_deleted(self) -> None:
         """Asked again, it begins again; what a court said before is nothing to it."""

@@ -23,7 +23,7 @@ from nrmbus.wire.errors import WireError
 from nrmbus.wire.keys.keys import SigningKey
 from nrmbus.wire.letter import Container
 from nrmbus.wire.names import CANARY, CASES, QUARANTINE, STATISTICS, TEST_AGENCIES, inbox_of
-from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, SUBMITTED, Record
+from nrmbus.wire.record import ANSWER, AUDIENCE, DELIVERY, LETTER, REGISTRATION, STATEMENT_LIMIT, SUBMITTED, Record
 from nrmbus.wire.registration import Answer, Policy, Registration
 from nrmbus.wire.transaction import salts
 
@@ -127,6 +127,10 @@ class Shard:
                 raise WireError("id_reused")
             fact = Fact.of(event, told.recipients, self._time(now), self.memory.number + 1, policy)
             after = self._rules.evolve(case.view, fact)
+            self._secret = self._salt()
+            audience = audience_json(told.recipients, told.earlier, self._secret.hex())
+            if len(audience) > STATEMENT_LIMIT:  # it would stop every reader of the history
+                raise WireError("too_large")
         except (WireError, Refused) as error:
             refused = wire_refusal(error) if isinstance(error, WireError) else error
         except ProfileError:
@@ -136,7 +140,7 @@ class Shard:
             # after each start, and nobody could publish any more. Nothing has changed yet: `evolve` returns another view.
             refused, failed = wire_refusal(WireError("unknown_field")), type(error).__name__
         else:
-            return Decision("registered", None, self._register(case, signed, fact, after, at, told, policy))
+            return Decision("registered", None, self._register(case, signed, fact, after, at, told, audience, policy))
         return Decision("refused", refused.code, self._refuse(case, signed, at, now, refused, policy), failed)
 
     def sign(self, outs: Iterable[Out], key: SigningKey) -> None:
@@ -205,6 +209,8 @@ class Shard:
         if letter is None:
             return told
         due = {part: {event.source, *self._sealed_to(part, audience.opens, now)} for part in letter.parts}
+        if sum(map(len, due.values())) * 40 > STATEMENT_LIMIT:  # too many names for a refusal, and readers for a letter
+            raise WireError("letter_too_large")
         if any(set(letter.wraps(part)) != agencies for part, agencies in due.items()):
             raise Refused.audience_changed(
                 {part: tuple(sorted(agencies - {event.source})) for part, agencies in due.items()}
@@ -224,12 +230,11 @@ class Shard:
     # -- saying --------------------------------------------------------------------------------------------------
 
     def _register(
-        self, case: Case, signed: Signed, fact: Fact, after: View, at: Coordinates, told: "Told", policy: str
-    ) -> list[Out]:
+        self, case: Case, signed: Signed, fact: Fact, after: View, at: Coordinates, told: "Told", audience: bytes,
+        policy: str,
+    ) -> list[Out]:  # fmt: skip
         """Register *fact*, with which the view of *case* becomes *after*."""
-        secret = self._secret = self._salt()
-        audience, salt = audience_json(told.recipients, told.earlier, secret.hex()), salts(secret)
-        time = self._advance(fact.registered)
+        time, salt = self._advance(fact.registered), salts(self._secret)
         registration = self._registered(signed, time, json.digest(audience), next(salt), policy)
         envelope = signed.record.without_letter()
         outs = [self._case_record(envelope.key, at, registration, audience, envelope)]

@@ -62,6 +62,8 @@ TELLING = DECISIONS | {"justice.verdict_recorded"}
 READING = frozenset({"access.granted"})
 """Types that record a reading: the case stays as it is, and a reading does not create a case."""
 REOPENED = "case.reopened"
+MISSED_AT_MOST = 16
+"""Missed events that are kept for an agency: those of 64 agencies fit into one audience."""
 ENDING = frozenset({"case.closed", "case.signal_dismissed", "case.withdrawn"})
 
 
@@ -138,11 +140,16 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
     over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
     missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
-    if context.event.type == REOPENED and view.closing is not None and context.source in missed:
-        # The closing that it did not hear of is over; the decision of a court before it is not.
-        left = tuple(each for each in missed.pop(context.source) if each != view.closing.mark.id)
-        missed |= {context.source: left} if left else {}
-    missed |= {agency: (*missed.get(agency, ()), context.event.id) for agency in missing(context, fact.recipients)}
+    unaware = missing(context, fact.recipients)
+    if context.event.type == REOPENED and view.closing is not None:
+        # For the source and for an agency that missed many, the closing is over; the decision of a court before it is not.
+        closing = view.closing.mark.id
+        full = [each for each in unaware if len(ids := missed.get(each, ())) >= MISSED_AT_MOST and closing in ids]
+        for agency in {context.source, *full} & missed.keys():
+            left = tuple(each for each in missed.pop(agency) if each != closing)
+            missed |= {agency: left} if left else {}
+        unaware = [each for each in unaware if each not in full]
+    missed |= {agency: (*missed.get(agency, ()), context.event.id)[-MISSED_AT_MOST:] for agency in unaware}
     if missed != view.missed:
         found["missed"] = missed
     if not before:
