@@ -136,6 +136,21 @@ async def test_a_registrar_of_another_partition_moves_an_open_case_though_it_beg
     assert askings.readings == 1
 
 
+async def test_a_clock_that_was_ahead_keeps_no_activation_from_a_registrar() -> None:
+    """Given a clock that was a month ahead, when it is set right, then the other partitions are read at once, and not in a month."""
+    bus = Bus(partitions=2)
+    of_bulletin = ids.partition_of(bulletin.of("coordinator"), 2)
+    there = Bus(partitions=2)
+    there.key = bus.key
+    elsewhere = there.shard(of_bulletin)
+    assert activate(there, elsewhere) is None
+    askings = Elsewhere(SimpleNamespace(rules=bus.rules, key=bus.key, history=there.history), elsewhere)  # type: ignore[arg-type]
+    for now in (NOW + timedelta(days=30), NOW, NOW + timedelta(minutes=1)):
+        await askings.look_for_activations(bus.shard(1 - of_bulletin), now)
+
+    assert askings.readings == 2
+
+
 def test_a_timekeeper_without_the_profile_says_nothing_of_its_cases(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another profile has other clocks: silence can be made up for, a false breach cannot. The cases of before go on."""
     bus = Bus()

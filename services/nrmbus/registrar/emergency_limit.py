@@ -12,7 +12,7 @@ import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from aiokafka import TopicPartition
@@ -72,7 +72,9 @@ class Askings:
         An activation is registered some hours before its day (G-15), so reading twice in that time is in time. Only the
         partitions with the bulletin of an agency that may activate are read, and none that this process has folded.
         """
-        if self._partitions == 1 or (self._activations_at and now - self._activations_at < self._rules.notice / 2):
+        at = self._activations_at
+        # A clock that was ahead may have been set right since *at*.
+        if self._partitions == 1 or (at and timedelta() <= now - at < self._rules.notice / 2):
             return
         of_coordinators = {ids.partition_of(bulletin.of(each), self._partitions) for each in self._coordinators()}
         others = of_coordinators - self._folded() - {shard.partition}
