@@ -104,6 +104,19 @@ def test_a_desk_that_is_connected_and_stands_still_is_told_of_too() -> None:
     assert looks.at(300 + 2 * minute, shelter=True) == [("shelter", True)]
 
 
+def test_a_clock_that_was_ahead_hides_no_silence() -> None:
+    """Given a clock that is set back by two days, then a desk that reads nothing is told of after 30 minutes, with a time that has been."""
+    looks = Looks()
+    ahead = 2 * 24 * 60
+    found = [looks.at(minutes, shelter=False) for minutes in (ahead, ahead + 1, 0, 29)]
+
+    assert found == [[]] * 4
+    assert looks.at(30, shelter=False) == [("shelter", False)]
+    (said,) = (each.data for each in looks.bulletin.view.bulletin.values())
+    assert isinstance(said, ListeningChanged)
+    assert said.since == NOW
+
+
 class TestStillness:
     """A desk stands still while its inbox has records, and it acknowledges none of them."""
 

@@ -105,7 +105,8 @@ class Silence:
                 if takes:
                     self._since.pop((agency, True), None)
                 continue
-            since = self._since.setdefault((agency, takes), now)
+            # A clock that was ahead may have been set right.
+            since = self._since[agency, takes] = min(self._since.get((agency, takes), now), now)
             looks = STILL_LOOKS if agency in still else LOOKS
             if takes or (now - since >= self.after and self._looks[agency] >= looks):
                 data = ListeningChanged(agency=agency, listening=takes, since=since)
