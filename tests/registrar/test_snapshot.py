@@ -2,13 +2,15 @@
 
 import asyncio
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 from aiokafka import TopicPartition
@@ -16,11 +18,11 @@ from aiokafka.errors import KafkaTimeoutError
 from structlog.testing import capture_logs
 
 from agencies import BUS, SIGNAL
-from nrmbus.registrar import snapshot
-from nrmbus.registrar.history_state import HistoryError
+from nrmbus.registrar import snapshot, spill_file
+from nrmbus.registrar.history_state import HistoryError, Memory
 from nrmbus.registrar.shard import Shard
 from nrmbus.registrar.snapshot import Head, Snapshots
-from nrmbus.registrar.spill_file import Scratch
+from nrmbus.registrar.spill_file import NoRoomError, Scratch
 from nrmbus.wire import ids
 from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 from nrmbus.wire.record import Record
@@ -299,17 +301,14 @@ def test_another_history_with_the_same_numbers_is_not_continued(town: Town) -> N
     assert (used, refused) == (None, ["history_differs"])
 
 
-def test_killed_while_it_is_written_the_snapshot_before_stays(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_while_it_is_written_the_snapshot_before_stays(town: Town) -> None:
     """Neither half a state nor a whole one without its head counts, and the next snapshot removes both."""
     head = town.write()
     town.go_on()
     made = town.shard()
     for record in town.bus.history:
         made.memory.fold(record)
-    with monkeypatch.context() as killed:
-        killed.setattr(os, "fsync", _killed)
-        with pytest.raises(SystemExit):
-            town.kept.save(made.memory, 0)
+    (town.kept.folder / ".0.4711.abcdef01").write_bytes(b"half a state")
     whole = town.kept.save(made.memory, 0)
     assert len(list(town.kept.folder.iterdir())) == 4
 
@@ -321,8 +320,65 @@ def test_killed_while_it_is_written_the_snapshot_before_stays(town: Town, monkey
     assert sorted(town.kept.folder.iterdir()) == [town.kept.head_path, town.kept.state_path(last)]
 
 
-def _killed(_descriptor: int) -> None:
-    raise SystemExit
+def test_a_snapshot_without_room_leaves_the_disk_as_it_was(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The broker has the same disk: half a state that stays there would keep the bus from going on."""
+    head = town.write()
+    made, before = town.shard(), sorted(town.kept.folder.iterdir())
+    monkeypatch.setattr(os, "fsync", _full)
+    with pytest.raises(OSError, match="No space left"):
+        town.kept.save(made.memory, 0)
+
+    assert sorted(town.kept.folder.iterdir()) == before
+    assert town.kept.read(town.key_of) == head
+
+
+def _full(*_: object) -> NoReturn:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+async def test_a_full_disk_throws_no_good_snapshot_away(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no room for a copy of the state, then the start ends and says so, and the snapshot is there for the next one."""
+    head, shard = town.write(), town.shard()
+    record = town.bus.history[-1]
+    last = SimpleNamespace(key=record.key, value=record.value, headers=record.headers, offset=head.offset)
+    with monkeypatch.context() as full:
+        full.setattr(spill_file, "_copied", _full)
+        with capture_logs() as lines, pytest.raises(NoRoomError):
+            await town.kept.restore(shard.memory, Reader([last], 0), head.offset + 1, town.key_of)
+
+    assert lines == []
+    assert town.kept.read(town.key_of) == head
+    assert town.kept.state_path(head).exists()
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+async def test_a_start_that_is_cancelled_ends_when_its_thread_does(
+    town: Town, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    """Given a rebalance while the state is loaded, also a second one, then the next shard gets the spill file for itself."""
+    head, record = town.write(), town.bus.history[-1]
+    last = SimpleNamespace(key=record.key, value=record.value, headers=record.headers, offset=head.offset)
+    begun, may_end, over = threading.Event(), threading.Event(), threading.Event()
+
+    def load(_self: Snapshots, _memory: Memory, _head: Head) -> None:
+        begun.set()
+        may_end.wait()
+        over.set()
+
+    monkeypatch.setattr(Snapshots, "load", load)
+    start = asyncio.create_task(town.kept.restore(town.shard().memory, Reader([last], 0), head.offset + 1, town.key_of))
+    await asyncio.to_thread(begun.wait)
+    for _ in range(turns):
+        start.cancel()
+        for _ in range(10):
+            await asyncio.sleep(0)
+    is_over = start.done()
+    may_end.set()
+
+    assert not is_over
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert over.is_set()
 
 
 def test_half_a_transaction_is_not_saved(town: Town) -> None:

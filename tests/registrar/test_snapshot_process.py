@@ -1,6 +1,8 @@
 """The process that writes a snapshot beside a running registrar, on a real broker."""
 
+import asyncio
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,6 +16,7 @@ from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.wire import ids
 from nrmbus.wire.names import REGISTRAR
 from patience import LONGEST_WAIT, eventually
+from registrar.test_snapshot import Town
 
 
 def service_of(bus: LiveBus) -> SnapshotService:
@@ -80,6 +83,32 @@ async def test_the_next_start_goes_on_from_what_another_process_folded(broker: B
         state.write_bytes(state.read_bytes()[:-1])
         await restarted('"code": "state_altered"')
         await publish()
+
+
+@pytest.mark.parametrize("ends", ["fails", "is cancelled"])
+async def test_a_process_that_wrote_no_snapshot_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    """Given a process that was killed while it wrote, then half a state is gone, and the snapshot before is there."""
+    town = Town(tmp_path)
+    town.go_on()
+    head = town.write()
+    service = SnapshotService(cast("Any", None), town.kept, town.bus.key, town.key_of, least=1)
+    half = town.kept.folder / ".0.4711.abcdef01"
+
+    async def made(_self: SnapshotService, _number: int) -> None:
+        half.write_bytes(b"half a state")
+        if ends == "is cancelled":
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(SnapshotService, "made", made)
+    service.consider(town.live.memory)
+    await eventually("the process has begun to write, or is over", lambda: half.exists() or service._task is None)
+    if ends == "is cancelled":
+        await service.stop()
+    await eventually("the process is over", lambda: service._task is None)
+
+    assert sorted(town.kept.folder.iterdir()) == [town.kept.head_path, town.kept.state_path(head)]
 
 
 @pytest.mark.slow

@@ -1,8 +1,13 @@
 """The registrar's state beyond its memory: nothing is lost, and no sender can fill the memory."""
 
+import errno
 import gc
+import os
 import tracemalloc
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -164,6 +169,48 @@ def test_a_full_disk_ends_it(bus: Bus, tmp_path: Path) -> None:
 
     with pytest.raises(NoRoomError, match="make room there"):
         flood()
+
+
+class _Full(BytesIO):
+    """A file that finds no room."""
+
+    def write(self, _buffer: object, /) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class _Failing(BytesIO):
+    """A file that the disk cannot read."""
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_copy_that_finds_no_room_is_told_from_an_altered_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a full disk, then the copy is at fault; given a source that cannot be read, the source is. Both leave an empty file."""
+    saved = BytesIO()
+    digest = Scratch(tmp_path / "first").save(b"state", saved)
+    scratch = Scratch(tmp_path / "scratch")
+    with monkeypatch.context() as full:
+        full.setattr(os, "fdopen", _full_once(os.fdopen))
+        with pytest.raises(NoRoomError):
+            scratch.load(BytesIO(saved.getvalue()), digest)
+    assert list(tmp_path.iterdir()) == []
+
+    assert scratch.load(_Failing(), digest) is None
+    assert scratch.load(BytesIO(saved.getvalue()), digest) == b"state"
+
+
+def _full_once(opened: Callable[..., Any]) -> Callable[..., Any]:
+    """Open every file as *opened* does, and the target of the copy as one that finds no room."""
+
+    def open_(descriptor: int, mode: str, *more: Any) -> Any:
+        file = opened(descriptor, mode, *more)
+        if mode != "wb":
+            return file
+        file.close()
+        return _Full()
+
+    return open_
 
 
 def test_what_was_answered_first_stays(bus: Bus, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.private_files import PRIVATE_FILE, make_private, write_private
 from nrmbus.registrar.history_state import Memory
+from nrmbus.registrar.spill_file import NoRoomError
 from nrmbus.telemetry import log
 from nrmbus.wire import history, statement
 from nrmbus.wire.errors import WireError
@@ -203,17 +204,28 @@ class Snapshots:
             head = self.read(key_of)
             if head is not None:
                 await self.check_place(head.offset, head.number, head.digest, reader, end)
-                await asyncio.to_thread(self.load, memory, head)
+                await self._loaded(memory, head)
         except SnapshotRefused as refused:
             log.report("snapshot_refused", code=refused.code, partition=self.partition)
             if owns:
                 self.discard()
             return None
-        except Exception:
-            if owns:
+        except Exception as error:
+            if owns and not isinstance(error, NoRoomError):
                 self.discard()  # the next start must not fail in the same place
             raise
         return head
+
+    async def _loaded(self, memory: Memory, head: Head) -> None:
+        """Load in a thread, and wait for its end if cancelled: the next shard has the same spill file."""
+        loading = asyncio.create_task(asyncio.to_thread(self.load, memory, head))
+        try:
+            await asyncio.shield(loading)
+        except asyncio.CancelledError:
+            while not loading.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait([loading])
+            raise
 
     async def check_place(self, offset: int, number: int, digest: str, reader: Reader, end: int) -> None:
         """Check that the history which *reader* reads up to *end* has at *offset* the registration *number* with *digest*.
@@ -244,20 +256,29 @@ class Snapshots:
         """
         partial = make_private(self.folder) / f".{self.partition}.{os.getpid()}.{secrets.token_hex(4)}"
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
-        with os.fdopen(descriptor, "wb") as file:
-            state = memory.save(file)
-            file.flush()
-            os.fsync(file.fileno())
-        head = Head(
-            self.bus, self.partition, self.rules, code_digest(), memory.number, memory.previous, offset, state
-        )  # fmt: skip
-        partial.replace(self.state_path(head))
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                state = memory.save(file)
+                file.flush()
+                os.fsync(file.fileno())
+            head = Head(
+                self.bus, self.partition, self.rules, code_digest(), memory.number, memory.previous, offset, state
+            )  # fmt: skip
+            partial.replace(self.state_path(head))
+        finally:
+            partial.unlink(missing_ok=True)  # the broker may need the room
         return head
 
     def keep(self, head: Head, key: SigningKey) -> None:
         """Sign *head*, and have it take the place of the snapshot before."""
         write_private(self.head_path, head.signed(key))
         self._tidy(self.state_path(head))
+
+    def tidy(self, key_of: Callable[[str], VerifyKey]) -> None:
+        """Remove all but the snapshot in use."""
+        with suppress(SnapshotRefused):
+            head = self.read(key_of)
+            self._tidy(self.state_path(head) if head else None)
 
     def discard(self) -> None:
         """Throw the snapshot away, with everything that a killed process left."""

@@ -144,6 +144,8 @@ class SnapshotService:
         except (OSError, ValueError) as error:  # a full disk, a file that somebody removed: the snapshot before stays
             log.report("snapshot_failed", partition=partition, number=number, error=type(error).__name__)
         finally:
+            with suppress(OSError):
+                self.snapshots.tidy(self.key_of)
             self._task = None
 
     async def made(self, number: int) -> Head | None:

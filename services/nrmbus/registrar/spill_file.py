@@ -4,12 +4,12 @@ Every submission, even a refused one, makes the registrar remember something for
 the cases that were spoken of last, and the disk the rest: as much as ``nrm.cases`` itself takes there, about.
 """
 
+import errno
 import os
 import pickle
 import sqlite3
 import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from hashlib import sha256
 from io import FileIO
 from pathlib import Path
@@ -109,17 +109,22 @@ class Scratch:
         """Begin again with the copy in *source*, and return the state that it was saved with.
 
         Return None, and begin again with nothing, if *source* has another SHA-256 than *digest*. What is opened is what was
-        hashed: a file of this process alone. Raises RuntimeError without a path.
+        hashed: a file of this process alone. Raises RuntimeError without a path, and NoRoomError if the disk is full.
         """
         if self._path is None:
             message = "what is in memory alone has no file to copy to"
             raise RuntimeError(message)
         self._cases, self._answered = {}, {}
         path = self._emptied(self._path)
-        right = False
-        with suppress(OSError), os.fdopen(os.dup(self._bytes.fileno()), "wb") as target:
-            right = _copied(source, target) == digest
+        right = is_full = False
+        try:
+            with os.fdopen(os.dup(self._bytes.fileno()), "wb") as target:
+                right = _copied(source, target) == digest
+        except OSError as error:
+            right, is_full = False, error.errno in (errno.ENOSPC, errno.EDQUOT)
         self._open(path if right else self._emptied(path), saved=right)
+        if is_full:
+            raise NoRoomError
         if not right:
             return None
         ((state,),) = self._do("select state from saved", ())
