@@ -272,6 +272,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "an old version": (GOOD | {"tls": "1.1"}, "tls"),
     "a list of versions": (GOOD | {"tls": ["1.3"]}, "tls"),
     "no text": (GOOD | {"clients": 1}, "clients"),
+    "the home of somebody unknown": (GOOD | {"certificate": "~nobody-here/c", "key": "~nobody-here/k"}, "certificate"),
 }
 
 

@@ -86,7 +86,7 @@ def _wrong_member(found: Any) -> str | None:
         "address": _is_address(found.get("address")),
         "port": type(found.get("port")) is int and 0 < found["port"] < 65_536,
         "names": isinstance(names, list) and all(isinstance(each, str) and _is_host(each) for each in names),
-        **{each: isinstance(found.get(each, ""), str) for each in ("certificate", "key", "clients")},
+        **{each: _is_path(found.get(each, "")) for each in ("certificate", "key", "clients")},
         "tls": found.get("tls", "1.3") in tuple(_OLDEST),
         "certificate and key": ("certificate" in found) == ("key" in found),
     }
@@ -97,6 +97,14 @@ def _is_address(found: Any) -> bool:
     try:
         ip_address(found if isinstance(found, str) else "")
     except ValueError:
+        return False
+    return True
+
+
+def _is_path(found: Any) -> bool:
+    try:
+        Path(found).expanduser()
+    except (TypeError, RuntimeError):  # no text; nobody's home
         return False
     return True
 
