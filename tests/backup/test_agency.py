@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from nrmbus.backup.folders import paths
+from nrmbus.backup.folders import of_part, paths
 from nrmbus.backup.store import Store
 from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
 from nrmbus.bus.errors import NoBus
@@ -277,3 +277,18 @@ def test_no_backup_has_the_anonymous_messages(folder: BusFolder) -> None:
 
     assert "ledger.sqlite" in found
     assert [each for each in found if "intake" in each or each.startswith("public/")] == []
+
+
+@pytest.mark.parametrize(
+    "agency", ["tmp-shelter", "baku-journal", "legal-shm", "lock", "spans", "snapshots", "keys", "tls", "door"]
+)
+def test_an_agency_may_have_any_id(tmp_path: Path, agency: str) -> None:
+    """Given an id that is like the name of a temporary file or of a folder of keys, then each file of the agency is kept, as what it is."""
+    home = f"agencies/{agency}"
+    for each in ("agency.json", "keys/signing.seed", "ledger.sqlite", "ledger.sqlite-wal", "spans/1", "lock"):
+        path = tmp_path / home / each
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of the agency")
+
+    assert paths(tmp_path) == [f"{home}/{each}" for each in ("agency.json", "keys/signing.seed", "ledger.sqlite")]
+    assert [each for each in paths(tmp_path, home) if of_part("keys", each)] == [f"{home}/keys/signing.seed"]

@@ -30,7 +30,9 @@ _SECRETS: Final = (".seed", "key.pem")
 _TRIES: Final = 20
 _PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
     "settings": lambda parts: len(parts) == 1 or parts[-1] == "agency.json",
-    "keys": lambda parts: bool({"keys", "tls", "door"} & set(parts)) and parts[-1] not in {"heads.db", "directory"},
+    "keys": lambda parts: (
+        bool({"keys", "tls", "door"} & {*_named_here(parts)}) and parts[-1] not in {"heads.db", "directory"}
+    ),
     "ledger": lambda parts: parts[-1] == LEDGER,
     "log": lambda parts: (parts[0] == "auditor" and not {"keys", "tls"} & set(parts)) or parts[-1] == "heads.db",
 }
@@ -54,11 +56,16 @@ def paths(root: Path, below: str = "") -> list[str]:
     found = []
     for path in (root / below).rglob("*"):
         parts = path.relative_to(root).parts
-        if parts[0] in _NOT_KEPT or any(_is_made_again(each) for each in parts):
+        if parts[0] in _NOT_KEPT or any(_is_made_again(each) for each in _named_here(parts)):
             continue
         if path.is_file() and not path.is_symlink():
             found.append("/".join(parts))
     return sorted(found)
+
+
+def _named_here(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the *parts* of a path whose names nrmbus chose: an agency's id may be like any of them, such as ``tmp-shelter``."""
+    return parts[2:] if parts[0] == "agencies" and len(parts) > 2 else parts
 
 
 def _is_made_again(name: str) -> bool:
