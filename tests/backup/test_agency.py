@@ -258,6 +258,21 @@ def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_pa
 
 
 @pytest.mark.thorough
+def test_a_damaged_file_is_found_and_the_next_backup_is_whole(folder: BusFolder, tmp_path: Path) -> None:
+    """Given a file that was altered in the backup, then --verify names it, a restore changes nothing there, and the next backup has it again."""
+    store = tmp_path / "backup"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    verify = ("backup", store, "--verify", "--data", folder.path)
+    damaged = Store.at(store).check(Store.at(store).manifest().files["agencies/ngo-b/agency.json"])
+    damaged.write_bytes(damaged.read_bytes().upper())
+
+    assert typed("restore", store, "--data", tmp_path / "elsewhere", status=1)["code"] == "file_altered"
+    assert typed(*verify, status=1)["code"] == "file_altered"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    assert typed(*verify)["generation"] == 2
+
+
+@pytest.mark.thorough
 def test_two_kinds_are_not_mixed_in_one_folder(folder: BusFolder, tmp_path: Path) -> None:
     """The backups of two agencies, or of a bus and an agency, are kept apart."""
     store = tmp_path / "backup"

@@ -194,3 +194,43 @@ def test_no_file_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
         store.prune(2, NOW)
 
     assert contents(store) == {b"first", b"second", b"third"}
+
+
+def test_a_damaged_file_is_written_again(tmp_path: Path) -> None:
+    """Given files that were altered or cut on the disk, then they are moved aside, the sound one stays, and the next backup writes them again."""
+    store = Store.at(tmp_path)
+    with store.held():
+        manifest = published(store, 1, b"altered", b"cut", b"sound")
+    altered, cut, _ = (store.check(each) for each in manifest.files.values())
+    altered.write_bytes(b"ALTERED")
+    cut.write_bytes(b"c")
+
+    Store.at(tmp_path).set_aside()
+    assert {path.read_bytes() for path in tmp_path.glob("damaged/*")} == {b"ALTERED", b"c"}
+    assert contents(store) == {b"sound"}
+
+    again = Store.at(tmp_path)
+    with again.held():
+        (tmp_path / "original").write_bytes(b"altered")
+        again.put_file(tmp_path / "original")
+        published(again, 2, b"altered", b"cut", b"sound")
+    assert [again.read(each) for each in manifest.files.values()] == [b"altered", b"cut", b"sound"]
+    with again.held():
+        published(again, 3, b"sound")
+        again.prune(1, NOW)
+    assert not [*tmp_path.glob("damaged/*")], "no backup has them any more"
+
+
+def test_a_damaged_file_that_cannot_be_moved_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a folder that cannot be written, then nothing is moved, and that is no error: the fault itself is what counts."""
+    store = Store.at(tmp_path)
+    with store.held():
+        manifest = published(store, 1, b"altered")
+    store.check(manifest.files["file-0"]).write_bytes(b"ALTERED")
+
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "replace", read_only)
+    store.set_aside()
+    assert contents(store) == {b"ALTERED"}

@@ -1,6 +1,7 @@
 """Folder of a backup: files named by their SHA-256, and one manifest for each complete backup (generation).
 
     objects/ab/abcd…        a file of the bus, or a segment of records
+    damaged/abcd…           a file that no longer is what its name says, until no backup has it any more
     manifests/00000007      two lines: the manifest, canonical JSON; and a signed statement of its digest, or nothing
 
 A file is written under another name, synced, read back, and renamed; a manifest is renamed into its place after all its
@@ -228,6 +229,16 @@ class Store:
         path = self.check(stored, where)
         return path.read_bytes()
 
+    def set_aside(self) -> None:
+        """Move each file that no longer is what its name says to ``damaged/``, so that the next backup writes it again.
+
+        A file stays where it is if it cannot be moved, as in a read-only folder. None is deleted: a person may mend it by hand.
+        """
+        for path in self.path.glob("objects/*/*"):
+            with suppress(OSError):
+                if _digest(path) != path.name:
+                    _move(path, self.path / "damaged" / path.name)
+
     def _object(self, stored: Stored) -> Path:
         return self.path / "objects" / stored.sha256[:2] / stored.sha256
 
@@ -336,9 +347,10 @@ class Store:
             except BackupError:
                 unreadable = True  # what it needs nobody knows: nothing goes
         if not unreadable:
-            for path in self.path.glob("objects/*/*"):
-                if path.name not in needed:
-                    path.unlink()
+            for pattern in ("objects/*/*", "damaged/*"):
+                for path in self.path.glob(pattern):
+                    if path.name not in needed:
+                        path.unlink()
 
     def _manifest(self, generation: int) -> Path:
         return self.path / "manifests" / f"{generation:08}"

@@ -61,7 +61,10 @@ def backup(
         ),
     ] = KEEP,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Write nothing; verify a backup that is here, without the bus.")
+        bool,
+        typer.Option(
+            "--verify", help="Only verify a backup that is here, without the bus; damaged files of it are moved aside."
+        ),
     ] = False,
     generation: Generation = None,
     as_json: AsJson = False,
@@ -75,8 +78,7 @@ def backup(
     try:
         with _progress(as_json=as_json) as progress:
             if verify:
-                _, found = verified(store, generation, progress, operator=_operator(context))
-                return _say(found, as_json=as_json)
+                return _say(_verified(context, store, generation, progress), as_json=as_json)
             made = _made(context, store, agency, keep, progress)
     except BackupError as error:
         return _fail(error, as_json=as_json)
@@ -108,6 +110,16 @@ def _progress(*, as_json: bool) -> Iterator[Progress]:
         return
     with progress_bar() as shown:
         yield shown
+
+
+def _verified(context: BusContext, store: Store, generation: int | None, progress: Progress) -> Verified:
+    """Verify a backup; if a file is damaged, move every damaged one aside. A restore moves nothing: its next try may read the file."""
+    try:
+        return verified(store, generation, progress, operator=_operator(context))[1]
+    except BackupError as error:
+        if error.code in ("file_cut", "file_altered"):
+            store.set_aside()
+        raise
 
 
 def _made(context: KeysContext, store: Store, agency: str | None, keep: int, progress: Progress) -> make.Made:
