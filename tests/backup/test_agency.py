@@ -191,6 +191,31 @@ def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_pat
 
 
 @pytest.mark.thorough
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--agency", "ngo-b"), "--agency"),
+        (("--agency", "ngo-b", "--part", "folder"), "--agency"),
+        (("--agency", "ngo-b", "--part", "directory"), "--agency"),
+        (("--agency", "ngo-b", "--part", "broker"), "--agency"),
+        (("--over-newer",), "--over-newer"),
+        (("--over-newer", "--part", "folder"), "--over-newer"),
+        (("--bootstrap", "kafka.example.org:9092", "--part", "ledger"), "--bootstrap"),
+    ],
+)
+def test_an_option_without_effect_is_refused(
+    folder: BusFolder, tmp_path: Path, options: tuple[str, ...], named: str
+) -> None:
+    """Given a restore with an option that would do nothing, then nothing is restored: the operator meant less than everything."""
+    store, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+
+    refused = CliRunner().invoke(app, ["restore", str(store), "--data", str(elsewhere), *options])
+    assert (refused.exit_code, f"Invalid value for {named}" in refused.output) == (2, True), refused.output
+    assert not elsewhere.exists()
+
+
+@pytest.mark.thorough
 def test_a_restore_that_was_cut_off_begins_again(folder: BusFolder, tmp_path: Path) -> None:
     """Half a restored folder is no bus: the next restore removes it and writes everything."""
     store, elsewhere = tmp_path / "backup", BusFolder(tmp_path / "elsewhere")

@@ -12,7 +12,7 @@ import typer
 
 from nrmbus.backup import make, restore
 from nrmbus.backup.errors import BackupError
-from nrmbus.backup.folders import FOLDER, PARTS
+from nrmbus.backup.folders import BROKER, DIRECTORY, FOLDER, PARTS
 from nrmbus.backup.store import KEEP, Store
 from nrmbus.backup.topics import Progress
 from nrmbus.backup.verify import Verified, verified
@@ -174,6 +174,27 @@ def _fail(error: BackupError, *, as_json: bool) -> None:
     raise typer.Exit(1)
 
 
+def _check_options(part: str | None, agency: str | None, *, over_newer: bool, bootstrap: str | None) -> None:
+    """Check that each option has an effect: with one that had none, more would be restored than was asked for.
+
+    Raises:
+        typer.BadParameter: it has none, or there is no such part.
+    """
+    if part is not None and part not in PARTS:
+        raise typer.BadParameter(f"There is no part {part}: {', '.join(PARTS)}.", param_hint="--part")
+    of_agencies = [each for each in PARTS if each not in (BROKER, DIRECTORY, FOLDER)]
+    if agency is not None and part not in of_agencies:
+        raise typer.BadParameter(f"Give --part with it, one of {', '.join(of_agencies)}.", param_hint="--agency")
+    if over_newer and part in (None, FOLDER):
+        raise typer.BadParameter(
+            "Give --part with it, not folder: a whole folder is restored into an empty one.", param_hint="--over-newer"
+        )
+    if bootstrap is not None and part not in (None, FOLDER):
+        raise typer.BadParameter(
+            "Leave --part out, or give --part folder: another part keeps the cluster.", param_hint="--bootstrap"
+        )
+
+
 @app.register(example="nrmbus restore /mnt/backup --data ./my-bus", name="restore")
 def restored(
     directory: Where,
@@ -205,8 +226,7 @@ def restored(
     everything else into an empty folder, for a machine that was lost while its cluster was not.
     """
     checked_address(bootstrap)
-    if part is not None and part not in PARTS:
-        raise typer.BadParameter(f"There is no part {part}: {', '.join(PARTS)}.", param_hint="--part")
+    _check_options(part, agency, over_newer=over_newer, bootstrap=bootstrap)
     store, folder = Store.at(directory), context.folder
 
     def opened(stage: BusFolder) -> None:
