@@ -12,7 +12,7 @@ from nrmbus.bus.private_files import write_json
 from nrmbus.cli.health import remark_on
 from nrmbus.cli.hosts import Placed
 from nrmbus.cli.operate.faults import of_hosts
-from nrmbus.cli.operate.service_faults import of_peers, of_services
+from nrmbus.cli.operate.service_faults import of_peers, of_services, of_stopped
 from nrmbus.desk.errors import MEANINGS
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
@@ -133,6 +133,23 @@ def test_a_standby_host_with_old_keys_is_found() -> None:
 
     assert (found.code, found.serious) == ("standby_old_keys", True)
     assert "nrmbus standby revoke host-b" in found.mend
+
+
+def test_a_standby_host_on_which_a_service_does_not_run_is_found(tmp_path: Path) -> None:
+    """Given a standby host, then each service that it has keys of, and that does not run, is a fault with the command that starts it."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka:9092", tls=False)
+    folder.keys.mkdir(exist_ok=True)
+    (folder.keys / "operator.pub").write_bytes(b"of another machine")
+    folder.be_host("host-b")
+    for each in ("registrar", "timekeeper"):
+        (folder.service(each) / "keys").mkdir(parents=True)
+
+    with folder.among("registrar"):
+        (found,) = of_stopped(folder, ())
+    assert (found.code, found.serious, found.what) == ("stopped", True, "The timekeeper does not run.")
+    assert found.mend == f"nrmbus run timekeeper --data '{tmp_path}'"
+    assert [each.what for each in of_stopped(folder, ())] == ["The registrar does not run.", found.what]
 
 
 def test_peers_are_looked_at() -> None:

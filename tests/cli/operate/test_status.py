@@ -228,6 +228,37 @@ class TestOnAnAgencysMachine:
             "Kafka does not answer. The desk tries again. It has tried for 0 seconds, since 20"
         )
 
+    def test_where_nothing_runs_nothing_is_well(
+        self, asked: Callable[..., Status], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given an agency's machine, or a standby host, on which nothing runs, then the screen says so in red, with the command."""
+        monkeypatch.setattr(health, "expected", lambda _: ())
+        folder = BusFolder(tmp_path)
+        assert (asked().well, asked().notes) == (False, (f"No desk runs here: nrmbus run AGENCY --data '{tmp_path}'",))
+
+        write_json(folder.agency("ngo-b").agency_json, {})
+        assert (asked().well, len(asked().faults), asked().notes) == (False, 1, ())
+        folder.be_host("host-b")
+        (folder.service("registrar") / "keys").mkdir(parents=True)
+        found = asked()
+        assert not found.well
+        assert [each.split(" Mend: ")[0] for each in found.faults] == [
+            "The desk of ngo-b does not run.",
+            "The registrar does not run.",
+        ]
+        assert "not running" in screen(found)
+
+    def test_a_standby_service_is_missed_beside_a_desk(self, asked: Callable[..., Status], tmp_path: Path) -> None:
+        """Given a standby host whose desk runs, then a service that does not is a fault; an agency beside it may have left."""
+        folder = BusFolder(tmp_path)
+        folder.be_host("host-b")
+        (folder.service("registrar") / "keys").mkdir(parents=True)
+        write_json(folder.agency("ngo-c").agency_json, {})
+
+        found = asked(READY)
+        assert found.faults == (f"The registrar does not run. Mend: nrmbus run registrar --data '{tmp_path}'",)
+        assert not found.well
+
 
 def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., Status], tmp_path: Path) -> None:
     """Given the supervisor's report, then the last line of the log is shown in place of "does not answer"."""

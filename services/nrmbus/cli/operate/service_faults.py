@@ -7,6 +7,7 @@ from typing import Any
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
+from nrmbus.directory.standby import SERVED
 from nrmbus.wire.names import AUDITOR
 
 
@@ -93,16 +94,24 @@ def _of_desks(health: Health) -> Iterator[Finding]:
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the desks, and the auditor, of a machine elsewhere that do not run; *closed* agencies, suspended or retired, need none."""
+    """Yield the desks and services of a machine elsewhere that do not run; *closed* agencies, suspended or retired, need none."""
     if not folder.is_joined:
         return
-    for agency in (*folder.agencies(), *([AUDITOR] if (folder.service(AUDITOR) / "keys").exists() else [])):
-        if agency not in closed and agency not in folder.running:
+    due = [each for each in folder.agencies() if each not in closed]
+    services = [
+        each
+        for each in (SERVED if folder.host is not None else (AUDITOR,))
+        if (folder.service(each) / "keys").exists()  # a host gets no keys of an auditor with a machine of her own
+    ]
+    for name in (*due, *services):
+        if name not in folder.running:
             yield Finding(
                 "stopped",
-                "The auditor does not run." if agency == AUDITOR else f"The desk of {agency} does not run.",
-                "Nothing is sent or received for it.",
-                f"nrmbus run {agency} --data '{folder.path}'",
+                f"The {name} does not run." if name in services else f"The desk of {name} does not run.",
+                "Nothing is sent or received for it."
+                if folder.host is None or name in due
+                else "This host does not take over if the operator's machine is lost.",
+                f"nrmbus run {name} --data '{folder.path}'",
             )
 
 

@@ -31,7 +31,7 @@ from nrmbus.cli.health import Health
 from nrmbus.cli.hosts import Placed, hosts_of, table_of
 from nrmbus.cli.operate.faults import LEAST_FREE, of_hosts, of_numbers
 from nrmbus.cli.operate.peers import brokers_of, peers_of
-from nrmbus.cli.operate.service_faults import of_brokers
+from nrmbus.cli.operate.service_faults import of_brokers, of_stopped
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
 from nrmbus.host.services import is_public_page
@@ -105,8 +105,8 @@ class Status:
 
     @property
     def well(self) -> bool:
-        """True if everything that must run here is ready, no number shows a fault, and nothing has ended or ends within days."""
-        ready = all(each.state in ("ready", "suspended") for each in self.services)
+        """True if something runs here, everything that must run here is ready, no number shows a fault, and nothing has ended or ends within days."""
+        ready = bool(self.services) and all(each.state in ("ready", "suspended") for each in self.services)
         return self.running and ready and not self.ending and not self.faults
 
 
@@ -186,7 +186,7 @@ def look(folder: BusFolder) -> Status:
     elsewhere, hosts, notes, silent = _elsewhere(folder, services) if running and not folder.is_joined else Elsewhere()
     if not running:
         notes = (*notes, f"The bus is not running: nrmbus up --data '{folder.path}'")
-    elif folder.is_joined and not services:
+    elif folder.is_joined and not (services or any(of_stopped(folder, ()))):
         notes = (*notes, f"No desk runs here: nrmbus run AGENCY --data '{folder.path}'")
     return Status(
         bus=settings.bus,
@@ -244,6 +244,8 @@ def _days(seconds: float | None) -> int | None:
 
 def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iterable[Placed]) -> Iterable[str]:
     yield from (f"{each.what} Mend: {each.mend}" for each in of_hosts(hosts))
+    # An agency beside others may have left, and need no desk: that stands in the directory, which doctor reads.
+    yield from (f"{each.what} Mend: {each.mend}" for each in of_stopped(folder, folder.agencies() if healths else ()))
     for name, found in healths.items():
         # A desk that is not ready says it in its remark, and the operator's machine asks Kafka by itself.
         if folder.is_joined and found and found.get("ready") and (silence := health.silence_of(found)):
