@@ -1,5 +1,6 @@
 """The doctor and the keys: each fault is shown with the command that fixes it, and a real bus does not run with open keys."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
-from nrmbus.cli.operate import folder_faults, topic_faults
+from nrmbus.cli.operate import doctor, folder_faults, topic_faults
 from nrmbus.cli.operate.service_faults import of_stopped
 from nrmbus.cli.operate.topic_faults import TopicRead, of_clocks, of_quarantine, of_sealing_keys
 from nrmbus.desk.store import tables
@@ -233,6 +234,23 @@ class TestTheDoctor:
         before = set(folder.path.rglob("*"))
         assert codes(folder) == {"keys_unprotected"}
         assert set(folder.path.rglob("*")) == before
+
+    @pytest.mark.parametrize(("play", "is_wrong"), [(False, True), (True, False)])
+    def test_open_keys_are_harmless_on_a_bus_for_playing_alone(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, play: bool, is_wrong: bool
+    ) -> None:
+        """Given open keys as the only finding, then the last line says that nothing is wrong for a bus for playing alone."""
+
+        async def nothing(*_: object) -> list[Any]:
+            return []
+
+        monkeypatch.setattr(doctor, "_of_the_services", nothing)
+        monkeypatch.setattr(doctor, "_of_the_broker", lambda _: asyncio.sleep(0, ([], TopicRead())))
+        monkeypatch.setattr(doctor, "_of_the_peers", lambda _: [])
+        said = CliRunner().invoke(app, ["doctor", "--data", str(made(tmp_path / "bus", play=play).path)])
+
+        assert "unprotected" in said.output
+        assert (said.exit_code, "Nothing is wrong" in said.output) == (int(is_wrong), not is_wrong), said.output
 
     @pytest.mark.parametrize(
         "where",

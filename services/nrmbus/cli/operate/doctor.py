@@ -136,7 +136,7 @@ def doctor(
     else:
         for each in found:
             typer.echo(str(each))
-        if not found or all(each.code in HARMLESS for each in found):
+        if all(each.code in HARMLESS and not each.serious for each in found):
             typer.echo(f"Nothing is wrong in {folder.path}.")
         elif not any(each.serious for each in found):
             typer.echo(f"No fault was found in {folder.path}, but see what the notes say.")
