@@ -16,7 +16,7 @@ from nrmbus.bus.pki.authority import BROKER, OPERATOR, Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls, piped
 from nrmbus.cli.operate import check
-from nrmbus.cli.operate.steps import Step
+from nrmbus.cli.operate.steps import Step, ok
 
 
 @pytest.fixture
@@ -189,3 +189,10 @@ def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
     assert check._who(folder, "ngo-b") == "ngo-b"
     with pytest.raises(BusError, match="checked on the operator's machine"):
         check._all_reached(folder, None, None, as_json=False)
+
+
+def test_a_step_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Given brackets in an address, or in what was found, then they are printed, and are no markup."""
+    check._print({"[::1]:9093": [ok("name", "Found [/red].")]}, [])
+
+    assert capsys.readouterr().out == "[::1]:9093\n  ok  name         Found [/red].\n"

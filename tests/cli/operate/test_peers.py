@@ -8,7 +8,7 @@ import pytest
 
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli.hosts import Placed
-from nrmbus.cli.operate.peers import Answer, Heard, steps, steps_of_host
+from nrmbus.cli.operate.peers import UNKNOWN_RELEASE, Answer, Heard, _release, steps, steps_of_host
 from nrmbus.timekeeper.silence import Reading
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -72,6 +72,23 @@ def test_a_fault_names_what_to_do(
 
     assert found[0] is well
     assert says in found[1]
+
+
+@pytest.mark.parametrize(
+    ("client_id", "release"),
+    [
+        (f"ngo-b@{RELEASE}", RELEASE),
+        ("ngo-b@1.2.0rc1+local-1", "1.2.0rc1+local-1"),
+        ("ngo-b", UNKNOWN_RELEASE),
+        ("ngo-b@0.1.0[/red]", UNKNOWN_RELEASE),
+        ("ngo-b@0.1.0\x1b[2J", UNKNOWN_RELEASE),
+        ("ngo-b@0.1.0\n", UNKNOWN_RELEASE),
+        (f"ngo-b@{'1' * 41}", UNKNOWN_RELEASE),
+    ],
+)
+def test_an_agency_writes_nothing_else_to_the_operators_terminal(client_id: str, release: str) -> None:
+    """Given a desk that told the broker anything but a release, then its release is unknown."""
+    assert _release(client_id) == release
 
 
 def test_an_agency_that_has_left_is_asked_nothing() -> None:

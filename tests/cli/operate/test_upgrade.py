@@ -135,6 +135,12 @@ class TestCheck:
         expected |= {"vac": "done", "fund": "later", "ngo-l": "later"}
         assert {name: found.get(name) for name in (*expected, "ngo-x")} == {**expected, "ngo-x": None}
 
+    def test_each_part_is_printed_as_it_is(self, stopped: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given brackets in what was found, then they are printed, and are no markup."""
+        monkeypatch.setattr(upgrade, "looks", lambda _: [upgrade.Look("ngo-l", "later", "runs 0.1.0[/red] elsewhere")])
+
+        assert "runs 0.1.0[/red] elsewhere" in asked(stopped, "--check")[1]
+
 
 def test_one_thing_at_a_time(stopped: BusFolder) -> None:
     """Without a choice, or with two, nothing is done."""

@@ -17,6 +17,7 @@ import typer
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from nrmbus.bus.errors import BusError, KafkaFailed
@@ -300,9 +301,9 @@ def _print(found: Mapping[str, list[Step]], peers: list[dict[str, object]]) -> N
         {True: "[green]ok[/]", False: "[red]no[/]", None: "[yellow]?[/] "},
     )
     for address, steps in found.items():
-        console.print(f"[bold]{address}[/]")
+        console.print(f"[bold]{escape(address)}[/]")
         for each in steps:
-            console.print(f"  {marks[each.well]}  {each.step:<11}  {each.what}")
+            console.print(f"  {marks[each.well]}  {each.step:<11}  {escape(each.what)}")
     if not peers:
         return
     table = Table(box=None, pad_edge=False)

@@ -1,6 +1,7 @@
 """Way to each agency and standby host as the operator sees it: none of them opens a port, so what they do at the broker tells."""
 
 import asyncio
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,7 @@ from nrmbus.wire.log.note import Note
 from nrmbus.wire.names import AUDITOR, CHECKPOINTS, TIMEKEEPER, inbox_of, outbox_of, requests_of, witness_of
 
 UNKNOWN_RELEASE: Final = "0.1.0 or older"
+_A_RELEASE: Final = re.compile(r"[0-9A-Za-z.+-]{1,40}")
 _LAST: Final = 200
 """Offsets of the checkpoints' topic that are read, from its end."""
 _HEARTBEAT_SECONDS: Final = SETTINGS["desk"]["session_timeout_ms"] // 1000
@@ -112,8 +114,12 @@ def brokers_of(folder: BusFolder) -> tuple[int, int]:
 
 
 def _release(client_id: str) -> str:
-    """Return the release that a desk told the broker; `UNKNOWN_RELEASE` for one from before desks did."""
-    return client_id.partition(BEFORE_RELEASE)[2] or UNKNOWN_RELEASE
+    """Return the release that a desk told the broker; `UNKNOWN_RELEASE` for one from before desks did, or that tells none.
+
+    The name is the agency's own choice, and is written to the operator's terminal.
+    """
+    told = client_id.partition(BEFORE_RELEASE)[2]
+    return told if _A_RELEASE.fullmatch(told) else UNKNOWN_RELEASE
 
 
 def ways(folder: BusFolder) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.bus.embedded import jars, metadata_level
@@ -92,7 +93,7 @@ def upgrade(
     else:
         console = Console(highlight=False, soft_wrap=True)
         for each in found:
-            console.print(f"  {_MARKS[each.result]}  {each.part:<14}  {each.what}")
+            console.print(f"  {_MARKS[each.result]}  {each.part:<14}  {escape(each.what)}")
     sys.exit(prevented)
 
 
