@@ -103,6 +103,13 @@ class TestCheck:
         assert found["ngo-a"] == result
         assert "Kafka" in found
 
+    def test_a_damaged_ledger_prevents_it(self, stopped: BusFolder) -> None:
+        """Given a file that is no ledger any more, then no release can upgrade it, and the page with what to do is named."""
+        stopped.agency("ngo-a").ledger.write_bytes(b"damaged" * 1000)
+
+        assert parts(stopped)["ngo-a"] == "prevents"
+        assert "the file is damaged (deploy/RUNBOOK.md#ledger-gone)" in asked(stopped, "--check")[1]
+
     def test_services_and_desks_of_another_release_are_named(
         self, stopped: BusFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -156,6 +163,18 @@ class TestBack:
 
         assert status == 0
         assert f"ngo-a: the ledger is at revision {schema.REVISION}" in output
+
+    def test_a_damaged_ledger_does_not_keep_the_others_back(self, stopped: BusFolder) -> None:
+        """Given a damaged ledger before a sound one, then it is named, the sound one is taken back, and the exit status says so."""
+        before = stopped.agency("damaged")
+        before.path.mkdir()
+        before.agency_json.write_text("{}")
+        before.ledger.write_bytes(b"damaged" * 1000)
+
+        done = CliRunner().invoke(upgrade.app, ["--back-to", RELEASE, "--data", str(stopped.path)])
+        assert done.exit_code == 1
+        assert "damaged: the ledger was not taken back: the file is damaged" in done.output
+        assert "ngo-a: the ledger is at revision" in done.output
 
     def test_a_server_that_is_away_is_one_sentence(self, stopped: BusFolder) -> None:
         """Nothing is taken back then, and nobody reads a traceback."""

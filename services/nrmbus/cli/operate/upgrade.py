@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from nrmbus.bus.embedded import jars, metadata_level
 from nrmbus.bus.errors import BusError, FolderHeld, NoBus
@@ -25,7 +25,7 @@ from nrmbus.cli.operate.peers import peers_of
 from nrmbus.cli.options import AsJson
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.store import schema
-from nrmbus.desk.store.place import alone_with_tables, exists, on_tables, place_of, run
+from nrmbus.desk.store.place import Place, alone_with_tables, exists, on_tables, place_of, run
 
 app = Commands()
 
@@ -71,17 +71,17 @@ def upgrade(
 ) -> None:
     """Show what this release will change on this machine, and which services and desks still run another one.
 
-    Give it with the new release, before it runs and afterwards. Exit status: 1 if something prevents the upgrade.
+    Give it with the new release, before it runs and afterwards. Exit status: 1 if something prevents the upgrade, or if a
+    ledger could not be taken back.
     """
     folder = context.folder
     if check + finish + (back_to is not None) != 1:
         raise BusError("Give one of --check, --finish and --back-to.")
     if back_to is not None:
         try:
-            _take_back(folder, back_to)
+            sys.exit(not _take_back(folder, back_to))
         except DeskError as error:
             raise BusError(error.sentence) from None
-        return
     if folder.is_held:
         context.unlock(folder)
     if finish:
@@ -111,14 +111,16 @@ def looks(folder: BusFolder) -> Iterator[Look]:
 def _ledgers(folder: BusFolder) -> Iterator[Look]:
     free = shutil.disk_usage(folder.path).free
     for agency in folder.agencies():
+        ledger: Place | None = None
         try:
             ledger = place_of(folder.agency(agency))
             revision = on_tables(ledger, schema.revision_of) if exists(ledger) else None
         except DeskError as error:
             yield Look(agency, "prevents", error.sentence)
             continue
-        except SQLAlchemyError:
-            yield Look(agency, "later", "its ledger cannot be looked at: the file is damaged, or its server is away")
+        except SQLAlchemyError as error:
+            result: Result = "prevents" if isinstance(ledger, Path) else "later"
+            yield Look(agency, result, f"its ledger cannot be looked at: {_why(ledger, error)}")
             continue
         if revision in (None, schema.REVISION):
             yield Look(agency, "done", "its ledger is as this release writes it")
@@ -192,8 +194,8 @@ def _finish(folder: BusFolder) -> None:
         metadata_level.raise_to_newest(folder)
 
 
-def _take_back(folder: BusFolder, release: str) -> None:
-    """Take every ledger of this machine back; each is whole before and after.
+def _take_back(folder: BusFolder, release: str) -> bool:
+    """Take every ledger of this machine back, each whole before and after; name each that fails, and return whether none did.
 
     Raises:
         FolderHeld: something runs here.
@@ -202,11 +204,28 @@ def _take_back(folder: BusFolder, release: str) -> None:
     """
     if folder.is_held or folder.running:
         raise FolderHeld("Something runs here on this release: stop it first, and start it with the earlier release.")
+    is_whole = True
     with folder.held():
         for agency in folder.agencies():
             ledger = place_of(folder.agency(agency))
-            if exists(ledger):
+            if not exists(ledger):
+                continue
+            try:
                 revision = run(
                     alone_with_tables(ledger, agency, lambda tables: schema.take_back(tables, release)), ledger
                 )
+            except SQLAlchemyError as error:
+                is_whole = False
+                typer.echo(f"{agency}: the ledger was not taken back: {_why(ledger, error)}", err=True)
+            else:
                 typer.echo(f"{agency}: the ledger is at revision {revision}, which release {release} reads")
+    return is_whole
+
+
+def _why(ledger: Place | None, error: SQLAlchemyError) -> str:
+    """Return why the ledger failed, and what to do; a full disk is no reason to restore a backup over it."""
+    if not isinstance(ledger, Path):
+        return "its server is away, or fails"
+    if isinstance(error, OperationalError):
+        return f"{error.orig}; mend that, and run this again"
+    return "the file is damaged (deploy/RUNBOOK.md#ledger-gone)"
