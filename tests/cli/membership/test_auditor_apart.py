@@ -127,6 +127,8 @@ def test_an_auditor_on_her_own_machine_signs_answers_and_exports(bus: BusFolder,
         exported = run("export", "--case", case, "--out", out, *data)
         assert exported.returncode == 0, exported.stderr
         assert findings(hers).keys() & {"stopped", "not_ready", "not_answering"} == set()
+        checked = run("check", *data, "--keys-unprotected")
+        assert (checked.returncode, "auditor may read its inbox." in checked.stdout) == (0, True), checked.stdout
         renewed(bus, hers)
         until("the operator sees her", lambda: [each["connected"] for each in seen_by(bus)] == [["127.0.0.1"]])
     until("the operator misses her", lambda: [each["connected"] for each in seen_by(bus)] == [[]])

@@ -191,6 +191,25 @@ def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
         check._all_reached(folder, None, None, as_json=False)
 
 
+@pytest.mark.parametrize("tls", [True, False])
+def test_an_auditor_on_her_own_machine_is_checked(tmp_path: Path, *, tls: bool) -> None:
+    """Given the auditor's own machine, then it is checked with her certificate; a standby host, which has it too, as the timekeeper."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka.invalid:9093", tls=tls)
+    folder.keys.mkdir()
+    (folder.keys / "operator.pub").write_text("")
+    assert check._who(folder, None) == check.NOBODY
+    (tmp_path / "auditor" / "keys").mkdir(parents=True)
+    if tls:
+        assert check._who(folder, None) == check.NOBODY, "she has asked, and is not admitted yet"
+        Tls(folder.service("auditor")).certificate.parent.mkdir()
+        Tls(folder.service("auditor")).certificate.touch()
+
+    assert (check._who(folder, None), check._who(folder, "auditor")) == ("auditor", "auditor")
+    folder.be_host("host-b")
+    assert check._who(folder, None) == "timekeeper"
+
+
 def test_a_step_is_printed_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     """Given brackets in an address, or in what was found, then they are printed, and are no markup."""
     check._print({"[::1]:9093": [ok("name", "Found [/red].")]}, [])

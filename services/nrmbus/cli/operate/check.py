@@ -34,7 +34,7 @@ from nrmbus.cli.operate.peers import peers_of, ways
 from nrmbus.cli.operate.steps import Step, fault, ok, unknown
 from nrmbus.cli.options import AsJson
 from nrmbus.directory.admission import home_of
-from nrmbus.wire.names import TIMEKEEPER, inbox_of
+from nrmbus.wire.names import AUDITOR, TIMEKEEPER, inbox_of
 
 app = Commands()
 
@@ -140,7 +140,7 @@ def _who(folder: BusFolder, agency: str | None) -> str | None:
     Raises:
         BusError: the agency is not on this machine, or must be chosen from several.
     """
-    here = folder.agencies()
+    here = (*folder.agencies(), *_auditor(folder))
     if agency is not None:
         if agency not in here:
             raise BusError(f"{agency} has no desk on this machine; there are {', '.join(here) or 'none'}.")
@@ -150,6 +150,13 @@ def _who(folder: BusFolder, agency: str | None) -> str | None:
     if len(here) > 1:
         raise BusError(f"Choose one by --agency: {', '.join(here)}.")
     return here[0] if here else TIMEKEEPER if folder.host is not None else NOBODY
+
+
+def _auditor(folder: BusFolder) -> tuple[str, ...]:
+    """Return the auditor if this is a machine of her own and she is admitted; a standby host has her certificate beside others."""
+    home = folder.service(AUDITOR)
+    admitted = Tls(home).certificate if folder.settings.tls else home / "keys"
+    return (AUDITOR,) if folder.is_joined and folder.host is None and admitted.exists() else ()
 
 
 # -- one address -----------------------------------------------------------------------------------------------------
@@ -280,7 +287,7 @@ async def _round_trip(reach: Reach, partition: TopicPartition) -> Step:
 
 
 async def _clock(folder: BusFolder, agency: str, reach: Reach) -> Step:
-    if agency == TIMEKEEPER:  # it may stand by, and send nothing
+    if agency in (AUDITOR, TIMEKEEPER):  # neither measures it while it works, and the timekeeper may stand by
         ahead: float | None = await clock_check.ahead(reach, agency)
     else:
         ahead = (await health.ask(folder, agency) or {}).get("clock_ahead")
