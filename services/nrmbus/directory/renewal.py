@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKey
 from cryptography.x509.oid import NameOID
 from pydantic import Field, ValidationError
 
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
@@ -66,8 +67,15 @@ class Renewal(Carried):
 
 
 def ask(folder: BusFolder, agency: str, signing: SigningKey | None = None) -> Renewal:
-    """Return the agency's request for another certificate of its TLS key, signed with *signing* or the stored key."""
+    """Return the agency's request for another certificate of its TLS key, signed with *signing* or the stored key.
+
+    Raises:
+        NoBus: no keys of the agency are here, and new ones would get no certificate.
+    """
     home = home_of(folder, agency)
+    if not (home / "keys").exists():
+        there = ", ".join(folder.agencies()) or "none"
+        raise NoBus(f"{folder.path} has no keys of {agency}; it has those of these agencies: {there}.")
     asked = Asked(
         bus=folder.settings.bus,
         agency=agency,

@@ -329,6 +329,80 @@ def test_a_request_that_cannot_be_written_destroys_nothing(
     assert (done, (tmp_path / "file").exists()) == ([], False)
 
 
+@pytest.fixture(name="signed")
+def _signed(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """Return a request of ngo-a with its first signature; the commands read the directory of `quiet`."""
+    directory = read_file(quiet, quiet.path / "entries")
+
+    async def known(_folder: BusFolder, _home: Path) -> Directory:
+        return directory
+
+    monkeypatch.setattr(commands, "read_as", known)
+    asked = joining.repeated(directory, "ngo-a", "suspended", made=utc_time())
+    return Request(entry=joining.admitted_by(asked, SigningKey.generate()))
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("request", "ngo-a", "--role", "ngo_outreach"),
+        ("rotate", "ngo-a"),
+        ("lost", "ngo-a"),
+        ("retire", "ngo-a", "--cases", "cases.yaml"),
+        ("suspend", "ngo-a", "--directory", "bus/entries"),
+        ("resume", "ngo-a", "--directory", "bus/entries"),
+    ],
+    ids=lambda each: each[0],
+)
+@pytest.mark.parametrize("is_request", [True, False])
+def test_a_signed_request_is_not_written_over(
+    quiet: BusFolder, signed: Request, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], *, is_request: bool
+) -> None:
+    """Given the default file with an admitter's signature, or with something else, when no other is named, then it stays, and no key is destroyed."""
+    monkeypatch.chdir(quiet.path.parent)
+    Path("cases.yaml").write_text(f"{'ab' * 16}: deleted\n")
+    file, destroyed = Path("ngo-a.request.json"), list[str]()
+    signed.write(file)
+    if not is_request:
+        file.write_text("mine")
+    before = file.read_bytes()
+    monkeypatch.setattr(agency, "destroyed", lambda *_: destroyed.append("destroyed"))
+
+    done = CliRunner().invoke(agency.app, [*command, "--data", "bus", "--keys-unprotected"])
+    assert "ngo-a.request.json is there already" in str(done.exception)
+    assert "--out FILE" in str(done.exception)
+    assert (file.read_bytes(), destroyed) == (before, [])
+
+
+def test_a_request_that_nobody_needs_is_written_over(
+    signed: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a default file that no admitter has signed, or whose step the directory has, then the next request takes its place."""
+    monkeypatch.chdir(tmp_path)
+    file = Path("ngo-a.request.json")
+    assert agency._file(signed, None) == file
+
+    Request(entry=joining.changed(signed.entry, admitted=[])).write(file)
+    assert agency._file(signed, None) == file
+    Request(entry=joining.changed(signed.entry, step=signed.entry.step - 1)).write(file)
+    assert agency._file(signed, None) == file
+    signed.write(file)
+    with pytest.raises(BusError, match="is there already"):
+        agency._file(signed, None)
+    assert agency._file(signed, file) == file, "somebody has named it"
+
+
+def test_a_renewal_makes_no_keys(quiet: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a slip in the id, then the message names the agencies that are here, and no folder with keys is made."""
+    monkeypatch.chdir(tmp_path)
+    write_json(quiet.agency("ngo-a").agency_json, {})
+
+    with pytest.raises(BusError, match="no keys of ngo-z; it has those of these agencies: ngo-a"):
+        agency.renew("ngo-z", data=quiet.path, keys_unprotected=True)
+    assert not quiet.agency("ngo-z").path.exists()
+    assert not (tmp_path / "ngo-z.renewal.json").exists()
+
+
 def test_a_rotation_without_overlap_is_not_requested(quiet: BusFolder) -> None:
     """The old keys would end before the first admitter signs, so nobody could ever admit the new ones."""
     typed = ["rotate", "ngo-a", "--overlap", "0", "--data", str(quiet.path)]

@@ -124,7 +124,7 @@ def request(
     known_role(role, folder.settings.policy)
     with sentences():
         asked = ask_first(folder, agency, role, supervisor, found_as.contact)
-        _written(asked, agency, out)
+        _written(asked, out)
 
 
 @app.register(example="nrmbus agency rotate ngo-a --overlap 72")
@@ -147,7 +147,7 @@ def rotate(
     with sentences():
         coming = ask_for_new_keys(folder, agency, "rotated", timedelta(hours=overlap), contact=found_as.contact)
         asked = asyncio.run(coming)
-        _written(asked, agency, out)
+        _written(asked, out)
 
 
 @app.register(example="nrmbus agency lost ngo-a")
@@ -174,7 +174,7 @@ def lost(
     with sentences():
         known = read_file(folder, directory) if directory else None
         asked = asyncio.run(ask_for_new_keys(folder, agency, "lost", timedelta(), known=known))
-        _written(asked, agency, out)
+        _written(asked, out)
     typer.echo(
         "The new keys are valid as soon as two admitters have signed."
         if commands.is_vouched(asked)
@@ -283,10 +283,10 @@ def retire(
     disposals = disposals_of(cases) if cases else {}
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
-        asked.written  # noqa: B018 - a request that cannot be written is refused before any key is destroyed
+        _file(asked, out)  # a request that cannot be written is refused before any key is destroyed
         if deleted := [case for case, to in disposals.items() if to is None]:
             typer.echo(destroyed(folder, agency, deleted))
-        _written(asked, agency, out)
+        _written(asked, out)
         for line in left_out(folder, agency, disposals):
             typer.echo(line)
 
@@ -340,9 +340,10 @@ class Proposal:
 
     def begin(self, folder: BusFolder, agency: str, kind: Kind) -> None:
         """Write the request, sign it as the first admitter, and say what is next."""
-        path = self.out or Path(f"{agency}.request.json")
         with sentences():
-            asyncio.run(propose(folder, agency, kind, self.directory)).write(path)
+            asked = asyncio.run(propose(folder, agency, kind, self.directory))
+            path = _file(asked, self.out)
+            asked.write(path)
             typer.echo(asyncio.run(admitted(folder, path, self.name, known=self.directory)))
 
 
@@ -431,8 +432,31 @@ def show(agency: Agency, context: BusContext) -> None:
             typer.echo(f"    {purpose:8} {kid}{f'  {confirmed}' if purpose == 'sealing' else ''}")
 
 
-def _written(asked: Request, agency: str, out: Path | None) -> None:
-    path = out or Path(f"{agency}.request.json")
+def _file(asked: Request, out: Path | None) -> Path:
+    """Return the file for *asked*: *out*, or the default.
+
+    Raises:
+        BusError: the default cannot be written, or is a request that an admitter has signed and that is not in the directory.
+        DirectoryError: *asked* is too large to be written.
+    """
+    asked.written  # noqa: B018 - raises
+    if out is not None:
+        return out  # `to_write` has looked
+    path = Path(f"{asked.entry.agency}.request.json")
+    to_write(path)
+    if path.exists():
+        with suppress(DirectoryError):
+            there = Request.read(path).entry
+            if not there.admitted or there.step < asked.entry.step:
+                return path
+        raise BusError(
+            f"{path} is there already, and an admitter may have signed it: move it, or name another file with --out FILE."
+        )
+    return path
+
+
+def _written(asked: Request, out: Path | None) -> None:
+    path, agency = _file(asked, out), asked.entry.agency
     asked.write(path)
     said = f"{path} is the request of {agency} ({asked.entry.kind})"
     typer.echo(f"{said}; two admitters sign it: nrmbus agency admit {path}")
