@@ -283,6 +283,22 @@ def test_a_backup_that_nobody_makes_any_more_is_missed(folder: BusFolder, tmp_pa
 
 
 @pytest.mark.thorough
+def test_a_backup_is_complete_although_an_older_one_cannot_be_removed(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a folder in which nothing can be removed, then the exit status tells it, since an erasure counts on the removal; the backup itself is there."""
+
+    def refused(*_: object) -> int:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Store, "prune", refused)
+    made = typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path, status=1)
+
+    assert (made["code"], made["where"]) == ("not_removed", "generation 1")
+    assert typed("backup", tmp_path / "backup", "--verify", "--data", folder.path)["generation"] == 1
+
+
+@pytest.mark.thorough
 def test_a_damaged_file_is_found_and_the_next_backup_is_whole(folder: BusFolder, tmp_path: Path) -> None:
     """Given a file that was altered in the backup, then --verify names it, a restore changes nothing there, and the next backup has it again."""
     store = tmp_path / "backup"

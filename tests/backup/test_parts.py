@@ -1,6 +1,8 @@
 """One part of a bus comes back beside the rest: only what that part has is compared with what is here."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 from backup.given import backup, spoken
-from nrmbus.backup import restore
+from nrmbus.backup import folders, restore
+from nrmbus.backup.errors import BackupError
+from nrmbus.backup.store import Store, said
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 
@@ -56,3 +60,38 @@ def test_a_directory_that_is_newer_stays_unless_somebody_says_so(lost: Callable[
         f"directory: registrar has read {known + 1} entries, {known} are in the backup",
     )
     assert lost(known + 1, "--over-newer")["restored"] == ["nrm.directory"]
+
+
+def test_a_restored_ledger_never_meets_the_write_ahead_file_of_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a restore that is cut off, or finds the disk full, then the ledger before is still there: its write-ahead file goes first."""
+    store, target = Store.at(tmp_path / "backup"), tmp_path / "bus"
+    with store.held():
+        stored = store.put([b"restored"])
+    target.mkdir()
+    ledger, ahead = target / "ledger.sqlite", target / "ledger.sqlite-wal"
+    ledger.write_bytes(b"before")
+    ahead.write_bytes(b"of before")
+    unlink = Path.unlink
+
+    def cut(path: Path, *, missing_ok: bool = False) -> None:
+        if path == ahead:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok=missing_ok)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", cut)
+        with pytest.raises(KeyboardInterrupt):
+            folders.put_back(store, [(ledger.name, stored)], target)
+    with monkeypatch.context() as patch:
+        patch.setattr(folders, "write_private", full)
+        with pytest.raises(BackupError, match="disk_full"), said():
+            folders.put_back(store, [(ledger.name, stored)], target)
+    assert (ledger.read_bytes(), ahead.read_bytes()) == (b"before", b"of before")
+
+    folders.put_back(store, [(ledger.name, stored)], target)
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {"ledger.sqlite": b"restored"}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import KEPT_DAYS, Manifest, Store, Stored, said
 
@@ -234,3 +235,19 @@ def test_a_damaged_file_that_cannot_be_moved_stays(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Path, "replace", read_only)
     store.set_aside()
     assert contents(store) == {b"ALTERED"}
+
+
+def test_files_are_listed_once_more_if_a_folder_goes_away_meanwhile(tmp_path: Path) -> None:
+    """Given a folder of tiles that the auditor removes while the files are listed, then they are listed again, and the backup goes on."""
+    home, store = tmp_path / "bus", Store.at(tmp_path / "backup")
+    home.mkdir()
+    (home / "bus.json").write_bytes(b"{}")
+    went = [FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "000.p")]
+
+    def found() -> list[str]:
+        if went:
+            raise went.pop()
+        return folders.paths(home)
+
+    with store.held():
+        assert [*folders.keep(home, found, store, None, lambda *_: None)] == ["bus.json"]

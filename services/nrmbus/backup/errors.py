@@ -1,11 +1,11 @@
-"""Reasons why a backup is not written, not believed or not restored: one code each, with what to do."""
+"""Reasons why a backup is not written, not removed, not believed or not restored: one code each, with what to do."""
 
 from typing import Final, Literal
 
 from nrmbus.bus.errors import BusError
 
 BackupCode = Literal[
-    "no_backup", "busy", "disk_full", "not_written", "manifest_unreadable", "format_unknown", "signature_invalid",
+    "no_backup", "busy", "disk_full", "not_written", "not_removed", "manifest_unreadable", "format_unknown", "signature_invalid",
     "file_missing", "file_cut", "file_altered", "record_unreadable", "history_refused", "inbox_broken",
     "directory_refused", "root_differs", "bus_older", "other_bus", "other_kind", "folder_not_empty", "newer_here",
     "bus_running", "part_absent", "cluster_not_empty", "offset_differs",
@@ -16,6 +16,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "busy": "Another backup is being written here: wait until it has ended.",
     "disk_full": "The disk is full, so nothing was published, and what was complete before stays: free some space, or name a folder on another disk.",
     "not_written": "The folder cannot be written: see whether it exists and whose it is.",
+    "not_removed": "This backup is complete, but not every older one that is due could be removed, and none may stay longer than 30 days: see whose the files of this folder are, and back up once more.",
     "manifest_unreadable": "The manifest of the newest backup cannot be read: it was altered or cut. Take an older one with --generation N, or another copy.",
     "format_unknown": "A later release wrote this backup: use that release.",
     "signature_invalid": "The manifest is not signed by the key that is expected: do not restore it; ask who could write to this folder.",

@@ -98,8 +98,8 @@ def keep(
     for _ in range(_TRIES):
         files: dict[str, Stored] = {}
         heads = _heads(root)
-        due = list(found())
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # the auditor also removes a folder of tiles while its files are listed
+            due = list(found())
             for number, path in enumerate(due):
                 known = before.files.get(path) if before else None
                 files[path] = (
@@ -168,9 +168,12 @@ def put_back(store: Store, files: Iterable[tuple[str, Stored]], root: Path) -> N
             raise BackupError("manifest_unreadable", path)
         target = root / path
         make_private(target.parent)
-        write_private(target, store.read(stored, path))
+        whole = target.with_name(f".{target.name}.restored")
+        write_private(whole, store.read(stored, path))
+        # Before the new ledger is there: a cut in between would leave it with the write-ahead file of the one before.
         for end in _LEFT:
             target.with_name(target.name + end).unlink(missing_ok=True)
+        whole.replace(target)
 
 
 COUNTED: Final = (LEDGER, "heads.db")

@@ -43,7 +43,7 @@ async def of_bus(folder: BusFolder, store: Store, *, keep: int, progress: Progre
     """Back up the bus in *folder*, which runs; keep the newest *keep* generations.
 
     Raises:
-        BackupError: nothing was published, and what was complete before stays.
+        BackupError: nothing was published, and what was complete before stays; but for ``not_removed``: this backup is complete.
         BusError, KafkaError: the bus does not run, or its broker does not answer.
         DirectoryError: the directory cannot be believed.
     """
@@ -120,7 +120,10 @@ def _published(
     store.publish(manifest, key)
     with suppress(OSError):  # the backup is complete, whatever the disk of the bus says
         write_json(home / BACKED_UP, {"generation": manifest.generation, "made": manifest.made})
-    removed = store.prune(keep, datetime.now(UTC))
+    try:
+        removed = store.prune(keep, datetime.now(UTC))
+    except OSError:
+        raise BackupError("not_removed", f"generation {manifest.generation}") from None
     opened = tuple(folders.unprotected(folder.path, manifest.files))
     on_servers = tuple(folders.on_servers(folder.path, manifest.files))
     return Made(manifest, store.written, removed, opened, on_servers, key.kid if key else "")

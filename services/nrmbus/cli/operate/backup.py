@@ -71,8 +71,8 @@ def backup(
 ) -> None:
     """Back up a bus while it runs, or an agency's folder: keys as they are sealed, ledgers, and the history record by record.
 
-    A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, or if --verify
-    finds a fault.
+    A second backup into the same folder writes only what is new. Exit status: 1 if nothing was written, if an older
+    backup that is due could not be removed, or if --verify finds a fault.
     """
     store = Store.at(directory)
     try:
