@@ -9,6 +9,7 @@ import pytest
 from auditor.web.given import NAME, NO_CASE, PASSWORD, PHONE, Hall, form_of, places, sign_in
 from nrmbus.auditor.web.sessions import IDLE_SECONDS
 from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.wire.record import Record
 
 BAKU = ZoneInfo("Asia/Baku")
 SEALED = "No letter was opened: an auditor has no key that opens one."
@@ -201,6 +202,24 @@ async def test_a_removed_user_is_out_at_once(hall: Hall) -> None:
         assert ">Search</h1>" not in (await browser.get("/search")).text
         assert (await sign_in(browser)).status_code == 401
     assert list(hall.users.names()) == [(NAME, hall.actor, False)]
+
+
+async def test_a_user_who_is_removed_while_a_question_is_recorded_gets_no_answer(
+    hall: Hall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a question that the registrar still has to record, when its user is removed, then the sign-in comes instead of the case."""
+    register = hall.register
+
+    async def removed(record: Record) -> None:
+        hall.users.remove(NAME)
+        await register(record)
+
+    monkeypatch.setattr(hall, "register", removed)
+    async with hall.browser() as browser:
+        answer = await browser.get(f"/cases/{hall.case}")
+
+    assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
+    assert 'name="password"' in answer.text
 
 
 @pytest.mark.parametrize("removed", [False, True], ids=["another password", "removed and let in again"])

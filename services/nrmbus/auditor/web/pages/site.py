@@ -148,6 +148,8 @@ class Site:
             if self._answers is None:
                 return self._message(visit, 503, visit.t("The auditor is still starting. Ask again in a moment."))
             shown = await show(self._answers, visit)
+            if self._session(visit.request) is None:  # the user was removed while the question was recorded
+                return self._sign_in_form(visit, visit.here)
             return self._html(visit, shown.template, place=place, on_record=shown.on_record, **shown.values)
 
         return page
