@@ -314,7 +314,10 @@ _ROUTED: Final = routed()
 
 def _at(door: Door) -> ASGIApp:
     """Return the HTTP application of *door*."""
-    guarded = Token(_ROUTED, lambda given: CALLERS.get(given) or door.tokens.caller_of(given), role=door.seat.role)
+    guarded = Token(
+        _ROUTED, lambda given: CALLERS.get(given) or door.tokens.caller_of(given),
+        holds=lambda caller: caller in CALLERS.values() or door.tokens.holds(caller), role=door.seat.role,
+    )  # fmt: skip
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:
         scope["state"] = {"door": door}

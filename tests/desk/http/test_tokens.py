@@ -1,6 +1,7 @@
 """Tokens of the agency's own systems: shown once, scoped, ended, counted, and worth nothing once revoked."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -14,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from agencies import BUS, NOW
+from agencies import BUS, CASE, NOW, SIGNAL
 from desk.given import BED, StandingClock, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
@@ -170,6 +171,30 @@ async def test_letter_is_read_for_nobody_whose_token_was_revoked_while_it_waited
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
         assert [row.type for row in await here.rows("outbox") if row.type == "access.granted"] == []
         assert [row.system for row in await here.rows("reads") if row.system == "booking"] == []
+
+
+async def test_p2_nothing_is_published_by_a_body_that_comes_slowly_once_its_token_is_revoked(tmp_path: Path) -> None:
+    """P2: given half of an event, when its token is revoked before the other half, the answer is 401 and nothing is published."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        tokens, has_begun, is_revoked = here.behind.tokens, asyncio.Event(), asyncio.Event()
+        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=utc_now() + DAY), LOCAL)
+        body = json.dumps({"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}).encode()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield body[:5]
+            has_begun.set()
+            await is_revoked.wait()
+            yield body[5:]
+
+        mine = {"authorization": f"Bearer {made['token']}", "content-type": "application/json"}
+        asking = asyncio.create_task(here.door.post("/v1/events", content=slowly(), headers=mine))
+        await has_begun.wait()
+        await tokens.revoke("booking", "door.json")
+        is_revoked.set()
+        answer = await here.during(asking)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert await here.rows("outbox") == []
 
 
 async def test_a_token_ends(tmp_path: Path) -> None:

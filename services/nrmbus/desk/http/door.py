@@ -112,9 +112,11 @@ class Token:
             admit(scope, caller)
             refused = self._refused(caller, scope)
             try:
-                await (self.app if refused is None else _answer(refused))(
-                    scope, receive, send if caller in (LOCAL, VISITOR) else self._to(caller, scope, receive, send)
-                )
+                answer = self.app if refused is None else _answer(refused)
+                if caller in (LOCAL, VISITOR):
+                    await answer(scope, receive, send)
+                else:
+                    await answer(scope, self._from(caller, receive), self._to(caller, scope, receive, send))
             finally:
                 if counts:
                     self._limits.leave(caller)
@@ -128,6 +130,17 @@ class Token:
         if any(each in scope["query_string"] for each in (b"%00", b"\0")):
             return DeskError("unknown_field", [Problem("?", "string_pattern_mismatch")])
         return None
+
+    def _from(self, caller: Caller, receive: Receive) -> Receive:
+        """Return *receive* that takes nothing more from *caller* once its token has ended: a body may come slowly."""
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not self._holds(caller):
+                raise DeskError("token_required")
+            return message
+
+        return received
 
     def _to(self, caller: Caller, scope: Scope, receive: Receive, send: Send) -> Send:
         """Return *send* that hands nothing more to *caller* once its token has ended: a stream ends, a long poll gets 401."""

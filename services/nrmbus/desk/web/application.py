@@ -18,6 +18,7 @@ from nrmbus.bus.folder import PLAY
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
+from nrmbus.desk.staff.staff import NotSignedIn
 from nrmbus.desk.web import acts, cases, home, places
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.intake import pages as intake
@@ -134,6 +135,8 @@ class AgencyPages:
             return answer
         except NotFound:
             return self._gone(visit)
+        except NotSignedIn:  # the session has ended since it was looked at
+            return await sign_in.lead_in(visit)
         except FormTooLarge:
             return self._message(visit, 413, visit.t("The form is too long."), visit.t("Shorten the longest text."))
         except DeskError as error:

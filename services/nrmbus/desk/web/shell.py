@@ -1,6 +1,6 @@
 """What every page of a desk shares: routes with their permission, the visit, and the answers to errors."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,8 +15,11 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
+from nrmbus.desk.staff.sessions import Session
+from nrmbus.desk.staff.staff import NotSignedIn
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.called import called
+from nrmbus.events.model import Draft
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.web.frame import Place, Says
@@ -103,6 +106,20 @@ class Visit:
             raise NotFound
         return self.member
 
+    @property
+    def session(self) -> Session | None:
+        """Return the session that the request came with; None if nobody has signed in."""
+        return getattr(self.request.state, "session", None)
+
+    def goes_on(self) -> bool:
+        """Return whether the session of this request was not ended meanwhile, so that a stream ends with it."""
+        return self.session is None or self.door.staff.sessions.goes_on(self.session)
+
+    def must_go_on(self) -> None:
+        """Raise NotSignedIn ``over`` if the session of this request was ended meanwhile: the application leads to the sign-in."""
+        if not self.goes_on():
+            raise NotSignedIn("over")
+
     def path(self, name: str) -> str:
         """Return the part *name* of the page's path."""
         return cast("str", self.request.path_params[name])
@@ -112,10 +129,27 @@ class Visit:
         return self.request.query_params.get(name, "").strip()[:longest]
 
     async def form(self) -> Form:
-        """Return the fields that were sent. Raises FormTooLarge."""
+        """Return the fields that were sent.
+
+        Raises:
+            FormTooLarge
+            NotSignedIn: ``over``: the session has ended while the form came, whose sender may be slow on purpose.
+        """
         if self._form is None:
             self._form = await Form.read(self.request)
+            self.must_go_on()
         return self._form
+
+    async def put_on_record(self, drafts: Collection[Draft]) -> dict[str, Any]:
+        """Have the registrar record the readings of *drafts*.
+
+        Raises:
+            DeskError: nothing may be read.
+            NotSignedIn: ``over``: the session has ended while the registrar recorded them.
+        """
+        said = await self.door.put_on_record(drafts)
+        self.must_go_on()
+        return said
 
     def page(self, template: str, *, title: str, status: int = 200, **values: Any) -> Response:
         """Return the page that *template* makes of *values*; *title* says what the page is for, and nothing of a case."""

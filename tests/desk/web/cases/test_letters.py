@@ -2,18 +2,23 @@
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from agencies import CASE, SIGNAL
-from desk.given import CANARY, REF, desk_of
-from desk.web.browsing import browsing, member
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.browsing import SITE, browsing, member
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came, opened
 from nrmbus.desk.access import opening
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.letters import letters
+from nrmbus.desk.staff.members import Member, NewMember
+from nrmbus.desk.web.application import AgencyPages
 from nrmbus.desk.web.cases.letters import SYSTEM
 from nrmbus.wire.envelope import decode
 from patience import eventually
@@ -111,6 +116,60 @@ async def test_killed_at_any_point_nothing_is_shown(
         assert CANARY not in answer.text
         assert await readings(here) == []
         assert CANARY not in "".join(capsys.readouterr())
+
+
+@asynccontextmanager
+async def signed_in(here: Given) -> AsyncIterator[tuple[Member, httpx.AsyncClient]]:
+    """Yield a worker of the desk *here*, and the browser in which the worker has a session."""
+    staff = here.behind.staff
+    worker, _ = await staff.add(NewMember(name="Leyla Example", roles=("worker",)), "door.json")
+    cookies = {f"nrmbus-{here.behind.seat.me}": await staff.sessions.begin(worker.number, "code")}
+    transport = httpx.ASGITransport(AgencyPages(here.behind))
+    async with httpx.AsyncClient(transport=transport, base_url=SITE, cookies=cookies) as browser:
+        yield worker, browser
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_p2_a_removed_member_opens_no_letter_by_a_form_that_comes_slowly(tmp_path: Path) -> None:
+    """P2: given half of a form, when its sender is removed before the other half, no reading is registered and no letter shown."""
+    async with at_vac(tmp_path, member()) as (here, _, id), signed_in(here) as (worker, browser):
+        has_begun, is_removed = asyncio.Event(), asyncio.Event()
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b"letter="
+            has_begun.set()
+            await is_removed.wait()
+            yield f"{id}&purpose=case_work".encode()
+
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        asking = asyncio.ensure_future(browser.post(f"{AT}/letters", content=slowly(), headers=headers))
+        await has_begun.wait()
+        await here.behind.staff.members.remove(worker.number, "door.json")
+        is_removed.set()
+        answer = await here.during(asking)
+
+        assert answer.headers.get("location", "").startswith("/app/sign-in?")
+        assert CANARY not in answer.text
+        assert (await granted(here), await readings(here)) == (0, [])
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_p2_a_member_who_is_removed_before_the_registrar_answers_reads_no_letter(tmp_path: Path) -> None:
+    """P2: given a reading that the registrar still has to record, when its reader is removed, the letter stays closed."""
+    async with at_vac(tmp_path, member()) as (here, _, id), signed_in(here) as (worker, browser):
+        form = {"letter": id, "purpose": "case_work"}
+        asking = asyncio.ensure_future(browser.post(f"{AT}/letters", data=form))
+
+        async def asked() -> int:
+            return await granted(here)
+
+        await eventually("the desk asks the registrar", asked)
+        await here.behind.staff.members.remove(worker.number, "door.json")
+        answer = await here.during(asking)
+
+        assert answer.headers.get("location", "").startswith("/app/sign-in?")
+        assert CANARY not in answer.text
+        assert await readings(here) == []
 
 
 async def test_a_refused_reading_opens_nothing_and_says_so(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ async def read(visit: Visit) -> Response:
     if purpose is None:
         return await _listed(visit, chosen=form["document"], is_sent=True)
     try:
-        await door.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
+        await visit.put_on_record([await reading.reading(door.desk, shared, who=who, purpose=purpose)])
         file = await reading.open_file(door.desk, shared, who=who, purpose=purpose, system=SYSTEM)
     except DeskError as error:
         return await _listed(visit, chosen=form["document"], purpose=purpose, refused=error)

@@ -91,7 +91,7 @@ async def read(visit: Visit) -> Response:
     who = visit.me.number
     try:
         asked = await opening.to_open(desk, rows, who=who, purpose=purpose)
-        await visit.door.put_on_record(asked.due.values())
+        await visit.put_on_record(asked.due.values())
     except DeskError as error:
         return await _listed(visit, chosen=chosen, purpose=purpose, refused=error)
     shown = [await _opened(case, row, asked, who, purpose) for row in rows]

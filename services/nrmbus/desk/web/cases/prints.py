@@ -120,7 +120,7 @@ async def _recorded(case: Case, what: Access, purpose: AccessPurpose, *more: Dra
     """Have the registrar record that the member hands the case on, and *more*; return the number of the last record."""
     door, who = case.visit.door, case.visit.me.number
     access = opening.access(door.desk, case.subject, what, who=who, purpose=purpose)
-    said = await door.put_on_record([access, *more])
+    said = await case.visit.put_on_record([access, *more])
     return int(said["events"][-1]["number"])
 
 

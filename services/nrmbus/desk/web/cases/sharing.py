@@ -91,6 +91,7 @@ async def upload(visit: Visit) -> Response:
     t, errors, typed = visit.t, dict[str, str](), Typed()
     try:
         typed, file = await _read(visit.request)
+        visit.must_go_on()
         if file is not None:
             typed = replace(typed, kept=await _kept(visit, case, file))
     except _TooLargeError as error:

@@ -53,7 +53,7 @@ def moment_of(visit: Visit, text: str | None) -> str:
 
 def session_row(visit: Visit, session: Session) -> dict[str, Any]:
     """Return what a table says of *session*."""
-    here = cookies.session_of(visit.request)
+    here = visit.session
     return {
         "id": session.id, "name": visit.door.staff.members.name_of(session.member), "how": said_how(visit.t, session.how),
         "began": visit.t.moment(session.began), "used": visit.t.moment(session.used),
@@ -62,7 +62,7 @@ def session_row(visit: Visit, session: Session) -> dict[str, Any]:
 
 
 def _session(visit: Visit) -> Session:
-    found = cookies.session_of(visit.request)
+    found = visit.session
     if found is None:
         raise NotFound
     return found

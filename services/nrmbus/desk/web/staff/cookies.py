@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
-from nrmbus.desk.staff.sessions import Session
 from nrmbus.desk.web.beside import ROOT
 from nrmbus.desk.web.shell import Visit, url
 
@@ -41,17 +40,6 @@ async def signed_in(request: Request, door: Door) -> Member | None:
 def is_by_itself(request: Request) -> bool:
     """Return whether a script sent *request* without the member."""
     return BY_ITSELF in request.headers or "text/event-stream" in request.headers.get("accept", "")
-
-
-def session_of(request: Request) -> Session | None:
-    """Return the session of *request*; None if nobody has signed in."""
-    return getattr(request.state, "session", None)
-
-
-def goes_on(visit: Visit) -> bool:
-    """Return whether the session that *visit* came with is not over, so that a stream ends with it."""
-    session = session_of(visit.request)
-    return session is None or visit.door.staff.sessions.goes_on(session)
 
 
 def begin(visit: Visit, response: Response, value: str) -> Response:

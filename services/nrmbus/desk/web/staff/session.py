@@ -7,14 +7,13 @@ from starlette.responses import JSONResponse, Response
 from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.editing import own_draft
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
-from nrmbus.desk.web.staff import cookies
 
 routes: Final = Pages()
 
 
 def seconds_left(visit: Visit) -> int:
     """Return the seconds until the session is over unless it is used; 0 without one."""
-    session = cookies.session_of(visit.request)
+    session = visit.session
     return 0 if session is None else max(0, int((session.ends - visit.door.staff.now()).total_seconds()))
 
 

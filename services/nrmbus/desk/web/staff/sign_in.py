@@ -335,7 +335,7 @@ async def from_provider(visit: Visit) -> Response:
 @routes.post("/sign-out", may="anybody")
 async def sign_out(visit: Visit) -> Response:
     """End this session."""
-    session = cookies.session_of(visit.request)
+    session = visit.session
     if session is not None:
         await visit.door.staff.sessions.end(session)
     return cookies.end(visit, visit.see("/sign-in?out=1"))

@@ -10,7 +10,6 @@ from starlette.responses import StreamingResponse
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.web.shell import Visit
-from nrmbus.desk.web.staff.cookies import goes_on
 from nrmbus.desk.web.work.known import Known, Snapshot, known_of
 from nrmbus.desk.web.work.queues import general
 
@@ -45,7 +44,7 @@ async def told(visit: Visit, known: Known, *, beat: float = BEAT, life: float = 
     while True:
         yield _event({"at": visit.t.clock(clock()), "version": snapshot.version, "counts": counts(snapshot, clock())})
         left = until - time.monotonic()
-        if left <= 0 or not goes_on(visit):
+        if left <= 0 or not visit.goes_on():
             return
         snapshot = await known.after(snapshot.version, min(beat, left))
 
