@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from desk.staff.given import HOST, ORIGIN, PASSWORD, Authenticator, GivenStaff, staff_at
+from desk.staff.given import HOST, ORIGIN, PASSWORD, Authenticator, GivenStaff, holds, staff_at
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import Member
@@ -98,15 +98,15 @@ async def test_the_only_second_factor_cannot_be_removed(tmp_path: Path) -> None:
         (key,) = here.staff.members.passkeys_of(member.number)
         assert not await here.staff.remove_passkey(member, key.id)
         assert not await here.staff.add_passkey(
-            member, ring.added(to_add(here, member), "https://evil.example"), HOST, ORIGIN
+            member, ring.added(to_add(here, member), "https://evil.example"), HOST, ORIGIN, holds
         )
-        assert await here.staff.add_passkey(member, ring.added(to_add(here, member)), HOST, ORIGIN)
+        assert await here.staff.add_passkey(member, ring.added(to_add(here, member)), HOST, ORIGIN, holds)
         member = here.staff.members.there(member.number)
         other, _ = await here.invited("Rena Example")
         with pytest.raises(DeskError, match="not_found"):
             await here.staff.members.remove_passkey(other.number, key.id)
         with pytest.raises(DeskError, match="member_exists"):
-            await here.staff.add_passkey(other, ring.added(to_add(here, other)), HOST, ORIGIN)
+            await here.staff.add_passkey(other, ring.added(to_add(here, other)), HOST, ORIGIN, holds)
         assert await here.staff.remove_passkey(member, key.id)
         with pytest.raises(NotSignedIn, match="passkey_wrong"):
             await here.staff.with_passkey(phone.used(to_use(here)), HOST, ORIGIN)
@@ -129,7 +129,7 @@ async def test_a_reset_forgets_a_passkey_that_signs_in_at_the_same_moment(tmp_pa
         member, _, _, _ = await here.settled()
         here.later(minutes=1)
         asked = passkeys.options_to_add(member, [], HOST, "ngo-a", staff.challenges.new(member.number))
-        assert await staff.add_passkey(staff.members.there(member.number), phone.added(asked), HOST, ORIGIN)
+        assert await staff.add_passkey(staff.members.there(member.number), phone.added(asked), HOST, ORIGIN, holds)
         answer = phone.used(passkeys.options_to_use(HOST, staff.challenges.new(passkeys.SIGN_IN)))
         hashed = await staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")
 
@@ -142,3 +142,38 @@ async def test_a_reset_forgets_a_passkey_that_signs_in_at_the_same_moment(tmp_pa
 
         assert staff.sessions.of(member.number) == []
         assert list(staff.members.passkeys_of(member.number)) == []
+
+
+async def test_two_tabs_do_not_remove_both_second_factors(tmp_path: Path) -> None:
+    """Given two passkeys and nothing else, when each is removed at the same moment, then one stays."""
+    phone, ring = Authenticator(), Authenticator(id=b"another-id-of-16")
+    async with staff_at(tmp_path) as here:
+        member = await settled(here, phone)
+        assert await here.staff.add_passkey(member, ring.added(to_add(here, member)), HOST, ORIGIN, holds)
+        member, keys = here.staff.members.there(member.number), here.staff.members.passkeys_of(member.number)
+
+        removed = await asyncio.gather(*(here.staff.remove_passkey(member, key.id) for key in keys))
+
+        assert (sorted(removed), here.staff.members.there(member.number).passkeys) == ([False, True], 1)
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_reset_leaves_no_passkey_of_a_first_sign_in_at_the_same_moment(tmp_path: Path, turns: int) -> None:
+    """Given a one-time password in the wrong hands, when the member is reset, then no second factor outlives the reset."""
+    async with staff_at(tmp_path) as here:
+        member, once = await here.invited()
+        value = await here.half_way("Leyla Example", once)
+        assert await here.staff.set_first_password(value, PASSWORD) is None
+        answer = Authenticator().added(to_add(here, member))
+        hashed = await here.staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")
+
+        async def signs_in() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await here.staff.with_first_passkey(value, answer, HOST, ORIGIN)
+
+        reset = here.staff.members.reset(member.number, hashed, "door.json")
+        await asyncio.gather(reset, signs_in(), return_exceptions=True)
+
+        member = here.staff.members.there(member.number)
+        assert (member.standing, member.passkeys, member.recovery_codes) == ("invited", 0, 0)

@@ -307,3 +307,45 @@ async def test_a_reset_ends_what_signs_in_at_the_same_moment(tmp_path: Path, tur
         await asyncio.gather(here.staff.with_code(value, here.app(secret)), reset(), return_exceptions=True)
 
         assert here.staff.sessions.of(member.number) == []
+
+
+async def test_a_reset_is_not_undone_by_a_first_password_of_the_same_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a one-time password in the wrong hands, when the member is reset while an own one is set, then the reset stands."""
+    async with staff_at(tmp_path) as here:
+        member, once = await here.invited()
+        value, hashed = await here.half_way("Leyla Example", once), here.staff._passwords.hashed
+
+        async def meanwhile(password: str) -> str:
+            await here.staff.members.reset(member.number, await hashed("ABCD-ABCD-ABCD-ABCD"), "door.json")
+            return await hashed(password)
+
+        monkeypatch.setattr(here.staff._passwords, "hashed", meanwhile)
+        with pytest.raises(NotSignedIn, match="over"):
+            await here.staff.set_first_password(value, PASSWORD)
+
+        assert here.staff.members.there(member.number).standing == "invited"
+        assert await refusal(here, "Leyla Example", PASSWORD) == "wrong"
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_reset_leaves_no_app_of_a_first_sign_in_at_the_same_moment(tmp_path: Path, turns: int) -> None:
+    """Given a one-time password in the wrong hands, when the member is reset, then no second factor outlives the reset."""
+    async with staff_at(tmp_path) as here:
+        member, once = await here.invited()
+        value = await here.half_way("Leyla Example", once)
+        assert await here.staff.set_first_password(value, PASSWORD) is None
+        code = here.app(here.staff.half_way(value)[0].secret)
+        hashed = await here.staff._passwords.hashed("ABCD-ABCD-ABCD-ABCD")
+
+        async def signs_in() -> None:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await here.staff.with_first_code(value, code)
+
+        reset = here.staff.members.reset(member.number, hashed, "door.json")
+        await asyncio.gather(reset, signs_in(), return_exceptions=True)
+
+        member = here.staff.members.there(member.number)
+        assert (member.standing, member.has_code, member.recovery_codes) == ("invited", False, 0)

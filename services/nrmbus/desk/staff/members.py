@@ -347,8 +347,8 @@ class Members:
             self._follow(tx, number)
         return True
 
-    async def add_passkey(self, key: Passkey) -> None:
-        """Add a passkey of a member.
+    async def add_passkey(self, key: Passkey, also: Callable[[Connection], None] = lambda _: None) -> None:
+        """Add a passkey of a member, and do what *also* does in the same transaction.
 
         Raises:
             DeskError: ``not_found``: no such member; ``member_exists``: another member has this passkey.
@@ -359,6 +359,7 @@ class Members:
         }  # fmt: skip
 
         def added(tx: Connection) -> None:
+            also(tx)
             if key.id in self._passkeys:
                 raise DeskError("member_exists")
             tx.execute(insert(tables.passkeys), row)
@@ -378,20 +379,26 @@ class Members:
 
         await self.change(key.member, also=noted)
 
-    async def remove_passkey(self, number: str, id: str) -> None:
-        """Remove one passkey of a member; raise DeskError ``not_found`` if the member has no such passkey."""
-        key = self._passkeys.get(id)
-        if key is None or key.member != number:
-            raise DeskError("not_found")
+    async def remove_passkey(self, number: str, id: str) -> bool:
+        """Remove one passkey of a member; return False if it is the only second factor.
+
+        Raises:
+            DeskError: ``not_found``: the member has no such passkey.
+        """
 
         def dropped() -> None:
             self._passkeys.pop(id, None)
 
-        def removed(tx: Connection) -> None:
+        async with self._seat.ledger.write() as tx:
+            member, key = self.there(number), self._passkeys.get(id)
+            if key is None or key.member != number:
+                raise DeskError("not_found")
+            if not member.has_code and member.passkeys == 1 and not member.is_example:
+                return False
             tx.execute(delete(tables.passkeys).where(_KEYS.id == id))
             self._seat.ledger.then(dropped)
-
-        await self.change(number, also=removed)
+            self._follow(tx, number)
+        return True
 
     # -- within a transaction ------------------------------------------------------------------------------------------
 

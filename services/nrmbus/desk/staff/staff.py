@@ -32,12 +32,14 @@ _MOST_HALF_WAY: Final = 1_000
 
 Reason = Literal["wrong", "locked", "over", "code_wrong", "passkey_wrong"]
 """Why nobody was signed in: wrong name or password, too many failures, a sign-in that took too long, a wrong code or passkey."""
+Still = Callable[[], bool]
+"""Returns whether what somebody signed in with holds still: asked within the transaction that rests on it."""
 Stage = Literal["password", "factor", "code"]
 """Next step after the password: to choose an own password, to set up a second factor, or to enter its code."""
 
 
 class NotSignedIn(Exception):
-    """Raised where a sign-in fails; says of the member nothing."""
+    """Raised where a sign-in fails, or a session has ended; says of the member nothing."""
 
     def __init__(self, reason: Reason) -> None:
         self.reason: Reason = reason
@@ -102,11 +104,7 @@ class Staff:
                 raise NotSignedIn("wrong")
         if known is not None and passwords.is_outdated(known):
             before, known, number = known, await self._passwords.hashed(typed), member.number
-
-            def same(_: Connection) -> None:
-                if not self._has_password(number, before):  # reset meanwhile: the old password must not come back
-                    raise NotSignedIn("wrong")
-
+            same = _if(lambda: self._has_password(number, before), "wrong")  # the old password must not come back
             await self.members.change(number, password=known, also=same)
         if member.is_example:
             number = member.number
@@ -147,7 +145,8 @@ class Staff:
         weak = self._weakness(member, new) or ("same" if await self._passwords.fits(half.password, new) else None)
         if weak is None:
             hashed = await self._passwords.hashed(new)
-            await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True)
+            same = _if(self._goes_on(half))
+            await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True, also=same)
             half.password = hashed
         return weak
 
@@ -160,7 +159,7 @@ class Staff:
         half, member = self.half_way(value)
         if stage_of(member) != "factor":
             raise NotSignedIn("over")
-        codes = await self.set_code(member, half.secret, code)
+        codes = await self.set_code(member, half.secret, code, self._goes_on(half))
         if codes is None:
             raise NotSignedIn("code_wrong")
         return await self._complete(value, half, "code"), codes
@@ -174,9 +173,9 @@ class Staff:
         half, member = self.half_way(value)
         if stage_of(member) != "factor":
             raise NotSignedIn("over")
-        if not await self.add_passkey(member, answer, host, origin):
+        if not await self.add_passkey(member, answer, host, origin, self._goes_on(half)):
             raise NotSignedIn("passkey_wrong")
-        codes = await self.new_recovery_codes(member)
+        codes = await self.new_recovery_codes(member, self._goes_on(half))
         return await self._complete(value, half, "passkey"), codes
 
     async def with_code(self, value: str, code: str) -> str:
@@ -237,24 +236,21 @@ class Staff:
 
     async def _complete(self, value: str, half: HalfWay, how: How) -> str:
         self._half_way.pop(_digest(value), None)
-        return await self._begin(
-            self.members.there(half.member), how, half.who, lambda: self._has_password(half.member, half.password)
-        )
+        return await self._begin(self.members.there(half.member), how, half.who, self._goes_on(half))
 
-    async def _begin(self, member: Member, how: How, who: str, still: Callable[[], bool]) -> str:
-        """Begin a session if what the member signed in with *still* holds: a reset or a removal may have come in between.
+    async def _begin(self, member: Member, how: How, who: str, still: Still) -> str:
+        """Begin a session if what the member signed in with *still* holds.
 
         Raises:
             NotSignedIn: ``over``.
         """
-
-        def look(_: Connection) -> None:
-            if not still():
-                raise NotSignedIn("over")
-
+        look = _if(still)
         await self.attempts.succeeded(who)
         await self.members.change(member.number, signed_in=times.write(self.now()), also=look)
         return await self.sessions.begin(member.number, how, look)
+
+    def _goes_on(self, half: HalfWay) -> Still:
+        return lambda: self._has_password(half.member, half.password)
 
     def _has_password(self, number: str, password: str | None) -> bool:
         return self.members.find(number) is not None and self.members.secrets_of(number).password == password
@@ -277,55 +273,66 @@ class Staff:
         return False
 
     async def set_password(self, member: Member, session: Session, new: str) -> Weakness | tuple[str]:
-        """Give *member* another password, which ends every session; return the cookie of a new one, or why not."""
+        """Give *member* another password, which ends every session; return the cookie of a new one, or why not.
+
+        Raises:
+            NotSignedIn: ``over``: *session* was ended meanwhile.
+        """
         weak = self._weakness(member, new)
         if weak is not None:
             return weak
         hashed = await self._passwords.hashed(new)
-        await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True)
-
-        def look(_: Connection) -> None:
-            if not self._has_password(member.number, hashed):
-                raise DeskError("not_found")
-
+        goes_on = _if(lambda: self.sessions.goes_on(session))
+        await self.members.change(member.number, password=hashed, once_ends=None, signs_out=True, also=goes_on)
+        look = _if(lambda: self._has_password(member.number, hashed))
         return (await self.sessions.begin(member.number, session.how, look),)
 
     def _weakness(self, member: Member, new: str) -> Weakness | None:
         return passwords.weakness(new, member.name, self._seat.me, "nrmbus")
 
-    async def set_code(self, member: Member, secret: str, code: str) -> tuple[str, ...] | None:
-        """Make an app with *secret* the second factor of *member*; return new recovery codes, or None if *code* is wrong."""
+    async def set_code(self, member: Member, secret: str, code: str, still: Still) -> tuple[str, ...] | None:
+        """Make an app with *secret* the second factor of *member*; return new recovery codes, or None if *code* is wrong.
+
+        Raises:
+            NotSignedIn: ``over``: what the member signed in with does not *still* hold.
+        """
         step = second_factor.step_of(secret, code, self.now(), None)
         if step is None:
             return None
         codes = second_factor.new_recovery_codes()
         sealed = {"code": secret, "recovery": [second_factor.digest(each) for each in codes]}
-        await self.members.change(member.number, sealed=sealed, code_step=step)
+        await self.members.change(member.number, sealed=sealed, code_step=step, also=_if(still))
         return codes
 
-    async def new_recovery_codes(self, member: Member) -> tuple[str, ...]:
-        """Give *member* new recovery codes, and return them; the earlier ones are worth nothing from now on."""
+    async def new_recovery_codes(self, member: Member, still: Still) -> tuple[str, ...]:
+        """Give *member* new recovery codes, and return them; the earlier ones are worth nothing from now on.
+
+        Raises:
+            NotSignedIn: ``over``: what the member signed in with does not *still* hold.
+        """
         codes = second_factor.new_recovery_codes()
-        await self.members.change(member.number, sealed={"recovery": [second_factor.digest(each) for each in codes]})
+        sealed = {"recovery": [second_factor.digest(each) for each in codes]}
+        await self.members.change(member.number, sealed=sealed, also=_if(still))
         return codes
 
-    async def add_passkey(self, member: Member, answer: str, host: str, origin: str) -> bool:
-        """Add the passkey in a browser's *answer*; return False if the answer does not hold."""
+    async def add_passkey(self, member: Member, answer: str, host: str, origin: str, still: Still) -> bool:
+        """Add the passkey in a browser's *answer*; return False if the answer does not hold.
+
+        Raises:
+            NotSignedIn: ``over``: what the member signed in with does not *still* hold.
+        """
         _, challenge = passkeys.challenge_in(answer)
         if not self.challenges.take(challenge, member.number):
             return False
         key = passkeys.added(member.number, answer, challenge, host, origin, self.now())
         if key is None:
             return False
-        await self.members.add_passkey(key)
+        await self.members.add_passkey(key, _if(still))
         return True
 
     async def remove_passkey(self, member: Member, id: str) -> bool:
         """Remove a passkey of *member*; return False if it is the only second factor."""
-        if not member.has_code and member.passkeys == 1 and not member.is_example:
-            return False
-        await self.members.remove_passkey(member.number, id)
-        return True
+        return await self.members.remove_passkey(member.number, id)
 
     # -- for the administrator -----------------------------------------------------------------------------------------
 
@@ -371,6 +378,19 @@ def stage_of(member: Member) -> Stage:
     if member.once_ends is not None:
         return "password"
     return "code" if member.has_code or member.passkeys else "factor"
+
+
+def _if(still: Still, reason: Reason = "over") -> Callable[[Connection], None]:
+    """Return a step of a transaction that raises NotSignedIn unless what somebody signed in with *still* holds.
+
+    A reset or a removal may have come since it was looked at.
+    """
+
+    def look(_: Connection) -> None:
+        if not still():
+            raise NotSignedIn(reason)
+
+    return look
 
 
 def _digest(value: str) -> str:

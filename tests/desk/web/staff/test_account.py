@@ -3,6 +3,7 @@
 import html
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,32 @@ async def test_the_language_is_kept_in_the_account(tmp_path: Path) -> None:
         await it.send("/account/language", language="ru")
         assert it.staff.members.there(member.number).language == "ru"
         assert '<html lang="ru"' in (await it.get("/account")).text
+
+
+@pytest.mark.parametrize("path", ["/account/password", "/account/app", "/account/recovery-codes", "/account/passkeys"])
+async def test_a_reset_is_not_undone_by_a_page_that_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """Given a stolen session and password, when the member is reset while the account is changed, then the reset stands."""
+    async with office(tmp_path, site="http://localhost:8000") as it:
+        await at_the_account(it)
+        member, is_password_of = it.staff.members.everybody()[0], it.staff.is_password_of
+        (key,) = re.findall(r'name="key" value="([A-Z2-7]{32})"', (await it.get("/account/app")).text)
+        offered = re.findall(r'data-passkey-options="([^"]+)"', (await it.get("/account/passkeys")).text)[0]
+        form = {
+            "password": PASSWORD, "new": NEW, "again": NEW, "key": key, "code": it.app(key),
+            "passkey": Authenticator().added(html.unescape(offered)),
+        }  # fmt: skip
+
+        async def meanwhile(*who: Any) -> bool:
+            is_right = await is_password_of(*who)
+            await it.staff.reset(member.number, "door.json")
+            return is_right
+
+        monkeypatch.setattr(it.staff, "is_password_of", meanwhile)
+        answer = await it.send(path, **form)
+
+        member = it.staff.members.there(member.number)
+        assert answer.headers.get("location", "").startswith("/app/sign-in?")
+        assert (member.standing, member.has_code, member.passkeys, member.recovery_codes) == ("invited", False, 0, 0)
+        assert it.staff.sessions.of(member.number) == []

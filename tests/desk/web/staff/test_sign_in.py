@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from agencies import CASE, SIGNAL
-from desk.staff.given import PASSWORD, Authenticator, one_time_in
+from desk.staff.given import PASSWORD, Authenticator, holds, one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
@@ -247,7 +247,7 @@ async def test_a_passkey_is_offered_where_browsers_make_one(tmp_path: Path) -> N
         from nrmbus.desk.staff import passkeys  # noqa: PLC0415 - only here
 
         to_add = passkeys.options_to_add(member, (), "localhost", "ngo-a", it.staff.challenges.new(member.number))
-        assert await it.staff.add_passkey(member, phone.added(to_add), "localhost", "http://localhost:8000")
+        assert await it.staff.add_passkey(member, phone.added(to_add), "localhost", "http://localhost:8000", holds)
         options = html.unescape(re.findall(r'data-passkey-options="([^"]+)"', (await it.get("/sign-in")).text)[0])
         answer = await it.send("/sign-in/passkey?back=/account", passkey=phone.used(options))
         assert answer.headers["location"] == "/app/account"

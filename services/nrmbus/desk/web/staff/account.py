@@ -166,7 +166,7 @@ async def set_app(visit: Visit) -> Response:
         return _app(visit, secret, {})
     if wrong := await _is_wrong(visit, form["password"]):
         return _app(visit, secret, {"password": wrong}, status=422)
-    codes = await staff.set_code(staff.members.there(visit.me.number), secret, form["code"][:64])
+    codes = await staff.set_code(staff.members.there(visit.me.number), secret, form["code"][:64], visit.goes_on)
     if codes is None:
         return _app(visit, secret, {"code": said(visit.t, "code_wrong")}, status=422)
     return recovery_codes(visit, codes, "/account")
@@ -190,7 +190,7 @@ async def new_codes(visit: Visit) -> Response:
     """Show new recovery codes; the earlier ones are worth nothing from now on."""
     if wrong := await _is_wrong(visit, (await visit.form())["password"]):
         return _codes(visit, {"password": wrong}, status=422)
-    return recovery_codes(visit, await visit.door.staff.new_recovery_codes(visit.me), "/account")
+    return recovery_codes(visit, await visit.door.staff.new_recovery_codes(visit.me, visit.goes_on), "/account")
 
 
 def _passkeys(visit: Visit, errors: dict[str, str], *, status: int = 200) -> Response:
@@ -233,7 +233,7 @@ async def add_passkey(visit: Visit) -> Response:
     if wrong := await _may_change_passkeys(visit, form["password"]):
         return _passkeys(visit, {"password": wrong}, status=422)
     host, origin = cookies.host_of(visit.request), cookies.origin_of(visit.request)
-    if await staff.add_passkey(staff.members.there(visit.me.number), form["passkey"], host, origin):
+    if await staff.add_passkey(staff.members.there(visit.me.number), form["passkey"], host, origin, visit.goes_on):
         return visit.see("/account?done=passkey")
     return _passkeys(
         visit,
