@@ -94,7 +94,10 @@ def remove(agency: Agency, name: Name, *, context: BusContext) -> None:
 
 @app.register(example='nrmbus staff reset ngo-a "Leyla Example"')
 def reset(agency: Agency, name: Name, *, as_json: AsJson = False, context: BusContext) -> None:
-    """Give a member another one-time password, and print it: password and second factors are forgotten, and sessions end."""
+    """Give a member another one-time password, and print it: password and second factors are forgotten, and sessions end.
+
+    A member whom the agency's own sign-in names gets none.
+    """
     _tell(agency, *asyncio.run(_reset(context.folder, agency, name)), as_json=as_json)
 
 

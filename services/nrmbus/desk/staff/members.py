@@ -295,9 +295,9 @@ class Members:
         if "manage_staff" in self.there(number).permissions and not any("manage_staff" in e.permissions for e in left):
             raise DeskError("last_administrator")
 
-    async def reset(self, number: str, password: str, by: str) -> Member:
-        """Have *by* give a member the hash of a one-time *password*; second factors are forgotten and sessions end."""
-        ends = times.write(self._now() + FIRST_SIGN_IN)
+    async def reset(self, number: str, password: str | None, by: str) -> Member:
+        """Have *by* give a member the hash of a one-time *password*, or none; second factors are forgotten and sessions end."""
+        ends = None if password is None else times.write(self._now() + FIRST_SIGN_IN)
         forget_keys = self._forget_keys(number)
 
         def also(tx: Connection) -> None:

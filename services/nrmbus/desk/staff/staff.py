@@ -20,6 +20,7 @@ from nrmbus.desk.staff.passwords import Passwords, Weakness
 from nrmbus.desk.staff.permissions import Provider, StaffSettings
 from nrmbus.desk.staff.sessions import How, Session, Sessions
 from nrmbus.desk.state.context import Seat
+from nrmbus.events.errors import Problem
 from nrmbus.web import second_factor
 from nrmbus.wire import times
 
@@ -340,8 +341,11 @@ class Staff:
         """Add a member; return it, and its one-time password unless the agency's provider signs it in.
 
         Raises:
-            DeskError: ``member_exists``, ``staff_full``.
+            DeskError: ``member_exists``, ``staff_full``; ``unknown_field`` if the provider alone signs members in, and would
+                not know this one.
         """
+        if new.subject is None and self.settings.provider is not None and self.settings.provider.is_only:
+            raise DeskError("unknown_field", [Problem("/subject", "missing")])
         if new.subject is not None:
             return await self.members.add(new, by, None), None
         once = passwords.one_time()
@@ -363,8 +367,17 @@ class Staff:
             known.number, password=hashed, once_ends=None, example=1, language=new.language
         )
 
-    async def reset(self, number: str, by: str) -> tuple[Member, str]:
-        """Have *by* give a member a one-time password, and return both: second factors are forgotten, and sessions end."""
+    def signs_in_elsewhere(self, member: Member) -> bool:
+        """Return whether the agency's provider signs *member* in, who then has no password here."""
+        return member.is_of_provider and self.settings.provider is not None
+
+    async def reset(self, number: str, by: str) -> tuple[Member, str | None]:
+        """Have *by* reset a member's sign-in: second factors are forgotten, and sessions end.
+
+        Return the member, and a one-time password unless the agency's provider signs the member in.
+        """
+        if self.signs_in_elsewhere(self.members.there(number)):
+            return await self.members.reset(number, None, by), None
         once = passwords.one_time()
         return await self.members.reset(number, await self._passwords.hashed(once), by), once
 

@@ -15,7 +15,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from desk.web.staff.given import Office, errors_of, office
+from desk.staff.given import HOST, ORIGIN, Authenticator, holds
+from desk.web.staff.given import Office, errors_of, office, text_of
+from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.staff.provider import ANSWERS, BEGINNINGS, FROM_ONE, ProviderFailed, SignInElsewhere, TooManyAtOnce
@@ -94,6 +96,12 @@ async def elsewhere(home: Path, **more: Any) -> AsyncIterator[tuple[Office, Fake
         )
         await it.staff.add(NewMember(name="Leyla Example", roles=("worker",), subject="17"), "door.json")
         yield it, provider
+
+
+async def administers(it: Office) -> None:
+    """Let an administrator have a session at the browser."""
+    who = await it.example("Aysel Example", "administrator")
+    it.browser.cookies.set("nrmbus-ngo-a", await it.staff.sessions.begin(who.number, "passkey"))
 
 
 def comes_from(it: Office, address: str) -> None:
@@ -191,6 +199,43 @@ async def test_an_agency_may_have_its_own_sign_in_alone(tmp_path: Path) -> None:
     async with office(tmp_path / "other") as it:
         assert (await it.get("/sign-in/provider")).status_code == 404
         assert (await it.get("/sign-in/provider/back")).status_code == 404
+
+
+@pytest.mark.parametrize("only", [True, False], ids=["alone", "beside passwords"])
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_a_reset_of_the_providers_member_gives_no_password(tmp_path: Path, *, only: bool) -> None:
+    """Given a member whom the provider signs in, after a reset the member signs in there and sets up a passkey that works."""
+    async with elsewhere(tmp_path, only=only) as (it, _):
+        leyla, phone = it.staff.members.everybody()[0], Authenticator()
+        await administers(it)
+        asked = text_of(await it.get(f"/staff/{leyla.number}/reset"))
+        answer = text_of(await it.send(f"/staff/{leyla.number}/reset"))
+        assert "one-time password" not in asked + answer
+        assert "Leyla Example signs in with the agency's account." in answer
+        assert (await it.staff.reset(leyla.number, "door.json"))[1] is None
+
+        member, staff = it.staff.members.there(leyla.number), it.staff
+        assert (member.standing, staff.members.secrets_of(member.number).password) == ("active", None)
+        assert await staff.with_subject("17")
+        options = passkeys.options_to_add(member, (), HOST, "ngo-a", staff.challenges.new(member.number))
+        assert await staff.add_passkey(member, phone.added(options), HOST, ORIGIN, holds)
+        asked = passkeys.options_to_use(HOST, staff.challenges.new(passkeys.SIGN_IN))
+        assert await staff.with_passkey(phone.used(asked), HOST, ORIGIN)
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_nobody_is_added_whom_the_only_provider_would_not_know(tmp_path: Path) -> None:
+    """Given an agency whose provider alone signs in, then page and door refuse a member without a subject."""
+    async with elsewhere(tmp_path, only=True) as (it, _):
+        await administers(it)
+        new = {"name": "Rena Example", "roles": "worker", "language": "en"}
+        answer = await it.send("/staff/add", **new)
+        asked = await it.here.door.post("/v1/staff", json=new | {"roles": ["worker"]})
+
+        assert errors_of(answer) == ["Enter the subject: members sign in with the agency's account alone."]
+        assert "(optional)" not in answer.text.partition('id="subject"')[0].rpartition("<label")[2]
+        assert (asked.status_code, asked.json()["problems"]) == (422, [{"pointer": "/subject", "kind": "missing"}])
+        assert (await it.send("/staff/add", **new, subject="18")).status_code == 200
 
 
 @pytest.mark.thorough

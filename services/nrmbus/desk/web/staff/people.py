@@ -72,7 +72,7 @@ def _add(visit: Visit, errors: dict[str, str], values: dict[str, Any], *, status
     return visit.page(
         "staff/add.html.j2", title=visit.t("Add a member of staff"), status=status, has_errors=bool(errors), errors=errors,
         values=values, roles=role_items(visit, tuple(values.get("roles", ()))), languages=NAMES,
-        has_provider=visit.door.staff.settings.provider is not None, keeps=url("/staff/add"),
+        provider=visit.door.staff.settings.provider, keeps=url("/staff/add"),
     )  # fmt: skip
 
 
@@ -108,15 +108,19 @@ async def add(visit: Visit) -> Response:
     try:
         member, once = await visit.door.staff.add(new, visit.me.number)
     except DeskError as error:
+        if error.code == "unknown_field":
+            wanted = t("Enter the subject: members sign in with the agency's account alone.")
+            return _add(visit, {"subject": wanted}, values, status=422)
         if error.code != "member_exists":
             raise
         return _add(visit, {"name": t("A colleague has this name already. Choose another one.")}, values, status=422)
-    return _once(visit, member, once)
+    return _once(visit, member, once, t("The member was added"))
 
 
-def _once(visit: Visit, member: Member, once: str | None) -> Response:
+def _once(visit: Visit, member: Member, once: str | None, title: str) -> Response:
+    """Show the one-time password; without one only how the member signs in, under *title*."""
     return visit.page(
-        "staff/once.html.j2", title=visit.t("Hand over the one-time password") if once else visit.t("The member was added"),
+        "staff/once.html.j2", title=visit.t("Hand over the one-time password") if once else title,
         about=member, once=once, ends=moment_of(visit, member.once_ends), address=f"{cookies.origin_of(visit.request)}/",
     )  # fmt: skip
 
@@ -182,10 +186,14 @@ def _is_address(email: str) -> bool:
 
 def _sure(visit: Visit, member: Member, what: str) -> Response:
     t = visit.t
+    reset = t(
+        "Password, authenticator app, passkeys and recovery codes of this member are worth nothing afterwards, and every session ends."
+    )
+    once = "" if visit.door.staff.signs_in_elsewhere(member) else t("You get a one-time password to hand over.")
     title, said, button = {
         "reset": (
             t("Reset the sign-in?"),
-            t("Password, authenticator app, passkeys and recovery codes of this member are worth nothing afterwards, and every session ends. You get a one-time password to hand over."),
+            f"{reset} {once}".rstrip(),
             t("Reset the sign-in"),
         ),
         "remove": (
@@ -207,7 +215,8 @@ async def ask_reset(visit: Visit) -> Response:
 @routes.post("/staff/{number}/reset", may="manage_staff")
 async def reset(visit: Visit) -> Response:
     """Reset a member's sign-in, and show the one-time password once."""
-    return _once(visit, *await visit.door.staff.reset(visit.path("number"), visit.me.number))
+    member, once = await visit.door.staff.reset(visit.path("number"), visit.me.number)
+    return _once(visit, member, once, visit.t("A member of staff"))
 
 
 @routes.get("/staff/{number}/remove", may="manage_staff")
