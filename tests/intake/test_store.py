@@ -342,3 +342,21 @@ def test_what_is_deleted_while_somebody_reads_leaves_the_disk_at_the_next_look(
 
     assert held, "somebody reads it"
     assert letter[200:1000] not in on_disk(tmp_path)
+
+
+def test_a_disk_that_fails_once_leaves_later_writers_waiting_for_one_another(tmp_path: Path) -> None:
+    """Given a write-ahead file that cannot be emptied, then a message still waits for another process that writes."""
+
+    def fails(action: int, name: str | None, *_: object) -> int:
+        is_emptied = action == sqlite3.SQLITE_PRAGMA and name == "wal_checkpoint"
+        return sqlite3.SQLITE_DENY if is_emptied else sqlite3.SQLITE_OK
+
+    store = opened(tmp_path)
+    store.keep(90)
+    before = store._db.execute("PRAGMA busy_timeout").fetchone()
+    store._db.set_authorizer(fails)
+    with pytest.raises(sqlite3.DatabaseError):
+        store.expire(NOW)
+    store._db.set_authorizer(None)
+
+    assert store._db.execute("PRAGMA busy_timeout").fetchone() == before

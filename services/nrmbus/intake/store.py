@@ -388,8 +388,10 @@ class IntakeStore:
         """Empty the write-ahead file too, in which deleted content is still to be found, unless somebody reads there for *wait* seconds."""
         with self._lock:
             self._db.execute(f"PRAGMA busy_timeout = {round(wait * 1000)}")
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            self._db.execute(f"PRAGMA busy_timeout = {round(_WAIT * 1000)}")
+            try:
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            finally:  # later writers wait for one another, also after a disk that failed
+                self._db.execute(f"PRAGMA busy_timeout = {round(_WAIT * 1000)}")
 
 
 def _glance(home: Path, statement: str) -> list[Any] | None:
