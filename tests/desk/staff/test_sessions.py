@@ -7,6 +7,7 @@ import pytest
 from desk.given import StandingClock
 from desk.staff.given import GivenStaff, staff_at
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.staff.attempts import OF_NAME
 from nrmbus.desk.store import tables
 
 pytestmark = pytest.mark.usefixtures("kept", "cheap_passwords")
@@ -83,3 +84,21 @@ async def test_each_session_can_be_ended_and_all_but_one(tmp_path: Path) -> None
     async with staff_at(tmp_path) as here:
         assert [each.member for each in here.staff.sessions.everybodys()] == ["482913"]
         assert here.staff.sessions.look("") is None
+
+
+async def test_a_server_that_is_away_signs_nobody_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a ledger whose server is away, then a session is used as before, and a failed sign-in counts in memory."""
+    async with staff_at(tmp_path) as here:
+        value, who = await begun(here), here.staff.attempts.who("Leyla Example")
+        here.later(minutes=2)
+
+        def away() -> None:
+            raise DeskError("not_available")
+
+        monkeypatch.setattr(here.seat.ledger, "write", away)
+        session = await here.staff.sessions.use(value)
+        for _ in range(OF_NAME):
+            await here.staff.attempts.failed(who)
+
+        assert (session, session and session.used) == (here.staff.sessions.look(value), here.clock.now())
+        assert not here.staff.attempts.allows(who)

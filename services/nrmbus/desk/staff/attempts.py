@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff.members import folded
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -69,7 +70,7 @@ class Attempts:
         """Record a failed attempt of *who*; while the ledger cannot be written, memory alone counts it."""
         now = self._now()
         self._failed = [*((each, at) for each, at in self._failed if at > now - WITHIN), (who, now)]
-        with suppress(SQLAlchemyError, OSError):
+        with suppress(SQLAlchemyError, DeskError, OSError):
             async with self._seat.ledger.write() as tx:
                 if not self._is_kept:
                     book.store(self._seat, tx, _KEY, self._key)

@@ -87,7 +87,7 @@ class Sessions:
         session.used = now
         if now - session.recorded >= _RECORD:
             session.recorded = now
-            with suppress(SQLAlchemyError):  # a full disk must not sign anybody out
+            with suppress(SQLAlchemyError, DeskError, OSError):  # a full disk, or a server away, signs nobody out
                 async with self._ledger.write() as tx:
                     tx.execute(_USED, {"session": session.digest, "at": times.write(now)})
                     self._ledger.make_nothing_due()
