@@ -6,18 +6,21 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from typer.testing import CliRunner
 
-from backup.given import backup, spoken
+from backup.given import MADE, backup, spoken
 from nrmbus.backup import folders, restore
 from nrmbus.backup.errors import BackupError
-from nrmbus.backup.store import Store, said
+from nrmbus.backup.store import Manifest, Store, said
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 
 DIGEST = "ab" * 32
+LOG = "auditor/logs"
+Logged = tuple[BusFolder, Callable[..., list[str]]]
 
 
 @pytest.fixture
@@ -95,3 +98,50 @@ def test_a_restored_ledger_never_meets_the_write_ahead_file_of_another(
 
     folders.put_back(store, [(ledger.name, stored)], target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == {"ledger.sqlite": b"restored"}
+
+
+@pytest.fixture
+def logged(tmp_path: Path) -> Logged:
+    """A bus whose log has a tile that the backup lacks, and the restore of its log, or that of an agency's trees."""
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    stored = {f"{LOG}/0/head": store.put([b"head-1"]), "agencies/ngo-a/tree/heads.db": store.put([b"trees"])}
+    bus = folder.settings.bus
+    manifest = Manifest(bus=bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored)
+    (folder.path / LOG / "0").mkdir(parents=True)
+    (folder.path / LOG / "0" / "head").write_bytes(b"head-9")
+    (folder.path / LOG / "0" / "tile").write_bytes(b"tile-9")
+
+    def restored(agency: str | None = None) -> list[str]:
+        return restore.one_part(store, manifest, folder, "log", lambda _: None, lambda *_: None, agency=agency)
+
+    return folder, restored
+
+
+def log_of(folder: BusFolder) -> dict[str, bytes]:
+    """Return the files of the log, by name; nothing stays beside it."""
+    assert not (folder.path / restore.STAGE).exists()
+    return {each.name: each.read_bytes() for each in (folder.path / LOG / "0").iterdir()}
+
+
+def test_a_full_disk_leaves_the_log_that_is_here(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given no room for the log of a backup, then the one that is here stays; with room it is replaced as a whole."""
+    folder, restored = logged
+    with monkeypatch.context() as full:
+        full.setattr(folders, "write_private", Mock(side_effect=OSError(errno.ENOSPC, "no room")))
+        with pytest.raises(BackupError, match="disk_full"):
+            restored()
+    before = log_of(folder)
+    restored()
+
+    assert before == {"head": b"head-9", "tile": b"tile-9"}
+    assert log_of(folder) == {"head": b"head-1"}
+
+
+def test_trees_of_one_agency_come_back_without_touching_the_log(logged: Logged) -> None:
+    """Given a restore of what one agency keeps of the log, then the auditor's own log stays."""
+    folder, restored = logged
+
+    assert restored("ngo-a") == ["agencies/ngo-a/tree/heads.db"]
+    assert log_of(folder) == {"head": b"head-9", "tile": b"tile-9"}

@@ -24,6 +24,7 @@ STAGE: Final = ".restoring"
 _NEEDED: Final = 1.5
 """Free disk that a restore asks for, in lengths of the backup: its records are in the broker's form afterwards."""
 _LISTEN: Final = "listen.json"
+_LOG: Final = "auditor/logs"
 Unlock = Callable[[BusFolder], None]
 
 
@@ -134,9 +135,30 @@ def one_part(
             elif not over_newer:
                 _check_older(store, target, due)
             if part == "log":
-                shutil.rmtree(target.path / "auditor" / "logs", ignore_errors=True)
-            folders.put_back(store, due.items(), target.path)
+                _put_back_log(store, due, target.path)
+            else:
+                folders.put_back(store, due.items(), target.path)
         return sorted(due)
+
+
+def _put_back_log(store: Store, due: dict[str, Stored], root: Path) -> None:
+    """Write the auditor's log beside the one that is below *root*, then in its place, so that a full disk takes none away.
+
+    It comes as a whole: files that the backup does not have are of another tree.
+    """
+    stage, log = root / STAGE, root / _LOG
+    shutil.rmtree(stage, ignore_errors=True)
+    try:
+        folders.put_back(store, [each for each in due.items() if each[0].startswith(f"{_LOG}/")], stage)
+        folders.put_back(store, [each for each in due.items() if not each[0].startswith(f"{_LOG}/")], root)
+        if (stage / _LOG).exists():
+            make_private(log.parent)
+            if log.exists():
+                log.rename(stage / "before")
+            (stage / _LOG).rename(log)
+            synced(log.parent)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
 
 
 def _check_older(store: Store, target: BusFolder, due: dict[str, Stored]) -> None:
