@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from sqlalchemy.exc import OperationalError
 
 from agencies import BUS
-from desk.given import desk_of
+from desk.given import REF, desk_of
 from nrmbus.bus.kafka.lease import Begins, Lease, Me, Standing
 from nrmbus.desk import holding
 from nrmbus.desk.holding import Holding
@@ -64,6 +64,34 @@ async def test_a_full_disk_is_said_without_a_record_that_waits(tmp_path: Path, m
             await eventually("it is taken back", lambda: [each.stuck for each in bus.leases] == [True, False])
         finally:
             watching.cancel()
+
+
+class Alone:
+    """A holder beside whom nobody else can hold the desk."""
+
+    is_sure = True
+
+
+@pytest.mark.parametrize("code", [None, "agency_suspended"])
+async def test_a_desk_that_another_process_ran_catches_up_whatever_the_registrar_answers(
+    code: str | None, tmp_path: Path
+) -> None:
+    """Given a started desk with a registered event, when that event is answered again, also as suspended, then the registrar is past it."""
+    async with desk_of("shelter", tmp_path) as given:
+        record = await given.said(type="shelter.bed_offered", data={"valid_hours": 24}, ref=REF)
+        receipt = given.registrar.register(record, to="shelter")
+        await given.hear(receipt)
+        before = len(given.sent)
+        waiting = asyncio.create_task(given.relay.until_registrar_is_past(Alone()))
+        try:
+            await eventually("the event is sent again", lambda: given.sent[before:] == [record])
+            assert not waiting.done()
+            await given.hear(given.registrar.answer(record, code) if code else receipt)
+            await eventually("the desk has caught up", waiting.done)
+        finally:
+            waiting.cancel()
+
+        assert await given.rows("tasks") == []
 
 
 def test_an_earlier_release_reads_the_lease_of_a_desk_that_is_well() -> None:

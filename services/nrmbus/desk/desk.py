@@ -78,7 +78,7 @@ class Desk:
         self.lease = ""
         """Metadata of each acknowledgement: the lease by which this process runs the desk."""
         self.heard_again: dict[str, asyncio.Event] = {}
-        """Own event that was sent once more -> set when its receipt has come again."""
+        """Id, and digest of the bytes, of an own event that was sent once more -> set when it was answered again."""
         self.progress = time.monotonic()
         """Monotonic time of the last handled record."""
         self.working = False

@@ -148,13 +148,14 @@ class Relay:
         """Wait until the registrar has answered all that lies in the outbox now.
 
         The registrar reads an outbox in order. The newest registered event of each partition is sent once more, and its
-        receipt comes again behind the answers to all that was sent before. On a partition without a registered event
-        under the key in use there is nothing to send.
+        receipt comes again behind the answers to all that was sent before; a suspended agency gets a passing answer
+        instead. On a partition without a registered event under the key in use there is nothing to send.
         """
         with self._seat.ledger.read() as tx:
             newest = [signed_of(row) for row in tx.execute(_NEWEST_OWN, {"me": self._seat.me})]
         asked = {each.id: each.record for each in newest if each.kid == self._seat.identity.signing.kid}
-        heard = self._desk.heard_again = {id: asyncio.Event() for id in asked}
+        heard = {id: asyncio.Event() for id in asked}
+        self._desk.heard_again = heard | {record.digest(): heard[id] for id, record in asked.items()}
         while waiting := [id for id in asked if not heard[id].is_set()]:
             for id in waiting:
                 if holding.is_sure:

@@ -73,6 +73,9 @@ def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
         case SetAside() as found:
             _set_aside(desk, tx, record, found)
             return Stored("set_aside", found.code)
+        case Answer(sha256=digest, code=code) if (waits := desk.heard_again.get(digest)) is not None:
+            desk.seat.ledger.then(waits.set)  # the event itself is registered: nothing else changes
+            return Stored("answered", code)
         case Answer() as answer:
             if (event := verdicts.answered(desk.seat, tx, answer)) is not None:
                 desk.take_back(tx, event, answer.code)
