@@ -17,6 +17,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import Identity, operator
+from nrmbus.intake.store import FILE, FOLDER
 from nrmbus.telemetry import log
 from nrmbus.wire.keys import keyfile
 from patience import eventually
@@ -123,6 +124,34 @@ async def test_a_ledger_that_cannot_be_read_for_a_moment_ends_no_rounds(
     await eventually("it looks again, or has ended", lambda: len(asked) > 2 or running.done())
 
     assert not running.done()
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+async def test_a_damaged_intake_file_keeps_no_erasure_from_being_done(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a hotline whose intake file cannot be read, when a round comes, then all but the destruction of keys is done."""
+    monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
+    done = list[str]()
+    for step in ("erase_due", "delete_stopped", "end_uploads", "end_drafts", "remind"):
+
+        async def note(*_: object, step: str = step) -> None:
+            done.append(step)
+
+        monkeypatch.setattr(rounds, step, note)
+    bus.at(90)
+    first = bus.identity.sealing.kid
+    (bus.home / FOLDER).mkdir()
+    (bus.home / FOLDER / FILE).write_bytes(b"x" * 8192)
+    running = asyncio.create_task(rounds.run(bus.given.desk, bus.home, lambda: True))
+    bus.at(121)
+    await eventually("the round goes on to its end, twice", lambda: done.count("remind") > 1 or running.done())
+
+    assert not running.done()
+    assert done[:5] == ["erase_due", "delete_stopped", "end_uploads", "end_drafts", "remind"]
+    assert first in bus.held()
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running

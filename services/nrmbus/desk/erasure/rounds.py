@@ -53,6 +53,9 @@ AHEAD_AT_MOST: Final = timedelta(minutes=5)
 WITHHELD: Final = frozenset({"inbox_gap", "inbox_forked"})
 """Reasons why an inbox stops until a person has looked, without a time limit."""
 
+_PASSING: Final = (SQLAlchemyError, sqlite3.Error, StoreFull, OSError)
+"""Errors of a full disk, or of a held or damaged file: the next look tries again."""
+
 _ROTATE: Final = "nrmbus agency rotate"
 
 WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
@@ -79,6 +82,9 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
         try:
             if ready() or desk.seat.trouble in WITHHELD:
                 await end_epochs(desk.seat, home)
+        except _PASSING as error:  # a damaged intake file keeps keys, and nothing else, from being destroyed
+            telemetry.handled("not_available", error=type(error).__name__)
+        try:
             if ready():
                 await erase_due(desk)
                 await delete_stopped(desk)
@@ -89,7 +95,7 @@ async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
                     is_first = False
                 said = await remind(desk.seat, said)
             seen = await _until_asked(desk.seat.ledger, seen)
-        except (SQLAlchemyError, sqlite3.Error, StoreFull, OSError) as error:  # a full disk, a held file: tried again
+        except _PASSING as error:
             telemetry.handled("not_available", error=type(error).__name__)
             await asyncio.sleep(LOOK_EVERY)
 
