@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agencies import reference
 from given import Answer, Story, Word, given, moment, says
+from nrmbus.desk.procedure.interface import Settings
 from nrmbus.events import bulletin
 from nrmbus.events.consent import ConsentGiven, ConsentStopConfirmed, ConsentWithdrawn
 from nrmbus.events.erasure import AccessErasureConfirmed
@@ -20,6 +21,7 @@ from nrmbus.events.review import ReviewDecided, ReviewRequested
 from nrmbus.events.safeguard import BestInterestsDecided, ReturnedToFamily
 from nrmbus.events.shelter import Admitted, BedOffered, BedRefused, BedRequested, Discharged, OfferLapsed
 from nrmbus.shelter import procedure
+from nrmbus.shelter.state import State
 
 ME = "shelter"
 OFFER = BedOffered(valid_hours=24)
@@ -55,6 +57,20 @@ def discharged(ref: str) -> Word:
 def house(**capacity: int) -> Story:
     """A shelter with so many places by category."""
     return given(procedure, me=ME, capacity=capacity)
+
+
+class TestPlaces:
+    """The setting of the house."""
+
+    def test_more_beds_are_told_where_a_step_changes(self) -> None:
+        """Given a full house, when its places become more, then its held bed stays held and senders are told; else they are not."""
+        story = house(women=1).heard(asked("B-1"), offered("B-1"))
+        assert isinstance(story.book, State)
+
+        after, told = procedure.settled(story.book, Settings(capacity={"women": 2, "children": 1}))
+        assert (after.free("women"), told) == (1, CapacityChanged(women="free", children="free"))
+        assert procedure.settled(after, Settings(capacity={"women": 3, "children": 1}))[1] is None
+        assert procedure.settled(after, Settings(capacity={"women": 1}))[1] == CapacityChanged(women="none")
 
 
 class TestAnswer:

@@ -18,7 +18,8 @@ class AgencySettings:
     """Settings of one agency: its ``agency.json``. Admission writes the first part of it, a person the rest."""
 
     capacity: Any = field(default_factory=dict)
-    """A shelter's places by category of person, like `{"women": 4, "children": 2}`; admission writes those of `--agencies FILE`."""
+    """A shelter's places by category of person, like `{"women": 4, "children": 2}`; admission writes those of `--agencies FILE`.
+    A change holds from the next start of the desk."""
     speaks: Any = field(default_factory=dict)
     """Versions of events that the agency's own system speaks, by type, like `{"referral.submitted": 2}`; version 1 if not named."""
     reader: Any = None

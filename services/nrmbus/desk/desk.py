@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import documents, queue
-from nrmbus.desk.procedure.interface import Result, Settings, refused
+from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Settings, refused, settled
 from nrmbus.desk.state import beginnings, book, older_copy
 from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
@@ -19,7 +19,8 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.desk.versions import Speaks
 from nrmbus.directory import epochs
-from nrmbus.events.model import Event, Frozen
+from nrmbus.events import bulletin
+from nrmbus.events.model import Draft, Event, Frozen
 from nrmbus.rules import read
 from nrmbus.wire import times
 
@@ -85,7 +86,7 @@ class Desk:
         """True while a record is being handled."""
 
     async def load(self, settings: Settings) -> None:
-        """Load the memory from the ledger; a procedure without stored state begins with *settings*."""
+        """Load the memory from the ledger; *settings* hold for the procedure, also over its stored state."""
         self.speaks, self.reader = settings.speaks, settings.reader
         with self.seat.ledger.read() as tx:
             self.parked = set(tx.scalars(select(tables.parked.c.subject).distinct()).all())
@@ -100,11 +101,26 @@ class Desk:
         state, is_closed = book.load(self.seat, self._procedure_name)
         if state is not None:
             self.book = type(self.book).from_json(state)
+            await self._settle(settings)
         elif is_closed:
             about = json.dumps({"code": book.TASK, "sentence": book.SENTENCE})
             how = {"subject": "", "event_id": self._procedure_name, "kind": book.TASK, "about": about}
             async with self.seat.ledger.write() as tx:
                 open_task(tx, opened=self.seat.stamp(), **how)
+
+    async def _settle(self, settings: Settings) -> None:
+        """Store the procedure's book under *settings*, and publish what follows, if they are others than it was stored under."""
+        if self.seat.procedure is None:
+            return
+        after, data = settled(self.seat.procedure, self.book, settings)
+        if after == self.book:
+            return
+        async with self.seat.ledger.write() as tx:
+            self.save_book(tx, after)
+            if data is not None:
+                now, where = self.seat.now(), bulletin.of(self.seat.me)
+                said = Draft(type=data.type, version=data.version, subject=where, data=data, time=now, actor=BY_ITSELF)
+                self.say(tx, Result(drafts=(said,)), None)
 
     @property
     def _procedure_name(self) -> str:

@@ -9,15 +9,29 @@ from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.versions import declared
 from nrmbus.edge.mounts import ADAPTERS
+from nrmbus.events.provider import CapacityChanged
 
 
 def settings_of(home: AgencyFolder) -> Settings:
-    """Return what ``agency.json`` sets for the procedure and the versions; raise DeskError ``reader_unfit``."""
+    """Return what ``agency.json`` sets for the procedure and the versions.
+
+    Raises:
+        BusError: ``capacity`` has a category that no shelter has, or a value that is no number of places.
+        DeskError: ``reader_unfit``.
+    """
     given = home.settings
     reader = given.reader
     if reader is not None and not (isinstance(reader, str) and is_reader(reader)):
         raise DeskError("reader_unfit")
-    return Settings(capacity=given.capacity, speaks=dict(declared(given.speaks)), reader=reader)
+    places = given.capacity
+    if not isinstance(places, dict) or not all(
+        each in CapacityChanged.model_fields and type(places[each]) is int and places[each] >= 0 for each in places
+    ):
+        raise BusError(
+            f"`capacity` in {home.agency_json} gives no places: write a whole number, 0 or more, for each of"
+            f' {", ".join(CapacityChanged.model_fields)}, like {{"women": 4}}, or leave the category out.'
+        )
+    return Settings(capacity=places, speaks=dict(declared(given.speaks)), reader=reader)
 
 
 def edge_of(home: AgencyFolder) -> tuple[str, ...]:

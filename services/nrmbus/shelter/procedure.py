@@ -20,6 +20,12 @@ def begin(settings: Settings) -> State:
     return State(places=settings.capacity)
 
 
+def settled(state: State, settings: Settings) -> tuple[State, CapacityChanged | None]:
+    """Return *state* with the places that are set now, and the steps of the house if one is another by that."""
+    after = state.changed(places=settings.capacity)
+    return after, _steps_after(state, after)
+
+
 @line(BedRequested)
 def answer(_: BedRequested, heard: Heard, state: State) -> Result | None:
     """1. Each bed request gets one answer: an offer while a bed of the category is free, else a refusal ([S3, S7], [D])."""
@@ -58,11 +64,8 @@ def release(state: State, heard: Heard) -> State:
 @line(BedOffered, OfferLapsed, Discharged, ConsentStopConfirmed, AccessErasureConfirmed)
 def tell(_: Data, heard: Heard, state: State) -> Result | None:
     """4. When the step of a category changes, all senders are told the steps of the house, and never a number ([S3], [D])."""
-    after = keep(state, heard)
-    steps = {category: after.step(category) for category in state.places if category in _CATEGORIES}
-    if all(state.step(category) == step for category, step in steps.items()):
-        return None
-    return Result(drafts=(announced(heard, "capacity", CapacityChanged(**steps)),))
+    steps = _steps_after(state, keep(state, heard))
+    return None if steps is None else Result(drafts=(announced(heard, "capacity", steps),))
 
 
 @line(ReferralSubmitted)
@@ -96,6 +99,12 @@ def take_back(state: State, refused: Event) -> State:
 
 
 _CATEGORIES: Final = frozenset(CapacityChanged.model_fields)
+
+
+def _steps_after(before: State, after: State) -> CapacityChanged | None:
+    """Return the steps of the house *after* a change, or None if they are the same as *before*."""
+    was, now = ({each: state.step(each) for each in state.places if each in _CATEGORIES} for state in (before, after))
+    return CapacityChanged(**now) if now != was else None
 
 
 def _has_left(heard: Heard) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from agencies import CASE
 from desk.access.test_opening import readings, supplied
 from desk.given import CANARY, desk_of
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.errors import BusError, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.desk.errors import DeskError
@@ -86,6 +86,20 @@ def test_a_system_whose_reader_is_no_number_does_not_start(reader: object, tmp_p
 
     write_json(home.agency_json, {"agency": "vac", "role": "vac", "reader": "S-900"})
     assert settings_of(home).reader == "S-900"
+
+
+@pytest.mark.parametrize(
+    "capacity", [{"wemen": 4}, {"women": -1}, {"women": "four"}, {"women": 4.5}, {"women": True}, [4]], ids=repr
+)
+def test_places_that_are_no_numbers_of_beds_are_named(capacity: object, tmp_path: Path) -> None:
+    """A slip in a shelter's places ends the start with a sentence; before, women were refused while beds were free."""
+    home = BusFolder(tmp_path).agency("shelter")
+    write_json(home.agency_json, {"agency": "shelter", "role": "shelter", "capacity": capacity})
+    with pytest.raises(BusError, match="gives no places"):
+        settings_of(home)
+
+    write_json(home.agency_json, {"agency": "shelter", "role": "shelter", "capacity": {"women": 4, "children": 0}})
+    assert settings_of(home).capacity == {"women": 4, "children": 0}
 
 
 @pytest.mark.parametrize("text", ['{"reader": "S-900",}', '["S-900"]', ""])

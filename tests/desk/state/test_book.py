@@ -16,6 +16,7 @@ from nrmbus.desk.erasure import rounds
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.state import book
 from nrmbus.desk.store import tables
+from nrmbus.events import bulletin
 from nrmbus.shelter.state import Bed, State
 
 HELD = '"category": "women"'
@@ -67,6 +68,22 @@ async def test_it_is_handed_over_before_its_key_is_destroyed(tmp_path: Path, mon
         async with seat.ledger.write() as tx:
             tx.execute(update(tables.book).values(state=before.state))
         assert book.load(seat, "some.procedure") == (None, True)
+
+
+async def test_beds_are_counted_by_the_settings_of_now(tmp_path: Path) -> None:
+    """Given a house whose only bed is held, when it gets four more, then it offers them after a restart, and tells all senders once."""
+    async with desk_of("shelter", tmp_path) as given:
+        await a_bed_is_held(given)
+        before = {row.id for row in await given.rows("outbox")}
+    async with desk_of("shelter", tmp_path) as given:
+        for _ in range(2):
+            await given.desk.load(Settings(capacity={"women": 5, "children": 2}))
+
+        assert isinstance(given.desk.book, State)
+        assert (given.desk.book.free("women"), given.desk.book.free("children")) == (4, 2)
+        (told,) = [row for row in await given.rows("outbox") if row.id not in before]
+        assert (told.type, told.subject) == ("provider.capacity_changed", bulletin.of("shelter"))
+        assert json.loads(told.clear)["data"] == {"women": "free", "children": "free"}
 
 
 async def test_one_that_opens_no_more_is_for_a_person(tmp_path: Path) -> None:

@@ -140,6 +140,8 @@ def shared_line(
 
 Mend = Callable[[Event, str], Result | None]
 """Returns the replacement for an event refused with a code; None if a person decides."""
+Settle = Callable[[Any, Settings], tuple[Any, Data | None]]
+"""Returns the stored book under the settings of now, and what the agency then publishes about no case, if anything."""
 
 
 class Procedure(Protocol[B]):
@@ -199,6 +201,12 @@ def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[
     return procedure.take_back(book, event), Result(
         tasks=(Task("refused", sentence, event.subject, event.id, event.referral),)
     )
+
+
+def settled(procedure: Procedure[B], book: B, settings: Settings) -> tuple[B, Data | None]:
+    """Return the stored *book* under *settings*, and what is published of the change; the book itself if it keeps no setting."""
+    settle: Settle | None = getattr(procedure, "settled", None)
+    return settle(book, settings) if settle is not None else (book, None)
 
 
 def unhandled(heard: Heard) -> Result:
