@@ -1,6 +1,7 @@
 """A departing agency signs for each case that it is deleted; by then the letters' keys are gone from the ledger."""
 
 import sqlite3
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -8,9 +9,16 @@ import pytest
 
 from agencies import BUS, CASE, SIGNAL
 from desk.erasure.test_cases import OTHER, hear_a_letter, secrets_of
-from desk.given import desk_of
+from desk.given import CANARY, desk_of
 from nrmbus.desk.erasure.departure import delete, part_in
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.outbox import documents, drafts
+from nrmbus.desk.state import labels
+
+
+async def of_a_paper() -> AsyncIterator[bytes]:
+    """Yield the content of an upload."""
+    yield b"%PDF-1.7\n" + CANARY.encode()
 
 
 async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
@@ -28,6 +36,31 @@ async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
     async with desk_of("vac", tmp_path) as given:
         assert await secrets_of(given, place) == {}
         assert await secrets_of(given, other)
+
+
+async def test_what_was_typed_and_never_sent_goes_as_well(tmp_path: Path) -> None:
+    """Given a case that was only typed, when the agency leaves, then its drafts, uploads and label are gone; those of a handed-over case stay."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        seat = given.desk.seat
+        for case in (CASE, OTHER):
+            async with seat.ledger.write() as tx:
+                typed = {"name": (CANARY,)}
+                drafts.begin(
+                    seat, tx, owner="S-1", type="case.signal_recorded", subject=case, ref=None, page="/", typed=typed
+                )
+                labels.keep(seat, tx, case, CANARY)
+                labels.assign(tx, case, "S-1", seat.stamp())
+            await documents.upload(seat, case, of_a_paper())
+    assert await part_in(tmp_path / "ledger.sqlite", bus=BUS, agency="vac") == (CASE,)
+
+    assert await delete(tmp_path / "ledger.sqlite", bus=BUS, agency="vac", cases=[])
+
+    async with desk_of("vac", tmp_path) as given:
+        for table in ("drafts", "case_labels", "assignments", "documents"):
+            assert [row.subject for row in await given.rows(table)] == [CASE]
+        (document,) = await given.rows("documents")
+        assert {row.document for row in await given.rows("document_pieces")} == {document.document}
 
 
 async def test_what_is_not_answered_yet_is_waited_for(tmp_path: Path) -> None:

@@ -276,18 +276,19 @@ def retire(
     """At the agency: leave the bus for good.
 
     For every case the agency took part in, it signs that its data were deleted or handed over. The keys to the
-    letters of cases that are listed as deleted are destroyed before the request is written. This cannot be undone,
-    whether or not two admitters sign.
+    letters of cases that are listed as deleted are destroyed before the request is written, and so are the drafts,
+    uploads and labels of cases of which nothing was sent. This cannot be undone, whether or not two admitters sign.
     """
     folder = context.unlocked()
     disposals = disposals_of(cases) if cases else {}
     with sentences():
         asked = asyncio.run(ask_to_leave(folder, agency, disposals))
         _file(asked, out)  # a request that cannot be written is refused before any key is destroyed
-        if deleted := [case for case, to in disposals.items() if to is None]:
+        deleted, left = [case for case, to in disposals.items() if to is None], left_out(folder, agency, disposals)
+        if deleted or not left:
             typer.echo(destroyed(folder, agency, deleted))
         _written(asked, out)
-        for line in left_out(folder, agency, disposals):
+        for line in left:
             typer.echo(line)
 
 

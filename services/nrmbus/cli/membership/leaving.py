@@ -30,7 +30,7 @@ def left_out(folder: BusFolder, agency: str, disposals: Mapping[str, str | None]
 
 
 def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
-    """Destroy the keys to the letters of *cases* at *agency*; return a sentence about it.
+    """Destroy the keys to the letters of *cases* at *agency*, and what was typed and never sent; return a sentence about it.
 
     Raises:
         BusError: the ledger is another's, or something of these cases is not answered yet.
@@ -41,7 +41,7 @@ def destroyed(folder: BusFolder, agency: str, cases: Collection[str]) -> str:
     except DeskError as error:
         raise BusError(str(error)) from None
     return (
-        f"The keys to the letters of {counted(len(cases), 'case')} were destroyed here."
+        f"The keys to the letters of {counted(len(cases), 'case')} were destroyed here, and what was typed and never sent."
         if here
         else "There is no ledger here, so nothing was destroyed: the deletion rests on the agency's word."
     )

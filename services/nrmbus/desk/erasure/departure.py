@@ -3,21 +3,27 @@
 import sqlite3
 from collections.abc import Collection
 from contextlib import suppress
+from typing import Final
 
-from sqlalchemy import select
+import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.outbox import documents
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, exists
 from nrmbus.events.bulletin import is_bulletin
 
+_KNOWN: Final = sql.select(tables.events.c.subject).union(sql.select(tables.outbox.c.subject))
+"""Subjects of which something was sent or received."""
+
 
 async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str]) -> bool:
     """Destroy the letters of *cases*, and their keys, in the ledger at *place*; return whether there is a ledger.
 
+    Drafts, uploads and labels of cases of which nothing was sent or received are destroyed too, whatever *cases* has.
     Envelopes, registrations and the record of readings stay, as after an erasure. Idempotent.
 
     Raises:
@@ -33,6 +39,10 @@ async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str])
                 if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             rounds.erase(tx, cases)
+            # A case that was only typed is in no list, so nothing else would end its drafts, uploads and label.
+            for table in (tables.case_labels, tables.assignments, tables.drafts):
+                tx.execute(sql.delete(table).where(table.c.subject.not_in(_KNOWN)))
+            documents.drop(tx, tables.documents.c.subject.not_in(_KNOWN))
         with suppress(SQLAlchemyError, sqlite3.Error):  # a full disk counts as in use
             await ledger.off_the_disk()
         if ledger.holds_deleted:
@@ -52,8 +62,7 @@ async def part_in(place: Place, *, bus: str, agency: str) -> tuple[str, ...]:
         return ()
     ledger = await Ledger.open(place, bus=bus, agency=agency)
     try:
-        known = select(tables.events.c.subject).union(select(tables.outbox.c.subject))
         with ledger.read() as tx:
-            return tuple(sorted(each for each in tx.execute(known).scalars() if not is_bulletin(each)))
+            return tuple(sorted(each for each in tx.execute(_KNOWN).scalars() if not is_bulletin(each)))
     finally:
         await ledger.close()
