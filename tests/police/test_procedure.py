@@ -6,6 +6,7 @@ from agencies import reference
 from given import Word, given, moment, says
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, lines_of
 from nrmbus.events.case import Closed, Linked, Merged, SignalRecorded
+from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.handover import DocumentTransferred
 from nrmbus.events.identification import (
     InterviewHeld,
@@ -29,6 +30,7 @@ from nrmbus.police.state import State
 UNIT = "special-unit"
 POSITIVE = ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",))
 NEGATIVE = ReasonableGroundsDecided(outcome="negative", reasons=("indicators_not_met",), review_until_days=30)
+ERASED = AccessErasureConfirmed(ground="decision", horizon=moment(0))
 
 
 def referral(*to: str) -> ReferralSubmitted:
@@ -264,6 +266,22 @@ class TestForeignNationals:
         story.heard(says(UNIT, Closed(reason="lost_contact", follow_up=False)))
 
         assert story.book == procedure.begin(Settings())
+
+    @pytest.mark.parametrize(
+        ("ends", "by", "left"),
+        [
+            (Merged(outcome="ends"), UNIT, 0),
+            (Merged(outcome="continues"), UNIT, 1),
+            (ERASED, UNIT, 0),
+            (ERASED, "ngo-a", 1),
+        ],
+    )
+    def test_a_case_that_goes_on_elsewhere_or_is_erased_is_forgotten(self, ends: Data, by: str, left: int) -> None:
+        """The citizenship stood in a sealed letter: the book keeps it no longer than the unit may open that letter."""
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"), says(by, ends))
+
+        assert isinstance(story.book, State)
+        assert len(story.book.foreign) == left
 
 
 class TestFoundAdult:

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard
-from nrmbus.events.case import Closed, ReReferred, SignalRecorded, Withdrawn
+from nrmbus.events.case import Closed, Merged, ReReferred, SignalRecorded, Withdrawn
+from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.rules.profile import DECIDERS
 
 
@@ -20,12 +21,14 @@ def decides(heard: Heard) -> bool:
 
 
 def noticed(state: State, heard: Heard) -> State:
-    """Return the state after *heard*: the signal's letter says the citizenship; a case that has ended is forgotten."""
+    """Return the state after *heard*: the signal's letter says the citizenship; a case that has ended or was erased is forgotten."""
     data, case = heard.event.data, heard.event.subject
     home, citizenship = heard.profile.calendar.country, heard.letter.get("citizenship")
     if isinstance(data, SignalRecorded | ReReferred) and home and citizenship and citizenship != home:
         return state.changed(foreign=(*state.foreign, case))
-    if isinstance(data, Closed | Withdrawn) and case in state.foreign:
+    ended = isinstance(data, Closed | Withdrawn) or (isinstance(data, Merged) and data.outcome == "ends")
+    erased = heard.own and isinstance(data, AccessErasureConfirmed)
+    if (ended or erased) and case in state.foreign:
         return state.changed(foreign=tuple(each for each in state.foreign if each != case))
     return state
 
