@@ -10,10 +10,13 @@ from aiokafka import TopicPartition
 from sqlalchemy.exc import OperationalError
 
 from agencies import BUS
-from desk.given import REF, desk_of
+from desk.given import REF, Given, desk_of
 from nrmbus.bus.kafka.lease import Begins, Lease, Me, Standing
 from nrmbus.desk import holding
 from nrmbus.desk.holding import Holding
+from nrmbus.desk.state import beginnings
+from nrmbus.desk.store import ledger as store
+from nrmbus.desk.store.ledger import Beginning
 from patience import eventually
 
 INBOX = TopicPartition("nrm.inbox.vac", 0)
@@ -32,16 +35,18 @@ class Bus:
         self.leases.append(lease)
 
 
+def held_by(given: Given) -> Holding:
+    """Return the holding of vac's desk in a process that begins as its first holder."""
+    begins = Begins(Me(BUS, "vac", "a" * 32, (INBOX,)), Standing(None, lives=False, offsets={}), 0.0)
+    return Holding(given.desk, begins, lambda: None)
+
+
 async def test_a_full_disk_is_said_without_a_record_that_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given an idle desk, when its ledger cannot be written, then its lease says so once, and once more when it can be again."""
     monkeypatch.setattr(holding, "PROBE_SECONDS", 0.01)
     bus = Bus()
     async with desk_of("vac", tmp_path) as given:
-        held = Holding(
-            given.desk,
-            Begins(Me(BUS, "vac", "a" * 32, (INBOX,)), Standing(None, lives=False, offsets={}), 0.0),
-            lambda: None,
-        )
+        held = held_by(given)
         await held.begin()
         held._held.claimed.set()
         ledger = given.desk.seat.ledger
@@ -64,6 +69,29 @@ async def test_a_full_disk_is_said_without_a_record_that_waits(tmp_path: Path, m
             await eventually("it is taken back", lambda: [each.stuck for each in bus.leases] == [True, False])
         finally:
             watching.cancel()
+
+
+async def test_the_task_about_a_lost_ledger_is_opened_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that lost its ledger and has a full disk, when there is room again, then it catches up and a person is told of the loss."""
+    monkeypatch.setattr(holding, "_AGAIN_SECONDS", 0.0)
+    tries = list[str]()
+
+    def open_task(*args: Any, **more: Any) -> None:
+        tries.append("")
+        if len(tries) <= 2:
+            raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+        store.open_task(*args, **more)
+
+    monkeypatch.setattr(beginnings, "open_task", open_task)
+    async with desk_of("vac", tmp_path) as given:
+        ledger, now = given.desk.seat.ledger, given.desk.seat.stamp()
+        async with ledger.write() as tx:
+            ledger.begin(tx, 0, Beginning(100, 7, "0" * 64, now, now, lost=True))
+        await held_by(given).caught_up()
+
+        assert [row.kind for row in await given.rows("tasks")] == [beginnings.TASK]
 
 
 class Alone:

@@ -68,6 +68,8 @@ class Desk:
         """Held while a case is let through, so that each record is handled only once."""
         self.attempts: dict[tuple[int, int], int] = {}
         """(partition, offset) -> number of failed tries."""
+        self.reported: set[tuple[tuple[int, int], str]] = set()
+        """(partition, offset) and code of each stop of the inbox whose task is in the ledger."""
         self.set_aside = 0
         """Number of inbox records that this desk does not trust."""
         self.assigned = asyncio.Event()

@@ -14,7 +14,7 @@ from nrmbus import telemetry
 from nrmbus.bus.folder import utc_now
 from nrmbus.bus.kafka.lease import Begins, Held, Lease, LeaseHeld
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.state import older_copy
+from nrmbus.desk.state import beginnings, older_copy
 from nrmbus.desk.store.ledger import Position
 from nrmbus.telemetry import log
 
@@ -120,9 +120,10 @@ class Holding:
         self._stop()
 
     async def caught_up(self) -> None:
-        """Note that this desk has caught up, and let it send."""
+        """Note that this desk has caught up, open the task about a lost ledger, and let the desk send."""
         while True:
             try:
+                await beginnings.tell(self._desk.seat)
                 await older_copy.tell(self._desk.seat, self._since)
                 break
             except SQLAlchemyError as error:  # a full disk, a held file: tried again

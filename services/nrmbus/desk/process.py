@@ -283,7 +283,6 @@ class DeskProcess:
             ):  # tried again in a moment; until then the letters stay closed
                 await rounds.erase_due(self.desk)
                 await rounds.delete_stopped(self.desk)
-                await beginnings.tell(self.seat)
         if self.holding.must_catch_up:
             await relay.until_registrar_is_past(self.holding)
         await self.holding.caught_up()

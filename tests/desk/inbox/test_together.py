@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from agencies import town
 from desk.given import BED, REF, FakeRegistrar, Given, Read, consumed, desk_of, killed_at_call
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import hear, release, settle, store, transaction
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
@@ -302,3 +303,27 @@ async def test_a_case_that_fails_among_those_let_through_waits_alone(
         assert given.desk.parked == {CASES[2]}
         opened = [row.subject for row in await given.rows("outbox") if row.type == "letter.opened"]
         assert opened == [*CASES[:2], *CASES[3:]]
+
+
+async def test_the_task_about_a_gap_is_opened_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a full disk when a delivery turns out to be missing, when there is room again, then a person is asked to look, once."""
+
+    def opens_no_task(*_: Any, **__: Any) -> None:
+        raise OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    registrar = FakeRegistrar(town())
+    _, behind = asked(registrar, CASES[:2])
+    async with desk_of("shelter", tmp_path, registrar=registrar) as given:
+        with monkeypatch.context() as full:
+            full.setattr(settle, "open_task", opens_no_task)
+            for _ in range(2):
+                with pytest.raises((DeskError, OperationalError)):
+                    await given.hear(behind)
+        assert await given.rows("tasks") == []
+
+        for _ in range(2):
+            with pytest.raises(DeskError, match="inbox_gap"):
+                await given.hear(behind)
+        assert [row.kind for row in await given.rows("tasks")] == ["inbox_gap"]

@@ -97,10 +97,15 @@ async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, 
 async def stop_inbox(desk: Desk, where: tuple[int, int], error: Exception) -> None:
     """Show in the desk's health why its inbox stops at *where*; open a task where only a person can help."""
     trouble = error if isinstance(error, DeskError) else DeskError("not_available")
-    known, desk.seat.troubles[where[0]] = desk.seat.troubles.get(where[0]), trouble.code
-    if trouble.code in {known, "not_available"}:
+    desk.seat.troubles[where[0]] = trouble.code
+    if trouble.code == "not_available" or (where, trouble.code) in desk.reported:
         return
     at = f"{where[0]}/{where[1]}"
     about = json.dumps({"code": trouble.code, "sentence": trouble.sentence})
-    async with desk.seat.ledger.write() as tx:
-        open_task(tx, opened=desk.seat.stamp(), subject="", event_id=at, kind=trouble.code, about=about)
+    try:
+        async with desk.seat.ledger.write() as tx:
+            open_task(tx, opened=desk.seat.stamp(), subject="", event_id=at, kind=trouble.code, about=about)
+    except (SQLAlchemyError, OSError) as failed:  # a full disk: tried again with the record
+        telemetry.handled("not_available", error=type(failed).__name__)
+    else:
+        desk.reported.add((where, trouble.code))
