@@ -20,6 +20,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.outbox import queue
 from nrmbus.desk.relay import through
 from nrmbus.directory import RUNNING, SERVICES, Directory
+from nrmbus.rules import Rules
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.keys.keys import SealingKey
 from nrmbus.wire.record import Record
@@ -412,6 +413,30 @@ async def test_a_draft_that_cannot_be_sealed_is_closed_with_a_code(tmp_path: Pat
 
         answer = (await given.door.get(f"/v1/events/{asked['id']}")).json()
         assert (row.state, answer["verdict"], answer["code"]) == ("waiting", "failed", "letter_malformed")
+
+
+async def test_a_day_with_which_the_rules_cannot_compute_is_closed_with_a_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registrar would refuse it too: the row does not wait for ever, and the next event of the case goes out."""
+    whole, asked = Rules.judge, list[str]()
+
+    def judge(self: Rules, *args: Any, **more: Any) -> Any:
+        asked.append("")
+        if len(asked) == 1:
+            raise OverflowError("date value out of range")
+        return whole(self, *args, **more)
+
+    async with desk_of("ngo-a", tmp_path) as given:
+        await given.ask(**signal_())
+        await given.ask(**consent("special-unit"))
+        monkeypatch.setattr(Rules, "judge", judge)
+        assert await given.out() == []
+        (following,) = await given.out()
+
+        assert type_of(following) == "consent.given"
+        failed, _ = await given.rows("outbox")
+        assert (failed.state, failed.verdict, failed.code) == ("closed", "failed", "unknown_field")
 
 
 async def test_a_mistake_about_one_case_keeps_no_other_from_being_sent(

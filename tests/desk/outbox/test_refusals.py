@@ -58,6 +58,26 @@ async def test_the_task_about_what_could_not_be_sent_says_what_to_do(tmp_path: P
     assert json.loads(task.about)["sentence"] == SENTENCES["unreadable"]
 
 
+@pytest.mark.parametrize("code", ["agency_suspended", "sequence_gap"])
+async def test_what_failed_is_sent_again_once_and_is_answered(
+    code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an event that failed, when it is sent again by hand and gets another passing answer, then nobody sends it a third time."""
+    monkeypatch.setattr("nrmbus.desk.relay.FIRST_PATIENCE", 0.0)
+    async with desk_of("ngo-a", tmp_path) as here:
+        sent = await here.said(**EVENT, id=ID)
+        await here.hear(here.registrar.answer(sent, "signature_invalid"))
+        asked = await here.door.post(f"/v1/events/{ID}/again")
+        assert asked.status_code == 202
+        assert await here.out() == [sent]
+        how = {"subject": CASE, "id": ID, "expected_sequence": 7} if code == "sequence_gap" else {}
+        await here.hear(here.registrar.answer(sent, code, **how))
+
+        assert await here.out() == []
+        (row,) = await here.rows("outbox")
+        assert (row.state, row.verdict, row.code) == ("closed", "failed", "signature_invalid")
+
+
 async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path: Path) -> None:
     """The answer names the refusal, its rule and what the reader can do."""
     async with desk_of("ngo-a", tmp_path) as here:

@@ -187,7 +187,8 @@ def sign(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | Re
         sealed = made
     except WireError as error:
         refused = Refused(error.code)
-    except (ValueError, KeyError, TypeError):  # no valid event: a wrong attribute, or an altered row
+    # No valid event: a wrong attribute, an altered row, or a day with which the Rules cannot compute.
+    except (ValueError, KeyError, TypeError, ArithmeticError):
         pass  # the error's text would show content, so the error ends here
     if sealed is None:
         return refused

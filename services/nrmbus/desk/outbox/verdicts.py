@@ -8,7 +8,7 @@ import json
 from typing import Any, Final
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, literal_column, select, update
 
 from nrmbus.desk.outbox import documents, queue, refusals
 from nrmbus.desk.state.cases import signed_of
@@ -23,6 +23,11 @@ _ROW = tables.outbox.c
 _NEXT_ANSWER: Final = select(func.coalesce(func.max(tables.outbox.alias("others").c.answered), 0) + 1).scalar_subquery()
 _CLOSE: Final = queue.CHANGE.values(answered=_NEXT_ANSWER)
 _OF_EVENT: Final = select(tables.outbox).where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
+_ANSWERED_AGAIN: Final = (
+    update(tables.outbox)
+    .where(_ROW.again == literal_column("1"), _ROW.state == "closed", _ROW.digest == bindparam("answered_digest"))
+    .values(again=0)
+)
 
 
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
@@ -98,8 +103,9 @@ def repeated(seat: Seat, tx: Connection, registration: Registration) -> None:
 def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
     """Apply a passing answer: fill a gap by sending again in order; close an unreadable row as failed.
 
-    Returns as `fail` does.
+    A closed row that was to be sent again has its answer by that. Returns as `fail` does.
     """
+    tx.execute(_ANSWERED_AGAIN, {"answered_digest": answer.sha256})
     if answer.code == "sequence_gap":
         if answer.subject and answer.id and answer.expected_sequence:
             _gap(seat, tx, answer.subject, answer.id, answer.expected_sequence)
