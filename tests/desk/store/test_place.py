@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nrmbus.desk.errors import DeskError
+from nrmbus.desk.store.address import Address
 from nrmbus.desk.store.place import run
 from patience import interruptible
 
@@ -22,6 +24,17 @@ async def _told(error: Exception) -> None:
 
 async def _failing(error: Exception) -> None:
     raise error
+
+
+@pytest.mark.parametrize("port", ["abc", "99999999", "0"])
+def test_a_misspelt_port_is_an_unfit_address(port: str) -> None:
+    """Given a slip in `ledger`, then a sentence names it, as for every other slip there."""
+    with pytest.raises(DeskError) as caught:
+        Address.parse(f"postgresql://nrm@127.0.0.1:{port}/ledger")
+
+    assert caught.value.code == "ledger_unfit"
+    right = "postgresql://nrm@127.0.0.1:5433/ledger"
+    assert Address.parse(right).url == right
 
 
 def test_an_error_in_the_moment_of_ctrl_c_is_no_other_end(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ class Address:
         """Return the address in *url*. Raises DeskError ``ledger_unfit``, also for one with a password."""
         try:
             parts = urlsplit(url) if isinstance(url, str) else None
-            has_password = parts is None or parts.password is not None or "password" in parse_qs(parts.query)
+            is_unfit = parts is None or parts.password is not None or "password" in parse_qs(parts.query)
+            is_unfit = is_unfit or parts is None or parts.port == 0  # to read a port that is none raises ValueError
         except ValueError:
-            parts, has_password = None, True
-        if parts is None or has_password or parts.scheme not in _SCHEMES or len(parts.path) < 2:
+            parts, is_unfit = None, True
+        if parts is None or is_unfit or parts.scheme not in _SCHEMES or len(parts.path) < 2:
             raise DeskError("ledger_unfit")
         return cls(url)
