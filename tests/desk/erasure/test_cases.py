@@ -8,11 +8,12 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from agencies import BUS, CASE, NOW, SIGNAL
 from desk.access.test_opening import CONSENT, readings, until_sent
 from desk.given import CANARY, REF, Given, desk_of
+from generations import before_type
 from nrmbus.backup import folders
 from nrmbus.backup.store import Store
 from nrmbus.desk.erasure import rounds
@@ -85,6 +86,23 @@ async def test_what_is_due_by_a_clock_years_ahead_waits_for_this_desks_own(tmp_p
         given.clock.time = given.registrar.time - timedelta(minutes=5)
         assert await rounds.erase_due(given.desk) == (CASE,)
         assert await secrets_of(given, place) == {}
+
+
+async def test_an_order_that_this_release_cannot_read_waits_for_the_upgrade(tmp_path: Path) -> None:
+    """Given an order of a later release, which says its ground elsewhere, then it destroys nothing and ends no desk; the case is shown as parked."""
+    async with desk_of("vac", tmp_path) as given:
+        _, place = await hear_a_letter(given)
+        said = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+        order = given.registrar.register(said, to="vac")
+        with before_type("access.erasure_due"):
+            await given.hear(order)
+        async with given.desk.seat.ledger.write() as tx:
+            of_type = tables.events.c.type == "access.erasure_due"
+            tx.execute(update(tables.events).where(of_type).values(value=b"{}"))
+
+        assert await rounds.erase_due(given.desk) == ()
+        assert await secrets_of(given, place)
+        assert [row.error for row in await given.rows("parked")] == ["UnknownType"]
 
 
 @pytest.mark.parametrize(

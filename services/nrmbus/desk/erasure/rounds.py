@@ -26,7 +26,7 @@ from nrmbus.desk.desk import Desk
 from nrmbus.desk.letters import case_keys, letters
 from nrmbus.desk.outbox import documents, drafts, queue
 from nrmbus.desk.procedure.interface import BY_ITSELF
-from nrmbus.desk.state import book, labels
+from nrmbus.desk.state import book, labels, parking
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, open_task
@@ -68,6 +68,8 @@ _EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.
 _ASKED: Final = select(
     func.max(_EVENTS.position), func.count(case((or_(*(_EVENTS.type == word for word in WORDS)), 1)))
 ).where(_EVENTS.position > bindparam("seen"))
+_UNREAD: Final = select(tables.parked.c.position).where(tables.parked.c.error.in_(parking.NOT_READ))
+"""Events that only a newer release reads: until then nothing of theirs is known, also not the ground of an order."""
 
 
 async def run(desk: Desk, home: Path, ready: Callable[[], bool]) -> None:
@@ -140,7 +142,8 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     if all(each.kid != seat.identity.sealing.kid for each in epochs.of_desk(seat.directory, seat.identity)):
         return ()
     with seat.ledger.read() as tx:
-        told = tx.execute(select(tables.events).where(_told(), _is_past(seat)).order_by(_EVENTS.position)).all()
+        orders = select(tables.events).where(_told(), _is_past(seat), _EVENTS.position.not_in(_UNREAD))
+        told = tx.execute(orders.order_by(_EVENTS.position)).all()
     if told:
         async with seat.ledger.write() as tx:
             for row in told:
