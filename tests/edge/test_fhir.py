@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given
 from edge.fhir_judge import judged
 from edge.given import edge_of
+from nrmbus.edge.door import Answer, OwnDoor
 from patience import eventually
 
 TASK = f"/Task/{REF}.vac"
@@ -115,6 +117,50 @@ async def test_a_sender_sees_each_answer_and_takes_a_referral_back(tmp_path: Pat
         ]
         assert found["entry"][1]["resource"]["statusReason"]["text"] == "no capacity"
         assert (answer.status_code, judged(answer.json())["status"]) == (200, "cancelled")
+
+
+async def test_one_receiver_of_two_is_not_cancelled_alone(tmp_path: Path) -> None:
+    """Given two receivers without an answer, when the Task of one is cancelled, then nothing is published: it would end both."""
+    async with edge_of("ngo-a", tmp_path, "fhir") as (here, fhir):
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="referral.submitted", ref=REF, data={**SUBMITTED, "to": ["shelter", "vac"]})
+        before = len(await here.rows("outbox"))
+        back = to("cancelled", statusReason=coded("revocation-reason", "sent_in_error"))
+        answer = await fhir.patch(f"/Task/{REF}.shelter", content=back, headers=PATCH, params={"actor": "S-1"})
+
+        (issue,) = judged(answer.json())["issue"]
+        assert (answer.status_code, issue["expression"]) == (422, ["Task.status"])
+        assert "cancelled" not in issue["diagnostics"]
+        assert len(await here.rows("outbox")) == before
+        assert (await fhir.get(f"/Task/{REF}.vac")).json()["status"] == "requested"
+
+
+async def test_the_version_of_a_task_is_never_newer_than_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a revocation that comes while a Task is read, then no Task without it has the version that counts it."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        ask, revoked = OwnDoor.ask, list[str]()
+
+        async def slowly(self: OwnDoor, caller: Request, method: str, path: str, **how: Any) -> Answer:
+            answer = await ask(self, caller, method, path, **how)
+            if path.startswith("/v1/cases/") and not revoked:
+                revoked.append(path)
+                back = here.registrar.event("ngo-a", "referral.revoked", {"reason": "sent_in_error"}, referral=REF)
+                await here.hear(here.registrar.register(back, to="vac"))
+                await here.settle()
+            return answer
+
+        monkeypatch.setattr(OwnDoor, "ask", slowly)
+        during, after = await fhir.get(TASK), await fhir.get(TASK)
+
+        assert (len(revoked), after.json()["status"]) == (1, "cancelled")
+        assert (during.json()["status"], during.headers["etag"]) in {
+            ("cancelled", 'W/"2"'),
+            ("requested", 'W/"2"'),
+            ("cancelled", after.headers["etag"]),
+        }
 
 
 async def test_a_refusal_of_the_rules_is_an_outcome_with_its_rule(tmp_path: Path) -> None:

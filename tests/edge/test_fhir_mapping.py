@@ -107,6 +107,47 @@ def test_a_question_holds_the_task_until_its_answer() -> None:
     assert _task([*accepted, said("referral.info_supplied", "ngo-a", {"question": "other"}, 3)])["status"] == "accepted"
 
 
+def test_one_answer_frees_every_receiver_that_asked() -> None:
+    """Given two receivers with two questions, when the sender answers one, then no Task stays on hold, as by the Rules."""
+    events = [
+        REFERRAL,
+        said("referral.info_requested", "vac", {"question": "language"}, 1),
+        said("referral.info_requested", "shelter", {"question": "documents"}, 2),
+        said("referral.info_supplied", "ngo-a", {"question": "language"}, 3),
+    ]
+
+    assert [_task(events, each)["status"] for each in ("vac", "shelter")] == ["requested", "requested"]
+
+
+def test_a_second_question_of_a_receiver_is_published() -> None:
+    """Given a Task on hold, when it gets another question, then that is asked; the same question again changes nothing."""
+    held = judged(_task([REFERRAL, said("referral.info_requested", "vac", {"question": "language"}, 1)]))
+    other = judged(_task([REFERRAL, said("referral.info_requested", "vac", {"question": "documents"}, 1)]))
+    beside = {"coding": [*held["statusReason"]["coding"], {"system": "http://example.org", "code": "x"}]}
+
+    assert mapping.change(held, other) == {"type": "referral.info_requested", "data": {"question": "documents"}}
+    assert mapping.change(held, {**held, "statusReason": beside}) is None
+
+
+def test_a_code_that_changes_without_an_event_is_refused() -> None:
+    """Given an answered Task, when a code of the bus in it becomes another one, then that is refused by its place and not ignored."""
+    accepted = _task([REFERRAL, said("referral.accepted", "vac", {"next_step": "plan"}, 1)])
+    declined = {"reason": "no_capacity", "declined_by": "provider"}
+    rejected = _task([REFERRAL, said("referral.declined", "vac", declined, 1)])
+    step = {"coding": [{"system": "urn:nrmbus:code:next-step", "code": "reception"}]}
+    other = [{"url": "urn:nrmbus:fhir:declined-by", "valueCode": "person"}]
+    receipt = [{"system": "urn:nrmbus:receipt", "value": "A-1"}]
+
+    for before, change in (
+        (accepted, {"businessStatus": step}),
+        (accepted, {"identifier": receipt}),
+        (rejected, {"extension": other}),
+    ):
+        with pytest.raises(Misfit) as caught:
+            mapping.change(before, {**before, **change})
+        assert [tuple(each) for each in caught.value.problems] == [(f"/{next(iter(change))}", "literal_error")]
+
+
 def test_the_other_ends_of_a_referral() -> None:
     """A referral that expired, or whose case was withdrawn, is cancelled with the reason; one that was accepted is not."""
     late = [REFERRAL, said("referral.expired", "timekeeper", {"reason": "no_answer"}, 9)]

@@ -4,7 +4,7 @@ The profiles are SDOHCC ServiceRequest and SDOHCC Task For Referral Management o
 `README.md` has the tables, and what does not fit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, get_args
 
@@ -115,8 +115,9 @@ def _end(referral: Referral, event: Mapping[str, Any], reason: str) -> None:
 
 
 def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
+    """Free every Task that is on hold: by the Rules, one answer is an answer to all who asked."""
     for answer in referral.answers.values():
-        if answer.status == "on-hold" and answer.reason == ("question", event["data"]["question"]):
+        if answer.status == "on-hold":
             answer.status, answer.reason, answer.changed = answer.before_question, None, event["registered"]
 
 
@@ -258,8 +259,6 @@ def _output(outcome: str) -> Json:
 
 _FIXED: Final = ("id", "resourceType", "intent", "code", "focus", "for", "requester", "owner")
 """Members of a Task that nobody changes."""
-_SAYING: Final = ("statusReason", "businessStatus", "output", "extension", "identifier")
-"""Members of a Task, beside its status and note, that events are made from."""
 _CHANGES: Final[Mapping[Any, tuple[str, str, str, tuple[str, ...]]]] = {
     "accepted": ("next_step", "businessStatus", "next-step", get_args(NextStep)),
     "rejected": ("reason", "statusReason", "decline-reason", get_args(DeclineReason)),
@@ -279,31 +278,37 @@ EVENTS: Final[Mapping[Any, str]] = {
 """Event ``referral.<...>`` that a new status of a Task publishes."""
 
 
-def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
+def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: bool = True) -> Json | None:
     """Return the door's request (``type``, ``data``, perhaps ``sealed``) that leads from the Task *before* to *after*.
 
-    None if nothing changes.
+    None if nothing changes. *is_alone*: no other receiver of the referral still has to answer.
 
     Raises:
-        Misfit: the bus has no event for the change, or a code that the event needs is missing; or a note stands beside
-            another change, or where no question is open, and no event would carry its words.
+        Misfit: the bus has no event for the change, or the event would change other Tasks too; or a code that the event
+            needs is missing; or a note stands beside another change, or where no question is open, and no event would
+            carry its words.
     """
     if fixed := [name for name in _FIXED if after.get(name) != before.get(name)]:
         raise Misfit(*(Problem(f"/{name}", "literal_error") for name in fixed))
     old, new = before["status"], after.get("status")
     if after.get("note"):
-        if old != "on-hold" or new not in (old, "requested", "accepted") or _asks_for_more(before, after):
+        if old != "on-hold" or new not in (old, "requested", "accepted") or _differing(before, after):
             raise Misfit(Problem("/note", "no_letter"))
         return _supplied(before, after)
     if new == "received" or (new == old == "requested" and _receipt(after) != _receipt(before)):
         return _acknowledged(after)
     if new == old:
-        return None
-    if not isinstance(new, str) or new not in _CHANGES:
-        raise Misfit(Problem("/status", "literal_error", EVENTS))
-    name, member, listed, allowed = _CHANGES[new]
+        different = _differing(before, after)
+        if not different:
+            return None
+        if unfit := [name for name in different if (new, name) != ("on-hold", "statusReason")]:  # another question
+            raise Misfit(*(Problem(f"/{name}", "literal_error") for name in unfit))
+    allowed = [each for each in EVENTS if is_alone or each != "cancelled"]  # a revocation ends every open Task
+    if not isinstance(new, str) or new not in _CHANGES or new not in allowed:
+        raise Misfit(Problem("/status", "literal_error", allowed))
+    name, member, listed, codes = _CHANGES[new]
     value = _code(_output_of(after) if member == "output" else after.get(member), listed)
-    data: Json = {name: _among(f"/{member}", value, allowed)}
+    data: Json = {name: _among(f"/{member}", value, codes)}
     if new == "rejected":
         by = _extension(after, "declined-by") or "provider"
         data["declined_by"] = _among("/extension", by, get_args(DeclinedBy))
@@ -312,9 +317,9 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json | None:
     return {"type": f"referral.{EVENTS[new]}", "data": data}
 
 
-def _asks_for_more(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    """Return whether *after* has another value than *before* in a member that an event is made from."""
-    return any(name in after and after[name] != before.get(name) for name in _SAYING)
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """Return the members of *after* that say something else than *before* in the bus's own codes; a missing one says nothing."""
+    return [name for name, own in _SAYING.items() if name in after and own(after) != own(before)]
 
 
 def _acknowledged(after: Mapping[str, Any]) -> Json:
@@ -366,3 +371,18 @@ def _extension(resource: Mapping[str, Any], name: str) -> Any:
 def _receipt(resource: Mapping[str, Any]) -> Any:
     identifiers = _listed(resource.get("identifier"))
     return next((each.get("value") for each in identifiers if each.get("system") == RECEIPT), None)
+
+
+def _own_codes(concept: Any) -> set[tuple[Any, Any]]:
+    codings = _listed(concept.get("coding")) if isinstance(concept, Mapping) else []
+    return {(each["system"], str(each.get("code"))) for each in codings if str(each.get("system")).startswith(CODES)}
+
+
+_SAYING: Final[Mapping[str, Callable[[Mapping[str, Any]], Any]]] = {
+    "statusReason": lambda task: _own_codes(task.get("statusReason")),
+    "businessStatus": lambda task: _own_codes(task.get("businessStatus")),
+    "output": lambda task: _own_codes(_output_of(task)),
+    "extension": lambda task: [_extension(task, name) for name in ("duty-role", "declined-by", "alternative")],
+    "identifier": _receipt,
+}
+"""Members of a Task, beside its status and note, that events are made from, with what the bus reads in each."""

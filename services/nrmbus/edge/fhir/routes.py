@@ -113,7 +113,8 @@ class Fhir:
         ref, owner = _named(request)
         referral = await self._referral(request, ref)
         before = _task_of(referral, owner)
-        event = mapping.change(before, await _after(request, before))
+        is_alone = not any(each.is_open for agency, each in referral.answers.items() if agency != owner)
+        event = mapping.change(before, await _after(request, before), is_alone=is_alone)
         if event is None:
             return _resource(before)
         body = {**event, "version": 1, "case": referral.case, "ref": ref} | _seen(request)
@@ -142,8 +143,9 @@ class Fhir:
         return known[ref]
 
     async def _of_case(self, request: Request, case: str) -> dict[str, Referral]:
-        events = [each async for each in self._door.timeline(request, case, [_SPEAKS])]
+        # The version comes first: an event between the two requests is in the Tasks, and `If-Match` only refuses too much.
         seen = (await self._door.ask(request, "GET", f"/v1/cases/{case}")).body.get("version", 0)
+        events = [each async for each in self._door.timeline(request, case, [_SPEAKS])]
         found = mapping.referrals(events, self._door.agency)
         for each in found.values():
             each.version = seen
