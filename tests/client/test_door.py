@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from nrmbus.client import AsyncDesk
 from nrmbus.client.door import Door
-from nrmbus.client.errors import DoorError
+from nrmbus.client.errors import DoorError, Unreachable
 
 CANARY = "Leyla"
 
@@ -36,8 +37,9 @@ def asked(answer: httpx.Response) -> object:
         (httpx.Response(200, text=f"<html>{CANARY}</html>"), "not_a_desk"),
         (httpx.Response(200, json=[CANARY]), "not_a_desk"),
         (httpx.Response(401), "refused"),
+        (httpx.Response(200, content=b"[" * 200_000), "not_a_desk"),
     ],
-    ids=["a bare failure", "a failure that is a list", "a page", "a list", "another's token"],
+    ids=["a bare failure", "a failure that is a list", "a page", "a list", "another's token", "a list without end"],
 )
 def test_a_foreign_answer_is_a_door_error_without_its_text(answer: httpx.Response, code: str) -> None:
     """P9: a failure of a service, or another program on its port, is said in a sentence and never repeated."""
@@ -120,6 +122,53 @@ def test_only_a_door_behind_tls_reads_the_trusted_authorities(monkeypatch: pytes
     Door("http://127.0.0.1:1", "token")
     with pytest.raises(Read):
         Door("https://desk.example", "token")
+
+
+UNFIT: dict[str, bytes] = {
+    "empty": b"",
+    "half written": b'{"url": "http://127.0.0.1:2", "token": "Leyla',
+    "a list": b"[]",
+    "without its token": b'{"url": "http://127.0.0.1:2"}',
+    "deep": b"[" * 200_000,
+    "not in UTF-8": b'{"url": "\xff"}',
+}
+"""Bytes of a ``door.json`` that is no address."""
+LATER: dict[str, dict[str, Any]] = {
+    "a file comes later": {"url": "https://desk.example:8443", "token": "second", "ca": "ca.pem"},
+    "plain HTTP elsewhere": {"url": "http://desk.example", "token": "second"},
+    "no URL": {"url": "http://[", "token": "second"},
+    "a number": {"url": 7, "token": "second"},
+}
+"""Addresses with which no connection can be made."""
+
+
+@pytest.mark.parametrize(
+    "content", [*UNFIT.values(), *(json.dumps(each).encode() for each in LATER.values())], ids=[*UNFIT, *LATER]
+)
+async def test_an_unfit_address_changes_nothing_until_it_is_fit(content: bytes, tmp_path: Path) -> None:
+    """Given a `door.json` that is being written, then the door stays as it is, whole; the next look finds the whole file."""
+    file = tmp_path / "door.json"
+    file.write_text('{"url": "http://127.0.0.1:1", "token": "first"}')
+    async with Door.of(tmp_path) as door:
+        file.write_bytes(content)
+        assert not door.look_again()
+        assert (door.url, door.token) == ("http://127.0.0.1:1", "first")
+        assert door._http.headers["authorization"] == "Bearer first"
+
+        file.write_text('{"url": "http://127.0.0.1:3", "token": "third"}')
+        assert door.look_again()
+        assert (door.url, str(door._http.base_url)) == ("http://127.0.0.1:3", "http://127.0.0.1:3")
+
+
+@pytest.mark.parametrize("content", UNFIT.values(), ids=UNFIT)
+def test_a_program_that_starts_with_an_unfit_address_learns_what_to_do(content: bytes, tmp_path: Path) -> None:
+    """Given a `door.json` that is not whole, then it is one kind of error, which another attempt can end, without its text."""
+    (tmp_path / "door.json").write_bytes(content)
+    with pytest.raises(Unreachable, match=r"door\.json") as raised:
+        Door.of(tmp_path)
+
+    assert CANARY not in str(raised.value)
+    assert raised.value.__context__ is None
 
 
 JSON = st.recursive(

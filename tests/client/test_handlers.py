@@ -19,6 +19,7 @@ from nrmbus.client import (
     CursorStore,
     CursorTable,
     Desk,
+    DoorError,
     HandlerFailed,
     NotKnown,
     Received,
@@ -27,8 +28,9 @@ from nrmbus.client import (
     handlers,
     new_ref,
 )
+from nrmbus.client import desk as sdk
 from nrmbus.client.cursors import CursorAtDesk
-from nrmbus.client.handlers import WAIT_PER_SLOT
+from nrmbus.client.handlers import WAIT_PER_SLOT, WaitCancelled
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
@@ -158,6 +160,89 @@ async def test_a_dead_letter_is_handed_to_the_hook_and_the_case_goes_on(fake: Fa
     assert dead == [(1, "RequestRefused")]
     assert heard[-1] == 3
     assert store.load().row == 4
+
+
+async def test_a_cancellation_within_a_handler_is_a_failure_of_the_handler(fake: FakeDesk) -> None:
+    """Given a handler that waits for a task which is cancelled, then it is called again, then buried, and its case goes on in order."""
+    store, heard, dead = Kept(), list[int](), list[tuple[int, type[Exception]]]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            heard.append(event.cursor.row)
+            if event.cursor.row == 1:
+                waited = asyncio.create_task(asyncio.Event().wait())
+                waited.cancel()
+                await waited
+
+        def bury(event: Received[Data | None], error: Exception) -> None:
+            dead.append((event.cursor.row, type(error)))
+
+        await desk.run(store, follow=False, pauses=(0.0,), dead_letter=bury)
+
+    assert (heard.count(1), dead) == (2, [(1, WaitCancelled)])
+    assert heard.index(3) > heard.index(1)
+    assert (heard[-1], store.load().row) == (3, 4)
+
+
+async def test_a_handler_that_cancels_its_own_task_ends_the_run(fake: FakeDesk) -> None:
+    """Given a task of the run that ends although the run does not, then the program learns it and the cursor stays before its event."""
+    store, heard = Kept(), list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            heard.append(event.cursor.row)
+            task = asyncio.current_task()
+            if event.cursor.row == 1 and task is not None:
+                task.cancel()
+                await asyncio.Event().wait()
+
+        with pytest.raises(HandlerFailed):
+            await desk.run(store, follow=False)
+
+    assert 3 not in heard
+    assert store.load() == BEGINNING
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt()], ids=["exit", "interrupt"])
+@pytest.mark.parametrize("by", ["handler", "waiting"])
+def test_a_program_without_asyncio_may_exit_within_its_functions(
+    fake: FakeDesk, by: str, end: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a function of the program that exits, then the run ends with that in the caller's thread, and the desk can be closed."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)  # of the loop's thread, if it dies
+    store = Kept()
+
+    def leave(_: object) -> None:
+        raise end
+
+    with fake.sync_desk() as desk:
+        desk.on(SignalRecorded)(leave)
+        fake.away = by == "waiting"
+        with pytest.raises(type(end)):
+            desk.run(store, waiting=leave, dead_letter=lambda *_: None)
+        fake.away = False
+        assert desk.health()
+    assert store.load() == BEGINNING
+
+
+async def test_only_the_desk_says_when_a_handler_is_called_again(fake: FakeDesk) -> None:
+    """Given an error of another library with a `retry_after` of its own, then the pauses hold, and the event is buried at last."""
+
+    class Busy(Exception):
+        retry_after = "in a while"
+
+    dead = list[int]()
+    async with fake.desk() as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            if event.cursor.row == 1:
+                raise Busy
+
+        await desk.run(Kept(), follow=False, pauses=(0.0,), dead_letter=lambda event, _: dead.append(event.cursor.row))
+    assert dead == [1]
 
 
 async def test_an_event_of_an_unknown_version_is_a_dead_letter(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -558,3 +643,58 @@ async def test_a_desk_that_starts_again_keeps_the_cursor(fake: FakeDesk, monkeyp
         fake.lose_ledger()
         await desk.run("booking", follow=False)
     assert sorted(heard) == [1, 1, 2, 2, 3, 3]
+
+
+async def test_a_run_with_its_cursor_at_the_desk_outlasts_the_desk(
+    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that is away for longer than any patience, at the start and while a handler works, then the run goes on and stores."""
+    monkeypatch.setattr(sdk, "LONGEST_PAUSE", 0.01)
+    heard, waited, fake.away = list[int](), list[str](), True
+
+    def waiting(error: DoorError) -> None:
+        waited.append(error.code)
+        fake.away = False
+
+    async with fake.desk(patience=0) as desk:
+
+        @desk.on(SignalRecorded)
+        async def report(event: Received[SignalRecorded]) -> None:
+            heard.append(event.cursor.row)
+            fake.away = event.cursor.row == 2
+            if len(heard) == 3:
+                desk.stop()
+
+        await desk.run("booking", waiting=waiting, at_once=1)
+        kept = await CursorAtDesk(desk.door, "booking", desk._patiently).load()
+    assert sorted(heard) == [1, 2, 3]
+    assert kept.row >= 3
+    assert set(waited) == {"unreachable"}
+
+
+async def test_a_run_that_waits_for_its_cursor_can_be_stopped(fake: FakeDesk) -> None:
+    """Given a desk that is away when the program starts, when the run is stopped, then it ends in order."""
+    fake.away = True
+    async with fake.desk(patience=0) as desk:
+        desk.on(SignalRecorded)(lambda _: None)
+        await desk.run("booking", waiting=lambda _: desk.stop())
+
+
+async def test_a_place_that_could_not_be_stored_is_stored_at_the_end(fake: FakeDesk) -> None:
+    """Given a store that fails once, then the run ends with the error, and the cursor is behind what was dealt with all the same."""
+
+    class Flaky(Kept):
+        fails = True
+
+        def store(self, cursor: Cursor) -> None:
+            if self.fails:
+                self.fails = False
+                raise OSError("busy")
+            super().store(cursor)
+
+    store = Flaky()
+    async with fake.desk() as desk:
+        desk.on(SignalRecorded)(lambda _: None)
+        with pytest.raises(OSError, match="busy"):
+            await desk.run(store, follow=False, at_once=1)
+    assert store.load().row >= 1

@@ -5,11 +5,14 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from nrmbus.client.door import Door, Json
 from nrmbus.client.errors import RequestRefused, understood
 from nrmbus.client.received import BEGINNING, Cursor
+
+Ask: TypeAlias = Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]]
+"""Way to ask a desk, which tries again while the desk is away."""
 
 _PRIVATE: Final = 0o600
 
@@ -81,7 +84,7 @@ class CursorTable:
 class CursorAtDesk:
     """Cursor that the desk keeps, under a name of the program's token; it ends with the ledger whose rows it counts."""
 
-    def __init__(self, door: Door, name: str, ask: Callable[[Callable[[], Awaitable[Json]]], Awaitable[Json]]) -> None:
+    def __init__(self, door: Door, name: str, ask: Ask) -> None:
         """Keep the cursor called *name* at the desk of *door*; *ask* tries again while the desk is away."""
         self._door, self._path, self._ask, self._takes_ledger = door, f"/v1/cursors/{name}", ask, True
 

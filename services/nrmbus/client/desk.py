@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, Unpack, cast
@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Self, TypeAlias, TypedDict, TypeVar, 
 import httpx
 
 from nrmbus import environment
-from nrmbus.client.cursors import CursorAtDesk, CursorStore
+from nrmbus.client.cursors import Ask, CursorAtDesk, CursorStore
 from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
 from nrmbus.client.errors import DoorError, Unreachable, understood
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, called, ended_by
@@ -290,6 +290,25 @@ class AsyncDesk:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
 
+    def _until(self, stop: asyncio.Event, waiting: Callable[[DoorError], None]) -> Ask:
+        """Return how to ask as long as the desk is away, until *stop* is set, and then for the seconds of ``patience``."""
+
+        async def ask_on(ask: Callable[[], Awaitable[Json]]) -> Json:
+            heard = False
+            while True:
+                try:
+                    return await self._patiently(ask)
+                except DoorError as error:
+                    if not error.retryable or stop.is_set():
+                        raise
+                    if not heard:
+                        waiting(error)
+                    heard, pause = True, error.retry_after or LONGEST_PAUSE
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause)
+
+        return ask_on
+
     async def verdict(self, event_id: str) -> Verdict:
         """Return the verdict on an event of this agency, as it is now.
 
@@ -388,20 +407,33 @@ class AsyncDesk:
             pauses: seconds before each further attempt. An error of the desk that is not retryable has none.
             at_once: how many handlers are at work at the same time; an event that waits for another attempt is not counted.
             follow: end when everything that is there now is dealt with, if False.
-            waiting: as for `inbox`.
+            waiting: as for `inbox`; called too when the desk that keeps the cursor stops answering.
             signals: end the run in order: handlers at work may end, and the cursor is stored.
 
         Raises:
             HandlerFailed: see *dead_letter*.
             DoorError: as `inbox`.
         """
-        store = CursorAtDesk(self.door, cursor, self._patiently) if isinstance(cursor, str) else cursor
-        run = Run(self._handlers, store, dead_letter=dead_letter, pauses=pauses, at_once=at_once)
+        stop = asyncio.Event()
+        ask = self._until(stop, waiting) if follow else self._patiently
+        store = CursorAtDesk(self.door, cursor, ask) if isinstance(cursor, str) else cursor
+        run = Run(self._handlers, store, stop, dead_letter=dead_letter, pauses=pauses, at_once=at_once)
+
+        async def events() -> AsyncGenerator[Received[Data | None], None]:
+            try:
+                after = await called(store.load)
+            except DoorError as error:
+                if error.retryable and stop.is_set():
+                    return  # stopped before the desk came
+                raise
+            async with aclosing(self.inbox(after=after, follow=follow, waiting=waiting)) as inbox:
+                async for event in inbox:
+                    yield event
+
         self._runs[run] = asyncio.get_running_loop()
         try:
-            after = await called(store.load)
             with ended_by(signals, self.stop):
-                await run.of(self.inbox(after=after, follow=follow, waiting=waiting))
+                await run.of(events())
         finally:
             del self._runs[run]
 

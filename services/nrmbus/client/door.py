@@ -32,6 +32,13 @@ _SPEAKING: Final = re.compile("/v1/(?:events|batches|checks|inbox(?:/stream)?|ca
 _NOT_TRUSTED: Final = "no authority that is trusted here vouches for the desk's certificate: give `ca`, and the address as in the certificate"
 _AWAY: Final = "the desk does not answer; is the bus up?"
 
+_NEVER_RAN: Final = "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
+_NOT_WHOLE: Final = (
+    "the desk's door.json cannot be read, or lacks its url or token: wait until it is written, or start the desk again"
+)
+_UNFIT: Final = (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.InvalidURL)
+"""Errors of a ``door.json`` that is half written or unfit, and of the files that it names."""
+
 Json = dict[str, Any]
 _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
 
@@ -43,7 +50,7 @@ def _read(answer: httpx.Response) -> Json:
         DoorError: ``not_a_desk`` when what is no object came with a status of success.
     """
     body: Any = None
-    with suppress(ValueError):  # its text would show what came
+    with suppress(ValueError, RecursionError):  # its text would show what came
         body = answer.json() if answer.content else {}
     if isinstance(body, dict):
         return body
@@ -142,16 +149,16 @@ class Door:
         self._transport = transport
         chain, key = map(str, certificate) if certificate else (None, None)
         self._at = Address(url, token, None if ca is None else str(ca), chain, key)
-        self._http = self._connected()
+        self._http = self._connected(self._at)
         self._left: list[httpx.AsyncClient] = []
 
-    def _connected(self) -> httpx.AsyncClient:
+    def _connected(self, at: Address) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            base_url=self._at.url,
-            headers={"authorization": f"Bearer {self._at.token}"},
+            base_url=at.url,
+            headers={"authorization": f"Bearer {at.token}"},
             timeout=_PATIENCE,
             trust_env=False,
-            verify=_TRUSTS_NOBODY if self._transport else _context(self._at),
+            verify=_TRUSTS_NOBODY if self._transport else _context(at),
             transport=self._transport,
         )
 
@@ -162,13 +169,15 @@ class Door:
         *home* may also be such a file: ``url`` and ``token``, and the files ``ca``, ``certificate`` and ``key`` where they are needed.
 
         Raises:
-            Unreachable: the desk never ran.
+            Unreachable: the desk never ran, or the file is not whole.
         """
-        found = address_in(home)
-        if found is None:
-            raise Unreachable(
-                "unreachable", "this desk is not running; start the bus with `nrmbus up`, or it with `nrmbus run`"
-            )
+        found, why = None, _NEVER_RAN
+        try:
+            found = address_in(home)
+        except _UNFIT:
+            why = _NOT_WHOLE
+        if found is None:  # outside the block: the error's text would show the token
+            raise Unreachable("unreachable", why)
         pair = (found.certificate, found.key) if found.certificate and found.key else None
         door = cls(found.url, found.token, ca=found.ca, certificate=pair, speaks=speaks)
         door._home = home
@@ -185,13 +194,19 @@ class Door:
         return self._at.token
 
     def look_again(self) -> bool:
-        """Connect to where the desk is by its ``door.json``; return whether that is another address or token than before."""
-        found = address_in(self._home) if self._home else None
-        if found is None or found == self._at:
+        """Connect to where the desk is by its ``door.json``; return whether that is another address or token than before.
+
+        A file that is not whole, or not fit, changes nothing: it may be being written now.
+        """
+        try:
+            found = address_in(self._home) if self._home else None
+            if found is None or found == self._at:
+                return False
+            connected = self._connected(found)
+        except (*_UNFIT, RequestRefused):
             return False
         self._left.append(self._http)  # a request may be under way on it
-        self._at = found
-        self._http = self._connected()
+        self._at, self._http = found, connected
         return True
 
     async def __aenter__(self) -> Self:

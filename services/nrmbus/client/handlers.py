@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from inspect import isawaitable, iscoroutinefunction
+from itertools import takewhile
 from typing import Any, Final, TypeAlias
 
 from nrmbus.client.cursors import CursorStore
@@ -25,6 +26,8 @@ AT_ONCE: Final = 8
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _WINDOW: Final = 1000
 """Events handed over behind one that is not dealt with; a program that dies there gets them again."""
+_ENDS: Final = (SystemExit, KeyboardInterrupt)
+"""Errors that would end the event loop, and with it the thread of a `Desk`, if a task ended with them."""
 
 
 WAIT_PER_SLOT: Final = 8
@@ -53,6 +56,14 @@ class NotKnown(Exception):
         super().__init__("the event has a version that is not known here: upgrade, then read it again")
 
 
+class WaitCancelled(Exception):
+    """A handler, a hook or a store waited for something that was cancelled. The run itself goes on."""
+
+    def __init__(self) -> None:
+        """Say what happened."""
+        super().__init__("what the function waited for was cancelled")
+
+
 @dataclass(slots=True, eq=False)
 class _Place:
     """Place of an event in the order of the inbox, from its hand-over until everything before it is dealt with."""
@@ -69,27 +80,28 @@ class Run:
         self,
         handlers: Mapping[str, Handler],
         store: CursorStore,
+        stop: asyncio.Event,
         *,
         dead_letter: DeadLetter | None = None,
         pauses: Sequence[float] = PAUSES,
         at_once: int = AT_ONCE,
     ) -> None:
-        """Prepare a run of *handlers*, by type."""
+        """Prepare a run of *handlers*, by type. *stop* ends it once the handlers that are at work have ended."""
         self._handlers, self._store, self._dead_letter, self._pauses = handlers, store, dead_letter, pauses
         self._slots, self._storing, self._moved = asyncio.Semaphore(at_once), asyncio.Lock(), asyncio.Event()
         self._pausing = asyncio.Semaphore(WAIT_PER_SLOT * at_once)
         self._places: deque[_Place] = deque()
         self._last: dict[str, _Place] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._error: Exception | None = None
-        self.stop = asyncio.Event()
-        """Ends the run once the handlers that are at work have ended."""
+        self._error: BaseException | None = None
+        self.stop = stop
 
     async def of(self, inbox: AsyncIterator[Received[Data | None]]) -> None:
         """Hand over the events of *inbox* until it ends or `stop` is set, and store the cursor behind each.
 
         Raises:
             HandlerFailed: a handler failed for good.
+            SystemExit, KeyboardInterrupt: a function of the program asked for the end of the program.
         """
         reading, stopping = asyncio.ensure_future(self._read(inbox)), asyncio.ensure_future(self.stop.wait())
         try:
@@ -110,6 +122,12 @@ class Run:
             reading.result()
 
     async def _read(self, inbox: AsyncIterator[Received[Data | None]]) -> None:
+        try:
+            await self._hand_over(inbox)
+        except _ENDS as error:
+            self._end(error)
+
+    async def _hand_over(self, inbox: AsyncIterator[Received[Data | None]]) -> None:
         async for event in inbox:
             place = _Place(event.cursor, done=event.type not in self._handlers)
             self._places.append(place)
@@ -130,8 +148,11 @@ class Run:
             if before is not None and before.task is not None:
                 await asyncio.wait({before.task})
             await self._deal(event, place)
-        except Exception as error:  # noqa: BLE001 - of the hook or the store: the run ends with it
+        except (Exception, *_ENDS) as error:  # noqa: BLE001 - of the hook or the store, or of the program: the run ends with it
             self._end(error)
+        except asyncio.CancelledError:
+            self._end(HandlerFailed(event))  # heard only if it is not the run that is cancelled
+            raise
         finally:
             if self._last.get(event.case) is place:
                 del self._last[event.case]
@@ -152,10 +173,9 @@ class Run:
                     return
                 await self._pausing.acquire()  # with its slot, if so many wait already (`WAIT_PER_SLOT`)
             try:
+                named = failure.retry_after if isinstance(failure, DoorError) else None
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self.stop.wait(), max(pause or 0, getattr(failure, "retry_after", None) or 0)
-                    )
+                    await asyncio.wait_for(self.stop.wait(), max(pause or 0, named or 0))
             finally:
                 self._pausing.release()
 
@@ -179,27 +199,37 @@ class Run:
         await called(self._dead_letter, event, failure)
         return True
 
-    def _end(self, error: Exception) -> None:
+    def _end(self, error: BaseException) -> None:
         self._error = self._error or error
         self.stop.set()
 
     async def _advance(self) -> None:
         """Store the cursor of the last event before which, and with which, everything is dealt with."""
         async with self._storing:
-            behind = None
-            while self._places and self._places[0].done:
-                behind = self._places.popleft().cursor
+            behind = [*takewhile(lambda place: place.done, self._places)]
+            if behind:
+                await called(self._store.store, behind[-1].cursor)
+            for _ in behind:  # only now: a place that could not be stored is stored with a later one
+                self._places.popleft()
             self._moved.set()
-            if behind is not None:
-                await called(self._store.store, behind)
 
 
 async def called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what *function* returns; one that is no coroutine function runs in a thread of its own."""
-    if iscoroutinefunction(function):
-        return await function(*arguments)
-    found = await asyncio.to_thread(function, *arguments)
-    return await found if isawaitable(found) else found
+    """Return what *function* returns; one that is no coroutine function runs in a thread of its own.
+
+    Raises:
+        WaitCancelled: the function ended with a cancellation, and nobody cancelled the task that called it.
+    """
+    try:
+        if iscoroutinefunction(function):
+            return await function(*arguments)
+        found = await asyncio.to_thread(function, *arguments)
+        return await found if isawaitable(found) else found
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise WaitCancelled from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack, cast
 
 import httpx
 
@@ -35,6 +35,8 @@ class _Loop:
     def run(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Return what *work* returns; an interrupt of the caller cancels it, and comes once *work* has ended.
 
+        SystemExit and KeyboardInterrupt of *work* reach the caller; in a task they would end the loop's thread instead.
+
         Raises:
             RuntimeError: the desk was closed, or this process was forked after the desk was made.
         """
@@ -43,13 +45,24 @@ class _Loop:
             raise RuntimeError(
                 "this desk has no thread here: make a Desk in each process after a fork, and use it before it is closed"
             )
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        carried = self._carried(work)
+        future = asyncio.run_coroutine_threadsafe(carried, self._loop)
         try:
-            return future.result()
+            result, end = future.result()
         except BaseException:
             if future.cancel():
-                asyncio.run_coroutine_threadsafe(self._end_of(work), self._loop).result()
+                asyncio.run_coroutine_threadsafe(self._end_of(carried), self._loop).result()
             raise
+        if end is not None:
+            raise end
+        return cast("Result", result)
+
+    @staticmethod
+    async def _carried(work: Coroutine[Any, Any, Result]) -> tuple[Result | None, BaseException | None]:
+        try:
+            return await work, None
+        except (SystemExit, KeyboardInterrupt) as error:
+            return None, error
 
     @staticmethod
     async def _end_of(work: Coroutine[Any, Any, Any]) -> None:
