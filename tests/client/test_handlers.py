@@ -25,12 +25,13 @@ from nrmbus.client import (
     Received,
     RequestRefused,
     TokenRefused,
+    WaitCancelled,
     handlers,
     new_ref,
 )
 from nrmbus.client import desk as sdk
 from nrmbus.client.cursors import CursorAtDesk
-from nrmbus.client.handlers import WAIT_PER_SLOT, WaitCancelled
+from nrmbus.client.handlers import WAIT_PER_SLOT
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
