@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +23,7 @@ STANDARD: dict[str, Any] = json.loads((Path(__file__).parent / "htcds_fields.jso
 SEVERAL = ("Multiselect Picklist",)
 MANY = {"cas_ReferredOrganisation", "spl_Type"}
 """Fields of which the standard says that there may be several records; here they are lists."""
+TODAY = date(2026, 3, 20)
 
 
 def judged(made: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def test_every_case_fits_the_standard(names: list[str]) -> None:
         kind, (said, letter) = name.split()[0], (examples()[name]["event"], examples()[name].get("letter", {}))
         events.append(event(kind, said["data"], "example-ngo" if turn % 2 else "example-unit", turn))
         letters[f"{kind}-{turn}"] = letter
-    made = mapping.record(events, letters, "example-unit")
+    made = mapping.record(events, letters, "example-unit", TODAY)
 
     judged(made)
     assert all(re.fullmatch(r"[a-z_.]+/(data|letter)/[a-z_/]+", each) for each in made["left_out"])
@@ -82,11 +84,12 @@ def test_a_story_comes_out_field_by_field() -> None:
             event("referral.accepted", {"next_step": "plan"}, "vac"),
             event("identification.status_decided", {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}, "special-unit", 2),
             event("plan.adopted", {"services": ["legal", "health"], "planned_end_days": 30}, "vac"),
-            event("consent.given", {"receivers": ["vac"]}),
+            event("consent.given", {"receivers": ["vac"], "purposes": ["services"]}),
             event("case.closed", {"reason": "integrated", "follow_up": True}, "vac"),
         ],
         letters,
         "vac",
+        TODAY,
     )  # fmt: skip
 
     assert judged(made) == {
@@ -104,12 +107,47 @@ def test_a_story_comes_out_field_by_field() -> None:
     ]
 
 
+CONSENT = {"receivers": ["vac"], "purposes": ["services"]}
+POSITIVE, NEGATIVE = {"outcome": "positive"}, {"outcome": "negative"}
+GROUNDS = "identification.reasonable_grounds_decided"
+DECIDED = {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "fields"),
+    [
+        ([("case.closed", {"reason": "deceased"}), ("case.reopened", {"reason": "closed_in_error"})], {}),
+        ([("identification.status_decided", DECIDED), ("identification.status_revoked", {})], {}),
+        ([(GROUNDS, POSITIVE), (GROUNDS, NEGATIVE)], {}),
+        ([("consent.given", {**CONSENT, "expires": "2026-03-20"})], {"con_Consent": True}),
+        ([("consent.given", {**CONSENT, "expires": "2026-03-19"})], {"con_Consent": False}),
+        ([("consent.given", CONSENT), ("consent.refused", {**CONSENT, "purposes": ["tracing"]})], {"con_Consent": True}),
+        ([("consent.given", CONSENT), ("consent.withdrawn", CONSENT)], {"con_Consent": False}),
+        ([("consent.given", CONSENT), ("case.reopened", {"reason": "new_information"})], {"con_Consent": False}),
+        ([("consent.given", CONSENT), ("case.reopened", {"reason": "closed_in_error"})], {"con_Consent": True}),
+    ],
+    ids=[
+        "not deceased", "status revoked", "no grounds", "last day", "expired", "another purpose", "withdrawn", "lapsed", "closed in error",
+    ],
+)  # fmt: skip
+def test_a_fact_that_no_longer_holds_is_not_exported(
+    said: list[tuple[str, dict[str, Any]]], fields: dict[str, Any]
+) -> None:
+    """Given an event that ends what an earlier one said, or a day that has passed, then the record has only what holds today."""
+    events = [event(kind, data, "ngo-a", turn) for turn, (kind, data) in enumerate(said)]
+    letters = {"identification.status_decided-0": {"exploitation": ["ForcedLabour"]}}
+
+    assert judged(mapping.record(events, letters, "vac", TODAY)) == {"cas_Status": "Active", **fields}
+
+
 def test_a_place_that_the_desk_could_not_carry_is_listed() -> None:
     """Given an event of a later version, then the places that its cast left out are among those of the record."""
     decided = event(
         "identification.status_decided", {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}
     )
-    made = mapping.record([{**decided, "lost": [{"version": 4, "pointer": "/letter/exploitation/0/place"}]}], {}, "vac")
+    made = mapping.record(
+        [{**decided, "lost": [{"version": 4, "pointer": "/letter/exploitation/0/place"}]}], {}, "vac", TODAY
+    )
 
     assert made["left_out"] == ["identification.status_decided/letter/exploitation/0/place"]
 

@@ -7,7 +7,8 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import date, timedelta
+from itertools import product
 from typing import Any, Final
 
 from nrmbus.wire import times
@@ -18,6 +19,7 @@ STANDARD: Final = "HTCDS 2.0"
 _PHONE: Final = re.compile(r"\+?[1-9][0-9]{1,14}")
 _GENDERS: Final[Mapping[str, str]] = {"F": "Feminine", "M": "Masculine"}
 _UNKNOWN_GENDER: Final = "NonSpecifiedUnknown"
+_POSSIBLE: Final = "PossibleVictimOfTrafficking"
 _NOT_LISTED: Final = frozenset({"Slavery", "BiomedicalResearch", "ForcedCriminality"})
 """Forms of exploitation that the standard does not have: they are ``Other`` there."""
 _REASONS: Final = frozenset({"AdditionalServicesRequired", "MigrationOrChangeOfLocation", "Other"})
@@ -74,7 +76,8 @@ class _Record:
         self.me = me
         self.fields: Json = {}
         self.left_out: list[str] = []
-        self.consents: dict[str, bool] = {}
+        self.consents: dict[tuple[str, str], tuple[bool, str | None]] = {}
+        """For each receiver and purpose, whether the person consented, and the last day on which that holds."""
 
     def put(self, name: str, value: Any) -> None:
         """Set a field; a later event says the newer value."""
@@ -91,13 +94,13 @@ class _Record:
         self.left_out.append(f"{kind}{place}")
 
 
-def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[str, Any]], me: str) -> Json:
-    """Return the case of *events*, in the order of registration, with the opened *letters* by event id, as *me* knows it.
+def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[str, Any]], me: str, today: date) -> Json:
+    """Return the case of *events*, in the order of registration, with the opened *letters* by event id, as *me* knows it *today*.
 
     ``left_out`` has the places of values that the standard has no code for, or that the version read here does not say: never
     the values.
     """
-    made = _Record(me)
+    made, day = _Record(me), today.isoformat()
     made.put("cas_Status", "Active")
     for event in events:
         letter = letters.get(event["id"], {})
@@ -107,7 +110,8 @@ def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[st
         for each in event.get("lost") or ():
             made.lose(event["type"], each["pointer"])
     if made.consents:
-        made.put("con_Consent", any(made.consents.values()))
+        stands = (is_given and (last or day) >= day for is_given, last in made.consents.values())
+        made.put("con_Consent", any(stands))
     return {"standard": STANDARD, "fields": made.fields, "left_out": list(dict.fromkeys(made.left_out))}
 
 
@@ -161,13 +165,16 @@ def _decided(made: _Record, event: Mapping[str, Any], letter: Mapping[str, Any])
 
 
 def _revoked(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    made.fields.pop("vic_TraffickingStatus", None)
+    for name in ("vic_TraffickingStatus", "vic_TraffickingStatusDecisionMakingOrg", "vic_TypeOfExploitation"):
+        made.fields.pop(name, None)
     made.lose(event["type"], "/data/reasons")
 
 
 def _grounds(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     if event["data"]["outcome"] == "positive":
-        made.put("vic_TraffickingStatus", "PossibleVictimOfTrafficking")
+        made.put("vic_TraffickingStatus", _POSSIBLE)
+    elif made.fields.get("vic_TraffickingStatus") == _POSSIBLE:
+        del made.fields["vic_TraffickingStatus"]
 
 
 def _submitted(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
@@ -199,9 +206,11 @@ def _closed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> No
 
 
 def _reopened(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    del event
     made.put("cas_Status", "Active")
-    made.fields.pop("cas_ReasonForCaseClosure", None)
+    for name in ("cas_ReasonForCaseClosure", "prs_Deceased"):
+        made.fields.pop(name, None)
+    if event["data"].get("reason") != "closed_in_error":  # by the Rules, consents of before the closing lapse
+        made.consents = dict.fromkeys(made.consents, (False, None))
 
 
 def _followed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
@@ -222,8 +231,9 @@ def _ended(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> Non
 
 
 def _consented(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    for receiver in event["data"]["receivers"]:
-        made.consents[receiver] = event["type"] == "consent.given"
+    data = event["data"]
+    for about in product(data["receivers"], data["purposes"]):
+        made.consents[about] = (event["type"] == "consent.given", data.get("expires"))
 
 
 _TAKES: Final[Mapping[str, Callable[[_Record, Mapping[str, Any], Mapping[str, Any]], None]]] = {
