@@ -19,6 +19,7 @@ from nrmbus.events import bulletin
 from nrmbus.events.figures import Release, Row, Table
 from nrmbus.play.example_figures import invented
 from nrmbus.web.words import LANGUAGES, Language, Words
+from nrmbus.wire.envelope import decode
 
 ME: Final = "coordinator"
 SILENT: Final[dict[str, Any]] = {"agency": "shelter", "listening": False, "since": "2026-03-02T05:00:00Z"}
@@ -92,6 +93,44 @@ async def test_a_breach_is_shown_as_a_band_until_it_is_over(here: Given) -> None
 
     await hear(here, "ngo-a", "data.breach_reported", BREACH | {"ended": True})
     assert "No agency reports one." in (await page(here, "/app/overview")).text
+
+
+async def test_the_end_of_one_breach_leaves_another_on_the_page(here: Given) -> None:
+    """Given two breaches of an agency, when the second is over, then the first stays, and each task says what its own report asks."""
+    await hear(here, "ngo-a", "data.breach_reported", BREACH)
+    await hear(here, "ngo-a", "data.breach_reported", BREACH | {"kind": "stolen"})
+    await hear(here, "ngo-a", "data.breach_reported", BREACH | {"kind": "stolen", "ended": True})
+    shown = (await page(here, "/app/overview")).text
+
+    assert shown.count("ngo-a reported a breach of data. Ask what is done, until the breach is over.") == 2
+    assert shown.count("ngo-a reports that a breach of data is over. Read what was done.") == 1
+    table = shown.partition('id="breaches"')[2].partition("</section>")[0]
+    assert table.count('<th scope="row"') == 1
+    assert "No agency reports one." not in table
+
+    await hear(here, "ngo-a", "data.breach_reported", BREACH | {"classes": ["DC4"], "ended": True})
+    assert "No agency reports one." in (await page(here, "/app/overview")).text
+
+
+@pytest.mark.parametrize(("cause", "left"), [(0, 1), (1, 0)])
+async def test_a_report_that_names_its_cause_ends_that_breach(here: Given, cause: int, left: int) -> None:
+    """Given two breaches of different kinds, then the end that names the report of one leaves the other, whatever kind it says."""
+    reports = []
+    for data in (BREACH, BREACH | {"kind": "stolen"}):
+        said = here.registrar.event("ngo-a", "data.breach_reported", data, case=bulletin.of("ngo-a"))
+        reports.append((decode(said).id, data["kind"]))
+        await here.hear(here.registrar.register(said, to=ME))
+    over = here.registrar.event(
+        "ngo-a", "data.breach_reported", BREACH | {"kind": "altered", "ended": True}, case=bulletin.of("ngo-a"), causationid=reports[cause][0],
+    )  # fmt: skip
+    await here.hear(here.registrar.register(over, to=ME))
+    await here.settle()
+    shown = (await page(here, "/app/overview")).text
+
+    table = shown.partition('id="breaches"')[2].partition("</section>")[0]
+    t = Words("en", here.desk.seat.rules.profile.zone)
+    assert table.count('<th scope="row"') == 1
+    assert t.capital(t.code("BreachKind", reports[left][1])) in table
 
 
 async def test_a_task_is_marked_as_done_once(here: Given) -> None:

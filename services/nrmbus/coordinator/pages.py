@@ -1,25 +1,27 @@
 """Pages of the Coordinator's office: no person and no case."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
+from sqlalchemy import Row, select
 from starlette.responses import Response
 
 from nrmbus.coordinator import deadlines, profiles
 from nrmbus.coordinator.procedure import BREACH, CORRECTED, RELEASED, SILENT
 from nrmbus.desk.http import views
 from nrmbus.desk.state.bulletins import announcements
+from nrmbus.desk.state.cases import event_of
+from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
 from nrmbus.desk.web.staff.account import moment_of
 from nrmbus.events.agency import ListeningChanged
 from nrmbus.events.breach import BreachReported
-from nrmbus.rules import Announced
+from nrmbus.events.model import Data
 from nrmbus.statistics import released
 from nrmbus.statistics.released import Released
 from nrmbus.statistics.shown import main_numbers, period_name
 from nrmbus.web.words import Words
-from nrmbus.wire import times
 
 routes: Final = Pages([*profiles.routes.routes])
 ACTS: Final = profiles.ACTS
@@ -27,6 +29,9 @@ ACTS: Final = profiles.ACTS
 TASKS: Final = frozenset({SILENT, BREACH, RELEASED, CORRECTED})
 """Kinds of tasks that the overview shows: those of the procedure."""
 _MOST_TASKS: Final = 200
+_EVENTS: Final = tables.events.c
+_ABOUT_NO_CASE: Final = select(tables.events).where(~tables.of_case(_EVENTS.subject)).order_by(_EVENTS.position)
+_REPORTS: Final = _ABOUT_NO_CASE.where(_EVENTS.type == BreachReported.type)
 
 
 @routes.get("/overview", may="member")
@@ -37,12 +42,17 @@ async def overview(visit: Visit) -> Response:
     with visit.door.ledger.read() as tx:
         said = list(announcements(tx, visit.door.desk.cases))
         tasks = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
+        reports = _read(tx.execute(_REPORTS))
+        about = {
+            each.id: each
+            for each in _read(tx.execute(_ABOUT_NO_CASE.where(_EVENTS.id.in_([task["event"] for task in tasks]))))
+        }
     return visit.page(
         "coordinator/overview.html.j2",
         title=visit.t("Overview"),
-        tasks=[_task(visit, each, said, every) for each in tasks],
+        tasks=[_task(visit, each, about.get(each["event"]), every) for each in tasks],
         silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
-        breaches=[_breach(visit, each) for each in said if isinstance(each.data, BreachReported) and not each.data.ended],
+        breaches=[_breach(visit, each) for each in _not_over(reports)],
         profile=visit.profile,
         release=found,
         period=period_name(visit.t, found.period) if found else "",
@@ -101,19 +111,59 @@ def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
     return "" if any(each.period == last for each in every) else last
 
 
-def _task(visit: Visit, task: Mapping[str, Any], said: list[Announced], every: Sequence[Released]) -> dict[str, Any]:
-    """Return a *task* in words; the agency is that of the event that it is about, if that is the newest of its kind.
+class _Said(NamedTuple):
+    """Event about no case, as this desk has it."""
 
-    The period is that of the release, one of *every*.
+    id: str
+    source: str
+    time: str
+    registered: str
+    data: Data
+    cause: str | None
+
+
+def _read(rows: Iterable[Row[Any]]) -> list[_Said]:
+    """Return the events in *rows* whose type and version this release knows."""
+    found = ((row, event_of(row)) for row in rows)
+    return [
+        _Said(row.id, row.source, row.time, row.registered, event.data, event.causationid)
+        for row, event in found
+        if event is not None
+    ]
+
+
+def _not_over(reports: Iterable[_Said]) -> list[_Said]:
+    """Return the newest report of each breach that is not over, of *reports*, the oldest first.
+
+    A report is about the breach that its cause reported; without a cause, about the one of the same kind at the same agency,
+    or, if it ends a breach of no such kind, about the agency's only one.
     """
-    t, event = visit.t, next((each for each in said if each.mark.id == task["event"]), None)
+    found: dict[tuple[str, str], _Said] = {}
+    for said in reports:
+        data = said.data
+        assert isinstance(data, BreachReported)  # noqa: S101 - chosen by its query
+        own = [each for each in found if each[0] == said.source]
+        about = next((each for each in own if said.cause == found[each].id), (said.source, data.kind))
+        if data.ended and about not in found and len(own) == 1:
+            about = own[0]
+        found.pop(about, None)
+        if not data.ended:
+            found[about] = said
+    return list(found.values())
+
+
+def _task(visit: Visit, task: Mapping[str, Any], event: _Said | None, every: Sequence[Released]) -> dict[str, Any]:
+    """Return a *task* in words, about its *event* or, if that is new figures, about one of *every* release."""
+    t = visit.t
     about = event.data if event else None
-    agency = about.agency if isinstance(about, ListeningChanged) else event.mark.source if event else t("an agency")
+    agency = about.agency if isinstance(about, ListeningChanged) else event.source if event else t("an agency")
     release = next((each for each in every if each.event == task["event"]), None)
     period = period_name(t, release.period) if release else ""
     texts = {
         SILENT: t("The desk of {agency} no longer takes what is delivered. Call the agency, and ask when it runs again.", agency=agency),
-        BREACH: t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
+        BREACH: t("{agency} reports that a breach of data is over. Read what was done.", agency=agency)
+        if isinstance(about, BreachReported) and about.ended
+        else t("{agency} reported a breach of data. Ask what is done, until the breach is over.", agency=agency),
         RELEASED: t("New figures are released: {period}. Read them, and write the yearly information if they are of a whole year.", period=period),
         CORRECTED: t("Figures that were published before are corrected: {period}. Publish the corrected ones in their place.", period=period),
     }  # fmt: skip
@@ -134,14 +184,14 @@ def _silent(visit: Visit, said: ListeningChanged) -> dict[str, str]:
     }
 
 
-def _breach(visit: Visit, said: Announced) -> dict[str, Any]:
+def _breach(visit: Visit, said: _Said) -> dict[str, Any]:
     t, data = visit.t, said.data
     assert isinstance(data, BreachReported)  # noqa: S101 - chosen by its caller
     return {
-        "agency": said.mark.source,
+        "agency": said.source,
         "kind": t.capital(t.code("BreachKind", data.kind)),
         "persons": t.capital(t.code("PersonsBand", data.persons)),
         "measures": [t.capital(t.code("BreachMeasure", each)) for each in data.measures],
-        "happened": moment_of(visit, times.write(said.mark.time)),
-        "when": moment_of(visit, times.write(said.mark.registered)),
+        "happened": moment_of(visit, said.time),
+        "when": moment_of(visit, said.registered),
     }
