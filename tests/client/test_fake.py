@@ -16,6 +16,7 @@ from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unr
 from nrmbus.client.door import _SPEAKING
 from nrmbus.client.fake_questions import TAKES
 from nrmbus.client.testing import TOKEN, FakeDesk, Reading
+from nrmbus.events.consent import ConsentWithdrawn
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
@@ -65,6 +66,25 @@ async def test_a_verdict_can_wait() -> None:
         assert isinstance(await desk.verdict(said.id), Registered)
         assert isinstance(await desk.verdict(said.id), Registered)
     assert len(fake.published) == 1
+
+
+async def test_a_verdict_is_that_of_every_receiver() -> None:
+    """Given a withdrawal for two agencies that waits, then the verdict that is asked for later has the state of each."""
+    fake = FakeDesk()
+    fake.pending = True
+    withdrawn = {
+        "type": "consent.withdrawn",
+        "data": {"purposes": ["services"], "receivers": ["special-unit", "shelter"]},
+    }
+    async with fake.desk() as desk:
+        said = await desk.publish(withdrawn, case=CASE, actor="S-1")
+        assert len((await desk.verdict(said.id)).answer["events"]) == 2
+        fake.pending = False
+        fake.refuse(ConsentWithdrawn, "not_open", "No consent stands.")
+        verdict = await desk.verdict(said.id)
+
+    assert isinstance(verdict, Refused)
+    assert [each["verdict"] for each in verdict.answer["events"]] == ["refused", "registered"]
 
 
 def test_the_fake_takes_the_parameters_of_the_document() -> None:

@@ -276,7 +276,9 @@ class FakeDesk(httpx.AsyncBaseTransport):
                 answer = self._publish(body, speaks) if kind == "events" else self._publish_all(body, speaks)
                 return (HTTPStatus.ACCEPTED if answer["verdict"] == "pending" else HTTPStatus.OK), answer
             case ["GET", "v1", "events", id]:
-                return HTTPStatus.OK, self._look(id)["events"][0]
+                answer = self._look(id)
+                first, *others = answer["events"]
+                return HTTPStatus.OK, {**first, **answer, "id": first["id"]} if others else first
             case ["GET", "v1", "inbox", "stream"]:
                 return HTTPStatus.OK, {}
             case ["GET", "v1", "inbox"]:

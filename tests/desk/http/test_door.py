@@ -244,6 +244,30 @@ async def test_who_does_not_wait_long_enough_is_told_that_it_is_pending(tmp_path
         assert (later["state"], later["verdict"]) == ("waiting", "pending")
 
 
+async def test_the_state_of_a_request_with_several_receivers_is_that_of_all(tmp_path: Path) -> None:
+    """Given a consent for two agencies, then its id has no verdict until both have one, and a refusal of one is its verdict."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        many = {"type": "consent.given", "case": CASE, "actor": "S-1", "data": CONSENT | {"receivers": ["vac", "fund"]}}
+        asked = (await here.door.post("/v1/events", json=many)).json()
+        address = f"/v1/events/{asked['id']}"
+        (first,) = await soon(here)
+        await here.hear(here.registrar.register(first, to="ngo-a"))
+        (second,) = await soon(here)
+        half = (await here.door.get(address)).json()
+        await here.hear(here.registrar.refuse(second, "not_open", "G-51"))
+        whole = (await here.door.get(address)).json()
+        other = (await here.door.get(f"/v1/events/{decode(second).id}")).json()
+
+    assert asked["id"] == decode(first).id
+    assert [(each["id"], each["verdict"]) for each in (half, whole)] == [
+        (asked["id"], "pending"),
+        (asked["id"], "refused"),
+    ]
+    assert [each["verdict"] for each in whole["events"]] == ["registered", "refused"]
+    assert whole["code"] == "not_open"
+    assert other == whole["events"][1]
+
+
 async def test_the_same_request_twice_is_one_event(tmp_path: Path) -> None:
     """A system may repeat a request with its own id after a cut connection; different content under that id is refused."""
     async with desk_of("ngo-a", tmp_path) as here:

@@ -49,6 +49,14 @@ class EventState(Answer):
     )
 
 
+class EventOutcome(EventState):
+    """State of one event of this agency, or of all events of its request."""
+
+    events: list[EventState] | None = Field(
+        None, description="One for each receiver, if the request had several; `verdict` is then that of all."
+    )
+
+
 class Published(Answer):
     """Verdict on a request: the first that is not `registered`, of all its events."""
 

@@ -10,7 +10,7 @@ from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, of_wire
 from nrmbus.desk.http import recipients, repeated, views
 from nrmbus.desk.http import request as event_request
-from nrmbus.desk.http.answers import PENDING_EXAMPLE, PUBLISHED_EXAMPLE, STATE_EXAMPLE, EventState, Published
+from nrmbus.desk.http.answers import PENDING_EXAMPLE, PUBLISHED_EXAMPLE, STATE_EXAMPLE, EventOutcome, Published
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import EventPath, IdempotencyKey, Prefer, Spoken, Wait, patience
 from nrmbus.desk.http.served import body_of, door_of
@@ -89,7 +89,7 @@ def placed(
     "/v1/events/{id}",
     summary="Ask for the state of an event",
     **answers(
-        EventState,
+        EventOutcome,
         STATE_EXAMPLE,
         "not_found",
         needs=["publish"],
@@ -97,14 +97,18 @@ def placed(
     ),
 )
 async def get_event(request: Request, id: EventPath) -> JSONResponse:
-    """Return the state and the verdict of an event of this agency. Records nothing."""
+    """Return the state and the verdict of an event of this agency. Records nothing.
+
+    If the request had several receivers, the id of its first event has the verdict of all, and the state of each in `events`.
+    """
     door = door_of(request)
     with door.ledger.read() as tx:
         subject = views.subject_of(tx, door.seat.me, id)
-        found = views.said(tx, door.seat.me, subject, id) if subject else None
-    if found is None:
+        found = views.of_request(tx, door.seat.me, subject, id) if subject else []
+    if not found:
         raise DeskError("not_found")
-    return JSONResponse(refusals.told(door.seat, found))
+    first, *others = told = [refusals.told(door.seat, each) for each in found]
+    return JSONResponse({**first, **views.together(told), "id": first["id"]} if others else first)
 
 
 @routes.post(

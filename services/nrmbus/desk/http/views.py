@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from itertools import chain, count, takewhile
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, literal_column, null, select
@@ -27,7 +28,7 @@ from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
-from nrmbus.wire.ids import sealed_again
+from nrmbus.wire.ids import said_by_itself, sealed_again
 from nrmbus.wire.registration import Registration
 from nrmbus.wire.statement import body_of
 
@@ -68,6 +69,12 @@ def said(tx: Connection, me: str, subject: str, id: str) -> dict[str, Any] | Non
         id, row, receipt = following, next_row, next_receipt
     found = state_of(tx, row) if row is not None else _of_receipt(tx, receipt) if receipt else None
     return None if found is None else _there({**found, "asked_id": asked if asked != id else None})
+
+
+def of_request(tx: Connection, me: str, subject: str, id: str) -> list[dict[str, Any]]:
+    """Return the state of the event *id*, and of those beside it in its request if it is the first: one for each receiver."""
+    ids = chain([id], (said_by_itself(me, id, str(number)) for number in count(1)))
+    return [*takewhile(bool, (said(tx, me, subject, each) for each in ids))]  # type: ignore[list-item]  # None ends it
 
 
 def _following(me: str, id: str, row: Row[Any] | None, receipt: Registration | None) -> str | None:
@@ -154,13 +161,17 @@ def page(name: str, found: list[dict[str, Any]], limit: int, cursor: str) -> dic
 
 
 def together(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return one answer for all events of a request: pending, or else the first verdict other than registered."""
+    """Return one answer for all events of a request: pending, or else the first verdict other than registered.
+
+    A pending one has the id of the first event, by which the state of all is asked for.
+    """
     first = next((part for part in parts if part["verdict"] != "registered"), parts[0])
     pending = any(part["verdict"] == "pending" for part in parts)
     names = ("id", "case", "type", "code", "sentence", "accepts", "rule", "article", "number", "receipt")
     return {
         "verdict": "pending" if pending else first["verdict"],
         **{name: first[name] for name in names if name in first},
+        **({"id": parts[0].get("asked_id", parts[0]["id"])} if pending else {}),
         "events": parts,
     }
 
