@@ -12,10 +12,11 @@ import uvicorn
 from brokers import Broker
 from desk.given import TOKEN, Given, desk_of
 from desk.live import live
-from nrmbus.client import AsyncDesk
+from nrmbus.client import AsyncDesk, Cursor
+from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded, SignalRecordedLetter
-from nrmbus.events.referral import ReferralSubmitted
+from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted
 from patience import LONGEST_WAIT
 
 CANARY = "Leyla Example"
@@ -25,6 +26,7 @@ SIGNAL = SignalRecorded(
 LETTER = SignalRecordedLetter(age_band="25-34", sex="F", notes=CANARY)
 REFERRAL = ReferralSubmitted(to=("ngo-a",), mode="referral", reason="LegalAid", urgency="normal", services=("legal",))
 """Refused, since the person has given no consent."""
+CASE, OTHER = "ab" * 16, "cd" * 16
 
 
 class Place(Protocol):
@@ -154,3 +156,27 @@ async def on_a_bus(broker: Broker) -> AsyncIterator[Place]:
     agencies = {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}
     async with live(broker, agencies, run=tuple(agencies)) as bus:
         yield OnABus(lambda name: bus.folder.agency(name).path)
+
+
+class Kept:
+    """Store in memory, which remembers all that it was given."""
+
+    def __init__(self) -> None:
+        self.all: list[Cursor] = []
+
+    def load(self) -> Cursor:
+        """The last one."""
+        return self.all[-1] if self.all else BEGINNING
+
+    def store(self, cursor: Cursor) -> None:
+        """Remember."""
+        self.all.append(cursor)
+
+
+def of_two_cases() -> FakeDesk:
+    """Return a desk that has heard of two cases: rows 1, 3 of one, row 2 of the other, and row 4, which no handler is for."""
+    fake = FakeDesk("special-unit", agencies=["ngo-a"])
+    for case in (CASE, OTHER, CASE):
+        fake.receive(SIGNAL, source="ngo-a", case=case, sealed=LETTER)
+    fake.receive(ReferralAccepted(next_step="reception"), source="ngo-a", case=OTHER)
+    return fake

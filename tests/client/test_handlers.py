@@ -5,21 +5,16 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from client.given import LETTER, REFERRAL, SIGNAL
+from client.given import CASE, LETTER, OTHER, REFERRAL, SIGNAL, Kept, of_two_cases
 from nrmbus.client import (
     AsyncDesk,
     Cursor,
-    CursorFile,
-    CursorStore,
-    CursorTable,
     Desk,
-    DoorError,
     HandlerFailed,
     NotKnown,
     Received,
@@ -29,42 +24,19 @@ from nrmbus.client import (
     handlers,
     new_ref,
 )
-from nrmbus.client import desk as sdk
-from nrmbus.client.cursors import CursorAtDesk
 from nrmbus.client.handlers import WAIT_PER_SLOT
 from nrmbus.client.received import BEGINNING
 from nrmbus.client.testing import FakeDesk
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
-from nrmbus.events.referral import ReferralAccepted, ReferralSubmitted, ReferralSubmittedV2
+from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedV2
 from patience import LONGEST_WAIT, eventually, interruptible
-
-CASE, OTHER = "ab" * 16, "cd" * 16
-
-
-class Kept:
-    """Store in memory, which remembers all that it was given."""
-
-    def __init__(self) -> None:
-        self.all: list[Cursor] = []
-
-    def load(self) -> Cursor:
-        """The last one."""
-        return self.all[-1] if self.all else BEGINNING
-
-    def store(self, cursor: Cursor) -> None:
-        """Remember."""
-        self.all.append(cursor)
 
 
 @pytest.fixture(name="fake")
 def _fake() -> FakeDesk:
-    """A desk that has heard of two cases: rows 1, 3 of one, row 2 of the other, and row 4, which no handler is for."""
-    fake = FakeDesk("special-unit", agencies=["ngo-a"])
-    for case in (CASE, OTHER, CASE):
-        fake.receive(SIGNAL, source="ngo-a", case=case, sealed=LETTER)
-    fake.receive(ReferralAccepted(next_step="reception"), source="ngo-a", case=OTHER)
-    return fake
+    """A desk that has heard of two cases."""
+    return of_two_cases()
 
 
 async def test_events_are_handled_once_and_the_cursor_follows(fake: FakeDesk) -> None:
@@ -489,29 +461,6 @@ def test_one_handler_a_type_and_one_version_a_program(fake: FakeDesk) -> None:
     assert desk.door.speaks == {"case.signal_recorded": 1, "referral.submitted": 2}
 
 
-@pytest.mark.parametrize(
-    "made", [lambda path: CursorFile(path / "c"), lambda path: CursorTable(path / "db")], ids=["file", "SQLite"]
-)
-def test_a_cursor_survives_the_program(made: Callable[[Path], CursorStore], tmp_path: Path) -> None:
-    """Given a file or a SQLite database, then a second program finds the cursor of the first."""
-    assert made(tmp_path).load() == BEGINNING
-    made(tmp_path).store(Cursor(7, "a" * 16))
-    made(tmp_path).store(Cursor(8, "a" * 16))
-
-    assert made(tmp_path).load() == Cursor(8, "a" * 16)
-    (file,) = tmp_path.iterdir()
-    assert file.name == "db" or file.stat().st_mode & 0o077 == 0
-
-
-def test_two_programs_share_a_database(tmp_path: Path) -> None:
-    """Given two names, then each has a cursor of its own; a file that is no cursor is no beginning."""
-    CursorTable(tmp_path / "db", "one").store(Cursor(1))
-    assert CursorTable(tmp_path / "db", "two").load() == BEGINNING
-    (tmp_path / "c").write_text("{}")
-    with pytest.raises(ValueError, match="a cursor is a row"):
-        CursorFile(tmp_path / "c").load()
-
-
 @pytest.fixture(name="ended_by_term")
 def _ended_by_term() -> Iterator[list[str]]:
     """What SIGTERM did outside a run: nothing, if it ends runs in order and is put back."""
@@ -588,114 +537,3 @@ async def test_a_desk_that_refuses_for_good_ends_the_run(fake: FakeDesk) -> None
         desk.on(SignalRecorded)(lambda _: None)
         with pytest.raises(TokenRefused):
             await desk.run(Kept())
-
-
-async def test_a_cursor_of_a_ledger_that_was_replaced_is_not_kept(fake: FakeDesk) -> None:
-    """Given a ledger that was replaced by one as long, then no cursor of the old one makes a program miss events."""
-    async with fake.desk() as desk:
-        store = CursorAtDesk(desk.door, "booking", desk._patiently)
-        events = [each async for each in desk.inbox(follow=False)]
-        await store.store(events[1].cursor)
-        assert (await store.load()).row == 2
-        fake.lose_ledger()
-        await store.store(events[2].cursor)
-        assert await store.load() == BEGINNING
-
-
-async def test_a_desk_of_an_earlier_release_keeps_a_cursor_without_its_ledger(
-    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a desk that refuses the parameter, then the cursor is kept as before, and the desk is asked with it once."""
-    asked, answer = list[bool](), fake.handle_async_request
-
-    async def earlier(request: httpx.Request) -> httpx.Response:
-        if request.method == "PUT":
-            asked.append("ledger" in request.url.params)
-            if asked[-1]:
-                return httpx.Response(422, json={"code": "unknown_field", "sentence": "It is unknown."})
-        return await answer(request)
-
-    monkeypatch.setattr(fake, "handle_async_request", earlier)
-    async with fake.desk() as desk:
-        store = CursorAtDesk(desk.door, "booking", desk._patiently)
-        events = [each async for each in desk.inbox(follow=False)]
-        for each in events[:2]:
-            await store.store(each.cursor)
-        assert (await store.load()).row == 2
-    assert asked == [True, False, False]
-
-
-async def test_a_desk_that_starts_again_keeps_the_cursor(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a cursor at the desk, when the desk is away for a moment, then the run goes on, and nothing is handled twice."""
-    away, heard, answer = ["PUT", "GET"], list[int](), fake.handle_async_request
-
-    async def sometimes(request: httpx.Request) -> httpx.Response:
-        if "/cursors/" in request.url.path and request.method in away:
-            away.remove(request.method)
-            raise httpx.ConnectError("starts again")
-        return await answer(request)
-
-    monkeypatch.setattr(fake, "handle_async_request", sometimes)
-    async with fake.desk() as desk:
-        desk.on(SignalRecorded)(lambda event: heard.append(event.cursor.row))
-        await desk.run("booking", follow=False)
-        await desk.run("booking", follow=False)
-        assert (sorted(heard), away) == ([1, 2, 3], [])
-        fake.lose_ledger()
-        await desk.run("booking", follow=False)
-    assert sorted(heard) == [1, 1, 2, 2, 3, 3]
-
-
-async def test_a_run_with_its_cursor_at_the_desk_outlasts_the_desk(
-    fake: FakeDesk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Given a desk that is away for longer than any patience, at the start and while a handler works, then the run goes on and stores."""
-    monkeypatch.setattr(sdk, "LONGEST_PAUSE", 0.01)
-    heard, waited, fake.away = list[int](), list[str](), True
-
-    def waiting(error: DoorError) -> None:
-        waited.append(error.code)
-        fake.away = False
-
-    async with fake.desk(patience=0) as desk:
-
-        @desk.on(SignalRecorded)
-        async def report(event: Received[SignalRecorded]) -> None:
-            heard.append(event.cursor.row)
-            fake.away = event.cursor.row == 2
-            if len(heard) == 3:
-                desk.stop()
-
-        await desk.run("booking", waiting=waiting, at_once=1)
-        kept = await CursorAtDesk(desk.door, "booking", desk._patiently).load()
-    assert sorted(heard) == [1, 2, 3]
-    assert kept.row >= 3
-    assert set(waited) == {"unreachable"}
-
-
-async def test_a_run_that_waits_for_its_cursor_can_be_stopped(fake: FakeDesk) -> None:
-    """Given a desk that is away when the program starts, when the run is stopped, then it ends in order."""
-    fake.away = True
-    async with fake.desk(patience=0) as desk:
-        desk.on(SignalRecorded)(lambda _: None)
-        await desk.run("booking", waiting=lambda _: desk.stop())
-
-
-async def test_a_place_that_could_not_be_stored_is_stored_at_the_end(fake: FakeDesk) -> None:
-    """Given a store that fails once, then the run ends with the error, and the cursor is behind what was dealt with all the same."""
-
-    class Flaky(Kept):
-        fails = True
-
-        def store(self, cursor: Cursor) -> None:
-            if self.fails:
-                self.fails = False
-                raise OSError("busy")
-            super().store(cursor)
-
-    store = Flaky()
-    async with fake.desk() as desk:
-        desk.on(SignalRecorded)(lambda _: None)
-        with pytest.raises(OSError, match="busy"):
-            await desk.run(store, follow=False, at_once=1)
-    assert store.load().row >= 1
