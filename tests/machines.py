@@ -19,7 +19,7 @@ from typing import Final
 import httpx
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.client.door import Door
+from nrmbus.client.door import Address, Door
 
 OPERATOR: Final = "bus.example.org"
 NETWORK: Final = "10.77.0"
@@ -104,8 +104,8 @@ class _Within(Door):
         cls_of = type("_Within", (cls,), {"_socket": socket})
         return cls_of.of(home)  # type: ignore[attr-defined,no-any-return]
 
-    def _connected(self) -> httpx.AsyncClient:
-        client = super()._connected()
+    def _connected(self, at: Address) -> httpx.AsyncClient:
+        client = super()._connected(at)
         client._transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
         client._mounts = {}
         return client

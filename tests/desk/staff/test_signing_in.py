@@ -197,6 +197,7 @@ async def test_a_reset_ends_what_was_under_way(tmp_path: Path) -> None:
         value = await here.half_way("Leyla Example", PASSWORD)
         _, once = await here.staff.reset(member.number, "door.json")
 
+        assert once is not None
         assert here.staff.sessions.look(cookie) is None
         with pytest.raises(NotSignedIn, match="over"):
             await here.staff.with_code(value, here.app(secret))
