@@ -56,11 +56,11 @@ async def test_an_address_that_no_monitor_asks_for(what: str, hall: Hall, tmp_pa
 
 
 async def test_a_log_that_is_being_read_again_has_no_proof_yet(hall: Hall, tmp_path: Path) -> None:
-    """Its co-signed checkpoint is of more registrations than have been read: the answer is 404, not an internal error."""
+    """Its co-signed checkpoint is of more registrations than have been read and committed: the answer is 404, not an internal error."""
     (tmp_path / "door").mkdir()
     listening = Listening(tmp_path / "door")
     listening.socket.close()
-    log = SimpleNamespace(origin="nrmbus/0123456789abcdef/p0", size=3)
+    log = SimpleNamespace(origin="nrmbus/0123456789abcdef/p0", size=7, head=SimpleNamespace(size=3))
     logs = SimpleNamespace(
         ingests={0: SimpleNamespace(log=log)}, cosigned=SimpleNamespace(newest=lambda *_: (100, b"note", 0))
     )
