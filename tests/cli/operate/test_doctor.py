@@ -235,6 +235,15 @@ class TestTheDoctor:
         assert codes(folder) == {"keys_unprotected"}
         assert set(folder.path.rglob("*")) == before
 
+    def test_a_key_that_is_destroyed_meanwhile_is_no_fault(
+        self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A desk runs, and destroys a key between the doctor's list and the doctor's look."""
+        listed = [*private_keys(folder), folder.path / "agencies" / "ngo-a" / "keys" / "destroyed.seed"]
+        monkeypatch.setattr(folder_faults, "private_keys", lambda _: listed)
+
+        assert codes(folder) == {"keys_unprotected"}
+
     @pytest.mark.parametrize(("play", "is_wrong"), [(False, True), (True, False)])
     def test_open_keys_are_harmless_on_a_bus_for_playing_alone(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, play: bool, is_wrong: bool

@@ -68,9 +68,16 @@ def _open_to_others(path: Path) -> bool:
         return False
 
 
+def _is_raw(key: Path) -> bool:
+    try:
+        return not keyfile.is_sealed(key)
+    except FileNotFoundError:  # a running desk has destroyed it meanwhile
+        return False
+
+
 def _keys(folder: BusFolder) -> Iterator[Finding]:
     found = private_keys(folder)
-    raw = [path for path in found if not keyfile.is_sealed(path)]
+    raw = [path for path in found if _is_raw(path)]
     if folder.settings.play:
         yield Finding(
             "keys_unprotected",
