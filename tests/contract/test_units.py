@@ -7,18 +7,24 @@ import subprocess
 from configparser import ConfigParser
 from pathlib import Path
 
+import httpx
 import pytest
 
 from contract.tree import ROOT
-from nrmbus.bus.agency_folder import AgencyFolder
+from intake.public_page import made, running
+from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import ENDS_SECONDS
 from nrmbus.cli.app import COMMANDS
 from nrmbus.cli.operate.up import tell_service_manager
 from nrmbus.directory.standby import SERVED
+from nrmbus.intake import store as intake
 from nrmbus.registrar.owner import EXIT_CODE
 from nrmbus.wire.keys import keyfile
+from patience import PATIENCE
 
+DATA = Path("/var/lib/nrmbus")
 UNITS = sorted((ROOT / "deploy" / "systemd").glob("*.service"))
+PUBLIC = ROOT / "deploy" / "systemd" / "nrmbus-public@.service"
 MOST_EXPOSED = 2.0
 """Of ten: what systemd calls the exposure of a service that has no right it does not need."""
 
@@ -44,18 +50,60 @@ def test_it_starts_a_command_that_there_is(unit: Path) -> None:
     command = found["ExecStart"].split()
 
     assert command[1] in COMMANDS
-    assert command[-2:] == ["--data", f"/var/lib/{found['StateDirectory']}"]
+    assert command[-2:] == ["--data", str(DATA)]
     text = unit.read_text(encoding="utf-8")
-    if command[1:3] == ["run", "public"]:  # strangers talk to it: it has no key, and cannot read one
+    if unit == PUBLIC:  # strangers talk to it: it is given no key
         assert {"LoadCredential", "EnvironmentFile"}.isdisjoint(found)
-        hidden = {each for line in re.findall(r"^InaccessiblePaths=(.+)$", text, re.MULTILINE) for each in line.split()}
-        own = AgencyFolder(Path("/var/lib/nrmbus/agencies/%i"))
-        assert {f"-{path}" for path in (own.keys, own.ledger, own.door, "/etc/nrmbus")} <= hidden
         assert keyfile.SETTING not in text
     else:
+        assert found["StateDirectory"] == DATA.name
         name = found["LoadCredential"].partition(":")[0]
         assert f"Environment={keyfile.SETTING}=%d/{name}" in text
     assert float(found["TimeoutStopSec"].removesuffix("s")) > 2 * ENDS_SECONDS
+
+
+def paths(name: str) -> set[Path]:
+    """Return the paths that the setting *name* of the unit of a public page names, as in the unit of the agency ``hotline``."""
+    lines = re.findall(rf"^{name}=(.+)$", PUBLIC.read_text(encoding="utf-8"), re.MULTILINE)
+    return {Path(each.lstrip("-").replace("%i", "hotline")) for line in lines for each in line.split()}
+
+
+def seen_by_the_public_page() -> set[Path]:
+    """Return the paths of the data folder that the process of the public page of ``hotline`` has, as the unit lists them."""
+    made = {DATA.parent / path for path in paths("StateDirectory")}
+    return made | {path for path in paths("Bind(?:ReadOnly)?Paths") if path.is_relative_to(DATA)}
+
+
+def test_the_public_page_sees_nothing_of_the_data_folder_but_its_own() -> None:
+    """The folder is hidden as a whole, so that no file is seen that is made, or renamed over another, after the page's start."""
+    folder = BusFolder(DATA)
+    own = folder.agency("hotline")
+
+    assert "/var/lib/nrmbus:ro" in service(PUBLIC)["TemporaryFileSystem"].split()
+    assert seen_by_the_public_page() == {
+        folder.run, folder.profiles, DATA / "bus.json", own.agency_json, own.path / intake.FOLDER,
+    }  # fmt: skip
+    assert {Path("/etc/nrmbus"), Path("/var/backups")} <= paths("InaccessiblePaths")
+    assert service(PUBLIC)["PrivateUsers"] == "yes", "else /proc/PID/root of the desk leads to all of it"
+
+
+@pytest.mark.thorough
+def test_the_public_page_needs_nothing_else_of_the_data_folder(tmp_path: Path) -> None:
+    """Given a folder with those paths alone, when the page starts, then it answers, and has made nothing beside them."""
+    whole, there = made(tmp_path / "whole"), BusFolder(tmp_path / "there")
+    listed = [path.relative_to(DATA) for path in seen_by_the_public_page()]
+    for path in listed:
+        source, target = whole.path / path, there.path / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_file():
+            shutil.copy(source, target)
+        elif source.is_dir():
+            shutil.copytree(source, target)
+    with running(there) as (_, url):
+        assert httpx.get(f"{url}/en/", trust_env=False, timeout=PATIENCE).status_code == 200
+    found = {path.relative_to(there.path) for path in there.path.rglob("*") if path.is_file()}
+
+    assert [path for path in found if not any(path.is_relative_to(each) for each in listed)] == []
 
 
 def verdict(unit: Path, tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:

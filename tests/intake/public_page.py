@@ -1,7 +1,9 @@
-"""A hotline's public page in process, with a person who fills in forms, and a clock that a test moves."""
+"""A hotline's public page in process, with a person who fills in forms, and a clock that a test moves; or as a process."""
 
 import hashlib
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +16,9 @@ import httpx
 
 from intake.given import CANARY, HOTLINE, KEY, opened
 from nrmbus.bus.agency_folder import AgencyFolder
-from nrmbus.intake.store import IntakeStore
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
+from nrmbus.intake.store import IntakeStore, wall_time
 from nrmbus.public.app import served
 from nrmbus.public.gate import Gate
 from nrmbus.public.settings import PublicSettings
@@ -29,7 +33,7 @@ SETTING: dict[str, Any] = {
     "exit": "https://weather.example/",
 }
 SETTINGS = PublicSettings.parse(SETTING, Path("agency.json"))
-__all__ = ["CANARY", "HOTLINE", "KEY", "SETTING", "SETTINGS", "AgencyFolder", "Here", "here"]
+__all__ = ["CANARY", "HOTLINE", "KEY", "SETTING", "SETTINGS", "AgencyFolder", "Here", "here", "made", "running"]
 
 
 class Fields(HTMLParser):
@@ -118,3 +122,40 @@ def here(home: Path, address: str = "192.0.2.7", store: IntakeStore | None = Non
     transport = httpx.ASGITransport(app=app, client=(address, 50000), raise_app_exceptions=True)
     yield Here(kept, home, httpx.AsyncClient(transport=transport, base_url="https://line.example"), time)
     kept.close()
+
+
+@contextmanager
+def running(folder: BusFolder) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Yield the process of `nrmbus run public hotline`, and its address."""
+    command = [
+        sys.executable,
+        "-c",
+        "from nrmbus.cli import main; main()",
+        "run",
+        "public",
+        "hotline",
+        "--data",
+        str(folder.path),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert found is not None
+        yield process, found[0]
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def made(home: Path) -> BusFolder:
+    """Return the folder of a bus with a hotline, whose desk has named its key."""
+    folder = BusFolder(home)
+    folder.create()
+    write_json(folder.agency("hotline").agency_json, {"agency": "hotline", "role": "hotline", "public": SETTING})
+    store = IntakeStore(folder.agency("hotline").path)
+    store.tell(KEY.seal_to, wall_time())
+    store.close()
+    return folder

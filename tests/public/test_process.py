@@ -5,66 +5,24 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 
 from intake.given import HOTLINE, KEY, on_disk
-from intake.public_page import CANARY, SETTING, Fields, code_in, proof
+from intake.public_page import CANARY, SETTING, Fields, code_in, made, proof, running
 from nrmbus.bus.errors import BusError, NoBus
-from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.vitals import RELEASE
 from nrmbus.cli.health import ask, expected
 from nrmbus.host.services import agency_of, is_public_page, pages_here, public_page_of, run_service
 from nrmbus.host.spawn import hand_on
-from nrmbus.intake.store import IntakeStore, wall_time
+from nrmbus.intake.store import IntakeStore
 from nrmbus.public.settings import PublicSettings
 from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keyfile import Passphrase
 from patience import PATIENCE
-
-
-@contextmanager
-def running(folder: BusFolder) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Yield the process of `nrmbus run public hotline`, and its address."""
-    command = [
-        sys.executable,
-        "-c",
-        "from nrmbus.cli import main; main()",
-        "run",
-        "public",
-        "hotline",
-        "--data",
-        str(folder.path),
-    ]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
-        assert found is not None
-        yield process, found[0]
-    finally:
-        process.kill()
-        process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
-
-
-def made(home: Path) -> BusFolder:
-    """Return the folder of a bus with a hotline, whose desk has named its key."""
-    folder = BusFolder(home)
-    folder.create()
-    write_json(folder.agency("hotline").agency_json, {"agency": "hotline", "role": "hotline", "public": SETTING})
-    store = IntakeStore(folder.agency("hotline").path)
-    store.tell(KEY.seal_to, wall_time())
-    store.close()
-    return folder
 
 
 def send(client: httpx.Client, path: str, page: httpx.Response, **fields: str) -> httpx.Response:
