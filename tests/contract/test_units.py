@@ -106,6 +106,16 @@ def test_the_public_page_needs_nothing_else_of_the_data_folder(tmp_path: Path) -
     assert [path for path in found if not any(path.is_relative_to(each) for each in listed)] == []
 
 
+@pytest.mark.parametrize(
+    "unit",
+    [each for each in UNITS if each.name in {"nrmbus.service", "nrmbus-desk@.service"}],
+    ids=lambda unit: unit.name,
+)
+def test_a_service_with_metrics_can_count_its_own_start(unit: Path) -> None:
+    """An alert counts how often a service starts, by a time that is reckoned from /proc/stat: ``ProcSubset=pid`` would hide it."""
+    assert service(unit).get("ProcSubset", "all") == "all"
+
+
 def verdict(unit: Path, tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
     """Return what systemd-analyze says of a copy of *unit* whose program and account exist here."""
     text = unit.read_text(encoding="utf-8").replace("/opt/nrmbus/bin/nrmbus", "/bin/true")
