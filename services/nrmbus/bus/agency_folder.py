@@ -35,9 +35,9 @@ class AgencySettings:
     edge: Any = field(default_factory=list)
     """Adapters for other standards above the desk's door, like `["cloudevents", "fhir"]`; none without it."""
     smtp: Any = None
-    """Mail server for notices to the agency's people, which have no content: `host` and `from`, `port`, `tls` (`starttls`, `implicit`, or `none` to this machine), `user` with `password_file`, `ca` with the server's own authority, and `pages`, the address that a mail leads to, like `{"host": "mail.example.org", "from": "notices@example.org", "user": "desk", "password_file": "/etc/nrmbus/smtp", "pages": "https://desk.example.org:8443"}`; without it nobody gets mail."""
+    """Mail server for notices to the agency's people, which have no content: `host` and `from`, `port`, `tls` (`starttls`, `implicit`, or `none` to this machine), `user` with `password_file`, `ca` with the server's own authority, and `pages`, the address that a mail leads to, like `{"host": "mail.example.org", "from": "notices@example.org", "user": "desk", "password_file": "/run/credentials/nrmbus-desk@ngo-b.service/smtp", "pages": "https://desk.example.org:8443"}`; without it nobody gets mail."""
     staff: Any = None
-    """Sign-in of the agency's people: `roles` with the permissions of a role that are to differ, `provider` with an OpenID provider that signs them in, like `{"roles": {"worker": ["read_cases", "publish"]}, "provider": {"issuer": "https://id.example.org", "client_id": "nrmbus", "secret_file": "/etc/nrmbus/oidc"}}`; without it passwords and second factors, and the permissions of desk/staff/roles.yaml."""
+    """Sign-in of the agency's people: `roles` with the permissions of a role that are to differ, `provider` with an OpenID provider that signs them in, like `{"roles": {"worker": ["read_cases", "publish"]}, "provider": {"issuer": "https://id.example.org", "client_id": "nrmbus", "secret_file": "/run/credentials/nrmbus-desk@ngo-b.service/oidc"}}`; without it passwords and second factors, and the permissions of desk/staff/roles.yaml."""
     public: Any = None
     """Public page of a hotline with anonymous messages, like `{"name": {"az": "…", "en": "…", "ru": "…"}, "run_by": "ngo", "phone": "…", "port": 8480}`; none without it. `services/nrmbus/public/README.md` has its members."""
     webhooks: Any = None

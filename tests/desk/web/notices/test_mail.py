@@ -2,6 +2,7 @@
 
 import socket
 from datetime import UTC, datetime
+from errno import EACCES
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,19 @@ def test_a_setting_that_cannot_work_or_would_leak_is_refused_at_the_start(wrong:
     """Mail in the clear to another machine would show who works at the agency; a link in the clear, who signs in."""
     with pytest.raises(DeskError, match="smtp"):
         MailSettings.read({**GIVEN, **wrong})
+
+
+def test_a_password_in_a_folder_that_is_closed_to_the_desk_is_refused_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Given a password file below root's own folder, when the desk starts, then it names the setting, and not an error of the system."""
+
+    def refuse(path: Path, **_: Any) -> None:
+        raise PermissionError(EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "stat", refuse)  # root, who may run the tests, can look into every folder
+    with pytest.raises(DeskError, match="smtp_unfit"):
+        MailSettings.read({**GIVEN, "user": "desk", "password_file": "/etc/nrmbus/smtp"})
 
 
 async def test_a_mail_is_handed_over_by_tls_under_the_name_of_the_sender(tmp_path: Path) -> None:

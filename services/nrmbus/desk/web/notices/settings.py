@@ -2,6 +2,7 @@
 
 import re
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
@@ -93,13 +94,14 @@ class MailSettings:
 
 
 def _file(given: dict[str, Any], name: str) -> Path | None:
-    """Return the file that the member *name* names; raise DeskError ``smtp_unfit`` if there is none."""
+    """Return the file that the member *name* names; raise DeskError ``smtp_unfit`` if the desk finds none there."""
     if name not in given:
         return None
     path = Path(given[name])
-    if not path.is_file():
-        raise DeskError("smtp_unfit")
-    return path
+    with suppress(OSError):  # a folder that is closed to the desk's account
+        if path.is_file():
+            return path
+    raise DeskError("smtp_unfit")
 
 
 def _is_here(host: str) -> bool:
