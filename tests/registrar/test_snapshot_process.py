@@ -1,7 +1,9 @@
 """The process that writes a snapshot beside a running registrar, on a real broker."""
 
 import asyncio
+import json
 import signal
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +13,10 @@ from structlog.testing import capture_logs
 
 from brokers import Broker
 from desk.live import LiveBus, live, log_of, signal_of
+from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Identity
+from nrmbus.registrar import snapshot_process
+from nrmbus.registrar.snapshot import Head
 from nrmbus.registrar.snapshot_process import SnapshotService, snapshots_of
 from nrmbus.wire import ids
 from nrmbus.wire.names import REGISTRAR
@@ -109,6 +114,21 @@ async def test_a_process_that_wrote_no_snapshot_leaves_nothing(
     await eventually("the process is over", lambda: service._task is None)
 
     assert sorted(town.kept.folder.iterdir()) == [town.kept.head_path, town.kept.state_path(head)]
+
+
+async def test_a_machine_that_refuses_to_give_way_has_its_snapshot_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given systemd, which refuses every change of priority, when the process starts, then it folds with its share of the machine."""
+    folder = BusFolder(tmp_path / "bus")
+    head = Head("a-bus", 0, "1" * 64, "2" * 64, 7, "3" * 64, 41, "4" * 64)
+    refuse = "import os\ndef refuse(*_): raise PermissionError\nos.sched_setscheduler = os.nice = refuse\n"
+    run = f"import sys; sys.stdin.readline(); sys.stdout.write({json.dumps(asdict(head))!r})"
+    monkeypatch.setattr(snapshot_process, "_GIVE_WAY", refuse + snapshot_process._GIVE_WAY)
+    monkeypatch.setattr(snapshot_process, "_RUN", run)
+    service = SnapshotService(folder, cast("Any", SimpleNamespace(partition=0)), cast("Any", None), cast("Any", None))
+
+    assert await service.made(head.number) == head
 
 
 @pytest.mark.slow

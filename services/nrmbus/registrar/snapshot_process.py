@@ -37,12 +37,13 @@ LEAST: Final = 10_000
 SHARE: Final = 8
 """Part of all registrations that a start may have to fold; every snapshot is written whole, so it is not written for less."""
 _RUN: Final = "from nrmbus.registrar.snapshot_process import main; main()"
-_GIVE_WAY: Final = (
-    "import os; os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)); "
-    if sys.platform == "linux"
-    else "import os; os.nice(19); "
+_GIVE_WAY: Final = "import contextlib, os\nwith contextlib.suppress(OSError): {}\n".format(
+    "os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))" if sys.platform == "linux" else "os.nice(19)"
 )
-"""Before the imports, which take longer than the folding: run only while a processor has nothing else to do."""
+"""Before the imports, which take longer than the folding: run only while a processor has nothing else to do.
+
+Where the system refuses that, as under deploy/systemd, the process takes its share of the machine.
+"""
 
 
 class Cut(Exception):
