@@ -1,11 +1,15 @@
 """Extras of the wheel: each has the packages of its commands, and a command without its packages names the extra."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import yaml
 
 import extras
+from contract.tree import ROOT
 from nrmbus.cli.app import COMMANDS, EXTRAS, LATER, missing
 
 ROOMS = {
@@ -37,6 +41,34 @@ def test_an_extra_has_the_packages_of_its_commands(extra: str) -> None:
     code = "import importlib\n" + "\n".join(f"importlib.import_module({each!r})" for each in dict.fromkeys(modules))
 
     assert said([sys.executable, "-c", extras.only(extra) + code]) == (0, "")
+
+
+@pytest.mark.thorough
+def test_the_step_that_installs_each_extra_alone_ends_well(tmp_path: Path) -> None:
+    """Given environments with only the packages of each extra, when CI's step for a release runs, then no command of it fails."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    (step,) = (each["run"] for each in jobs["package"]["steps"] if each.get("name") == "Each extra installs alone")
+    for extra in ORDER:
+        here = f"#!{sys.executable}\nimport sys\n{extras.only(extra)}\n"
+        program(tmp_path / "made" / extra / "python", f"{here}exec(sys.argv[2])")
+        program(tmp_path / "made" / extra / "nrmbus", f"{here}from nrmbus.cli import main\nmain()")
+        program(tmp_path / "made" / extra / "pip", "#!/bin/sh\n")
+    program(tmp_path / "bin" / "python3.13", f'#!/bin/sh\nmkdir "$3" && cp -r "{tmp_path}/made/${{3##*/}}" "$3/bin"\n')
+    (tmp_path / "temp").mkdir()
+    environment = {**os.environ, "RUNNER_TEMP": f"{tmp_path}/temp", "PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-e", "-c", step], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )  # GitHub runs a step with -e
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {each.name for each in (tmp_path / "temp").iterdir()} == {*ORDER}
+
+
+def program(path: Path, text: str) -> None:
+    """Write a program that can be run."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def test_each_extra_has_less_than_the_next() -> None:
