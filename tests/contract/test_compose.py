@@ -35,6 +35,9 @@ SERVICES: Mapping[str, Any] = FILE["services"]
 IMAGE = f"nrmbus:{PROJECT['version']}"
 
 
+STANDBY = ("standby", *(f"standby-{each}" for each in SERVED))
+"""The containers of a standby host, with the one that holds their network first."""
+
 OLDEST = {"docker": 2, "docker-compose": 2, "podman-compose": 1}
 """The first major version of each engine's reader of compose files that knows today's files."""
 
@@ -126,17 +129,15 @@ def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -
         "desk-b": ["run", "special-unit"],
         "desk-statistics": ["run", "statistics"],
         "desk-coordinator": ["run", "coordinator"],
+        "standby": [],  # it runs nothing
         **{f"standby-{each}": ["run", each] for each in SERVED},
     }
     assert {name for name, each in ours.items() if each.get("profiles")} == {
         "desk-statistics",
         "desk-coordinator",
-        *(f"standby-{each}" for each in SERVED),
+        *STANDBY,
     }
-    assert all(
-        each["volumes"] == ours["standby-registrar"]["volumes"] for name, each in ours.items() if "standby" in name
-    )
-    assert {each["command"][0] for each in ours.values()} <= COMMANDS.keys()
+    assert {each["command"][0] for each in ours.values() if each["command"]} <= COMMANDS.keys()
     brokers = {name: each for name, each in SERVICES.items() if each["image"] == f"apache/kafka:{KAFKA}"}
     assert [*brokers] == [PREPARE.name_of(number) for number in PREPARE.BROKERS]
     for number, (name, each) in zip(PREPARE.BROKERS, brokers.items(), strict=True):
@@ -144,6 +145,20 @@ def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -
         assert each["ports"] == [f"${{LISTEN:-127.0.0.1}}:{inside}:{inside}"]
         assert f"{name}-config:{PREPARE.MOUNTED}:ro" in each["volumes"]
         assert f"{name}-config:/made/{name}" in SERVICES["prepare"]["volumes"]
+
+
+def test_the_services_of_a_standby_host_reach_one_another() -> None:
+    """A health check asks every service of its folder on 127.0.0.1, so these share folder and network; the network ends with none of them."""
+    holder, *services = (SERVICES[name] for name in STANDBY)
+
+    assert {each["network_mode"] for each in services} == {"service:standby"}
+    assert not any({"networks", "hostname"} & each.keys() for each in services), (
+        "an engine refuses them beside network_mode"
+    )
+    assert all(each["volumes"] == services[0]["volumes"] for each in services)
+    assert (holder["networks"], holder["healthcheck"]) == (["bus"], {"disable": True})
+    assert not {"secrets", "volumes"} & holder.keys()
+    assert "nrmbus" not in holder["entrypoint"], "it runs no service that could end"
 
 
 def test_secrets_are_files_that_git_does_not_know() -> None:
