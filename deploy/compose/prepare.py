@@ -10,6 +10,7 @@ of the bus, once the bus has run.
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
@@ -135,6 +136,7 @@ def prepare(made: Path, folder: BusFolder, host: str) -> None:
     bus = folder.create(bootstrap=",".join(address_of(each, host) for each in BROKERS), tls=True).bus
     authority = Authority(folder)
     authority.trust_brokers_of(cluster.path.read_bytes())
+    give(folder.path.parent, NRMBUS)  # at once: an operator that runs reads the file that was just replaced
     for broker in BROKERS:
         config = made / name_of(broker)
         written = properties(broker, bus, host, *cluster.certify(name_of(broker), host))
@@ -142,7 +144,6 @@ def prepare(made: Path, folder: BusFolder, host: str) -> None:
         write_private(config / "cluster.pem", cluster.path.read_bytes())
         write_private(config / "bus.pem", authority.path.read_bytes())
         give(config, KAFKA)
-    give(folder.path.parent, NRMBUS)
 
 
 def prometheus(made: Path, folder: BusFolder) -> None:
@@ -170,8 +171,10 @@ def prometheus(made: Path, folder: BusFolder) -> None:
 
 def give(folder: Path, account: int) -> None:
     """Let *account*, and nobody else, have *folder* and what is in it."""
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, account, account)
+    for path, folders, files in os.walk(folder):
+        for each in (".", *folders, *files):
+            with suppress(FileNotFoundError):  # services that run make and remove files meanwhile
+                os.chown(Path(path, each), account, account)
 
 
 def main() -> None:

@@ -262,6 +262,40 @@ def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
     assert (BusFolder(made / "bus").settings, (made / "made/cluster/ca.pem").read_bytes()) == before[1:]
 
 
+def test_a_file_that_vanishes_while_folders_are_given_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a service that removes its files meanwhile, when a folder is given to an account, then the account gets what is left."""
+    for name in ("first", "last"):
+        (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "run" / name).write_text("x")
+    given = set()
+
+    def chown(path: Path, *_account: int) -> None:
+        given.add(path.resolve(strict=True))
+        if path.parent.name == "run":
+            for other in {*path.parent.iterdir()} - {path}:
+                other.unlink()
+
+    monkeypatch.setattr(os, "chown", chown)
+    PREPARE.give(tmp_path, PREPARE.NRMBUS)
+
+    assert given == {tmp_path, tmp_path / "run", *(tmp_path / "run").iterdir()}
+
+
+def test_the_brokers_authority_is_given_to_the_operator_before_anything_else_can_fail(
+    made: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an operator that runs, when another run ends half-way, then the operator can read its brokers' authority all the same."""
+    given = []
+    monkeypatch.setattr(os, "chown", lambda path, *_: given.append(path.name))
+    monkeypatch.setattr(PREPARE, "properties", None)
+    with pytest.raises(TypeError):
+        PREPARE.prepare(made / "made", BusFolder(made / "bus"), "bus.example.org")
+
+    assert "broker-ca.pem" in given
+
+
 def test_prometheus_waits_for_a_bus_that_ran(made: Path) -> None:
     """Before the services chose their addresses there is nothing to watch, and the message says what to start."""
     with pytest.raises(SystemExit, match="docker compose up --detach operator"):
