@@ -49,7 +49,7 @@ class Telling:
         """Ask before *event* is taken; *before* and *after* are the duties that run."""
         self.case, self.event, self.said, self.kind, self.by = case, event, event.data, event.type, event.source
         self.child = case.is_child(event)
-        self.day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
+        self.day = case.day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
         self.to = set(getattr(event.data, "to", None) or ())
         self.before, self.after = before, after
         self._next: Parties | None = None
@@ -62,7 +62,8 @@ class Telling:
             if not self.child and self.case.stands(each, SHARING, self.day) in ("refused", "withdrawn")
         }
         if self.kind == "consent.overridden" or (self.kind == "consent.given" and SHARING in self.said.purposes):
-            kept -= set(self.said.receivers)
+            is_over = self.kind == "consent.given" and (self.said.expires or self.day) < self.day
+            kept -= set() if is_over else set(self.said.receivers)
         bar = self.case.all("ENVOYS") if self.case.barring or self.kind == "stay.embassy_barred" else set()
         return kept | set(self.case.out) | bar
 
@@ -206,7 +207,7 @@ class Telling:
         """Return the case after the event."""
         if self._next is None:
             self._next = deepcopy(self.case)
-            self._next.heard(self.event, ())
+            self._next.heard(self.event, (), self.event.recordedtime)
         return self._next
 
     def w_former_holder(self) -> set[str]:

@@ -62,6 +62,11 @@ def number(said: str | None) -> str:
     return re.sub(r"[^a-z0-9]|(?<![0-9])0+(?=[0-9])", "", (said or "").lower())
 
 
+def _is_over(word: tuple[str, str | None, str], day: str) -> bool:
+    """Return whether the last day of *word* lies before *day*."""
+    return word[1] is not None and day > word[1]
+
+
 class Second:
     """One case, as the text of the Rules tells it."""
 
@@ -72,7 +77,8 @@ class Second:
         self.detector = ""
         self.flagged: set[str] = set()
         self.represented = self.screened = False
-        self.statements: dict[tuple[str, str], tuple[str, str | None, str]] = {}
+        self.statements: dict[tuple[str, str], list[tuple[str, str | None, str]]] = {}
+        """What the person has said of each agency and purpose, in order: the word, its last day, and who recorded a bar."""
         self.status: str | None = None
         self.before: dict[str, str | None] = {}
         self.closed_from: str | None = None
@@ -104,8 +110,19 @@ class Second:
 
     def stands(self, agency: str, purpose: str, day: str) -> str | None:
         """Return the person's last word about *agency* and *purpose* that still holds on *day*."""
-        kind, last, _ = self.statements.get((agency, purpose), (None, None, ""))
-        return None if last is not None and day > last else kind
+        return self.word_on(agency, purpose, day)[0]
+
+    def word_on(self, agency: str, purpose: str, day: str) -> tuple[str | None, str | None, str]:
+        """Return what holds on *day*: once the newest word is over, a bar that stood before all words with a last day (reading 144)."""
+        said = self.statements.get((agency, purpose), [])
+        if said and not _is_over(said[-1], day):
+            return said[-1]
+        return self._bar_before(said) or (None, None, "")
+
+    @staticmethod
+    def _bar_before(said: "list[tuple[str, str | None, str]]") -> tuple[str, str | None, str] | None:
+        lasting = next((each for each in reversed(said) if each[1] is None), None)
+        return lasting if lasting and lasting[0] in ("refused", "withdrawn") else None
 
     # Verdicts
 
@@ -116,8 +133,8 @@ class Second:
 
     # What happens
 
-    def take(self, event: Any) -> None:
-        """Take what was registered."""
+    def take(self, event: Any, day: str) -> None:
+        """Take what was registered on *day*."""
         said, kind, by = event.data, event.type, event.source
         self._move(event)
         if kind in ("case.signal_recorded", "case.re_referred"):
@@ -139,15 +156,17 @@ class Second:
         ):
             word = kind.removeprefix("consent.")
             for purpose in PURPOSES if word == "overridden" else said.purposes:
-                about = (said.receivers[0], purpose)
-                behind = self.statements.get(about, ("", None, ""))[2] if by == said.receivers[0] else ""
+                about, new = (said.receivers[0], purpose), (word, getattr(said, "expires", None), "")
+                if _is_over(new, day):
+                    continue
+                behind = self.word_on(*about, day)[2] if by == said.receivers[0] else ""
                 against = by if by != said.receivers[0] and word in ("refused", "withdrawn") else behind
-                self.statements[about] = (word, getattr(said, "expires", None), against)
+                self.statements.setdefault(about, []).append((*new[:2], against))
         elif kind == "review.requested":
             self.reviews[event.referral] = said.kind
         elif kind == "case.reopened" and said.reason != "closed_in_error":  # T22: she is asked anew; a refusal stands
             self.statements = {
-                about: each for about, each in self.statements.items() if each[0] in ("refused", "withdrawn")
+                about: [bar] for about, each in self.statements.items() if (bar := self._bar_before(each))
             }
         elif kind == "consent.stop_confirmed" and said.answer == "deleted":
             self.left.add(by)
@@ -349,7 +368,7 @@ class Asked:
         if self.kind != "consent.given" or self.said.receivers[0] != self.by:
             return False
         purposes = {SHARING, *self.said.purposes}
-        against = any(self.case.statements.get((self.by, each), ("", None, ""))[2] for each in purposes)
+        against = any(self.case.word_on(self.by, each, self.day)[2] for each in purposes)
         found = self.case.within(self.by, "SELF_CONSENT") and self.case.detector == self.by and not self.child
         return not (found and self.said.given_by == "individual" and not against)
 

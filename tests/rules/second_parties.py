@@ -5,9 +5,10 @@ Nothing of `nrmbus.rules` is asked. `second_audience.py` says from it who is tol
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
-from rules.second_judge import SHARING, Second, table, words
+from rules.second_judge import SHARING, ZONE, Second, table, words
 
 Clocks = tuple[Any, ...]
 PUBLISHED_BY: Final = {next(iter(words(row[0]))): words(row[1]) for row in table("types")}
@@ -63,20 +64,24 @@ class Parties(Second):
         self.barring = False
         self.terminator = ""
         self.attended: tuple[str, ...] = ()
+        self.registered_on = ""
         self.flags: dict[str, None] = {}
+        self.day = ""
+        """The day on which the case is looked at; a consent may have expired by then."""
         self.questions: dict[str, dict[str, None]] = {}
         """Each referral's open questions, by the agency that asked."""
 
     # What happens
 
-    def heard(self, event: Any, told: Iterable[str]) -> None:
-        """Take what was registered, and whom it reached."""
+    def heard(self, event: Any, told: Iterable[str], registered: datetime) -> None:
+        """Take what was registered, when, and whom it reached."""
         self.was_adult = self.child is False
         self.senders_of[event.id] = event.source
         self.told_of[event.id] = {event.source, *told}
         for each in (event.source, *told):
             self.knows.setdefault(each)
-        self.take(event)
+        self.registered_on = f"{registered.astimezone(ZONE):%Y-%m-%d}"
+        self.take(event, self.registered_on)
         self._gives(event, tuple(told))
 
     def part(self, agency: str, by: str) -> None:
@@ -345,7 +350,8 @@ class Parties(Second):
         self.withdrawers[event.data.receivers[0]] = by
 
     def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
-        if SHARING in event.data.purposes and event.data.receivers[0] != by:
+        is_over = event.data.expires is not None and event.data.expires < self.registered_on
+        if SHARING in event.data.purposes and event.data.receivers[0] != by and not is_over:
             self.out.pop(event.data.receivers[0], None)
 
     def _leaves(self, agency: str) -> None:
@@ -453,7 +459,7 @@ class Parties(Second):
         """Return whether an adult has refused *unit*, or taken consent to it back, or it is an embassy while a bar stands."""
         if self.barring and self.within(unit, "ENVOYS"):
             return True
-        return not self.child and self.statements.get((unit, SHARING), ("", None, ""))[0] in ("refused", "withdrawn")
+        return not self.child and self.stands(unit, SHARING, self.day) in ("refused", "withdrawn")
 
     def _may_hold(self, agency: str) -> bool:
         return bool(agency) and self.on_case(agency) and self.within(agency, *CLOSERS)

@@ -8,7 +8,7 @@ code or the text is mended.
 
 import secrets
 from collections import Counter
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
@@ -81,7 +81,7 @@ class Twice(Roaming):
         self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after))
         self.told += len(fact.recipients)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
-        self.second.heard(said, fact.recipients)
+        self.second.heard(said, fact.recipients, fact.registered)
         self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.differing += self.lifted.heard(self.second, said, fact.registered, before, after)
         if self.second.status != self.view.status:
@@ -101,6 +101,7 @@ def judged_twice(seed: int, steps: int = STEPS) -> Twice:
     b.attempt(str(b.view.detector), "consent.refused", receivers=[b.units[0]])
     lift_what_is_overdue(b)
     ask_both(b)
+    consent_for_some_days(b)
     assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     return b
 
@@ -110,6 +111,24 @@ def lift_what_is_overdue(b: Twice) -> None:
     for clock in b.rules.clocks(b.view):
         for by in (*b.view.counts, b.units[0]):
             b.attempt(by, "deadline.lifted", rule=clock.code, agency=clock.answerable, ground="no_contact")
+
+
+def consent_for_some_days(b: Twice) -> None:
+    """Let the person take consent back from each agency, and consent until a day that is over, and until tomorrow; look again when that is over too."""
+    shared = {"purposes": ["information_sharing", "services"]}
+    agencies, last_days = tuple(b.view.parts), (b.now - timedelta(days=3), b.now + timedelta(days=1))
+    for each in agencies:
+        any(b.attempt(by, "consent.withdrawn", receivers=[each], **shared) for by in agencies)
+    for last in last_days:
+        for each in agencies:
+            said = {"receivers": [each], "given_by": "individual", "expires": f"{last:%Y-%m-%d}", **shared}
+            any(b.attempt(by, "consent.given", **said) for by in agencies if by != each)
+        ask_both(b)
+        b.step()
+    b.wait(72)
+    ask_both(b)
+    for _ in range(4):
+        b.step()
 
 
 def ask_both(b: Twice) -> None:

@@ -27,7 +27,7 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop
+from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop, lasts
 from nrmbus.rules.running import ended_by
 from nrmbus.rules.vocabulary import Term
 
@@ -91,6 +91,8 @@ def granted_to(context: EventContext, agency: str) -> bool:
     if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
         return False
     if agency in context.view.revoked and context.event.type == "consent.overridden":
+        return False
+    if not lasts(value(context.event, "expires"), context.today):
         return False
     return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
 

@@ -175,8 +175,10 @@ def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:
     """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker."""
     for each in view.emergencies.values():
-        if each.state != "asked" or each.holder is None or refused_by_person(view, each.mark.source):
-            continue
         wait = lasting(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
+        at = later(each.mark.registered, wait)
+        is_refused = refused_by_person(view, each.mark.source, tables.calendar.day(at))
+        if each.state != "asked" or each.holder is None or is_refused:
+            continue
         data = AccessResealDue(holder=each.holder)
-        yield _due(later(each.mark.registered, wait), data.type, each.mark.id, data, each.ref, "")
+        yield _due(at, data.type, each.mark.id, data, each.ref, "")

@@ -4,7 +4,7 @@ All values are the profile's (``emergency``); the engine has none of its own [D]
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 
 from nrmbus.events.model import Part
 from nrmbus.rules.calendar import lasting
@@ -35,12 +35,10 @@ def is_too_late(tables: Tables, emergency: Emergency, now: datetime) -> bool:
     return now - emergency.mark.registered > lasting(hours=tables.profile.emergency.answer_hours)
 
 
-def refused_by_person(view: View, agency: str) -> bool:
-    """Return whether a refusal or withdrawal for *agency* stands, for any purpose; a child's refusal counts too."""
-    return any(
-        receiver == agency and standing.kind in ("refused", "withdrawn")
-        for (receiver, _), standing in view.consents.items()
-    )
+def refused_by_person(view: View, agency: str, day: date) -> bool:
+    """Return whether a refusal or withdrawal for *agency* stands on *day*, for any purpose; a child's refusal counts too."""
+    words = (standing.on(day) for (receiver, _), standing in view.consents.items() if receiver == agency)
+    return any(word is not None and word.bars for word in words)
 
 
 def second_agencies(context: EventContext) -> Iterable[str]:
@@ -62,6 +60,6 @@ def _others(context: EventContext, agencies: Iterable[str | None], both: tuple[s
         for agency in agencies
         if agency is not None
         and agency not in both
-        and not refused_by_person(context.view, agency)
+        and not refused_by_person(context.view, agency, context.today)
         and not context.barred(agency)
     )

@@ -211,11 +211,9 @@ class EventContext:
         return self.tables.calendar.day(self.event.recordedtime)
 
     def standing(self, agency: str, purpose: str) -> Standing | None:
-        """Return the person's last statement about *agency* and *purpose*, or None if there is none or it expired."""
+        """Return the person's statement about *agency* and *purpose* that holds today, or None: the last one that has not expired."""
         found = self.view.consents.get((agency, purpose))
-        if found and found.last_day and self.today.isoformat() > found.last_day:
-            return None
-        return found
+        return found.on(self.today) if found else None
 
     def stands(self, agency: str, purpose: str) -> str | None:
         """Return its kind: given, refused, withdrawn or overridden."""

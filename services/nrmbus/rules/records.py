@@ -3,7 +3,7 @@
 Times are aware UTC, to the second.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from nrmbus.events.model import Data, Part
@@ -14,6 +14,11 @@ Status = Literal[
     "SUSPECTED", "REFERRED", "UNDER_IDENTIFICATION", "PRESUMED", "IDENTIFIED", "NOT_IDENTIFIED", "SUPPORT_NO_STATUS",
     "WITHDRAWN", "CLOSED",
 ]  # fmt: skip
+
+
+def lasts(last_day: str | None, day: date) -> bool:
+    """Return whether a statement with *last_day* (ISO 8601; None: without one) still holds on *day*."""
+    return last_day is None or day.isoformat() <= last_day
 
 
 @frozen
@@ -268,6 +273,7 @@ class Standing:
     """The consent, refusal, withdrawal or override that stands for one receiver and purpose.
 
     ``against``: another agency recorded a refusal or withdrawal, and since then nobody but the receiver recorded anything.
+    ``before``: the refusal or withdrawal that a consent with a last day has replaced; it holds again after that day.
     """
 
     kind: Literal["given", "refused", "withdrawn", "overridden"]
@@ -275,6 +281,16 @@ class Standing:
     number: int
     last_day: str | None = None
     against: bool = False
+    before: "Standing | None" = None
+
+    @property
+    def bars(self) -> bool:
+        """Return whether this is a refusal or withdrawal."""
+        return self.kind in ("refused", "withdrawn")
+
+    def on(self, day: date) -> "Standing | None":
+        """Return what stands on *day*: this statement, or after its last day the refusal or withdrawal before it, or None."""
+        return self if lasts(self.last_day, day) else self.before
 
 
 @frozen

@@ -234,7 +234,9 @@ class Rules:
         A letter sealed in an emergency stays closed after any refusal of the agency, a child's included.
         """
         context = self._context(view, event)
-        return shut_for(context, agency) or (context.event.type == RESEALED and refused_by_person(view, agency))
+        return shut_for(context, agency) or (
+            context.event.type == RESEALED and refused_by_person(view, agency, context.today)
+        )
 
     def may_be_answered(self, view: View, emergency: Emergency, now: datetime) -> bool:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*."""

@@ -8,6 +8,7 @@ Pure: entries in, findings out.
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, Literal
 
 from nrmbus.auditor.history.history import Entry
@@ -127,24 +128,25 @@ def _refused(
         yield Otherwise(said.partition, said.number, "cited_otherwise", said.rule)
     rule = because or said.rule
     reused = {(None, said.id), (said.source, said.id)} & before
-    wrong = not reused if said.code == "id_reused" else _never_applied(rule, view, said.source, rules, asked)
+    wrong = not reused if said.code == "id_reused" else _never_applied(rule, view, said.source, rules, asked, said.time)
     if wrong:
         yield Otherwise(said.partition, said.number, "refused_wrongly", rule)
 
 
-def _never_applied(rule: str | None, view: View, source: str, rules: Rules, asked: int) -> bool:
-    """Return whether *rule* cannot have applied to any event that *source* could publish on *view*.
+def _never_applied(rule: str | None, view: View, source: str, rules: Rules, asked: int, at: datetime) -> bool:
+    """Return whether *rule* cannot have applied to any event that *source* could publish on *view*, *at* that time.
 
     *asked* counts the emergency accesses of *source* in that month in all partitions, later ones included.
     """
+    profile = rules.profile_for(view)
     if rule == "G-02":
         is_case = view.exists and not view.over and not view.incident and not is_bulletin(view.subject)
         return is_case and view.count_for(source) > 0
     if rule == "G-05":
         return view.on_case(source)
     if rule == "G-71":
-        return not refused_by_person(view, source)
-    return rule == "G-72" and asked < rules.profile_for(view).emergency.monthly
+        return not refused_by_person(view, source, at.astimezone(profile.zone).date())
+    return rule == "G-72" and asked < profile.emergency.monthly
 
 
 def _is_cited(registration: Registration, because: str | None, rules: Rules) -> bool:

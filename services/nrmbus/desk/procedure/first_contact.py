@@ -66,7 +66,8 @@ def refused_the_deciding_body(heard: Heard) -> Result | None:
 def child_after_a_refusal(heard: Heard) -> Result | None:
     """Return the task to refer a child who was taken for an adult and refused the body that decides."""
     deciding = [each for each in heard.agencies if heard.agencies[each].role in heard.profile.expand((DECIDERS,))]
-    is_refused = any(refused_by_person(heard.view, each) for each in deciding)
+    today = heard.registered.astimezone(heard.profile.zone).date()
+    is_refused = any(refused_by_person(heard.view, each, today) for each in deciding)
     is_referred = any(
         party.agency in deciding and party.stands for each in heard.view.referrals.values() for party in each.receivers
     )

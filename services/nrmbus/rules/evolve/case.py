@@ -74,14 +74,13 @@ def _withdrawn(context: EventContext, _: Mark) -> Changes:
 def _reopened(context: EventContext, _: Mark) -> Changes:
     """Let the case go on; what the person allowed before the closing lapses, unless the case was closed in error.
 
-    A refusal or withdrawal stands until the person says otherwise.
+    A refusal or withdrawal stands until the person says otherwise, also one that a consent had replaced for some days.
     """
     view = context.view
     changes: Changes = {"closing": None} if view.closing else {}
     if value(context.event, "reason") != "closed_in_error":
-        changes["consents"] = {
-            about: each for about, each in view.consents.items() if each.kind in ("refused", "withdrawn")
-        }
+        bars = {about: each if each.bars else each.before for about, each in view.consents.items()}
+        changes["consents"] = {about: each for about, each in bars.items() if each}
     return changes
 
 

@@ -8,7 +8,7 @@ from nrmbus.rules.changes import Changes, Folder, heard_by, put
 from nrmbus.rules.duties import left_by
 from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.records import Paper, Standing, Stop
+from nrmbus.rules.records import Paper, Standing, Stop, lasts
 
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 
@@ -17,24 +17,29 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
     kind = context.event.type.removeprefix("consent.")
     consents, papers = dict(context.view.consents), context.view.papers
     purposes = PURPOSES if kind == "overridden" else value(context.event, "purposes", ())
-    last_day = value(context.event, "expires")
+    last_day, today = value(context.event, "expires"), context.tables.calendar.day(mark.registered)
+    still_holds = lasts(
+        last_day, today
+    )  # a consent that is typed after its last day is on record, and replaces nothing
     for receiver in receivers_of(context.event):
-        for purpose in purposes:
+        for purpose in purposes if still_holds else ():
             standing = consents.get((receiver, purpose))
             if standing is None or standing.number < mark.number:
-                is_own = context.source == receiver
+                is_own, held = context.source == receiver, standing.on(today) if standing else None
                 consents[receiver, purpose] = Standing(
                     kind=kind,  # type: ignore[arg-type]  # one of the four, by the types this folds
                     id=mark.id,
                     number=mark.number,
                     last_day=last_day,
-                    against=standing is not None and standing.against if is_own else kind in ("refused", "withdrawn"),
+                    against=held is not None and held.against if is_own else kind in ("refused", "withdrawn"),
+                    before=(held if held.bars else held.before) if held and last_day else None,
                 )
         papers = papers.put(
             mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))
         )
     changes: Changes = {"consents": consents, "papers": papers}
-    back = {*receivers_of(context.event)} if kind == "given" and SHARING in purposes else set()
+    lets_in = still_holds and kind == "given" and SHARING in purposes
+    back = {*receivers_of(context.event)} if lets_in else set()
     if back & {*context.view.revoked}:
         changes["revoked"] = {agency: by for agency, by in context.view.revoked.items() if agency not in back}
     return changes

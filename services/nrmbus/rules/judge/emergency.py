@@ -17,7 +17,7 @@ def not_available(q: Question) -> bool:
     if q.event.type == RESEALED:
         return q.emergency is not None and is_too_late(q.tables, q.emergency, q.now)
     holder = q.holder
-    if holder is None or holder == q.source or q.barred(holder) or refused_by_person(q.view, holder):
+    if holder is None or holder == q.source or q.barred(holder) or refused_by_person(q.view, holder, q.today):
         return True
     # Only the present holder is waited for: the desk of a former holder may be off, or suspended.
     waiting = [
@@ -34,7 +34,7 @@ def not_available(q: Question) -> bool:
 def person_refused(q: Question) -> bool:
     """The person, a child included, refused the asking agency or withdrew her consent, for any purpose."""
     asking = q.emergency.mark.source if q.event.type == RESEALED and q.emergency else q.source
-    return refused_by_person(q.view, asking)
+    return refused_by_person(q.view, asking, q.today)
 
 
 @_rules.rule("G-72", ASKED)

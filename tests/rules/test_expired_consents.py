@@ -1,0 +1,136 @@
+"""Consents with a last day: none undoes a refusal, a withdrawal or the end of an access for longer than it holds."""
+
+from typing import Any, Final
+
+import pytest
+
+from rules.given import Bench
+from rules.stories import begun, child_planned, planned
+
+UNIT: Final = "special-unit"
+PAST: Final = "2026-03-01"
+DECIDED: Final = "identification.status_decided"
+TWO: Final[dict[str, Any]] = {"approver": "A-2"}
+
+
+def taken_back(type: str = "consent.withdrawn") -> Bench:
+    """On 10 March she takes back what the assistance centre may know of her, or refuses it."""
+    b = planned(Bench())
+    b.say("ngo-a", type, receivers=["vac"])
+    return b
+
+
+def told(b: Bench) -> tuple[str, ...]:
+    """Return who would be told of a decision on the status now."""
+    return b.rules.audience(b.view, b.event(UNIT, DECIDED, letter=True)).recipients
+
+
+def refused(b: Bench, by: str, type: str, **said: Any) -> str | None:
+    """Return the rule that refuses the event, or None."""
+    refusal = b.ask(by, type, **said)
+    return refusal.rule if refusal else None
+
+
+class TestAConsentThatIsTypedAfterItsLastDay:
+    """Given a consent that was on paper only, and had expired by the day of its registration."""
+
+    @pytest.mark.parametrize(("type", "rule"), [("consent.withdrawn", "G-31"), ("consent.refused", "G-30")])
+    def test_undoes_no_word_of_the_person(self, type: str, rule: str) -> None:
+        """When she had taken her word back before, then the centre is told nothing, nothing may be sent to it, and its letters stay shut."""
+        b = taken_back(type)
+        (given,) = b.consents("vac", expires=PAST)
+
+        assert given.audience.recipients == ()
+        assert "vac" not in told(b)
+        assert refused(b, "ngo-a", "needs.assessed", to=["vac"]) == rule
+        assert b.rules.keeps_shut(b.view, b.event(UNIT, DECIDED, letter=True), "vac")
+
+    def test_lets_nobody_in_whose_access_was_ended(self) -> None:
+        """When two officers had ended the access of the legal NGO, then it stays out."""
+        b = planned(Bench())
+        b.say(UNIT, "access.revoked", receivers=["ngo-l"], letter=True, **TWO)
+        b.consents("ngo-l", by="vac", expires=PAST)
+
+        assert list(b.view.revoked) == ["ngo-l"]
+        assert refused(b, "vac", "needs.assessed", to=["ngo-l"]) == "G-67"
+
+    def test_takes_no_standing_consent_away(self) -> None:
+        """When another consent stands, then that one goes on standing."""
+        b = planned(Bench())
+        b.consents("vac", expires=PAST)
+
+        assert "vac" in told(b)
+
+    def test_gives_nothing_by_itself(self) -> None:
+        """When nothing was said of the hospital before, then no consent covers it."""
+        b = planned(Bench())
+        b.consents("hospital", expires=PAST)
+
+        assert refused(b, "vac", "needs.assessed", to=["hospital"]) == "G-32"
+
+
+class TestAConsentForSomeDays:
+    """Given a withdrawal, and after it a consent until 12 March."""
+
+    def test_lets_the_agency_hear_until_its_last_day(self) -> None:
+        """When it is 12 March, then the centre hears, and on 13 March it does not: the withdrawal holds again."""
+        b = taken_back()
+        b.consents("vac", expires="2026-03-12")
+
+        assert "vac" in told(b.at("d10 9:00"))
+        assert "vac" not in told(b.at("d11 9:00"))
+        assert refused(b, "ngo-a", "needs.assessed", to=["vac"]) == "G-31"
+
+    def test_may_be_made_longer(self) -> None:
+        """When another consent until 20 March follows in time, then the withdrawal holds again after that day."""
+        b = taken_back()
+        b.consents("vac", expires="2026-03-12")
+        b.at("d10 9:00").consents("vac", expires="2026-03-20")
+
+        assert "vac" in told(b.at("d18 9:00"))
+        assert "vac" not in told(b.at("d19 9:00"))
+
+    def test_is_followed_by_one_without_an_end(self) -> None:
+        """When she consents without a last day, then the withdrawal is over for good."""
+        b = taken_back()
+        b.consents("vac", expires="2026-03-12")
+        b.at("d30 9:00").consents("vac")
+
+        assert "vac" in told(b.at("d60 9:00"))
+
+    def test_ends_with_the_closing(self) -> None:
+        """When the case is closed and opened again, then what she allowed has lapsed and what she took back stands."""
+        b = begun(Bench())
+        b.say("ngo-a", "consent.withdrawn", receivers=["vac"])
+        b.consents("vac", "ngo-l", expires="2026-12-31")
+        b.say(UNIT, "case.closed")
+        b.say(UNIT, "case.reopened")
+
+        assert refused(b, "ngo-a", "needs.assessed", to=["vac"]) == "G-31"
+        assert refused(b, "ngo-a", "needs.assessed", to=["ngo-l"]) == "G-32"
+
+    def test_does_not_break_the_glass_once_it_is_over(self) -> None:
+        """When its days are over, then the refusal of a child too keeps the agency from an emergency."""
+        b = child_planned(Bench())
+        b.say(UNIT, "consent.refused", receivers=["ngo-shelter"])
+        b.consents("ngo-shelter", by=UNIT, expires="2026-03-12")
+        asked: dict[str, Any] = {"ref": "E-1", "reason": "missing_person", **TWO}
+        in_time, late = (
+            b.at(day).ask("ngo-shelter", "access.break_glass", **asked) for day in ("d10 9:00", "d11 9:00")
+        )
+
+        assert in_time is None
+        assert late is not None
+        assert late.because == "G-71"
+
+    def test_hides_no_withdrawal_that_another_agency_recorded(self) -> None:
+        """When the special unit found the person itself and the days are over, then it does not record its own consent against the word to the NGO."""
+        b = Bench()
+        b.say(UNIT, "case.signal_recorded", detector="special_unit")
+        b.consents("ngo-a", by=UNIT)
+        b.say(UNIT, "referral.submitted", ref="R-1", to=["ngo-a"], legal_basis="a law")
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.consents(UNIT, expires="2026-03-04")
+        b.at("d9 9:00").say(UNIT, "consent.overridden", receivers=[UNIT])
+
+        assert refused(b, UNIT, "consent.given", receivers=[UNIT], **TWO) == "G-36"
