@@ -235,7 +235,7 @@ class Telling:
     def w_referrer(self) -> set[str]:
         """Who referred to the deciding body: the sender of the latest referral to it that was not declined, revoked or expired."""
         found = self._referral_to_unit()
-        return {found.asker} if found else set()
+        return {found.asker} - self.case.gone if found else set()
 
     def w_referring_ngo(self) -> set[str]:
         """The NGO that referred to the deciding body."""
@@ -251,9 +251,9 @@ class Telling:
         return self.w_referrer() - self.barred() if self.case.within(self.by, "DECIDERS") and about_itself else set()
 
     def w_asker(self) -> set[str]:
-        """Who asked for it."""
+        """Who asked for it, as long as it has not deleted all."""
         found = self.case.record(self.event)
-        return {found.asker} if found else set()
+        return {found.asker} - self.case.gone if found else set()
 
     def w_asked(self) -> set[str]:
         """Who was asked to hold the removal."""
@@ -329,7 +329,8 @@ class Telling:
         )
         return {
             "nobody else": set(),
-            "the agency that asked": {answered.asker if answered else cause},
+            "the agency that asked": {answered.asker if answered else cause}
+            - (set() if found.code == "D-STOP" else self.case.gone),
             "the agency that referred to the deciding body": self.w_referrer(),
             "the holder of the plan": self.w_plan_holder(),
             "the court or prosecution that decided": {self.case.terminator},
@@ -340,7 +341,7 @@ class Telling:
         found = set[str]()
         for (kind, ref), record in self.case.records.items():
             if kind == "referral" and (waiting := self.case.waiting(ref)):
-                found |= {record.asker, *waiting}
+                found |= ({record.asker} - self.case.gone) | waiting
         return found
 
     def w_migration_with_hold(self) -> set[str]:
@@ -399,7 +400,7 @@ class Telling:
         found = self.case.record(self.event)
         if found is None:
             return set()
-        return set(found.asked) if self.by == found.asker else {found.asker}
+        return set(found.asked) if self.by == found.asker else {found.asker} - self.case.gone
 
     def w_return_helpers(self) -> set[str]:
         """The agencies that help with the return."""
@@ -461,7 +462,8 @@ class Telling:
 
     def w_rescuer(self) -> set[str]:
         """Who broke the glass."""
-        return self.w_asker()
+        found = self.case.record(self.event)
+        return {found.asker} if found else set()
 
     def w_emergency_holder(self) -> set[str]:
         """Who holds what was asked for in an emergency."""

@@ -95,6 +95,7 @@ class Parties(Second):
         """End a part."""
         self.parts.get(agency, {}).pop(by, None)
         if not self.parts.get(agency):
+            self.gone |= {agency} & self.deleted
             self.since = [each for each in self.since if each != agency]
 
     @property

@@ -5,7 +5,17 @@ from typing import Any
 import pytest
 
 from rules.given import Bench
-from rules.stories import child_housed, child_planned, housed, planned, presumed, without_status
+from rules.stories import (
+    LEGAL,
+    begun,
+    child_begun,
+    child_housed,
+    child_planned,
+    housed,
+    planned,
+    presumed,
+    without_status,
+)
 
 UNIT = "special-unit"
 
@@ -138,6 +148,83 @@ class TestAServiceThatNobodyAnswersFor:
         b.say("vac", "service.not_delivered", ref="S-9", service="education")
 
         assert {clock.answerable for clock in b.rules.clocks(b.view) if clock.code == "D-SERVICE"} == {"school"}
+
+
+class TestAReferrerThatDeleted:
+    """Given an agency that referred a person to the special unit, and confirmed that it deleted all."""
+
+    def deleted(self) -> Bench:
+        """She takes back what the NGO does for her, and not what it may know of her."""
+        b = begun(Bench())
+        b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"], purposes=["services"])
+        b.say("ngo-a", "consent.stop_confirmed")
+        return b
+
+    def test_hears_of_no_stage_and_opens_no_interview(self) -> None:
+        """When the unit goes on, then the NGO is told of no stage, and gets no story of the interview that it attended."""
+        b = self.deleted()
+        stage = b.say(UNIT, "identification.stage_entered", stage="inquiry").audience
+        attended = ["special_unit", "ngo_outreach"]
+        interview = b.say(UNIT, "identification.interview_held", attended=attended, letter=True).audience
+
+        assert stage.recipients == ()
+        assert interview.recipients == ()
+        assert not any(interview.opens.values())
+
+    def test_hears_of_no_decision_about_a_child(self) -> None:
+        """When it was a school, whose refusal by a child bars nobody, then it is told of no decision either."""
+        b = child_begun(Bench())
+        b.say(UNIT, "consent.withdrawn", receivers=["school"])
+        b.say("school", "consent.stop_confirmed")
+        decided = b.event(UNIT, "identification.reasonable_grounds_decided")
+
+        assert "school" not in b.rules.audience(b.view, decided).recipients
+
+    def test_hears_of_no_breach_of_what_it_waited_for(self) -> None:
+        """When the unit is late with its decision, then the unit alone is told."""
+        assert self.deleted().through("d20 9:00") == ["D-RG 10 Mar 24:00 special-unit"]
+
+    def test_hears_again_once_it_has_a_part_again(self) -> None:
+        """When the unit turns to it again, then it is told of the next stage."""
+        b = self.deleted()
+        b.consents("ngo-a", by=UNIT)
+        b.say(UNIT, "referral.submitted", ref="R-8", to=["ngo-a"], legal_basis=LEGAL)
+
+        assert b.say(UNIT, "identification.stage_entered", stage="inquiry").audience.recipients == ("ngo-a",)
+
+    def test_still_hears_whether_others_stop(self) -> None:
+        """When it recorded that she withdrew from another agency, then it hears that this one is late, and that it has stopped."""
+        b = planned(Bench())
+        b.say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+        b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"])
+        b.say("ngo-a", "consent.stop_confirmed")
+        late = b.fork()
+
+        assert "ngo-a" in b.say("ngo-l", "consent.stop_confirmed").audience.recipients
+        assert "D-STOP 13 Mar 24:00 ngo-a,ngo-l" in late.through("d20 9:00")
+
+
+def test_who_asked_for_a_bed_and_deleted_hears_nothing_of_it() -> None:
+    """Given a child for whom an NGO asked for a bed, when the NGO has deleted all, then it is not told that the child moved in."""
+    b = child_begun(Bench())
+    b.say(UNIT, "referral.submitted", ref="R-20", to=["ngo-a"], child=True, legal_basis=LEGAL)
+    b.say("ngo-a", "referral.accepted", ref="R-20")
+    b.say("ngo-a", "shelter.bed_requested", ref="B-5", to=["ngo-shelter"])
+    b.say("ngo-shelter", "shelter.bed_offered", ref="B-5")
+    b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"])
+    b.say("ngo-a", "consent.stop_confirmed")
+
+    assert b.say("ngo-shelter", "shelter.admitted", ref="B-5").audience.recipients == ("guardianship",)
+
+
+def test_who_asked_for_a_service_and_deleted_hears_nothing_of_it() -> None:
+    """Given a house that asked for a service, when it has deleted all, then the answer reaches the holder of the plan alone."""
+    b = planned(Bench())
+    b.say("shelter", "service.requested", ref="S-1", to=["ngo-l"])
+    b.say("ngo-a", "consent.withdrawn", receivers=["shelter"], purposes=["services"])
+    b.say("shelter", "consent.stop_confirmed")
+
+    assert b.say("ngo-l", "service.delivered", ref="S-1").audience.recipients == ("vac",)
 
 
 def test_a_plans_holder_that_deleted_what_it_had_hears_of_no_service() -> None:

@@ -223,6 +223,11 @@ def _sender(record: Referral | Bed | Hold | Review | Stop | Emergency | None) ->
     return (record.mark.source,) if record else ()
 
 
+def _staying(context: EventContext, agencies: Iterable[str]) -> tuple[str, ...]:
+    """Return *agencies* without those that deleted their data and have had no part since: no answer concerns them any more."""
+    return tuple(agency for agency in agencies if agency not in context.view.left)
+
+
 # Terms: by role and part in the case
 
 
@@ -393,7 +398,7 @@ def _parts_in_ending_case(context: EventContext) -> Iterable[str]:
 def _open_referral_parties(context: EventContext) -> Iterable[str]:
     for referral in context.view.referrals.values():
         if referral.open:
-            yield referral.sender
+            yield from _staying(context, (referral.sender,))
             yield from (party.agency for party in referral.receivers if party.state == "submitted")
 
 
@@ -435,7 +440,7 @@ def _other_party(context: EventContext) -> Iterable[str]:
     service = context.service
     if service is None:
         return ()
-    return service.receivers if context.source == service.requester else _named(service.requester)
+    return service.receivers if context.source == service.requester else _staying(context, _named(service.requester))
 
 
 def _letter_sender(context: EventContext) -> Iterable[str]:
@@ -511,7 +516,9 @@ def _in_group(context: EventContext, group: str) -> Iterable[str]:
 TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "answerable": _answerable,
     "asked": lambda context: context.hold.migration if context.hold else (),
-    "asker": lambda context: _sender(context.referral or context.bed or context.hold or context.review),
+    "asker": lambda context: _staying(
+        context, _sender(context.referral or context.bed or context.hold or context.review)
+    ),
     "asker_unless_barred": _asker_unless_barred,
     "consent_giver": _consent_giver,
     "consent_receiver_knowing": _consent_receiver_knowing,

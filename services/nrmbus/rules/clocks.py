@@ -57,7 +57,9 @@ def told(tables: Tables, roles: Roles, view: View, clock: Running) -> tuple[str,
     whom = tables.profile.clocks[clock.code].told
     found: str | None = None
     if whom == "asker":
-        found = clock.waits
+        # An agency that has deleted its data still hears whether others confirm the stop that it recorded.
+        has_left = clock.waits in view.left and "LEFT" not in tables.profile.clocks[clock.code].outlives
+        found = None if has_left else clock.waits
     elif whom == "referrer":
         found = referrer(tables, roles, view)
     elif whom == "plan_holder":

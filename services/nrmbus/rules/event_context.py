@@ -277,10 +277,10 @@ def shut_for(context: EventContext, agency: str) -> bool:
 
 
 def referrer(tables: Tables, roles: Roles, view: View) -> str | None:
-    """Return the sender of the latest referral to the deciding body that was not declined, revoked or expired."""
+    """Return the sender of the latest referral to the deciding body that was not declined, revoked or expired; None if the sender has left."""
     for referral in reversed(tuple(view.referrals.values())):
         if any(party.stands for party in referral.receivers if roles.of(party.agency) in tables.deciders):
-            return referral.sender
+            return referral.sender if referral.sender not in view.left else None
     return None
 
 
