@@ -113,6 +113,8 @@ class Telling:
             return record is not None and part in RESCUE.get(record.said, ())
         if word not in CHOSEN:
             return True
+        if self.case.within(agency, "statistics"):
+            return False
         rest = next(parts for roles, parts in LETTER_ROLES.items() if not roles)
         return part in next(
             (parts for roles, parts in LETTER_ROLES.items() if roles and self.case.within(agency, *roles)), rest

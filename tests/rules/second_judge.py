@@ -307,7 +307,7 @@ class Asked:
             return self.said.court is not None and not case.within(self.said.court, "court")
         if self.kind in ("consent.given", "consent.refused", "consent.withdrawn", "consent.overridden"):
             return not case.within(self.said.receivers[0], "AGENCIES")
-        if any(case.within(each, "NEVER_RECIPIENTS") for each in self.to) or (
+        if any(case.within(each, "NEVER_RECIPIENTS", "statistics") for each in self.to) or (
             self.kind == REFERRAL and self.by in self.to
         ):
             return True

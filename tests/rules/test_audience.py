@@ -16,7 +16,7 @@ from nrmbus.rules.vocabulary import Answerable, Condition, Record, Term
 from rules.audience_rows import ROWS
 from rules.audience_words import Seen
 from rules.given import Bench
-from rules.stories import consented, housed, identified, planned, presumed, screened, signalled
+from rules.stories import child_planned, consented, housed, identified, planned, presumed, screened, signalled
 
 PROFILE = load_profile(POLICY)
 
@@ -71,6 +71,16 @@ def test_every_word_of_the_vocabulary_is_answered_and_used() -> None:
 def test_a_role_opens_at_most_its_parts_of_a_referral(role: str, parts: str) -> None:
     """Whichever agencies the sender names, the fund opens no story, the school no money, and migration no contact."""
     assert " ".join(sorted(Tables.of(PROFILE).may_open_of_referral(role))) == parts
+
+
+def test_p2_the_statistics_open_no_part_by_a_senders_choice() -> None:
+    """Of a child nobody asks for consent, and still no part of a letter is sealed to the statistics but the coded facts."""
+    b = child_planned(Bench())
+    shared = b.event("vac", "document.shared", to=["statistics"], letter=True)
+    opens = b.rules.audience(b.view, shared).opens
+
+    assert not any("statistics" in openers for openers in opens.values())
+    assert not any(b.rules.could_open(b.view, shared, part, "statistics") for part in opens)
 
 
 def test_a_consent_reaches_its_receiver_just_before_the_first_event_of_the_case() -> None:

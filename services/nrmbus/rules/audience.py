@@ -145,8 +145,9 @@ def _asked_by_sender(context: EventContext) -> Iterable[str]:
 
 
 def may_open(context: EventContext, agency: str, part: Part) -> bool:
-    """Return whether *agency*'s role may open *part* of a referral, whatever term names the agency."""
-    return part in context.tables.may_open_of_referral(context.roles.of(agency))
+    """Return whether *agency*'s role may open *part* of a referral, whatever term names the agency; the statistics open nothing by choice."""
+    role = context.roles.of(agency)
+    return role != STATISTICS and part in context.tables.may_open_of_referral(role)
 
 
 @cache

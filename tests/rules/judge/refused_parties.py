@@ -11,6 +11,7 @@ from rules.stories import (
     begun,
     child_flagged,
     child_housed,
+    child_planned,
     closed,
     consented,
     identified,
@@ -186,6 +187,14 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("a service of the fund", b.ask("vac", "service.requested", ref="S-9", to=["fund"]), "G-10"),
         ("a service of a legal NGO", b.ask("vac", "service.requested", ref="S-9", to=["ngo-l"]), None),
     ]
+    b = child_planned(Bench())
+    for type in ("document.shared", "needs.assessed", "plan.adopted", "service.delivered"):
+        said = {"letter": True} if type != "service.delivered" else {"ref": "S-9"}
+        found += [
+            (f"a child's {type} for {who}", b.ask("vac", type, to=[who], **said), "G-10")
+            for who in ("statistics", "nobody-known")
+        ]
+    found += [("a child's needs for the fund", b.ask("vac", "needs.assessed", to=["fund"], letter=True), None)]
     b = offered(Bench())
     b.say("special-unit", "consent.refused", receivers=["vac"])
     found += [

@@ -187,7 +187,8 @@ def time_before_case(q: Question) -> bool:
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
-    An event about no case may name whoever is told what concerns the whole bus.
+    An event about no case may name whoever is told what concerns the whole bus. Of a case the statistics get the coded parts
+    of letters, and are turned to by nobody; nor is an agency of which nothing is known.
     A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without
     one, the review would stay undecided and bar closing for ever. Proceedings are heard by a court. A consent, refusal or
     withdrawal is about an agency: a service of the bus could not confirm that it stopped.
@@ -202,7 +203,7 @@ def recipient_not_allowed(q: Question) -> bool:
     to = q.to
     if q.about_no_case:
         return not all(q.in_group(agency, "EVERYBODY") for agency in to)
-    if any(q.in_group(agency, "NEVER_RECIPIENTS") for agency in to):
+    if any(q.in_group(agency, "NEVER_RECIPIENTS") or not q.in_group(agency, "AGENCIES") for agency in to):
         return True
     bound = q.role == "police_other" and q.event.type in ("referral.submitted", *_SHARED)
     if bound and any(not q.is_unit(agency) for agency in to):
