@@ -76,7 +76,10 @@ class Telling:
         found = set[str]().union(*(self.word(each) for each in TOLD[self.kind])) - {self.by, ""}
         if self.kind not in STOPPING:
             return found - self.barred()
-        return found if self.kind.startswith(("access.", "deadline.")) else found - set(self.case.out)
+        if self.kind.startswith("access."):
+            return found
+        late = self.w_answerable() if self.kind.startswith("deadline.") else set()
+        return found - (set(self.case.out) - late)
 
     def opened(self, told: Iterable[str]) -> Mapping[Part, set[str]]:
         """Return who opens each part."""

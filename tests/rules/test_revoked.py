@@ -4,8 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from agencies import AGENCIES, POLICY
+from nrmbus.rules import Agency, Rules, load_profile
 from rules.given import Bench
-from rules.stories import LEGAL, child_housed, child_planned, housed, planned, served
+from rules.stories import LEGAL, begun, child_housed, child_planned, housed, planned, served
 
 UNIT: Final = "special-unit"
 REVOKED: Final = "access.revoked"
@@ -60,6 +62,30 @@ class TestTheAgencyThatIsOut:
         assert "D-STOP 13 Mar 24:00 ngo-l,special-unit" in b.fork().through("d20 9:00")
         b.say("ngo-l", "consent.stop_confirmed")
         assert "D-STOP" not in b.codes
+
+    def test_hears_of_no_other_agencys_breach(self) -> None:
+        """It had asked another house for a bed: that this one is late is no news for it, and is told to the house alone."""
+        b = begun(Bench())
+        b.consents("ngo-shelter")
+        b.say("ngo-a", "shelter.bed_requested", ref="B-9", to=["ngo-shelter"])
+        before = b.fork()
+        cut(b, "ngo-a")
+
+        assert "D-BED 2 Mar 16:15 ngo-a,ngo-shelter" in before.through("d1 23:00")
+        assert "D-BED 2 Mar 16:15 ngo-shelter" in b.through("d1 23:00")
+
+    def test_hears_no_breach_as_a_supervisor(self) -> None:
+        """A supervisor whose own access was ended learns by no breach that its agency is still on the case."""
+        b = planned(Bench())
+        b.rules = Rules(load_profile(POLICY), {**AGENCIES, "ngo-l": Agency("ngo-l", "ngo_legal", "shelter")})
+        b.consents("ngo-shelter")
+        b.say(UNIT, "shelter.bed_requested", ref="B-2", to=["ngo-shelter"])
+        b.say("ngo-shelter", "shelter.bed_offered", ref="B-2")
+        b.say("vac", "service.requested", ref="S-1", to=["ngo-l"])
+        cut(b, "shelter")
+        late = [each for each in b.through("d20 9:00") if each.startswith("D-SERVICE")]
+
+        assert [each.rpartition(" ")[2] for each in late] == ["ngo-l,vac"]
 
     def test_keeps_its_letters_shut(self) -> None:
         """What it received by consent opens no more, to nobody there."""

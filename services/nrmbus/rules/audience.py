@@ -46,8 +46,9 @@ COMPENSATION: Final = "compensation"
 GRANTS = ("consent.given", "consent.overridden")
 COURSE: Final = frozenset({"case.closed", "case.reopened", "case.signal_dismissed", "review.decided"})
 """Types by which others than the deciding body end its work on a case, or have it go on."""
-TO_THE_REVOKED: Final = ("access.", "deadline.")
-"""Beginnings of the types that still reach an agency whose access was ended: that it has to stop, erase, or is late with it."""
+TO_THE_REVOKED: Final = "access."
+"""Beginning of the types that still reach an agency whose access was ended: that it has to stop, or to erase. It hears of its own breaches too."""
+_OF_A_DUTY: Final = "deadline."
 
 
 @frozen
@@ -82,7 +83,8 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
         if context.event.type == EMBASSY_BARRED:  # nor does the state of origin hear that the person fears it
             found = {agency for agency in found if not context.in_group(agency, "ENVOYS")}
     elif context.view.revoked and not context.event.type.startswith(TO_THE_REVOKED):
-        found -= {*context.view.revoked}
+        own = {*_answerable(context)} if context.event.type.startswith(_OF_A_DUTY) else set()
+        found -= {*context.view.revoked} - own
     return found
 
 
