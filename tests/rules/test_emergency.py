@@ -9,7 +9,7 @@ from nrmbus.events.model import Part
 from nrmbus.rules import Agency, Refusal, Rules, load_profile
 from rules.given import Bench
 from rules.judge.refused_emergency import ASKED, TWO, UNIT, g_71, g_72, more
-from rules.stories import child_planned, child_signalled, planned, presumed
+from rules.stories import LEGAL, begun, child_planned, child_signalled, planned, presumed
 
 
 def asked(**said: str) -> Bench:
@@ -116,6 +116,36 @@ def test_a_refusal_meanwhile_ends_it_too() -> None:
     b = asked()
     b.say("vac", "consent.refused", receivers=["shelter"], purposes=["tracing"])
     assert b.through("d8 13:00") == []
+
+
+class TestAnAskerWhosePartHasEnded:
+    """Given an assistance centre that asked in an emergency, and declines its only referral in the ten minutes after that."""
+
+    def asking(self) -> Bench:
+        """The special unit holds the case."""
+        b = begun(Bench())
+        b.say(UNIT, "referral.submitted", ref="R-6", to=["vac"], legal_basis=LEGAL)
+        b.say("vac", ASKED, **TWO)
+        return b
+
+    def test_is_answered_no_more(self) -> None:
+        """When the ten minutes are over, then nothing is due."""
+        b = self.asking()
+        assert [each.type for each in b.rules.due(b.view)].count("access.reseal_due") == 1
+        b.say("vac", "referral.declined", ref="R-6")
+
+        assert [each.type for each in b.rules.due(b.view)].count("access.reseal_due") == 0
+
+    def test_is_sealed_nothing(self) -> None:
+        """When it declines after the answer fell due and before the holder's desk seals, then the sealing is refused."""
+        b = self.asking()
+        b.say_due("access.reseal_due")
+        assert b.ask(UNIT, "access.resealed", ref="E-1", letter=True) is None
+        b.say("vac", "referral.declined", ref="R-6")
+
+        refusal = b.ask(UNIT, "access.resealed", ref="E-1", letter=True)
+        assert refusal
+        assert refusal.rule == "G-70"
 
 
 @pytest.mark.parametrize("child", [False, True], ids=["an adult", "a child"])

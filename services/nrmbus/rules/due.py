@@ -173,12 +173,12 @@ def _ends_of_keeping(tables: Tables, view: View) -> Iterator[Due]:
 
 
 def _reseals(tables: Tables, view: View) -> Iterator[Due]:
-    """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker."""
+    """Yield the sealing for each emergency: after the minutes for objecting, or at once; none if the person refuses the asker, or the asker has no part any more."""
     for each in view.emergencies.values():
         wait = lasting(minutes=0 if each.at_once else tables.profile.emergency.object_minutes)
         at = later(each.mark.registered, wait)
         is_refused = refused_by_person(view, each.mark.source, tables.calendar.day(at))
-        if each.state != "asked" or each.holder is None or is_refused:
+        if each.state != "asked" or each.holder is None or is_refused or not view.on_case(each.mark.source):
             continue
         data = AccessResealDue(holder=each.holder)
         yield _due(at, data.type, each.mark.id, data, each.ref, "")

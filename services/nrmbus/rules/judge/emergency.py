@@ -12,10 +12,11 @@ _rules = RuleList()
 def not_available(q: Question) -> bool:
     """Nobody else holds the case who may hear of it, nobody could be told beside the holder, nothing is needed, or the holder was asked already.
 
-    Of an answer: what it answers is an emergency no longer.
+    Of an answer: what it answers is an emergency no longer, or the asker has no part in the case any more.
     """
     if q.event.type == RESEALED:
-        return q.emergency is not None and is_too_late(q.tables, q.emergency, q.now)
+        asked = q.emergency
+        return asked is not None and (is_too_late(q.tables, asked, q.now) or not q.view.on_case(asked.mark.source))
     holder = q.holder
     if holder is None or holder == q.source or q.barred(holder) or refused_by_person(q.view, holder, q.today):
         return True
