@@ -133,7 +133,9 @@ class Telling:
         return self.to
 
     def w_special_unit(self) -> set[str]:
-        """The deciding body."""
+        """The deciding body; of papers, that which the referral asked."""
+        if self.kind == "handover.document_transferred":
+            return self.case.units_asked(self.event.referral or "")
         return set(self.case.units)
 
     def w_special_unit_of_child(self) -> set[str]:

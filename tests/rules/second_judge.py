@@ -103,6 +103,11 @@ class Second:
         """The bodies that decide."""
         return [agency for agency in self.roles if self.within(agency, "DECIDERS")]
 
+    def units_asked(self, ref: str) -> set[str]:
+        """Return the bodies that decide and that the referral asked, unless they declined or it was taken back or ran out (reading 149)."""
+        asked = self.referrals.get(ref, {})
+        return {each for each in self.units if asked.get(each) in ("asked", "accepted", "completed")}
+
     @property
     def members(self) -> set[str]:
         """The members of a plan in force, whom a later reading knows (`Parties`)."""
@@ -356,7 +361,7 @@ class Asked:
             yield self.by, SHARING
             return
         if self.kind == "handover.document_transferred":
-            yield from ((unit, SHARING) for unit in self.case.units)
+            yield from ((unit, SHARING) for unit in self.case.units_asked(self.event.referral or ""))
         for each in self.to:
             if each != self.by:
                 yield each, SHARING

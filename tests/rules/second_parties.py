@@ -103,6 +103,10 @@ class Parties(Second):
         """The members of the plan in force that have a part in the case."""
         return {each for each in self.plan[1] if self.on_case(each)} if self.plan and self.in_force else set()
 
+    def units_asked(self, ref: str) -> set[str]:
+        """Return the bodies that the referral asks, without those that deleted all since."""
+        return super().units_asked(ref) - self.gone
+
     def on_case(self, agency: str) -> bool:
         """Return whether a part of *agency* stands."""
         return agency not in self.out and bool(self.parts.get(agency))

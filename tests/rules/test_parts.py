@@ -5,7 +5,7 @@ import pytest
 from agencies import AGENCIES, POLICY
 from nrmbus.rules import Agency, Rules, load_profile
 from rules.given import Bench
-from rules.stories import LEGAL, begun, child_referred, consented, referred, signalled
+from rules.stories import LEGAL, accepted, begun, child_referred, consented, referred, signalled
 
 UNIT = "special-unit"
 SECOND = "special-unit-2"
@@ -122,6 +122,46 @@ class TestTwoBodiesThatDecide:
         b.say(SECOND, "identification.stage_entered")
 
         assert holder(b) == SECOND
+
+    def test_papers_go_to_the_one_that_was_asked(self) -> None:
+        """When she agreed to one alone and is referred to it, then the other gets none of her papers, and need not be agreed to."""
+        b = Bench()
+        b.rules = Rules(load_profile(POLICY), {**AGENCIES, SECOND: Agency(SECOND, "special_unit")})
+        accepted(b)
+        papers = b.say("ngo-a", "handover.document_transferred", ref="R-1", letter=True).audience
+
+        assert papers.recipients == (UNIT,)
+        assert {each for openers in papers.opens.values() for each in openers} == {UNIT}
+
+    def test_a_childs_papers_go_to_the_one_that_was_asked(self) -> None:
+        """When a child, whom nobody asks for consent, is referred to one, then the other hears nothing of the papers."""
+        b = Bench()
+        b.rules = Rules(load_profile(POLICY), {**AGENCIES, SECOND: Agency(SECOND, "special_unit")})
+        child_referred(b)
+
+        assert b.say("school", "handover.document_transferred", ref="R-10", letter=True).audience.recipients == (UNIT,)
+
+    def test_one_that_declined_gets_no_papers(self) -> None:
+        """When one declines, then the papers go to the other; when both have, there is nobody to hand them to."""
+        b = two_units()
+        b.say(SECOND, "referral.declined", ref="R-1")
+        assert b.fork().say("ngo-a", "handover.document_transferred", ref="R-1").audience.recipients == (UNIT,)
+        b.say(UNIT, "referral.declined", ref="R-1")
+
+        refusal = b.ask("ngo-a", "handover.document_transferred", ref="R-1")
+        assert refusal
+        assert refusal.rule == "G-04"
+
+    def test_one_that_deleted_gets_no_papers(self) -> None:
+        """When the body that a child was referred to has deleted all, then nothing is handed to it before it is asked again."""
+        b = child_referred(Bench())
+        b.say(UNIT, "referral.accepted", ref="R-10")
+        b.say("school", "consent.withdrawn", receivers=[UNIT])
+        b.say(UNIT, "consent.stop_confirmed")
+
+        refusal = b.ask("school", "handover.document_transferred", ref="R-10")
+        assert refusal
+        assert refusal.rule == "G-04"
 
     def test_one_that_acknowledges_after_the_other_has_begun_owes_no_answer(self) -> None:
         """When the first has begun, then the second may still give a receipt, and no event could meet an answer of it (reading 142)."""

@@ -18,6 +18,7 @@ from nrmbus.rules.event_context import (
     AUTHORITIES,
     CHILD_FLAGGED,
     COURT,
+    PAPERS,
     SHARING,
     STATISTICS,
     EventContext,
@@ -572,7 +573,8 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "second_agency": second_agencies,
     "senders": lambda context: _in_group(context, "SENDERS"),
     "shelters_on_case": _shelters_on_case,
-    "special_unit": lambda context: context.units,
+    # Papers go to the deciding bodies that were asked; an opening event tells all of them.
+    "special_unit": lambda context: context.units_asked if context.event.type == PAPERS else context.units,
     "special_unit_of_child": lambda context: context.units if context.child else (),
     "special_unit_on_case": lambda context: (unit for unit in context.units if context.view.on_case(unit)),
     "statistics_with_facts": _statistics_with_facts,

@@ -22,6 +22,7 @@ NO_HOLDERS = frozenset({"auditor", "coordinator", "registrar", STATISTICS, "time
 """Roles that hold no case; of a letter the statistics get the coded facts."""
 CLOSED = "case.closed"
 STOPPED = "consent.stop_confirmed"
+PAPERS = "handover.document_transferred"
 CHILD_FLAGGED = "safeguard.child_flagged"
 AGE_ASSESSED = "safeguard.age_assessed"
 NOBODYS = frozenset({"by-itself", "desk"})
@@ -107,6 +108,12 @@ class EventContext:
     def units(self) -> tuple[str, ...]:
         """Return the agencies that decide whether a person is a victim: all of the profile's DECIDERS, sorted."""
         return self.roles.having_any(self.tables.deciders)
+
+    @property
+    def units_asked(self) -> tuple[str, ...]:
+        """Return the deciding bodies that the named referral asks still, sorted: not declined, revoked or expired, and none that left."""
+        standing = [party.agency for party in self.referral.receivers if party.stands] if self.referral else []
+        return tuple(unit for unit in self.units if unit in standing and unit not in self.view.left)
 
     def is_unit(self, agency: str | None) -> bool:
         """Return whether *agency* has one of the roles that decide by the profile (in Azerbaijan the special unit)."""

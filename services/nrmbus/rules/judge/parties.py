@@ -9,7 +9,7 @@ from nrmbus.rules.audience import chosen_by_sender, may_open
 from nrmbus.rules.calendar import lasting, later
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import OBJECTED
-from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, receivers_of, value
+from nrmbus.rules.event_context import AUTHORITIES, CLOSED, COURT, PAPERS, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.profile import Row
 from nrmbus.rules.profile_files import is_installed
@@ -21,7 +21,6 @@ AUDITOR = "auditor"
 _COPY = "case.copy_issued"
 _LETTERS = ("letter.opened", "letter.kept_shut", "letter.unreadable")
 _ACCESS = "access.granted"
-_DOCUMENTS = "handover.document_transferred"
 _SHARED = ("document.shared", "document.chunk_sent")
 _OF_THE_PLAN = ("plan.revised", "plan.completed")
 _OBJECTION = "consent.objected"
@@ -117,14 +116,14 @@ def unknown_reference(q: Question) -> bool:
 def not_a_party(q: Question) -> bool:
     """An answer not by the receiver, a supplement or revocation not by the sender, or another agency's reference.
 
-    Papers go to the deciding body: under a referral that did not ask the unit, they are no supplement. Only the agency that
+    Papers go to the deciding body: under a referral that did not ask one, or asks none any more, they are no supplement. Only the agency that
     adopted a plan revises or completes the plan; another agency adopts its own, of which the former holder is notified.
     Nobody lifts a duty of its own: an agency that can publish can confirm.
     """
     row = _row(q)
     if q.event.type == LIFTED and value(q.event, "agency") == q.source:
         return True
-    if q.event.type == _DOCUMENTS and not _asks_unit(q):
+    if q.event.type == PAPERS and not q.units_asked:
         return True
     if q.event.type in _OF_THE_PLAN and not (q.view.plan and q.view.plan.holder == q.source):
         return True
@@ -134,10 +133,6 @@ def not_a_party(q: Question) -> bool:
             return False
         return not (record.asked(q) if row.party == "asked" else record.asker(q))
     return is_anothers(q)
-
-
-def _asks_unit(q: Question) -> bool:
-    return q.referral is not None and any(q.referral.party(unit) for unit in q.units)
 
 
 @_rules.rule("G-05")

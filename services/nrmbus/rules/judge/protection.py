@@ -9,7 +9,7 @@ from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.rules.audience import chosen_by_sender, told_by_choice
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import ASKED
-from nrmbus.rules.event_context import NOBODYS, SERVICES, SHARING, receivers_of, value
+from nrmbus.rules.event_context import NOBODYS, PAPERS, SERVICES, SHARING, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.retention import kept
 
@@ -24,7 +24,6 @@ _PLAN = "plan.adopted"
 _REVISED = "plan.revised"
 _GOING_ON = ("referral.info_supplied", _REVISED, "plan.completed")
 _STOPPED = "consent.stop_confirmed"
-_DOCUMENTS = "handover.document_transferred"
 _TERMINATED = "access.terminated"
 _REVOKED = "access.revoked"
 _ACTIVATED = "policy.profile_activated"
@@ -161,8 +160,8 @@ def _needed(q: Question) -> Iterator[tuple[str, str]]:
     if q.event.type in _OWN:
         yield q.source, SHARING
         return
-    if q.event.type == _DOCUMENTS:
-        yield from ((unit, SHARING) for unit in q.units)
+    if q.event.type == PAPERS:
+        yield from ((unit, SHARING) for unit in q.units_asked)
     services = q.event.type == _REFERRAL and bool(value(q.event, "services", ()))
     for agency in q.to:
         if agency == q.source:
@@ -204,19 +203,19 @@ def _concerned(q: Question) -> Iterator[tuple[str, str]]:
         yield q.source, SHARING
 
 
-@_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-30", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, PAPERS, _QUESTION, _REVIEW)
 def consent_refused(q: Question) -> bool:
     """Adult; a refusal stands for an agency in `to`, the deciding body that acts or gets papers, who takes over or hands on."""
     return any(q.stands(agency, purpose) == "refused" for agency, purpose in _concerned(q))
 
 
-@_rules.rule("G-31", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, _DOCUMENTS, _QUESTION, _REVIEW)
+@_rules.rule("G-31", *WITH_TO, *_OWN, *_RETURNING, _ACCEPTED, PAPERS, _QUESTION, _REVIEW)
 def consent_withdrawn(q: Question) -> bool:
     """The same, a withdrawal stands."""
     return any(q.stands(agency, purpose) == "withdrawn" for agency, purpose in _concerned(q))
 
 
-@_rules.rule("G-32", *WITH_TO, *_OWN, _DOCUMENTS, *_GOING_ON)
+@_rules.rule("G-32", *WITH_TO, *_OWN, PAPERS, *_GOING_ON)
 def consent_required(q: Question) -> bool:
     """For the same pairs no statement stands; or the named `consent` does not cover `to`.
 
