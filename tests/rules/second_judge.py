@@ -323,6 +323,11 @@ class Asked:
         )
         if bound and not all(case.within(each, "DECIDERS") for each in self.to):
             return True
+        if set(getattr(self.said, "withhold_from", None) or ()) & {
+            *self.to,
+            *(case.roles.get(each) for each in self.to),
+        }:
+            return True
         return self.kind in NAMED_IN and not all(case.within(each, *NAMED_IN[self.kind]) for each in self.to)
 
     def g_20(self) -> bool:

@@ -169,6 +169,21 @@ def more() -> list[tuple[str, Refusal | None, str | None]]:
         ("a bed of a shelter", b.ask("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"]), None),
         ("a referral without a reference", b.ask("ngo-a", REFERRAL, to=["vac"]), "G-03"),
         ("a consent of another case", b.ask("ngo-a", REFERRAL, ref="R-9", to=["vac"], consent=[_strange(b)]), "G-03"),
+        (
+            "a referral to who is withheld from",
+            b.ask("ngo-a", REFERRAL, ref="R-9", to=["ngo-l", "vac"], withhold_from=["vac"]),
+            "G-10",
+        ),
+        (
+            "a referral withheld from somebody else",
+            b.ask("ngo-a", REFERRAL, ref="R-9", to=["ngo-l"], withhold_from=["vac"]),
+            None,
+        ),
+        (
+            "a bed of who is withheld from",
+            b.ask("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"], withhold_from=["shelter"]),
+            "G-10",
+        ),
         ("a flag for an NGO", b.ask("ngo-a", "safeguard.child_flagged", to=["ngo-l"]), "G-10"),
         ("a flag for the guardian bodies", b.ask("ngo-a", "safeguard.child_flagged", to=BODIES), None),
         ("somebody else's signal", b.ask("special-unit", "case.signal_dismissed"), "G-06"),

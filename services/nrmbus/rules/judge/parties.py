@@ -184,6 +184,7 @@ def recipient_not_allowed(q: Question) -> bool:
 
     An event about no case may name whoever is told what concerns the whole bus. Of a case the statistics get the coded parts
     of letters, and are turned to by nobody; nor is an agency of which nothing is known.
+    Nobody is in `to` from whom the event is withheld, by id or by role.
     A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without
     one, the review would stay undecided and bar closing for ever. Proceedings are heard by a court. A consent, refusal or
     withdrawal is about an agency: a service of the bus could not confirm that it stopped.
@@ -204,6 +205,9 @@ def recipient_not_allowed(q: Question) -> bool:
     if bound and any(not q.is_unit(agency) for agency in to):
         return True
     if q.event.type == "referral.submitted" and q.source in to:
+        return True
+    withheld = value(q.event, "withhold_from", ())
+    if any(agency in withheld or q.roles.of(agency) in withheld for agency in to):
         return True
     wanted = RECEIVING.get(q.event.type)
     return wanted is not None and not all(q.roles.of(agency) == wanted or q.in_group(agency, wanted) for agency in to)
