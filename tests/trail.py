@@ -229,7 +229,7 @@ def _as_topics(stage: MemoryBus) -> tuple[list[Read], list[Read]]:
         fact = stage._history.get(event.subject, {}).get(event.id)
         if fact is not None:
             view = views.get(event.subject) or rules.start(event.subject)
-            told = rules.audience(view, event)
+            told = rules.audience(view, event, None, fact.registered)
             audience = {"recipients": told.recipients, "earlier": {who: list(ids) for who, ids in told.earlier.items()}}
             views[event.subject] = rules.evolve(view, fact)
         if fact is None or event.source == TIMEKEEPER:  # its own desk is not played, nor is the answer to a refusal

@@ -48,7 +48,7 @@ class Written:
     def register(self, event: Event, now: datetime, refusal: Refusal | None = None) -> None:
         """Write one registration, or one refusal."""
         view = self.view.get(event.subject) or self.rules.start(event.subject)
-        told = self.rules.audience(view, event) if refusal is None else None
+        told = self.rules.audience(view, event, None, now) if refusal is None else None
         audience = Audience(
             earlier=told.earlier if told else {},
             recipients=told.recipients if told else (),

@@ -57,7 +57,7 @@ class Registered(Roaming):
         event = event.model_copy(update=fresh)
         spent = self.spent[event.source, self.rules.month(self.now)]
         refusal = self.rules.judge(self.view, event, self.now, spent=spent)
-        audience = self.rules.audience(self.view, event)
+        audience = self.rules.audience(self.view, event, None, self.now)
         record = self._signed(event, audience)
         event = decode(record).event()
         decision = self.town.bus.take(self.shard, record, owner=event.source, now=self.now)

@@ -21,7 +21,8 @@ from nrmbus.wire.letter import Container, seal
 from nrmbus.wire.record import Record
 from registrar.given import Bus, check_history, to
 from registrar.test_directory import entered, rotated, state
-from registrar.test_shard import LETTER, REF, REFERRAL, registration
+from registrar.test_shard import CONSENT, LETTER, REF, REFERRAL, registration
+from rules.given import DEFAULTS
 
 MOST: Final = "coded identity contact story health"
 FEW: Final = "coded identity contact"
@@ -225,3 +226,29 @@ def test_who_has_not_confirmed_its_key_yet_has_its_own_words_under_that_key_and_
         readers["coded"] |= {name: key(fresh, name) for name in ("special-unit", "statistics")}
         codes.append(fresh.take(shard, sealed(fresh, event, readers), owner="ngo-new").code)
     assert codes == ["key_not_current", "key_not_current", None]
+
+
+def test_p2_a_letter_sealed_by_a_consent_that_expired_meanwhile_is_sealed_again_to_fewer(fresh: Bus) -> None:
+    """P2: a desk that was offline until the carer's consent had expired is told to leave the centre out, and then heard."""
+    shard, unit = fresh.shard(), "special-unit"
+    fresh.say(shard, unit, "case.signal_recorded", {**SIGNAL, "child": True, "detector": "special_unit"})
+    for stage in ("initial_assistance", "inquiry", "indicator_screening"):
+        fresh.say(shard, unit, "identification.stage_entered", {"stage": stage})
+    for type in ("identification.indicators_screened", "identification.reasonable_grounds_decided"):
+        fresh.say(shard, unit, type, dict(DEFAULTS[type]))
+    carers = {**CONSENT, "given_by": "caregiver", "receivers": ["vac"], "expires": f"{NOW:%Y-%m-%d}"}
+    fresh.say(shard, unit, "consent.given", carers)
+    decided, later = dict(DEFAULTS["identification.status_decided"]), NOW + timedelta(days=2)
+    parts: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
+    event = fresh.event(unit, "identification.status_decided", decided)
+    by_consent = fresh.signed(event, parts, {"coded": ["statistics", "vac"], "story": ["vac"]})
+    late = fresh.take(shard, by_consent, owner=unit, now=later)
+
+    said = registration(late)
+    assert (said.code, said.seal_to) == ("audience_changed", {"coded": ("statistics",), "story": ()})
+    assert to(late, "vac") == []
+    event = fresh.event(unit, "identification.status_decided", decided, recordedtime=later)
+    again = fresh.take(shard, fresh.signed(event, parts, {"coded": ["statistics"]}), owner=unit, now=later)
+    assert again.outcome == "registered", again.code
+    assert to(again, "vac") == []
+    check_history(fresh, shard)

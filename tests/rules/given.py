@@ -263,7 +263,7 @@ class Bench:
         refusal = self.rules.judge(self.view, event, self.now)
         if refusal is not None:
             raise AssertionError(f"{by} may not say {type}: {refusal.rule}")
-        audience = self.rules.audience(self.view, event)
+        audience = self.rules.audience(self.view, event, None, self.now)
         self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
         return Said(event, audience)
 
@@ -295,7 +295,7 @@ class Bench:
         refusal = self.rules.judge(self.view, event, self.now)
         if refusal is not None:
             raise AssertionError(f"the Rules refuse what the timekeeper says: {refusal.rule}")
-        audience = self.rules.audience(self.view, event)
+        audience = self.rules.audience(self.view, event, None, self.now)
         self.hear(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1))
         return audience.recipients
 

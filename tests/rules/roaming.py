@@ -311,7 +311,7 @@ class Roaming(Bench):
         policy = self.rules.policy_for(self.view, event.source, self.now)
         if self.rules.judge(self.view, event, self.now, policy=policy) is not None:
             return False
-        audience = self.rules.audience(self.view, event, policy)
+        audience = self.rules.audience(self.view, event, policy, self.now)
         self.register(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1, policy), audience.earlier)
         return True
 
@@ -335,7 +335,7 @@ class Roaming(Bench):
         if refusal is not None:
             message = f"the Rules refuse what the timekeeper says: {refusal.rule} {due}"
             raise AssertionError(message)
-        audience = self.rules.audience(self.view, event, policy)
+        audience = self.rules.audience(self.view, event, policy, self.now)
         self.register(Fact.of(event, audience.recipients, self.now, len(self.facts) + 1, policy), audience.earlier)
         return audience.recipients
 

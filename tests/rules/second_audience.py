@@ -6,6 +6,7 @@ event ends is taken from `second_clocks.py`, whose own reading they have passed.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
+from datetime import datetime
 from typing import Any, Final
 
 from nrmbus.events.model import Part
@@ -45,13 +46,13 @@ Word = Callable[["Telling"], Iterable[str]]
 class Telling:
     """One event that is told, with the words of section 3 that need it."""
 
-    def __init__(self, case: Parties, event: Any, before: Clocks, after: Clocks) -> None:
-        """Ask before *event* is taken; *before* and *after* are the duties that run."""
+    def __init__(self, case: Parties, event: Any, before: Clocks, after: Clocks, registered: datetime) -> None:
+        """Ask before *event* is taken; *before* and *after* are the duties that run. A consent must hold when it is *registered* (reading 21)."""
         self.case, self.event, self.said, self.kind, self.by = case, event, event.data, event.type, event.source
         self.child = case.is_child(event)
-        self.day = case.day = f"{event.recordedtime.astimezone(ZONE):%Y-%m-%d}"
+        self.day = case.day = f"{max(event.recordedtime, registered).astimezone(ZONE):%Y-%m-%d}"
         self.to = set(getattr(event.data, "to", None) or ())
-        self.before, self.after = before, after
+        self.before, self.after, self.registered = before, after, registered
         self._next: Parties | None = None
 
     def barred(self) -> set[str]:
@@ -214,7 +215,7 @@ class Telling:
         """Return the case after the event."""
         if self._next is None:
             self._next = deepcopy(self.case)
-            self._next.heard(self.event, (), self.event.recordedtime)
+            self._next.heard(self.event, (), self.registered)
         return self._next
 
     def w_former_holder(self) -> set[str]:
@@ -508,7 +509,7 @@ def misdelivered(
     clocks: tuple[Clocks, Clocks],
 ) -> Iterator[str]:
     """Yield each agency that is told, or opens a part, otherwise than section 3 says."""
-    telling = Telling(case, event, *clocks)
+    telling = Telling(case, event, *clocks, fact.registered)
     wanted = telling.told()
     for each in sorted(set(fact.recipients) - wanted):
         yield f"{event.type} of {event.source} reaches {each} by the Rules alone"

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 import pytest
 
-from rules.given import Bench
-from rules.stories import begun, child_planned, planned
+from nrmbus.events.model import Event
+from rules.given import Bench, moment
+from rules.stories import begun, child_planned, planned, screened
 
 UNIT: Final = "special-unit"
 PAST: Final = "2026-03-01"
@@ -69,6 +70,32 @@ class TestAConsentThatIsTypedAfterItsLastDay:
         assert refused(b, "vac", "needs.assessed", to=["hospital"]) == "G-32"
 
 
+class TestAnEventThatIsRegisteredLate:
+    """Given a consent to the centre until 7 March, and a decision that a desk sealed on 6 March and that is registered on 8 March."""
+
+    def decision(self) -> tuple[Bench, Event]:
+        """The desk was offline meanwhile."""
+        b = screened(Bench()).at("d3 12:00")
+        b.consents("vac", expires="2026-03-05")
+        b.at("d4 11:00").say(UNIT, "identification.reasonable_grounds_decided")
+        b.consents("vac", expires="2026-03-07")
+        sealed = moment("d4 18:00")
+        return b.at("d6 9:00"), b.event(UNIT, DECIDED, letter=True, recorded=sealed, at=sealed)
+
+    def test_uses_no_consent_that_has_expired_by_then(self) -> None:
+        """When the registrar looks for its audience, then the consent is over, as it is for the verdict (reading 21)."""
+        b, decided = self.decision()
+        sealed = b.rules.audience(b.view, decided)
+        registered = b.rules.audience(b.view, decided, None, b.now)
+
+        assert "vac" in sealed.opens["story"], "the desk cannot know when it will be registered"
+        assert "vac" not in registered.opens["story"]
+        assert b.rules.why(b.view, decided, "vac", None, b.now).parts == ()
+        assert set(registered.opens["story"]) < set(sealed.opens["story"]), (
+            "so the desk seals to fewer, within its bound"
+        )
+
+
 class TestAConsentForSomeDays:
     """Given a withdrawal, and after it a consent until 12 March."""
 
@@ -78,8 +105,12 @@ class TestAConsentForSomeDays:
         b.consents("vac", expires="2026-03-12")
 
         assert "vac" in told(b.at("d10 9:00"))
-        assert "vac" not in told(b.at("d11 9:00"))
+        letter = b.say(UNIT, DECIDED, letter=True).event
+        assert not b.rules.keeps_shut(b.view, letter, "vac", b.now)
+        b.at("d11 9:00")
+        assert "vac" not in told(b)
         assert refused(b, "ngo-a", "needs.assessed", to=["vac"]) == "G-31"
+        assert b.rules.keeps_shut(b.view, letter, "vac", b.now), "what it got in these days is shut again, too"
 
     def test_may_be_made_longer(self) -> None:
         """When another consent until 20 March follows in time, then the withdrawal holds again after that day."""

@@ -75,7 +75,7 @@ class Twice(Roaming):
     def hear(self, fact: Fact) -> None:
         """Take a registered event into both; compare who is told, and which duties begin and end."""
         before, said = self.rules.clocks(self.view), understood(fact.event)
-        opens = self.rules.audience(self.view, fact.event).opens
+        opens = self.rules.audience(self.view, fact.event, None, fact.registered).opens
         super().hear(fact)
         after = self.rules.clocks(self.view)
         self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after))

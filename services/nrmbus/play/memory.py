@@ -259,7 +259,7 @@ class MemoryBus(Stage):
             outcome = Outcome(event.id, f"refusal {number}", refusal.code, refusal.rule, refusal.article)
             self._submitted[event.id] = (event, letter, outcome)
             return outcome
-        audience = self._rules.audience(view, event, policy)
+        audience = self._rules.audience(view, event, policy, self._now)
         fact = Fact.of(event, audience.recipients, self._now, number, policy)
         self._rules.activate(fact)
         self._views[event.subject] = self._rules.evolve(view, fact)

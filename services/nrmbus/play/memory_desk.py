@@ -61,7 +61,7 @@ class MemoryDesk:
         """Take a delivery in; return what the procedure says to it. A letter that the person took back stays shut."""
         event, view = delivery.fact.event, self._views.get(delivery.fact.event.subject)
         if view is not None and event.source != self._agency.id:
-            shut = self._rules.keeps_shut(view, event, self._agency.id)
+            shut = self._rules.keeps_shut(view, event, self._agency.id, delivery.fact.registered)
             delivery = replace(delivery, opened={}) if shut else delivery
         self._ledger.append(delivery)
         return self._take(delivery)

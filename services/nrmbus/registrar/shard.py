@@ -204,7 +204,7 @@ class Shard:
         refusal = self._rules.judge(view, event, now, spent=spent, policy=policy)
         if refusal:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
-        audience = self._rules.audience(view, event, policy)
+        audience = self._rules.audience(view, event, policy, self._time(now))
         told = Told(audience.recipients, audience.earlier, {})
         if letter is None:
             return told

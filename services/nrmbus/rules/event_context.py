@@ -44,13 +44,17 @@ def receivers_of(event: Event) -> tuple[str, ...]:
 
 @frozen
 class EventContext:
-    """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody."""
+    """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody.
+
+    ``now`` is the time of its registration; None for a desk that seals it, which cannot know that time.
+    """
 
     tables: Tables
     roles: Roles
     view: View
     event: Event
     recipients: tuple[str, ...] = ()
+    now: datetime | None = None
 
     @property
     def source(self) -> str:
@@ -214,8 +218,12 @@ class EventContext:
 
     @property
     def today(self) -> date:
-        """Return the day, in the profile's zone, on which a consent must still hold."""
-        return self.tables.calendar.day(self.event.recordedtime)
+        """Return the day, in the profile's zone, on which a consent must still hold.
+
+        It is the later day of recording and registration, so that a backdated or belated event cannot use an expired consent.
+        """
+        recorded = self.tables.calendar.day(self.event.recordedtime)
+        return recorded if self.now is None else max(recorded, self.tables.calendar.day(self.now))
 
     def standing(self, agency: str, purpose: str) -> Standing | None:
         """Return the person's statement about *agency* and *purpose* that holds today, or None: the last one that has not expired."""

@@ -212,28 +212,31 @@ class Rules:
         """Return the role of *agency*; an unknown agency has a role that may publish nothing."""
         return self._roles.of(agency)
 
-    def _context(self, view: View, event: Event, policy: str | None = None) -> EventContext:
+    def _context(
+        self, view: View, event: Event, policy: str | None = None, now: datetime | None = None
+    ) -> EventContext:
         policy = policy or self.policy_for(view, event.source, event.recordedtime)
-        return EventContext(self._of(policy).tables, self._roles, view, understood(event))
+        return EventContext(self._of(policy).tables, self._roles, view, understood(event), (), now)
 
-    def audience(self, view: View, event: Event, policy: str | None = None) -> Audience:
+    def audience(self, view: View, event: Event, policy: str | None = None, now: datetime | None = None) -> Audience:
         """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first.
 
-        *policy* is the profile of its registration; None: that of the time when the event was recorded.
+        *policy* is the profile of its registration; None: that of the time when the event was recorded. *now* is the time of
+        its registration; a desk that seals the event does not know it, and the registrar may answer with another audience.
         """
-        return audience_of(self._context(view, event, policy))
+        return audience_of(self._context(view, event, policy, now))
 
     def could_open(self, view: View, event: Event, part: Part, agency: str) -> bool:
         """Return whether *agency* could open *part* of the letter of *event* in any history, whatever *view* lacks."""
         return could_open(self._context(view, event), agency, part)
 
-    def keeps_shut(self, view: View, event: Event, agency: str) -> bool:
-        """Return whether *agency* must leave the letter of *event* closed, since by *view* the person refuses it (C8).
+    def keeps_shut(self, view: View, event: Event, agency: str, now: datetime | None = None) -> bool:
+        """Return whether *agency* must leave the letter of *event* closed *now*, since by *view* the person refuses it (C8).
 
         A letter that reaches the agency without consent (a signal, whose facts are coded) may be opened; a child is not asked.
         A letter sealed in an emergency stays closed after any refusal of the agency, a child's included.
         """
-        context = self._context(view, event)
+        context = self._context(view, event, now=now)
         return shut_for(context, agency) or (
             context.event.type == RESEALED and refused_by_person(view, agency, context.today)
         )
@@ -242,9 +245,11 @@ class Rules:
         """Return whether the parts requested in *emergency* in the case of *view* may still be sealed at *now*."""
         return not is_too_late(self._of(view.policy).tables, emergency, now)
 
-    def why(self, view: View, event: Event, agency: str, policy: str | None = None) -> Reason:
+    def why(
+        self, view: View, event: Event, agency: str, policy: str | None = None, now: datetime | None = None
+    ) -> Reason:
         """Return why *event* reaches *agency*, or why not, on the view before; always in line with `audience`."""
-        context = self._context(view, event, policy)
+        context = self._context(view, event, policy, now)
         return reason_for(context, agency, audience_of(context))
 
     def evolve(self, view: View, fact: Fact) -> View:
@@ -260,7 +265,7 @@ class Rules:
             fact = Fact(
                 event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number, policy=policy
             )
-        context = EventContext(self._of(policy).tables, self._roles, view, event, fact.recipients)
+        context = EventContext(self._of(policy).tables, self._roles, view, event, fact.recipients, fact.registered)
         after = evolve_view(context, fact)
         if after is view and not after.exists:
             return before  # a reading of what nobody opened makes no case

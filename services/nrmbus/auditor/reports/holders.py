@@ -160,7 +160,7 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
         if event.sealeddigest is not None and event.data.letter is not None:
             known = (written or {}).get((event.source, event.id), {})
             own.setdefault(event.source, []).extend((part, known.get(part)) for part in event.data.letter.part_names())
-            opens = dict(rules.audience(view, event, entry.registration.policy.name).opens)
+            opens = dict(rules.audience(view, event, entry.registration.policy.name, at).opens)
             coded = coded or bool(opens.get("coded"))
             for part in event.data.letter.part_names():
                 for agency in {event.source, *opens.get(part, ())}:

@@ -166,7 +166,8 @@ def _when(entry: Entry) -> tuple[object, int, int]:
 
 
 def _recipients(entry: Entry, event: Event, view: View, rules: Rules, directory: Directory) -> Iterator[Otherwise]:
-    said, due = entry.registration, rules.audience(view, event, entry.registration.policy.name)
+    said = entry.registration
+    due = rules.audience(view, event, said.policy.name, said.time)
     named, told = set(due.recipients), set(entry.audience.recipients)
     reads_along = set(directory.of_role(STATISTICS)) if event.sealeddigest is not None else set()
     if beyond := told - named - reads_along:

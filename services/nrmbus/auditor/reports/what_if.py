@@ -150,7 +150,7 @@ def _judged(entry: Entry, fact: Fact, view: View, other: Rules, spent: int) -> I
             bool(cited and cited.unverified),
         )  # fmt: skip
         return
-    due, told = set(other.audience(view, event, policy).recipients), set(fact.recipients)
+    due, told = set(other.audience(view, event, policy, said.time).recipients), set(fact.recipients)
     if event.sealeddigest is not None:  # the statistics are told of each letter with coded parts, under every profile
         told = {each for each in told if other.role_of(each) != STATISTICS}
     found: tuple[tuple[DifferenceKind, set[str]], ...] = (("told", due - told), ("not_told", told - due))

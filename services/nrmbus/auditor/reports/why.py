@@ -204,8 +204,8 @@ def _whom(seen: Audited, entry: Entry, case: Sequence[Entry], before: View) -> I
     points = {each.registration.id: Point.of(each) for each in case if each.said}
     for agency, admitted in sorted(seen.directory.entries.items()):
         later = next((each for each in case if _brings(each, agency, entry)), None)
-        policy = entry.registration.policy.name
-        reason = seen.rules.why(before, entry.event, agency, policy) if entry.event else None
+        said = entry.registration
+        reason = seen.rules.why(before, entry.event, agency, said.policy.name, said.time) if entry.event else None
         code, sentence = _code(seen.directory, entry, agency, reason, later=later is not None)
         kept = reason if reason and reason.code == code else Reason(agency, "told")
         yield Whom(

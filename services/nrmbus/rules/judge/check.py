@@ -1,7 +1,7 @@
 """Question that every rule of section 4 is asked, and the record that describes a rule."""
 
 from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from datetime import datetime
 
 from nrmbus.events.model import Part
 from nrmbus.events.registry import TYPES
@@ -25,11 +25,6 @@ class Question(EventContext):
     letter_parts: Mapping[Part, frozenset[str]] | None = None
     spent: int = 0
     timeline: Timeline | None = None
-
-    @property
-    def today(self) -> date:
-        """Return the later day of recording and judging, so that a backdated event cannot use an expired consent."""
-        return max(self.tables.calendar.day(self.event.recordedtime), self.tables.calendar.day(self.now))
 
 
 @frozen
