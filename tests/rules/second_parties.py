@@ -360,8 +360,10 @@ class Parties(Second):
             self.out.pop(event.data.receivers[0], None)
 
     def _leaves(self, agency: str) -> None:
-        """Have *agency* house nobody any more, also if it comes back (reading 42)."""
+        """Have *agency* have no part and house nobody any more, also if it comes back (readings 42 and 112)."""
         self.gone.add(agency)
+        self.parts.pop(agency, None)
+        self.since = [each for each in self.since if each != agency]
         for record in self.records.values():
             if record.kind == "bed" and record.asked.get(agency) == "admitted":
                 record.asked[agency] = "discharged"
@@ -375,9 +377,7 @@ class Parties(Second):
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         if event.data.answer == "deleted":
-            self.parts.pop(by, None)
             self._leaves(by)
-            self.since = [each for each in self.since if each != by]
 
     def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         if event.data.outcome == "continues":
