@@ -57,7 +57,7 @@ def steps(seat: Seat, view: View) -> Iterator[Step]:
         if row is None or not seat.rules.may_publish(seat.me, name, view):
             continue
         for key in _records(view, name, row.about):
-            yield Step(data, _ref_of(key) if key != _NEW else None, _refusal(seat, view, data, key))
+            yield Step(data, ref_of(key) if key != _NEW else None, _refusal(seat, view, data, key))
 
 
 @cache
@@ -89,11 +89,11 @@ def _records(view: View, name: str, about: str | None) -> tuple[str, ...]:
     """
     kind = "payment" if name in ("payment.executed", "payment.failed") else about or ""
     keys = tuple(_kinds(view).get(kind, ()))
-    named = tuple(key for key in keys if _ref_of(key))
-    return (*named, *[key for key in keys if not _ref_of(key)][-1:]) or (_NEW,)
+    named = tuple(key for key in keys if ref_of(key))
+    return (*named, *[key for key in keys if not ref_of(key)][-1:]) or (_NEW,)
 
 
-def _ref_of(key: str) -> str | None:
+def ref_of(key: str) -> str | None:
     """Return *key* as a reference, or None if it is the id of an event."""
     return key if _REF.fullmatch(key) else None
 
@@ -164,6 +164,6 @@ def specimen(seat: Seat, view: View, data: type[Data], ref: str | None, said: Ma
         approver="specimen-2",
         policy=seat.rules.policy_for(view, seat.me, now),
         legalbasis="specimen art. 1",
-        referral=ref and _ref_of(ref),
+        referral=ref and ref_of(ref),
         data=data.from_mapping(members),
     )

@@ -36,7 +36,7 @@ async def show(visit: Visit) -> Response:
     subject, ref, me = visit.path("case"), visit.path("ref"), visit.door.seat.me
     with visit.door.ledger.read() as tx:
         case = around.known_case(visit, tx, subject)
-        referral, row = case.view.referrals.get(ref), around.opening_of(tx, subject, ref)
+        referral, row = case.view.referrals.get(ref), around.opening_of(tx, ReferralSubmitted.type, subject, ref)
         event = None if row is None else event_of(row)
         if referral is None or row is None or event is None or event.type != ReferralSubmitted.type:
             raise NotFound

@@ -36,6 +36,13 @@ _SELF_CONSENT: Final = "G-36"
 _RECEIVERS: Final = "/data/receivers"
 _NO_FORM: Final = frozenset({"access.resealed", "document.shared"})
 """Types without a form: a desk publishes the one by itself, and the other needs an upload."""
+_OPENINGS: Final[Mapping[str, str]] = {
+    "access": "access.break_glass", "handover": "referral.submitted", "justice": "justice.case_opened",
+    "payment": "payment.ordered", "payment.ordered": "fund.compensation_granted", "referral": "referral.submitted",
+    "review": "review.requested", "service": "service.requested", "shelter": "shelter.bed_requested",
+    "stay": "stay.hold_requested",
+}  # fmt: skip
+"""First word of a type, or the whole type, and the type that opens the record which such a step answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +88,23 @@ def case_in_words(visit: Visit, tx: Connection, subject: str) -> str:
     return visit.t("Case {reference}", reference=called) if called else ""
 
 
-def opening_of(tx: Connection, subject: str, ref: str) -> Row[Any] | None:
-    """Return the row of the event that opened the record *ref* of the case; None if this agency does not have it.
+def opening_of(tx: Connection, type: str, subject: str, ref: str) -> Row[Any] | None:
+    """Return the row of the event that opened the record *ref* which a step of *type* answers; None if this agency does not have it.
 
-    An event without a reference of its own has its id as reference.
+    Records of several kinds may share a reference, and an agency that is asked again may be asked under the same one: the
+    newest event of the kind counts. If no event is of that kind, the first event of the reference does. An event without a
+    reference of its own has its id as reference.
     """
-    of_record = (_EVENTS.subject == subject) & ((_EVENTS.referral == ref) | (_EVENTS.id == ref))
-    return tx.execute(select(tables.events).where(of_record).order_by(_EVENTS.position).limit(1)).first()
+    rows = select(tables.events).where(_EVENTS.subject == subject, (_EVENTS.referral == ref) | (_EVENTS.id == ref))
+    opens = _OPENINGS.get(type) or _OPENINGS.get(type.partition(".")[0], "")
+    newest = rows.where(_EVENTS.type == opens).order_by(_EVENTS.position.desc())
+    return tx.execute(newest.limit(1)).first() or tx.execute(rows.order_by(_EVENTS.position).limit(1)).first()
 
 
 def request_of(tx: Connection, type: str, subject: str, ref: str) -> Row[Any] | None:
     """Return the row of the event that a step of *type* answers in the record *ref*: the newest question of a receiver, else the one that opened the record."""
     if type != ReferralInfoSupplied.type:
-        return opening_of(tx, subject, ref)
+        return opening_of(tx, type, subject, ref)
     of_record = (_EVENTS.subject == subject) & (_EVENTS.referral == ref)
     questions = of_record & (_EVENTS.type == ReferralInfoRequested.type)
     return tx.execute(select(tables.events).where(questions).order_by(_EVENTS.position.desc()).limit(1)).first()

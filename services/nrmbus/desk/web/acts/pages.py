@@ -99,6 +99,7 @@ async def begin(visit: Visit) -> Response:
     asks_nothing = not form.form_of(model).clear and model.letter is None
     with visit.door.ledger.read() as tx:
         case = around.known_case(visit, tx, subject)
+        ref = sending.answers(case.view, type, ref)
         asking = around.request_of(tx, type, subject, ref) if ref else None
     request = None if asking is None else event_of(asking)
     typed = {

@@ -13,13 +13,16 @@ from nrmbus.desk.http.request import MOST_RECEIVERS
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.outbox import drafts, refusals
 from nrmbus.desk.outbox.drafts import Kept, Typed
+from nrmbus.desk.state.steps import ref_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import FIRST, version_of
-from nrmbus.desk.web.acts import form
+from nrmbus.desk.web.acts import around, form
 from nrmbus.desk.web.acts.guide_questions import COUNTS, counts_of
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
+from nrmbus.events.payment import PaymentOrdered
 from nrmbus.events.registry import data_type
+from nrmbus.rules import View
 from nrmbus.rules.references import ANSWERED_BY_REFERENCE
 from nrmbus.wire import json as wire_json
 from nrmbus.wire.ids import new_ref, said_by_itself
@@ -50,6 +53,9 @@ IN_WORDS: Final[Mapping[str, int]] = {
 }  # fmt: skip
 """Answers, and the version from which they have a letter: people write a sentence, whatever version the agency's system speaks."""
 
+BEGIN: Final = ANSWERED_BY_REFERENCE | {PaymentOrdered.type}
+"""Types that open a record, and get a reference of their own: an agency may have answered under an older one."""
+
 OF_MORE_CODES: Final[Mapping[str, int]] = {"incident.opened": 2}
 """Types, and the version from which a list has the codes that people need."""
 
@@ -77,8 +83,16 @@ class AnsweredError(Exception):
 
 
 def fresh(type: str, typed: Typed) -> Typed:
-    """Return *typed* with a new reference, if an event of *type* opens a record that others answer."""
-    return {**typed, REF: (new_ref(),)} if type in ANSWERED_BY_REFERENCE else typed
+    """Return *typed* with a new reference, if an event of *type* opens a record."""
+    return {**typed, REF: (new_ref(),)} if type in BEGIN else typed
+
+
+def answers(view: View, type: str, ref: str | None) -> str | None:
+    """Return *ref* if a step of *type* is about that record of *view*; None if the step opens a record of its own.
+
+    The order of a payment is about the grant that it pays.
+    """
+    return ref if type not in BEGIN or (type == PaymentOrdered.type and ref in view.grants) else None
 
 
 def model_of(door: Door, type: str) -> type[Data]:
@@ -94,8 +108,10 @@ def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     said = form.read(form.form_of(model), draft.typed if typed is None else typed, zone)
     _count(form.form_of(model), said)
     keyed: Body = {} if model.keyed_by == "agency" else {model.keyed_by: draft.subject}
-    ref = draft.ref or form.one(draft.typed, REF)
-    about = {"ref": ref} if ref else {}
+    own = form.one(draft.typed, REF)
+    # A draft of an earlier release has the reference that led to it, too.
+    ref = own or draft.ref if draft.type in ANSWERED_BY_REFERENCE else draft.ref or own
+    about = {"ref": ref} if ref and ref_of(ref) else {}
     if incident := form.one(draft.typed, INCIDENT):
         about[INCIDENT] = incident
     return {
@@ -151,16 +167,22 @@ async def send(door: Door, draft: Kept, bodies: list[Body]) -> Kept:
 
 
 def answered(tx: Connection, draft: Kept) -> First | None:
-    """Return the event by which this agency has answered the record of *draft* before; None if it has not."""
+    """Return the event by which this agency has answered the record of *draft* before; None if it has not.
+
+    An agency that is asked again under the same reference answers again.
+    """
     alike = next((each for each in EITHER if draft.type in each), None)
     if alike is None or draft.ref is None:
         return None
+    asked = around.opening_of(tx, draft.type, draft.subject, draft.ref)
+    since = 0 if asked is None else asked.number
     rows = select(tables.outbox).where(
         _OUTBOX.subject == draft.subject, _OUTBOX.type.in_(alike), _OUTBOX.id != draft.id
     )
     for row in tx.execute(rows.where(_OUTBOX.replaced_by.is_(None)).order_by(_OUTBOX.seq)).all():
         clear = json.loads(row.clear)
-        if clear.get("referral") == draft.ref and row.verdict in (None, "registered"):
+        is_later = row.verdict is None or (row.verdict == "registered" and row.number >= since)
+        if clear.get("referral") == draft.ref and is_later:
             return First(row.id, row.type, clear["actor"], clear["time"], row.number)
     return None
 

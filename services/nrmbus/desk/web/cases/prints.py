@@ -141,7 +141,7 @@ def _referral(case: Case, tx: Connection) -> tuple[Referral, Mapping[str, Any]]:
     found = next((each for each in referrals_of(case, tx) if each.ref == ref), None)
     if found is None or not told:
         raise NotFound
-    return found, told[0]
+    return found, told[-1]
 
 
 def _asked(

@@ -142,7 +142,7 @@ class _Case:
 
     def _asked_for(self, ref: str | None) -> Mapping[str, Any]:
         """Return the services that the referral or the request *ref* asks for."""
-        for event in self.facts.happened:
+        for event in reversed(self.facts.happened):
             if ref is not None and event.ref == ref and event.type in ("referral.submitted", "service.requested"):
                 services = event.data.get("services") or [event.data.get("service")]
                 codes = tuple(each["code"] if isinstance(each, Mapping) else each for each in services if each)
