@@ -218,6 +218,35 @@ def test_an_allowance_that_came_back_is_ordered_again_while_the_status_stands() 
     assert [each for each in rows(case, "fund", "waits") if each.about == "payment"] == []
 
 
+def test_other_money_that_came_back_is_ordered_again_once() -> None:
+    """Given other assistance that failed, then it is offered until a later order stands; of a grant, the grant's row leads to it."""
+    kind, amount = "other_financial_assistance", {"value": "3000.00", "currency": "AZN"}
+
+    def offered(case: Bench) -> list[tuple[str, str | None]]:
+        found = rows(case, "fund", "waits")
+        return [(each.about, each.ref) for each in found if each.act == "payment.ordered"]
+
+    for order in ("P-3", "P-2"):  # under another reference, and under the same
+        case = made(stories.paid)
+        case.say("fund", "payment.executed", ref="P-1")
+        case.say("fund", "payment.ordered", ref="P-2", kind=kind, amount=amount)
+        case.say("fund", "payment.failed", ref="P-2", kind=kind)
+        assert [about for about, _ in offered(case)] == ["payment"]
+        case.say("fund", "payment.ordered", ref=order, kind=kind, amount=amount)
+        assert offered(case) == []
+        case.say("fund", "payment.executed", ref=order, kind=kind)
+        assert offered(case) == []
+        case.say("fund", "payment.ordered", ref="P-4", kind=kind, amount=amount)
+        case.say("fund", "payment.failed", ref="P-4", kind=kind)
+        assert [about for about, _ in offered(case)] == ["payment"], "what is paid hides no later money"
+
+    case = made(stories.paid)
+    case.say("fund", "fund.compensation_granted", ref="C-1", purpose="medical_expenses", source="contributions")
+    case.say("fund", "payment.ordered", ref="P-2", kind=kind, amount=amount)
+    case.say("fund", "payment.failed", ref="P-2", kind=kind)
+    assert [about for about, _ in offered(case)] == ["grant"]
+
+
 def test_where_the_money_went_names_purpose_and_source_and_nobody() -> None:
     """Granted, ordered, come back and paid: each sum stays in the line of its grant, and no case stands in it."""
     case = made(stories.granted)

@@ -34,7 +34,7 @@ from nrmbus.desk.web.work.kinds import (
     first_step,
 )
 from nrmbus.rules.clocks import Clock
-from nrmbus.rules.records import Party, Referral
+from nrmbus.rules.records import Party, Payment, Referral
 
 _ANSWERS_KEPT: Final = 5
 
@@ -390,15 +390,8 @@ class _Case:
         yield self.item("record", "plan", "plan.adopted", state="in_force", code="in_force", act=act, **said)
 
     def payments(self) -> Iterator[Item]:
-        paid = {
-            each.decision for each in self.view.payments.values() if each.decision and each.state != "failed"
-        }  # fmt: skip
         for ref, each in self.view.payments.items():
-            is_mine = each.mark.source == self.me
-            is_ended = each.kind == "one_time_allowance" and each.decision != self.view.effective  # by a revoked status
-            again = (
-                each.state == "failed" and each.decision not in paid and each.kind != "compensation" and not is_ended
-            )
+            is_mine, again = each.mark.source == self.me, self._is_ordered_again(each)
             act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
             said = {
                 "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
@@ -418,6 +411,19 @@ class _Case:
             }  # fmt: skip
             yield self.item("record", "payment", "identification.status_decided", **said)
             yield self.item("ours", "payment", "identification.status_decided", **said)
+
+    def _is_ordered_again(self, payment: Payment) -> bool:
+        """Return whether *payment* came back and is ordered again from its own row; the money of a grant is, from the grant's."""
+        if payment.state != "failed" or payment.grant is not None or payment.kind == "compensation":
+            return False
+        if payment.kind == "one_time_allowance" and payment.decision != self.view.effective:  # a revoked status ends it
+            return False
+        standing = (
+            each for each in self.view.payments.values() if each.kind == payment.kind and each.state != "failed"
+        )
+        if payment.decision is not None:
+            return all(each.decision != payment.decision for each in standing)
+        return all(each.mark.number < payment.mark.number for each in standing)
 
     def _granted(self, ref: str | None) -> Mapping[str, Any]:
         """Return what the money of the grant *ref* is for, and where it comes from; nothing if no grant is known."""
