@@ -1,6 +1,7 @@
 """The guide: a worker who knows no rules comes from what was seen to a signal, consents and referrals that fit the Rules."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
 from desk.web.browsing import browsing, member
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.web.acts.guide_events import REFS
 from nrmbus.wire import json
 
 ADULT: dict[str, dict[str, Any]] = {
@@ -74,6 +77,79 @@ async def test_an_adult_is_referred_to_those_who_may_be_told(tmp_path: Path) -> 
         assert [data.get("to") for _, data, _ in events[4:]] == [["special-unit"], ["ngo-l"], ["shelter"]]
         assert [data["services"] for _, data, _ in events[4:6]] == [[], ["legal"]]
         assert len({row.subject for row in await here.rows("outbox")}) == 1
+
+
+async def referred(here: Given) -> list[tuple[list[str], list[str]]]:
+    """Return recipients and services of each referral and request for a bed in the outbox."""
+    return [(data["to"], data.get("services", ["bed"])) for _, data, _ in await sent(here) if "to" in data]
+
+
+@pytest.mark.parametrize(
+    ("services", "to", "accepts", "wanted"),
+    [
+        (
+            ["legal", "psychosocial"], ["special-unit", "vac", "ngo-l"], ["ngo-l"],
+            [(["special-unit"], ["psychosocial"]), (["ngo-l"], ["legal", "psychosocial"]), (["vac"], [])],
+        ),
+        (
+            ["safe_shelter", "food"], ["special-unit", "shelter"], ["shelter"],
+            [(["special-unit"], []), (["shelter"], ["food"]), (["shelter"], ["bed"])],
+        ),
+        (
+            ["safe_shelter", "legal"], ["special-unit", "shelter"], ["shelter"],
+            [(["special-unit"], ["legal"]), (["shelter"], ["bed"])],
+        ),
+        (["safe_shelter", "legal"], ["shelter"], ["shelter"], [(["shelter"], ["legal"]), (["shelter"], ["bed"])]),
+        (["legal"], ["special-unit", "vac"], [], [(["special-unit"], ["legal"]), (["vac"], [])]),
+    ],
+    ids=["one of two accepted", "more than a bed", "a bed, and what the house does not take", "a house alone", "none accepted"],
+)  # fmt: skip
+async def test_no_service_that_the_person_accepts_is_lost(
+    tmp_path: Path,
+    services: list[str],
+    to: list[str],
+    accepts: list[str],
+    wanted: list[tuple[list[str], list[str]]],
+) -> None:
+    """Given services that the person accepts from some agencies alone, then each is asked for, or the deciding body is told of it."""
+    answers = {
+        **ADULT,
+        "need": {"guide.services": services},
+        "help": {"guide.to": to},
+        "consent": {**ADULT["consent"], "guide.sharing": to, "guide.accepts": accepts},
+    }
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, answers)
+        assert "The Rules do not allow" not in (await browser.get(check)).text
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+        assert await referred(here) == wanted
+        refs = [json.loads(row.clear, limit=100_000).get("referral") for row in await here.rows("outbox")]
+        named = [ref for ref in refs if ref]
+        assert len(set(named)) == len(named) == len(wanted)
+
+
+async def test_a_guide_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
+    """Given a guide that was begun with three references, then those who are asked and told share a referral, and the deciding body is told of each service."""
+    answers = {
+        **ADULT,
+        "need": {"guide.services": ["legal", "psychosocial"]},
+        "help": {"guide.to": ["special-unit", "vac", "ngo-l"]},
+        "consent": {**ADULT["consent"], "guide.sharing": ["special-unit", "vac", "ngo-l"], "guide.accepts": ["ngo-l"]},
+    }
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        check = await led(browser, answers)
+        async with here.desk.seat.ledger.write() as tx:
+            (begun,) = drafts.listed(here.desk.seat, tx)
+            older = {**begun.typed, REFS: begun.typed[REFS][:3]}
+            drafts.keep(here.desk.seat, tx, replace(begun, typed=older), seen=begun.version)
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+        assert await referred(here) == [(["special-unit"], ["legal", "psychosocial"]), (["ngo-l", "vac"], [])]
 
 
 async def test_the_language_is_asked_for_once(tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from nrmbus.desk.web.acts.guide_events import (
     INTERPRETER,
     MOST_EVENTS,
     REFS,
+    REFS_OF_ONE,
+    asked_for,
     bodies,
     decides,
     guardians_missing,
-    houses_of,
     is_child,
     language_of,
     recipients_of,
@@ -100,7 +101,7 @@ def _new_ids(visit: Visit) -> Typed:
     milliseconds = int(visit.now.timestamp() * 1000)
     return {
         IDS: tuple(new_event_id(milliseconds) for _ in range(MOST_EVENTS)),
-        REFS: (new_ref(), new_ref(), new_ref()),
+        REFS: tuple(new_ref() for _ in range(REFS_OF_ONE)),
     }
 
 
@@ -274,8 +275,7 @@ def _with_speed(visit: Visit, agency: str, name: str, services: tuple[str, ...],
 def _readers(visit: Visit, draft: Kept, typed: Typed) -> Mapping[Any, list[str]]:
     with visit.door.ledger.read() as tx:
         case = around.case_of(visit, tx, draft.subject)
-    houses = houses_of(visit, typed)
-    said = {"to": sorted(each for each in recipients_of(visit, typed) if each not in houses), "child": is_child(typed)}
+    said = {"to": sorted(each for _, to, _ in asked_for(visit, typed) for each in to), "child": is_child(typed)}
     return around.readers_of(visit, case, sending.model_of(visit.door, "referral.submitted"), said, None)
 
 

@@ -24,6 +24,8 @@ IDS, REFS = "guide.ids", "guide.refs"
 INTERPRETER: Final = "sealed.interpreter"
 """Field of a referral's letter that follows from the language: it is not asked for again."""
 MOST_EVENTS: Final = 8
+REFS_OF_ONE: Final = 4
+"""References of a guide: of the referral to the deciding body, to those who are asked, of the bed, and to those who are told."""
 _HERE: Final = Path(__file__).parent
 
 
@@ -185,20 +187,45 @@ def _consents(visit: Visit, typed: Typed) -> Iterator[Body]:
         yield {"type": "consent.refused", "data": said}
 
 
-def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
-    """Yield the referral to the deciding body, for identification, and the one to everybody else who helps, but for beds."""
-    typed = draft.typed
-    recipients = sorted(recipients_of(visit, typed))
-    houses = houses_of(visit, typed)
+def asked_for(visit: Visit, typed: Typed) -> list[tuple[str, list[str], list[str]]]:
+    """Return reference, recipients and services of each referral; one without recipients is none.
+
+    Agencies from which the person accepts services are asked for all of them but a bed, a shelter only if it takes one of
+    them or nobody else is there; the others who help are told of her alone. The deciding body is told what nobody else is
+    asked for, which needs no consent to services (G-32).
+    """
+    recipients, houses, refs = sorted(recipients_of(visit, typed)), houses_of(visit, typed), typed[REFS]
+    codes = typed.get("guide.services", ())
+    rest = tuple(each for each in codes if not houses or each not in LODGING)
     units = [each for each in recipients if decides(visit, each)]
-    others = [each for each in recipients if each not in (*units, *houses)]
+    helpers = [each for each in recipients if each not in units]
+    accepted = helpers if is_child(typed) else [each for each in helpers if each in typed.get("guide.accepts", ())]
+    told = [each for each in helpers if each not in accepted]
+    asked = [each for each in accepted if each not in houses or taken_by(visit, each, rest)]
+    if rest and not asked and not units:
+        asked = accepted
+    if (
+        asked and told and len(refs) < REFS_OF_ONE
+    ):  # begun by an older release: one referral, and no service without consent
+        asked, told = [], [each for each in helpers if each not in houses]
+    taken = {each for agency in asked for each in taken_by(visit, agency, rest)} | set(codes) - set(rest)
+    return [
+        (refs[0], units, [each for each in codes if each not in taken]),
+        (refs[1], asked, list(rest)),
+        (refs[-1] if asked else refs[1], told, []),
+    ]
+
+
+def _referrals(visit: Visit, draft: Kept) -> Iterator[Body]:
+    """Yield the referral to the deciding body, for identification, and those to everybody else who helps, but for beds."""
+    typed = draft.typed
     letter = _letter(visit, typed)
-    for ref, to in zip(typed[REFS], (units, others), strict=False):
+    for ref, to, codes in asked_for(visit, typed):
         if not to:
             continue
         data: dict[str, Any] = {
-            "to": to, "mode": "referral", "reason": _reason(typed, is_unit=to is units), "urgency": form.one(typed, "guide.urgency"),
-            "services": _services(visit, typed, to),
+            "to": to, "mode": "referral", "reason": _reason(typed, is_unit=decides(visit, to[0])),
+            "urgency": form.one(typed, "guide.urgency"), "services": _listed(visit, codes),
         }  # fmt: skip
         if is_child(typed):
             data["child"] = True
@@ -218,22 +245,8 @@ def _reason(typed: Typed, *, is_unit: bool) -> str:
     return "EmergencyProtection" if form.one(typed, "guide.urgency") == "emergency" else "AdditionalServicesRequired"
 
 
-def _services(visit: Visit, typed: Typed, to: list[str]) -> list[Any]:
-    """Return the services that *to* are asked for, as the version of the referral has them.
-
-    Agencies that help are asked for what the person accepts from all of them; the deciding body is told what nobody else
-    is asked for, which needs no consent to services (G-32).
-    """
+def _listed(visit: Visit, codes: list[str]) -> list[Any]:
+    """Return the services *codes* as the version of the referral has them."""
     data: type[Data] = sending.model_of(visit.door, "referral.submitted")
-    codes = list(typed.get("guide.services", ()))
-    helpers = {each for each in recipients_of(visit, typed) if not decides(visit, each)}
-    asked = helpers if is_child(typed) else helpers & set(typed.get("guide.accepts", ()))
-    if not helpers & set(to):
-        taken = {each for agency in asked for each in taken_by(visit, agency, tuple(codes))}
-        codes = [each for each in codes if each not in taken]
-    elif not asked >= set(to):
-        codes = []
-    elif houses_of(visit, typed):
-        codes = [each for each in codes if each not in LODGING]
     listed = form.form_of(data).named("data.services")
     return [{"code": each} for each in codes] if listed is not None and listed.kind == "objects" else codes
