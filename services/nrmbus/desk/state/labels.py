@@ -33,9 +33,14 @@ def _info(seat: Seat, subject: str) -> bytes:
     return b"nrmbus/case-label/v1\0" + b"".join(map(ids.lp, (seat.bus, seat.me, subject)))
 
 
+def tidied(label: str) -> str:
+    """Return *label* as it is kept: without spaces around it, and not too long."""
+    return " ".join(label.split())[:LONGEST]
+
+
 def keep(seat: Seat, tx: Connection, subject: str, label: str) -> None:
     """Keep *label* for the case *subject* within *tx*; an empty one removes it."""
-    said = " ".join(label.split())[:LONGEST]
+    said = tidied(label)
     if not said:
         tx.execute(delete(tables.case_labels).where(_LABELS.subject == subject))
         return

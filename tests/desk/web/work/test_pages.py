@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, kept_in, member
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
@@ -187,6 +187,27 @@ async def test_a_supervisor_gives_a_case_to_a_colleague(tmp_path: Path) -> None:
     assert "Aysel Worker" in page.text
     assert "Zaur Administrator" not in page.text
     assert "Aysel Worker" in rows(listed)[0]
+
+
+async def test_what_a_colleague_has_noted_meanwhile_stays(tmp_path: Path) -> None:
+    """Given a page of the notes that a colleague's notes have passed, then what the member left alone stays, and of what both changed nothing is saved."""
+    address = f"/app/cases/{CASE}/notes"
+    async with desk_of("vac", tmp_path) as here:
+        await a_referral_comes(here)
+        async with browsing(here, member()) as one, browsing(here, member(number="4712")) as other:
+            empty = kept_in(await one.get(address))
+            await other.post(address, data=kept_in(await other.get(address)) | {"label": "88/26", "colleague": "4712"})
+            alone = await one.post(address, data=empty)
+            after_alone = kept_in(await one.get(address))
+            passed = await one.post(address, data=empty | {"label": "14/26", "colleague": "4711"})
+            after_passed = kept_in(await one.get(address))
+            again = await one.post(address, data=kept_in(passed) | {"label": "14/26"})
+            after_again = kept_in(await one.get(address))
+
+    noted = [(each["label"], each["colleague"]) for each in (after_alone, after_passed, kept_in(passed), after_again)]
+    assert noted == [(["88/26"], ["4712"])] * 3 + [(["14/26"], ["4712"])]
+    assert [each.status_code for each in (alone, passed, again)] == [303, 409, 303]
+    assert "Nothing was saved. Read it as it is now." in passed.text
 
 
 async def test_a_task_is_done_once(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, g
 from nrmbus.desk.web.work.rows import agency_called, headings, matrix, places, rows_of, spent, totals
 from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
 from nrmbus.web.frame import LANGUAGE
+from nrmbus.web.guard import Form
 
 PAGE: Final = 50
 """Rows of one page."""
@@ -239,26 +240,43 @@ async def notes(visit: Visit) -> Response:
     snapshot, case = await known_of(visit.door).fresh(), visit.path("case")
     if case not in snapshot.cases:
         raise NotFound
-    return _notes(visit, case, snapshot.labels.get(case, ""), snapshot.assigned.get((case, 0), ""))
+    now = _Notes(snapshot.labels.get(case, ""), snapshot.assigned.get((case, 0), ""))
+    return _notes(visit, case, now, now, now)
 
 
-def _notes(visit: Visit, case: str, label: str, has_it: str, chosen: str = "") -> Response:
+@dataclass(frozen=True, slots=True)
+class _Notes:
+    """Label of a case, and the number of the colleague who has it; empty if nobody has."""
+
+    label: str
+    colleague: str
+
+    @classmethod
+    def sent(cls, form: Form, now: "_Notes", before: str = "") -> "_Notes":
+        """Return what *form* has in the fields whose names begin with *before*; what it has not, as from a page of an earlier release, is as *now*."""
+        label = next(iter(form.all(f"{before}label")), now.label)
+        colleague = next(iter(form.all(f"{before}colleague")), now.colleague)
+        return cls(labels.tidied(label), "" if colleague == NOBODY else colleague)
+
+
+def _notes(visit: Visit, case: str, typed: _Notes, was: _Notes, now: _Notes, *, passed: bool = False) -> Response:
+    """Show what is *typed*; *was*: what the member saw before any change, *passed*: a colleague has changed it since."""
     return visit.page(
         "work/notes.html.j2",
         title=visit.t("Label and colleague"),
+        status=409 if passed else 200,
         case=case,
-        label=label,
-        choices=_choices(visit, has_it, chosen),
+        typed=typed,
+        was=was,
+        passed=passed,
+        choices=_choices(visit, now.colleague, typed.colleague),
         longest=labels.LONGEST,
         keeps=url(f"/cases/{case}/notes"),
     )
 
 
 def _choices(visit: Visit, now: str, chosen: str = "") -> list[dict[str, Any]]:
-    """Return who may be said to have a case that the colleague *now* has; a supervisor may give it to anybody.
-
-    *chosen*: who was chosen on the page already, if anybody was.
-    """
+    """Return who may be said to have a case that the colleague *now* has, and who is *chosen*; a supervisor may give it to anybody."""
     t, me = visit.t, visit.me.number
     names = {me: t("I have it"), NOBODY: t("Nobody yet")}
     if "see_colleagues" in visit.me.permissions:
@@ -266,25 +284,39 @@ def _choices(visit: Visit, now: str, chosen: str = "") -> list[dict[str, Any]]:
         names |= {each.number: each.name for each in others if each.standing != "removed" and each.number != me}
     if now:
         names.setdefault(now, visit.door.staff.members.name_of(now))
-    return [
-        {"value": value, "text": text, "checked": value == (chosen or now or NOBODY)} for value, text in names.items()
-    ]
+    return [{"value": value, "text": text, "checked": value == (chosen or NOBODY)} for value, text in names.items()]
 
 
 @routes.post("/cases/{case}/notes", may="read_cases")
 async def keep_notes(visit: Visit) -> Response:
-    """Keep the label, and who has the case."""
+    """Keep what the member changed of the label, and of who has the case; nothing if a colleague has changed the same since."""
     snapshot, case, form = await known_of(visit.door).fresh(), visit.path("case"), await visit.form()
     if case not in snapshot.cases:
         raise NotFound
+    shown = _Notes(snapshot.labels.get(case, ""), snapshot.assigned.get((case, 0), ""))
     if form["go"] == LANGUAGE:
-        return _notes(visit, case, form["label"], snapshot.assigned.get((case, 0), ""), form["colleague"])
+        return _notes(visit, case, _Notes.sent(form, shown), _Notes.sent(form, shown, "was_"), shown)
+    seat = visit.door.seat
     async with visit.door.ledger.write() as tx:
-        labels.keep(visit.door.seat, tx, case, form["label"])
-        has_it = labels.colleague_of(tx, case)
-        if (chosen := form["colleague"]) in {each["value"] for each in _choices(visit, has_it)}:
-            labels.assign(tx, case, "" if chosen == NOBODY else chosen, visit.door.seat.stamp())
+        now = _Notes(labels.of(seat, tx, case), labels.colleague_of(tx, case))
+        typed, was = _Notes.sent(form, now), _Notes.sent(form, now, "was_")
+        label, is_label_passed = _merged(was.label, now.label, typed.label)
+        colleague, is_colleague_passed = _merged(was.colleague, now.colleague, typed.colleague)
+        passed = is_label_passed or is_colleague_passed
+        if not passed and label != now.label:
+            labels.keep(seat, tx, case, label)
+        choices = {each["value"] for each in _choices(visit, now.colleague)}
+        if not passed and colleague != now.colleague and (colleague or NOBODY) in choices:
+            labels.assign(tx, case, colleague, seat.stamp())
+    if passed:
+        return _notes(visit, case, _Notes(label, colleague), now, now, passed=True)
     return visit.see(f"/cases/{case}")
+
+
+def _merged(was: str, now: str, typed: str) -> tuple[str, bool]:
+    """Return what is kept of *typed* if *was* was shown and a colleague has made it *now*, and whether both changed it."""
+    is_passed = was != typed and now not in (was, typed)
+    return now if is_passed or was == typed else typed, is_passed
 
 
 # -- the board of a role ---------------------------------------------------------------------------------------------
