@@ -130,6 +130,8 @@ class AgencyPages:
         try:
             if page.may != "anybody" and member is None:
                 return await sign_in.lead_in(visit)
+            if not sign_in.is_of_script(visit.request):
+                await work.count_anew(visit)
             answer = await page.handler(visit)
             session.sent(visit)
             return answer

@@ -17,7 +17,7 @@ from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work import stream
-from nrmbus.desk.web.work.known import known_of
+from nrmbus.desk.web.work.known import Known, known_of
 from nrmbus.desk.web.work.queues import files
 
 OTHER = "12" * 16
@@ -270,6 +270,28 @@ async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path)
     assert len(ended) == len(signed_out) == 2
     assert "CANARY" not in json.dumps([first, changed])
     assert CASE not in json.dumps([first, changed])
+
+
+async def test_every_page_counts_what_waits_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a referral that comes after a list was shown, then a page of something else counts it; where the count fails, that page goes without."""
+
+    def waiting(page: httpx.Response) -> list[str]:
+        return re.findall(r'<span>(\d+)</span><span class="govuk-visually-hidden"> waiting', page.text)
+
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        unread = waiting(await browser.get("/app/acts"))
+        await browser.get("/app/work")
+        none = waiting(await browser.get("/app/acts"))
+        await a_referral_comes(here)
+        one = waiting(await browser.get("/app/acts"))
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        with monkeypatch.context() as broken:
+            broken.setattr(Known, "_case", None)
+            failed = await browser.get("/app/acts")
+        assert (failed.status_code, waiting(failed)) == (200, [])
+        listed = waiting(await browser.get("/app/work"))
+
+    assert (unread, none, one, listed[:1]) == ([], ["0"], ["1"], ["2"])
 
 
 async def test_a_desk_has_a_bounded_number_of_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -273,11 +273,16 @@ def _is_kept(request: Request, path: str) -> bool:
     return request.method == "POST" and is_form and not path.startswith(_NEVER_KEPT)
 
 
+def is_of_script(request: Request) -> bool:
+    """Return whether a script of a page sent *request*: nobody sees a page in answer to it."""
+    return cookies.is_by_itself(request) or (request.method == "POST" and request.url.path.endswith(_SAVES))
+
+
 async def lead_in(visit: Visit) -> Response:
     """Lead somebody without a session to the sign-in, and back afterwards; a form that came late is kept for its sender."""
     request, late = visit.request, visit.door.staff.late
     value, path = request.cookies.get(cookies.name_at(visit.door)), request.url.path.removeprefix(ROOT)
-    if cookies.is_by_itself(request) or (request.method == "POST" and path.endswith(_SAVES)):
+    if is_of_script(request):
         return Response(status_code=401)
     before = visit.door.staff.sessions.last(value) if value else None
     if before is not None and _is_kept(request, path):

@@ -125,7 +125,7 @@ class Known:
 
     @property
     def is_loaded(self) -> bool:
-        """Return whether every case was read once."""
+        """Return whether every case was read once, and the last reading did not fail."""
         return self._count >= 0
 
     async def fresh(self) -> Snapshot:
@@ -133,7 +133,11 @@ class Known:
         if self._count != self._seat.ledger.count:
             async with self._turn:
                 if self._count != self._seat.ledger.count:
-                    await self._read()
+                    try:
+                        await self._read()
+                    except Exception:
+                        self._count = -1  # so that no page shows the counts of an older commit
+                        raise
         return self.now
 
     async def _read(self) -> None:

@@ -22,6 +22,7 @@ from nrmbus.desk.web.work.known import Snapshot, known_of
 from nrmbus.desk.web.work.queues import ORDERS, Board, Order, Queue, board_of, general, ordered, queue_of
 from nrmbus.desk.web.work.rows import agency_called, headings, matrix, places, rows_of, spent, totals
 from nrmbus.desk.web.work.searches import NOBODY, Search, Searches
+from nrmbus.telemetry import log
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form
 
@@ -70,8 +71,19 @@ def _tabs(visit: Visit, snapshot: Snapshot, here: str) -> list[Tab]:
     return tabs
 
 
+async def count_anew(visit: Visit) -> None:
+    """Bring the counts of the navigation up to date, once a list was shown: only cases that have changed are read."""
+    known = known_of(visit.door)
+    if not known.is_loaded or visit.member is None or "read_cases" not in visit.me.permissions:
+        return
+    try:
+        await known.fresh()
+    except Exception as error:  # noqa: BLE001 - a page about something else goes without a count
+        log.report("counts_failed", error=type(error).__name__)
+
+
 def counted(visit: Visit, queue: str) -> tuple[int, bool] | None:
-    """Return how many rows the list *queue* has, and whether one is overdue; None before the first page was asked for."""
+    """Return how many rows the list *queue* has, and whether one is overdue; None before the first list, and after a failure."""
     known = known_of(visit.door)
     return stream.counts(known.now, visit.now).get(queue) if known.is_loaded else None
 
