@@ -24,7 +24,7 @@ from nrmbus.desk.web.work.items import items_of
 from nrmbus.desk.web.work.queues import Queue, picked
 from nrmbus.events.registry import TYPES
 from nrmbus.events.shelter import BedOffered
-from nrmbus.rules import View
+from nrmbus.rules import Rules, View
 from nrmbus.wire import times
 
 _T = TypeVar("_T")
@@ -185,22 +185,12 @@ class Known:
                 for party in referral.receivers
                 if rules.may_publish(party.agency, BedOffered.type)
             ),
-            owed=self._owed(view),
+            owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
         may_publish = partial(rules.may_publish, self._seat.me)
         return _Case(
             beside, items_of(self._seat.me, facts, rules.profile_for(view).emergency.object_minutes, may_publish)
         )
-
-    def _owed(self, view: View) -> str:
-        """Return the amount of an allowance that nobody has ordered yet, at the fund."""
-        decision = view.decisions.get(view.effective or "")
-        is_ordered = any(each.kind == _ALLOWANCE for each in view.payments.values())
-        if self._seat.role != "fund" or decision is None or not decision.victim or is_ordered:
-            return ""
-        profile = self._seat.rules.profile_for(view)
-        tariff = profile.tariff_on(decision.mark.time.astimezone(profile.zone).date())
-        return f"{tariff.value} {tariff.currency}" if tariff else ""
 
     def _tasks_of(self, tx: Connection) -> dict[str, tuple[Task, ...]]:
         """Return the open tasks by case; those that were read before are not read again."""
@@ -251,6 +241,17 @@ class Known:
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
+
+
+def owed(rules: Rules, view: View) -> str:
+    """Return the amount of an allowance that nobody has ordered yet for the decision in force; empty if none is owed."""
+    decision = view.decisions.get(view.effective or "")
+    is_ordered = any(each.kind == _ALLOWANCE and each.decision == view.effective for each in view.payments.values())
+    if decision is None or not decision.victim or is_ordered:
+        return ""
+    profile = rules.profile_for(view)
+    tariff = profile.tariff_on(decision.mark.time.astimezone(profile.zone).date())
+    return f"{tariff.value} {tariff.currency}" if tariff else ""
 
 
 _TOGETHER: Final = 0.3
