@@ -13,6 +13,7 @@ from starlette.requests import Request
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, kept_in, member
+from desk.web.cases.given import CONSENT, came
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
@@ -223,6 +224,27 @@ async def test_a_task_is_done_once(tmp_path: Path) -> None:
 
     assert len(rows(page)) == 1
     assert rows(after) == []
+
+
+async def test_a_task_to_refer_again_that_is_done_leaves_no_row(tmp_path: Path) -> None:
+    """Given a declined referral whose task is marked as done, then nothing stands in its place, and another no is a task again."""
+    no = {"reason": "no_capacity", "declined_by": "provider"}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.ask(type="consent.given", data={**CONSENT, "receivers": ["vac", "ngo-l"]})
+        await here.settle()
+        found = []
+        for by, ref in (("vac", REF), ("ngo-l", "ef" * 16)):
+            await here.registered(type="referral.submitted", ref=ref, data={**REFERRAL, "to": [by]})
+            await came(here, "referral.declined", no, by=by, referral=ref)
+            await here.settle()
+            before = await browser.get("/app/work")
+            for task in re.findall(r"/app/lists/tasks/(\d+)/done", before.text):
+                await browser.post(f"/app/lists/tasks/{task}/done", data={"back": "waits"})
+            after = await browser.get("/app/work")
+            found.append([sum("declined" in row for row in rows(page)) for page in (before, after)])
+
+    assert found == [[1, 0], [1, 0]]
 
 
 @pytest.mark.thorough

@@ -53,6 +53,8 @@ class Facts:
     due: tuple[Due, ...] = ()
     happened: tuple[Happened, ...] = ()
     tasks: tuple[Task, ...] = ()
+    settled: frozenset[str] = frozenset()
+    """References of referrals of which somebody has marked the task to refer the person again as done."""
     unsent: tuple[Happened, ...] = ()
     """Own events without the registrar's answer; ``registered`` is when they were entered."""
     is_whole: bool = True

@@ -26,6 +26,7 @@ from nrmbus.desk.web.work.kinds import (
     PLANNING,
     PLANS,
     QUESTION,
+    REFER_AGAIN,
     REFERRING,
     RESULTS,
     SERVICES,
@@ -222,8 +223,13 @@ class _Case:
                 )  # fmt: skip
 
     def in_vain(self, referral: Referral) -> Iterator[Item]:
-        """Yield what this agency's referral came to if nobody took it, until the agency refers the person again."""
-        has_task = any(each.kind == "refer_again" and each.ref == referral.ref for each in self.facts.tasks)
+        """Yield what this agency's referral came to if nobody took it, until the agency refers the person again.
+
+        An open task stands for the next step. Once it is marked as done, nobody has to refer the person again.
+        """
+        has_task = referral.ref in self.facts.settled or any(
+            each.kind == REFER_AGAIN and each.ref == referral.ref for each in self.facts.tasks
+        )
         if referral.sender != self.me or self.is_over or any(party.stands for party in referral.receivers):
             return
         sent = [each.mark.registered for each in self.view.referrals.values() if each.sender == self.me]
@@ -493,7 +499,7 @@ class _Case:
         """
         if self.is_over and task.kind in OF_A_RUNNING_CASE:
             return True
-        if task.kind == "refer_again":
+        if task.kind == REFER_AGAIN:
             sent = (each.mark.registered for each in self.view.referrals.values() if each.sender == self.me)
             return any(each > task.opened for each in sent)
         if task.kind in ONCE and any(each.kind == task.kind and each.id > task.id for each in self.facts.tasks):

@@ -7,6 +7,8 @@ from nrmbus.rules import View
 
 REFERRING: Final = "D-REFER"
 """Clock of the referral that follows a signal."""
+REFER_AGAIN: Final = "refer_again"
+"""Kind of the task after a referral that nobody took."""
 PERIODS: Final = frozenset({"D-RECOVERY", "D-SHELTER"})
 """Clocks of a period: the period is work only when its end is near."""
 QUESTION: Final = "D-INFO"

@@ -21,6 +21,7 @@ from nrmbus.desk.state import beginnings, labels
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.work.item import Facts, Happened, Item, Task
 from nrmbus.desk.web.work.items import items_of
+from nrmbus.desk.web.work.kinds import REFER_AGAIN
 from nrmbus.desk.web.work.queues import Queue, picked
 from nrmbus.events.registry import TYPES
 from nrmbus.events.shelter import BedOffered
@@ -52,6 +53,12 @@ _NEW_TASKS: Final = (
     .outerjoin(tables.events, (_EVENTS.subject == _TASKS.subject) & (_EVENTS.id == _TASKS.event))
     .where(_TASKS.done.is_(None), _TASKS.subject != "", _TASKS.id > bindparam("seen"))
     .order_by(_TASKS.id)
+)
+_SETTLED: Final = (
+    select(tables.tasks, _EVENTS.type, _EVENTS.source, _EVENTS.referral)
+    .select_from(tables.tasks)
+    .outerjoin(tables.events, (_EVENTS.subject == _TASKS.subject) & (_EVENTS.id == _TASKS.event))
+    .where(_TASKS.subject == bindparam("subject"), _TASKS.kind == REFER_AGAIN, _TASKS.done.is_not(None))
 )
 _UNSENT: Final = (
     select(_OUTBOX.subject, _OUTBOX.id, _OUTBOX.type, _OUTBOX.made)
@@ -176,6 +183,7 @@ class Known:
             due=rules.due(view) if is_whole and view.beds else (),
             happened=tuple(map(_happened, tx.execute(_HAPPENED, {"subject": subject}).all())),
             tasks=tasks,
+            settled=frozenset(ref for row in tx.execute(_SETTLED, {"subject": subject}) if (ref := _task(row).ref)),
             unsent=unsent,
             is_whole=is_whole,
             is_parked=is_parked,
