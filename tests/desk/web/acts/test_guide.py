@@ -343,3 +343,45 @@ async def test_the_guide_sends_nothing_that_another_tab_changed(tmp_path: Path) 
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         at = await led(browser, ADULT)
         await changed_elsewhere(here, browser, at, "danger", **{"guide.urgency": "urgent"})
+
+
+async def both_sent(
+    here: Given, browser: httpx.AsyncClient, at: str, one: dict[str, Any], other: dict[str, Any]
+) -> list[str]:
+    """Fill in the page *at* in two tabs, keep both and send each; return the headings of what became of them."""
+    version = hidden(await browser.get(at))["version"]
+    await browser.post(at, data={**one, "version": version, "go": "on"})
+    both = await browser.post(at, data={**other, "version": version, "go": "both"})
+    found = []
+    for page in (at, str(both.headers["location"])):
+        check = re.sub(r"/\w+$", "/check", page)
+        seen = hidden(await browser.get(check))["seen"]
+        done = await here.during(browser.post(check.replace("/check", "/send"), data={"seen": seen}))
+        await here.settle()
+        found.append(heading(await browser.get(done.headers["location"])))
+    return found
+
+
+async def test_both_of_two_tabs_of_a_guide_are_sent(tmp_path: Path) -> None:
+    """Given a guide that two tabs changed and whose worker keeps both, then each is registered, in a case of its own."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        need = (await led(browser, ADULT)).replace("/check", "/need")
+        headings = await both_sent(here, browser, need, {"guide.services": ["legal"]}, {"guide.services": ["food"]})
+
+        assert headings == ["Registered"] * 2
+        assert {verdict for _, _, verdict in await sent(here)} == {"registered"}
+        assert len({row.subject for row in await here.rows("outbox")}) == 2
+
+
+async def test_both_of_two_tabs_of_a_signal_are_sent(tmp_path: Path) -> None:
+    """Given a signal without the guide that two tabs changed, then each of both is registered too, in a case of its own."""
+    signal = {
+        "data.detector": "ngo_outreach", "data.child": "no", "data.detected_abroad": "no", "data.basis": ["indicators"],
+    }  # fmt: skip
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        what = str((await browser.post("/app/signals/alone")).headers["location"])
+        urgent, normal = ({**signal, "data.urgency": each} for each in ("urgent", "normal"))
+        headings = await both_sent(here, browser, what, urgent, normal)
+
+        assert headings == ["Registered"] * 2
+        assert len({row.subject for row in await here.rows("outbox")}) == 2

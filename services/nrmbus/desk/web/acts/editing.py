@@ -15,17 +15,21 @@ from nrmbus.desk.outbox.drafts import Kept, PassedError, TooLongError, Typed
 from nrmbus.desk.web.acts import around, fields, form, sending
 from nrmbus.desk.web.acts.around import Case
 from nrmbus.desk.web.acts.fields import Shown
+from nrmbus.desk.web.acts.guide_events import new_ids
+from nrmbus.desk.web.acts.guide_questions import GUIDE
 from nrmbus.desk.web.own_acts import Own
 from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.answer import AnswerLetter
+from nrmbus.events.case import SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
 from nrmbus.wire import times
+from nrmbus.wire.ids import new_ref
 
 WHAT, LETTER, CHECK = "what", "letter", "check"
 PATIENCE_SECONDS: Final = 2.0
@@ -120,10 +124,13 @@ async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -
 async def _both(visit: Visit, draft: Kept, typed: Typed, page: str) -> Response:
     own = own_act(visit, draft.type)
     kept = own.kept(draft, typed) if own else typed
+    # Two first contacts are two people: the second one in the same case would be refused.
+    subject = new_ref() if draft.type in (GUIDE, SignalRecorded.type) else draft.subject
+    ids = new_ids(visit) if draft.type == GUIDE else {}
     async with visit.door.ledger.write() as tx:
         made = drafts.begin(
-            visit.door.seat, tx, owner=draft.owner, type=draft.type, subject=draft.subject, ref=draft.ref, page=page,
-            typed=sending.fresh(draft.type, kept), is_another=True,
+            visit.door.seat, tx, owner=draft.owner, type=draft.type, subject=subject, ref=draft.ref, page=page,
+            typed={**sending.fresh(draft.type, kept), **ids}, is_another=True,
         )  # fmt: skip
     return visit.see(f"/acts/{made.id}/{page}")
 

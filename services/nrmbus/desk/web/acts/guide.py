@@ -13,17 +13,14 @@ from nrmbus.desk.web.acts.editing import CHECK, WHAT, merged, moment_of, save, s
 from nrmbus.desk.web.acts.fields import Choices, Option, Shown
 from nrmbus.desk.web.acts.form import Field
 from nrmbus.desk.web.acts.guide_events import (
-    IDS,
     INTERPRETER,
-    MOST_EVENTS,
-    REFS,
-    REFS_OF_ONE,
     asked_for,
     bodies,
     decides,
     guardians_missing,
     is_child,
     language_of,
+    new_ids,
     recipients_of,
     referral_form,
     role_of,
@@ -37,7 +34,7 @@ from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.web.frame import LANGUAGE
 from nrmbus.web.guard import Form as Sent
-from nrmbus.wire.ids import new_event_id, new_ref
+from nrmbus.wire.ids import new_ref
 
 routes: Final = Pages()
 # -- pages ---------------------------------------------------------------------------------------------------------------
@@ -76,7 +73,7 @@ async def begin(visit: Visit) -> Response:
     if (form := await visit.form())["go"] == LANGUAGE:
         return _start(visit, form["text"])
     _may_guide(visit)
-    typed = _new_ids(visit)
+    typed = new_ids(visit)
     async with visit.door.ledger.write() as tx:
         untouched = [each for each in _mine(visit, tx) if each.typed.keys() == typed.keys()]
         made = (
@@ -96,15 +93,6 @@ async def begin(visit: Visit) -> Response:
     return visit.see(f"/acts/{made.id}/{SEEN}")
 
 
-def _new_ids(visit: Visit) -> Typed:
-    """Return ids for the events and references for the referrals of a guide that is sent for the first time."""
-    milliseconds = int(visit.now.timestamp() * 1000)
-    return {
-        IDS: tuple(new_event_id(milliseconds) for _ in range(MOST_EVENTS)),
-        REFS: tuple(new_ref() for _ in range(REFS_OF_ONE)),
-    }
-
-
 def again(visit: Visit, tx: Connection, sent: Kept) -> Kept:
     """Return the draft to go on with after a refusal of the guide *sent*, which ends.
 
@@ -121,7 +109,7 @@ def again(visit: Visit, tx: Connection, sent: Kept) -> Kept:
         raise NotFound
     zone, made = visit.t.zone, list[tuple[str, Typed]]()
     if len(missing) == len(bodies):
-        made.append((GUIDE, {**sent.typed, **_new_ids(visit)}))
+        made.append((GUIDE, {**sent.typed, **new_ids(visit)}))
     else:
         for body in missing:
             typed = form.typed_of(form.form_of(sending.model_of(visit.door, body["type"])), body, zone)

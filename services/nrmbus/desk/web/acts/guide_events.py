@@ -15,6 +15,7 @@ from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work.kinds import LODGING
 from nrmbus.events.case import SignalRecorded
 from nrmbus.events.model import Data
+from nrmbus.wire.ids import new_event_id, new_ref
 
 GUARDIANS: Final = ("guardianship", "child_commission")
 INFORMATION, SERVICES = "information_sharing", "services"
@@ -57,6 +58,15 @@ def taken_by(visit: Visit, agency: str, services: tuple[str, ...]) -> list[str]:
     if role in HOUSES and not around.may_do(visit, BED):
         services = tuple(each for each in services if each not in LODGING)
     return [each for each in services if role in takers().get(each, ())]
+
+
+def new_ids(visit: Visit) -> Typed:
+    """Return ids for the events and references for the referrals of a guide that is sent for the first time."""
+    milliseconds = int(visit.now.timestamp() * 1000)
+    return {
+        IDS: tuple(new_event_id(milliseconds) for _ in range(MOST_EVENTS)),
+        REFS: tuple(new_ref() for _ in range(REFS_OF_ONE)),
+    }
 
 
 def referral_form(visit: Visit) -> form.Form:
