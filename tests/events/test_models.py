@@ -16,7 +16,7 @@ from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.errors import Invalid
 from nrmbus.events.identification import InterviewHeld
 from nrmbus.events.model import PARTS, Data, Event, Letter
-from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedLetter
+from nrmbus.events.referral import ReferralSubmitted, ReferralSubmittedLetter, ReferralSubmittedV3
 from nrmbus.events.registry import MODULES, TYPES
 from nrmbus.events.stats import PeriodPublished
 from nrmbus.events.support import ServiceDelivered, ServiceScheduled
@@ -96,6 +96,26 @@ def test_nothing_is_guessed(not_quite: dict[str, Any]) -> None:
     """A value of another type, out of bounds, said twice or not of the list is refused, never made to fit."""
     with pytest.raises(Invalid):
         InterviewHeld.from_mapping({"number": 1, "attended": ["special_unit"]} | not_quite)
+
+
+@pytest.mark.parametrize(
+    ("said", "pointers"),
+    [
+        ({"services": [{"code": "legal", "time_frame": None}]}, ["/services/0/time_frame"]),
+        (
+            {"services": [{"code": "legal"}, {"code": "food", "time_frame": None}], "child": None},
+            ["/services/1/time_frame", "/child"],
+        ),
+    ],
+    ids=["in a list", "in a list and beside it"],
+)
+def test_a_null_is_refused_wherever_it_stands(said: dict[str, Any], pointers: list[str]) -> None:
+    """An absent field is left out, of an object in a list too, so that each event has one form; the pointer names the field."""
+    asked = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal"}
+
+    with pytest.raises(Invalid) as caught:
+        ReferralSubmittedV3.from_mapping(asked | said)
+    assert caught.value.problems == tuple((pointer, "null") for pointer in pointers)
 
 
 @pytest.mark.parametrize("receivers", [[], ["shelter", "vac"]])

@@ -221,6 +221,10 @@ def _nulls(model: Frozen, pointer: str) -> list[Problem]:
             found.append(Problem(f"{pointer}/{field}", "null"))
         elif isinstance(value, Frozen):
             found += _nulls(value, f"{pointer}/{field}")
+        elif isinstance(value, tuple):
+            for at, each in enumerate(value):
+                if isinstance(each, Frozen):
+                    found += _nulls(each, f"{pointer}/{field}/{at}")
     return found
 
 
