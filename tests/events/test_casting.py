@@ -179,6 +179,30 @@ def test_a_decision_keeps_in_version_1_what_fits() -> None:
     assert found.lost == (Lost(2, "/data/deciding_body/agency"), Lost(2, "/data/reasons/1/article"))
 
 
+@pytest.mark.parametrize(
+    ("type_", "asked"),
+    [
+        (
+            "referral.submitted",
+            {"to": ["ngo-b"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": []},
+        ),
+        ("shelter.bed_requested", {"to": ["shelter"], "urgency": "urgent"}),
+    ],
+)
+def test_a_name_that_may_be_an_agencys_is_withheld_from_in_every_version(type_: str, asked: dict[str, Any]) -> None:
+    """Given `court`, which is a role and the id of an agency, then an older reader withholds from that agency; the role of no agency is named as lost."""
+    steps = versions(type_)
+    upper = max(steps)
+
+    found = cast(steps, upper, upper - 1, asked | {"withhold_from": ["court", "migration", "special_unit"]})
+    raised = cast(steps, upper - 1, upper, found.data)
+    back = cast(steps, upper, upper - 1, raised.data)
+
+    assert found.data == asked | {"withhold_from": ["court", "migration"]}
+    assert found.lost == (Lost(upper, "/data/withhold_from/2"),)
+    assert (back.data, back.lost) == (found.data, ())
+
+
 def test_a_cast_changes_data_and_version_only() -> None:
     """The envelope stays as it was signed; only data and version are those of the other version."""
     event = vectors.event()

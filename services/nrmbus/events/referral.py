@@ -186,7 +186,7 @@ class ReferralSubmittedV3(Data):
 
     @classmethod
     def down(cls, body: Body) -> Lowered:
-        """Version 2 has no place for a role."""
+        """Version 2 has no place for a role, unless the role has the form of an id (`without_roles`)."""
         return without_roles(body)
 
 

@@ -53,7 +53,7 @@ class BedRequestedV2(Data):
 
     @classmethod
     def down(cls, body: Body) -> Lowered:
-        """Version 1 has no place for a role."""
+        """Version 1 has no place for a role, unless the role has the form of an id (`without_roles`)."""
         return without_roles(body)
 
 
