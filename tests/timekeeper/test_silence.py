@@ -117,6 +117,20 @@ def test_a_clock_that_was_ahead_hides_no_silence() -> None:
     assert said.since == NOW
 
 
+def test_an_agency_that_was_suspended_has_its_whole_time_again() -> None:
+    """Given an agency that was away when it was suspended, when it is resumed after 60 days, then it is silent 30 minutes later, and not since before."""
+    looks = Looks()
+    resumed = 60 * 24 * 60
+    before = [looks.at(minutes, shelter=False) for minutes in (0, 0.2)] + [looks.at(minutes) for minutes in (1, 2)]
+
+    assert before == [[]] * 4
+    assert [looks.at(resumed + minutes, shelter=False) for minutes in (0, 29)] == [[], []]
+    assert looks.at(resumed + 30, shelter=False) == [("shelter", False)]
+    (said,) = (each.data for each in looks.bulletin.view.bulletin.values())
+    assert isinstance(said, ListeningChanged)
+    assert said.since == NOW + timedelta(minutes=resumed)
+
+
 class TestStillness:
     """A desk stands still while its inbox has records, and it acknowledges none of them."""
 

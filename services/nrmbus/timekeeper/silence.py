@@ -93,11 +93,14 @@ class Silence:
     ) -> Iterator[Draft]:
         """Yield what is to be published after a look.
 
-        *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not.
+        *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not. An agency
+        that is not among them any more, because it is suspended, is watched from the start once it is there again.
         *id_of* gives the id under which a cause and a type are said, None while it is too soon after a refusal.
 
         Yielded again, under the same id, until *published* has it. An agency of which nothing was published listens.
         """
+        self._since = {key: since for key, since in self._since.items() if key[0] in taking}
+        self._looks = {agency: looks for agency, looks in self._looks.items() if agency in taking}
         for agency, takes in sorted(taking.items()):
             self._since.pop((agency, not takes), None)
             self._looks[agency] = 0 if takes else self._looks.get(agency, 0) + 1
