@@ -18,6 +18,7 @@ from nrmbus.wire.history import HistoryFault
 from nrmbus.wire.ids import said_by_itself
 from nrmbus.wire.record import AUDIENCE, MATERIAL, Record
 from registrar.given import Bus, check_history
+from timekeeper.given import watching
 
 DAY = timedelta(hours=24)
 
@@ -25,14 +26,6 @@ DAY = timedelta(hours=24)
 @pytest.fixture(name="bus")
 def _bus() -> Bus:
     return Bus()
-
-
-def watching(bus: Bus) -> Watch:
-    """A watch that has read the whole history."""
-    watch = Watch(bus.rules, BUS, lambda _: bus.key.verify_key)
-    for record in bus.history:
-        watch.take(record, 0)
-    return watch
 
 
 def due(bus: Bus, now: datetime) -> list[Draft]:

@@ -5,7 +5,7 @@ Due events go into the desk's outbox under ids derived from the clock, so that a
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -25,11 +25,12 @@ from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.lease import LeaseHeld, newest, refused, turn
 from nrmbus.desk.http import views
 from nrmbus.desk.http.measured import Measured
-from nrmbus.desk.outbox import queue
+from nrmbus.desk.outbox import queue, verdicts
 from nrmbus.desk.process import DeskProcess
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.directory import apart
 from nrmbus.events import bulletin
+from nrmbus.events.model import Draft
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
 from nrmbus.timekeeper.silence import LOOKS, Reading, Silence, Stillness, told
@@ -141,15 +142,24 @@ class Timekeeper:
                     raise
 
     async def _publish(self) -> None:
-        seat, watch = self._process.seat, self._watch
+        watch = self._watch
         if watch is None:
             return
-        reached, drafts = dict(watch.numbers), list(watch.due(seat.now()))
-        if drafts:
-            async with seat.ledger.write() as tx:
-                for draft in drafts:
-                    queue.put(seat, tx, draft, origin="procedure")
+        reached, drafts = dict(watch.numbers), list(watch.due(self._process.seat.now()))
+        await self._put(watch, drafts)
         self._numbers = reached
+
+    async def _put(self, watch: Watch, drafts: Sequence[Draft]) -> None:
+        """Put *drafts* into the outbox, once each; what the outbox has given up is published under another id, as *watch* says."""
+        if not drafts:
+            return
+        seat = self._process.seat
+        async with seat.ledger.write() as tx:
+            for draft in drafts:
+                id = queue.put(seat, tx, draft, origin="procedure")
+                ended = times.read(verdicts.ended_at(tx, draft.subject, id) or "")
+                if ended is not None:
+                    watch.failed(id, ended)
 
     async def _look(self, silence: Silence) -> None:
         """Look every few seconds which agencies have a desk at the broker, and publish what everybody must know of it."""
@@ -174,11 +184,7 @@ class Timekeeper:
             async with self._turn:
                 silence.after = self._silent_after()
                 published, now = told(watch.view(bulletin.of(TIMEKEEPER))), seat.now()
-                drafts = list(silence.look(taking, published, now, still, partial(watch.id_of, now=now)))
-                if drafts:
-                    async with seat.ledger.write() as tx:
-                        for draft in drafts:
-                            queue.put(seat, tx, draft, origin="procedure")
+                await self._put(watch, list(silence.look(taking, published, now, still, partial(watch.id_of, now=now))))
             self._still = tuple(sorted(each for each in still if silence.stands_still(each)))
 
     def _is_stuck(self, at: groups.Standing) -> bool:

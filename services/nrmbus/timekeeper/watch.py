@@ -19,12 +19,12 @@ from nrmbus.wire.registration import Audience, Registration
 BY_ITSELF: Final = "by-itself"
 """The ``actor`` of what no member of staff said."""
 SAY_AGAIN_AFTER: Final = timedelta(minutes=1)
-"""How long after a refusal what is still due is said once more; twice as long after each further one."""
+"""How long after a refusal, or a failure, what is still due is said once more; twice as long after each further one."""
 SAY_AGAIN_AT_LEAST: Final = timedelta(days=1)
 
 
 class Watch:
-    """The clocks of all cases. Its state is a function of the history alone."""
+    """The clocks of all cases. Its state is a function of the history, and of the events that failed without a trace there."""
 
     def __init__(self, rules: Rules, bus: str, registrar_key: KeyOf) -> None:
         """Begin before the first record of *bus*; *registrar_key* finds the registrar's key of a kid."""
@@ -39,9 +39,9 @@ class Watch:
         self._overdue: dict[str, int] = {}
         self._soonest: list[tuple[datetime, str]] = []
         self._again: dict[tuple[str, str], int] = {}
-        """How often what is said of a cause was refused, as far as is known; the cause is a key and a rule."""
+        """How often what is said of a cause was refused or failed, as far as is known; the cause is a key and a rule."""
         self._refused: dict[str, datetime] = {}
-        """Refused events by id, with the time of the refusal, since the registrar's clock may be behind."""
+        """Refused and failed events by id, with the time of the refusal, since the registrar's clock may be behind."""
         self.unknown: set[str] = set()
         """Cases with an event that this release cannot read, or that is missing or altered: no deadline of them is published."""
 
@@ -128,10 +128,18 @@ class Watch:
                 heapq.heappush(self._soonest, (due[0].at, subject))
         self._changed.clear()
 
-    def id_of(self, key: str, rule: str, now: datetime) -> str | None:
-        """Under which id the event of a cause is said: another after each refusal, since the registrar knows an id for good.
+    def failed(self, id: str, at: datetime) -> None:
+        """Note that the event *id* ended at *at* without a registration, so that the history does not show it.
 
-        None too soon after a refusal; the time doubles with each one, since a registrar of another release refuses for ever.
+        The timekeeper's desk could not sign the event, or the registrar gave a passing answer.
+        """
+        self._refused.setdefault(id, at)
+
+    def id_of(self, key: str, rule: str, now: datetime) -> str | None:
+        """Return the id under which the event of a cause is said: another after each refusal or failure.
+
+        The registrar knows a refused id for good, and so does the outbox a failed one. None too soon after either; the time
+        doubles with each one, since a registrar of another release refuses for ever.
         """
         again = self._again.get((key, rule), 0)
         while True:

@@ -23,6 +23,9 @@ _ROW = tables.outbox.c
 _NEXT_ANSWER: Final = select(func.coalesce(func.max(tables.outbox.alias("others").c.answered), 0) + 1).scalar_subquery()
 _CLOSE: Final = queue.CHANGE.values(answered=_NEXT_ANSWER)
 _OF_EVENT: Final = select(tables.outbox).where(_ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"))
+_CLOSED_ALONE: Final = select(_ROW.closed).where(
+    _ROW.subject == bindparam("subject"), _ROW.id == bindparam("id"), _ROW.state == "closed", _ROW.receipt.is_(None)
+)
 _ANSWERED_AGAIN: Final = (
     update(tables.outbox)
     .where(_ROW.again == literal_column("1"), _ROW.state == "closed", _ROW.digest == bindparam("answered_digest"))
@@ -33,6 +36,11 @@ _ANSWERED_AGAIN: Final = (
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
     """Return the outbox row of an event, or None if this desk did not make it."""
     return tx.execute(_OF_EVENT, {"subject": subject, "id": id}).first()
+
+
+def ended_at(tx: Connection, subject: str, id: str) -> str | None:
+    """Return when the row of an event was closed without a registration; None if the row is open, or the registrar decided."""
+    return tx.scalar(_CLOSED_ALONE, {"subject": subject, "id": id})
 
 
 def _close(tx: Connection, seq: int, at: str, **values: Any) -> None:
