@@ -107,6 +107,13 @@ class Rules:
             return self.timeline.in_force(now)
         return self._case_policy(view, source, now)
 
+    def is_told_policy(self, view: View, source: str) -> bool:
+        """Return whether *view*, that of *source* itself, shows the profile of `policy_for` as the registrar's view does.
+
+        The timekeeper and the authorities may speak of a case without having heard of it; they cannot tell when it began.
+        """
+        return view.policy is not None or bulletin.is_bulletin(view.subject) or self.role_of(source) not in _SEES_ALL
+
     def _case_policy(self, view: View, source: str, now: datetime) -> str:
         if view.policy is None or view.policy_since is None or bulletin.is_bulletin(view.subject):
             return self.timeline.in_force(now)

@@ -209,7 +209,9 @@ def _seal(seat: Seat, cases: Cases, tx: Connection, row: Row[Any]) -> Sealed | R
     parts = letters.unseal_draft(seat, row.draft, id=row.id, subject=row.subject) if row.draft is not None else None
     view = cases.view(tx, row.subject)
     policy = seat.rules.policy_for(view, seat.me, seat.now())
-    if seat.rules.lacks(policy):  # it would seal the letter to those whom another profile lets read it
+    # It would seal the letter to those whom another profile lets read it. Without a letter, a case whose profile this desk
+    # is not told may be under a profile that is here: the registrar knows.
+    if seat.rules.lacks(policy) and (parts is not None or seat.rules.is_told_policy(view, seat.me)):
         return Refused("profile_missing")
     bare = _event(seat, row, clear, sequence, None, policy)
     filled = {part: frozenset(fields) for part, fields in parts.items()} if parts is not None else None

@@ -29,8 +29,9 @@ class Rehearsal:
     def of(self, tx: Connection, drafts: Iterable[Draft]) -> Iterator[Refusal | None]:
         """Yield for each of *drafts* the refusal by this desk's view of its case; None if the draft may be registered.
 
-        The registrar knows more of a case than a desk does, so its verdict may differ. An incomplete case is not judged.
-        A refusal without a rule is the desk's own: its release lacks the profile of the case.
+        The registrar knows more of a case than a desk does, so its verdict may differ. An incomplete case is not judged, nor
+        one whose profile this desk neither has nor is told. A refusal without a rule is the desk's own: its release lacks the
+        profile of the case.
 
         Raises:
             WireError: ``letter_too_large``.
@@ -47,7 +48,8 @@ class Rehearsal:
             is_whole = not beginnings.is_incomplete(seat.ledger, tx, subject)
             refusal = None
             if seat.rules.lacks(policy):
-                refusal = Refusal("profile_missing", "", "", sentence_of("profile_missing"))
+                if parts is not None or seat.rules.is_told_policy(view, seat.me):
+                    refusal = Refusal("profile_missing", "", "", sentence_of("profile_missing"))
             elif is_whole:
                 refusal = seat.rules.judge(view, event, seat.now(), letter_parts=filled)
             if refusal is None:
