@@ -178,13 +178,22 @@ class Identity:
             path = coming  # admitted, and its time over before it was ever used
         gone = path.with_suffix(_GONE)  # cut in between, it is no key that somebody tries to read
         path.rename(gone)
+        _end_left_over(home)
         keyfile.destroy(gone)
 
     @staticmethod
     def finish_destroying(home: Path) -> None:
-        """Destroy what `destroy` was cut at."""
+        """Destroy what `destroy` was cut at, and what an interrupted writing of a key has left."""
+        _end_left_over(home)
         for gone in sorted((home / "keys").glob(f"*/*{_GONE}")):
             keyfile.destroy(gone)
+
+
+def _end_left_over(home: Path) -> None:
+    """Destroy what an interrupted writing has left in any folder of keys: a key is written in one, and destroyed in another."""
+    keys = home / "keys"
+    for folder in (keys, keys / NEXT, keys / PAST):
+        keyfile.end_left_over(folder)
 
 
 def _past(home: Path, kid: str) -> Path:

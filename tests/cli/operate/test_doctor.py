@@ -198,6 +198,35 @@ class TestARealBus:
         keyfile.hold(None)
         unlock(folder)
 
+    @pytest.mark.thorough
+    def test_a_writing_that_was_cut_is_found_and_ended(self, folder: BusFolder, key_file: Path) -> None:
+        """Given copies that killed processes left, then no start ignores a raw one, a sealed one keeps nobody from starting, and sealing ends both."""
+        del key_file
+        path = folder.agency("ngo-a").path / "keys" / "sealing.seed"
+        raw, sealed = (path.with_name(f".sealing.seed.4711.{digits}") for digits in ("0a1b2c3d", "1a1b2c3d"))
+        seed = path.read_bytes()
+        protect = ["keys", "protect", "--data", str(folder.path)]
+        assert CliRunner().invoke(app, protect).exit_code == 0
+        raw.write_bytes(seed)
+        sealed.write_bytes(path.read_bytes()[:100])
+        for each in (raw, sealed):
+            each.chmod(0o600)
+
+        assert {raw, sealed} < set(private_keys(folder))
+        assert codes(folder) == {"keys_unprotected"}
+        keyfile.hold(None)
+        with pytest.raises(KeysSealed, match="1 of 9 private keys lie unprotected: nrmbus keys protect"):
+            unlock(folder)
+        raw.unlink()
+        unlock(folder)
+        keyfile.hold(None)
+        raw.write_bytes(seed)
+        shown = CliRunner().invoke(app, protect)
+
+        assert shown.output.startswith("0 of 7 private keys were sealed")
+        assert not [each for each in (raw, sealed) if each.exists()]
+        assert codes(folder) == set()
+
     def test_a_key_file_beside_the_keys_is_refused(
         self, folder: BusFolder, key_file: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

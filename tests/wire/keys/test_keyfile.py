@@ -1,6 +1,8 @@
 """Private keys at rest: what lies on disk opens for nobody without the passphrase, and no secret shows itself."""
 
 import base64
+import errno
+import fcntl
 import io
 import json
 import os
@@ -204,6 +206,95 @@ class TestAFile:
         assert keyfile.read(path) == SEED
         assert keyfile.protect(path) is False
 
+    def test_an_error_leaves_no_copy(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a disk that is full or fails, then the key is as before, and no second file has the seed."""
+        path = tmp_path / "a.seed"
+        keyfile.write(path, SEED)
+        keyfile.hold(OURS)
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        for act in (lambda: keyfile.write(path, bytes(32)), lambda: keyfile.protect(path)):
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", full)
+                with pytest.raises(OSError, match="No space left"):
+                    act()
+            assert keyfile.read(path) == SEED
+            assert {each.name for each in tmp_path.iterdir()} <= {"a.seed", ".a.seed.raw"}
+        assert keyfile.protect(path)
+        assert [each.name for each in tmp_path.iterdir()] == ["a.seed"]
+
+    @pytest.mark.parametrize("act", ["write", "write another", "protect", "protect again", "destroy"])
+    @pytest.mark.parametrize(
+        "content", [SEED, SEED[:10], CHEAP, CHEAP[:100]], ids=["raw", "cut", "sealed", "sealed, cut"]
+    )
+    def test_what_a_killed_process_left_is_destroyed(self, tmp_path: Path, act: str, content: bytes) -> None:
+        """Given a copy under the first name, then the next act in the folder overwrites and removes it; files with other names stay."""
+        path, copy = tmp_path / "a.seed", tmp_path / ".a.seed.4711.0a1b2c3d"
+        others = {".a.seed.4711.0a1b2c3d.txt", ".made.4711.0a1b2c3d", ".a.seed.half.0a1b2c3d"}
+        keyfile.hold(OURS if act == "protect again" else None)
+        keyfile.write(path, SEED)
+        for name in others:
+            (tmp_path / name).write_bytes(SEED)
+        copy.write_bytes(content)
+        keyfile.hold(OURS)
+        with copy.open("rb") as held:
+            if act.startswith("write"):
+                keyfile.write(path if act == "write" else tmp_path / "b.seed", SEED)
+            elif act == "destroy":
+                keyfile.destroy(path)
+            else:
+                assert keyfile.protect(path) is (act == "protect")
+
+            assert content not in held.read()
+        there = {"write another": {"a.seed", "b.seed"}, "destroy": set()}.get(act, {"a.seed"})
+        assert {each.name for each in tmp_path.iterdir()} == there | others
+
+    @pytest.mark.parametrize("before", ["write", "fsync", "replace"])
+    def test_what_another_process_writes_now_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
+    ) -> None:
+        """Given two that write, seal or destroy keys of one folder at the same moment, then neither loses its key."""
+        path, other, turns = tmp_path / "a.seed", tmp_path / "b.seed", list[str]()
+        keyfile.write(other, SEED)
+
+        def meanwhile() -> None:
+            if turns:
+                return
+            turns.append(before)
+            keyfile.hold(OURS)
+            keyfile.protect(other)
+            keyfile.write(tmp_path / "c.seed", SEED)
+            keyfile.destroy(other)
+            keyfile.hold(None)
+
+        lock, fsync, replace = fcntl.flock, os.fsync, Path.replace
+
+        def locking(file: int, how: int) -> None:
+            meanwhile()  # the file has its name, and is not locked yet
+            lock(file, how)
+
+        def syncing(file: int) -> None:
+            meanwhile()
+            fsync(file)
+
+        def replacing(partial: Path, target: Path) -> Path:
+            meanwhile()
+            return replace(partial, target)
+
+        if before == "write":
+            monkeypatch.setattr(fcntl, "flock", locking)
+        elif before == "fsync":
+            monkeypatch.setattr(os, "fsync", syncing)
+        else:
+            monkeypatch.setattr(Path, "replace", replacing)
+        keyfile.write(path, SEED)
+
+        assert turns == [before]
+        assert keyfile.read(path) == SEED
+        assert {each.name for each in tmp_path.iterdir()} == {"a.seed", "c.seed"}
+
     def test_destroyed_it_is_overwritten_first(self, tmp_path: Path) -> None:
         """An open descriptor of the file, like the disk, shows other bytes."""
         keyfile.write(tmp_path / "a.seed", SEED)
@@ -329,6 +420,33 @@ class TestAnIdentity:
         assert now.sealing.kid == coming.sealing.kid
         assert made.sealing.kid in now.opening
         assert all(keyfile.is_sealed(path) for path in tmp_path.rglob("*.seed"))
+
+    def test_a_destroyed_key_has_no_copy_in_any_folder(self, tmp_path: Path) -> None:
+        """Given a process that was killed while it wrote a key, when the key was replaced and is destroyed, then nothing opens its letters."""
+        made = Identity.at(tmp_path, "ngo-a")
+        keys = tmp_path / "keys"
+        for folder in (keys, keys / "next"):
+            folder.mkdir(exist_ok=True)
+            (folder / ".sealing.seed.4711.0a1b2c3d").write_bytes(made.sealing.seed)
+        (keys / "past").mkdir()
+        os.link(keys / "sealing.seed", keys / "past" / f"sealing-{made.sealing.kid.removeprefix('xwing:')}.seed")
+        (keys / "sealing.seed").unlink()
+
+        Identity.destroy(tmp_path, made.sealing.kid)
+
+        files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+        assert not any(made.sealing.seed in content for content in files)
+
+    def test_each_round_destroys_what_a_killed_process_left(self, tmp_path: Path) -> None:
+        """Though no key is to be destroyed."""
+        made = Identity.at(tmp_path, "ngo-a")
+        copy = tmp_path / "keys" / ".sealing.seed.4711.0a1b2c3d"
+        copy.write_bytes(made.sealing.seed)
+
+        Identity.finish_destroying(tmp_path)
+
+        assert not copy.exists()
+        assert Identity.at(tmp_path, "ngo-a").kids == made.kids
 
 
 def _showing(home: Path) -> dict[str, tuple[object, bytes]]:

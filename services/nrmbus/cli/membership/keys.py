@@ -3,7 +3,7 @@
 import getpass
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,15 +58,27 @@ _PLACES: Final = (
     "admitters/*/keys/*.seed",
 )
 _LEFT: Final = tuple("{}/.{}.raw".format(*place.rsplit("/", 1)) for place in _PLACES)
-"""Names under which an interrupted sealing leaves the raw key; the next sealing removes them."""
+"""Names under which an interrupted sealing leaves the raw key; the next sealing removes them, and what `left_over` finds."""
 
 
 def private_keys(folder: BusFolder) -> tuple[Path, ...]:
     """Return the files of all private keys in *folder*, sorted: of agencies, services, admitters, operator, authority, broker.
 
-    The remains of an interrupted sealing are among them.
+    The remains of an interrupted sealing or writing are among them.
     """
-    return tuple(sorted({path for place in (*_PLACES, *_LEFT) for path in folder.path.glob(place)}))
+    found = {path for place in (*_PLACES, *_LEFT) for path in folder.path.glob(place)}
+    return tuple(sorted(found.union(*map(keyfile.left_over, _folders(folder)))))
+
+
+def _folders(folder: BusFolder) -> set[Path]:
+    """Return the folders in which private keys are written."""
+    homes = {place.rpartition("/")[0] for place in _PLACES}
+    return {path for home in homes for path in folder.path.glob(home) if path.is_dir()}
+
+
+def _whole(found: Iterable[Path]) -> list[Path]:
+    """Return those of *found* that are no remains of an interrupted writing, of which a part may be missing."""
+    return [path for path in found if not keyfile.is_partial(path)]
 
 
 @contextmanager
@@ -121,7 +133,7 @@ def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
                 f"{keyfile.SETTING}=FILE (nrmbus keys new FILE makes one), or give --keys-unprotected."
             )
         _kept_elsewhere(folder)
-        _tried(passphrase, sealed)
+        _tried(passphrase, _whole(sealed))
         keyfile.hold(passphrase)
 
 
@@ -175,7 +187,7 @@ def protect(context: BusContext) -> None:
         raise BusError(
             f"In {folder.path} nrmbus run has started {' and '.join(alone)}: end that first, and start it with the same passphrase."
         )
-    found = private_keys(folder)
+    found = _whole(private_keys(folder))
     with sentences():
         passphrase = keyfile.asked()
         if passphrase is None:
@@ -183,6 +195,8 @@ def protect(context: BusContext) -> None:
         _kept_elsewhere(folder)
         _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
         keyfile.hold(passphrase)
+        for each in _folders(folder):
+            keyfile.end_left_over(each)
         done = [path for path in found if keyfile.protect(path)]
         with suppress(FileNotFoundError):  # the broker's key once more, as an earlier version had it
             keyfile.destroy(folder.service("broker") / "tls" / "keystore.pem")

@@ -7,10 +7,13 @@ process holds it, and no other.
 """
 
 import contextlib
+import fcntl
 import getpass
 import os
+import re
 import secrets
 import sys
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
@@ -48,6 +51,8 @@ _IV: Final = 12
 _FILE_LIMIT: Final = 4096
 _KEY_FILE_LIMIT: Final = 64 * 1024
 _BOUND: Final = b"nrmbus/key-file/v1\0"
+_PARTIAL: Final = re.compile(r"\.(.+\.seed|key\.pem)\.[0-9]+\.[0-9a-f]{8}")
+"""Name under which `write` writes a private key first. Other files of the same folders have such names too, and no lock."""
 
 KeyFileCode = Literal[
     "key_locked",
@@ -245,20 +250,73 @@ def read(path: Path) -> bytes:
 
 
 def write(path: Path, seed: bytes) -> None:
-    """Write the private key *seed* to *path*, sealed if this process holds a passphrase; whole or not at all, mode 0600."""
+    """Write the private key *seed* to *path*, sealed if this process holds a passphrase; whole or not at all, mode 0600.
+
+    What an interrupted writing has left in the same folder goes first.
+    """
     passphrase = held()
     content = passphrase.seal(seed) if passphrase is not None else seed
     for missing in reversed([each for each in (path.parent, *path.parent.parents) if not each.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)  # with parents=True, those above would be open to others
+    end_left_over(path.parent)
     # Written under another name first: a key half on disk would lock its agency out.
     partial = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            with contextlib.suppress(OSError):  # on a file system without locks, `left_over` finds nothing
+                fcntl.flock(file, fcntl.LOCK_EX)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            partial.replace(path)  # while the lock holds: a file of this name without a lock is taken for left over
+    except BaseException:
+        _discard(partial)
+        raise
     _sync(path.parent)
+
+
+def is_partial(path: Path) -> bool:
+    """Return whether *path* has the name that `write` gives a private key until the key is whole on disk."""
+    return _PARTIAL.fullmatch(path.name) is not None
+
+
+def left_over(folder: Path) -> Iterator[Path]:
+    """Yield the files that an interrupted `write` has left in *folder*: each has a private key, or a part of one.
+
+    A process holds the lock of the file that it writes, and the system releases the lock of a killed process. The number in
+    the name says nothing: containers that share a folder count their processes separately.
+    """
+    for path in sorted(folder.glob(".*")):
+        if is_partial(path) and _is_free(path):
+            yield path
+
+
+def _is_free(partial: Path) -> bool:
+    with contextlib.suppress(OSError):  # locked, or renamed meanwhile
+        descriptor = os.open(partial, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The lock may be that of the whole key, if it got its name just now. An empty file holds no key yet, and its
+            # process may not have locked it yet.
+            found = os.fstat(descriptor)
+            return found.st_size > 0 and os.path.samestat(found, partial.stat())
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def end_left_over(folder: Path) -> None:
+    """Destroy what `left_over` finds in *folder*: after the key itself is destroyed, a copy would still open its letters."""
+    for path in left_over(folder):
+        _discard(path)
+
+
+def _discard(partial: Path) -> None:
+    try:
+        _overwrite(partial)
+    except OSError:  # a full disk may take no other bytes, and another process may have removed the file
+        partial.unlink(missing_ok=True)
 
 
 def protect(path: Path) -> bool:
@@ -269,6 +327,7 @@ def protect(path: Path) -> bool:
     """
     if held() is None:
         raise KeyFileError("key_locked")
+    end_left_over(path.parent)
     old = path.with_name(f".{path.name}.raw")
     if old.exists():  # cut the last time, before the sealed file was written or after
         old.unlink() if old.samefile(path) else _end(old)
@@ -303,8 +362,14 @@ def destroy(path: Path) -> None:
     """Overwrite the file at *path*, then remove it; the removal is on disk when this returns.
 
     A copy-on-write file system, or a disk with wear levelling, may keep the old bytes. They are worthless without the
-    passphrase if the file was sealed, but not if it was raw. Raises FileNotFoundError.
+    passphrase if the file was sealed, but not if it was raw. What an interrupted `write` has left in its folder goes first.
+    Raises FileNotFoundError.
     """
+    end_left_over(path.parent)
+    _overwrite(path)
+
+
+def _overwrite(path: Path) -> None:
     with path.open("r+b") as file:
         size = max(os.fstat(file.fileno()).st_size, SEED_BYTES)
         file.write(os.urandom(size))
