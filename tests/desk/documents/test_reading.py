@@ -14,7 +14,9 @@ from sqlalchemy import update
 from agencies import CASE, SIGNAL, town
 from desk.documents.test_sharing import PDF, shared
 from desk.given import CANARY, FakeRegistrar, Given, desk_of
+from nrmbus.desk.access import documents
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import measured
 from nrmbus.desk.letters import case_keys
 from nrmbus.desk.store import tables
@@ -31,6 +33,7 @@ CHUNKS: Final = [PDF[start : start + CHUNK] for start in range(0, len(PDF), CHUN
 FILE: Final = {
     "name": f"{CANARY}.pdf", "media_type": "application/pdf", "size": len(PDF), "sha256": sha256(PDF).hexdigest(),
 }  # fmt: skip
+TAKEN_BACK: Final = {"purposes": ["information_sharing"], "receivers": ["vac"]}
 
 
 def announced(registrar: FakeRegistrar, to: str = "vac", **file: Any) -> Record:
@@ -184,11 +187,10 @@ class TestClosed:
 
     async def test_a_withdrawal_closes_it_as_it_closes_a_letter(self, tmp_path: Path) -> None:
         """P7: also a chunk that came before; a chunk that comes later is kept shut, and its sender hears so."""
-        data = {"purposes": ["information_sharing"], "receivers": ["vac"]}
         async with desk_of("vac", tmp_path) as given:
             announcement = announced(given.registrar)
             first = chunk(given.registrar, announcement, 0, CHUNKS[0])
-            stop = given.registrar.event("ngo-a", "consent.withdrawn", data)
+            stop = given.registrar.event("ngo-a", "consent.withdrawn", TAKEN_BACK)
             second = chunk(given.registrar, announcement, 1, CHUNKS[1])
             for record in (announcement, first, stop, second):
                 await given.hear(given.registrar.register(record, to="vac"))
@@ -201,7 +203,6 @@ class TestClosed:
 
     async def test_withdrawn_while_the_reading_is_registered_it_stays_closed(self, tmp_path: Path) -> None:
         """The withdrawal comes through the inbox before the reading does."""
-        data = {"purposes": ["information_sharing"], "receivers": ["vac"]}
         async with desk_of("vac", tmp_path) as given:
             id = await received(given)
             await given.settle()
@@ -210,7 +211,7 @@ class TestClosed:
             async def withdrawn_first() -> list[Record]:
                 sent = await out()
                 if any(decode(each).type == "access.granted" for each in sent):
-                    stop = given.registrar.event("ngo-a", "consent.withdrawn", data)
+                    stop = given.registrar.event("ngo-a", "consent.withdrawn", TAKEN_BACK)
                     await given.hear(given.registrar.register(stop, to="vac"))
                 return sent
 
@@ -219,6 +220,34 @@ class TestClosed:
 
             assert answer.json()["shut"] == "consent_withdrawn"
             assert await readings(given) == []
+
+    @pytest.mark.parametrize(
+        ("by", "type", "data", "shut"),
+        [
+            ("ngo-a", "consent.withdrawn", TAKEN_BACK, "consent_withdrawn"),
+            ("special-unit", "access.revoked", {"receivers": ["vac"]}, "consent_withdrawn"),
+            ("timekeeper", "access.erasure_due", {"ground": "decision"}, "erased"),
+        ],
+        ids=["withdrawn", "revoked", "erasure"],
+    )
+    async def test_p7_a_document_under_way_breaks_off_when_it_is_closed(
+        self, tmp_path: Path, by: str, type: str, data: dict[str, Any], shut: str
+    ) -> None:
+        """Given a reader who has the first chunk, when a word comes that closes the document, then no further chunk is handed out."""
+        async with desk_of("vac", tmp_path) as given:
+            id, desk = await received(given), given.desk
+            with desk.seat.ledger.read() as tx:
+                found = documents.find(tx, "vac", id)
+            assert found is not None
+            file = await documents.open_file(desk, found, who="S-17", purpose="case_work", system="web")
+            pieces = documents.pieces(desk, found, file)
+            first = await anext(pieces)
+            await given.hear(given.registrar.register(given.registrar.event(by, type, data), to="vac"))
+            with pytest.raises(DeskError) as closed:
+                await anext(pieces)
+
+        assert first == CHUNKS[0]
+        assert (closed.value.code, closed.value.safe) == ("document_shut", {"shut": shut})
 
     async def test_p5_an_erased_document_is_gone(self, tmp_path: Path) -> None:
         """Chunks are letters of the case: an erasure destroys them with it, at its sender's desk too."""

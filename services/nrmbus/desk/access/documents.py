@@ -135,13 +135,14 @@ async def pieces(desk: Desk, shared: Shared, file: DocumentFile) -> AsyncIterato
     """Yield the content, the last piece only if all of it is what its sender announced as *file*.
 
     Raises:
-        DeskError: ``document_damaged``; ``document_shut`` if it was erased meanwhile.
+        DeskError: ``document_damaged``; ``document_shut`` if a withdrawal or an erasure came meanwhile.
     """
     digest, size, waiting = sha256(), 0, b""
+    announced = signed_of(shared.announcement)
     for position in shared.chunks:
         if waiting:
             yield waiting
-        waiting = _piece(desk, shared, position)
+        waiting = _piece(desk, shared.part, announced, position)
         digest.update(waiting)
         size += len(waiting)
         await asyncio.sleep(0)  # others are served between two pieces
@@ -150,15 +151,17 @@ async def pieces(desk: Desk, shared: Shared, file: DocumentFile) -> AsyncIterato
     yield waiting
 
 
-def _piece(desk: Desk, shared: Shared, position: int) -> bytes:
+def _piece(desk: Desk, part: Part, announced: Signed, position: int) -> bytes:
+    """Return the content of the chunk at *position*, unless a new request for the document *announced* would be refused by now."""
     with desk.seat.ledger.read() as tx:
+        shut = opening.why_shut(desk, announced, tx)
         row = tx.execute(opening.with_letters(desk.seat.me).where(_EVENTS.position == position)).one()
-    if row.letter is None:
-        raise _shut(row.shut or letters.ERASED)
+    if shut is not None or row.letter is None:
+        raise _shut(shut or row.shut or letters.ERASED)
     piece = None
     try:
-        fields = _opened(desk, signed_of(row), shared.part)
-        piece = base64.b64decode(fields[f"{shared.part}_chunk"], validate=True)
+        fields = _opened(desk, signed_of(row), part)
+        piece = base64.b64decode(fields[f"{part}_chunk"], validate=True)
     except (KeyError, TypeError, ValueError):
         piece = None
     if piece is None:
