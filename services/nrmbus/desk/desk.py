@@ -95,8 +95,13 @@ class Desk:
             self.set_aside = tx.scalar(select(func.count()).select_from(tables.set_aside)) or 0
             self.cases.activate(tx)
             has_cut = tx.execute(select(tables.documents.c.document).where(documents.cut()).limit(1)).first()
+            stopped = documents.stopped(tx, self.seat.me)
         if has_cut is not None:
             await self.seat.ledger.together(lambda tx: documents.drop(tx, documents.cut()))
+        if stopped:
+            async with self.seat.ledger.write() as tx:
+                for event in stopped:
+                    documents.go_on(self.seat, tx, event)
         if self.seat.procedure is None:
             return
         self.book = self.seat.procedure.begin(settings)

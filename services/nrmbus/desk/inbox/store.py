@@ -84,7 +84,7 @@ def _store(desk: Desk, tx: Connection, record: Verified) -> Stored:
             _repeated(desk, tx, record, arrived)
             return Stored("repeated")
         case Delivered() as arrived if record.released is not None:
-            return _released(tx, record, arrived, record.released)
+            return _released(desk, tx, record, arrived, record.released)
         case Delivered() as arrived:
             return _delivered(desk, tx, record, arrived)
 
@@ -159,7 +159,7 @@ def _columns_of(record: Verified, arrived: Delivered, recipients: tuple[str, ...
     }  # fmt: skip
 
 
-def _released(tx: Connection, record: Verified, arrived: Delivered, position: int) -> Stored:
+def _released(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, position: int) -> Stored:
     if arrived.event is None:
         raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
     recipients = tx.scalar(_RECIPIENTS, {"position": position})
@@ -167,6 +167,8 @@ def _released(tx: Connection, record: Verified, arrived: Delivered, position: in
     if arrived.signed is not None and arrived.signed.letter_bytes is None:
         del values["shut"]  # the letter may have been erased while the record waited: the row says so already
     tx.execute(_READ_LATER, {"at_position": position, **values})
+    if arrived.registration.source == desk.seat.me:
+        documents.go_on(desk.seat, tx, arrived.event)
     return Stored("handled", position=position)
 
 
