@@ -164,6 +164,43 @@ async def test_a_draft_ends_when_its_event_is_registered(tmp_path: Path) -> None
         assert there(seat, registered) is None
 
 
+async def test_a_draft_for_several_receivers_ends_when_the_event_for_each_is_registered(tmp_path: Path) -> None:
+    """Given a withdrawal for two agencies, then the first registration leaves the draft, and so does a refusal of the second."""
+    said = {"purposes": ["information_sharing"], "receivers": ["vac", "fund"]}
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat = given.desk.seat
+        await given.registered(type="case.signal_recorded", data=SIGNAL)
+        refused, registered = await begun(seat), await begun(seat, another=True)
+        for draft in (refused, registered):
+            await given.registered(type="consent.withdrawn", data=said, id=draft.id)
+            await rounds.end_drafts(seat)
+            assert there(seat, draft) == draft
+
+            (second,) = await given.out()
+            answer = given.registrar.refuse(second, "wrong_state") if draft is refused else None
+            await given.hear(answer or given.registrar.register(second, to="ngo-a"))
+        await rounds.end_drafts(seat)
+
+        assert there(seat, refused) == refused
+        assert there(seat, registered) is None
+
+
+async def test_a_draft_ends_when_its_event_is_registered_after_it_was_sealed_again(tmp_path: Path) -> None:
+    """Given an event whose audience had changed, when the desk has sealed it again, then the draft ends with the registration."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        seat = given.desk.seat
+        draft = await begun(seat)
+        record = await given.said(type="case.signal_recorded", data=SIGNAL, id=draft.id)
+        await given.hear(given.registrar.refuse(record, "audience_changed", seal_to={}))
+        await rounds.end_drafts(seat)
+        assert there(seat, draft) == draft
+        (again,) = await given.out()
+        await given.hear(given.registrar.register(again, to="ngo-a"))
+        await rounds.end_drafts(seat)
+
+        assert there(seat, draft) is None
+
+
 async def test_an_erasure_destroys_the_drafts_of_its_case(tmp_path: Path) -> None:
     """Given a case that is to be erased, then its drafts go with it, and so does one that is typed later."""
     async with desk_of("ngo-a", tmp_path) as given:

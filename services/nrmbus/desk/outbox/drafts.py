@@ -1,9 +1,9 @@
 """Drafts of the agency's people: what somebody has typed and not sent yet, sealed to this desk, for its owner alone.
 
 A draft has the id of its event from the start, so that a second click, the back button or another tab send one event. A
-draft outlives the session and the process. It ends when its event is registered, together with the drafts that were sent in
-the same step, when its owner deletes it, after 30 days without a change, and with the erasure of its case. When the owner
-leaves the agency, the draft ends at once, unless a second person is still asked to sign.
+draft outlives the session and the process. It ends when its event is registered for every receiver, together with the
+drafts that were sent in the same step, when its owner deletes it, after 30 days without a change, and with the erasure of
+its case. When the owner leaves the agency, the draft ends at once, unless a second person is still asked to sign.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, select, update
 
+from nrmbus.desk.outbox import verdicts
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.wire import base64, ids, times
@@ -186,23 +187,40 @@ def nobodys(owner: str) -> ColumnElement[bool]:
 
 
 def over(seat: Seat, tx: Connection) -> list[str]:
-    """Return the drafts whose time is over, or of which every event is registered."""
+    """Return the drafts whose time is over, or of which every event is registered for every receiver."""
     ended = times.write(seat.now() - KEPT)
     mine = (_OUTBOX.subject == _DRAFTS.subject) & (_OUTBOX.id == _DRAFTS.id)
-    registered = select(_OUTBOX.seq).where(mine, _OUTBOX.verdict == "registered").exists()
+    is_answered = (_OUTBOX.verdict == "registered") | _OUTBOX.replaced_by.is_not(None)
+    answered = select(_OUTBOX.seq).where(mine, is_answered).exists()
     found = list(tx.scalars(select(_DRAFTS.id).where(_DRAFTS.changed <= ended)).all())
-    for row in tx.execute(select(tables.drafts).where(_DRAFTS.changed > ended, registered)).all():
+    for row in tx.execute(select(tables.drafts).where(_DRAFTS.changed > ended, answered)).all():
         draft = _opened(seat, row)
-        if draft is None or _is_registered(tx, draft):
+        if draft is None or _is_registered(seat, tx, draft):
             found.append(row.id)
     return found
 
 
-def _is_registered(tx: Connection, draft: Kept) -> bool:
-    """Return whether every event that *draft* has become is registered."""
+def _is_registered(seat: Seat, tx: Connection, draft: Kept) -> bool:
+    """Return whether every event that *draft* has become is registered, for every receiver."""
     ids = {draft.id} if draft.request is None else {str(each["id"]) for each in json.loads(draft.request)["events"]}
-    same = (_OUTBOX.subject == draft.subject) & _OUTBOX.id.in_(ids) & (_OUTBOX.verdict == "registered")
-    return len(set(tx.scalars(select(_OUTBOX.id).where(same)).all())) == len(ids)
+    return all(_is_registered_for_all(seat, tx, draft.subject, id) for id in ids)
+
+
+def _is_registered_for_all(seat: Seat, tx: Connection, subject: str, id: str) -> bool:
+    """Return whether the event *id* is registered, and with it each one that the request became for a further receiver."""
+    row, further = _last(tx, subject, id), 0
+    while row is not None and row.verdict == "registered":
+        further += 1
+        row = _last(tx, subject, ids.said_by_itself(seat.me, id, str(further)))
+    return row is None and further > 0
+
+
+def _last(tx: Connection, subject: str, id: str) -> Row[Any] | None:
+    """Return the row of the event *id*, or the row under which the event was sealed again last; None if there is none."""
+    row = verdicts.row_of(tx, subject, id)
+    while row is not None and row.replaced_by is not None:
+        row = verdicts.row_of(tx, subject, row.replaced_by)
+    return row
 
 
 def seal_anew(seat: Seat, tx: Connection) -> None:
