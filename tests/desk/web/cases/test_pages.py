@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from agencies import CASE
+from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member, titles
 from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, referred
@@ -365,6 +365,21 @@ async def test_a_refusal_leaves_the_overview_when_the_step_is_done_or_old(tmp_pa
         done, timeline = (await browser.get(AT)).text, (await browser.get(f"{AT}/timeline")).text
 
     assert [words in page for page in (fresh, old, done, timeline)] == [True, False, False, True]
+
+
+async def test_a_refusal_stays_on_the_overview_until_its_own_receiver_is_dealt_with(tmp_path: Path) -> None:
+    """Given a withdrawal for two agencies, one of them refused, the overview shows that until it is registered for that agency."""
+    words = "Refused: nothing of it counts."
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        refused = await here.said(type="consent.withdrawn", data=TAKEN_BACK | {"receivers": ["vac", "fund"]})
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        await here.settle()
+        fresh = (await browser.get(AT)).text
+        await here.registered(type="consent.withdrawn", data=TAKEN_BACK)
+        done = (await browser.get(AT)).text
+
+    assert [words in page for page in (fresh, done)] == [True, False]
 
 
 async def test_a_decision_that_a_record_rests_on_is_named_and_has_no_number(tmp_path: Path) -> None:

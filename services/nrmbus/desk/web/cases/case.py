@@ -334,13 +334,13 @@ def actors(tx: Connection, subject: str) -> dict[str, str]:
 def _unregistered(visit: Visit, tx: Connection, subject: str) -> Iterator[Mapping[str, Any]]:
     """Yield this agency's events in the case that are not registered: they wait, were refused, or could not be sent.
 
-    ``is_past`` says that an event of the same type about the same record was registered since, or that the refusal is old.
+    ``is_past`` says that an event of the same type about the same record and receiver was registered since, or that the refusal is old.
     """
     rows = select(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.replaced_by.is_(None))
-    registered = set[tuple[str, str | None]]()
+    registered = set[tuple[str, str | None, tuple[str, ...]]]()
     for row in tx.execute(rows.order_by(_OUTBOX.seq.desc())).all():
         clear = json.loads(row.clear)
-        kind = (row.type, clear.get("referral"))
+        kind = (row.type, clear.get("referral"), tuple(clear["data"].get("receivers", ())))
         if row.verdict == "registered":
             registered.add(kind)
         elif not data_type(row.type, clear["version"]).technical:
