@@ -104,6 +104,16 @@ class Server:
         """Return the schema of an open ledger."""
         return str(ledger.place).rpartition("search_path=")[2].rstrip("')")
 
+    async def holds(self, part: bytes) -> bool:
+        """Return whether a file of a database has *part*, once the server has written all that it has in memory."""
+        connection = await self.connect()
+        try:
+            await connection.execute("CHECKPOINT")
+        finally:
+            await connection.close()
+        files = (each for each in (self._folder / "data" / "base").rglob("*") if each.is_file())
+        return any(part in each.read_bytes() for each in files)
+
     async def connect(self) -> Any:
         """Return a connection of another program."""
         import asyncpg  # noqa: PLC0415 - an extra, which an environment of before may lack

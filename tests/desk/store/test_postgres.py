@@ -7,13 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import LargeBinary, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from agencies import BUS
+from agencies import BUS, CASE, SIGNAL
+from desk.documents.test_sharing import uploaded
+from desk.given import CANARY, desk_of
+from desk.kept import kept_on
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.private_files import write_json
+from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.outbox import drafts
+from nrmbus.desk.state import labels
 from nrmbus.desk.store import postgres, tables
 from nrmbus.desk.store.ledger import Ledger, Position
 from nrmbus.desk.store.place import place_of
@@ -238,6 +244,56 @@ async def test_deleted_rows_are_rewritten_unless_a_backup_reads_them(own_server:
     assert (held, ledger.holds_deleted) == (True, False)
     await backup.close()
     await ledger.close()
+
+
+async def test_p6_an_erasure_leaves_nothing_typed_uploaded_or_noted_in_the_files(
+    own_server: Server, tmp_path: Path
+) -> None:
+    """Given a label, a draft and an upload of a case, when the case is erased, then no file of the server has their sealed bytes."""
+    with kept_on(own_server):
+        async with desk_of("ngo-a", tmp_path) as given:
+            seat = given.desk.seat
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            async with seat.ledger.write() as tx:
+                labels.keep(seat, tx, CASE, CANARY)
+                drafts.begin(
+                    seat, tx, owner="S-1", type="case.closed", subject=CASE, ref=None, page="what", typed={"notes": (CANARY,)}
+                )  # fmt: skip
+            await uploaded(given, b"%PDF-" + bytes(300))
+            of = (tables.case_labels, tables.drafts, tables.documents, tables.document_pieces)
+            with seat.ledger.read() as tx:
+                sealed = {str(table): tx.scalars(select(table.c.sealed)).one()[-200:] for table in of}
+            before = {name: await own_server.holds(part) for name, part in sealed.items()}
+            due = given.registrar.event("timekeeper", "access.erasure_due", {"ground": "decision"})
+            await given.hear(given.registrar.register(due, to="ngo-a"))
+            assert await rounds.erase_due(given.desk) == (CASE,)
+            after = {name: await own_server.holds(part) for name, part in sealed.items()}
+
+    assert before == dict.fromkeys(sealed, True)
+    assert after == dict.fromkeys(sealed, False)
+
+
+def test_each_table_of_cases_and_each_with_bytes_is_cleaned_or_has_a_reason() -> None:
+    """Given a new table with a case or with bytes in it, then an erasure cleans its files, or this list says why it need not."""
+    reasons = {
+        "inbox": "statements of the registrar, which stay",
+        "sequences": "numbers, which stay",
+        "reads": "the record of readings, which stays",
+        "tasks": "codes and ids, which stay",
+        "parked": "error codes; a row ends when its record is handled",
+        "erasures": "the orders themselves, which stay",
+        "deliveries": "ids, which stay",
+        "witnessed": "checkpoints of logs, about no case",
+        "witness_alarms": "checkpoints of logs, about no case",
+        "passkeys": "public keys of the agency's people, about no case",
+    }
+    found = {
+        table.name
+        for table in tables.METADATA.tables.values()
+        if "subject" in table.c or any(isinstance(each.type, LargeBinary) for each in table.c)
+    }
+
+    assert found == {*postgres.REWRITTEN, *postgres.CLEANED, *reasons}
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,14 @@ _PUT_OUT: Final = text("SELECT pg_terminate_backend(:pid)")
 _AWAY: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
-_CLEANING: Final = ("VACUUM (FULL) case_keys", "VACUUM (FULL) letter_keys", "VACUUM events", "VACUUM outbox")
+REWRITTEN: Final = (
+    "case_keys", "letter_keys", "case_labels", "assignments", "drafts", "documents", "document_pieces", "book",
+)  # fmt: skip
+"""Tables of keys, of what is sealed to the desk's key in use, and of who has which case: a deleted row in a file could be read."""
+CLEANED: Final = ("events", "outbox")
+"""Tables of letters, too large to be rewritten at each erasure: a sealed letter may stay in a file, and opens until the erasure's
+horizon, as in a backup."""
+_CLEANING: Final = (*(f"VACUUM (FULL) {each}" for each in REWRITTEN), *(f"VACUUM {each}" for each in CLEANED))
 
 
 async def _connect(address: Address, name: str, *, answer: float | None = None, **settings: str) -> Any:
@@ -219,7 +226,7 @@ class Postgres:
             yield connection
 
     async def off_the_disk(self) -> bool:
-        """Rewrite the tables of keys, so that their files hold no deleted row, and clean those of letters.
+        """Rewrite the tables `REWRITTEN`, so that their files hold no deleted row, and clean those of letters.
 
         Return False if it could not be done: another program, for example a backup, reads the keys, or the server's disk
         is full, or its limit for a statement was too short. The server's write-ahead log and its backups keep deleted rows
