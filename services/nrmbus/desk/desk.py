@@ -85,7 +85,9 @@ class Desk:
         self.progress = time.monotonic()
         """Monotonic time of the last handled record."""
         self.working = False
-        """True while a record is being handled."""
+        """True while a record is being handled, or waits to be read again after an error."""
+        self.put_off: int | None = None
+        """Partition of the record that waits to be read again after an error; None while no record does."""
 
     async def load(self, settings: Settings) -> None:
         """Load the memory from the ledger; *settings* hold for the procedure, also over its stored state."""
@@ -169,6 +171,10 @@ class Desk:
         after, said = refused(self.seat.procedure, self.book, read(event), code)
         self.save_book(tx, after)
         self.say(tx, said, None)
+
+    def is_handling(self, partition: int) -> bool:
+        """Return whether a record of *partition* may be in work: what the consumer has read is then not handled to its end."""
+        return self.working and self.put_off in (None, partition)
 
     def read_first(self, partition: int, offset: int) -> int | None:
         """Return the end to read to before a letter at *offset* may open; None if no record follows."""

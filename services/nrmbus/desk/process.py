@@ -18,6 +18,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.lease import Begins
+from nrmbus.bus.periodic import doubled
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
@@ -61,6 +62,7 @@ STUCK_SECONDS: Final = 15.0
 """Seconds without a handled record, while records wait, after which a desk is not ready."""
 
 _LOOK: Final = 0.01
+_LONGEST_LOOK: Final = 1.0
 _PATIENCE: Final = 0.25
 
 
@@ -293,13 +295,22 @@ class DeskProcess:
         await self._open_what_waited(inbox)
 
     async def _open_what_waited(self, inbox: Inbox) -> None:
-        """Let through each case whose letter waited, once the inbox is read to its end at the letter's arrival."""
+        """Let through each case whose letter waited, once its partition is read to where it ended at the letter's arrival.
+
+        A partition that stands still, perhaps for days, holds up its own cases alone.
+        """
+        looks = 0
         while True:
-            await self.desk.waits.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(doubled(_LOOK, looks, _LONGEST_LOOK) if self.desk.ahead else None):
+                    await self.desk.waits.wait()
+                    looks = 0
             self.desk.waits.clear()
+            looks += 1
             for subject, (partition, end) in tuple(self.desk.ahead.items()):
-                while self.desk.working or await self._position(partition) < end:  # noqa: ASYNC110 - the same
-                    await asyncio.sleep(_LOOK)
+                if await self._position(partition) < end or self.desk.is_handling(partition):
+                    continue
+                looks = 0
                 await release_by_itself(self.desk, inbox, (subject,))
                 if self.desk.ahead.get(subject) == (partition, end):
                     del self.desk.ahead[subject]

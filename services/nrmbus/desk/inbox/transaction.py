@@ -156,7 +156,11 @@ class InboxTransaction:
             return True
         if not is_own_fault:
             await settle.stop_inbox(desk, where, error)
-        await settle.wait(attempt, consumed.offset, error)
+        desk.put_off = consumed.partition
+        try:
+            await settle.wait(attempt, consumed.offset, error)
+        finally:
+            desk.put_off = None
         return False
 
     async def _park(self, error: Exception) -> bool:
