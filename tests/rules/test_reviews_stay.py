@@ -123,3 +123,34 @@ def test_a_plan_that_is_made_on_such_days_waits_for_the_rest_of_them() -> None:
     b.at("d52 9:00").say("vac", "plan.revised", planned_end_days=100)
 
     assert stay(b) == "22 Aug 24:00"
+
+
+def test_an_answer_to_a_question_ends_no_wait_for_a_review_of_the_same_reference() -> None:
+    """Given a review under the reference of the referral, when the referrer answers a question, then the stay still waits."""
+    b = refused_by_grounds(Bench()).at("d8 9:00")
+    b.say("ngo-a", "review.requested", ref="R-1")
+    b.at("d9 9:00").say("special-unit", "referral.info_requested", ref="R-1")
+    b.at("d10 9:00").say("ngo-a", "referral.info_supplied", ref="R-1")
+
+    assert stay(b) == "paused"
+    assert not [each for each in b.through("d120 9:00") if "D-SHELTER" in each]
+
+
+def test_a_referrer_that_left_ends_no_wait_for_a_review_of_the_same_reference() -> None:
+    """Given that review, when the referrer deletes its data, then the unit still decides, and the stay waits."""
+    b = refused_by_grounds(Bench()).at("d8 9:00")
+    b.say("ngo-a", "review.requested", ref="R-1")
+    b.say("special-unit", "consent.withdrawn", receivers=["ngo-a"])
+    b.say("ngo-a", "consent.stop_confirmed")
+
+    assert stay(b) == "paused"
+
+
+def test_a_review_that_is_over_ends_no_wait_for_an_answer_of_the_same_reference() -> None:
+    """Given a review that reopened the case, when the unit asks under the same reference, then D-RG waits for the answer."""
+    b = refused_by_grounds(Bench()).at("d8 9:00")
+    b.say("ngo-a", "review.requested", ref="R-1")
+    b.at("d9 9:00").say("special-unit", "review.decided", ref="R-1")
+    b.at("d10 9:00").say("special-unit", "referral.info_requested", ref="R-1")
+
+    assert "D-RG paused" in b.deadlines

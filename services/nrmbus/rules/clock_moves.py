@@ -22,7 +22,7 @@ def _asked(context: EventContext, running: tuple[Running, ...], mark: Mark) -> t
         rule = rules[clock.code]
         if rule.moved_by != "info" or clock.answerable != context.source or (rule.scope != "case" and clock.ref != ref):
             return clock
-        if any(pause.ref == ref and pause.until is None for pause in clock.pauses):
+        if any(pause.ref == ref and pause.until is None and not pause.review for pause in clock.pauses):
             return clock
         return replace(clock, pauses=(*clock.pauses, Pause(ref, mark.registered)))
 
@@ -31,7 +31,7 @@ def _asked(context: EventContext, running: tuple[Running, ...], mark: Mark) -> t
 
 def _supplied(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     def answered(pause: Pause) -> Pause:
-        if pause.ref != context.ref or pause.until is not None:
+        if pause.ref != context.ref or pause.until is not None or pause.review:
             return pause
         return replace(pause, supplied=mark.registered, supply=context.event.id, unread=False)
 
@@ -74,7 +74,7 @@ def _refused(context: EventContext, running: tuple[Running, ...], mark: Mark) ->
 
 def _contested(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     """Let a stay wait for the review; `nrmbus.rules.duties.settled` ends the wait when the review is over."""
-    return _frozen(context, running, Pause(context.ref, mark.registered))
+    return _frozen(context, running, Pause(context.ref, mark.registered, review=True))
 
 
 def _frozen(context: EventContext, running: tuple[Running, ...], pause: Pause) -> tuple[Running, ...]:

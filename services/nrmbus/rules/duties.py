@@ -54,11 +54,13 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: date
     def ended(pause: Pause) -> Pause:
         if pause.until is not None:
             return pause
-        referral, review = view.referrals.get(pause.ref), view.reviews.get(pause.ref)
-        is_silenced = referral is not None and _silenced(tables, roles, view, referral.sender)
-        if not is_silenced and (review is None or review.open):
-            return pause
-        return replace(pause, supplied=now, supply=None, unread=False)
+        if pause.review:
+            review = view.reviews.get(pause.ref)
+            is_over = review is not None and not review.open
+        else:
+            referral = view.referrals.get(pause.ref)
+            is_over = referral is not None and _silenced(tables, roles, view, referral.sender)
+        return replace(pause, supplied=now, supply=None, unread=False) if is_over else pause
 
     pauses = tuple(map(ended, clock.pauses))
     return replace(clock, pauses=pauses) if pauses != clock.pauses else clock

@@ -314,13 +314,17 @@ class Stop:
 
 @frozen
 class Pause:
-    """A question to the sender of a referral. Its answer does not count while the receiver reports it unreadable."""
+    """A time in which a clock stands still: a question to the sender of a referral, a review, or a time without the duty.
+
+    The answer to a question does not count while the receiver reports it unreadable. ``review``: ``ref`` is that of a review.
+    """
 
     ref: str
     asked: datetime
     supplied: datetime | None = None
     supply: str | None = None
     unread: bool = False
+    review: bool = False
 
     @property
     def until(self) -> datetime | None:

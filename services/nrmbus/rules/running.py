@@ -105,7 +105,7 @@ def _begun_pauses(context: EventContext, rule: ClockRule, agency: str, now: date
 
 def _reviews(context: EventContext, now: datetime) -> tuple[Pause, ...]:
     """Return the days for asking for a review, and the reviews that are undecided, for a stay that begins *now*."""
-    asked = tuple(Pause(review.ref, now) for review in context.view.reviews.values() if review.open)
+    asked = tuple(Pause(review.ref, now, review=True) for review in context.view.reviews.values() if review.open)
     window, negative = review_window(context), context.view.negative
     if window is None or negative is None or window <= now:
         return asked
