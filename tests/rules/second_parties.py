@@ -83,6 +83,12 @@ class Parties(Second):
         self.registered_on = f"{registered.astimezone(ZONE):%Y-%m-%d}"
         self.take(event, self.registered_on)
         self._gives(event, tuple(told))
+        for ref in [each for each in self.questions if self._away(self.senders.get(each, ""))]:
+            del self.questions[ref]
+
+    def _away(self, agency: str) -> bool:
+        """Return whether *agency* has left: it owes no answer, and comes back without the question."""
+        return agency in self.gone or (agency in self.deleted and not self.on_case(agency))
 
     def part(self, agency: str, by: str) -> None:
         """Give *agency* a part."""

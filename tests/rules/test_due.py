@@ -114,6 +114,32 @@ def test_a_referral_expires_as_a_whole_when_the_last_receiver_has_had_his_time()
     assert "referral.expired 12 Mar 19:00 ngo-l,special-unit,vac" in said
 
 
+def test_a_referral_expires_without_the_answer_of_an_agency_that_left_and_came_back() -> None:
+    """Given two receivers, when one deletes, comes back by another referral and accepts that one, then the first expires all the same."""
+    b = begun(Bench()).at("5:00")
+    b.say("special-unit", "referral.submitted", ref="R-6", to=["ngo-l", "vac"], urgency="urgent")
+    b.say("special-unit", "consent.withdrawn", receivers=["ngo-l"])
+    b.say("ngo-l", "consent.stop_confirmed")
+    b.at("6:00").consents("ngo-l", by="special-unit")
+    b.say("special-unit", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="urgent")
+    b.say("ngo-l", "referral.accepted", ref="R-9")
+
+    assert "referral.expired 8 Mar 14:00 ngo-l,special-unit,vac" in b.through("d15 9:00")
+    assert b.view.on_case("ngo-l"), "by the later referral"
+
+
+def test_a_referral_to_one_agency_alone_expires_though_that_agency_is_back() -> None:
+    """Given a receiver that left and came back before the timekeeper spoke, then its referral of before expires at once."""
+    b = served(Bench()).at("d8 12:00")
+    b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+    b.say("ngo-l", "consent.stop_confirmed")
+    b.at("d8 13:00").consents("ngo-l", by="vac")
+    b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], urgency="urgent")
+
+    assert b.through("d8 13:00") == ["referral.expired 10 Mar 12:00 ngo-l,vac"]
+    assert [clock.code for clock in b.rules.clocks(b.view) if clock.answerable == "ngo-l"] == ["D-SERVICE"]
+
+
 def test_a_referral_to_the_special_unit_never_expires() -> None:
     """A referral to the special unit stays overdue."""
     b = referred(Bench())

@@ -20,6 +20,7 @@ from rules.stories import (
     planned,
     presumed,
     referred,
+    refused_by_grounds,
     served,
     signalled,
     under_review,
@@ -204,6 +205,28 @@ class TestWhoWaited:
 
         assert owed(b, UNIT) == []
         assert b.ask("shelter", "shelter.discharged", ref="B-1") is None
+
+    def test_waits_for_no_review_of_a_court_that_has_left(self) -> None:
+        """Given a review by the court, when the court deletes its data, then the review keeps nobody in the house, and no case open."""
+        b = refused_by_grounds(Bench()).at("d8 9:00")
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        leave(b, "court", by="ngo-a").at("d60 9:00")
+        b.say("shelter", "shelter.discharged", ref="B-1")
+
+        assert owed(b, "court") == []
+        assert b.ask(UNIT, "case.closed") is None
+
+    def test_waits_for_a_court_that_is_still_there(self) -> None:
+        """Given two courts and the special unit, when one court deletes, then the other still decides; the unit's leaving changes nothing."""
+        b = refused_by_grounds(more_agencies(Bench(), court_2="court")).at("d8 9:00")
+        b.say("ngo-a", "review.requested", ref="V-1", kind="court")
+        leave(b, "court", by="ngo-a")
+        leave(b, UNIT, by="ngo-a").at("d60 9:00")
+        refusal = b.ask("shelter", "shelter.discharged", ref="B-1")
+
+        assert owed(b, "court-2") == ["D-REVIEW"]
+        assert refusal is not None
+        assert refusal.rule == "G-48"
 
 
 class TestACaseThatIsToBeErased:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rules.given import Bench
-from rules.stories import begun, child_begun, housed, planned, presumed, served, signalled
+from rules.given import NEGATIVE, Bench
+from rules.stories import LEGAL, begun, child_begun, housed, planned, presumed, served, signalled
 
 
 def owed(b: Bench, code: str) -> list[str]:
@@ -206,3 +206,40 @@ def test_p6_no_duty_waits_for_who_has_left_the_case() -> None:
     assert "D-RG 12 Mar 24:00" in b.deadlines
     b.at("d4 9:00").say("special-unit", "consent.given", receivers=["school"])
     assert "D-RG 12 Mar 24:00" in b.deadlines
+
+
+def back(b: Bench) -> Bench:
+    """The referrer was asked, has deleted its data, and is referred the person anew."""
+    begun(b).at("5:00").say("special-unit", "referral.info_requested", ref="R-1")
+    b.say("special-unit", "consent.withdrawn", receivers=["ngo-a"])
+    b.say("ngo-a", "consent.stop_confirmed")
+    b.at("6:00").consents("ngo-a", by="special-unit")
+    b.say("special-unit", "referral.submitted", ref="R-8", to=["ngo-a"], urgency="normal", legal_basis=LEGAL)
+    b.say("ngo-a", "referral.accepted", ref="R-8")
+    return b
+
+
+def test_an_agency_that_came_back_owes_the_answer_to_what_it_is_asked_again() -> None:
+    """Given a referrer that left with a question open, when the unit asks again, then D-RG waits, and the referrer owes the answer."""
+    b = back(Bench()).at("7:00")
+    assert owed(b, "D-INFO") == []
+    b.say("special-unit", "referral.info_requested", ref="R-1")
+
+    assert owed(b, "D-INFO") == ["ngo-a"]
+    assert "D-RG paused" in b.deadlines
+    b.at("d2 9:00").say("ngo-a", "referral.info_supplied", ref="R-1")
+    assert owed(b, "D-INFO") == []
+    assert "D-RG paused" not in b.deadlines
+
+
+def test_a_question_to_an_agency_that_left_holds_no_later_duty() -> None:
+    """Given that question, when a review reopens the case, then the new D-RG runs: nobody owes an answer."""
+    b = back(Bench()).at("d1 11:00")
+    for stage in ("inquiry", "indicator_screening"):
+        b.say("special-unit", "identification.stage_entered", stage=stage)
+    b.say("special-unit", "identification.indicators_screened")
+    b.say("special-unit", "identification.reasonable_grounds_decided", **NEGATIVE)
+    b.say("ngo-a", "review.requested", ref="V-1")
+    b.at("d3 9:00").say("special-unit", "review.decided", ref="V-1")
+
+    assert "D-RG 13 Mar 24:00" in b.deadlines

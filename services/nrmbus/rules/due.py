@@ -97,11 +97,11 @@ def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
 def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
     """Yield the expiry of each referral: when every waiting receiver has been overdue for as long as its time to answer.
 
-    An agency that has left the case will not answer, so nothing waits for it.
+    An agency that has left the case will not answer, so nothing waits for it, also after it has come back.
     """
     for referral in view.referrals.values():
         waiting = {
-            party.agency
+            party.agency: party
             for party in referral.receivers
             if party.state == "submitted"
             and (roles.of(party.agency) not in tables.deciders or party.agency in view.left)
@@ -111,7 +111,7 @@ def _expiries(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
             for clock in view.running
             if clock.mark.id == referral.mark.id and clock.answerable in waiting and clock.runs
         ]
-        ends += [max(view.left[agency], referral.mark.registered) for agency in waiting if agency in view.left]
+        ends += [max(party.left, referral.mark.registered) for party in waiting.values() if party.left is not None]
         known = [end for end in ends if end is not None]
         if waiting and len(known) == len(waiting):
             yield _expiry(referral, max(known))

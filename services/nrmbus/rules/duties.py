@@ -13,8 +13,8 @@ from typing import Final
 from nrmbus.rules.changes import Changes
 from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.profile import DECIDERS, ClockRule
-from nrmbus.rules.records import Bed, House, Pause, Review, Running, Service, Status
+from nrmbus.rules.profile import ClockRule
+from nrmbus.rules.records import Bed, House, Party, Pause, Referral, Review, Running, Service, Status
 from nrmbus.rules.tables import Roles, Tables
 from nrmbus.rules.view import View
 
@@ -27,10 +27,11 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
 
     An agency that has a part again has come back, and owes only new duties; when that part ends too, it has left again. A duty
     stops waiting for the answer of an agency that left or may not see the question, and a stay for a review that is over: the
-    clock runs on from *now*.
+    clock runs on from *now*. What an agency was asked before it left stays without an answer.
     """
     left = _left(view, now)
     view = view if left == view.left else replace(view, left=left)
+    view = _forgotten(view) if left else view
     if view.missed and not left.keys().isdisjoint(view.missed):
         view = replace(view, missed={agency: ids for agency, ids in view.missed.items() if agency not in left})
     owed = tuple(
@@ -48,6 +49,23 @@ def _left(view: View, now: datetime) -> Mapping[str, datetime]:
     left = {agency: at for agency, at in view.left.items() if agency not in view.parts}
     deleted = (agency for agency, stop in view.stops.items() if not stop.open and stop.answer == "deleted")
     return left | {agency: now for agency in deleted if agency not in left and agency not in view.parts}
+
+
+def _forgotten(view: View) -> View:
+    """Return *view* without what agencies that left were asked: by questions about their referrals, and by referrals to them.
+
+    The duty to answer does not come back with the agency, so nothing may wait for it.
+    """
+    referrals = {
+        ref: replace(each, receivers=tuple(_relieved(view, each, party) for party in each.receivers))
+        for ref, each in view.referrals.items()
+    }
+    return replace(view, referrals=referrals) if referrals != view.referrals else view
+
+
+def _relieved(view: View, referral: Referral, party: Party) -> Party:
+    left = party.left or (view.left.get(party.agency) if party.state == "submitted" else None)
+    return replace(party, asked=party.asked and referral.sender not in view.left, left=left)
 
 
 def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: datetime) -> Running:
@@ -141,9 +159,7 @@ def left_by(context: EventContext, mark: Mark, agency: str) -> Changes:
         for ref, each in view.services.items()
     }
     reviews: Mapping[str, Review] = {
-        ref: replace(
-            each, open=each.open and not (each.decider == DECIDERS and _nobody_decides(context, each, agency, gone))
-        )
+        ref: replace(each, open=each.open and not _nobody_decides(context, each, agency, gone))
         for ref, each in view.reviews.items()
     }
     returning = view.returning
@@ -160,8 +176,9 @@ def left_by(context: EventContext, mark: Mark, agency: str) -> Changes:
 
 
 def _nobody_decides(context: EventContext, review: Review, agency: str, gone: set[str]) -> bool:
-    """Return whether every deciding body that was asked for the review has left, *agency* the last of them."""
-    return context.is_unit(agency) and gone.issuperset(unit for unit in context.units if unit in review.known_to)
+    """Return whether every body that was asked to decide the review has left, *agency* the last of them."""
+    asked = [body for body in context.deciding(review.decider) if body in review.known_to]
+    return context.decides_review(agency, review.decider) and gone.issuperset(asked)
 
 
 def _without_guest(bed: Bed, agency: str) -> Bed:

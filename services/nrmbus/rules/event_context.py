@@ -180,7 +180,11 @@ class EventContext:
     @property
     def reviewers(self) -> tuple[str, ...]:
         """Return the agencies that could decide the requested review."""
-        return self.units if self.review_role == DECIDERS else self.roles.having(COURT)
+        return self.deciding(self.review_role)
+
+    def deciding(self, decider: str) -> tuple[str, ...]:
+        """Return the agencies that *decider* of a review stands for, sorted."""
+        return self.units if decider == DECIDERS else self.roles.having(decider)
 
     @property
     def deciders(self) -> tuple[str, ...]:

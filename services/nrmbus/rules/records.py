@@ -32,12 +32,16 @@ class Agency:
 
 @frozen
 class Party:
-    """One receiver of a referral. ``asked`` is true while its question waits for the sender."""
+    """One receiver of a referral. ``asked`` is true while its question waits for the sender.
+
+    ``left`` is when it left the case without an answer: it owes none, also after it has come back.
+    """
 
     agency: str
     state: Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"] = "submitted"
     acknowledged: bool = False
     asked: bool = False
+    left: datetime | None = None
 
     @property
     def stands(self) -> bool:
