@@ -310,26 +310,26 @@ class Telling:
             None,
         )
 
-    def _late(self) -> Any:
+    def _late(self) -> list[Any]:
         if self.kind != "deadline.lifted":
-            return self._breached()
+            found = self._breached()
+            return [found] if found else []
         overdue = (each for each in self.before if each.breached and each.code == self.said.rule)
-        return next((each for each in overdue if each.answerable == self.said.agency), None)
+        return [each for each in overdue if each.answerable == self.said.agency]
 
     def w_answerable(self) -> set[str]:
         """Who owed what was due."""
-        found = self._late()
-        return {found.answerable} if found else set()
+        return {each.answerable for each in self._late()}
 
     def w_supervisor(self) -> set[str]:
         """The supervisor of who owed it."""
         return {self.case.supervisors.get(each) or "" for each in self.w_answerable()}
 
     def w_waiting(self) -> set[str]:
-        """Who waits for it, by the column of section 5."""
-        found = self._late()
-        if found is None:
-            return set()
+        """Who waits for it, by the column of section 5; each agency, where several wait for the same."""
+        return {each for late in self._late() for each in self._waits(late)}
+
+    def _waits(self, found: Any) -> set[str]:
         also = ROWS[found.code].owed.split("; ")[1].strip()
         cause = self.case.senders_of.get(found.cause, "")
         answered = (
@@ -386,8 +386,9 @@ class Telling:
         return {self.case.supervisors.get(each) or "" for each in self.w_consent_receiver_on_case()}
 
     def w_withdrawer(self) -> set[str]:
-        """Who recorded the withdrawal."""
-        return {self.case.withdrawers.get(self.by, "")}
+        """Who recorded the withdrawal; of several that are not confirmed, each agency that recorded one."""
+        owed = [each for each in self.before if each.code == "D-STOP" and each.answerable == self.by]
+        return {self.case.withdrawers.get(self.by, ""), *(self.case.senders_of.get(each.cause, "") for each in owed)}
 
     def w_told_of_closing(self) -> set[str]:
         """Who closed the case, or was told that it was closed, and has not left it."""

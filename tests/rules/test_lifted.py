@@ -35,6 +35,45 @@ def test_an_overdue_confirmation_of_an_agency_that_is_gone_is_lifted() -> None:
     assert b.view.stops["ngo-l"].answer is None, "the answer counts as missing"
 
 
+def twice(b: Bench, first: str, second: str) -> Bench:
+    """Two agencies record that she takes her consent to the legal NGO back, the first for services alone."""
+    planned(b).at("d9 9:00").say(first, "consent.withdrawn", receivers=["ngo-l"], purposes=["services"])
+    b.at("d9 10:00").say(second, "consent.withdrawn", receivers=["ngo-l"])
+    return b
+
+
+def shown(b: Bench, agency: str) -> list[str]:
+    """Return the duties that *agency*'s desk shows, which knows its own events alone."""
+    view = b.rules.start(b.subject)
+    for fact in b.facts:
+        if agency in (fact.event.source, *fact.recipients):
+            view = b.rules.evolve(view, fact)
+    return [clock.code for clock in b.rules.clocks(view)]
+
+
+@pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])
+def test_each_that_recorded_a_withdrawal_is_told_of_the_confirmation(first: str, second: str) -> None:
+    """Given two withdrawals, when the NGO confirms, then both agencies that recorded one are told, and no desk waits on."""
+    b = twice(Bench(), first, second)
+    said = b.at("d10 9:00").say("ngo-l", "consent.stop_confirmed")
+
+    assert said.audience.recipients == ("ngo-a", "vac")
+    assert "D-STOP" not in b.codes + shown(b, first) + shown(b, second)
+
+
+@pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])
+def test_each_that_recorded_a_withdrawal_is_told_that_nobody_waits_for_the_confirmation(
+    first: str, second: str
+) -> None:
+    """Given two withdrawals and their breaches, when the duty is lifted, then both agencies that recorded one are told."""
+    b = twice(Bench(), first, second)
+    b.through("d20 9:00")
+    said = b.say(UNIT, "deadline.lifted", **lifting())
+
+    assert said.audience.recipients == ("ngo-a", "ngo-l", "vac")
+    assert "D-STOP" not in b.codes + shown(b, first) + shown(b, second)
+
+
 def test_an_agency_that_comes_back_may_still_confirm() -> None:
     """Given a lifted duty, then the confirmation is registered, and the agency has no part any more."""
     b = withdrawn(Bench())

@@ -465,19 +465,24 @@ def _owing_again(context: EventContext) -> Iterable[str]:
 # Terms: of a breach
 
 
-def _late(context: EventContext) -> Running | None:
-    """Return the overdue duty that the event is about: its breach, or the end of waiting for it."""
-    return next(iter(lifted_by(context)), None) or breached_by(context)
+def _late(context: EventContext) -> list[Running]:
+    """Return the overdue duties that the event is about: the one of a breach, or all for which nobody waits any longer."""
+    breached = breached_by(context)
+    return lifted_by(context) or ([breached] if breached else [])
 
 
 def _answerable(context: EventContext) -> Iterable[str]:
-    clock = _late(context)
-    return _named(clock.answerable if clock else None)
+    return {clock.answerable for clock in _late(context)}
 
 
 def _waiting(context: EventContext) -> Iterable[str]:
-    clock = _late(context)
-    return told(context.tables, context.roles, context.view, clock) if clock else ()
+    return {agency for clock in _late(context) for agency in told(context.tables, context.roles, context.view, clock)}
+
+
+def _withdrawer(context: EventContext) -> Iterable[str]:
+    """Return who recorded the latest withdrawal, and every other agency that waits for the same confirmation."""
+    waiting = (agency for clock in ended_by(context) for agency in _named(clock.waits))
+    return (*_sender(context.view.stops.get(context.source)), *waiting)
 
 
 def _relieved(context: EventContext) -> Iterable[str]:
@@ -586,5 +591,5 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "vac_on_case": lambda context: (vac for vac in context.roles.having("vac") if context.view.on_case(vac)),
     "vac_on_case_or_named": _vac_on_case_or_named,
     "waiting": _waiting,
-    "withdrawer": lambda context: _sender(context.view.stops.get(context.source)),
+    "withdrawer": _withdrawer,
 }
