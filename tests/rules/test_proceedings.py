@@ -93,6 +93,17 @@ def test_an_order_pays_the_grant_that_it_names() -> None:
     assert [each.order for each in b.view.grants.values()] == [None, reference("P-2")]
 
 
+def test_an_order_pays_the_grant_that_it_names_or_none() -> None:
+    """Given two grants, when the one that is paid already is named again, then the order is refused, and does not pay the other."""
+    b = granted(Bench())
+    second = b.say("court", "fund.compensation_granted", ref="C-2")
+    b.say("fund", ORDER, ref="P-2", cause=second.id, **COMPENSATION)
+    b.say("fund", "payment.executed", ref="P-2", kind="compensation")
+
+    assert refused(b, "fund", ORDER, ref="P-3", cause=second.id, **COMPENSATION) == "G-66"
+    assert refused(b, "fund", ORDER, ref="P-3", **COMPENSATION) is None, "for the first grant"
+
+
 def test_a_court_hears_what_it_opened_itself() -> None:
     """A civil claim: the court opens, decides and grants, and the prosecution hears of nothing."""
     b = prosecuted(Bench())

@@ -27,15 +27,17 @@ def in_band(sum_: str, band: str | None) -> bool:
 def paid_grant(context: EventContext) -> Grant | None:
     """Return the grant that an order of money pays, or None: the one of its reference or cause, else the oldest unpaid one.
 
-    Compensation pays a grant of compensation, other assistance a grant for another purpose.
+    Compensation pays a grant of compensation, other assistance a grant for another purpose. An order that names a grant pays
+    that one or none.
     """
     kind, event = value(context.event, "kind"), context.event
     if kind == context.tables.profile.allowance.kind:
         return None
-    fitting = [
+    grants = [*context.view.grants.values()]
+    named = [each for each in grants if each.ref == event.referral or each.mark.id == event.causationid]
+    fitting = (
         each
-        for each in context.view.grants.values()
+        for each in named or grants
         if each.order is None and (each.purpose == COMPENSATION) == (kind == COMPENSATION)
-    ]
-    meant = [each for each in fitting if each.ref == event.referral or each.mark.id == event.causationid]
-    return next(iter((*meant, *fitting)), None)
+    )
+    return next(fitting, None)
