@@ -126,7 +126,8 @@ class Second:
 
     @staticmethod
     def _bar_before(said: "list[tuple[str, str | None, str]]") -> tuple[str, str | None, str] | None:
-        lasting = next((each for each in reversed(said) if each[1] is None), None)
+        """Return the bar that her newest word without a last day is; an override is no word of hers."""
+        lasting = next((each for each in reversed(said) if each[1] is None and each[0] != "overridden"), None)
         return lasting if lasting and lasting[0] in ("refused", "withdrawn") else None
 
     # Verdicts

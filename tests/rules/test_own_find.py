@@ -169,6 +169,25 @@ class TestHerOwnConsent:
         b.say(UNIT, "consent.refused", receivers=[UNIT])
         assert b.ask(UNIT, "consent.given", **OWN) is None
 
+    def test_undoes_no_such_refusal_once_the_case_is_opened_again(self) -> None:
+        """Given that refusal and the unit's override, when the case is closed and opened again, then the override is over and the refusal stands."""
+        b = Bench()
+        b.say(UNIT, "case.signal_recorded", detector="special_unit")
+        b.consents("ngo-a", by=UNIT)
+        b.say(UNIT, "referral.submitted", ref="R-1", to=["ngo-a"], legal_basis=LEGAL)
+        b.say("ngo-a", "referral.accepted", ref="R-1")
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.say(UNIT, "consent.overridden", receivers=[UNIT])
+        b.say(UNIT, "case.closed", reason="lost_contact")
+        b.say(UNIT, "case.reopened", reason="other")
+
+        for said, rule in (("consent.given", "G-36"), ("identification.stage_entered", "G-30")):
+            refusal = b.ask(UNIT, said, **(OWN if said == "consent.given" else {}))
+            assert refusal
+            assert refusal.rule == rule
+        b.say("ngo-a", "consent.given", receivers=[UNIT])
+        assert b.ask(UNIT, "identification.stage_entered") is None
+
     def test_undoes_no_refusal_of_services_either(self) -> None:
         """She told the NGO that she wants nothing from the unit: that stands against a consent to services, and to no other purpose."""
         b = Bench()

@@ -277,7 +277,8 @@ class Standing:
     """The consent, refusal, withdrawal or override that stands for one receiver and purpose.
 
     ``against``: another agency recorded a refusal or withdrawal, and since then nobody but the receiver recorded anything.
-    ``before``: the refusal or withdrawal that a consent with a last day has replaced; it holds again after that day.
+    ``before``: the refusal or withdrawal that a consent with a last day, or an override, has replaced. It holds again after that
+    day, or when the case is opened again.
     """
 
     kind: Literal["given", "refused", "withdrawn", "overridden"]

@@ -74,7 +74,8 @@ def _withdrawn(context: EventContext, _: Mark) -> Changes:
 def _reopened(context: EventContext, _: Mark) -> Changes:
     """Let the case go on; what the person allowed before the closing lapses, unless the case was closed in error.
 
-    A refusal or withdrawal stands until the person says otherwise, also one that a consent had replaced for some days.
+    A refusal or withdrawal stands until the person says otherwise, also one that a consent had replaced for some days, or an
+    override.
     """
     view = context.view
     changes: Changes = {"closing": None} if view.closing else {}

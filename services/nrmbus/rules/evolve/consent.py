@@ -32,7 +32,9 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
                     number=mark.number,
                     last_day=last_day,
                     against=held is not None and held.against if is_own else kind in ("refused", "withdrawn"),
-                    before=(held if held.bars else held.before) if held and last_day else None,
+                    before=(held if held.bars else held.before)
+                    if held and (last_day or kind == "overridden")
+                    else None,
                 )
         papers = papers.put(
             mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))
