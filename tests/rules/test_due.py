@@ -37,6 +37,17 @@ def test_the_24_hours_are_breached_once_and_exactly_at_their_end() -> None:
     assert b.deadlines == ["D-REFER 3 Mar 9:00"], "an overdue duty stays open until it ends"
 
 
+def test_a_withdrawal_leaves_the_time_to_refer_as_it_was_before_the_consent() -> None:
+    """Given that she takes her consent to the unit back, then the NGO asks her again, or records her refusal, within the 24 hours."""
+    b = consented(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+    refused = b.fork()
+    refused.say("ngo-a", "consent.refused", receivers=["special-unit"])
+
+    assert "D-REFER 3 Mar 9:00 ngo-a" in b.through("d1 9:00")
+    assert not [each for each in refused.through("d1 9:00") if each.startswith("D-REFER")]
+
+
 def test_a_supervisor_is_notified_of_its_own_agencys_breach_and_has_no_part_by_it() -> None:
     """Having been told of a breach is no part of the case."""
     b = child_signalled(Bench())
