@@ -3,7 +3,7 @@
 import pytest
 
 from rules.given import NEGATIVE, Bench
-from rules.stories import LEGAL, begun, child_begun, housed, planned, presumed, served, signalled
+from rules.stories import LEGAL, begun, child_begun, housed, planned, presumed, referred, served, signalled
 
 
 def owed(b: Bench, code: str) -> list[str]:
@@ -206,6 +206,36 @@ def test_p6_no_duty_waits_for_who_has_left_the_case() -> None:
     assert "D-RG 12 Mar 24:00" in b.deadlines
     b.at("d4 9:00").say("special-unit", "consent.given", receivers=["school"])
     assert "D-RG 12 Mar 24:00" in b.deadlines
+
+
+def test_no_duty_waits_for_an_answer_that_the_asker_needs_no_more() -> None:
+    """Given a unit that asks and then completes the referral, then nobody owes the answer, and D-RG runs on; so it does after a review."""
+    b = begun(Bench()).at("5:00")
+    b.say("special-unit", "referral.info_requested", ref="R-1")
+    assert "D-RG paused" in b.deadlines
+    b.at("d2 9:00").say("special-unit", "referral.completed", ref="R-1")
+    assert b.deadlines == ["D-RG 12 Mar 24:00"]
+
+    for stage in ("inquiry", "indicator_screening"):
+        b.say("special-unit", "identification.stage_entered", stage=stage)
+    b.say("special-unit", "identification.indicators_screened")
+    b.say("special-unit", "identification.reasonable_grounds_decided", **NEGATIVE)
+    b.say("ngo-a", "review.requested", ref="V-1")
+    b.at("d3 9:00").say("special-unit", "review.decided", ref="V-1")
+    assert b.deadlines == ["D-RG 13 Mar 24:00"]
+
+
+@pytest.mark.parametrize(("by", "type"), [("special-unit", "referral.declined"), ("ngo-a", "referral.revoked")])
+def test_no_duty_waits_for_an_answer_about_a_referral_that_is_over(by: str, type: str) -> None:
+    """Given a unit that asked about a referral that is over, when it accepts a second one and begins, then D-RG runs at once."""
+    b = referred(Bench())
+    b.say("special-unit", "referral.info_requested", ref="R-1")
+    b.say(by, type, ref="R-1")
+    b.say("ngo-a", "referral.submitted", ref="R-2", to=["special-unit"], legal_basis=LEGAL)
+    b.say("special-unit", "referral.accepted", ref="R-2")
+    b.say("special-unit", "identification.stage_entered")
+
+    assert b.deadlines == ["D-RG 10 Mar 24:00"]
 
 
 def back(b: Bench) -> Bench:

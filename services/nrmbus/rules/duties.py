@@ -26,8 +26,8 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     """Return *view* without duties of agencies that left the case, and with those lifted that an adult's word lifts.
 
     An agency that has a part again has come back, and owes only new duties; when that part ends too, it has left again. A duty
-    stops waiting for the answer of an agency that left or may not see the question, and a stay for a review that is over: the
-    clock runs on from *now*. What an agency was asked before it left stays without an answer.
+    stops waiting for an answer that nobody owes, as that of an agency that left or may not see the question, and a stay for a
+    review that is over: the clock runs on from *now*. What an agency was asked before it left stays without an answer.
     """
     left = _left(view, now)
     view = view if left == view.left else replace(view, left=left)
@@ -77,7 +77,10 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: date
             is_over = review is not None and not review.open
         else:
             referral = view.referrals.get(pause.ref)
-            is_over = referral is not None and _silenced(tables, roles, view, referral.sender)
+            asker = referral.party(clock.answerable) if referral is not None else None
+            is_over = referral is not None and (
+                _silenced(tables, roles, view, referral.sender) or asker is None or not asker.works
+            )
         return replace(pause, supplied=now, supply=None, unread=False) if is_over else pause
 
     pauses = tuple(map(ended, clock.pauses))

@@ -48,6 +48,11 @@ class Party:
         """Return whether the referral still makes this agency a party of the case."""
         return self.state in ("submitted", "accepted", "completed")
 
+    @property
+    def works(self) -> bool:
+        """Return whether this agency may still need an answer to its question: it has neither completed nor lost its part."""
+        return self.state in ("submitted", "accepted")
+
 
 @frozen
 class Referral:
