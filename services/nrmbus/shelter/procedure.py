@@ -53,8 +53,8 @@ def hold(state: State, heard: Heard) -> State:
 
 def release(state: State, heard: Heard) -> State:
     """3. A bed is free again when its offer lapses, when the person has left the house, and when the house has left the case ([S7], [D])."""
-    data, subject = heard.event.data, heard.event.subject
-    if (isinstance(data, OfferLapsed) and data.shelter == heard.me) or (heard.own and isinstance(data, Discharged)):
+    subject = heard.event.subject
+    if _has_lapsed(heard) or (heard.own and isinstance(heard.event.data, Discharged)):
         return state.without(state.bed(heard.event))
     if _has_left(heard):
         return state.changed(beds=tuple(bed for bed in state.beds if bed.subject != subject))
@@ -65,7 +65,9 @@ def release(state: State, heard: Heard) -> State:
 def tell(_: Data, heard: Heard, state: State) -> Result | None:
     """4. When the step of a category changes, all senders are told the steps of the house, and never a number ([S3], [D])."""
     steps = _steps_after(state, keep(state, heard))
-    return None if steps is None else Result(drafts=(announced(heard, "capacity", steps),))
+    if steps is not None:
+        return Result(drafts=(announced(heard, "capacity", steps),))
+    return Result() if _has_lapsed(heard) else None
 
 
 @line(ReferralSubmitted)
@@ -105,6 +107,11 @@ def _steps_after(before: State, after: State) -> CapacityChanged | None:
     """Return the steps of the house *after* a change, or None if they are the same as *before*."""
     was, now = ({each: state.step(each) for each in state.places if each in _CATEGORIES} for state in (before, after))
     return CapacityChanged(**now) if now != was else None
+
+
+def _has_lapsed(heard: Heard) -> bool:
+    """Return whether an offer of the house has lapsed."""
+    return isinstance(heard.event.data, OfferLapsed) and heard.event.data.shelter == heard.me
 
 
 def _has_left(heard: Heard) -> bool:

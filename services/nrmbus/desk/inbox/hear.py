@@ -99,7 +99,7 @@ def finish(desk: Desk, tx: Connection, record: Verified, heard: Heard, answer: R
         desk.say(tx, answer, heard.event)
     after = desk.book if procedure is None else procedure.keep(desk.book, heard)
     desk.say(tx, record.resealed, heard.event)
-    if answer is None and after == desk.book:
+    if answer is None:
         desk.say(tx, unhandled(heard), heard.event)
     if after != desk.book and procedure is not None:
         desk.save_book(tx, after)

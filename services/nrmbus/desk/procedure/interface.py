@@ -179,13 +179,10 @@ def answered(lines: Iterable[Line[B]], book: B, heard: Heard) -> Result | None:
 def hear(procedure: Procedure[B], book: B, heard: Heard) -> tuple[B, Result]:
     """Run every line of *procedure* on *heard*; return the new book, and drafts and tasks.
 
-    An event counts as handled if a line answered, or if the book changed.
+    An event counts as handled if a line answered. A changed book is no answer: a person reads what another agency said.
     """
     said = answered(lines_of(procedure), book, heard)
-    after = procedure.keep(book, heard)
-    if said is None:
-        said = Result() if after != book else unhandled(heard)
-    return after, said
+    return procedure.keep(book, heard), unhandled(heard) if said is None else said
 
 
 def refused(procedure: Procedure[B], book: B, event: Event, code: str) -> tuple[B, Result]:
