@@ -5,7 +5,7 @@ import pytest
 from agencies import reference
 from given import Word, given, moment, says
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, lines_of
-from nrmbus.events.case import Closed, Linked, Merged, SignalRecorded
+from nrmbus.events.case import Closed, Linked, Merged, Reopened, SignalRecorded
 from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.handover import DocumentTransferred
 from nrmbus.events.identification import (
@@ -282,6 +282,37 @@ class TestForeignNationals:
 
         assert isinstance(story.book, State)
         assert len(story.book.foreign) == left
+
+    @pytest.mark.parametrize("by", [UNIT, "vac"])
+    def test_grounds_in_a_case_that_was_opened_again_ask_too(self, by: str) -> None:
+        """The citizenship was forgotten with the closing: whoever the person is, the task asks whether it is a foreign national."""
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
+        story.heard(
+            says(by, Closed(reason="lost_contact", follow_up=False)), says(by, Reopened(reason="closed_in_error"))
+        )
+        sentence = story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold").task.sentence
+
+        assert "if the person is a foreign national" in sentence
+
+    def test_a_case_that_ends_once_more_is_forgotten(self) -> None:
+        """The note that it was opened again is kept no longer than the case is open."""
+        ends, again = Closed(reason="lost_contact", follow_up=False), Reopened(reason="closed_in_error")
+        story = given(procedure, me=UNIT).heard(found(citizenship="XA"), says("vac", ends), says("vac", again))
+        assert story.book != procedure.begin(Settings())
+
+        assert story.heard(says("vac", ends)).book == procedure.begin(Settings())
+
+    def test_what_another_agency_says_is_read_though_the_book_notes_it(self) -> None:
+        """A foreign national's signal, and the end and the opening of the case, are tasks as those of a citizen are."""
+        ends, again = Closed(reason="lost_contact", follow_up=False), Reopened(reason="closed_in_error")
+        for citizenship in ("AZ", "XA"):
+            story = given(procedure, me=UNIT)
+            for said in (found(citizenship=citizenship), says("vac", ends), says("vac", again)):
+                story.when(said).then("read")
+
+    def test_a_stored_book_of_before_is_read(self) -> None:
+        """A book that was stored by an older release notes no case that was opened again."""
+        assert State.from_json('{"services": [], "foreign": ["a"]}') == State(foreign=("a",))
 
 
 class TestFoundAdult:

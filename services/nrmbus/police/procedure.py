@@ -12,7 +12,7 @@ from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.police import groups, steps
-from nrmbus.police.state import State, decides, foreigner, holds_removal, last_day, noticed
+from nrmbus.police.state import State, ask_migration, decides, holds_removal, last_day, noticed
 
 
 def begin(_: Settings) -> State:
@@ -107,12 +107,12 @@ def guard(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
 @line(ReasonableGroundsDecided)
 def keep_here(decision: ReasonableGroundsDecided, heard: Heard, state: State) -> Result | None:
     """10. Reasonable grounds about a foreign national whose removal nobody holds: the migration service is asked for a hold (CETS 197 art. 10, 13 [S30])."""
-    if not heard.own or not decides(heard) or decision.outcome != "positive" or not foreigner(heard, state):
+    if not heard.own or not decides(heard) or decision.outcome != "positive":
         return None
     if any(not hold.ended for hold in heard.view.holds.values()):
         return None
-    sentence = "The person is a foreign national, and no hold on removal stands: ask migration for one."
-    return Result(tasks=(task(heard, "ask_hold", sentence),))
+    sentence = ask_migration(heard, state)
+    return None if sentence is None else Result(tasks=(task(heard, "ask_hold", sentence),))
 
 
 @line(AgeAssessed)
