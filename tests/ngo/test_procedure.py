@@ -139,6 +139,16 @@ class TestDeclined:
         assert story.when(declined("police-x")).task.alternatives == ()
         assert story.when(declined()).task.alternatives == ()
 
+    @pytest.mark.parametrize("named", [ME, "ngo-l", "vac"])
+    def test_a_child_goes_to_nobody_who_was_asked(self, named: str) -> None:
+        """Given a child and two receivers, then neither the sender, nor who declines, nor the other one is an alternative."""
+        signal = SignalRecorded(
+            detector="ngo_outreach", child=True, urgency="urgent", detected_abroad=False, basis=("indicators",)
+        )
+        story = given(procedure, me=ME).heard(says(ME, signal), says(ME, referral("ngo-l", "vac"), "R-1"))
+
+        assert story.when(declined(named)).task.alternatives == ()
+
 
 class TestExpired:
     """Line 3."""

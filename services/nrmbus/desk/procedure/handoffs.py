@@ -158,8 +158,9 @@ def alternatives(heard: Heard, services: tuple[str, ...]) -> tuple[str, ...]:
     if is_station(heard):
         may_receive &= heard.profile.expand((DECIDERS,))
     receivers = [each.id for each in heard.agencies.values() if each.role in may_receive]
-    open_to = {each for each in receivers if each not in (heard.me, *asked) and covered(heard, each, services)}
-    if view.child and named in receivers:  # nobody asks a child for consent
+    left = [each for each in receivers if each not in (heard.me, *asked)]
+    open_to = {each for each in left if covered(heard, each, services)}
+    if view.child and named in left:  # nobody asks a child for consent
         open_to.add(named)
     return tuple(sorted(open_to, key=lambda each: (each != named, each)))
 
