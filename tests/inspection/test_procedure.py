@@ -1,9 +1,14 @@
 """The procedure of labour inspection and border service, line by line."""
 
-from given import Story, Word, given, says
+import pytest
+
+from given import Story, Word, given, moment, says
+from nrmbus.events.access import AccessRevoked
 from nrmbus.events.case import IncidentOpened, SignalRecorded
-from nrmbus.events.consent import ConsentGiven, ConsentRefused
+from nrmbus.events.consent import ConsentGiven, ConsentRefused, ConsentWithdrawn
+from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.identification import ReasonableGroundsDecided
+from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralAccepted, ReferralInfoRequested, ReferralSubmitted
 from nrmbus.inspection import procedure
 
@@ -73,6 +78,54 @@ class TestOneOfThem:
     def test_somebody_found_alone_has_no_group(self) -> None:
         """Without an incident there are no others."""
         group().when(says(UNIT, NO, case="elsewhere")).then("read")
+
+
+class TestForgetting:
+    """The book knows no more of a person than the person lets the service know."""
+
+    def test_an_erased_case_is_forgotten(self) -> None:
+        """Given a case of the group that is erased here, then the book names neither it nor its helpers, and the others stay."""
+        erased = AccessErasureConfirmed(ground="decision", horizon=moment(0))
+        story = group().heard(says(ME, erased, case="ana"))
+        alone = given(procedure, me=ME).heard(says(ME, SITE, case="site"), found("ben"), found("foreman"))
+        alone.heard(
+            *(
+                consent(case, each)
+                for case, each in (("ben", UNIT), ("ben", "vac"), ("foreman", "ngo-l"), ("foreman", UNIT))
+            )
+        )
+
+        assert story.book == alone.book
+
+    def test_the_erasure_of_another_agency_changes_nothing(self) -> None:
+        """Each holder erases what it has itself."""
+        erased = AccessErasureConfirmed(ground="decision", horizon=moment(0))
+
+        assert group().heard(says("ngo-l", erased, case="ana")).book == group().book
+
+    @pytest.mark.parametrize(
+        ("by", "ended"),
+        [
+            (ME, ConsentWithdrawn(purposes=("information_sharing",), receivers=("ngo-l",))),
+            ("ngo-l", ConsentWithdrawn(purposes=("information_sharing",), receivers=("ngo-l",))),
+            (ME, ConsentRefused(purposes=("information_sharing",), receivers=("ngo-l",), given_by="individual")),
+            (UNIT, AccessRevoked(receivers=("ngo-l",))),
+        ],
+        ids=["withdrawn", "withdrawn elsewhere", "refused", "ended"],
+    )
+    def test_an_agency_that_helps_no_more_is_not_named(self, by: str, ended: Data) -> None:
+        """Given a helper that one of the group no longer lets help, when the foreman is no victim, then the task does not name it."""
+        story = group().heard(says(by, ended, case="ana"))
+
+        assert story.when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ()
+
+    def test_an_agency_that_still_helps_with_something_is_named(self) -> None:
+        """Taking back one purpose leaves a helper that the person still agrees to for another one."""
+        said = {"purposes": ["services"], "receivers": ["ngo-l"], "given_by": "individual", "form": "written"}
+        story = group().heard(says(ME, ConsentGiven.from_mapping(said), case="ana"))
+        story.heard(says(ME, ConsentWithdrawn(purposes=("information_sharing",), receivers=("ngo-l",)), case="ana"))
+
+        assert story.when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ("ngo-l",)
 
 
 def test_a_question_is_supplied_and_good_news_is_noted() -> None:

@@ -7,8 +7,10 @@ from pydantic import Field
 from nrmbus.desk.procedure import first_contact, handoffs, support
 from nrmbus.desk.procedure.handoffs import Referring
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, line, task
+from nrmbus.events.access import AccessRevoked
 from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
-from nrmbus.events.consent import ConsentGiven
+from nrmbus.events.consent import ConsentGiven, ConsentRefused, ConsentWithdrawn
+from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.identification import ReasonableGroundsDecided, StatusDecided, StatusRevoked
 from nrmbus.events.model import Data, Event
 from nrmbus.rules.profile import DECIDERS
@@ -75,17 +77,29 @@ stop = support.taken_back(11, "the service")
 
 
 def keep(state: State, heard: Heard) -> State:
-    """Remember the incident of each own case, and the agencies to which its person agreed."""
+    """Remember the incident of each own case until it is erased, and the agencies to which its person agrees."""
     incidents, helpers, event = state.incidents, state.helpers, heard.event
+    if heard.own and isinstance(event.data, AccessErasureConfirmed):
+        incidents = {case: each for case, each in incidents.items() if case != event.subject}
+        helpers = {case: each for case, each in helpers.items() if case != event.subject}
     if heard.own and event.incident and isinstance(event.data, SignalRecorded):
         incidents = {**incidents, event.subject: event.incident}
     if heard.own and event.subject in incidents and isinstance(event.data, ConsentGiven):
         known = helpers.get(event.subject, ())
         helpers = {**helpers, event.subject: tuple(sorted({*known, *event.data.receivers}))}
+    if event.subject in helpers and isinstance(event.data, ConsentRefused | ConsentWithdrawn | AccessRevoked):
+        (agency,) = event.data.receivers
+        if isinstance(event.data, AccessRevoked) or not _agrees(heard, agency):
+            helpers = {**helpers, event.subject: tuple(each for each in helpers[event.subject] if each != agency)}
     after = state.after(heard)
     if (incidents, helpers) == (state.incidents, state.helpers):
         return after
     return after.changed(incidents=incidents, helpers=helpers)
+
+
+def _agrees(heard: Heard, agency: str) -> bool:
+    """Return whether a consent of the person to *agency* stands, for any purpose."""
+    return any(about[0] == agency and each.kind == "given" for about, each in heard.view.consents.items())
 
 
 def take_back(state: State, _: Event) -> State:
