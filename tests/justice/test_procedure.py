@@ -76,6 +76,13 @@ def test_a_review_waits_for_the_court() -> None:
     assert answer.task.referral == reference("V-1")
 
 
+def test_the_prosecution_decides_no_review() -> None:
+    """Line 5: it hears of a review of somebody whom it referred, and its own answer would be refused."""
+    for kind in ("reconsideration", "court"):
+        asked = ReviewRequested.from_mapping({"kind": kind, "new_evidence": True})
+        given(procedure, me="prosecution").when(says("ngo-a", asked, "V-1")).then()
+
+
 def test_a_decision_to_end_access_names_the_last_day_to_object() -> None:
     """Line 6: a week from 2 March, as the profile says."""
     answer = given(procedure, me="court").when(says("court", DECISION)).then("objections")

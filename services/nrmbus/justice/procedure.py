@@ -60,9 +60,11 @@ def compensate(verdict: VerdictRecorded, heard: Heard, _: State) -> Result | Non
 
 @line(ReviewRequested)
 def review(_request: ReviewRequested, heard: Heard, _: State) -> Result | None:
-    """5. A review comes to the court: it decides by the last day, and nobody is removed or put out before ([S35], [D])."""
+    """5. A review comes to the court: it decides by the last day, and nobody is removed or put out before; the prosecution notes a review ([S35], [D])."""
     if heard.own:
         return None
+    if heard.agencies[heard.me].role != "court":
+        return Result()
     sentence = "A review is asked for: decide it by its last day. Removal and eviction wait for you."
     return Result(tasks=(task(heard, "review", sentence),))
 
