@@ -1,6 +1,7 @@
 """The check of what the brokers hold: it sees each kind of anomaly, and none where there is none."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from nrmbus.play import trail
 from nrmbus.play.trail import Anomalies, Read
 from nrmbus.registrar.records import Out
 from nrmbus.wire.ids import sealed_again
+from nrmbus.wire.record import DELIVERY, REGISTRATION, Record
+from nrmbus.wire.record import LETTER as LETTER_HEADER
 from registrar.given import Bus, as_record, check_history
 
 LETTER: dict[Part, dict[str, Any]] = {"coded": {}, "story": {}}
@@ -81,6 +84,31 @@ def delivered_elsewhere(records: History) -> History:
     ]
 
 
+def without_content(records: History) -> History:
+    """The special unit's copy has its statements, and no event."""
+
+    def emptied(record: Record) -> Record:
+        kept = tuple(each for each in record.headers if each[0] in (REGISTRATION, DELIVERY))
+        return Record(record.key, b"", kept)
+
+    return [replace(each, record=emptied(each.record)) if "special" in each.topic else each for each in records]
+
+
+def with_another_header(records: History) -> History:
+    """The special unit's copy names another member of staff."""
+
+    def altered(record: Record) -> Record:
+        headers = tuple((name, b"S-99" if name == "ce_actor" else value) for name, value in record.headers)
+        return Record(record.key, record.value, headers)
+
+    return [replace(each, record=altered(each.record)) if "special" in each.topic else each for each in records]
+
+
+def delivered_twice(records: History) -> History:
+    """The special unit's copy is there a second time, byte for byte."""
+    return [*records, *(each for each in records if "special" in each.topic)]
+
+
 def test_a_sound_history_has_no_anomaly(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
     """P1: nothing is found where nothing is wrong, and what was registered is counted."""
     found = checked(monkeypatch, records)
@@ -94,16 +122,37 @@ def test_a_sound_history_has_no_anomaly(monkeypatch: pytest.MonkeyPatch, records
     [
         (without(1), "gap"), (twice(2), "twice"), (swapped, "disordered"), (not_delivered, "undelivered"),
         (delivered_elsewhere, "misdelivered"), (without(2), "misdelivered"),
+        (without_content, "misdelivered"), (with_another_header, "misdelivered"), (delivered_twice, "misdelivered"),
     ],
-    ids=["cut out", "doubled", "swapped", "not delivered", "delivered elsewhere", "delivered without a registration"],
+    ids=["cut out", "doubled", "swapped", "not delivered", "delivered elsewhere", "delivered without a registration",
+         "delivered without its content", "delivered with another header", "delivered twice"],
 )  # fmt: skip
 def test_an_altered_history_is_seen(
     monkeypatch: pytest.MonkeyPatch, records: History, alter: Callable[[History], History], kind: str
 ) -> None:
-    """Sabotage: a record cut out, doubled, swapped, not delivered or delivered elsewhere is named by its kind."""
+    """Sabotage: a record cut out, doubled, swapped, not delivered, delivered elsewhere, twice or with another content is named."""
     found = checked(monkeypatch, alter(records))
 
     assert getattr(found, kind) > 0, found
+
+
+def test_an_answer_that_its_sender_got_twice_is_no_anomaly(monkeypatch: pytest.MonkeyPatch, records: History) -> None:
+    """A desk that was killed asks again, and the registrar repeats its answer."""
+    again = [each for each in records if each.topic == "nrm.inbox.ngo-a"][-1]
+
+    assert not checked(monkeypatch, [*records, again]).any
+
+
+def test_a_letter_in_a_copy_is_no_anomaly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The history holds no letter: a reader's copy has one header more than the registration."""
+    bus = Bus()
+    shard = bus.shard()
+    event = bus.event("ngo-a", "case.signal_recorded", SIGNAL)
+    decision = bus.take(shard, bus.signed(event, LETTER, {"coded": ["special-unit", "statistics"]}), owner="ngo-a")
+    copies = [read(out) for out in decision.outs]
+
+    assert any(LETTER_HEADER in each.headers for each in copies)
+    assert not checked(monkeypatch, copies).any
 
 
 def test_an_acknowledged_submission_without_registration_is_lost(

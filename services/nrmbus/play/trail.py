@@ -6,7 +6,8 @@
   digests breaks.
 - **disordered**: registrations of one source and case that are not in the order of their sequence.
 - **undelivered**: a recipient, or the sender, whose inbox lacks a registration it is due.
-- **misdelivered**: an inbox whose delivery numbers are not 1, 2, 3, …, whose chain breaks, or that holds what nobody was due.
+- **misdelivered**: an inbox whose delivery numbers are not 1, 2, 3, …, whose chain breaks, that holds what nobody was due, or a
+  delivery twice that is no answer to its sender, or an event with another content than the registered one.
 
 Read with librdkafka, read_committed: another client than the bus itself uses.
 """
@@ -106,6 +107,12 @@ def _bytes(value: object) -> bytes:
     return value if isinstance(value, bytes) else b""
 
 
+def _content(record: Read) -> bytes:
+    """Return a digest of the event in *record*: value and headers, without the statements and without a reader's letter."""
+    headers = sorted((name, value) for name, value in record.record.headers if name.startswith("ce_"))
+    return sha256(repr((record.record.value or b"", headers)).encode()).digest()
+
+
 def _body(thing: Thing, signed: bytes) -> tuple[dict[str, Any], str]:
     body = body_of(thing, signed)
     return json.loads(body), sha256(body).hexdigest()
@@ -124,6 +131,7 @@ def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterab
     chain: dict[int, tuple[int, str]] = {}
     expected: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
     digests: dict[tuple[str, str, str], str] = {}
+    said: dict[str, tuple[str, bytes]] = {}
     for record in cases:
         body, digest = _body("registration", record.headers["nrm_registration"])
         number, previous = chain.get(record.partition, (0, NOTHING_BEFORE))
@@ -132,6 +140,7 @@ def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterab
         chain[record.partition] = (body["number"], digest)
         identity = (body["source"], body["subject"], body["id"])
         expected[body["source"], record.partition][digest] += 1
+        said[digest] = body["source"], _content(record)
         if body["verdict"] == "refused":
             found.refused += body.get("code") != "audience_changed"
             found.sealed_again += body.get("code") == "audience_changed"
@@ -148,16 +157,22 @@ def compare(cases: Iterable[Read], inboxes: Iterable[Read], acknowledged: Iterab
             audience = json.loads(record.headers["nrm_audience"])
             for agency in audience["recipients"]:
                 for earlier in audience["earlier"].get(agency, ()):
-                    first = next(said for each, said in digests.items() if each[1:] == (body["subject"], earlier))
+                    first = next(known for each, known in digests.items() if each[1:] == (body["subject"], earlier))
                     expected[agency, record.partition][first] += 1
                 expected[agency, record.partition][digest] += 1
     found.lost = sum(1 for identity in set(acknowledged) if identity not in registered)
     found.twice = sum(count - 1 for count in registered.values() if count > 1)
-    _inboxes(found, inboxes, expected)
+    _inboxes(found, inboxes, expected, said)
     return found
 
 
-def _inboxes(found: Anomalies, records: Iterable[Read], expected: dict[tuple[str, int], Counter[str]]) -> None:
+def _inboxes(
+    found: Anomalies,
+    records: Iterable[Read],
+    expected: dict[tuple[str, int], Counter[str]],
+    said: dict[str, tuple[str, bytes]],
+) -> None:
+    """Count what is wrong with the inboxes in *records*; *said* has the source and the content of each registration."""
     chain: dict[tuple[str, int], tuple[int, str]] = {}
     seen: dict[tuple[str, int], dict[int, str]] = defaultdict(dict)
     got: dict[tuple[str, int], Counter[str]] = defaultdict(Counter)
@@ -166,8 +181,12 @@ def _inboxes(found: Anomalies, records: Iterable[Read], expected: dict[tuple[str
             continue  # a passing answer
         body, digest = _body("delivery", record.headers["nrm_delivery"])
         inbox = (record.topic.removeprefix(INBOX), record.partition)
+        source, content = said.get(body["registration"], (None, b""))
+        if source is not None and _content(record) != content:
+            found.misdelivered += 1
         if seen[inbox].get(body["inbox_number"]) == digest:
-            continue  # the very same answer again, because its sender asked again
+            found.misdelivered += source != inbox[0]  # the very same answer again, because its sender asked again
+            continue
         number, previous = chain.get(inbox, (0, NOTHING_BEFORE))
         if body["inbox_number"] != number + 1 or body["previous"] != previous or body["to"] != inbox[0]:
             found.misdelivered += 1
