@@ -12,11 +12,12 @@ from agencies import CASE, ROLES
 from client.given import LETTER, REFERRAL, SIGNAL
 from desk.documented import operations
 from desk.given import desk_of
-from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, Unreachable, new_ref
+from nrmbus.client import AsyncDesk, Pending, Received, Refused, Registered, RequestRefused, Unreachable, new_ref
 from nrmbus.client.door import _SPEAKING
 from nrmbus.client.fake_questions import TAKES
 from nrmbus.client.testing import TOKEN, FakeDesk, Reading
 from nrmbus.events.consent import ConsentWithdrawn
+from nrmbus.events.document import DocumentShared
 from nrmbus.events.model import Data
 from nrmbus.events.referral import ReferralSubmittedV2, ReferralSubmittedV3, ServiceAsked
 
@@ -265,6 +266,17 @@ ALIKE: dict[str, tuple[Any, ...]] = {
     "an unknown type": ({"type": "case.imagined"},),
     "an unknown version": ({"version": 9},),
     "an unknown receiver": ({"type": "referral.submitted", "case": CASE, "data": {**REFER, "to": ["ngo-b"]}},),
+    "an unknown receiver beside the data": (
+        {
+            "type": "referral.submitted",
+            "case": CASE,
+            "to": ["vac", "x-y"],
+            "data": {name: value for name, value in REFER.items() if name != "to"},
+        },
+    ),
+    "an unknown second receiver of a consent": (
+        {"type": "consent.given", "case": CASE, "data": {**GIVEN, "receivers": ["vac", "x-y"]}},
+    ),
     "a receiver twice": ({"type": "consent.given", "case": CASE, "data": {**GIVEN, "receivers": ["vac", "vac"]}},),
     "a signal": ({},),
     "the same id": ({"id": ID}, {"id": ID}),
@@ -302,6 +314,7 @@ async def test_the_fake_refuses_what_a_desk_refuses(bodies: tuple[Any, ...], tmp
 
 BASE = {"type": SIGNAL.type, "actor": "S-1", "data": DATA}
 DISMISSED = {"type": "case.signal_dismissed", "actor": "S-1", "data": {"reason": "no_indicator"}}
+BULLETIN = {"type": "provider.capacity_changed", "actor": "S-1", "data": {"support": "none"}}
 BATCHES: dict[str, Any] = {
     "no list": {"events": {}},
     "another member": {"events": [BASE], "Leyla": 1},
@@ -311,6 +324,9 @@ BATCHES: dict[str, Any] = {
     "no case to follow": {"events": [DISMISSED]},
     "a fault in the second": {"events": [BASE, {**DISMISSED, "data": {"reason": "Leyla"}}]},
     "an unknown receiver in the third": {"events": [BASE, DISMISSED, {**BASE, "type": "referral.submitted", "data": {**REFER, "to": ["x-y"]}}]},
+    "after an event about no case": {"events": [BASE, BULLETIN, DISMISSED]},
+    "no case before but a bulletin": {"events": [BULLETIN, DISMISSED]},
+    "a type that is no text": {"events": [BASE, {"type": ["x"], "actor": "S-1"}]},
     "one after the other": {"events": [{**BASE, "id": ID}, DISMISSED, BASE]},
     "one id for two": {"events": [{**BASE, "id": ID}, {**BASE, "id": ID, "actor": "S-2"}]},
 }  # fmt: skip
@@ -330,6 +346,96 @@ async def test_the_fake_refuses_a_batch_as_a_desk_does(batch: Any, tmp_path: Pat
         cases = [each["case"] for each in answer.json().get("published", ())]
         alike.append([cases.index(case) for case in cases])
     assert alike[0] == alike[1]
+
+
+QUESTIONS: dict[str, str] = {
+    "a name as reader": "/v1/inbox?open=true&actor=Leyla%20Example",
+    "an unknown purpose": "/v1/inbox?open=true&actor=S-1&purpose=curiosity",
+    "no type": "/v1/inbox?type=Referral%20Submitted",
+    "no case": "/v1/inbox?case=CASE-1",
+    "no referral": "/v1/referrals?ref=R-1",
+    "no source": "/v1/inbox?source=NGO%20A",
+    "no ledger": "/v1/inbox?ledger=1",
+    "a case for tasks": "/v1/tasks?case=CASE-1",
+    "a name as reader of a document": f"/v1/documents/{ID}?actor=Leyla%20Example",
+    "nothing wrong": f"/v1/inbox?type={SIGNAL.type}&case={CASE}&source=ngo-a&purpose=audit",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+async def test_the_fake_refuses_a_question_as_a_desk_does(question: str, tmp_path: Path) -> None:
+    """Given a question whose reader, purpose or filter has another form, then the fake answers with code and places of a real desk."""
+    async with desk_of("special-unit", tmp_path) as real, FakeDesk("special-unit").desk() as desk:
+        there, here = [await http.get(question) for http in (real.door, desk.door._http)]
+
+    assert (here.status_code, here.json().get("code"), here.json().get("problems")) == (
+        there.status_code,
+        there.json().get("code"),
+        there.json().get("problems"),
+    )
+
+
+@pytest.mark.parametrize("actor", ["leyla", "by-itself"])
+async def test_a_letter_is_opened_to_a_persons_number_alone(actor: str) -> None:
+    """Given a reader without a digit, then the fake opens nothing and lists no reading, as a desk does."""
+    fake = FakeDesk("special-unit", agencies=["ngo-a"])
+    fake.receive(SIGNAL, source="ngo-a", sealed=LETTER)
+    async with fake.desk() as desk:
+        with pytest.raises(RequestRefused) as raised:
+            _ = [event async for event in desk.inbox(follow=False, opened=True, actor=actor)]
+
+    assert [each.pointer for each in raised.value.problems] == ["?actor"]
+    assert fake.readings == []
+
+
+async def test_an_id_may_come_in_the_header(tmp_path: Path) -> None:
+    """Given an `Idempotency-Key`, then the same request again is the same event, another one is refused, and so is no id."""
+    fake, event = (
+        FakeDesk("special-unit", agencies=ROLES),
+        {"type": SIGNAL.type, "actor": "S-1", "data": DATA, "case": CASE},
+    )
+    fake.pending = True
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        for key, more in ((f'"{ID}"', {}), (ID, {}), (ID, {"actor": "S-2"}), ("Leyla", {})):
+            there, here = [
+                await http.post("/v1/events", json={**event, **more}, headers={"idempotency-key": key})
+                for http in (real.door, desk.door._http)
+            ]
+            assert told(here) == told(there)
+            assert here.json().get("id") == there.json().get("id")
+
+
+async def uploaded(http: httpx.AsyncClient) -> dict[str, Any]:
+    """Upload a text; return the event that announces it."""
+    upload = (await http.post(f"/v1/documents?case={CASE}", content=b"an invented text")).json()
+    return {
+        "type": "document.shared", "case": CASE, "to": ["vac"], "actor": "S-1", "document": upload["document"],
+        "data": {"document_type": "medical_report", "chunks": upload["chunks"]},
+        "sealed": {"health_file": {"name": "a.txt", **upload["file"]}},
+    }  # fmt: skip
+
+
+async def test_an_upload_is_announced_once(tmp_path: Path) -> None:
+    """Given an upload, when a second event announces it, then the upload is unknown, at the fake as at a desk."""
+    fake = FakeDesk("special-unit", agencies=ROLES)
+    fake.pending = True
+    async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
+        for http in (real.door, desk.door._http):
+            announced = await uploaded(http)
+            first, second = [told(await http.post("/v1/events", json=announced)) for _ in range(2)]
+
+            assert (first["verdict"], second["code"]) == ("pending", "document_unknown")
+
+
+async def test_an_upload_of_a_refused_announcement_is_announced_again() -> None:
+    """Given an announcement that is refused, then another event may announce the same upload."""
+    fake = FakeDesk("special-unit", agencies=ROLES)
+    fake.refuse(DocumentShared, "consent_required", "Ask first.")
+    async with fake.desk() as desk:
+        announced = await uploaded(desk.door._http)
+        answers = [(await desk.door._http.post("/v1/events", json=announced)).json() for _ in range(2)]
+
+    assert [each["verdict"] for each in answers] == ["refused", "registered"]
 
 
 async def test_an_id_without_a_case_is_known_in_its_case(tmp_path: Path) -> None:

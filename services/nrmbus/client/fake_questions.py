@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import httpx
 
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import forms
+from nrmbus.events.access import AccessPurpose
 from nrmbus.events.errors import Problem
 from nrmbus.events.nearest import nearest
 from nrmbus.wire import times
@@ -36,6 +38,11 @@ TAKES: Final[Mapping[str, frozenset[str]]] = {
 """Parameters of each route of the fake, as the document of the door has them."""
 _NUMBERS: Final[Mapping[str, tuple[float, float]]] = {"after": (0, 2**63 - 1), "limit": (1, 1_000), "wait": (0, 60)}
 """Least and largest value of the parameters that are numbers; ``after`` of the cases is a text."""
+_FORMS: Final[Mapping[str, str]] = {
+    "case": forms.REF, "ref": forms.REF, "type": forms.TYPE, "source": forms.SOURCE, "ledger": forms.LEDGER, "actor": forms.ACTOR,
+}  # fmt: skip
+"""Forms of the parameters that are texts, as the door has them."""
+_PURPOSES: Final[tuple[str, ...]] = get_args(AccessPurpose)
 
 Json = dict[str, Any]
 
@@ -84,8 +91,29 @@ def check_parameters(request: httpx.Request, route: str) -> None:
     faults += [
         Problem(f"?{each}", "datetime_parsing") for each in bounds if times.moment(request.url.params[each]) is None
     ]
+    faults += [
+        Problem(f"?{each}", "string_pattern_mismatch")
+        for each in sorted(set(names) & taken & _FORMS.keys())
+        if re.search(_FORMS[each], request.url.params[each]) is None
+    ]
+    if "purpose" in taken and request.url.params.get("purpose", "case_work") not in _PURPOSES:
+        faults.append(Problem("?purpose", "literal_error", _PURPOSES))
     if faults:
         raise DeskError("unknown_field", faults)
+
+
+def key_of(request: httpx.Request) -> str | None:
+    """Return the id of an event in the header ``Idempotency-Key``, or None.
+
+    Raises:
+        DeskError: ``unknown_field``: the header is no id of an event.
+    """
+    key: str | None = request.headers.get("idempotency-key")
+    if request.url.path != "/v1/events" or key is None:
+        return None
+    if re.search(forms.IDEMPOTENCY_KEY, key) is None:
+        raise DeskError("unknown_field", [Problem("idempotency-key:", "string_pattern_mismatch")])
+    return key.strip('"')
 
 
 def _fault(name: str, text: str) -> str | None:

@@ -27,6 +27,7 @@ from nrmbus.desk import versions
 from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http import request as event_request
 from nrmbus.desk.outbox.content import Upload, differing
+from nrmbus.events.access import is_reader
 from nrmbus.events.casting import cast as cast_to
 from nrmbus.events.codes import DocumentType
 from nrmbus.events.document import PART_OF, DocumentShared, DocumentSharedLetter
@@ -96,7 +97,14 @@ class _Said:
 
     wanted: Mapping[str, Any]
     drafts: tuple[Draft, ...]
+    document: str | None = None
+    """Upload that the events announce."""
     answer: Json = field(default_factory=dict)
+
+    @property
+    def is_refused(self) -> bool:
+        """Return whether the verdict is a refusal: then the upload may be announced again."""
+        return self.answer.get("verdict") == "refused"
 
     @property
     def id(self) -> str:
@@ -273,7 +281,8 @@ class FakeDesk(httpx.AsyncBaseTransport):
         speaks = versions.asked(asked.get_list("speaks"), {})
         match [request.method, *request.url.path.strip("/").split("/")]:
             case ["POST", "v1", "events" | "batches" as kind]:
-                answer = self._publish(body, speaks) if kind == "events" else self._publish_all(body, speaks)
+                key = fake_questions.key_of(request)
+                answer = self._publish(body, speaks, key) if kind == "events" else self._publish_all(body, speaks)
                 return (HTTPStatus.ACCEPTED if answer["verdict"] == "pending" else HTTPStatus.OK), answer
             case ["GET", "v1", "events", id]:
                 answer = self._look(id)
@@ -313,19 +322,17 @@ class FakeDesk(httpx.AsyncBaseTransport):
 
     # -- publishing --------------------------------------------------------------------------------------------------
 
-    def _publish(self, body: bytes, speaks: versions.Speaks) -> Json:
-        said = self._taken(body, speaks, self._said)
+    def _publish(self, body: bytes, speaks: versions.Speaks, key: str | None) -> Json:
+        said = self._taken(body, speaks, self._said, key)
         self._said[said.id] = said
         return self._look(said.id)
 
     def _publish_all(self, body: bytes, speaks: versions.Speaks) -> Json:
-        """Take all events of a request, or none; one without a case belongs to that of the event before it."""
+        """Take all events of a request, or none; one without a case belongs to that of an event before it."""
         taken, known = list[_Said](), dict(self._said)
         for number, each in enumerate(event_request.events_in(body)):
-            follows = (
-                taken and not {"case", "incident"} & each.keys() and each.get("type") not in event_request.FOLLOWS_NONE
-            )
-            whole = {**each, "case": taken[-1].drafts[0].subject} if follows else each
+            before = event_request.case_before([one.drafts for one in taken])
+            whole = {**each, "case": before} if event_request.follows(each, is_first=not taken) else each
             try:
                 taken.append(self._taken(json.dumps(whole).encode(), speaks, known))
                 known[taken[-1].id] = taken[-1]
@@ -337,14 +344,13 @@ class FakeDesk(httpx.AsyncBaseTransport):
         worst = next((each for each in ("pending", "refused") if each in verdicts), "registered")
         return {"verdict": worst, "published": published}
 
-    def _taken(self, body: bytes, speaks: versions.Speaks, known: Mapping[str, _Said]) -> _Said:
-        """Return the events of the request *body*: those that are *known* by its id, if it is a repetition."""
-        wanted, _ = event_request.read(body)
+    def _taken(self, body: bytes, speaks: versions.Speaks, known: Mapping[str, _Said], key: str | None = None) -> _Said:
+        """Return the events of the request *body* with the idempotency *key*: those that are *known* by its id, if it is a repetition."""
+        wanted, _ = event_request.read(body, key)
         drafts = event_request.drafts_of(cast("Any", self), wanted, speaks)
         unknown = [
-            Problem(f"/data/{name}/{place}", "unknown_recipient", nearest=nearest(agency, self.agencies))
-            for name in ("to", "receivers")
-            for place, agency in enumerate(getattr(drafts[0].data, name, None) or ())
+            Problem(pointer, "unknown_recipient", nearest=nearest(agency, self.agencies))
+            for pointer, agency in event_request.agencies_in(wanted)
             if agency not in self.agencies
         ]
         if unknown:
@@ -353,8 +359,10 @@ class FakeDesk(httpx.AsyncBaseTransport):
             name: value for name, value in wanted if name not in {"case", "incident", "document"}
         }  # a repetition may name its case, and another upload of the same content
         if wanted.document is not None and drafts[0].id not in known:
+            if any(each.document == wanted.document and not each.is_refused for each in known.values()):
+                raise DeskError("document_unknown")
             self._announced(wanted.document, drafts[0])
-        before = known.get(drafts[0].id or "", _Said(said, drafts))
+        before = known.get(drafts[0].id or "", _Said(said, drafts, wanted.document))
         if before.wanted != said or (wanted.case or wanted.incident) not in (None, before.drafts[0].subject):
             raise DeskError("id_reused")
         return before
@@ -427,7 +435,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if reader is None:
             raise DeskError("reader_unnamed")
         kind, uploaded = shared
-        self.readings.append(Reading(actor=reader, event=path[-1], parts=(PART_OF[kind],)))
+        self._read(reader, path[-1], (PART_OF[kind],))
         headers = {"content-type": uploaded.file.media_type}
         return httpx.Response(HTTPStatus.OK, headers=headers, content=uploaded.content, request=request)
 
@@ -469,10 +477,20 @@ class FakeDesk(httpx.AsyncBaseTransport):
             "technical": model.technical, "data": dict(now.data),
         }  # fmt: skip
         if reader and parts:
-            self.readings.append(Reading(actor=reader, event=heard.id, parts=parts))
+            self._read(reader, heard.id, parts)
             body["letter"] = versions.by_part(model.type, version, now.letter, parts)
         more = {"ref": heard.ref, "lost": versions.listed(now.lost) or None}
         return body | {name: value for name, value in more.items() if value is not None}
+
+    def _read(self, reader: str, event: str, parts: tuple[str, ...]) -> None:
+        """Note that *reader* reads *parts* of *event*.
+
+        Raises:
+            DeskError: ``unknown_field``: *reader* is no staff number of a person.
+        """
+        if not is_reader(reader):
+            raise DeskError("unknown_field", [Problem("?actor", "string_pattern_mismatch")])
+        self.readings.append(Reading(actor=reader, event=event, parts=parts))
 
     def _cursor(self, method: str, name: str, after: int, ledger: str | None) -> Json:
         if method == "PUT":

@@ -3,12 +3,12 @@
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.http_server import PORTS
-from nrmbus.desk.access.opening import is_reader
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.procedure.interface import Settings
 from nrmbus.desk.versions import declared
 from nrmbus.edge.mounts import ADAPTERS
+from nrmbus.events.access import is_reader
 from nrmbus.events.provider import CapacityChanged
 
 

@@ -7,7 +7,8 @@ Breaking the glass is how an agency on a case learns in an emergency what no con
 holder of the case may object, and what is needed is sealed to it and to nobody else.
 """
 
-from typing import Annotated, Literal
+import re
+from typing import Annotated, Final, Literal
 
 from nrmbus.events.codes import DutyRole, ExtensionGround, RevocationGround
 from nrmbus.events.model import (
@@ -36,6 +37,15 @@ AccessPurpose = Literal[
 ]
 """Purpose: work on the case, or its supervision; an inspection by plan, on a complaint, for a court or prosecution; a
 request of the person; the investigation of a loss or misuse; somebody is in danger."""
+
+NOBODYS: Final = frozenset({"by-itself", "desk"})
+"""Names under which machines act: no member of staff has one of them."""
+_READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_reader(who: str) -> bool:
+    """Return whether a person may read as *who*: a staff number has a digit and is no name reserved for machines."""
+    return _READER.fullmatch(who) is not None and who.lower() not in NOBODYS
 
 
 class AccessGranted(Data):

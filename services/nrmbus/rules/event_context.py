@@ -25,8 +25,6 @@ STOPPED = "consent.stop_confirmed"
 PAPERS = "handover.document_transferred"
 CHILD_FLAGGED = "safeguard.child_flagged"
 AGE_ASSESSED = "safeguard.age_assessed"
-NOBODYS = frozenset({"by-itself", "desk"})
-"""Names under which machines act: no member of staff has one of them."""
 
 
 def value(event: Event, name: str, default: Any = None) -> Any:

@@ -6,7 +6,6 @@ reads, the registrar registers ``access.granted``. The registration comes back t
 event has been read by then, including a withdrawal.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,12 +23,11 @@ from nrmbus.desk.procedure.interface import BY_ITSELF
 from nrmbus.desk.state import beginnings, parking
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
-from nrmbus.events.access import Access, AccessGranted, AccessPurpose
+from nrmbus.events.access import Access, AccessGranted, AccessPurpose, is_reader
 from nrmbus.events.delivery import LetterKeptShut, LetterOpened, LetterUnreadable
 from nrmbus.events.document import DocumentChunkSent
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data, Draft, Event, Part
-from nrmbus.rules.event_context import NOBODYS
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself
 
@@ -39,7 +37,6 @@ MOST: Final = 50
 WITHIN_SECONDS: Final = 20.0
 """Seconds that the registrar may take to register a reading; after that nothing is opened."""
 
-_READER: Final = re.compile(r"(?=.*[0-9])[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _WITHDRAWING: Final = ("consent.refused", "consent.withdrawn", "access.revoked")
 
 _EVENTS, _OUTBOX, _PARKED = tables.events.c, tables.outbox.c, tables.parked.c
@@ -148,11 +145,6 @@ def receipt(me: str, event: Event, opened: letters.Opened, at: datetime) -> Draf
 
 
 # What people read
-
-
-def is_reader(who: str) -> bool:
-    """Return whether a person may read as *who*: a staff number has a digit and is no name reserved for machines."""
-    return _READER.fullmatch(who) is not None and who.lower() not in NOBODYS
 
 
 def reader(desk: Desk, actor: str | None) -> str:

@@ -17,7 +17,6 @@ from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import Prefer, Spoken, Wait, patience
 from nrmbus.desk.http.request import Asked
 from nrmbus.desk.http.served import Door, body_of, door_of
-from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.model import Draft
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
@@ -100,7 +99,7 @@ async def publish(
             within(tx)
         placed: list[tuple[Draft, ...]] = []
         for number, each in enumerate(read):
-            before = next((one[0].subject for one in reversed(placed) if not is_bulletin(one[0].subject)), "")
+            before = event_request.case_before(placed)
             try:
                 placed.append(_placed(door, tx, each, before))
             except WireError as error:
@@ -114,9 +113,7 @@ async def publish(
 
 def _read(door: Door, body: dict[str, Any], spoken: versions.Speaks, *, is_first: bool) -> _Read:
     """Return the event in *body*; one that follows has a case of nobody's until it is placed."""
-    kind = body.get("type")
-    begins = isinstance(kind, str) and kind in event_request.FOLLOWS_NONE
-    follows = not is_first and not {"case", "incident"} & body.keys() and not begins
+    follows = event_request.follows(body, is_first=is_first)
     canonical = json.dumps(body)
     asked, _ = event_request.read(json.dumps({**body, "case": new_ref()}) if follows else canonical)
     return _Read(asked, canonical, event_request.drafts_of(door.seat, asked, spoken), follows)

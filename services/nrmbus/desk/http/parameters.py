@@ -8,15 +8,15 @@ from fastapi import Header, Path, Query, Request
 from pydantic import AwareDatetime, BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
+from nrmbus.desk.http import forms
 from nrmbus.desk.http.answers import AT
 from nrmbus.events.access import AccessPurpose
-from nrmbus.wire import ids, times
+from nrmbus.wire import times
 
 LONGEST_WAIT: Final = 60.0
 LAST_ROW: Final = 2**63 - 1
 """Largest row number of SQLite."""
 
-_REF: Final = "^[0-9a-f]{32}$"
 _SPOKEN: Final = r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$"
 
 Wait = Annotated[
@@ -26,19 +26,19 @@ Wait = Annotated[
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one page.")]
 After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
 AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
-Case = Annotated[str | None, Query(pattern=_REF, description="Only this case: its reference, 32 hex digits.")]
-Referral = Annotated[str | None, Query(pattern=_REF, description="Only this referral: its reference, 32 hex digits.")]
+Case = Annotated[str | None, Query(pattern=forms.REF, description="Only this case: its reference, 32 hex digits.")]
+Referral = Annotated[
+    str | None, Query(pattern=forms.REF, description="Only this referral: its reference, 32 hex digits.")
+]
 OfType = Annotated[
     str | None,
     Query(
-        pattern=r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}$",
+        pattern=forms.TYPE,
         description="Only events of this type, without the prefix `nrm.`.",
         examples=["referral.submitted"],
     ),
 ]
-OfSource = Annotated[
-    str | None, Query(pattern=r"^[a-z][a-z0-9-]{1,30}$", description="Only events that this agency published.")
-]
+OfSource = Annotated[str | None, Query(pattern=forms.SOURCE, description="Only events that this agency published.")]
 
 
 def _time(text: object) -> datetime:
@@ -63,12 +63,12 @@ SinceThen = Annotated[_At, Query(description=_AFTER_THEN, examples=[AT])]
 Until = Annotated[_At | None, Query(description="Only entries with an earlier time, in the same form.", examples=[AT])]
 LedgerId = Annotated[
     str | None,
-    Query(pattern="^[0-9a-f]{16}$", description="The `ledger` that numbered the row `after`, from the page before."),
+    Query(pattern=forms.LEDGER, description="The `ledger` that numbered the row `after`, from the page before."),
 ]
 Actor = Annotated[
     str | None,
     Query(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+        pattern=forms.ACTOR,
         description="Staff number of the person who reads; it has a digit.",
         examples=["S-17"],
     ),
@@ -89,7 +89,9 @@ What = Annotated[
     Query(description="Reading of the case as a whole, or its disclosure to the person or to somebody else."),
 ]
 
-OfCase = Annotated[str, Query(pattern=_REF, description="The case that it belongs to: its reference, 32 hex digits.")]
+OfCase = Annotated[
+    str, Query(pattern=forms.REF, description="The case that it belongs to: its reference, 32 hex digits.")
+]
 Prefer = Annotated[
     str | None,
     Header(
@@ -101,7 +103,7 @@ Prefer = Annotated[
 IdempotencyKey = Annotated[
     str | None,
     Header(
-        pattern=f'^("{ids.EVENT_ID.pattern}"|{ids.EVENT_ID.pattern})$',
+        pattern=forms.IDEMPOTENCY_KEY,
         description="The `id` of the event, a UUIDv7, instead of the member.",
         examples=['"01930000-0000-7000-8000-000000000000"'],
     ),

@@ -4,14 +4,14 @@ Ids of agencies are public on the bus, so these are no secret; the received id i
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
 from aiokafka.errors import KafkaError
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.http.request import Asked
+from nrmbus.desk.http.request import Asked, agencies_in
 from nrmbus.desk.state.context import Seat
 from nrmbus.events.errors import Problem
 from nrmbus.events.nearest import nearest
@@ -40,11 +40,9 @@ async def see(seat: Seat, asked: Asked) -> None:
 
 
 def _problems(seat: Seat, asked: Asked) -> Iterator[Problem]:
-    there = {"/to": asked.to, "/data/to": asked.data.get("to"), "/data/receivers": asked.data.get("receivers")}
-    for pointer, named in there.items():
-        for place, agency in enumerate(_listed(named)):
-            if _is_unknown(seat, agency):
-                yield Problem(f"{pointer}/{place}", CODE, nearest=nearest(agency, _admitted(seat)))
+    for pointer, agency in agencies_in(asked):
+        if _is_unknown(seat, agency):
+            yield Problem(pointer, CODE, nearest=nearest(agency, _admitted(seat)))
 
 
 def _is_unknown(seat: Seat, agency: str) -> bool:
@@ -54,7 +52,3 @@ def _is_unknown(seat: Seat, agency: str) -> bool:
 def _admitted(seat: Seat) -> Iterator[str]:
     now = seat.now()
     return (agency for agency in seat.directory.entries if seat.directory.state(agency, now) == "admitted")
-
-
-def _listed(value: object) -> Iterable[str]:
-    return value if isinstance(value, list | tuple) else ()

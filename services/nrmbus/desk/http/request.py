@@ -5,7 +5,7 @@ Errors name published fields, the fault, and the allowed values; they never repe
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -176,6 +176,27 @@ def events_in(raw: bytes) -> list[dict[str, Any]]:
         else:
             failed = DeskError("unknown_field", [Problem("", "unknown_field", ("events",))])
     raise failed
+
+
+def follows(body: Mapping[str, Any], *, is_first: bool) -> bool:
+    """Return whether the event in *body*, of a request for several, belongs to the case of an event before it."""
+    kind = body.get("type")
+    begins = isinstance(kind, str) and kind in FOLLOWS_NONE
+    return not is_first and not {"case", "incident"} & body.keys() and not begins
+
+
+def case_before(placed: Sequence[tuple[Draft, ...]]) -> str:
+    """Return the case to which an event that follows the events *placed* belongs; empty if all of them are about no case."""
+    subjects = (drafts[0].subject for drafts in reversed(placed))
+    return next((subject for subject in subjects if not bulletin.is_bulletin(subject)), "")
+
+
+def agencies_in(asked: Asked) -> Iterator[tuple[str, str]]:
+    """Yield each agency in *asked*, as recipient or in a consent, after the pointer to it."""
+    there = {"/to": asked.to, "/data/to": asked.data.get("to"), "/data/receivers": asked.data.get("receivers")}
+    for pointer, named in there.items():
+        for place, agency in enumerate(named if isinstance(named, list | tuple) else ()):
+            yield f"{pointer}/{place}", agency
 
 
 def known_by(seat: "Seat", request: bytes) -> tuple[str, ...]:

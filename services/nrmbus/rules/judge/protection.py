@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Final
 
+from nrmbus.events.access import NOBODYS
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.rules.audience import chosen_by_sender, told_by_choice
 from nrmbus.rules.clock_moves import LIFTED
 from nrmbus.rules.emergency import ASKED
-from nrmbus.rules.event_context import NOBODYS, PAPERS, SERVICES, SHARING, receivers_of, value
+from nrmbus.rules.event_context import PAPERS, SERVICES, SHARING, receivers_of, value
 from nrmbus.rules.judge.check import WITH_TO, Check, Question, RuleList
 from nrmbus.rules.retention import kept
 

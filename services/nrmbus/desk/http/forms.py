@@ -1,0 +1,13 @@
+"""Forms of the door's parameters as regular expressions: the fake desk, which has no FastAPI, asks the same ones."""
+
+from typing import Final
+
+from nrmbus.wire import ids
+
+REF: Final = "^[0-9a-f]{32}$"
+TYPE: Final = r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}$"
+SOURCE: Final = r"^[a-z][a-z0-9-]{1,30}$"
+LEDGER: Final = "^[0-9a-f]{16}$"
+ACTOR: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+IDEMPOTENCY_KEY: Final = f'^("{ids.EVENT_ID.pattern}"|{ids.EVENT_ID.pattern})$'
+"""Id of an event, with or without quotation marks."""
