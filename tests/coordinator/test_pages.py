@@ -80,7 +80,20 @@ async def test_a_silent_agency_stands_there_until_it_reads_again(here: Given) ->
     assert "2 March 2026, 09:00" in shown
 
     await hear(here, "timekeeper", "agency.listening_changed", SILENT | {"listening": True})
-    assert "Every agency takes what is delivered." in (await page(here, "/app/overview")).text
+    shown = (await page(here, "/app/overview")).text
+    assert "Every agency takes what is delivered." in shown
+    assert "no longer takes what is delivered" not in shown
+    assert "Nothing is to be done" in shown
+
+
+async def test_a_second_silence_is_one_task(here: Given) -> None:
+    """Given an agency that came back and is silent again, then the page asks once to call it; another one's silence stays."""
+    for agency, listening in (("shelter", False), ("vac", False), ("shelter", True), ("shelter", False)):
+        await hear(here, "timekeeper", "agency.listening_changed", SILENT | {"agency": agency, "listening": listening})
+    shown = (await page(here, "/app/overview")).text
+
+    assert shown.count("The desk of shelter no longer takes what is delivered.") == 1
+    assert shown.count("The desk of vac no longer takes what is delivered.") == 1
 
 
 async def test_a_breach_is_shown_as_a_band_until_it_is_over(here: Given) -> None:

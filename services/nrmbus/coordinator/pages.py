@@ -1,9 +1,10 @@
 """Pages of the Coordinator's office: no person and no case."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 from starlette.responses import Response
 
 from nrmbus.coordinator import deadlines, profiles
@@ -41,7 +42,13 @@ async def overview(visit: Visit) -> Response:
     found = released.chosen(every)
     with visit.door.ledger.read() as tx:
         said = list(announcements(tx, visit.door.desk.cases))
-        tasks = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
+        silent = {
+            each.mark.id: each.data
+            for each in said
+            if isinstance(each.data, ListeningChanged) and not each.data.listening
+        }
+        now = (each for each in _open_tasks(tx) if each["kind"] != SILENT or each["event"] in silent)
+        tasks = list(islice(now, _MOST_TASKS))
         reports = _read(tx.execute(_REPORTS))
         about = {
             each.id: each
@@ -51,7 +58,7 @@ async def overview(visit: Visit) -> Response:
         "coordinator/overview.html.j2",
         title=visit.t("Overview"),
         tasks=[_task(visit, each, about.get(each["event"]), every) for each in tasks],
-        silent=[_silent(visit, each.data) for each in said if isinstance(each.data, ListeningChanged) and not each.data.listening],
+        silent=[_silent(visit, each) for each in silent.values()],
         breaches=[_breach(visit, each) for each in _not_over(reports)],
         profile=visit.profile,
         release=found,
@@ -66,8 +73,8 @@ async def done(visit: Visit) -> Response:
     """Mark a task of the overview as done."""
     asked = (await visit.form())["task"]
     with visit.door.ledger.read() as tx:
-        found = [each for each in views.tasks(tx, after=0, limit=_MOST_TASKS) if each["kind"] in TASKS]
-    if asked not in {str(each["task"]) for each in found}:
+        is_open = any(asked == str(each["task"]) for each in _open_tasks(tx))
+    if not is_open:
         raise NotFound
     async with visit.door.ledger.write() as tx:
         finish_task(tx, int(asked), visit.door.seat.stamp())
@@ -109,6 +116,14 @@ def _missing_year(visit: Visit, every: Sequence[Released]) -> str:
     """Return the last whole year if its figures are not released; else an empty text."""
     last = str(visit.now.astimezone(visit.t.zone).year - 1)
     return "" if any(each.period == last for each in every) else last
+
+
+def _open_tasks(tx: Connection) -> Iterator[dict[str, Any]]:
+    """Yield the open tasks of the procedure, the oldest first."""
+    after = 0
+    while page := views.tasks(tx, after=after, limit=_MOST_TASKS):
+        yield from (each for each in page if each["kind"] in TASKS)
+        after = page[-1]["task"]
 
 
 class _Said(NamedTuple):
