@@ -119,6 +119,10 @@ BUSES = {
     "the broker could read": (
         Readable(), CLOSED, "step 3 (line 15): closed_to broker: expected no part open, found text of the letter",
     ),
+    "the broker could read what was refused": (
+        Readable(), expecting(NOT_TO_POLICE, "closed_to: [broker]"),
+        "step 3 (line 15): closed_to broker: expected no part open, found text of the letter",
+    ),
     "the same bytes get another receipt": (
         Forgetful(), REFERRAL + REPEATED, "step 4 (line 18): again: expected the same receipt, found another one",
     ),

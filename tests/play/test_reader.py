@@ -76,6 +76,11 @@ STEPS = {
         1,
         "no letter that could be opened",
     ),
+    "openers of what is refused": (
+        "- {by: ngo-a, event: case.closed, case: woman, sealed: {notes: a}, expect: {refused: open_items}, opened_by: []}\n",
+        1,
+        "nobody gets the letter of an event that is refused",
+    ),
     "a decision that nobody took": (
         "- {by: ngo-a, event: case.closed, case: woman, decision: D-1}\n",
         1,
@@ -166,6 +171,13 @@ HEADS = {
     "a policy without date": ("az@2022-04-29", "az", 2, "the value of 'policy'"),
     "a start without offset": ("09:00:00+04:00", "09:00:00", 3, "'starts' is a time with seconds and an offset"),
     "a start that is no time": ("2026-03-02T09:00:00+04:00", "Monday", 3, "'starts' is a time"),
+    "a start before any law": ("2026-03-02", "0001-01-01", 3, "'starts' is in one of the years 2000 to 2999"),
+    "a start at the end of the calendar": (
+        "2026-03-02",
+        "9999-12-27",
+        3,
+        "'starts' is in one of the years 2000 to 2999",
+    ),
     "a start that is no Monday": ("2026-03-02", "2026-03-03", 3, "'starts' is a Monday"),
     "an agency with a bad id": ("ngo-a:", "NGO_A:", 5, "the key 'NGO_A' should match"),
     "an agency without role": ("{role: vac}", "{supervisor: ngo-a}", 8, "the key 'role' is missing"),

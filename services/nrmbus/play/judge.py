@@ -100,7 +100,7 @@ class Judge:
         for each in submitted:
             if what.opened_by is not None and each.outcome.registered:
                 yield from self._opened(what, each, on)
-            if what.closed_to and each.outcome.registered:
+            if what.closed_to:
                 yield from self._closed(what, each, on)
 
     def _opened(self, what: Publish, submitted: Submitted, on: str) -> Iterator[Difference]:

@@ -45,6 +45,8 @@ _AGAIN: Final = {"by", "event", "case", "cases", "incident", "ref", "again", "ex
 _SHELTERS: Final = ("shelter_state", "ngo_shelter")
 _WHEN: Final[TypeAdapter[str]] = TypeAdapter(When)
 _MONDAY: Final = 0
+_YEARS: Final = (2000, 2999)
+"""First and last year in which a play may start: clocks of years before and behind it stay within the calendar."""
 
 
 class ScenarioError(Exception):
@@ -170,6 +172,8 @@ class _Reader:
             raise self._error(
                 ("starts",), "'starts' is a time with seconds and an offset, like 2026-03-02T09:00:00+04:00"
             )
+        if not _YEARS[0] <= first.year <= _YEARS[1]:
+            raise self._error(("starts",), "'starts' is in one of the years 2000 to 2999")
         if first.weekday() != _MONDAY:
             raise self._error(("starts",), "'starts' is a Monday, so that working days count as the Rules say")
         return first
@@ -243,6 +247,10 @@ class _Reader:
         letter = step.sealed or step.previous_case or step.other_case
         if not letter and (step.opened_by is not None or step.closed_to):
             raise self._error(path, "without 'sealed' there is no letter that could be opened or closed")
+        if step.opened_by is not None and step.expect != "registered":
+            raise self._error(
+                (*path, "opened_by"), "nobody gets the letter of an event that is refused: no 'opened_by'"
+            )
         for key, kind in (("decision", "as"), ("consent", "as"), ("previous_case", "case"), ("other_case", "case")):
             alias = getattr(step, key)
             if alias is not None and alias not in self._used[kind]:
