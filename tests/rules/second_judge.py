@@ -7,6 +7,7 @@ whether she is a child, the status. It knows nothing of how the engine keeps a c
 import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -35,8 +36,8 @@ NAMED_IN: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """G-10: to whom each of these may be addressed."""
 JUDGED: Final = (
-    "G-01", "G-07", "G-10", "G-20", "G-21", "G-22", "G-23", "G-25", "G-30", "G-31", "G-32", "G-33", "G-34", "G-35", "G-36", "G-37", "G-43",
-    "G-44", "G-45", "G-63",
+    "G-01", "G-07", "G-10", "G-20", "G-21", "G-22", "G-23", "G-25", "G-30", "G-31", "G-32", "G-33", "G-34", "G-35", "G-36", "G-37", "G-40",
+    "G-43", "G-44", "G-45", "G-63",
 )  # fmt: skip
 
 
@@ -53,6 +54,10 @@ def words(cell: str) -> frozenset[str]:
     return frozenset(re.findall(r"`([^`]+)`", cell))
 
 
+AFTERWARDS: Final = {row[0]: words(row[1]) for row in table("afterwards")}
+"""G-40: what may still be published in some statuses, as patterns."""
+MOVING: Final = frozenset[str]().union(*(words(row[3]) for row in table("statuses")))
+"""Types that the table of statuses names; G-40 is not judged of them here, since its conditions are words."""
 GROUPS: Final = {next(iter(words(name))): words(roles) for name, roles in table("groups")}
 PUBLISHERS: Final = {next(iter(words(row[0]))): words(row[1]) for row in table("types")}
 
@@ -112,6 +117,10 @@ class Second:
     def members(self) -> set[str]:
         """The members of a plan in force, whom a later reading knows (`Parties`)."""
         return set()
+
+    def lives_in(self, agency: str, ref: str | None) -> bool:
+        """Return whether the person lives in the house *agency* by the request *ref*, which a later reading knows (`Parties`)."""
+        return False
 
     def stands(self, agency: str, purpose: str, day: str) -> str | None:
         """Return the person's last word about *agency* and *purpose* that still holds on *day*."""
@@ -412,6 +421,13 @@ class Asked:
         return self.kind == REFERRAL and (
             self.child or to_unit or any(self.word(each) == "overridden" for each in self.to)
         )
+
+    def g_40(self) -> bool:
+        """The status lets little else be published; a house still records that somebody has left whom it had admitted."""
+        still = AFTERWARDS.get(self.case.status or "")
+        if still is None or any(fnmatchcase(self.kind, each) for each in still | AFTERWARDS["any"]):
+            return False
+        return self.kind != "shelter.discharged" or not self.case.lives_in(self.by, self.event.referral)
 
     def g_43(self) -> bool:
         """The status is decided before the screening."""

@@ -90,6 +90,11 @@ class Parties(Second):
         """Return whether *agency* has left: it owes no answer, and comes back without the question."""
         return agency in self.gone or (agency in self.deleted and not self.on_case(agency))
 
+    def lives_in(self, agency: str, ref: str | None) -> bool:
+        """Return whether the house *agency* admitted the person by the request *ref*, and has not recorded that she left."""
+        record = self.records.get(("bed", ref or ""))
+        return record is not None and record.asked.get(agency) == "admitted"
+
     def part(self, agency: str, by: str) -> None:
         """Give *agency* a part."""
         self.gone.discard(agency)

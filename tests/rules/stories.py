@@ -60,6 +60,14 @@ def housed(b: Bench) -> Bench:
     return b
 
 
+def kept_after_closing(b: Bench) -> Bench:
+    """She takes back her consent to the house, which has to retain what it has; then her case is closed. She still lives there."""
+    housed(b).say("ngo-a", "consent.withdrawn", receivers=["shelter"])
+    b.say("shelter", "consent.stop_confirmed", answer="must_retain", legal_basis=LEGAL)
+    b.say("special-unit", "case.closed", reason="lost_contact")
+    return b
+
+
 def screened(b: Bench) -> Bench:
     """d4 10:00: the indicators were gone through."""
     housed(b).at("d1 11:00").say("special-unit", "identification.stage_entered", stage="inquiry")

@@ -12,6 +12,7 @@ from rules.stories import (
     child_housed,
     child_planned,
     housed,
+    kept_after_closing,
     planned,
     presumed,
     without_status,
@@ -54,6 +55,16 @@ class TestAHouseThatDischargesNobody:
         b.say("ngo-a", "consent.withdrawn", receivers=["shelter"])
 
         assert refused(b, UNIT, "case.closed", reason="lost_contact") is None
+
+    def test_records_that_she_has_left_after_her_case_was_closed(self) -> None:
+        """Given a closed case, when she leaves, then the house says so once: its book would keep her bed taken for years."""
+        b = kept_after_closing(Bench())
+        assert b.view.status == "CLOSED"
+        assert refused(b, "ngo-shelter", "shelter.discharged", ref="B-1") is not None
+        b.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+
+        assert refused(b, "shelter", "shelter.discharged", ref="B-1") == "G-40"
+        assert refused(b, "shelter", "shelter.admitted", ref="B-1") == "G-40"
 
     def test_is_shut_out_once_there_is_another_bed(self) -> None:
         """Given a house whose people endanger her, when another house offers a bed, then the first one's access can be ended."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import pytest
 
-from agencies import POLICY
+from agencies import AGENCIES, POLICY
 from nrmbus.events.model import Event, Fact
 from nrmbus.rules import Rules, load_profile
 from nrmbus.rules.profile import End, Length
@@ -21,8 +21,9 @@ from nrmbus.rules.versions import understood
 from rules.roaming import Roaming
 from rules.second_audience import misdelivered
 from rules.second_clocks import ROWS, Lifted, unexplained
-from rules.second_judge import JUDGED
+from rules.second_judge import JUDGED, MOVING
 from rules.second_parties import Parties
+from rules.stories import kept_after_closing
 
 SEEDS: Final = 12
 STEPS: Final = 45
@@ -61,6 +62,8 @@ class Twice(Roaming):
         event = understood(event)
         second = self.second.refusals(event, now)
         skipped = {"G-32"} if event.consents or (event.type in GOING_ON and event.sealeddigest) else set()
+        if event.type in MOVING:
+            skipped.add("G-40")
         if event.type.startswith("access.break_glass"):
             skipped.add("G-20")  # all refusals of an emergency are alike
         for rule in JUDGED:
@@ -101,6 +104,9 @@ def judged_twice(seed: int, steps: int = STEPS) -> Twice:
     b.attempt(str(b.view.detector), "consent.refused", receivers=[b.units[0]])
     lift_what_is_overdue(b)
     ask_both(b)
+    for by in tuple(b.view.counts):
+        b.attempt(by, "case.withdrawn", requested_by="person")
+    ask_both(b)
     consent_for_some_days(b)
     assert not b.differing + b.misdelivered, (seed, b.differing, b.misdelivered, b.story())
     return b
@@ -132,14 +138,14 @@ def consent_for_some_days(b: Twice) -> None:
 
 
 def ask_both(b: Twice) -> None:
-    """Ask both about what two members of staff have to sign, a consent to its own recorder, a withdrawal and a referral."""
+    """Ask both about what two members of staff have to sign, a consent to its own recorder, a withdrawal, a bar and a referral."""
     helper, unit = b.having("vac")[0], b.units[0]
     mine = {"given_by": "individual", "purposes": ["information_sharing"]}
     for by in tuple(b.view.counts):
         for approver in (None, "a-01", "A-2"):
             b.compare(b.event(by, "case.merged", approver=approver), b.now)
             b.compare(b.event(by, "consent.given", approver=approver, receivers=[by], **mine), b.now)
-        for type in ("case.signal_dismissed", "case.withdrawn"):
+        for type in ("case.signal_dismissed", "case.withdrawn", "stay.embassy_barred"):
             b.compare(b.event(by, type), b.now)
         for more in ({}, {"withhold_from": [unit]}):
             b.compare(b.event(by, "referral.submitted", ref="Z-1", to=[helper], **more), b.now)
@@ -195,6 +201,21 @@ def test_both_judge_alike_for_long() -> None:
     first = secrets.randbits(32)
     for seed in range(first, first + LONG):
         judged_twice(seed, STEPS + 15)
+
+
+def test_both_let_a_house_record_that_she_has_left_after_the_closing() -> None:
+    """Given a house that must retain and a case that was closed, then both take the discharge once, and refuse another one."""
+    b = Twice(1)
+    b.agencies, b.rules, b.second = dict(AGENCIES), Rules(load_profile(POLICY), AGENCIES), Parties(AGENCIES)
+    b.view = b.rules.start(b.subject)
+    left = kept_after_closing(b).event("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+    b.compare(left, b.now)
+    assert b.compared["G-40"] == 0
+
+    b.say("shelter", "shelter.discharged", ref="B-1", reason="own_request")
+    b.compare(left, b.now)
+    assert b.compared["G-40"] == 1
+    assert not b.differing + b.misdelivered
 
 
 def test_a_rule_that_the_engine_forgot_is_found() -> None:

@@ -37,7 +37,8 @@ _OF_WHO_IS_OUT: Final = frozenset(
 def wrong_state(q: Question) -> bool:
     """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell.
 
-    A case in which something was decided ends by no merge, also where its status has come back to one of before.
+    A case in which something was decided ends by no merge, also where its status has come back to one of before. A house in
+    which the person still lives records that she has left also after her case was closed: G-49 does not wait for a barred house (reading 159).
     """
     view, name = q.view, q.event.type
     row = q.tables.row(name)
@@ -48,10 +49,15 @@ def wrong_state(q: Question) -> bool:
     if view.decisions and holds("merge_ends", q):
         return True
     permitted = q.tables.permitted.get(view.status)
-    if permitted is not None and name not in permitted:
+    if permitted is not None and name not in permitted and not _leaves_house(q):
         return True
     limiting = [each for each in q.tables.transitions.get(name, ()) if not each.moves_only and holds(each.when, q)]
     return bool(limiting) and not any(view.status in each.from_ for each in limiting)
+
+
+def _leaves_house(q: Question) -> bool:
+    house = q.bed.house(q.source) if q.bed and q.event.type == "shelter.discharged" else None
+    return house is not None and house.state == "admitted"
 
 
 @_rules.rule("G-41", _STAGE, "handover.person_received", "referral.completed")
