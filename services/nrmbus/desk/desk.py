@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, func, select
 
-from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import documents, queue
-from nrmbus.desk.procedure.interface import BY_ITSELF, Result, Settings, refused, settled
+from nrmbus.desk.procedure.interface import BY_ITSELF, Line, Result, Settings, lines_of, refused, settled
 from nrmbus.desk.state import beginnings, book, older_copy
 from nrmbus.desk.state.cases import Cases
 from nrmbus.desk.state.context import Seat
@@ -30,10 +29,6 @@ _MARKER: Final = 1
 
 def _unknown(_: int) -> int | None:
     return None
-
-
-async def _nobody(_: object) -> None:
-    raise DeskError("not_available")
 
 
 async def _at_once() -> None:
@@ -60,8 +55,6 @@ class Desk:
         """Set when a case is added to ``ahead``."""
         self.end_of: Callable[[int], int | None] = _unknown
         """Returns the last known end of a partition of the inbox; set by the process."""
-        self.handle: Callable[[Any], Awaitable[object]] = _nobody
-        """Has a record handled within the open transaction; set by the inbox."""
         self.one_by_one = 0
         """Number of next records that each have a transaction of their own, since one of them failed together with others."""
         self.releasing = asyncio.Lock()
@@ -130,6 +123,11 @@ class Desk:
                 now, where = self.seat.now(), bulletin.of(self.seat.me)
                 said = Draft(type=data.type, version=data.version, subject=where, data=data, time=now, actor=BY_ITSELF)
                 self.say(tx, Result(drafts=(said,)), None)
+
+    @property
+    def lines(self) -> tuple[Line[Any], ...]:
+        """Return the lines of the procedure; none for a role without one."""
+        return lines_of(self.seat.procedure) if self.seat.procedure is not None else ()
 
     @property
     def _procedure_name(self) -> str:

@@ -119,7 +119,6 @@ def make_inbox(broker: KafkaBroker, desk: Desk) -> Inbox:
         decoder=data_of,
     )
     listener.follow(inbox)
-    desk.handle = inbox.process_message
     join(desk.seat.role, inbox)
     return inbox
 

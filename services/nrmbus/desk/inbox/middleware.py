@@ -4,8 +4,7 @@
 answer. ``after_processed`` commits, or undoes everything, waits and at last parks the case.
 ``AckPolicy.NACK_ON_ERROR`` then acknowledges after that commit, and reads the record again on error.
 
-If more records wait, the first one brings them along: they are handled in shared transactions, and each passes this
-middleware and its handler too.
+If more records wait, the first one brings them along: they are handled in shared transactions, past FastStream.
 """
 
 from collections.abc import Awaitable, Callable
@@ -13,12 +12,11 @@ from types import TracebackType
 from typing import Any
 
 from faststream import BaseMiddleware, ContextRepo, StreamMessage
-from faststream.kafka.message import FAKE_CONSUMER
 from faststream.kafka.response import KafkaPublishCommand
 
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.inbox.acknowledgement import Acknowledgements, OfRecords
-from nrmbus.desk.inbox.transaction import AT_ONCE, SHARED, InboxTransaction, by_case, handle_together
+from nrmbus.desk.inbox.transaction import AT_ONCE, InboxTransaction, by_case, handle_together
 from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import HEARING
 from nrmbus.desk.state import beginnings
@@ -31,12 +29,11 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
         super().__init__(msg, context=context)
         self._desk, self._acknowledgements = desk, acknowledgements
         self._transaction: InboxTransaction | None = None
-        self._shared = SHARED.get()
 
     @property
     def _is_read(self) -> bool:
         """True of a record from the broker; a released one may be handled at the same time, and is no part of the inbox's end."""
-        return self._shared is None and not isinstance(self.msg, Released)
+        return not isinstance(self.msg, Released)
 
     async def on_receive(self) -> None:
         """Note that a record was read: until the record is handled, the inbox is not read to its end."""
@@ -48,9 +45,6 @@ class LedgerMiddleware(BaseMiddleware[KafkaPublishCommand, Any]):
     ) -> Any:
         """Store the record in a transaction that stays open; pass a new event to a handler."""
         record: Any = msg
-        if self._shared is not None:
-            record.consumer = FAKE_CONSUMER  # acknowledged with the others
-            return await self._heard(self._shared, call_next, msg)
         if not isinstance(msg.raw_message, Released):
             record.consumer = read = self._acknowledgements.of(msg.raw_message, record.consumer)
             if await self._brings_along(read):
