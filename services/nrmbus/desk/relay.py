@@ -36,6 +36,9 @@ FIRST_PATIENCE: Final = 10.0
 """Seconds until an unanswered row is sent again; each further time it is twice as long."""
 
 LONGEST_PATIENCE: Final = 300.0
+GATHER_SECONDS: Final = 0.05
+"""Longest time for which new rows wait for the answers to those sent before, so that what comes meanwhile leaves together."""
+
 SEND_SECONDS: Final = 30.0
 """Seconds that one sending may take; later the arrival is unknown, and the row is sent again."""
 
@@ -60,6 +63,9 @@ OPEN: Final = _LIGHT.where((_ROW.state == "waiting") | (_ROW.state == "signed") 
 NEW: Final = _LIGHT.where(((_ROW.state == "waiting") & _IS_FIRST) | _ASKED_AGAIN)
 """Query for the rows of `OPEN` that wait for no answer: what a commit can have made due."""
 
+UNANSWERED: Final = select(_ROW.seq).where(_ROW.state == literal_column("'signed'")).limit(1)
+"""Query for a row that was signed and waits for its answer."""
+
 _EVENTS: Final = tables.events.c
 _NEWEST_OWN: Final = select(tables.events).where(
     _EVENTS.position.in_(select(func.max(_EVENTS.position)).where(_EVENTS.source == bindparam("me")).group_by(_EVENTS.partition))
@@ -83,6 +89,8 @@ class Relay:
         self._desk, self._seat, self._send, self._may_send = desk, desk.seat, send, may_send
         self._tried: dict[tuple[int, str], tuple[float, int]] = {}
         """Row and state -> time of the last signing or sending, and number of tries since the start."""
+        self._sent = -GATHER_SECONDS
+        """Monotonic time at which rows were sent last."""
         self._alarmed: int | None = None
         self.caught_up = asyncio.Event()
         """Set when the inbox has been read to where it ended at the start. Nothing is signed before that: unread records may
@@ -92,9 +100,10 @@ class Relay:
         """Send what is due at every commit, and look through all open rows now and then, until cancelled."""
         last = -LOOK_EVERY
         while True:
-            self._seat.ledger.changed.clear()
             whole = time.monotonic() - last >= LOOK_EVERY
             try:
+                await self._gather()
+                self._seat.ledger.changed.clear()
                 await self.once(whole=whole)
                 last = time.monotonic() if whole else last
             except* (SQLAlchemyError, OSError) as errors:  # a full disk, a held file: tried again
@@ -104,6 +113,25 @@ class Relay:
                     await self._seat.ledger.changed.wait()
             except TimeoutError:
                 pass
+
+    async def _gather(self) -> None:
+        """Wait while rows are unanswered, but no longer than `GATHER_SECONDS` after the last sending.
+
+        While somebody publishes one event after another, or several at once, those that come meanwhile share a signing, a
+        request, a transaction of the registrar and one of the inbox (Nagle's algorithm, RFC 896). An event of a desk that has
+        nothing else under way is sent at once.
+        """
+        changed, left = self._seat.ledger.changed, self._sent + GATHER_SECONDS - time.monotonic()
+        if left > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    while self._is_unanswered():
+                        changed.clear()
+                        await changed.wait()
+
+    def _is_unanswered(self) -> bool:
+        with self._seat.ledger.read() as tx:
+            return tx.execute(UNANSWERED).first() is not None
 
     async def once(self, *, whole: bool = True) -> None:
         """Sign and send all due rows: the first open row of each case, and rows to be sent again.
@@ -120,6 +148,8 @@ class Relay:
                 del self._tried[tried]
         to_sign, to_repeat = self._sorted(rows)
         due = {row.seq: record for row, record in [*await self._repeated(to_repeat), *await self._signed(to_sign)]}
+        if due:
+            self._sent = time.monotonic()
         async with asyncio.TaskGroup() as tasks:
             for _, of_case in groupby((row for row in rows if row.seq in due), key=lambda row: row.subject):
                 tasks.create_task(self._out_in_order([(row, due[row.seq]) for row in of_case]))

@@ -490,7 +490,7 @@ async def test_a_ledger_that_is_full_stops_the_relay_only_as_long_as_it_is(
         assert len(given.sent) == 1
 
 
-@pytest.mark.parametrize("query", [relay.OPEN, relay.NEW, views.OPEN_ROWS])
+@pytest.mark.parametrize("query", [relay.OPEN, relay.NEW, relay.UNANSWERED, views.OPEN_ROWS])
 async def test_a_look_at_what_is_due_reads_no_answered_row(query: Select[Any], tmp_path: Path) -> None:
     """The relay looks at every commit, so a look costs the same however many events the agency has published."""
     async with desk_of("ngo-a", tmp_path) as given:
