@@ -265,7 +265,7 @@ def test_another_run_renews_certificates_and_nothing_else(made: Path) -> None:
 def test_a_file_that_vanishes_while_folders_are_given_ends_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a service that removes its files meanwhile, when a folder is given to an account, then the account gets what is left."""
+    """Given a service removing its files meanwhile, when a folder is given to an account, then the account gets the remaining files."""
     for name in ("first", "last"):
         (tmp_path / "run" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "run" / name).write_text("x")

@@ -87,7 +87,7 @@ async def test_a_silent_agency_stands_there_until_it_reads_again(here: Given) ->
 
 
 async def test_a_second_silence_is_one_task(here: Given) -> None:
-    """Given an agency that came back and is silent again, then the page asks once to call it; another one's silence stays."""
+    """Given an agency back and silent again, then the page asks once to call the agency; another one's silence stays."""
     for agency, listening in (("shelter", False), ("vac", False), ("shelter", True), ("shelter", False)):
         await hear(here, "timekeeper", "agency.listening_changed", SILENT | {"agency": agency, "listening": listening})
     shown = (await page(here, "/app/overview")).text

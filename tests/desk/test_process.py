@@ -30,7 +30,7 @@ def letter(registrar: FakeRegistrar, case: str) -> Read:
 async def test_a_partition_that_stands_still_keeps_no_letter_of_another_one_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_to: int
 ) -> None:
-    """Given two letters that wait for their partitions, when one partition stops at a gap, then the other one's letter opens."""
+    """Given two letters waiting for their partitions, when one partition stops at a gap, then the letter on the other opens."""
     stands, goes_on = asyncio.Event(), asyncio.Event()
 
     async def waits(*_: Any) -> None:

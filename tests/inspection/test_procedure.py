@@ -84,7 +84,7 @@ class TestForgetting:
     """The book knows no more of a person than the person lets the service know."""
 
     def test_an_erased_case_is_forgotten(self) -> None:
-        """Given a case of the group that is erased here, then the book names neither it nor its helpers, and the others stay."""
+        """Given a case of the group, erased here, then the book names neither the case nor its helpers, and the others stay."""
         erased = AccessErasureConfirmed(ground="decision", horizon=moment(0))
         story = group().heard(says(ME, erased, case="ana"))
         alone = given(procedure, me=ME).heard(says(ME, SITE, case="site"), found("ben"), found("foreman"))
@@ -98,7 +98,7 @@ class TestForgetting:
         assert story.book == alone.book
 
     def test_the_erasure_of_another_agency_changes_nothing(self) -> None:
-        """Each holder erases what it has itself."""
+        """Each holder erases its own data."""
         erased = AccessErasureConfirmed(ground="decision", horizon=moment(0))
 
         assert group().heard(says("ngo-l", erased, case="ana")).book == group().book
@@ -114,13 +114,13 @@ class TestForgetting:
         ids=["withdrawn", "withdrawn elsewhere", "refused", "ended"],
     )
     def test_an_agency_that_helps_no_more_is_not_named(self, by: str, ended: Data) -> None:
-        """Given a helper that one of the group no longer lets help, when the foreman is no victim, then the task does not name it."""
+        """Given a helper without the consent of one of the group, when the foreman is no victim, then the task does not name the helper."""
         story = group().heard(says(by, ended, case="ana"))
 
         assert story.when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ()
 
     def test_an_agency_that_still_helps_with_something_is_named(self) -> None:
-        """Taking back one purpose leaves a helper that the person still agrees to for another one."""
+        """The withdrawal of one purpose leaves a helper with the person's consent for another."""
         said = {"purposes": ["services"], "receivers": ["ngo-l"], "given_by": "individual", "form": "written"}
         story = group().heard(says(ME, ConsentGiven.from_mapping(said), case="ana"))
         story.heard(says(ME, ConsentWithdrawn(purposes=("information_sharing",), receivers=("ngo-l",)), case="ana"))

@@ -77,7 +77,7 @@ def test_a_review_waits_for_the_court() -> None:
 
 
 def test_the_prosecution_decides_no_review() -> None:
-    """Line 5: it hears of a review of somebody whom it referred, and its own answer would be refused."""
+    """Line 5: the prosecution hears of a review of a person it referred, and an answer by the prosecution would be refused."""
     for kind in ("reconsideration", "court"):
         asked = ReviewRequested.from_mapping({"kind": kind, "new_evidence": True})
         given(procedure, me="prosecution").when(says("ngo-a", asked, "V-1")).then()

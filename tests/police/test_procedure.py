@@ -285,7 +285,7 @@ class TestForeignNationals:
 
     @pytest.mark.parametrize("by", [UNIT, "vac"])
     def test_grounds_in_a_case_that_was_opened_again_ask_too(self, by: str) -> None:
-        """The citizenship was forgotten with the closing: whoever the person is, the task asks whether it is a foreign national."""
+        """The citizenship was forgotten with the closing: the task asks for each person whether it is a foreign national."""
         story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
         story.heard(
             says(by, Closed(reason="lost_contact", follow_up=False)), says(by, Reopened(reason="closed_in_error"))

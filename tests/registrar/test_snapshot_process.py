@@ -119,7 +119,7 @@ async def test_a_process_that_wrote_no_snapshot_leaves_nothing(
 async def test_a_machine_that_refuses_to_give_way_has_its_snapshot_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given systemd, which refuses every change of priority, when the process starts, then it folds with its share of the machine."""
+    """Given a refusal of every change of priority by systemd, when the process starts, then it folds with its share of the machine."""
     folder = BusFolder(tmp_path / "bus")
     head = Head("a-bus", 0, "1" * 64, "2" * 64, 7, "3" * 64, 41, "4" * 64)
     refuse = "import os\ndef refuse(*_): raise PermissionError\nos.sched_setscheduler = os.nice = refuse\n"

@@ -259,7 +259,7 @@ class Telling:
         return self.w_referrer() - self.barred() if self.case.within(self.by, "DECIDERS") and about_itself else set()
 
     def w_asker(self) -> set[str]:
-        """Who asked for it, as long as it has not deleted all."""
+        """The asker, unless the asker has deleted all."""
         found = self.case.record(self.event)
         return {found.asker} - self.case.gone if found else set()
 
@@ -326,7 +326,7 @@ class Telling:
         return {self.case.supervisors.get(each) or "" for each in self.w_answerable()}
 
     def w_waiting(self) -> set[str]:
-        """Who waits for it, by the column of section 5; each agency, where several wait for the same."""
+        """The agency waiting, by the column of section 5; each one, where several wait for the same."""
         return {each for late in self._late() for each in self._waits(late)}
 
     def _waits(self, found: Any) -> set[str]:
@@ -386,7 +386,7 @@ class Telling:
         return {self.case.supervisors.get(each) or "" for each in self.w_consent_receiver_on_case()}
 
     def w_withdrawer(self) -> set[str]:
-        """Who recorded the withdrawal; of several that are not confirmed, each agency that recorded one."""
+        """The recorder of the withdrawal; where several are not confirmed, each recorder."""
         owed = [each for each in self.before if each.code == "D-STOP" and each.answerable == self.by]
         return {self.case.withdrawers.get(self.by, ""), *(self.case.senders_of.get(each.cause, "") for each in owed)}
 

@@ -83,7 +83,7 @@ class Second:
         self.flagged: set[str] = set()
         self.represented = self.screened = False
         self.statements: dict[tuple[str, str], list[tuple[str, str | None, str]]] = {}
-        """What the person has said of each agency and purpose, in order: the word, its last day, and who recorded a bar."""
+        """The person's words about each agency and purpose, in order: the word, its last day, and the recorder of a bar."""
         self.status: str | None = None
         self.before: dict[str, str | None] = {}
         self.closed_from: str | None = None
@@ -109,7 +109,7 @@ class Second:
         return [agency for agency in self.roles if self.within(agency, "DECIDERS")]
 
     def units_asked(self, ref: str) -> set[str]:
-        """Return the bodies that decide and that the referral asked, unless they declined or it was taken back or ran out (reading 149)."""
+        """Return the deciding bodies of the referral, unless they declined, or the referral was taken back or ran out (reading 149)."""
         asked = self.referrals.get(ref, {})
         return {each for each in self.units if asked.get(each) in ("asked", "accepted", "completed")}
 
@@ -423,7 +423,7 @@ class Asked:
         )
 
     def g_40(self) -> bool:
-        """The status lets little else be published; a house still records that somebody has left whom it had admitted."""
+        """The status lets little else be published; a house still records the departure of a person it had admitted."""
         still = AFTERWARDS.get(self.case.status or "")
         if still is None or any(fnmatchcase(self.kind, each) for each in still | AFTERWARDS["any"]):
             return False

@@ -74,7 +74,7 @@ class Parties(Second):
     # What happens
 
     def heard(self, event: Any, told: Iterable[str], registered: datetime) -> None:
-        """Take what was registered, when, and whom it reached."""
+        """Take an event, the time of its registration, and its recipients."""
         self.was_adult = self.child is False
         self.senders_of[event.id] = event.source
         self.told_of[event.id] = {event.source, *told}
@@ -115,7 +115,7 @@ class Parties(Second):
         return {each for each in self.plan[1] if self.on_case(each)} if self.plan and self.in_force else set()
 
     def units_asked(self, ref: str) -> set[str]:
-        """Return the bodies that the referral asks, without those that deleted all since."""
+        """Return the bodies asked by the referral, unless they deleted all since."""
         return super().units_asked(ref) - self.gone
 
     def on_case(self, agency: str) -> bool:

@@ -61,7 +61,7 @@ def housed(b: Bench) -> Bench:
 
 
 def kept_after_closing(b: Bench) -> Bench:
-    """She takes back her consent to the house, which has to retain what it has; then her case is closed. She still lives there."""
+    """The person withdraws her consent to the house, the house has to retain its data, and the case is closed. She still lives there."""
     housed(b).say("ngo-a", "consent.withdrawn", receivers=["shelter"])
     b.say("shelter", "consent.stop_confirmed", answer="must_retain", legal_basis=LEGAL)
     b.say("special-unit", "case.closed", reason="lost_contact")

@@ -126,7 +126,7 @@ def test_a_referral_expires_as_a_whole_when_the_last_receiver_has_had_his_time()
 
 
 def test_a_referral_expires_without_the_answer_of_an_agency_that_left_and_came_back() -> None:
-    """Given two receivers, when one deletes, comes back by another referral and accepts that one, then the first expires all the same."""
+    """Given two receivers, when one deletes, comes back by another referral and accepts the second, then the first expires all the same."""
     b = begun(Bench()).at("5:00")
     b.say("special-unit", "referral.submitted", ref="R-6", to=["ngo-l", "vac"], urgency="urgent")
     b.say("special-unit", "consent.withdrawn", receivers=["ngo-l"])
@@ -140,7 +140,7 @@ def test_a_referral_expires_without_the_answer_of_an_agency_that_left_and_came_b
 
 
 def test_a_referral_to_one_agency_alone_expires_though_that_agency_is_back() -> None:
-    """Given a receiver that left and came back before the timekeeper spoke, then its referral of before expires at once."""
+    """Given a receiver back before the timekeeper spoke, then the earlier referral expires at once."""
     b = served(Bench()).at("d8 12:00")
     b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
     b.say("ngo-l", "consent.stop_confirmed")

@@ -227,7 +227,7 @@ def test_no_duty_waits_for_an_answer_that_the_asker_needs_no_more() -> None:
 
 @pytest.mark.parametrize(("by", "type"), [("special-unit", "referral.declined"), ("ngo-a", "referral.revoked")])
 def test_no_duty_waits_for_an_answer_about_a_referral_that_is_over(by: str, type: str) -> None:
-    """Given a unit that asked about a referral that is over, when it accepts a second one and begins, then D-RG runs at once."""
+    """Given a unit with a question about a referral now over, when the unit accepts a second referral and begins, then D-RG runs at once."""
     b = referred(Bench())
     b.say("special-unit", "referral.info_requested", ref="R-1")
     b.say(by, type, ref="R-1")
@@ -239,7 +239,7 @@ def test_no_duty_waits_for_an_answer_about_a_referral_that_is_over(by: str, type
 
 
 def back(b: Bench) -> Bench:
-    """The referrer was asked, has deleted its data, and is referred the person anew."""
+    """The referrer was asked, has deleted its data, and is referred the person again."""
     begun(b).at("5:00").say("special-unit", "referral.info_requested", ref="R-1")
     b.say("special-unit", "consent.withdrawn", receivers=["ngo-a"])
     b.say("ngo-a", "consent.stop_confirmed")

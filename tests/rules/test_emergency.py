@@ -119,7 +119,7 @@ def test_a_refusal_meanwhile_ends_it_too() -> None:
 
 
 class TestAnAskerWhosePartHasEnded:
-    """Given an assistance centre that asked in an emergency, and declines its only referral in the ten minutes after that."""
+    """Given an assistance centre's request in an emergency, and its refusal of the only referral within ten minutes."""
 
     def asking(self) -> Bench:
         """The special unit holds the case."""

@@ -155,7 +155,7 @@ class TestAConsentForSomeDays:
         assert late.because == "G-71"
 
     def test_hides_no_withdrawal_that_another_agency_recorded(self) -> None:
-        """When the special unit found the person itself and the days are over, then it does not record its own consent against the word to the NGO."""
+        """When the special unit found the person and the days are over, then the unit records no consent for itself against the word to the NGO."""
         b = Bench()
         b.say(UNIT, "case.signal_recorded", detector="special_unit")
         b.consents("ngo-a", by=UNIT)

@@ -162,17 +162,17 @@ class TestAServiceThatNobodyAnswersFor:
 
 
 class TestAReferrerThatDeleted:
-    """Given an agency that referred a person to the special unit, and confirmed that it deleted all."""
+    """Given the referrer to the special unit, after its confirmation of the deletion."""
 
     def deleted(self) -> Bench:
-        """She takes back what the NGO does for her, and not what it may know of her."""
+        """The person withdraws the services of the NGO, and not the sharing of information."""
         b = begun(Bench())
         b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"], purposes=["services"])
         b.say("ngo-a", "consent.stop_confirmed")
         return b
 
     def test_hears_of_no_stage_and_opens_no_interview(self) -> None:
-        """When the unit goes on, then the NGO is told of no stage, and gets no story of the interview that it attended."""
+        """When the unit goes on, then no stage reaches the NGO, and no story of the interview it attended."""
         b = self.deleted()
         stage = b.say(UNIT, "identification.stage_entered", stage="inquiry").audience
         attended = ["special_unit", "ngo_outreach"]
@@ -183,7 +183,7 @@ class TestAReferrerThatDeleted:
         assert not any(interview.opens.values())
 
     def test_hears_of_no_decision_about_a_child(self) -> None:
-        """When it was a school, whose refusal by a child bars nobody, then it is told of no decision either."""
+        """When the agency was a school, which a child's refusal does not bar, then no decision reaches the school either."""
         b = child_begun(Bench())
         b.say(UNIT, "consent.withdrawn", receivers=["school"])
         b.say("school", "consent.stop_confirmed")
@@ -196,7 +196,7 @@ class TestAReferrerThatDeleted:
         assert self.deleted().through("d20 9:00") == ["D-RG 10 Mar 24:00 special-unit"]
 
     def test_hears_again_once_it_has_a_part_again(self) -> None:
-        """When the unit turns to it again, then it is told of the next stage."""
+        """When the unit refers the person to the NGO again, then the NGO hears of the next stage."""
         b = self.deleted()
         b.consents("ngo-a", by=UNIT)
         b.say(UNIT, "referral.submitted", ref="R-8", to=["ngo-a"], legal_basis=LEGAL)
@@ -204,7 +204,7 @@ class TestAReferrerThatDeleted:
         assert b.say(UNIT, "identification.stage_entered", stage="inquiry").audience.recipients == ("ngo-a",)
 
     def test_still_hears_whether_others_stop(self) -> None:
-        """When it recorded that she withdrew from another agency, then it hears that this one is late, and that it has stopped."""
+        """When it recorded a withdrawal from another agency, then it hears of the other one's delay and of the end."""
         b = planned(Bench())
         b.say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
         b.say(UNIT, "consent.withdrawn", receivers=["ngo-a"])
@@ -216,7 +216,7 @@ class TestAReferrerThatDeleted:
 
 
 def test_who_asked_for_a_bed_and_deleted_hears_nothing_of_it() -> None:
-    """Given a child for whom an NGO asked for a bed, when the NGO has deleted all, then it is not told that the child moved in."""
+    """Given an NGO's request of a bed for a child, when the NGO has deleted all, then nobody tells the NGO of the admission."""
     b = child_begun(Bench())
     b.say(UNIT, "referral.submitted", ref="R-20", to=["ngo-a"], child=True, legal_basis=LEGAL)
     b.say("ngo-a", "referral.accepted", ref="R-20")

@@ -43,7 +43,7 @@ def twice(b: Bench, first: str, second: str) -> Bench:
 
 
 def shown(b: Bench, agency: str) -> list[str]:
-    """Return the duties that *agency*'s desk shows, which knows its own events alone."""
+    """Return the duties on the desk of *agency*, by the events of that desk alone."""
     view = b.rules.start(b.subject)
     for fact in b.facts:
         if agency in (fact.event.source, *fact.recipients):

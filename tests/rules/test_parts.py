@@ -153,7 +153,7 @@ class TestTwoBodiesThatDecide:
         assert refusal.rule == "G-04"
 
     def test_one_that_deleted_gets_no_papers(self) -> None:
-        """When the body that a child was referred to has deleted all, then nothing is handed to it before it is asked again."""
+        """When the deciding body of a child's referral has deleted all, then nothing is handed to the body before another referral."""
         b = child_referred(Bench())
         b.say(UNIT, "referral.accepted", ref="R-10")
         b.say("school", "consent.withdrawn", receivers=[UNIT])
@@ -259,7 +259,7 @@ def test_of_two_bodies_with_one_flag_the_first_by_name_hears_of_an_emergency() -
 
 @pytest.mark.parametrize("deletes_first", [True, False])
 def test_a_referrer_that_deleted_hears_of_no_reopening(*, deletes_first: bool) -> None:
-    """Given an NGO that referred her, when it deletes all before the closing or after it, then it is not told that the case is opened again.
+    """Given the referring NGO, when the NGO deletes all before the closing or after, then nobody tells the NGO of the re-opening.
 
     Of the closing it is told as the referrer, as long as it has not deleted (reading 145).
     """

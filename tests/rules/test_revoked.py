@@ -64,7 +64,7 @@ class TestTheAgencyThatIsOut:
         assert "D-STOP" not in b.codes
 
     def test_hears_of_no_other_agencys_breach(self) -> None:
-        """It had asked another house for a bed: that this one is late is no news for it, and is told to the house alone."""
+        """The agency had asked another house for a bed: the delay is told to the house alone."""
         b = begun(Bench())
         b.consents("ngo-shelter")
         b.say("ngo-a", "shelter.bed_requested", ref="B-9", to=["ngo-shelter"])
@@ -75,7 +75,7 @@ class TestTheAgencyThatIsOut:
         assert "D-BED 2 Mar 16:15 ngo-shelter" in b.through("d1 23:00")
 
     def test_hears_no_breach_as_a_supervisor(self) -> None:
-        """A supervisor whose own access was ended learns by no breach that its agency is still on the case."""
+        """A supervisor without access learns by no breach of an agency still on the case."""
         b = planned(Bench())
         b.rules = Rules(load_profile(POLICY), {**AGENCIES, "ngo-l": Agency("ngo-l", "ngo_legal", "shelter")})
         b.consents("ngo-shelter")

@@ -204,7 +204,7 @@ def test_both_judge_alike_for_long() -> None:
 
 
 def test_both_let_a_house_record_that_she_has_left_after_the_closing() -> None:
-    """Given a house that must retain and a case that was closed, then both take the discharge once, and refuse another one."""
+    """Given a house with a duty to retain and a closed case, then both take the discharge once, and refuse another one."""
     b = Twice(1)
     b.agencies, b.rules, b.second = dict(AGENCIES), Rules(load_profile(POLICY), AGENCIES), Parties(AGENCIES)
     b.view = b.rules.start(b.subject)

@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 def keeping(given: Given, bus: Bus) -> Timekeeper:
-    """Return a timekeeper that has just started: its outbox is as it was left, and the history of *bus* is read."""
+    """Return a timekeeper just started, with the outbox of before and the history of *bus* read."""
     process = SimpleNamespace(seat=given.desk.seat, desk=given.desk)
     keeper = Timekeeper(BusFolder(Path()), process)  # type: ignore[arg-type]  # a stand-in for the process
     keeper._watch = watching(bus)
@@ -79,7 +79,7 @@ async def test_a_breach_that_fails_again_and_again_is_published_more_and_more_se
 
 
 async def test_a_silence_that_the_desk_could_not_sign_is_published_after_an_upgrade(tmp_path: Path) -> None:
-    """Given a release that lacks the profile in force, then its outbox refuses the event; the next release publishes it."""
+    """Given a release without the profile in force, then the outbox refuses the event; the next release publishes the event."""
     bus, registrar = Bus(), FakeRegistrar(Town())
     silence, late = Silence(timedelta()), NOW + timedelta(hours=1)
     async with desk_of("timekeeper", tmp_path, registrar=registrar) as given:

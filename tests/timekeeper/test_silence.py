@@ -118,7 +118,7 @@ def test_a_clock_that_was_ahead_hides_no_silence() -> None:
 
 
 def test_an_agency_that_was_suspended_has_its_whole_time_again() -> None:
-    """Given an agency that was away when it was suspended, when it is resumed after 60 days, then it is silent 30 minutes later, and not since before."""
+    """Given an agency suspended while away, when the agency is resumed after 60 days, then it is silent 30 minutes later, and not since the suspension."""
     looks = Looks()
     resumed = 60 * 24 * 60
     before = [looks.at(minutes, shelter=False) for minutes in (0, 0.2)] + [looks.at(minutes) for minutes in (1, 2)]

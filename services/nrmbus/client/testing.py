@@ -328,7 +328,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         return self._look(said.id)
 
     def _publish_all(self, body: bytes, speaks: versions.Speaks) -> Json:
-        """Take all events of a request, or none; one without a case belongs to that of an event before it."""
+        """Take all events of a request, or none; an event without a case belongs to the case of the event before."""
         taken, known = list[_Said](), dict(self._said)
         for number, each in enumerate(event_request.events_in(body)):
             before = event_request.case_before([one.drafts for one in taken])

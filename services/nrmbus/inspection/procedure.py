@@ -77,7 +77,7 @@ stop = support.taken_back(11, "the service")
 
 
 def keep(state: State, heard: Heard) -> State:
-    """Remember the incident of each own case until it is erased, and the agencies to which its person agrees."""
+    """Remember the incident of each own case until the erasure, and the agencies with the person's consent."""
     incidents, helpers, event = state.incidents, state.helpers, heard.event
     if heard.own and isinstance(event.data, AccessErasureConfirmed):
         incidents = {case: each for case, each in incidents.items() if case != event.subject}

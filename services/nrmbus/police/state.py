@@ -25,7 +25,7 @@ def decides(heard: Heard) -> bool:
 def noticed(state: State, heard: Heard) -> State:
     """Return the state after *heard*: the signal's letter says the citizenship; a case that has ended or was erased is forgotten.
 
-    A case that is opened again is noted, whoever the person is.
+    Each case that is opened again is noted.
     """
     data, case = heard.event.data, heard.event.subject
     home, citizenship = heard.profile.calendar.country, heard.letter.get("citizenship")

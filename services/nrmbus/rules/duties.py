@@ -27,7 +27,7 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
 
     An agency that has a part again has come back, and owes only new duties; when that part ends too, it has left again. A duty
     stops waiting for an answer that nobody owes, as that of an agency that left or may not see the question, and a stay for a
-    review that is over: the clock runs on from *now*. What an agency was asked before it left stays without an answer.
+    review that is over: the clock runs on from *now*. A question to an agency that has left since stays without an answer.
     """
     left = _left(view, now)
     view = view if left == view.left else replace(view, left=left)

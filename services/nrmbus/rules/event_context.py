@@ -44,7 +44,7 @@ def receivers_of(event: Event) -> tuple[str, ...]:
 class EventContext:
     """An event, the view before it, and the tables to read both by; ``recipients`` once it was sent to somebody.
 
-    ``now`` is the time of its registration; None for a desk that seals it, which cannot know that time.
+    ``now`` is the time of its registration; None at a desk: nobody knows this time when an event is sealed.
     """
 
     tables: Tables

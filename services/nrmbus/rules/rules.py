@@ -228,8 +228,9 @@ class Rules:
     def audience(self, view: View, event: Event, policy: str | None = None, now: datetime | None = None) -> Audience:
         """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first.
 
-        *policy* is the profile of its registration; None: that of the time when the event was recorded. *now* is the time of
-        its registration; a desk that seals the event does not know it, and the registrar may answer with another audience.
+        *policy* is the profile of its registration; None: that of the time when the event was recorded. *now* is the
+        time of registration; a sealing desk does not know this time, and the registrar may answer with another
+        audience.
         """
         return audience_of(self._context(view, event, policy, now))
 

@@ -93,8 +93,8 @@ class Silence:
     ) -> Iterator[Draft]:
         """Yield what is to be published after a look.
 
-        *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not. An agency
-        that is not among them any more, because it is suspended, is watched from the start once it is there again.
+        *taking* says which agencies have a desk at the broker that moves on. *still* names those whose desk does not. An
+        agency missing there, because it is suspended, is watched from the start once it is back.
         *id_of* gives the id under which a cause and a type are said, None while it is too soon after a refusal.
 
         Yielded again, under the same id, until *published* has it. An agency of which nothing was published listens.

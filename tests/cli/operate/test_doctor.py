@@ -200,7 +200,7 @@ class TestARealBus:
 
     @pytest.mark.thorough
     def test_a_writing_that_was_cut_is_found_and_ended(self, folder: BusFolder, key_file: Path) -> None:
-        """Given copies that killed processes left, then no start ignores a raw one, a sealed one keeps nobody from starting, and sealing ends both."""
+        """Given copies left by killed processes, then no start ignores a raw copy, a sealed copy keeps nobody from starting, and sealing ends both."""
         del key_file
         path = folder.agency("ngo-a").path / "keys" / "sealing.seed"
         raw, sealed = (path.with_name(f".sealing.seed.4711.{digits}") for digits in ("0a1b2c3d", "1a1b2c3d"))

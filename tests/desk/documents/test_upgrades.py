@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("kept")
 
 
 async def stopped(home: Path, before: int, monkeypatch: pytest.MonkeyPatch) -> FakeRegistrar:
-    """Share a document, with a desk that lacks the profile when the receipt comes of the announcement (0) or of a chunk (1 or 2)."""
+    """Share a document, with a desk that lacks the profile at the receipt of the announcement (0) or of a chunk (1 or 2)."""
     async with desk_of("ngo-a", home) as given:
         await given.registered(type="case.signal_recorded", data=SIGNAL)
         await given.ask(**announcing(await uploaded(given)))
@@ -74,7 +74,7 @@ async def test_a_document_that_an_earlier_release_left_lying_goes_on_at_the_next
 async def test_a_start_before_the_upgrade_sends_nothing_of_the_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a desk that still lacks the profile, when it starts, then no chunk is put: it would end as not sent, and the rest with it."""
+    """Given a desk still without the profile, when the desk starts, then no chunk is put: a chunk would end as not sent, and the rest with it."""
     registrar = await stopped(tmp_path, 0, monkeypatch)
     monkeypatch.setattr(Rules, "is_installed", lambda *_: False)
     async with desk_of("ngo-a", tmp_path, registrar=registrar) as given:

@@ -70,7 +70,7 @@ async def test_without_a_letter_a_new_case_is_not_opened_either(tmp_path: Path) 
 
 
 async def test_the_timekeeper_publishes_in_a_case_of_before(tmp_path: Path) -> None:
-    """No event of a case reaches the timekeeper's desk, so that the desk cannot tell the case's profile, which its release has."""
+    """No event of a case reaches the timekeeper's desk, so the desk cannot tell the case's profile, though its release has the profile."""
     bus = Bus()
     bus.signal(bus.shard())
     (breach,) = watching(bus).due(NOW + timedelta(hours=24))

@@ -274,7 +274,7 @@ async def test_p6_an_erasure_leaves_nothing_typed_uploaded_or_noted_in_the_files
 
 
 def test_each_table_of_cases_and_each_with_bytes_is_cleaned_or_has_a_reason() -> None:
-    """Given a new table with a case or with bytes in it, then an erasure cleans its files, or this list says why it need not."""
+    """Given a new table with a case or with bytes in it, then an erasure cleans the table's files, or this list gives a reason not to."""
     reasons = {
         "inbox": "statements of the registrar, which stay",
         "sequences": "numbers, which stay",

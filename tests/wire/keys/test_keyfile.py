@@ -255,7 +255,7 @@ class TestAFile:
     def test_what_another_process_writes_now_stays(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str
     ) -> None:
-        """Given two that write, seal or destroy keys of one folder at the same moment, then neither loses its key."""
+        """Given two processes writing, sealing or destroying keys of one folder at the same moment, then neither loses a key."""
         path, other, turns = tmp_path / "a.seed", tmp_path / "b.seed", list[str]()
         keyfile.write(other, SEED)
 
@@ -422,7 +422,7 @@ class TestAnIdentity:
         assert all(keyfile.is_sealed(path) for path in tmp_path.rglob("*.seed"))
 
     def test_a_destroyed_key_has_no_copy_in_any_folder(self, tmp_path: Path) -> None:
-        """Given a process that was killed while it wrote a key, when the key was replaced and is destroyed, then nothing opens its letters."""
+        """Given a process killed during the writing of a key, when the key was replaced and is destroyed, then nothing opens its letters."""
         made = Identity.at(tmp_path, "ngo-a")
         keys = tmp_path / "keys"
         for folder in (keys, keys / "next"):

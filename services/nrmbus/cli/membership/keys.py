@@ -77,7 +77,7 @@ def _folders(folder: BusFolder) -> set[Path]:
 
 
 def _whole(found: Iterable[Path]) -> list[Path]:
-    """Return those of *found* that are no remains of an interrupted writing, of which a part may be missing."""
+    """Return *found* without the remains of an interrupted writing, which may lack a part."""
     return [path for path in found if not keyfile.is_partial(path)]
 
 

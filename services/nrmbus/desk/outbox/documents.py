@@ -224,7 +224,7 @@ def go_on(seat: Seat, tx: Connection, event: Event) -> None:
 
 
 def stopped(tx: Connection, me: str) -> list[Event]:
-    """Return, for each upload that an event announces, the newest own event about it that was registered and handled.
+    """Return, for each announced upload, the newest own event about the upload that was registered and handled.
 
     `go_on` does nothing with one whose next chunk is in the outbox already. An earlier release let an event that had waited
     for an upgrade through without its next chunk, and nothing else would send the rest.

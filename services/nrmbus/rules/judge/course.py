@@ -37,7 +37,7 @@ _OF_WHO_IS_OUT: Final = frozenset(
 def wrong_state(q: Question) -> bool:
     """Section 2 does not have this event from this status. An agency that lacks the events before cannot tell.
 
-    A case in which something was decided ends by no merge, also where its status has come back to one of before. A house in
+    A case with a decision ends by no merge, also where its status has come back to an earlier one. A house in
     which the person still lives records that she has left also after her case was closed: G-49 does not wait for a barred house (reading 159).
     """
     view, name = q.view, q.event.type

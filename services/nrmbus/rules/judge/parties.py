@@ -182,7 +182,7 @@ def time_before_case(q: Question) -> bool:
 def recipient_not_allowed(q: Question) -> bool:
     """`to` names an agency that gets nothing or does not take this type, or, in a referral, the sender itself.
 
-    An event about no case may name whoever is told what concerns the whole bus. Of a case the statistics get the coded parts
+    An event about no case may name every agency that hears what concerns the whole bus. Of a case the statistics get the coded parts
     of letters, and are turned to by nobody; nor is an agency of which nothing is known.
     Nobody is in `to` from whom the event is withheld, by id or by role.
     A referral to oneself would take the case over with nobody asked. A review needs a deciding body on the bus: without

@@ -252,7 +252,7 @@ def read(path: Path) -> bytes:
 def write(path: Path, seed: bytes) -> None:
     """Write the private key *seed* to *path*, sealed if this process holds a passphrase; whole or not at all, mode 0600.
 
-    What an interrupted writing has left in the same folder goes first.
+    Remains of an interrupted writing in the same folder are destroyed first.
     """
     passphrase = held()
     content = passphrase.seal(seed) if passphrase is not None else seed
@@ -362,7 +362,7 @@ def destroy(path: Path) -> None:
     """Overwrite the file at *path*, then remove it; the removal is on disk when this returns.
 
     A copy-on-write file system, or a disk with wear levelling, may keep the old bytes. They are worthless without the
-    passphrase if the file was sealed, but not if it was raw. What an interrupted `write` has left in its folder goes first.
+    passphrase if the file was sealed, but not if it was raw. Remains of an interrupted `write` in its folder are destroyed first.
     Raises FileNotFoundError.
     """
     end_left_over(path.parent)

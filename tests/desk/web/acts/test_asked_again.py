@@ -27,7 +27,7 @@ GRANT: Final = {"purpose": "social_rehabilitation", "amount_band": "up_to_1000",
 async def sent(
     here: Given, browser: httpx.AsyncClient, type: str, ref: str, answers: dict[str, Any], *letter: dict[str, Any]
 ) -> httpx.Response:
-    """Begin the step *type* from a row with *ref*, fill in its pages and send it; return the page of what became of it."""
+    """Begin the step *type* from a row with *ref*, fill in its pages and send the event; return the page of the outcome."""
     at = await begun(browser, type, ref)
     for page in (answers, *letter):
         at = str((await filled(browser, at, page)).headers["location"])
@@ -49,7 +49,7 @@ def row_forms(page: httpx.Response) -> list[tuple[str, str]]:
 
 
 async def test_a_second_referral_gets_a_reference_of_its_own(tmp_path: Path) -> None:
-    """Given a declined referral, when its row leads to the next one, then that one has another reference."""
+    """Given a declined referral, when the row leads to the next referral, then the next one has another reference."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         await with_case(here)
         await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
@@ -83,7 +83,7 @@ async def test_a_step_that_begins_a_record_reads_nothing_of_another_one(tmp_path
 
 
 async def test_an_agency_that_is_asked_again_under_the_same_reference_answers_again(tmp_path: Path) -> None:
-    """Given a referral that was declined and comes again, then its page has what is asked now, and it is accepted."""
+    """Given a declined referral, when another one comes, then the page shows the new request, and the agency accepts."""
     async with at_vac(tmp_path, member()) as (here, browser, _):
         said = {"data.reason": "no_capacity", "data.declined_by": "provider"}
         assert heading(await sent(here, browser, "referral.declined", REF, said)) == "Registered"
@@ -107,7 +107,7 @@ async def test_an_agency_that_is_asked_again_under_the_same_reference_answers_ag
 
 
 async def test_a_bed_that_is_asked_for_under_the_reference_of_a_referral_shows_its_own_letter(tmp_path: Path) -> None:
-    """Given a referral and a request for a bed with one reference, then each answer reads what it answers."""
+    """Given a referral and a request for a bed with one reference, then each answer reads its own request."""
     place = {**REFERRAL, "to": ["shelter"], "services": ["safe_shelter"]}
     async with desk_of("shelter", tmp_path) as here, browsing(here, member()) as browser:
         await came(here, "case.signal_recorded", SIGNAL)
@@ -146,7 +146,7 @@ async def test_money_that_came_back_is_ordered_again_and_paid(tmp_path: Path, *,
 
 
 async def test_a_payment_without_a_reference_is_recorded_from_its_row(tmp_path: Path) -> None:
-    """Given an order of a system that gave it no reference, then the row of the order leads to a payment that is registered."""
+    """Given a system's order without a reference, then the row of the order leads to a registered payment."""
     async with desk_of("fund", tmp_path) as here, browsing(here, member()) as browser:
         await came(here, "case.signal_recorded", SIGNAL)
         await here.registered(type="payment.ordered", data=ORDER)

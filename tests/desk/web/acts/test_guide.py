@@ -111,7 +111,7 @@ async def test_no_service_that_the_person_accepts_is_lost(
     accepts: list[str],
     wanted: list[tuple[list[str], list[str]]],
 ) -> None:
-    """Given services that the person accepts from some agencies alone, then each is asked for, or the deciding body is told of it."""
+    """Given services accepted from some agencies alone, then an agency is asked for each service, or the deciding body hears of the service."""
     answers = {
         **ADULT,
         "need": {"guide.services": services},
@@ -132,7 +132,7 @@ async def test_no_service_that_the_person_accepts_is_lost(
 
 
 async def test_a_guide_of_an_earlier_release_goes_on(tmp_path: Path) -> None:
-    """Given a guide that was begun with three references, then those who are asked and told share a referral, and the deciding body is told of each service."""
+    """Given a guide begun with three references, then the agencies asked and the agencies told share a referral, and the deciding body is told of each service."""
     answers = {
         **ADULT,
         "need": {"guide.services": ["legal", "psychosocial"]},
@@ -363,7 +363,7 @@ async def both_sent(
 
 
 async def test_both_of_two_tabs_of_a_guide_are_sent(tmp_path: Path) -> None:
-    """Given a guide that two tabs changed and whose worker keeps both, then each is registered, in a case of its own."""
+    """Given a guide changed in two tabs, when the worker keeps both, then each is registered, in a case of its own."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         need = (await led(browser, ADULT)).replace("/check", "/need")
         headings = await both_sent(here, browser, need, {"guide.services": ["legal"]}, {"guide.services": ["food"]})

@@ -368,7 +368,7 @@ async def test_a_refusal_leaves_the_overview_when_the_step_is_done_or_old(tmp_pa
 
 
 async def test_a_refusal_stays_on_the_overview_until_its_own_receiver_is_dealt_with(tmp_path: Path) -> None:
-    """Given a withdrawal for two agencies, one of them refused, the overview shows that until it is registered for that agency."""
+    """Given a withdrawal for two agencies, one of them refused, the overview shows the refusal until the withdrawal is registered for that agency."""
     words = "Refused: nothing of it counts."
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
         await here.registered(type="case.signal_recorded", data=SIGNAL)

@@ -219,7 +219,7 @@ def test_an_allowance_that_came_back_is_ordered_again_while_the_status_stands() 
 
 
 def test_other_money_that_came_back_is_ordered_again_once() -> None:
-    """Given other assistance that failed, then it is offered until a later order stands; of a grant, the grant's row leads to it."""
+    """Given a failed payment of other assistance, then the step is offered until a later order stands; for a grant, the grant's row leads to the step."""
     kind, amount = "other_financial_assistance", {"value": "3000.00", "currency": "AZN"}
 
     def offered(case: Bench) -> list[tuple[str, str | None]]:

@@ -1,4 +1,4 @@
-"""What the lists know beside the records of a case."""
+"""Facts of the lists beside the records of a case."""
 
 from nrmbus.desk.web.work.known import owed
 from rules import stories
@@ -6,7 +6,7 @@ from rules.given import Bench
 
 
 def test_an_allowance_is_owed_for_each_recognition() -> None:
-    """Given a recognition whose allowance was paid and that was revoked, then the allowance of a second recognition is owed until it is ordered."""
+    """Given a recognition, paid and then revoked, then the allowance of a second recognition is owed until it is ordered."""
     case = stories.paid(Bench())
     case.say("fund", "payment.executed", ref="P-1")
     assert owed(case.rules, case.view) == ""

@@ -191,7 +191,7 @@ async def test_a_supervisor_gives_a_case_to_a_colleague(tmp_path: Path) -> None:
 
 
 async def test_what_a_colleague_has_noted_meanwhile_stays(tmp_path: Path) -> None:
-    """Given a page of the notes that a colleague's notes have passed, then what the member left alone stays, and of what both changed nothing is saved."""
+    """Given a page of notes older than a colleague's, then a field the member left alone stays, and a field changed by both is not saved."""
     address = f"/app/cases/{CASE}/notes"
     async with desk_of("vac", tmp_path) as here:
         await a_referral_comes(here)
@@ -295,7 +295,7 @@ async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path)
 
 
 async def test_every_page_counts_what_waits_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a referral that comes after a list was shown, then a page of something else counts it; where the count fails, that page goes without."""
+    """Given a referral after a list was shown, then another page counts the referral; where the count fails, the page has no number."""
 
     def waiting(page: httpx.Response) -> list[str]:
         return re.findall(r'<span>(\d+)</span><span class="govuk-visually-hidden"> waiting', page.text)

@@ -42,7 +42,7 @@ _OPENINGS: Final[Mapping[str, str]] = {
     "review": "review.requested", "service": "service.requested", "shelter": "shelter.bed_requested",
     "stay": "stay.hold_requested",
 }  # fmt: skip
-"""First word of a type, or the whole type, and the type that opens the record which such a step answers."""
+"""First word of a type, or the whole type, and the type whose record such a step answers."""
 
 
 @dataclass(frozen=True, slots=True)
