@@ -74,11 +74,20 @@ async def _arrived(town: WholeTown) -> None:
 
 async def _opens(town: WholeTown) -> None:
     """What opens has the words that were typed in that event; what stays shut says why; each opening is on record."""
+    rows = [row for agency in DESKS for row in await town.desks[agency].rows("outbox")]
+    sealed_again = {row.replaced_by: row.id for row in rows if row.replaced_by is not None}
+
+    def asked(id: str) -> str:
+        """Return the id under which the event was asked for: it may have been sealed again, to another audience."""
+        while id in sealed_again:
+            id = sealed_again[id]
+        return id
+
     for agency in DESKS:
         shown = await town.opened(agency)
         reads = {(row.event, row.part) for row in await town.desks[agency].rows("reads")}
         for row in shown:
-            typed = {word for word, at in town.words.items() if at.event == row["id"] and not at.kept_to_itself}
+            typed = {word for word, at in town.words.items() if at.event == asked(row["id"]) and not at.kept_to_itself}
             found = set(town.canaries(row.get("letter") or {}))
             assert found <= typed, (agency, row["type"])
             if found:
