@@ -13,14 +13,17 @@ from nrmbus.rules.records import Paper, Standing, Stop, lasts
 PURPOSES = ("services", "information_sharing", "anonymous_reporting", "tracing")
 
 
+def _behind(held: Standing | None) -> Standing | None:
+    """Return the refusal or withdrawal that *held* is, or has behind it; None if there is none."""
+    return held if held is None or held.bars else held.before
+
+
 def _consent(context: EventContext, mark: Mark) -> Changes:
     kind = context.event.type.removeprefix("consent.")
     consents, papers = dict(context.view.consents), context.view.papers
     purposes = PURPOSES if kind == "overridden" else value(context.event, "purposes", ())
     last_day, today = value(context.event, "expires"), context.tables.calendar.day(mark.registered)
-    still_holds = lasts(
-        last_day, today
-    )  # a consent that is typed after its last day is on record, and replaces nothing
+    still_holds = lasts(last_day, today)  # else it was typed after its last day: it is on record, and replaces nothing
     for receiver in receivers_of(context.event):
         for purpose in purposes if still_holds else ():
             standing = consents.get((receiver, purpose))
@@ -32,9 +35,7 @@ def _consent(context: EventContext, mark: Mark) -> Changes:
                     number=mark.number,
                     last_day=last_day,
                     against=held is not None and held.against if is_own else kind in ("refused", "withdrawn"),
-                    before=(held if held.bars else held.before)
-                    if held and (last_day or kind == "overridden")
-                    else None,
+                    before=_behind(held) if last_day or kind == "overridden" else None,
                 )
         papers = papers.put(
             mark.id, Paper(context.source, receiver, kind in ("given", "overridden"), heard_by(context))
