@@ -214,9 +214,8 @@ def asked_for(visit: Visit, typed: Typed) -> list[tuple[str, list[str], list[str
     asked = [each for each in accepted if each not in houses or taken_by(visit, each, rest)]
     if rest and not asked and not units:
         asked = accepted
-    if (
-        asked and told and len(refs) < REFS_OF_ONE
-    ):  # begun by an older release: one referral, and no service without consent
+    # Begun by an older release: one referral for all of them, and no service without consent.
+    if asked and told and len(refs) < REFS_OF_ONE:
         asked, told = [], [each for each in helpers if each not in houses]
     taken = {each for agency in asked for each in taken_by(visit, agency, rest)} | set(codes) - set(rest)
     return [
