@@ -31,9 +31,8 @@ class Pack(BuildHookInterface[Any]):
         }
         whole = BytesIO()
         with ZipFile(whole, "w") as packed:
-            for path in sorted(
-                found, key=lambda each: (each.suffix, each.name, each)
-            ):  # the same page's words side by side
+            # By kind and name, so that the same page's words in three languages stand side by side.
+            for path in sorted(found, key=lambda each: (each.suffix, each.name, each)):
                 if path.is_file() and path.name != "README.md":
                     entry = ZipInfo(path.relative_to(package).as_posix(), _LONG_AGO)
                     entry.external_attr = 0o644 << 16
