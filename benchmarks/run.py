@@ -82,6 +82,8 @@ FIGURES: Final = (
     "<!-- what `make bench ONLY=figures` measured last -->", "<!-- end of what it measured about figures -->"
 )  # fmt: skip
 PEER: Final = ("<!-- what `make bench ONLY=peer` measured last -->", "<!-- end of what it measured about a peer -->")
+MOST_SHOWN: Final = 8
+"""Steps of the whole run of which one reads how long they took."""
 SHARE: Final = 10
 """One referral of the comparison of letters for so many events of a round, since letters take longer."""
 
@@ -92,6 +94,9 @@ _READ: Final = (
     ("all", "replay: every signature, of registrar and senders", ""),
     ("all, two", "… in two processes", ""),
 )
+
+_announced: Final[list[tuple[str, float]]] = []
+"""Each step that began, and when, by a clock that only goes forward."""
 
 
 def machine() -> str:
@@ -197,8 +202,16 @@ def _range(side: list[Side]) -> str:
 
 
 def announce(what: str) -> None:
-    """Print what is measured now: the whole takes many minutes."""
+    """Print what is measured now, since the whole takes many minutes; and remember since when."""
     print(what, file=sys.stderr)
+    _announced.append((what, time.monotonic()))
+
+
+def longest() -> str:
+    """Return the steps that took longest until now, with their seconds."""
+    ends = [at for _, at in _announced[1:]] + [time.monotonic()]
+    took = sorted(((end - at, what) for (what, at), end in zip(_announced, ends, strict=True)), reverse=True)
+    return "; ".join(f"{what}, {seconds:.0f} s" for seconds, what in took[:MOST_SHOWN])
 
 
 def main() -> None:
@@ -252,7 +265,8 @@ def main() -> None:
             announce(f"round {number + 1} of {asked.rounds}: closed, without and with letters")
             closing.append(closed(home / "closed", asked.events, asked.events // SHARE, asked.singles, 0.02))
         written = table(rounds, closing, Path(scratch), asked.events, facts)
-    keep((BEGIN, END), [written, "", f"The whole run took {(time.monotonic() - started) / 60:.1f} minutes."])
+    took = f"The whole run took {(time.monotonic() - started) / 60:.1f} minutes, most of them here: {longest()}."
+    keep((BEGIN, END), [written, "", took])
     keep(PEER, [_dated(facts), "", *peer.lines(rounds[0])])
 
 
