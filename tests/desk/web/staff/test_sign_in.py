@@ -10,6 +10,7 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.staff.given import PASSWORD, Authenticator, holds, one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
+from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.web.beside import ROOT
@@ -173,6 +174,52 @@ async def test_each_of_several_late_forms_is_named_and_sent_apart(tmp_path: Path
         left = await it.get("/late-form")
         assert re.findall(r'name="text" value="(\w+)"', left.text) == ["second"]
         assert len(re.findall(r'action="/app/cases/', left.text)) == 2
+
+
+async def test_a_late_form_says_what_its_button_did(tmp_path: Path) -> None:
+    """Given forms that send or delete a draft, and that answer, close or delete a message, then no two are called the same."""
+    async with office(tmp_path) as it:
+        await it.here.registered(type="case.signal_recorded", data=SIGNAL)
+        worker = await it.signed_in(NAME, "worker")
+        seat = it.here.desk.seat
+        async with seat.ledger.write() as tx:
+            id = drafts.begin(
+                seat, tx, owner=worker.number, type="case.closed", subject=CASE, ref=None, page="what", typed={}
+            ).id
+        late = [
+            (f"/acts/{id}/send", {}), (f"/acts/{id}/delete", {}), ("/acts/1/delete", {}), ("/intake/5/answer", {"how": "delete"}),
+            ("/intake/5/close", {"how": "keep"}), ("/intake/5/close", {"how": "delete"}),
+        ]  # fmt: skip
+        named = []
+        for path, fields in late:
+            it.later(minutes=16)
+            await it.send(path, **{"seen": "1", **fields})
+            answer = await it.send("/sign-in", name=NAME, password=OPEN)
+            assert answer.headers["location"] == "/app/late-form"
+            page = await it.get("/late-form")
+            named += re.findall(r"<h2[^>]*>(.*?)</h2>", page.text)[:1]
+            await it.send("/late-form", late=re.findall(r'name="late" value="(\w+)"', page.text)[0])
+
+        assert named == [
+            f"Close the case · Sign and send · Case {CASE[:8]}", f"Close the case · Delete this draft · Case {CASE[:8]}",
+            "Form of the page /acts/…/delete", "Message 5 · Send the answer", "Message 5 · Close the conversation",
+            "Message 5 · Delete it now for good: it is not meant for us",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("step", ["sign", "take", "back"])
+async def test_a_signature_that_came_late_is_given_on_the_page_that_shows_what_is_signed(
+    tmp_path: Path, step: str
+) -> None:
+    """Given a supervisor whose session is over, then the signature is not kept: the sign-in leads back to what waits for it."""
+    async with office(tmp_path) as it:
+        await it.signed_in(NAME, "supervisor")
+        it.later(minutes=16)
+        answer = await it.send(f"/approvals/{CASE}/{step}", seen="1.")
+        assert answer.headers["location"] == f"/app/sign-in?over=1&back=%2Fapprovals%2F{CASE}"
+        answer = await it.send(f"/sign-in?back=/approvals/{CASE}", name=NAME, password=OPEN)
+        assert answer.headers["location"] == f"/app/approvals/{CASE}"
+        assert (await it.get("/late-form")).status_code == 404
 
 
 async def test_nobody_s_late_forms_fill_the_memory(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 """The session of a page that is open: how long it lasts, longer if the member says so, and forms that came too late."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.responses import JSONResponse, Response
 
+from nrmbus.desk.staff.late_forms import LateForm
 from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.editing import own_draft
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
+from nrmbus.web.words import Words
 
 routes: Final = Pages()
 
@@ -44,33 +47,54 @@ async def late_forms(visit: Visit) -> Response:
     rows = [
         {
             "id": each.id, "action": url(f"{each.path}?late={each.id}"), "pairs": each.pairs, "came": visit.t.moment(each.came),
-            "about": _about(visit, each.path),
+            "about": _about(visit, each),
         }
         for each in forms
     ]  # fmt: skip
     return visit.page("staff/late-form.html.j2", title=visit.t("What you sent too late"), rows=rows)
 
 
-def _about(visit: Visit, path: str) -> str:
-    """Return the step and the case of a form that was sent to *path*; the member has to know what would be sent.
+def _about(visit: Visit, form: LateForm) -> str:
+    """Return the step and the case of *form*, and what its button did; the member has to know what would be sent.
 
     Whoever sat at the browser after the session was over may have sent it.
     """
-    subject, step, page = "", "", "/".join(path.split("/")[:2])
+    t, path = visit.t, form.path
+    subject, step, does, page = "", "", "", "/".join(path.split("/")[:2])
     match path.split("/")[1:]:
-        case ["acts", id, *_]:
+        case ["acts", id, *rest]:
+            page = "/".join(("/acts/…", *rest))
             draft = own_draft(visit, id)
-            subject, step = (draft.subject, visit.t.code("act", draft.type)) if draft is not None else ("", "")
+            if draft is not None:
+                subject, step, does = draft.subject, t.code("act", draft.type), _of_draft(t, rest)
         case ["cases", subject, "acts", type]:
-            step = visit.t.code("act", type)
+            step = t.code("act", type)
         case ["cases", subject, *rest]:
             page = "/".join(("/cases/…", *rest))
-        case ["intake", number, *_]:
-            step = visit.t("Message {number}", number=number)
+        case ["intake", number, *rest]:
+            step, does = (
+                t("Message {number}", number=number),
+                _of_message(t, rest, is_deleted=("how", "delete") in form.pairs),
+            )
     with visit.door.ledger.read() as tx:
         may_read = "read_cases" in visit.me.permissions
         case = around.case_in_words(visit, tx, subject) if subject and may_read else ""
-    return " · ".join(each for each in (step or visit.t("Form of the page {path}", path=page), case) if each)
+    return " · ".join(each for each in (step or t("Form of the page {path}", path=page), does, case) if each)
+
+
+def _of_draft(t: Words, rest: Sequence[str]) -> str:
+    """Return what the button of a draft's form did, by the last part of its path; empty for a page that was filled in."""
+    done = {"send": t("Sign and send"), "delete": t("Delete this draft"), "again": t("Take it back and change it")}
+    return done.get("/".join(rest), "")
+
+
+def _of_message(t: Words, rest: Sequence[str], *, is_deleted: bool) -> str:
+    """Return what the button of a message's form did; a closed conversation may be *is_deleted* instead."""
+    done = {
+        "open": t("Open and read"), "answer": t("Send the answer", ctx="messages"), "signal": t("Begin a signal", ctx="messages"),
+        "close": t("Delete it now for good: it is not meant for us") if is_deleted else t("Close the conversation"),
+    }  # fmt: skip
+    return done.get("/".join(rest), "")
 
 
 @routes.post("/late-form", may="member")

@@ -28,8 +28,8 @@ _STAGES: Final[dict[Stage, str]] = {
 }  # fmt: skip
 
 
-_NEVER_KEPT: Final = ("/account", "/staff", "/session", "/late-form", "/sign-")
-"""Forms with passwords, or of no worth later."""
+_NEVER_KEPT: Final = ("/account", "/staff", "/session", "/late-form", "/sign-", "/approvals")
+"""Forms with passwords, or of no worth later. A second signature is given on the page that shows what is signed."""
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _SAVES: Final = "/keep"
 """End of the address at which a script saves a draft: its page still has what was typed, and says what to do."""
