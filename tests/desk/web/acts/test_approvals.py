@@ -15,6 +15,7 @@ from agencies import CASE, SIGNAL
 from desk.given import REF, Given, desk_of
 from desk.web.acts.test_pages import begun, filled, heading
 from desk.web.browsing import browsing, employed, member
+from desk.web.staff.given import office
 from desk.web.work.test_pages import a_referral_comes
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.outbox.drafts import Kept, PassedError
@@ -278,6 +279,51 @@ async def test_the_first_signature_counts_only_with_its_permission(tmp_path: Pat
         assert (clear["actor"], clear["approver"]) == ("S-2", "S-3")
         late = await two.post(f"/app/approvals/{id}/take")
         assert late.headers["location"].startswith(f"/app/acts/{mine}/")
+
+
+async def while_it_waits_for_the_ledger(
+    here: Given, post: Coroutine[None, None, httpx.Response], meanwhile: Callable[[], object]
+) -> httpx.Response:
+    """Let *meanwhile* happen after *post* has looked at everything, and before its event is put into the outbox."""
+    ledger = here.desk.seat.ledger
+    async with ledger.write():
+        asking = asyncio.create_task(post)
+        await eventually("the request waits for its turn, or is answered", lambda: ledger._waiting or asking.done())
+        meanwhile()
+    return await asking
+
+
+@pytest.mark.parametrize("standing", ["active", "removed"])
+async def test_the_first_signature_counts_until_the_event_is_in_the_outbox(tmp_path: Path, standing: Standing) -> None:
+    """Given an owner who loses the permission while a colleague signs, then nothing is sent, and the page says why."""
+    async with (
+        desk_of("ngo-a", tmp_path) as here,
+        browsing(here, employed(here, member(*WORKER, number="S-1"))) as one,
+        browsing(here, employed(here, member(*SECOND, number="S-2"))) as two,
+    ):
+        id = await asked(here, one)
+        everybody = here.behind.staff.members._members
+        lost = replace(everybody["S-1"], permissions=frozenset(), standing=standing)
+        answer = await while_it_waits_for_the_ledger(here, signed(two, id), lambda: everybody.update({"S-1": lost}))
+
+        assert answer.status_code == 409
+        assert "The first signature counts no more" in answer.text
+        assert [row.type for row in await here.rows("outbox")] == ["case.signal_recorded"]
+        assert [(row.id, row.state) for row in await here.rows("drafts")] == [(id, "waits")]
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_a_colleague_who_is_removed_while_signing_signs_nothing(tmp_path: Path) -> None:
+    """Given a session that is ended before the event is in the outbox, then nothing is sent, and the browser is led to the sign-in."""
+    async with office(tmp_path) as it, browsing(it.here, employed(it.here, member(*WORKER, number="S-1"))) as one:
+        id = await asked(it.here, one)
+        me = await it.signed_in("Leyla Example", "supervisor")
+        seen = re.findall(r'name="seen" value="([^"]*)"', (await it.get(f"/approvals/{id}")).text)[0]
+        post = it.send(f"/approvals/{id}/sign", seen=seen)
+        answer = await while_it_waits_for_the_ledger(it.here, post, lambda: it.staff.sessions.forget(me.number))
+
+        assert answer.headers["location"] == f"/app/sign-in?over=1&back=%2Fapprovals%2F{id}"
+        assert [row.type for row in await it.here.rows("outbox")] == ["case.signal_recorded"]
 
 
 async def during_another_s_turn(

@@ -27,6 +27,10 @@ from nrmbus.desk.web.shell import Pages, Visit
 routes: Final = Pages()
 
 
+class _FirstIsVoid(Exception):
+    """Raised where the owner of a draft may not do any more what it says."""
+
+
 @routes.get("/approvals", may="approve")
 async def waiting(visit: Visit) -> Response:
     """List what waits for a second signature."""
@@ -67,7 +71,16 @@ async def sign(visit: Visit) -> Response:
     changed = await own.changed(visit, said) if own else None
     if changed is not None:
         return await _shown(visit, draft, changed=changed)
-    return await finish(visit, draft, bodies)
+
+    def look() -> None:
+        visit.must_go_on()
+        if not _first_counts(visit, draft):
+            raise _FirstIsVoid
+
+    try:
+        return await finish(visit, draft, bodies, look)
+    except _FirstIsVoid:
+        return await _shown(visit, draft)
 
 
 @routes.post("/approvals/{id}/take", may="approve")

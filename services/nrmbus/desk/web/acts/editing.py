@@ -1,6 +1,6 @@
 """Work on a draft: its form as a page shows it, saving without loss, what is wrong, and sending."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -308,10 +308,18 @@ def seen_of(visit: Visit, draft: Kept, said: Mapping[str, Any]) -> str:
     return f"{draft.version}.{own.basis(visit, said) if own else ''}"
 
 
-async def finish(visit: Visit, draft: Kept, bodies: list[sending.Body]) -> Response:
-    """Put *bodies* into the outbox, wait a moment for the registrar, and lead to what became of them."""
+async def finish(
+    visit: Visit, draft: Kept, bodies: list[sending.Body], look: Callable[[], None] | None = None
+) -> Response:
+    """Put *bodies* into the outbox, wait a moment for the registrar, and lead to what became of them.
+
+    *look* raises if those who sign may no longer do so; without it the session has to go on.
+
+    Raises:
+        NotSignedIn: ``over``: the session was ended meanwhile, and nothing is sent; whatever *look* raises.
+    """
     try:
-        await sending.send(visit.door, draft, bodies)
+        await sending.send(visit.door, draft, bodies, look or visit.must_go_on)
     except LookupError:
         now = own_draft(visit, draft.id)
         if now is not None and now.state == draft.state:  # another tab changed it meanwhile: the member reads it again

@@ -1,7 +1,7 @@
 """From a draft to the outbox: the requests that it becomes, the check before, and what became of them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -142,19 +142,22 @@ async def checked(door: Door, bodies: Iterable[Body]) -> list[dict[str, Any]]:
     return checking.found
 
 
-async def send(door: Door, draft: Kept, bodies: list[Body]) -> Kept:
+async def send(door: Door, draft: Kept, bodies: list[Body], look: Callable[[], None]) -> Kept:
     """Put *bodies* into the outbox and note in *draft* that they are sent, in one transaction.
+
+    *look* raises in that transaction if those who sign may no longer do so: until then the sender may have been removed.
 
     Raises:
         AnsweredError: the agency has answered the record of the draft before.
         LookupError: the draft is no longer as it was: it was sent, taken back or deleted.
-        DeskError: as for a batch.
+        DeskError: as for a batch; whatever *look* raises.
     """
     seat = door.seat
     request = wire_json.dumps({"events": bodies})
     done: list[Kept] = []
 
     def within(tx: Connection) -> None:
+        look()  # memory is up to date: a shared transaction changes no member and no session
         now = drafts.of(seat, tx, draft.id, draft.owner)
         if now is None or (now.state, now.version) != (draft.state, draft.version):
             raise LookupError
