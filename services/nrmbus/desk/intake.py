@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.intake.messages import Hotline, Written
-from nrmbus.intake.store import IntakeStore, Message, Thread, wall_time
+from nrmbus.intake.store import IntakeStore, Look, Message, Thread, wall_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
 from nrmbus.wire import letter
@@ -174,8 +174,13 @@ Answered = Literal["stored", "passed", "gone"]
 """Whether the answer is stored, others wrote since the thread was read, or the thread is gone."""
 
 
-async def answer(seat: Seat, home: Path, number: int, text: str, *, id: str, who: str, last: int) -> Answered:
-    """Seal and store the answer *id* of the member *who*, who has read up to the row *last*."""
+async def answer(
+    seat: Seat, home: Path, number: int, text: str, *, id: str, who: str, last: int, look: Look
+) -> Answered:
+    """Seal and store the answer *id* of the member *who*, who has read up to the row *last*.
+
+    *look* raises if the member may no longer answer; nothing is stored then.
+    """
     hotline, own = Hotline(seat.bus, seat.me), seat.identity.sealing.seal_to
 
     def put(store: IntakeStore) -> Answered:
@@ -183,6 +188,7 @@ async def answer(seat: Seat, home: Path, number: int, text: str, *, id: str, who
         if thread is None:
             return "gone"
         sealed = hotline.seal_answer(text, own, SealTo(thread.public), id=id, ref=thread.ref)
-        return "stored" if store.answer(number, id, who, sealed, own.kid, last=last, now=wall_time()) else "passed"
+        is_stored = store.answer(number, id, who, sealed, own.kid, last=last, now=wall_time(), look=look)
+        return "stored" if is_stored else "passed"
 
     return await in_store(home, put)

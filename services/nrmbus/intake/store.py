@@ -131,6 +131,8 @@ class Thread:
 
 Seal = Callable[[SealTo], bytes]
 """Seals a message to the hotline's present key; called inside the transaction that stores it."""
+Look = Callable[[], None]
+"""Raises if the worker may no longer do this; called inside the transaction, which may have waited for another writer."""
 
 
 class IntakeStore:
@@ -305,13 +307,16 @@ class IntakeStore:
             tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL AND row <= ?",
                        (_written(now), number, last))  # fmt: skip
 
-    def answer(self, number: int, id: str, who: str, letter: bytes, kid: str, *, last: int, now: datetime) -> bool:
+    def answer(
+        self, number: int, id: str, who: str, letter: bytes, kid: str, *, last: int, now: datetime, look: Look = lambda: None
+    ) -> bool:  # fmt: skip
         """Store an answer if *last* is still the newest row of the thread; return whether it was stored.
 
         Stored twice under the same *id*, it is there once. A worker who answers a thread that another has answered
         meanwhile, or to which the person has written more, is told instead.
         """
         with self._writing() as tx:
+            look()
             if tx.execute("SELECT 1 FROM messages WHERE id = ?", (id,)).fetchone():
                 return True
             (newest,) = tx.execute("SELECT max(row) FROM messages WHERE thread = ?", (number,)).fetchone()
@@ -324,12 +329,13 @@ class IntakeStore:
             tx.execute("UPDATE threads SET touched = ?, closed = NULL WHERE number = ?", (_written(now), number))
         return True
 
-    def finish(self, number: int, now: datetime, *, last: int, delete: bool = False) -> bool:
+    def finish(self, number: int, now: datetime, *, last: int, delete: bool = False, look: Look = lambda: None) -> bool:
         """Close a thread, so that its holder can still read it until it is deleted; or *delete* it now.
 
         Return False, and leave it as it is, if *last* is not the newest row any more: somebody has written since.
         """
         with self._writing() as tx:
+            look()
             (newest,) = tx.execute("SELECT max(row) FROM messages WHERE thread = ?", (number,)).fetchone()
             if newest not in (None, last):
                 return False

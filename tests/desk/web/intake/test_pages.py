@@ -1,7 +1,10 @@
 """Anonymous messages at the hotline's desk, as a worker with a browser reads and answers them."""
 
+import asyncio
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -204,6 +207,45 @@ async def test_an_opened_message_leads_back_to_a_page_after_the_sign_in(tmp_path
         sent = await it.send("/intake/1/answer", **{**fields(opened), "text": " "})
         backs = [re.findall(r'data-back="([^"]*)"', each.text) for each in (opened, sent, await it.get("/intake"))]
         assert backs == [["/intake/1"], ["/intake/1"], ["/intake"]]
+
+
+@pytest.mark.parametrize(
+    ("step", "how", "turn"),
+    [("open", "", 1), ("signal", "", 1), ("answer", "", 1), ("answer", "", 2), ("close", "keep", 2), ("close", "delete", 2)],
+)  # fmt: skip
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_a_member_who_is_removed_while_the_desk_waits_for_the_file_does_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, how: str, turn: int
+) -> None:
+    """Given a removal while the public page holds the file, then no message is shown, answered, closed or deleted."""
+    async with office(tmp_path) as it:
+        await write(it.here, tmp_path)
+        me, loop, writing = (
+            await it.signed_in("Leyla Example", "worker"),
+            asyncio.get_running_loop(),
+            IntakeStore._writing,
+        )
+        form = fields(await it.send("/intake/1/open")) | {"text": "come at ten" if step == "answer" else "", "how": how}
+        turns = iter(range(1, 10))
+
+        @contextmanager
+        def waited(store: IntakeStore) -> Iterator[sqlite3.Connection]:
+            with writing(store) as tx:
+                if next(turns) == turn:
+                    removal = it.staff.members.remove(me.number, "door.json")
+                    asyncio.run_coroutine_threadsafe(removal, loop).result()
+                yield tx
+
+        with monkeypatch.context() as slow:
+            slow.setattr(IntakeStore, "_writing", waited)
+            answer = await it.send(f"/intake/1/{step}", **form)
+
+        assert (answer.status_code, answer.headers.get("location")) == (303, "/app/sign-in?over=1&back=%2Fintake%2F1")
+        assert to_person(tmp_path) == []
+        store = IntakeStore(tmp_path)
+        assert [each.state for each in store.threads()] == ["waiting"]
+        store.close()
+        assert await it.here.rows("drafts") == []
 
 
 async def test_a_signal_begins_with_what_can_be_told(tmp_path: Path) -> None:

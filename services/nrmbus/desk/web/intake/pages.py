@@ -126,9 +126,14 @@ async def opened(visit: Visit) -> Response:
 async def _shown(
     visit: Visit, *, text: str = "", how: str = "", problem: str = "", status: int = 200, id: str = "", last: str = ""
 ) -> Response:
-    """Show the conversation; with *last*, the form's newest row, it is the same page in another language."""
+    """Show the conversation; with *last*, the form's newest row, it is the same page in another language.
+
+    Raises:
+        NotSignedIn: ``over``: the session was ended while the file was waited for.
+    """
     number = _number(visit)
     conversation = await intake.read(visit.door.seat, home_of(visit), number, visit.me.number, again=bool(last))
+    visit.must_go_on()
     if conversation is None:
         raise NotFound
     return visit.page(
@@ -153,7 +158,9 @@ async def answer(visit: Visit) -> Response:
         problem = t("Write an answer of at most {most} characters.", most=MOST_CHARACTERS)
         return await _not_stored(visit, problem, 422)
     try:
-        done = await intake.answer(visit.door.seat, home, number, text, id=id, who=visit.me.number, last=int(last))
+        done = await intake.answer(
+            visit.door.seat, home, number, text, id=id, who=visit.me.number, last=int(last), look=visit.must_go_on
+        )
     except _AWAY as error:
         log.report("intake_not_available", error=type(error).__name__)
         problem = t("Your answer was not stored. It is still below: send it again in a minute.")
@@ -201,7 +208,8 @@ async def close(visit: Visit) -> Response:
         return await _not_sent(visit)
     last = int(form["last"]) if form["last"].isascii() and form["last"].isdigit() and len(form["last"]) < 19 else -1
     done = await intake.in_store(
-        home, lambda store: store.finish(number, wall_time(), last=last, delete=how == "delete")
+        home,
+        lambda store: store.finish(number, wall_time(), last=last, delete=how == "delete", look=visit.must_go_on),
     )
     if not done:
         return await _not_stored(visit, visit.t("Somebody has written since you opened this. Read it first."), 409)
@@ -223,6 +231,7 @@ async def signal(visit: Visit) -> Response:
     basis = around.basis_of(visit, SIGNAL)
     typed = prefilled(conversation, seat.role, basis)
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         made = drafts.begin(
             seat, tx, owner=visit.me.number, type=SIGNAL, subject=ids.new_ref(), ref=None, page=WHAT,
             typed=sending.fresh(SIGNAL, typed),
