@@ -34,6 +34,8 @@ When = Literal["at_once", "daily", "none"]
 WHEN: Final[tuple[When, ...]] = get_args(When)
 Standing = Literal["invited", "active", "removed"]
 """Invited: a one-time password was given out and not used yet."""
+Also = Callable[[Connection], None]
+"""Further step of a transaction, which is undone if the step raises."""
 
 MOST: Final = 500
 """Most members of one agency who have not left."""
@@ -216,14 +218,19 @@ class Members:
 
     # -- what changes --------------------------------------------------------------------------------------------------
 
-    async def add(self, new: NewMember, by: str, password: str | None, *, is_example: bool = False) -> Member:
+    async def add(
+        self, new: NewMember, by: str, password: str | None, *, is_example: bool = False, also: Also = lambda _: None
+    ) -> Member:
         """Add a member with the hash of a one-time *password*, or the own password of an invented member.
+
+        *also* is done in the same transaction.
 
         Raises:
             DeskError: ``member_exists``, ``staff_full``.
         """
         now = self._now()
         async with self._seat.ledger.write() as tx:
+            also(tx)
             if self.named(new.name) or (new.subject is not None and self.of_subject(new.subject)):
                 raise DeskError("member_exists")
             if sum(each.standing != "removed" for each in self._members.values()) >= MOST:
@@ -246,7 +253,7 @@ class Members:
         *,
         sealed: Mapping[str, Any] | None = None,
         signs_out: bool = False,
-        also: Callable[[Connection], None] = lambda _: None,
+        also: Also = lambda _: None,
         **columns: Any,
     ) -> Member:
         """Change *columns* and *sealed* values of a member, and do what *also* does, in one transaction.
@@ -295,17 +302,21 @@ class Members:
         if "manage_staff" in self.there(number).permissions and not any("manage_staff" in e.permissions for e in left):
             raise DeskError("last_administrator")
 
-    async def reset(self, number: str, password: str | None, by: str) -> Member:
-        """Have *by* give a member the hash of a one-time *password*, or none; second factors are forgotten and sessions end."""
+    async def reset(self, number: str, password: str | None, by: str, also: Also = lambda _: None) -> Member:
+        """Have *by* give a member the hash of a one-time *password*, or none; second factors are forgotten and sessions end.
+
+        *also* is done in the same transaction.
+        """
         ends = None if password is None else times.write(self._now() + FIRST_SIGN_IN)
         forget_keys = self._forget_keys(number)
 
-        def also(tx: Connection) -> None:
+        def noted(tx: Connection) -> None:
+            also(tx)
             forget_keys(tx)
             self._note(tx, "reset", number, by, _written(self.there(number).roles))
 
         return await self.change(
-            number, sealed={"code": None, "recovery": []}, signs_out=True, also=also,
+            number, sealed={"code": None, "recovery": []}, signs_out=True, also=noted,
             password=password, once_ends=ends, code_step=None, example=0,
         )  # fmt: skip
 
@@ -347,7 +358,7 @@ class Members:
             self._follow(tx, number)
         return True
 
-    async def add_passkey(self, key: Passkey, also: Callable[[Connection], None] = lambda _: None) -> None:
+    async def add_passkey(self, key: Passkey, also: Also = lambda _: None) -> None:
         """Add a passkey of a member, and do what *also* does in the same transaction.
 
         Raises:

@@ -337,19 +337,20 @@ class Staff:
 
     # -- for the administrator -----------------------------------------------------------------------------------------
 
-    async def add(self, new: NewMember, by: str) -> tuple[Member, str | None]:
+    async def add(self, new: NewMember, by: str, still: Still = lambda: True) -> tuple[Member, str | None]:
         """Add a member; return it, and its one-time password unless the agency's provider signs it in.
 
         Raises:
+            NotSignedIn: ``over``: what *by* signed in with does not *still* hold.
             DeskError: ``member_exists``, ``staff_full``; ``unknown_field`` if the provider alone signs members in, and would
                 not know this one.
         """
         if new.subject is None and self.settings.provider is not None and self.settings.provider.is_only:
             raise DeskError("unknown_field", [Problem("/subject", "missing")])
         if new.subject is not None:
-            return await self.members.add(new, by, None), None
+            return await self.members.add(new, by, None, also=_if(still)), None
         once = passwords.one_time()
-        return await self.members.add(new, by, await self._passwords.hashed(once)), once
+        return await self.members.add(new, by, await self._passwords.hashed(once), also=_if(still)), once
 
     async def add_example(self, new: NewMember, by: str, password: str) -> Member:
         """Add an invented member who signs in with *password* alone; one of that name gets that password and these roles.
@@ -371,15 +372,18 @@ class Staff:
         """Return whether the agency's provider signs *member* in, who then has no password here."""
         return member.is_of_provider and self.settings.provider is not None
 
-    async def reset(self, number: str, by: str) -> tuple[Member, str | None]:
+    async def reset(self, number: str, by: str, still: Still = lambda: True) -> tuple[Member, str | None]:
         """Have *by* reset a member's sign-in: second factors are forgotten, and sessions end.
 
         Return the member, and a one-time password unless the agency's provider signs the member in.
+
+        Raises:
+            NotSignedIn: ``over``: what *by* signed in with does not *still* hold.
         """
         if self.signs_in_elsewhere(self.members.there(number)):
-            return await self.members.reset(number, None, by), None
+            return await self.members.reset(number, None, by, also=_if(still)), None
         once = passwords.one_time()
-        return await self.members.reset(number, await self._passwords.hashed(once), by), once
+        return await self.members.reset(number, await self._passwords.hashed(once), by, also=_if(still)), once
 
     async def set_language(self, member: Member, language: Language) -> Member:
         """Have pages and mails speak *language* to *member*."""

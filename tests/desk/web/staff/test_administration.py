@@ -96,6 +96,31 @@ async def test_roles_reset_and_removal_are_a_matter_of_two_clicks(tmp_path: Path
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("what", ["add", "reset"])
+async def test_an_administrator_who_is_removed_meanwhile_gives_nobody_a_sign_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Given a removal while the one-time password is hashed, then no member is added or reset, and no password is shown."""
+    async with office(tmp_path) as it:
+        admin = await it.signed_in("Admin Example", "administrator")
+        colleague = await it.example("Leyla Example", "administrator")
+        before, hashed = it.staff.members.secrets_of(colleague.number), it.staff._passwords.hashed
+
+        async def meanwhile(password: str) -> str:
+            await it.staff.members.remove(admin.number, colleague.number)
+            return await hashed(password)
+
+        monkeypatch.setattr(it.staff._passwords, "hashed", meanwhile)
+        path = f"/staff/{colleague.number}/reset" if what == "reset" else "/staff/add"
+        answer = await it.send(path, name="Rena Example", roles="administrator", language="en")
+
+        assert (answer.status_code, answer.headers.get("location", "")[:22]) == (303, "/app/sign-in?over=1&ba")
+        assert it.staff.members.named("Rena Example") is None
+        assert it.staff.members.secrets_of(colleague.number) == before
+        changes = [row.what for row in await it.here.rows("staff_changes")]
+        assert changes == ["added", "added", "removed"]
+
+
 async def test_an_administrator_ends_anybodys_session(tmp_path: Path) -> None:
     """A phone that was lost is out at once."""
     async with office(tmp_path) as it:

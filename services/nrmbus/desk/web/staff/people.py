@@ -106,7 +106,7 @@ async def add(visit: Visit) -> Response:
             visit, {str(each["loc"][0]): said[str(each["loc"][0])] for each in wrong.errors()}, values, status=422
         )
     try:
-        member, once = await visit.door.staff.add(new, visit.me.number)
+        member, once = await visit.door.staff.add(new, visit.me.number, visit.goes_on)
     except DeskError as error:
         if error.code == "unknown_field":
             wanted = t("Enter the subject: members sign in with the agency's account alone.")
@@ -215,7 +215,7 @@ async def ask_reset(visit: Visit) -> Response:
 @routes.post("/staff/{number}/reset", may="manage_staff")
 async def reset(visit: Visit) -> Response:
     """Reset a member's sign-in, and show the one-time password once."""
-    member, once = await visit.door.staff.reset(visit.path("number"), visit.me.number)
+    member, once = await visit.door.staff.reset(visit.path("number"), visit.me.number, visit.goes_on)
     return _once(visit, member, once, visit.t("A member of staff"))
 
 
