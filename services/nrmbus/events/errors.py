@@ -45,6 +45,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "missing": "is missing",
     "null": "is null: leave it out",
     "no_letter": "stands there, and this type has no letter",
+    "no_provider": "stands there, and agency.json names no `provider` in `staff`: leave it out",
     "twice": "stands there twice",
     "unknown_parameter": "begins parameters, and the name of one of them is not among those of this route",
     "datetime_parsing": "is no time by RFC 3339 with its zone, as 2026-03-02T05:00:00Z",

@@ -79,6 +79,15 @@ async def test_a_name_is_given_once(tmp_path: Path) -> None:
     assert folded("IŞIL") == folded("ışıl") == folded("işil") == folded("İŞİL")
 
 
+async def test_nobody_is_added_for_a_provider_that_the_agency_does_not_have(tmp_path: Path) -> None:
+    """Given an agency without a provider, then a member with a subject, who would have no password either, is refused."""
+    async with staff_at(tmp_path) as here:
+        with pytest.raises(DeskError, match="unknown_field") as refused:
+            await here.invited(subject="17")
+        assert [(each.pointer, each.kind) for each in refused.value.problems] == [("/subject", "no_provider")]
+        assert here.staff.members.everybody() == []
+
+
 async def test_changed_roles_end_the_sessions(tmp_path: Path) -> None:
     """A page that was open yesterday has not yesterday's rights."""
     async with staff_at(tmp_path) as here:

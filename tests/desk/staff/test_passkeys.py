@@ -10,6 +10,7 @@ from desk.staff.given import HOST, ORIGIN, PASSWORD, Authenticator, GivenStaff, 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import Member
+from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.staff.staff import NotSignedIn
 
 pytestmark = pytest.mark.usefixtures("cheap_passwords")
@@ -113,6 +114,24 @@ async def test_the_only_second_factor_cannot_be_removed(tmp_path: Path) -> None:
         await here.staff.reset(member.number, "door.json")
         with pytest.raises(NotSignedIn, match="passkey_wrong"):
             await here.staff.with_passkey(ring.used(to_use(here)), HOST, ORIGIN)
+
+
+async def test_a_stolen_device_of_the_providers_member_signs_in_no_more(tmp_path: Path) -> None:
+    """Given a member whom the provider signs in, then the only passkey can be removed; without the provider it is all she has, and stays."""
+    phone, settings = (
+        Authenticator(),
+        StaffSettings.read({"provider": {"issuer": "https://id.example.org", "client_id": "x"}}),
+    )
+    async with staff_at(tmp_path, settings=settings) as here:
+        member, _ = await here.invited(subject="17")
+        assert await here.staff.add_passkey(member, phone.added(to_add(here, member)), HOST, ORIGIN, holds)
+        (key,) = here.staff.members.passkeys_of(member.number)
+    async with staff_at(tmp_path) as here:
+        assert not await here.staff.remove_passkey(here.staff.members.there(member.number), key.id)
+    async with staff_at(tmp_path, settings=settings) as here:
+        assert await here.staff.remove_passkey(here.staff.members.there(member.number), key.id)
+        with pytest.raises(NotSignedIn, match="passkey_wrong"):
+            await here.staff.with_passkey(phone.used(to_use(here)), HOST, ORIGIN)
 
 
 def test_browsers_make_passkeys_for_names_only() -> None:

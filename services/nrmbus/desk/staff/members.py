@@ -390,8 +390,8 @@ class Members:
 
         await self.change(key.member, also=noted)
 
-    async def remove_passkey(self, number: str, id: str) -> bool:
-        """Remove one passkey of a member; return False if it is the only second factor.
+    async def remove_passkey(self, number: str, id: str, *, keeps_one: bool = True) -> bool:
+        """Remove one passkey of a member; return False, with *keeps_one*, if it is the only second factor.
 
         Raises:
             DeskError: ``not_found``: the member has no such passkey.
@@ -404,7 +404,7 @@ class Members:
             member, key = self.there(number), self._passkeys.get(id)
             if key is None or key.member != number:
                 raise DeskError("not_found")
-            if not member.has_code and member.passkeys == 1 and not member.is_example:
+            if keeps_one and not member.has_code and member.passkeys == 1 and not member.is_example:
                 return False
             tx.execute(delete(tables.passkeys).where(_KEYS.id == id))
             self._seat.ledger.then(dropped)

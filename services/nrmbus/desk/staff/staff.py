@@ -332,8 +332,8 @@ class Staff:
         return True
 
     async def remove_passkey(self, member: Member, id: str) -> bool:
-        """Remove a passkey of *member*; return False if it is the only second factor."""
-        return await self.members.remove_passkey(member.number, id)
+        """Remove a passkey of *member*; return False if it is the only second factor of a member who has a password here."""
+        return await self.members.remove_passkey(member.number, id, keeps_one=not self.signs_in_elsewhere(member))
 
     # -- for the administrator -----------------------------------------------------------------------------------------
 
@@ -343,8 +343,10 @@ class Staff:
         Raises:
             NotSignedIn: ``over``: what *by* signed in with does not *still* hold.
             DeskError: ``member_exists``, ``staff_full``; ``unknown_field`` if the provider alone signs members in, and would
-                not know this one.
+                not know this one, or if there is no provider to know the subject.
         """
+        if new.subject is not None and self.settings.provider is None:
+            raise DeskError("unknown_field", [Problem("/subject", "no_provider")])
         if new.subject is None and self.settings.provider is not None and self.settings.provider.is_only:
             raise DeskError("unknown_field", [Problem("/subject", "missing")])
         if new.subject is not None:

@@ -46,6 +46,8 @@ async def test_a_member_is_added_at_a_page(tmp_path: Path) -> None:
         assert 'value="nowhere"' in other.text
         taken = await it.send("/staff/add", name="admin EXAMPLE", roles="worker", language="az")
         assert errors_of(taken) == ["A colleague has this name already. Choose another one."]
+        unknown = await it.send("/staff/add", name="Leyla Example", roles="worker", language="az", subject="17")
+        assert (unknown.status_code, it.staff.members.named("Leyla Example")) == (422, None), "there is no provider"
         shown = await it.send(
             "/staff/add", name="Leyla Example", roles=["worker", "supervisor"], language="ru", email="l@example.org"
         )
@@ -309,6 +311,23 @@ async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
         assert text_of(await it.get(earlier.replace("&amp;", "&"))).count("Leyla Example") == 6 + 1
         only = text_of(await it.get(f"/readings?who={other.number}"))
         assert only.count("Leyla Example") == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", "Leyla Example had the sign-in reset Case worker"),
+        ("az", "Leyla Example girişi sıfırlandı"),
+        ("ru", "Leyla Example сброс входа"),  # noqa: RUF001 - Cyrillic it is
+    ],
+)
+async def test_a_supervisor_sees_that_a_sign_in_was_reset(tmp_path: Path, language: str, said: str) -> None:
+    """The row speaks of no one-time password: a member whom the provider signs in gets none."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Boss Example", "supervisor")
+        member = await it.example("Leyla Example", "worker")
+        await it.staff.reset(member.number, "door.json")
+        assert said in text_of(await it.get(f"/readings?lang={language}"))
 
 
 async def test_no_row_about_access_is_pushed_off_the_pages(tmp_path: Path) -> None:

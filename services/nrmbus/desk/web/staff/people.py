@@ -108,7 +108,7 @@ async def add(visit: Visit) -> Response:
     try:
         member, once = await visit.door.staff.add(new, visit.me.number, visit.goes_on)
     except DeskError as error:
-        if error.code == "unknown_field":
+        if error.code == "unknown_field" and new.subject is None:
             wanted = t("Enter the subject: members sign in with the agency's account alone.")
             return _add(visit, {"subject": wanted}, values, status=422)
         if error.code != "member_exists":

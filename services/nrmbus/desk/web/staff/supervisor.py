@@ -92,7 +92,7 @@ def _changes(visit: Visit, before: str) -> tuple[list[dict[str, str]], str]:
     said = {
         "added": t("was added"),
         "roles": t("got other roles"),
-        "reset": t("got a one-time password for a new sign-in"),
+        "reset": t("had the sign-in reset"),
         "removed": t("was removed"),
         "token added": t("got a token"),
         "token removed": t("had its token revoked"),
