@@ -89,12 +89,12 @@ class SignInElsewhere:
         self, provider: Provider, now: Callable[[], datetime], transport: httpx.AsyncBaseTransport | None = None,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        """Use *provider*; *transport* leads to one in this process. The bounds count *seconds*, which nobody sets back."""
+        """Use *provider*; *transport* leads to one in this process. Bounds and pauses count *seconds*, which nobody sets back."""
         self._provider, self._now, self._transport, self._seconds = provider, now, transport, seconds
         self._under_way: dict[str, _UnderWay] = {}
         self._about_it: Mapping[str, Any] = {}
-        self._asks_from = now()
-        """When the provider is asked again what it says of itself."""
+        self._asks_from = seconds()
+        """When the provider is asked again what it says of itself, in *seconds*."""
         self._one_at_a_time = asyncio.Lock()
         self._beginnings, self._answers = _Bound(BEGINNINGS), _Bound(ANSWERS)
 
@@ -147,10 +147,10 @@ class SignInElsewhere:
     async def _about(self, client: httpx.AsyncClient) -> Mapping[str, Any]:
         """Return what the provider says of itself, asked at most once in `KNOWN_FOR`, and in `AGAIN` after a failure."""
         async with self._one_at_a_time:
-            if self._now() >= self._asks_from:
-                self._about_it, self._asks_from = {}, self._now() + AGAIN
+            if self._seconds() >= self._asks_from:
+                self._about_it, self._asks_from = {}, self._seconds() + AGAIN.total_seconds()
                 self._about_it = await self._asked(client)
-                self._asks_from = self._now() + KNOWN_FOR
+                self._asks_from = self._seconds() + KNOWN_FOR.total_seconds()
             if not self._about_it:
                 raise ProviderFailed
             return self._about_it

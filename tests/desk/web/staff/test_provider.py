@@ -20,7 +20,16 @@ from desk.web.staff.given import Office, errors_of, office, text_of
 from nrmbus.desk.staff import passkeys
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
-from nrmbus.desk.staff.provider import ANSWERS, BEGINNINGS, FROM_ONE, ProviderFailed, SignInElsewhere, TooManyAtOnce
+from nrmbus.desk.staff.provider import (
+    AGAIN,
+    ANSWERS,
+    BEGINNINGS,
+    FROM_ONE,
+    KNOWN_FOR,
+    ProviderFailed,
+    SignInElsewhere,
+    TooManyAtOnce,
+)
 
 ISSUER = "https://id.example.org"
 SECRET = "a secret of the client"
@@ -260,6 +269,26 @@ async def test_a_stranger_makes_the_desk_ask_the_provider_little(tmp_path: Path)
         it.later(seconds=5)
         back = provider.goes_to((await it.get("/sign-in/provider")).headers["location"])
         assert (await it.browser.get("/app/sign-in/provider/back", params=back)).headers["location"] == "/app/"
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_from_the_providers_sign_in(tmp_path: Path) -> None:
+    """Given a desk that started with its clock ahead, or whose provider failed meanwhile, then the provider is asked as before."""
+    async with elsewhere(tmp_path) as (it, provider):
+        known, seconds = it.staff.settings.provider, 0.0
+        assert known is not None
+        staff = SignInElsewhere(known, it.clock.now, httpx.MockTransport(provider), lambda: seconds)
+        it.later(hours=-4)
+        assert await staff.begin("https://desk.example/back", "/", "192.0.2.8")
+
+        provider.is_away = True
+        seconds = KNOWN_FOR.total_seconds()
+        with pytest.raises(ProviderFailed):
+            await staff.begin("https://desk.example/back", "/", "192.0.2.8")
+        it.later(hours=-4)
+        provider.is_away = False
+        seconds += AGAIN.total_seconds()
+        assert await staff.begin("https://desk.example/back", "/", "192.0.2.8")
+        assert len(provider.requests) == 3
 
 
 async def test_a_stranger_keeps_nobody_from_the_providers_sign_in(tmp_path: Path) -> None:
