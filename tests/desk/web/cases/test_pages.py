@@ -11,7 +11,7 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member, titles
-from desk.web.cases.given import AT, REFERRAL, TAKEN_BACK, at_vac, came, referred
+from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came, referred
 from generations import before_type
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
@@ -129,6 +129,61 @@ async def test_a_referral_between_others_waits_for_nobody(tmp_path: Path) -> Non
     assert "Your agency does not hear the answer" in page
     assert "Waits for" not in page
     assert f'href="{AT}/referrals/{REF}"' not in page
+
+
+async def test_a_referral_is_overdue_by_the_duty_of_those_who_are_waited_for(tmp_path: Path) -> None:
+    """Given a referral to two agencies, when one accepts and is late with its own work, then the page counts the time of the other."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        for receiver in ("vac", "fund"):
+            await here.registered(type="consent.given", data=CONSENT | {"receivers": [receiver]})
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL | {"to": ["fund", "vac"]})
+        await came(here, "referral.accepted", {"next_step": "plan"}, by="vac", referral=REF)
+        here.clock.time += timedelta(days=5)
+        waiting = (await browser.get(f"{AT}/referrals")).text
+        here.clock.time += timedelta(days=14)
+        late = (await browser.get(f"{AT}/referrals")).text
+
+    sentence = re.compile(r"<p [^>]*>((?:Overdue. )?Waits for [^<]*)</p>")
+    fund = "Waits for fund (assistance fund) since 2 March 2026. Due by 16 March 2026, 24:00."
+    assert [sentence.findall(page) for page in (waiting, late)] == [[fund], [f"Overdue. {fund}"]]
+
+
+async def test_a_receiver_is_not_told_how_long_another_one_takes(tmp_path: Path) -> None:
+    """Given a referral to two agencies, when this one accepts, then its page and sheet wait for nobody: the other answers the sender alone."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        for receiver in ("vac", "fund"):
+            await came(here, "consent.given", CONSENT | {"receivers": [receiver]})
+        await came(here, "referral.submitted", REFERRAL | {"to": ["fund", "vac"]}, referral=REF)
+        await here.settle()
+        asked = (await browser.get(f"{AT}/referrals")).text
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        here.clock.time += timedelta(days=20)
+        page = (await browser.get(f"{AT}/referrals")).text
+        sheet = (await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"}))).text
+
+    assert "Waits for vac (your agency) since 2 March 2026. Due by 16 March 2026, 24:00" in asked
+    for shown in (asked, page, sheet):
+        assert "Your agency does not hear the answer" in shown
+    for later in (page, sheet):
+        assert "Accepted" in later
+        assert "Has not answered yet" not in later
+    assert "Waits for" not in page
+
+
+async def test_the_end_of_a_referral_says_nothing_of_another_receiver(tmp_path: Path) -> None:
+    """Given a referral to two agencies that is revoked, a receiver reads this of itself: the other may have answered before."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        for receiver in ("vac", "fund"):
+            await came(here, "consent.given", CONSENT | {"receivers": [receiver]})
+        await came(here, "referral.submitted", REFERRAL | {"to": ["fund", "vac"]}, referral=REF)
+        await came(here, "referral.revoked", {"reason": "no_answer"}, referral=REF)
+        page = (await browser.get(f"{AT}/referrals")).text
+
+    assert page.count("Revoked by the sender") == 1
+    assert page.count("Your agency does not hear the answer") == 1
 
 
 async def test_a_referral_says_who_answered_who_is_waited_for_and_the_alternatives(tmp_path: Path) -> None:

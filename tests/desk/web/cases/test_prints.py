@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from agencies import CASE
-from desk.given import CANARY, REF, Given
-from desk.web.browsing import member
-from desk.web.cases.given import AT, TAKEN_BACK, at_vac, came
+from agencies import CASE, SIGNAL
+from desk.given import CANARY, REF, Given, desk_of
+from desk.web.browsing import browsing, member
+from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came
 from nrmbus.desk.http.served import Door
 from nrmbus.web.words import LANGUAGES, Language
 
@@ -75,6 +75,34 @@ async def test_the_person_s_copy_says_on_which_ground_each_agency_was_told(
 
     assert ground in paper.text
     assert "Ground:" not in found.text
+
+
+async def test_the_person_s_copy_says_nothing_of_an_answer_that_is_not_known_here(tmp_path: Path) -> None:
+    """Given a referral to two agencies, the paper of one says its own answer, and of the other nothing: it answers the sender alone."""
+    async with desk_of("vac", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        for receiver in ("vac", "fund"):
+            await came(here, "consent.given", CONSENT | {"receivers": [receiver]})
+        await came(here, "referral.submitted", REFERRAL | {"to": ["fund", "vac"]}, referral=REF)
+        await here.settle()
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        paper = await shown(here, browser, COPY, language="en", says="all")
+
+    assert paper.text.count("It has said yes.") == 1
+    assert "It has not answered yet." not in paper.text
+
+
+async def test_the_copy_of_a_child_whom_others_referred_says_nothing_of_the_answer(tmp_path: Path) -> None:
+    """Given a child who was referred to the special unit, then the paper of guardianship, which hears no answer, says nothing of it."""
+    bodies = {"to": ["child-commission", "guardianship"], "basis": "stated_age"}
+    sent = {**REFERRAL, "to": ["special-unit"], "reason": "ChildSafeguarding", "child": True}
+    async with desk_of("guardianship", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "safeguard.child_flagged", bodies)
+        await came(here, "referral.submitted", sent, referral=REF, legalbasis="CoM 21/2008 art. 7")
+        paper = await shown(here, browser, COPY, language="en", says="all")
+
+    assert "<h2>special-unit</h2>" in paper.text
+    assert "It has not answered yet." not in paper.text
 
 
 async def test_a_paper_that_somebody_may_find_has_names_and_numbers_alone(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ LATEST: Final = 3
 MOST: Final = 50
 """Events on a page of the timeline."""
 _EVENTS: Final = tables.events.c
+_ANSWERED: Final = frozenset({"accepted", "completed", "declined"})
+"""States of a receiver that its own answer alone leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Referral:
     has_words: bool
     """Whether somebody answered in words too, in a letter."""
     is_party: bool
-    """Whether this agency asked or was asked: nobody else hears the answer."""
+    """Whether this agency asked or was asked: nobody else may answer it."""
 
 
 @routes.get("/cases/{ref}", may="read_cases")
@@ -209,24 +211,25 @@ def _referral(
     case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[str, Any]], in_words: frozenset[str]
 ) -> Referral:
     t, me = case.visit.t, case.visit.door.seat.me
-    is_party = me in (told["source"], *(each["agency"] for each in told["receivers"]))
-    waits_for = told["waits_for"] if is_party else []
+    heard = {each["agency"] for each in told["receivers"] if hears(me, told, each)}
+    waits_for = [each for each in told["waits_for"] if each in {*heard, told["source"]}]
     event = events.get(told["id"], {})
     data = {name: value for name, value in event.get("data", {}).items() if name != "to"}
     unheard = t("Your agency does not hear the answer")
     receivers = tuple(
         (
             case.agency(each["agency"]),
-            _answer(case, each, told, events.values()) if is_party else unheard,
+            _answer(case, each, told, events.values()) if each["agency"] in heard else unheard,
             each["agency"] in waits_for,
         )
         for each in told["receivers"]
     )
     names = ", ".join(case.agency(each) for each in waits_for)
-    waits = ""
-    if waits_for and "due" in told:
-        due, since = case.deadline(told["due"]), case.day(told["registered"])
-        waits = t("Waits for {agencies} since {day}. Due by {due}.", agencies=names, day=since, due=due)
+    duties = [each for each in case.clocks if each.ref == told["ref"] and each.answerable in waits_for]
+    due, waits = min((each.due for each in duties if each.due), default=None), ""
+    if due is not None:
+        since, until = case.day(told["registered"]), t.deadline(due)
+        waits = t("Waits for {agencies} since {day}. Due by {due}.", agencies=names, day=since, due=until)
     elif waits_for:
         waits = t("Waits for {agencies} since {day}.", agencies=names, day=case.day(told["registered"]))
     if told["source"] == me:
@@ -240,11 +243,20 @@ def _referral(
         facts=tuple(case.facts("referral.submitted", data)),
         receivers=receivers,
         waits=waits,
-        is_late=is_party and bool(told.get("overdue")),
+        is_late=due is not None and (due < case.visit.now or any(each.breached for each in duties)),
         is_open=bool(waits_for),
         has_words=told["ref"] in in_words,
-        is_party=is_party,
+        is_party=me in (told["source"], *(each["agency"] for each in told["receivers"])),
     )
+
+
+def hears(me: str, told: Mapping[str, Any], party: Mapping[str, Any]) -> bool:
+    """Return whether the agency *me* knows how *party* answered the referral *told*.
+
+    Answers go to the sender; an acceptance also to the agency that held the case before. The end of a referral tells a
+    receiver of its own part alone, since another one may have answered before.
+    """
+    return me in (told["source"], party["agency"]) or party["state"] in _ANSWERED
 
 
 def _answer(case: Case, party: Mapping[str, Any], told: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> str:

@@ -18,7 +18,7 @@ from nrmbus.desk.http import courses
 from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
-from nrmbus.desk.web.cases.pages import Referral, referrals_of
+from nrmbus.desk.web.cases.pages import Referral, hears, referrals_of
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
@@ -197,10 +197,11 @@ def _copy(
     there: Mapping[str, bool] | None = next((each["parts"] for each in parts if each["event"] == told["id"]), None)
     asked_too = {each["agency"] for each in told["receivers"]}
     teller = None if (me := visit.door.seat.me) in asked_too else _place(visit, me)
+    known = {each["agency"]: each["state"] for each in told["receivers"] if hears(me, told, each)}
     hotlines = set(visit.door.seat.directory.of_role("hotline")) - asked_too - {me}
     return visit.page(
         "cases/copy.html.j2", title=t("Addresses") if only_contacts else t("Your referral"), case=case, number=number, how=how, only_contacts=only_contacts,
-        places=[_place(visit, each["agency"], each["state"], _ground(case, each["agency"], events)) for each in told["receivers"]], teller=teller,
+        places=[_place(visit, each["agency"], known.get(each["agency"], ""), _ground(case, each["agency"], events)) for each in told["receivers"]], teller=teller,
         hotlines=[found for each in sorted(hotlines) if (found := _place(visit, each)).phone],
         facts=() if only_contacts else tuple(case.facts(SUBMITTED, asked)),
         parts=[t.code("person.part", part) for part, has_content in sorted((there or {}).items()) if has_content],
@@ -229,7 +230,7 @@ def _ground(case: Case, agency: str, events: Iterable[Mapping[str, Any]]) -> str
 
 
 def _place(visit: Visit, agency: str, state: str = "", ground: str = "") -> Place:
-    """Return the *agency* as somebody finds it who does not work there; with its answer, by the *state* of a referral."""
+    """Return the *agency* as somebody finds it who does not work there; with its answer, by the *state* of a referral if that is known here."""
     t, entry = visit.t, visit.door.seat.directory.entries.get(agency)
     contact, role = (entry.contact, t.capital(t.agency_role(entry.role))) if entry else (None, "")
     answers = {
