@@ -437,6 +437,21 @@ async def test_a_refusal_stays_on_the_overview_until_its_own_receiver_is_dealt_w
     assert [words in page for page in (fresh, done)] == [True, False]
 
 
+async def test_a_refusal_of_a_consent_stays_until_a_consent_for_the_same_is_registered(tmp_path: Path) -> None:
+    """Given a refused consent for sharing, a consent for services to the same agency leaves the refusal on the overview."""
+    words = "Refused: nothing of it counts."
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        refused = await here.said(type="consent.given", data=CONSENT)
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        await here.registered(type="consent.given", data=CONSENT | {"purposes": ["services"]})
+        other = (await browser.get(AT)).text
+        await here.registered(type="consent.given", data=CONSENT)
+        same = (await browser.get(AT)).text
+
+    assert [words in page for page in (other, same)] == [True, False]
+
+
 async def test_a_decision_that_a_record_rests_on_is_named_and_has_no_number(tmp_path: Path) -> None:
     """Given an order of money that rests on a decision, the timeline says whose and when, or that it is another agency's."""
     amount = {"value": "700.00", "currency": "AZN"}

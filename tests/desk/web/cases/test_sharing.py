@@ -48,6 +48,28 @@ async def test_a_document_goes_from_the_browser_to_the_agencies_that_were_chosen
     assert CANARY not in listed + str([dict(each.headers) for each in sent])
 
 
+async def test_a_refused_document_stays_on_the_first_page_until_its_own_kind_is_shared(tmp_path: Path) -> None:
+    """Given a refused medical report, a document of another kind leaves the refusal on the overview; the report ends it."""
+    words = "Refused: nothing of it counts."
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+
+        async def shared(kind: str) -> None:
+            check = await browser.post(SHARE, data={**SAID, "kind": kind}, files=FILE)
+            assert (await browser.post(f"{AT}/documents/send", data=hidden(check))).status_code == 303
+
+        await shared("medical_report")
+        (refused,) = await here.out()
+        await here.hear(here.registrar.refuse(refused, "wrong_state", "G-40"))
+        await shared("other")
+        await here.settle()
+        other = (await browser.get(AT)).text
+        await shared("medical_report")
+        await here.settle()
+        same = (await browser.get(AT)).text
+
+    assert [words in page for page in (other, same)] == [True, False]
+
+
 async def test_a_file_is_kept_while_the_rest_of_the_form_is_mended(tmp_path: Path) -> None:
     """Given a form without a kind or a receiver, the page asks for them, and the file need not be chosen again."""
     async with at_vac(tmp_path, member()) as (here, browser, _):

@@ -32,6 +32,8 @@ NEWEST: Final[Speaks] = {name: max(versions(name)) for name, _ in TYPES}
 _OUTBOX: Final = tables.outbox.c
 _NEWS: Final = timedelta(days=3)
 """Time for which a refusal stands on the first page of its case."""
+_SAME: Final = ("receivers", "to", "purposes", "document_type")
+"""Fields in which two steps of one type about one record agree if they are the same step."""
 _OVER: Final = frozenset({"CLOSED", "WITHDRAWN"})
 _WAITS: Final = frozenset({parking.AHEAD, parking.BEHIND})
 """Reasons of parked records that end without anybody."""
@@ -334,13 +336,15 @@ def actors(tx: Connection, subject: str) -> dict[str, str]:
 def _unregistered(visit: Visit, tx: Connection, subject: str) -> Iterator[Mapping[str, Any]]:
     """Yield this agency's events in the case that are not registered: they wait, were refused, or could not be sent.
 
-    ``is_past`` says that an event of the same type about the same record and receiver was registered since, or that the refusal is old.
+    ``is_past`` says that the same step was registered since, or that the refusal is old.
     """
     rows = select(tables.outbox).where(_OUTBOX.subject == subject, _OUTBOX.replaced_by.is_(None))
-    registered = set[tuple[str, str | None, tuple[str, ...]]]()
+    registered = set[tuple[Any, ...]]()
     for row in tx.execute(rows.order_by(_OUTBOX.seq.desc())).all():
         clear = json.loads(row.clear)
-        kind = (row.type, clear.get("referral"), tuple(clear["data"].get("receivers", ())))
+        said = (clear["data"].get(name, ()) for name in _SAME)
+        same = (frozenset([each] if isinstance(each, str) else each) for each in said)
+        kind = (row.type, clear.get("referral"), *same)
         if row.verdict == "registered":
             registered.add(kind)
         elif not data_type(row.type, clear["version"]).technical:
