@@ -1,7 +1,7 @@
 """Views of the door: rows of the ledger in plain JSON types, each page one snapshot."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import chain, count, takewhile
 from typing import Any, Final
@@ -16,13 +16,14 @@ from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox.queue import RESEALED
 from nrmbus.desk.outbox.verdicts import row_of
 from nrmbus.desk.state import beginnings, parking
-from nrmbus.desk.state.cases import known, signed_of
+from nrmbus.desk.state.cases import event_of, known, signed_of
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.state.open_duties import open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.versions import Speaks
 from nrmbus.desk.witness import cosignatures
+from nrmbus.events.access import AccessGranted
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
@@ -402,6 +403,34 @@ def reads(
 def read(row: Row[Any]) -> dict[str, Any]:
     """Return one row of ``reads``."""
     return _there({name: getattr(row, name) for name in ("at", "who", "source", "event", "part", "purpose", "system")})
+
+
+def granted(tx: Connection, me: str, *only: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
+    """Yield what the registrar recorded of the agency *me* reading or handing on, the oldest first, where *only* holds."""
+    mine = (_OUTBOX.subject == _EVENTS.subject) & (_OUTBOX.id == _EVENTS.id)
+    rows = select(*without_letter()).outerjoin(tables.outbox, mine)
+    rows = rows.where(_EVENTS.type == AccessGranted.type, _EVENTS.source == me, *only)
+    for row in tx.execute(rows.order_by(_EVENTS.position)):
+        event = event_of(row)
+        if event is not None and isinstance(data := event.data, AccessGranted):
+            yield {
+                "case": row.subject, "at": row.registered, "who": event.actor, "what": data.what, "event": data.event or "",
+                "parts": data.parts or (), "purpose": data.purpose,
+            }  # fmt: skip
+
+
+def lost_reads(tx: Connection, me: str, *only: ColumnElement[bool]) -> list[dict[str, Any]]:
+    """Return the openings of letters, part by part, that an earlier ledger of this desk had the registrar record.
+
+    They come back when the inbox is read again after a loss; the rows ``reads`` and ``outbox`` do not. Nobody can say
+    whether the letter was opened. The opposite, a reading that this ledger asked for without a row ``reads``, did not happen.
+    """
+    return [
+        {name: each[name] for name in ("case", "at", "who", "event", "purpose")} | {"part": part}
+        for each in granted(tx, me, _OUTBOX.seq.is_(None), *only)
+        if each["what"] == "letter"
+        for part in each["parts"]
+    ]
 
 
 def _because(tx: Connection, subject: str) -> dict[str, Any] | None:

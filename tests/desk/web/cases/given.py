@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import pytest
 
 from agencies import CASE, SIGNAL
-from desk.given import CANARY, REF, FakeRegistrar, Given, desk_of
+from desk.given import CANARY, REF, FakeRegistrar, Given, Read, desk_of
 from desk.web.browsing import browsing
 from nrmbus.desk.staff.members import Member
 from nrmbus.wire.envelope import decode
@@ -50,6 +51,29 @@ async def at_vac(
     """Yield the desk with the referred case, a browser in which *who* has signed in, and the referral's id."""
     async with desk_of("vac", home, registrar=registrar) as here, browsing(here, who) as browser:
         yield here, browser, await referred(here)
+
+
+@asynccontextmanager
+async def after_a_loss(
+    home: Path, who: Member, patch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[Given, httpx.AsyncClient, str]]:
+    """Yield the same at a desk whose ledger is new, after *who* had opened the letter and printed the sheet: the inbox was read again."""
+    heard, hear = list[Read](), Given.hear
+
+    async def noted(here: Given, record: Read) -> None:
+        heard.append(record)
+        await hear(here, record)
+
+    with patch.context() as noting:
+        noting.setattr(Given, "hear", noted)
+        async with at_vac(home / "before", who) as (here, browser, id):
+            await opened(here, browser, id)
+            await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"}))
+    registrar = here.registrar
+    async with desk_of("vac", home / "after", registrar=registrar) as here, browsing(here, who) as browser:
+        for record in heard:
+            await here.hear(record)
+        yield here, browser, id
 
 
 async def opened(here: Given, browser: httpx.AsyncClient, *letters: str, purpose: str = "case_work") -> httpx.Response:

@@ -11,7 +11,7 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member, titles
-from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came, referred
+from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, after_a_loss, at_vac, came, opened, referred
 from generations import before_type
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
@@ -450,6 +450,28 @@ async def test_a_refusal_of_a_consent_stays_until_a_consent_for_the_same_is_regi
         same = (await browser.get(AT)).text
 
     assert [words in page for page in (other, same)] == [True, False]
+
+
+async def test_who_read_a_case_is_known_after_a_loss_of_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that lost its ledger and reads its inbox again, then the readings that the registrar had recorded are shown with their reader."""
+    async with after_a_loss(tmp_path, member(*EVERYTHING), monkeypatch) as (here, browser, id):
+        listed, letters = (await browser.get(f"{AT}/reads")).text, (await browser.get(f"{AT}/letters")).text
+        of_all = (await browser.get("/app/readings")).text
+        of_other = (await browser.get("/app/readings?who=4712")).text
+        await opened(here, browser, id)
+        again = (await browser.get(f"{AT}/reads")).text
+
+    row = re.compile(r'data-label="Reader">([^<]*)</td><td data-label="What">([^<]*)</td>')
+    reader, parts = "member of staff 4711", ("Identity", "Contact", "Coded facts", "Story", "Money")
+    before = [(reader, f"{part}, of “Referral submitted”") for part in parts]
+    assert sorted(row.findall(listed)) == sorted([*before, (reader, "Export as evidence")])
+    assert sorted(row.findall(again)) == sorted([*before, *before, (reader, "Export as evidence")])
+    assert f"{reader}, 2 March 2026, 09:00: work on the case" in letters
+    assert of_all.count(f"/app/cases/{CASE}") == len(parts)
+    assert '<option value="4711"' in of_all
+    assert f"/app/cases/{CASE}" not in of_other
 
 
 async def test_a_decision_that_a_record_rests_on_is_named_and_has_no_number(tmp_path: Path) -> None:

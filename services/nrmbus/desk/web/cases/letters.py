@@ -121,7 +121,8 @@ async def _listed(
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
         rows = _rows(tx, desk, case.subject)
-        found = views.reads(tx, case.subject)
+        lost = views.lost_reads(tx, desk.seat.me, _EVENTS.subject == case.subject)
+        found = [*lost, *views.reads(tx, case.subject)]
         receipts = _receipts(case, tx)
     asked = await opening.to_open(desk, rows, who=me.number, purpose="case_work")
     shown = [_closed(case, row, asked.shut.get(row.position), found, receipts.get(row.id, ())) for row in rows]

@@ -115,9 +115,10 @@ async def reads(visit: Visit) -> Response:
     t = visit.t
     with visit.door.ledger.read() as tx:
         case = Case(visit, tx)
-        found = views.reads(tx, case.subject)
+        of_case, me = _EVENTS.subject == case.subject, visit.door.seat.me
+        found = [*views.reads(tx, case.subject), *views.lost_reads(tx, me, of_case)]
         events = courses.course(tx, visit.door.desk, case.subject, cases.NEWEST, limit=MAX_INTEGER, technical=True)
-        actors = cases.actors(tx, case.subject)
+        granted = list(views.granted(tx, me, of_case))
     types = {each["id"]: each["type"] for each in events}
     rows = [
         {
@@ -127,14 +128,10 @@ async def reads(visit: Visit) -> Response:
         for each in found if each["who"] != letters.DESK
     ]  # fmt: skip
     rows += [
-        {
-            "at": each["registered"], "who": actors.get(each["id"], ""), "purpose": each["data"]["purpose"],
-            "what": t.code("access", each["data"]["what"]),
-        }
-        for each in events
-        if each["type"] == "access.granted" and each["data"]["what"] != "letter"
-        and each["source"] == visit.door.seat.me
-    ]  # fmt: skip
+        {name: each[name] for name in ("at", "who", "purpose")} | {"what": t.code("access", each["what"])}
+        for each in granted
+        if each["what"] != "letter"
+    ]
     rows.sort(key=lambda each: str(each["at"]), reverse=True)
     shown = [
         {
