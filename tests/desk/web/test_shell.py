@@ -4,10 +4,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 from starlette.types import Receive, Scope, Send
 
 from desk.given import desk_of
 from desk.web.browsing import SITE, browsing, member
+from desk.web.cases.given import AT, referred
 from nrmbus.desk.web.beside import Beside
 from nrmbus.web.guard import HEADERS
 
@@ -57,6 +59,30 @@ async def test_every_page_of_a_bus_for_playing_says_that_it_is_one(tmp_path: Pat
             page = await browser.get("/app/sign-in?lang=en")
 
     assert ("Everything here is invented." in page.text) is is_said
+
+
+async def test_an_error_page_needs_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a ledger's server that is away, then a colleague who signs second reads what happened, with the way back of a form."""
+    signer = member("read_cases", "open_letters", "publish", "approve")
+    async with desk_of("vac", tmp_path) as here, browsing(here, signer) as browser:
+        await referred(here)
+        assert (await browser.get("/app/work")).status_code == 200
+
+        def away() -> None:
+            raise OperationalError(None, None, OSError("away"))
+
+        monkeypatch.setattr(here.desk.seat.ledger, "read", away)
+        form = {"letter": "x", "purpose": "case_work"}
+        answers = [
+            await browser.get(AT),
+            await browser.post(f"{AT}/letters", data=form),
+            await browser.get("/app/nowhere"),
+            await browser.get("/app/staff"),
+        ]
+
+    assert [each.status_code for each in answers] == [503, 503, 404, 403]
+    assert all("The desk cannot reach its store." in each.text for each in answers[:2])
+    assert f'href="{AT}/letters"' in answers[1].text
 
 
 async def test_the_pages_stand_beside_the_door(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 import yaml
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.beside import ROOT
@@ -14,6 +15,7 @@ from nrmbus.desk.web.rooms import room_of, rooms_of
 from nrmbus.desk.web.shell import May, Visit
 from nrmbus.desk.web.work.pages import counted
 from nrmbus.desk.web.work.queues import board_of, queue_of
+from nrmbus.telemetry import log
 from nrmbus.web.frame import Place
 
 SIGNATURES: Final = "signatures"
@@ -79,10 +81,15 @@ def of(visit: Visit, paths: Collection[str]) -> tuple[Place, ...]:
 
 
 def _counted(visit: Visit, list: str) -> tuple[int, bool] | None:
+    """Return the count at a place, and whether something is overdue; None for nothing, and while the store is away: an error page has places too."""
     if list != SIGNATURES:
         return counted(visit, list)
-    with visit.door.ledger.read() as tx:
-        count = drafts.waiting(tx, visit.me.number)
+    try:
+        with visit.door.ledger.read() as tx:
+            count = drafts.waiting(tx, visit.me.number)
+    except SQLAlchemyError as error:
+        log.report("counts_failed", error=type(error).__name__)
+        return None
     return (count, False) if count else None
 
 
