@@ -12,7 +12,7 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.given import BED, CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member
-from desk.web.cases.given import at_vac
+from desk.web.cases.given import at_vac, came
 from nrmbus.wire import letter
 
 CONSENT = {"purposes": ["information_sharing", "services"], "given_by": "individual", "form": "written"}
@@ -113,6 +113,20 @@ async def test_a_consent_that_another_agency_may_have_recorded_is_no_refusal(tmp
         done = await browser.get(sent.headers["location"])
         assert heading(done) == "Registered"
         assert re.findall(r'/acts/([a-z_.]+)"', done.text) == ["referral.accepted"], "what the work list names"
+
+
+async def test_nobody_objects_to_a_consent_whose_last_day_is_over(tmp_path: Path) -> None:
+    """Given two consents of which one ends on a day, then the form of an objection offers both on that day, and the other one on the next."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        services = CONSENT | {"receivers": ["vac"], "purposes": ["services"], "expires": "2026-03-10"}
+        await came(here, "consent.given", services)
+        found: list[int] = []
+        form = await begun(browser, "consent.objected")
+        for _ in range(2):
+            here.clock.time = here.clock.time.replace(day=10 + len(found))
+            found.append((await browser.get(form)).text.count("For vac, recorded by ngo-a"))
+
+    assert found == [2, 1]
 
 
 async def test_a_missing_consent_is_recorded_first_and_the_referral_is_still_there(tmp_path: Path) -> None:

@@ -244,6 +244,7 @@ async def test_a_withdrawn_consent_closes_a_letter_and_says_why(tmp_path: Path) 
         )
         assert "govuk-checkboxes__input" not in listed
         assert "Stays closed." in answer.text
+        assert "It is recorded that" not in answer.text
         assert CANARY not in answer.text
         assert (await granted(here), await readings(here)) == (0, [])
 

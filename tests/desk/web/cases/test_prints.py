@@ -1,6 +1,7 @@
 """What is printed of a case is recorded as handed on before it is shown, and has nothing from a letter."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ async def test_the_person_s_copy_says_on_which_ground_each_agency_was_told(
 
     assert ground in paper.text
     assert "Ground:" not in found.text
+
+
+@pytest.mark.parametrize("before", [[], [("consent.refused", TAKEN_BACK | {"given_by": "individual"})]])
+async def test_a_consent_that_has_ended_is_not_the_ground_of_today(
+    before: list[tuple[str, dict[str, Any]]], tmp_path: Path
+) -> None:
+    """Given a consent whose last day is over, with or without a refusal before it, then the paper says that the consent has ended."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        for type, data in before:
+            await came(here, type, data)
+        await came(here, "consent.given", CONSENT | {"expires": "2026-03-10"})
+        here.clock.time += timedelta(days=7)
+        held = await shown(here, browser, COPY, language="en", says="all")
+        here.clock.time += timedelta(days=3)
+        paper = await shown(here, browser, COPY, language="en", says="all")
+        papers = [await shown(here, browser, COPY, language=each, says="all") for each in ("az", "ru")]
+
+    assert "Ground: your consent of 2 March 2026." in held.text
+    assert "Ground: a consent of yours that has ended since." in paper.text
+    assert "Ground:" not in "".join(each.text for each in papers)
 
 
 async def test_the_person_s_copy_says_nothing_of_an_answer_that_is_not_known_here(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, select
@@ -54,6 +54,11 @@ class Case:
     is_whole: bool
     """False if its beginning is gone after a loss: nothing is judged."""
     clocks: tuple[Clock, ...]
+
+
+def today(visit: Visit) -> date:
+    """Return the day in the profile's zone, by which a consent with a last day holds or not."""
+    return visit.now.astimezone(visit.profile.zone).date()
 
 
 def is_known(tx: Connection, subject: str) -> bool:
@@ -253,11 +258,12 @@ def decisions_of(visit: Visit, view: View) -> Mapping[str, str]:
 
 
 def papers_of(visit: Visit, view: View) -> Mapping[str, str]:
-    """Return the standing consents and overrides that others recorded, each by its id in words."""
-    found = {}
-    for (receiver, _), standing in view.consents.items():
-        paper = view.papers.get(standing.id)
-        if paper is not None and paper.grants and paper.source != visit.door.seat.me:
+    """Return the consents and overrides that stand today and that others recorded, each by its id in words."""
+    found, day = {}, today(visit)
+    for (receiver, _), newest in view.consents.items():
+        standing = newest.on(day)
+        paper = view.papers.get(standing.id) if standing else None
+        if standing and paper is not None and paper.grants and paper.source != visit.door.seat.me:
             found[standing.id] = visit.t("For {receiver}, recorded by {source}", receiver=receiver, source=paper.source)
     return found
 

@@ -100,7 +100,7 @@ async def read(visit: Visit) -> Response:
     now = around.choices_of(visit, acts)[0] if acts.is_whole else ()
     return visit.page(
         "cases/opened.html.j2", title=visit.t("Opened letters"), case=case, shown=shown,
-        purpose=visit.t.code("purpose", purpose), who=who, pressing=[each for each in now if each.due is not None],
+        purpose=visit.t.code("purpose", purpose), who=who, is_recorded=bool(asked.due), pressing=[each for each in now if each.due is not None],
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.access.written_parts import written
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses
+from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
@@ -210,9 +211,14 @@ def _copy(
 
 
 def _ground(case: Case, agency: str, events: Iterable[Mapping[str, Any]]) -> str:
-    """Return in the person's words on which ground *agency* was told of her: what stands for it now, as this desk knows it."""
+    """Return in the person's words on which ground *agency* was told of her: what stands for it now, as this desk knows it.
+
+    A consent that is over was the ground; a refusal before it holds again, and is none.
+    """
     t, view = case.visit.t, case.view
     standing = None if view.child else view.consents.get((agency, SHARING))
+    if standing is not None and standing.on(around.today(case.visit)) is not standing:
+        return t("Ground: a consent of yours that has ended since.")
     day = next((case.day(each["registered"]) for each in events if standing and each["id"] == standing.id), "")
     match standing.kind if standing else None:
         case "given":
