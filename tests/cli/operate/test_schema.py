@@ -98,6 +98,9 @@ def published(alter: str, value: Any) -> str:
         (published("event/source", SECRET), "/event/source"),
         (published("event/sequence", 0), "/event/sequence"),
         (published("event/specversion", SECRET), "/event/specversion"),
+        (published("event/type", "referral.submitted"), "/event/type"),
+        (published("event/dataschema", "urn:nrmbus:nrm.case.closed:1"), "/event/dataschema"),
+        (published("event/dataschema", f"{SECRET}:1"), "/event/dataschema"),
         (published(f"event/{SECRET}", "x"), "/event"),
         (published("letter/birth_date", SECRET), "/letter/birth_date"),
         (published("letter/contact/method", SECRET), "/letter/contact/method"),
@@ -109,7 +112,7 @@ def published(alter: str, value: Any) -> str:
         (posted(to=[SECRET]), "/to/0"),
         (posted(version=2), "/data/services/0"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_a_problem_is_named_and_never_repeated(document: str, pointer: str) -> None:
     """P9: the output has a pointer of published names and a kind, and the exit status is 1."""

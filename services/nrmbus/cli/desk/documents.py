@@ -122,8 +122,10 @@ def _posted(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
 def _published(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
     event = body["event"]
     found = [Problem("", "unknown_field") for name in body if name not in ("event", "letter")]
-    attributes = {name: value for name, value in event.items() if name not in ("data", "dataschema", "dssematerial")}
-    for name, value in _CONSTANT.items():
+    attributes = {name: value for name, value in event.items() if name not in ("data", "dssematerial")}
+    name_of_type = f"nrm.{model.type}"
+    constant = _CONSTANT | {"type": name_of_type, "dataschema": f"urn:nrmbus:{name_of_type}:{model.version}"}
+    for name, value in constant.items():
         if attributes.pop(name, None) != value:
             found.append(Problem(f"/event/{name}", "literal_error"))
     data = _at("/event/data", model, event.get("data"), found)
