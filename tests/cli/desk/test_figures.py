@@ -12,6 +12,7 @@ from pysdmx.io.xml.doc_validation import validate_doc
 from typer.testing import CliRunner, Result
 
 from figures_made import released, victims
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.client.errors import DoorError
@@ -84,6 +85,25 @@ def test_what_is_no_release_is_refused_with_a_sentence(tmp_path: Path) -> None:
         result = run(*arguments)
         assert result.exit_code != 0
         assert sentence in " ".join((result.output + str(result.exception or "")).split())
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--publish", "--actor", "S-1", "--approver", "S-2"], "leave out --publish, --actor, --approver"),
+        (["--year", "2031", "--quarter", "2", "--draft"], "leave out --year, --quarter, --draft"),
+    ],
+    ids=["publication", "another period"],
+)
+def test_an_option_that_a_release_cannot_have_is_refused(
+    file: Path, tmp_path: Path, options: list[str], named: str
+) -> None:
+    """Given figures in a file and options of the desk's own figures, then nothing is written: nobody believes them published."""
+    result = run("--release", str(file), "--out", str(tmp_path / "out.json"), *options)
+
+    assert isinstance(result.exception, BusError)
+    assert named in str(result.exception)
+    assert not (tmp_path / "out.json").exists()
 
 
 class Desk:

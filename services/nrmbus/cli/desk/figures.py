@@ -1,6 +1,7 @@
 """``nrmbus figures``: figures of the mechanism for a year or a quarter, from the desk of the statistics."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -125,6 +126,9 @@ def figures(
     if out is not None and out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
     if release is not None:
+        _refuse_beside_a_release(
+            {"--year": year, "--quarter": quarter, **{f"--{name}": value for name, value in vars(publication).items()}}
+        )
         found = read_release(release)
     elif year is not None:
         made = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
@@ -144,6 +148,14 @@ def figures(
     typer.echo(
         f"{out}: {len(found.tables)} tables of {found.period}, {shown} of {len(cells)} cells shown (k = {found.k})."
     )
+
+
+def _refuse_beside_a_release(options: Mapping[str, object]) -> None:
+    """Raise BusError if one of *options* is given: figures from a file are only written."""
+    if given := [name for name, value in options.items() if value]:
+        raise BusError(
+            f"--release FILE only writes figures that are there: leave out {', '.join(given)}, or give --year YEAR instead of FILE."
+        )
 
 
 def _written(release: Release, format: Format, language: Language) -> str:
