@@ -230,6 +230,11 @@ def _damaged(kind: str) -> bytes:
             damaged[directory : directory + 4] = b"XXXX"
         case "method":
             damaged[directory + 10 : directory + 12] = b"\x63\x00"
+        case "middle":
+            del damaged[50:250]
+        case "name":
+            damaged[directory + 9] |= 0x08  # the name is said to be UTF-8
+            damaged[directory + 46] = 0xFF
         case _:
             made = io.BytesIO()
             with zipfile.ZipFile(raw) as source, zipfile.ZipFile(made, "w") as packed:
@@ -249,6 +254,8 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "a broken deflate": (lambda: _damaged("deflate"), "is damaged"),
     "a broken directory": (lambda: _damaged("directory"), "is damaged"),
     "an unknown compression": (lambda: _damaged("method"), "is damaged"),
+    "a lost piece in the middle": (lambda: _damaged("middle"), "is damaged"),
+    "a name that is no text": (lambda: _damaged("name"), "is damaged"),
     "another list of contents": (lambda: _damaged("[Content_Types].xml"), "no workbook"),
     "another workbook": (lambda: _damaged("xl/workbook.xml"), "no workbook"),
     "another list of relations": (lambda: _damaged("xl/_rels/workbook.xml.rels"), "no workbook"),

@@ -22,8 +22,11 @@ LONGEST: Final = 32_767
 """Most characters of a cell, as in a spreadsheet program."""
 _MACRO: Final = "vbaproject.bin"
 _DELIMITERS: Final = ";\t,"
-_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError)
-"""Errors of an archive that is damaged, has a password, or is compressed in a way that is not known here."""
+_UNREADABLE: Final = (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError, OSError, ValueError)
+"""Errors of an archive that is damaged, has a password, or is compressed in a way that is not known here.
+
+A ValueError is an offset outside the file, or a name that does not decode.
+"""
 _DAMAGED: Final = "The workbook is damaged or has a password: save it again without one."
 
 
