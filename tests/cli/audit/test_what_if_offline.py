@@ -18,7 +18,8 @@ from nrmbus.cli.audit.offline_history import offline_history
 from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.rules import Agency, Rules, read_profile
 from nrmbus.statistics.exported import exported
-from nrmbus.wire import history
+from nrmbus.wire import history, statement
+from nrmbus.wire.keys.keys import SigningKey
 
 ONE_HOUR = (
     "length: {hours: 24}, scope: case, answerable: source",
@@ -129,6 +130,19 @@ def test_an_altered_or_cut_file_is_judged_by_nobody(tmp_path: Path, file: Path, 
     for each in (cut, changed):
         with pytest.raises(BusError, match=r"does not verify at|is no history"):
             offline_history(each)
+
+
+@pytest.mark.parametrize("name", ["agency", "role", "supervisor"])
+def test_a_directory_entry_that_does_not_read_is_one_sentence(tmp_path: Path, name: str) -> None:
+    """Given a file of somebody else whose entry has a list in place of a word, then the sentence says what to do."""
+    release = Release(bus=BUS, by="statistics", period="2026", k=11, profile=POLICY, checkpoints=(), tables=())
+    body = {"agency": "ngo-a", "role": "ngo_outreach", "supervisor": "police", name: ["x"]}
+    entry = statement.sign("directory", body, SigningKey.generate())
+    file = tmp_path / "theirs.jsonl"
+    file.write_bytes(b"".join(exported(release, [entry], (), made="2026-12-01T00:00:00Z")))
+
+    with pytest.raises(BusError, match="an entry of the directory that does not read"):
+        offline_history(file)
 
 
 def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def _agencies(path: Path, directory: Iterable[bytes]) -> Iterator[tuple[str, Age
         said: dict[str, Any] | None = None
         with suppress(WireError, LookupError, TypeError):
             said = json.loads(statement.body_of("directory", raw), limit=len(raw))
-        if said is None:
+        if said is None or not all(isinstance(said.get(name, ""), str) for name in ("agency", "role", "supervisor")):
             raise BusError(f"{path} has an entry of the directory that does not read: have it exported again.")
         if "role" in said and "agency" in said:
             yield said["agency"], Agency(said["agency"], said["role"], said.get("supervisor"))
