@@ -1,10 +1,12 @@
 """``nrmbus rules what-if --history``: a draft of a profile judges a history from files, on a machine without a bus."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from agencies import BUS, CASE, POLICY, ROLES
 from auditor.evidence.given import Evidence
@@ -15,6 +17,7 @@ from copies import MIGRATION_DECIDES, copied, copy
 from nrmbus.auditor.evidence.file import evidence_of
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.audit.offline_history import offline_history
+from nrmbus.cli.audit.what_if import _table
 from nrmbus.events.figures import Checkpoint, Release
 from nrmbus.rules import Agency, Rules, read_profile
 from nrmbus.statistics.exported import exported
@@ -68,6 +71,16 @@ def test_a_draft_judges_an_exported_history_without_a_bus(tmp_path: Path, file: 
     assert {row["type"] for row in answer["by_type"]} == {"case.signal_recorded"}
     assert answer["judged"]["events"] + answer["not_judged"] == len(first_scenario().records)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_basis_in_brackets_is_printed_and_not_taken_for_a_colour() -> None:
+    """Given a profile of one's own with brackets in its words, then the table has every letter of them."""
+    row = {"kind": "refused", "rule": "G-1", "basis": "Order 5 [/annex] art. 1 [u]", "count": 1, "cases": 1}
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(_table("Under draft", ("what", "rule", "basis", "times", "cases"), "rule", [row]))
+
+    assert "Order 5 [/annex] art. 1 [u]" in shown.get()
 
 
 @pytest.mark.thorough

@@ -51,6 +51,13 @@ def test_a_refusal_is_explained_with_code_sentence_rule_and_article(commands: Co
     assert "not told" not in shown
 
 
+def test_the_mark_of_a_basis_is_printed_and_not_taken_for_a_colour(commands: Commands) -> None:
+    """[u] says that a lawyer has to confirm the basis of the clock."""
+    shown = words(commands.shown("why", "case.signal_recorded"))
+
+    assert "RULES.md#d-refer [u]" in shown
+
+
 def test_a_letter_without_receipt_is_named(commands: Commands) -> None:
     """The output says that the migration service's desk has published no receipt."""
     shown = words(commands.shown("why", "stay.hold_requested"))

@@ -1,5 +1,6 @@
 """``nrmbus staff``: a one-time password is printed once, and nothing else; a member is named as the list has the name."""
 
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
 
 from desk.cheap import cheap_passwords
 from desk.given import desk_of
@@ -38,6 +40,17 @@ class Asked:
     async def delete(self, path: str) -> dict[str, Any]:
         """End what is at *path*."""
         return dict((await self._door.delete(path)).raise_for_status().json())
+
+
+def test_a_name_in_brackets_is_listed_as_it_is_written() -> None:
+    """Given a name that looks like a colour of the terminal, then the list has it, since `nrmbus staff remove` wants it whole."""
+    about = {"number": "417", "roles": ["worker"], "state": "active", "second_factor": ["code"], "example": False}
+    console = Console(width=160, file=io.StringIO())
+    with console.capture() as shown:
+        console.print(staff._table([about | {"name": "Leyla [night shift]"}, about | {"name": "Rana [/red]"}]))
+
+    assert "Leyla [night shift]" in shown.get()
+    assert "Rana [/red]" in shown.get()
 
 
 async def test_a_member_is_added_listed_reset_and_removed(

@@ -57,6 +57,15 @@ def test_a_profile_is_shown_whole_by_table_or_as_json() -> None:
     assert run("rules", "show", "zz@2000-01-01").stderr.startswith("nrmbus: There is no such profile or file.")
 
 
+def test_words_in_brackets_of_a_draft_are_printed_and_not_taken_for_colours(tmp_path: Path) -> None:
+    """Given a sentence and a file's name with brackets, then the table and the count of mistakes have them whole."""
+    sound = draft(tmp_path, "Your agency has no such case;", "No such case [/annex] [u];")
+    assert "No such case [/annex] [u];" in run("rules", "show", sound, "--only", "rules").stdout
+
+    wrong = draft(tmp_path, "k: 11", "k: eleven").rename(tmp_path / "draft [old].yaml")
+    assert run("rules", "check", wrong).stdout.endswith(f"in {wrong}\n")
+
+
 def test_a_draft_is_compared_with_the_profile_in_force(tmp_path: Path) -> None:
     """One value, with both of its texts."""
     file = draft(tmp_path, "length: {hours: 24}, scope: case", "length: {hours: 48}, scope: case")

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,11 @@ def test_all_is_well(looked: Callable[..., Status]) -> None:
     assert "30 registered, 20 under a checkpoint, 19 co-signed by 8 witnesses" in seen
     assert "connected from 192.0.2.7" in seen
     assert json.dumps([each.name for each in found.services]) == '["registrar", "auditor", "ngo-a"]'
+
+
+def test_a_folder_with_brackets_in_its_name_is_shown_whole(looked: Callable[..., Status]) -> None:
+    """Given a folder whose name looks like a colour of the terminal, then the screen has it, to be copied from there."""
+    assert "/srv/bus [old]/a, " in screen(replace(looked({"registrar": READY}), folder="/srv/bus [old]/a"))
 
 
 @pytest.mark.parametrize(

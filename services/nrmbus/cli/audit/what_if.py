@@ -8,6 +8,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nrmbus.cli.audit.on_record import Asker
 from nrmbus.cli.operate.rules import app, named, own_profile, text_of
@@ -125,5 +126,5 @@ def _table(title: str, columns: tuple[str, ...], name: str, rows: list[dict[str,
         table.add_column(column, overflow="fold")
     for row in rows:
         about = [row[name] or "a refused event", *([row["basis"]] if name == "rule" else [])]
-        table.add_row(_WHAT_IF[row["kind"]], *about, str(row["count"]), str(row["cases"]))
+        table.add_row(_WHAT_IF[row["kind"]], *map(Text, about), str(row["count"]), str(row["cases"]))
     return table

@@ -79,7 +79,7 @@ def show(explained: dict[str, Any], console: Console) -> None:
     console.print(Text(f"\nAs of {_time(explained['as_of'])}, from the verified history; no letter was opened.", "dim"))
 
 
-def _section(console: Console, title: str, lines: Sequence[tuple[str, str | Text]]) -> None:
+def _section(console: Console, title: str, lines: Sequence[tuple[str, str]]) -> None:
     if not lines:
         return
     console.print(Text(f"\n{title}", "bold"))
@@ -87,7 +87,7 @@ def _section(console: Console, title: str, lines: Sequence[tuple[str, str | Text
     table.add_column(style="cyan", overflow="fold", max_width=28)
     table.add_column(overflow="fold")
     for name, words in lines:
-        table.add_row(name, words)
+        table.add_row(Text(name), Text(words))
     console.print(Padding(table, (0, 0, 0, 2)))
 
 

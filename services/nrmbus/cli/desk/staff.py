@@ -9,6 +9,7 @@ import typer
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -162,5 +163,5 @@ def _table(staff: list[dict[str, Any]]) -> Table:
     for each in staff:
         factors = ", ".join(each["second_factor"]) or ("none: invented" if each["example"] else "–")
         last = short(each["signed_in"]) if "signed_in" in each else "–"
-        table.add_row(each["number"], each["name"], ", ".join(each["roles"]), each["state"], factors, last)
+        table.add_row(each["number"], Text(each["name"]), ", ".join(each["roles"]), each["state"], factors, last)
     return table

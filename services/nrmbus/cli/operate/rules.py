@@ -175,7 +175,7 @@ def check(
             counts = f"{counted(len(profile.types), 'type')}, {counted(len(profile.refusals), 'rule')}, {counted(len(profile.clocks), 'clock')}"
             console.print(Text.assemble((profile.name, "bold"), f" is sound: {counts}; digest {profile.digest[:12]}"))
         else:
-            console.print(f"{counted(len(errors), 'mistake')} in {file}", highlight=False)
+            console.print(Text(f"{counted(len(errors), 'mistake')} in {file}"), soft_wrap=True)
     raise typer.Exit(bool(errors))
 
 
@@ -359,7 +359,7 @@ def _types(console: Console, profile: Profile) -> None:
 def _rules(console: Console, profile: Profile) -> None:
     table = _table("rule", "code", "the sender reads", "u")
     for rule, cited in profile.refusals.items():
-        table.add_row(rule, cited.code, placed(cited.says, profile), "u" if cited.unverified else "")
+        table.add_row(rule, cited.code, Text(placed(cited.says, profile)), "u" if cited.unverified else "")
     _section(console, "Rules, in the order of asking", table)
 
 
@@ -376,7 +376,8 @@ def _values(console: Console, profile: Profile) -> None:
     for name, value in profile.periods.model_dump().items():
         table.add_row(name, ", ".join(map(str, value)) if isinstance(value, tuple) else str(value))
     for tariff in profile.allowance.tariffs:
-        table.add_row(f"allowance from {tariff.valid_from}", f"{tariff.value} {tariff.currency} ({tariff.tariff})")
+        words = f"{tariff.value} {tariff.currency} ({tariff.tariff})"
+        table.add_row(f"allowance from {tariff.valid_from}", Text(words))
     table.add_row("k, the smallest published figure", str(profile.k))
     for name, row in profile.retention.classes.items():
         table.add_row(f"kept: {name}", "for ever" if row.years is None else counted(row.years, "year"))

@@ -360,7 +360,7 @@ def _head(found: Status) -> RenderableType:
     )
     if found.canary is not None:
         lines.add_row("canary", f"the newest test hand-over that came back was sent {found.canary:.0f} s ago")
-    lines.add_row("folder", f"{found.folder}, {found.free_gib} GiB free")
+    lines.add_row("folder", Text(f"{found.folder}, {found.free_gib} GiB free"))
     if found.kafka:
         others = f", for other machines {', '.join(found.others)}" if found.others else ""
         lines.add_row("Kafka", Text.assemble(found.kafka + others, _answered(found.services)))
