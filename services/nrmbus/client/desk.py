@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from datetime import datetime
@@ -13,7 +12,7 @@ import httpx
 
 from nrmbus import environment
 from nrmbus.client.cursors import Ask, CursorAtDesk, CursorStore
-from nrmbus.client.door import LONGEST_PAUSE, SHORTEST_PAUSE, Door, Json
+from nrmbus.client.door import LONGEST_PAUSE, Door, Json
 from nrmbus.client.errors import DoorError, Unreachable, understood
 from nrmbus.client.handlers import AT_ONCE, PAUSES, SIGNALS, DeadLetter, Handler, Run, called, ended_by
 from nrmbus.client.received import BEGINNING, Cursor, Received, received
@@ -279,16 +278,7 @@ class AsyncDesk:
 
     async def _patiently(self, ask: Callable[[], Awaitable[Json]]) -> Json:
         """Return what *ask* returns; while the desk is away, ask again for the seconds of ``patience``."""
-        until, pause = time.monotonic() + self._patience, SHORTEST_PAUSE
-        while True:
-            try:
-                return await ask()
-            except DoorError as error:
-                moved, pause = self.door.look_again(), error.retry_after or pause
-                if not (error.retryable or moved) or time.monotonic() + pause > until:
-                    raise
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+        return await self.door.patiently(ask, self._patience)
 
     def _until(self, stop: asyncio.Event, waiting: Callable[[DoorError], None]) -> Ask:
         """Return how to ask as long as the desk is away, until *stop* is set, and then for the seconds of ``patience``."""

@@ -5,7 +5,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -215,6 +215,23 @@ class Door:
     async def __aexit__(self, *_: object) -> None:
         for each in (*self._left, self._http):
             await each.aclose()
+
+    async def patiently(self, ask: Callable[[], Awaitable[Json]], patience: float) -> Json:
+        """Return what *ask* returns; while the desk is away, ask again for *patience* seconds, where ``door.json`` has it then.
+
+        Raises:
+            DoorError: another attempt does not help, or the seconds are over.
+        """
+        until, pause = time.monotonic() + patience, SHORTEST_PAUSE
+        while True:
+            try:
+                return await ask()
+            except DoorError as error:
+                moved, pause = self.look_again(), error.retry_after or pause
+                if not (error.retryable or moved) or time.monotonic() + pause > until:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
 
     async def publish(self, event: Mapping[str, Any], *, wait: float = 0) -> Json:
         """Say *event* (the desk signs and seals). With *wait* seconds, the answer has the verdict when it came in time.

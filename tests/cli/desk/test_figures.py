@@ -15,7 +15,8 @@ from figures_made import released, victims
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
-from nrmbus.client.errors import DoorError
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError, Unreachable
 from nrmbus.events.figures import Release
 
 RELEASE: Final = released(victims([(60, 2, "F", "25-34", "AZ"), (25, 5, "M", "35-44", "UZ")]), "2026")
@@ -121,10 +122,18 @@ class Desk:
             raise DoorError("not_found", "There is none.", status=404)
         return self.published.to_mapping()
 
+    patiently = Door.patiently
+
+    def look_again(self) -> bool:
+        """Return that the desk has not moved."""
+        return False
+
     async def publish(self, event: dict[str, Any], *, wait: float) -> dict[str, Any]:
         """Take the event."""
         assert wait > 0
         self.sent.append(event)
+        if self.verdict == "away":
+            raise Unreachable("unreachable", "It does not answer.")
         return {"verdict": self.verdict, "events": [{"number": 7}]}
 
 
@@ -163,6 +172,20 @@ def test_figures_without_a_verdict_are_not_written(tmp_path: Path, monkeypatch: 
     result = publishes(Desk("pending"), tmp_path, monkeypatch, *PEOPLE)
 
     assert result.exit_code == 3
+    assert "the same command without --publish" in " ".join(result.output.split())
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_p1_figures_that_a_killed_desk_may_have_are_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that does not answer about the release, then the command says how to ask later, and not that it failed."""
+    monkeypatch.setattr("nrmbus.cli.desk.desks.START_SECONDS", 0.0)
+    desk = Desk("away")
+    result = publishes(desk, tmp_path, monkeypatch, *PEOPLE)
+
+    assert result.exit_code == 3
+    assert desk.sent[0]["id"] in result.output
     assert "the same command without --publish" in " ".join(result.output.split())
     assert not (tmp_path / "out.json").exists()
 

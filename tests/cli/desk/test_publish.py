@@ -1,20 +1,28 @@
 """``nrmbus publish``, ``inbox`` and ``replay`` before a bus is reached: one sentence, and nothing of what was given."""
 
 import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import httpx
 import pytest
+import typer
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.references import whole
+from nrmbus.cli.desk import desks, publish
 from nrmbus.cli.desk.publish import _ref_of, _silent, waits_for
 from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
+from nrmbus.client import door as client_door
+from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
 from nrmbus.public.settings import PublicSettings
 from nrmbus.rules import load_profile
+from nrmbus.wire.ids import EVENT_ID
 from typed import run as nrmbus
 
 ROOT = Path(__file__).parents[3]
@@ -198,6 +206,78 @@ UUID = "01890000-0000-7000-8000-000000000001"
 async def test_a_repeated_command_is_about_the_same_new_reference(id: str | None, ref: str | None) -> None:
     """`--ref new` under a published id takes the reference of the first time, so the content is the same."""
     assert await _ref_of(Repeating(), id) == ref  # type: ignore[arg-type]  # as much of a door as is asked
+
+
+CLOSING: dict[str, Any] = {"type": "case.closed", "actor": "a-1", "case": ONE, "ref": "new"}
+
+
+class Killed:
+    """A desk that is killed while it holds the first *cuts* events: it has them, and their sender has no answer."""
+
+    def __init__(self, cuts: int, verdict: str = "registered") -> None:
+        self.cuts, self.verdict, self.taken = cuts, verdict, list[dict[str, Any]]()
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Answer, or end without an answer."""
+        if request.method == "POST":
+            self.taken.append(json.loads(request.content))
+        if len(self.taken) in range(1, self.cuts + 1) or request.url.path == "/health":
+            raise httpx.ReadError("cut", request=request)
+        said = {"verdict": self.verdict, "id": self.taken[-1]["id"], "case": ONE}
+        return httpx.Response(200, json={"verdict": self.verdict, "events": [said]})
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Killed]:
+    """Let `nrmbus publish` reach a desk that is killed as given, and wait for nothing."""
+
+    def made(cuts: int, verdict: str = "registered") -> Killed:
+        desk = Killed(cuts, verdict)
+
+        @asynccontextmanager
+        async def door_of(*_: object) -> AsyncIterator[Door]:
+            async with Door("http://127.0.0.1", "token", transport=httpx.MockTransport(desk.answer)) as door:
+                yield door
+
+        monkeypatch.setattr(publish, "door_of", door_of)
+        monkeypatch.setattr(client_door, "SHORTEST_PAUSE", 0.0)
+        return desk
+
+    return made
+
+
+async def test_p1_an_event_that_a_killed_desk_may_have_is_offered_again_as_the_same_event(
+    killed: Callable[..., Killed],
+) -> None:
+    """Given a desk that is killed with the event in hand, then the next one gets the same words under the same id and reference."""
+    desk = killed(2)
+    answer = await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
+
+    first, *others = desk.taken
+    assert others == [first, first]
+    assert EVENT_ID.fullmatch(first["id"])
+    assert first["ref"] not in ("new", "")
+    assert answer["events"][0]["id"] == first["id"]
+
+
+async def test_p1_an_event_without_an_answer_is_named_so_that_it_can_be_repeated(
+    killed: Callable[..., Killed], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a desk that stays away, then the command does not say that nothing happened: it prints the id to repeat it with."""
+    desk = killed(99)
+    monkeypatch.setattr(desks, "START_SECONDS", 0.0)
+    with pytest.raises(typer.Exit) as ended:
+        await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
+
+    assert ended.value.exit_code == 3
+    assert f"add `id` {desk.taken[0]['id']} to the event" in capsys.readouterr().err
+
+
+async def test_an_event_that_the_desk_has_is_pending_even_if_the_desk_ends_then(killed: Callable[..., Killed]) -> None:
+    """Given a desk that took the event and then ends, then the answer is that the desk keeps it, and no error."""
+    killed(0, "pending")
+
+    assert (await publish._publish(cast("Any", None), "vac", CLOSING, 20.0))["verdict"] == "pending"
 
 
 class Listing:

@@ -1,18 +1,22 @@
 """``nrmbus document``: a file goes and comes by the terminal as by the SDK, each reading recorded first."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+import typer
 
 from agencies import CASE, SIGNAL
 from desk.documents.test_reading import received
 from desk.documents.test_sharing import PDF
 from desk.given import CANARY, TOKEN, Given, desk_of
-from nrmbus.cli.desk import sharing
+from nrmbus.cli.desk import desks, sharing
+from nrmbus.client import door as client_door
 from nrmbus.client.door import Door
 from nrmbus.events.document import LARGEST
 from typed import run as nrmbus
@@ -59,6 +63,53 @@ async def test_a_file_is_announced_and_sent_in_the_part_of_its_type(tmp_path: Pa
     assert sent.count("document.chunk_sent") == 3
     assert (kind, content) == ("application/pdf", PDF)
     assert CANARY not in str(answer)
+
+
+class Killed(httpx.AsyncBaseTransport):
+    """The way to a desk that is killed each time after it took one of the first *cuts* events, before it answers."""
+
+    def __init__(self, desk: httpx.AsyncBaseTransport, cuts: int) -> None:
+        self._desk, self._cuts, self.paths = desk, cuts, list[str]()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Answer, or end without an answer."""
+        self.paths.append(request.url.path)
+        answer = await self._desk.handle_async_request(request)
+        if self.paths.count("/v1/events") in range(1, self._cuts + 1) and request.url.path == "/v1/events":
+            raise httpx.ReadError("cut", request=request)
+        return answer
+
+
+async def test_p1_a_document_that_a_killed_desk_may_have_is_shared_once(
+    tmp_path: Path, reached: list[Given], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a desk that is killed with the announcement in hand, then neither the command nor its repetition shares a second one."""
+    monkeypatch.setattr(client_door, "SHORTEST_PAUSE", 0.0)
+    letter = sharing._Letter("medical_report", "report.pdf", ("special-unit",))
+
+    async def share(**more: str) -> Any:
+        return await ended(here, sharing._share(FOLDER, "shelter", CASE, PDF, letter, {"actor": "S-4", **more}, 20))
+
+    async with desk_of("shelter", tmp_path) as here:
+        reached.append(here)
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        way = here.door._transport
+        once = Killed(way, 1)
+        monkeypatch.setattr(here.door, "_transport", once)
+        first = await share()
+        monkeypatch.setattr(here.door, "_transport", Killed(way, 99))
+        monkeypatch.setattr(desks, "START_SECONDS", 0.0)
+        with pytest.raises(typer.Exit) as gone:
+            await share()
+        (id,) = re.findall(r"--id (\S+),", capsys.readouterr().err)
+        monkeypatch.setattr(here.door, "_transport", way)
+        second = await share(id=id)
+        sent = [each.type for each in await here.rows("outbox")]
+
+    assert first["verdict"] == second["verdict"] == "registered"
+    assert once.paths.count("/v1/documents") == 1
+    assert (gone.value.exit_code, second["events"][0]["id"]) == (3, id)
+    assert (sent.count("document.shared"), sent.count("document.chunk_sent")) == (2, 6)
 
 
 async def test_what_came_is_listed_sealed_and_saved_on_record(tmp_path: Path, reached: list[Given]) -> None:

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
+
+import typer
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
@@ -12,6 +14,8 @@ from nrmbus.bus.pki.authority import Authority
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 
+UNANSWERED: Final = 3
+"""Exit status if the desk has the event, or may have it, and no verdict came in time."""
 START_SECONDS: Final = 20.0
 """Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""
 
@@ -59,6 +63,26 @@ def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
         where = f"look at {log}, or start it with {how}" if folder.is_held else f"start it with {how}"
         return f"The desk of {agency} does not answer: {where}"
     return f"{error.code}: {error}"
+
+
+async def published(door: Door, event: Mapping[str, Any], wait: float, again: str) -> dict[str, Any]:
+    """Return the desk's answer to *event*, which has an id. A desk that is away is offered it under that id for `START_SECONDS`.
+
+    A desk that was killed may have taken the event before: under another id it would be a second event.
+
+    Raises:
+        typer.Exit: no answer came, with `UNANSWERED`; *again*, how the person goes on without a second event, is printed.
+        DoorError: the desk refuses the event.
+    """
+    try:
+        return await door.patiently(lambda: door.publish(event, wait=wait), START_SECONDS)
+    except DoorError as error:
+        if not error.retryable:
+            raise
+        typer.echo(
+            f"The desk did not answer about event {event['id']} ({error.code}), and may have it: {again}.", err=True
+        )
+    raise typer.Exit(UNANSWERED)
 
 
 async def known_cases(door: Door) -> list[str]:

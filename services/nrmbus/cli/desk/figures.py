@@ -15,9 +15,10 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of
+from nrmbus.cli.desk.desks import UNANSWERED, door_of, published
 from nrmbus.cli.options import BusContext, to_write
 from nrmbus.cli.release_file import read_release
+from nrmbus.client.desk import event_of
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.events.figures import Release
@@ -31,8 +32,6 @@ from nrmbus.wire.names import STATISTICS
 
 app = Commands()
 WAIT_SECONDS: Final = 20.0
-_NO_VERDICT: Final = 3
-"""Exit status, as of `nrmbus publish`."""
 _ANYWHERE: Final = ZoneInfo("UTC")
 """Zone of figures, which have no times."""
 
@@ -134,7 +133,7 @@ def figures(
         made = asyncio.run(_made(folder, Span(year, quarter), publication.people, draft=publication.draft))
         typer.echo(made.says, err=True)
         if made.release is None:
-            raise typer.Exit(_NO_VERDICT)
+            raise typer.Exit(UNANSWERED)
         found = made.release
     else:
         raise BusError("Nothing says what is counted: add --year YEAR, or --release FILE for figures that are there.")
@@ -242,7 +241,8 @@ async def _publish(door: Door, release: Release, actor: str, approver: str) -> _
         figures=packed(release.to_json()),
     )
     event = {"type": data.type, "actor": actor, "approver": approver, "data": data.to_mapping()}
-    answer = await door.publish(event, wait=WAIT_SECONDS)
+    again = f"ask later whether the figures of {release.period} are published, by the same command without --publish"
+    answer = await published(door, event_of(event), WAIT_SECONDS, again)
     (said,) = answer["events"]
     if answer["verdict"] == "registered":
         return _Made(release, f"Published as number {said['number']}, release {release.digest[:16]}.")

@@ -12,9 +12,10 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.references import WHOLE, whole
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of, known_cases, known_refs
+from nrmbus.cli.desk.desks import UNANSWERED, door_of, known_cases, known_refs, published
 from nrmbus.cli.desk.documents import object_in
 from nrmbus.cli.options import BusContext
+from nrmbus.client.desk import event_of
 from nrmbus.client.door import Door
 from nrmbus.client.errors import DoorError
 from nrmbus.desk.errors import MEANINGS
@@ -24,8 +25,6 @@ app = Commands()
 
 REFUSED: Final = 1
 """Exit status if the event was refused, as for every error."""
-UNANSWERED: Final = 3
-"""Exit status if the desk has the event, and no verdict came in time."""
 _LARGEST: Final = 512 * 1024
 """Largest file of an event, in bytes."""
 
@@ -73,7 +72,8 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     """Publish an event: the agency's desk signs it, seals its letter and sends it; the command prints the verdict.
 
     Personal data come from FILE or standard input, never from the command line, which other users can see. Exit
-    status: 0 if registered, 1 if refused, 3 if there is no verdict yet (the desk keeps the event and sends it).
+    status: 0 if registered, 1 if refused, 3 if there is no verdict yet (the desk keeps the event and sends it), or if the
+    desk does not answer and may have the event: its `id` is printed, under which it is published once.
     """
     folder = context.folder
     words = {
@@ -141,8 +141,10 @@ async def _publish(folder: BusFolder, agency: str, body: dict[str, Any], wait: f
             body = body | {"ref": whole(ref, await known_refs(door, body["case"]), "--ref")}
         for note in await _silent(door, body.get("to")):
             typer.echo(note, err=True)
-        answer = await door.publish(body, wait=wait)
-        why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
+        body = event_of(body)
+        again = f"add `id` {body['id']} to the event and give the command again, which publishes it once"
+        answer = await published(door, body, wait, again)
+        why = await reason(door) if answer["verdict"] == "pending" else None
         return answer | {"waits_for": why} if why else answer
 
 
@@ -189,6 +191,13 @@ def line_of(answer: Mapping[str, Any]) -> str:
     accepts = f" (accepts: {', '.join(map(str, answer['accepts']))})" if answer.get("accepts") else ""
     sentence = answer.get("sentence", "the desk's answer has no more; see its log.")
     return f"refused {ground}{article}: {sentence}{accepts}"
+
+
+async def reason(door: Door) -> str | None:
+    """Return why no verdict came, where the desk knows and still answers; it has the event in any case."""
+    with suppress(DoorError):
+        return waits_for(await door.health())
+    return None
 
 
 def waits_for(health: Mapping[str, Any]) -> str | None:

@@ -17,11 +17,11 @@ from nrmbus.bus.private_files import write_private
 from nrmbus.bus.references import WHOLE, whole
 from nrmbus.cli.actor import number_at
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of, known_cases, known_refs
-from nrmbus.cli.desk.publish import line_of, listed, status_of, waits_for
+from nrmbus.cli.desk.desks import door_of, known_cases, known_refs, published
+from nrmbus.cli.desk.publish import line_of, listed, reason, status_of
 from nrmbus.cli.options import AsJson, BusContext, Case, InCase, to_write
 from nrmbus.cli.shown import numbered_table, short
-from nrmbus.client.desk import announcement
+from nrmbus.client.desk import announcement, event_of
 from nrmbus.client.door import Door
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.codes import DocumentType
@@ -59,6 +59,12 @@ def send(  # noqa: PLR0913 - a command's options are its arguments
         str | None,
         typer.Option(help="The file's name for the receivers, sealed like the file. (default: the name of FILE)"),
     ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="ID", help="The id that an unanswered command printed: with it, the file is shared once."
+        ),
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
     as_json: AsJson = False,
     context: BusContext,
@@ -66,12 +72,13 @@ def send(  # noqa: PLR0913 - a command's options are its arguments
     """Share a file of a case: the desk seals it, announces it, and sends it in pieces; the command prints the verdict.
 
     Other users of this machine see FILE and NAME while the command runs: take names that say nothing of a person. Exit
-    status: 0 if the announcement is registered, 1 if it is refused, 3 if there is no verdict yet (the desk sends it).
+    status: 0 if the announcement is registered, 1 if it is refused, 3 if there is no verdict yet (the desk sends it), or if
+    the desk does not answer and may have it: then give the command again with the --id that is printed.
     """
     folder = context.folder
     content = _read(file)
     event: Json = {"actor": number_at(folder, agency, actor)}
-    event |= {name: value for name, value in {"ref": ref, "consent": listed(consent)}.items() if value}
+    event |= {name: value for name, value in {"ref": ref, "consent": listed(consent), "id": id}.items() if value}
     letter = _Letter(kind, name or file.name, tuple(listed(to) or ()))
     answer = asyncio.run(_share(folder, agency, case, content, letter, event, wait))
     if as_json:
@@ -174,8 +181,10 @@ async def _share(
             event = event | {"ref": whole(event["ref"], await known_refs(door, about), "--ref")}
         kept = await door.upload(about, content)
         said = announcement(kept, letter.kind, name=letter.name, to=letter.to)
-        answer = await door.publish(said | event | {"case": about}, wait=wait)
-        why = waits_for(await door.health()) if answer["verdict"] == "pending" else None
+        body = event_of(said | event | {"case": about})
+        again = f"give the command again with --id {body['id']}, which shares the file once"
+        answer = await published(door, body, wait, again)
+        why = await reason(door) if answer["verdict"] == "pending" else None
         return answer | {"waits_for": why} if why else answer
 
 

@@ -17,7 +17,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
 from nrmbus.cli.commands import Commands
-from nrmbus.cli.desk.desks import door_of, sentence_of
+from nrmbus.cli.desk.desks import UNANSWERED, door_of, sentence_of
 from nrmbus.cli.desk.importing import sheet, table
 from nrmbus.cli.desk.importing.sheet import Row
 from nrmbus.cli.desk.importing.table import Fault, Table
@@ -31,8 +31,6 @@ app = Commands()
 
 KEY_FILE: Final = "import.json"
 """File in the agency's folder with the key under which the ids of imported events are made."""
-UNANSWERED: Final = 3
-"""Exit status if every row is with the desk, and a verdict did not come in time."""
 _SAID: Final = frozenset({"registered", "pending"})
 
 
