@@ -110,6 +110,40 @@ def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: 
     assert "ffffffff" in commands.shown("trace", "ffffffff-0000")
 
 
+def test_p4_an_event_of_another_case_is_not_shown_in_place_of_one_of_the_case(commands: Commands) -> None:
+    """Given a case without such an event and spans of another case's, then the answer is that there is none, and recorded as such."""
+    keep(commands.home, "ffffffff-0000-7000-8000-000000000001", "services.offered")
+
+    assert "The history has no such event" in commands.refused("trace", "services.offered", "--case", commands.case)
+    assert "The history has no such event" in commands.refused(
+        "trace", "ffffffff-0000-7000-8000-000000000001", "--case", commands.case
+    )
+    assert "Nothing here has this reference" in commands.refused("trace", "services.offered", "--case", "0" * 8)
+    assert {each["what"] for each in commands.asked} == {"search"}
+
+
+def test_p4_an_event_that_the_history_has_without_its_type_is_recorded_under_its_case(commands: Commands) -> None:
+    """Given a refusal, which keeps no type, then it is found by its span, and shown and recorded as what the history has."""
+    refused = next(
+        each for each in commands.seen.history.entries if each.registration.verdict == "refused"
+    ).registration
+    keep(commands.home, refused.id, "services.offered")
+    shown = words(commands.shown("trace", "services.offered"))
+
+    assert f"refused as number {refused.number}" in shown
+    assert "no registration of it yet" not in shown
+    assert [(each["case"], each["event"]) for each in commands.asked] == [(refused.subject, refused.id)]
+
+
+def test_a_name_of_several_events_is_not_taken_for_the_one_with_spans(commands: Commands) -> None:
+    """Given the first characters of several events' ids, of which one has spans here, then more of the id is asked for."""
+    ids = [each.registration.id for each in commands.seen.history.entries]
+    several = next(id for id in ids if sum(each.startswith(id[:8]) for each in set(ids)) > 1)
+    keep(commands.home, several)
+
+    assert "names more than one event" in commands.refused("trace", several[:8])
+
+
 def test_causes_and_consequences_reach_beyond_the_trace(commands: Commands) -> None:
     """The event's cause and its consequences are found by the ids that their senders signed."""
     asked, offered = (of_type(commands.seen, type_) for type_ in ("shelter.bed_requested", "shelter.bed_offered"))

@@ -22,6 +22,10 @@ _NUMBERS: Final = re.compile(r"(\d{1,15})(\.\.(\d{1,15})?)?")
 _PLACE: Final = re.compile(r"(?:(\d{1,4})/)?(\d{1,15})")
 
 
+class NoSuchEvent(BusError):
+    """Raised when no registration has what was typed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Registrations to show; a field that is None excludes nothing. Times are inclusive; the end of *numbers* may be open."""
@@ -103,7 +107,8 @@ def found_event(history: History, event: str, subject: str | None) -> Entry:
     A number may follow its partition, as in ``1/12``. If several have one id, the registered one is returned.
 
     Raises:
-        BusError: *event* names none, or several events.
+        NoSuchEvent: *event* names none.
+        BusError: *event* names several events, or has no form of a name.
     """
     entries = [each for each in history.entries if subject in (None, each.registration.subject)]
     place = _PLACE.fullmatch(event) if len(event.rpartition("/")[2]) < LEAST_OF_AN_ID else None
@@ -131,7 +136,7 @@ def _one(found: Sequence[Entry]) -> Entry:
     if len(named) == 1:
         return found[0]
     if not named:
-        raise BusError("The history has no such event: nrmbus replay lists the events by number.")
+        raise NoSuchEvent("The history has no such event: nrmbus replay lists the events by number.")
     raise BusError("EVENT names more than one event: give more of its id, its --case, or PARTITION/NUMBER.")
 
 

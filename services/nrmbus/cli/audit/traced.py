@@ -1,10 +1,11 @@
 """Contents of a trace, in every form: the spans of an event or a trace, and its history."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 from nrmbus.auditor.history.history import Audited, Entry
-from nrmbus.auditor.history.selection import found_event
+from nrmbus.auditor.history.selection import NoSuchEvent, found_event
 from nrmbus.auditor.reports.replayed import row_of
 from nrmbus.auditor.reports.traces import all_spans, cause_of, caused_by, of_trace, spans_of, spans_of_trace, trace_of
 from nrmbus.auditor.reports.waterfall import waterfall
@@ -48,21 +49,27 @@ class Traced:
 def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str | None) -> Traced:
     """Return what is known of an event, named as for `found_event`, of *case* if given; by its spans alone where no history knows it.
 
-    *seen* is None where the history could not be asked.
+    *seen* is None where the history could not be asked. Spans name no case, so with a case a history that can be asked
+    has the only answer.
 
     Raises:
         BusError: it means none, or several.
     """
     entry, missing = None, BusError("No span of this is kept here, and the bus does not run: nrmbus up, and ask again.")
-    try:
-        if seen is not None:
-            subject = whole(case, seen.history.spoken_of()) if case is not None else None
+    if seen is not None:
+        subject = whole(case, seen.history.spoken_of()) if case is not None else None
+        try:
             entry = found_event(seen.history, event, subject)
-    except BusError as error:  # it may have been made and not registered yet
-        missing = error
+        except NoSuchEvent as error:
+            if case is not None:
+                raise
+            missing = error  # it may have been made and not registered yet
     id = entry.registration.id if entry else _event_of(folder, event)
     if id is None:
         raise missing
+    if seen is not None and entry is None:
+        with suppress(NoSuchEvent):  # a refusal keeps no type, by which a span found it
+            entry = found_event(seen.history, id, None)
     spans = spans_of(folder, id)
     signed = trace_of(entry) if entry else None
     made = [each.trace for each in spans if each.event == id]
