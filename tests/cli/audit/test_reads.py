@@ -110,8 +110,10 @@ class TestReads:
     def test_a_desk_that_opened_what_was_registered_differs_in_nothing(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """One row for each part is one opening; automatic openings of the desk need no registration."""
-        event = letter_to("special-unit").id
+        """Each part that was registered has a row; automatic openings of the desk need no registration."""
+        event, found = letter_to("special-unit").id, story()
+        read_by(found, "special-unit", letter_to("special-unit"), parts=["identity", "story"])
+        commands.seen = found.audited()
         mine = rows("ngo-a", event, parts=("identity", "story"))
         desks(monkeypatch, {"special-unit": [*mine, *rows("ngo-a", event, who="desk")]})
 
@@ -127,6 +129,39 @@ class TestReads:
 
         assert result.exit_code == 1
         assert "OFF THE RECORD" in result.stdout
+
+    def test_p4_a_part_that_was_opened_off_the_record_is_found(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Sabotage: the story is registered, and identity and contact are opened; each part is named at what it lacks."""
+        event = letter_to("special-unit").id
+        desks(monkeypatch, {"special-unit": rows("ngo-a", event, parts=("contact", "identity"))})
+        result = commands.type("reads", "--case", commands.case)
+
+        assert result.exit_code == 1
+        assert (
+            f"Registered and then not opened, 1 times: special-unit, {READER}, event {event} (story)" in result.stdout
+        )
+        assert f"never registered, 1 times: special-unit, {READER}, event {event} (contact, identity)" in result.stdout
+
+    def test_p4_a_letter_that_was_opened_after_the_answer_is_not_off_the_record(
+        self, commands: Commands, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given a reading that is registered after the answer and before the desk's table comes, then its reader is not accused."""
+        found = story()
+        read_by(found, "special-unit", letter_to("special-unit"))
+        commands.seen = found.audited()
+
+        def opened_meanwhile(*_: object) -> dict[str, list[dict[str, Any]]]:
+            read_by(found, "special-unit", letter_to("special-unit"))
+            commands.seen = found.audited()
+            return {"special-unit": rows("ngo-a", letter_to("special-unit").id) * 2}
+
+        monkeypatch.setattr(reads, "tables_of", opened_meanwhile)
+        shown = commands.shown("reads", "--case", commands.case)
+
+        assert "exactly what was registered" in shown
+        assert [each["what"] for each in commands.asked] == ["case", "case"]
 
     def test_a_registered_reading_without_an_opening_is_reported(
         self, commands: Commands, monkeypatch: pytest.MonkeyPatch

@@ -1,8 +1,8 @@
 """``nrmbus reads``: the readings of a case, from the history and from the desks on this machine."""
 
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http import HTTPStatus
@@ -29,8 +29,8 @@ _DESK: Final = "desk"
 DESK_SECONDS: Final = 35.0
 """Seconds that a desk may take to answer, as in the SDK."""
 
-_Key = tuple[str, str | None, str]
-"""Reader, event and purpose of an opening."""
+_Key = tuple[str, str | None, str, str]
+"""Reader, event, purpose and part of an opening."""
 
 
 @app.register(example="nrmbus reads --case 5f0c1a2b")
@@ -46,17 +46,22 @@ def reads(
 
     The registrar records every reading before it happens; the list comes from that verified history. This question
     is recorded first, too. If an agency's desk is on this machine, its own table is compared with the history, and
-    each difference is printed. If the auditor's folder is here, readings off the record are printed. Exit status: 1
-    if something was read without a record.
+    each difference is printed. If a table has more openings than the answer, the question is asked and recorded once
+    more, since letters may have been opened meanwhile. If the auditor's folder is here, readings off the record are
+    printed. Exit status: 1 if something was read without a record.
     """
     folder = context.folder
     question = asker.question(folder)
     left = _left(folder)  # before this question, which may be written there itself
-    answer = question.answered({"kind": "reads", "case": case, "agency": agency})
+    query = {"kind": "reads", "case": case, "agency": agency}
+    answer = question.answered(query)
+    here = tables_of(folder, answer["case"], agency)
+    not_opened, unregistered = _compared(here, answer["registered"])
+    if unregistered:  # or registered after the answer was made, and before the tables were read
+        answer = question.answered(query)
+        _, unregistered = _compared(here, answer["registered"])
     subject, found = answer["case"], answer["registered"]
-    here = tables_of(folder, subject, agency)
-    differences = [each for other, rows in sorted(here.items()) for each in differing(other, found, rows)]
-    differences = marked(folder, differences)
+    differences = marked(folder, [*not_opened, *unregistered])
     unrecorded = [each for each in left.readings if each.pop("subject") == subject and agency in (None, "auditor")]
     if as_json:
         typer.echo(json.dumps(mapping(subject, found, here, differences, unrecorded), indent=2))
@@ -120,25 +125,48 @@ def tables_of(folder: BusFolder, subject: str, agency: str | None) -> dict[str, 
         return {name: each for name, each in found if each is not None}
 
 
+def _compared(
+    here: Mapping[str, Iterable[Mapping[str, Any]]], found: Sequence[Mapping[str, Any]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the readings *found* that the tables *here* lack, and the openings there that were not found."""
+    every = [each for agency, rows in sorted(here.items()) for each in differing(agency, found, rows)]
+    return [each for each in every if each["missing"] == "desk"], [each for each in every if each["missing"] != "desk"]
+
+
 def differing(
     agency: str, found: Iterable[Mapping[str, Any]], rows: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the readings that were registered and not opened at the desk of *agency*, and those opened there and not registered."""
+    """Return the readings that were registered and not opened at the desk of *agency*, and those opened there and not registered.
+
+    A desk has each part registered that it opens, and writes a row for each.
+    """
     registered: Counter[_Key] = Counter(
-        (each["actor"], each.get("event"), each["purpose"])
+        (each["actor"], each.get("event"), each["purpose"], part)
         for each in found
         if each["agency"] == agency and each["what"] == "letter"
+        for part in each.get("parts", ())
     )
-    by_part = Counter((row["who"], row["event"], row["purpose"], row["part"]) for row in rows if row["who"] != _DESK)
-    opened: Counter[_Key] = Counter()
-    for (who, event, purpose, _), count in by_part.items():
-        opened[who, event, purpose] = max(opened[who, event, purpose], count)
-    places = (("desk", registered - opened), ("history", opened - registered))
-    return [
-        {"agency": agency, "actor": who, "event": event, "purpose": purpose, "missing": where, "times": count}
-        for where, more in places
-        for (who, event, purpose), count in sorted(more.items(), key=str)
-    ]
+    opened: Counter[_Key] = Counter(
+        (row["who"], row["event"], row["purpose"], row["part"]) for row in rows if row["who"] != _DESK
+    )
+    differences = []
+    for where, more in (("desk", registered - opened), ("history", opened - registered)):
+        parts = defaultdict[tuple[str, str | None, str, int], list[str]](list)
+        for (who, event, purpose, part), count in sorted(more.items(), key=str):
+            parts[who, event, purpose, count].append(part)
+        differences += [
+            {
+                "agency": agency,
+                "actor": who,
+                "event": event,
+                "purpose": purpose,
+                "parts": some,
+                "missing": where,
+                "times": count,
+            }
+            for (who, event, purpose, count), some in parts.items()
+        ]
+    return differences
 
 
 _GONE: Final = {"ledger_lost": "lost its ledger", "ledger_older": "began with an older copy of its ledger"}
@@ -211,7 +239,10 @@ def _event(id: str, events: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _sentence(difference: Mapping[str, Any]) -> str:
-    who = f"{difference['agency']}, {difference['actor']}, event {difference['event']}, {difference['purpose']}"
+    parts = ", ".join(difference["parts"])
+    who = (
+        f"{difference['agency']}, {difference['actor']}, event {difference['event']} ({parts}), {difference['purpose']}"
+    )
     for code, what in _GONE.items():
         if noticed := difference.get(code):
             return f"Registered; the desk {what} ({noticed}), so nobody can say whether it was opened: {who}."
