@@ -199,6 +199,33 @@ def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
     assert len(commands.held) == 1
 
 
+@pytest.mark.parametrize("code", ["unanswered", "unreachable"])
+def test_a_hold_that_may_be_registered_later_is_not_called_unregistered(commands: Commands, code: str) -> None:
+    """Given an answer that did not come, then the exit status is its own, and the command that shows the hold is named."""
+    commands.away_later = code
+    result = commands.type("erasure", "hold", "--case", commands.case, "--until", "2026-12-31")
+
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert "not known yet" in result.stderr
+    assert f"nrmbus erasure certificate --case {commands.case}" in result.stderr
+
+
+def test_p4_a_report_is_not_recorded_under_another_number_than_the_one_that_is_given(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given --as where a desk records, or --actor where the auditor does, then nothing is recorded, and the other option is named."""
+    how = ("person-report", "--case", commands.case, "--language", "az", "--agency")
+
+    async def recorded(*_: object) -> int:
+        raise AssertionError("the desk was asked")
+
+    monkeypatch.setattr(person_report, "_by_its_desk", recorded)
+
+    assert "give --actor NUMBER" in commands.refused(*how, "shelter", "--as", "leyla")
+    assert "give --as NAME" in commands.refused(*how, "auditor", "--actor", "S-9")
+    assert commands.asked == []
+
+
 def test_off_the_record_a_command_reads_in_as_many_processes_as_it_is_told(commands: Commands) -> None:
     """The auditor that answers has the history in memory, so only a command that reads the history itself asks for processes."""
     commands.away = "unreachable"

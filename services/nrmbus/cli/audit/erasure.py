@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -18,6 +18,9 @@ from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson, BusContext, Case
 from nrmbus.events.erasure import AccessHoldPlaced
 from nrmbus.events.errors import Invalid
+
+_UNANSWERED: Final = 3
+"""Exit status if nobody knows yet whether the hold is registered, as of `nrmbus publish`."""
 
 app = Commands("erasure", "Erasure of a case: the agencies' confirmations, and holds.")
 
@@ -112,7 +115,8 @@ def hold(
     """At the auditor: keep a case from being erased until the end of a day.
 
     The running auditor publishes the hold under the number of the person who decides it. An agency, a court and the
-    prosecution place holds through their own desks: nrmbus publish AGENCY access.hold_placed.
+    prosecution place holds through their own desks: nrmbus publish AGENCY access.hold_placed. Exit status: 0 if the hold
+    is registered, 1 if not, 3 if that is not known yet.
     """
     folder, reasons = context.folder, reason or ["inspection"]
     try:
@@ -125,6 +129,13 @@ def hold(
     with question.finding():
         subject = whole(case, seen.history.spoken_of())
     number = question.hold(subject, reasons, until)
+    if number is None:
+        typer.echo(
+            f"It is not known yet whether the hold is registered. Before you place it again, look for it: "
+            f"nrmbus erasure certificate --case {subject}",
+            err=True,
+        )
+        raise typer.Exit(_UNANSWERED)
     typer.echo(f"registered as number {number}: nothing of case {subject} is erased through {until}")
     if gone := [each.agency for each in erasure_certificate.certificate(seen.history.about(subject)).confirmed]:
         typer.echo(

@@ -244,8 +244,10 @@ class Question:
     def _recorded(self, number: int, what: str) -> None:
         _notify(f"Recorded as number {number}: {what}, by {self._actor}, for {self._purpose}.")
 
-    def hold(self, case: str, reasons: list[str], until: str) -> int:
+    def hold(self, case: str, reasons: list[str], until: str) -> int | None:
         """Have the auditor keep *case* from being erased through the day *until*; return the number of the registration.
+
+        Return None if no answer came: the auditor or the registrar may have the hold, and register it later.
 
         Raises:
             BusError: it is not registered.
@@ -255,6 +257,8 @@ class Question:
             return int(self._door.hold(body, self._patience)["number"])
         except NoDoor as error:
             code = error.code
+        if code in ("unanswered", "unreachable"):
+            return None
         from nrmbus.rules import load_profile  # noqa: PLC0415 - as in `answered`
 
         rules = load_profile(self._folder.settings.policy).refusals.values()

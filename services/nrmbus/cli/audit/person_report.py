@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from nrmbus.auditor.history.history import Audited
 from nrmbus.auditor.reports.holders import AccessRecord, Holder, HoldersReport, Written, held
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_private
 from nrmbus.bus.references import whole
@@ -108,7 +109,19 @@ def _teller(folder: BusFolder, seen: Audited, subject: str) -> str:
 def _on_record(
     folder: BusFolder, teller: str, subject: str, actor: str | None, name: str | None
 ) -> tuple[int | None, Written]:
-    """Have the disclosure recorded; return the number of the record, and the written parts that a desk knows."""
+    """Have the disclosure recorded; return the number of the record, and the written parts that a desk knows.
+
+    Raises:
+        BusError: *name* is given and a desk records it, or *actor* and the auditor does: it would stand under another number.
+    """
+    if teller != _AUDITOR and name is not None:
+        raise BusError(
+            "--as names a user of the auditor, and a desk records this report: give --actor NUMBER, or --agency auditor."
+        )
+    if teller == _AUDITOR and actor is not None:
+        raise BusError(
+            "--actor is a number of an agency's staff, and the auditor records this report: give --as NAME, or --agency ID."
+        )
     if teller != _AUDITOR:
         with on_record.refused_on_record(folder, "case", subject):
             who = number_at(folder, teller, actor)
