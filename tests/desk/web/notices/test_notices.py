@@ -249,6 +249,50 @@ async def test_who_has_taken_the_case_is_told_alone_until_it_is_overdue(tmp_path
         assert mails.said() == [("Ayla@agency.example", [OVERDUE]), ("Kamran@agency.example", [OVERDUE])]
 
 
+@pytest.mark.parametrize("becomes", ["removed", "refused"])
+async def test_a_notice_for_one_colleague_who_is_not_told_goes_to_everybody(tmp_path: Path, becomes: str) -> None:
+    """Given a case that a colleague has taken, when she is removed or her address is refused before the mail leaves, then the others are told, once."""
+    how: dict[str, Any] = {"refused": {"Ayla@agency.example": "550 5.1.1 No such user"}} if becomes == "refused" else {}
+    async with mailing(tmp_path, **how) as mails:
+        taker = await mails.member("Ayla")
+        await mails.member("Kamran")
+        async with mails.here.desk.seat.ledger.write() as tx:
+            labels.assign(tx, CASE, taker.number, mails.here.desk.seat.stamp())
+        await mails.referred()
+        await mails.look()
+        assert {row.member for row in await mails.here.rows("notices")} == {taker.number}
+        if becomes == "removed":
+            await mails.here.behind.staff.members.remove(taker.number, "door.json")
+        for _ in range(2):
+            await mails.pass_by(GATHERED)
+        assert mails.said() == [("Kamran@agency.example", [WAITS])]
+
+        await mails.pass_by(timedelta(hours=3))
+        assert mails.said() == []
+
+
+async def test_a_clock_that_was_ahead_for_a_while_hides_no_duty(tmp_path: Path) -> None:
+    """Given a machine whose clock was three days ahead for one look, then later duties are told at their own times, each once."""
+    ahead = timedelta(days=3)
+    async with mailing(tmp_path) as mails:
+        await mails.member("Ayla")
+        await mails.pass_by(ahead)
+        await mails.referred()
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+        await mails.pass_by(-ahead)
+        await mails.referred("12" * 16)
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+
+        await mails.pass_by(timedelta(hours=20))
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [SOON])]
+        await mails.pass_by(timedelta(hours=4))
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [OVERDUE])]
+
+
 async def test_what_happens_together_is_one_mail(tmp_path: Path) -> None:
     """Given several referrals at the same time, a person gets one mail, with one line."""
     async with mailing(tmp_path) as mails:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from nrmbus import telemetry
 from nrmbus.desk.desk import Desk
@@ -118,7 +118,7 @@ class Notices:
                 found, moved = self._found(tx, place, now, behind=behind)
         waiting = self._waiting()
         found += [each for each in waiting or () if each.key not in self._told]
-        if place is None or found or moved.heard != place.heard:
+        if place is None or found or moved.heard != place.heard or moved.at < place.at:
             wanted = self._rows(found)
             await self._seat.ledger.together(lambda tx: self._keep(tx, moved, wanted))
         if waiting is not None:
@@ -137,8 +137,9 @@ class Notices:
         heard = max(place.heard, self._duties.read_to)
         if behind:
             return found, Place(heard, place.at)
-        found += happened.of_time(self._seat, tx, self._duties, place.at, now)
-        return found, Place(heard, max(place.at, now))
+        # A place in the future is of a clock that was ahead; the key of a notice keeps it from being told twice.
+        found += happened.of_time(self._seat, tx, self._duties, min(place.at, now), now)
+        return found, Place(heard, now)
 
     def _keep(self, tx: Connection, place: Place, rows: Iterable[tuple[str, str, str, str]]) -> None:
         store.put(tx, rows)
@@ -199,9 +200,19 @@ class Notices:
         """Return the mail that is to leave for *member*; rows of somebody who is not told any more, or of what has passed, are dropped."""
         taken = store.taken(tx, member, now)
         if taken is not None and not self._kinds(taken):
-            store.close(tx, taken.id, "dropped", now)
+            self._drop(tx, taken, now)
             return None
         return taken
+
+    def _drop(self, tx: Connection, taken: Mail, at: str) -> None:
+        """Close the rows of a mail that is not sent; a member who is not told any more may have been the only one to get them."""
+        store.close(tx, taken.id, "dropped", at)
+        member = self._members().find(taken.member)
+        self._pass_on(tx, [row for row in taken.rows if member is None or not _is_told(member, row.kind)])
+
+    def _pass_on(self, tx: Connection, rows: Iterable[Row[Any]]) -> None:
+        """Write the notices of *rows* for everybody who is told; nobody gets a second one of the same key."""
+        store.put(tx, self._rows([Notice(row.kind, row.key) for row in rows]))
 
     def _kinds(self, taken: Mail) -> set[mail.Kind]:
         """Return what the mail still has to say: nothing about a duty that has ended, nothing to who wants no mail."""
@@ -219,7 +230,7 @@ class Notices:
         kinds, member = self._kinds(taken), self._members().find(taken.member)
         at = times.read(taken.at)
         if not kinds or member is None or member.email is None or at is None:
-            await self._seat.ledger.together(lambda tx: store.close(tx, taken.id, "dropped", times.write(self._now())))
+            await self._seat.ledger.together(lambda tx: self._drop(tx, taken, times.write(self._now())))
             return
         if not is_address(member.email):  # an earlier release took any text with an @
             await self._settle(taken, Outcome("refused", "malformed"))
@@ -252,6 +263,7 @@ class Notices:
 
     def _refused(self, tx: Connection, taken: Mail, at: str, code: str) -> None:
         store.close(tx, taken.id, "refused", at, code)
+        self._pass_on(tx, taken.rows)
         self._tell(tx, "mail_refused", taken.id, member=taken.member)
 
     def _again(self, tx: Connection, taken: Mail, now: datetime, factor: float, code: str) -> None:
