@@ -3,7 +3,6 @@
 A group is shown by numbers alone. The list has what this desk published itself, and nothing of a letter.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,16 +11,18 @@ from sqlalchemy import Connection, select
 from starlette.responses import Response
 
 from nrmbus.desk.outbox import drafts
+from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around, sending
-from nrmbus.desk.web.acts.editing import WHAT, moment_of
+from nrmbus.desk.web.acts.editing import WHAT
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
-from nrmbus.events.case import IncidentOpened, ReReferred, SignalRecorded
+from nrmbus.events.case import IncidentOpened, ReReferred, SignalDismissed, SignalRecorded
+from nrmbus.events.model import Event
 from nrmbus.wire.ids import new_ref
 
 routes: Final = Pages()
 
-_OUTBOX: Final = tables.outbox.c
+_EVENTS: Final = tables.events.c
 _SIGNALS: Final = (SignalRecorded.type, ReReferred.type)
 
 
@@ -87,19 +88,31 @@ async def _begun(visit: Visit, type: str, typed: Mapping[str, tuple[str, ...]]) 
 
 def _groups(visit: Visit, tx: Connection) -> Iterator[Group]:
     """Yield the incidents that this desk had registered, newest first."""
-    events = [(row, json.loads(row.clear)) for row in tx.execute(_rows()).all()]
-    cases = [(clear.get("incident"), row.subject) for row, clear in events if row.type in _SIGNALS]
-    for row, clear in reversed(events):
-        if row.type == IncidentOpened.type:
-            yield _group(visit, row.subject, clear, tuple(case for of, case in cases if of == row.subject))
+    events = list(_own(tx, visit.door.seat.me))
+    twice = {each.subject for each in events if _is_duplicate(each)}
+    cases = [(each.incident, each.subject) for each in events if each.type in _SIGNALS and each.subject not in twice]
+    for each in reversed(events):
+        if each.type == IncidentOpened.type:
+            yield _group(visit, each, tuple(case for of, case in cases if of == each.subject))
 
 
-def _rows() -> Any:
-    kinds = (IncidentOpened.type, *_SIGNALS)
-    return select(tables.outbox).where(_OUTBOX.type.in_(kinds), _OUTBOX.verdict == "registered").order_by(_OUTBOX.seq)
+def _own(tx: Connection, me: str) -> Iterator[Event]:
+    """Yield the registered events of this agency about groups and signals; they come back after a loss of the ledger, the outbox does not."""
+    kinds = (IncidentOpened.type, *_SIGNALS, SignalDismissed.type)
+    rows = select(tables.events).where(_EVENTS.source == me, _EVENTS.type.in_(kinds)).order_by(_EVENTS.position)
+    yield from (event for row in tx.execute(rows) if (event := event_of(row)) is not None)
 
 
-def _group(visit: Visit, incident: str, clear: Mapping[str, Any], cases: tuple[str, ...]) -> Group:
-    data = clear["data"]
+def _is_duplicate(event: Event) -> bool:
+    """Return whether *event* says that its person has another case already, so that the person is counted once."""
+    return event.type == SignalDismissed.type and _data(event)["reason"] == "duplicate"
+
+
+def _data(event: Event) -> dict[str, Any]:
+    return event.data.model_dump(mode="json")
+
+
+def _group(visit: Visit, opened: Event, cases: tuple[str, ...]) -> Group:
+    data = _data(opened)
     place = visit.t.code("PlaceFound", data["place_type"])
-    return Group(incident, place, data["head_count"], moment_of(visit, clear["time"]), cases)
+    return Group(opened.subject, place, data["head_count"], visit.t.moment(opened.time), cases)
