@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -19,6 +19,8 @@ RELEASE: Final = metadata.version("nrmbus")
 """Release of this code, as every service shows it in its health and tells the broker."""
 BEFORE_RELEASE: Final = "@"
 """Stands before the release in the client id of a desk's consumer, which the operator sees at the broker."""
+WAITS: Final = timedelta(minutes=15)
+"""An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
 AUDIENCE_CHANGED: Final = "audience_changed"
 """Code by which the registrar has a letter sealed again."""
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from nrmbus.bus.vitals import WAITS
 from nrmbus.cli.counted import counted
 from nrmbus.cli.hosts import Placed
 
@@ -13,8 +14,6 @@ SKEW: Final = timedelta(seconds=5)
 SET_CLOCKS: Final = "set both by a time server: timedatectl set-ntp true"
 LEAST_FREE: Final = 2 * 1024**3
 """Bytes; with less free space Kafka and the ledgers may stop within a day."""
-WAITS: Final = timedelta(minutes=15)
-"""An event without an answer, or a checkpoint without a co-signature, for so long is a fault."""
 UNTOLD: Final = timedelta(hours=1)
 """The first four attempts of a webhook take some 35 minutes: then its receiver fails."""
 SOON: Final = timedelta(days=7)

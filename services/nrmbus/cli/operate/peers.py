@@ -18,11 +18,11 @@ from nrmbus.bus.kafka.failures import sentence_of
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.kafka.lease import newest
 from nrmbus.bus.pki.authority import Authority
-from nrmbus.bus.vitals import BEFORE_RELEASE, RELEASE
+from nrmbus.bus.vitals import BEFORE_RELEASE, RELEASE, WAITS
 from nrmbus.cli import health
 from nrmbus.cli.counted import counted
 from nrmbus.cli.hosts import Placed, hosts_of
-from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, SOON, WAITS
+from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, SOON
 from nrmbus.cli.operate.steps import Step, fault, ok, unknown
 from nrmbus.desk.witness.decision import signed_before
 from nrmbus.directory import SERVICES

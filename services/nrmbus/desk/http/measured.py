@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 from typing import Any, Final, get_args
 
-from sqlalchemy import func, literal_column, select
+from sqlalchemy import Connection, func, literal_column, select
 
 from nrmbus.bus.vitals import know_codes
 from nrmbus.desk.errors import DeskCode
@@ -23,6 +23,12 @@ _OUTBOX, _EVENTS, _READS = tables.outbox.c, tables.events.c, tables.reads.c
 _OLDEST: Final = select(func.min(_OUTBOX.made)).where(
     (_OUTBOX.state == literal_column("'waiting'")) | (_OUTBOX.state == literal_column("'signed'"))
 )
+
+
+def oldest_open(tx: Connection) -> str | None:
+    """Return when the oldest event without an answer was made; None if there is none."""
+    made: str | None = tx.scalar(_OLDEST)
+    return made
 
 
 def _age(since: str | None, now: datetime) -> float:
@@ -45,7 +51,7 @@ class Measured:
         """Return the numbers; one that is unknown is None."""
         seat, now = self._seat, self._seat.now()
         with seat.ledger.read() as tx:
-            made = tx.scalar(_OLDEST)
+            made = oldest_open(tx)
             stopped, untold = webhooks.stopped(tx), webhooks.oldest(tx)
         ends = seat.directory.sealing_ends(seat.me, now)
         return {

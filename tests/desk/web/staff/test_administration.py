@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from agencies import NOW
+from agencies import NOW, SIGNAL
 from desk.staff.given import one_time_in
 from desk.web.staff.given import OPEN, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
+from nrmbus.bus.vitals import WAITS
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff import changes
 from nrmbus.desk.staff.permissions import StaffSettings
@@ -233,6 +234,22 @@ async def test_the_state_of_the_desk_is_said_in_words(tmp_path: Path, monkeypatc
             "lie open on the disk", "8 March 2026", "9 March 2026", "5 % free", "The ledger is older.", "no notice since 2 March",
         ):  # fmt: skip
             assert words in page
+
+
+async def test_an_event_without_an_answer_is_something_to_do(tmp_path: Path) -> None:
+    """Given an event that the registrar does not answer, then the page says so from the time on from which `nrmbus doctor` does, and since when."""
+    async with office(tmp_path) as it:
+        await it.signed_in("Admin Example", "administrator")
+        await it.here.said(type="case.signal_recorded", data=SIGNAL)
+        it.here.clock.time += WAITS
+        waits = text_of(await it.get("/condition"))
+        assert "Nothing needs to be done." in waits
+        assert "1 event waits for the answer of the bus." in waits
+
+        it.here.clock.time += timedelta(seconds=1)
+        late = text_of(await it.get("/condition"))
+        assert "1 thing needs somebody." in late
+        assert "The oldest event has had no answer since 2 March 2026" in late
 
 
 async def test_webhooks_and_backups_are_said_in_words(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from starlette.responses import Response
 
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import NoBus
+from nrmbus.bus.vitals import WAITS
 from nrmbus.desk.errors import MEANINGS
 from nrmbus.desk.http import views
+from nrmbus.desk.http.measured import oldest_open
 from nrmbus.desk.staff.staff import utc_now
 from nrmbus.desk.store.ledger import finish_task
 from nrmbus.desk.web.shell import NotFound, Pages, Visit
@@ -144,6 +146,11 @@ def _sends(visit: Visit, health: dict[str, Any]) -> tuple[str, str, bool]:
         one = t.many(
             "{n} event waits for the answer of the bus.", "{n} events wait for the answer of the bus.", waiting
         )
+        with visit.door.ledger.read() as tx:
+            oldest = times.read(oldest_open(tx) or "")
+        if oldest is not None and visit.door.seat.now() - oldest > WAITS:
+            since = t("The oldest event has had no answer since {moment}: ask the operator of the bus.", moment=t.moment(oldest))  # fmt: skip
+            return t("Sending"), f"{one} {since}", True
         return t("Sending"), one, False
     return t("Sending"), t("Everything was sent and answered."), False
 
