@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +21,7 @@ from nrmbus.cli import health
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
 from nrmbus.host.supervisor import Supervisor
-from patience import LONGEST_WAIT, until
+from patience import LONGEST_WAIT, interruptible, until
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -115,3 +117,25 @@ def test_a_new_certificate_reaches_them_one_after_the_other(up: Supervisor) -> N
     assert not certificate.is_due(tls, certificate.now())
     publish(up.folder)
     assert Gate(up.folder).check() == ()
+
+
+def test_a_broker_that_runs_alone_and_ends_ends_its_command(tmp_path: Path) -> None:
+    """Given ``nrmbus run broker``, when Kafka is killed, then the command ends with status 1 and names the log, so that a service manager restarts it."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    argv = [sys.executable, "-c", "from nrmbus.cli import main; main()", "run", "broker", "--data", str(tmp_path)]
+    with (
+        interruptible(),
+        subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
+    ):
+        assert process.stdout is not None
+        try:
+            assert "is up" in process.stdout.readline()
+            os.kill(json.loads((folder.run / "broker.json").read_bytes())["pid"], signal.SIGKILL)
+            until("the command ends", lambda: process.poll() is not None)
+        finally:
+            process.kill()
+        _, wrong = process.communicate()
+
+    assert process.returncode == 1
+    assert f"has ended: read {folder.logs}/broker.log" in " ".join(wrong.split())

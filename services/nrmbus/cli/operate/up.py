@@ -1,16 +1,19 @@
 """``nrmbus up``: a whole bus until Ctrl-C."""
 
+import selectors
 import signal
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.listeners import listening
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.embedded.node import Node
+from nrmbus.bus.errors import KafkaFailed, NoBus
 from nrmbus.bus.folder import BusFolder, BusSettings, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.pki.authority import Authority
@@ -157,41 +160,44 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
     if tls:
         authority_in(tls)  # before a bus is made that keeps its cluster for good
-    settings = made_with(
-        folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
-    )
-    operators_own(folder)
-    if listens is not None:
-        folder.listen(listens)
-    if canary and settings.play:
-        raise NoBus("A bus for playing makes no test hand-overs, since its clock is moved by hand: leave --canary out.")
-    if not settings.play:
-        folder.send_canary(canary)
-    if without_auditor is not None:
-        folder.audit(elsewhere=without_auditor)
-    for warning in (() if settings.tls else (PLAINTEXT,)) + ((THREE,) if settings.brokers > 1 else ()):
-        typer.echo(warning)
-    newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
-    unlock(folder, unprotected=keys_unprotected)
-    if tls:  # not before: the authority's key may be made here
-        for line in introduced(folder, tls):
-            typer.echo(line)
-    with (
-        until_told(),
-        admitting(agencies),
-        progress_bar() as progress,
-        Supervisor(folder, fork=fork, agencies=newcomers, replicas=replicas, notify=typer.echo, progress=progress),
-    ):
-        wait_until_ready(folder, typer.echo, progress)
-        typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
-        if others := folder.listens.addresses:
-            typer.echo(
-                f"Other machines reach Kafka at {', '.join(others)}, with a certificate of this bus only: "
-                "nrmbus invite FILE invites one. Doors and pages stay on this machine."
+    with folder.held():  # before anything is written: a bus that runs here would move to what this start asks for
+        settings = made_with(
+            folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
+        )
+        operators_own(folder)
+        if listens is not None:
+            folder.listen(listens)
+        if canary and settings.play:
+            raise NoBus(
+                "A bus for playing makes no test hand-overs, since its clock is moved by hand: leave --canary out."
             )
-        tell_service_manager()
-        while True:
-            signal.pause()
+        if not settings.play:
+            folder.send_canary(canary)
+        if without_auditor is not None:
+            folder.audit(elsewhere=without_auditor)
+        for warning in (() if settings.tls else (PLAINTEXT,)) + ((THREE,) if settings.brokers > 1 else ()):
+            typer.echo(warning)
+        newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
+        unlock(folder, unprotected=keys_unprotected)
+        if tls:  # not before: the authority's key may be made here
+            for line in introduced(folder, tls):
+                typer.echo(line)
+        with (
+            until_told(),
+            admitting(agencies),
+            progress_bar() as progress,
+            Supervisor(folder, fork=fork, agencies=newcomers, replicas=replicas, notify=typer.echo, progress=progress),
+        ):
+            wait_until_ready(folder, typer.echo, progress)
+            typer.echo(f"Bus {settings.bus} is up: folder {folder.path}, Kafka {folder.bootstrap}. Ctrl-C ends it.")
+            if others := folder.listens.addresses:
+                typer.echo(
+                    f"Other machines reach Kafka at {', '.join(others)}, with a certificate of this bus only: "
+                    "nrmbus invite FILE invites one. Doors and pages stay on this machine."
+                )
+            tell_service_manager()
+            while True:
+                signal.pause()
 
 
 def see_that_nothing_else_is_asked(called: typer.Context) -> None:
@@ -332,13 +338,35 @@ def made_with(folder: BusFolder, profile: Profile | None, **more: Any) -> BusSet
 
 
 def run_broker(folder: BusFolder) -> None:
-    """Run the embedded broker of the bus in *folder* in the foreground until a signal ends it."""
+    """Run the embedded broker of the bus in *folder* in the foreground until a signal ends it.
+
+    Raises:
+        KafkaFailed: it has ended; of three, a second one has.
+    """
     kafka = EmbeddedKafka(folder)
     with until_told(), progress_bar() as progress:
         kafka.fetch(progress)
         try:
             typer.echo(f"Kafka {kafka.start()} is up. Ctrl-C ends it.")
-            while True:
-                signal.pause()
+            watch(kafka.nodes, folder.logs)
         finally:
             kafka.stop()
+
+
+def watch(nodes: Sequence[Node], logs: Path) -> NoReturn:
+    """Wait for the ends of *nodes*, whose logs are in *logs*; print a sentence about one without which the others go on.
+
+    Raises:
+        KafkaFailed: those that are left cannot go on.
+    """
+    with selectors.DefaultSelector() as selector:
+        for node in nodes:
+            if node.runs:
+                selector.register(node.ended, selectors.EVENT_READ, node)
+        while True:
+            for key, _ in selector.select():
+                selector.unregister(key.fileobj)
+                what = f"Kafka's process {key.data.name} has ended: read {logs / key.data.name}.log"
+                if len(selector.get_map()) <= len(nodes) // 2:
+                    raise KafkaFailed(what)
+                typer.echo(f"{what}. The others go on.")
