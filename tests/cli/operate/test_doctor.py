@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 from brokers import Broker
 from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.reach import Tls
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor, folder_faults, topic_faults
@@ -367,6 +369,31 @@ class TestTheDoctor:
 
         assert ("certificate" in codes(folder, datetime.now(UTC) + timedelta(days=days))) is wrong
 
+    def test_a_certificate_that_nobody_needs_is_no_fault(self, folder: BusFolder) -> None:
+        """Given an agency that is suspended or retired, then the operator's doctor passes over its ended certificate."""
+        Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+        later = datetime.now(UTC) + timedelta(days=31)
+        assert "certificate" in codes(folder, later)
+
+        Authority(folder).suspend("ngo-a")
+        assert "certificate" not in codes(folder, later)
+
+    @pytest.mark.parametrize("closed", [frozenset[str](), frozenset({"ngo-a"})])
+    def test_on_an_agencys_machine_the_directory_tells_who_needs_none(
+        self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch, closed: frozenset[str]
+    ) -> None:
+        """Given a certificate near its end on a joined machine, then it is a fault unless the directory says that the agency is closed."""
+        tls = Tls(folder.agency("ngo-a").path)
+        Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
+        short = Authority(folder).issue("ngo-a", certificate.request(tls), life=timedelta(minutes=1))
+        certificate.keep(tls, short, tls.ca.read_bytes())
+        (folder.keys / "operator.seed").rename(folder.keys / "operator.pub")
+        monkeypatch.setattr(doctor, "_of_the_broker", lambda _: asyncio.sleep(0, ([], TopicRead(closed=closed))))
+        shown = CliRunner().invoke(app, ["doctor", "--json", "--data", str(folder.path)])
+
+        found = {each["code"] for each in json.loads(shown.output)["findings"]}
+        assert ("certificate" in found) is not closed.issuperset({"ngo-a"})
+
     def test_a_full_disk_is_found(self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
         """The doctor finds a full disk before Kafka stops."""
         monkeypatch.setattr(folder_faults, "LEAST_FREE", 2**62)
@@ -472,3 +499,21 @@ def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFold
     assert list(of_stopped(folder, {"ngo-a"})) == []
     with folder.alone("ngo-a"):
         assert list(of_stopped(folder, ())) == []
+
+
+def test_what_nobody_runs_on_anothers_cluster_is_found(tmp_path: Path) -> None:
+    """Given Kafka elsewhere, then a service or a desk that neither ``nrmbus up`` nor ``nrmbus run`` runs is a fault, unless its agency is closed."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="kafka.example.org:9093", tls=True)
+    write_json(folder.agency("ngo-a").agency_json, {})
+    found = list(of_stopped(folder, ()))
+    assert [each.what.split()[-4] for each in found] == ["ngo-a", "registrar", "timekeeper", "auditor"]
+    assert {each.mend for each in found} == {f"nrmbus up --data '{tmp_path}'"}
+
+    with folder.alone("registrar"), folder.alone("timekeeper"):
+        (auditor,) = of_stopped(folder, {"ngo-a"})
+        Authority(folder).suspend("ngo-a")
+        assert list(of_stopped(folder, ())) == [auditor]
+    assert (auditor.code, auditor.serious, auditor.mend) == ("stopped", True, f"nrmbus run auditor --data '{tmp_path}'")
+    with folder.held():
+        assert list(of_stopped(folder, ())) == [], "nrmbus up is asked"

@@ -5,6 +5,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -402,6 +403,21 @@ def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) 
     assert not found.well
     assert "not running" in screen(found)
     assert found.notes[0].startswith("The bus is not running: nrmbus up --data")
+
+
+def test_services_that_were_started_one_by_one_are_a_bus_that_runs(
+    looked: Callable[..., Status], tmp_path: Path
+) -> None:
+    """Given Kafka elsewhere and services that ``nrmbus run`` started, then the bus runs, and one that is missing is a fault."""
+    folder, names = BusFolder(tmp_path), ("registrar", "timekeeper", "auditor")
+    with ExitStack() as started:
+        for each in names[:2]:
+            started.enter_context(folder.alone(each))
+        found = looked(dict.fromkeys(names[:2], READY), PEER, running=False)
+        assert (found.running, found.well, found.notes, len(found.elsewhere)) == (True, False, (), 1)
+        assert found.faults == (f"The auditor does not run. Mend: nrmbus run auditor --data '{tmp_path}'",)
+        started.enter_context(folder.alone("auditor"))
+        assert looked(dict.fromkeys(names, READY), running=False).well
 
 
 def test_nobody_waits_for_who_is_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

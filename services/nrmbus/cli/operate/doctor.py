@@ -117,7 +117,7 @@ def doctor(
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
-    found = list(findings(folder, datetime.now(UTC)))
+    found, topic = list[Finding](), TopicRead()
     try:
         of_the_broker, topic = asyncio.run(_of_the_broker(folder))
         found += [*of_the_broker, *asyncio.run(_of_the_services(folder, topic.closed))]
@@ -129,6 +129,7 @@ def doctor(
                 "interrupted", "Not everything was looked at.", "It was interrupted.", "run it again", serious=False
             )
         )
+    found = [*findings(folder, datetime.now(UTC), topic.closed), *found]
     if as_json:
         typer.echo(
             json.dumps({"well": not any(each.serious for each in found), "findings": [asdict(each) for each in found]})

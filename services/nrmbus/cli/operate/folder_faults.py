@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.certificate import ends
 from nrmbus.bus.reach import Tls
+from nrmbus.cli.health import suspended
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, SOON, Finding, seconds
 from nrmbus.directory.commands import is_operator
@@ -29,11 +30,11 @@ MOST_NAMED: Final = 10
 _PUBLIC: Final = frozenset({"operator.pub", "cert.pem", "ca.pem", "broker-ca.pem", "made", "interim"})
 
 
-def findings(folder: BusFolder, now: datetime) -> Iterator[Finding]:
-    """Yield the findings from files, without asking the broker."""
+def findings(folder: BusFolder, now: datetime, closed: Collection[str] = ()) -> Iterator[Finding]:
+    """Yield the findings from files, without asking the broker; *closed* agencies, suspended or retired, need no certificate."""
     yield from _permissions(folder)
     yield from _keys(folder)
-    yield from _certificates(folder, now)
+    yield from _certificates(folder, now, suspended(folder).union(closed))
     yield from _clocks_ahead(folder)
     yield from _disk(folder)
     yield from _backups(folder, now)
@@ -103,10 +104,10 @@ def _keys(folder: BusFolder) -> Iterator[Finding]:
         )
 
 
-def _certificates(folder: BusFolder, now: datetime) -> Iterator[Finding]:
+def _certificates(folder: BusFolder, now: datetime, closed: Collection[str]) -> Iterator[Finding]:
     for path in sorted(folder.path.glob("**/tls/cert.pem")):
         home, end = path.parents[1], ends(Tls(path.parents[1]))
-        if end is not None and end - now > SOON:
+        if (end is not None and end - now > SOON) or (home.parent.name == "agencies" and home.name in closed):
             continue
         says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
         lives_here = is_operator(folder) or home.parent.name != "agencies"

@@ -5,9 +5,10 @@ from datetime import datetime
 from typing import Any
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, why_not_ready
+from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, suspended, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
 from nrmbus.directory.standby import SERVED
+from nrmbus.host.services import services_of
 from nrmbus.wire.names import AUDITOR
 
 
@@ -94,24 +95,30 @@ def _of_desks(health: Health) -> Iterator[Finding]:
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the desks and services of a machine elsewhere that do not run; *closed* agencies, suspended or retired, need none."""
-    if not folder.is_joined:
+    """Yield the desks and services that do not run, on a machine elsewhere or at an operator who starts each one alone.
+
+    *Closed* agencies, suspended or retired, need none. `nrmbus up` starts what has ended, and without Kafka nothing runs.
+    """
+    if folder.is_joined:
+        services = [
+            each
+            for each in (SERVED if folder.host is not None else (AUDITOR,))
+            if (folder.service(each) / "keys").exists()  # a host gets no keys of an auditor with a machine of her own
+        ]
+    elif folder.settings.bootstrap and not folder.is_held:
+        services, closed = [*services_of(folder)], suspended(folder).union(closed)
+    else:
         return
-    due = [each for each in folder.agencies() if each not in closed]
-    services = [
-        each
-        for each in (SERVED if folder.host is not None else (AUDITOR,))
-        if (folder.service(each) / "keys").exists()  # a host gets no keys of an auditor with a machine of her own
-    ]
+    due, running = [each for each in folder.agencies() if each not in closed], folder.running
     for name in (*due, *services):
-        if name not in folder.running:
+        if name not in running:
             yield Finding(
                 "stopped",
                 f"The {name} does not run." if name in services else f"The desk of {name} does not run.",
                 "Nothing is sent or received for it."
                 if folder.host is None or name in due
                 else "This host does not take over if the operator's machine is lost.",
-                f"nrmbus run {name} --data '{folder.path}'",
+                f"nrmbus {f'run {name}' if running or folder.is_joined else 'up'} --data '{folder.path}'",
             )
 
 

@@ -178,7 +178,9 @@ def look(folder: BusFolder) -> Status:
     """Return the state of the bus, or of an agency's machine, now."""
     settings, now = folder.settings, datetime.now(UTC)
     try:
-        kafka, running = folder.bootstrap, folder.is_joined or folder.is_held
+        kafka = folder.bootstrap
+        # Kafka elsewhere serves what nrmbus run has started one by one.
+        running = folder.is_joined or folder.is_held or bool(settings.bootstrap and folder.running)
     except NoBus:
         kafka, running = "", False
     healths = asyncio.run(health.ask_all(folder))
@@ -245,7 +247,9 @@ def _days(seconds: float | None) -> int | None:
 def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iterable[Placed]) -> Iterable[str]:
     yield from (f"{each.what} Mend: {each.mend}" for each in of_hosts(hosts))
     # An agency beside others may have left, and need no desk: that stands in the directory, which doctor reads.
-    yield from (f"{each.what} Mend: {each.mend}" for each in of_stopped(folder, folder.agencies() if healths else ()))
+    if folder.is_joined or folder.running:  # where nothing of the operator's runs, the note says so
+        closed = folder.agencies() if healths else ()
+        yield from (f"{each.what} Mend: {each.mend}" for each in of_stopped(folder, closed))
     for name, found in healths.items():
         # A desk that is not ready says it in its remark, and the operator's machine asks Kafka by itself.
         if folder.is_joined and found and found.get("ready") and (silence := health.silence_of(found)):
