@@ -18,6 +18,7 @@ from nrmbus import cli
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.private_files import write_private
 from nrmbus.cli.app import COMMANDS, loaded
 from nrmbus.cli.commands import Commands
 from nrmbus.directory.admission import Newcomer, admit
@@ -95,6 +96,19 @@ def test_an_unknown_command_is_refused_with_the_nearest_one() -> None:
 
     assert done.returncode == 2
     assert "Did you mean 'replay', 'play'?" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize("command", ["check", "apply"])
+def test_a_directory_that_is_not_believed_is_one_sentence(tmp_path: Path, command: str) -> None:
+    """Given an operator's public key that cannot be read, then the command says so, and prints no code."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=True)
+    write_private(folder.keys / "operator.pub", b"x")
+    done = run("topics", command, "--data", tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("nrmbus: operator_key_malformed: ")
+    assert done.stderr.count("\n") == 1
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,10 @@ def main() -> None:
     except Exception as error:
         if _is_interrupted(error):
             _end_interrupted()
-        if sentence := sentence_of(error):
+        # Imported here: a command that raises it has loaded it, and every other one starts without it.
+        from nrmbus.directory.errors import DirectoryError  # noqa: PLC0415
+
+        if sentence := str(error) if isinstance(error, DirectoryError) else sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")
         raise
 
