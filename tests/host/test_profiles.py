@@ -132,6 +132,25 @@ def test_a_running_service_takes_what_is_added_meanwhile(bus: BusFolder, capsys:
 
 
 @pytest.mark.thorough
+def test_a_profile_that_came_before_the_one_that_it_extends_is_taken(
+    bus: BusFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a profile that was refused, since the one that it extends was not there, then both are known once that one comes."""
+    know_profiles(bus)
+    newcomers = Newcomers(bus)
+    bus.keep_profile("az@2028-01-01", "name: az@2028-01-01\nextends: az@2029-01-01\nchanges:\n  k: 20\n")
+    bus.keep_profile("az@2032-01-01", "name: az@2032-01-01\nextends: az@2032-01-01\n")
+    newcomers.look()
+    assert "az@2028-01-01" not in profile_names()
+    bus.keep_profile("az@2029-01-01", copied(REFER_IN_36_HOURS, name="az@2029-01-01"))
+    newcomers.look()
+    told = capsys.readouterr()
+
+    assert load_profile("az@2028-01-01").k == 20
+    assert (told.out + told.err).count("profile_refused") == 2, "each once, though one was tried again"
+
+
+@pytest.mark.thorough
 def test_a_profile_that_was_known_never_changes_under_a_running_service(bus: BusFolder) -> None:
     """Whatever is put over its file: its cases are judged by the values that were activated."""
     know_profiles(bus)

@@ -71,23 +71,25 @@ class Newcomers:
         except NoBus:  # a file that is being written, or is no text: the next look, or the next start says so
             return
         known = set(profile_names())
-        fresh = {name: text for name, text in texts.items() if name not in known and self._refused.get(name) != text}
-        while any(self._take(name, fresh) for name in sorted(fresh)):  # one may extend another
-            pass
-        for name, text in fresh.items():
-            self._refused[name] = text
-            log.report("profile_refused", sha256=sha256(text.encode()).hexdigest())
+        unknown = {name: text for name, text in texts.items() if name not in known}
+        fresh = {name for name, text in unknown.items() if self._refused.get(name) != text}
+        while any(self._take(name, unknown) for name in sorted(fresh)):
+            fresh = set(unknown)  # one may extend another, also one that was refused by an earlier look
+        for name, text in unknown.items():
+            if self._refused.get(name) != text:
+                self._refused[name] = text
+                log.report("profile_refused", sha256=sha256(text.encode()).hexdigest())
 
-    def _take(self, name: str, fresh: dict[str, str]) -> bool:
-        """Take the profile *name* out of *fresh* and let this process know it; return False if it does not read, or not yet."""
+    def _take(self, name: str, unknown: dict[str, str]) -> bool:
+        """Take the profile *name* out of *unknown* and let this process know it; return False if it does not read, or not yet."""
         try:
-            if name_in(fresh[name]) != name:
+            if name_in(unknown[name]) != name:
                 return False
-            (profile,) = add_profiles([fresh[name]])
+            (profile,) = add_profiles([unknown[name]])
         except (ProfileError, UnknownProfileError):
             return False
         log.report("profile_known", sha256=profile.digest)
-        del fresh[name]
+        del unknown[name]
         return True
 
 
