@@ -13,6 +13,7 @@ from nrmbus.cli.operate.topic_faults import TopicRead, of_left_keys
 from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
+from nrmbus.host.supervisor import BROKER_SECONDS
 from nrmbus.wire.keys.keys import VerifyKey
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -84,6 +85,21 @@ def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
     assert all(each.serious for each in found)
 
 
+def test_a_broker_that_goes_away_meanwhile_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a directory that is never read to its end, then the look ends with a sentence, and destroys nothing."""
+    bus, said = Replaced(tmp_path), list[str]()
+
+    async def never(_folder: BusFolder) -> Directory:
+        await asyncio.Event().wait()
+        return bus.directory
+
+    monkeypatch.setattr(expired_keys, "read_directory", never)
+    expired_keys.look(bus.folder, said.append, 0.01)
+
+    assert said == ["Replaced keys of services could not be looked through (TimeoutError); it is tried again tomorrow."]
+    assert bus.there == {bus.old, bus.new}
+
+
 @pytest.mark.broker
 async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -> None:
     """By the directory as it stands in the topic: the doctor finds them a day late, the look of each day leaves none.
@@ -98,6 +114,6 @@ async def test_on_a_bus_that_runs_they_are_found_and_destroyed(broker: Broker) -
     assert before == {"auditor": 1, "registrar": 1, "timekeeper": 1}
 
     said = list[str]()
-    await asyncio.to_thread(expired_keys.look, folder, said.append)
+    await asyncio.to_thread(expired_keys.look, folder, said.append, BROKER_SECONDS)
     assert said == ["2 sealing keys of services were replaced long ago, and are destroyed."]
     assert dict((await topic_faults.read_topic(folder, folder.as_operator)).left) == {"timekeeper": 1}

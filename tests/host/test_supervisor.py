@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +28,7 @@ from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
 from nrmbus.directory.heads import EVERY, utc_time
 from nrmbus.directory.operator_inbox import Outcome
-from nrmbus.host import log_rotation, request_loop
+from nrmbus.host import log_rotation, request_loop, supervisor
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
 from nrmbus.host.supervisor import Supervisor
 from patience import interruptible, lives, until
@@ -361,6 +362,56 @@ def test_a_bus_goes_on_when_requests_fail(tmp_path: Path, monkeypatch: pytest.Mo
         "ngo-b has asked for another certificate, and has it.",
         "A request in the topic of ngo-a was passed over: request_invalid.",
     ]
+
+
+def test_a_broker_that_goes_away_during_a_look_holds_up_no_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a head that is never signed, since the broker went away meanwhile, then services are started all the same, and the bus ends."""
+    said, begun = list[str](), list[str]()
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    running = Supervisor(folder, notify=said.append)
+    running._services["registrar"] = Running("registrar")
+
+    async def never(_folder: BusFolder) -> None:
+        await asyncio.Event().wait()
+
+    def begin(service: Running) -> None:
+        service.begin()
+        begun.append(service.name)
+
+    monkeypatch.setattr(supervisor, "sign_head", never)
+    monkeypatch.setattr(supervisor, "BROKER_SECONDS", 0.01)
+    monkeypatch.setattr(running, "_begin", begin)
+    running._thread = threading.Thread(target=running._watch, daemon=True)
+    running._thread.start()
+    until("the registrar is started", lambda: begun == ["registrar"])
+    running.stop()
+
+    assert said[0] == "The directory's head could not be signed (TimeoutError); it is tried again."
+
+
+def test_an_answer_that_hangs_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a pass that never ends, since the broker has moved meanwhile, then the next pass is made."""
+    said: list[str] = []
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    running = request_loop.Answering(folder, said.append)
+
+    async def answers(_folder: BusFolder) -> tuple[Outcome, ...]:
+        if not said:
+            await asyncio.Event().wait()
+        running._ended.set()
+        return (Outcome("ngo-b"),)
+
+    monkeypatch.setattr(request_loop, "answer", answers)
+    monkeypatch.setattr(request_loop, "REQUESTS_SECONDS", 0.0)
+    monkeypatch.setattr(request_loop, "ANSWER_SECONDS", 0.01, raising=False)
+    running.start()
+    until("the next pass is made", lambda: len(said) > 1)
+
+    assert said[0] == "Requests of agencies could not be answered (TimeoutError); it is tried again."
 
 
 def test_a_service_that_cannot_start_is_given_time() -> None:

@@ -34,10 +34,13 @@ def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str
     return tuple(gone)
 
 
-def look(folder: BusFolder, notify: Callable[[str], None]) -> None:
-    """Destroy expired keys by the directory and the bus's present time; *notify* gets a sentence about the result or the obstacle."""
+def look(folder: BusFolder, notify: Callable[[str], None], seconds: float) -> None:
+    """Destroy expired keys by the directory and the bus's present time; *notify* gets a sentence about the result or the obstacle.
+
+    The broker may take so many *seconds*.
+    """
     try:
-        directory, now = asyncio.run(_read(folder))
+        directory, now = asyncio.run(asyncio.wait_for(_read(folder), seconds))
         if gone := destroy(folder, directory, now):
             notify(f"{len(gone)} sealing keys of services were replaced long ago, and are destroyed.")
     except (BusError, DirectoryError, KafkaError, OSError) as error:

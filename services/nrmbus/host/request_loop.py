@@ -10,6 +10,8 @@ from nrmbus.directory.operator_inbox import answer
 
 REQUESTS_SECONDS: Final = 15.0
 """Seconds between two looks for requests."""
+ANSWER_SECONDS: Final = 600.0
+"""Seconds that one pass may take: more than the requests of all agencies need, since a pass that is cut begins again."""
 ANSWERED_SECONDS: Final = 1.0
 """Seconds that a running answer may take when the bus ends."""
 
@@ -36,7 +38,7 @@ class Answering:
         reported: set[str] = set()
         while not self._ended.wait(REQUESTS_SECONDS):
             try:
-                outcomes = asyncio.run(answer(self._folder))
+                outcomes = asyncio.run(asyncio.wait_for(answer(self._folder), ANSWER_SECONDS))
             except Exception as error:  # noqa: BLE001 - whatever stands in a topic, and wherever the broker is, a bus goes on
                 lines = {f"Requests of agencies could not be answered ({type(error).__name__}); it is tried again."}
                 outcomes = ()

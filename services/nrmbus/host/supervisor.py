@@ -44,6 +44,8 @@ HELD_SECONDS: Final = 2.0
 """Seconds between two checks whether an agency is no longer suspended."""
 CERTIFICATE_SECONDS: Final = 10.0
 """Seconds between two checks of certificates; an expired one may be served for so long."""
+BROKER_SECONDS: Final = 60.0
+"""Seconds that the watching thread waits for the broker's records; only this thread starts a broker that has ended."""
 AGAIN_SECONDS: Final = 60.0
 """Seconds until the next attempt to sign a head of the directory, which is valid for three hours."""
 KEPT_SECONDS: Final = 86_400.0
@@ -266,7 +268,7 @@ class Supervisor:
         now = time.monotonic()
         if now >= self._kept_at:
             self._kept_at = now + KEPT_SECONDS
-            expired_keys.look(self.folder, self._notify)
+            expired_keys.look(self.folder, self._notify, BROKER_SECONDS)
 
     def _wait_for_ends(self, seconds: float) -> None:
         """Wait until a service ends, or to be woken, or *seconds*; note which services have ended."""
@@ -292,7 +294,7 @@ class Supervisor:
     def _sign_head(self, now: float) -> None:
         self._head_due = now + EVERY.total_seconds()
         try:
-            asyncio.run(sign_head(self.folder))
+            asyncio.run(asyncio.wait_for(sign_head(self.folder), BROKER_SECONDS))
         except (BusError, DirectoryError, KafkaError, OSError) as error:
             self._head_due = now + AGAIN_SECONDS
             self._notify(f"The directory's head could not be signed ({type(error).__name__}); it is tried again.")
