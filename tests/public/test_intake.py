@@ -70,6 +70,35 @@ async def test_a_person_writes_and_comes_back_for_the_answer(tmp_path: Path) -> 
         assert len(page.store.threads()) == 1
 
 
+async def test_a_number_without_a_way_to_reach_her_is_not_thrown_away(tmp_path: Path) -> None:
+    """Given a number or times and no way chosen, then nothing is sent, and the page keeps them and asks for the way."""
+    typed = {"contact": "CANARY 09", "safe_times": "after nine"}
+    with here(tmp_path) as page:
+        for name, text in typed.items():
+            asked = await page.write(**{name: text})
+            assert (asked.status_code, Fields(asked.text).found[name]) == (422, text)
+            assert f'<a href="#{name}">Choose how we can reach you' in asked.text
+        assert page.store.threads() == []
+
+        code_in(await page.send("/en/write", await page.write(**typed), reach="phone"))
+        code_in(await page.write(**typed, reach="code"))
+        assert read(page, 1) == [Written(CANARY, "en", "", "phone", "CANARY 09", "after nine")]
+        assert read(page, 2) == [Written(CANARY, "en", "", "code")]
+
+
+async def test_a_newer_message_that_nobody_opened_is_not_called_opened(tmp_path: Path) -> None:
+    """Given an opened message and a newer one, then the heading is about the newer one, until somebody opens it."""
+    with here(tmp_path) as page:
+        code = code_in(await page.write())
+        page.store.mark_read(1, wall_time(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
+        back = await page.come_back(code)
+        assert "Your message was opened" in back.text
+        more = await page.send("/en/more", back, text="CANARY tonight")
+        assert "<h1>Nobody has opened your newest message yet</h1>" in more.text
+        page.store.mark_read(1, wall_time(), last=page.store.thread(1).messages[-1].row)  # type: ignore[union-attr]
+        assert "Your message was opened" in (await page.come_back(code)).text
+
+
 async def test_what_a_person_wrote_stands_nowhere_in_the_clear(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -392,6 +421,22 @@ async def test_one_proof_asks_for_one_code(tmp_path: Path) -> None:
         tries = [await page.send("/en/answer", form, code=codes.new()) for _ in range(2)]
 
         assert [each.status_code for each in tries] == [404, 429]
+
+
+async def test_words_that_are_kept_are_kept_to_the_end(tmp_path: Path) -> None:
+    """Given a text that is too long, when her code is asked for again, then she has it back whole, and its length is judged when she sends it."""
+    long = "a" * MOST_CHARACTERS + " CANARY end"
+    with here(tmp_path) as page:
+        code = code_in(await page.write("first"))
+        back = await page.come_back(code)
+        page.time[0] += 31 * 60
+        late = await page.send("/en/more", back, text=long)
+        assert Fields(late.text).found["text"] == long
+
+        again = await page.send("/en/answer", late, code=code)
+        told = await page.send("/en/more", again)
+        assert f"Your text has {len(long)} characters" in told.text
+        assert len(read(page)) == 1
 
 
 @pytest.mark.thorough

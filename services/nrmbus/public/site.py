@@ -208,7 +208,7 @@ class PublicSite:
         status: int = 200,
     ) -> Response:  # fmt: skip
         values = {
-            "error": error, "wait": _whole(wait), "kept": kept[:MOST_CHARACTERS], "code": code[:_SHORT],
+            "error": error, "wait": _whole(wait), "kept": kept, "code": code[:_SHORT],
             "slip": slip or self._slips.seal("ask"), "keeps": "answer",
         }  # fmt: skip
         return self._page(t, "answer.html.j2", "answer", status=status, has_errors=bool(error), **values)
@@ -432,6 +432,8 @@ def _wrong(form: Form, t: Words) -> dict[str, str]:
     if form["reach"] in ("phone", "email", "other") and not form["contact"].strip():
         wrong["contact"] = t("Write the number or address, or choose that you come back with your code.")
     for name in ("contact", "safe_times"):
+        if form["reach"] not in _REACH and form[name].strip():
+            wrong[name] = t("Choose how we can reach you, or empty this field.")
         if len(form[name]) > _SHORT:
             wrong[name] = t("Use at most {most} characters here.", most=_SHORT)
     return wrong
