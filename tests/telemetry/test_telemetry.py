@@ -1,17 +1,23 @@
 """Logs and spans of a service hold identifiers, never content, and one trace spans sender and receivers."""
 
 import errno
+import inspect
 import json
 import logging
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import pytest
 import structlog
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from nrmbus.telemetry import counts, log, trace
 from nrmbus.telemetry.span_file import Span
+from patience import PATIENCE
 from spans import recorded
 
 CANARY = "CANARY-she-may-not-leave"
@@ -193,3 +199,55 @@ class TestATrace:
         (kept,) = spans
         assert (kept.type, kept.event, kept.outcome, kept.code) == ("unknown", "unknown", "", "")
         assert kept.parent == ""
+
+
+class Silent(SpanExporter):
+    """Collector that takes a request and answers it only when the test lets it."""
+
+    def __init__(self) -> None:
+        self.answers = threading.Event()
+        self.askers: list[threading.Thread] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Note the thread that asks, and answer nothing yet."""
+        del spans
+        self.askers.append(threading.current_thread())
+        self.answers.wait()
+        return SpanExportResult.SUCCESS
+
+
+class TestAnEnd:
+    def test_of_a_service_does_not_wait_for_a_collector_that_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Given a collector that answers nothing, when a service ends, then it ends while its last spans are under way."""
+        silent = Silent()
+        monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda: silent)
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example")
+        monkeypatch.setattr(trace, "CLOSE_MS", 1)
+        trace.set_up_trace("ngo-a")
+        with trace.produced("referral.submitted", "e-1"):
+            pass
+        ending = threading.Thread(target=trace.shut_down)
+        ending.start()
+        ending.join(PATIENCE)
+        waits = ending.is_alive()
+        silent.answers.set()
+        ending.join()
+
+        assert not waits
+
+    def test_the_sdk_bounds_no_end_of_its_own(self) -> None:
+        """A trap of OpenTelemetry's SDK: a flush exports on the thread that asks, and a shutdown takes no limit.
+
+        Without the trap, `_ToCollector` may go.
+        """
+        silent = Silent()
+        silent.answers.set()
+        processor = BatchSpanProcessor(silent, schedule_delay_millis=PATIENCE * 1000)
+        trace._take("ngo-a", [processor])
+        with trace.produced("referral.submitted", "e-1"):
+            pass
+        processor.force_flush(1)
+        trace.shut_down()
+
+        assert silent.askers == [threading.current_thread()]
+        assert list(inspect.signature(BatchSpanProcessor.shutdown).parameters) == ["self"]
