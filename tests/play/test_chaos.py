@@ -3,13 +3,18 @@
 import sqlite3
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.directory import Identity
 from nrmbus.play.chaos import DESKS, FIRST, OF_THREE, Chaos, look_into_ledgers, play
 from nrmbus.play.chaos_report import REGISTRAR_SECONDS, Fault, Found, limit_of
+from nrmbus.play.load import Agency
+from nrmbus.play.trail import Anomalies
 
 ACCEPTED = [("ngo-a", "case-1", "event-1"), ("ngo-a", "case-2", "event-2"), ("ngo-b", "case-3", "event-3")]
 
@@ -62,6 +67,39 @@ def test_a_ledger_that_lost_or_doubled_is_found(
 ) -> None:
     """Sabotage: one row is altered, and the look into the ledgers says what."""
     assert looked(ledgers(tmp_path), desk, harm) == found
+
+
+def test_a_registrar_that_refuses_the_load_is_found() -> None:
+    """The Rules accept the whole load, so one refusal is an anomaly; an event that was sealed again is none."""
+    assert Found("", 0, trail=Anomalies(registered=60, refused=1)).anomaly
+    assert not Found("", 0, trail=Anomalies(registered=60, sealed_again=1)).anomaly
+
+
+class Cut:
+    """A producer whose first attempt fails with *error*."""
+
+    def __init__(self, error: Exception) -> None:
+        self.errors, self.sent = [error], list[bytes | None]()
+
+    async def send_and_wait(self, _topic: str, value: bytes | None, *_: object, **__: object) -> None:
+        """Fail once, then take it."""
+        if self.errors:
+            raise self.errors.pop()
+        self.sent.append(value)
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError(), ConnectionResetError()], ids=["of Kafka", "of the system"])
+async def test_a_write_that_is_cut_is_sent_again(tmp_path: Path, error: Exception) -> None:
+    """Given a connection that breaks, when an event is written, then the same one is sent again: no number of its case is left out."""
+    folder = BusFolder(tmp_path / "bus")
+    folder.create()
+    chaos, cut = Chaos(folder, 1), Cut(error)
+    agency = Agency(Identity.at(tmp_path / "vac", "vac"), "ngo-l", ["0" * 32])
+    submission = agency.submit("0" * 32, datetime(2026, 3, 2, tzinfo=UTC), 1)
+    await chaos._until_acknowledged(cut, submission)
+
+    assert cut.sent == [submission.record.value]
+    assert chaos.acknowledged == [("vac", "0" * 32, submission.id)]
 
 
 def test_a_late_service_is_named() -> None:

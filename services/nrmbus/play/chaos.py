@@ -133,7 +133,7 @@ class Chaos:
                 await producer.send_and_wait(
                     submission.topic, record.value, record.key, submission.partition, headers=headers
                 )
-            except KafkaError:
+            except (KafkaError, OSError):  # given up here, its sequence would be missing, and all after it refused
                 await asyncio.sleep(0.2)
             else:
                 self.acknowledged.append((submission.agency, submission.subject, submission.id))

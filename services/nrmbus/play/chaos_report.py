@@ -45,8 +45,10 @@ class Found:
 
     @property
     def anomaly(self) -> bool:
-        """True if anything was lost, doubled, out of order or unfinished."""
-        return bool(self.trail.any or self.unclosed or self.doubled or self.unheard or self.restless)
+        """True if anything was lost, refused, doubled, out of order or unfinished: the Rules accept the whole load."""
+        return bool(
+            self.trail.any or self.trail.refused or self.unclosed or self.doubled or self.unheard or self.restless
+        )
 
     @property
     def late(self) -> list[Fault]:
