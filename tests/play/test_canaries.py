@@ -10,19 +10,23 @@ import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from brokers import Broker
 from canaries import content_of, files_with, holds, processes_with
 from collector import Collector, collecting
 from nrmbus.auditor.reports.traces import all_spans, spans_of
 from nrmbus.auditor.reports.waterfall import waterfall
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import clients
 from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.client.door import Door
 from nrmbus.host.supervisor import Supervisor
+from nrmbus.play import traces_left
 from nrmbus.play.player import play
 from nrmbus.play.reader import parse
 from nrmbus.play.report import Report
@@ -230,3 +234,19 @@ def test_one_written_by_hand_is_found(played: Played, line: bytes) -> None:
         assert files_with(played.folder.logs, WORD) == ["by-hand.log"]
     finally:
         log.unlink()
+
+
+@pytest.mark.parametrize("where", ["key", "value", "headers"])
+async def test_a_word_on_a_cluster_of_somebody_else_is_found(broker: Broker, where: str) -> None:
+    """Sabotage: given a bus made with --bootstrap, whose broker keeps no file here, then its topics are searched."""
+    folder = broker.fresh_bus(agencies=["ngo-a"])
+    word = "CANARY-Məryəm"
+    assert not folder.kafka.exists()
+    assert traces_left.found(folder, [word]) == ()
+    record: dict[str, Any] = {"key": b"key", "value": b"value", "headers": [("name", b"header")]}
+    record[where] = [("name", word.encode())] if where == "headers" else word.encode()
+    async with clients.producer(folder.as_operator) as producer:
+        await producer.send_and_wait("nrm.outbox.ngo-a", **record)
+
+    assert traces_left.found(folder, [word]) == ("broker",)
+    assert traces_left.found(folder, ["CANARY-Alina"]) == ()

@@ -323,6 +323,18 @@ def test_no_text_of_a_letter_is_in_an_envelope() -> None:
     assert stage.exposed(["ActualVictimOfTrafficking"]) == ("auditor", "broker", "registrar")
 
 
+def test_a_text_in_any_script_is_found_in_an_envelope() -> None:
+    """Sabotage: given Azerbaijani text in an envelope, with a quotation mark in it, then the search finds it."""
+    text = 'CANARY Məryəm dedi: "Gəlin"'
+    stage = bus()
+    id = stage.publish(signal()).id
+    event, letter, outcome = stage._submitted[id]
+    assert stage.exposed([text]) == ()
+    stage._submitted[id] = (event.model_copy(update={"legalbasis": text}), letter, outcome)
+
+    assert stage.exposed([text]) == ("auditor", "broker", "registrar")
+
+
 def test_figures_of_an_empty_bus_are_all_suppressed() -> None:
     """A bus without a case has the tables, and no count in them; a table that does not exist is named as such."""
     assert set(bus().statistics(2026, "identified_by_age").values()) == {"suppressed"}

@@ -1,6 +1,6 @@
 """A real bus as a stage: agencies speak through their desks' doors, and nothing else is used to say or see what they see.
 
-The history is read as an auditor reads it; the broker's files are searched for what must not stand in them.
+The history is read as an auditor reads it; the files or topics of the broker are searched for what must not stand in them.
 """
 
 import asyncio

@@ -15,6 +15,7 @@ from nrmbus.desk.procedure.interface import BY_ITSELF, Settings, Task
 from nrmbus.events import bulletin
 from nrmbus.events.errors import Invalid, UnknownType
 from nrmbus.events.model import Draft, Event, Fact, Part
+from nrmbus.play import traces_left
 from nrmbus.play.memory_desk import Delivery, MemoryDesk
 from nrmbus.play.scenario import Participant
 from nrmbus.play.stage import Happened, Outcome, Stage, StageError, Standing, Words, shown
@@ -146,8 +147,8 @@ class MemoryBus(Stage):
 
     def exposed(self, texts: Collection[str]) -> tuple[str, ...]:
         """Registrar, auditor and broker have the envelopes, and all of them the same."""
-        envelopes = [submitted.model_dump_json() for submitted, _, _ in self._submitted.values()]
-        readable = any(json.dumps(text)[1:-1] in envelope for text in texts for envelope in envelopes)
+        envelopes = [submitted.model_dump_json().encode() for submitted, _, _ in self._submitted.values()]
+        readable = any(each in envelope for each in traces_left.spellings(texts) for envelope in envelopes)
         return ("auditor", "broker", "registrar") if readable else ()
 
     def standing(self, subject: str) -> Standing:

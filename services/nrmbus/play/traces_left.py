@@ -1,4 +1,4 @@
-"""Looks for words of a letter where none may stand: the broker's files, the carriers' folders, every log."""
+"""Looks for words of a letter where none may stand: the broker's files or topics, the carriers' folders, every log."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -6,14 +6,18 @@ from pathlib import Path
 from typing import Final
 
 from nrmbus.bus.folder import BusFolder
+from nrmbus.play.trail import read_all
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TIMEKEEPER
+from nrmbus.wire.record import Record
 
 _SKIP: Final = {".index", ".timeindex", ".snapshot", ".checkpoint"}
+_TOPICS: Final = r"nrm\..*"
 
 
 def spellings(texts: Collection[str]) -> tuple[bytes, ...]:
-    """Return the bytes that *texts* could stand as: UTF-8, and JSON with escapes."""
-    found = {text.encode() for text in texts} | {json.dumps(text)[1:-1].encode() for text in texts}
+    """Return the bytes that *texts* could stand as: UTF-8, and JSON with each letter as it is or in ASCII."""
+    found = {text.encode() for text in texts}
+    found |= {json.dumps(text, ensure_ascii=ascii)[1:-1].encode() for text in texts for ascii in (True, False)}
     return tuple(sorted(each for each in found if each))
 
 
@@ -43,10 +47,18 @@ def places(folder: BusFolder) -> dict[str, tuple[Path, ...]]:
 def found(folder: BusFolder, texts: Collection[str]) -> tuple[str, ...]:
     """Return the sorted carriers (broker, registrar, auditor) that hold any of *texts* readably."""
     needles = spellings(texts)
-    return tuple(
-        sorted(
-            name
-            for name, folders in places(folder).items()
-            if any(_holds(path, needles) for each in folders if each.is_dir() for path in _files(each))
-        )
-    )
+    holders = {
+        name
+        for name, folders in places(folder).items()
+        if any(_holds(path, needles) for each in folders if each.is_dir() for path in _files(each))
+    }
+    # The files of somebody else's cluster lie elsewhere; what is in its topics can be read.
+    if needles and folder.settings.bootstrap and "broker" not in holders:
+        records = (each.record for each in read_all(folder.as_operator, _TOPICS))
+        holders |= {"broker"} if any(_carries(each, needles) for each in records) else set()
+    return tuple(sorted(holders))
+
+
+def _carries(record: Record, needles: tuple[bytes, ...]) -> bool:
+    content = (record.key, record.value, *(value for _, value in record.headers))
+    return any(needle in each for each in content if each for needle in needles)
