@@ -10,10 +10,11 @@ import typer
 from typer.testing import CliRunner, Result
 
 from nrmbus.cli.operate.play import play
+from nrmbus.events.consent import ConsentGiven
 from nrmbus.events.figures import Release
-from nrmbus.play.reader import find, read
+from nrmbus.play.reader import find, parse, read
 from nrmbus.play.scale import Story, played, rules_of, scaled
-from play.stories import CHILD, TAKEN_BACK, WOMAN, WORK
+from play.stories import CHILD, CONSENT, SIGNAL, TAKEN_BACK, WOMAN, WORK, story
 
 SEED: Final = 7
 APP = typer.Typer()
@@ -85,6 +86,30 @@ def test_the_command_prints_the_seed_and_writes_releases(tmp_path: Path) -> None
         if table.unit == "persons"
     )
     assert json.loads((tmp_path / "figures-2025.json").read_bytes())["against"] == releases[0].digest
+
+
+def test_a_consent_for_ever_stays_one() -> None:
+    """Given a consent until the calendar's last day, then each copy has that day, in years before the story's and after."""
+    told = parse(story(SIGNAL, CONSENT.replace("form: written", "form: written, expires: '9999-12-31'")), "story.yaml")
+    days = {
+        fact.event.data.expires
+        for years in ((2024,), (2027,))
+        for case in scaled([played(told)], 3, SEED, years)
+        for fact in case.facts
+        if isinstance(fact.event.data, ConsentGiven) and fact.event.data.expires
+    }
+
+    assert days == {"9999-12-31"}
+
+
+def test_a_story_without_a_case_is_not_copied(tmp_path: Path) -> None:
+    """Given a scenario that registers no case, then a sentence says so, and nothing is made."""
+    path = tmp_path / "empty.yaml"
+    path.write_text(story("- {check: inbox, agency: vac, count: 0}\n"), encoding="utf-8")
+    result = CliRunner().invoke(APP, [str(path), "--memory", "--scale", "3"])
+
+    assert result.exit_code == 2
+    assert "registers no case" in result.stderr
 
 
 def test_cases_are_put_on_no_bus() -> None:

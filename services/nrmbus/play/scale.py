@@ -56,6 +56,10 @@ _FORMS: Final = {
 }
 
 
+class NoCase(Exception):
+    """Raised when a story has no case, so that nothing can be copied."""
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """A played scenario: its facts in their order, the coded fields of its letters by event, and its agencies."""
@@ -75,12 +79,19 @@ class Story:
 
 
 def played(scenario: Scenario) -> Story:
-    """Play *scenario* once in memory, and return its story."""
+    """Play *scenario* once in memory, and return its story.
+
+    Raises:
+        NoCase: no case of it was registered.
+    """
     bus = MemoryBus()
     play(scenario, bus, keep_going=True)
     facts, coded = bus.told()
     children = frozenset(fact.event.subject for fact in facts if getattr(fact.event.data, "child", False))
-    return Story(tuple(facts), coded, scenario.agencies, children, scenario.starts, scenario.policy)
+    story = Story(tuple(facts), coded, scenario.agencies, children, scenario.starts, scenario.policy)
+    if not story.cases:
+        raise NoCase("This story registers no case, so there is nothing to copy: name a scenario that does.")
+    return story
 
 
 def rules_of(stories: Iterable[Story], policy: str) -> Rules:
@@ -239,7 +250,7 @@ def _other(value: Any, other: Mapping[str, str], moved: timedelta, field: str = 
     """Return *value* with each day *moved*, each reference replaced, and each agency where agencies are named."""
     match value:
         case str() if _DAY.match(value):
-            return (date.fromisoformat(value[:10]) + moved).isoformat() + value[10:]
+            return _moved_day(date.fromisoformat(value[:10]), moved).isoformat() + value[10:]
         case str():
             return other.get(value, value) if field in _NAMING or len(value) >= _REFERENCE else value
         case Mapping():
@@ -248,6 +259,11 @@ def _other(value: Any, other: Mapping[str, str], moved: timedelta, field: str = 
             return [_other(each, other, moved, field) for each in value]
         case _:
             return value
+
+
+def _moved_day(day: date, moved: timedelta) -> date:
+    """Return *day* that much later; a day for ever stays one, and none lies beyond the calendar."""
+    return date.max if day == date.max or moved > date.max - day else day + moved
 
 
 def _person(chance: random.Random, *, is_child: bool) -> dict[str, Any]:

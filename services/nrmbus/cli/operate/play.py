@@ -26,6 +26,7 @@ from nrmbus.play.bus import BusStage, newcomers_of
 from nrmbus.play.memory import MemoryBus
 from nrmbus.play.player import play as play_scenario
 from nrmbus.play.reader import ScenarioError, find, read
+from nrmbus.play.scale import NoCase
 from nrmbus.play.scenario import Scenario
 from nrmbus.play.stage import Stage
 from nrmbus.play.table import Storyteller
@@ -81,7 +82,10 @@ def play(
     if scale is not None:
         if not memory:
             _fail("--scale makes cases in memory, and puts none on a bus: add --memory.")
-        print_figures(scenario, scale, secrets.randbelow(10**6) if seed is None else seed, figures)
+        try:
+            print_figures(scenario, scale, secrets.randbelow(10**6) if seed is None else seed, figures)
+        except NoCase as error:
+            _fail(str(error))
         return
     if memory:
         raise typer.Exit(_play(scenario, MemoryBus(), keep_going=keep_going, as_json=as_json))
