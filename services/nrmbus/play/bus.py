@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Collection, Coroutine, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -63,7 +63,8 @@ class BusStage(Stage):
         """True if the play looks at figures, so that their agency is on the bus."""
         self._sender: dict[str, str] = {}
         self._inboxes: dict[str, list[dict[str, Any]]] = {}
-        self._trail_at: dict[str, int] | None = None
+        self._trail_at: tuple[dict[str, int], dict[str, Any]] | None = None
+        """How far history and inboxes had come when the trail was last looked at; None if it must be looked at again."""
         self._looked: dict[str, Any] = {}
         """Per agency, how far its inbox was when we last looked into it."""
 
@@ -190,6 +191,7 @@ class BusStage(Stage):
         return self._run(self._again(self._sender[event], event))
 
     async def _again(self, sender: str, event: str) -> Outcome:
+        self._trail_at = None  # it may be delivered twice, though nothing is registered
         answer = await self._doors[sender].again(event, wait=VERDICT_SECONDS)
         await self._quiet.wait({sender})
         return outcome(await self._answered(sender, answer))
@@ -272,13 +274,12 @@ class BusStage(Stage):
         return self._run(self._standing(subject))
 
     async def _standing(self, subject: str) -> Standing:
-        try:
-            at_registrar = await self._doors[REGISTRAR].get("/case", ref=subject)
-            at_timekeeper = await self._doors[TIMEKEEPER].get("/case", ref=subject)
-        except DoorError:
-            return Standing(None, (), ())
+        at_registrar = await _shown_by(REGISTRAR, self._doors[REGISTRAR].get("/case", ref=subject))
+        at_timekeeper = await _shown_by(TIMEKEEPER, self._doors[TIMEKEEPER].get("/case", ref=subject))
         return Standing(
-            at_registrar["status"], tuple(at_registrar["open_referrals"]), tuple(at_timekeeper["open_deadlines"])
+            at_registrar.get("status"),
+            tuple(at_registrar.get("open_referrals", ())),
+            tuple(at_timekeeper.get("open_deadlines", ())),
         )
 
     def status_at(self, agency: str, subject: str) -> str | None:
@@ -286,10 +287,7 @@ class BusStage(Stage):
         return self._run(self._case_at(agency, subject)).get("status")
 
     async def _case_at(self, agency: str, subject: str) -> dict[str, Any]:
-        try:
-            return await self._doors[agency].case(subject)
-        except DoorError:
-            return {}
+        return await _shown_by(agency, self._doors[agency].case(subject))
 
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
         """Return the types that the agency's desk shows as received, in order."""
@@ -317,6 +315,7 @@ class BusStage(Stage):
         self._run(self._restart(service))
 
     async def _restart(self, service: str) -> None:
+        self._trail_at = None  # it may deliver again what it delivered before it was killed
         before = self._pid(service)
         if before is None:
             raise StageError(f"this bus has no {service} that could be killed")
@@ -396,10 +395,21 @@ class BusStage(Stage):
             standing = await self._standing(case)
             shown = {agency: await self._case_at(agency, case) for agency in self._agencies}
             found += differences.of_case(rules, self._history, case, standing, shown)
-        if self._trail_at != self._numbers():  # where nothing was registered since, it was looked at already
+        at = self._numbers(), self._quiet.seen.get(REGISTRAR, {}).get("inbox", {})
+        if self._trail_at != at:  # where nothing was registered or delivered since, it was looked at already
             found += await asyncio.to_thread(differences.of_trail, self._folder.as_operator)
-            self._trail_at = self._numbers()
+            self._trail_at = at
         return tuple(found)
+
+
+async def _shown_by(name: str, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what *name* shows of a case, empty if it has no such case. Raises StageError if it does not answer."""
+    try:
+        return await asked
+    except DoorError as error:
+        if error.code != "not_found":
+            raise StageError(f"{name} does not show a case: {error}") from error
+        return {}
 
 
 def newcomers_of(agencies: Mapping[str, Participant]) -> dict[str, Newcomer]:

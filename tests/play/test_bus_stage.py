@@ -1,0 +1,191 @@
+"""A stage over a bus whose doors fail, or which delivers twice."""
+
+import signal
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nrmbus.auditor.history.history import History
+from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.private_files import write_json
+from nrmbus.client.door import Door
+from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavailable, Unreachable
+from nrmbus.directory import Directory
+from nrmbus.play.bus import BusStage
+from nrmbus.play.quiet import Quiet
+from nrmbus.play.stage import Outcome, StageError, Standing
+from nrmbus.wire.keys.keys import SigningKey
+
+CASE = "0" * 32
+EVENT = "0198c000-0000-7000-8000-000000000000"
+PIDS = {"ngo-a": 101, "ngo-l": 102, "registrar": 103}
+NOT_FOUND = RequestRefused("not_found", "there is no such case", 404)
+FAILURES = {
+    "nobody answers": Unreachable("unreachable", "the desk does not answer; is the bus up?"),
+    "the service fails": Unavailable("refused", "the desk refused the request", 500),
+    "the token is another": TokenRefused("token_refused", "the token is not the desk's", 401),
+}
+
+
+class Answers(Door):
+    """A door that gives one answer to whatever is asked, or fails with it."""
+
+    def __init__(self, answer: dict[str, Any] | DoorError = NOT_FOUND) -> None:
+        """Give *answer*; nothing is on the network."""
+        self.answer = answer
+
+    async def __aexit__(self, *_: object) -> None:
+        """Leave nothing open."""
+
+    async def _ask(self, *_: object, **__: object) -> dict[str, Any]:
+        if isinstance(self.answer, DoorError):
+            raise self.answer
+        return self.answer
+
+
+class Still(Quiet):
+    """A bus that is always quiet."""
+
+    async def wait(self, spoke: Iterable[str] = ()) -> None:
+        """Wait for nothing."""
+
+
+class Stage(BusStage):
+    """A stage over a bus whose history is empty."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        """Have a registrar and a timekeeper that know no case, and two desks that know none."""
+        super().__init__(folder)
+        self._agencies = ("ngo-a", "ngo-l")
+        self._doors |= {name: Answers() for name in (*self._agencies, "registrar", "timekeeper")}
+        self.answers("timekeeper", {"open_deadlines": [], "desks_away": ["ngo-l"]})
+        self._quiet = Still(self._doors)
+        self._directory = Directory("play-1", SigningKey(bytes(32)).verify_key)
+        self._history = History(self._directory)
+
+    def answers(self, name: str, answer: dict[str, Any] | DoorError) -> None:
+        """Have the door of *name* give *answer* from here on."""
+        self._doors[name] = Answers(answer)
+
+    def has_come_to(self, numbers: int, inbox: int) -> None:
+        """Have the registrar show how many registrations and deliveries there are."""
+        self._quiet.seen["registrar"] = {"numbers": {"0": numbers}, "inbox": {"ngo-a": {"0": inbox}}}
+
+    async def _catch_up(self) -> None:
+        """There is nothing to read."""
+
+    async def _open(self, name: str, home: Path, until: float) -> None:
+        """Leave the door of a service that was started again as it is."""
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path) -> BusFolder:
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True, bootstrap="127.0.0.1:1", tls=False)
+    write_json(folder.run / "services.json", {name: {"pid": pid} for name, pid in PIDS.items()})
+    return folder
+
+
+@pytest.fixture(name="stage")
+def _stage(folder: BusFolder) -> Iterator[Stage]:
+    with Stage(folder) as stage:
+        yield stage
+
+
+@pytest.fixture(name="signals")
+def _signals(monkeypatch: pytest.MonkeyPatch, folder: BusFolder) -> list[tuple[int, int]]:
+    """Signals that processes were sent, by process; one that is killed is followed by another."""
+    sent: list[tuple[int, int]] = []
+
+    def kill(pid: int, number: int) -> None:
+        sent.append((pid, number))
+        if number == signal.SIGKILL:
+            running = {name: {"pid": each + 1000 * (each == pid)} for name, each in PIDS.items()}
+            write_json(folder.run / "services.json", running)
+
+    monkeypatch.setattr("nrmbus.play.bus.os.kill", kill)
+    return sent
+
+
+@pytest.fixture(name="looks")
+def _looks(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Looks at the trail, each of which finds nothing."""
+    looks: list[object] = []
+
+    def of_trail(where: object) -> list[str]:
+        looks.append(where)
+        return []
+
+    monkeypatch.setattr("nrmbus.play.bus.differences.of_trail", of_trail)
+    return looks
+
+
+class TestTheTrail:
+    """`check: replay` reads the trail again wherever it could differ."""
+
+    def test_is_read_once_where_nothing_happened(self, stage: Stage, looks: list[object]) -> None:
+        """Given no new registration and no new delivery, then the trail that was read holds."""
+        stage.has_come_to(7, 3)
+
+        assert (stage.replay(), stage.replay(), len(looks)) == ((), (), 1)
+
+    def test_is_read_again_after_a_delivery_without_a_registration(self, stage: Stage, looks: list[object]) -> None:
+        """Given an event that is delivered twice, then the second delivery is looked at, though nothing was registered."""
+        stage.has_come_to(7, 3)
+        stage.replay()
+        stage.has_come_to(7, 4)
+        stage.replay()
+
+        assert len(looks) == 2
+
+    @pytest.mark.usefixtures("signals")
+    def test_is_read_again_after_a_kill_and_after_bytes_that_go_out_again(
+        self, stage: Stage, looks: list[object]
+    ) -> None:
+        """Given a registrar that was killed, or a desk that repeated itself, then the trail is read even if no number moved."""
+        stage.has_come_to(7, 3)
+        stage.replay()
+        stage.restart("registrar")
+        stage.replay()
+        stage.answers("ngo-a", {"verdict": "registered", "id": EVENT, "receipt": "r"})
+        stage._sender[EVENT] = "ngo-a"
+        assert stage.again(EVENT) == Outcome(EVENT, "r")
+        stage.replay()
+
+        assert len(looks) == 3
+
+
+class TestAnAbsentCase:
+    """Only a service that answers can say that it has no case."""
+
+    def test_is_one_that_the_service_says_it_does_not_have(self, stage: Stage) -> None:
+        """Given `not_found` of registrar and desk, then the case has no standing; the timekeeper is asked all the same."""
+        stage.answers("timekeeper", {"open_deadlines": ["D-REFER"]})
+
+        assert stage.standing(CASE) == Standing(None, (), ("D-REFER",))
+        assert stage.status_at("ngo-a", CASE) is None
+
+    @pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+    @pytest.mark.parametrize("name", ["registrar", "timekeeper"])
+    def test_is_not_one_whose_service_fails(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, error: DoorError
+    ) -> None:
+        """Given a service that does not answer, then neither a state nor an erasure is found to hold, and the service is named."""
+        monkeypatch.setattr(stage._history, "over", lambda _: True)
+        stage.answers(name, error)
+
+        for look in (stage.standing, stage.replay):
+            with pytest.raises(StageError, match=f"^{name} does not show a case: {error}"):
+                look(CASE)
+
+    @pytest.mark.parametrize("error", FAILURES.values(), ids=FAILURES)
+    def test_is_not_one_whose_desk_fails(self, stage: Stage, error: DoorError) -> None:
+        """Given a desk that does not answer, then it is not said to show no case."""
+        stage.answers("ngo-l", error)
+
+        with pytest.raises(StageError, match=r"^ngo-l does not show a case: "):
+            stage.status_at("ngo-l", CASE)
+        with pytest.raises(StageError, match=r"^ngo-l does not show a case: "):
+            stage.replay(CASE)
