@@ -1,7 +1,8 @@
-"""A stage over a bus whose doors fail, or which delivers twice."""
+"""A stage over a bus whose doors fail, whose desks are away, or which delivers twice."""
 
 import signal
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from nrmbus.client.errors import DoorError, RequestRefused, TokenRefused, Unavai
 from nrmbus.directory import Directory
 from nrmbus.play.bus import BusStage
 from nrmbus.play.quiet import Quiet
-from nrmbus.play.stage import Outcome, StageError, Standing
+from nrmbus.play.stage import Outcome, StageError, Standing, Words
 from nrmbus.wire.keys.keys import SigningKey
 
 CASE = "0" * 32
+NOW = datetime(2026, 3, 2, 5, tzinfo=UTC)
 EVENT = "0198c000-0000-7000-8000-000000000000"
 PIDS = {"ngo-a": 101, "ngo-l": 102, "registrar": 103}
 NOT_FOUND = RequestRefused("not_found", "there is no such case", 404)
@@ -189,3 +191,58 @@ class TestAnAbsentCase:
             stage.status_at("ngo-l", CASE)
         with pytest.raises(StageError, match=r"^ngo-l does not show a case: "):
             stage.replay(CASE)
+
+
+@pytest.mark.usefixtures("looks")
+class TestADeskThatIsAway:
+    """A frozen desk is asked nothing, and goes on after the play at the latest."""
+
+    def test_is_named_where_something_is_asked_of_it(self, stage: Stage, signals: list[tuple[int, int]]) -> None:
+        """Given a frozen desk, then a step of it fails with a sentence; its inbox is what it was."""
+        stage.away("ngo-l")
+        words = Words(by="ngo-l", type="case.closed", subject=CASE, time=NOW, actor="A-1")
+        stage._sender[EVENT] = "ngo-l"
+
+        asked = (
+            lambda: stage.publish(words),
+            lambda: stage.again(EVENT),
+            lambda: stage.status_at("ngo-l", CASE),
+            lambda: stage.listens("ngo-a", "ngo-l", expected=True),
+        )
+        for each in asked:
+            with pytest.raises(StageError, match="the desk of ngo-l is away: let it go on with `check: back`"):
+                each()
+        assert stage.received(EVENT) == stage.inbox("ngo-l") == ()
+        assert signals == [(PIDS["ngo-l"], signal.SIGSTOP)]
+
+    def test_is_left_out_of_a_comparison_and_named_in_it(self, stage: Stage, signals: list[tuple[int, int]]) -> None:
+        """Given a frozen desk, then the others are compared, and the result says that this one was not."""
+        stage.away("ngo-l")
+        stage.answers("ngo-a", {"status": "SUSPECTED"})
+
+        assert stage.replay(CASE) == (
+            "ngo-l is away, and was not compared: let it go on with `check: back`",
+            "ngo-a shows a case of which it was told nothing",
+        )
+        stage.answers("ngo-a", NOT_FOUND)
+        stage.back("ngo-l")
+        assert stage.replay(CASE) == ()
+        assert signals[-1] == (PIDS["ngo-l"], signal.SIGCONT)
+
+    def test_goes_on_when_the_play_is_over(self, folder: BusFolder, signals: list[tuple[int, int]]) -> None:
+        """Given a play that ends while a desk is frozen, even by a failure to see it, then the desk is let go."""
+        with Stage(folder) as stage:
+            stage.answers("timekeeper", FAILURES["nobody answers"])
+            with pytest.raises(StageError, match="does not answer"):
+                stage.away("ngo-l")
+
+        assert signals == [(PIDS["ngo-l"], signal.SIGSTOP), (PIDS["ngo-l"], signal.SIGCONT)]
+
+
+def test_a_door_that_fails_fails_the_step(stage: Stage) -> None:
+    """Given a desk that stops answering, when its bytes are to go out again, then the stage says so as it says every failure."""
+    stage.answers("ngo-a", FAILURES["nobody answers"])
+    stage._sender[EVENT] = "ngo-a"
+
+    with pytest.raises(StageError, match="the desk does not answer"):
+        stage.again(EVENT)

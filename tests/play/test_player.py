@@ -4,7 +4,8 @@ from datetime import datetime
 
 from nrmbus.play.aliases import Aliases
 from nrmbus.play.judge import standing_orders, texts
-from nrmbus.play.stage import Happened
+from nrmbus.play.memory import MemoryBus
+from nrmbus.play.stage import Happened, Outcome, StageError, Words
 from play.stories import CONSENT, REFERRAL, SIGNAL, expecting, played, scenario, story
 
 REPEATED = '- {at: "0:30", by: ngo-a, event: referral.submitted, case: woman, ref: R-1, again: true}\n'
@@ -185,6 +186,29 @@ class TestStopping:
         assert report["failures"] == [
             {"step": 2, "line": 13, "what": "status", "expected": "CLOSED", "found": "SUSPECTED"}
         ]
+
+
+class Mute(MemoryBus):
+    """A bus that gives no answer to a signal."""
+
+    def publish(self, words: Words) -> Outcome:
+        """Answer what is no signal."""
+        if words.type == "case.signal_recorded":
+            raise StageError("the bus was not quiet after 180 s")
+        return super().publish(words)
+
+
+def test_a_decision_that_got_no_answer_fails_the_steps_that_name_it() -> None:
+    """Given a step without an answer, when a later one names it and the play goes on, then that step fails too, and the rest is played."""
+    named = "- {by: ngo-a, event: consent.given, case: woman, decision: s, data: {}}\n"
+    steps = scenario(expecting(SIGNAL, "as: s"), named, "- {check: inbox, agency: vac, count: 0}\n")
+    report = played(steps, Mute(), keep_going=True)
+
+    assert [(each.step, each.found) for each in report.failures] == [
+        (1, "none: the bus was not quiet after 180 s"),
+        (2, "none: the step that 's' names got no answer"),
+    ]
+    assert report.played == 3
 
 
 UNNAMED = REFERRAL.replace("[special-unit], consent: consent-1", "[police-x]").replace("R-1", "R-2")

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Awaitable, Collection, Coroutine, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
@@ -72,13 +73,18 @@ class BusStage(Stage):
         return self
 
     def __exit__(self, *_: object) -> None:
+        for agency in tuple(self._frozen):  # the bus goes on after the play
+            self._thaw(agency)
         self._run(self._close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
 
     def _run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except DoorError as error:
+            raise StageError(str(error)) from error
 
     async def _close(self) -> None:
         for door in self._doors.values():
@@ -160,6 +166,12 @@ class BusStage(Stage):
                 self._doors[name] = door
                 return
 
+    def _desk(self, agency: str) -> Door:
+        """Return the door of the desk of *agency*. Raises StageError while the desk is away."""
+        if agency not in self._doors:
+            raise StageError(f"the desk of {agency} is away: let it go on with `check: back`")
+        return self._doors[agency]
+
     def _door(self, name: str, home: Path) -> Door:
         return Registrars.on(self._folder) if name == REGISTRAR else Door.of(home)
 
@@ -170,8 +182,9 @@ class BusStage(Stage):
         return self._run(self._publish(words))
 
     async def _publish(self, words: Words) -> Outcome:
+        desk = self._desk(words.by)
         try:
-            answer = await self._doors[words.by].publish(asked(words), wait=VERDICT_SECONDS)
+            answer = await desk.publish(asked(words), wait=VERDICT_SECONDS)
         except DoorError as error:
             await self._quiet.wait({words.by})
             return Outcome("", "", error.code)
@@ -184,7 +197,7 @@ class BusStage(Stage):
         """Return *answer*, or on a quiet bus its verdict where that came after the door had been asked."""
         if answer["verdict"] != "pending":
             return answer
-        return await self._doors[sender].event(answer["id"])
+        return await self._desk(sender).event(answer["id"])
 
     def again(self, event: str) -> Outcome:
         """Have the sender's desk send the very bytes of *event* once more."""
@@ -192,7 +205,7 @@ class BusStage(Stage):
 
     async def _again(self, sender: str, event: str) -> Outcome:
         self._trail_at = None  # it may be delivered twice, though nothing is registered
-        answer = await self._doors[sender].again(event, wait=VERDICT_SECONDS)
+        answer = await self._desk(sender).again(event, wait=VERDICT_SECONDS)
         await self._quiet.wait({sender})
         return outcome(await self._answered(sender, answer))
 
@@ -241,13 +254,15 @@ class BusStage(Stage):
         return numbers
 
     async def _received(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the received events of each desk; only desks with new deliveries are asked again."""
+        """Return the received events of each desk; only desks with new deliveries are asked again, and none that is away."""
         for name in self._agencies:
+            if name in self._frozen:  # asked before it was frozen, and has read nothing since
+                continue
             rows, position = self._inboxes.setdefault(name, []), self._quiet.seen.get(name, {}).get("inbox")
             if position == self._looked.get(name):
                 continue
             self._looked[name] = position
-            while page := (await self._doors[name].inbox(after=rows[-1]["row"] if rows else 0))["events"]:
+            while page := (await self._desk(name).inbox(after=rows[-1]["row"] if rows else 0))["events"]:
                 rows += page
         return self._inboxes
 
@@ -287,7 +302,7 @@ class BusStage(Stage):
         return self._run(self._case_at(agency, subject)).get("status")
 
     async def _case_at(self, agency: str, subject: str) -> dict[str, Any]:
-        return await _shown_by(agency, self._doors[agency].case(subject))
+        return await _shown_by(agency, self._desk(agency).case(subject))
 
     def inbox(self, agency: str, subject: str | None = None) -> tuple[str, ...]:
         """Return the types that the agency's desk shows as received, in order."""
@@ -334,8 +349,9 @@ class BusStage(Stage):
         pid = self._pid(agency)
         if pid is None or agency not in self._doors:
             raise StageError(f"this bus has no desk of {agency} that could be frozen")
-        os.kill(pid, signal.SIGSTOP)
+        self._run(self._received())
         self._frozen[agency] = self._doors.pop(agency)
+        os.kill(pid, signal.SIGSTOP)
         self._run(self._seen_away(agency))
 
     async def _seen_away(self, agency: str) -> None:
@@ -347,12 +363,17 @@ class BusStage(Stage):
 
     def back(self, agency: str) -> None:
         """Let the desk of *agency* go on, and wait for quiet."""
-        pid = self._pid(agency)
-        if pid is None or agency not in self._frozen:
+        if agency not in self._frozen:
             raise StageError(f"the desk of {agency} was not away")
-        os.kill(pid, signal.SIGCONT)
-        self._doors[agency] = self._frozen.pop(agency)
+        self._thaw(agency)
         self._run(self._quiet.wait(self._doors))
+
+    def _thaw(self, agency: str) -> None:
+        self._doors[agency] = self._frozen.pop(agency)
+        pid = self._pid(agency)
+        if pid is not None:  # else the bus was stopped meanwhile
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def listens(self, agency: str, shown_to: str, expected: bool) -> bool:  # noqa: FBT001 - as on a stage
         """Return whether *agency* reads what it is sent, as the desk of *shown_to* shows it; wait up to `LISTENING_SECONDS` for *expected*."""
@@ -361,7 +382,7 @@ class BusStage(Stage):
     async def _listens(self, agency: str, shown_to: str, *, expected: bool) -> bool:
         until = time.monotonic() + LISTENING_SECONDS
         while True:
-            found = (await self._doors[shown_to].get("/v1/directory"))["agencies"]
+            found = (await self._desk(shown_to).get("/v1/directory"))["agencies"]
             listens = not any(each["agency"] == agency and "silent_since" in each for each in found)
             if listens is expected or time.monotonic() > until:
                 return listens
@@ -384,16 +405,19 @@ class BusStage(Stage):
         return next((each for each in sorted(running) if parted(each)[0] == service and each not in waits), service)
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
-        """Fold the history again, and compare it with what registrar, timekeeper and every desk hold."""
+        """Fold the history again, and compare it with what registrar, timekeeper and every desk hold; name desks that are away."""
         return self._run(self._replay(subject))
 
     async def _replay(self, subject: str | None) -> tuple[str, ...]:
         await self._catch_up()
         rules = rules_of(self._directory, self._settings.policy)
-        found: list[str] = []
+        found = [
+            f"{each} is away, and was not compared: let it go on with `check: back`" for each in sorted(self._frozen)
+        ]
         for case in self._history.subjects() if subject is None else (subject,):
             standing = await self._standing(case)
-            shown = {agency: await self._case_at(agency, case) for agency in self._agencies}
+            here = [each for each in self._agencies if each not in self._frozen]
+            shown = {agency: await self._case_at(agency, case) for agency in here}
             found += differences.of_case(rules, self._history, case, standing, shown)
         at = self._numbers(), self._quiet.seen.get(REGISTRAR, {}).get("inbox", {})
         if self._trail_at != at:  # where nothing was registered or delivered since, it was looked at already

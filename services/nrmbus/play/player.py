@@ -162,7 +162,10 @@ class _Play:
             return {**what.data, "digest": load_profile(what.data["profile"]).digest}, None
         if what.decision is None:
             return what.data, None
-        decision = self._aliases.events(what.decision, case)[0]
+        named = self._aliases.events(what.decision, case)
+        if not named:
+            raise StageError(f"the step that {what.decision!r} names got no answer")
+        decision = named[0]
         model = TYPES.get((what.event, 1))
         if model is not None and "decision" in model.model_fields:
             return {**what.data, "decision": decision}, None
