@@ -11,7 +11,7 @@ import pytest
 
 from agencies import BUS, NOW, SIGNAL, identity
 from nrmbus.directory import joining
-from nrmbus.events.model import PARTS, Event, Part
+from nrmbus.events.model import PARTS, Event, Fact, Part
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import Agency
 from nrmbus.wire import ids
@@ -252,3 +252,36 @@ def test_p2_a_letter_sealed_by_a_consent_that_expired_meanwhile_is_sealed_again_
     assert again.outcome == "registered", again.code
     assert to(again, "vac") == []
     check_history(fresh, shard)
+
+
+def test_p2_a_desk_that_knew_nothing_keeps_shut_what_it_got_by_a_consent_that_has_expired(fresh: Bus) -> None:
+    """P2: with the consent for some days, the centre gets the refusal behind it, and keeps the letter shut once the refusal holds again."""
+    shard, said = fresh.shard(), {name: value for name, value in CONSENT.items() if name != "form"}
+    fresh.signal(shard)
+    refused = fresh.event("ngo-a", "consent.refused", {**said, "receivers": ["vac"]})
+    last_day = f"{NOW + timedelta(days=2):%Y-%m-%d}"
+    given = fresh.event("ngo-a", "consent.given", {**CONSENT, "receivers": ["vac"], "expires": last_day})
+    for event in (refused, given):
+        assert to(fresh.take(shard, fresh.signed(event), owner="ngo-a"), "vac") == []
+    sent = fresh.event("ngo-a", "referral.submitted", {**REFERRAL, "to": ["vac"]}, referral=REF)
+    decision = fresh.take(shard, fresh.signed(sent, LETTER, readers_of(fresh, shard, sent)), owner="ngo-a")
+    assert decision.outcome == "registered", decision.code
+
+    known = {event.id: event for event in (refused, given, sent)}
+    heard = [known[dict(out.headers)["ce_id"].decode()] for out in to(decision, "vac")]
+    view = fresh.rules.start(sent.subject)
+    for number, event in enumerate(heard, start=1):
+        view = fresh.rules.evolve(view, Fact.of(event, ("vac",), NOW, number))
+    shut = [fresh.rules.keeps_shut(view, sent, "vac", NOW + timedelta(days=days)) for days in (2, 3)]
+
+    assert heard == [refused, given, sent]
+    assert shut == [False, True]
+    check_history(fresh, shard)
+
+
+def readers_of(bus: Bus, shard: Shard, event: Event) -> dict[Part, tuple[str, ...]]:
+    """Return who may open each part of the letter of *event*, with the statistics for the coded part."""
+    case = shard.memory.case(event.subject)
+    assert case is not None
+    opens = bus.rules.audience(case.view, event).opens
+    return {part: (*opens.get(part, ()), *(["statistics"] if part == "coded" else [])) for part in LETTER}

@@ -5,8 +5,9 @@ from typing import Any, Final
 import pytest
 
 from nrmbus.events.model import Event
-from rules.given import Bench, moment
-from rules.stories import begun, child_planned, planned, screened
+from rules.given import Bench, Said, moment
+from rules.stories import LEGAL, begun, child_planned, planned, screened
+from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
 PAST: Final = "2026-03-01"
@@ -165,3 +166,46 @@ class TestAConsentForSomeDays:
         b.at("d9 9:00").say(UNIT, "consent.overridden", receivers=[UNIT])
 
         assert refused(b, UNIT, "consent.given", receivers=[UNIT], **TWO) == "G-36"
+
+
+class TestAnAgencyThatDidNotKnowTheCase:
+    """Given a word of hers against the hospital, which has heard nothing of the case, and after it a consent until 12 March."""
+
+    def referred(self, type: str) -> tuple[Bench, Said]:
+        """She is referred to the hospital on 10 March."""
+        b = planned(Bench())
+        b.say("ngo-a", type, receivers=["hospital"])
+        b.consents("hospital", expires="2026-03-12")
+        return b, b.say("vac", "referral.submitted", ref="R-7", to=["hospital"], letter=True)
+
+    @pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+    def test_p2_keeps_its_letters_shut_after_the_last_day(self, type: str) -> None:
+        """P2: when it is 13 March, then its desk keeps the letter shut as the registrar does: it heard her word with the consent."""
+        b, sent = self.referred(type)
+        own = desk(b, "hospital", sent)
+        b.at("d10 9:00")
+        assert not b.rules.keeps_shut(own, sent.event, "hospital", b.now)
+        b.at("d11 9:00")
+
+        assert b.rules.keeps_shut(b.view, sent.event, "hospital", b.now)
+        assert b.rules.keeps_shut(own, sent.event, "hospital", b.now)
+
+    @pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+    def test_hears_her_word_once_and_owes_nothing_by_it(self, type: str) -> None:
+        """When another referral follows, then nothing comes before it; nobody waits for a stop of what had not begun."""
+        b, sent = self.referred(type)
+        own = desk(b, "hospital", sent)
+
+        first = [fact.event.type for fact in b.facts if fact.event.id in sent.audience.earlier["hospital"]]
+        assert first == [type, "consent.given"]
+        assert b.say("vac", "referral.submitted", ref="R-8", to=["hospital"]).audience.earlier == {}
+        assert [clock.code for clock in b.rules.clocks(own)] == ["D-SERVICE"]
+
+    def test_hears_a_refusal_that_an_override_replaced(self) -> None:
+        """When the case is opened again, then the refusal stands again for the desk of the hospital, too."""
+        b = planned(Bench())
+        refused = b.say("ngo-a", "consent.refused", receivers=["hospital"])
+        overridden = b.say("ngo-a", "consent.overridden", receivers=["hospital"])
+        sent = b.say("vac", "referral.submitted", ref="R-7", to=["hospital"], legal_basis=LEGAL)
+
+        assert sent.audience.earlier == {"hospital": (refused.id, overridden.id)}

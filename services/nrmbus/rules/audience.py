@@ -13,13 +13,13 @@ from nrmbus.events.values import frozen
 from nrmbus.rules.clock_moves import breached_by, lifted_by, turned_by_letter
 from nrmbus.rules.clocks import told
 from nrmbus.rules.conditions import holds
+from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, granted_to
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import (
     AUTHORITIES,
     CHILD_FLAGGED,
     COURT,
     PAPERS,
-    SHARING,
     STATISTICS,
     EventContext,
     holder_of,
@@ -28,15 +28,13 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop, lasts
+from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop
 from nrmbus.rules.running import ended_by
 from nrmbus.rules.vocabulary import Term
 
 CHOSEN: Final[frozenset[Term]] = frozenset({"members", "questioner", "to"})
 """Terms for agencies that the sender chooses, of any role; the role limits which parts such an agency opens."""
 EMBASSY = "embassy"
-EMBASSY_BARRED: Final = "stay.embassy_barred"
-EMBASSY_BAR_LIFTED: Final = "stay.embassy_bar_lifted"
 COORDINATOR: Final = "coordinator"
 NEVER_RECIPIENTS: Final = "NEVER_RECIPIENTS"
 _ENDS: Final[Mapping[str, Status]] = {
@@ -44,9 +42,6 @@ _ENDS: Final[Mapping[str, Status]] = {
 }  # fmt: skip
 """Events that end a case, and the end to which they bring it."""
 COMPENSATION: Final = "compensation"
-GRANTS = ("consent.given", "consent.overridden")
-COURSE: Final = frozenset({"case.closed", "case.reopened", "case.signal_dismissed", "review.decided"})
-"""Types by which others than the deciding body end its work on a case, or have it go on."""
 TO_THE_REVOKED: Final = "access."
 """Beginning of the types that still reach an agency whose access was ended: that it has to stop, or to erase. It hears of its own breaches too."""
 _OF_A_DUTY: Final = "deadline."
@@ -56,10 +51,8 @@ _OF_A_DUTY: Final = "deadline."
 class Audience:
     """Recipients of one event.
 
-    ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps each recipient that
-    has no event, or no part, of the case to the ids of the standing consents that it must get first; each helper of
-    returns that has not heard of the standing bar on embassies to the id of the bar; and each deciding body that the person
-    no longer refuses to the ids of what it was not told of the course of the case.
+    ``opens`` maps each part of the type's letter to the agencies that open the part. ``earlier`` maps an
+    agency to the ids of the events that it must get first (`nrmbus.rules.earlier`).
     """
 
     recipients: tuple[str, ...]
@@ -87,17 +80,6 @@ def _recipients(context: EventContext, row: Row) -> set[str]:
         own = {*_answerable(context)} if context.event.type.startswith(_OF_A_DUTY) else set()
         found -= {*context.view.revoked} - own
     return found
-
-
-def granted_to(context: EventContext, agency: str) -> bool:
-    """Return whether the event is itself the consent that lets this agency be told again."""
-    if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
-        return False
-    if agency in context.view.revoked and context.event.type == "consent.overridden":
-        return False
-    if not lasts(value(context.event, "expires"), context.today):
-        return False
-    return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
 
 
 def _opens(context: EventContext, row: Row, recipients: set[str]) -> dict[Part, tuple[str, ...]]:
@@ -157,66 +139,6 @@ def may_open(context: EventContext, agency: str, part: Part) -> bool:
 def parts_of(data: type[Data]) -> tuple[Part, ...]:
     """Return the parts that a letter of this type carries; empty if the type has no letter."""
     return data.letter.part_names() if data.letter else ()
-
-
-def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient and the sender, what it must hear first: standing consents, the bar on embassies, the course of the case.
-
-    A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
-    recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
-    consent its desk would keep shut what comes now.
-    """
-    found = _consents_first(context, recipients)
-    for agency in _unaware_of_the_bar(context, recipients):
-        found[agency] = (*found.get(agency, ()), str(context.view.embassy_bar))
-    for agency in _let_in_again(context, recipients):
-        found[agency] = (*found.get(agency, ()), *context.view.missed[agency])
-    return {agency: found[agency] for agency in sorted(found)}
-
-
-def _consents_first(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    view = context.view
-    fresh = [agency for agency in recipients if not view.count_for(agency) or not view.on_case(agency)]
-    if not fresh or not view.consents:
-        return {}
-    found: dict[str, set[tuple[int, str]]] = {}
-    for receiver, purpose in view.consents:
-        standing = context.standing(receiver, purpose) if receiver in fresh else None
-        paper = view.papers.get(standing.id) if standing and standing.kind in ("given", "overridden") else None
-        if standing and paper and not (view.count_for(receiver) and receiver in paper.known_to):
-            found.setdefault(receiver, set()).add((standing.number, standing.id))
-    return {agency: tuple(each for _, each in sorted(found[agency])) for agency in found}
-
-
-def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
-    """Yield the helpers of returns that came after the bar on embassies: they would ask an embassy for travel papers."""
-    is_about_it = context.event.type in (EMBASSY_BARRED, EMBASSY_BAR_LIFTED)
-    if context.view.embassy_bar is None or is_about_it or type(context.event.data).technical:
-        return
-    for agency in recipients:
-        helps = context.in_group(agency, "RETURN_HELPERS") and not context.barred(agency)
-        if helps and agency not in context.view.bar_known:
-            yield agency
-
-
-def _let_in_again(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
-    """Yield the deciding bodies that the person refuses no longer and that missed something: they owe by it, or owe no more.
-
-    One that lets itself in, by an override or since it finds a child, hears of it just before the receipt of its event.
-    """
-    if not context.view.missed or type(context.event.data).technical:
-        return
-    for agency in (*recipients, context.source):
-        if agency in context.view.missed and (not context.barred(agency) or granted_to(context, agency)):
-            yield agency
-
-
-def missing(context: EventContext, recipients: Iterable[str]) -> list[str]:
-    """Return the deciding bodies with a part that hear nothing of this course of the case, since the person refuses them."""
-    if context.event.type not in COURSE:
-        return []
-    told = {context.source, *recipients}
-    return [each for each in context.units if context.view.on_case(each) and context.barred(each) and each not in told]
 
 
 def _named(agency: str | None) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from nrmbus.events.model import Part
-from nrmbus.rules.audience import EMBASSY_BARRED, TERMS, Audience, granted_to
+from nrmbus.rules.audience import TERMS, Audience
+from nrmbus.rules.earlier import EMBASSY_BARRED, granted_to
 from nrmbus.rules.event_context import SHARING, STATISTICS, EventContext, receivers_of
 from nrmbus.rules.profile import DECIDERS, Row
 from nrmbus.rules.records import Standing

@@ -85,9 +85,17 @@ def test_whoever_may_know_no_more_stops_and_confirms(me: str) -> None:
     """Consent is taken back, or access ended: the agency that this is about has the step, another one reads."""
     taken = ConsentWithdrawn(purposes=("information_sharing",), receivers=(me,))
 
-    agency(me).when(says("ngo-x", taken)).then("stop")
+    agency(me).heard(says("ngo-x", PeriodStarted(days=30))).when(says("ngo-x", taken)).then("stop")
     agency(me).when(says("guardianship", AccessRevoked(receivers=(me,)))).then("stop")
     agency(me).when(says("ngo-x", ConsentWithdrawn(purposes=("services",), receivers=("somebody",)))).then("read")
+
+
+@pytest.mark.parametrize("me", [*STOPS, "prosecution"])
+def test_whoever_knew_nothing_when_consent_was_taken_back_has_nothing_to_stop(me: str) -> None:
+    """The withdrawal is the first that the agency hears of the case: it comes with the consent that followed the withdrawal."""
+    taken = ConsentWithdrawn(purposes=("information_sharing",), receivers=(me,))
+
+    agency(me).when(says("ngo-x", taken)).then("read")
 
 
 @pytest.mark.parametrize("me", [*STOPS, "prosecution", "guardianship", "child-commission", "hotline", "police-x"])

@@ -89,5 +89,7 @@ def _stop(heard: Heard) -> Result | None:
         return Result(tasks=(task(heard, "stop", sentence),))
     if heard.me not in getattr(heard.event.data, "receivers", ()):
         return None
+    if isinstance(heard.event.data, ConsentWithdrawn) and heard.view.count_for(heard.me) == 1:
+        return None  # told with the consent that followed, before the first event of the case: nothing is here yet
     sentence = "You may know no more of this person: stop, delete the data or name the duty to keep them, and confirm."
     return Result(tasks=(task(heard, "stop", sentence),))

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from nrmbus.events.model import Fact
-from nrmbus.rules.audience import EMBASSY_BARRED, earlier, missing
 from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, resumed, settled
+from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, missing
 from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.evolve.bulletin import announced
 from nrmbus.rules.evolve.case import CASE
