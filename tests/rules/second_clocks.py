@@ -98,8 +98,13 @@ def unexplained(
             yield f"{key[0]} begins by {event.type}"
         else:
             yield from _begun(case, event, row, clock, event.time if at == "T" else registered)
+    day = f"{registered.astimezone(ZONE):%Y-%m-%d}"
     for key in old.keys() - new.keys():
         row = ROWS[key[0]]
+        if _in_vain(case, old[key], day) and not _in_vain(case, old[key], ""):
+            continue  # reading 161: a consent has expired since the last event
+        if row.lifted and key[0] not in BACK and event.type in WORDS:
+            continue  # so it has, and she consents anew: others may have met the duty meanwhile
         restarted = row.begins_by(event.type) is not None
         if key[2] in case.deleted and not case.on_case(key[2]):
             continue  # reading 139: the part ended that had brought it back
@@ -150,11 +155,12 @@ class Lifted:
     ) -> Iterator[str]:
         """Yield each duty that is owed against the person's word after *event*, which *case* has heard, or not owed again."""
         old, new = ({(clock.code, clock.cause, clock.answerable): clock for clock in each} for each in (before, after))
+        day = f"{registered.astimezone(ZONE):%Y-%m-%d}"
         for key, clock in new.items():
-            if _in_vain(case, clock):
+            if _in_vain(case, clock, day):
                 yield f"{key[0]} is owed by {key[2]} against the person's word"
         for key in old.keys() - new.keys():
-            if key[0] in BACK and _in_vain(case, old[key]) and event.type not in ROWS[key[0]].ends:
+            if key[0] in BACK and _in_vain(case, old[key], day) and event.type not in ROWS[key[0]].ends:
                 self.since[key] = (old[key], registered)
         for key, (clock, since) in tuple(self.since.items()):
             row, again = ROWS[key[0]], new.get(key)
@@ -168,14 +174,14 @@ class Lifted:
                 del self.since[key]
                 self.again += 1
                 yield from _again(row, clock, again, registered - since)
-            elif not _in_vain(case, clock):
+            elif not _in_vain(case, clock, day):
                 yield f"{key[0]} of {key[2]} is not owed again after {event.type}"
 
 
-def _in_vain(case: Second, clock: Any) -> bool:
-    """Return whether an adult refuses the agency that owes *clock*, or the one that waits for the answer to its question."""
+def _in_vain(case: Second, clock: Any, day: str) -> bool:
+    """Return whether an adult refuses on *day* the agency that owes *clock*, or the one that waits for the answer to its question."""
     concerned = (clock.answerable, *(clock.told if clock.code == "D-INFO" else ()))
-    words = [case.stands(agency, SHARING, "") for agency in concerned]
+    words = [case.stands(agency, SHARING, day) for agency in concerned]
     return ROWS[clock.code].lifted and not case.child and any(word in ("refused", "withdrawn") for word in words)
 
 

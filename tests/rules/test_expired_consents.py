@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Event
 from rules.given import Bench, Said, moment
-from rules.stories import LEGAL, begun, child_planned, planned, screened
+from rules.stories import CONSENTED, LEGAL, begun, child_planned, planned, screened, signalled
 from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
@@ -209,3 +210,87 @@ class TestAnAgencyThatDidNotKnowTheCase:
         sent = b.say("vac", "referral.submitted", ref="R-7", to=["hospital"], legal_basis=LEGAL)
 
         assert sent.audience.earlier == {"hospital": (refused.id, overridden.id)}
+
+
+def deciding() -> Bench:
+    """On 2 March she refuses the special unit, consents to it until 3 March, and it begins; its decision is due on 10 March."""
+    b = signalled(Bench()).at("0:40")
+    b.say("ngo-a", "consent.refused", receivers=[UNIT])
+    b.consents(*(each for each in CONSENTED if each != UNIT))
+    b.consents(UNIT, expires="2026-03-03")
+    b.at("1:10").say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT], legal_basis=LEGAL, letter=True)
+    b.at("2:00").say(UNIT, "referral.acknowledged", ref="R-1")
+    b.at("4:00").say(UNIT, "referral.accepted", ref="R-1")
+    b.at("4:15").say(UNIT, "identification.stage_entered")
+    return b
+
+
+def decision(b: Bench) -> str:
+    """Return when the decision on reasonable grounds is due, or that nobody owes it."""
+    return next((each for each in b.deadlines if each.startswith("D-RG")), "nobody owes it")
+
+
+class TestADutyOfAnAgencyThatIsRefusedAgain:
+    """Given a special unit that is to decide, and that she refuses again from 4 March on: it may decide nothing (G-30)."""
+
+    def test_is_not_breached_where_no_event_came_in_between(self) -> None:
+        """When the day comes on which the decision was due, then nobody is late, and a breach is refused."""
+        b = deciding()
+
+        assert b.through("d12 9:00") == []
+        data = DeadlineBreached(rule="D-RG", due=moment("d10 0:00"), late_by_minutes=0)
+        assert refused(b, "timekeeper", "deadline.breached", data=data) == "G-51"
+
+    def test_is_lifted_for_whoever_looks_after_another_event(self) -> None:
+        """When anything else is registered on 5 March, then the unit owes the decision no more."""
+        b = deciding().at("d3 9:00")
+        assert decision(b) == "D-RG 10 Mar 24:00"
+        b.say("ngo-a", "needs.assessed", to=["vac"], letter=True)
+
+        assert decision(b) == "nobody owes it"
+        assert b.through("d12 9:00") == []
+
+    @pytest.mark.parametrize("in_between", [True, False], ids=["another event", "no event"])
+    def test_is_owed_again_later_by_those_days(self, *, in_between: bool) -> None:
+        """When she consents anew on 12 March, then five working days were no days of the unit, whether an event came or not."""
+        b = deciding()
+        if in_between:
+            b.at("d5 9:00").say("ngo-a", "needs.assessed", to=["vac"], letter=True)
+        b.at("d10 9:00").consents(UNIT)
+
+        assert decision(b) == "D-RG 17 Mar 24:00"
+        assert b.through("d12 9:00") == []
+
+    def test_is_breached_on_a_day_of_the_consent(self) -> None:
+        """When an answer was due on 3 March, then it is late on that day, also if the timekeeper speaks of it on 4 March."""
+        b = signalled(Bench()).at("0:10")
+        b.say("ngo-a", "consent.refused", receivers=[UNIT])
+        b.consents(UNIT, expires="2026-03-03")
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT], legal_basis=LEGAL)
+        b.at("0:20").say(UNIT, "referral.acknowledged", ref="R-1")
+        b.at("d2 9:00").say_due("deadline.breached")
+
+        assert [(clock.code, clock.breached) for clock in b.view.running if clock.answerable == UNIT] == [
+            ("D-ANSWER", True)
+        ]
+
+    def test_is_no_answer_to_an_agency_that_is_refused_again(self) -> None:
+        """When the legal NGO asked something while it was let know, then the answer is owed no more from the day after."""
+        b = signalled(Bench()).at("0:40")
+        b.say("ngo-a", "consent.refused", receivers=["ngo-l"])
+        b.consents("ngo-l", expires="2026-03-03")
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=["ngo-l"], urgency="normal", services=["legal"], letter=True)
+        b.say("ngo-l", "referral.info_requested", ref="R-1")
+        assert "D-INFO" in b.codes
+
+        assert not [each for each in b.through("d30 9:00") if each.startswith("D-INFO")]
+
+    def test_waits_for_no_answer_of_an_agency_that_is_refused_again(self) -> None:
+        """When the unit asked the NGO that referred her, and she refuses that NGO again, then the decision is due in time, though no event came."""
+        b = begun(Bench())
+        b.say(UNIT, "consent.refused", receivers=["ngo-a"])
+        b.consents("ngo-a", by=UNIT, expires="2026-03-04")
+        b.say(UNIT, "referral.info_requested", ref="R-1")
+        assert decision(b) == "D-RG paused"
+
+        assert [each for each in b.through("d20 9:00") if each.startswith("D-RG")]

@@ -11,9 +11,10 @@ from nrmbus.events.erasure import AccessErasureDue
 from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralExpired
 from nrmbus.events.shelter import OfferLapsed
-from nrmbus.rules.calendar import lasting, later
+from nrmbus.rules.calendar import FIRST, lasting, later
 from nrmbus.rules.clocks import clocks_of
 from nrmbus.rules.due_times import due_of, length_of
+from nrmbus.rules.duties import changing
 from nrmbus.rules.emergency import refused_by_person
 from nrmbus.rules.records import Referral, Running
 from nrmbus.rules.retention import kept
@@ -56,16 +57,25 @@ class Due:
 
 def due_of_view(tables: Tables, roles: Roles, view: View) -> tuple[Due, ...]:
     """Return every event that becomes due if nothing else happens, in the order of time."""
+    starts = ((FIRST, view), *changing(tables, roles, view))
+    ends = (*(at for at, _ in starts[1:]), None)
     found = [
-        *_breaches(tables, roles, view),
-        *_expiries(tables, roles, view),
-        *_lapses(tables, view),
-        *_follow_ups(tables, view),
-        *_erasures(tables, view),
-        *_ends_of_keeping(tables, view),
-        *_reseals(tables, view),
+        each
+        for (start, then), end in zip(starts, ends, strict=True)
+        for each in _due_of(tables, roles, then)
+        if start <= each.at and (end is None or each.at < end)
     ]
     return tuple(sorted(found, key=lambda each: each.at))
+
+
+def _due_of(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
+    yield from _breaches(tables, roles, view)
+    yield from _expiries(tables, roles, view)
+    yield from _lapses(tables, view)
+    yield from _follow_ups(tables, view)
+    yield from _erasures(tables, view)
+    yield from _ends_of_keeping(tables, view)
+    yield from _reseals(tables, view)
 
 
 def is_due(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> bool:

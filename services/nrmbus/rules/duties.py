@@ -5,11 +5,13 @@ Duties that a closing ended come back when the case is re-opened, and duties tha
 stands, or when the person is found to be a child.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
+from nrmbus.events.deadline import DeadlineBreached
+from nrmbus.events.model import Event
 from nrmbus.rules.changes import Changes
 from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
@@ -34,12 +36,48 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     view = _forgotten(view) if left else view
     if view.missed and not left.keys().isdisjoint(view.missed):
         view = replace(view, missed={agency: ids for agency, ids in view.missed.items() if agency not in left})
-    owed = tuple(
+    owed = tuple(_owed_again(tables, view, clock, now) for clock in _owed_on(tables, roles, view, now))
+    return replace(view, running=owed) if owed != view.running else view
+
+
+def as_of(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> View:
+    """Return *view* as it is just before *event*, which is registered *now*: days may have changed it since its last event.
+
+    A breach is about the duties at its own time, however late it is registered.
+    """
+    last = event.time if event.type == DeadlineBreached.type else now
+    for at, later in changing(tables, roles, view):
+        if at > last:
+            break
+        view = later
+    return view
+
+
+def changing(tables: Tables, roles: Roles, view: View) -> Iterator[tuple[datetime, View]]:
+    """Yield the times at which a refusal holds again since a consent has expired, in order, each with *view* from then on.
+
+    No event comes at such a time. Days alone only lift duties and end waits: a refusal has no last day.
+    """
+    days = {
+        standing.last_day
+        for (_, purpose), standing in view.consents.items()
+        if purpose == SHARING and standing.last_day and standing.before
+    }
+    for day in sorted(days):
+        at = tables.calendar.ends(date.fromisoformat(day))
+        owed = _owed_on(tables, roles, view, at)
+        view = replace(view, running=owed) if owed != view.running else view
+        yield at, view
+
+
+def _owed_on(tables: Tables, roles: Roles, view: View, now: datetime) -> tuple[Running, ...]:
+    """Return the duties of *view* that somebody can meet, with those lifted that an adult's word lifts by *now*."""
+    day = tables.calendar.day(now)
+    return tuple(
         _lifted(tables, view, _awaited(tables, roles, view, clock, now), now)
         for clock in view.running
-        if _owed(tables, view, clock)
+        if _owed(tables, view, clock, day)
     )
-    return replace(view, running=owed) if owed != view.running else view
 
 
 def _left(view: View, now: datetime) -> Mapping[str, datetime]:
@@ -69,6 +107,8 @@ def _relieved(view: View, referral: Referral, party: Party) -> Party:
 
 
 def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: datetime) -> Running:
+    day = tables.calendar.day(now)
+
     def ended(pause: Pause) -> Pause:
         if pause.until is not None:
             return pause
@@ -79,7 +119,7 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: date
             referral = view.referrals.get(pause.ref)
             asker = referral.party(clock.answerable) if referral is not None else None
             is_over = referral is not None and (
-                _silenced(tables, roles, view, referral.sender) or asker is None or not asker.works
+                _silenced(tables, roles, view, referral.sender, day) or asker is None or not asker.works
             )
         return replace(pause, supplied=now, supply=None, unread=False) if is_over else pause
 
@@ -87,13 +127,13 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: date
     return replace(clock, pauses=pauses) if pauses != clock.pauses else clock
 
 
-def _silenced(tables: Tables, roles: Roles, view: View, agency: str) -> bool:
-    """Return whether *agency* has left, or may not hear of the person: an adult refuses it, or it is an embassy under a bar."""
+def _silenced(tables: Tables, roles: Roles, view: View, agency: str, day: date) -> bool:
+    """Return whether *agency* has left, or may not hear of the person on *day*: an adult refuses it, or it is an embassy under a bar."""
     is_barred = view.embassy_bar is not None and roles.of(agency) in tables.groups["ENVOYS"]
-    return agency in view.left or is_barred or _refused(view, agency)
+    return agency in view.left or is_barred or _refused(view, agency, day)
 
 
-def _owed(tables: Tables, view: View, clock: Running) -> bool:
+def _owed(tables: Tables, view: View, clock: Running, day: date) -> bool:
     """Return whether the agency is still there, and whoever asked it a question still needs the answer.
 
     A duty that another agency may end does not come back: an agency that an adult refuses would not hear of the end.
@@ -101,7 +141,7 @@ def _owed(tables: Tables, view: View, clock: Running) -> bool:
     rule = tables.profile.clocks[clock.code]
     if clock.answerable in view.left and LEFT not in rule.outlives:
         return False
-    if clock.code not in tables.returning and _barred(rule, view, clock):
+    if clock.code not in tables.returning and _barred(rule, view, clock, day):
         return False
     if rule.answerable != "referring":
         return True
@@ -110,24 +150,33 @@ def _owed(tables: Tables, view: View, clock: Running) -> bool:
     return party is not None and party.state not in ("declined", "completed", "expired")
 
 
-def _barred(rule: ClockRule, view: View, clock: Running) -> bool:
-    """Return whether an adult's word lifts *clock*: about the agency that owes it, or about the one that waits for an answer."""
+def _barred(rule: ClockRule, view: View, clock: Running, day: date) -> bool:
+    """Return whether an adult's word lifts *clock* on *day*: about the agency that owes it, or about the one that waits for an answer."""
     is_asked = rule.answerable == "referring"
-    return (rule.unit_consent and _refused(view, clock.answerable)) or (is_asked and _refused(view, clock.waits or ""))
+    return (rule.unit_consent and _refused(view, clock.answerable, day)) or (
+        is_asked and _refused(view, clock.waits or "", day)
+    )
 
 
 def _lifted(tables: Tables, view: View, clock: Running, now: datetime) -> Running:
-    """Return *clock* lifted from *now* on, or owed again: later by the time for which an adult's word had lifted it."""
-    if _barred(tables.profile.clocks[clock.code], view, clock) is (clock.lifted is not None):
+    """Return *clock* lifted from *now* on, if an adult's word lifts it by then."""
+    is_barred = _barred(tables.profile.clocks[clock.code], view, clock, tables.calendar.day(now))
+    return replace(clock, lifted=now) if is_barred and clock.lifted is None else clock
+
+
+def _owed_again(tables: Tables, view: View, clock: Running, now: datetime) -> Running:
+    """Return *clock* without the lift if no adult's word lifts it any more: due later by the time for which it was lifted."""
+    is_barred = _barred(tables.profile.clocks[clock.code], view, clock, tables.calendar.day(now))
+    if clock.lifted is None or is_barred:
         return clock
-    if clock.lifted is None:
-        return replace(clock, lifted=now)
     return replace(clock, lifted=None, pauses=(*clock.pauses, Pause("", clock.lifted, now)), reopened=now)
 
 
-def _refused(view: View, agency: str) -> bool:
+def _refused(view: View, agency: str, day: date) -> bool:
+    """Return whether a refusal or withdrawal of an adult holds for *agency* on *day*."""
     standing = view.consents.get((agency, SHARING))
-    return not view.child and standing is not None and standing.kind in ("refused", "withdrawn")
+    word = standing.on(day) if standing is not None and not view.child else None
+    return word is not None and word.bars
 
 
 def stopped(tables: Tables, view: View, end: Status) -> tuple[Running, ...]:

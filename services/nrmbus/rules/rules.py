@@ -16,6 +16,7 @@ from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.duties import as_of
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
@@ -196,15 +197,17 @@ class Rules:
         if not that of `policy_for`. Source: section 4 of RULES.md.
         """
         ruled = self._of(policy or self.policy_for(view, event.source, now))
+        before = self._just_before(view, event, now)
         question = Question(
-            ruled.tables, self._roles, view, understood(event), (), now, letter_parts, spent, self.timeline
+            ruled.tables, self._roles, before, understood(event), (), now, letter_parts, spent, self.timeline
         )
         return ruled.judge.refusal(question)
 
     def refusals(self, view: View, event: Event, now: datetime) -> Iterator[Refusal]:
         """Yield the refusals of *event* by all rules that apply, in their order; the first is that of `judge`."""
         ruled = self._of(self.policy_for(view, event.source, now))
-        question = Question(ruled.tables, self._roles, view, understood(event), (), now, None, 0, self.timeline)
+        before = self._just_before(view, event, now)
+        question = Question(ruled.tables, self._roles, before, understood(event), (), now, None, 0, self.timeline)
         return ruled.judge.refusals(question)
 
     def may_publish(self, agency: str, type_: str, view: View | None = None) -> bool:
@@ -223,7 +226,11 @@ class Rules:
         self, view: View, event: Event, policy: str | None = None, now: datetime | None = None
     ) -> EventContext:
         policy = policy or self.policy_for(view, event.source, event.recordedtime)
-        return EventContext(self._of(policy).tables, self._roles, view, understood(event), (), now)
+        before = self._just_before(view, event, now or event.recordedtime)
+        return EventContext(self._of(policy).tables, self._roles, before, understood(event), (), now)
+
+    def _just_before(self, view: View, event: Event, now: datetime) -> View:
+        return as_of(self._of(view.policy).tables, self._roles, view, event, now)
 
     def audience(self, view: View, event: Event, policy: str | None = None, now: datetime | None = None) -> Audience:
         """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first.
@@ -273,6 +280,7 @@ class Rules:
             fact = Fact(
                 event=event, recipients=fact.recipients, registered=fact.registered, number=fact.number, policy=policy
             )
+        view = self._just_before(view, event, fact.registered)
         context = EventContext(self._of(policy).tables, self._roles, view, event, fact.recipients, fact.registered)
         after = evolve_view(context, fact)
         if after is view and not after.exists:
