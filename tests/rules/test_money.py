@@ -66,3 +66,18 @@ def test_i4_an_order_of_before_is_not_paid_on_a_later_recognition() -> None:
     assert refusal is not None
     assert refusal.rule == "G-60"
     assert b.ask("fund", "payment.executed", ref="P-2") is None
+
+
+@pytest.mark.parametrize("type", ["payment.executed", "payment.failed"])
+def test_of_two_orders_the_one_that_is_named_by_its_event_is_settled(type: str) -> None:
+    """Given an order without a reference and a later one of the same kind, when the first is the cause of the payment, then that one is settled, once."""
+    b = paid(Bench())
+    first = b.say("fund", "payment.ordered", **OTHER)
+    second = b.say("fund", "payment.ordered", ref="P-3", **OTHER)
+    b.say("fund", type, kind=OTHER["kind"], cause=first.id)
+    again = b.ask("fund", type, kind=OTHER["kind"], cause=first.id)
+    other = b.ask("fund", type, kind="one_time_allowance", cause=second.id)
+
+    states = {each.mark.id: each.state for each in b.view.payments.values()}
+    assert (states[first.id], states[second.id]) == (type.removeprefix("payment."), "ordered")
+    assert [refusal and refusal.rule for refusal in (again, other)] == ["G-51", "G-51"]

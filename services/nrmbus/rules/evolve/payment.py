@@ -33,11 +33,16 @@ def _ordered(context: EventContext, mark: Mark) -> Changes:
 
 
 def ordered_before(context: EventContext) -> Payment | None:
-    """Return the order that an execution or failure is about: by reference, or the latest of its kind and decision."""
+    """Return the order that an execution or failure is about: by cause or reference, or the latest of its kind and decision.
+
+    A cause that is an order means that order or none.
+    """
     kind, decision, ref = value(context.event, "kind"), value(context.event, "decision"), context.event.referral
+    orders = [*context.view.payments.values()]
+    named = [each for each in orders if each.mark.id == context.event.causationid]
     alike = [
         each
-        for each in context.view.payments.values()
+        for each in named or orders
         if each.kind == kind and decision in (None, each.decision) and ref in (None, each.ref)
     ]
     still = [each for each in alike if each.state == "ordered"]

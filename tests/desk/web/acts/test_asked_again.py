@@ -154,3 +154,37 @@ async def test_a_payment_without_a_reference_is_recorded_from_its_row(tmp_path: 
         done = await sent(here, browser, type, ref, {"data.kind": ORDER["kind"]})
 
     assert (type, heading(done)) == ("payment.executed", "Registered")
+
+
+async def test_of_two_payments_of_a_kind_the_one_of_the_row_is_paid_once(tmp_path: Path) -> None:
+    """Given a system's order without a reference and a later one, then the row of the first pays the first, and a colleague who does it again is told."""
+    async with desk_of("fund", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        await here.registered(type="payment.ordered", data=ORDER)
+        await here.registered(type="payment.ordered", ref=REF, data=ORDER)
+        first = (await here.rows("outbox"))[0].id
+        rows = row_forms(await browser.get("/app/work"))
+        said = {"data.kind": ORDER["kind"]}
+        done = await sent(here, browser, "payment.executed", first, said)
+        left = row_forms(await browser.get("/app/work"))
+        again = (await filled(browser, await begun(browser, "payment.executed", first), said)).headers["location"]
+        second = await browser.get(again)
+
+    assert sorted(rows) == sorted((("payment.executed", first), ("payment.executed", REF)))
+    assert heading(done) == "Registered"
+    assert left == [("payment.executed", REF)]
+    assert (second.status_code, heading(second)) == (409, "This was answered already")
+
+
+async def test_of_two_grants_the_one_of_the_row_is_ordered(tmp_path: Path) -> None:
+    """Given two grants of a system without references, then the row of the later one orders the money of the later one."""
+    async with desk_of("fund", tmp_path) as here, browsing(here, member()) as browser:
+        await came(here, "case.signal_recorded", SIGNAL)
+        for _ in range(2):
+            await here.registered(type="fund.compensation_granted", data=GRANT)
+        first, second = (row.id for row in await here.rows("outbox"))
+        await sent(here, browser, "payment.ordered", second, ORDERED, {})
+        rows = row_forms(await browser.get("/app/work"))
+
+    assert ("payment.ordered", first) in rows
+    assert ("payment.ordered", second) not in rows

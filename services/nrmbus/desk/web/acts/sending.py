@@ -56,6 +56,12 @@ IN_WORDS: Final[Mapping[str, int]] = {
 BEGIN: Final = ANSWERED_BY_REFERENCE | {PaymentOrdered.type}
 """Types that open a record, and get a reference of their own: an agency may have answered under an older one."""
 
+CAUSE: Final = "cause"
+"""Name in a request of the event that its event answers."""
+
+_BY_CAUSE: Final = frozenset({"payment.executed", "payment.failed", PaymentOrdered.type})
+"""Types about an order or a grant, which may have no reference: the id of its event says which of several is meant."""
+
 OF_MORE_CODES: Final[Mapping[str, int]] = {"incident.opened": 2}
 """Types, and the version from which a list has the codes that people need."""
 
@@ -111,7 +117,11 @@ def body_of(door: Door, draft: Kept, typed: Typed | None = None) -> Body:
     own = form.one(draft.typed, REF)
     # A draft of an earlier release has the reference that led to it, too.
     ref = own or draft.ref if draft.type in ANSWERED_BY_REFERENCE else draft.ref or own
-    about = {"ref": ref} if ref and ref_of(ref) else {}
+    about = {}
+    if draft.type in _BY_CAUSE and draft.ref and not ref_of(draft.ref):
+        about[CAUSE], ref = draft.ref, own
+    if ref and ref_of(ref):
+        about["ref"] = ref
     if incident := form.one(draft.typed, INCIDENT):
         about[INCIDENT] = incident
     return {
@@ -185,7 +195,7 @@ def answered(tx: Connection, draft: Kept) -> First | None:
     for row in tx.execute(rows.where(_OUTBOX.replaced_by.is_(None)).order_by(_OUTBOX.seq)).all():
         clear = json.loads(row.clear)
         is_later = row.verdict is None or (row.verdict == "registered" and row.number >= since)
-        if clear.get("referral") == draft.ref and is_later:
+        if draft.ref in (clear.get("referral"), clear.get("causationid")) and is_later:
             return First(row.id, row.type, clear["actor"], clear["time"], row.number)
     return None
 
