@@ -385,3 +385,14 @@ async def test_both_of_two_tabs_of_a_signal_are_sent(tmp_path: Path) -> None:
 
         assert headings == ["Registered"] * 2
         assert len({row.subject for row in await here.rows("outbox")}) == 2
+
+
+async def test_both_of_two_tabs_of_an_incident_are_sent(tmp_path: Path) -> None:
+    """Given a group found together that two tabs changed, then each of both is registered, as an incident of its own."""
+    async with desk_of("police-x", tmp_path) as here, browsing(here, member()) as browser:
+        what = str((await browser.post("/app/groups")).headers["location"])
+        site, street = ({"data.place_type": place, "data.head_count": "2"} for place in ("construction_site", "street"))
+        headings = await both_sent(here, browser, what, site, street)
+
+        assert headings == ["Registered"] * 2
+        assert len({row.subject for row in await here.rows("outbox")}) == 2

@@ -22,7 +22,7 @@ from nrmbus.desk.web.rooms import own_act
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.events import bulletin
 from nrmbus.events.answer import AnswerLetter
-from nrmbus.events.case import SignalRecorded
+from nrmbus.events.case import IncidentOpened, SignalRecorded
 from nrmbus.events.errors import Problem
 from nrmbus.events.model import Data
 from nrmbus.telemetry import log
@@ -124,8 +124,8 @@ async def save(visit: Visit, draft: Kept, typed: Typed, page: str, sent: Sent) -
 async def _both(visit: Visit, draft: Kept, typed: Typed, page: str) -> Response:
     own = own_act(visit, draft.type)
     kept = own.kept(draft, typed) if own else typed
-    # Two first contacts are two people: the second one in the same case would be refused.
-    subject = new_ref() if draft.type in (GUIDE, SignalRecorded.type) else draft.subject
+    # Two first contacts are two people, and two incidents two groups: a second one under the same reference would be refused.
+    subject = new_ref() if draft.type in (GUIDE, SignalRecorded.type, IncidentOpened.type) else draft.subject
     ids = new_ids(visit) if draft.type == GUIDE else {}
     async with visit.door.ledger.write() as tx:
         made = drafts.begin(
