@@ -127,6 +127,15 @@ class TestForgetting:
 
         assert story.when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ("ngo-l",)
 
+    def test_an_agency_whose_other_consent_has_expired_is_not_named(self) -> None:
+        """Given a consent for another purpose until 3 March, when the person takes the lasting one back after that day, then nobody helps any more."""
+        said = {"purposes": ["services"], "receivers": ["ngo-l"], "given_by": "individual", "form": "written"}
+        taken = ConsentWithdrawn(purposes=("information_sharing",), receivers=("ngo-l",))
+        story = group().heard(says(ME, ConsentGiven.from_mapping({**said, "expires": "2026-03-03"}), case="ana"))
+        story.heard(says(ME, taken, case="ana", at=72))
+
+        assert story.when(says(UNIT, NO, case="foreman")).then("cut_access").task.alternatives == ()
+
 
 def test_a_question_is_supplied_and_good_news_is_noted() -> None:
     """Lines 5 and 8; lines 6 and 7 are those of the other agencies that refer."""

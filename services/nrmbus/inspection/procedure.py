@@ -98,8 +98,10 @@ def keep(state: State, heard: Heard) -> State:
 
 
 def _agrees(heard: Heard, agency: str) -> bool:
-    """Return whether a consent of the person to *agency* stands, for any purpose."""
-    return any(about[0] == agency and each.kind == "given" for about, each in heard.view.consents.items())
+    """Return whether a consent of the person to *agency* stands on this day, for any purpose."""
+    today = heard.registered.astimezone(heard.profile.zone).date()
+    words = (each.on(today) for about, each in heard.view.consents.items() if about[0] == agency)
+    return any(word is not None and word.kind == "given" for word in words)
 
 
 def take_back(state: State, _: Event) -> State:
