@@ -248,12 +248,23 @@ async def test_an_opening_is_found_on_a_later_page_of_the_reads(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "said", [{"url": 5, "token": "x"}, {"url": "http://[::1", "token": "x"}, {"url": "http://127.0.0.1:1", "token": 1}]
+    "said",
+    [
+        '{"url": 5, "token": "x"}',
+        '{"url": "http://[::1", "token": "x"}',
+        '{"url": "http://127.0.0.1:99999", "token": "x"}',
+        '{"url": "http://127.0.0.1:-1", "token": "x"}',
+        '{"url": "http://127.0.0.1:1", "token": 1}',
+        '{"url": "http://127.0.0.1:1", "token": "t\u00f6ken"}',
+        '{"url": "http://127.0.0.1:1", "token": "a\\nb"}',
+        "[" * 200_000,
+    ],
+    ids=range(8),
 )
-def test_a_file_that_is_no_address_is_named_so(tmp_path: Path, said: dict[str, object]) -> None:
+def test_a_file_that_is_no_address_is_named_so(tmp_path: Path, said: str) -> None:
     """Given a door.json with anything but an address and a token, then the command says what it wants."""
     door = tmp_path / "door.json"
-    door.write_text(json.dumps(said), encoding="utf-8")
+    door.write_text(said, encoding="utf-8")
 
     done = run("conformance", str(door))
 
@@ -278,6 +289,52 @@ async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
     assert broken.returncode == 1
     missing = await asyncio.to_thread(run, "conformance", url)
     assert "--token-file" in missing.stderr
+
+
+def test_a_token_file_that_no_header_can_carry_is_named_so(tmp_path: Path) -> None:
+    """Given a token file with a letter beyond ASCII, then nothing is asked, and the command says what it wants."""
+    token = tmp_path / "token"
+    token.write_text("t\u00f6ken", encoding="utf-8")
+
+    done = run("conformance", "http://127.0.0.1:1", "--token-file", token)
+
+    assert "name a door.json or a token file" in " ".join(done.stderr.split())
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize("url", ["http://desk.example", "HTTP://desk.example:8000"])
+def test_a_door_on_another_machine_is_asked_over_tls_only(tmp_path: Path, url: str) -> None:
+    """Given an address that is neither https nor on this machine, then the token is not sent, by door.json or by address."""
+    door, token = tmp_path / "door.json", tmp_path / "token"
+    door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
+    token.write_text(TOKEN, encoding="utf-8")
+
+    for given in ((door,), (url, "--token-file", token)):
+        done = run("conformance", *given)
+        assert "Nothing was sent, since a desk on another machine is asked over https only" in " ".join(
+            done.stderr.split()
+        )
+        assert (done.stdout, done.returncode) == ("", 1)
+
+
+async def test_a_door_is_verified_however_its_address_is_written(tmp_path: Path) -> None:
+    """Given `HTTPS://` and a door whose authority nobody here trusts, then the door gets no request."""
+    home, door = tmp_path / "door", tmp_path / "door.json"
+    made = DoorAuthority(home, "door").issue(("127.0.0.1",))
+    server = {"ssl_certfile": home / "desk.pem", "ssl_keyfile": home / "desk.key"}
+    for file, raw in zip(server.values(), (made.chain, made.key), strict=True):
+        file.write_bytes(raw)
+    asked = list[str]()
+
+    async def listens(scope: Any, _: object, __: object) -> None:
+        asked.append(scope["path"])
+
+    async with served(listens, **server) as url:
+        door.write_text(json.dumps({"url": url.replace("https", "HTTPS"), "token": TOKEN}), encoding="utf-8")
+        done = await asyncio.to_thread(run, "conformance", door, "--json")
+
+    assert asked == []
+    assert "GET /health: no answer (ConnectError)" in {each["broken"] for each in json.loads(done.stdout)["promises"]}
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ _NEVER_RAN: Final = "this desk is not running; start the bus with `nrmbus up`, o
 _NOT_WHOLE: Final = (
     "the desk's door.json cannot be read, or lacks its url or token: wait until it is written, or start the desk again"
 )
-_UNFIT: Final = (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.InvalidURL)
+UNFIT: Final = (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.InvalidURL)
 """Errors of a ``door.json`` that is half written or unfit, and of the files that it names."""
 
 Json = dict[str, Any]
@@ -79,7 +79,7 @@ def address_in(home: Path) -> Address | None:
     return None
 
 
-def trusted(at: Address) -> ssl.SSLContext:
+def _trusted(at: Address) -> ssl.SSLContext:
     """Return the TLS settings for a door: the authorities that vouch for it, and this program's certificate.
 
     Raises:
@@ -91,15 +91,16 @@ def trusted(at: Address) -> ssl.SSLContext:
     return context
 
 
-def _context(at: Address) -> ssl.SSLContext:
+def context_of(at: Address) -> ssl.SSLContext:
     """Return the context for a connection to the desk.
 
     Raises:
         RequestRefused: ``tls_required``: plain HTTP would carry the token, and letters, to another machine unsealed.
+        OSError: a file cannot be read as what it should be; `ssl.SSLError` is one.
     """
     url = httpx.URL(at.url)
     if url.scheme == "https":
-        return trusted(at)
+        return _trusted(at)
     if url.scheme == "http" and _is_here(url.host):
         return _TRUSTS_NOBODY
     raise RequestRefused("tls_required", "a desk on another machine is asked over https only: give its https address")
@@ -158,7 +159,7 @@ class Door:
             headers={"authorization": f"Bearer {at.token}"},
             timeout=_PATIENCE,
             trust_env=False,
-            verify=_TRUSTS_NOBODY if self._transport else _context(at),
+            verify=_TRUSTS_NOBODY if self._transport else context_of(at),
             transport=self._transport,
         )
 
@@ -174,7 +175,7 @@ class Door:
         found, why = None, _NEVER_RAN
         try:
             found = address_in(home)
-        except _UNFIT:
+        except UNFIT:
             why = _NOT_WHOLE
         if found is None:  # outside the block: the error's text would show the token
             raise Unreachable("unreachable", why)
@@ -203,7 +204,7 @@ class Door:
             if found is None or found == self._at:
                 return False
             connected = self._connected(found)
-        except (*_UNFIT, RequestRefused):
+        except (*UNFIT, RequestRefused):
             return False
         self._left.append(self._http)  # a request may be under way on it
         self._at, self._http = found, connected

@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+import re
 import ssl
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
+import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -16,12 +17,15 @@ from rich.text import Text
 from nrmbus.bus.errors import BusError
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.options import AsJson
-from nrmbus.client.door import Address, address_in, trusted
+from nrmbus.client.door import UNFIT, Address, address_in, context_of
+from nrmbus.client.errors import RequestRefused
 
 app = Commands()
 
 _MARKS = {"holds": "[green]holds[/]", "broken": "[bold red]broken[/]", "not_tried": "[yellow]not tried[/]"}
 _WIDEST = len("not tried")
+_IS_ADDRESS = re.compile("https?://", re.IGNORECASE)
+_LAST_PORT = 65535
 
 
 @app.register(example="nrmbus conformance ./my-bus/agencies/ngo-a/door.json --publish")
@@ -80,7 +84,7 @@ def conformance(
 
 
 async def _checked(promises: Any, at: Address, *, publish: bool, as_json: bool) -> list[Any]:
-    console, found, verify = Console(highlight=False), [], _trusted(at)
+    console, found, verify = Console(highlight=False), [], _context(at)
     async with promises.Probe.at(at.url, at.token, publishes=publish, verify=verify) as probe:
         async for each in promises.check(probe):
             found.append(each)
@@ -95,17 +99,17 @@ async def _checked(promises: Any, at: Address, *, publish: bool, as_json: bool) 
     return found
 
 
-def _trusted(at: Address) -> ssl.SSLContext | bool:
-    """Return the TLS settings of the door; False for plain HTTP, which asks for none.
+def _context(at: Address) -> ssl.SSLContext:
+    """Return the context for connections to the door, as the SDK has it.
 
     Raises:
-        BusError: a file cannot be read as what it should be.
+        BusError: the door is on another machine and not asked over https, or a file cannot be read as what it should be.
     """
-    if not at.url.startswith("https:"):
-        return False
     try:
-        return trusted(at)
-    except OSError:  # SSLError is one
+        return context_of(at)
+    except RequestRefused as error:
+        raise BusError(f"Nothing was sent, since {error}.") from None
+    except (OSError, ValueError):  # SSLError is an OSError; a NUL in a file's name is a ValueError
         raise BusError(
             "The authority, the certificate or the key cannot be read: each is a PEM file, and the key is the certificate's."
         ) from None
@@ -118,17 +122,20 @@ def _address(door: str, token_file: Path | None) -> Address:
         BusError: no token is given, or a file cannot be read.
     """
     try:
-        at = Address(door.rstrip("/"), "") if door.startswith(("http://", "https://")) else address_in(Path(door))
+        at = Address(door.rstrip("/"), "") if _IS_ADDRESS.match(door) else address_in(Path(door))
         if at is None:
             raise FileNotFoundError
-        if urlsplit(at.url).scheme not in ("http", "https") or not isinstance(at.token, str):
+        url = httpx.URL(at.url)
+        if url.scheme not in ("http", "https") or not 0 <= (url.port or 0) <= _LAST_PORT:
             raise ValueError
         if token_file is not None:
             whole = typer.get_text_stream("stdin").read() if str(token_file) == "-" else token_file.read_text("utf-8")
             at = at._replace(token=whole.strip())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        if not (at.token.isascii() and at.token.isprintable()):  # no header can carry it
+            raise ValueError
+    except (*UNFIT, AttributeError):  # a token that is no text has no such methods
         raise BusError(
-            "The file with the address or the token cannot be read: name a door.json or a token file."
+            "The address or the token cannot be read: give an https address, or name a door.json or a token file."
         ) from None
     if not at.token:
         raise BusError("A door that is given by its address needs --token-file FILE, or `-` for standard input.")
