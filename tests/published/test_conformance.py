@@ -149,6 +149,63 @@ BREAKS: dict[str, tuple[Change, str]] = {
 """By promise: a door that breaks it, and what the suite says."""
 
 
+def when(path: str, change: Callable[[Any], Any], **asked: str) -> Change:
+    """Return a door that changes its good answers to a GET of *path*, or below it, that asks for *asked*."""
+
+    def changed(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
+        params = dict(request.url.params)
+        is_asked = request.url.path.endswith(path) and {**params, **asked} == params
+        return answered(came, change(body)) if is_asked and request.method == "GET" and not came.is_error else None
+
+    return changed
+
+
+def never_ends(page: Callable[[int], Any]) -> Change:
+    """Return a door whose reads of a case have a page after each page; nobody asks for more than a few."""
+    pages = count(1)
+
+    def another(_: Any) -> Any:
+        number = next(pages)
+        assert number < 9, "the suite asks for ever"
+        return page(number)
+
+    return when("/reads", another)
+
+
+READ_ROW = {**OPENED, "row": 1}
+LIES: dict[str, tuple[str, Change, str]] = {
+    "an opened page is empty": (
+        "letters", when("/v1/inbox", lambda it: {**it, "events": []}, open="true"), "the opened letter is missing",
+    ),
+    "a page of reads leads to itself": (
+        "letters", never_ends(lambda _: {"reads": [READ_ROW], "next": 5}), "a `next` that is not beyond it",
+    ),
+    "empty pages of reads lead on": (
+        "letters", never_ends(lambda number: {"reads": [], "next": number}), "a page has no entries and a `next`",
+    ),
+    "empty pages of a list lead on": (
+        "lists", when("/v1/inbox", lambda it: {**it, "events": [], "next": 1}, limit="2"), "a page has no entries, and a `next`",
+    ),
+    "a time is none": (
+        "inbox",
+        at("GET", "/v1/inbox", lambda it: {**it, "events": [{**each, "time": "yesterday"} for each in it["events"]]}),
+        "the answer is not as documented at /events/0/time",
+    ),
+    "the paths are a list": ("health", at("GET", "/openapi.json", lambda it: {**it, "paths": []}), "`paths` is no object"),
+    "a body is nested without end": (
+        "health",
+        lambda _, came, __: httpx.Response(200, headers=came.headers, content=b"[" * 200_000),
+        "the body is no JSON object",
+    ),
+    "a token lacks a scope, whatever it is": (
+        "token",
+        lambda _, came, body: answered(came, {**body, "code": "scope_missing", "status": 403}, 403) if came.is_error else None,
+        "401 was expected and 403 scope_missing came",
+    ),
+}  # fmt: skip
+"""By lie: the promise that it breaks, a door that tells it, and what the suite says."""
+
+
 @pytest.fixture(name="url")
 async def _url(tmp_path: Path) -> AsyncIterator[str]:
     """Yield the address of a real desk that has received three letters and refuses a referral without consent."""
@@ -159,10 +216,12 @@ async def _url(tmp_path: Path) -> AsyncIterator[str]:
         yield place.url
 
 
-async def found(url: str, *names: str, change: Change | None = None, publishes: bool = True) -> list[Found]:
+async def found(
+    url: str, *names: str, change: Change | None = None, publishes: bool = True, token: str = TOKEN
+) -> list[Found]:
     """Return the outcomes of the promises in *names*, or of all."""
     transport = Changed(change) if change else None
-    async with Probe.at(url, TOKEN, publishes=publishes, transport=transport) as probe:
+    async with Probe.at(url, token, publishes=publishes, transport=transport) as probe:
         return [each async for each in check(probe, names)]
 
 
@@ -187,6 +246,48 @@ async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
         last = (await found(url, *before, name, change=change))[-1]
         assert says in last.broken, (name, last)
         assert CANARY not in last.broken
+
+
+@pytest.mark.parametrize("lie", LIES)
+async def test_a_door_that_lies_is_told_so(url: str, lie: str) -> None:
+    """Given a door whose answers are empty, endless or of no form, then the suite ends, and names the lie."""
+    name, change, says = LIES[lie]
+
+    (only,) = await found(url, name, change=change)
+
+    assert says in only.broken
+
+
+async def test_no_depth_of_an_answer_ends_the_suite(url: str) -> None:
+    """Given answers that are nested ever deeper, then each is told to the door: by the reader of JSON, or by the validator."""
+    for depth in range(700, 1000, 20):
+        nested = b'{"service": ' + b"[" * depth + b"]" * depth + b"}"
+        answer = httpx.Response(200, headers={"content-type": "application/json"}, content=nested)
+        (only,) = await found(url, "health", change=lambda *_, answer=answer: answer)
+        assert only.broken, depth
+
+
+async def test_at_an_empty_door_the_lists_are_tried_once_something_is_published(tmp_path: Path) -> None:
+    """Given a door without an entry, then nothing is said to hold of its lists before the suite has published, nor of its inbox."""
+    names = [name for name in PROMISES if name in {"once", "lists", "bounds", "inbox"}]
+    alone = at("GET", "/v1/directory", lambda _: {"agencies": [], "next": None})
+    async with in_process(tmp_path) as place:
+        quiet = await found(place.url, *names, change=alone, publishes=False)
+        loud = await found(place.url, *names, change=alone)
+
+    assert [each.outcome for each in quiet] == ["not_tried"] * 4
+    assert {each.name: each.outcome for each in loud} == {
+        "once": "holds", "lists": "holds", "bounds": "holds", "inbox": "not_tried"
+    }  # fmt: skip
+
+
+async def test_what_a_token_may_not_read_is_not_tried(url: str) -> None:
+    """Given a token without the scope that a promise needs, then the promise neither holds nor is called broken."""
+    reading = ["addresses", "parameters", "inbox", "letters"]
+    for token, names in (("publish", reading), ("nothing", [*reading, "faults", "members", "lists", "bounds", "once"])):
+        outcomes = await found(url, *names, token=f"a-token-to-{token}")
+        assert {each.name: each.outcome for each in outcomes} == dict.fromkeys(names, "not_tried")
+        assert "the token lacks the scope" in outcomes[2].not_tried
 
 
 @pytest.mark.slow
@@ -272,25 +373,6 @@ def test_a_file_that_is_no_address_is_named_so(tmp_path: Path, said: str) -> Non
     assert done.returncode == 1
 
 
-@pytest.mark.slow
-@pytest.mark.thorough
-async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
-    """The command takes a door.json or an address with a token file; its exit status is that of the door."""
-    door = tmp_path / "door.json"
-    door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
-    kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
-    assert "13 promises hold, 0 are broken, 0 were not tried." in kept.stdout
-    assert kept.returncode == 0
-
-    (tmp_path / "token").write_text("another", encoding="utf-8")
-    broken = await asyncio.to_thread(run, "conformance", url, "--token-file", str(tmp_path / "token"), "--json")
-    outcomes = {each["name"]: each["outcome"] for each in json.loads(broken.stdout)["promises"]}
-    assert outcomes["addresses"] == "broken"
-    assert broken.returncode == 1
-    missing = await asyncio.to_thread(run, "conformance", url)
-    assert "--token-file" in missing.stderr
-
-
 def test_a_token_file_that_no_header_can_carry_is_named_so(tmp_path: Path) -> None:
     """Given a token file with a letter beyond ASCII, then nothing is asked, and the command says what it wants."""
     token = tmp_path / "token"
@@ -335,6 +417,25 @@ async def test_a_door_is_verified_however_its_address_is_written(tmp_path: Path)
 
     assert asked == []
     assert "GET /health: no answer (ConnectError)" in {each["broken"] for each in json.loads(done.stdout)["promises"]}
+
+
+@pytest.mark.slow
+@pytest.mark.thorough
+async def test_the_command_says_what_holds(url: str, tmp_path: Path) -> None:
+    """The command takes a door.json or an address with a token file; its exit status is that of the door."""
+    door = tmp_path / "door.json"
+    door.write_text(json.dumps({"url": url, "token": TOKEN}), encoding="utf-8")
+    kept = await asyncio.to_thread(run, "conformance", str(door), "--publish")
+    assert "13 promises hold, 0 are broken, 0 were not tried." in kept.stdout
+    assert kept.returncode == 0
+
+    (tmp_path / "token").write_text("another", encoding="utf-8")
+    broken = await asyncio.to_thread(run, "conformance", url, "--token-file", str(tmp_path / "token"), "--json")
+    outcomes = {each["name"]: each["outcome"] for each in json.loads(broken.stdout)["promises"]}
+    assert outcomes["addresses"] == "broken"
+    assert broken.returncode == 1
+    missing = await asyncio.to_thread(run, "conformance", url)
+    assert "--token-file" in missing.stderr
 
 
 @pytest.mark.slow

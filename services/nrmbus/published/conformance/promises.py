@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from nrmbus.published.conformance.probe import CANARY, Answer, Broken, Json, NotTried, Probe, the_document
+from nrmbus.published.conformance.probe import CANARY, LACKS, Answer, Broken, Json, NotTried, Probe, the_document
 from nrmbus.wire.ids import new_event_id, new_ref
 
 Check = Callable[[Probe], Awaitable[None]]
@@ -30,6 +30,9 @@ _EARLY, _LATE = "1990-01-01T00:00:00Z", "2190-01-01T00:00:00Z"
 """Times before and after everything that a bus has."""
 _MOST: Final = 5
 """Pages that are compared with the whole."""
+_EMPTY: Final = (
+    "no list that the token may read has an entry: publish at this door, or have another agency send an event"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,59 +175,13 @@ async def parameters(probe: Probe) -> None:
     for path, *_ in _lists():
         for params in ({CANARY: "1"}, {"limit": ["1", "1"]}):
             answer = await probe.ask("GET", path, 422, 403, params=params)
-            if answer.code != "scope_missing":
+            if answer.code != LACKS:
                 _same(f"the code of GET {path} with a wrong parameter", answer.code, "unknown_field")
     misspelt = await probe.ask("GET", "/v1/inbox", 422, params={"cse": new_ref()})
     if not any("case" in each.get("allowed", ()) for each in misspelt.body.get("problems", ())):
         raise Broken(
             "GET /v1/inbox: the refusal of a misspelt filter does not name the parameters that the route takes"
         )
-
-
-@_promise
-async def lists(probe: Probe) -> None:
-    """A list has `next`; its pages, one behind the other, are the whole list, in order and each entry once."""
-    for path, plural, key, _ in _lists():
-        first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE * _MOST})
-        if first.code == "scope_missing":
-            continue
-        whole = _keys(first, plural, key)
-        entries: list[Any] = []
-        after: Any = None
-        for _ in range(_MOST):
-            cursor = {} if after is None else {"after": after}
-            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, **cursor})
-            entries += (keys := _keys(page, plural, key))
-            if len(keys) > _PAGE:
-                raise Broken(f"GET {path}: more entries came than `limit` allows")
-            after = page.body["next"]
-            if after is None:
-                break
-        _same(f"GET {path}: the list, whole and by pages,", entries, whole[: len(entries)])
-        if after is None and len(entries) < len(whole):
-            raise Broken(f"GET {path}: `next` is null before the end of the list")
-
-
-@_promise
-async def bounds(probe: Probe) -> None:
-    """Every list of what happened is selected by `since` and `until`, times with a zone."""
-    for path, plural, key, _ in (each for each in _lists() if each.has_bounds):
-        first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE})
-        if first.code == "scope_missing":
-            continue
-        for name, time, chosen in (
-            ("since", _EARLY, _keys(first, plural, key)),
-            ("until", _EARLY, []),
-            ("since", _LATE, []),
-        ):
-            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, name: time})
-            _same(f"GET {path}: what `{name}` {time} selects", _keys(page, plural, key), chosen)
-        wrong = await probe.ask("GET", path, 422, params={"since": _EARLY.rstrip("Z")})
-        _same(f"the code of GET {path} with a time without a zone", wrong.code, "unknown_field")
-
-
-def _keys(answer: Answer, plural: str, key: str) -> list[Any]:
-    return [each[key] for each in answer.body[plural]]
 
 
 @_promise
@@ -241,6 +198,63 @@ async def once(probe: Probe) -> None:
     other = await probe.ask("POST", "/v1/events", 409, body={**asked, "actor": "conformance-2"})
     _same("the code of another event under the id", other.code, "id_reused")
     probe.said = first
+
+
+@_promise
+async def lists(probe: Probe) -> None:
+    """A list has `next`; its pages, one behind the other, are the whole list, in order and each entry once."""
+    has_entries = False
+    for path, plural, key, _ in _lists():
+        first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE * _MOST})
+        if first.code == LACKS:
+            continue
+        whole = _keys(first, plural, key)
+        has_entries |= bool(whole)
+        entries: list[Any] = []
+        after: Any = None
+        for _ in range(_MOST):
+            cursor = {} if after is None else {"after": after}
+            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, **cursor})
+            entries += (keys := _keys(page, plural, key))
+            if len(keys) > _PAGE:
+                raise Broken(f"GET {path}: more entries came than `limit` allows")
+            after = page.body["next"]
+            if after is None:
+                break
+            if not keys:
+                raise Broken(f"GET {path}: a page has no entries, and a `next`")
+        _same(f"GET {path}: the list, whole and by pages,", entries, whole[: len(entries)])
+        if after is None and len(entries) < len(whole):
+            raise Broken(f"GET {path}: `next` is null before the end of the list")
+    if not has_entries:
+        raise NotTried(_EMPTY)
+
+
+@_promise
+async def bounds(probe: Probe) -> None:
+    """Every list of what happened is selected by `since` and `until`, times with a zone."""
+    has_entries = False
+    for path, plural, key, _ in (each for each in _lists() if each.has_bounds):
+        first = await probe.ask("GET", path, 200, 403, params={"limit": _PAGE})
+        if first.code == LACKS:
+            continue
+        entries = _keys(first, plural, key)
+        has_entries |= bool(entries)
+        for name, time, chosen in (
+            ("since", _EARLY, entries),
+            ("until", _EARLY, []),
+            ("since", _LATE, []),
+        ):
+            page = await probe.ask("GET", path, 200, params={"limit": _PAGE, name: time})
+            _same(f"GET {path}: what `{name}` {time} selects", _keys(page, plural, key), chosen)
+        wrong = await probe.ask("GET", path, 422, params={"since": _EARLY.rstrip("Z")})
+        _same(f"the code of GET {path} with a time without a zone", wrong.code, "unknown_field")
+    if not has_entries:
+        raise NotTried(_EMPTY)
+
+
+def _keys(answer: Answer, plural: str, key: str) -> list[Any]:
+    return [each[key] for each in answer.body[plural]]
 
 
 @_promise
@@ -280,13 +294,14 @@ async def inbox(probe: Probe) -> None:
         raise Broken("GET /v1/inbox: the rows are not in order, each once")
     beyond = await probe.ask("GET", "/v1/inbox", 409, params={"after": 2**62})
     _same("the code of a cursor beyond the newest row", beyond.code, "inbox_restarted")
-    if rows:
-        other = await probe.ask("GET", "/v1/inbox", 409, params={"after": rows[0], "ledger": "0" * 16})
-        _same("the code of a cursor of another ledger", other.code, "inbox_restarted")
-        case = page["events"][0]["case"]
-        of_case = (await probe.ask("GET", "/v1/inbox", 200, params={"case": case})).body["events"]
-        if not of_case or {each["case"] for each in of_case} != {case}:
-            raise Broken("GET /v1/inbox: the filter `case` gives other cases, or none")
+    if not rows:
+        raise NotTried("the inbox is empty: have another agency send an event")
+    other = await probe.ask("GET", "/v1/inbox", 409, params={"after": rows[0], "ledger": "0" * 16})
+    _same("the code of a cursor of another ledger", other.code, "inbox_restarted")
+    case = page["events"][0]["case"]
+    of_case = (await probe.ask("GET", "/v1/inbox", 200, params={"case": case})).body["events"]
+    if not of_case or {each["case"] for each in of_case} != {case}:
+        raise Broken("GET /v1/inbox: the filter `case` gives other cases, or none")
 
 
 @_promise
@@ -302,7 +317,7 @@ async def letters(probe: Probe) -> None:
     unnamed = await probe.may_publish().ask("GET", "/v1/inbox", 422, params={**at, "actor": "by-itself"})
     _same("the code of a reader without a number", unnamed.code, "unknown_field")
     opened = (await probe.ask("GET", "/v1/inbox", 200, params={**at, "actor": "conformance-1"})).body
-    found = opened["events"][0]
+    found: Json = next(iter(opened["events"]), {"id": None})
     if found["id"] != event["id"] or not found.get("letter") or set(found["letter"]) - set(event["parts"]):
         raise Broken("GET /v1/inbox: the opened letter is missing, or has parts that were not sealed to this agency")
     if not await _has_opening(probe, event["case"], event["id"]):
@@ -314,7 +329,10 @@ async def health(probe: Probe) -> None:
     """The door says what it is, whether it is ready, and which routes it has."""
     await probe.ask("GET", "/health", 200)
     body = (await probe.ask("GET", "/openapi.json", 200)).body
-    missing = sorted(the_document()["paths"].keys() - body.get("paths", {}).keys())
+    paths = body.get("paths")
+    if not isinstance(paths, dict):
+        raise Broken("GET /openapi.json: `paths` is no object")
+    missing = sorted(the_document()["paths"].keys() - paths.keys())
     if missing:
         raise Broken(f"GET /openapi.json: the document lacks {', '.join(missing)}")
 
@@ -323,10 +341,15 @@ async def _has_opening(probe: Probe, case: str, event: str) -> bool:
     """Return whether an opening of *event* by this suite is among the reads of *case*, on whichever page."""
     after: int | None = 0
     while after is not None:
+        asked = after
         page = (await probe.ask("GET", f"/v1/cases/{case}/reads", 200, params={"limit": 1000, "after": after})).body
         if any(each["event"] == event and each["who"] == "conformance-1" for each in page["reads"]):
             return True
         after = page["next"]
+        if after is not None and (after <= asked or not page["reads"]):
+            raise Broken(
+                "GET /v1/cases/{ref}/reads: a page has no entries and a `next`, or a `next` that is not beyond it"
+            )
     return False
 
 
