@@ -1,8 +1,10 @@
 """The bus as AsyncAPI says it: by AsyncAPI's own code a document without fault, and what the services really write."""
 
+import html
 import json
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from html.parser import HTMLParser
 from pathlib import Path
@@ -24,6 +26,7 @@ from nrmbus.events.schemas import FOLDER
 from nrmbus.published import asyncapi
 from nrmbus.published.asyncapi.page import page
 from nrmbus.registrar.records import Coordinates
+from nrmbus.rules import load_profile
 from nrmbus.wire import letter
 from nrmbus.wire.envelope import encode, with_letter
 from nrmbus.wire.record import Record
@@ -209,18 +212,30 @@ def test_a_procedures_lines_are_operations() -> None:
         f"nrm.referral.submitted.v{version}" for type, version in TYPES if type == "referral.submitted"
     ]
     written = {
-        f"{room}.{line.name}"
+        (room, line.name, line.text.partition(".")[0])
         for role, room in ROOMS.items()
         if (procedure := procedure_of(role)) is not None
         for line in lines_of(procedure)
     }
     rooms = {*ROOMS.values(), "desk"}
-    lines = {name for name in FROZEN["operations"] if name.count(".") == 1 and name.split(".")[0] in rooms}
-    assert lines == {
-        *written,
-        "desk.leave_to_a_person",
-    }
-    assert {"police.receive", "shelter.answer", "fund.allowance", "ngo.supply"} <= written
+    operations = FROZEN["operations"]
+    lines = {name for name in operations if name.count(".") == 1 and name.split(".")[0] in rooms}
+    assert {
+        (*operations[name]["title"].split(": "), operations[name]["summary"].partition(".")[0])
+        for name in lines - {"desk.leave_to_a_person"}
+    } == written
+    assert len(lines) == len(written) + 1
+    assert {"police.receive", "shelter.answer", "fund.allowance", "ngo.supply"} <= lines
+    assert {"migration.refuse", "migration.refuse_9", "justice.note", "justice.note_12"} <= lines
+
+
+def test_no_name_of_the_document_hides_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sabotage: given two operations of one name, then no document is made of them."""
+    made = sys.modules["nrmbus.published.asyncapi.document"]  # the package has a function of that name
+    monkeypatch.setattr(made, "_lines", lambda *_: [("desk.leave_to_a_person", {}), ("desk.leave_to_a_person", {})])
+
+    with pytest.raises(ValueError, match=r"desk\.leave_to_a_person comes twice"):
+        made.document()
 
 
 def security_of(server: str) -> list[str]:
@@ -374,3 +389,32 @@ def test_the_page_shows_every_version_and_escapes_what_it_is_given() -> None:
 
     assert "&lt;script&gt;<code>&lt;b&gt;</code>" in page(hostile)
     assert "<script>" not in page(hostile)
+
+
+def cells(text: str, start: str, end: str) -> list[list[str]]:
+    """Return the cells, as text, of each row of the tables between *start* and *end* of a page."""
+    part = text[text.index(start) : text.index(end)]
+    rows = re.findall(r"<tr>\s*(<td.*?)</tr>", part, re.DOTALL)
+    return [
+        [html.unescape(re.sub(r"<[^>]+>", "", each)) for each in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
+        for row in rows
+    ]
+
+
+def words(terms: Iterable[str]) -> str:
+    """Return terms of a profile as the page writes them."""
+    return ", ".join(each.replace("_", " ") for each in terms)
+
+
+def test_the_page_says_who_may_say_each_type_and_who_is_told() -> None:
+    """Each type has the publishers and recipients of the profile that the page names, and each group of its roles is there."""
+    text = page(FROZEN)
+    named = re.search(r"Rules of <code>(.*?)</code>", text)
+    assert named
+    profile = load_profile(named[1])
+
+    shown = {row[0].removeprefix("nrm."): tuple(row[2:4]) for row in cells(text, 'id="messages"', 'id="statements"')}
+    assert shown == {name: (words(row.by), words(row.sees) or "nobody else") for name, row in profile.types.items()}
+    assert cells(text, 'id="roles"', "</main>") == [
+        [words([name]), words(each)] for name, each in profile.roles.items()
+    ]

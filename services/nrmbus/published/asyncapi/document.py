@@ -48,7 +48,11 @@ _BINDING: Final = "0.5.0"
 
 
 def document() -> Node:
-    """Return the AsyncAPI document in JSON types, always in the same order."""
+    """Return the AsyncAPI document in JSON types, always in the same order.
+
+    Raises:
+        ValueError: two messages, operations or channels have one name.
+    """
     reference, others = load_profile(PROFILE), [load_profile(each) for each in profile_names() if each != PROFILE]
     declared = load_declarations()
     frame = _frame(
@@ -66,10 +70,10 @@ def document() -> Node:
     )
     components = frame["components"]
     components["schemas"] = _schemas(components["schemas"])
-    components["messages"] = dict(_events()) | components["messages"]
-    frame["operations"] = dict(_operations(declared, reference)) | frame["operations"]
+    components["messages"] = _named((*_events(), *components["messages"].items()))
+    frame["operations"] = _named((*_operations(declared, reference), *frame["operations"].items()))
     channels = frame["channels"]
-    frame["channels"] = {_name(each): _channel(each, channels.get(_name(each), {})) for each in declared}
+    frame["channels"] = _named((_name(each), _channel(each, channels.get(_name(each), {}))) for each in declared)
     return frame
 
 
@@ -82,6 +86,20 @@ def _frame(values: Mapping[str, Any]) -> Node:
     Loader.add_constructor("!of", lambda _, node: values[node.value])
     text = packed("published/asyncapi/frame.yaml").read_text(encoding="utf-8")
     return cast("Node", yaml.load(text, Loader))  # noqa: S506 - a safe loader, and a file of this package
+
+
+def _named(pairs: Iterable[tuple[str, Node]]) -> Node:
+    """Return *pairs* as an object.
+
+    Raises:
+        ValueError: a name comes twice.
+    """
+    found: Node = {}
+    for name, each in pairs:
+        if name in found:
+            raise ValueError(f"{name} comes twice, and one would hide the other")
+        found[name] = each
+    return found
 
 
 def sentence(text: str | None) -> str:
@@ -276,10 +294,10 @@ def _group(group: str) -> Node:
 
 
 def _lines(group: str, profile: Profile) -> Iterator[tuple[str, Node]]:
-    """Yield each line of the agencies' procedures under *profile*."""
+    """Yield each line of the agencies' procedures under *profile*; a name that an earlier line has gets the line's number."""
     for room in dict.fromkeys(ROOMS.values()):
         roles = [role for role in ROOMS if ROOMS[role] == room]
-        procedure = procedure_of(roles[0])
+        procedure, taken = procedure_of(roles[0]), set[str]()
         for line in lines_of(procedure) if procedure else ():
             operation: Node = {
                 "action": "receive",
@@ -290,7 +308,9 @@ def _lines(group: str, profile: Profile) -> Iterator[tuple[str, Node]]:
                 "bindings": _group(group),
                 "x-roles": roles,
             }
-            yield f"{room}.{line.name}", operation
+            name = f"{line.name}_{line.text.partition('.')[0]}" if line.name in taken else line.name
+            taken.add(name)
+            yield f"{room}.{name}", operation
 
 
 # -- the Rules -------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def page(document: Mapping[str, Any]) -> str:
     environment = environment_of(Path(__file__).parent / "templates")
     environment.filters |= {"words": _words, "name": _name}
     schemas = document["components"]["schemas"]
-    profile, rules = list(document["x-rules"].items())[-1]
+    profile, rules = next((name, each) for name, each in document["x-rules"].items() if "as-in" not in each)
     return environment.get_template("page.html.j2").render(
         document=document,
         info=document["info"],
