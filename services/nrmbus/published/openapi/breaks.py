@@ -41,7 +41,9 @@ class _Side(NamedTuple):
             here = self.whole["components"][kind][name]
         for part in here.get("allOf", ()):
             below = self.at(part).flat().here
-            properties = {**here.get("properties", {}), **below.get("properties", {})}
+            properties = dict(here.get("properties", {}))
+            for name, each in below.get("properties", {}).items():
+                properties[name] = {"allOf": [properties[name], each]} if name in properties else each
             required = [*here.get("required", ()), *below.get("required", ())]
             here = {**below, **here, "properties": properties, "required": required}
         return self.at({key: value for key, value in here.items() if key != "allOf"})
@@ -103,7 +105,7 @@ def _parameters(route: str, old: _Side, new: _Side) -> Iterator[str]:
             continue
         if became.get("required") and not was.get("required"):
             yield f"{place} is now required, and clients of today leave it out: give it a default"
-        if "default" in was["schema"] and was["schema"]["default"] != became["schema"].get("default"):
+        if not was.get("required") and was["schema"].get("default") != became["schema"].get("default"):
             yield f"{place} has another default, so a request of today means something else: {_REMEDY}"
         yield from _request(place, old.at(was["schema"]), new.at(became["schema"]), set())
     for key, became in now.items():
@@ -132,17 +134,19 @@ def _body(route: str, old: _Side, new: _Side) -> Iterator[str]:
 
 def _answers(route: str, old: _Side, new: _Side) -> Iterator[str]:
     for status, before in old.here["responses"].items():
-        now = new.here["responses"].get(status)
+        now, place = new.here["responses"].get(status, {}), f"the answer {status} of {route}"
+        headers = sorted(before.get("headers", {}).keys() - now.get("headers", {}).keys())
+        yield from (f"the header {each} of {place} is gone: {_REMEDY}" for each in headers)
         for media, content in before.get("content", {}).items():
-            place = f"the answer {status} of {route}"
-            became = (now or {}).get("content", {}).get(media)
+            became = now.get("content", {}).get(media)
             gone = sorted(_codes(content) - _codes(became or {}))
             if gone:
                 yield f"{route} no longer answers {', '.join(gone)}, and clients act on codes: {_REMEDY}"
             elif became is None:
                 yield f"{place} is no longer {media}: {_REMEDY}"
-            elif not _codes(content):
-                yield from _answer(place, old.at(content["schema"]), new.at(became["schema"]), set())
+            if became is not None:
+                shown = "an error" if _codes(content) else place  # one for all routes, which share the form
+                yield from _answer(shown, old.at(content["schema"]), new.at(became["schema"]), set())
 
 
 def _codes(media: Node) -> set[str]:
