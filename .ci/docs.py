@@ -2,8 +2,9 @@
 
 Usage: docs.py PYTHON, an interpreter with the packages of docs.txt.
 A page stays where it is in the tree, so that its links work in an editor too; here they are pointed at the site. A file
-that is no page, such as an example, comes along as it is. The build fails if a page is in no section, or if a link of
-the finished site, or its fragment, leads nowhere or to another host: nothing is fetched while somebody reads.
+that is no page, such as an example, comes along as it is. The build fails if a page is in no section, or not in the
+finished site, or if a link there, or its fragment, leads nowhere or to another host: nothing is fetched while somebody
+reads.
 """
 
 import html.parser
@@ -238,18 +239,31 @@ def strays(site: Path) -> Iterator[str]:
                 yield f"{here} links to {link}, and there is no such heading"
 
 
+def complete(site: Path, shown: Iterable[tuple[str, list[tuple[str, str]]]]) -> None:
+    """Check that the finished site has each page of the navigation.
+
+    Raises:
+        Stray: the generator left pages out.
+    """
+    places = (where for _, entries in shown for _, where in entries)
+    if left := [where for where in places if not (site / where).with_suffix(".html").is_file()]:
+        raise Stray(f"the generator made no page of {', '.join(left)}")
+
+
 def main(python: str) -> int:
     """Build the site with the generator of *python*; return 0, or 1 with what is wrong."""
     shutil.rmtree(OUT, ignore_errors=True)
     try:
         (OUT / "pages").mkdir(parents=True)
-        (OUT / "zensical.toml").write_text(settings(lay_out(ROOT, OUT / "pages")), encoding="utf-8")
+        shown = lay_out(ROOT, OUT / "pages")
+        (OUT / "zensical.toml").write_text(settings(shown), encoding="utf-8")
         subprocess.run(
             [Path(python).absolute(), "-m", "zensical", "build", "--clean"],
             cwd=OUT,
             check=True,
             stdout=subprocess.DEVNULL,
         )
+        complete(OUT / "site", shown)
         (OUT / "site" / "404.html").unlink(missing_ok=True)  # its links fit only a site at the root of a host
         found = list(strays(OUT / "site"))
     except (Stray, subprocess.CalledProcessError) as error:

@@ -78,6 +78,22 @@ def test_a_dead_link_a_missing_heading_and_another_host_are_found_in_the_finishe
     ]
 
 
+def test_a_site_without_its_pages_is_not_complete(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sabotage: given a generator that makes nothing and ends well, then the build fails, and names each page."""
+    monkeypatch.setattr(DOCS, "ROOT", tree)
+    monkeypatch.setattr(DOCS, "OUT", tree / "build" / "docs")
+    generator = tree / "python"
+    generator.write_text("#!/bin/sh\n", encoding="utf-8")
+    generator.chmod(0o755)
+
+    assert DOCS.main(str(generator)) == 1
+    told = capsys.readouterr()
+    assert told.err == "nrmbus: the generator made no page of index.md, services/index.md\n"
+    assert told.out == ""
+
+
 @pytest.mark.slow
 def test_the_site_is_built() -> None:
     """`make docs` fetches its generator, builds all pages, and finds every link alive."""
