@@ -56,6 +56,8 @@ def test_an_unknown_type_or_version_is_reported_without_repeating_it() -> None:
     for arguments, told in (
         (("show", SECRET), "No event of this type is published"),
         (("show", "referral.submitted", "--version", "77"), "those that are: 1, 2"),
+        (("diff", "referral.submitted", "0", "1"), "those that are: 1, 2"),
+        (("diff", "referral.submitted", "1", "0"), "those that are: 1, 2"),
         (("cast", POSTED, "--to", "77"), "those that are: 1, 2"),
     ):
         with pytest.raises(BusError, match=told) as raised:

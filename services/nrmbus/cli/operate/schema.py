@@ -82,7 +82,7 @@ def diff(
     """Show what changed between two versions, and which programs break if they do not cast."""
     known = _versions(type)
     to = _one_of(known, second)
-    since = _one_of(known, first) if first else max((each for each in known if each < to), default=to)
+    since = _one_of(known, first) if first is not None else max((each for each in known if each < to), default=to)
     old, new = schema_of(known[since]), schema_of(known[to])
     found = changes(old, new)
     if as_json:
@@ -172,7 +172,7 @@ def _versions(name: str) -> dict[int, type[Data]]:
 
 
 def _one_of(known: dict[int, type[Data]], version: int | None) -> int:
-    wanted = version or max(known)
+    wanted = max(known) if version is None else version
     if wanted not in known:
         raise BusError(f"This version is not published; those that are: {', '.join(map(str, known))}")
     return wanted
