@@ -350,8 +350,8 @@ class Parties(Second):
 
     def _after_case_withdrawn(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         for kind, each in [*self.records]:
-            if kind == "referral":
-                self._over(each, self.waiting(each))
+            if kind == "referral" and (waiting := self.waiting(each)):  # others are not open, and do not expire
+                self._over(each, waiting)
         if self.under_way:
             self._after_return_stopped(event, by, ref, to, told)
 
