@@ -23,6 +23,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.private_files import locked
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.directory.admission import Newcomer, admit, read_directory
@@ -390,6 +391,20 @@ def test_a_broker_that_goes_away_during_a_look_holds_up_no_start(
     running.stop()
 
     assert said[0] == "The directory's head could not be signed (TimeoutError); it is tried again."
+
+
+def test_a_lock_that_another_process_holds_holds_up_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given another command that holds the lock for numbering, when a head is due, then the watching thread goes on after its limit."""
+    said: list[str] = []
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", tls=False)
+    monkeypatch.setattr(supervisor, "BROKER_SECONDS", 0.01)
+    signing = threading.Thread(target=Supervisor(folder, notify=said.append)._sign_head, args=(0.0,), daemon=True)
+    with locked(folder.run / "admitting"):
+        signing.start()
+        until("the thread goes on", lambda: not signing.is_alive())
+
+    assert said == ["The directory's head could not be signed (TimeoutError); it is tried again."]
 
 
 def test_an_answer_that_hangs_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
