@@ -16,7 +16,7 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.client.door import Door
-from nrmbus.client.errors import DoorError, Unreachable
+from nrmbus.client.errors import DoorError, Unavailable, Unreachable
 from nrmbus.events.figures import Release
 
 RELEASE: Final = released(victims([(60, 2, "F", "25-34", "AZ"), (25, 5, "M", "35-44", "UZ")]), "2026")
@@ -134,6 +134,8 @@ class Desk:
         self.sent.append(event)
         if self.verdict == "away":
             raise Unreachable("unreachable", "It does not answer.")
+        if self.verdict == "ledger_away":
+            raise Unavailable("ledger_away", "Its server does not answer.", 503)
         return {"verdict": self.verdict, "events": [{"number": 7}]}
 
 
@@ -187,6 +189,17 @@ def test_p1_figures_that_a_killed_desk_may_have_are_not_written(
     assert result.exit_code == 3
     assert desk.sent[0]["id"] in result.output
     assert "the same command without --publish" in " ".join(result.output.split())
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_figures_that_the_desk_does_not_take_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a desk that waits for its ledger, then its sentence is the error, and nobody is told that it may have the figures."""
+    monkeypatch.setattr("nrmbus.cli.desk.desks.START_SECONDS", 0.0)
+    result = publishes(Desk("ledger_away"), tmp_path, monkeypatch, *PEOPLE)
+
+    assert isinstance(result.exception, DoorError)
+    assert result.exception.code == "ledger_away"
+    assert "may have" not in result.output
     assert not (tmp_path / "out.json").exists()
 
 

@@ -18,6 +18,7 @@ from nrmbus.cli.membership.admitting import newcomers_of
 from nrmbus.client import DoorError
 from nrmbus.client import door as client_door
 from nrmbus.client.door import Door
+from nrmbus.desk.errors import MEANINGS, DeskCode, DeskError, problem
 from nrmbus.directory.admission import Newcomer
 from nrmbus.directory.entry import Contact
 from nrmbus.public.settings import PublicSettings
@@ -212,10 +213,13 @@ CLOSING: dict[str, Any] = {"type": "case.closed", "actor": "a-1", "case": ONE, "
 
 
 class Killed:
-    """A desk that is killed while it holds the first *cuts* events: it has them, and their sender has no answer."""
+    """A desk that is killed while it holds the first *cuts* events: it has them, and their sender has no answer.
 
-    def __init__(self, cuts: int, verdict: str = "registered") -> None:
-        self.cuts, self.verdict, self.taken = cuts, verdict, list[dict[str, Any]]()
+    Later events get the answer *verdict*, or are refused with the desk's own code *refusal*.
+    """
+
+    def __init__(self, cuts: int, verdict: str = "registered", refusal: DeskCode | None = None) -> None:
+        self.cuts, self.verdict, self.refusal, self.taken = cuts, verdict, refusal, list[dict[str, Any]]()
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer, or end without an answer."""
@@ -223,7 +227,11 @@ class Killed:
             self.taken.append(json.loads(request.content))
         if len(self.taken) in range(1, self.cuts + 1) or request.url.path == "/health":
             raise httpx.ReadError("cut", request=request)
-        said = {"verdict": self.verdict, "id": self.taken[-1]["id"], "case": ONE}
+        if self.refusal is not None and request.method == "POST":
+            error = DeskError(self.refusal)
+            later = {"retry-after": "3600"}  # longer than the command tries, so that no test waits
+            return httpx.Response(error.status, json=problem(error), headers=later)
+        said = {"verdict": self.verdict, "id": self.taken[-1]["id"], "case": ONE, "number": 7}
         return httpx.Response(200, json={"verdict": self.verdict, "events": [said]})
 
 
@@ -231,8 +239,8 @@ class Killed:
 def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Killed]:
     """Let `nrmbus publish` reach a desk that is killed as given, and wait for nothing."""
 
-    def made(cuts: int, verdict: str = "registered") -> Killed:
-        desk = Killed(cuts, verdict)
+    def made(cuts: int, verdict: str = "registered", refusal: DeskCode | None = None) -> Killed:
+        desk = Killed(cuts, verdict, refusal)
 
         @asynccontextmanager
         async def door_of(*_: object) -> AsyncIterator[Door]:
@@ -270,7 +278,55 @@ async def test_p1_an_event_without_an_answer_is_named_so_that_it_can_be_repeated
         await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
 
     assert ended.value.exit_code == 3
-    assert f"add `id` {desk.taken[0]['id']} to the event" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "the desk does not answer; is the bus up?" in said
+    assert f"give the command again with --id {desk.taken[0]['id']}, which publishes the event once" in said
+
+
+def test_p1_a_command_without_a_file_can_be_repeated_under_the_printed_id(
+    killed: Callable[..., Killed], tmp_path: Path
+) -> None:
+    """Given the id that an unanswered command printed, when the command is given again with it, then the desk gets that id."""
+    desk = killed(0)
+    words = ["vac", "case.closed", "--actor", "a-1", "--case", ONE, "--id", UUID, "--data", str(tmp_path)]
+
+    assert nrmbus("publish", *words).stdout == f"registered as number 7, event {UUID}, case {ONE}\n"
+    assert [each["id"] for each in desk.taken] == [UUID]
+
+
+@pytest.mark.parametrize("code", ["ledger_away", "ledger_held", "not_admitted", "too_many_requests"])
+async def test_a_refusal_of_a_desk_that_takes_no_event_is_the_error(
+    killed: Callable[..., Killed], code: DeskCode
+) -> None:
+    """Given a desk that refuses before it looks at the event, then the sentence says what to do, and not that the desk may have the event."""
+    killed(0, refusal=code)
+
+    with pytest.raises(DoorError) as refused:
+        await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
+    assert (refused.value.code, str(refused.value)) == (code, MEANINGS[code].sentence)
+
+
+@pytest.mark.parametrize(("cuts", "code"), [(1, "ledger_away"), (0, "not_available")])
+async def test_p1_a_refusal_after_which_the_desk_may_have_the_event_names_the_event(
+    killed: Callable[..., Killed], capsys: pytest.CaptureFixture[str], cuts: int, code: DeskCode
+) -> None:
+    """Given a desk that was killed with the event before it refused, or that failed at any point, then its sentence and the id are printed."""
+    desk = killed(cuts, refusal=code)
+    with pytest.raises(typer.Exit) as ended:
+        await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
+
+    said = capsys.readouterr().err
+    assert ended.value.exit_code == 3
+    assert MEANINGS[code].sentence in said
+    assert f"The desk may have event {desk.taken[0]['id']}" in said
+
+
+async def test_an_event_that_the_desk_refuses_after_it_was_killed_is_refused(killed: Callable[..., Killed]) -> None:
+    """Given a desk that is killed and then judges the event, then its refusal is the error: a desk that had the event would answer with its verdict."""
+    killed(1, refusal="unknown_field")
+
+    with pytest.raises(DoorError, match="The request does not fit"):
+        await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
 
 
 async def test_an_event_that_the_desk_has_is_pending_even_if_the_desk_ends_then(killed: Callable[..., Killed]) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import typer
@@ -12,12 +13,15 @@ from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.client.door import Door
-from nrmbus.client.errors import DoorError
+from nrmbus.client.errors import DoorError, RequestRefused, Unreachable
+from nrmbus.desk.errors import MEANINGS
 
 UNANSWERED: Final = 3
 """Exit status if the desk has the event, or may have it, and no verdict came in time."""
 START_SECONDS: Final = 20.0
 """Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""
+_TAKES_NONE: Final = MEANINGS.keys() - {"not_available"}
+"""Codes with which a desk takes no event. With ``not_available`` it may fail after the event is in its ledger."""
 
 
 @asynccontextmanager
@@ -71,17 +75,28 @@ async def published(door: Door, event: Mapping[str, Any], wait: float, again: st
     A desk that was killed may have taken the event before: under another id it would be a second event.
 
     Raises:
-        typer.Exit: no answer came, with `UNANSWERED`; *again*, how the person goes on without a second event, is printed.
-        DoorError: the desk refuses the event.
+        typer.Exit: the desk may have the event and gave no answer, with `UNANSWERED`; the last error and *again*, how the
+            person goes on without a second event, are printed.
+        DoorError: the desk refuses the event, or took it at no attempt.
     """
-    try:
-        return await door.patiently(lambda: door.publish(event, wait=wait), START_SECONDS)
-    except DoorError as error:
-        if not error.retryable:
+    may_have_it = False
+
+    async def attempt() -> dict[str, Any]:
+        nonlocal may_have_it
+        try:
+            return await door.publish(event, wait=wait)
+        except DoorError as error:
+            failed = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and error.code not in _TAKES_NONE
+            may_have_it = may_have_it or failed or isinstance(error, Unreachable)
             raise
-        typer.echo(
-            f"The desk did not answer about event {event['id']} ({error.code}), and may have it: {again}.", err=True
-        )
+
+    try:
+        return await door.patiently(attempt, START_SECONDS)
+    except DoorError as error:
+        # A desk that had the event would answer the same request with the event's verdict, and not refuse it.
+        if not may_have_it or (error.status and isinstance(error, RequestRefused)):
+            raise
+        typer.echo(f"{error.code}: {error}\nThe desk may have event {event['id']}: {again}.", err=True)
     raise typer.Exit(UNANSWERED)
 
 

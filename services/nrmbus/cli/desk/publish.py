@@ -61,6 +61,14 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
     approver: Annotated[
         str | None, typer.Option(metavar="CODE", help="Code of the second person, if two must act.")
     ] = None,
+    id: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="The id that an unanswered command printed: with it, the event is published once.",
+        ),
+    ] = None,
     wait: Annotated[float, typer.Option(min=0, max=30, help="Seconds to wait for the verdict.")] = 20.0,
     alone: Annotated[
         Literal["case", "id", "ref", "number"] | None,
@@ -73,7 +81,7 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
 
     Personal data come from FILE or standard input, never from the command line, which other users can see. Exit
     status: 0 if registered, 1 if refused, 3 if there is no verdict yet (the desk keeps the event and sends it), or if the
-    desk does not answer and may have the event: its `id` is printed, under which it is published once.
+    desk does not answer and may have the event: then give the command again with the --id that is printed.
     """
     folder = context.folder
     words = {
@@ -86,6 +94,7 @@ def publish(  # noqa: PLR0913 - a command's options are its arguments
         "legal_basis": legal_basis,
         "actor": actor,
         "approver": approver,
+        "id": id,
     }
     instead = "name one with --event FILE, or use --event - for standard input"
     given = object_in(event.removeprefix("@"), _LARGEST, instead) if event is not None else {}
@@ -142,7 +151,7 @@ async def _publish(folder: BusFolder, agency: str, body: dict[str, Any], wait: f
         for note in await _silent(door, body.get("to")):
             typer.echo(note, err=True)
         body = event_of(body)
-        again = f"add `id` {body['id']} to the event and give the command again, which publishes it once"
+        again = f"give the command again with --id {body['id']}, which publishes the event once"
         answer = await published(door, body, wait, again)
         why = await reason(door) if answer["verdict"] == "pending" else None
         return answer | {"waits_for": why} if why else answer
