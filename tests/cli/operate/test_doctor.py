@@ -36,6 +36,7 @@ from nrmbus.wire import times
 from nrmbus.wire.keys import keyfile
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+PUBLIC = {"name": {"az": "a", "en": "e", "ru": "r"}, "run_by": "ngo", "phone": "1", "port": 8480}
 
 
 @pytest.fixture(autouse=True)
@@ -499,6 +500,21 @@ def test_a_desk_of_an_agencys_machine_that_does_not_run_is_found(folder: BusFold
     assert list(of_stopped(folder, {"ngo-a"})) == []
     with folder.alone("ngo-a"):
         assert list(of_stopped(folder, ())) == []
+
+
+def test_a_public_page_that_does_not_run_is_found(folder: BusFolder) -> None:
+    """Given an agency with a public page on its own machine, then the stopped page is a fault with its command, unless the agency is closed."""
+    (folder.keys / "operator.seed").rename(folder.keys / "operator.pub")
+    body = json.loads(folder.agency("ngo-a").agency_json.read_bytes())
+    write_json(folder.agency("ngo-a").agency_json, {**body, "public": PUBLIC})
+
+    with folder.alone("ngo-a"):
+        (found,) = of_stopped(folder, ())
+        assert (found.code, found.what) == ("stopped", "The public page of ngo-a does not run.")
+        assert found.mend == f"nrmbus run public ngo-a --data '{folder.path}'"
+        assert list(of_stopped(folder, {"ngo-a"})) == []
+        with folder.alone("public.ngo-a"):
+            assert list(of_stopped(folder, ())) == []
 
 
 def test_what_nobody_runs_on_anothers_cluster_is_found(tmp_path: Path) -> None:

@@ -420,6 +420,44 @@ def test_services_that_were_started_one_by_one_are_a_bus_that_runs(
         assert looked(dict.fromkeys(names, READY), running=False).well
 
 
+def test_a_stopped_desk_of_the_operators_machine_is_a_fault_beside_services_that_answer(
+    looked: Callable[..., Status], tmp_path: Path
+) -> None:
+    """Given Kafka elsewhere, and the bus's services that ``nrmbus run`` started, when a desk of this machine does not run, then all is not well."""
+    folder, names = BusFolder(tmp_path), ("registrar", "timekeeper", "auditor")
+    write_json(folder.agency("ngo-a").agency_json, {})
+    with ExitStack() as started:
+        for each in names:
+            started.enter_context(folder.alone(each))
+        found = looked(dict.fromkeys(names, READY), running=False)
+        assert not found.well
+        assert found.faults == (f"The desk of ngo-a does not run. Mend: nrmbus run ngo-a --data '{tmp_path}'",)
+        started.enter_context(folder.alone("ngo-a"))
+        assert looked(dict.fromkeys((*names, "ngo-a"), READY), running=False).well
+
+
+@pytest.mark.parametrize(
+    ("runs", "stopped"),
+    [
+        ("ngo-a", "The public page of ngo-a does not run. Mend: nrmbus run public ngo-a"),
+        ("public.ngo-a", "The desk of ngo-a does not run. Mend: nrmbus run ngo-a"),
+    ],
+)
+def test_of_an_agency_that_runs_its_page_and_its_desk_are_missed(
+    looked: Callable[..., Status], tmp_path: Path, runs: str, stopped: str
+) -> None:
+    """Given an agency's machine with desk and public page, when one of them does not run, then it is a fault; an agency that has left runs neither."""
+    folder = BusFolder(tmp_path)
+    folder.keys.mkdir(exist_ok=True)
+    (folder.keys / "operator.pub").write_bytes(b"of another machine")
+    public = {"name": {"az": "a", "en": "e", "ru": "r"}, "run_by": "ngo", "phone": "1", "port": 8480}
+    for agency in ("ngo-a", "ngo-left"):
+        write_json(folder.agency(agency).agency_json, {"public": public})
+
+    with folder.alone(runs):
+        assert looked({runs: READY}, running=False).faults == (f"{stopped} --data '{tmp_path}'",)
+
+
 def test_nobody_waits_for_who_is_suspended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Given a suspended agency of this machine, then it is shown as such and counts as no fault."""
     folder = BusFolder(tmp_path)

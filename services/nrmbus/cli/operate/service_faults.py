@@ -8,7 +8,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, suspended, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
 from nrmbus.directory.standby import SERVED
-from nrmbus.host.services import services_of
+from nrmbus.host.services import agency_of, pages_here, services_of
 from nrmbus.wire.names import AUDITOR
 
 
@@ -95,7 +95,7 @@ def _of_desks(health: Health) -> Iterator[Finding]:
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the desks and services that do not run, on a machine elsewhere or at an operator who starts each one alone.
+    """Yield the desks, public pages and services that do not run, on a machine elsewhere or at an operator who starts each one alone.
 
     *Closed* agencies, suspended or retired, need none. `nrmbus up` starts what has ended, and without Kafka nothing runs.
     """
@@ -110,15 +110,25 @@ def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
     else:
         return
     due, running = [each for each in folder.agencies() if each not in closed], folder.running
-    for name in (*due, *services):
+    pages = [page for each in due for page in pages_here(folder, each)]
+    for name in (*due, *pages, *services):
         if name not in running:
+            what, why, run = f"The {name}", "Nothing is sent or received for it.", name
+            if name in pages:
+                run = f"public {agency_of(name)}"
+                what, why = (
+                    f"The public page of {agency_of(name)}",
+                    "People without an account do not reach the agency.",
+                )
+            elif name in due:
+                what = f"The desk of {name}"
+            elif folder.host is not None:
+                why = "This host does not take over if the operator's machine is lost."
             yield Finding(
                 "stopped",
-                f"The {name} does not run." if name in services else f"The desk of {name} does not run.",
-                "Nothing is sent or received for it."
-                if folder.host is None or name in due
-                else "This host does not take over if the operator's machine is lost.",
-                f"nrmbus {f'run {name}' if running or folder.is_joined else 'up'} --data '{folder.path}'",
+                f"{what} does not run.",
+                why,
+                f"nrmbus {f'run {run}' if running or folder.is_joined else 'up'} --data '{folder.path}'",
             )
 
 

@@ -34,7 +34,7 @@ from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers, of_stopped
 from nrmbus.cli.options import AsJson, BusContext
 from nrmbus.directory.admission import home_of
-from nrmbus.host.services import is_public_page
+from nrmbus.host.services import agency_of, is_public_page
 from nrmbus.wire.names import AUDITOR, CANARY
 
 app = Commands()
@@ -246,9 +246,11 @@ def _days(seconds: float | None) -> int | None:
 
 def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iterable[Placed]) -> Iterable[str]:
     yield from (f"{each.what} Mend: {each.mend}" for each in of_hosts(hosts))
-    # An agency beside others may have left, and need no desk: that stands in the directory, which doctor reads.
     if folder.is_joined or folder.running:  # where nothing of the operator's runs, the note says so
-        closed = folder.agencies() if healths else ()
+        # Beside others, an agency of which nothing runs may have left, and need no desk: that stands in the directory,
+        # which doctor reads. The operator's folder itself has who is suspended or has left.
+        here = {agency_of(each) for each in healths}
+        closed = [each for each in folder.agencies() if each not in here] if here and folder.is_joined else ()
         yield from (f"{each.what} Mend: {each.mend}" for each in of_stopped(folder, closed))
     for name, found in healths.items():
         # A desk that is not ready says it in its remark, and the operator's machine asks Kafka by itself.
