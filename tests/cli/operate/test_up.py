@@ -1,7 +1,7 @@
 """``nrmbus up`` and ``nrmbus run broker``: a refused start changes nothing, and a broker that has ended is noticed."""
 
 import os
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import IO
 
@@ -39,14 +39,18 @@ def test_a_refused_start_changes_nothing_of_the_bus_that_runs(tmp_path: Path) ->
 
 
 class Ending(Node):
-    """Broker that runs when the watch begins, and whose process ends when the test closes a pipe."""
+    """Broker whose process ends when the test closes a pipe, or ended before the watch begins."""
 
-    runs = True
-
-    def __init__(self, number: int, count: int) -> None:
+    def __init__(self, number: int, count: int, *, runs: bool = True) -> None:
         super().__init__(number, count)
+        self._runs = runs
         read, write = os.pipe()
         self.lifeline, self._pipe = os.fdopen(write, "wb"), os.fdopen(read, "rb")
+
+    @property
+    def runs(self) -> bool:
+        """Whether it runs when the watch begins."""
+        return self._runs
 
     @property
     def ended(self) -> IO[bytes]:
@@ -83,3 +87,32 @@ def test_of_three_brokers_one_may_end(tmp_path: Path, monkeypatch: pytest.Monkey
 
     (sentence,) = said
     assert sentence.startswith("Kafka's process broker.1 has ended")
+
+
+@pytest.mark.parametrize(("count", "ended"), [(1, ["broker"]), (3, ["broker.1", "broker.3"])])
+def test_brokers_that_ended_before_the_watch_end_the_command(tmp_path: Path, count: int, ended: list[str]) -> None:
+    """Given a Kafka of which too many brokers ended while the others were started, then the error names the log of each."""
+    with ExitStack() as closed:
+        nodes = [closed.enter_context(closing(Ending(each, count, runs=each == 2))) for each in range(1, count + 1)]
+        for each in nodes:  # a watch that went on would end with the other broker
+            each.lifeline.close()
+        with pytest.raises(KafkaFailed) as failed:
+            up.watch(nodes, tmp_path)
+
+    assert str(failed.value) == ". ".join(f"Kafka's process {e} has ended: read {tmp_path / e}.log" for e in ended)
+
+
+def test_a_broker_that_ended_before_the_watch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given three brokers of which one ended while the others were started, then a sentence says so, as when it ends later."""
+    said: list[str] = []
+    with (
+        closing(Ending(1, 3, runs=False)) as first,
+        closing(Ending(2, 3)) as second,
+        closing(Ending(3, 3)) as third,
+    ):
+        monkeypatch.setattr(typer, "echo", said.append)
+        third.lifeline.close()
+        with pytest.raises(KafkaFailed, match=r"broker\.3 has ended"):
+            up.watch([first, second, third], tmp_path)
+
+    assert said == [f"Kafka's process broker.1 has ended: read {tmp_path}/broker.1.log. The others go on."]

@@ -360,13 +360,17 @@ def watch(nodes: Sequence[Node], logs: Path) -> NoReturn:
         KafkaFailed: those that are left cannot go on.
     """
     with selectors.DefaultSelector() as selector:
+        ended = [node for node in nodes if not node.runs]  # while the others were waited for
         for node in nodes:
-            if node.runs:
+            if node not in ended:
                 selector.register(node.ended, selectors.EVENT_READ, node)
         while True:
+            what = ". ".join(f"Kafka's process {each.name} has ended: read {logs / each.name}.log" for each in ended)
+            if len(selector.get_map()) <= len(nodes) // 2:
+                raise KafkaFailed(what)
+            if what:
+                typer.echo(f"{what}. The others go on.")
+            ended = []
             for key, _ in selector.select():
                 selector.unregister(key.fileobj)
-                what = f"Kafka's process {key.data.name} has ended: read {logs / key.data.name}.log"
-                if len(selector.get_map()) <= len(nodes) // 2:
-                    raise KafkaFailed(what)
-                typer.echo(f"{what}. The others go on.")
+                ended.append(key.data)
