@@ -121,6 +121,18 @@ def test_the_cli_extra_has_commands_that_work(words: list[str], shows: str) -> N
     assert shows in said(extras.command("cli", *words))[1]
 
 
+@pytest.mark.thorough
+def test_the_cli_extra_names_an_error_of_the_system_in_one_sentence(tmp_path: Path) -> None:
+    """Given an environment with only the extra `cli`, when a folder cannot be read, then one line says what to do."""
+    place = tmp_path / "file"
+    place.touch()
+    status, text = said(extras.command("cli", "inbox", "ngo-a", "--data", str(place)))
+
+    assert (status, text.count("\n")) == (1, 1)
+    assert text.startswith("nrmbus: ")
+    assert "a part of this path is a file and not a folder; choose another path." in text
+
+
 def test_a_plain_install_names_the_extra_of_the_commands() -> None:
     """Given an environment with only the SDK, when a command is given, then one line says what installs the commands."""
     status, text = said(extras.command("client", "--help"))

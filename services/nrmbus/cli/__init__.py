@@ -36,10 +36,9 @@ def main() -> None:
     except Exception as error:
         if _is_interrupted(error):
             _end_interrupted()
-        # Imported here: a command that raises it has loaded it, and every other one starts without it.
-        from nrmbus.directory.errors import DirectoryError  # noqa: PLC0415
-
-        if sentence := str(error) if isinstance(error, DirectoryError) else sentence_of(error):
+        # Not imported: a command that raises it has loaded it, and an install with only the commands lacks its packages.
+        directory = sys.modules.get("nrmbus.directory.errors")
+        if sentence := str(error) if directory and isinstance(error, directory.DirectoryError) else sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")
         raise
 
