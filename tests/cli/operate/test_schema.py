@@ -81,13 +81,15 @@ def test_every_example_of_the_door_fits(path: Path) -> None:
 
 
 def published(alter: str, value: Any) -> str:
-    """Return the full example of a referral with *value* at the slash-separated place *alter*."""
+    """Return the full example of a referral with *value* at the slash-separated place *alter*, or without it if None."""
     whole = json.loads((FOLDER / "nrm.referral.submitted" / "v1" / "full.json").read_bytes())
     *steps, last = alter.split("/")
     inner = whole
     for step in steps:
         inner = inner[step]
     inner[last] = value
+    if value is None:
+        del inner[last]
     return json.dumps(whole)
 
 
@@ -100,6 +102,10 @@ def published(alter: str, value: Any) -> str:
         (published("event/source", SECRET), "/event/source"),
         (published("event/sequence", 0), "/event/sequence"),
         (published("event/specversion", SECRET), "/event/specversion"),
+        (published("event/dataclassification", None), "/event/dataclassification"),
+        (published("event/dssematerial", 5), "/event/dssematerial"),
+        (published("event/dssematerial", SECRET), "/event/dssematerial"),
+        (published("event/dssematerial", "AAAA" * 2049), "/event/dssematerial"),
         (published("event/type", "referral.submitted"), "/event/type"),
         (published("event/dataschema", "urn:nrmbus:nrm.case.closed:1"), "/event/dataschema"),
         (published("event/dataschema", f"{SECRET}:1"), "/event/dataschema"),
@@ -114,7 +120,7 @@ def published(alter: str, value: Any) -> str:
         (posted(to=[SECRET]), "/to/0"),
         (posted(version=2), "/data/services/0"),
     ],
-    ids=range(19),
+    ids=range(23),
 )
 def test_a_problem_is_named_and_never_repeated(document: str, pointer: str) -> None:
     """P9: the output has a pointer of published names and a kind, and the exit status is 1."""

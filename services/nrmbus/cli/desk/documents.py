@@ -14,6 +14,7 @@ from nrmbus.events.casting import Cast, Lost, cast
 from nrmbus.events.errors import EventError, Invalid, Problem
 from nrmbus.events.model import Data, Event
 from nrmbus.events.registry import data_type, versions
+from nrmbus.wire import base64
 from nrmbus.wire import json as strict
 from nrmbus.wire.errors import WireError
 
@@ -22,6 +23,8 @@ _BESIDE: Final = ("to", "decision")
 """Data that may stand beside them at the door."""
 _OVER_THE_BYTES: Final = ("dssematerial", "sealeddigest")
 """Attributes that hold for the bytes which were signed, and for no others."""
+_LONGEST_MATERIAL: Final = 8192
+"""Characters of ``dssematerial`` in the frozen schemas."""
 _CONSTANT: Final = {"specversion": "1.0", "datacontenttype": "application/json"}
 
 
@@ -138,6 +141,11 @@ def _published(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
         source.removeprefix(_SOURCE) if isinstance(source, str) and source.startswith(_SOURCE) else ""
     )
     attributes |= {"type": model.type, "version": model.version}
+    if "dataclassification" not in attributes:  # the model has a default, and the wire has none
+        found.append(Problem("/event/dataclassification", "missing"))
+    material = event.get("dssematerial", "")
+    if not isinstance(material, str) or len(material) > _LONGEST_MATERIAL or base64.read(material) is None:
+        found.append(Problem("/event/dssematerial", "string_pattern_mismatch"))
     if data is not None:
         _at("/event", Event, {**attributes, "data": {}}, found)
     return found
