@@ -122,6 +122,15 @@ def test_p4_an_event_of_another_case_is_not_shown_in_place_of_one_of_the_case(co
     assert {each["what"] for each in commands.asked} == {"search"}
 
 
+def test_p4_a_trace_is_not_asked_for_within_a_case(commands: Commands) -> None:
+    """Given a trace and a case, then nothing is shown or recorded: a trace is shown whole, and spans name no case that could be held against it."""
+    keep(commands.home, of_type(commands.seen, "referral.submitted").registration.id)
+
+    assert "leave --case out" in commands.refused("trace", "--trace", TRACE, "--case", commands.case)
+    assert "leave --case out" in commands.refused("trace", "--trace", TRACE, "--case", "0" * 8)
+    assert commands.asked == []
+
+
 def test_p4_an_event_that_the_history_has_without_its_type_is_recorded_under_its_case(commands: Commands) -> None:
     """Given a refusal, which keeps no type, then it is found by its span, and shown and recorded as what the history has."""
     refused = next(

@@ -55,6 +55,8 @@ def trace(
     folder = context.folder
     if (event is None) == (trace_id is None):
         raise BusError("nrmbus trace takes an EVENT, or a trace with --trace TRACE, and not both.")
+    if trace_id is not None and case is not None:
+        raise BusError("A trace is shown whole, with every case that it touches: leave --case out, or name an EVENT.")
     question = asker.question_offline(folder)
     seen = history_of(folder)
     with question.finding():
