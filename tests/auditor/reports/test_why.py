@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from auditor.played import DOWN, LATER, Written, first_audited, first_scenario, of_type
-from nrmbus.auditor.history.history import Audited, Entry
+from nrmbus.auditor.history.history import Audited, Entry, rules_of
 from nrmbus.auditor.history.selection import found_event
 from nrmbus.auditor.reports.why import Explained, Whom, explain
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
-from nrmbus.rules import Refusal
+from nrmbus.rules import Refusal, load_profile
 from nrmbus.wire import ids
 from rules.given import DEFAULTS
 
@@ -280,6 +280,23 @@ class TestClocks:
         assert (clock.end.type, clock.end.source) == ("consent.stop_confirmed", "migration")
         assert explained.ended == (("D-STOP", "migration"),)
         assert explained.lifted == (("D-SERVICE", "migration"),)
+
+    def test_a_clock_that_another_profile_does_not_have_is_lifted(self) -> None:
+        """Given a recovery period, when the case moves to a profile without that duty, then the duty is explained by the profile before."""
+        case, early = Case(), load_profile("az@2009-09-03")
+        case.say("ngo-a", "case.signal_recorded")
+        case.say("special-unit", "identification.reasonable_grounds_decided")
+        case.say("special-unit", "recovery.period_started")
+        case.written.rules = rules_of(case.written.directory, early.name)
+        moved = case.later(days=10).say("special-unit", "identification.interview_held")
+        seen = case.written.audited()
+        clocks = explain(seen, of_type(seen, "recovery.period_started"), case.now).clocks
+        (clock,) = [each for each in clocks if each.code == "D-RECOVERY"]
+
+        assert "D-RECOVERY" not in early.clocks
+        assert (clock.state, clock.basis) == ("lifted", PROFILE.clocks["D-RECOVERY"].basis)
+        assert clock.end is not None
+        assert clock.end.id == moved.id
 
     def test_a_duty_whose_answer_could_not_be_read_runs_on(self) -> None:
         """The signal's clock ends with the referral to the unit, and begins again when its letter does not open."""

@@ -296,6 +296,8 @@ def _answers(entry: Entry, later: Iterable[Entry]) -> Iterator[Point]:
 @dataclass(slots=True)
 class _Watched:
     clock: Clock
+    profile: Profile
+    """The profile under which the clock ran last: the one to which the case then moved may lack the duty."""
     breach: Point | None = None
     end: Point | None = None
     lifted: bool = False
@@ -315,7 +317,8 @@ def _clocks(
         return (), (), ()
     view = rules.evolve(before, fact)
     ran_before, runs = _running(rules, before), _running(rules, view)
-    watched = {key: _Watched(clock) for key, clock in runs.items() if clock.cause == fact.event.id}
+    profile = rules.profile_for(view)
+    watched = {key: _Watched(clock, profile) for key, clock in runs.items() if clock.cause == fact.event.id}
     over = [(clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs]
     ended = tuple(each for each in over if _is_an_end(rules.profile_for(before), each[0], fact.event.type))
     lifted = tuple(each for each in over if each not in ended)
@@ -324,7 +327,7 @@ def _clocks(
         runs = _running(rules, view)
         for key, one in watched.items():
             _follow(rules.profile_for(view), one, runs.get(key), each)
-    return tuple(_ran(rules.profile_for(view), one, now) for one in watched.values()), ended, lifted
+    return tuple(_ran(one, now) for one in watched.values()), ended, lifted
 
 
 def _is_an_end(profile: Profile, code: str, type: str) -> bool:
@@ -335,14 +338,15 @@ def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -
     if runs is not None:
         if runs.breached and not one.clock.breached:
             one.breach = Point.of(entry)
-        one.clock, one.end, one.ended = runs, None, None  # a letter that cannot be read begins the duty again
+        one.clock, one.profile = runs, profile
+        one.end, one.ended = None, None  # a letter that cannot be read begins the duty again
     elif one.end is None:
         one.end, one.ended = Point.of(entry), entry.registration.time
-        one.lifted = not _is_an_end(profile, one.clock.code, one.end.type)
+        one.lifted = not _is_an_end(one.profile, one.clock.code, one.end.type)
 
 
-def _ran(profile: Profile, one: _Watched, now: datetime) -> Ran:
-    clock, rule = one.clock, profile.clocks[one.clock.code]
+def _ran(one: _Watched, now: datetime) -> Ran:
+    clock, rule = one.clock, one.profile.clocks[one.clock.code]
     last = one.ended or now
     return Ran(
         code=clock.code,
