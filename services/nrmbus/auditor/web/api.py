@@ -73,8 +73,8 @@ class _Pages:
             return None
         ingest = self._keeper.logs.ingests.get(request.path_params["partition"])
         size, note, _ = found
-        # A log that is being read again has fewer for a while than its co-signed checkpoint.
-        if ingest is None or not 1 <= number <= min(size, ingest.log.head.size):
+        # A log that is being read again does not have the tree of its co-signed checkpoint yet, so it proves nothing in it.
+        if ingest is None or ingest.log.head.size < size or not 1 <= number <= size:
             return None
         async with self._keeper.turn:
             leaf = await asyncio.to_thread(ingest.log.registration, number)
