@@ -310,13 +310,15 @@ async def test_a_history_that_does_not_verify_is_shown_on_every_page(hall: Hall)
 
 
 async def test_a_record_that_does_not_verify_ends_what_is_shown(hall: Hall) -> None:
-    """Earlier registrations are shown, the place is named, and a question that cannot be recorded is not answered."""
+    """Given an altered record, when a question is asked, then the place is named, nothing is published, and the page says why."""
     altered = hall.written.records[60]
     hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
     async with hall.browser() as browser:
         answer = await browser.get("/search?go=1")
     assert answer.status_code == 503
     assert "does not verify at number 0/61" in answer.text
+    assert "The history does not verify, so your question was not recorded and is not answered." in answer.text
+    assert hall.sent == []
 
 
 async def test_a_page_is_quick(hall: Hall) -> None:

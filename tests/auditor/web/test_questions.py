@@ -295,6 +295,19 @@ async def test_a_refused_question_is_asked_once(door: Door) -> None:
     assert '"code":"wrong_state"' in (door.hall.home / OFF_THE_RECORD).read_text()
 
 
+async def test_p4_a_reading_waits_while_the_history_does_not_verify(door: Door) -> None:
+    """Given a record that turns out to be altered, when a reading is to be recorded, then nothing is published and the reading is not settled."""
+    hall, altered = door.hall, door.hall.written.records[60]
+    question = Question(door.account, "incident", "case", hall.case)
+    door.unrecorded.note(question, READ, "not_verified")
+    hall.written.records[60] = type(altered)(altered.key, b"{}", altered.headers)
+    for _ in range(2):
+        await door.questions.look()
+
+    left = door.unrecorded.left()
+    assert ([each.question for each in left.readings], left.refused, hall.sent) == ([question], (), [])
+
+
 async def test_p4_a_reading_refused_after_the_wait_stays_in_the_list(door: Door) -> None:
     """The registrar answers after the auditor has stopped waiting, and refuses: the next look does not take it for recorded."""
     door.unrecorded.note(Question(door.account, "incident", "case", door.hall.case), READ, "unreachable")

@@ -51,7 +51,7 @@ class LiveHistory:
         self._taken: deque[tuple[Record, int]] = deque()
         """Records that were read and are not in the history yet, each with its partition: an error leaves them for the next reading."""
         self.trouble: HistoryError | None = None
-        """The record at which verifying stopped for good; the records before it are shown."""
+        """The record at which verifying stopped for good; `reading` gives the records before it."""
 
     @property
     def rules(self) -> Rules | None:

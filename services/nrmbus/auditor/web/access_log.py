@@ -34,7 +34,10 @@ _EARLIER: Final = timedelta(seconds=1)
 
 
 class NotOnRecordError(Exception):
-    """Raised when a question must not be answered; ``code`` is ``unanswered``, or the code of the registrar's refusal."""
+    """Raised when a question must not be answered.
+
+    ``code`` is ``unanswered``, the code of the registrar's refusal, or ``not_verified``: then nothing was published.
+    """
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -88,7 +91,7 @@ class AccessLog:
         that of the reading, and its recorded time is now; two different times mark a reading off the record.
 
         Raises:
-            NotOnRecordError: the question was refused, or not registered within `PATIENCE_SECONDS`.
+            NotOnRecordError: the question was refused, or not registered within `PATIENCE_SECONDS`, or the history does not verify.
         """
         data = AccessGranted(what=question.what, purpose=question.purpose, event=question.event)
         said = (await self.publish(question.subject, question.actor, data, earlier=earlier)).registration
@@ -120,6 +123,8 @@ class AccessLog:
                 found = _own(audited.history, subject, id) if earlier else None
             if found is not None:  # published before, when its answer was not awaited
                 return _registered(found)
+            if self._seen.trouble is not None:  # the registration could never be seen, so the reading would not happen
+                raise NotOnRecordError("not_verified")
             record = encode(self._event(subject, actor, data, id, due, read), self._key)
             if self._sent.get(id) != due:  # else the record is in the outbox already, from an earlier try
                 async with asyncio.timeout_at(deadline):

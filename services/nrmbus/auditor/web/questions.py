@@ -291,7 +291,7 @@ class Questions:
                 )
                 log.report("read_off_the_record", number=record.number, partition=record.partition)
             except NotOnRecordError as error:
-                if error.code == "unanswered":
+                if error.code in ("unanswered", "not_verified"):  # no refusal: the reading waits here
                     raise
                 code = error.code
                 log.report("read_off_the_record", code=code)

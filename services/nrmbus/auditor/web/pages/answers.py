@@ -123,7 +123,7 @@ class Answers:
             place = f"{trouble.partition}/{trouble.number}"
             found.append(
                 t(
-                    "The history does not verify at number {place} ({code}). Only earlier registrations are shown.",
+                    "The history does not verify at number {place} ({code}). Later registrations are not shown, and new questions are not answered.",
                     place=place,
                     code=trouble.code,
                 )

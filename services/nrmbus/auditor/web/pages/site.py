@@ -115,14 +115,7 @@ class Site:
                 log.report("users_unreadable")
                 response = self._message(visit, 503, t("The file with the users of this page cannot be read, so nobody can sign in. Restore it from a backup of the auditor ({file}).", file=FILE))  # fmt: skip
             except NotOnRecordError as error:
-                sentence = (
-                    t(
-                        "Your question could not be recorded within ten seconds, so it is not answered. Check that the registrar runs, and ask again."
-                    )
-                    if error.code == "unanswered"
-                    else t("The registrar refused to record your question, so it is not answered.")
-                )
-                response = self._message(visit, 503, sentence, "" if error.code == "unanswered" else error.code)
+                response = self._not_on_record(visit, error.code)
             except Missing:
                 response = self._message(visit, 404, t("The history has no such case or event."))
             except KafkaError:
@@ -339,6 +332,17 @@ class Site:
     def _message(self, visit: Visit, status: int, sentence: str, code: str = "") -> Response:
         title = visit.t("Not answered")
         return self._html(visit, "message.html.j2", status, title=title, sentence=sentence, code=code, back="/search")
+
+    def _not_on_record(self, visit: Visit, code: str) -> Response:
+        """Return the answer to a question that is not on record, for the reason *code*."""
+        t = visit.t
+        if code == "not_verified":
+            return self._message(visit, 503, t("The history does not verify, so your question was not recorded and is not answered. Keep the broker's data as they are, and ask the bus's operator."))  # fmt: skip
+        if code == "unanswered":
+            return self._message(visit, 503, t("Your question could not be recorded within ten seconds, so it is not answered. Check that the registrar runs, and ask again."))  # fmt: skip
+        return self._message(
+            visit, 503, t("The registrar refused to record your question, so it is not answered."), code
+        )
 
     def _sign_in_form(
         self, visit: Visit, back: str, problem: str = "", status: int = 200, name: str = "", purpose: str = ""
