@@ -19,6 +19,9 @@ from typing import Any, Final
 from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.rules import Agency, Rules, load_profile
 from nrmbus.wire.keys.keys import VerifyKey
+from nrmbus.wire.log.checkpoint import witness_name
+from nrmbus.wire.log.cosignature import Cosigner, message
+from nrmbus.wire.log.note import Signature, key_id_of
 
 BUS: Final = "play-0123456789abcdef"
 POLICY: Final = "az@2022-04-29"
@@ -92,6 +95,14 @@ def identity(agency: str, turn: str = "") -> Identity:
 def log_keys() -> LogIdentity:
     """Return the keys with which the auditor signs logs."""
     return LogIdentity.at(home() / "auditor")
+
+
+def cosignature(agency: str, text: bytes, time: int) -> Signature:
+    """Return the co-signature of *agency*'s witness on the checkpoint *text*; a *time* of 0 is none, as no desk signs it."""
+    witness = identity(agency).witness
+    verifier = Cosigner(witness_name(BUS, agency), witness).verifier
+    signed = witness.sign(message(verifier.kind, verifier.name, text, time))
+    return Signature(verifier.name, key_id_of(verifier), time.to_bytes(8) + signed)
 
 
 class Town:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
-from agencies import home, log_keys
+from agencies import cosignature, home, log_keys
 from nrmbus.backup.records import Kept, Writer
 from nrmbus.backup.store import Manifest, Partition, Store
 from nrmbus.wire import history
 from nrmbus.wire.log.checkpoint import AddCheckpoint, Checkpoint, origin_of
 from nrmbus.wire.log.merkle import Frontier, leaf_hash
 from nrmbus.wire.log.note import Note
+from nrmbus.wire.names import WITNESS
 from nrmbus.wire.record import Record
 from registrar.given import Bus, as_record
 
@@ -46,6 +47,16 @@ def placed(transactions: Iterable[Sequence[Record]], marker: int = MARKER) -> li
     return found
 
 
+def witnessed(bus: Bus, note: bytes, time: int) -> dict[str, list[Kept]]:
+    """Return the topics in which every witness co-signed the tree of the published *note* at *time*."""
+    text = Note.parse(AddCheckpoint.parse(note).note).text
+    agencies = [agency for agency, entry in bus.directory.entries.items() if entry.witness is not None]
+    return {
+        f"{WITNESS}{each}": placed([[Record(None, Note(text, (cosignature(each, text, time),)).bytes(), ())]])
+        for each in agencies
+    }
+
+
 def checkpoint(bus: Bus, records: Iterable[Record], root: bytes | None = None) -> Record:
     """Return a published checkpoint of the tree over *records*; with another *root*, of another tree."""
     tree, origin = Frontier(), origin_of(bus.bus, 0)
@@ -77,10 +88,12 @@ def backup(
     roots: Sequence[bytes | None] = (None,),
     without: Iterable[tuple[str, int]] = (),
     reworded: int | None = None,
+    witnessed_at: int | None = None,
 ) -> Store:
     """Return a complete backup in *path*; *without* names records that are left out, by topic and place.
 
     *roots* are those of the published trees; None is the root of the history. *reworded* is the place of a registration whose event has other words than its sender signed.
+    *witnessed_at* is the time at which every witness co-signed the history's tree; None if none did.
     """
     bus, said = spoken()
     left_out = set(without)
@@ -90,6 +103,7 @@ def backup(
         "nrm.directory": placed([[Record(None, each, ()) for each in bus.directory.signed]], 0),
         "nrm.checkpoints": placed([[checkpoint(bus, cases, each) for each in roots]], 0),
         **{topic: placed(records) for topic, records in said.items()},
+        **(witnessed(bus, checkpoint(bus, cases).value or b"", witnessed_at) if witnessed_at is not None else {}),
     }
     topics = {
         topic: [each for place, each in enumerate(found) if (topic, place) not in left_out]

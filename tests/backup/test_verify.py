@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.given import backup, spoken
+from backup.given import SIGNED_AT, backup, spoken
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Store
 from nrmbus.backup.verify import Verified, verified
@@ -24,6 +24,12 @@ def test_verifies_every_registration_and_the_published_root(tmp_path: Path) -> N
 
     assert (found.numbers, found.checkpoints, found.cosigned) == ({"0": 3}, {"0": 3}, {})
     assert found.signed_by == spoken()[0].operator.signing.kid
+
+
+@pytest.mark.parametrize(("time", "cosigned"), [(SIGNED_AT, {"0": 3}), (0, {})], ids=["timed", "without a time"])
+def test_only_a_timed_co_signature_counts(tmp_path: Path, time: int, cosigned: dict[str, int]) -> None:
+    """Given a tree that every witness co-signed, then it counts as co-signed if they said when."""
+    assert looked(backup(tmp_path, witnessed_at=time)).cosigned == cosigned
 
 
 def objects(store: Store, name: str) -> Path:

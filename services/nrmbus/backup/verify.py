@@ -131,7 +131,8 @@ class _History:
                     try:
                         note = Note.parse(each.value or b"")
                         tree = Checkpoint.parse(note.text)
-                        names = {verifier.name for verifier, _ in note.verified(witnesses)}
+                        # A co-signature without a time does not state that the witness saw no larger tree.
+                        names = {verifier.name for verifier, time in note.verified(witnesses) if time}
                     except ProofError:
                         continue
                     found.setdefault((tree.origin, tree.size, tree.root), set()).update(names)

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -298,6 +299,20 @@ def test_a_co_signature_that_does_not_verify_counts_for_nothing(cosigned: Cosign
     assert found is not None
     assert (found[1], found[2]) == (shown[1].note, 0)
     assert cosigned.newest(ORIGIN, 1) is None
+
+
+def test_of_two_co_signatures_of_one_key_the_later_one_counts(cosigned: Cosigned, shown: list[Published]) -> None:
+    """Given a note with a second line of the same key that has no time, or an earlier one, then the checkpoint keeps its quorum."""
+    witness, text = Witness("ngo-a"), shown[1].checkpoint.text
+    lines = [Note.parse(witness.says(text, time)).signatures[0] for time in (5, 9)]
+    lines.insert(1, Note.parse(witness.timeless(text)).signatures[0])
+    for order in permutations(lines):
+        cosigned.add(Note(text, order).bytes(), witness.known)
+
+        found = cosigned.newest(ORIGIN, 1)
+        assert found is not None
+        note = Note.parse(found[1])
+        assert [time for _, time in note.verified(witness.known)] == [9]
 
 
 def test_signatures_that_travel_along_are_not_kept(cosigned: Cosigned, shown: list[Published]) -> None:

@@ -7,6 +7,7 @@ topic is stored after the records before it, so that records are read again afte
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from nrmbus.wire.errors import ProofError
@@ -43,7 +44,8 @@ class Cosigned:
     def add(self, value: bytes | None, witnesses: Iterable[CosignatureVerifier]) -> Checkpoint:
         """Add the co-signatures of *witnesses* (of one agency) in the note *value* to its checkpoint, and return the checkpoint.
 
-        Signatures of others are left out. A new signature of a witness replaces its earlier one.
+        Signatures of others, and those without a time, are left out. A new signature of a witness replaces its earlier one;
+        of two in one note, that with the larger time counts.
 
         Raises:
             ProofError: as `Note.parse`, `Note.verified` and `Checkpoint.parse`; ``note_unsigned`` without a timed
@@ -52,17 +54,20 @@ class Cosigned:
         """
         note = Note.parse(value or b"")
         checkpoint = Checkpoint.parse(note.text)
-        signed = {(verifier.name, key_id_of(verifier)) for verifier, time in note.verified(witnesses) if time}
+        known = {(each.name, key_id_of(each)): each for each in witnesses}
+        times = [time for _, time in note.verified(known.values())]
+        ours = [each for each in note.signatures if (each.name, each.key_id) in known]
+        signed = [each for time, each in sorted(zip(times, ours, strict=True), key=itemgetter(0)) if time]
         if not signed:  # only a timed signature says that the witness saw no larger tree
             raise ProofError("note_unsigned")
         with self._open() as connection:
             row = _row(connection, checkpoint)
             if row is None:
                 raise ProofError("origin_differs")
-            known = Note.parse(row)
-            if known.text != note.text:
+            before = Note.parse(row)
+            if before.text != note.text:
                 raise ProofError("root_differs")
-            merged = known.signed(*[each for each in note.signatures if (each.name, each.key_id) in signed])
+            merged = before.signed(*signed)
             names = {each.name for each in merged.signatures} - {checkpoint.origin}
             connection.execute(
                 "UPDATE checkpoint SET note = ?, witnesses = ? WHERE origin = ? AND size = ?",

@@ -72,7 +72,10 @@ def witness_agencies(directory: Directory) -> tuple[str, ...]:
 
 
 def cosigned_by(note: bytes, directory: Directory) -> Mapping[str, datetime]:
-    """Return the agencies whose witness co-signed *note*, with the time; raises ProofError for a wrong signature."""
+    """Return the agencies whose witness co-signed *note*, with the time; raises ProofError for a wrong signature.
+
+    A co-signature without a time (0) does not count: it does not state that the witness saw no larger tree.
+    """
     names = {witness_name(directory.bus, each): each for each in witness_agencies(directory)}
     try:
         found = Note.parse(note).verified(directory.witnesses())
@@ -80,7 +83,7 @@ def cosigned_by(note: bytes, directory: Directory) -> Mapping[str, datetime]:
         if error.code == "note_unsigned":
             return {}
         raise
-    return {names[each.name]: datetime.fromtimestamp(time, UTC) for each, time in found if each.name in names}
+    return {names[each.name]: datetime.fromtimestamp(time, UTC) for each, time in found if time and each.name in names}
 
 
 @dataclass(frozen=True, slots=True)
