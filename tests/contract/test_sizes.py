@@ -12,7 +12,7 @@ ASKS = 400
 """From this length on the terminal summary names a Python file, for a reviewer to ask whether the file has one subject."""
 LIMIT = 600
 PROCEDURE = 150
-SINGLE_FILE = {Path("services/nrmbus/auditor/evidence/verifier.py"): 765}
+SINGLE_FILE = {Path("services/nrmbus/auditor/evidence/verifier.py"): 772}
 """The offline verifier is handed to a stranger as one file, so it is not split."""
 
 
@@ -55,7 +55,7 @@ def test_no_file_is_longer_than_its_budget(record_property: Callable[[str, objec
         ("services/nrmbus/desk/store/ledger.py", 601),
         ("tests/desk/store/test_ledger.py", 601),
         ("services/nrmbus/police/procedure.py", 151),
-        ("services/nrmbus/auditor/evidence/verifier.py", 766),
+        ("services/nrmbus/auditor/evidence/verifier.py", 773),
         ("services/nrmbus/auditor/evidence/file.py", 601),
     ],
 )

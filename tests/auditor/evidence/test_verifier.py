@@ -1,8 +1,13 @@
 """The single file on its own: signatures on all processors, reading within bounds, and nothing that steers a terminal."""
 
 import os
+import sys
 import tracemalloc
+from collections.abc import Callable
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -71,3 +76,71 @@ def test_the_name_of_a_file_steers_no_terminal(evidence: Evidence, tmp_path: Pat
 
     assert found.lines[0].about == "evidence??[8m.jsonl"
     assert found.verdict[0] == 0
+
+
+def test_any_terminal_shows_the_verdict(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a name that the output's alphabet does not have, as on a court's Windows, then the name is escaped and the status is right."""
+    path, shown = evidence.home / "i\u015f-d\u0259lili.jsonl", TextIOWrapper(BytesIO(), encoding="cp1252")
+    path.write_bytes(evidence.whole)
+    monkeypatch.setattr(sys, "stdout", shown)
+
+    status = verifier.main([str(path)])
+
+    shown.flush()
+    printed = shown.buffer.getvalue()
+    assert (status, printed.splitlines()[0].split()[2]) == (3, rb"i\u015f-d\u0259lili.jsonl:")
+
+
+def senders(row: Any, number: int) -> None:
+    """Have each registration come from a sender of its own."""
+    row["leaf"] |= {"number": number, "source": f"sender-{number}", "sequence": 1}
+
+
+def partitions(row: Any, number: int) -> None:
+    """Have each registration stand in a partition of its own."""
+    row["leaf"] |= {"partition": number}
+
+
+def many(count: int, change: Callable[[Any, int], None]) -> Callable[[Lines], None]:
+    """Return a change that has *count* copies of the first registration, each after *change*, with a checkpoint of its partition."""
+
+    def made(lines: Lines) -> None:
+        (note,), first = of_kind(lines, "checkpoint"), of_kind(lines, "registration")[0]
+        numbers = range(1, count + 1)
+        rows = [{**first, "leaf": {**first["leaf"]}} for _ in numbers]
+        for row, number in zip(rows, numbers, strict=True):
+            change(row, number)
+        notes = [{**note, "partition": each} for each in sorted({row["leaf"]["partition"] for row in rows})]
+        lines[:] = [each for each in lines if each["kind"] not in {"checkpoint", "registration"}] + notes + rows
+
+    return made
+
+
+def steps(evidence: Evidence, raw: bytes) -> int:
+    """Return how many steps the program takes for *raw*."""
+    taken = 0
+
+    def step(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal taken
+        frame.f_trace_opcodes = frame.f_code.co_filename == verifier.__file__
+        taken += event == "opcode"
+        return step
+
+    before = sys.gettrace()
+    sys.settrace(step)
+    try:
+        evidence.verified(raw)
+    finally:
+        sys.settrace(before)
+    return taken
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("change", [senders, partitions])
+def test_twice_the_senders_or_partitions_take_twice_the_steps(
+    evidence: Evidence, change: Callable[[Any, int], None]
+) -> None:
+    """Given a file that somebody filled with as many senders, or partitions, as lines, then a court's machine is not busy for an hour."""
+    sizes = [steps(evidence, evidence.resealed(many(count, change))) for count in (200, 400)]
+
+    assert sizes[1] < 2.1 * sizes[0]

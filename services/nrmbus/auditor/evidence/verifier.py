@@ -404,6 +404,7 @@ class Verification:
         self.found: dict[str, list[tuple[int, dict[str, Any]]]] = {kind: [] for kind in FORMS}
         self.header: dict[str, Any] = {}
         self._keys: dict[tuple[str, str], Ed25519PublicKey] = {}
+        self._notes: dict[int, list[str]] = {}
         self._checkpoints: dict[int, Checkpoint] = {}
         self._leaves: dict[tuple[int, int], dict[str, Any]] = {}
         self._digests: dict[tuple[int, int], str] = {}
@@ -411,12 +412,17 @@ class Verification:
         self._claims: dict[tuple[str, str, bytes, bytes], list[tuple[int, str]]] = {}
         if self._check("evidence", path.name, self._open, path) and self._check("header", "all", self._header):
             self._check("directory", "all", self._directory)
+            for _, row in self.found["checkpoint"]:
+                self._notes.setdefault(row["partition"], []).append(row["note"])
             for number, row in self.found["registration"]:
                 self._registration(number, row)
             self._signatures()
             self._check("count", "all", self._count)
-            for source in sorted({leaf["source"] for leaf in self._leaves.values()}):
-                self._check("sequence", ascii(source)[1:-1], self._sequence, source)
+            sources: dict[str, list[dict[str, Any]]] = {}
+            for _, leaf in sorted(self._leaves.items()):
+                sources.setdefault(leaf["source"], []).append(leaf)
+            for source, leaves in sorted(sources.items()):
+                self._check("sequence", ascii(source)[1:-1], self._sequence, leaves)
             self._check("gaps", "all", self._gaps)
 
     def _check(self, name: str, about: str, work: Callable[..., str], *given: Any) -> bool:
@@ -643,7 +649,7 @@ class Verification:
     # -- one partition: the head of the log, and its signers --
 
     def _checkpoint(self, partition: int) -> str:
-        notes = [row["note"] for _, row in self.found["checkpoint"] if row["partition"] == partition]
+        notes = self._notes.get(partition, [])
         if len(notes) != 1:
             raise Failed("checkpoint_unexpected" if notes else "checkpoint_missing")
         checkpoint = Checkpoint.read(notes[0].encode())
@@ -698,17 +704,17 @@ class Verification:
         here = {kind: len(rows) for kind, rows in self.found.items() if kind not in ONCE}
         if self.header["counts"] != here or not 0 < len(self._leaves) == here["registration"]:
             raise Failed("count_differs")
-        if {row["partition"] for _, row in self.found["checkpoint"]} - self.anchors.keys():
+        if self._notes.keys() - self.anchors.keys():
             raise Failed("checkpoint_unexpected")
         return f"{len(self._leaves)} registrations"
 
-    def _sequence(self, source: str) -> str:
-        """Check that the sender's own count of its events has no gap; only a used id may come with any number."""
+    def _sequence(self, leaves: Sequence[dict[str, Any]]) -> str:
+        """Check that a sender's own count of its events has no gap; only a used id may come with any number."""
         last = 0
-        for _, leaf in sorted(self._leaves.items()):
-            if leaf["source"] == source and leaf["sequence"] == last + 1:
+        for leaf in leaves:
+            if leaf["sequence"] == last + 1:
                 last += 1
-            elif leaf["source"] == source and leaf.get("code") != "id_reused":
+            elif leaf.get("code") != "id_reused":
                 raise Failed("sequence_gap")
         return f"1 to {last}, none missing"
 
@@ -735,6 +741,7 @@ class Verification:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Verify one file as the command line says; return the exit status."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # not every terminal has every letter
     parser = argparse.ArgumentParser(prog="verify.py", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--log", action="append", default=[], metavar="KEY", help="a key of the log; each must sign")
