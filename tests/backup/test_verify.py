@@ -1,15 +1,20 @@
 """A backup verifies without the bus, and each thing that can be wrong with it has a code of its own."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from backup.given import SIGNED_AT, backup, spoken
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Store
 from nrmbus.backup.verify import Verified, verified
+from nrmbus.cli.app import app
 from nrmbus.wire.keys.keys import SigningKey
 
 
@@ -102,6 +107,25 @@ def test_each_harm_to_the_files_has_its_code(tmp_path: Path, harm: Callable[[Sto
     with pytest.raises(BackupError) as caught:
         looked(store)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("failing", ["objects/", "manifests/"])
+def test_a_disk_that_fails_while_reading_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Given a sector that the disk cannot read, when the backup is verified or restored, then the fault has a code and no traceback."""
+    store, opened = backup(tmp_path), Path.open
+
+    def broken(path: Path, *how: Any, **more: Any) -> Any:
+        if failing in str(path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return opened(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", broken)
+    for words in (["backup", str(tmp_path), "--verify"], ["restore", str(tmp_path)]):
+        result = CliRunner().invoke(app, [*words, "--data", str(tmp_path / "bus"), "--json"])
+        assert (result.exit_code, json.loads(result.stdout)["code"]) == (1, "file_unreadable")
+    assert store.generations() == [1]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from nrmbus.bus.errors import BusError
 
 BackupCode = Literal[
     "no_backup", "busy", "disk_full", "not_written", "not_removed", "manifest_unreadable", "format_unknown", "signature_invalid",
-    "file_missing", "file_cut", "file_altered", "record_unreadable", "history_refused", "inbox_broken",
+    "file_missing", "file_cut", "file_altered", "file_unreadable", "record_unreadable", "history_refused", "inbox_broken",
     "directory_refused", "root_differs", "bus_older", "other_bus", "other_kind", "folder_not_empty", "newer_here",
     "bus_running", "part_absent", "cluster_not_empty", "offset_differs",
 ]  # fmt: skip
@@ -23,6 +23,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "file_missing": "A file of the backup is missing: back up once more, which writes the file again if its original is still there; else take an older one with --generation N, or another copy.",
     "file_cut": "A file of the backup is shorter or longer than it was written: back up once more, which writes the file again if its original is still there; else take an older one with --generation N, or another copy.",
     "file_altered": "A file of the backup was altered: back up once more, which writes the file again if its original is still there; else take an older one with --generation N, or another copy.",
+    "file_unreadable": "A file of the backup cannot be read: see whose it is, and whether the disk fails. Take another copy, or an older backup with --generation N; if the disk fails, back up to another one.",
     "record_unreadable": "A record of the backup cannot be read: take an older one with --generation N, or another copy.",
     "history_refused": "The history in the backup does not verify: do not restore it; take another copy, and call the auditor.",
     "inbox_broken": "An inbox in the backup lacks a delivery: do not restore it; take another copy.",

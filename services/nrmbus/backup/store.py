@@ -218,7 +218,7 @@ class Store:
         """Compare a file with its length and digest; return its path.
 
         Raises:
-            BackupError: ``file_missing``, ``file_cut`` or ``file_altered``.
+            BackupError: ``file_missing``, ``file_cut``, ``file_altered`` or ``file_unreadable``.
         """
         path = self._object(stored)
         _check(path, stored, where)
@@ -227,7 +227,8 @@ class Store:
     def read(self, stored: Stored, where: str = "") -> bytes:
         """Return the content of a file; raises as `check`."""
         path = self.check(stored, where)
-        return path.read_bytes()
+        with _readable(where):
+            return path.read_bytes()
 
     def set_aside(self) -> None:
         """Move each file that no longer is what its name says to ``damaged/``, so that the next backup writes it again.
@@ -245,8 +246,8 @@ class Store:
     # -- generations -------------------------------------------------------------------------------------------------
 
     def generations(self) -> list[int]:
-        """Return the numbers of all complete backups here, the oldest first."""
-        with suppress(FileNotFoundError):
+        """Return the numbers of all complete backups here, the oldest first; raises BackupError ``file_unreadable``."""
+        with _readable("manifests"), suppress(FileNotFoundError):
             return sorted(int(each.name) for each in os.scandir(self.path / "manifests") if each.name.isdecimal())
         return []
 
@@ -276,7 +277,7 @@ class Store:
         """Return the manifest of *generation* (default: the newest); who signed it is for `signer` to say.
 
         Raises:
-            BackupError: ``no_backup``, ``manifest_unreadable`` or ``format_unknown``.
+            BackupError: ``no_backup``, ``manifest_unreadable``, ``file_unreadable`` or ``format_unknown``.
         """
         there = self.generations()
         number = generation if generation is not None else (there[-1] if there else 0)
@@ -311,7 +312,8 @@ class Store:
         raise BackupError("signature_invalid", f"generation {manifest.generation}")
 
     def _lines(self, generation: int) -> tuple[bytes, bytes]:
-        body, _, signature = self._manifest(generation).read_bytes().partition(b"\n")
+        with _readable(f"generation {generation}"):
+            body, _, signature = self._manifest(generation).read_bytes().partition(b"\n")
         return body, signature.rstrip(b"\n")
 
     def prune(self, keep: int, now: datetime) -> int:
@@ -371,7 +373,7 @@ def _digest(path: Path) -> str:
 
 def _check(path: Path, stored: Stored, where: str, *, afresh: bool = False) -> None:
     """Compare the file at *path* with what was *stored*; *afresh* has it read from the disk and not from memory."""
-    try:
+    with _readable(where):
         length = path.stat().st_size
         if length != stored.length:
             raise BackupError("file_cut", where)
@@ -380,8 +382,17 @@ def _check(path: Path, stored: Stored, where: str, *, afresh: bool = False) -> N
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         if _digest(path) != stored.sha256:
             raise BackupError("file_altered", where)
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turn an error of reading a file of the backup in the block into a BackupError."""
+    try:
+        yield
     except FileNotFoundError:
         raise BackupError("file_missing", where) from None
+    except OSError:
+        raise BackupError("file_unreadable", where) from None
 
 
 def _move(partial: Path, target: Path) -> None:
