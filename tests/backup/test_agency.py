@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
-from nrmbus.backup.folders import of_part, paths
+from nrmbus.backup.folders import keep, of_part, paths, put_back
 from nrmbus.backup.store import Store
 from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
 from nrmbus.bus.errors import NoBus
@@ -114,6 +114,24 @@ def test_an_auditor_on_her_own_machine_backs_up_her_folder(folder: BusFolder, tm
     typed("restore", tmp_path / "backup", "--data", tmp_path / "elsewhere")
 
     assert {"auditor/keys/signing.seed", "bus.json"} <= content(BusFolder(tmp_path / "elsewhere")).keys()
+
+
+def test_a_key_that_is_replaced_meanwhile_is_in_the_backup(folder: BusFolder, tmp_path: Path) -> None:
+    """Given a desk that makes an interim key while its files are copied, then a desk that is restored still opens letters to the key before."""
+    home, store, restored = folder.agency("ngo-b").path, Store.at(tmp_path / "backup"), tmp_path / "restored"
+    before, due = Identity.at(home, "ngo-b"), list[Identity]()
+
+    def progress(*_: int) -> None:
+        if not due:
+            due.append(before.succeeded(home, datetime(2026, 11, 30, tzinfo=UTC)))
+
+    with store.held():
+        files = keep(folder.path, lambda: paths(folder.path), store, None, progress)
+    put_back(store, files.items(), restored)
+
+    found = Identity.at(restored / "agencies" / "ngo-b", "ngo-b")
+    assert found.sealing.kid == due[0].sealing.kid
+    assert before.sealing.kid in found.opening
 
 
 def test_without_the_key_file_it_is_backed_up_unsigned(

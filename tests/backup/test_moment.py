@@ -9,6 +9,13 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.records import Kept, Writer, records
 from nrmbus.backup.store import Partition, Store
 from nrmbus.backup.topics import Moment
+from nrmbus.directory import Directory
+from registrar.given import Bus
+
+
+def moment_of(bus: Bus) -> Moment:
+    """Return a moment of *bus*, whose directory stays as it is."""
+    return Moment(bus.bus, bus.directory, lambda: bus.directory)
 
 
 def taken(moment: Moment, store: Store, found: list[Kept], before: Partition | None = None) -> Writer:
@@ -24,13 +31,13 @@ def test_a_delivery_of_a_later_registration_is_left_to_the_next_backup(tmp_path:
     """Restored with that delivery, the registrar would give its number once more; the next backup has it."""
     bus, said = spoken()
     cases, inbox = placed(said["nrm.cases"]), placed(said["nrm.inbox.ngo-a"])
-    store, moment = Store.at(tmp_path), Moment(bus.bus, bus.directory)
+    store, moment = Store.at(tmp_path), moment_of(bus)
     with store.held():
         before = taken(moment, store, cases[:2]).done()
         writer = Writer(store, "nrm.inbox.ngo-a/0", 0, 0, None)
 
         assert [moment.has(0, each, writer) for each in inbox] == [True, True, False]
-        later = Moment(bus.bus, bus.directory)
+        later = moment_of(bus)
         taken(later, store, cases[2:], before)
         assert later.has(0, inbox[2], writer)
         assert (writer.number, writer.digest) == (3, "")
@@ -40,7 +47,7 @@ def test_a_checkpoint_of_a_later_tree_is_left_to_the_next_backup(tmp_path: Path)
     """Restored with that checkpoint, the auditor would find the history cut, although nothing was lost."""
     bus, said = spoken()
     cases = [record for transaction in said["nrm.cases"] for record in transaction]
-    moment, store = Moment(bus.bus, bus.directory), Store.at(tmp_path)
+    moment, store = moment_of(bus), Store.at(tmp_path)
     notes = [(checkpoint(bus, cases[:size]).value or b"").partition(b"\n\n")[2] for size in (2, 3)]
     with store.held():
         taken(moment, store, placed(said["nrm.cases"])[:2])
@@ -52,7 +59,7 @@ def test_a_checkpoint_of_a_later_tree_is_left_to_the_next_backup(tmp_path: Path)
 def test_a_known_receipt_that_comes_again_is_kept(tmp_path: Path) -> None:
     """A sender that asks once more gets the same delivery; it stands behind the others, and is no later one."""
     bus, said = spoken()
-    moment, store = Moment(bus.bus, bus.directory), Store.at(tmp_path)
+    moment, store = moment_of(bus), Store.at(tmp_path)
     inbox = placed(said["nrm.inbox.ngo-a"])
     with store.held():
         taken(moment, store, placed(said["nrm.cases"]))
@@ -68,8 +75,34 @@ def test_a_history_that_does_not_go_on_is_not_backed_up(tmp_path: Path) -> None:
     store = Store.at(tmp_path)
     cases = placed(said["nrm.cases"])
     with store.held(), pytest.raises(BackupError) as caught:
-        taken(Moment(bus.bus, bus.directory), store, [cases[0], cases[2]])
+        taken(moment_of(bus), store, [cases[0], cases[2]])
     assert (caught.value.code, caught.value.where) == ("history_refused", "partition 0, number 2: gap")
+
+
+def test_a_registration_under_a_newer_key_of_the_registrar_is_backed_up(tmp_path: Path) -> None:
+    """Given a directory that was read before the registrar's key was entered, when that key signs, then the directory is read again."""
+    bus, said = spoken()
+    read = list[Directory]()
+
+    def read_again() -> Directory:
+        read.append(bus.directory)
+        return bus.directory
+
+    moment = Moment(bus.bus, Directory(bus.bus, bus.operator.signing.verify_key), read_again)
+    store, cases = Store.at(tmp_path), placed(said["nrm.cases"])
+    with store.held():
+        assert taken(moment, store, cases).number == 3
+    assert len(read) == 1
+
+
+def test_a_registration_that_no_registrar_signed_is_refused_after_another_look(tmp_path: Path) -> None:
+    """Given a key that the directory does not have at the second look either, then no backup is written."""
+    bus, said = spoken()
+    unknown = Directory(bus.bus, bus.operator.signing.verify_key)
+    store = Store.at(tmp_path)
+    with store.held(), pytest.raises(BackupError) as caught:
+        taken(Moment(bus.bus, unknown, lambda: unknown), store, placed(said["nrm.cases"]))
+    assert (caught.value.code, caught.value.where) == ("history_refused", "partition 0, number 1: signature_invalid")
 
 
 def test_a_partition_goes_on_behind_the_records_of_before(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def keep(
     before: Manifest | None,
     progress: Callable[[int, int], None],
 ) -> dict[str, Stored]:
-    """Store the files below *root* whose paths *found* returns; a file that goes away meanwhile is looked for once more.
+    """Store the files below *root* whose paths *found* returns; if a file goes away meanwhile, or a key changes, look once more.
 
     Tiles of the auditor's log that are full never change, so those of *before* are not read again.
     """
@@ -106,7 +106,8 @@ def keep(
                     known if known and _is_full_tile(path) and store.has(known) else _stored(root / path, store)
                 )
                 progress(number + 1, len(due))
-            if _heads(root) == heads:
+            keys = {path: stored for path, stored in files.items() if of_part("keys", path)}
+            if _heads(root) == heads and _keys(root, found(), store) == keys:
                 return files
     raise BackupError("not_written", "files of the bus change too fast")
 
@@ -114,6 +115,11 @@ def keep(
 def _heads(root: Path) -> dict[Path, bytes]:
     """Return the heads of the auditor's logs: while one changes, its tiles are written and removed."""
     return {path: path.read_bytes() for path in root.glob("auditor/logs/*/head")}
+
+
+def _keys(root: Path, due: Iterable[str], store: Store) -> dict[str, Stored]:
+    """Store the keys and certificates among *due* as they are now; return them by path. A replaced key moves to another path."""
+    return {path: _stored(root / path, store) for path in due if of_part("keys", path)}
 
 
 def _is_full_tile(path: str) -> bool:

@@ -20,6 +20,7 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.declarations import load_declarations
 from nrmbus.directory import Directory
+from nrmbus.directory.admission import read_directory
 from nrmbus.wire import history
 from nrmbus.wire.errors import ProofError, WireError
 from nrmbus.wire.keys.keys import VerifyKey
@@ -89,8 +90,9 @@ def _groups(names: Collection[str]) -> dict[str, set[str]]:
 class Moment:
     """One moment of the history of a bus: the registrations that a backup adds, and the deliveries that go with them."""
 
-    def __init__(self, bus: str, directory: Directory) -> None:
-        self._bus, self._directory = bus, directory
+    def __init__(self, bus: str, directory: Directory, read_again: Callable[[], Directory]) -> None:
+        """Find the registrar's keys in *directory*, or in the one that *read_again* returns, for a newer key."""
+        self._bus, self._directory, self._read_again = bus, directory, read_again
         self._signatures: dict[int, set[bytes]] = {}
         """Of each partition, the transactions of these registrations."""
         self.numbers: dict[int, int] = {}
@@ -102,6 +104,15 @@ class Moment:
         Raises:
             BackupError: ``history_refused``.
         """
+        code = self._take(partition, kept, writer)
+        if code == "signature_invalid":  # the registrar's key may be newer than the directory that was read
+            self._directory = self._read_again()
+            code = self._take(partition, kept, writer)
+        if code is not None:
+            raise BackupError("history_refused", f"partition {partition}, number {writer.number + 1}: {code}")
+
+    def _take(self, partition: int, kept: Kept, writer: Writer) -> history.FaultCode | None:
+        """Take *kept* if it is the next registration, and return None; else return why it is not."""
         try:
             found = history.read(kept.record, history.plain, self._registrar)
             found.check_place(self._bus, partition, writer.number, writer.digest or NOTHING_BEFORE)
@@ -109,13 +120,11 @@ class Moment:
             if found.registration.verdict != "refused":
                 found.check_envelope_digest()
         except history.HistoryFault as fault:
-            code = fault.code
-        else:
-            writer.number, writer.digest = found.registration.number, found.digest
-            self._signatures.setdefault(partition, set()).add(found.proved.signature[:_KNOWN])
-            self.numbers[partition] = writer.number
-            return
-        raise BackupError("history_refused", f"partition {partition}, number {writer.number + 1}: {code}")
+            return fault.code
+        writer.number, writer.digest = found.registration.number, found.digest
+        self._signatures.setdefault(partition, set()).add(found.proved.signature[:_KNOWN])
+        self.numbers[partition] = writer.number
+        return None
 
     def _registrar(self, kid: str) -> VerifyKey:
         return self._directory.any_verify_key(REGISTRAR, kid)
@@ -153,7 +162,8 @@ class Archive:
         self, folder: BusFolder, store: Store, before: Manifest | None, directory: Directory, progress: Progress
     ) -> None:
         self._folder, self._store, self._before, self._progress = folder, store, before, progress
-        self._moment = Moment(folder.settings.bus, directory)
+        # Registrations are taken in a thread without an event loop.
+        self._moment = Moment(folder.settings.bus, directory, lambda: asyncio.run(read_directory(folder)))
         self._cut: set[TopicPartition] = set()
 
     async def read(self) -> tuple[dict[str, dict[str, Partition]], dict[str, dict[str, dict[str, Committed]]]]:
