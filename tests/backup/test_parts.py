@@ -20,6 +20,8 @@ from nrmbus.cli.app import app
 
 DIGEST = "ab" * 32
 LOG = "auditor/logs"
+OF_PEOPLE = ("auditor/off-the-record.jsonl", "auditor/users.json")
+BESIDE = ("auditor/cosigned.db", "auditor/starts/p0.json")
 Logged = tuple[BusFolder, Callable[..., list[str]]]
 
 
@@ -107,14 +109,15 @@ def logged(tmp_path: Path) -> Logged:
     store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
     folder.create(play=True, tls=False)
     stored = {f"{LOG}/0/head": store.put([b"head-1"]), "agencies/ngo-a/tree/heads.db": store.put([b"trees"])}
+    stored |= {each: store.put([b"of the backup"]) for each in (*OF_PEOPLE, *BESIDE, "auditor/directory")}
     bus = folder.settings.bus
     manifest = Manifest(bus=bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored)
     (folder.path / LOG / "0").mkdir(parents=True)
     (folder.path / LOG / "0" / "head").write_bytes(b"head-9")
     (folder.path / LOG / "0" / "tile").write_bytes(b"tile-9")
 
-    def restored(agency: str | None = None) -> list[str]:
-        return restore.one_part(store, manifest, folder, "log", lambda _: None, lambda *_: None, agency=agency)
+    def restored(agency: str | None = None, **more: bool) -> list[str]:
+        return restore.one_part(store, manifest, folder, "log", lambda _: None, lambda *_: None, agency=agency, **more)
 
     return folder, restored
 
@@ -145,3 +148,24 @@ def test_trees_of_one_agency_come_back_without_touching_the_log(logged: Logged) 
 
     assert restored("ngo-a") == ["agencies/ngo-a/tree/heads.db"]
     assert log_of(folder) == {"head": b"head-9", "tile": b"tile-9"}
+
+
+@pytest.mark.parametrize("over_newer", [False, True])
+def test_p4_readings_off_the_record_and_users_stay(logged: Logged, over_newer: bool) -> None:  # noqa: FBT001 - a row of a table
+    """Given a user removed and a reading noted since the backup, when the log is restored, then both files stay as they are."""
+    folder, restored = logged
+    for each in OF_PEOPLE:
+        (folder.path / each).write_bytes(b"of today")
+
+    found = restored(over_newer=over_newer)
+    assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of today"] * 2
+    assert found == sorted(["agencies/ngo-a/tree/heads.db", *BESIDE, f"{LOG}/0/head"])
+
+
+def test_lost_readings_and_users_come_back_with_the_log(logged: Logged) -> None:
+    """Given an auditor's folder without these files, when the log is restored, then they are those of the backup."""
+    folder, restored = logged
+    restored()
+
+    assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of the backup"] * 2
+    assert not (folder.path / "auditor" / "directory").exists()

@@ -28,13 +28,18 @@ _LEFT: Final = ("-wal", "-shm", "-journal", ".lock")
 """Ends of the names of files that are made again, or belong to a database."""
 _SECRETS: Final = (".seed", "key.pem")
 _TRIES: Final = 20
+_OF_PEOPLE: Final = ("users.json", "off-the-record.jsonl")
+"""The auditor's users, and readings that are recorded nowhere else yet."""
 _PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
     "settings": lambda parts: len(parts) == 1 or parts[-1] == "agency.json",
     "keys": lambda parts: (
         bool({"keys", "tls", "door"} & {*_named_here(parts)}) and parts[-1] not in {"heads.db", "directory"}
     ),
     "ledger": lambda parts: parts[-1] == LEDGER,
-    "log": lambda parts: (parts[0] == "auditor" and not {"keys", "tls"} & set(parts)) or parts[-1] == "heads.db",
+    "log": lambda parts: (
+        (parts[0] == "auditor" and bool({"logs", "starts", "cosigned.db", *_OF_PEOPLE} & {*parts[1:2]}))
+        or parts[-1] == "heads.db"
+    ),
 }
 """Parts of a folder that can be restored alone, by the path of a file."""
 BROKER: Final = "broker"
@@ -49,6 +54,15 @@ PARTS: Final = (*_PARTS, DIRECTORY, BROKER, FOLDER)
 def of_part(part: str, path: str) -> bool:
     """Return whether the file at *path* below the folder belongs to *part*."""
     return _PARTS[part](tuple(path.split("/")))
+
+
+def stays(part: str, path: str, *, over_newer: bool) -> bool:
+    """Return whether a restore of *part* leaves the file at *path* as it is, if it is here.
+
+    Nothing in such a file says which version is newer. Users and readings off the record stay with *over_newer* too, which
+    gives up a newer log: an older file would let a removed user sign in again, or lose readings.
+    """
+    return path.endswith(_OF_PEOPLE) if part == "log" else part in ("keys", "settings") and not over_newer
 
 
 def paths(root: Path, below: str = "") -> list[str]:

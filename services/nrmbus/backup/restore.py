@@ -109,7 +109,8 @@ def one_part(
 ) -> list[str]:
     """Restore *part* into the folder of *target*, where nothing runs; return the paths that were written.
 
-    Keys and settings that are here stay: only those that are missing come back. With *agency*, only of this agency.
+    Keys, settings, the auditor's users and readings off the record that are here stay: only those that are missing come
+    back. With *agency*, only of this agency.
 
     Raises:
         BackupError: ``part_absent``, ``other_bus``, ``bus_running`` or ``newer_here``; nothing was changed then.
@@ -130,9 +131,12 @@ def one_part(
         if not due:
             raise BackupError("part_absent", f"{part} {below}".strip())
         with said():
-            if part in ("keys", "settings") and not over_newer:
-                due = {path: stored for path, stored in due.items() if not (target.path / path).exists()}
-            elif not over_newer:
+            due = {
+                path: stored
+                for path, stored in due.items()
+                if not (folders.stays(part, path, over_newer=over_newer) and (target.path / path).exists())
+            }
+            if not over_newer:
                 _check_older(store, target, due)
             if part == "log":
                 _put_back_log(store, due, target.path)
