@@ -12,6 +12,7 @@ from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given
 from edge.fhir_judge import judged
 from edge.given import edge_of
+from nrmbus.desk.state import beginnings
 from nrmbus.edge.door import Answer, OwnDoor
 from patience import eventually
 
@@ -135,6 +136,67 @@ async def test_one_receiver_of_two_is_not_cancelled_alone(tmp_path: Path) -> Non
         assert (await fhir.get(f"/Task/{REF}.vac")).json()["status"] == "requested"
 
 
+async def hear_expiry(here: Given, me: str) -> None:
+    """Let the desk of *me* hear of a referral to vac and special-unit, and that its time is over."""
+    registrar, data = here.registrar, {**SUBMITTED, "to": ["special-unit", "vac"]}
+    if me == "ngo-a":
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="referral.submitted", ref=REF, data=data)
+    else:
+        await here.hear(registrar.register(registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to=me))
+        await here.hear(registrar.register(registrar.event("ngo-a", "referral.submitted", data, referral=REF), to=me))
+    over = registrar.event("timekeeper", "referral.expired", {"reason": "no_answer"}, referral=REF)
+    await here.hear(registrar.register(over, to=me))
+    await here.settle()
+
+
+@pytest.mark.parametrize(
+    ("me", "statuses"),
+    [
+        ("ngo-a", {"special-unit": "requested", "vac": "cancelled"}),
+        ("special-unit", {"special-unit": "requested"}),
+        ("vac", {"vac": "cancelled"}),
+    ],
+)
+async def test_the_deciding_body_goes_on_owing_its_answer_when_the_others_time_is_over(
+    me: str, statuses: dict[str, str], tmp_path: Path
+) -> None:
+    """Given a referral to the special unit and to vac that expires, then vac's Task alone is cancelled, as by the Rules."""
+    async with edge_of(me, tmp_path, "fhir") as (here, fhir):
+        await hear_expiry(here, me)
+        found = [each["resource"] for each in judged((await fhir.get("/Task")).json())["entry"]]
+        waiting = judged((await fhir.get("/Task", params={"status": "requested"})).json()).get("entry", ())
+        request = judged((await fhir.get(f"/ServiceRequest/{REF}")).json())
+
+        assert {each["owner"]["identifier"]["value"]: each["status"] for each in found} == statuses
+        assert [each["resource"]["id"] for each in waiting] == [
+            f"{REF}.{agency}" for agency, status in statuses.items() if status == "requested"
+        ]
+        assert request["status"] == ("active" if "special-unit" in statuses else "revoked")
+
+
+async def test_a_case_with_a_lost_beginning_is_answered_without_a_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that lost its ledger, then a Task has no ETag, `If-Match` is refused with a sentence, and without it the Task is answered."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        monkeypatch.setattr(beginnings, "is_incomplete", lambda *_: True)
+        task = await fhir.get(TASK)
+        before = len(await here.rows("outbox"))
+        refused = await fhir.patch(TASK, content=ACCEPT, headers=PATCH | {"if-match": 'W/"0"'}, params={"actor": "V-7"})
+        assert len(await here.rows("outbox")) == before
+        answer = await here.during(fhir.patch(TASK, content=ACCEPT, headers=PATCH, params={"actor": "V-7"}))
+
+        assert "etag" not in task.headers
+        assert "versionId" not in judged(task.json())["meta"]
+        (issue,) = judged(refused.json())["issue"]
+        assert refused.status_code == 422
+        assert issue["details"]["text"].endswith("send the change without If-Match.")
+        assert (answer.status_code, judged(answer.json())["status"]) == (200, "accepted")
+        assert "expectedversion" not in json.loads((await here.rows("outbox"))[-1].clear)
+
+
 async def test_the_version_of_a_task_is_never_newer_than_the_task(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -199,6 +261,10 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         ({}, 1),
         ({"status": "requested,accepted"}, 1),
         ({"status": "completed"}, 0),
+        ({"status": "http://hl7.org/fhir/task-status|requested"}, 1),
+        ({"status": "completed,http://hl7.org/fhir/task-status|requested"}, 1),
+        ({"status": "|requested"}, 1),
+        ({"status": "http://hl7.org/fhir/task-status|completed"}, 0),
         ({"owner": "Organization/vac"}, 1),
         ({"owner:identifier": "urn:nrmbus:agency|vac"}, 1),
         ({"owner": "Organization/shelter"}, 0),
@@ -208,6 +274,8 @@ async def test_a_verdict_that_does_not_come_is_no_success(tmp_path: Path) -> Non
         ({"_id": f"{REF}.vac"}, 1),
         ({"_id": f"{REF}.shelter"}, 0),
         ({"code": "http://hl7.org/fhir/CodeSystem/task-code|fulfill"}, 1),
+        ({"code": "fulfill"}, 1),
+        ({"code": "http://hl7.org/fhir/CodeSystem/task-code|abort"}, 0),
         ({"_lastUpdated": "ge2026-03-02"}, 1),
         ({"_lastUpdated": "gt2026-03-03T00:00:00Z"}, 0),
         ({"_lastUpdated": "ge2026-03-02T05:00:00Z"}, 1),
@@ -241,6 +309,35 @@ async def test_the_address_of_an_entry_leads_to_its_resource(tmp_path: Path) -> 
         for entry in found["entry"]:
             assert (await fhir.get(entry["fullUrl"])).json() == entry["resource"]
             assert entry["fullUrl"] == f"{base}/{entry['resource']['resourceType']}/{entry['resource']['id']}"
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter", "value"),
+    [
+        ("/Task", "status", "http://hl7.org/fhir/request-status|active"),
+        ("/Task", "status", "http://hl7.org/fhir/task-status|"),
+        ("/Task", "code", "http://example.org|CANARY"),
+        ("/ServiceRequest", "status", "http://hl7.org/fhir/task-status|requested"),
+    ],
+)
+async def test_a_code_of_another_system_is_refused(path: str, parameter: str, value: str, tmp_path: Path) -> None:
+    """Given a code that no resource here can have, then the search is refused and does not look like an empty work list."""
+    async with edge_of("vac", tmp_path, "fhir") as (_, fhir):
+        answer = await fhir.get(path, params={parameter: value})
+
+        assert answer.status_code == 422
+        assert judged(answer.json())["issue"][0]["diagnostics"].startswith(f"{parameter}: ")
+        assert "CANARY" not in answer.text
+
+
+async def test_a_service_request_is_found_by_the_system_of_its_status(tmp_path: Path) -> None:
+    """Given a client that names the system of each code, as R4 has it, then it finds the ServiceRequest."""
+    async with edge_of("vac", tmp_path, "fhir") as (here, fhir):
+        await hear_referral(here)
+        for status, count in (("active", 1), ("revoked", 0)):
+            params = {"status": f"http://hl7.org/fhir/request-status|{status}"}
+            found = judged((await fhir.get("/ServiceRequest", params=params)).json())
+            assert len(found.get("entry", ())) == count
 
 
 @pytest.mark.parametrize(

@@ -157,11 +157,39 @@ def test_the_other_ends_of_a_referral() -> None:
         {**said("case.withdrawn", "ngo-a", {}, 9), "ref": None},
     ]
 
-    assert judged(_task(late))["statusReason"]["text"] == "no answer"
+    (referral,) = mapping.referrals(late, "ngo-a", {REF: {"shelter", "vac"}}).values()
+    assert judged(mapping.task(referral, "vac"))["statusReason"]["text"] == "no answer"
+    assert judged(mapping.service_request(referral))["status"] == "revoked"
     assert judged(_task(left))["statusReason"]["text"] == "case withdrawn"
     assert judged(_task(left, "shelter"))["status"] == "accepted"
-    (referral,) = mapping.referrals(late, "ngo-a").values()
-    assert judged(mapping.service_request(referral))["status"] == "revoked"
+
+
+def test_a_referral_that_one_receiver_still_works_on_is_not_revoked() -> None:
+    """Given one receiver that accepted and one whose part expired, then the ServiceRequest is active, and completed with the work."""
+    events = [
+        REFERRAL,
+        said("referral.accepted", "vac", {"next_step": "plan"}, 1),
+        said("referral.expired", "timekeeper", {"reason": "no_answer"}, 2),
+    ]
+    done = said("referral.completed", "vac", {"outcome": "provided_by_own_agency"}, 3)
+    found = []
+    for each in (events, [*events, done]):
+        (referral,) = mapping.referrals(each, "ngo-a", {REF: {"shelter"}}).values()
+        found.append(judged(mapping.service_request(referral))["status"])
+
+    assert found == ["active", "completed"]
+
+
+def test_a_task_that_expired_by_one_of_two_events_is_found_after_both() -> None:
+    """Given a deciding body whose part ends with the second event, then a search by time after the first one finds its Task."""
+    events = [
+        REFERRAL,
+        said("referral.expired", "timekeeper", {"reason": "no_answer"}, 2),
+        said("referral.expired", "timekeeper", {"reason": "no_answer"}, 9),
+    ]
+    (referral,) = mapping.referrals(events, "ngo-a", {REF: {"shelter", "vac"}}).values()
+
+    assert judged(mapping.task(referral, "vac"))["lastModified"] == "2026-03-02T05:09:00Z"
 
 
 def test_a_receiver_sees_its_own_task_alone() -> None:

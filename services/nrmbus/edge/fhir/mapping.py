@@ -4,8 +4,9 @@ The profiles are SDOHCC ServiceRequest and SDOHCC Task For Referral Management o
 `README.md` has the tables, and what does not fit.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, get_args
 
 from nrmbus.edge.misfit import Misfit
@@ -25,6 +26,7 @@ Json = dict[str, Any]
 GUIDE: Final = "http://hl7.org/fhir/us/sdoh-clinicalcare"
 TASK_PROFILE: Final = f"{GUIDE}/StructureDefinition/SDOHCC-TaskForReferralManagement"
 REQUEST_PROFILE: Final = f"{GUIDE}/StructureDefinition/SDOHCC-ServiceRequest"
+TASK_CODE: Final = "http://hl7.org/fhir/CodeSystem/task-code"
 CODES: Final = "urn:nrmbus:code"
 """Systems of the bus's own code lists: this, and the name of the list."""
 EXTENSION: Final = "urn:nrmbus:fhir"
@@ -33,6 +35,9 @@ PRIORITIES: Final[Mapping[str, str]] = {"emergency": "stat", "urgent": "urgent",
 URGENCIES: Final[Mapping[str, str]] = {priority: urgency for urgency, priority in PRIORITIES.items()}
 STATUSES: Final = ("requested", "accepted", "rejected", "on-hold", "completed", "cancelled")
 """Statuses that a Task of this desk has."""
+
+
+_EXPIRED: Final = ("revocation-reason", "no_answer")
 
 
 @dataclass
@@ -67,9 +72,9 @@ class Referral:
     source: str
     said: Json
     time: str
-    version: int = 0
+    version: int | None = None
+    """Version of the case; None if the desk does not know the beginning of the case."""
     answers: dict[str, Answer] = field(default_factory=dict)
-    ended: str | None = None
 
     @property
     def changed(self) -> str:
@@ -77,10 +82,14 @@ class Referral:
         return max(answer.changed for answer in self.answers.values())
 
 
-def referrals(events: Iterable[Mapping[str, Any]], me: str) -> dict[str, Referral]:
+def referrals(
+    events: Iterable[Mapping[str, Any]], me: str, expired: Mapping[str, Collection[str]] = MappingProxyType({})
+) -> dict[str, Referral]:
     """Return the referrals among the *events* of one case, in the order of registration, by reference.
 
     A receiver hears no other receiver's answer, so for *me* as a receiver the referral has its own answer alone.
+    *expired* has the receivers of each referral whose part has expired by the Rules. The event does not name them, and a
+    deciding body goes on owing its answer when the time of the others is over.
     """
     found: dict[str, Referral] = {}
     for event in events:
@@ -94,8 +103,10 @@ def referrals(events: Iterable[Mapping[str, Any]], me: str) -> dict[str, Referra
             for each in found.values():
                 _end(each, event, "case_withdrawn")
         elif event["type"].startswith("referral.") and (referral := found.get(event.get("ref", ""))) is not None:
-            if kind in {"revoked", "expired"}:
+            if kind == "revoked":
                 _end(referral, event, event["data"]["reason"])
+            elif kind == "expired":
+                _end(referral, event, event["data"]["reason"], expired.get(referral.ref, ()))
             elif kind == "info_supplied":
                 _answered(referral, event)
             elif (answer := referral.answers.get(event["source"])) is not None:
@@ -103,15 +114,21 @@ def referrals(events: Iterable[Mapping[str, Any]], me: str) -> dict[str, Referra
     return {ref: each for ref, each in found.items() if each.answers}
 
 
-def _end(referral: Referral, event: Mapping[str, Any], reason: str) -> None:
-    for answer in referral.answers.values():
-        if answer.is_open:
+def _end(referral: Referral, event: Mapping[str, Any], reason: str, receivers: Collection[str] | None = None) -> None:
+    """Cancel the open Tasks of *receivers*; None: of all.
+
+    Of two events that end a referral nobody says by which one a Task expired. It has changed by both, so that a search by
+    time finds it after each.
+    """
+    for owner, answer in referral.answers.items():
+        if answer.is_open and (receivers is None or owner in receivers):
             answer.status, answer.reason, answer.changed = (
                 "cancelled",
                 ("revocation-reason", reason),
                 event["registered"],
             )
-            referral.ended = reason
+        elif answer.reason == _EXPIRED:
+            answer.changed = event["registered"]
 
 
 def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
@@ -169,7 +186,7 @@ def task(referral: Referral, owner: str) -> Json:
         **({"businessStatus": _concept(*answer.progress)} if answer.progress else {}),
         "intent": "order",
         "priority": PRIORITIES[referral.said["urgency"]],
-        "code": {"coding": [{"system": "http://hl7.org/fhir/CodeSystem/task-code", "code": "fulfill"}]},
+        "code": {"coding": [{"system": TASK_CODE, "code": "fulfill"}]},
         "focus": {"reference": f"ServiceRequest/{referral.ref}", "type": "ServiceRequest"},
         "for": person(referral.case),
         "authoredOn": referral.time,
@@ -188,7 +205,12 @@ def service_request(referral: Referral) -> Json:
         extensions.append({"url": f"{EXTENSION}:child", "valueBoolean": said["child"]})
     extensions += [{"url": f"{EXTENSION}:withhold-from", "valueCode": each} for each in said.get("withhold_from", ())]
     statuses = {answer.status for answer in referral.answers.values()}
-    status = "revoked" if referral.ended else "completed" if statuses == {"completed"} else "active"
+    if statuses - {"cancelled"} == {"completed"}:
+        status = "completed"
+    elif "cancelled" in statuses and statuses <= {"cancelled", "rejected"}:
+        status = "revoked"
+    else:
+        status = "active"
     return {
         "resourceType": "ServiceRequest",
         "id": referral.ref,
@@ -244,8 +266,9 @@ def organization(agency: str) -> Json:
     return {"type": "Organization", "identifier": {"system": AGENCY, "value": agency}}
 
 
-def _meta(profile: str, version: int, changed: str) -> Json:
-    return {"versionId": str(version), "lastUpdated": changed, "profile": [profile]}
+def _meta(profile: str, version: int | None, changed: str) -> Json:
+    known = {} if version is None else {"versionId": str(version)}
+    return {**known, "lastUpdated": changed, "profile": [profile]}
 
 
 def _concept(listed: str, code: str) -> Json:

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from nrmbus.edge.fhir.mapping import REQUEST_PROFILE, TASK_PROFILE
+from nrmbus.edge.fhir.mapping import REQUEST_PROFILE, TASK_CODE, TASK_PROFILE
 from nrmbus.edge.misfit import Misfit
 from nrmbus.events.errors import Problem
 
@@ -24,6 +24,9 @@ TASK_PARAMETERS: Final[Mapping[str, str]] = {
 REQUEST_PARAMETERS: Final = {
     name: TASK_PARAMETERS[name] for name in ("_id", "_lastUpdated", "patient", "requester", "status")
 }
+TASK_CODES: Final[Mapping[str, str]] = {"code": TASK_CODE, "status": "http://hl7.org/fhir/task-status"}
+"""Systems of the codes by which a Task is searched for."""
+REQUEST_CODES: Final[Mapping[str, str]] = {"status": "http://hl7.org/fhir/request-status"}
 _ISSUES: Final[Mapping[str, str]] = {
     "token_required": "login",
     "scope_missing": "forbidden",

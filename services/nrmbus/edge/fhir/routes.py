@@ -33,6 +33,9 @@ _TASK: Final = re.compile(r"([0-9a-f]{32})\.([a-z][a-z0-9-]{1,30})")
 _REF: Final = re.compile(r"[0-9a-f]{32}")
 _SPEAKS: Final = ("speaks", "referral.submitted:3")
 _BESIDE: Final = frozenset({"_count", "_include", "_format", "after"})
+_NO_VERSION: Final = (
+    "The ledger of this desk was lost and with it the version of this case: send the change without If-Match."
+)
 _DAY: Final = len("2026-03-02")
 _COMPARED: Final = {"ge": ge, "gt": gt, "le": le, "lt": lt}
 _SYSTEMS: Final[Mapping[str, str]] = {"owner": AGENCY, "requester": AGENCY, "patient": CASE}
@@ -76,7 +79,7 @@ class Fhir:
 
     async def tasks(self, request: Request) -> Response:
         """Return the Tasks of a page of referrals, with their ServiceRequests if ``_include=Task:focus`` asks for them."""
-        wanted = _wanted(request, rest.TASK_PARAMETERS)
+        wanted = _wanted(request, rest.TASK_PARAMETERS, rest.TASK_CODES)
         found, requests = [], []
         referrals, links = await self._page(request, wanted)
         for each in referrals:
@@ -88,7 +91,7 @@ class Fhir:
 
     async def requests(self, request: Request) -> Response:
         """Return the ServiceRequests of a page of referrals."""
-        wanted = _wanted(request, rest.REQUEST_PARAMETERS)
+        wanted = _wanted(request, rest.REQUEST_PARAMETERS, rest.REQUEST_CODES)
         referrals, links = await self._page(request, wanted)
         found = [each for each in map(mapping.service_request, referrals) if _fits(each, wanted)]
         return _resource(rest.bundle(_base(request), found, (), links))
@@ -117,7 +120,7 @@ class Fhir:
         event = mapping.change(before, await _after(request, before), is_alone=is_alone)
         if event is None:
             return _resource(before)
-        body = {**event, "version": 1, "case": referral.case, "ref": ref} | _seen(request)
+        body = {**event, "version": 1, "case": referral.case, "ref": ref} | _seen(request, referral)
         body |= {name: request.query_params[name] for name in ("actor", "approver") if name in request.query_params}
         answer = await self._door.ask(request, "POST", "/v1/events", params={"wait": seconds_of(request)}, body=body)
         match answer.body["verdict"]:
@@ -144,11 +147,26 @@ class Fhir:
 
     async def _of_case(self, request: Request, case: str) -> dict[str, Referral]:
         # The version comes first: an event between the two requests is in the Tasks, and `If-Match` only refuses too much.
-        seen = (await self._door.ask(request, "GET", f"/v1/cases/{case}")).body.get("version", 0)
+        seen = (await self._door.ask(request, "GET", f"/v1/cases/{case}")).body.get("version")
         events = [each async for each in self._door.timeline(request, case, [_SPEAKS])]
-        found = mapping.referrals(events, self._door.agency)
+        has_expired = any(each["type"] == "referral.expired" for each in events)
+        expired = await self._expired(request, case) if has_expired else {}
+        found = mapping.referrals(events, self._door.agency, expired)
         for each in found.values():
             each.version = seen
+        return found
+
+    async def _expired(self, request: Request, case: str) -> dict[str, frozenset[str]]:
+        """Return the receivers whose part has expired, for each referral of *case* that has one."""
+        found: dict[str, frozenset[str]] = {}
+        after: int | None = 0
+        while after is not None:
+            params = {"case": case, "state": "expired", "after": after, "limit": MOST}
+            page = (await self._door.ask(request, "GET", "/v1/referrals", params=params)).body
+            for each in page["referrals"]:
+                ended = (party["agency"] for party in each["receivers"] if party["state"] == "expired")
+                found[each["ref"]] = frozenset(ended)
+            after = page["next"]
         return found
 
     async def _page(self, request: Request, wanted: "_Search") -> tuple[list[Referral], dict[str, str]]:
@@ -242,11 +260,13 @@ async def _after(request: Request, before: Json) -> Json:
     return rest.patched(before, whole["operations"] if len(whole) == 1 else None)
 
 
-def _seen(request: Request) -> Json:
+def _seen(request: Request, referral: Referral) -> Json:
     """Return what the program has seen of the case, by ``If-Match``."""
     given = request.headers.get("if-match")
     if given is None:
         return {}
+    if referral.version is None:  # the Task has no ETag, and no version would be the registrar's
+        raise WireError("unknown_field", _NO_VERSION)
     found = re.fullmatch(r'W/"([0-9]{1,9})"', given)
     if found is None:
         raise Misfit(Problem("?if-match", "string_pattern_mismatch"))
@@ -269,8 +289,11 @@ class _Search(NamedTuple):
     """Conditions on the time of the newest change, all of which must hold."""
 
 
-def _wanted(request: Request, known: Mapping[str, str]) -> _Search:
-    """Return the filters of a search; one that this server does not know, or cannot read, is refused and not left out."""
+def _wanted(request: Request, known: Mapping[str, str], systems: Mapping[str, str]) -> _Search:
+    """Return the filters of a search; one that this server does not know, or cannot read, is refused and not left out.
+
+    *systems* has the system of the codes of each parameter that is searched for by one.
+    """
     found = _Search({}, [])
     for given, value in request.query_params.multi_items():
         name, _, modifier = given.partition(":")
@@ -281,9 +304,22 @@ def _wanted(request: Request, known: Mapping[str, str]) -> _Search:
         if name == "_lastUpdated":
             found.changed.append(_in_time(value))
             continue
-        values = [each.rpartition("/")[2].removeprefix(f"{_SYSTEMS.get(name)}|") for each in value.split(",")]
+        if name in systems:
+            values = [_code(name, each, systems[name]) for each in value.split(",")]
+        else:
+            values = [each.rpartition("/")[2].removeprefix(f"{_SYSTEMS.get(name)}|") for each in value.split(",")]
         found.values.setdefault(name, []).extend(values)
     return found
+
+
+def _code(name: str, token: str, system: str) -> str:
+    """Return the code of *token*, a value of the parameter *name*: ``code``, or ``system|code`` with its own *system*."""
+    given, bar, code = token.rpartition("|")
+    if given not in ("", system):
+        raise Misfit(Problem(f"?{name}", "literal_error", (system,)))
+    if bar and not code:  # all codes of the system
+        raise Misfit(Problem(f"?{name}", "string_pattern_mismatch"))
+    return code
 
 
 def _fits(resource: Json, wanted: _Search) -> bool:
@@ -303,7 +339,7 @@ def _values(resource: Json, name: str) -> set[str]:
         case "focus":
             return {resource["focus"]["reference"].rpartition("/")[2]}
         case "code":
-            return {"fulfill", "http://hl7.org/fhir/CodeSystem/task-code|fulfill", "task-code|fulfill"}
+            return {each["code"] for each in resource["code"]["coding"]}
         case "status":
             return {resource["status"]}
         case _:
