@@ -140,6 +140,32 @@ def test_a_fact_that_no_longer_holds_is_not_exported(
     assert judged(mapping.record(events, letters, "vac", TODAY)) == {"cas_Status": "Active", **fields}
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "left_out"),
+    [
+        ("case.signal_dismissed", {"reason": "no_indicator"}, ["reason"]),
+        ("case.withdrawn", {"stage": "referral", "requested_by": "person"}, ["stage", "requested_by"]),
+        ("case.merged", {"outcome": "ends"}, ["outcome"]),
+    ],
+)
+def test_a_case_that_ended_is_exported_as_closed(kind: str, data: dict[str, Any], left_out: list[str]) -> None:
+    """Given a case that was dismissed, withdrawn or merged into another one, then it is Closed, and why is listed as left out; reopened, it is Active."""
+    ended = [event("case.signal_recorded", SIGNAL), event(kind, data)]
+    made = mapping.record(ended, {}, "ngo-a", TODAY)
+    again = mapping.record([*ended, event("case.reopened", {"reason": "new_information"})], {}, "ngo-a", TODAY)
+
+    assert judged(made) == {"cas_Status": "Closed"}
+    assert made["left_out"] == [f"{kind}/data/{each}" for each in left_out]
+    assert judged(again) == {"cas_Status": "Active"}
+
+
+def test_the_case_that_continues_after_a_merger_is_active() -> None:
+    """Given two cases of a person, then the one that the deciding body goes on with is not exported as closed."""
+    made = mapping.record([event("case.merged", {"outcome": "continues"}, "special-unit")], {}, "special-unit", TODAY)
+
+    assert judged(made) == {"cas_Status": "Active"}
+
+
 def test_a_place_that_the_desk_could_not_carry_is_listed() -> None:
     """Given an event of a later version, then the places that its cast left out are among those of the record."""
     decided = event(

@@ -205,6 +205,23 @@ def _closed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> No
         made.put("prs_Deceased", True)  # noqa: FBT003 - a value, not a flag
 
 
+def _dismissed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+    made.put("cas_Status", "Closed")
+    made.lose(event["type"], "/data/reason")
+
+
+def _withdrawn(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+    made.put("cas_Status", "Closed")
+    for name in ("stage", "requested_by"):
+        made.lose(event["type"], f"/data/{name}")
+
+
+def _merged(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+    if event["data"]["outcome"] == "ends":  # the person's other case continues
+        made.put("cas_Status", "Closed")
+        made.lose(event["type"], "/data/outcome")
+
+
 def _reopened(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     made.put("cas_Status", "Active")
     for name in ("cas_ReasonForCaseClosure", "prs_Deceased"):
@@ -243,6 +260,9 @@ _TAKES: Final[Mapping[str, Callable[[_Record, Mapping[str, Any], Mapping[str, An
     "referral.submitted": _submitted,
     "referral.accepted": _accepted,
     "case.closed": _closed,
+    "case.signal_dismissed": _dismissed,
+    "case.withdrawn": _withdrawn,
+    "case.merged": _merged,
     "case.reopened": _reopened,
     "case.follow_up_recorded": _followed,
     "plan.adopted": _planned,
