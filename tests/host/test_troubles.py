@@ -9,10 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.host import supervisor as supervisor_module
 from nrmbus.host.service_state import LONGEST_PAUSE_SECONDS, Running
@@ -160,6 +162,28 @@ def test_trouble_with_one_duty_leaves_the_others(tmp_path: Path, monkeypatch: py
     assert [each for each in said if "supervisor" in each] == [
         "The supervisor could not look for new agencies (OSError); it goes on."
     ]
+
+
+def test_an_unusable_key_keeps_no_broker_from_its_new_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a damaged key of one agency, then that is said, and a broker that is due is restarted."""
+    said, ended = list[str](), list[int]()
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(play=True)
+    supervisor = Supervisor(folder, notify=said.append)
+    supervisor._services["broker"] = Running("broker", pid=NOBODY)
+    monkeypatch.setattr(supervisor, "_kafka", SimpleNamespace(due=SimpleNamespace(name="broker")))
+    monkeypatch.setattr(os, "kill", lambda pid, _: ended.append(pid))
+
+    def unusable(_homes: object) -> frozenset[str]:
+        raise KeysSealed("A private key's file cannot be read: restore it from a backup.")
+
+    monkeypatch.setattr(supervisor._gate, "keep", unusable)
+    supervisor._keep_certificates()
+
+    assert ended == [NOBODY]
+    assert said == ["Certificates could not be kept: A private key's file cannot be read: restore it from a backup."]
 
 
 def test_the_end_of_a_service_is_waited_for_without_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK, WallClock
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.jars import Progress
 from nrmbus.bus.embedded.node import Node
-from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.errors import BusError, KafkaFailed, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
@@ -320,9 +320,11 @@ class Supervisor:
         homes = {each: home_of(self.folder, each) for each in ids}
         try:
             renewed = self._gate.keep({**homes, OPERATOR: self.folder.keys})
-        except BusError as error:  # it is tried again at the next look
+        except (BusError, OSError) as error:  # it is tried again at the next look
             self._notify(f"Certificates could not be kept: {error}")
-            return
+            if isinstance(error, KafkaFailed):
+                return
+            renewed = frozenset()  # a key that cannot be used keeps no broker from its restart
         if self._kafka and (due := self._kafka.due):
             renewed |= {due.name}
         ended = {ids.get(each, each) for each in renewed - {OPERATOR}}

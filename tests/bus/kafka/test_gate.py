@@ -1,12 +1,15 @@
-"""Rights of new certificates, where the broker was away when they were made."""
+"""Certificates that the supervisor keeps, and their rights, where the broker was away or a key cannot be used."""
 
 from pathlib import Path
 
 import pytest
 
-from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.reach import Tls
 
 
 def test_who_got_a_certificate_while_the_broker_was_away_gets_its_rights_later(
@@ -22,7 +25,7 @@ def test_who_got_a_certificate_while_the_broker_was_away_gets_its_rights_later(
         if away:
             raise KafkaFailed("The broker does not answer.")
 
-    monkeypatch.setattr(gate, "equip", lambda _homes: made.pop() if made else frozenset())
+    monkeypatch.setattr(gate, "_equip", lambda _homes, equipped: equipped.update(made.pop() if made else ()))
     monkeypatch.setattr(gate, "apply", apply)
     with pytest.raises(KafkaFailed):
         gate.keep({})
@@ -33,3 +36,48 @@ def test_who_got_a_certificate_while_the_broker_was_away_gets_its_rights_later(
     assert gate.keep({}) == {"ngo-a"}
     assert gate.keep({}) == frozenset()
     assert len(applied) == 3
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, dict[str, Path], list[int]]:
+    """Return a gate, the homes of three agencies whose first certificates are all due, and the turns in which rights were given."""
+    folder = BusFolder(tmp_path)
+    folder.create(bootstrap="127.0.0.1:1", play=True)
+    gate, given = Gate(folder), list[int]()
+    monkeypatch.setattr(gate, "apply", lambda: given.append(1))
+    homes = {name: folder.agency(name).path for name in ("ngo-a", "ngo-b", "ngo-c")}
+    assert gate.keep(homes) == homes.keys()
+    given.clear()
+    first = {name: Tls(home).certificate.read_bytes() for name, home in homes.items()}
+    monkeypatch.setattr(Authority, "is_due", lambda _, who, home: Tls(home).certificate.read_bytes() == first[who])
+    return gate, homes, given
+
+
+@pytest.mark.parametrize("found", [b"damaged", b"-----BEGIN PRIVATE KEY-----\ndamaged\n-----END PRIVATE KEY-----\n"])
+def test_one_unusable_key_keeps_nobody_elses_certificate(
+    found: bytes, kept: tuple[Gate, dict[str, Path], list[int]]
+) -> None:
+    """Given a damaged key among those that are due, then all others are renewed with their rights, and the error is told afterwards."""
+    gate, homes, given = kept
+    Tls(homes["ngo-b"]).key.write_bytes(found)
+
+    assert gate.keep(homes) == {"ngo-a", "ngo-c"}
+    assert len(given) == 1
+    with pytest.raises(KeysSealed):
+        gate.keep(homes)
+    assert len(given) == 1
+
+
+def test_a_folder_that_cannot_be_written_gets_no_further_certificates(
+    kept: tuple[Gate, dict[str, Path], list[int]],
+) -> None:
+    """Given a folder in which nothing can be stored, when it is tried again and again, then the register has no certificate more."""
+    gate, homes, _ = kept
+    Tls(homes["ngo-b"]).ca.unlink()
+    Tls(homes["ngo-b"]).ca.mkdir()
+    assert gate.keep(homes) == {"ngo-a", "ngo-c"}
+    for _ in range(3):
+        with pytest.raises(OSError, match=r"ca\.pem"):
+            gate.keep(homes)
+
+    assert gate._authority.count("ngo-b", None, certificate.now()) == 1

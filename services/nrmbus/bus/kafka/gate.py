@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from nrmbus.bus.errors import KafkaFailed
+from nrmbus.bus.errors import BusError, KafkaFailed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import client_metrics, quotas
 from nrmbus.bus.kafka.clients import ANSWER_SECONDS, Administration
@@ -58,7 +58,7 @@ class Gate:
         self._client: Administration | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
         """When ended certificates were last looked for."""
-        self._without_rights = frozenset[str]()
+        self._without_rights = set[str]()
         """Who has a new certificate of which the broker was not told."""
 
     # -- for who uses it ---------------------------------------------------------------------------------------------
@@ -102,14 +102,25 @@ class Gate:
         Their rights come with the next `apply`.
 
         Raises:
-            NotCertified: an id is reserved.
+            BusError, OSError: an id is reserved, or its key or folder cannot be used. All others have their certificates.
         """
+        equipped = set[str]()
+        if (failed := self._equip(homes, equipped)) is not None:
+            raise failed
+        return frozenset(equipped)
+
+    def _equip(self, homes: Mapping[str, Path], equipped: set[str]) -> BusError | OSError | None:
+        """Add each id that got a new certificate to *equipped*; return the first error. One unusable key delays nobody else."""
         if not self._folder.settings.tls:
-            return frozenset()
-        suspended = self._authority.suspended
-        return frozenset(
-            who for who, home in homes.items() if who not in suspended and self._authority.equip(who, home)
-        )
+            return None
+        suspended, failed = self._authority.suspended, None
+        for who, home in homes.items():
+            try:
+                if who not in suspended and self._authority.equip(who, home):
+                    equipped.add(who)
+            except (BusError, OSError) as error:
+                failed = failed or error
+        return failed
 
     def keep(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Renew the certificates that are due in *homes* and take all rights from ended ones; return the ids that got a new one.
@@ -118,13 +129,17 @@ class Gate:
 
         Raises:
             KafkaFailed: the broker does not answer; called again, it does what is left.
+            BusError, OSError: a key or folder cannot be used, and no other id got a new certificate. If one did, the error
+                comes with the next call: the certificate is still due then.
         """
-        self._without_rights |= self.equip(homes)
+        failed = self._equip(homes, self._without_rights)
         at = now()
         if self._without_rights or self._authority.has_ended(self._kept, at):
             self.apply()
             self._kept = at
-        renewed, self._without_rights = self._without_rights, frozenset()
+        renewed, self._without_rights = frozenset(self._without_rights), set()
+        if failed is not None and not renewed:
+            raise failed
         return renewed
 
     def check(self, declarations: Iterable[Declaration] | None = None) -> tuple[str, ...]:

@@ -124,6 +124,8 @@ class Authority:
         if not self.is_due(who, home) and tls.key.exists():
             return False
         request = certificate.request(tls)
+        # Before anything is issued: a folder that cannot be written would get one more valid certificate at each attempt.
+        write_private(tls.ca, self.brokers_ca)
         issued = self._certify(who, _key_of(request), life) if who in OF_THE_OPERATOR else None
         certificate.keep(tls, issued or self.issue(who, request, life=life), self.brokers_ca)
         return True

@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.private_files import write_private
 from nrmbus.bus.reach import Tls
 from nrmbus.wire.keys import keyfile
@@ -23,7 +24,7 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
     The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
 
     Raises:
-        KeysSealed: nothing given opens the key that is there.
+        KeysSealed: nothing given opens the key that is there, or its file is damaged.
     """
     if anew or not tls.key.exists():
         fresh = ec.generate_private_key(ec.SECP256R1())
@@ -33,7 +34,10 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-    key = serialization.load_pem_private_key(tls.private_key(), None)
+    try:
+        key = serialization.load_pem_private_key(tls.private_key(), None)
+    except ValueError:
+        raise KeysSealed(str(keyfile.KeyFileError("key_malformed"))) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("a TLS key of the bus is of the curve P-256")
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
