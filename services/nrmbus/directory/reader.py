@@ -4,11 +4,11 @@ Before a name or a key is called unknown, it is read to the end (`DirectoryReade
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, Self
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRecord, TopicPartition
 
 from nrmbus.bus.high_water import HighWater, Mark
 from nrmbus.bus.kafka import clients
@@ -58,6 +58,8 @@ class DirectoryReader:
         self._lock = asyncio.Lock()
         self._high_water = HighWater(home / MARK) if home else None
         self._mark: Mark | None = None
+        self._failed: Exception | None = None
+        """Error of an entry that was not taken: the consumer is past it, and past the entries that came with it."""
 
     async def __aenter__(self) -> Self:
         if self._high_water:
@@ -82,7 +84,7 @@ class DirectoryReader:
         """Read what stands in the topic now.
 
         Raises:
-            DirectoryError: an entry cannot be trusted.
+            DirectoryError: an entry cannot be trusted, now or in an earlier reading: what came with it is not known here.
         """
         # Ask with a separate client: ours waits in a long fetch, and a broker answers a connection's requests in order.
         # Once: a registrar or a desk that asks for an unknown name holds up its other records meanwhile, and asks again.
@@ -92,7 +94,7 @@ class DirectoryReader:
 
     async def _read_to(self, end: int) -> None:
         async with self._lock:
-            while await self._consumer.position(self._partition) < end:
+            while self._failed is not None or await self._consumer.position(self._partition) < end:
                 await self._take(200)
 
     @property
@@ -114,9 +116,18 @@ class DirectoryReader:
             self._mark = check_mark(self.directory, self._mark, self._high_water)
 
     async def _take(self, timeout_ms: int) -> None:
+        if self._failed is not None:
+            raise self._failed.with_traceback(None)  # else each reader would add its own to those before
         for records in (await self._consumer.getmany(self._partition, timeout_ms=timeout_ms)).values():
-            for record in records:
-                known = self.directory.number
-                entry = self.directory.add(record.value)
-                if entry is not None and self.directory.number > known:
-                    self._on_entry(entry)
+            try:
+                self._add(records)
+            except Exception as error:
+                self._failed = error
+                raise
+
+    def _add(self, records: Iterable[ConsumerRecord]) -> None:
+        for record in records:
+            known = self.directory.number
+            entry = self.directory.add(record.value)
+            if entry is not None and self.directory.number > known:
+                self._on_entry(entry)
