@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agencies import CASE
 from desk.given import desk_of
 from nrmbus.bus.agency_folder import AgencyFolder
 from nrmbus.bus.errors import BusError
@@ -105,6 +106,29 @@ async def test_large_bodies_count_more() -> None:
         async with door(Clock()) as client:
             assert (await client.post("/", headers=token("flood"), content=body)).status_code == 200
             assert [(await client.get("/", headers=token("flood"))).status_code for _ in range(2)] == [200, 429]
+
+
+async def test_an_upload_that_is_refused_unread_costs_no_more_than_the_largest_document(tmp_path: Path) -> None:
+    """Given a video of 4 GB that is refused by its announced size, then the system may read its inbox at once."""
+
+    async def begun() -> AsyncIterator[bytes]:
+        yield b"%PDF-1.7"
+
+    async with desk_of("vac", tmp_path) as here:
+        asked = {
+            "name": "archive",
+            "scopes": ["read", "publish"],
+            "ends": times.write(utc_now() + timedelta(days=1)),
+        }
+        made = (await here.door.post("/v1/tokens", json=asked)).json()
+        mine = {"authorization": f"Bearer {made['token']}"}
+        upload = await here.door.post(
+            "/v1/documents", params={"case": CASE}, headers=mine | {"content-length": "4000000000"}, content=begun()
+        )
+        inbox = await here.door.get("/v1/inbox", headers=mine)
+
+        assert (upload.status_code, upload.json()["code"]) == (413, "document_too_large")
+        assert inbox.status_code == 200
 
 
 async def test_a_token_holds_half_of_the_connections_at_most() -> None:

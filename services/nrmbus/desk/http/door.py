@@ -45,6 +45,7 @@ from nrmbus.desk.http.request import BODY_LIMIT
 from nrmbus.desk.http.scopes import LOCAL, VISITOR, Caller, admit
 from nrmbus.desk.http.served import Door
 from nrmbus.edge.door import INNER
+from nrmbus.events.document import LARGEST
 from nrmbus.events.errors import Problem, values_of
 
 ROUTES: Final[tuple[APIRouter, ...]] = (
@@ -178,10 +179,15 @@ def _is_public(scope: Scope) -> bool:
 
 
 def _size(scope: Scope) -> int:
-    """Return the announced size of a body; one that is not announced counts as the largest."""
+    """Return the announced size of a body, at most that of a document: no route reads more.
+
+    A size that is not announced counts as the largest of an event.
+    """
     sent = dict(scope["headers"])
     size = sent.get(b"content-length", b"0").decode("latin-1")
-    return int(size) if size.isdecimal() and len(size) < _DIGITS and b"transfer-encoding" not in sent else BODY_LIMIT
+    if not size.isdecimal() or b"transfer-encoding" in sent:
+        return BODY_LIMIT
+    return min(int(size[:_DIGITS]), LARGEST)
 
 
 def _token_required() -> Response:
