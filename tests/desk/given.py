@@ -314,9 +314,11 @@ _ROUTED: Final = routed()
 
 def _at(door: Door) -> ASGIApp:
     """Return the HTTP application of *door*."""
+    holds = door.tokens.holds
+    door.tokens.holds = lambda caller: caller in CALLERS.values() or holds(caller)  # type: ignore[method-assign]
     guarded = Token(
         _ROUTED, lambda given: CALLERS.get(given) or door.tokens.caller_of(given),
-        holds=lambda caller: caller in CALLERS.values() or door.tokens.holds(caller), role=door.seat.role,
+        holds=door.tokens.holds, role=door.seat.role,
     )  # fmt: skip
 
     async def asked(scope: Scope, receive: Receive, send: Send) -> None:

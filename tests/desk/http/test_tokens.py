@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from agencies import BUS, CASE, NOW, SIGNAL
 from desk.given import BED, StandingClock, desk_of
 from desk.kept import place_at
 from nrmbus.desk.errors import DeskError
+from nrmbus.desk.http import recipients
 from nrmbus.desk.http.door import Token
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller
@@ -192,6 +194,33 @@ async def test_p2_nothing_is_published_by_a_body_that_comes_slowly_once_its_toke
         await tokens.revoke("booking", "door.json")
         is_revoked.set()
         answer = await here.during(asking)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert await here.rows("outbox") == []
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/batches"])
+async def test_p2_nothing_is_published_whose_token_was_revoked_while_the_directory_was_read(
+    path: str, tmp_path: Path
+) -> None:
+    """P2: given an event for which the desk reads the directory, when its token is revoked meanwhile, the answer is 401 and nothing is published."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        tokens, is_read, is_revoked = here.behind.tokens, asyncio.Event(), asyncio.Event()
+        made = await tokens.add(NewToken(name="booking", scopes=("publish",), ends=utc_now() + DAY), LOCAL)
+
+        async def see(*_: object) -> None:
+            is_read.set()
+            await is_revoked.wait()
+
+        event = {"type": "case.signal_recorded", "case": CASE, "actor": "S-1", "data": SIGNAL}
+        body = event if path == "/v1/events" else {"events": [event]}
+        with patch.object(recipients, "see", see):
+            mine = {"authorization": f"Bearer {made['token']}"}
+            asking = asyncio.create_task(here.door.post(path, json=body, headers=mine))
+            await is_read.wait()
+            await tokens.revoke("booking", "door.json")
+            is_revoked.set()
+            answer = await here.during(asking)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
         assert await here.rows("outbox") == []

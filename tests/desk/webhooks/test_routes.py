@@ -1,5 +1,6 @@
 """Webhooks at the door: an administrator's token adds, tries, rotates and removes them; a secret is shown once."""
 
+import asyncio
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +9,9 @@ import pytest
 
 from agencies import CASE
 from desk.given import BED, REF, desk_of
-from desk.webhooks.receiver import hooks_of, receiving, says
+from desk.webhooks.receiver import Got, hooks_of, receiving, says
+from nrmbus.desk.http.scopes import LOCAL
+from nrmbus.desk.http.tokens import NewToken, utc_now
 from nrmbus.wire import times
 
 
@@ -69,6 +72,31 @@ async def test_only_an_administrators_token_sees_webhooks(tmp_path: Path, route:
         for scope, status in (("read", 403), ("publish", 403), ("administer", 200 if not route else 404)):
             headers = {"authorization": f"Bearer a-token-to-{scope}"}
             assert (await given.door.get(f"/v1/webhooks{route}", headers=headers)).status_code == status
+
+
+async def test_no_webhook_is_added_for_a_token_that_was_revoked_while_the_receiver_confirmed(tmp_path: Path) -> None:
+    """Given a receiver that answers late, when the token is revoked before its answer, then the caller gets 401 and nothing is ever sent there."""
+    has_come, is_revoked = asyncio.Event(), asyncio.Event()
+
+    async def late(got: Got, writer: asyncio.StreamWriter) -> None:
+        has_come.set()
+        await is_revoked.wait()
+        confirmed = {"challenge": json.loads(got.body)["data"]["challenge"]}
+        await says(200, body=json.dumps(confirmed).encode())(got, writer)
+
+    async with desk_of("shelter", tmp_path) as given, receiving(late) as receiver, hooks_of(given):
+        receiver.allows, tokens = None, given.behind.tokens
+        ends = utc_now() + timedelta(days=1)
+        made = await tokens.add(NewToken(name="old-system", scopes=("administer",), ends=ends), LOCAL)
+        mine = {"authorization": f"Bearer {made['token']}"}
+        asking = asyncio.create_task(given.door.post("/v1/webhooks", json={"url": receiver.url}, headers=mine))
+        await has_come.wait()
+        await tokens.revoke("old-system", "door.json")
+        is_revoked.set()
+        answer = await asking
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "token_required")
+        assert (await given.door.get("/v1/webhooks")).json()["webhooks"] == []
 
 
 async def test_a_wrong_request_is_told_by_its_place_and_adds_nothing(tmp_path: Path) -> None:

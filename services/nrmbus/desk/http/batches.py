@@ -16,6 +16,7 @@ from nrmbus.desk.http.answers import PENDING_EXAMPLE, PUBLISHED_EXAMPLE, Batch
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import Prefer, Spoken, Wait, patience
 from nrmbus.desk.http.request import Asked
+from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.events.model import Draft
 from nrmbus.wire import json
@@ -58,9 +59,11 @@ async def publish_batch(request: Request, wait: Wait = 0, prefer: Prefer = None,
     An event without `case` belongs to the case of the event before it. With an `id` of your own in each event the request
     is safe to repeat.
     """
-    door = door_of(request)
+    door, caller = door_of(request), caller_of(request)
     bodies = event_request.events_in(await body_of(request))
-    ids = await publish(door, bodies, versions.asked(speaks or (), door.desk.speaks))
+    spoken = versions.asked(speaks or (), door.desk.speaks)
+    # Checked again within the transaction: the directory may have answered late.
+    ids = await publish(door, bodies, spoken, lambda _: door.require_token(caller))
 
     async def said() -> dict[str, Any]:
         published = [await door.said(each) for each in ids]

@@ -13,6 +13,7 @@ from nrmbus.desk.http import request as event_request
 from nrmbus.desk.http.answers import PENDING_EXAMPLE, PUBLISHED_EXAMPLE, STATE_EXAMPLE, EventOutcome, Published
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import EventPath, IdempotencyKey, Prefer, Spoken, Wait, patience
+from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import body_of, door_of
 from nrmbus.desk.outbox import documents, queue, refusals, verdicts
 from nrmbus.desk.state.context import Seat
@@ -45,13 +46,14 @@ async def publish_event(
     The registrar's verdict is recorded when it comes. An `id` of your own, or an `Idempotency-Key`, makes the request safe
     to repeat: the same request again has the same answer, and another one with the same id is `id_reused`.
     """
-    door = door_of(request)
+    door, caller = door_of(request), caller_of(request)
     seat = door.seat
     wanted, canonical = event_request.read(await body_of(request), idempotency_key and idempotency_key.strip('"'))
     drafts = event_request.drafts_of(seat, wanted, versions.asked(speaks or (), door.desk.speaks))
     await recipients.see(seat, wanted)
 
     def put(tx: Connection) -> list[tuple[str, str]]:
+        door.require_token(caller)  # the directory may have answered late
         return [(draft.subject, draft.id or "") for draft in placed(seat, tx, wanted, canonical, drafts)]
 
     try:

@@ -18,6 +18,7 @@ from nrmbus.desk.http import views
 from nrmbus.desk.http.arrivals import Arrivals
 from nrmbus.desk.http.limits import A_MINUTE
 from nrmbus.desk.http.measured import Measured
+from nrmbus.desk.http.scopes import Caller
 from nrmbus.desk.http.streams import Streams
 from nrmbus.desk.http.tokens import Tokens
 from nrmbus.desk.outbox import refusals
@@ -74,6 +75,11 @@ class Door:
         process = await self._health()
         standing = {"service": self.seat.me, "live": True, "token_ends": self.tokens.ending(self.seat.me)}
         return {**standing, **process, **self.desk.health(), **self._shown.position()}
+
+    def require_token(self, caller: Caller) -> None:
+        """Raise DeskError ``token_required`` if the token of *caller* has ended since its request began to wait."""
+        if not self.tokens.holds(caller):
+            raise DeskError("token_required")
 
     async def until(
         self, look: Callable[[], Awaitable[dict[str, Any]]], enough: Callable[[dict[str, Any]], bool], seconds: float

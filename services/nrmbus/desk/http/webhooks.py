@@ -14,6 +14,7 @@ from nrmbus.desk.http.answers import AT, EVENT, Time
 from nrmbus.desk.http.documented import Answer, Route, answers
 from nrmbus.desk.http.parameters import After, Limit, Since, SinceThen, Until
 from nrmbus.desk.http.request import read_as
+from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import Door, body_of, door_of
 from nrmbus.desk.store import tables
 from nrmbus.desk.webhooks import notices, store
@@ -240,9 +241,11 @@ async def add_webhook(request: Request) -> JSONResponse:
     wrong = [number for number, each in enumerate(wanted.types) if not notices.is_type(each)]
     if wrong:
         raise DeskError("unknown_field", [Problem(f"/types/{number}", "unknown_type") for number in wrong])
+    caller = caller_of(request)
     webhook, secret = await door.webhooks.add(
-        wanted.url, wanted.types, in_order=wanted.order == "case", algorithm=wanted.algorithm
-    )
+        wanted.url, wanted.types, in_order=wanted.order == "case", algorithm=wanted.algorithm,
+        within=lambda _: door.require_token(caller),  # the receiver may have answered late
+    )  # fmt: skip
     return JSONResponse(_shown(door, webhook, made=(secret,)))
 
 

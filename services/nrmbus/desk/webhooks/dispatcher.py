@@ -260,17 +260,29 @@ class Webhooks:
 
     # -- for the administrator -----------------------------------------------------------------------------------------
 
-    async def add(self, url: str, types: Sequence[str], *, in_order: bool, algorithm: Algorithm) -> tuple[str, Secret]:
+    async def add(
+        self,
+        url: str,
+        types: Sequence[str],
+        *,
+        in_order: bool,
+        algorithm: Algorithm,
+        within: Callable[[Connection], None] | None = None,
+    ) -> tuple[str, Secret]:
         """Add an endpoint whose receiver confirms that it wants to be told; return its id and its secret.
 
+        *within* does more in the same transaction, before the endpoint is added.
+
         Raises:
-            DeskError: ``webhook_address_refused``, ``webhook_not_confirmed``, ``webhooks_full``.
+            DeskError: ``webhook_address_refused``, ``webhook_not_confirmed``, ``webhooks_full``; whatever *within* raises.
         """
         secret = Secret.made(algorithm)
         await self._confirmed(url, secret)
         raw, at = signing.written([secret]), times.write(self._now())
 
         def added(tx: Connection) -> str:
+            if within is not None:
+                within(tx)
             if len(store.endpoints(tx)) >= MOST:
                 raise DeskError("webhooks_full")
             webhook = store.add(tx, url, types, in_order=in_order, at=at)
