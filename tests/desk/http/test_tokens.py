@@ -313,6 +313,19 @@ async def test_the_token_of_the_door_file_may_do_everything(tmp_path: Path) -> N
         assert caller.scopes == set(SCOPES)
 
 
+async def test_the_list_goes_on_behind_the_longest_name(tmp_path: Path) -> None:
+    """Given a name of 64 characters at the end of a page, then its cursor leads to the next page."""
+    longest = "a" * 64
+    async with desk_of("ngo-a", tmp_path) as here:
+        for name in (longest, "b"):
+            await here.behind.tokens.add(NewToken(name=name, scopes=("read",), ends=utc_now() + DAY), LOCAL)
+        first = (await here.door.get("/v1/tokens", params={"limit": 1})).json()
+        second = (await here.door.get("/v1/tokens", params={"limit": 1, "after": first["next"]})).json()
+
+        assert first["next"] == longest
+        assert [each["name"] for each in second["tokens"]] == ["b"]
+
+
 async def test_the_administrator_makes_and_revokes_tokens_at_the_door(tmp_path: Path) -> None:
     """A system gets in with the token that was made, does what it permits, and is out with the next request."""
     async with desk_of("ngo-a", tmp_path) as here:

@@ -26,6 +26,8 @@ Wait = Annotated[
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one page.")]
 After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
 AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
+AfterName = Annotated[str, Query(max_length=64, description="The cursor: `next` of the page before; empty begins.")]
+"""`AfterText` where the cursor is the name of a token, which may be that long."""
 Case = Annotated[str | None, Query(pattern=forms.REF, description="Only this case: its reference, 32 hex digits.")]
 Referral = Annotated[
     str | None, Query(pattern=forms.REF, description="Only this referral: its reference, 32 hex digits.")

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from nrmbus.desk.http import views
 from nrmbus.desk.http.answers import MadeToken, Token, TokenList
 from nrmbus.desk.http.documented import answers, subject
-from nrmbus.desk.http.parameters import AfterText, Limit
+from nrmbus.desk.http.parameters import AfterName, Limit
 from nrmbus.desk.http.request import read_as
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import body_of, door_of
@@ -42,7 +42,7 @@ TokenPath = Annotated[str, Path(description="Name of a token.")]
         said="A page of tokens, by name; those that ended or were revoked too.",
     ),
 )
-async def list_tokens(request: Request, after: AfterText = "", limit: Limit = 200) -> JSONResponse:
+async def list_tokens(request: Request, after: AfterName = "", limit: Limit = 200) -> JSONResponse:
     """Return the tokens of the agency's systems, with the uses of each, and never a token itself. Records nothing."""
     found = door_of(request).tokens.page(after, limit + 1)
     return JSONResponse(views.page("tokens", found, limit, "name"))
