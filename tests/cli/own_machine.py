@@ -77,7 +77,10 @@ class Apart:
         return end
 
     def start(self, *, rotates: bool = False) -> None:
-        """Run its desk alone, with the packages of a desk alone, as a person or a service manager does; with *rotates*, as if its first sealing key, and no later one, was in its last days."""
+        """Run the machine's desk alone, with the packages of a desk alone, as a person or a service manager does.
+
+        With *rotates* the desk's first sealing key is taken to be in its last days, and no later key is.
+        """
         argv = ["nrmbus", "run", self.name, "--data", str(self.folder.path), "--keys-unprotected"]
         argv += ["rotates"] if rotates else []
         with (self.folder.path / "desk.log").open("ab") as log:

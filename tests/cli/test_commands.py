@@ -1,4 +1,4 @@
-"""The command line: quick, with examples; an error is one sentence with the command that fixes it."""
+"""The command line: quick, with examples; an error is one sentence with the command that helps."""
 
 import asyncio
 import re
@@ -49,7 +49,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_page_has_every_command_with_each_of_its_parts(name: str) -> None:
-    """Who looks for a command on the page of the room finds what it does."""
+    """The page of the room says of every command what the command does."""
     page = (Path(cli.__file__).parent / "README.md").read_text(encoding="utf-8")
     cells = [line.partition(" | ")[0] for line in page.splitlines() if line.startswith("| `nrmbus ")]
     said = " ".join(cell for cell in cells if re.search(rf"`nrmbus {name}\b", cell))
@@ -158,7 +158,7 @@ def test_every_command_is_among_them() -> None:
 
 @pytest.mark.parametrize("arguments", [["run", "registrar"], ["topics", "check"], ["topics", "apply"]], ids=" ".join)
 def test_an_error_is_one_sentence(tmp_path: Path, arguments: list[str]) -> None:
-    """An error has no traceback, but says what happened and which command fixes it; the exit status is 1."""
+    """An error has no traceback: a sentence says what happened and names the remedy. The exit status is 1."""
     done = run(*arguments, "--data", tmp_path)
 
     assert done.returncode == 1

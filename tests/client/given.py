@@ -159,7 +159,7 @@ async def on_a_bus(broker: Broker) -> AsyncIterator[Place]:
 
 
 class Kept:
-    """Store in memory, which remembers all that it was given."""
+    """Store in memory that remembers every cursor."""
 
     def __init__(self) -> None:
         self.all: list[Cursor] = []
@@ -174,7 +174,7 @@ class Kept:
 
 
 def of_two_cases() -> FakeDesk:
-    """Return a desk that has heard of two cases: rows 1, 3 of one, row 2 of the other, and row 4, which no handler is for."""
+    """Return a desk with two cases: rows 1 and 3 of one, row 2 of the other, and row 4 without a handler."""
     fake = FakeDesk("special-unit", agencies=["ngo-a"])
     for case in (CASE, OTHER, CASE):
         fake.receive(SIGNAL, source="ngo-a", case=case, sealed=LETTER)

@@ -1,4 +1,4 @@
-"""Cursors: what was dealt with is stored durably, and a run outlasts the desk that keeps its cursor."""
+"""Cursors: finished events are stored durably, and a run outlasts the desk that keeps the cursor."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_two_programs_share_a_database(tmp_path: Path) -> None:
 
 
 async def test_a_cursor_of_a_ledger_that_was_replaced_is_not_kept(fake: FakeDesk) -> None:
-    """Given a ledger that was replaced by one as long, then no cursor of the old one makes a program miss events."""
+    """Given a ledger that another of the same length replaced, then no old cursor makes a program miss events."""
     async with fake.desk() as desk:
         store = CursorAtDesk(desk.door, "booking", desk._patiently)
         events = [each async for each in desk.inbox(follow=False)]

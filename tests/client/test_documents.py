@@ -50,7 +50,10 @@ async def test_a_document_is_shared_and_read(place: Place) -> None:
 
 
 async def test_a_document_that_is_shared_again_under_its_id_is_shared_once(place: Place) -> None:
-    """Given a program that does not know whether it was heard, when it shares again with the same id, then the answer is that of the first; another content is not taken."""
+    """Given a program that got no answer, when it shares again with the same id, then the first answer comes again.
+
+    Another content under the id is refused.
+    """
     async with place.desk() as desk:
         case = (await desk.publish(SIGNAL, actor="S-7", wait=LONGEST_WAIT)).case
         id = new_event_id()
@@ -124,7 +127,7 @@ async def test_the_timeline_of_a_case_has_what_was_published_and_what_came(place
 
 
 async def test_a_test_lets_a_document_come() -> None:
-    """Given the fake, when another agency shares a document, then a program reads it, and the fake lists who read what."""
+    """Given the fake, when an agency shares a document, then a program reads it, and the fake lists the reading."""
     fake = FakeDesk()
     id = fake.receive_document(SCAN, "court_order", name="order.pdf")
     async with fake.desk() as desk:

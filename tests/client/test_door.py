@@ -18,7 +18,7 @@ CANARY = "Leyla"
 
 
 def asked(answer: httpx.Response) -> object:
-    """What a desk's health is to a caller whom *answer* reaches."""
+    """Return the health of a desk that gives *answer*."""
 
     async def ask() -> object:
         async with Door("http://127.0.0.1:1", "token") as door:
@@ -52,7 +52,7 @@ def test_a_foreign_answer_is_a_door_error_without_its_text(answer: httpx.Respons
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_a_door_error() -> None:
-    """Given an answer whose compression is broken, then each way to ask ends with the one kind of error, without its text."""
+    """Given an answer with broken compression, then each way to ask raises the one kind of error, without the text."""
 
     def broken(request: httpx.Request) -> httpx.Response:
         kind = "text/event-stream" if request.url.path.endswith("/stream") else "application/json"
@@ -73,7 +73,7 @@ async def test_an_answer_that_cannot_be_unpacked_is_a_door_error() -> None:
 
 
 def test_a_version_that_the_desk_does_not_know_comes_with_those_that_it_knows() -> None:
-    """A program can choose another by itself."""
+    """The error has the desk's versions, so that a program can choose another one."""
     problem = {"code": "unknown_version", "title": "Say it in another.", "accepts": [1, 2]}
     with pytest.raises(DoorError) as raised:
         asked(httpx.Response(422, json=problem))
@@ -162,7 +162,7 @@ async def test_an_unfit_address_changes_nothing_until_it_is_fit(content: bytes, 
 
 @pytest.mark.parametrize("content", UNFIT.values(), ids=UNFIT)
 def test_a_program_that_starts_with_an_unfit_address_learns_what_to_do(content: bytes, tmp_path: Path) -> None:
-    """Given a `door.json` that is not whole, then it is one kind of error, which another attempt can end, without its text."""
+    """Given a `door.json` that is not whole, then one kind of error says, without the text, that a retry may help."""
     (tmp_path / "door.json").write_bytes(content)
     with pytest.raises(Unreachable, match=r"door\.json") as raised:
         Door.of(tmp_path)

@@ -35,7 +35,7 @@ async def heard(desk: AsyncDesk, *, opened: bool = False) -> list[Received[Data 
 
 
 async def test_a_test_says_what_is_refused_once() -> None:
-    """Given one refusal, then the next event of that type is refused, the one after is registered, and only this one is kept."""
+    """Given one refusal, then the next event of the type is refused, and a second event is registered and kept."""
     fake = FakeDesk("special-unit", agencies=["ngo-a"])
     fake.refuse(type(REFERRAL), "consent_required", "Ask first.", rule="G-32", article="RULES.md#g-32")
     async with fake.desk() as desk:
@@ -102,7 +102,10 @@ def test_the_fake_takes_the_parameters_of_the_document() -> None:
 
 
 async def test_the_fake_takes_the_methods_of_a_desk(tmp_path: Path) -> None:
-    """Given any method at an address of the fake, then it is refused where a desk refuses it, with its code; so is a foreign token."""
+    """Given any method at an address of the fake, then the fake refuses as a desk does, with the same code.
+
+    A foreign token is refused too.
+    """
     paths = sorted({re.sub("{[a-z]+}", "0", route.partition(" ")[2]) for route in TAKES})
     fake, said = FakeDesk("special-unit"), list[list[Any]]()
     async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
@@ -161,7 +164,7 @@ async def test_a_desk_can_be_away() -> None:
 
 
 async def test_events_are_cast_to_the_version_that_the_program_speaks() -> None:
-    """Given an event of version 3, then version 2 comes to a program that speaks it, and version 1 with its losses to another."""
+    """Given an event of version 3, then a program of version 2 gets version 2; another gets version 1 with losses."""
     fake = FakeDesk("ngo-a")
     fake.receive(NEWER, ref=new_ref())
     async with fake.desk(speaks=[ReferralSubmittedV2]) as desk:
@@ -175,7 +178,7 @@ async def test_events_are_cast_to_the_version_that_the_program_speaks() -> None:
 
 
 async def test_each_opened_letter_is_a_reading() -> None:
-    """Given a reader in the settings, then a program opens letters without naming one, and the fake lists who read what."""
+    """Given a reader in the settings, then a program opens letters without a name, and the fake lists the readings."""
     fake = FakeDesk("special-unit", agencies=["ngo-a"])
     id = fake.receive(SIGNAL, source="ngo-a", sealed=LETTER)
     fake.receive(SIGNAL, source="ngo-a")
@@ -202,7 +205,7 @@ async def test_a_lost_ledger_numbers_rows_again() -> None:
 
 
 async def test_a_row_of_a_lost_ledger_becomes_no_cursor() -> None:
-    """Given a ledger that was replaced and is as long, when a program keeps a row of the former one at the desk, it is refused."""
+    """Given a replaced ledger of the same length, when a program keeps a row of the former one, the row is refused."""
     fake = FakeDesk()
     fake.receive(SIGNAL, source="special-unit")
     headers = {"authorization": f"Bearer {TOKEN}"}
@@ -218,7 +221,7 @@ async def test_a_row_of_a_lost_ledger_becomes_no_cursor() -> None:
 
 
 async def test_a_program_that_follows_keeps_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a program that follows, then one request brings all events; after a lost ledger, a second one begins again."""
+    """Given a program that follows, then one request brings all events. After a lost ledger a second begins again."""
     fake, paths, told = FakeDesk(), list[str](), list[str]()
     answer = fake.handle_async_request
 
@@ -287,7 +290,7 @@ ALIKE: dict[str, tuple[Any, ...]] = {
 
 
 def told(answer: httpx.Response) -> dict[str, Any]:
-    """What a program learns of an answer: all that is not random."""
+    """Return every part of an answer that is not random."""
     body = answer.json()
     kept = {
         name: body[name]
@@ -439,7 +442,7 @@ async def test_an_upload_of_a_refused_announcement_is_announced_again() -> None:
 
 
 async def test_an_id_without_a_case_is_known_in_its_case(tmp_path: Path) -> None:
-    """Given an event that began a case, when it comes again with the case that it got, then it is the same event."""
+    """Given an event that began a case, when the event comes again with its new case, then it is the same event."""
     fake = FakeDesk("special-unit", agencies=ROLES)
     async with desk_of("special-unit", tmp_path) as real, fake.desk() as desk:
         for http in (real.door, desk.door._http):

@@ -1,4 +1,4 @@
-"""`Door.pages` goes on over whatever happens to its desk: each event once, in order, until the caller ends it."""
+"""`Door.pages` goes on after any failure of the desk: each event once, in order, until the caller ends the loop."""
 
 import asyncio
 import json
@@ -107,7 +107,7 @@ def problem(status: int, code: str) -> httpx.Response:
 
 
 async def rows_of(desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: list[str], *, until: int = 7) -> list[int]:
-    """The rows that a program gets that follows from row 0, until it has had row *until*."""
+    """Return the rows of a program that follows from row 0 to row *until*."""
     monkeypatch.setattr(of_door, "SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(of_door, "LONGEST_PAUSE", 0.002)
     connect = httpx.AsyncClient
@@ -127,7 +127,7 @@ async def rows_of(desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: list[str
 
 @pytest.fixture(name="streams", params=[True, False], ids=["stream", "earlier release"])
 def _streams(request: pytest.FixtureRequest) -> bool:
-    """Whether the desk has a stream of events."""
+    """Return whether the desk has a stream of events."""
     return bool(request.param)
 
 
@@ -178,7 +178,7 @@ async def test_it_goes_on_without_a_gap_and_without_a_repetition(
 async def test_a_token_that_was_renewed_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, streams: bool
 ) -> None:
-    """A desk whose `door.json` was deleted makes another token; who follows reads it there."""
+    """A desk whose `door.json` was deleted makes another token, and a program that follows reads the new file."""
     desk = Desk(tmp_path, "rows", streams=streams)
     waiting: list[str] = []
     answer = desk.answer
@@ -229,7 +229,7 @@ async def test_it_ends_when_its_caller_ends_it(
 async def test_a_stream_that_fails_loses_nothing(
     script: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stream that is cut within an event, or a desk that has no room for one: each row comes once, and nobody is told."""
+    """If a stream is cut within an event, or the desk has no free stream, each row comes once, without an error."""
     waiting: list[str] = []
     desk = Desk(tmp_path, *script, streams=True)
 

@@ -27,7 +27,7 @@ def address(folder: BusFolder, agency: str) -> tuple[str, str]:
 
 
 async def test_a_program_that_follows_survives_its_desk(kafka: Broker) -> None:
-    """Killed three times: at its own address, at one that `agency.json` sets, and with another token; each event comes once."""
+    """The desk is killed three times: with the old address, a new port and a new token; each event comes once."""
     async with live(
         kafka, {"ngo-a": "ngo_outreach", "special-unit": "special_unit"}, run=("ngo-a", "special-unit")
     ) as bus:

@@ -136,7 +136,7 @@ async def test_a_dead_letter_is_handed_to_the_hook_and_the_case_goes_on(fake: Fa
 
 
 async def test_a_cancellation_within_a_handler_is_a_failure_of_the_handler(fake: FakeDesk) -> None:
-    """Given a handler that waits for a task which is cancelled, then it is called again, then buried, and its case goes on in order."""
+    """Given a handler that waits for a cancelled task, then the event is retried, then buried; the case goes on."""
     store, heard, dead = Kept(), list[int](), list[tuple[int, type[Exception]]]()
     async with fake.desk() as desk:
 
@@ -159,7 +159,7 @@ async def test_a_cancellation_within_a_handler_is_a_failure_of_the_handler(fake:
 
 
 async def test_a_handler_that_cancels_its_own_task_ends_the_run(fake: FakeDesk) -> None:
-    """Given a task of the run that ends although the run does not, then the program learns it and the cursor stays before its event."""
+    """Given a handler's task that ends before the run, then the run fails, and the cursor stays before the event."""
     store, heard = Kept(), list[int]()
     async with fake.desk() as desk:
 
@@ -219,7 +219,7 @@ async def test_only_the_desk_says_when_a_handler_is_called_again(fake: FakeDesk)
 
 
 async def test_an_event_of_an_unknown_version_is_a_dead_letter(fake: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given an event that the desk's release does not know, then its handler cannot read it, and the hook learns why."""
+    """Given an event of an unknown version, then the handler cannot read the event, and the hook learns why."""
     shown = fake._shown
     monkeypatch.setattr(fake, "_shown", lambda *how: {**shown(*how), "unknown": True})
     dead = list[Exception]()
@@ -231,7 +231,7 @@ async def test_an_event_of_an_unknown_version_is_a_dead_letter(fake: FakeDesk, m
 
 
 async def test_an_end_in_order_lets_a_handler_end_and_starts_no_other(fake: FakeDesk) -> None:
-    """Given a handler at work and one that waits for another attempt, when the run is stopped, then the first ends, and its event is not heard again."""
+    """Given a handler at work and one before a retry, when the run is stopped, then the first ends, without a retry."""
     store, started, going_on, heard = Kept(), asyncio.Event(), asyncio.Event(), list[int]()
     async with fake.desk() as desk:
 
@@ -256,7 +256,7 @@ async def test_an_end_in_order_lets_a_handler_end_and_starts_no_other(fake: Fake
 
 
 async def test_a_cancelled_run_leaves_the_cursor_before_what_was_not_done(fake: FakeDesk) -> None:
-    """Given a run that is cancelled, then its handlers are cancelled with it, and their events come again."""
+    """Given a cancelled run, then the handlers are cancelled too, and their events come again."""
     store, started, cancelled = Kept(), asyncio.Event(), list[int]()
     async with fake.desk() as desk:
 
@@ -435,7 +435,7 @@ async def test_a_handler_that_dies_after_its_answer_answers_once(fake: FakeDesk)
 
 
 async def test_a_handler_opens_the_letter_that_it_needs(fake: FakeDesk) -> None:
-    """Given a handler that opens one letter, then that reading alone is on record."""
+    """Given a handler that opens one letter, then only this reading is recorded."""
     async with fake.desk() as desk:
 
         @desk.on(SignalRecorded)
@@ -463,7 +463,7 @@ def test_one_handler_a_type_and_one_version_a_program(fake: FakeDesk) -> None:
 
 @pytest.fixture(name="ended_by_term")
 def _ended_by_term() -> Iterator[list[str]]:
-    """What SIGTERM did outside a run: nothing, if it ends runs in order and is put back."""
+    """Yield the SIGTERMs outside a run: none, if SIGTERM ends runs in order and the earlier handler is restored."""
     seen: list[str] = []
     before = signal.signal(signal.SIGTERM, lambda *_: seen.append("term"))
     yield seen
@@ -506,7 +506,7 @@ class _Silent(httpx.AsyncBaseTransport):
 
 @pytest.mark.parametrize("follow", [True, False], ids=["stream", "page"])
 def test_an_interrupted_inbox_ends_with_the_interrupt(*, follow: bool) -> None:
-    """Given a program without asyncio that waits for the next event, when it is interrupted, then that is what it hears."""
+    """Given a waiting program without asyncio, when Ctrl-C comes, then the program gets the interrupt."""
     with (
         interruptible(),
         pytest.raises(KeyboardInterrupt),

@@ -1,4 +1,4 @@
-"""A program that is killed at its work: no event is lost, and each has one answer."""
+"""A program killed at work: no event is lost, and each event has one answer."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ with Desk.of() as desk:
 
 
 async def ended(home: Path, point: int) -> tuple[int, list[str]]:
-    """Run the program until it is killed at *point*, or to its end; return its status, and the cases that it handled."""
+    """Run the program to *point*, where it is killed, or to its end; return the exit status and the handled cases."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-u", "-c", PROGRAM, str(point), env={**os.environ, "NRMBUS_DOOR": str(home / "door.json")},
         cwd=home, stdout=asyncio.subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Whatever version an event is handed on in, who said it and what exactly can be verified by anybody with the directory."""
+"""In every version of an event, anybody with the directory can verify the sender and the original content."""
 
 import json
 from collections.abc import Callable

@@ -24,9 +24,9 @@ EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 async def printed(program: str, door: Path, *, ended_after: bytes | None = None) -> str:
-    """Return what *program* prints with the desk that the file *door* names; it must end with status 0.
+    """Return the output of *program* with the desk named by the file *door*; the exit status must be 0.
 
-    One that goes on gets SIGTERM *ended_after* that line.
+    A program that goes on gets SIGTERM *ended_after* this line.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-u", "-W", "error", "-c", program, env={**os.environ, "NRMBUS_DOOR": str(door)}, cwd=door.parent,
@@ -47,7 +47,10 @@ async def printed(program: str, door: Path, *, ended_after: bytes | None = None)
 @pytest.mark.slow
 @pytest.mark.thorough
 async def test_the_examples_of_the_page_do_what_it_says(tmp_path: Path) -> None:
-    """Given a desk that has heard of one person, then the first example publishes, the second reads the report, the third handles it once, and the test passes."""
+    """Given a desk with one person's case, then the first example publishes and the second reads the report.
+
+    The third example handles the report once, and the page's test passes.
+    """
     publishes, follows, handles, _, tests = EXAMPLES
     door = tmp_path / "door.json"
     async with in_process(tmp_path) as place:
@@ -78,7 +81,7 @@ def test_the_receiver_of_the_page_deals_with_a_notice_once(capsys: pytest.Captur
 
 
 def test_the_examples_of_the_page_have_types(tmp_path: Path) -> None:
-    """Given an integrator who checks types strictly, then every example passes, since the package has its types with it."""
+    """Given an integrator who checks types strictly, then every example passes: the package includes its types."""
     files = [tmp_path / f"example_{number}.py" for number in range(len(EXAMPLES))]
     for file, text in zip(files, EXAMPLES, strict=True):
         file.write_text(text)

@@ -1,4 +1,4 @@
-"""Promises of the SDK, which hold at every desk: the real one in this process, one on a bus, and the SDK's own fake."""
+"""Promises of the SDK at every desk: a real desk in this process, a desk on a bus, and the SDK's own fake."""
 
 import asyncio
 import json
@@ -276,9 +276,9 @@ async def a_letter_is_opened_on_record(desk: AsyncDesk) -> None:
 
 
 async def handlers_hear_each_event_once(place: Place, desk: AsyncDesk) -> None:
-    """Given a handler that has dealt with all, when one more event comes, then the next run hands over that one alone.
+    """Given a handler that has finished all events, when one more comes, then the next run hands over only this event.
 
-    A cursor that the desk keeps under a name is another one.
+    A cursor kept by the desk under a name is a separate cursor.
     """
     cases, letters = list[str](), list[Letter | None]()
 

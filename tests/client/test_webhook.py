@@ -1,4 +1,4 @@
-"""Webhooks: a program accepts what its desk signed, now, and refuses everything else by one exception."""
+"""Webhooks: a program accepts fresh notices signed by its desk, and refuses everything else with one exception."""
 
 import hmac
 import subprocess
@@ -29,7 +29,7 @@ Parts = dict[str, str]
 
 
 def content(body: bytes = BODY, id: str = ID, stamp: float = NOW) -> bytes:
-    """What a signature covers."""
+    """Return the signed content."""
     return f"{id}.{int(stamp)}.".encode() + body
 
 
@@ -82,7 +82,7 @@ def test_a_signature_of_the_public_libraries_is_accepted(library: type[svix.Webh
     ids=["v1", "v1a", "after others"],
 )
 def test_a_signature_of_the_desk_is_accepted(signature: str, keys: str | list[str]) -> None:
-    """Given one signature that fits, beside foreign and malformed ones, then the notice comes with its id."""
+    """Given a valid signature beside foreign and malformed ones, then the notice comes with the id."""
     sent = headers(signature)
     pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
 
@@ -156,7 +156,7 @@ def test_a_key_that_is_none_is_named_at_once(key: str) -> None:
 
 
 def verified_without(*packages: str) -> str:
-    """What a program prints that verifies both kinds where *packages* are not installed."""
+    """Return the output of a program that verifies both kinds without *packages*."""
     program = f"""
 {extras.without(*packages)}
 from nrmbus.client import verify_webhook

@@ -36,7 +36,7 @@ pytestmark = pytest.mark.broker
 DESK = "ngo-a"
 SERVICES = ("registrar", "timekeeper", "auditor", DESK)
 STANDBYS = ("registrar.2", "timekeeper.2")
-"""One that has a page while it stands by, and one that has only a mark."""
+"""Standby processes: the first serves a page while it stands by, the second has only a mark."""
 UNHEARD_SECONDS = 4.0
 """Silence of the broker after which these services are not ready, instead of a minute."""
 SIGNAL = json.loads((Path(__file__).parents[2] / "deploy" / "examples" / "signal.json").read_text())
@@ -244,5 +244,5 @@ def test_ctrl_c_ends_a_desk_that_a_person_runs(kafka: Broker) -> None:
             process.kill()
 
     assert took < http_server.ENDS_SECONDS
-    # By itself; or cut off: by the event loop, or on a busy machine by the alarm that does not wait for the loop.
+    # The process ends in order, or the event loop cuts it off, or on a busy machine the alarm, which needs no loop.
     assert status in {130, -signal.SIGINT, -signal.SIGALRM}

@@ -40,7 +40,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
 
 
 def publish(folder: BusFolder) -> float:
-    """Publish an event at the desk's door until it is registered; return the seconds that it took."""
+    """Publish an event at the desk's door until its registration; return the seconds until then."""
 
     async def said() -> object:
         async with Door.of(folder.agency("ngo-a").path) as door:

@@ -1,4 +1,7 @@
-"""Registrar, timekeeper and auditor on a second machine: the operator admits it, it takes over by Kafka alone, and he can take it back."""
+"""Registrar, timekeeper and auditor on a second machine, which takes over by Kafka alone.
+
+The operator admits the machine, and can revoke the admission.
+"""
 
 import asyncio
 import json
@@ -59,13 +62,13 @@ OPEN: dict[str, Any] = {"keys_unprotected": True}
 
 @dataclass
 class Machine:
-    """A machine with its own folder; its services are processes that nobody starts again."""
+    """A machine with its own folder; nobody restarts the processes of its services."""
 
     folder: BusFolder
     processes: dict[str, Forked] = field(default_factory=dict)
 
     def start(self, *names: str) -> None:
-        """Start services, whoever works then."""
+        """Start services, whichever machine works then."""
         self.processes |= {each: service(each, self.folder) for each in names}
 
     def signal(self, number: signal.Signals) -> None:
@@ -163,7 +166,8 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 class Load:
     """Events that the desk of the first machine publishes one after the other, until the block ends.
 
-    What the desk cannot take now is sent again with the same id, as every client does; any other refusal ends it, and the test.
+    An event that the desk cannot take now is sent again with the same id, as every client does. Any other refusal ends
+    the load and the test.
     """
 
     def __init__(self, folder: BusFolder) -> None:
@@ -302,9 +306,9 @@ def signed(folder: BusFolder) -> dict[int, Checkpoint]:
 
 @pytest.mark.slow
 def test_the_auditor_of_the_second_host_goes_on_with_the_same_log(two: Two) -> None:
-    """P5: given an auditor who is lost, then the one on the second host writes her log anew, signs on from what she had signed, and she from that.
+    """P5: given a lost auditor, then the second host's auditor rebuilds the log and signs on after the last checkpoint.
 
-    An auditor that ends in order signs all registrations.
+    The first auditor later signs on in the same way. An auditor that ends in order signs all registrations.
     """
     folder = two.first.folder
     before = signed(folder)
@@ -352,7 +356,7 @@ def breaches(folder: BusFolder, cases: list[str]) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("how", HOW)
 def test_a_missed_deadline_is_an_event_once_whichever_host_says_it(two: Two, how: signal.Signals) -> None:
-    """P10: given deadlines that pass before, while and after the first host is lost, and when it works again, then each is one event."""
+    """P10: given deadlines before, during and after the first host's loss, and on its return, each gives one event."""
     folder = two.first.folder
     cases = [overdue(folder, due=timedelta(seconds=seconds)) for seconds in (1, 4, 8, 16)]
     until("the first says one", lambda: breaches(folder, cases)[0])
@@ -481,7 +485,7 @@ def test_an_answer_needs_the_hosts_passphrase(
 
 
 def test_a_host_that_is_taken_off_gets_nothing_and_no_other_certificate(operator: BusFolder, tmp_path: Path) -> None:
-    """P2: given an admitted host, when the operator takes it off, then its certificates read nothing, and its signing keys get no other.
+    """P2: given a revoked host, then its certificates read nothing, and its signing keys get no new certificate.
 
     The services of the first machine go on, and the host's name is free again.
     """

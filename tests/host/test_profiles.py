@@ -135,7 +135,7 @@ def test_a_running_service_takes_what_is_added_meanwhile(bus: BusFolder, capsys:
 def test_a_profile_that_came_before_the_one_that_it_extends_is_taken(
     bus: BusFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given a profile that was refused, since the one that it extends was not there, then both are known once that one comes."""
+    """Given a profile refused for want of its base profile, then both are known once the base profile comes."""
     know_profiles(bus)
     newcomers = Newcomers(bus)
     bus.keep_profile("az@2028-01-01", "name: az@2028-01-01\nextends: az@2029-01-01\nchanges:\n  k: 20\n")
@@ -152,7 +152,7 @@ def test_a_profile_that_came_before_the_one_that_it_extends_is_taken(
 
 @pytest.mark.thorough
 def test_a_profile_that_was_known_never_changes_under_a_running_service(bus: BusFolder) -> None:
-    """Whatever is put over its file: its cases are judged by the values that were activated."""
+    """Given a replaced profile file, then the profile's cases are judged by the activated values."""
     know_profiles(bus)
     newcomers, before = Newcomers(bus), load_profile(NAME).digest
     bus.keep_profile(NAME, copied(*RECOVERY_OF_45_DAYS))

@@ -41,7 +41,7 @@ def healths(folder: BusFolder) -> dict[str, Any]:
 
 
 def working(folder: BusFolder, service: str) -> str | None:
-    """Return the process of *service* that works now: the one with a partition, or the one that does not stand by."""
+    """Return the working process of *service*: it has a partition, or does not stand by."""
     for name in (service, f"{service}.2"):
         found = asyncio.run(health.ask(folder, name))
         if found and found["ready"] and not found.get("standby"):
@@ -55,7 +55,7 @@ def pid_of(folder: BusFolder, name: str) -> int:
 
 
 def registered(folder: BusFolder) -> float:
-    """Publish an event at the desk's door and wait for its verdict; return the seconds that it took."""
+    """Publish an event at the desk's door and wait for the verdict; return the seconds of the wait."""
 
     async def publish() -> dict[str, Any]:
         async with Door.of(folder.agency("ngo-a").path) as door:
@@ -78,7 +78,7 @@ def test_one_of_each_works_and_the_other_stands_by(up: Supervisor) -> None:
 def test_a_registrar_is_back_at_once(
     up: Supervisor, how: signal.Signals, record_property: Callable[[str, object], None]
 ) -> None:
-    """Given a registrar that works, when it is killed or frozen, then events are registered by it again or by the other."""
+    """Given a working registrar, when it is killed or frozen, then its successor or the other registers events."""
     name = working(up.folder, "registrar")
     assert name
     pid = pid_of(up.folder, name)
@@ -96,7 +96,7 @@ def test_a_registrar_is_back_at_once(
 def test_a_frozen_one_loses_its_turn_and_is_ended(
     up: Supervisor, service: str, record_property: Callable[[str, object], None]
 ) -> None:
-    """Given one that works, when it is frozen, then the other kills it and works on from the same folder."""
+    """Given a frozen process, then the other process kills it and works on from the same folder."""
     name = working(up.folder, service)
     assert name
     pid, began = pid_of(up.folder, name), time.monotonic()

@@ -129,7 +129,7 @@ def signed(folder: BusFolder) -> None:
 def test_a_service_changes_its_keys_while_the_bus_runs(up: BusFolder, tmp_path: Path, service: str) -> None:
     """P5: given a running bus, when a service changes its keys, then its process has them, and the history verifies from first to last.
 
-    The service is no witness by that, and no desk. A registration of before verifies with the key before.
+    The change makes the service neither a witness nor a desk. An earlier registration verifies with the former key.
     """
     publish(up)
     before = key_of(up, service)
@@ -153,7 +153,7 @@ def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Pat
     """P2 and P5: given a thief with the folder of a service, when the operator replaces its keys as lost, then the thief's are worth nothing.
 
     The broker gives the stolen certificate nothing, readers take no signature of the stolen key at any later time, and the
-    service goes on. The evidence of before verifies with the keys that were handed out with it.
+    service goes on. Earlier evidence verifies with the keys that were handed out with the evidence.
     """
     case = publish(up)
     signed(up)
@@ -180,10 +180,10 @@ def test_stolen_keys_of_a_service_are_worth_nothing(up: BusFolder, tmp_path: Pat
 def test_the_auditor_changes_the_keys_of_her_logs(
     up: BusFolder, tmp_path: Path, asking: Callable[[BusFolder, str, Path], None]
 ) -> None:
-    """P5: given signed logs, when the auditor changes her keys, then her logs have others too, which the witnesses accept by the directory.
+    """P5: given signed logs, when the auditor changes her keys, then her logs have new keys too.
 
-    Evidence that was signed before verifies with the keys of before, also if it is exported later; evidence that is signed
-    afterwards verifies with the new ones.
+    The witnesses accept the new log keys by the directory. Evidence signed before verifies with the former keys, also
+    after a later export. Evidence signed afterwards verifies with the new keys.
     """
     case, home = publish(up), home_of(up, AUDITOR)
     signed(up)

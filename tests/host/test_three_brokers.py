@@ -29,7 +29,7 @@ SERVICES = {"registrar", "timekeeper", "auditor", "ngo-a"}
 
 @dataclass
 class Up:
-    """A bus, its output until it was up, and the services that were still not ready."""
+    """A bus, the output of its start, and the services not ready at the end of the start."""
 
     folder: BusFolder
     nodes: tuple[Node, ...]

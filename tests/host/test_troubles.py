@@ -29,7 +29,7 @@ NOBODY = 2**22 + 5
 
 
 class Dying:
-    """Spawner of services that end at once; it counts its starts."""
+    """Spawner of services that end at once, with a count of the starts."""
 
     def __init__(self) -> None:
         self.starts = 0

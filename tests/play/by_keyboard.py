@@ -23,7 +23,7 @@ _FOCUSED: Final = """number => {
     checked: each.checked || false, hides: fold && !fold.open ? [...fold.querySelectorAll("[name]")].map(one => one.name) : [],
   };
 }"""
-"""The element that has the focus, as far as somebody without a mouse needs to know it; and the fields that a fold hides."""
+"""The element with the focus, as somebody without a mouse needs to know it, and the fields hidden by a fold."""
 
 
 class KeyboardPerson(Person):
@@ -51,7 +51,7 @@ class KeyboardPerson(Person):
         return self._shown
 
     async def send(self, form: Form, typed: Typed, *buttons: tuple[str, str]) -> Page:
-        """Go through the page from its beginning, fill in what *form* has of *typed*, and press Enter on its button."""
+        """Go through the page from its beginning, fill in the *typed* fields of *form*, press Enter on the button."""
         self.filled(form, typed, *buttons)  # nobody can choose what is not offered
         assert self._shown is not None
         number = next(n for n, each in enumerate(self._shown.forms) if each is form)

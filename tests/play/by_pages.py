@@ -1,6 +1,6 @@
 """A program that only fills in forms: it plays a story through the pages of the agencies, as their people do, without script.
 
-It reads each page as a browser does, types into fields that are there, and presses the buttons that are there.
+The program reads each page as a browser does, types into the page's fields, and presses the page's buttons.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ Typed = Mapping[str, tuple[str, ...]]
 
 @dataclass
 class Field:
-    """Field of a form: its kind, what it holds, and what one may choose in it."""
+    """Field of a form: kind, value, and the choices that the field offers."""
 
     kind: str
     values: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Field:
 
 @dataclass
 class Form:
-    """Form of a page: where it leads, its fields and its buttons."""
+    """Form of a page: target address, fields and buttons."""
 
     action: str
     fields: dict[str, Field] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """What a page offers: forms and links, and its text."""
+    """Content of a page: forms, links and text."""
 
     def __init__(self, url: str, status: int, text: str) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class Person:
 
     @staticmethod
     def filled(form: Form, typed: Typed, *buttons: tuple[str, str]) -> list[tuple[str, str]]:
-        """Return the fields of *form* with what was *typed* into those that are there, and the *buttons* that were pressed.
+        """Return the fields of *form* with the *typed* values of existing fields, and the pressed *buttons*.
 
         Raises:
             NotOfferedError: a field does not offer what was typed.
@@ -224,7 +224,7 @@ class PagesStage(BusStage):
         return found
 
     async def _learn(self, words: Words, id: str) -> None:
-        """Note which case and which record of the desk stand for those of the story."""
+        """Note which case and which record of the desk stand for the story's case and record."""
         await self._catch_up()
         for subject in self._history.subjects():
             for fact in self._history.facts(subject):

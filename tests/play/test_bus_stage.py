@@ -1,4 +1,4 @@
-"""A stage over a bus whose doors fail, whose desks are away, or which delivers twice."""
+"""A stage over a bus with failing doors, absent desks or double deliveries."""
 
 import signal
 from collections.abc import Iterable, Iterator
@@ -32,7 +32,7 @@ FAILURES = {
 
 
 class Answers(Door):
-    """A door that gives one answer to whatever is asked, or fails with it."""
+    """A door that gives one answer to every question, or fails with one error."""
 
     def __init__(self, answer: dict[str, Any] | DoorError = NOT_FOUND) -> None:
         """Give *answer*; nothing is on the network."""
@@ -98,7 +98,7 @@ def _stage(folder: BusFolder) -> Iterator[Stage]:
 
 @pytest.fixture(name="signals")
 def _signals(monkeypatch: pytest.MonkeyPatch, folder: BusFolder) -> list[tuple[int, int]]:
-    """Signals that processes were sent, by process; one that is killed is followed by another."""
+    """Signals sent to processes, by process; another process follows a killed one."""
     sent: list[tuple[int, int]] = []
 
     def kill(pid: int, number: int) -> None:
@@ -146,7 +146,7 @@ class TestTheTrail:
     def test_is_read_again_after_a_kill_and_after_bytes_that_go_out_again(
         self, stage: Stage, looks: list[object]
     ) -> None:
-        """Given a registrar that was killed, or a desk that repeated itself, then the trail is read even if no number moved."""
+        """Given a killed registrar, or a desk that sent bytes again, then the trail is read even if no number moved."""
         stage.has_come_to(7, 3)
         stage.replay()
         stage.restart("registrar")
@@ -160,7 +160,7 @@ class TestTheTrail:
 
 
 class TestAnAbsentCase:
-    """Only a service that answers can say that it has no case."""
+    """Only an answering service can report that a case does not exist."""
 
     def test_is_one_that_the_service_says_it_does_not_have(self, stage: Stage) -> None:
         """Given `not_found` of registrar and desk, then the case has no standing; the timekeeper is asked all the same."""
@@ -198,7 +198,7 @@ class TestADeskThatIsAway:
     """A frozen desk is asked nothing, and goes on after the play at the latest."""
 
     def test_is_named_where_something_is_asked_of_it(self, stage: Stage, signals: list[tuple[int, int]]) -> None:
-        """Given a frozen desk, then a step of it fails with a sentence; its inbox is what it was."""
+        """Given a frozen desk, then a step of the desk fails with a sentence, and the inbox stays as before."""
         stage.away("ngo-l")
         words = Words(by="ngo-l", type="case.closed", subject=CASE, time=NOW, actor="A-1")
         stage._sender[EVENT] = "ngo-l"
@@ -240,7 +240,7 @@ class TestADeskThatIsAway:
 
 
 def test_a_door_that_fails_fails_the_step(stage: Stage) -> None:
-    """Given a desk that stops answering, when its bytes are to go out again, then the stage says so as it says every failure."""
+    """Given a desk that stops answering, when its bytes are to go out again, then the stage raises its usual error."""
     stage.answers("ngo-a", FAILURES["nobody answers"])
     stage._sender[EVENT] = "ngo-a"
 

@@ -156,7 +156,7 @@ def test_no_metric_has_it(played: Played) -> None:
 
 
 def test_the_numbers_of_a_played_story_are_there(played: Played) -> None:
-    """Each service tells what it alone knows; nothing is missing that an alert would ask for."""
+    """Each service shows the numbers that only this service knows; no number of an alert is missing."""
     pages = {name: page.decode() for name, page in played.pages().items()}
 
     assert 'nrmbus_handled_total{code="none",outcome="registered"}' in pages["registrar"]

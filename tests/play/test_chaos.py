@@ -90,7 +90,7 @@ class Cut:
 
 @pytest.mark.parametrize("error", [KafkaConnectionError(), ConnectionResetError()], ids=["of Kafka", "of the system"])
 async def test_a_write_that_is_cut_is_sent_again(tmp_path: Path, error: Exception) -> None:
-    """Given a connection that breaks, when an event is written, then the same one is sent again: no number of its case is left out."""
+    """Given a connection that breaks while an event is written, then the same event is sent again, without a gap."""
     folder = BusFolder(tmp_path / "bus")
     folder.create()
     chaos, cut = Chaos(folder, 1), Cut(error)

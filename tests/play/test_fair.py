@@ -39,7 +39,7 @@ def happened(text: str) -> list[Any]:
 
 
 STORIES: Final = sorted((Path(reader.__file__).parent / "scenarios").glob("*.yaml"))
-"""Every story that comes with nrmbus; a new one is among them by itself."""
+"""Every story that comes with nrmbus; a new story is among them automatically."""
 
 
 @pytest.mark.slow

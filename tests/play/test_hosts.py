@@ -43,7 +43,7 @@ CUT_SECONDS = 8.0
 
 
 class Working(Door):
-    """Door of a service on two machines: it asks the one that works."""
+    """Door of a service on two machines: asks the machine whose service works."""
 
     @classmethod
     def on(cls, name: str, machines: tuple[Host, Host]) -> "Working":
@@ -84,7 +84,7 @@ class Working(Door):
 
 
 class OverHosts(BusStage):
-    """A stage whose every part is on a machine of its own; before the events of a *script* something happens to one of them."""
+    """A stage with each part on its own machine; before the events of a *script* something happens to a machine."""
 
     def __init__(self, everywhere: Mapping[str, Host], script: Mapping[int, Callable[[], None]]) -> None:
         super().__init__(everywhere["operator"].folder)

@@ -1,4 +1,4 @@
-"""One person, two NGOs: found with her consent alone, told to both at once, and known to nobody who carries or computes it."""
+"""One person, two NGOs: found with her consent alone, told to both NGOs at once, unknown to carriers and evaluators."""
 
 from datetime import timedelta
 
@@ -129,7 +129,7 @@ def test_who_takes_her_consent_back_is_found_no_more(town: Town) -> None:
 
 
 def test_neither_broker_nor_evaluator_learns_who_she_is_or_that_it_is_the_same_person(town: Town) -> None:
-    """What passes has no identity in it, and is never twice the same: not to one evaluator, not to two, not of one person."""
+    """Messages hold no identity, and no two are the same: not to one evaluator, not to two, not of one person."""
     town.ask("ngo-a", "consent-a")
     town.ask("ngo-b", "consent-b")
 
@@ -154,7 +154,7 @@ def test_who_compares_cannot_try_identities(town: Town) -> None:
 
 
 def test_numbers_cannot_be_tried_one_after_the_other(town: Town) -> None:
-    """One consent buys one evaluation, and an agency has so many in a month whatever consents it writes down."""
+    """One consent buys one evaluation, and an agency has a monthly limit however many consents it writes down."""
     town.ask("ngo-a", "consent-a")
     with pytest.raises(NotAsked, match="consent_used"):
         town.ask("ngo-a", "consent-a", identity("XA", "0000-0002"))

@@ -170,7 +170,7 @@ class TestRestart:
         assert stage.kills > 40
 
     def test_an_allowance_is_ordered_once_though_the_fund_forgets(self) -> None:
-        """The fund reads its whole history again; the order keeps its id, and the registrar repeats its answer."""
+        """The fund reads the whole history again. The order has the same id, so the registrar repeats the answer."""
         stage = MemoryBus()
         assert play(read(find(WOMAN)), stage).green
         stage.restart("fund")

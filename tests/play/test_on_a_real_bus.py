@@ -118,7 +118,7 @@ def in_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BusFolder]:
 
 class TestABusInService:
     def test_p10_a_missed_deadline_is_an_event_within_a_minute_by_the_walls_clock(self, in_service: BusFolder) -> None:
-        """P10: on a bus that is not played on, a signal that is typed 24 hours late breaches at once, one second early soon."""
+        """P10: on a bus in service, a signal whose 24 hours are almost over breaches within a minute of their end."""
         check_breach(in_service, due=timedelta(seconds=15))
 
     def test_it_is_not_played_on(self, in_service: BusFolder) -> None:
@@ -151,7 +151,7 @@ def check_breach(folder: BusFolder, *, due: timedelta) -> None:
 
 
 async def _breached(home: Path, due: datetime) -> tuple[tuple[str, str], timedelta]:
-    """Publish a signal whose 24 hours end at *due*, wait for its breach; case and event, and how long after *due* it came."""
+    """Publish a signal whose 24 hours end at *due*, await the breach; return case, event and the delay after *due*."""
     door = await _opened(home)
     async with door:
         data = {

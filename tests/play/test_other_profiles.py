@@ -17,7 +17,7 @@ NO_TARIFF = {
     "53: payments one_time_allowance",
     "54: payment.ordered",
 }
-"""Without a known amount the fund orders nothing by itself."""
+"""Without a known amount the fund orders nothing automatically."""
 NO_RECOVERY = {
     "30: events recovery.period_started by special-unit",
     "31: open_deadlines",
@@ -37,7 +37,7 @@ WOMANS = {
 
 
 def differing(story: Path | str, profile: str) -> set[str]:
-    """Return the steps of *story* that do not go as it says under *profile*, whose deciding role the story's unit then has."""
+    """Return the steps of *story* with another outcome under *profile*, whose deciding role the story's unit has."""
     (decider,) = load_profile(profile).expand(("DECIDERS",))
     text = find(Path(story)).read_text(encoding="utf-8").replace("policy: az@2022-04-29", f"policy: {profile}")
     report = play(parse(text.replace("{role: special_unit", f"{{role: {decider}")), MemoryBus(), keep_going=True)
@@ -54,7 +54,7 @@ def test_the_womans_story_differs_where_the_profile_does(profile: str) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize("profile", ["md@2014-03-28", "osce-generic@2022-01-01"])
 def test_two_days_of_work_go_the_same_way_with_another_decider(profile: str) -> None:
-    """Duties of the deciding body are owed by whoever decides; the fund has no tariff by which it would order by itself."""
+    """The agency that decides owes the deciding body's duties. Without a tariff the fund orders nothing."""
     assert differing(WORK, profile) == {"54: events payment.ordered by fund"}
 
 

@@ -21,7 +21,7 @@ TWO_CASES = """\
 
 
 def failures(*steps: str) -> list[str]:
-    """What does not hold in a small story."""
+    """Return the failures of a small story."""
     return [str(failure) for failure in played(scenario(*steps)).failures]
 
 
@@ -38,13 +38,13 @@ class TestCases:
         assert failures(TWO_CASES, open_on_one, "- {check: state, case: two, open_referrals: []}\n") == []
 
     def test_each_case_is_checked(self) -> None:
-        """A check of several cases fails for the one that differs, and names it."""
+        """A check of several cases fails for the differing case and names that case."""
         check = "- {check: state, cases: [one, two], open_referrals: [R]}\n"
 
         assert failures(TWO_CASES, check) == ["step 5 (line 18): open_referrals of two: expected R, found none"]
 
     def test_a_failure_on_one_case_names_it(self) -> None:
-        """Published on two cases and refused on one, the step fails for that one."""
+        """If an event is published on two cases and refused on one, the step fails for the refused case."""
         accepted = (
             "- {by: special-unit, event: referral.accepted, cases: [one, two], ref: R, data: {next_step: reception}}\n"
         )
@@ -64,7 +64,7 @@ class TestConsents:
         assert failures(SIGNAL, CONSENT, "- {check: events, case: woman, type: consent.given, count: 2}\n", one) == []
 
     def test_the_consent_of_the_recipient_is_named(self) -> None:
-        """A referral that rests on a set of consents names its own receiver's consent; a referral without one is refused."""
+        """A referral with a set of consents names its receiver's consent; a referral without a consent is refused."""
         uncovered = REFERRAL.replace("[special-unit]", "[shelter]").replace("R-1", "R-2")
 
         assert failures(SIGNAL, CONSENT, REFERRAL, expecting(uncovered, "expect: {refused: consent_required}")) == []
@@ -102,7 +102,7 @@ class TestAliases:
         assert [aliases.alias_of_ref(ref) for ref in (one, two, "0" * 32)] == ["R", "R", "one without an alias"]
 
     def test_an_event_of_another_case_is_that_one(self) -> None:
-        """A decision of one case that is named on another keeps its id, so the Rules can refuse it."""
+        """A decision keeps its id when another case names the decision, so the Rules can refuse the event."""
         aliases = Aliases()
         aliases.name("D-1", "woman", None, "the decision")
 
@@ -123,7 +123,7 @@ class TestReferences:
         assert failures(SIGNAL, step) == []
 
     def test_an_incident_stands_for_itself(self) -> None:
-        """An incident is published under its own reference, and the cases that come out of it name the incident."""
+        """An incident is published under its own reference, and the resulting cases name the incident."""
         step = """\
         - {by: ngo-a, event: incident.opened, incident: raid, data: {place_type: construction_site, head_count: 3},
            sealed: {sector: F}, seen_by: [special-unit], opened_by: [special-unit]}
@@ -199,7 +199,7 @@ class Mute(MemoryBus):
 
 
 def test_a_decision_that_got_no_answer_fails_the_steps_that_name_it() -> None:
-    """Given a step without an answer, when a later one names it and the play goes on, then that step fails too, and the rest is played."""
+    """Given a step without an answer, then a later step that names the first fails too, and the rest is played."""
     named = "- {by: ngo-a, event: consent.given, case: woman, decision: s, data: {}}\n"
     steps = scenario(expecting(SIGNAL, "as: s"), named, "- {check: inbox, agency: vac, count: 0}\n")
     report = played(steps, Mute(), keep_going=True)

@@ -34,7 +34,7 @@ def run(*arguments: str) -> Result:
 
 @pytest.mark.thorough
 def test_a_seed_makes_the_same_cases_and_another_seed_others(stories: list[Story]) -> None:
-    """Whoever has the seed has the cases: their references, persons and times."""
+    """One seed gives the same cases: references, persons and times."""
     first, again, other = (list(scaled(stories, 30, seed)) for seed in (SEED, SEED, SEED + 1))
 
     assert first == again

@@ -78,7 +78,7 @@ def test_the_stories_of_courts_hold(path: Path, steps: int) -> None:
 @pytest.mark.thorough
 @pytest.mark.parametrize(("path", "steps"), [(SIBLINGS, 65), (LATE, 70)])
 def test_the_stories_of_borders_and_lateness_hold(path: Path, steps: int) -> None:
-    """Two siblings, one of whom is grown up; and a case in which every agency is late, and every clock says so."""
+    """Two siblings, a child and an adult; and a case in which every agency is late, and every clock says so."""
     report = play_file(path)
 
     assert [str(failure) for failure in report.failures] == []

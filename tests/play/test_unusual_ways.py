@@ -28,7 +28,7 @@ PACKAGED: Final = tuple(sorted((Path(reader.__file__).parent / "scenarios").glob
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """What came of every story; numbered lines of all procedures, and those that acted, as room and name of the function."""
+    """Reports of all stories, all numbered lines of procedures, and the lines that acted, as room and function name."""
 
     reports: dict[Path, Report]
     lines: frozenset[tuple[str, str]]
@@ -61,7 +61,7 @@ def _numbered(procedure: ModuleType) -> dict[str, Any]:
 
 
 def _noting(acted: set[tuple[str, str]], key: tuple[str, str], each: Any) -> Any:
-    """Return *each* such that *key* is in *acted* once it answers, or changes the state that it is given."""
+    """Wrap *each*: *key* is in *acted* once the function answers, or changes the given state."""
     function: Callable[..., Any] = each.function if isinstance(each, Line) else each
 
     @wraps(function)
@@ -83,7 +83,7 @@ def test_an_unusual_way_comes_to_its_end(every_story: Played, story: Path) -> No
 
 @pytest.mark.thorough
 def test_each_numbered_line_of_each_procedure_acts_in_some_story(every_story: Played) -> None:
-    """No line is one that nobody has seen act: whoever reads a procedure finds a story in which it happens."""
+    """Every line of a procedure acts in at least one story."""
     assert every_story.lines - every_story.acted == set()
     assert {room for room, _ in every_story.lines} == {*ROOMS.values()}
 

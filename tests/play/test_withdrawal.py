@@ -135,9 +135,9 @@ def test_p7_reaches_every_recipient_and_nobody_else(moves: list[Move], whom: str
 
 
 def check_reached(it: Story, whom: str) -> None:
-    """The person withdraws her consent for *whom*: only that agency is notified, and owes an answer if it had been told of the case.
+    """The person withdraws her consent for *whom*: this agency alone is notified, and must answer if it knew the case.
 
-    It first gets a consent that names it and that it had not heard: given when it had no part any more.
+    First the agency gets any consent in its name from the time when the agency had no part in the case.
     """
     before, owed = it.inboxes(), it.owing()
     knew = bool(before[whom]) or any(happened.by == whom for happened in it.stage.history(CASE))
@@ -159,7 +159,7 @@ def check_reached(it: Story, whom: str) -> None:
     ],
 )
 def test_p7_the_check_sees_a_recipient_that_is_left_out(term: Term, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: the check sees both a withdrawal that reaches only agencies with a part, and one that reaches a stranger."""
+    """Sabotage: the check finds a withdrawal that reaches only agencies with a part, and a withdrawal to a stranger."""
     moves: list[Move] = [("ngo-a", "left", "ngo-l"), ("ngo-a", "told", "vac")]
     check_reached(story(moves), "ngo-l")
     it = story(moves)

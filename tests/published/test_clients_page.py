@@ -1,4 +1,4 @@
-"""The page on other languages: each program on it runs as it stands there, wherever its language is installed (`languages`)."""
+"""The page on other languages: each program runs unchanged if its language is installed (`languages`)."""
 
 import asyncio
 import os

@@ -126,7 +126,7 @@ EACH = [pytest.param(*made, id=name) for name, made in MADE.items()]
 
 @pytest.mark.parametrize(("old", "new", "due"), EACH)
 def test_every_kind_of_change_is_reported(old: Schema, new: Schema, due: list[tuple[str, str, set[str]]]) -> None:
-    """Each kind of change is reported with its place and the agencies that it breaks."""
+    """Each kind of change is reported with the place and the affected agencies."""
     found = changes(old, new)
 
     assert [(each.pointer, each.kind, set(each.breaks)) for each in found] == due

@@ -1,4 +1,4 @@
-"""The suite of a door's promises: a real desk keeps them all, and a door that breaks one is told which and how."""
+"""The suite of a door's promises: a real desk keeps them all, and a finding names a broken promise and the fault."""
 
 import asyncio
 import json
@@ -99,7 +99,7 @@ def ignores_parameters(_: httpx.Request, came: httpx.Response, body: Any) -> htt
 
 
 def ignores_members(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
-    """Be a door that takes an event with a member that it does not know, as if the member were not there."""
+    """Accept an event with an unknown member, as a door that ignores the member."""
     unknown = CANARY.encode() + b'": 1'
     return answered(came, {}, 200) if unknown in request.content else None
 
@@ -146,11 +146,11 @@ BREAKS: dict[str, tuple[Change, str]] = {
     ),
     "health": (at("GET", "/openapi.json", lambda it: {**it, "paths": {}}), "the document lacks /docs, /health"),
 }
-"""By promise: a door that breaks it, and what the suite says."""
+"""By promise: a door that breaks the promise, and the suite's finding."""
 
 
 def when(path: str, change: Callable[[Any], Any], **asked: str) -> Change:
-    """Return a door that changes its good answers to a GET of *path*, or below it, that asks for *asked*."""
+    """Return a door that changes good answers to a GET for *asked* at *path* or below."""
 
     def changed(request: httpx.Request, came: httpx.Response, body: Any) -> httpx.Response | None:
         params = dict(request.url.params)
@@ -203,7 +203,7 @@ LIES: dict[str, tuple[str, Change, str]] = {
         "401 was expected and 403 scope_missing came",
     ),
 }  # fmt: skip
-"""By lie: the promise that it breaks, a door that tells it, and what the suite says."""
+"""By lie: the broken promise, a door that lies so, and the suite's finding."""
 
 
 @pytest.fixture(name="url")
@@ -228,7 +228,7 @@ async def found(
 @pytest.mark.slow
 @pytest.mark.thorough
 async def test_a_desk_keeps_every_promise(url: str) -> None:
-    """Our own door passes the suite that we ask of others; without leave to publish, it says what was not tried."""
+    """The real door passes the suite. Without permission to publish, the suite lists the promises not tried."""
     outcomes = await found(url)
     assert [(each.name, each.broken or each.not_tried) for each in outcomes] == [(name, "") for name in PROMISES]
     assert all(each.promise for each in outcomes)
@@ -239,7 +239,7 @@ async def test_a_desk_keeps_every_promise(url: str) -> None:
 
 
 async def test_a_door_that_breaks_a_promise_is_told_which(url: str) -> None:
-    """Sabotage: for each promise a door that breaks it; no finding repeats what was sent."""
+    """Sabotage: for each promise a door breaks the promise; no finding repeats the sent content."""
     assert BREAKS.keys() == PROMISES.keys()
     for name, (change, says) in BREAKS.items():
         before = ("once",) if name == "known" else ()

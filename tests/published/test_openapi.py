@@ -39,7 +39,7 @@ PUBLISH, INBOX, CASES, LOOK, STEPS = (
 )
 NEW = {"name": "shift", "in": "query", "schema": {"type": "string"}}
 ALONE: Final = "nrm.access.erasure_due.v1"
-"""Type that no system publishes: only its name is used, by clients that read it."""
+"""Type that no system publishes; clients only read its name."""
 BED: Final = "nrm.shelter.bed_requested.v1.data"
 
 BREAKS: dict[str, tuple[Callable[[Any], object], str]] = {
@@ -199,7 +199,7 @@ def changed(change: Callable[[Any], object]) -> dict[str, Any]:
 @pytest.mark.thorough
 @pytest.mark.parametrize("what", BREAKS)
 def test_what_breaks_a_client_is_refused(what: str) -> None:
-    """A program that was written by the frozen document would fail: one sentence says where, and what to do."""
+    """If a change breaks a program written for the frozen document, one sentence says where, and what to do."""
     change, sentence = BREAKS[what]
 
     found = breaks(FROZEN, changed(change))
@@ -254,7 +254,7 @@ def by_oasdiff(program: str, folder: Path, document: dict[str, Any]) -> list[str
 @pytest.mark.slow
 @pytest.mark.parametrize("oasdiff", go_tools.found("oasdiff"))
 def test_somebody_elses_judge_agrees(oasdiff: str, tmp_path: Path) -> None:
-    """oasdiff allows each addition, and refuses each break except those that it does not know as breaks."""
+    """oasdiff allows each addition, and refuses each break of a kind known to it."""
     allowed = {what for what, each in ADDITIONS.items() if not by_oasdiff(oasdiff, tmp_path, changed(each))}
     refused = {what for what, (each, _) in BREAKS.items() if by_oasdiff(oasdiff, tmp_path, changed(each))}
 

@@ -31,7 +31,7 @@ UNITS_ANSWERS: tuple[tuple[str, dict[str, Any]], ...] = (
         "type": "handover.person_received", "data": {"place_type": "reception", "duty_role": "duty_officer", "items": 2}
     }),
 )  # fmt: skip
-"""What the special unit says, each after an event of the NGO."""
+"""Events of the special unit, each after an event of the NGO."""
 STORY = [
     "registered case.signal_recorded",
     "registered consent.given",

@@ -113,7 +113,7 @@ def test_dsse_example() -> None:
 
 
 def test_every_header_of_a_transaction_verifies_alone() -> None:
-    """Each proved statement of the vectors gives its JSON and the key that signed; each altered one has its code."""
+    """Each proved statement of the vectors gives the JSON and the signing key; each altered statement has its code."""
     vector = plain.loads((vectors.FOLDER / "transaction.json").read_text(encoding="utf-8"))
     key = VerifyKey(base64.decode(vector["public"], "weak_key"))
 

@@ -197,7 +197,7 @@ class Unfit(Third):
 
 
 class Renamed(Letter):
-    """What the asked agency may know, under another name and in a part that more may open."""
+    """Facts for the asked agency, under another name and in a part that more agencies may open."""
 
     called: Annotated[
         tuple[Part, ...] | None,

@@ -99,7 +99,7 @@ def test_attacker_derives_nothing_of_two_years(periods: Sequence[str], seed: int
 
 @pytest.mark.slow
 def test_row_that_is_there_for_its_count_gives_nothing_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: a region has a row because its count is k or more, and what hides the cells does not think of that."""
+    """Sabotage: a region has a row because its count is k or more, and the suppression ignores this knowledge."""
     monkeypatch.setattr(release_module, "OPEN", frozenset())
 
     assert everything(["2025"], 4)[1] != []

@@ -176,7 +176,7 @@ class Year(RuleBasedStateMachine):
 
 
 def told(counted: Count, published: list[Release]) -> dict[Cell, str]:
-    """Return every small cell of which an attacker who has all of *published* derives that it is small, or not 0."""
+    """Return every cell that an attacker with all of *published* can derive to be small, or not to be 0."""
     if not published:
         return {}
     with pytest.MonkeyPatch.context() as patch:
@@ -220,7 +220,7 @@ def test_i9_i10_hold_in_any_year_for_long() -> None:
 
 
 def a_year() -> Year:
-    """Return a year in which 25 women and 3 men are recognised, two of whom are one person's cases."""
+    """Return a year in which 25 women and 3 men are recognised; two of the cases are one person's."""
     year = Year()
     year.begin()
     year.find(many=25, story=identified, sex="F", band="18-24")

@@ -1,4 +1,4 @@
-"""A desk of the statistics that was off for a month: it makes the same figures, byte for byte, however often it is interrupted."""
+"""A desk of the statistics after a month off makes the same figures, byte for byte, however often interrupted."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -48,7 +48,7 @@ class Killed(Exception):
 async def test_desk_that_was_off_for_a_month_makes_the_same_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It reads its inbox in batches, is killed between them and while it opens letters, and never makes figures of a part."""
+    """The desk is killed between batches and while it opens letters, and never makes figures of a part."""
     monkeypatch.setattr(service, "WITHIN_SECONDS", 0.0)
     story = month()
     async with desk_of("statistics", tmp_path / "on", registrar=story.registrar) as given:

@@ -56,7 +56,7 @@ def outcomes(b: Bench, rule: str) -> list[str]:
 
 @pytest.mark.parametrize(("at", "expected"), [("23:00", ["met"]), ("25:00", [])])
 def test_late_duty_of_an_agency_that_the_profile_does_not_bind_is_not_met(at: str, expected: list[str]) -> None:
-    """Whether the day for referring binds NGOs is not known: a profile may not count them as late, and never as in time."""
+    """If the profile does not bind NGOs to the day for referring, a late NGO is not counted, and never as in time."""
     b = consented(Bench(not_binding()))
     b.through(at)
     b.say("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"], legal_basis=LEGAL, letter=True)
@@ -143,7 +143,7 @@ def test_duty_that_the_asker_takes_back_is_lifted(
 
 
 def test_question_that_ends_with_its_referral_is_not_met_by_the_answer_that_nobody_gave() -> None:
-    """Whoever revokes a referral while a question is open has not answered the question in time."""
+    """An agency that revokes a referral while a question is open has not answered the question in time."""
     b = referred(Bench())
     b.at("1:20").say("special-unit", "referral.acknowledged", ref="R-1")
     b.at("1:30").say("special-unit", "referral.info_requested", ref="R-1")

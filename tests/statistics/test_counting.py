@@ -1,4 +1,4 @@
-"""What is counted, and when: persons once, events by role, duties met and missed."""
+"""Counting: persons once, events by role, duties met and missed, each in its period."""
 
 import json
 from collections import Counter
@@ -84,7 +84,7 @@ def test_person_is_counted_by_the_facts_of_her_letters() -> None:
 
 
 def test_child_is_a_child_whatever_the_band_says() -> None:
-    """The flag of the envelope decides; a band that contradicts it is unknown, so that bands add up to children and adults."""
+    """The flag of the envelope decides. A contradicting band is unknown, so bands add up to children and adults."""
     count = counted(case(child_identified(Bench()), case__signal_recorded={"sex": "M", "age_band": "18-24"}))
 
     assert cells(count, "identified_by_age") == {("child",): 1, (TOTAL,): 1}
@@ -111,7 +111,7 @@ def test_one_person_of_two_cases_counts_once(link: dict[str, str], persons: int)
 
 @pytest.mark.parametrize(("confidence", "persons"), [("certain", 1), ("probable", 1), ("possible", 2)])
 def test_linked_cases_count_once(confidence: str, persons: int) -> None:
-    """I-10: two cases that the special unit has linked are one victim; one that is only possibly the same stays two."""
+    """I-10: two cases linked by the special unit are one victim; a merely possible link leaves two victims."""
     first, second = another(identified, 1), another(identified, 2)
     first.say("special-unit", "case.linked", confidence=confidence, letter=True)
     count = counted(case(first, case__linked={"other_case": second.subject}), case(second))
@@ -152,7 +152,7 @@ def test_time_of_registration_decides_in_the_zone_of_the_profile() -> None:
 
 
 def test_answers_are_counted_by_role_and_by_kind_of_sender() -> None:
-    """Who was asked, who asked, what was answered and why not; the time to answer is that between the registrations."""
+    """The count has sender, receiver, answer and reason. The time to answer is the time between the registrations."""
     b = served(Bench())
     b.say("vac", "referral.submitted", ref="R-9", to=["ngo-l"], services=["legal"])
     b.now = b.now.replace(hour=b.now.hour + 2)
@@ -236,7 +236,7 @@ def recounted(facts: list[dict[str, Any]], roles: Mapping[str, str]) -> dict[str
 
 
 def test_another_program_counts_the_same_from_envelopes() -> None:
-    """Whoever has the envelopes counts the tables of events again, without a key and without the Rules."""
+    """A program with the envelopes counts the tables of events again, without a key and without the Rules."""
     b = executed(Bench())
     b.say("fund", "fund.compensation_granted", ref="C-1")
     b.say("special-unit", "access.revoked", receivers=["ngo-l"], approver="A-2")
@@ -269,7 +269,7 @@ def test_cases_count_by_the_profile_of_their_time() -> None:
 
 
 def test_newest_fact_counts_whichever_of_her_cases_has_it() -> None:
-    """Of two cases of one person the later fact is taken, though it stands in the case that began first."""
+    """The later fact of a person with two cases counts, even if the fact is in the case that began first."""
     first = another(identified, 1)
     second = another(lambda b: signalled(b.at("1:00")), 2)
     she = [
@@ -281,7 +281,7 @@ def test_newest_fact_counts_whichever_of_her_cases_has_it() -> None:
 
 
 def test_of_two_facts_of_one_instant_the_later_registered_one_counts() -> None:
-    """One transaction registers many events at one time: their numbers say which is newer, and not the ids that senders chose."""
+    """One transaction registers many events at one time: the newer event has the higher number, not the higher id."""
     b = identified(Bench())
     signal, decided = (
         next(f for f in b.facts if f.event.type == each)

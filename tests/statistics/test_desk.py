@@ -48,7 +48,7 @@ async def test_a_letter_that_the_type_does_not_have_says_nothing(tmp_path: Path,
 
 
 async def test_desk_that_was_away_computes_the_same_bytes(tmp_path: Path) -> None:
-    """A desk that heard each event when it came, and one that was off and hears all of them at last, compute the same figures."""
+    """A desk that was always on and a desk that gets all events late compute the same figures."""
     story = Story()
     async with desk_of("statistics", tmp_path / "on", registrar=story.registrar) as given:
         for each in story.deliveries[:6]:
@@ -93,9 +93,9 @@ async def test_p6_erased_person_leaves_the_next_figures_and_the_desk_confirms(tm
 
 
 async def test_p6_old_copy_of_the_ledger_opens_nothing(tmp_path: Path) -> None:
-    """A backup of before the erasure, restored in place of the ledger: the order is read again before any letter is opened.
+    """Given a ledger restored from a backup before the erasure, the order is read again before any letter is opened.
 
-    Whoever keeps the backup alone has letters under a key of the agency, which ends at the confirmed horizon.
+    The backup alone has letters under a key of the agency, which ends at the confirmed horizon.
     """
     story, home, old, store = Story(), tmp_path / "home", tmp_path / "old", Store.at(tmp_path / "backup")
     home.mkdir()
@@ -125,7 +125,7 @@ async def test_p6_old_copy_of_the_ledger_opens_nothing(tmp_path: Path) -> None:
 
 
 async def test_p6_letter_that_was_ordered_to_be_destroyed_is_not_counted_meanwhile(tmp_path: Path) -> None:
-    """Between the order and its execution nothing of the case is opened, even by a desk whose history is behind its inbox."""
+    """Between order and erasure no letter of the case is opened, even by a desk whose history is behind its inbox."""
     story = Story()
     async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
         await story.figures(given)

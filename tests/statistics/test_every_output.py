@@ -38,7 +38,7 @@ NESTED: Final = {"identified_by_age_band", "identified_by_citizenship"}
 
 @cache
 def releases() -> tuple[Release, ...]:
-    """Return the releases of `PERIODS`: made for the tests that ask, and not by whoever collects them."""
+    """Return the releases of `PERIODS`: made when a test asks, and not at collection."""
     return tuple(in_order(SEED, PERIODS))
 
 

@@ -46,7 +46,7 @@ COUNTRY: Final = "AZ"
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """Cases to count, with the Rules that they are counted by; each is itself alone, so that its counts are kept."""
+    """Cases to count, with the Rules for counting. Compared by identity, so that counts can be cached."""
 
     rules: Callable[[], Rules]
     cases: tuple[Case, ...]
@@ -131,7 +131,7 @@ def test_second_count_is_the_same_in_every_cell(source: str, period: str) -> Non
 
 @pytest.mark.slow
 def test_no_table_is_without_a_second_count() -> None:
-    """A new table fails here until a program that knows the documentation alone counts it, in cases in which it is not empty."""
+    """A new table fails here until a program counts the table by the documentation alone, from cases that fill it."""
     both = [(counted(made, "2026"), recount(made, "2026")) for made in (copies(), told())]
     seen = {table for first, second in both for table, rows in first.items() if rows and second.get(table)}
 
@@ -152,7 +152,7 @@ def sabotaged(found: Iterable[str]) -> set[str]:
 
 @pytest.mark.slow
 def test_clock_that_counts_for_the_wrong_agency_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sabotage: a duty counts for whoever asked."""
+    """Sabotage: a duty counts for the agency that asked."""
     monkeypatch.setattr(counting, "duties_of", lambda *of: [each._replace(agency="fund") for each in duties_of(*of)])
 
     assert sabotaged(differences(told(), "2026", count_of)) == {"clocks_by_role"}

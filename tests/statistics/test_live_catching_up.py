@@ -40,7 +40,7 @@ async def found(bus: LiveBus, first: int) -> None:
 
 @pytest.mark.slow
 async def test_desk_that_was_off_for_a_month_makes_the_same_figures(broker: Broker, tmp_path: Path) -> None:
-    """Given what a desk knew a month ago, when it starts, is killed and starts again, its draft is that of a desk which was there."""
+    """Given a desk's state of a month ago, when the desk starts, is killed and starts again, its draft is whole."""
     async with live(broker, AGENCIES, run=("ngo-a", ME)) as bus, clients.producer(bus.folder.bootstrap) as producer:
         ledger, copy = bus.folder.agency(ME).ledger, tmp_path / "a-month-ago.sqlite"
         await found(bus, 1)

@@ -209,7 +209,7 @@ def test_forged_release_is_found(published: Published, change: Callable[[dict[st
 def test_forged_release_is_found_by_another_program(
     published: Published, change: Callable[[dict[str, Any]], object]
 ) -> None:
-    """Who has the file needs none of this software to find a release out."""
+    """A forged release is found with the exported file and without this software."""
     assert differences(published.history(), json.loads(forged(published.release, change).to_json())) != []
 
 
@@ -264,7 +264,7 @@ def test_altered_history_is_found(published: Published, change: Callable[[Lines]
 
 @pytest.mark.thorough
 def test_figures_of_a_profile_of_one_s_own_are_counted_with_its_file(tmp_path: Path) -> None:
-    """Given a bus with its own profile, then that very file is needed to count again, and no other of its name."""
+    """Given a bus with its own profile, then a recount needs this very file; another profile of the name is refused."""
     with known_here():
         there = Published(add_profiles([copied(REFER_IN_36_HOURS)])[0])
         raw = there.history()
@@ -313,7 +313,7 @@ def test_directory_of_another_operator_vouches_for_nothing(published: Published)
 
 
 def test_history_of_another_release_is_not_exported(published: Published) -> None:
-    """Whoever is given a release that does not count this history gets no file."""
+    """A release of figures that does not count this history gives no file."""
     other = forged(published.release, lambda release: release["checkpoints"][0].update(head="4" * 64))
 
     with pytest.raises(NotThisHistory):

@@ -50,7 +50,7 @@ def test_another_program_counts_the_same_events(at: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("at", range(len(PERIODS)), ids=PERIODS)
 def test_published_events_are_about_as_many_cases_as_the_threshold(at: int) -> None:
-    """A dozen events of one case say what happened to one person, so the cases of each published count are counted too."""
+    """A dozen events of one case would tell of one person, so the cases of each published count are counted too."""
     lines, about = lines_of(cases_of(SEED)), Counter[tuple[str, tuple[str, ...]]]()
     roles, courses = roles_in(lines), dict[str, list[dict[str, Any]]]()
     for line in lines:

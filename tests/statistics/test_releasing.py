@@ -1,4 +1,4 @@
-"""Pages on which two people release figures: the draft that the first one saw, signed by a second one, and nothing else."""
+"""Pages on which two people release figures: exactly the draft seen by the first person, signed by a second."""
 
 import asyncio
 import re
@@ -67,7 +67,7 @@ async def the_desk(home: Path, story: Story | None = None) -> AsyncIterator[tupl
 async def two_people(
     home: Path, story: Story | None = None
 ) -> AsyncIterator[tuple[Given, Story, httpx.AsyncClient, httpx.AsyncClient]]:
-    """Yield the desk, its story, a first person who may ask, and a second one who may sign."""
+    """Yield the desk, its story, and two people: the first may ask, the second may sign."""
     async with (
         the_desk(home, story) as (here, told),
         browsing(here, employed(here, member(*FIRST, number="S-1"))) as one,
@@ -149,7 +149,7 @@ async def test_two_people_release_the_draft_that_the_first_one_saw(tmp_path: Pat
 
 
 async def test_a_release_that_is_signed_and_not_answered_is_shown_so_and_not_made_again(tmp_path: Path) -> None:
-    """Given a registrar that is away, both people see that the release is on its way, and nobody is asked for another draft."""
+    """Given an absent registrar, both people see a release on its way, and nobody is asked for another draft."""
     async with two_people(tmp_path) as (here, _, one, two):
         id = await made(one)
         await asked(one, id)
@@ -269,7 +269,7 @@ async def test_a_desk_that_is_killed_between_two_signatures_goes_on(
 
 
 async def steps_of(here: Given, one: httpx.AsyncClient, two: httpx.AsyncClient) -> httpx.Response:
-    """Let two people go on with the release from wherever it stands; a step that fails ends it. Return the last answer."""
+    """Let two people go on with the release from its current step to the end or a failure. Return the last answer."""
     answer = await one.post("/app/releases/2025/draft")
     waiting = [each.id for each in await here.rows("drafts") if each.state == "waits"]
     if not waiting and answer.status_code == 303:

@@ -140,6 +140,6 @@ def test_list_has_every_code_of_its_tables_and_an_open_one_says_so() -> None:
 
 
 def test_same_release_gives_the_same_bytes() -> None:
-    """Whoever makes the messages again from the same release gets the same file."""
+    """A second export of the same release gives the same file."""
     assert (structure(), data()) == (structure(), data())
     assert sdmx.data(Release.read(RELEASE.to_json()), prepared=PREPARED).decode() == data()

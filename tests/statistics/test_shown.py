@@ -73,7 +73,7 @@ def test_two_dimensions_become_rows_and_columns() -> None:
 
 
 def test_an_age_band_stands_below_its_age() -> None:
-    """A dimension that divides another one is indented below it, and the other one is bold."""
+    """A dimension that divides another is indented below the other, which is bold."""
     rows: dict[tuple[str, ...], int | None] = {
         ("child", "16-17"): 20, ("child", TOTAL): 33, ("adult", TOTAL): 70, ("adult", "25-34"): 40, ("unknown", "25-34"): None, ("unknown", TOTAL): None, (TOTAL, TOTAL): 103,
     }  # fmt: skip

@@ -36,7 +36,7 @@ GROUPS = st.lists(
 
 
 def derivable(groups: Sequence[Group], releases: Sequence[Release]) -> dict[Cell, str]:
-    """Return every small cell of which the attacker derives that it is small, or not 0."""
+    """Return every cell that the attacker can derive to be small, or not to be 0."""
     counted = with_rest(
         {
             cell: count or 0
@@ -95,7 +95,7 @@ def test_year_alone_keeps_what_can_be_published() -> None:
     ids=["year", "year first", "quarters first"],
 )
 def test_attacker_derives_no_small_count(periods: list[str]) -> None:
-    """Neither one release nor all of a year together tell that a suppressed count is small, or that it is not 0."""
+    """Neither one release nor all of a year show a suppressed count to be small, or not to be 0."""
     assert derivable(TYPICAL, in_order(TYPICAL, periods)) == {}
 
 
@@ -225,14 +225,14 @@ def test_year_that_forgets_what_its_quarters_said_shows_the_erased_person(monkey
 
 @pytest.mark.parametrize("person", [SHE, HE])
 def test_figures_that_would_change_by_a_few_persons_stand(person: Group) -> None:
-    """A correction after an erasure would show what the person had in common with others, by what it hides: there is none."""
+    """No correction follows an erasure: the hidden cells would show what the person had in common with others."""
     (first,) = in_order([*MANY, person], ["2026"])
 
     assert released(victims(MANY), "2026", [first]) is first
 
 
 def test_correction_by_many_persons_is_published() -> None:
-    """Counts that change by k or more, beside others that do not change, are published anew."""
+    """A correction is published if counts change by k or more, and the others do not change."""
     (first,) = in_order(MANY, ["2026"])
     corrected = released(victims([*MANY, (20, 2, "F", "25-34", "AZ")]), "2026", [first])
 

@@ -20,7 +20,7 @@ RUNBOOK = "deploy/RUNBOOK.md"
 OF_PROMETHEUS = {"up", "process_start_time_seconds"}
 """Metrics that Prometheus and its library make."""
 ALWAYS: Final = "NrmbusWatchdog"
-"""The alert that fires on every bus: whoever watches from elsewhere is told by its absence."""
+"""The alert that fires on every bus: its absence tells a watcher elsewhere of a fault."""
 PROMTOOL: Final = go_tools.found("promtool")
 
 
@@ -145,7 +145,7 @@ WELL: Final = {
 
 
 def test_every_rule_says_what_happened_what_to_do_and_where_the_runbook_explains_it() -> None:
-    """Whoever is woken did not write this bus."""
+    """An alert must help an engineer who did not write this bus."""
     page = anchors((ROOT / RUNBOOK).read_text(encoding="utf-8"))
 
     assert len(rules()) >= 11
@@ -172,7 +172,7 @@ def test_every_section_of_the_runbook_is_of_a_rule() -> None:
 
 
 def test_every_bad_day_was_played() -> None:
-    """A bad day says what it means, what is lost, the commands, and the test that played it."""
+    """A bad day has a meaning, the losses, the commands, and the test that played the day."""
     _, found, days = (ROOT / RUNBOOK).read_text(encoding="utf-8").partition("\n# Bad days\n")
     sections = re.split(r"^### ", days, flags=re.MULTILINE)[1:]
 
@@ -203,7 +203,7 @@ def test_the_name_of_a_metric_is_found_in_an_expression() -> None:
 
 
 def test_no_rule_looks_at_a_rate() -> None:
-    """A bus has less than one event an hour: a rate is nought on a good day and on a bad one."""
+    """A bus has less than one event an hour: a rate is 0 on good and on bad days."""
     assert [rule["alert"] for rule in rules() if re.search(r"\bi?rate\(", str(rule["expr"]))] == []
 
 
@@ -213,7 +213,7 @@ def test_every_rule_has_a_fault_that_it_is_tried_by() -> None:
 
 
 def promtool_test(faults: tuple[Fault, ...]) -> dict[str, Any]:
-    """A test in promtool's form: each fault alone, one moment before its alert and one at which it fires; then a bus that is well."""
+    """Return a promtool test: each fault alone, just before its alert fires and just after; then a healthy bus."""
 
     def asks(alert: str, minute: int, *, fires: bool) -> dict[str, Any]:
         return {
@@ -273,7 +273,7 @@ NO_CANARY: Final = {f"nrmbus_ready{{{DESK}}}": "1x40"}
 def test_prometheus_tells_a_lost_canary_from_a_lost_bus(
     promtool: str, series: dict[str, str], fired: str | None, tmp_path: Path
 ) -> None:
-    """Given a canary that is gone, a bus that hands nothing over, or a Prometheus without a canary, then that alert alone fires, or none."""
+    """Given a lost canary or a bus without deliveries, then only its alert fires; without any canary no alert fires."""
     content = promtool_test(())
     given = [{"series": name, "values": values} for name, values in series.items()]
     firing = [{"labels": f'{{alertname="{fired}"}}', "value": 1}] if fired else []

@@ -1,4 +1,4 @@
-"""Dashboards show numbers that services have, one screen each; the example of a collector lets out what a service may say."""
+"""Dashboards show existing numbers of services, one screen each. The example collector passes only permitted keys."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def named() -> set[str]:
 
 
 def test_there_are_three() -> None:
-    """For the one who is woken, for the bus, and for one agency; each has an id of its own."""
+    """One dashboard for the person on call, one for the bus, one for an agency; each with its own id."""
     boards = [json.loads(path.read_text(encoding="utf-8")) for path in DASHBOARDS]
 
     assert [path.stem for path in DASHBOARDS] == ["agency", "bus", "woken"]
@@ -84,7 +84,7 @@ def test_panels_do_not_overlap_and_ask_the_chosen_prometheus(path: Path) -> None
 
 
 def test_the_first_screen_leads_to_the_runbook() -> None:
-    """Given a number that is red, then its panel names the section that says what to do."""
+    """Given a red number, then the panel names the section of the runbook to follow."""
     page = anchors((DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8"))
     said = [
         found[1] for each in panels(DASHBOARDS[-1]) if (found := re.search(r"Runbook: ([a-z ]+)", each["description"]))
@@ -110,7 +110,7 @@ def test_prometheus_reads_every_expression(promtool: str, tmp_path: Path) -> Non
 
 
 def test_the_collector_lets_out_what_a_service_may_say_and_nothing_else() -> None:
-    """P9: keys that a service sends are those that the example lets through; a collector would keep every other one too."""
+    """P9: the example passes exactly the keys that a service sends; a collector would keep every other key too."""
     settings = plain_yaml.read((DEPLOY / "observability" / "collector.yaml").read_text(encoding="utf-8"))
     redaction = settings["processors"]["redaction"]
 

@@ -1,4 +1,4 @@
-"""Each fault is made on a real bus, and its alert's expression crosses in what the services show; doctor and status say it too."""
+"""Each fault is made on a real bus: the services' numbers fulfil the alert's expression; doctor and status agree."""
 
 import asyncio
 import json
@@ -200,7 +200,7 @@ def test_a_desk_that_is_silent(bus: BusFolder) -> None:
 
 
 def test_a_clock_that_is_wrong(bus: BusFolder, machine: Path) -> None:
-    """Given a machine whose clock is two minutes ahead, then the desk measures that with its next event."""
+    """Given a machine whose clock is two minutes ahead, then the desk measures the difference with the next event."""
     (machine / "clock").write_text("120")
     try:
         publish(bus)
@@ -254,7 +254,7 @@ def test_a_submission_in_quarantine(bus: BusFolder) -> None:
 
 
 def writers(folder: BusFolder) -> list[int]:
-    """Return the processes of the broker: that in the supervisor's report, and those below it."""
+    """Return the broker's processes: the process in the supervisor's report, and its children."""
     found = [json.loads((folder.run / "services.json").read_bytes())["broker"]["pid"]]
     for pid in found:
         for children in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -265,7 +265,7 @@ def writers(folder: BusFolder) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [(1, 1)] if sys.platform == "linux" else [])
 def test_a_brokers_disk_that_is_full(bus: BusFolder, limit: tuple[int, int]) -> None:
-    """Given a broker that can write no byte more, then it stops, and what a desk took is registered once when there is room again."""
+    """Given a broker with a full disk, then it stops; with room again, an event taken by a desk is registered once."""
     before = scraped(bus, "ngo-a"), asked(bus, "auditor")["numbers"]
     broker = writers(bus)
     for pid in broker:
@@ -304,7 +304,10 @@ def test_a_broker_that_is_silent(bus: BusFolder, machine: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("soft", [1] if sys.platform == "linux" else [])
 def test_a_desks_disk_that_is_full(bus: BusFolder, soft: int) -> None:
-    """Given an idle desk that can write no byte more, log and ledger alike, then it stands still before anybody turns to it; with room it goes on."""
+    """Given an idle desk without room for log and ledger, then it is shown as standing still before anybody asks it.
+
+    With room again the desk goes on.
+    """
     before = asked(bus, "auditor")["numbers"]
     pid = json.loads((bus.run / "services.json").read_bytes())["special-unit"]["pid"]
     limits = resource.prlimit(pid, resource.RLIMIT_FSIZE)

@@ -53,7 +53,7 @@ def as_kept(span: Exported, trace: str) -> list[str]:
 
 
 def lines(folder: BusFolder, service: str) -> list[dict[str, Any]]:
-    """What *service* logged after the sentence with which it begins."""
+    """Return the lines of *service* after its first sentence."""
     said = log_of(folder, service).splitlines()
     return [json.loads(line) for line in said if "starts here, and says below what it does" not in line]
 
@@ -92,7 +92,7 @@ async def test_one_event_is_one_trace_over_three_services(kafka: Broker, monkeyp
 
 
 def check_log_lines(logs: dict[str, list[dict[str, Any]]], event: str) -> None:
-    """P10: each service has one line about the event: which, what came of it and when; fields of the closed list only."""
+    """P10: each service logs one line about the event: id, result and time; only fields of the closed list."""
     for service, logged in logs.items():
         about = [line for line in logged if line.get("id") == event and line["outcome"] != "sent"]
 

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.oracle, pytest.mark.slow]
 
 
 class Watching(NamedTuple):
-    """A Prometheus that runs, by its address, and the address of the desk that it reads."""
+    """A running Prometheus: its address, and the address of the desk to read."""
 
     url: str
     desk: str
@@ -88,7 +88,7 @@ def _ready(watching: Watching) -> bool:
 
 
 def test_the_watchdog_alone_fires_on_a_bus_that_is_well(watching: Watching) -> None:
-    """Given a bus that is well, then the one alert that always fires is there, and no other."""
+    """Given a healthy bus, then the watchdog is the only alert."""
     until("only the watchdog fires", lambda: watching.names() == {(ALWAYS, "")})
 
 
@@ -117,7 +117,10 @@ def test_every_panel_has_a_series(bus: BusFolder, watching: Watching) -> None:
 def test_a_service_that_hangs_fires_its_alerts(
     bus: BusFolder, watching: Watching, service: str, fired: set[tuple[str, str]]
 ) -> None:
-    """Given a process that stands still, then its alerts fire, each names a section of the runbook that is there, and they end when it goes on."""
+    """Given a process that stands still, then its alerts fire and name existing sections of the runbook.
+
+    The alerts end when the process goes on.
+    """
     with frozen(bus, service):
         until("they fire", lambda: watching.names() == {(ALWAYS, ""), *fired})
         page = anchors((DEPLOY / Path(RUNBOOK).name).read_text(encoding="utf-8"))

@@ -68,7 +68,7 @@ class TestALogLine:
         assert CANARY not in json.dumps(line)
 
     def test_of_a_transaction_is_written_with_the_others(self, capsys: pytest.CaptureFixture[str]) -> None:
-        """A batch is written at once, even when it ends by an error; each line is the one that a single message has."""
+        """A batch is written at once, also after an error, and has the same lines as single messages."""
         log.set_up_log("registrar")
         events = [{"type": "case.closed", "id": f"e-{number}", "number": number, "partition": 0} for number in range(3)]
         for each in events:
@@ -202,7 +202,7 @@ class TestATrace:
 
 
 class Silent(SpanExporter):
-    """Collector that takes a request and answers it only when the test lets it."""
+    """Collector that answers a request only when the test allows an answer."""
 
     def __init__(self) -> None:
         self.answers = threading.Event()
@@ -218,7 +218,7 @@ class Silent(SpanExporter):
 
 class TestAnEnd:
     def test_of_a_service_does_not_wait_for_a_collector_that_is_silent(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Given a collector that answers nothing, when a service ends, then it ends while its last spans are under way."""
+        """Given a silent collector, then a service ends while the last spans are under way."""
         silent = Silent()
         monkeypatch.setattr(trace_exporter, "OTLPSpanExporter", lambda: silent)
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector.example")

@@ -23,7 +23,7 @@ SECOND = timedelta(seconds=1)
 
 
 def keeping(given: Given, bus: Bus) -> Timekeeper:
-    """Return a timekeeper just started, with the outbox of before and the history of *bus* read."""
+    """Return a timekeeper just started, with the earlier outbox and the history of *bus* read."""
     process = SimpleNamespace(seat=given.desk.seat, desk=given.desk)
     keeper = Timekeeper(BusFolder(Path()), process)  # type: ignore[arg-type]  # a stand-in for the process
     keeper._watch = watching(bus)

@@ -20,7 +20,7 @@ REACHED = {0: 5}
 
 
 class Moving:
-    """A desk process on which one tick passes during the question; the events of that tick are in its outbox."""
+    """A desk process on which one tick passes during the question; the outbox has the events of the tick."""
 
     def __init__(self, given: Given, moment: str) -> None:
         self._given, self._moment, self.desk = given, moment, given.desk

@@ -1,4 +1,4 @@
-"""The look at a desk: whether it is connected, what it has acknowledged of its inbox, and where the inbox ends."""
+"""The look at a desk: its connection, its acknowledged position in the inbox, and the end of the inbox."""
 
 import asyncio
 from pathlib import Path
@@ -86,7 +86,10 @@ async def answers(given: Given) -> bool:
 async def test_a_desk_that_says_that_it_is_well_and_reads_nothing_is_seen(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a real inbox: a poison record stops no desk; a desk that can store nothing stands still, whatever its health says, until it reads again."""
+    """A poison record in a real inbox stops no desk. A desk that can store nothing stands still until it reads again.
+
+    The desk's own health does not count.
+    """
     where = broker.fresh_bus(agencies=("shelter",)).bootstrap
 
     def full(*_: Any) -> Any:

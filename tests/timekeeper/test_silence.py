@@ -1,4 +1,4 @@
-"""An agency that takes nothing of what it is sent is shown so before somebody turns to it, and is back within a minute."""
+"""An agency that reads nothing is shown as silent before somebody needs it, and as back within a minute."""
 
 from datetime import timedelta
 from typing import Final
@@ -17,7 +17,7 @@ ANOTHER: Final = "0190b6a0-0000-7000-8000-000000000002"
 
 
 class Looks:
-    """Looks of one timekeeper; what it says is published at once."""
+    """Looks of one timekeeper, whose events are published at once."""
 
     def __init__(self) -> None:
         self.silence = Silence(AFTER)
@@ -50,7 +50,7 @@ def test_a_silence_is_told_after_its_time_and_once() -> None:
 
 
 def test_whoever_is_back_is_told_of_at_the_next_look() -> None:
-    """Without waiting; a desk that goes and comes is told of no more often than silence takes."""
+    """The return is published without a wait. A flapping desk is announced at most once per silence."""
     looks = Looks()
     looks.at(0, shelter=False)
     looks.at(30, shelter=False)
@@ -71,7 +71,7 @@ def test_a_restart_of_a_desk_is_no_silence_however_far_the_clock_goes() -> None:
 
 
 def test_a_timekeeper_that_starts_again_repeats_nothing() -> None:
-    """What was said lies in its bulletin: a new one goes on from there, and says when the agency is back."""
+    """A new timekeeper goes on from the published bulletin, and announces the agency's return."""
     looks = Looks()
     looks.at(0, shelter=False)
     looks.at(30, shelter=False)
@@ -105,7 +105,7 @@ def test_a_desk_that_is_connected_and_stands_still_is_told_of_too() -> None:
 
 
 def test_a_clock_that_was_ahead_hides_no_silence() -> None:
-    """Given a clock that is set back by two days, then a desk that reads nothing is told of after 30 minutes, with a time that has been."""
+    """Given a clock set back by two days, then a silent desk is announced after 30 minutes, with a time in the past."""
     looks = Looks()
     ahead = 2 * 24 * 60
     found = [looks.at(minutes, shelter=False) for minutes in (ahead, ahead + 1, 0, 29)]
@@ -159,12 +159,12 @@ class TestStillness:
         assert stillness.look({**found, "ngo-a": {0: Reading(6, 7), 1: Reading(9, 10)}}) == frozenset()
 
     def test_a_restart_of_the_timekeeper_brings_nobody_back(self) -> None:
-        """The first look has none before it: a desk with something to read is not taken for one that reads."""
+        """The first look cannot compare: a desk with a waiting inbox is not taken for a desk that reads."""
         assert Stillness().look({"ngo-a": {0: Reading(5, 7)}, "shelter": {0: Reading(3, 4)}}) == {"ngo-a"}
 
 
 def test_what_the_registrar_refused_is_said_again_under_another_id() -> None:
-    """Its clock was behind, or it was away for a week: everybody still hears that the agency does not read."""
+    """After a refusal, for a wrong clock or a week's absence, everybody still hears that the agency does not read."""
     given: dict[str | None, str | None] = {}
 
     def id_of(key: str, rule: str) -> str | None:

@@ -201,7 +201,7 @@ def test_a_hold_is_placed_by_the_auditor_that_runs(commands: Commands) -> None:
 
 @pytest.mark.parametrize("code", ["unanswered", "unreachable"])
 def test_a_hold_that_may_be_registered_later_is_not_called_unregistered(commands: Commands, code: str) -> None:
-    """Given an answer that did not come, then the exit status is its own, and the command that shows the hold is named."""
+    """Given no answer, then the exit status is 3, and the message names the command to show the hold."""
     commands.away_later = code
     result = commands.type("erasure", "hold", "--case", commands.case, "--until", "2026-12-31")
 
@@ -227,7 +227,7 @@ def test_p4_a_report_is_not_recorded_under_another_number_than_the_one_that_is_g
 
 
 def test_off_the_record_a_command_reads_in_as_many_processes_as_it_is_told(commands: Commands) -> None:
-    """The auditor that answers has the history in memory, so only a command that reads the history itself asks for processes."""
+    """Only a command without the auditor asks for processes: an answering auditor has the history in memory."""
     commands.away = "unreachable"
     commands.shown("replay", "--jobs", "3", OFF)
 
@@ -313,7 +313,7 @@ async def on_record(folder: BusFolder) -> list[AccessRecord]:
 
 @pytest.mark.broker
 async def test_p4_on_a_bus_every_command_is_on_record(broker: Broker, tmp_path: Path) -> None:
-    """Each record has its kind and the number that the command printed; all have one account."""
+    """Each record has a kind and the number printed by the command. All records have one account."""
     async with live(broker, {"ngo-a": "ngo_outreach"}, run=("ngo-a",)) as running:
         bus, case = AuditedBus(running.folder), ids.new_ref()
         async with running.door("ngo-a") as door:

@@ -240,7 +240,7 @@ class Tags(HTMLParser):
 class TestPersonReport:
     @pytest.fixture(autouse=True)
     def registered(self, commands: Commands, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-        """Pretend that two desks are here that record readings; return who asked for them."""
+        """Pretend that two desks here record readings; return the agency and reader of each request."""
         asked: list[tuple[str, str]] = []
 
         class Desk:
@@ -447,7 +447,7 @@ class TestPersonReport:
         assert lines_of(vac.readings[:2], words)[0].startswith(f"{words.day(vac.readings[0].at)}, 2 times: ")
 
     def test_the_report_lists_itself(self, commands: Commands) -> None:
-        """The report is built after its own record, so it lists itself among the readings."""
+        """The report is built after its own record, so the report is among the readings."""
         how = ("person-report", "--case", commands.case, "--language", "en")
         assert "a report for the person; purpose: request of the person" in commands.shown(*how)
 

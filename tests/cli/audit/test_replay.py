@@ -52,7 +52,7 @@ class TestWhatIsShown:
 
     @pytest.mark.parametrize("agency", ["migration", "embassy", "fund", "timekeeper"])
     def test_by_agency_published_refused_and_received_events_are_shown(self, commands: Commands, agency: str) -> None:
-        """The rows are exactly the agency's own events, its refused ones and those delivered to it."""
+        """The rows are exactly the agency's own events, also refused ones, and the events delivered to the agency."""
         rows = lines(commands, "--agency", agency)
 
         assert rows == [each for each in lines(commands) if agency in (each["source"], *each.get("told", ()))]

@@ -111,7 +111,7 @@ def test_while_the_bus_is_down_the_spans_are_shown(tmp_path: Path, monkeypatch: 
 
 
 def test_p4_an_event_of_another_case_is_not_shown_in_place_of_one_of_the_case(commands: Commands) -> None:
-    """Given a case without such an event and spans of another case's, then the answer is that there is none, and recorded as such."""
+    """Given spans of another case's event, then the answer and its record say that the case has no such event."""
     keep(commands.home, "ffffffff-0000-7000-8000-000000000001", "services.offered")
 
     assert "The history has no such event" in commands.refused("trace", "services.offered", "--case", commands.case)
@@ -132,7 +132,7 @@ def test_p4_a_trace_is_not_asked_for_within_a_case(commands: Commands) -> None:
 
 
 def test_p4_an_event_that_the_history_has_without_its_type_is_recorded_under_its_case(commands: Commands) -> None:
-    """Given a refusal, which keeps no type, then it is found by its span, and shown and recorded as what the history has."""
+    """Given a refusal, which keeps no type, then the span finds the event; answer and record follow the history."""
     refused = next(
         each for each in commands.seen.history.entries if each.registration.verdict == "refused"
     ).registration

@@ -133,7 +133,7 @@ def test_the_evidence_of_a_case_and_a_backup_are_histories_too(tmp_path: Path) -
 
 @pytest.mark.parametrize("place", [0, 1, 40, -2, -1])
 def test_an_altered_or_cut_file_is_judged_by_nobody(tmp_path: Path, file: Path, place: int) -> None:
-    """A line that is gone, or one that was changed, is named; no profile is told from a half history."""
+    """A missing or changed line is named; no profile judges half a history."""
     lines = file.read_bytes().splitlines(keepends=True)
     cut, changed = tmp_path / "cut.jsonl", tmp_path / "changed.jsonl"
     cut.write_bytes(b"".join(line for at, line in enumerate(lines) if at != place % len(lines)))
@@ -159,7 +159,7 @@ def test_a_directory_entry_that_does_not_read_is_one_sentence(tmp_path: Path, na
 
 
 def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp_path: Path) -> None:
-    """The profile of that name here would stand in for it unseen; the sentence says what to bring."""
+    """The local profile of the same name would take its place unnoticed; the sentence says which file to bring."""
     seen = first_scenario()
     entry = seen.audited().history.entries[0]
     assert entry.event
@@ -177,7 +177,7 @@ def test_a_history_under_a_profile_that_is_not_here_is_not_judged_by_another(tmp
 @pytest.mark.thorough
 @pytest.mark.slow
 def test_a_history_under_a_profile_of_one_s_own_is_judged_with_its_file(tmp_path: Path) -> None:
-    """Given the export of a bus with its own profile, a legislator without that bus brings the file, and no other of its name."""
+    """Given the export of a bus with its own profile, a legislator needs the profile's very file, and not the bus."""
     seen = first_scenario()
     entry = seen.audited().history.entries[0]
     assert entry.event

@@ -32,7 +32,7 @@ class Commands:
         BusFolder(home).create(play=True)
 
         self.jobs: int | None = None
-        """Processes that a command was to read in that read the history itself."""
+        """Number of processes given to a command that reads the history without the auditor."""
 
         async def audited(_: BusFolder, *, signatures: str = "all") -> Audited:
             del signatures

@@ -108,7 +108,7 @@ def test_an_option_that_a_release_cannot_have_is_refused(
 
 
 class Desk:
-    """The desk of the statistics as the command sees it: *published* is what it answers with, *verdict* what becomes of an event."""
+    """The desk of the statistics as the command sees it: it answers with *published*, and an event gets *verdict*."""
 
     def __init__(self, verdict: str, published: Release | None = None) -> None:
         self.verdict, self.published = verdict, published
@@ -181,7 +181,7 @@ def test_figures_without_a_verdict_are_not_written(tmp_path: Path, monkeypatch: 
 def test_p1_figures_that_a_killed_desk_may_have_are_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a desk that does not answer about the release, then the command says how to ask later, and not that it failed."""
+    """Given no answer about the release, then the command says how to ask later, and reports no failure."""
     monkeypatch.setattr("nrmbus.cli.desk.desks.START_SECONDS", 0.0)
     desk = Desk("away")
     result = publishes(desk, tmp_path, monkeypatch, *PEOPLE)
@@ -193,7 +193,7 @@ def test_p1_figures_that_a_killed_desk_may_have_are_not_written(
 
 
 def test_figures_that_the_desk_does_not_take_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a desk that waits for its ledger, then its sentence is the error, and nobody is told that it may have the figures."""
+    """Given a desk that waits for its ledger, then the desk's sentence is the error: the desk has no figures."""
     monkeypatch.setattr("nrmbus.cli.desk.desks.START_SECONDS", 0.0)
     result = publishes(Desk("ledger_away"), tmp_path, monkeypatch, *PEOPLE)
 

@@ -144,7 +144,7 @@ async def test_a_case_of_several_pages_is_taken_whole(tmp_path: Path, monkeypatc
 
 
 async def test_what_may_not_be_read_is_named_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A letter that stays closed after a withdrawal of consent is listed, and its event is there without it."""
+    """After a withdrawal of consent the closed letter is listed, and its event is written without content."""
     out = tmp_path / "history"
     async with desk_of("vac", tmp_path) as here:
         registrar = here.registrar

@@ -101,7 +101,7 @@ async def test_an_import_that_was_killed_goes_on_where_it_was(tmp_path: Path) ->
 
 
 async def test_a_row_that_was_changed_after_its_import_is_refused(tmp_path: Path) -> None:
-    """What is registered stays: another text under the same number of a case is no second case."""
+    """A registered case stays: another text under the same number of a case is no second case."""
     file = csv_of(HEADER, GOOD, folder=tmp_path)
     async with importing(file, tmp_path) as (here, work, rows):
         await published(here, work, rows[0])
@@ -142,7 +142,7 @@ async def test_a_fault_is_shown_by_row_and_column_and_never_by_its_text(
 
 
 async def test_the_rules_judge_a_row_before_it_is_published(tmp_path: Path) -> None:
-    """A referral without the consent that it needs is refused by its rule, in the dry run and for the same reason later."""
+    """A referral without the required consent is refused by the rule on consent, in the dry run and later."""
     text = TEMPLATE.read_text().replace("services; information_sharing,vac,individual,written", ",,,")
     (tmp_path / "bare.csv").write_text(text)
     async with importing(tmp_path / "bare.csv", tmp_path) as (_, work, rows):
@@ -298,7 +298,7 @@ def test_a_table_of_any_spreadsheet_program_is_read(delimiter: str, tmp_path: Pa
 
 
 def test_the_key_of_imports_is_made_once(tmp_path: Path) -> None:
-    """A dry run keeps no key; a real one keeps it for good, and a damaged one is never replaced."""
+    """A dry run keeps no key. A real run keeps the key for good, and a damaged key is never replaced."""
     _key(tmp_path, keep=False)
     assert not (tmp_path / KEY_FILE).exists()
     kept = _key(tmp_path, keep=True)
@@ -344,7 +344,7 @@ async def test_a_faulty_row_stops_the_import_unless_told_otherwise(
 
 
 class _Ending(httpx.AsyncBaseTransport):
-    """The way to a desk that is there for the publication of one row, and answers with *status* from the next on; 0: it is away."""
+    """The way to a desk that publishes one row and answers later ones with *status*; with 0 the desk is away."""
 
     def __init__(self, way: Any, status: int) -> None:
         self._way, self._status, self._published = way, status, 0

@@ -213,7 +213,7 @@ CLOSING: dict[str, Any] = {"type": "case.closed", "actor": "a-1", "case": ONE, "
 
 
 class Killed:
-    """A desk that is killed while it holds the first *cuts* events: it has them, and their sender has no answer.
+    """A desk that is killed after it took each of the first *cuts* events: the sender has no answer.
 
     Later events get the answer *verdict*, or are refused with the desk's own code *refusal*.
     """
@@ -271,7 +271,7 @@ async def test_p1_an_event_that_a_killed_desk_may_have_is_offered_again_as_the_s
 async def test_p1_an_event_without_an_answer_is_named_so_that_it_can_be_repeated(
     killed: Callable[..., Killed], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given a desk that stays away, then the command does not say that nothing happened: it prints the id to repeat it with."""
+    """Given a desk that stays away, then the command does not deny the event, and prints the id for a repetition."""
     desk = killed(99)
     monkeypatch.setattr(desks, "START_SECONDS", 0.0)
     with pytest.raises(typer.Exit) as ended:
@@ -286,7 +286,7 @@ async def test_p1_an_event_without_an_answer_is_named_so_that_it_can_be_repeated
 def test_p1_a_command_without_a_file_can_be_repeated_under_the_printed_id(
     killed: Callable[..., Killed], tmp_path: Path
 ) -> None:
-    """Given the id that an unanswered command printed, when the command is given again with it, then the desk gets that id."""
+    """Given the id of an unanswered command, when the command is repeated with this id, then the desk gets the id."""
     desk = killed(0)
     words = ["vac", "case.closed", "--actor", "a-1", "--case", ONE, "--id", UUID, "--data", str(tmp_path)]
 
@@ -298,7 +298,7 @@ def test_p1_a_command_without_a_file_can_be_repeated_under_the_printed_id(
 async def test_a_refusal_of_a_desk_that_takes_no_event_is_the_error(
     killed: Callable[..., Killed], code: DeskCode
 ) -> None:
-    """Given a desk that refuses before it looks at the event, then the sentence says what to do, and not that the desk may have the event."""
+    """Given a desk that refuses every event for now, then its sentence is the error, and no event's id is printed."""
     killed(0, refusal=code)
 
     with pytest.raises(DoorError) as refused:
@@ -310,7 +310,7 @@ async def test_a_refusal_of_a_desk_that_takes_no_event_is_the_error(
 async def test_p1_a_refusal_after_which_the_desk_may_have_the_event_names_the_event(
     killed: Callable[..., Killed], capsys: pytest.CaptureFixture[str], cuts: int, code: DeskCode
 ) -> None:
-    """Given a desk that was killed with the event before it refused, or that failed at any point, then its sentence and the id are printed."""
+    """Given a refusal by a desk that was killed with the event, or failed, then its sentence and the id are printed."""
     desk = killed(cuts, refusal=code)
     with pytest.raises(typer.Exit) as ended:
         await publish._publish(cast("Any", None), "vac", CLOSING, 20.0)
@@ -322,7 +322,10 @@ async def test_p1_a_refusal_after_which_the_desk_may_have_the_event_names_the_ev
 
 
 async def test_an_event_that_the_desk_refuses_after_it_was_killed_is_refused(killed: Callable[..., Killed]) -> None:
-    """Given a desk that is killed and then judges the event, then its refusal is the error: a desk that had the event would answer with its verdict."""
+    """Given a desk that judges the event after it was killed, then the refusal is the error.
+
+    A desk with the event would have answered with the verdict.
+    """
     killed(1, refusal="unknown_field")
 
     with pytest.raises(DoorError, match="The request does not fit"):
@@ -330,7 +333,7 @@ async def test_an_event_that_the_desk_refuses_after_it_was_killed_is_refused(kil
 
 
 async def test_an_event_that_the_desk_has_is_pending_even_if_the_desk_ends_then(killed: Callable[..., Killed]) -> None:
-    """Given a desk that took the event and then ends, then the answer is that the desk keeps it, and no error."""
+    """Given a desk that took the event and then ends, then the command says that the desk keeps the event; no error."""
     killed(0, "pending")
 
     assert (await publish._publish(cast("Any", None), "vac", CLOSING, 20.0))["verdict"] == "pending"

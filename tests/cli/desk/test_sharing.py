@@ -66,7 +66,7 @@ async def test_a_file_is_announced_and_sent_in_the_part_of_its_type(tmp_path: Pa
 
 
 class Killed(httpx.AsyncBaseTransport):
-    """The way to a desk that is killed each time after it took one of the first *cuts* events, before it answers."""
+    """The way to a desk that is killed after it took each of the first *cuts* events, before an answer."""
 
     def __init__(self, desk: httpx.AsyncBaseTransport, cuts: int) -> None:
         self._desk, self._cuts, self.paths = desk, cuts, list[str]()
@@ -83,7 +83,7 @@ class Killed(httpx.AsyncBaseTransport):
 async def test_p1_a_document_that_a_killed_desk_may_have_is_shared_once(
     tmp_path: Path, reached: list[Given], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Given a desk that is killed with the announcement in hand, then neither the command nor its repetition shares a second one."""
+    """Given a desk that is killed with the announcement, then command and repetition share one document."""
     monkeypatch.setattr(client_door, "SHORTEST_PAUSE", 0.0)
     letter = sharing._Letter("medical_report", "report.pdf", ("special-unit",))
 

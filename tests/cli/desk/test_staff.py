@@ -43,7 +43,7 @@ class Asked:
 
 
 def test_a_name_in_brackets_is_listed_as_it_is_written() -> None:
-    """Given a name that looks like a colour of the terminal, then the list has it, since `nrmbus staff remove` wants it whole."""
+    """Given a name like a colour of the terminal, then the list has the whole name, for `nrmbus staff remove`."""
     about = {"number": "417", "roles": ["worker"], "state": "active", "second_factor": ["code"], "example": False}
     console = Console(width=160, file=io.StringIO())
     with console.capture() as shown:
@@ -56,7 +56,7 @@ def test_a_name_in_brackets_is_listed_as_it_is_written() -> None:
 async def test_a_member_is_added_listed_reset_and_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Standard output has the password alone, so that it can be piped; a name that nobody has changes nobody."""
+    """Standard output has the password alone, for a pipe. An unknown name changes nobody."""
     async with desk_of("ngo-a", tmp_path) as here:
         door, folder = Asked(here.door), BusFolder(tmp_path)
 

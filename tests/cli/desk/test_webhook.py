@@ -28,5 +28,5 @@ HOOK = {"id": "9f86d081884c7d65", "state": "active", "since": "2026-03-01T05:00:
     ids=["in order", "overloaded", "overloaded before", "paused"],
 )
 def test_a_webhook_is_one_line_that_says_why_something_waits(more: dict[str, Any], line: str) -> None:
-    """An active endpoint that asked for a pause is told apart from one that is slow."""
+    """The line distinguishes an active endpoint that asked for a pause from a slow one."""
     assert standing(HOOK | more, NOW) == line

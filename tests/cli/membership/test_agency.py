@@ -377,7 +377,7 @@ def test_a_signed_request_is_not_written_over(
 def test_a_request_that_nobody_needs_is_written_over(
     signed: Request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a default file that no admitter has signed, or whose step the directory has, then the next request takes its place."""
+    """Given a default file that is unsigned, or is in the directory already, then the next request takes its place."""
     monkeypatch.chdir(tmp_path)
     file = Path("ngo-a.request.json")
     assert agency._file(signed, None) == file

@@ -146,7 +146,7 @@ def test_an_auditor_on_her_own_machine_signs_answers_and_exports(bus: BusFolder,
 
 
 def renewed(bus: BusFolder, hers: BusFolder) -> None:
-    """Give her machine a certificate that is due, and wait until her auditor has another one, and works with it."""
+    """Give her machine a certificate that is due; wait until her auditor works with a new certificate."""
     tls = Tls(hers.service(AUDITOR))
     issued = Authority(bus).issue(AUDITOR, certificate.request(tls), life=timedelta(minutes=1))
     Gate(bus).apply()

@@ -175,7 +175,10 @@ def test_when_they_hold_every_certificate_before_them_ends(bus: BusFolder, tmp_p
 def test_an_agency_whose_disk_is_gone_comes_back(
     bus: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As deploy/RUNBOOK.md says it, after a suspension: a new machine asks by files, and has access when its keys hold and it may speak again."""
+    """After a suspension, a new machine asks by files, as deploy/RUNBOOK.md says.
+
+    The machine has access once its keys hold and the agency may speak again.
+    """
     monkeypatch.chdir(tmp_path)
     for where, name, seconds in (
         (fold, "WITHOUT_OLD_KEY", 2),

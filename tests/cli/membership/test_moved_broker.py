@@ -57,7 +57,7 @@ async def left(one: Apart) -> str:
 
 
 async def says_registered(one: Apart) -> bool:
-    """Publish a signal, so that the broker's answer tells its time; return whether it was registered."""
+    """Publish a signal, since the broker's answer tells the broker's time; return whether the signal was registered."""
     return str((await one.says(signal_of(secrets.token_hex(16))))["verdict"]) == "registered"
 
 
@@ -98,10 +98,10 @@ async def verdict(one: Apart, event: str) -> str:
 
 
 def test_a_desk_waits_for_the_bus_and_follows_it(operator: BusFolder, tmp_path: Path) -> None:
-    """Given a machine that starts while the bus is away, when the bus is there, then its desk works; when the bus moves, it follows.
+    """Given a machine that starts while the bus is away, when the bus is back, then the desk works and follows the bus.
 
-    It knows the new address from the list that the operator signed. What was published while the bus was away is
-    registered, once.
+    The desk knows the new address from the list signed by the operator. Events published while the bus was away are
+    registered once.
     """
     here, there = ports.free_ports(2)
     with ExitStack() as stack:

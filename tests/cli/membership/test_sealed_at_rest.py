@@ -227,9 +227,9 @@ if sys.platform == "linux":  # no other system shows these in files
 
 @pytest.mark.slow
 def test_without_the_key_file_nothing_comes_to_the_broker(kept: Kept) -> None:
-    """One sentence names the missing key file, and the doctor notes that it did not ask the broker.
+    """One sentence names the missing key file, and the doctor notes that the broker was not asked.
 
-    A replay needs no key: the auditor answers, which runs and has its own.
+    A replay needs no key: the running auditor answers with its own.
     """
     for command in (["topics", "check"], ["run", "auditor"], ["auditor", "judge"]):
         status, said = sentence_of(kept.folder, *command)

@@ -38,7 +38,7 @@ def write_store(path: Path, pem: bytes) -> Path:
 class OthersAuthority:
     """The authority that certifies the cluster's brokers and administrators, and knows no bus.
 
-    One that does not *sign* has a certificate without keyUsage, as many have that were made by hand.
+    Without *sign* the authority's certificate has no keyUsage, like many certificates made by hand.
     """
 
     def __init__(self, *, signs: bool = True) -> None:

@@ -120,7 +120,7 @@ def test_the_certificate_of_another_authority(folder: BusFolder, tmp_path: Path)
 def test_an_authority_without_key_usage(
     folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, signs: bool, says: str
 ) -> None:
-    """Given a cluster's authority whose certificate may sign none, and a Python that looks at that, then the step says what the administrator makes again."""
+    """Given an authority without keyUsage and a strict Python, then the step says how to make the certificate again."""
     as_it_is = ssl.create_default_context
 
     def strict(*, cafile: str) -> ssl.SSLContext:
@@ -140,7 +140,7 @@ def test_an_authority_without_key_usage(
 
 @pytest.mark.parametrize("host", ["bus.example.org", "192.0.2.7"])
 def test_a_certificate_for_other_names(folder: BusFolder, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """Given this bus's broker under a name that its certificate does not have, then the message names the option that gives it."""
+    """Given a broker under a name missing in its certificate, then the message names the option for the name."""
     with listening(Tls(folder.service(BROKER))) as port:
         real = socket.create_connection
         monkeypatch.setattr(socket, "create_connection", lambda _at, *rest: real(("127.0.0.1", port), *rest))
@@ -193,7 +193,7 @@ def test_an_agency_must_be_chosen_and_be_here(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("tls", [True, False])
 def test_an_auditor_on_her_own_machine_is_checked(tmp_path: Path, *, tls: bool) -> None:
-    """Given the auditor's own machine, then it is checked with her certificate; a standby host, which has it too, as the timekeeper."""
+    """Given the auditor's own machine, then her certificate is used; a standby host is checked as the timekeeper."""
     folder = BusFolder(tmp_path)
     folder.create(bootstrap="kafka.invalid:9093", tls=tls)
     folder.keys.mkdir()

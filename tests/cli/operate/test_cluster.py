@@ -131,7 +131,7 @@ def test_holders_trust_the_cluster_and_its_settings_name_the_authority(tmp_path:
 def test_an_authority_that_a_newer_python_does_not_trust(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool
 ) -> None:
-    """Given a cluster's authority without keyUsage, then a bus under Python 3.13 is not made with it, and under an older one a line warns of it."""
+    """Given an authority without keyUsage, then Python 3.13 makes no bus, and an older Python prints a warning."""
     monkeypatch.setattr(up, "is_strict", lambda: strict)
     (tmp_path / "ca.pem").write_bytes(OthersAuthority(signs=False).pem)
     folder = BusFolder(tmp_path / "bus")

@@ -383,7 +383,7 @@ class TestTheDoctor:
     def test_on_an_agencys_machine_the_directory_tells_who_needs_none(
         self, folder: BusFolder, monkeypatch: pytest.MonkeyPatch, closed: frozenset[str]
     ) -> None:
-        """Given a certificate near its end on a joined machine, then it is a fault unless the directory says that the agency is closed."""
+        """Given a certificate near its end on a joined machine, then a fault is found unless the agency is closed."""
         tls = Tls(folder.agency("ngo-a").path)
         Authority(folder).equip("ngo-a", folder.agency("ngo-a").path)
         short = Authority(folder).issue("ngo-a", certificate.request(tls), life=timedelta(minutes=1))

@@ -43,7 +43,7 @@ def asked(*options: str) -> Any:
 
 
 def test_everybody_who_is_invented_works_at_an_agency_of_the_example() -> None:
-    """Each agency has a name and people, one of whom administers; a name is one person's."""
+    """Each agency has a name and people, among them an administrator. No two people share a name."""
     agencies = newcomers_of_example("az@2022-04-29")
     assert PEOPLE.keys() == agencies.keys()
     assert all(each.contact and each.contact.name.startswith("Example ") for each in agencies.values())
@@ -84,7 +84,7 @@ async def test_what_waits_is_told_by_what_is_due() -> None:
 
 
 async def test_an_accepted_referral_is_not_answered_again() -> None:
-    """Given a referral that the unit has accepted, its clock runs until a stage begins, and that is what there is to do."""
+    """Given an accepted referral, its clock runs until a stage begins: the duty is to begin a stage."""
     duties = [{"code": "D-ANSWER", "agency": "special-unit", "due": at(2), "ref": each} for each in ("R-1", "R-2")]
     referrals = [
         {"ref": ref, "direction": "received", "receivers": [{"agency": "special-unit", "state": state}], "waits_for": []}
@@ -138,7 +138,7 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path: Path, name: str) -> N
 
 
 def test_the_rest_of_a_start_that_was_broken_off_is_removed(tmp_path: Path) -> None:
-    """Given a first start that ended while the stories were played, the next one begins anew; a whole example stays."""
+    """Given a first start that ended within the stories, the next start begins again. A whole example stays."""
     folder = BusFolder(tmp_path / "bus")
     mark = example._prepared(folder)
     first = folder.settings.bus
@@ -157,7 +157,7 @@ def test_the_rest_of_a_start_that_was_broken_off_is_removed(tmp_path: Path) -> N
 
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """Run the command in *folder* during the block, and end it by Ctrl-C; yield what it prints first."""
+    """Run the command in *folder* during the block, and end the command by Ctrl-C; yield the first output."""
     with tempfile.TemporaryFile() as output:
         with interruptible():
             nrmbus = Path(sys.executable).parent / "nrmbus"

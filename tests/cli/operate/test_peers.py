@@ -1,4 +1,4 @@
-"""``nrmbus check --agencies`` says of each agency what the broker has of it, and what to do where that is a fault."""
+"""``nrmbus check --agencies`` lists the broker's facts on each agency, and says what to do about a fault."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -26,12 +26,12 @@ HEARD = Heard(readings=(Reading(9, 10), Reading(4, 4)), rights=(), last=AT, answ
 
 
 def said(peer: Mapping[str, Any], heard: Heard) -> dict[str, tuple[bool | None, str]]:
-    """Return what is said by step: whether it works, and the sentence."""
+    """Return by step whether the step works, and the sentence."""
     return {each.step: (each.well, each.what) for each in steps(peer, heard, NOW)}
 
 
 def test_an_agency_that_is_well() -> None:
-    """Given a connected desk that has read and co-signed, then each step works, and says what it rests on."""
+    """Given a connected desk that has read and co-signed, then each step works and names its evidence."""
     found = said(PEER, HEARD)
     assert [(step, well) for step, (well, _) in found.items()] == [
         ("connected", True), ("release", True), ("certificate", True), ("rights", True),
@@ -66,7 +66,7 @@ def test_an_agency_that_is_well() -> None:
 def test_a_fault_names_what_to_do(
     peer: dict[str, Any], heard: dict[str, Any], step: str, *, well: bool | None, says: str
 ) -> None:
-    """Given one thing that is amiss, then its step tells it; what cannot be told from here is no fault."""
+    """Given one fault, then its step names the fault. Facts that cannot be seen from here are no fault."""
     of_heard = {name: getattr(HEARD, name) for name in HEARD.__dataclass_fields__} | heard
     found = said(PEER | peer, Heard(**of_heard))[step]
 

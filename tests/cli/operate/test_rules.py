@@ -119,7 +119,7 @@ def test_a_sound_profile_is_named_with_its_digest(tmp_path: Path) -> None:
 
 
 def test_the_holidays_of_another_country_are_printed_for_a_profile(tmp_path: Path) -> None:
-    """Who writes a profile for a country without a table here pastes them, and the profile is sound."""
+    """The printed holidays make a sound profile for a country without a table here."""
     printed = run("rules", "holidays", "GE", "--since", "2026", "--until", "2026").stdout
     _, title, *days = printed.splitlines()
     assert '    - "2026-01-07"  # Christmas Day' in days

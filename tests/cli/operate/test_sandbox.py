@@ -30,7 +30,7 @@ REFERRAL: dict[str, Any] = {"urgency": "normal", "services": ["health", "legal"]
 
 @contextmanager
 def running(folder: Path) -> Iterator[str]:
-    """Run the command in *folder* during the block, and end it by Ctrl-C; yield what it prints first."""
+    """Run the command in *folder* during the block, and end the command by Ctrl-C; yield the first output."""
     with tempfile.TemporaryFile() as output:
         with interruptible():
             process = subprocess.Popen(

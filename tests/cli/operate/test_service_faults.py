@@ -1,4 +1,4 @@
-"""Faults of services: what each says of itself, and what is seen of those on other machines, is a finding with what mends it."""
+"""Faults of services, by their own health or as seen from another machine: each is a finding with its remedy."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -104,7 +104,7 @@ PEER = {
     ],
 )
 def test_what_the_numbers_of_a_service_show_is_a_finding(tmp_path: Path, shown: dict[str, float], code: str) -> None:
-    """Given a service that is ready, and a number past its limit, then it is a fault; before the limit it is none."""
+    """Given a ready service, then a number past its limit is a fault, and a number before the limit is none."""
     named = {f"nrmbus_{name}": value for name, value in shown.items()}
 
     (found,) = of_services(BusFolder(tmp_path), {"ngo-a": {"ready": True, "shown": named}})
@@ -115,7 +115,7 @@ def test_what_the_numbers_of_a_service_show_is_a_finding(tmp_path: Path, shown: 
 
 
 def test_a_standby_host_that_is_away_is_found() -> None:
-    """Given a service that should stand by on another host, then it is a finding while it is not connected, and else none."""
+    """Given a service that should stand by on another host, then there is a finding while the service is away."""
     there = Placed("host-b", "registrar", "stands by", "10.0.0.2", "2026-04-01T00:00:00+00:00")
     away = replace(there, service="timekeeper", state="away", connected=None)
 
@@ -126,7 +126,7 @@ def test_a_standby_host_that_is_away_is_found() -> None:
 
 
 def test_a_standby_host_with_old_keys_is_found() -> None:
-    """Given a host with keys that the service has changed since, then it is a finding with the command that takes it off, although it is connected."""
+    """Given a connected host with former keys of a service, then a finding names the command to revoke the host."""
     old = Placed("host-b", "registrar", "old keys", "10.0.0.2", "2026-04-01T00:00:00+00:00")
 
     (found,) = of_hosts([old])
@@ -136,7 +136,7 @@ def test_a_standby_host_with_old_keys_is_found() -> None:
 
 
 def test_a_standby_host_on_which_a_service_does_not_run_is_found(tmp_path: Path) -> None:
-    """Given a standby host, then each service that it has keys of, and that does not run, is a fault with the command that starts it."""
+    """Given a standby host with keys of a stopped service, then a fault names the command to start the service."""
     folder = BusFolder(tmp_path)
     folder.create(bootstrap="kafka:9092", tls=False)
     folder.keys.mkdir(exist_ok=True)
@@ -163,7 +163,7 @@ def test_peers_are_looked_at() -> None:
 
 
 def test_a_timekeeper_that_sees_no_desk_is_a_fault_and_a_desk_that_is_away_a_remark(tmp_path: Path) -> None:
-    """Without its right at the broker nobody is shown who does not read; a desk that is away is named, and is no fault of the bus."""
+    """A timekeeper without its right at the broker shows no silent agency. An absent desk is named, without a fault."""
     folder = BusFolder(tmp_path)
     folder.create(play=True)
     blind: dict[str, Any] = {"ready": True, "desks_unseen": True, "desks_away": []}

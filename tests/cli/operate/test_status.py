@@ -1,4 +1,7 @@
-"""``nrmbus status`` shows one screen: who is up, behind or silent, and what ends soon; its exit status says whether all is well."""
+"""``nrmbus status`` shows on one screen who is up, behind or silent, and which keys and certificates end soon.
+
+The exit status says whether all is well.
+"""
 
 import asyncio
 import io
@@ -100,7 +103,7 @@ class TestReady:
 
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BusFolder:
-    """Return the folder of a machine on which one desk must run, whose certificate ends tomorrow."""
+    """Return the folder of a machine on which one desk must run; the desk's certificate ends tomorrow."""
     folder = BusFolder(tmp_path)
     folder.create(bootstrap="kafka:9092", tls=False)
     monkeypatch.setattr(health, "expected", lambda _: ("ngo-b",))
@@ -144,7 +147,7 @@ def test_a_folder_with_brackets_in_its_name_is_shown_whole(looked: Callable[...,
 def test_who_is_not_ready_is_named_with_the_reason(
     looked: Callable[..., Status], health_of_one: Mapping[str, Any] | None, state: str, remark: str
 ) -> None:
-    """Given one service that is away or behind, then it stands out, and all is not well."""
+    """Given one service that is away or behind, then its row stands out, and all is not well."""
     found = looked({"registrar": READY, "ngo-a": health_of_one})
 
     assert not found.well
@@ -223,7 +226,7 @@ class TestOnAnAgencysMachine:
     def test_a_desk_that_began_without_a_line_waits_and_is_not_away(
         self, asked: Callable[..., Status], tmp_path: Path
     ) -> None:
-        """Given a desk without an answer since its start, then its door is closed, and its mark tells why, and since when."""
+        """Given a desk that Kafka never answered, then the door is closed, and a mark tells why and since when."""
         assert asked().services[0].state == "away"
 
         BusFolder(tmp_path).unanswered_marker("ngo-b").write("Kafka does not answer. The desk tries again.")
@@ -256,7 +259,7 @@ class TestOnAnAgencysMachine:
         assert "not running" in screen(found)
 
     def test_a_standby_service_is_missed_beside_a_desk(self, asked: Callable[..., Status], tmp_path: Path) -> None:
-        """Given a standby host whose desk runs, then a service that does not is a fault; an agency beside it may have left."""
+        """Given a standby host whose desk runs, then a stopped service is a fault. An agency there may have left."""
         folder = BusFolder(tmp_path)
         folder.be_host("host-b")
         (folder.service("registrar") / "keys").mkdir(parents=True)
@@ -291,7 +294,7 @@ def test_a_service_that_ends_again_and_again_is_failing(looked: Callable[..., St
 def test_a_broker_that_is_down_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brokers: int, of_brokers: dict[str, Any], expected: list[Any]
 ) -> None:
-    """Given a bus with its own Kafka, then a broker that the supervisor does not keep up stands in the table, and doctor names it."""
+    """Given a bus with its own Kafka, then table and doctor name a broker that the supervisor does not keep up."""
     folder = BusFolder(tmp_path)
     folder.create(brokers=brokers)
     write_json(folder.run / "services.json", of_brokers | {"registrar": {"pid": 8, "restarts": 0}})
@@ -316,7 +319,7 @@ def test_a_broker_that_is_down_is_named(
 
 
 def test_a_broker_that_is_frozen_is_missed(looked: Callable[..., Status]) -> None:
-    """Given three brokers of which one stands still, then its process runs and the bus goes on, and all the same it is a fault."""
+    """Given a frozen broker among three, then a fault is shown, although the process runs and the bus goes on."""
     assert looked({"registrar": READY}, brokers=(3, 3)).well
 
     found = looked({"registrar": READY}, brokers=(2, 3))
@@ -325,7 +328,7 @@ def test_a_broker_that_is_frozen_is_missed(looked: Callable[..., Status]) -> Non
 
 
 def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
-    """Given a certificate elsewhere or a sealing key in its last days, then a line names it with the time that is left."""
+    """Given a certificate elsewhere or a sealing key in its last days, then a line shows the remaining time."""
     soon = (datetime.now(UTC) + timedelta(days=3, hours=1)).isoformat()
     key = {"ends": soon, "sentence": "The sealing key ends soon: nrmbus agency rotate ngo-a"}
     token = {"token": "booking", "ends": soon, "sentence": "The token booking ends soon: nrmbus token add ngo-a NAME"}
@@ -341,7 +344,7 @@ def test_what_ends_soon_is_said(looked: Callable[..., Status]) -> None:
 
 
 def test_a_public_page_has_no_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page of a hotline is a process beside its desk, and comes to no broker: it is listed as ready, and nothing of it ends."""
+    """A hotline's page is a process without a broker: the screen lists the page as ready, without a certificate."""
     folder = BusFolder(tmp_path)
     folder.create(play=True)
 
@@ -358,7 +361,7 @@ def test_a_public_page_has_no_certificate(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_an_agency_that_is_silent_stands_out(looked: Callable[..., Status]) -> None:
-    """Given a desk on another machine without a connection, then it is shown; whether that is a fault only its people know."""
+    """Given a desk on another machine without a connection, then the desk is shown. Only its people know of a fault."""
     found = looked({"registrar": READY}, {**PEER, "connected": []})
 
     assert "not connected" in screen(found)
@@ -397,7 +400,7 @@ def test_agencies_that_cannot_be_listed_are_no_silence(
 
 
 def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) -> None:
-    """Given a folder whose bus does not run, then the screen has the command that starts it."""
+    """Given a folder whose bus does not run, then the screen has the command to start the bus."""
     found = looked({}, running=False)
 
     assert not found.well
@@ -408,7 +411,7 @@ def test_a_bus_that_does_not_run_is_one_sentence(looked: Callable[..., Status]) 
 def test_services_that_were_started_one_by_one_are_a_bus_that_runs(
     looked: Callable[..., Status], tmp_path: Path
 ) -> None:
-    """Given Kafka elsewhere and services that ``nrmbus run`` started, then the bus runs, and one that is missing is a fault."""
+    """Given Kafka elsewhere and services from ``nrmbus run``, then the bus runs, and a missing service is a fault."""
     folder, names = BusFolder(tmp_path), ("registrar", "timekeeper", "auditor")
     with ExitStack() as started:
         for each in names[:2]:
@@ -446,7 +449,10 @@ def test_a_stopped_desk_of_the_operators_machine_is_a_fault_beside_services_that
 def test_of_an_agency_that_runs_its_page_and_its_desk_are_missed(
     looked: Callable[..., Status], tmp_path: Path, runs: str, stopped: str
 ) -> None:
-    """Given an agency's machine with desk and public page, when one of them does not run, then it is a fault; an agency that has left runs neither."""
+    """Given an agency's desk and public page, when either does not run, then a fault is shown.
+
+    An agency that has left runs neither.
+    """
     folder = BusFolder(tmp_path)
     folder.keys.mkdir(exist_ok=True)
     (folder.keys / "operator.pub").write_bytes(b"of another machine")
@@ -472,7 +478,7 @@ def test_nobody_waits_for_who_is_suspended(tmp_path: Path, monkeypatch: pytest.M
 def test_a_number_past_its_limit_is_a_fault_on_the_screen(
     looked: Callable[..., Status], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given services that are ready, and numbers that are not well, then the screen has each with its command, and all is not well."""
+    """Given ready services with numbers past their limits, then all is not well, and each number has a command."""
     shown = {
         "nrmbus_outbox_oldest_seconds": 3700.0,
         "nrmbus_letters_unopened": 4.0,

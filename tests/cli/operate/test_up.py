@@ -18,7 +18,7 @@ KEPT = ("listen.json", "canary.json", "audited-elsewhere")
 
 
 def kept(folder: BusFolder) -> dict[str, bytes | None]:
-    """Return the bytes of each file that ``nrmbus up`` writes by its options, or None if it is not there."""
+    """Return the bytes of each file that ``nrmbus up`` writes by its options, or None if the file is missing."""
     paths = {name: folder.path / name for name in KEPT}
     return {name: path.read_bytes() if path.exists() else None for name, path in paths.items()}
 
@@ -49,7 +49,7 @@ class Ending(Node):
 
     @property
     def runs(self) -> bool:
-        """Whether it runs when the watch begins."""
+        """Return whether the broker runs when the watch begins."""
         return self._runs
 
     @property
@@ -103,7 +103,7 @@ def test_brokers_that_ended_before_the_watch_end_the_command(tmp_path: Path, cou
 
 
 def test_a_broker_that_ended_before_the_watch_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given three brokers of which one ended while the others were started, then a sentence says so, as when it ends later."""
+    """Given a broker that ended while the others were started, then a sentence says so, as for a later end."""
     said: list[str] = []
     with (
         closing(Ending(1, 3, runs=False)) as first,

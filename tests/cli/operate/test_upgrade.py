@@ -82,7 +82,7 @@ class TestCheck:
         assert parts(stopped)["ngo-a"] == "prevents"
 
     def test_a_ledger_of_a_newer_release_prevents_it(self, stopped: BusFolder) -> None:
-        """Whoever went back too far reads which release to install."""
+        """After a step back too far, the sentence names the release to install."""
         restamp(stopped, "0099")
 
         assert parts(stopped)["ngo-a"] == "prevents"
@@ -104,7 +104,7 @@ class TestCheck:
         assert "Kafka" in found
 
     def test_a_damaged_ledger_prevents_it(self, stopped: BusFolder) -> None:
-        """Given a file that is no ledger any more, then no release can upgrade it, and the page with what to do is named."""
+        """Given a damaged ledger, then no release can upgrade the file, and the sentence names the page to read."""
         stopped.agency("ngo-a").ledger.write_bytes(b"damaged" * 1000)
 
         assert parts(stopped)["ngo-a"] == "prevents"
@@ -165,7 +165,7 @@ class TestBack:
         assert f"ngo-a: the ledger is at revision {schema.REVISION}" in output
 
     def test_a_damaged_ledger_does_not_keep_the_others_back(self, stopped: BusFolder) -> None:
-        """Given a damaged ledger before a sound one, then it is named, the sound one is taken back, and the exit status says so."""
+        """Given a damaged and a sound ledger, then the first is named, the second taken back, and the status is 1."""
         before = stopped.agency("damaged")
         before.path.mkdir()
         before.agency_json.write_text("{}")
@@ -194,7 +194,7 @@ class TestBack:
 def test_kafkas_metadata_stays_where_it_is_until_a_person_raises_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a bus that an earlier Kafka made, then this one runs on it, says so, and is raised by one command."""
+    """Given a bus of an earlier Kafka, then this Kafka runs on the old metadata and says so; a command raises them."""
     run = subprocess.run
 
     def formatted_before(command: list[str], **settings: Any) -> Any:

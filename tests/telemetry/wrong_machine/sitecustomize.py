@@ -1,4 +1,4 @@
-"""Faults of a machine, in each Python process whose PYTHONPATH names this folder: a clock that is ahead, a disk that is full.
+"""Faults of a machine, in each Python process whose PYTHONPATH names this folder: a clock ahead, a full disk.
 
 A fault lasts while its file is in the folder that NRMBUS_TEST_FAULTS names: ``clock`` holds seconds, ``disk`` free bytes.
 """
