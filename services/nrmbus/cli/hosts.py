@@ -25,14 +25,14 @@ _GROUPS: Final[Mapping[str, str]] = {each: "nrm-registrar" if each == REGISTRAR 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """One process of a service on a standby host, or the place of one that should be there."""
+    """A process of a service on a standby host, or the place of a missing process."""
 
     host: str
     service: str
     state: str
     """``works``, ``stands by``, ``away`` if no process is connected, or ``old keys`` if the service has others since."""
     connected: str | None
-    """From which address it is connected."""
+    """Address from which the process is connected."""
     certificate_ends: str | None
 
 

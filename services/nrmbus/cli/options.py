@@ -28,7 +28,7 @@ class BusContext:
 
     @property
     def folder(self) -> BusFolder:
-        """Folder that the options mean, whether or not a bus is in it; this process knows its profiles then.
+        """Folder of the options, with or without a bus. The process then knows the folder's profiles.
 
         Raises:
             NoBus: the bus's name is not a plain name, or a profile in the folder cannot be used.
@@ -79,13 +79,13 @@ Known = Annotated[
 
 
 def to_write(file: Path | None) -> Path | None:
-    """Return *file*, which a command is to write, once it is clear that a file can be there. The callback of such an option.
+    """Return *file*, which a command is to write, once the place can take a file. Callback of the option.
 
-    A command that records something first would else record what it then cannot hand over. Folders are made by people:
-    a slip in a path would else leave a case's evidence in a folder that nobody knows of.
+    A command could otherwise record a disclosure without handing it over. Folders are made by people: a slip in a path
+    could otherwise leave a case's evidence in an unknown folder.
 
     Raises:
-        BusError: its folder does not exist or takes no file, or *file* is a folder.
+        BusError: the folder of *file* does not exist or takes no file, or *file* is a folder.
     """
     if file is None:
         return None
@@ -106,10 +106,10 @@ PLAINTEXT = "Kafka is reached in plain text: everybody who can reach it can read
 
 
 def checked_address(bootstrap: str | None) -> None:
-    """Look that *bootstrap*, where it is given, is the address of a broker, or those of several.
+    """Check that *bootstrap*, if given, has the address of a broker, or addresses of several.
 
     Raises:
-        BadParameter: it is not.
+        BadParameter: *bootstrap* has no such address.
     """
     if bootstrap is not None and not is_address(bootstrap):
         raise typer.BadParameter("--bootstrap takes HOST:PORT, or several of them separated by commas")

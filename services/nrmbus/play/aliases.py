@@ -38,7 +38,8 @@ class Aliases:
     def ref(self, alias: str, case: str | None, *, one_of_several: bool = False) -> str:
         """Return the referral, bed, hold, payment, service or review that *alias* means on *case* (an alias too).
 
-        An alias first used with one case has one meaning for ever; first used with *one_of_several*, one meaning per case.
+        An alias first used with one case keeps the same meaning in every case. First used with *one_of_several*, the
+        alias has a separate meaning per case.
         """
         if alias in self._refs:
             return self._refs[alias]

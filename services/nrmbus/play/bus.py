@@ -38,9 +38,9 @@ from nrmbus.wire import times
 from nrmbus.wire.names import AUDITOR, REGISTRAR, STATISTICS, TIMEKEEPER
 
 START_SECONDS: Final = 180.0
-"""Within which a service starts, or comes back; a machine with other work takes many times what one at rest does."""
+"""Limit for the start or return of a service; a busy machine takes many times as long as an idle one."""
 LISTENING_SECONDS: Final = 180.0
-"""Within which others are shown that an agency reads again, or that its desk is away."""
+"""Limit until others see that an agency reads again, or has no desk."""
 VERDICT_SECONDS: Final = 25.0
 _Result = TypeVar("_Result")
 
@@ -96,7 +96,7 @@ class BusStage(Stage):
     # -- before the play ---------------------------------------------------------------------------------------------
 
     def admit(self, agencies: Mapping[str, Participant], policy: str, starts: datetime | None) -> None:
-        """Admit who is new, wait until every desk is up, and set the clock to *starts*; with None it stays where it is."""
+        """Admit the new agencies, wait until every desk is up, and set the clock to *starts*, unless it is None."""
         if not self._settings.play:
             raise StageError("this bus runs by the wall's clock; play on one made with `nrmbus up --play`")
         if self._settings.policy != policy:
@@ -330,7 +330,7 @@ class BusStage(Stage):
         self._run(self._restart(service))
 
     async def _restart(self, service: str) -> None:
-        self._trail_at = None  # it may deliver again what it delivered before it was killed
+        self._trail_at = None  # the process may repeat deliveries from before the kill
         before = self._pid(service)
         if before is None:
             raise StageError(f"this bus has no {service} that could be killed")
@@ -397,7 +397,7 @@ class BusStage(Stage):
         return pid
 
     def _working(self, service: str, running: Collection[str]) -> str:
-        """Return the process of *service* that works, of those that stand by for one another."""
+        """Return the working process of *service*, among processes that stand by for one another."""
         door = self._doors.get(service)
         if isinstance(door, Registrars):
             return door.works
@@ -405,7 +405,7 @@ class BusStage(Stage):
         return next((each for each in sorted(running) if parted(each)[0] == service and each not in waits), service)
 
     def replay(self, subject: str | None = None) -> tuple[str, ...]:
-        """Fold the history again, and compare it with what registrar, timekeeper and every desk hold; name desks that are away."""
+        """Fold the history again, compare the states of registrar, timekeeper and desks, and name absent desks."""
         return self._run(self._replay(subject))
 
     async def _replay(self, subject: str | None) -> tuple[str, ...]:
@@ -427,7 +427,7 @@ class BusStage(Stage):
 
 
 async def _shown_by(name: str, asked: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-    """Return what *name* shows of a case, empty if it has no such case. Raises StageError if it does not answer."""
+    """Return the case as *name* shows it, empty if there is no such case. Raises StageError without an answer."""
     try:
         return await asked
     except DoorError as error:

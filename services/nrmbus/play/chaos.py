@@ -68,7 +68,7 @@ KINDS: Final[Mapping[str, int]] = {
     "kill registrar": 5, "kill desk": 5, "kill broker": 3, "kill timekeeper": 2, "freeze registrar": 2,
     "restart registrar": 2, "restart desk": 2, "kill registrar and desk": 2, "kill broker and registrar": 1,
 }  # fmt: skip
-"""What is done to a bus, and how often compared with the others; a desk is frozen once in 25, since that takes 47 s."""
+"""Faults of a bus, with relative frequencies; a desk is frozen once in 25, since the freeze takes 47 s."""
 FIRST: Final = (
     "kill registrar", "kill desk", "kill timekeeper", "kill broker", "freeze registrar", "restart registrar", "restart desk",
 )  # fmt: skip
@@ -78,7 +78,7 @@ Notify = Callable[[int, str], None]
 
 
 class Chaos:
-    """One bus, its load and its faults."""
+    """A bus with load and faults."""
 
     def __init__(self, folder: BusFolder, seed: int) -> None:
         self._folder, self._brokers = folder, folder.settings.brokers
@@ -319,7 +319,7 @@ def _now() -> datetime:
 
 
 def look_into_ledgers(folder: BusFolder, accepted: Sequence[tuple[str, str, str]], found: Found) -> None:
-    """Compare the ledgers of a bus that was stopped with what its doors *accepted*: (agency, case, id)."""
+    """Compare the ledgers of a stopped bus with the events *accepted* by its doors: (agency, case, id)."""
     told = _rows(folder, "special-unit", "select subject, id, count(*) from events group by source, subject, id")
     for speaker in SPEAKERS:
         mine = {(case, event) for agency, case, event in accepted if agency == speaker}

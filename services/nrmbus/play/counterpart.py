@@ -16,7 +16,7 @@ from nrmbus.events.referral import ReferralAccepted, ReferralAcknowledged, Refer
 from nrmbus.wire.ids import new_ref
 
 ACTOR: Final = "sandbox-1"
-"""Staff number of whoever answers; nobody has it."""
+"""Staff number for the answers; no member of staff has this number."""
 ANSWERED: Final = "not_open"
 """Code of the refusal of an answer to a referral that was answered before."""
 PEOPLE: Final[Mapping[str, Any]] = {

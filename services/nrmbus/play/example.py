@@ -31,7 +31,7 @@ _CANARY: Final = "CANARY-"
 
 
 def told(agencies: Collection[str], now: datetime) -> Scenario:
-    """Return the stories as one, among *agencies* alone, with times by which its last step is at *now*."""
+    """Return the stories as one, among *agencies* alone, timed so that the last step is at *now*."""
     stories = [read(find(Path(name))) for name in STORIES]
     last = stories[-1]
     ends = last.steps[-1].at

@@ -1,7 +1,7 @@
-"""Released figures of an example bus: those of the year before, made of cases that nobody had.
+"""Released figures of an example bus: the figures of the previous year, made of invented cases.
 
-An example has two days of cases, so no count of its own reaches the threshold. With some hundred made-up cases of the year
-before, people see what released figures look like; the next release names these as the year that it is compared with.
+An example has two days of cases, so no count of its own reaches the threshold. With some hundred made-up cases of the
+previous year, people see how released figures look. The next release is compared with the previous year's.
 """
 
 from pathlib import Path

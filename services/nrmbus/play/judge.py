@@ -44,7 +44,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """One event of a step: the alias of its case, the event and its answer.
+    """An event of a step: alias of the case, event and answer.
 
     *before* is the case before it, where the step expects nothing to change; *first* the answer to bytes that went out
     once more, when they went out first.
@@ -258,9 +258,9 @@ def texts(sealed: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def standing_orders(history: Iterable[Happened], kind: str) -> list[Happened]:
-    """Return the payments of *kind* that are ordered or executed: every order but those that failed.
+    """Return the ordered or executed payments of *kind*: every order except failed ones.
 
-    A failure names its order by ``ref``, or by the decision that the order rests on.
+    A failure names the order by ``ref``, or by the decision behind the order.
     """
     orders: list[Happened] = []
     for event in history:

@@ -38,7 +38,7 @@ class Submission:
 
 @dataclass(slots=True)
 class Agency:
-    """One sender of load: its keys, its cases and the progress of each."""
+    """A sender of load: keys, cases, and the progress of each case."""
 
     identity: Identity
     receiver: str

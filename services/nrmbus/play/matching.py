@@ -68,7 +68,7 @@ class Sent(NamedTuple):
 
 
 class Match(NamedTuple):
-    """Answer to one agency: which other agency has the same person, under which references of both."""
+    """Answer to an agency: the other agency with the same person, and both references."""
 
     to: str
     own: str
@@ -80,7 +80,8 @@ def identity(country: str, document: str) -> bytes:
     """Return an identity document in the one form that all agencies feed in: no gaps or marks, and Latin capitals (ICAO 9303).
 
     Raises:
-        ValueError: something stands there that no document has. Nobody else would write it so, and no match would be found.
+        ValueError: no document has such a number or country. No other agency would write the same, so no match would be
+            found.
     """
     typed = (unicodedata.normalize("NFKC", each).upper() for each in (country, document))
     parts = [_GAPS.sub("", each).translate(_LATIN) for each in typed]
@@ -97,7 +98,7 @@ def _standing(registered: Registered, agency: str, id: str, now: datetime) -> Co
 
 
 class Evaluator:
-    """One of two bodies with a key each. It sees who asks, when and for which consent, and never for whom."""
+    """One of two bodies with a key each. An evaluator sees the asking agency, time and consent, never the person."""
 
     def __init__(self, name: str, registered: Registered, monthly: int = MONTHLY) -> None:
         """Begin with a fresh key; *registered* looks a consent up in the history."""
@@ -113,10 +114,11 @@ class Evaluator:
         return self._server.public_key.serialize()
 
     def evaluate(self, agency: str, consent: str, blinded: bytes, now: datetime) -> bytes:
-        """Return the evaluation of *blinded*, with its proof. The same question is answered again: it tells nothing more.
+        """Return the evaluation of *blinded*, with a proof. A repeated question is answered: it reveals no more.
 
         Raises:
-            NotAsked: no such consent stands, it was used before, or the agency has asked as often as it may this month.
+            NotAsked: there is no such consent, the consent was used before, or the agency has reached its monthly
+                limit.
         """
         _standing(self._registered, agency, consent, now)
         month = (agency, f"{now:%Y-%m}")
@@ -228,5 +230,5 @@ class Asker:
 
     @staticmethod
     def _token(outputs: Sequence[bytes]) -> bytes:
-        """Return the token of all *outputs*: whoever wants to try identities needs every evaluator's key."""
+        """Return the token of all *outputs*: to try identities, an attacker needs every evaluator's key."""
         return hashlib.sha256(_CONTEXT + b"".join(outputs)).digest()[:TOKEN_BYTES]

@@ -67,7 +67,7 @@ class MemoryDesk:
         return self._take(delivery)
 
     def be_refused(self, event: Event, code: str) -> tuple[Draft, ...]:
-        """Hear that the registrar refused an *event* that the procedure said; return what the procedure says in its place."""
+        """Take the registrar's refusal of the procedure's *event*; return the procedure's events in its place."""
         self._ledger.append((event, code))
         return self._lose(event, code)
 

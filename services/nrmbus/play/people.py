@@ -51,7 +51,7 @@ _DONE_BY: Final = {
     "D-BED": "answer about a bed", "D-RG": "decide on reasonable grounds", "D-HOLD": "confirm a hold",
     "D-REPRESENT": "assign a representative",
 }  # fmt: skip
-"""Deed that ends a duty, of those that a day's work is about."""
+"""Deed that ends a duty of a day's work."""
 _DECISION: Final = "decide"
 """Beginning of a deed that workers leave to who may decide."""
 _ACCEPTED: Final = "begin a stage of identification"
@@ -144,7 +144,7 @@ async def _all(door: Door, what: str) -> list[dict[str, Any]]:
 
 
 def _deed(deed: str, lefts: Collection[timedelta]) -> str:
-    """Return a deed with the number of times that it is due, and when: by how much it is late, and how soon the next is."""
+    """Return a deed with the number of times due, the longest delay, and the time until the next."""
     late = [-each for each in lefts if each < timedelta()]
     left = [each for each in lefts if each >= timedelta()]
     overdue = f"overdue by {_length(max(late))}" if late else ""

@@ -24,7 +24,7 @@ def play(scenario: Scenario, stage: Stage, *, keep_going: bool = False, notify: 
 
 
 class _Play:
-    """One play: its aliases, its rows and its failures."""
+    """A play: aliases, rows and failures."""
 
     def __init__(self, scenario: Scenario, stage: Stage, notify: Notify) -> None:
         self._scenario = scenario

@@ -2,9 +2,9 @@
 
 Desks and timekeeper are asked first, the registrar last. Each desk answers in one snapshot: how far it has read its
 inbox, and how many rows of its outbox are unanswered. If the registrar, asked afterwards, is inside no transaction and
-has issued no delivery that a desk had not read when it was asked, then nothing was on its way: whatever a desk said had
-been answered, and whatever was answered had been read. After a move of the clock every service is asked; after an
-event, its publisher and the recipients since.
+has issued no delivery that a desk had not read at its answer, then nothing was on the way: every event of a desk had
+been answered, and every answer had been read. After a move of the clock every service is asked; after an event, its
+publisher and the recipients since.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Quiet:
             await self._audited()
 
     async def _audited(self) -> None:
-        # Nothing follows from what it does, so nobody waits for it; a history that it refuses is no ground to go on.
+        # Nothing follows from the auditor's work, so nobody waits for it; but a refused history ends the play.
         health = await self._ask(AUDITOR)
         if health and health["trouble"]:
             raise StageError(f"the auditor stands still: {health['trouble']}")
@@ -74,7 +74,7 @@ class Quiet:
         for name, issued in registrar["inbox"].items():
             if name not in self._doors or name == AUDITOR:  # who reads the history, and no inbox
                 continue
-            # Who was quiet, and has been told nothing since, has nothing to say: only the others are asked.
+            # A quiet desk without a delivery since has nothing to publish: only the others are asked.
             read = (answers.get(name) or self.seen.get(name) or {"inbox": {}})["inbox"]
             if any(read.get(partition, 0) < last for partition, last in issued.items()):
                 self._concerned.add(name)

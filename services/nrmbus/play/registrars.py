@@ -1,6 +1,6 @@
-"""The doors of the registrar's processes as one: of several (`nrmbus up --replicas 2`) one works, and which one may change.
+"""The doors of the registrar's processes as one: of several (`nrmbus up --replicas 2`) one works, and others take over.
 
-Timekeeper and auditor have one door, at which whichever process works answers; each registrar has its own.
+Timekeeper and auditor have one door each, at which the working process answers. Each registrar has its own door.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class Registrars(Door):
         """Return the health of the registrar that works.
 
         Raises:
-            DoorError: none works, or it is not known yet which one does.
+            DoorError: no registrar works, or the working one is not known yet.
         """
         self._look()
         asked = {REGISTRAR: super().health(), **{name: door.health() for name, door in self.others.items()}}

@@ -28,7 +28,7 @@ from nrmbus.wire.names import TIMEKEEPER
 YEARS: Final = (2024, 2025, 2026)
 """Years in which the copies begin."""
 CLONES: Final = 6
-"""Agencies of each role that is not the only one of its kind."""
+"""Number of agencies of each role outside `ONLY_ONE`."""
 ONLY_ONE: Final = frozenset(
     {"special_unit", "fund", "migration", "shelter_state", "child_commission", "coordinator", "auditor", "timekeeper"}
 )
@@ -62,7 +62,7 @@ class NoCase(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A played scenario: its facts in their order, the coded fields of its letters by event, and its agencies."""
+    """A played scenario: ordered facts, the coded fields of letters by event, and the agencies."""
 
     facts: tuple[Fact, ...]
     coded: Mapping[str, Mapping[str, Any]]
@@ -135,7 +135,7 @@ def _moved(story: Story, chance: random.Random, years: Sequence[int]) -> timedel
 
 
 def _later(story: Story, moved: timedelta) -> tuple[Fact, ...]:
-    """Return the facts of *story* that much later; the timekeeper's are those that are due there, each when it is due."""
+    """Return the facts of *story* that much later. The timekeeper's facts are recomputed, each at its due time."""
     agencies = {id: Agency(id, each.role, each.supervisor) for id, each in story.agencies.items()}
     rules = Rules(load_profile(story.policy), {TIMEKEEPER: Agency(TIMEKEEPER, TIMEKEEPER), **agencies})
     views, dues = dict[str, View](), dict[str, Due]()

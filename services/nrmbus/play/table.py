@@ -38,14 +38,14 @@ _TIME: Final = 5
 _NARROW_EVENT: Final = 36
 _LEAST_EVENT: Final = len("recovery.period_started")
 _WIDE: Final = 80
-"""With so much room beside step, time and who, a row is one line; with less, who stands above the event."""
+"""With so much room beside step, time and agency, a row is one line; with less, the agency is above the event."""
 
 
 class Storyteller:
     """Prints the rows of one play of *scenario* to *console*."""
 
     def __init__(self, scenario: Scenario, console: Console) -> None:
-        """Measure the columns, so that rows can be printed one by one."""
+        """Measure the columns, to print rows as they come."""
         self._scenario = scenario
         self._console = console
         self._letters = console.encoding.lower().startswith("utf")

@@ -23,7 +23,7 @@ _Limit = tuple[int, int, int]
 
 UNLIMITED: Final = None
 TRIES: Final = 100
-"""Programs that are tried for one cell; a cell for which none of them has shown whole numbers is hidden better."""
+"""Programs to try for one cell; if none of them gives whole numbers, more cells are hidden."""
 
 
 class Infeasible(Exception):
@@ -41,8 +41,8 @@ _SLACK: Final = 1 << 40
 class Bounds:
     """Hidden counts, and the equations between them, at some possible choice of the counts.
 
-    Counts that are in the same equations, equally often, are one count here: whatever they have together, each of them can
-    have all of it or, beside another, nothing.
+    Counts that are in the same equations, equally often, are one count here: each of them can be the whole common sum
+    or, beside another, 0.
     """
 
     def __init__(self, equations: Sequence[Equation]) -> None:
@@ -113,7 +113,7 @@ def _possible(equations: Sequence[Equation]) -> "_Possible":
 
 
 class _Possible:
-    """Possible choice of the counts: those that are not 0 stand in the basis, one for each equation."""
+    """Possible choice of the counts: the basis has one count for each equation, and every other count is 0."""
 
     def __init__(self, rows: Iterable[Mapping[int, Number]], values: Iterable[Number] = (), basis: Iterable[int] = ()):
         self._rows = [dict(row) for row in rows]

@@ -1,8 +1,8 @@
-"""Counting: what happened in a period, as records that the tables are made of. Pure: a history in, counts out.
+"""Counting: the events of a period, as records for the tables. Pure: a history in, counts out.
 
 Two kinds of facts go in, and no others. *Envelopes* tell what happened, when, and between which roles. The *coded part*
 of letters tells sex, age band, citizenship, region, form, sector, and which cases are one person's. A table names the
-kind that it needs, so that everybody knows which figures can be computed again without a key.
+kind of its facts, so that everybody knows which figures can be computed again without a key.
 """
 
 from collections import Counter
@@ -209,7 +209,7 @@ class Count:
         event, at = fact.event, fact.registered
         answer = ANSWERS[event.type]
         sender = self._role(asked.event.source) if asked else UNKNOWN
-        # The sender revokes, and the timekeeper lets expire: those are answers for whoever was asked.
+        # Revoked by the sender or expired by the timekeeper: both count as answers of the asked agency.
         receivers = asked.event.data.recipients if asked else ()
         agencies = (event.source,) if answer in ("accepted", "declined") else receivers
         for agency in agencies:

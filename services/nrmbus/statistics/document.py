@@ -1,4 +1,4 @@
-"""Figures of one period as one HTML document that loads nothing: to publish, to send, to print."""
+"""Figures of one period as one self-contained HTML document: to publish, to send, to print."""
 
 from functools import cache
 from pathlib import Path

@@ -13,13 +13,13 @@ from nrmbus.rules import Clock, Rules, View
 from nrmbus.rules.records import Running
 
 _TAKE_BACK: Final = (ReferralRevoked.type, AgeAssessed.type)
-"""Types of the events that only take back what a clock is about, whoever publishes them."""
+"""Types of the events that only take back the subject of a clock, by any publisher."""
 
 _Name = tuple[str, str, str, str | None]
 
 
 class Duty(NamedTuple):
-    """One duty that was met in time, or whose breach is published: by which clock, by whom, at which registration."""
+    """One duty met in time, or with a published breach: the clock, the agency and the registration."""
 
     rule: str
     outcome: Literal["met", "missed"]
@@ -30,10 +30,10 @@ class Duty(NamedTuple):
 def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
     """Fold a case, and return each duty that ended in time or whose breach is published; a lifted one is neither.
 
-    What the agency that asked takes back, and a representative for a person who is found to be an adult, is lifted:
-    nobody did what was owed, and nobody failed to.
+    A duty is lifted if the asking agency takes the request back. The duty to assign a representative is lifted if the
+    person is found to be an adult. Nobody met or missed a lifted duty.
     A duty that ended late without a breach is neither: the profile does not bind its agency, or the timekeeper was not there.
-    A letter that its receiver reports as unreadable ended nothing, unless the receiver reports later that it opened.
+    A letter reported as unreadable ended nothing, unless the receiver reports later that the letter opened.
     """
     view, missed = rules.start(subject), list[Duty]()
     met, unread = dict[_Name, list[Duty]](), dict[_Name, list[Duty]]()
@@ -58,9 +58,9 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
 
 
 def _takes_back(fact: Fact, clock: Running) -> bool:
-    """Return whether *fact* takes back what *clock* is about: its agency did nothing, and nobody needs it to any more.
+    """Return whether *fact* takes back the subject of *clock*: the agency did nothing, and the need is gone.
 
-    That is a referral revoked, a word of the agency that waits, or an assessment by which the child is an adult.
+    Such facts are a revoked referral, a word of the waiting agency, or an assessment that the child is an adult.
     """
     event = fact.event
     return event.type in _TAKE_BACK or event.source == clock.waits != clock.answerable
@@ -80,7 +80,7 @@ def _is_ended_by(rules: Rules, before: View, after: View, code: str, kind: str) 
 
 
 def _ended(before: View, after: View) -> Iterator[Running]:
-    """Yield the clocks that ran before an event and not after it; with both the other way round, those that run again."""
+    """Yield the clocks that an event ended; with both arguments exchanged, the clocks that run again."""
     if before.running is after.running:
         return
     left = Counter(_name(each) for each in after.running if each.runs)

@@ -1,8 +1,8 @@
 """History as a file: every registration up to the checkpoints of a release, with envelope and audience, and no letter.
 
-Who has the file can count the tables of events again, with this package (`recount`) or with a program of their own. It
-verifies without a key up to the checkpoints of the release: a registration names the digest of the one before, and the
-checkpoint that of the last. Lines are canonical JSON, as those of evidence (decision 0030).
+Any reader of the file can count the tables of events again, with this package (`recount`) or with another program. The
+file verifies without a key up to the checkpoints of the release: a registration names the digest of the previous one,
+and the checkpoint names the last digest. Lines are canonical JSON, like lines of evidence (decision 0030).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Persons of the figures: which cases are one person's, what is known of her, and what makes her count. Pure."""
+"""Persons of the figures: their cases, the known facts of each, and the events that make a person count. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ ERASED: Final = "access.erasure_due"
 SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 DECIDED: Final = "identification.status_decided"
 LINKS: Final = {"case.linked": "other_case", "case.merged": "other_case"}
-"""Events that say that two cases are one person's, and the coded field that names the other case."""
+"""Events that link two cases of one person, and the coded field with the other case."""
 CODE: Final = {"decided": "status", "helped": "service", "steps": "step"}
 """Dimension of the code with which a person counts in a population."""
 _CHILD_BANDS: Final = frozenset({"0-9", "10-13", "14-15", "16-17"})
@@ -34,7 +34,7 @@ class Case:
 
 
 def persons_of(cases: Iterable[Case]) -> list[list[Case]]:
-    """Return the cases of each person: linked cases, and those that name an earlier one, are one person's."""
+    """Return the cases of each person: linked cases, and cases that name an earlier case, belong to one person."""
     every = list(cases)
     known = {case.subject for case in every}
     above = {case.subject: case.subject for case in every}
@@ -81,7 +81,7 @@ def attributes(cases: Iterable[Case], facts: Sequence[Fact], own: str | None) ->
 
     Without a country of its own, a mechanism has neither nationals nor foreigners.
 
-    *facts* are those of all her *cases* in the order of registration, so that the newest is so whichever case has it.
+    *facts* are the facts of all her *cases* in the order of registration: the newest may be in any case.
     """
     by_event = {id: fields for case in cases for id, fields in case.coded.items()}
     coded = [by_event[fact.event.id] for fact in facts if fact.event.id in by_event]

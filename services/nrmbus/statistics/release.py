@@ -21,11 +21,11 @@ _COUNTED_IN = {MONEY.id: "paid_by_kind", **{spec.id: "answers_by_" + spec.dimens
 _MEASURED = ("accepted", "declined")
 """Answers whose time is measured."""
 _ALWAYS = frozenset({OTHER, UNKNOWN, TOTAL})
-"""Keys of an open dimension whose row is always there; every other one is there because its count is k or more."""
+"""Keys of an open dimension whose row is always there; any other row is there because its count is k or more."""
 
 
 def published_in(facts: Iterable[Fact]) -> list[Release]:
-    """Return the releases that *facts* publish, in their order; one in a form that this release of nrmbus cannot read is left out."""
+    """Return the releases published by *facts*, in order, without those in a form unknown to this release of nrmbus."""
     found: list[Release] = []
     for fact in facts:
         if isinstance(fact.event.data, PeriodPublished):
@@ -46,9 +46,10 @@ def compute(
 ) -> Release:
     """Return the release of *span*, from *cases* as they stood at *checkpoints*.
 
-    *earlier* are all releases published before, in their order. Those of the same year are taken into account: beside
-    them no small count can be derived either. The last one of the same period is corrected by this one, or is returned
-    as it stands if any of its counts would change by fewer than k: the difference would be a count of a few persons.
+    *earlier* are all releases published before, in their order. Releases of the same year are taken into account: no
+    small count can be derived beside them either. The new release corrects the last release of the same period. The
+    last release is returned unchanged if any count would change by fewer than k: the difference would be a count of a
+    few persons.
     """
     return release_of(Count(rules, cases, span.year), span, bus=bus, by=by, checkpoints=checkpoints, earlier=earlier)
 
@@ -108,8 +109,8 @@ def _changes_little(
 ) -> bool:
     """Return whether any published count of *corrected* differs from the one *counted* now, by fewer than k.
 
-    To hide such counts alone would not do: which ones are hidden would tell what the few persons have in common. A code of
-    an open dimension that is too rare now has no row any more, and is compared all the same.
+    To hide only such counts would not do: the choice of hidden counts would tell what the few persons have in common. A
+    code of an open dimension that is too rare now has no row any more, and is compared all the same.
     """
     published = _published(corrected, {spec.id: spec for spec in specs})
     rare = {
@@ -170,7 +171,7 @@ def _add(sheet: Sheet, count: Count, span: Span | Rest, counted: dict[str, Rows]
 def _add_up_year(sheet: Sheet, count: Count, span: Span, beside: Iterable[Span], needs: Needs | None) -> None:
     """Add that a count of a year is the sum of its quarters, if the year and some of them are in the sheet.
 
-    What the other quarters have together follows from these, whether they will ever be published or not.
+    The sum of the other quarters follows from these counts, even if the other quarters are never published.
     """
     year, here = Span(span.year), {span, *beside}
     quarters = [each for each in year.parts if each in here]
@@ -204,8 +205,8 @@ def _count(sheet: Sheet, place: Place) -> int:
 def _keep_back_what_would_differ_little(sheet: Sheet, own: set[Place]) -> None:
     """Keep back each own count that can be compared with published ones of the year, if any of them differs by fewer than k.
 
-    A person who was erased meanwhile is in the quarters and not in the year. All of them are kept back, and not those that
-    differ: which ones are hidden would tell what the person has in common with others.
+    A person who was erased meanwhile is in the quarters and not in the year. All counts are kept back, not only the
+    differing ones: the choice of hidden counts would tell what the person has in common with others.
     """
     compared, differs = set(), False
     for total, parts in sheet.sums:
@@ -229,8 +230,9 @@ def _published(release: Release, specs: dict[str, Spec]) -> Iterable[tuple[Place
 def _last_year(spec: Spec, against: Release | None, k: int) -> Shown:
     """Return what *against* published in the table of *spec*, to compare with.
 
-    If the threshold was raised since, a table in which a count below it was published is not compared at all: to leave out
-    that count alone would let everybody derive it from the others. Nor are medians and sums of money that rest on it.
+    If the threshold was raised since, a table with a published count below the threshold is not compared at all:
+    everybody could derive a single missing count from the others. Medians and sums of money of the table are not
+    compared either.
     """
     if against is None:
         return {}
@@ -258,7 +260,7 @@ def _made(spec: Spec, rows: Shown, last: Mapping[str, Shown]) -> Table:
 
 
 def _medians(count: Count, span: Span, tables: Iterable[Table], last: Mapping[str, Shown]) -> Iterator[Table]:
-    """Yield the medians, each shown if a count of the answers that it measures is published: it then says nothing of a hidden one."""
+    """Yield the medians. A median is shown if a count of its answers is published: it then reveals no hidden count."""
     for spec in MEDIANS:
         minutes = count.minutes(spec, span)
         for answers in (table for table in tables if table.id == _COUNTED_IN[spec.id]):

@@ -23,7 +23,7 @@ _RELEASES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """Release of the figures of one period: who published it, by which event, when, and its digest."""
+    """Release of the figures of one period: publisher, event, time and digest."""
 
     event: str
     period: str
@@ -35,7 +35,7 @@ class Released:
 
     @property
     def figures(self) -> Release:
-        """Return the release itself. The registrar has judged that it unpacks and that its digest is right."""
+        """Return the release itself. The registrar has checked the form and the digest."""
         return _read(self.packed)
 
 

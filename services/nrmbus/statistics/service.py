@@ -163,7 +163,7 @@ class Figures:
     async def _arrived(self, wanted: Mapping[str, str]) -> list[Any]:
         """Return the rows of the ledger of the events *wanted*, once all of them have arrived."""
         until = asyncio.get_running_loop().time() + WITHIN_SECONDS
-        # None is its own: it publishes no such event.
+        # No row is an event of this agency: the statistics publish no event of these types.
         letters = select(tables.events, literal(None).label("own")).where(tables.events.c.type.in_(_COUNTED))
         while True:
             with self._seat.ledger.read() as tx:

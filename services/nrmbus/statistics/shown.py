@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a table: its names, then its cells."""
+    """Row of a table: names, then cells."""
 
     names: tuple[str, ...]
     cells: tuple[Cell | None, ...]
@@ -72,7 +72,7 @@ class Chart:
     bars: tuple[Bar, ...]
     height: int
     told: str
-    """What the chart shows, in a sentence."""
+    """The content of the chart, in a sentence."""
     left_out: int
     """Number of rows that the chart leaves out."""
 
@@ -96,7 +96,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """One of the main figures: its name and its cell."""
+    """Main figure: name and cell."""
 
     name: str
     cell: Cell

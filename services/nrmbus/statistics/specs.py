@@ -12,7 +12,7 @@ from nrmbus.events import codes
 from nrmbus.events.figures import TOTAL, UNKNOWN, Unit
 
 Record = Mapping[str, str]
-"""One counted person or event: the code of each dimension that its population has, and of an event the case that it is about."""
+"""A counted person or event: the code of each dimension of the population, and the case of an event."""
 
 ABOUT: Final = "case"
 """Name under which the record of an event has its case; no dimension is called so."""
@@ -64,7 +64,7 @@ OPEN: Final = frozenset({"citizenship", "region"})
 """Dimensions without a closed list: a code is a row only if its count may be published; the others are in `other`."""
 
 WITHIN: Final[Mapping[str, str]] = {"age_band": "age", "citizenship": "citizenship_group"}
-"""Dimensions that divide the codes of another one, so that each code lies in one code of that."""
+"""Dimensions that divide the codes of another dimension: each code lies in exactly one code of the other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ every sum between their cells, and knows that counts are whole numbers and not n
 every cell below k is hidden, and can, for all that can be derived, be 0, and can be k or more. So is, and can, every count
 of events that are about fewer than k cases: a dozen monthly reports tell that somebody has returned.
 
-More cells are hidden until this holds. Those are k or more themselves, so nothing is promised of them: somebody may derive
-such a cell, as if it had been published. The bounds are exact (`bounds`), and the same input hides the same cells.
+More cells are hidden until this holds. These further cells are k or more themselves, so they need no protection:
+somebody may derive such a cell, as if it had been published. The bounds are exact (`bounds`), and the same input hides
+the same cells.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,11 +27,11 @@ _Parts = tuple[dict[int, int], int]
 
 @dataclass(slots=True)
 class Sheet:
-    """Every cell that can be compared: of the release, and of the earlier ones beside it."""
+    """All comparable cells: of the release, and of the earlier releases beside it."""
 
     k: int
     values: dict[Place, int] = field(default_factory=dict)
-    """The true counts. Those of an earlier release tell which of its hidden cells are small."""
+    """The true counts. The true counts of an earlier release tell which of its hidden cells are small."""
     sums: dict[tuple[Place, frozenset[Place]], None] = field(default_factory=dict)
     """Each total with its parts."""
     known: dict[Place, int] = field(default_factory=dict)
@@ -42,7 +43,7 @@ class Sheet:
     few: set[Place] = field(default_factory=set)
     """Counts of events that are about fewer than k cases: they are hidden as small counts are."""
     least: dict[Place, int] = field(default_factory=dict)
-    """Smallest count that everybody knows of a cell whose row is there for its count alone; of the others it is 0."""
+    """Smallest count, known to everybody, of a cell whose row is there for its count alone; 0 for all other cells."""
 
     def add(self, total: Place, parts: Iterable[Place]) -> None:
         """Add the sum of *parts*, which is *total*."""
@@ -96,7 +97,7 @@ class _Hiding:
             is_known = all(each in self._known for each in parts) and cells[total] not in sheet.kept_back
             if is_known and sum(map(self._count, parts)) == self._value[total]:
                 self._known.setdefault(total, self._value[total])
-        # A sum that no longer holds, since a person was erased after a publication, misleads an attacker who relies on it.
+        # After an erasure a published sum may no longer hold: such a sum misleads an attacker, so it is left out.
         self._sums = [each for each in sums if sum(map(self._count, each[1])) == self._count(each[0])]
         self._in: list[list[int]] = [[] for _ in cells]
         for at, (total, parts) in enumerate(self._sums):
@@ -144,7 +145,7 @@ class _Hiding:
     def _in_parts(self, group: frozenset[int]) -> dict[int, _Parts]:
         """Return each cell of *group* as a sum of those that are no total of others there, and of known counts.
 
-        Of a count of which a smallest one is known, what lies above that is sought.
+        If a smallest count is known for a cell, only the excess over the smallest count is sought.
         """
         found: dict[int, _Parts] = {}
 

@@ -1,6 +1,6 @@
 """The timekeeper as a process: ``nrmbus run timekeeper``. An agency with a desk of its own, which watches all cases.
 
-It reads ``nrm.cases`` from the start, without a group: what it knows is the history, and nothing else is kept.
+The process reads ``nrm.cases`` from the start, without a group: all state follows from the history, and none is stored.
 Due events go into the desk's outbox under ids derived from the clock, so that a restart publishes none twice.
 """
 
@@ -45,7 +45,7 @@ LOOK_MS: Final = 250
 
 
 LOOK_SECONDS: Final = 10.0
-"""Between two looks at the desks: one that is back is told of within a minute."""
+"""Between two looks at the desks; a returned desk is announced within a minute."""
 
 
 class Timekeeper:
@@ -59,7 +59,7 @@ class Timekeeper:
         self._away: tuple[str, ...] = ()
         """Agencies without a desk at the broker, at the last look."""
         self._still: tuple[str, ...] = ()
-        """Agencies whose desk is connected and has read nothing of what waits for it, for a minute."""
+        """Agencies whose connected desk has read nothing of a waiting inbox for a minute."""
         self._unseen = 0
         """Looks in a row to which the broker did not say which desks are connected."""
         self._is_read = False
@@ -162,7 +162,7 @@ class Timekeeper:
                     watch.failed(id, ended)
 
     async def _look(self, silence: Silence) -> None:
-        """Look every few seconds which agencies have a desk at the broker, and publish what everybody must know of it."""
+        """Look every few seconds which agencies have a desk at the broker, and publish each change."""
         seat, where, stillness = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER)), Stillness()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -188,7 +188,7 @@ class Timekeeper:
             self._still = tuple(sorted(each for each in still if silence.stands_still(each)))
 
     def _is_stuck(self, at: groups.Standing) -> bool:
-        """Return whether the desk says by its lease that it cannot write its ledger."""
+        """Return whether the desk's lease reports a ledger that cannot be written."""
         lease = newest(at.metadata, self._folder.settings.bus)
         return lease is not None and lease.stuck
 
@@ -255,7 +255,7 @@ def _readings(at: groups.Standing) -> dict[int, Reading]:
 async def _run(folder: BusFolder) -> bool:
     home = AgencyFolder(folder.service(TIMEKEEPER))
     listening = Listening(home.path)
-    # Whose turn it is was decided before (`bus/standby.py`), so the lease of another host is over.
+    # The turn was decided before (`bus/standby.py`), so the lease of another host is over.
     begins = await turn(folder, TIMEKEEPER, home.path, "take_over")
     ledger = await Ledger.open(home.ledger, bus=folder.settings.bus, agency=TIMEKEEPER)
     try:

@@ -1,7 +1,7 @@
-"""Agencies that do not take what is delivered to them: when everybody is told so, and when that they are back. Pure.
+"""Agencies that do not read their inboxes: when the silence is published, and when the return. Pure.
 
-A desk is a member of its inbox's group at the broker for as long as it runs, wherever it runs. No agency can be a member
-for another, and an idle desk is one too, so silence shows before somebody turns to the agency.
+A running desk is a member of its inbox's group at the broker, on any host. No agency can be a member for another, and
+an idle desk is a member too, so silence shows before somebody turns to the agency.
 A desk may be connected and stand still: a full disk, a ledger that another program holds, a fault of its inbox. Such a desk
 acknowledges nothing more, while its inbox has records.
 """
@@ -65,13 +65,13 @@ class Stillness:
 
 
 def told(view: View) -> Mapping[str, bool]:
-    """Return what the timekeeper has published of each agency, by its bulletin: whether it listens."""
+    """Return for each agency in the timekeeper's bulletin whether the agency listens."""
     found = (each.data for each in view.bulletin.values())
     return {data.agency: data.listening for data in found if isinstance(data, ListeningChanged)}
 
 
 class Silence:
-    """Looks at all agencies, one after the other in time. What was published lies in the history, so a restart repeats nothing."""
+    """Looks at all agencies, one after the other in time. A restart repeats no event, since the history has them."""
 
     def __init__(self, after: timedelta) -> None:
         """Tell of a silence that lasts longer than *after*, until another profile says otherwise."""

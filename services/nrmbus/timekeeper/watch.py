@@ -129,7 +129,7 @@ class Watch:
         self._changed.clear()
 
     def failed(self, id: str, at: datetime) -> None:
-        """Note that the event *id* ended at *at* without a registration, so that the history does not show it.
+        """Note the end of the event *id* at *at* without a registration, which the history does not show.
 
         The timekeeper's desk could not sign the event, or the registrar gave a passing answer.
         """

@@ -41,11 +41,11 @@ class OfflineHistory:
 def offline_history(path: Path) -> OfflineHistory:
     """Return the history in *path*: each registration follows the one before, and is over its envelope and recipients.
 
-    A backup is verified with every signature. A file is verified by its own lines: who needs more says `nrmbus verify` or
+    A backup is verified with every signature. A file is verified by its own lines: for more, run `nrmbus verify` or
     `nrmbus recount` with the keys of the bus first.
 
     Raises:
-        BusError: it is none, it does not verify, or its first profile is not here.
+        BusError: *path* has no history, the history does not verify, or its first profile is not here.
     """
     if path.is_dir():
         return _of_backup(path)

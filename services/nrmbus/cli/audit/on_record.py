@@ -31,7 +31,7 @@ from nrmbus.cli.actor import account
 What = Literal["case", "event", "search", "figures", "export", "person_report"]
 
 START_SECONDS: Final = 20.0
-"""Seconds that the auditor may take to open its door, on a bus that was just started."""
+"""Seconds for the auditor to open its door on a bus that was just started."""
 PATIENCE_SECONDS: Final = 20.0
 """Seconds that an answer may take: twice the auditor's patience with the registrar; the time of reading before is added."""
 READING_SECONDS: Final = 600.0
@@ -50,7 +50,7 @@ As = Annotated[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Options that say who asks the history, for which purpose, and whether an unrecorded answer will do."""
+    """Options about a question to the history: the asker, the purpose, and whether an unrecorded answer will do."""
 
     name: As = None
     purpose: Annotated[Purpose, typer.Option(help="Purpose that is recorded with the question.")] = "audit"
@@ -193,12 +193,12 @@ class Question:
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
-        """Record that *what* is read, of *case* and *event* if it is about one; then it may be shown.
+        """Record that *what* is read, of *case* and *event* if given; afterwards the answer may be shown.
 
         Return the number of the record, or None if the question was noted to be recorded later.
 
         Raises:
-            BusError: the question is not recorded, and may not be shown off the record.
+            BusError: the question is not recorded, and the answer may not be shown off the record.
         """
         if not self._why:
             asked = {"actor": self._actor, "purpose": self._purpose, "what": what, "case": case, "event": event}

@@ -51,7 +51,7 @@ def answered(
     record: Callable[[What, str | None, str | None], object],
     jobs: int | None = None,
 ) -> dict[str, Any]:
-    """Return the answer to *query* from the history that this command reads, once *record* has its subject: what, case, event.
+    """Return the answer to *query* from the history read here, once *record* has the subject: what, case, event.
 
     Raises:
         BusError: as `verified`, or nothing is found; *record* has the search then.

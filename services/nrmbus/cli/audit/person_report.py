@@ -194,7 +194,7 @@ def written(of: HoldersReport, words: Words, *, teller: str, number: int | None,
         return found.format(**values) if values else found
 
     names = {each.agency: _name(each, words) for each in of.holders}
-    # The person's own matters first: who has letters, then who only heard of steps, and last who checks the bus.
+    # The person's own matters first: agencies with letters, then agencies that only got events, and last the auditors.
     holders = sorted(
         of.holders, key=lambda each: (each.role == _AUDITOR, not (each.written or each.parts), each.agency)
     )

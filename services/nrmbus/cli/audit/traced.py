@@ -24,7 +24,7 @@ LEAST: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """What the history says of one event of a trace."""
+    """The history's facts about one event of a trace."""
 
     entry: Entry
     receipts: tuple[Receipt, ...]
@@ -47,13 +47,13 @@ class Traced:
 
 
 def traced_event(folder: BusFolder, seen: Audited | None, event: str, case: str | None) -> Traced:
-    """Return what is known of an event, named as for `found_event`, of *case* if given; by its spans alone where no history knows it.
+    """Return the known facts of an event, named as for `found_event`, of *case* if given.
 
-    *seen* is None where the history could not be asked. Spans name no case, so with a case a history that can be asked
-    has the only answer.
+    The spans answer alone for an event unknown to the history. *seen* is None if the history could not be asked. Spans
+    name no case, so with a case only the history answers, if it can be asked.
 
     Raises:
-        BusError: it means none, or several.
+        BusError: the name matches no event, or several.
     """
     entry, missing = None, BusError("No span of this is kept here, and the bus does not run: nrmbus up, and ask again.")
     if seen is not None:
@@ -99,7 +99,7 @@ def traced_trace(folder: BusFolder, seen: Audited | None, trace: str) -> Traced:
 
 
 def asked_for(found: Traced) -> tuple[What, str | None, str | None]:
-    """Return what is read, of which case and event: an event, the case of several, or events of more than one case."""
+    """Return the record's subject with case and event: an event, the case of several, or events of several cases."""
     events = {each.entry.registration.id for each in found.registered} | {
         each.event for each in found.spans if each.event
     }
@@ -122,7 +122,7 @@ def history_of(folder: BusFolder) -> Audited | None:
 
 
 def _event_of(folder: BusFolder, event: str) -> str | None:
-    """Return the event that *event* names by the spans alone: an id or its beginning, or a type (its last event)."""
+    """Return the event *event* by the spans alone: an id or the beginning of an id, or a type (the last such event)."""
     if "." in event:
         of_type = [each for each in all_spans(folder) if each.type == event.removeprefix("nrm.")]
         return max(of_type, key=lambda each: each.start).event if of_type else None

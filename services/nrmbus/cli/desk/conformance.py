@@ -116,7 +116,7 @@ def _context(at: Address) -> ssl.SSLContext:
 
 
 def _address(door: str, token_file: Path | None) -> Address:
-    """Return where the door is: by its address, or by its ``door.json`` as the SDK reads it.
+    """Return the address of the door: as given, or from ``door.json`` as the SDK reads the file.
 
     Raises:
         BusError: no token is given, or a file cannot be read.

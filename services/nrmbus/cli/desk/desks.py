@@ -19,7 +19,7 @@ from nrmbus.desk.errors import MEANINGS
 UNANSWERED: Final = 3
 """Exit status if the desk has the event, or may have it, and no verdict came in time."""
 START_SECONDS: Final = 20.0
-"""Seconds that a desk may take to open, on a bus that was just started or whose desk was just killed."""
+"""Seconds for a desk to open, after the start of the bus or the end of the desk's process."""
 _TAKES_NONE: Final = MEANINGS.keys() - {"not_available"}
 """Codes with which a desk takes no event. With ``not_available`` it may fail after the event is in its ledger."""
 
@@ -70,9 +70,10 @@ def sentence_of(folder: BusFolder, agency: str, error: DoorError) -> str:
 
 
 async def published(door: Door, event: Mapping[str, Any], wait: float, again: str) -> dict[str, Any]:
-    """Return the desk's answer to *event*, which has an id. A desk that is away is offered it under that id for `START_SECONDS`.
+    """Return the desk's answer to *event*, which has an id. An absent desk is tried again for `START_SECONDS`.
 
-    A desk that was killed may have taken the event before: under another id it would be a second event.
+    A killed desk may have taken the event before, so every attempt has the same id: another id would make a second
+    event.
 
     Raises:
         typer.Exit: the desk may have the event and gave no answer, with `UNANSWERED`; the last error and *again*, how the

@@ -1,4 +1,4 @@
-"""An event in a file, as ``schemas/`` shows it or as it is posted at a desk's door; held against its schema, and cast."""
+"""An event in a file, in the form of ``schemas/`` or of a desk's door; checked against the schema, and cast."""
 
 import sys
 from collections.abc import Mapping
@@ -39,7 +39,7 @@ class Document:
 
     @property
     def posted(self) -> bool:
-        """Whether the document has the form of the door, and not that of ``schemas/``."""
+        """Whether the document has the form of the door, rather than the form of ``schemas/``."""
         return "event" not in self.body
 
     def problems(self) -> list[Problem]:

@@ -56,7 +56,7 @@ class Language(StrEnum):
 
 @dataclass(frozen=True)
 class Publication:
-    """Choice of figures: the published ones, others, or those that two people publish now."""
+    """Choice of figures: published figures, unpublished figures, or figures that two people publish now."""
 
     draft: Annotated[
         bool, typer.Option("--draft", help="Compute the figures again, though some are published already.")

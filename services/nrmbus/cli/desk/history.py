@@ -197,7 +197,7 @@ class _Case:
             yield row
 
     async def _read_documents(self, actor: str, purpose: str) -> None:
-        """Read the documents of the case, each on record; the event that announces one then names its file."""
+        """Read the documents of the case, each on record. The announcing event then names the document's file."""
         for event in self.events:
             if event["type"] != _DOCUMENT:
                 continue

@@ -158,7 +158,7 @@ async def _publish(folder: BusFolder, agency: str, body: dict[str, Any], wait: f
 
 
 async def _silent(door: Door, receivers: object) -> list[str]:
-    """Return a sentence about each of *receivers* that does not read what it is sent, before anything is sent to it."""
+    """Return a sentence about each of *receivers* that does not read its inbox, before the event is sent."""
     if not receivers or not isinstance(receivers, list):
         return []
     known: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""``nrmbus document``: files that an agency shares with others, up to 10 MB, sealed to those who may read that part."""
+"""``nrmbus document``: files that an agency shares, up to 10 MB, sealed to the agencies that may read the part."""
 
 import asyncio
 import json
@@ -164,7 +164,7 @@ def _read(file: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Letter:
-    """What is said of a file that is shared."""
+    """Facts about a shared file."""
 
     kind: DocumentType
     name: str

@@ -1,4 +1,4 @@
-"""``nrmbus webhook``: endpoints of the agency's own system that its desk tells that something happened."""
+"""``nrmbus webhook``: endpoints of the agency's own system, which the desk notifies of events."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ def _post(context: BusContext, agency: str, path: str, **params: str) -> dict[st
 
 
 def _print_keys(hook: Mapping[str, Any]) -> None:
-    """Print what the receiver verifies with; a secret is printed by the command that made it, and never again."""
+    """Print the receiver's verification keys. A secret is printed when a command makes the secret, and never again."""
     for each in hook["keys"]:
         until = f", until {short(each['until'])}" if "until" in each else ""
         once = " (shown once: give it to the receiver now)" if each.get("key", "").startswith("whsec_") else ""
@@ -73,7 +73,7 @@ def add(
 
 
 def standing(hook: Mapping[str, Any], now: datetime) -> str:
-    """Return the line about a webhook: its state, what waits, and until when nothing is sent although it is active."""
+    """Return the line about a webhook: state, waiting messages, and the end of a pause of an active webhook."""
     order = "in order of each case" if hook["order"] == "case" else "as they come"
     since = f" since {short(hook['since'])}" if hook["state"] != "active" else ""
     fails = f", fails since {short(hook['failing'])}" if "failing" in hook else ""

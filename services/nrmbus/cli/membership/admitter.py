@@ -118,7 +118,10 @@ async def _changed(
 
 
 async def _signed(folder: BusFolder, listing: Listing, by: str | None, file: Path, known: Path | None) -> str:
-    """Sign with each admitter's key here that is still needed; enter the change or write it to *file*; return what was done and the next step."""
+    """Sign with each needed admitter's key here, then enter the change or write it to *file*.
+
+    Return the result and the next step.
+    """
     directory, _ = await seen_by_admitter(folder, known)
     change = Change.of(directory, listing.listed)
     already = {each.keyid for each in listing.listed.admitted}

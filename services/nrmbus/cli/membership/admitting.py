@@ -118,7 +118,7 @@ def known_role(role: str, policy: str) -> None:
 
 
 def disposals_of(path: Path) -> Mapping[str, str | None]:
-    """Return for each case in the file at *path* the agency to which it was handed over, or None if it was deleted.
+    """Return for each case in the file at *path* the agency that took the case over, or None for a deleted case.
 
     Raises:
         BusError: a line has another form; the message names the line.

@@ -228,7 +228,7 @@ def _taken_by(folder: BusFolder, service: str) -> str:
         running = {}
     for name, process in running.items():
         is_theirs = service in ids_of(parted(name)[0])
-        if is_theirs and process["pid"] is not None:  # else it begins by itself, with the new keys
+        if is_theirs and process["pid"] is not None:  # else the process starts automatically, with the new keys
             with suppress(ProcessLookupError):
                 os.kill(process["pid"], signal.SIGTERM)
     if folder.is_joined:  # the auditor, on a machine of her own

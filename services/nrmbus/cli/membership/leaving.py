@@ -1,4 +1,4 @@
-"""Cases of an agency that retires: the keys destroyed here, and the cases that its request does not list yet."""
+"""Cases of an agency that retires: the keys destroyed here, and the cases missing in the agency's request."""
 
 from collections.abc import Collection, Mapping
 

@@ -142,7 +142,7 @@ def _numbers(made: make.Made) -> dict[str, int]:
 
 
 def _operator(context: BusContext) -> Any:
-    """Return the operator's key of the bus that is here, which must have signed a backup of it; None if no bus is here."""
+    """Return the operator's key of the bus here, which must have signed the backup; None if no bus is here."""
     try:
         return operator_key(context.folder.path) if context.folder.exists else None
     except DirectoryError:
@@ -175,10 +175,10 @@ def _fail(error: BackupError, *, as_json: bool) -> None:
 
 
 def _check_options(part: str | None, agency: str | None, *, over_newer: bool, bootstrap: str | None) -> None:
-    """Check that each option has an effect: with one that had none, more would be restored than was asked for.
+    """Check that each option has an effect: an option without effect would restore more than was asked for.
 
     Raises:
-        typer.BadParameter: it has none, or there is no such part.
+        typer.BadParameter: an option has no effect, or there is no such part.
     """
     if part is not None and part not in PARTS:
         raise typer.BadParameter(f"There is no part {part}: {', '.join(PARTS)}.", param_hint="--part")

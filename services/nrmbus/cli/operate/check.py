@@ -163,7 +163,7 @@ def _auditor(folder: BusFolder) -> tuple[str, ...]:
 
 
 def _steps(folder: BusFolder, address: str, agency: str | None) -> Iterator[Step]:
-    """Yield the steps to *address*, up to the first that fails: what comes after it could only fail, too."""
+    """Yield the steps to *address*, up to the first failure: later steps could only fail, too."""
     host, port = parts(address)
     if agency == NOBODY:
         yield from _without_certificate(host, port)

@@ -26,7 +26,7 @@ _AT_LEAST: Final = frozenset(
 )  # fmt: skip
 """Settings of which more is as good."""
 _UNTOLD: Final = frozenset({"super.users", "allow.everyone.if.no.acl.found"})
-"""Settings of the authorizer's own, of which Kafka tells no value. That the operator is asked at all shows the first."""
+"""The authorizer's own settings, whose values Kafka does not tell. The operator's own access proves ``super.users``."""
 _AT_MOST: Final = frozenset({"group.min.session.timeout.ms", "group.initial.rebalance.delay.ms"})
 """Settings of which less is as good."""
 
@@ -102,7 +102,7 @@ def _on_a_cluster(folder: BusFolder) -> None:
 
 
 def _missing(folder: BusFolder) -> Iterator[tuple[bool, str]]:
-    """Yield whether it is needed, and a sentence, for each setting of each broker that is not as the bus needs it."""
+    """Yield for each unfit setting of each broker whether the setting is required, and a sentence."""
     from confluent_kafka.admin import ConfigResource  # noqa: PLC0415 - see clients.admin
 
     broker = Administration(folder.as_operator)

@@ -1,4 +1,4 @@
-"""``nrmbus doctor``: faults of a bus on this machine, each in one line with the command that mends it. Changes nothing."""
+"""``nrmbus doctor``: faults of a bus on this machine, each in one line with the command to mend it. Changes nothing."""
 
 import asyncio
 import json

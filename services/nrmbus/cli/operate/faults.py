@@ -37,7 +37,7 @@ class Finding:
 
 
 def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
-    """Yield the faults that the metrics of the service *name* show; a number that it does not know shows none."""
+    """Yield the faults in the metrics of the service *name*; a missing metric is no fault."""
 
     def number(of: str) -> float:
         return numbers.get(f"nrmbus_{of}", 0.0)

@@ -22,7 +22,7 @@ from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
 
 NO_BACKUP: Final = timedelta(days=1)
-"""Age of the last backup from which it is missed, where there was one."""
+"""Age at which the last backup is too old, if there was a backup."""
 
 MOST_NAMED: Final = 10
 """Number of open files above which one finding names them all."""

@@ -62,7 +62,7 @@ def progress_bar() -> Iterator[Progress]:
     def show(what: str, done: int, total: int) -> None:
         if what not in tasks:
             for ended in bar.task_ids:
-                bar.remove_task(ended)  # its line stands there already
+                bar.remove_task(ended)  # the line of the ended task is printed already
             bar.start()
             tasks[what] = bar.add_task(what, total=None)
             if bar.disable:

@@ -42,7 +42,7 @@ _HEARTBEAT_SECONDS: Final = SETTINGS["desk"]["session_timeout_ms"] // 1000
 
 
 class Answer(NamedTuple):
-    """The newest co-signature of a desk. It makes one by itself for each checkpoint, so it is the answer to a message of the bus."""
+    """The newest co-signature of a desk: the desk's automatic answer to a checkpoint of the bus."""
 
     signed: datetime
     """By the desk's own clock, in whole seconds."""
@@ -58,12 +58,12 @@ _Answered = tuple[Answer | None, datetime | None]
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What the broker has of one agency; None where it was not asked, or has nothing."""
+    """The broker's facts about one agency; None if the broker was not asked, or has nothing."""
 
     readings: tuple[Reading, ...] = ()
     """By partition of the inbox."""
     stuck: bool = False
-    """True if the desk says that it cannot write its ledger, or has read nothing of what waits for a minute."""
+    """True if the desk reports an unwritable ledger, or has read nothing of a waiting inbox for a minute."""
     rights: tuple[str, ...] | None = None
     """Differences from the declared rights."""
     last: datetime | None = None
@@ -74,7 +74,7 @@ class Heard:
 
 
 def peers_of(folder: BusFolder) -> list[dict[str, object]]:
-    """Return for each agency, and for an auditor elsewhere, from where its desk is connected, on which release, and until when its newest certificate is good.
+    """Return for each agency, and for an auditor elsewhere, the desk's address and release, and its certificate's end.
 
     Raises:
         KafkaFailed: no broker answers, or it refuses.
@@ -167,13 +167,13 @@ def steps_of_host(host: Placed, now: datetime) -> Iterator[Step]:
     if host.connected is None:
         yield fault("connected", f"It is not connected: nrmbus run {host.service} there, or nrmbus standby revoke {host.host} if that host is gone.")  # fmt: skip
     else:
-        # A service that stands by compares its clock with the broker's, and leaves the group while it is wrong.
+        # A standby service compares its clock with the broker's, and leaves the group while the clock is wrong.
         yield ok("connected", f"From {host.connected}, and {host.state}; its clock is right to five seconds.")
     yield certificate(host.certificate_ends, now, "the operator's nrmbus up renews it while both are connected: look at logs/ of both machines")  # fmt: skip
 
 
 def certificate(written: str | None, now: datetime, mend: str) -> Step:
-    """Return the step about a certificate that ends at *written*; one that nobody renewed is a fault with *mend*."""
+    """Return the step about a certificate that ends at *written*; without a renewal in time a fault with *mend*."""
     if written is None:
         return unknown("certificate", "It has none: the bus is in plain text, or it was not admitted here.")
     left = (end := datetime.fromisoformat(written)) - now
@@ -273,7 +273,7 @@ def _heard(folder: BusFolder, agencies: Collection[str]) -> dict[str, Heard]:
 
 
 def _newest_records(folder: BusFolder, agencies: Collection[str], there: Collection[str]) -> dict[str, datetime]:
-    """Return when the newest record came that each agency wrote, of those that the broker still has; *there* are the topics."""
+    """Return the time of each agency's newest record that the broker still has; *there* are the topics."""
     from confluent_kafka import TopicPartition as Place  # noqa: PLC0415 - see `clients.admin`
     from confluent_kafka.admin import OffsetSpec  # noqa: PLC0415 - the same
 
@@ -356,4 +356,4 @@ def _checkpoints(records: Iterable[tuple[datetime, bytes | None]]) -> Iterator[t
         try:
             yield Checkpoint.parse(Note.parse(AddCheckpoint.parse(value or b"").note).text), stamp
         except ProofError:
-            continue  # whoever wrote it, no desk answers it
+            continue  # no desk answers such a record

@@ -113,7 +113,7 @@ def _play(scenario: Scenario, stage: Stage, *, keep_going: bool, as_json: bool) 
 
 @contextmanager
 def _stage(scenario: Scenario, data: Path | None) -> Iterator[BusStage]:
-    """Yield the bus that runs in *data*, or start one there, or start a fresh one that stays for inspection."""
+    """Yield the running bus in *data*, or start a bus there, or start a fresh bus that stays for inspection."""
     folder = BusFolder(data) if data else None
     if folder is None:
         plays = make_private(data_home() / "plays")

@@ -116,7 +116,7 @@ async def _token(home: Path) -> tuple[str, str]:
 
 
 def commands(agency: str, url: str, token: str, asked: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the commands by which *agency* plays its side of a hand-off, each with what it does; *asked* is its event."""
+    """Return the commands for *agency*'s side of a hand-off, each with its effect; *asked* is the agency's event."""
     inbox = f"{url}/v1/inbox?case={asked['case']}"
     said = _curl(token, f"{url}/v1/events?wait=20", asked)
     look = ("Look at the case", _curl(token, f"{url}/v1/cases/{asked['case']}"))
@@ -131,7 +131,7 @@ def commands(agency: str, url: str, token: str, asked: Mapping[str, Any]) -> lis
 
 
 def _curl(token: str, url: str, body: Mapping[str, Any] | None = None) -> str:
-    """Return a command that asks *url*, with *body* if it publishes; no value in it has a quote."""
+    """Return a curl command for *url*, with *body* to publish; no value contains a quote."""
     sent = f" -H 'Content-Type: application/json' -d '{json.dumps(body)}'" if body else ""
     return f"curl -sS -H 'Authorization: Bearer {token}'{sent} '{url}'"
 

@@ -95,9 +95,10 @@ def _of_desks(health: Health) -> Iterator[Finding]:
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the desks, public pages and services that do not run, on a machine elsewhere or at an operator who starts each one alone.
+    """Yield the stopped desks, public pages and services, on a machine elsewhere or without `nrmbus up`.
 
-    *Closed* agencies, suspended or retired, need none. `nrmbus up` starts what has ended, and without Kafka nothing runs.
+    *Closed* agencies, suspended or retired, need no desk. `nrmbus up` restarts ended processes, and without Kafka
+    nothing runs.
     """
     if folder.is_joined:
         services = [
@@ -133,7 +134,7 @@ def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
 
 
 def of_brokers(there: int, due: int) -> Iterator[Finding]:
-    """Yield a finding if only *there* of *due* brokers are part of the cluster: one that is frozen runs, and is none of it."""
+    """Yield a finding if only *there* of *due* brokers are in the cluster: a frozen broker runs, but is not in it."""
     if there < due:
         yield Finding(
             "brokers_away",

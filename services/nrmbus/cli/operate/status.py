@@ -1,4 +1,4 @@
-"""``nrmbus status``: one screen about a bus: who is up, behind, silent, and what ends soon. Changes nothing."""
+"""``nrmbus status``: one screen about a bus: services up, behind or silent, and keys that end soon. Changes nothing."""
 
 import asyncio
 import json
@@ -60,10 +60,10 @@ _STYLES: Final = {
 class Service:
     """One desk or service of this machine.
 
-    *behind* counts inbox records still to read, *unanswered* events that the registrar has not answered, *tasks* what
-    waits for a person, *parked* records of cases that stand still, *unopened* letters that nobody has opened. *days* are
-    left until its certificate ends, *key_days* until its sealing key does. *silent* are the seconds since Kafka last answered
-    it. None where that is not known.
+    *behind* counts inbox records still to read, *unanswered* events without the registrar's answer, *tasks* work for a
+    person, *parked* records of cases that stand still, *unopened* letters still closed. *days* are left until the
+    certificate ends, *key_days* until the sealing key ends. *silent* are the seconds since Kafka's last answer. None if
+    unknown.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Status:
     history: Mapping[str, int] = field(default_factory=dict)
     ending: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    """Faults of Kafka, of standby hosts, and those that the numbers of the services show, each with the command that mends it."""
+    """Faults of Kafka, of standby hosts and in the services' numbers, each with the command to mend it."""
     notes: tuple[str, ...] = ()
 
     @property
@@ -160,7 +160,7 @@ def status(
 def not_ready(folder: BusFolder) -> bool:
     """Print each service that must run here and is not ready, with the reason; return whether there is one, or none runs at all.
 
-    A service is ready while it moves: one that stands still at a record is not, though it answers.
+    A service is ready while it moves: a service that stands still at a record is not ready, though it answers.
     """
     if not health.expected(folder):
         typer.echo(f"No service of nrmbus runs in {folder.path}: nrmbus up, or nrmbus run SERVICE.")
@@ -179,7 +179,7 @@ def look(folder: BusFolder) -> Status:
     settings, now = folder.settings, datetime.now(UTC)
     try:
         kafka = folder.bootstrap
-        # Kafka elsewhere serves what nrmbus run has started one by one.
+        # With Kafka elsewhere, services started one by one with nrmbus run are a running bus.
         running = folder.is_joined or folder.is_held or bool(settings.bootstrap and folder.running)
     except NoBus:
         kafka, running = "", False
@@ -253,7 +253,7 @@ def _faults(folder: BusFolder, healths: Mapping[str, Health | None], hosts: Iter
         closed = [each for each in folder.agencies() if each not in here] if here and folder.is_joined else ()
         yield from (f"{each.what} Mend: {each.mend}" for each in of_stopped(folder, closed))
     for name, found in healths.items():
-        # A desk that is not ready says it in its remark, and the operator's machine asks Kafka by itself.
+        # A desk that is not ready has a remark, and on the operator's machine this command asks Kafka.
         if folder.is_joined and found and found.get("ready") and (silence := health.silence_of(found)):
             yield f"Kafka has not answered {name} for {silence}. Mend: nrmbus check --data '{folder.path}'"
         for each in of_numbers(name, (found or {}).get("shown", {})):

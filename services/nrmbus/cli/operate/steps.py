@@ -1,11 +1,11 @@
-"""Step of a check: what was looked at, whether it works, and what was found."""
+"""Step of a check: subject, result and finding."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Result of one step: *well* is None where nothing can be said; *what* names what was found and, in a fault, what to do."""
+    """Result of one step: *well* is None if unknown; *what* has the finding and, for a fault, the remedy."""
 
     step: str
     well: bool | None

@@ -27,10 +27,11 @@ LAST: Final = 100
 class TopicRead:
     """Clocks and keys by the directory's topic: the newest record by the broker's clock, and the newest head by both clocks.
 
-    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended; *left* those in
-    whose folder private keys lie, so many, that had to be destroyed a day ago or before. *closed* are suspended or retired
-    agencies of this machine, *quarantined* the broker's times of the newest records in quarantine, for the operator alone;
-    *checkpointed* and *registered* those of the newest checkpoint and registration, where the auditor is elsewhere.
+    *ending* are agencies and services of this machine whose sealing key ends within 14 days, or has ended. *left*
+    counts, by agency or service, the private keys in its folder that had to be destroyed a day ago or before. *closed*
+    are suspended or retired agencies of this machine. *quarantined* are the broker's times of the newest records in
+    quarantine, for the operator alone. *checkpointed* and *registered* are the broker's times of the newest checkpoint
+    and registration, if the auditor is elsewhere.
     """
 
     newest: datetime | None = None

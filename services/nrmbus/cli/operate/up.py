@@ -227,7 +227,7 @@ def see_that_it_fits(brokers: int | None, cluster: str | None) -> None:
     """Check the number of *brokers* that an option asks for.
 
     Raises:
-        NoBus: there is no such number, or the bus uses a *cluster*, which has its own.
+        NoBus: there is no such number, or the bus uses a *cluster* with its own brokers.
     """
     if brokers is not None and cluster:
         raise NoBus("--brokers is for the bus's own Kafka; this bus uses a cluster, which has as many as it has.")
@@ -312,10 +312,10 @@ def introduced(folder: BusFolder, tls: Path) -> tuple[str, ...]:
 
 
 def given_policy(given: str) -> Profile:
-    """Return the profile called *given*, or the one in the file of that path, before a bus is made with it for good.
+    """Return the profile called *given*, or the profile in the file *given*, for a bus that keeps the profile for good.
 
     Raises:
-        NoBus: there is neither, or the file has a mistake; the message says what to do.
+        NoBus: there is neither, or the file has a mistake; the message names the remedy.
     """
     if given in profile_names():
         return load_profile(given)
@@ -354,10 +354,10 @@ def run_broker(folder: BusFolder) -> None:
 
 
 def watch(nodes: Sequence[Node], logs: Path) -> NoReturn:
-    """Wait for the ends of *nodes*, whose logs are in *logs*; print a sentence about one without which the others go on.
+    """Wait for the ends of *nodes*, whose logs are in *logs*; print a sentence if a broker ends and the others go on.
 
     Raises:
-        KafkaFailed: those that are left cannot go on.
+        KafkaFailed: the remaining brokers cannot go on.
     """
     with selectors.DefaultSelector() as selector:
         ended = [node for node in nodes if not node.runs]  # while the others were waited for

@@ -30,7 +30,7 @@ from nrmbus.desk.store.place import Place, alone_with_tables, exists, on_tables,
 app = Commands()
 
 ROOM: Final = 3
-"""Times the size of a ledger that its upgrade may need on the disk: the write-ahead file holds what changes."""
+"""Disk space for the upgrade of a ledger, in sizes of the ledger: the write-ahead file holds the changes."""
 
 Result = Literal["done", "next", "later", "prevents"]
 _MARKS: Final = {

@@ -1,4 +1,4 @@
-"""What two releases of one period show otherwise, and how much a release shows. Pure."""
+"""Differences between two releases of one period, and the extent of a release. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

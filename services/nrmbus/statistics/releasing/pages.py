@@ -1,7 +1,7 @@
-"""Pages on which two people release the figures of a period: the periods, a draft, and what its numbers show and hide.
+"""Pages on which two people release the figures of a period: the periods, a draft, and its shown and hidden numbers.
 
-A release is an act as every other (desk/web/acts). This room fills in all of its fields: it computes the draft, shows it in
-words to the person who asks and to the second one, and computes it once more before each of them signs.
+A release is an act like every other (desk/web/acts). This room fills in all fields of the act: it computes the draft,
+shows the draft in words to both people, and computes the draft once more before each person signs.
 """
 
 import re
@@ -213,7 +213,7 @@ def release_in(said: Said) -> Release:
 
 
 def part(visit: Visit, said: Said) -> Markup:
-    """Return a draft in words: how much it shows, what is missing, what it corrects, and all of its tables."""
+    """Return a draft in words: the extent, the missing parts, the corrections and all tables."""
     t, made = visit.t, release_in(said)
     every = released.newest_first(visit.door.ledger)
     before = released.chosen(every, digest=made.previous) if made.previous else None

@@ -35,7 +35,7 @@ _SAID: Final = frozenset({"registered", "pending"})
 
 
 class Outcome(NamedTuple):
-    """What became of a row, or would become of it."""
+    """Result of a row, or the result of its dry run."""
 
     word: str
     types: tuple[str, ...] = ()
@@ -201,7 +201,7 @@ class _Importing:
         return Outcome("pending" if "pending" in words else "registered", types)
 
     async def _with_reference(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return *event* with the reference that it has at the desk already, or with a new one, if it needs one."""
+        """Return *event* with a reference, if the type needs one: the desk's existing reference, or a new one."""
         if not table.asks_for_reference(event):
             return event
         try:

@@ -33,12 +33,12 @@ _ASKS: Final = frozenset(
         "stay.hold_requested",
     }
 )
-"""Types that begin something with a reference of its own; the import makes one where the table has none."""
+"""Types that begin a record with a reference; the import makes a reference if the table has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Column of a field: its type, whether it is in the data, the letter or the envelope, its path there, and its schema."""
+    """Column of a field: the event's type, the place (data, letter or envelope), the path there, and the schema."""
 
     kind: str
     place: str
@@ -54,7 +54,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What does not fit in a row, and where: the letters of the column, or None for the row as a whole."""
+    """Fault of a row, with the letters of the column, or None for the row as a whole."""
 
     column: str | None
     sentence: str
@@ -203,7 +203,7 @@ def _put(body: Json, column: Column, value: Any) -> None:
 
 
 def _value(text: str, schema: Mapping[str, Any]) -> Any:
-    """Return *text* in the form of *schema*; as it is if it has another one, so that the desk says what is wrong."""
+    """Return *text* in the form of *schema*. Text of another form is unchanged, so that the desk names the mistake."""
     match schema.get("type"):
         case "array":
             return [_value(each.strip(), schema["items"]) for each in text.split(";") if each.strip()]
