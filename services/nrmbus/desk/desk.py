@@ -50,7 +50,7 @@ class Desk:
         self.parked: set[str] = set()
         """Cases that wait for a person or an upgrade, because a record could not be handled."""
         self.ahead: dict[str, tuple[int, int]] = {}
-        """Case whose letter waits for the inbox -> the partition, and its end when the letter came."""
+        """Case whose letter, or answer to an emergency, waits for the inbox -> the partition, and its end when the record came."""
         self.waits = asyncio.Event()
         """Set when a case is added to ``ahead``."""
         self.end_of: Callable[[int], int | None] = _unknown
@@ -175,14 +175,14 @@ class Desk:
         return self.working and self.put_off in (None, partition)
 
     def read_first(self, partition: int, offset: int) -> int | None:
-        """Return the end to read to before a letter at *offset* may open; None if no record follows."""
+        """Return the end to read to before a letter opens for the record at *offset*; None if no record follows."""
         end = self.end_of(partition)
         return end if end is not None and end > offset + 1 + _MARKER else None
 
     def read_ahead(self, subject: str, partition: int, end: int | None) -> None:
-        """Remember that *subject* waits until *partition* is read to *end*; do nothing if *end* is None."""
+        """Remember that *subject* waits until *partition* is read to *end*, or to a later known end; do nothing if *end* is None."""
         if end is not None:
-            self.ahead[subject] = (partition, end)
+            self.ahead[subject] = max((partition, end), self.ahead.get(subject, (partition, end)))
             self.waits.set()
 
     def health(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from desk.access.test_opening import consented, readings, withdrawn
 from desk.given import CANARY, FakeRegistrar, Given, Read, desk_of
 from desk.letters.test_case_keys import desk_with_keys
 from nrmbus.desk.erasure import rounds
+from nrmbus.desk.inbox.release import release_by_itself
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.record import Record
 
@@ -148,6 +149,56 @@ async def test_what_she_has_taken_back_stays_closed_in_an_emergency(tmp_path: Pa
         assert decode(answer).event().data.to_mapping() == {"parts": []}
         assert opened(answer, "special-unit") == {"contact": {}, "identity": {}}
         assert ("desk", "emergency") not in await readings(given)
+
+
+class TestBeforeTheInboxIsRead:
+    """A withdrawal may follow the timekeeper's event, so the desk first reads its inbox to the end."""
+
+    async def test_p7_a_withdrawal_behind_it_keeps_the_letter_closed(self, tmp_path: Path) -> None:
+        """Given a desk that was off, when the answer is due and a withdrawal follows, then its answer names no parts."""
+        async with desk_of("vac", tmp_path) as given:
+            for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
+                await given.hear(record)
+            given.desk.end_of = lambda _: 6
+            await given.hear(due(given.registrar, "vac"))
+            assert given.desk.ahead == {CASE: (0, 6)}
+            assert await sealed_anew(given) == []
+            await given.hear(withdrawn(given.registrar))
+            await release_by_itself(given.desk, given.inbox)
+            answer = await resealed(given)
+
+            assert decode(answer).event().data.to_mapping() == {"parts": []}
+            assert opened(answer, "special-unit") == {"contact": {}, "identity": {}}
+            assert ("desk", "emergency") not in await readings(given)
+
+    async def test_without_one_the_desk_answers_once_the_end_is_read(self, tmp_path: Path) -> None:
+        """Given a desk that was off for an hour, when it has read the inbox, then it answers the emergency, and no person has to act."""
+        async with desk_of("vac", tmp_path) as given:
+            for record in (consented(given.registrar), referred(given.registrar), broken(given.registrar, "vac")):
+                await given.hear(record)
+            given.desk.end_of = lambda _: 6
+            await given.hear(due(given.registrar, "vac"))
+            await given.hear(consented(given.registrar))
+            await release_by_itself(given.desk, given.inbox)
+            answer = await resealed(given)
+
+            assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
+            assert await given.rows("parked") == []
+
+    async def test_a_letter_that_waits_is_not_opened_for_an_emergency_either(self, tmp_path: Path) -> None:
+        """Given a letter that is parked unopened, when the answer is due, then nothing is opened before the case is let through."""
+        async with desk_of("vac", tmp_path) as given:
+            given.desk.end_of = lambda _: 3
+            await given.hear(referred(given.registrar))
+            given.desk.end_of = lambda _: None
+            for record in (consented(given.registrar), broken(given.registrar, "vac"), due(given.registrar, "vac")):
+                await given.hear(record)
+            assert await given.rows("reads") == []
+            assert given.desk.ahead == {CASE: (0, 4)}, "the desk goes on when it has read this far"
+            await release_by_itself(given.desk, given.inbox)
+            answer = await resealed(given)
+
+            assert opened(answer, "special-unit") == {"contact": SEALED["contact"], "identity": SEALED["identity"]}
 
 
 @pytest.mark.parametrize("holder", ["ngo-a", "vac"], ids=["another is the holder", "nobody asked"])

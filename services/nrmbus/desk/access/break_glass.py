@@ -1,8 +1,8 @@
 """Breaking the glass at the holder's desk: the needed parts are sealed again to the agency that asked.
 
-The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, and
-never after an objection. Each opening for this is recorded first, under the desk's own name. Letters that must stay
-closed stay closed.
+The desk answers when the timekeeper publishes that the answer is due: never before the request is registered, never
+after an objection, and never before the desk has read the records behind. Each opening for this is recorded first, under
+the desk's own name. Letters that must stay closed stay closed.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,11 +37,15 @@ TOO_LATE: Final = (
 Parts = Mapping[Part, Mapping[str, Any]]
 
 
+def is_due(me: str, event: Event | None) -> bool:
+    """Return whether *event* says that the answer of *me* to an emergency access is due."""
+    return event is not None and isinstance(event.data, AccessResealDue) and event.data.holder == me
+
+
 def needed(me: str, event: Event, view: View) -> tuple[Part, ...]:
     """Return the parts that *me* has to seal again because of *event*; empty if *event* does not ask *me*."""
     asked = view.emergencies.get(event.referral or "")
-    due = isinstance(event.data, AccessResealDue) and event.data.holder == me
-    return asked.parts if due and asked is not None else ()
+    return asked.parts if is_due(me, event) and asked is not None else ()
 
 
 def answer(me: str, event: Event, parts: Iterable[Part], held: Iterable[Parts], registered: datetime) -> Result:
@@ -76,9 +80,9 @@ _FIELDS: Final = frozenset(AccessResealedLetter.model_fields) - {"notes"}
 
 async def by_itself(desk: Desk, event: Event | None, registered: datetime) -> Result:
     """Return this desk's answer to *event*, before the transaction that stores the event; empty if none is owed."""
-    if event is None or not isinstance(event.data, AccessResealDue):
-        return Result()
     seat = desk.seat
+    if event is None or not is_due(seat.me, event):
+        return Result()
     with seat.ledger.read() as tx:
         view = desk.cases.view(tx, event.subject)
         parts = needed(seat.me, event, view)

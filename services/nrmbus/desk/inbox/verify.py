@@ -114,7 +114,7 @@ class Verified:
     resealed: Result = field(default_factory=Result)
     """Answer of this desk to an emergency access that is due."""
     read_first: int | None = None
-    """Offset that the inbox must be read to before the letter may be opened; None if the letter does not wait."""
+    """Offset that the inbox must be read to before the letter is opened or the emergency answered; None if nothing waits."""
 
     @property
     def released(self) -> int | None:
@@ -166,8 +166,20 @@ async def _prepare(desk: Desk, record: Verified) -> Verified:
     arrived = record.arrived
     if not isinstance(arrived, Delivered) or not record.is_due:
         return record
-    resealed = await break_glass.by_itself(desk, arrived.event, arrived.registration.time)
-    return await _open(desk, replace(record, resealed=resealed), arrived)
+    if record.released is None and break_glass.is_due(desk.seat.me, arrived.event):
+        record = replace(record, read_first=_read_before_answering(desk, record, arrived))
+    if record.read_first is None:
+        resealed = await break_glass.by_itself(desk, arrived.event, arrived.registration.time)
+        record = replace(record, resealed=resealed)
+    return await _open(desk, record, arrived)
+
+
+def _read_before_answering(desk: Desk, record: Verified, arrived: Delivered) -> int | None:
+    """Return the end to read to before an emergency is answered: a withdrawal or an objection may follow; None if at once."""
+    end = desk.read_first(*record.where)
+    if end is None and arrived.registration.subject in desk.parked:
+        return record.where[1] + 1  # released with its case, even if the case is released before this is stored
+    return end
 
 
 async def _open(desk: Desk, record: Verified, arrived: Delivered) -> Verified:

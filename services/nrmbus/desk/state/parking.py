@@ -22,7 +22,7 @@ UNREAD: Final = "Unread"
 """Reason of a record whose data do not fit this release's schema of their version."""
 
 AHEAD: Final = "InboxUnread"
-"""Reason of a record whose letter waits until the inbox is read to its end: a withdrawal may follow."""
+"""Reason of a record whose letter, or answer to an emergency, waits until the inbox is read to its end: a withdrawal may follow."""
 
 UNKNOWN: Final = {
     "unknown_type": "UnknownType",
@@ -71,7 +71,7 @@ def sentence_of(error: str, signed: Signed) -> str:
             "that profile (nrmbus rules add FILE) or a newer release, and start it again; it then lets the case through."
         )
     elif error == AHEAD:
-        return "Nothing: the desk opens the letter once it has read its inbox to the end, and goes on by itself."
+        return "Nothing: the desk goes on by itself once it has read its inbox to the end."
     elif error == BEHIND:
         return "Nothing: what stood before it was let through, and the desk goes on by itself."
     else:
