@@ -11,12 +11,15 @@ from sqlalchemy.exc import OperationalError
 
 from agencies import town
 from desk.given import BED, REF, FakeRegistrar, Given, Read, consumed, desk_of, killed_at_call
+from nrmbus.desk.access import opening
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.inbox import hear, release, settle, store, transaction
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
+from nrmbus.desk.state import parking
 from nrmbus.desk.store import sqlite as ledger_module
 from nrmbus.desk.store import tables
+from nrmbus.rules import Rules
 from nrmbus.shelter import procedure as shelter
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.record import Record
@@ -189,6 +192,67 @@ async def test_one_that_fails_is_parked_and_takes_nobody_with_it(
         assert later[0].consumer.committed == 1
 
 
+def broken_for(case: str) -> Any:
+    """Return the step of the Rules that judges whether a letter stays shut, with an error for the letters of *case*."""
+    whole = Rules.keeps_shut
+
+    def keeps_shut(rules: Rules, view: Any, event: Any, *more: Any) -> bool:
+        if event.subject == case:
+            raise Broken
+        return whole(rules, view, event, *more)
+
+    return keeps_shut
+
+
+async def test_a_case_with_which_the_rules_cannot_go_on_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a case that is parked since the Rules fail at its history, when its next letter comes, then it waits closed behind, and all others are read."""
+    whole = Rules.evolve
+
+    def evolve(rules: Rules, view: Any, fact: Any) -> Any:
+        if fact.event.subject == CASES[2]:
+            raise Broken
+        return whole(rules, view, fact)
+
+    async with desk_of("shelter", tmp_path) as given:
+        with monkeypatch.context() as patch:
+            patch.setattr(Rules, "evolve", evolve)
+            await hear_all(given, asked(given.registrar))
+            await hear_all(given, asked(given.registrar, ref="ef" * 16))
+
+        assert [(row.subject, row.error) for row in await given.rows("parked")] == [
+            (CASES[2], "Broken"),
+            (CASES[2], parking.BEHIND),
+        ]
+        assert len(await given.rows("events")) == 2 * len(CASES)
+        assert given.desk.seat.trouble is None
+        assert await receipts(given, CASES[2]) == 1
+        assert await release.release(given.desk, given.inbox, CASES[2]) == 0
+        assert await receipts(given, CASES[2]) == 2
+
+
+async def test_a_letter_at_which_the_rules_fail_is_parked_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given Rules that fail when they judge a letter, after four tries it is stored closed, and only its case waits for a person."""
+    async with desk_of("shelter", tmp_path) as given:
+        with monkeypatch.context() as patch:
+            patch.setattr(Rules, "keeps_shut", broken_for(CASES[2]))
+            await hear_all(given, asked(given.registrar))
+
+        assert [(row.subject, row.error) for row in await given.rows("parked")] == [(CASES[2], "Broken")]
+        assert {row.subject for row in await given.rows("reads")} == {*CASES} - {CASES[2]}
+        assert await receipts(given, CASES[2]) == 0
+        assert await release.release(given.desk, given.inbox, CASES[2]) == 0
+        assert await receipts(given, CASES[2]) == 1
+
+
+async def receipts(given: Given, case: str) -> int:
+    """Return how many letters of *case* the desk says that it opened."""
+    return len([row for row in await given.rows("outbox") if row.type == "letter.opened" and row.subject == case])
+
+
 async def test_only_what_was_not_committed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault in the second transaction leaves the first one as it is, and reading goes on behind the first."""
     monkeypatch.setattr(store, "store", killed_at_call(store.store, 2, Broken))
@@ -303,6 +367,42 @@ async def test_a_case_that_fails_among_those_let_through_waits_alone(
         assert given.desk.parked == {CASES[2]}
         opened = [row.subject for row in await given.rows("outbox") if row.type == "letter.opened"]
         assert opened == [*CASES[:2], *CASES[3:]]
+
+
+async def test_a_waiting_letter_at_which_the_rules_fail_waits_for_a_person(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a letter that waited for the inbox, when the Rules fail at it, then its case is for a person and the others go on."""
+    async with desk_of("shelter", tmp_path) as given:
+        await wait_for_the_inbox(given)
+        with monkeypatch.context() as patch:
+            patch.setattr(Rules, "keeps_shut", broken_for(CASES[0]))
+            await release.release_by_itself(given.desk, given.inbox)
+
+        assert [(row.subject, row.error) for row in await given.rows("parked")] == [(CASES[0], "Broken")]
+        assert [row.subject for row in await given.rows("tasks") if row.kind == parking.TASK] == [CASES[0]]
+        assert await receipts(given, CASES[0]) == 0
+
+
+async def test_a_case_that_meets_a_fault_of_the_machine_keeps_no_other_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a file that cannot be read for the first case alone, the other cases are let through, and then the first one too."""
+    async with desk_of("shelter", tmp_path) as given:
+        await wait_for_the_inbox(given)
+        whole, tries = opening.open_letter, count()
+
+        async def open_letter(desk: Any, signed: Signed, **how: Any) -> letters.Opened:
+            if signed.subject == CASES[0] and len(given.desk.parked) > 1:
+                if next(tries) > 20:
+                    raise Killed
+                raise OSError
+            return await whole(desk, signed, **how)
+
+        monkeypatch.setattr(opening, "open_letter", open_letter)
+        await release.release_by_itself(given.desk, given.inbox)
+
+        assert (await given.rows("parked"), given.desk.parked) == ([], set())
 
 
 async def test_the_task_about_a_gap_is_opened_once_the_disk_has_room(

@@ -33,7 +33,10 @@ class Hearing:
 
 
 def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_as: str | None) -> Hearing:
-    """Have the procedure hear the stored *record*, or park it; *park_as* names the error that gave up on it."""
+    """Have the procedure hear the stored *record*, or park it; *park_as* names the error that gave up on it.
+
+    Raises the ``fault`` of a record that is not parked.
+    """
     arrived, nothing = record.arrived, Hearing(stored.outcome, stored.code)
     if not isinstance(arrived, Delivered):
         return nothing
@@ -48,6 +51,8 @@ def hear(desk: Desk, tx: Connection, record: Verified, stored: Stored, *, park_a
     if record.released is None and (error := _why_parked(desk, record, arrived, park_as)) is not None:
         _park(desk, tx, arrived, stored.position, error)
         return replace(nothing, outcome="parked", code=arrived.unread)
+    if record.fault is not None:
+        raise record.fault
     return nothing if arrived.event is None else _listen(desk, tx, record, arrived, arrived.event, stored.position)
 
 

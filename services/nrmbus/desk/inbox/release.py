@@ -15,8 +15,9 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus import telemetry
+from nrmbus.bus.periodic import doubled
 from nrmbus.desk.desk import Desk
-from nrmbus.desk.inbox.settle import FIRST_WAIT, LONGEST_WAIT
+from nrmbus.desk.inbox.settle import FIRST_WAIT, LONGEST_WAIT, TRIES
 from nrmbus.desk.inbox.transaction import AT_ONCE, handle_together
 from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import Inbox
@@ -52,16 +53,18 @@ async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | 
     """Let through every case, or each of *subjects*, that waits for no person.
 
     These are cases whose first record this release now knows, and cases with an interrupted release. Stops at a
-    record that fails again (a person then decides), and at a record that is still unknown.
+    record that fails again (a person then decides), and at a record that is still unknown. A fault of the ledger or the
+    directory is no record's: such a case is tried again after the other cases.
     """
     waiting = sorted(desk.parked) if subjects is None else list(subjects)
-    for number, subject in enumerate(waiting):
-        if number % AT_ONCE == 0:
-            await _begin_together(desk, waiting[number : number + AT_ONCE])
-        wait = FIRST_WAIT
-        while not await _through(desk, inbox, subject):  # a fault of the ledger or the directory, not of a record
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, LONGEST_WAIT)
+    while waiting:
+        left = list[str]()
+        for number, subject in enumerate(waiting):
+            if number % AT_ONCE == 0:
+                await _begin_together(desk, waiting[number : number + AT_ONCE])
+            if not await _through_in_time(desk, inbox, subject):
+                left.append(subject)
+        waiting = left
 
 
 async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
@@ -78,6 +81,15 @@ async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
             ]
             if len(rows) > 1:
                 await handle_together(desk, [_released(row, inbox_of(desk.seat.me)) for row in rows])
+
+
+async def _through_in_time(desk: Desk, inbox: Inbox, subject: str) -> bool:
+    """Let *subject* through in a few tries, each after a longer wait; return False if it has to be tried again later."""
+    for attempt in range(TRIES):
+        if await _through(desk, inbox, subject):
+            return True
+        await asyncio.sleep(doubled(FIRST_WAIT, attempt, LONGEST_WAIT))
+    return False
 
 
 async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:

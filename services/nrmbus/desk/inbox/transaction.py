@@ -38,7 +38,7 @@ class State(StrEnum):
     STORING = "storing"
     """The transaction is open. An error stops the inbox: other records would fare no better."""
     HEARING = "hearing"
-    """An error is the record's own fault, and after a few tries its case is parked."""
+    """An error is the record's own fault, also one that kept its letter closed; after a few tries its case is parked."""
     SETTLED = "settled"
     """The transaction is committed."""
 

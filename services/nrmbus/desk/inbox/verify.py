@@ -5,9 +5,12 @@ untrusted record. For an untrusted record only coordinates and digest are stored
 """
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.desk.access import break_glass, opening
 from nrmbus.desk.desk import Desk
@@ -31,6 +34,9 @@ from nrmbus.wire.registration import (
     verify_delivery,
     verify_registration,
 )
+
+_NOT_ITS_FAULT: Final = (DeskError, SQLAlchemyError, sqlite3.Error, OSError)
+"""Errors of the ledger and of what the desk reads: other records would fare no better."""
 
 
 class Consumed(Protocol):
@@ -115,6 +121,8 @@ class Verified:
     """Answer of this desk to an emergency access that is due."""
     read_first: int | None = None
     """Offset that the inbox must be read to before the letter is opened or the emergency answered; None if nothing waits."""
+    fault: Exception | None = None
+    """Error of the record or its case that kept the letter closed; the third stage raises it, or parks the record."""
 
     @property
     def released(self) -> int | None:
@@ -162,10 +170,22 @@ def _in_order(seat: Seat, record: Verified, after: dict[int, Position]) -> Verif
 
 
 async def _prepare(desk: Desk, record: Verified) -> Verified:
-    """Return *record* with its opened letter, and with this desk's answer to an emergency that is due."""
+    """Return *record* with its opened letter and this desk's answer to an emergency that is due, or with its ``fault``.
+
+    Raises the errors that are not the record's fault.
+    """
     arrived = record.arrived
     if not isinstance(arrived, Delivered) or not record.is_due:
         return record
+    try:
+        return await _with_openings(desk, record, arrived)
+    except _NOT_ITS_FAULT:
+        raise
+    except Exception as error:  # noqa: BLE001 - for example an earlier event of the case with which the Rules cannot go on
+        return replace(record, fault=error)
+
+
+async def _with_openings(desk: Desk, record: Verified, arrived: Delivered) -> Verified:
     if record.released is None and break_glass.is_due(desk.seat.me, arrived.event):
         record = replace(record, read_first=_read_before_answering(desk, record, arrived))
     if record.read_first is None:
