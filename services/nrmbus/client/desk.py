@@ -263,18 +263,21 @@ class AsyncDesk:
         announced = understood(lambda: announcement(kept, document_type, name=name, to=to))
         return await self.publish(announced, wait=wait, **members)
 
-    async def document(self, event_id: str, *, actor: str | None = None, purpose: str = "case_work") -> Document:
+    async def document(
+        self, event_id: str, *, case: str | None = None, actor: str | None = None, purpose: str = "case_work"
+    ) -> Document:
         """Return the document that the event *event_id* announces, of this agency or of another, compared with its digest.
 
         Args:
             event_id: id of the event ``document.shared``.
+            case: reference of its case; needed if an event of another case has the same id.
             actor: staff number of the person who reads, who is on record first; left out, that of ``agency.json``.
             purpose: what the person reads for, as `nrmbus.events.access.AccessPurpose` has it.
 
         Raises:
             DoorError: ``document_incomplete`` until the last chunk has come; ``document_shut`` if it may not be opened.
         """
-        return Document(*await self.door.document(event_id, actor=actor, purpose=purpose))
+        return Document(*await self.door.document(event_id, case=case, actor=actor, purpose=purpose))
 
     async def _patiently(self, ask: Callable[[], Awaitable[Json]]) -> Json:
         """Return what *ask* returns; while the desk is away, ask again for the seconds of ``patience``."""

@@ -402,10 +402,13 @@ class Door:
         return await self._ask("POST", "/v1/documents", params={"case": case}, content=content)
 
     async def document(
-        self, event_id: str, *, actor: str | None = None, purpose: str = "case_work"
+        self, event_id: str, *, case: str | None = None, actor: str | None = None, purpose: str = "case_work"
     ) -> tuple[str, bytes]:
-        """Return media type and content of the document that the event *event_id* announces; *actor* is on record as its reader first."""
-        params = {"purpose": purpose} | ({"actor": actor} if actor else {})
+        """Return media type and content of the document that the event *event_id* announces; *actor* is on record as its reader first.
+
+        *case* is needed if an event of another case has the same id.
+        """
+        params = {"purpose": purpose} | ({"case": case} if case else {}) | ({"actor": actor} if actor else {})
         answer = await self._answer("GET", f"/v1/documents/{event_id}", params=params)
         return answer.headers.get("content-type", ""), answer.content
 

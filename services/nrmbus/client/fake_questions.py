@@ -17,7 +17,7 @@ TAKES: Final[Mapping[str, frozenset[str]]] = {
     "POST /v1/events": frozenset({"wait", "speaks"}),
     "POST /v1/batches": frozenset({"wait", "speaks"}),
     "POST /v1/documents": frozenset({"case"}),
-    "GET /v1/documents/{id}": frozenset({"actor", "purpose"}),
+    "GET /v1/documents/{id}": frozenset({"case", "actor", "purpose"}),
     "GET /v1/inbox": frozenset(
         {"after", "ledger", "limit", "wait", "case", "type", "source", "ref", "since", "until", "open", "technical", "actor",
          "purpose", "speaks"}

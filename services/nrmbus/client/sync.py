@@ -134,9 +134,11 @@ class Desk:
         """Share a document, as `AsyncDesk.share`."""
         return self._loop.run(self._desk.share(content, document_type, name=name, to=to, wait=wait, **members))
 
-    def document(self, event_id: str, *, actor: str | None = None, purpose: str = "case_work") -> Document:
+    def document(
+        self, event_id: str, *, case: str | None = None, actor: str | None = None, purpose: str = "case_work"
+    ) -> Document:
         """Return the document that an event announces, as `AsyncDesk.document`."""
-        return self._loop.run(self._desk.document(event_id, actor=actor, purpose=purpose))
+        return self._loop.run(self._desk.document(event_id, case=case, actor=actor, purpose=purpose))
 
     def verdict(self, event_id: str) -> Verdict:
         """Return the verdict on an event of this agency, as it is now."""

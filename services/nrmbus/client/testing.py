@@ -427,7 +427,7 @@ class FakeDesk(httpx.AsyncBaseTransport):
         if [request.method, *path[:-1]] != ["GET", "v1", "documents"]:
             return None
         shared = self._shared.get(path[-1])
-        if shared is None:
+        if shared is None or request.url.params.get("case", shared[1].case) != shared[1].case:
             raise DeskError("not_found")
         if path[-1] not in {*(each.id for each in self.published), *(each.id for each in self._inbox)}:
             raise DeskError("document_incomplete")

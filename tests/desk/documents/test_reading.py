@@ -3,6 +3,7 @@
 import base64
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -33,14 +34,15 @@ CHUNKS: Final = [PDF[start : start + CHUNK] for start in range(0, len(PDF), CHUN
 FILE: Final = {
     "name": f"{CANARY}.pdf", "media_type": "application/pdf", "size": len(PDF), "sha256": sha256(PDF).hexdigest(),
 }  # fmt: skip
+OTHER: Final = "ef" * 16
 TAKEN_BACK: Final = {"purposes": ["information_sharing"], "receivers": ["vac"]}
 
 
-def announced(registrar: FakeRegistrar, to: str = "vac", **file: Any) -> Record:
+def announced(registrar: FakeRegistrar, to: str = "vac", id: str | None = None, **file: Any) -> Record:
     """Return an NGO's announcement of `PDF` for *to*; *file* is what it says otherwise."""
     said = {"to": [to], "document_type": "medical_report", "chunks": len(CHUNKS)}
     return registrar.event(
-        "ngo-a", "document.shared", said, parts={"health": {"health_file": FILE | file}}, opens=(to,)
+        "ngo-a", "document.shared", said, parts={"health": {"health_file": FILE | file}}, opens=(to,), id=id
     )
 
 
@@ -59,6 +61,21 @@ async def received(given: Given, contents: Mapping[int, bytes] | None = None, **
         record = chunk(given.registrar, announcement, index, content, given.desk.seat.me)
         await given.hear(given.registrar.register(record, to=given.desk.seat.me))
     return decode(announcement).id
+
+
+async def received_elsewhere(given: Given, id: str) -> bytes:
+    """Let the desk receive a document of another case that the shelter announces under *id*; return its content."""
+    content, said = b"%PDF-1.7 another", {"to": ["vac"], "document_type": "medical_report", "chunks": 1}
+    file = FILE | {"size": len(content), "sha256": sha256(content).hexdigest()}
+    piece = {"health_chunk": base64.b64encode(content).decode("ascii")}
+    how: dict[str, Any] = {"opens": ("vac",), "case": OTHER}
+    shelter = partial(given.registrar.event, "shelter")
+    for record in (
+        shelter("document.shared", said, parts={"health": {"health_file": file}}, id=id, **how),
+        shelter("document.chunk_sent", {"to": ["vac"], "index": 0}, parts={"health": piece}, causationid=id, **how),
+    ):
+        await given.hear(given.registrar.register(record, to="vac"))
+    return content
 
 
 async def read(given: Given, id: str, **asked: str) -> httpx.Response:
@@ -93,6 +110,22 @@ class TestRead:
             assert CANARY not in str(answer.headers)
             assert receipts == ["letter.opened"]
             assert (await readings(given), await granted(given)) == ([(id, "health", "court")], 1)
+
+    async def test_p2_another_agency_that_takes_its_id_puts_no_other_file_in_its_place(self, tmp_path: Path) -> None:
+        """Given an agency that announces a document of another case under the same id, then each case has its own, and without the case nothing is opened."""
+        async with desk_of("vac", tmp_path) as given:
+            id = new_event_id()
+            other = await received_elsewhere(given, id)
+            await received(given, id=id)
+            unclear = await read(given, id)
+            assert (unclear.status_code, unclear.json()["code"]) == (422, "unknown_field")
+            assert unclear.json()["problems"] == [{"pointer": "?case", "kind": "missing"}]
+            assert await readings(given) == []
+
+            answers = [await read(given, id, case=each) for each in (CASE, OTHER, "0f" * 16)]
+
+            assert [each.status_code for each in answers] == [200, 200, 404]
+            assert [each.content for each in answers[:2]] == [PDF, other]
 
     async def test_it_is_one_unopened_letter_until_somebody_reads_it(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -237,7 +270,7 @@ class TestClosed:
         async with desk_of("vac", tmp_path) as given:
             id, desk = await received(given), given.desk
             with desk.seat.ledger.read() as tx:
-                found = documents.find(tx, "vac", id)
+                found = documents.find(tx, "vac", id, CASE)
             assert found is not None
             file = await documents.open_file(desk, found, who="S-17", purpose="case_work", system="web")
             pieces = documents.pieces(desk, found, file)

@@ -202,7 +202,9 @@ class _Case:
             if event["type"] != _DOCUMENT:
                 continue
             try:
-                kind, content = await self._door.document(event["id"], actor=actor or None, purpose=purpose)
+                kind, content = await self._door.document(
+                    event["id"], case=self._case, actor=actor or None, purpose=purpose
+                )
             except DoorError as error:
                 if error.code not in _UNREADABLE:
                     raise

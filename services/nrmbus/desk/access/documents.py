@@ -23,7 +23,7 @@ from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessPurpose
 from nrmbus.events.document import PART_OF, DocumentChunkSent, DocumentFile, DocumentShared
-from nrmbus.events.errors import Invalid
+from nrmbus.events.errors import Invalid, Problem
 from nrmbus.events.model import Draft, Part
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import LetterClosed, WireError
@@ -46,10 +46,21 @@ class Shared:
         return PART_OF[self.data.document_type]
 
 
-def find(tx: Connection, me: str, id: str) -> Shared | None:
-    """Return the document that the event *id* announces; None if this desk has no such announcement."""
+def find(tx: Connection, me: str, id: str, subject: str | None) -> Shared | None:
+    """Return the document that the event *id* of the case *subject* announces; None if this desk has no such announcement.
+
+    Without *subject* the id has to be that of one announcement alone: any agency can give an event of another case this id.
+
+    Raises:
+        DeskError: ``unknown_field``: *subject* is None, and several cases have such an announcement.
+    """
     of_id: ColumnElement[bool] = (_EVENTS.id == id) & (_EVENTS.type == DocumentShared.type)
-    row = tx.execute(opening.with_letters(me).where(of_id).order_by(_EVENTS.position).limit(1)).first()
+    if subject is not None:
+        of_id &= _EVENTS.subject == subject
+    rows = tx.execute(opening.with_letters(me).where(of_id).order_by(_EVENTS.position).limit(2)).all()
+    if subject is None and len(rows) > 1:
+        raise DeskError("unknown_field", [Problem("?case", "missing")])
+    row = rows[0] if rows else None
     event = None if row is None else known(signed_of(row))
     if row is None or event is None or not isinstance(event.data, DocumentShared):
         return None

@@ -10,7 +10,7 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.answers import AT, CASE, EVENT, Uploaded
 from nrmbus.desk.http.documented import answers, guarded, subject
-from nrmbus.desk.http.parameters import Actor, DocumentPath, OfCase, Purpose
+from nrmbus.desk.http.parameters import Actor, DocumentPath, InCase, OfCase, Purpose
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.http.served import door_of
 from nrmbus.desk.outbox import documents
@@ -80,9 +80,11 @@ async def upload_document(request: Request, case: OfCase) -> JSONResponse:
     ),
 )  # fmt: skip
 async def read_document(
-    request: Request, id: DocumentPath, actor: Actor = None, purpose: Purpose = "case_work"
+    request: Request, id: DocumentPath, case: InCase = None, actor: Actor = None, purpose: Purpose = "case_work"
 ) -> StreamingResponse:
     """Return the content of the document that the event `id` announces, of this agency or of another.
+
+    An id is unique within its case alone. Without `case`, an id that announces a document in several cases is refused.
 
     The registrar records the reading first, for `actor` and `purpose`, once for the whole document; then the desk records
     who opened which part. The content was compared with its announced digest before the first byte of it is sent. Its name
@@ -90,7 +92,7 @@ async def read_document(
     """
     door = door_of(request)
     with door.ledger.read() as tx:
-        shared = reading.find(tx, door.seat.me, id)
+        shared = reading.find(tx, door.seat.me, id, case)
     if shared is None:
         raise DeskError("not_found")
     who = opening.reader(door.desk, actor)

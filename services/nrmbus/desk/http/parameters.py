@@ -94,6 +94,9 @@ What = Annotated[
 OfCase = Annotated[
     str, Query(pattern=forms.REF, description="The case that it belongs to: its reference, 32 hex digits.")
 ]
+InCase = Annotated[
+    str | None, Query(pattern=forms.REF, description="The case that the document is in: its reference, 32 hex digits.")
+]
 Prefer = Annotated[
     str | None,
     Header(

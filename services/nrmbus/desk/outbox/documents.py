@@ -179,9 +179,14 @@ def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None
     registered either, so the rest is destroyed.
     """
     if row.type == DocumentShared.type:
-        tx.execute(update(tables.documents).where(_DOCUMENTS.event == row.id).values(event=replaced_by))
+        tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
     elif row.type == DocumentChunkSent.type and replaced_by is None:
-        drop(tx, _DOCUMENTS.event == json.loads(row.clear)["causationid"])
+        drop(tx, _announced_by(row.subject, json.loads(row.clear)["causationid"]))
+
+
+def _announced_by(subject: str, id: str) -> ColumnElement[bool]:
+    """Return the condition for the upload that the own event *id* of the case *subject* announces."""
+    return (_DOCUMENTS.subject == subject) & (_DOCUMENTS.event == id)
 
 
 # -- sending ---------------------------------------------------------------------------------------------------------
@@ -196,7 +201,7 @@ def go_on(seat: Seat, tx: Connection, event: Event) -> None:
         announced, index = found, data.index + 1
     else:
         return
-    row = tx.execute(select(tables.documents).where(_DOCUMENTS.event == announced.id)).first()
+    row = tx.execute(select(tables.documents).where(_announced_by(announced.subject, announced.id))).first()
     said = announced.data
     if row is None or not isinstance(said, DocumentShared):
         return

@@ -6,13 +6,14 @@ import httpx
 import pytest
 
 from agencies import SIGNAL
-from desk.documents.test_reading import CHUNKS, announced, granted, readings, received
+from desk.documents.test_reading import CHUNKS, announced, granted, readings, received, received_elsewhere
 from desk.documents.test_sharing import PDF
 from desk.given import CANARY, Given
 from desk.web.browsing import member
 from desk.web.cases.given import AT, TAKEN_BACK, at_vac, came
 from nrmbus.desk.access import documents
 from nrmbus.wire.envelope import decode
+from nrmbus.wire.ids import new_event_id
 
 
 async def read(here: Given, browser: httpx.AsyncClient, id: str, purpose: str = "court") -> httpx.Response:
@@ -81,6 +82,19 @@ async def test_a_document_that_stays_closed_says_why(tmp_path: Path) -> None:
         assert asked.status_code == 403
         assert "Nothing was opened" in asked.text
         assert (await readings(here), await granted(here)) == ([], 0)
+
+
+async def test_p2_a_document_of_another_case_with_its_id_comes_in_no_place_of_it(tmp_path: Path) -> None:
+    """Given an agency that announces a document of another case under the same id, the page lists and opens the case's own."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        id = new_event_id()
+        await received_elsewhere(here, id)
+        await received(here, id=id)
+        listed = (await browser.get(f"{AT}/documents")).text
+        answer = await read(here, browser, id)
+
+        assert f"document-{id}" in listed
+        assert answer.content == PDF
 
 
 async def test_a_document_of_another_case_is_not_found(tmp_path: Path) -> None:

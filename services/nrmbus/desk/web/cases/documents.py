@@ -51,8 +51,8 @@ async def read(visit: Visit) -> Response:
         return await _listed(visit, chosen=form["document"], purpose=purpose)
     with door.ledger.read() as tx:
         case = Case(visit, tx)
-        shared = reading.find(tx, door.seat.me, form["document"])
-    if shared is None or shared.announcement.subject != case.subject:
+        shared = reading.find(tx, door.seat.me, form["document"], case.subject)
+    if shared is None:
         if form["document"]:
             raise NotFound
         return await _listed(visit, purpose=purpose, is_sent=True)
@@ -101,7 +101,7 @@ def _shared(case: Case, tx: Connection) -> list[Shared]:
         .order_by(_EVENTS.number.desc())
     ).all()
     me = case.visit.door.seat.me
-    return [found for id in ids if (found := reading.find(tx, me, id)) is not None]
+    return [found for id in ids if (found := reading.find(tx, me, id, case.subject)) is not None]
 
 
 async def _closed(case: Case, shared: Shared) -> Document:
