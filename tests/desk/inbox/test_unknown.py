@@ -7,6 +7,7 @@ from desk.earlier_release import DECIDED, SHARING, by_itself, consented, decided
 from desk.given import CANARY, desk_of
 from generations import before_type, before_version
 from nrmbus.client import verify_original
+from nrmbus.desk.erasure import rounds
 
 OTHER = "ef" * 16
 
@@ -107,3 +108,21 @@ class TestADeskOfAnEarlierRelease:
             await by_itself(given)
 
             assert await parked(given) == []
+
+    async def test_finds_out_after_its_upgrade_that_an_order_was_forged(self, tmp_path: Path) -> None:
+        """Given an order of erasure by an agency that may not give it, when the desk knows the type, then a task says so, nothing is erased, and the case goes on."""
+        async with desk_of("fund", tmp_path) as given:
+            await given.hear(decided(given.registrar, 1))
+            order = given.registrar.event("special-unit", "access.erasure_due", {"ground": "retention"})
+            with before_type("access.erasure_due"):
+                await given.hear(given.registrar.register(order, to="fund"))
+                await given.hear(consented(given.registrar))
+            assert await parked(given) == [(CASE, "UnknownType"), (CASE, "Behind")]
+            await by_itself(given)
+
+            assert await parked(given) == []
+            assert [row.kind for row in await given.rows("tasks") if row.done is None] == ["forged", "read"]
+            assert await rounds.erase_due(given.desk) == ()
+            (letter, *_) = await given.read()
+            assert letter["letter"]["story"] == {"notes": CANARY}
+            assert await given.desk.unaltered.is_altered(CASE) is False

@@ -40,6 +40,7 @@ from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import said_by_itself
+from nrmbus.wire.names import TIMEKEEPER
 
 LOOK_EVERY: Final = 5.0
 """Seconds of the wall's clock between two looks at what is due."""
@@ -171,9 +172,14 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
 def _told() -> Any:
     """Return the condition for the latest order of each case that is not noted yet."""
     later = tables.events.alias("later")
-    again = (later.c.subject == _EVENTS.subject) & (later.c.type == AccessErasureDue.type)
+    again = (later.c.subject == _EVENTS.subject) & _is_order(later.c)
     is_last = ~exists().where(again, later.c.position > _EVENTS.position)
-    return (_EVENTS.type == AccessErasureDue.type) & is_last & _EVENTS.id.not_in(select(_ERASURES.cause))
+    return _is_order(_EVENTS) & is_last & _EVENTS.id.not_in(select(_ERASURES.cause))
+
+
+def _is_order(events: Any) -> Any:
+    """Return the condition for orders of erasure; an order of anybody else came before this desk knew the type."""
+    return (events.type == AccessErasureDue.type) & (events.source == TIMEKEEPER)
 
 
 def _is_past(seat: Seat) -> Any:
@@ -306,7 +312,7 @@ def _ordered() -> Select[Any]:
     letter, word = tables.events.alias("letter"), tables.events.alias("word")
     same = (letter.c.source == bindparam("source")) & (letter.c.id == bindparam("id"))
     later = (word.c.subject == letter.c.subject) & (word.c.position > letter.c.position)
-    ordered = (word.c.type == AccessErasureDue.type) & (word.c.registered <= bindparam("until"))
+    ordered = _is_order(word.c) & (word.c.registered <= bindparam("until"))
     deleted = (word.c.type == ConsentStopConfirmed.type) & tables.has_bytes(word.c.value, _DELETED)
     told = deleted & (word.c.source == bindparam("me")) & (letter.c.source != bindparam("me"))
     rows = select(word.c.position).select_from(letter.join(word, later))

@@ -160,6 +160,9 @@ def _columns_of(record: Verified, arrived: Delivered, recipients: tuple[str, ...
 
 
 def _released(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, position: int) -> Stored:
+    if arrived.forged:  # seen only now that the type is known; the row stays, and counts for nothing (`is_forged`)
+        open_record_task(desk, tx, arrived, "forged")
+        return Stored("forged")
     if arrived.event is None:
         raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
     recipients = tx.scalar(_RECIPIENTS, {"position": position})

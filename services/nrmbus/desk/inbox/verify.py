@@ -18,11 +18,10 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
 from nrmbus.desk.procedure.interface import Result
 from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.cases import is_forged
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store.ledger import Position
 from nrmbus.events.model import Event
-from nrmbus.rules.due import SAID_WHEN_DUE
-from nrmbus.rules.running import TIMEKEEPER
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireCode, WireError
 from nrmbus.wire.record import ANSWER, DELIVERY, REGISTRATION, Record
@@ -289,8 +288,7 @@ def _believed(seat: Seat, whole: tuple[Delivery, Registration, bytes, bytes], si
         return Delivered(*whole, signed=signed, event=None, unread=error.code)
     if not seat.rules.is_installed(registration.policy.name, registration.policy.digest):
         return Delivered(*whole, signed=signed, event=None, unread="unknown_profile")
-    # A desk erases and seals again only if the timekeeper publishes that this is due, even for registered events.
-    forged = event.type in SAID_WHEN_DUE and seat.rules.role_of(event.source) != TIMEKEEPER
+    forged = is_forged(seat.rules, event)
     return Delivered(*whole, signed=signed, event=None if forged else event, forged=forged)
 
 

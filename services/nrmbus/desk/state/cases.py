@@ -12,7 +12,9 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Event, Fact
 from nrmbus.events.policy import ProfileActivated
-from nrmbus.rules import View
+from nrmbus.rules import Rules, View
+from nrmbus.rules.due import SAID_WHEN_DUE
+from nrmbus.rules.running import TIMEKEEPER
 from nrmbus.wire import times
 from nrmbus.wire.envelope import Signed, decode
 from nrmbus.wire.errors import WireError
@@ -69,6 +71,14 @@ def known(signed: Signed) -> Event | None:
         return None
 
 
+def is_forged(rules: Rules, event: Event) -> bool:
+    """Return whether only the timekeeper may publish *event*, and another agency did.
+
+    A desk erases and seals again only if the timekeeper publishes that this is due, even for registered events.
+    """
+    return event.type in SAID_WHEN_DUE and rules.role_of(event.source) != TIMEKEEPER
+
+
 class Cases:
     """Views of this desk's cases. Only committed views are kept in memory."""
 
@@ -94,7 +104,7 @@ class Cases:
     def _after(self, view: View, row: Row[Any], event: Event | None) -> View:
         registered = times.read(row.registered)
         is_known = row.policy is None or self._seat.rules.knows(row.policy)
-        if event is None or registered is None or not is_known:
+        if event is None or registered is None or not is_known or is_forged(self._seat.rules, event):
             return view
         return self._seat.rules.evolve(
             view, Fact.of(event, tuple(json.loads(row.recipients)), registered, row.number, row.policy)
