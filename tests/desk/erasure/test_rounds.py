@@ -88,6 +88,35 @@ async def test_cut_anywhere_the_next_round_does_what_is_left(
     assert len(list((bus.home / "keys").glob("past/*"))) == len(bus.held()) - 1
 
 
+async def test_a_key_whose_destruction_failed_once_is_gone_after_the_next_round(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two expired keys, when the disk fails while the first one is destroyed, then the next round destroys what is left of both."""
+    first = bus.identity.sealing.kid
+    await bus.round(90)
+    second = bus.identity.sealing.kid
+    bus.at(119)
+    bus.admit(bus.asked())
+    due = {first, second}
+    whole, cuts = keyfile.destroy, list[Path]()
+
+    def fails_once(path: Path) -> None:
+        if not cuts:
+            cuts.append(path)
+            raise OSError("disk")
+        whole(path)
+
+    monkeypatch.setattr(keyfile, "destroy", fails_once)
+    with pytest.raises(OSError, match=r"^disk$"):
+        await bus.round(160)
+    await bus.round(160)
+
+    assert len(cuts) == 1
+    assert due.isdisjoint(bus.held())
+    assert due.isdisjoint(bus.identity.opening)
+    assert not list(bus.home.rglob("*.gone"))
+
+
 async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The desk waits until its inbox is read, makes the next key after 90 days, and destroys the old one after 30 more."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)

@@ -350,10 +350,13 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
     due = sorted(ended - {seat.identity.sealing.kid})
     await _hand_over(seat, whole=bool(due))
     await intake.tend(seat, home)
-    for kid in due:
-        Identity.destroy(home, kid)
+    try:
+        for kid in due:
+            Identity.destroy(home, kid)
+    finally:
+        if due:  # a key whose destruction was cut off is no longer in the folder, and is finished by the next round
+            seat.identity = Identity.at(home, seat.me)
     if due:
-        seat.identity = Identity.at(home, seat.me)
         telemetry.handled("epoch_ended", count=len(due))
     return tuple(due)
 
