@@ -12,6 +12,7 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, NOW, Town, town
+from desk.documents.test_sharing import shared
 from desk.given import REF, Given, desk_of
 from desk.outbox.test_queue import REFERRAL, consent, readers, signal_
 from nrmbus.desk.keys import lost_keys
@@ -122,6 +123,16 @@ async def test_letters_to_keys_that_were_lost_are_asked_for_once_more(tmp_path: 
         assert await ask_to_send_again(given.desk.seat, lost(directory(), "vac", tmp_path / "vac")) == 0
         late = joining.changed(entry, made="2026-08-02T05:00:00Z", valid_from="2026-08-02T05:00:00Z")
         assert await ask_to_send_again(given.desk.seat, late) == 0
+
+
+async def test_a_document_is_asked_for_once_however_many_chunks_it_has(tmp_path: Path) -> None:
+    """Given a document of three chunks for an agency that then lost its keys, a person gets one task for the document."""
+    async with desk_of("ngo-a", tmp_path) as given:
+        await shared(given)
+        await ask_to_send_again(given.desk.seat, lost(directory(), "special-unit", tmp_path / "new"))
+
+        tasks = [json.loads(each.about) for each in await given.rows("tasks") if each.kind == "send_again"]
+        assert [each["type"] for each in tasks] == ["document.shared"]
 
 
 async def test_each_agency_that_lost_its_keys_gets_the_letter_again(tmp_path: Path) -> None:

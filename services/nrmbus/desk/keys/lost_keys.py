@@ -13,6 +13,7 @@ from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import open_task
 from nrmbus.directory import Entry
+from nrmbus.events.document import DocumentChunkSent
 from nrmbus.wire import times
 
 KEPT: Final = timedelta(days=30)
@@ -42,12 +43,13 @@ async def run(seat: Seat, lost: list[Entry]) -> None:
 async def ask_to_send_again(seat: Seat, entry: Entry) -> int:
     """Open a task for each letter sealed to the agency of *entry* in the 30 days before the loss; return the number.
 
-    Idempotent.
+    A document is one letter, that of its announcement. Idempotent.
     """
     since, until = times.write(entry.made - KEPT), times.write(entry.valid_from)
     sent = (
         select(_ROW.subject, _ROW.id, _ROW.type, _ROW.recipients)
         .where(_ROW.letter.is_not(None), _ROW.verdict == "registered", _ROW.made >= since, _ROW.made <= until)
+        .where(_ROW.type != DocumentChunkSent.type)
         .order_by(_ROW.seq)
     )
     async with seat.ledger.write() as tx:
