@@ -294,6 +294,42 @@ class TestRefused:
 
         assert chunks == ["registered"] * 3
 
+    async def test_an_announcement_registered_after_a_passing_answer_is_sent_whole(self, tmp_path: Path) -> None:
+        """Given a passing answer to one copy of the bytes, when another copy is registered, then every chunk goes out, and no task is left."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            record = await given.said(**announcing(await uploaded(given)))
+            await given.hear(given.registrar.answer(record, "agency_suspended"))
+            (task,) = [row for row in await given.rows("tasks") if row.kind == "not_sent"]
+            assert task.done is None
+            await given.hear(given.registrar.register(record, to="ngo-a"))
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+
+            assert chunks == ["registered"] * 3
+            assert "not_sent" not in [row.kind for row in await given.rows("tasks") if row.done is None]
+            assert await given.rows("documents") == []
+
+    async def test_after_a_passing_answer_it_can_be_given_again(self, tmp_path: Path) -> None:
+        """Given an announcement that ended with a passing answer, it is announced under another id, and ends after its day otherwise."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            found, left, refused = [await uploaded(given, PDF + each) for each in (b"", b" ", b"  ")]
+            records = list[Record]()
+            for each in (found, left, refused):
+                records.append(await given.said(**announcing(each)))
+                await given.hear(given.registrar.answer(records[-1], "agency_suspended"))
+            await given.hear(given.registrar.refuse(records[-1], "consent_required", "G-32"))
+            await given.ask(**announcing(found))
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+            assert chunks == ["registered"] * 3
+            assert {row.document for row in await given.rows("documents")} == {left["document"], refused["document"]}
+            given.clock.time = NOW + documents.KEPT + timedelta(seconds=1)
+            await rounds.end_uploads(given.desk.seat)
+
+            assert await given.rows("documents") == await given.rows("document_pieces") == []
+
     async def test_a_refused_chunk_ends_the_document(self, tmp_path: Path) -> None:
         """The person withdrew between two chunks: nothing of the rest stays or goes, and a task says so."""
         async with desk_of("ngo-a", tmp_path) as given:

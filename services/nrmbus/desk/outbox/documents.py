@@ -15,7 +15,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, exists, insert, null, select, update
 
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
@@ -50,6 +50,7 @@ _TOGETHER: Final = 8
 
 _DOCUMENTS, _PIECES = tables.documents.c, tables.document_pieces.c
 _EVENTS: Final = tables.events.c
+_OUTBOX: Final = tables.outbox.c
 _WITHOUT_LETTER: Final = (*(each for each in _EVENTS if each.name != "letter"), null().label("letter"))
 
 
@@ -64,7 +65,7 @@ async def upload(seat: Seat, subject: str, stream: AsyncIterator[bytes]) -> Uplo
     row = {"document": document, "subject": subject, "made": times.write(now), "ends": times.write(now + KEPT)}
 
     def begin(tx: Connection) -> None:
-        if len(tx.execute(select(_DOCUMENTS.document).where(_DOCUMENTS.event.is_(None))).all()) >= MOST:
+        if len(tx.execute(select(_DOCUMENTS.document).where(_waits())).all()) >= MOST:
             raise DeskError("documents_waiting")
         tx.execute(insert(tables.documents), row)
 
@@ -148,9 +149,18 @@ def cut() -> ColumnElement[bool]:
     return _DOCUMENTS.sealed.is_(None)
 
 
+def _waits() -> ColumnElement[bool]:
+    """Return the condition for uploads that wait for an event: none announces them, or one that ended without a verdict of the registrar.
+
+    Another copy of that event's bytes may still be registered, and the upload is then sent.
+    """
+    same = (_OUTBOX.subject == _DOCUMENTS.subject) & (_OUTBOX.id == _DOCUMENTS.event)
+    return _DOCUMENTS.event.is_(None) | exists().where(same, _OUTBOX.state == "closed", _OUTBOX.receipt.is_(None))
+
+
 def ended(seat: Seat) -> ColumnElement[bool]:
     """Return the condition for uploads that nobody has announced in time."""
-    return _DOCUMENTS.event.is_(None) & (_DOCUMENTS.ends <= seat.stamp())
+    return _waits() & (_DOCUMENTS.ends <= seat.stamp())
 
 
 # -- announcing ------------------------------------------------------------------------------------------------------
@@ -163,8 +173,9 @@ def announce(seat: Seat, tx: Connection, document: str, draft: Draft) -> None:
         DeskError: ``document_unknown``; ``unknown_field`` if the draft says anything else of the file than the upload.
     """
     mine = (_DOCUMENTS.document == document) & (_DOCUMENTS.subject == draft.subject)
-    row = tx.execute(select(tables.documents).where(mine)).first()
-    if row is None or row.sealed is None or row.event not in (None, draft.id):
+    free = _waits() | (_DOCUMENTS.event == draft.id)
+    row = tx.execute(select(tables.documents).where(mine, free)).first()
+    if row is None or row.sealed is None:
         raise DeskError("document_unknown")
     found = Upload(**_unsealed(seat, document, draft.subject, "file", row.sealed))
     if problems := differing(draft, found):
@@ -172,14 +183,16 @@ def announce(seat: Seat, tx: Connection, document: str, draft: Draft) -> None:
     tx.execute(update(tables.documents).where(mine).values(event=draft.id))
 
 
-def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None) -> None:
+def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None, *, has_verdict: bool) -> None:
     """Note within *tx* that the *row* of the outbox was closed without a registration; *replaced_by* is the id of its next try.
 
-    A refused announcement leaves the upload to be announced again; after a refused chunk, no further one would be
+    A refused announcement leaves the upload to be announced again; so does a sent one that ended without a verdict, and the
+    upload remains its own, since another copy of its bytes may be registered. After a refused chunk, no further one would be
     registered either, so the rest is destroyed.
     """
     if row.type == DocumentShared.type:
-        tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
+        if has_verdict or row.value is None:
+            tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
     elif row.type == DocumentChunkSent.type and replaced_by is None:
         drop(tx, _announced_by(row.subject, json.loads(row.clear)["causationid"]))
 

@@ -33,6 +33,16 @@ _ANSWERED_AGAIN: Final = (
 )
 
 
+_SENT_AFTER_ALL: Final = (
+    update(tables.tasks)
+    .where(
+        tables.tasks.c.subject == bindparam("of_case"), tables.tasks.c.event == bindparam("of_event"),
+        tables.tasks.c.kind == literal_column("'not_sent'"), tables.tasks.c.done.is_(None),
+    )
+    .values(done=bindparam("at"))
+)  # fmt: skip
+
+
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
     """Return the outbox row of an event, or None if this desk did not make it."""
     return tx.execute(_OF_EVENT, {"subject": subject, "id": id}).first()
@@ -71,6 +81,8 @@ def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[
     row = row_of(tx, registration.subject, registration.id)
     if row is None:
         return ()
+    if row.state == "closed" and row.receipt is None:  # a passing answer to another copy of the bytes came first
+        tx.execute(_SENT_AFTER_ALL, {"of_case": row.subject, "of_event": row.id, "at": seat.stamp()})
     _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
     return tuple(json.loads(row.recipients)) if row.recipients else ()
 
@@ -87,12 +99,13 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     if row.state == "closed":
         if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
             _close(tx, row.seq, seat.stamp(), **_answered(registration))
+            documents.not_registered(tx, row, has_verdict=True)
         return None
     replaced_by = None
     if registration.code == queue.RESEALED:
         replaced_by = queue.put_again(seat, tx, row, registration.seal_to or {})
     _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
-    documents.not_registered(tx, row, replaced_by)
+    documents.not_registered(tx, row, replaced_by, has_verdict=True)
     if replaced_by is not None:
         return None
     if row.origin == "receipt":
@@ -159,7 +172,7 @@ def fail(seat: Seat, tx: Connection, row: Row[Any], why: queue.Refused) -> Event
         seat.ledger.set_sequence(tx, row.subject, row.sequence)
     verdict = "refused" if why.rule else "failed"
     _close(tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None)
-    documents.not_registered(tx, row)
+    documents.not_registered(tx, row, has_verdict=False)
     if verdict == "failed" or row.origin != "door":
         _task(seat, tx, row, "not_sent", why.code, why.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
