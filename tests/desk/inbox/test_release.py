@@ -9,9 +9,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, town
-from desk.earlier_release import VICTIM, by_itself, consented, decided, outcome, parked, payments, waiting
+from desk.earlier_release import DECIDED, VICTIM, by_itself, consented, decided, outcome, parked, payments, waiting
 from desk.given import CANARY, FakeRegistrar, Given, desk_of, killed_at_call
 from generations import before_type, before_version
+from nrmbus.desk.access import opening
+from nrmbus.desk.erasure import rounds
 from nrmbus.desk.inbox import hear, release, settle
 from nrmbus.desk.letters import letters
 from nrmbus.desk.outbox import queue
@@ -210,6 +212,28 @@ class TestAfterTheUpgrade:
 
             assert await payments(given) == ["deposit", "person"]
             assert [row.kind for row in await given.rows("tasks") if row.done is None] == ["read"]
+
+
+async def test_p5_a_letter_erased_while_it_is_let_through_stays_erased(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a waiting letter, when its case is erased between the opening and the storing, then its row says that it was erased."""
+    registrar, whole = FakeRegistrar(town()), opening.open_letter
+    await waiting(tmp_path, registrar)
+    async with desk_of("fund", tmp_path, registrar=registrar) as given:
+
+        async def erased_after(*args: Any, **how: Any) -> letters.Opened:
+            found = await whole(*args, **how)
+            async with given.desk.seat.ledger.write() as tx:
+                rounds.erase(tx, [CASE])
+            return found
+
+        monkeypatch.setattr(opening, "open_letter", erased_after)
+        await by_itself(given)
+
+        assert await parked(given) == []
+        rows = [row for row in await given.rows("events") if row.type == DECIDED]
+        assert [(row.letter, row.shut, row.parts) for row in rows] == [(None, "erased", "[]")] * 2
 
 
 async def shape(given: Given) -> dict[str, Any]:

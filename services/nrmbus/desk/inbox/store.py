@@ -34,7 +34,9 @@ NOTHING_ELSE: Final[frozenset[Outcome]] = frozenset({"known", "forged", "repeate
 
 
 _PUT_DELIVERY: Final = insert(tables.inbox)
-_RECIPIENTS: Final = select(tables.events.c.recipients).where(tables.events.c.position == bindparam("position"))
+_WAITING: Final = select(tables.events.c.recipients, tables.events.c.letter.is_(None).label("has_no_letter")).where(
+    tables.events.c.position == bindparam("position")
+)
 _READ_LATER: Final = update(tables.events).where(tables.events.c.position == bindparam("at_position"))
 """Change of the given columns of the event that the parameter ``at_position`` names."""
 _PUT_EVENT: Final = upsert(tables.events).on_conflict_do_nothing().returning(tables.events.c.position)
@@ -165,10 +167,10 @@ def _released(desk: Desk, tx: Connection, record: Verified, arrived: Delivered, 
         return Stored("forged")
     if arrived.event is None:
         raise DeskError("unknown_version" if arrived.unread == "unknown_version" else "unknown_type")
-    recipients = tx.scalar(_RECIPIENTS, {"position": position})
-    values = _columns_of(record, arrived, tuple(json.loads(recipients or "[]")))
-    if arrived.signed is not None and arrived.signed.letter_bytes is None:
-        del values["shut"]  # the letter may have been erased while the record waited: the row says so already
+    row = tx.execute(_WAITING, {"position": position}).one()
+    values = _columns_of(record, arrived, tuple(json.loads(row.recipients or "[]")))
+    if row.has_no_letter:  # erased while the record waited or its letter opened: the row says so already
+        del values["shut"], values["parts"]
     tx.execute(_READ_LATER, {"at_position": position, **values})
     if arrived.registration.source == desk.seat.me:
         documents.go_on(desk.seat, tx, arrived.event)
