@@ -7,7 +7,7 @@ import pytest
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Event
 from rules.given import Bench, Said, moment
-from rules.stories import CONSENTED, LEGAL, begun, child_planned, planned, screened, signalled
+from rules.stories import CONSENTED, LEGAL, accepted, begun, child_planned, planned, screened, signalled
 from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
@@ -261,6 +261,19 @@ class TestADutyOfAnAgencyThatIsRefusedAgain:
         assert decision(b) == "D-RG 17 Mar 24:00"
         assert b.through("d12 9:00") == []
 
+    @pytest.mark.parametrize("late", [False, True], ids=["in time", "days later"])
+    def test_is_owed_again_later_by_those_days_after_a_breach(self, *, late: bool) -> None:
+        """When a bed was not found on 2 March, then the decision is due by the same days, whenever that breach is registered."""
+        b = deciding()
+        b.say(UNIT, "shelter.bed_requested", ref="B-1", to=["shelter"], letter=True)
+        if late:
+            b.at("d5 9:00")
+        b.say_due("deadline.breached")
+        b.at("d10 9:00").consents(UNIT)
+
+        assert [(clock.code, clock.breached) for clock in b.rules.clocks(b.view) if clock.breached] == [("D-BED", True)]
+        assert decision(b) == "D-RG 17 Mar 24:00"
+
     def test_is_breached_on_a_day_of_the_consent(self) -> None:
         """When an answer was due on 3 March, then it is late on that day, also if the timekeeper speaks of it on 4 March."""
         b = signalled(Bench()).at("0:10")
@@ -294,3 +307,38 @@ class TestADutyOfAnAgencyThatIsRefusedAgain:
         assert decision(b) == "D-RG paused"
 
         assert [each for each in b.through("d20 9:00") if each.startswith("D-RG")]
+
+    @pytest.mark.parametrize(
+        ("begins", "asks", "last_day", "due", "said"),
+        [
+            ("d3 9:00", "d11 9:00", "2026-03-14", "13 Mar 24:00", "14 Mar 24:00"),
+            ("d10 9:00", "d17 9:00", "2026-03-25", "19 Mar 24:00", "25 Mar 24:00"),
+        ],
+        ids=["on a Saturday", "on a day of Novruz"],
+    )
+    def test_is_late_also_where_the_wait_ends_on_a_day_off(
+        self, begins: str, asks: str, last_day: str, due: str, said: str
+    ) -> None:
+        """When the decision was due on the day of the question, then it is due on that day still, and announced as late when the wait ends."""
+        b = accepted(Bench()).at(begins)
+        b.say(UNIT, "identification.stage_entered")
+        b.at(asks).say(UNIT, "consent.refused", receivers=["ngo-a"])
+        b.consents("ngo-a", by=UNIT, expires=last_day)
+        assert decision(b) == f"D-RG {due}"
+        b.say(UNIT, "referral.info_requested", ref="R-1")
+
+        assert f"D-RG {said} ngo-a,special-unit" in b.through("d40 9:00")
+        assert decision(b) == f"D-RG {due}"
+
+    def test_expires_a_referral_when_the_wait_for_the_answer_ends(self) -> None:
+        """When the legal NGO asked after its time was over, then the referral expires once nobody owes it that answer any more."""
+        b = begun(Bench())
+        b.consents("ngo-l")
+        b.say(UNIT, "consent.refused", receivers=["ngo-a"])
+        b.consents("ngo-a", by=UNIT, expires="2026-03-12")
+        b.say("ngo-a", "referral.submitted", ref="R-2", to=["ngo-l"], urgency="emergency", services=["legal"])
+        b.at("d3 9:00").say("ngo-l", "referral.info_requested", ref="R-2")
+
+        assert [each for each in b.through("d30 9:00") if each.startswith("referral.expired")] == [
+            "referral.expired 12 Mar 24:00 ngo-a,ngo-l"
+        ]

@@ -133,13 +133,16 @@ def _expiry(referral: Referral, at: datetime) -> Due:
 
 
 def _overdue_again(tables: Tables, clock: Running) -> datetime | None:
+    """Return when *clock* has been overdue for as long again, and not before its last wait ended; None while it is paused."""
     due = due_of(tables, clock)
     if due is None:
         return None
     length = length_of(tables.profile.clocks[clock.code], clock)
     if length.hours is not None:
-        return later(due, lasting(hours=length.hours))
-    return tables.calendar.days_after(due - MINUTE, length.days or 0)
+        again = later(due, lasting(hours=length.hours))
+    else:
+        again = tables.calendar.days_after(due - MINUTE, length.days or 0)
+    return max(again, clock.reopened or again)
 
 
 def _lapses(tables: Tables, view: View) -> Iterator[Due]:

@@ -40,17 +40,21 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     return replace(view, running=owed) if owed != view.running else view
 
 
-def as_of(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> View:
-    """Return *view* as it is just before *event*, which is registered *now*: days may have changed it since its last event.
-
-    A breach is about the duties at its own time, however late it is registered.
-    """
-    last = event.time if event.type == DeadlineBreached.type else now
+def as_of(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
+    """Return *view* as it is at *now*: days may have changed it since its last event."""
     for at, later in changing(tables, roles, view):
-        if at > last:
+        if at > now:
             break
         view = later
     return view
+
+
+def just_before(tables: Tables, roles: Roles, view: View, event: Event, now: datetime) -> View:
+    """Return *view* as it is just before *event*, which is registered *now*.
+
+    A breach is about the duties at its own time, however late it is registered.
+    """
+    return as_of(tables, roles, view, event.time if event.type == DeadlineBreached.type else now)
 
 
 def changing(tables: Tables, roles: Roles, view: View) -> Iterator[tuple[datetime, View]]:
@@ -124,7 +128,8 @@ def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: date
         return replace(pause, supplied=now, supply=None, unread=False) if is_over else pause
 
     pauses = tuple(map(ended, clock.pauses))
-    return replace(clock, pauses=pauses) if pauses != clock.pauses else clock
+    # A time that passed while the clock waited, as over days off, was nobody's to announce: it can be late from *now* on.
+    return replace(clock, pauses=pauses, reopened=now) if pauses != clock.pauses else clock
 
 
 def _silenced(tables: Tables, roles: Roles, view: View, agency: str, day: date) -> bool:

@@ -16,7 +16,7 @@ from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
-from nrmbus.rules.duties import as_of
+from nrmbus.rules.duties import just_before
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
@@ -230,7 +230,7 @@ class Rules:
         return EventContext(self._of(policy).tables, self._roles, before, understood(event), (), now)
 
     def _just_before(self, view: View, event: Event, now: datetime) -> View:
-        return as_of(self._of(view.policy).tables, self._roles, view, event, now)
+        return just_before(self._of(view.policy).tables, self._roles, view, event, now)
 
     def audience(self, view: View, event: Event, policy: str | None = None, now: datetime | None = None) -> Audience:
         """Return the audience of *event*, given *view* before it: recipients, openers of each part, consents to send first.

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Fact
 from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
-from nrmbus.rules.duties import ERASED, resumed, settled
+from nrmbus.rules.duties import ERASED, as_of, resumed, settled
 from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, missing
 from nrmbus.rules.event_context import EventContext
 from nrmbus.rules.evolve.bulletin import announced
@@ -28,6 +29,7 @@ from nrmbus.rules.evolve.safeguard import SAFEGUARD
 from nrmbus.rules.evolve.shelter import SHELTER
 from nrmbus.rules.evolve.stay import STAY
 from nrmbus.rules.evolve.support import SUPPORT
+from nrmbus.rules.mark import Mark
 from nrmbus.rules.records import Letters, Status
 from nrmbus.rules.running import advance, ended, surviving
 from nrmbus.rules.view import View
@@ -101,7 +103,15 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
         changes["parts"] = parts_with(parts, told, "told")
     if event.sealeddigest is not None:
         changes["letters"] = context.view.letters.put(event.id, Letters(event.source, fact.recipients))
-    return settled(context.tables, context.roles, context.view.changed(changes), mark.registered)
+    view = _when_registered(context, context.view.changed(changes), mark)
+    return settled(context.tables, context.roles, view, mark.registered)
+
+
+def _when_registered(context: EventContext, view: View, mark: Mark) -> View:
+    """Return *view* as it is at the registration of the event: a breach is folded at its own time, which may lie days before."""
+    if context.event.type != DeadlineBreached.type:
+        return view
+    return as_of(context.tables, context.roles, view, mark.registered)
 
 
 def _classes(context: EventContext) -> frozenset[str]:
