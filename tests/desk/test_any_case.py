@@ -10,7 +10,7 @@ import random
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,9 +84,9 @@ def delivered(registrar: FakeRegistrar, fact: Fact, to: str) -> Read:
     return registrar.register(encode(fact.event, town().identities[fact.event.source].signing), to=to)
 
 
-def owed(rules: Rules, view: View, me: str) -> set[Duty]:
-    """Return what *me* owes by *view*."""
-    return {(view.subject, clock.code, clock.cause) for clock in rules.clocks(view) if clock.answerable == me}
+def owed(rules: Rules, view: View, me: str, now: datetime) -> set[Duty]:
+    """Return what *me* owes by *view* at *now*."""
+    return {(view.subject, clock.code, clock.cause) for clock in rules.clocks(view, now) if clock.answerable == me}
 
 
 async def agrees(given: Given, cases: Sequence[Delivered]) -> None:
@@ -98,7 +98,8 @@ async def agrees(given: Given, cases: Sequence[Delivered]) -> None:
         for case in cases:
             assert given.desk.cases.view(tx, case.subject) == case.mine, case.story()
     shown = {(subject, clock.code, clock.cause) for subject, clock in duties.all()}
-    assert shown == set[Duty]().union(*(owed(case.rules, case.mine, case.me) for case in cases))
+    now = given.desk.seat.now()
+    assert shown == set[Duty]().union(*(owed(case.rules, case.mine, case.me, now) for case in cases))
 
 
 class AnyCase(RuleBasedStateMachine):

@@ -69,7 +69,7 @@ def test_no_reading_starts_or_stops_a_clock(bus: Bus) -> None:
         watch.take(record, 0)
 
     assert watch.next_due() == NOW + timedelta(hours=24)
-    assert (watch.open_deadlines(CASE), watch.open_deadlines(OWN)) == (("D-REFER",), ())
+    assert (watch.open_deadlines(CASE, NOW), watch.open_deadlines(OWN, NOW)) == (("D-REFER",), ())
     assert {each.subject for each in watch.due(NOW + timedelta(days=400))} == {CASE}
     assert watch.unknown == set()
     check_history(bus, shard)

@@ -214,15 +214,20 @@ class TestAnAgencyThatDidNotKnowTheCase:
 
 def deciding() -> Bench:
     """On 2 March she refuses the special unit, consents to it until 3 March, and it begins; its decision is due on 10 March."""
+    return deciding_at_its_desk()[0]
+
+
+def deciding_at_its_desk() -> tuple[Bench, Said]:
+    """Return the same, and the referral, which is the first that the unit hears of the case."""
     b = signalled(Bench()).at("0:40")
     b.say("ngo-a", "consent.refused", receivers=[UNIT])
     b.consents(*(each for each in CONSENTED if each != UNIT))
     b.consents(UNIT, expires="2026-03-03")
-    b.at("1:10").say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT], legal_basis=LEGAL, letter=True)
+    said = b.at("1:10").say("ngo-a", "referral.submitted", ref="R-1", to=[UNIT], legal_basis=LEGAL, letter=True)
     b.at("2:00").say(UNIT, "referral.acknowledged", ref="R-1")
     b.at("4:00").say(UNIT, "referral.accepted", ref="R-1")
     b.at("4:15").say(UNIT, "identification.stage_entered")
-    return b
+    return b, said
 
 
 def decision(b: Bench) -> str:
@@ -249,6 +254,20 @@ class TestADutyOfAnAgencyThatIsRefusedAgain:
 
         assert decision(b) == "nobody owes it"
         assert b.through("d12 9:00") == []
+
+    def test_is_shown_to_nobody_from_that_day_on(self) -> None:
+        """When it is 4 March, then neither the registrar nor the unit's own desk shows the decision as owed, though no event came."""
+        b, said = deciding_at_its_desk()
+        own = desk(b, UNIT, said)
+
+        def shown(day: str) -> list[list[str]]:
+            now = moment(day)
+            return [[clock.code for clock in b.rules.clocks(view, now)] for view in (b.view, own)]
+
+        assert shown("d1 23:59") == [["D-RG"], ["D-RG"]]
+        assert shown("d2 0:00") == [[], []]
+        assert b.rules.next_change(own, moment("d1 23:59")) == moment("d2 0:00")
+        assert b.rules.next_change(own, moment("d2 0:00")) is None
 
     @pytest.mark.parametrize("in_between", [True, False], ids=["another event", "no event"])
     def test_is_owed_again_later_by_those_days(self, *, in_between: bool) -> None:

@@ -21,6 +21,10 @@ from registrar.given import Bus, check_history
 from timekeeper.given import watching
 
 DAY = timedelta(hours=24)
+REF = "11" * 16
+REFERRAL = {
+    "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "normal", "services": [],
+}  # fmt: skip
 
 
 @pytest.fixture(name="bus")
@@ -37,7 +41,7 @@ def said(bus: Bus, shard: Shard, draft: Draft, now: datetime) -> str:
     """Submit what the timekeeper says; how it was decided."""
     decision = bus.say(
         shard, "timekeeper", draft.type, draft.data.to_mapping(), now=now, at=draft.time, recordedtime=now,
-        causationid=draft.causationid, id=draft.id,
+        causationid=draft.causationid, referral=draft.referral, id=draft.id,
     )  # fmt: skip
     return decision.code or decision.outcome
 
@@ -76,24 +80,40 @@ class TestADutyThatIsMissed:
         assert said(bus, shard, breach, NOW + DAY) == "registered"
         watch = watching(bus)
         assert list(watch.due(NOW + 10 * DAY)) == []
-        assert watch.open_deadlines(CASE) == ("D-REFER",)
+        assert watch.open_deadlines(CASE, NOW) == ("D-REFER",)
         check_history(bus, shard)
 
     def test_counts_as_overdue_until_it_is_met(self, bus: Bus) -> None:
         """P6: a published breach ends no duty; only its fulfilment, or the end of the case, does."""
         shard = bus.shard()
         bus.signal(shard)
-        running = watching(bus).overdue()
+        running = watching(bus).overdue(NOW)
         (breach,) = due(bus, NOW + DAY)
         assert said(bus, shard, breach, NOW + DAY) == "registered"
         watch = watching(bus)
-        late = (watch.overdue(), watch.overdue())
+        late = (watch.overdue(NOW + DAY), watch.overdue(NOW + DAY))
         read = len(bus.history)
         bus.say(shard, "ngo-a", "case.signal_dismissed", {"reason": "no_indicator"})
         for record in bus.history[read:]:
             watch.take(record, 0)
 
-        assert (running, late, watch.overdue()) == (0, (1, 1), 0)
+        assert (running, late, watch.overdue(NOW + DAY)) == (0, (1, 1), 0)
+        check_history(bus, shard)
+
+    def test_counts_as_overdue_no_more_once_the_last_day_of_a_consent_has_lifted_it(self, bus: Bus) -> None:
+        """P6: given a unit that is late and that the person refuses again from 5 March on, then its answer is overdue until then."""
+        shard, last_day = bus.shard(), f"{NOW + 2 * DAY:%Y-%m-%d}"
+        word = {"purposes": ["information_sharing"], "receivers": ["special-unit"], "given_by": "individual"}
+        bus.signal(shard)
+        bus.say(shard, "ngo-a", "consent.refused", word)
+        bus.say(shard, "ngo-a", "consent.given", {**word, "form": "written", "expires": last_day})
+        assert bus.say(shard, "ngo-a", "referral.submitted", REFERRAL, referral=REF, legalbasis="a law").code is None
+        (late,) = [each for each in due(bus, NOW + 2 * DAY) if each.data.to_mapping()["rule"] == "D-ACK"]
+        assert said(bus, shard, late, NOW + 2 * DAY) == "registered"
+        watch = watching(bus)
+
+        assert [watch.overdue(NOW + days * DAY) for days in (2, 3)] == [1, 0]
+        assert "D-ACK" not in watch.open_deadlines(CASE, NOW + 3 * DAY)
         check_history(bus, shard)
 
     def test_is_published_again_to_a_registrar_with_a_slow_clock(self, bus: Bus) -> None:
@@ -272,7 +292,7 @@ class TestAVersionThatThisReleaseDoesNotKnow:
             assert older.numbers == {0: 4}
 
         assert watching(bus).unknown == set()
-        assert watching(bus).open_deadlines(CASE) != ()
+        assert watching(bus).open_deadlines(CASE, NOW) != ()
         check_history(bus, shard)
 
 

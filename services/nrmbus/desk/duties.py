@@ -1,6 +1,8 @@
 """Duties that this agency owes by the Rules, over all its cases: in memory, brought up to date by the events since."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from sqlalchemy import Connection, bindparam, func, select
@@ -31,22 +33,35 @@ class Duties:
         """Begin with no case; `look` reads them."""
         self._desk = desk
         self._owed: dict[str, tuple[Clock, ...]] = {}
+        self._until: dict[str, datetime] = {}
+        """When days alone change a case next, as the last day of a consent does; only cases in which that comes."""
         self.read_to = 0
         """Position of the last event that was looked at."""
 
     def look(self, tx: Connection) -> bool:
-        """Fold the cases of the next events; return whether there are more."""
+        """Fold the cases of the next events, and those that days have changed; return whether there are more."""
+        now = self._desk.seat.now()
+        moved = list(islice((subject for subject, at in self._until.items() if at <= now), AT_A_TIME))
+        for subject in moved:
+            self._fold(tx, subject, now)
         positions = tx.scalars(_UNTIL, {"after": self.read_to}).all()
-        if not positions:
-            return False
-        cases, me = self._desk.cases, self._desk.seat.me
-        for row in tx.execute(_CHANGED, {"after": self.read_to, "until": positions[-1]}).all():
-            owed = self._desk.seat.rules.clocks(cases.view(tx, row.subject))
-            self._owed[row.subject] = tuple(each for each in owed if each.answerable == me)
-            if not self._owed[row.subject]:
-                del self._owed[row.subject]
-        self.read_to = positions[-1]
-        return len(positions) == AT_A_TIME
+        if positions:
+            for row in tx.execute(_CHANGED, {"after": self.read_to, "until": positions[-1]}).all():
+                self._fold(tx, row.subject, now)
+            self.read_to = positions[-1]
+        return AT_A_TIME in (len(positions), len(moved))
+
+    def _fold(self, tx: Connection, subject: str, now: datetime) -> None:
+        seat, view = self._desk.seat, self._desk.cases.view(tx, subject)
+        self._forget(subject)
+        if owed := tuple(each for each in seat.rules.clocks(view, now) if each.answerable == seat.me):
+            self._owed[subject] = owed
+            if until := seat.rules.next_change(view, now):
+                self._until[subject] = until
+
+    def _forget(self, subject: str) -> None:
+        self._owed.pop(subject, None)
+        self._until.pop(subject, None)
 
     def all(self) -> Iterator[tuple[str, Clock]]:
         """Yield each duty with its case; of a case that was erased since, `is_there` says so."""
@@ -57,7 +72,7 @@ class Duties:
         """Return whether the ledger still has the case; forget its duties if not."""
         found = tx.scalar(_THERE, {"subject": subject}) is not None
         if not found:
-            self._owed.pop(subject, None)
+            self._forget(subject)
         return found
 
     def of(self, subject: str) -> tuple[Clock, ...]:

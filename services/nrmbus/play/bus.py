@@ -418,7 +418,7 @@ class BusStage(Stage):
             standing = await self._standing(case)
             here = [each for each in self._agencies if each not in self._frozen]
             shown = {agency: await self._case_at(agency, case) for agency in here}
-            found += differences.of_case(rules, self._history, case, standing, shown)
+            found += differences.of_case(rules, self._history, case, standing, shown, self._now)
         at = self._numbers(), self._quiet.seen.get(REGISTRAR, {}).get("inbox", {})
         if self._trail_at != at:  # where nothing was registered or delivered since, it was looked at already
             found += await asyncio.to_thread(differences.of_trail, self._folder.as_operator)

@@ -1,6 +1,7 @@
 """Where what services hold differs from a fold of the history: a sentence each, for ``check: replay``."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from nrmbus.auditor.history.history import History, fold
@@ -11,7 +12,12 @@ from nrmbus.rules import Rules
 
 
 def of_case(
-    rules: Rules, history: History, subject: str, standing: Standing, shown: Mapping[str, Mapping[str, Any]]
+    rules: Rules,
+    history: History,
+    subject: str,
+    standing: Standing,
+    shown: Mapping[str, Mapping[str, Any]],
+    now: datetime,
 ) -> list[str]:
     """Compare registrar and timekeeper with the fold of all, and each agency's desk with the fold of its own events.
 
@@ -23,7 +29,7 @@ def of_case(
     found = []
     if (standing.status, sorted(standing.open_referrals)) != (whole.status, sorted(whole.open_referrals)):
         found.append("the registrar holds a case otherwise than its history tells it")
-    if sorted(standing.open_deadlines) != sorted(clock.code for clock in rules.clocks(whole)):
+    if sorted(standing.open_deadlines) != sorted(clock.code for clock in rules.clocks(whole, now)):
         found.append("the timekeeper holds other duties of a case than its history tells")
     for agency, page in shown.items():
         own = list(history.of(agency, subject))

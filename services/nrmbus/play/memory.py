@@ -156,7 +156,8 @@ class MemoryBus(Stage):
         view = self._views.get(subject)
         if view is None:
             return Standing(None, (), ())
-        return Standing(view.status, view.open_referrals, tuple(clock.code for clock in self._rules.clocks(view)))
+        duties = self._rules.clocks(view, self._now)
+        return Standing(view.status, view.open_referrals, tuple(clock.code for clock in duties))
 
     def status_at(self, agency: str, subject: str) -> str | None:
         """Return the status in the view of the agency's own desk."""

@@ -16,7 +16,7 @@ from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
-from nrmbus.rules.duties import just_before
+from nrmbus.rules.duties import as_of, changing, just_before
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
 from nrmbus.rules.evolve.fold import evolve_view
@@ -317,9 +317,24 @@ class Rules:
         names = {self.profile.name, *(each.profile for each in self.timeline)}
         return max(self._of(name).profile.emergency.monthly for name in names)
 
-    def clocks(self, view: View) -> tuple[Clock, ...]:
-        """Return every duty that runs or is overdue: ``open_deadlines``, one entry each."""
-        return clocks_of(self._of(view.policy).tables, self._roles, view)
+    def changing(self, view: View) -> Iterator[tuple[datetime, View]]:
+        """Yield the times at which days alone change *view*, each with the view from then on; empty for nearly every case."""
+        return changing(self._of(view.policy).tables, self._roles, view)
+
+    def as_of(self, view: View, now: datetime) -> View:
+        """Return *view* as it is at *now*: days may have changed it since its last event."""
+        return as_of(self._of(view.policy).tables, self._roles, view, now)
+
+    def next_change(self, view: View, now: datetime) -> datetime | None:
+        """Return when days alone change *view* next after *now*, or None."""
+        return next((at for at, _ in self.changing(view) if at > now), None)
+
+    def clocks(self, view: View, now: datetime | None = None) -> tuple[Clock, ...]:
+        """Return every duty that runs or is overdue: ``open_deadlines``, one entry each.
+
+        They are those at *now*; None: those just after the last event of *view*, though days may have lifted some since.
+        """
+        return clocks_of(self._of(view.policy).tables, self._roles, view if now is None else self.as_of(view, now))
 
     def due(self, view: View) -> tuple[Due, ...]:
         """Return the events that the timekeeper publishes if nothing else happens, earliest first."""

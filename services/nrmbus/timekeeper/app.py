@@ -238,14 +238,15 @@ class Timekeeper:
 
     async def metrics(self) -> bytes:
         """Return the timekeeper's metrics, with the overdue duties of all cases, in Prometheus' text format."""
-        overdue = self._watch.overdue() if self._watch and self._is_read else None
+        overdue = self._watch.overdue(self._process.seat.now()) if self._watch and self._is_read else None
         own = self._measured.facts() if self._measured else {}
         facts = {**await self.health(), **own, **self._process.vitals(), "clocks_overdue": overdue}
         return page(TIMEKEEPER, facts)
 
     async def case(self, ref: str) -> dict[str, Any]:
         """Return the duties of a case that run or are overdue."""
-        return {"open_deadlines": list(self._watch.open_deadlines(ref)) if self._watch else []}
+        now = self._process.seat.now()
+        return {"open_deadlines": list(self._watch.open_deadlines(ref, now)) if self._watch else []}
 
 
 def _readings(at: groups.Standing) -> dict[int, Reading]:

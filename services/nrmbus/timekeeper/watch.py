@@ -182,21 +182,23 @@ class Watch:
                 heapq.heappush(self._soonest, (due[0].at, subject))
         return None
 
-    def overdue(self) -> int:
-        """Return how many duties of all cases are still owed after their breach was published."""
-        for subject in self._uncounted:
+    def overdue(self, now: datetime) -> int:
+        """Return how many duties of all cases are still owed at *now* after their breach was published."""
+        uncounted, self._uncounted = self._uncounted, set()
+        for subject in uncounted:
             view = self._views[subject]
-            late = sum(clock.breached and clock.runs for clock in view.running)
+            late = sum(clock.breached for clock in self._rules.clocks(view, now))
             self._overdue.pop(subject, None)
             if late:
                 self._overdue[subject] = late
-        self._uncounted.clear()
+                if self._rules.next_change(view, now):
+                    self._uncounted.add(subject)  # days alone may lift these duties
         return sum(self._overdue.values())
 
-    def open_deadlines(self, subject: str) -> tuple[str, ...]:
-        """Return the codes of the duties of a case that run or are overdue, one for each duty, sorted."""
+    def open_deadlines(self, subject: str, now: datetime) -> tuple[str, ...]:
+        """Return the codes of the duties of a case that run or are overdue at *now*, one for each duty, sorted."""
         view = self._views.get(subject)
-        return tuple(sorted(clock.code for clock in self._rules.clocks(view))) if view else ()
+        return tuple(sorted(clock.code for clock in self._rules.clocks(view, now))) if view else ()
 
 
 def named_in(record: Record) -> tuple[str, ...]:

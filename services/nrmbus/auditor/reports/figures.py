@@ -86,7 +86,7 @@ def _breaches(seen: Audited, subject: str) -> list[tuple[Entry, list[tuple[str, 
             alike = (data.rule, fact.event.causationid, data.due, False)
             owed = [
                 (clock.answerable, clock.code)
-                for clock in seen.rules.clocks(view)
+                for clock in seen.rules.clocks(view, fact.event.time)
                 if (clock.code, clock.cause, clock.due, clock.breached) == alike
             ]
             found.append((entry, owed[:1]))  # of equal clocks, one breach at a time is published, in their order

@@ -31,9 +31,16 @@ class Case:
 
 
 def replayed(
-    seen: Audited, chosen: Selection, *, subject: str | None = None, as_of: datetime | None = None
+    seen: Audited,
+    chosen: Selection,
+    *,
+    subject: str | None = None,
+    as_of: datetime | None = None,
+    now: datetime | None = None,
 ) -> Iterator[Case | None]:
     """Yield the *chosen* registrations of the case *subject*, or of each case, as known at *as_of*; None for a case without any.
+
+    Its clocks are those at *as_of*, else at *now*, else just after the last registration.
 
     Events about no case, such as released figures, are among them if a type or a number is chosen: else nobody would
     find them who does not know the subject of an agency's bulletin.
@@ -46,7 +53,7 @@ def replayed(
         shown = [entry for entry in known if chosen.has(entry)]
         if shown or (subject and chosen.all):
             view = seen.latest(each) if as_of is None else seen.view(each, known)
-            yield Case(each, view.status, seen.rules.clocks(view), shown, known)
+            yield Case(each, view.status, seen.rules.clocks(view, as_of or now), shown, known)
         else:
             yield None
 

@@ -163,7 +163,7 @@ def _find_replay(query: ReplayQuery, seen: Audited, now: datetime) -> Found:
     _check_agency(query.agency, seen)
     history = seen.history
     subject = whole(query.case, (*history.spoken_of(), *history.bulletins())) if query.case else None
-    cases = replayed(seen, chosen, subject=subject, as_of=then)
+    cases = replayed(seen, chosen, subject=subject, as_of=then, now=now)
     steps = _document(seen, cases, chosen, then, now) if query.html else _cases(seen, cases, then, now)
     case = None if subject is None or is_bulletin(subject) else subject  # what concerns no case is read by a search
     return Found("case" if case else "search", case, None, steps)

@@ -91,7 +91,9 @@ def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
     waits_for = [each.agency for each in parties if each.state == "submitted" and not each.asked]
     if any(each.asked for each in parties):
         waits_for.append(row.source)
-    duties = [each for each in desk.seat.rules.clocks(view) if each.ref == row.referral] if known else []
+    duties = (
+        [each for each in desk.seat.rules.clocks(view, desk.seat.now()) if each.ref == row.referral] if known else []
+    )
     due = min((each.due for each in duties if each.due), default=None)
     told = {
         "row": row.position,

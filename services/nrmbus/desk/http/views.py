@@ -323,7 +323,8 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
     view = desk.cases.view(tx, subject)
     if beginnings.is_incomplete(desk.seat.ledger, tx, subject):
         return _incomplete(tx, desk, subject, view, count)
-    duties = open_duties(desk.seat.rules.clocks(view), desk.seat.me, desk.seat.now())
+    now = desk.seat.now()
+    duties = open_duties(desk.seat.rules.clocks(view, now), desk.seat.me, now)
     return _there(
         {
             "case": subject,

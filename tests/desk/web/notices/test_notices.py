@@ -203,6 +203,22 @@ async def test_what_is_answered_is_not_reminded_of(tmp_path: Path) -> None:
         assert {row.state for row in await mails.here.rows("notices")} == {"dropped"}
 
 
+async def test_nobody_is_told_that_a_duty_is_overdue_which_the_last_day_of_a_consent_has_lifted(tmp_path: Path) -> None:
+    """Given a unit that the person refuses again from 3 March on, and an answer due at the end of that day, then no mail says that it is due or overdue."""
+    said = {name: value for name, value in CONSENT.items() if name != "form"} | {"receivers": ["special-unit"]}
+    async with mailing(tmp_path, "special-unit") as mails:
+        await mails.member("Ayla")
+        await mails.hear("ngo-a", "consent.refused", said)
+        await mails.hear("ngo-a", "consent.given", said | {"form": "written", "expires": f"{WALL:%Y-%m-%d}"})
+        await mails.hear("ngo-a", "referral.submitted", REFERRAL | {"to": ["special-unit"]}, referral=REF)
+        await mails.pass_by(GATHERED)
+        assert mails.said() == [("Ayla@agency.example", [WAITS])]
+
+        for _ in range(5):
+            await mails.pass_by(timedelta(hours=10))
+        assert mails.said() == []
+
+
 async def test_an_answer_is_told_to_who_asked(tmp_path: Path) -> None:
     """The member who referred hears of the answer, and of a question; a colleague does not hear of the answer."""
     async with mailing(tmp_path, "ngo-a") as mails:

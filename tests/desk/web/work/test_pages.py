@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,6 +26,9 @@ OTHER = "12" * 16
 LABEL = "CANARY-file 12, the woman from the tea house"
 REFERRAL: dict[str, Any] = {
     "to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"],
+}  # fmt: skip
+SENT: dict[str, Any] = {
+    "to": ["special-unit"], "mode": "referral", "reason": "FormalIdentification", "urgency": "urgent", "services": [],
 }  # fmt: skip
 
 
@@ -292,6 +296,28 @@ async def test_the_stream_says_what_changed_and_that_nothing_did(tmp_path: Path)
     assert len(ended) == len(signed_out) == 2
     assert "CANARY" not in json.dumps([first, changed])
     assert CASE not in json.dumps([first, changed])
+
+
+async def test_a_duty_that_the_last_day_of_a_consent_lifts_leaves_the_list(tmp_path: Path) -> None:
+    """Given a unit that the person refuses again from 3 March on, then list, case and door show its duty until then, though no event comes."""
+    about = {"purposes": ["services", "information_sharing"], "receivers": ["special-unit"], "given_by": "individual"}
+    until = {**about, "form": "written", "expires": "2026-03-02"}
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, member()) as browser:
+
+        async def shown() -> list[bool]:
+            list_, case = await browser.get("/app/work"), await browser.get(f"/app/cases/{CASE}")
+            door = await here.door.get(f"/v1/cases/{CASE}")
+            return ["3 March 2026, 24:00" in list_.text, "3 March 2026, 24:00" in case.text, "D-ACK" in door.text]
+
+        for type_, data in (("consent.refused", about), ("consent.given", until), ("referral.submitted", SENT)):
+            sent = here.registrar.event("ngo-a", type_, data, referral=REF if data is SENT else None)
+            await here.hear(here.registrar.register(sent, to="special-unit"))
+        await here.settle()
+        before = await shown()
+        here.clock.time += timedelta(days=1)
+        after = await shown()
+
+    assert (before, after) == ([True] * 3, [False] * 3)
 
 
 async def test_every_page_counts_what_waits_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def case(
             "basis": seen.rules.profile_for(view).clocks[clock.code].basis,
             "unverified": seen.rules.profile_for(view).clocks[clock.code].unverified,
         }
-        for clock in seen.rules.clocks(view)
+        for clock in seen.rules.clocks(view, at)
     ]
     over = seen.history.over(subject)
     return {

@@ -72,7 +72,7 @@ def case_of(visit: Visit, tx: Connection, subject: str) -> Case:
     door = visit.door
     view = door.desk.cases.view(tx, subject)
     is_whole = not beginnings.is_incomplete(door.ledger, tx, subject)
-    return Case(subject, view, is_whole, door.seat.rules.clocks(view) if is_whole else ())
+    return Case(subject, view, is_whole, door.seat.rules.clocks(view, visit.now) if is_whole else ())
 
 
 def known_case(visit: Visit, tx: Connection, subject: str) -> Case:

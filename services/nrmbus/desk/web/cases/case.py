@@ -97,7 +97,7 @@ class Case:
         """The agency's own label; empty if the case has none."""
         self.colleague = labels.colleague_of(tx, self.subject)
         self.is_whole = not self.told.get("incomplete", False)
-        self.clocks: tuple[Clock, ...] = desk.seat.rules.clocks(self.view) if self.is_whole else ()
+        self.clocks: tuple[Clock, ...] = desk.seat.rules.clocks(self.view, visit.now) if self.is_whole else ()
 
     @property
     def path(self) -> str:

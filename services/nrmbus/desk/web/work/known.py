@@ -110,6 +110,8 @@ class _Case:
     beside: tuple[Any, ...]
     """Tasks, unsent events and the hold on the case: they change without an event of the case."""
     items: tuple[Item, ...]
+    until: datetime | None
+    """When days alone change the duties of the case next."""
 
 
 class Known:
@@ -120,6 +122,8 @@ class Known:
         self._desk, self._seat = desk, desk.seat
         self._cases: dict[str, _Case] = {}
         self._seen, self._count = 0, -1
+        self._until: datetime | None = None
+        """When days alone change the duties of any case next."""
         self._labels: dict[str, tuple[labels.Sealed, str]] = {}
         self._tasks: dict[int, tuple[str, Task]] = {}
         self._turn = asyncio.Lock()
@@ -137,9 +141,9 @@ class Known:
 
     async def fresh(self) -> Snapshot:
         """Return the snapshot of the newest commit."""
-        if self._count != self._seat.ledger.count:
+        if self._is_old():
             async with self._turn:
-                if self._count != self._seat.ledger.count:
+                if self._is_old():
                     try:
                         await self._read()
                     except Exception:
@@ -147,8 +151,12 @@ class Known:
                         raise
         return self.now
 
+    def _is_old(self) -> bool:
+        """Return whether there is a newer commit, or days have changed the duties of a case since the last reading."""
+        return self._count != self._seat.ledger.count or (self._until is not None and self._until <= self._seat.now())
+
     async def _read(self) -> None:
-        ledger = self._seat.ledger
+        ledger, now = self._seat.ledger, self._seat.now()
         count = ledger.count
         with ledger.read() as tx:
             changed = {row.subject: row.last for row in tx.execute(_CHANGED, {"seen": self._seen})}
@@ -158,28 +166,31 @@ class Known:
         due: dict[str, tuple[Any, ...]] = {}
         for subject in dict.fromkeys((*self._cases, *changed)):
             beside = tasks.get(subject, ()), unsent.get(subject, ()), subject in parked
-            if subject in changed or self._cases[subject].beside != beside:
+            known = self._cases.get(subject)
+            is_moved = known is not None and known.until is not None and known.until <= now
+            if subject in changed or is_moved or self._cases[subject].beside != beside:
                 due[subject] = beside
         is_other, subjects = False, list(due)
         for first in range(0, len(subjects), AT_ONCE):
             with ledger.read() as tx:
                 for subject in subjects[first : first + AT_ONCE]:
-                    before, case = self._cases.get(subject), self._case(tx, subject, due[subject])
+                    before, case = self._cases.get(subject), self._case(tx, subject, due[subject], now)
                     self._cases[subject] = case
                     is_other = is_other or before is None or before.items != case.items
             await asyncio.sleep(0)
         self._seen, self._count = max((self._seen, *changed.values())), count
+        self._until = min((case.until for case in self._cases.values() if case.until), default=None)
         if is_other or named != self.now.labels or assigned != self.now.assigned or not self.now.version:
             items = tuple(item for case in self._cases.values() for item in case.items)
             self.now = Snapshot(self.now.version + 1, items, named, assigned)
 
-    def _case(self, tx: Connection, subject: str, beside: tuple[Any, ...]) -> _Case:
+    def _case(self, tx: Connection, subject: str, beside: tuple[Any, ...], now: datetime) -> _Case:
         tasks, unsent, is_parked = beside
         rules, view = self._seat.rules, self._desk.cases.view(tx, subject)
         is_whole = not beginnings.is_incomplete(self._seat.ledger, tx, subject)
         facts = Facts(
             view=view,
-            duties=rules.clocks(view) if is_whole else (),
+            duties=rules.clocks(view, now) if is_whole else (),
             due=rules.due(view) if is_whole and view.beds else (),
             happened=tuple(map(_happened, tx.execute(_HAPPENED, {"subject": subject}).all())),
             tasks=tasks,
@@ -196,9 +207,8 @@ class Known:
             owed=owed(rules, view) if self._seat.role == "fund" else "",
         )
         may_publish = partial(rules.may_publish, self._seat.me)
-        return _Case(
-            beside, items_of(self._seat.me, facts, rules.profile_for(view).emergency.object_minutes, may_publish)
-        )
+        items = items_of(self._seat.me, facts, rules.profile_for(view).emergency.object_minutes, may_publish)
+        return _Case(beside, items, rules.next_change(view, now))
 
     def _tasks_of(self, tx: Connection) -> dict[str, tuple[Task, ...]]:
         """Return the open tasks by case; those that were read before are not read again."""
