@@ -6,6 +6,7 @@ these with the text. When a duty was met or missed, in which table and period it
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from nrmbus.events.model import Fact
@@ -44,13 +45,12 @@ def ends(rules: Rules, subject: str, course: Iterable[Fact]) -> list[Ended]:
     unread: dict[Duty, list[str]] = {}
     missed: list[Ended] = []
     view = rules.start(subject)
-    after = owed(rules, view)
     asker: dict[str, str] = {}
     for fact in course:
         type_, time = fact.event.type, times.write(fact.registered)
         asker[fact.event.id] = fact.event.source
-        before, view = after, rules.evolve(view, fact)
-        after = owed(rules, view)
+        before, view = owed(rules, view, fact.registered), rules.evolve(view, fact)
+        after = owed(rules, view, fact.registered)
         if type_ == "deadline.breached":
             late = (duty for duty, clocks in after.items() if breached(clocks) > breached(before.get(duty, ())))
             missed.append((data(fact)["rule"], next(late, ("", "", "", None))[2], "missed", time))
@@ -81,9 +81,9 @@ def data(fact: Fact) -> dict[str, Any]:
     return fact.event.data.to_mapping()
 
 
-def owed(rules: Rules, view: Any) -> dict[Duty, list[Any]]:
-    """Return the duties that run: the clock, the event that it follows from, who owes it, and the reference."""
+def owed(rules: Rules, view: Any, now: datetime) -> dict[Duty, list[Any]]:
+    """Return the duties that run at *now*: the clock, the event that it follows from, who owes it, and the reference."""
     found: dict[Duty, list[Any]] = {}
-    for clock in rules.clocks(view):
+    for clock in rules.clocks(view, now):
         found.setdefault((clock.code, clock.cause, clock.answerable, clock.ref), []).append(clock)
     return found

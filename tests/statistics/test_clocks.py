@@ -17,7 +17,7 @@ from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
 from recounted_duties import ends
 from rules.given import Bench
-from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred
+from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred, signalled
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -151,3 +151,18 @@ def test_question_that_ends_with_its_referral_is_not_met_by_the_answer_that_nobo
 
     assert outcomes(b, "D-ACK") == ["met"]
     assert outcomes(b, "D-ANSWER") == outcomes(b, "D-INFO") == []
+
+
+def test_a_duty_that_the_last_day_of_a_consent_lifted_is_met_by_no_later_event() -> None:
+    """Given a unit that the person refuses again before it has confirmed, and another agency that accepts: the unit did nothing, so its duty counts as neither."""
+    b = signalled(Bench()).at("0:40")
+    b.say("ngo-a", "consent.refused", receivers=["special-unit"])
+    b.consents("special-unit", expires="2026-03-02")
+    b.consents("ngo-l")
+    b.say("ngo-a", "referral.submitted", ref="R-2", to=["ngo-l"], urgency="normal", services=["legal"], letter=True)
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["special-unit"], legal_basis=LEGAL, letter=True)
+    assert "D-ACK" in b.codes
+    b.at("d1 9:00").say("ngo-l", "referral.accepted", ref="R-2")
+
+    assert outcomes(b, "D-ACK") == []
+    assert outcomes(b, "D-SERVICE") == ["met"]

@@ -38,7 +38,8 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
     view, missed = rules.start(subject), list[Duty]()
     met, unread = dict[_Name, list[Duty]](), dict[_Name, list[Duty]]()
     for fact in facts:
-        before, view = view, rules.evolve(view, fact)
+        # Just before the event: what the last day of a consent has lifted since is not met by it.
+        before, view = rules.as_of(view, fact.registered), rules.evolve(view, fact)
         kind = fact.event.type
         if kind == "deadline.breached":
             rule: str = fact.event.data.rule  # type: ignore[attr-defined]

@@ -298,6 +298,27 @@ class TestClocks:
         assert clock.end is not None
         assert clock.end.id == moved.id
 
+    def test_a_clock_that_the_last_day_of_a_consent_lifts_is_ended_by_no_event(self) -> None:
+        """She refuses the unit again from 3 March on, and lets nobody else; a later event of the clock's ends is not its end."""
+        case = Case()
+        case.say("ngo-a", "case.signal_recorded")
+        case.say("ngo-a", "consent.refused", receivers=["special-unit"])
+        case.say("ngo-a", "consent.given", receivers=["special-unit"], expires="2026-03-02")
+        case.say("ngo-a", "consent.given", receivers=["vac"])
+        asked = case.say("ngo-a", "referral.submitted", ref="cd" * 16, to=["vac"], urgency="normal")
+        referral = case.say("ngo-a", "referral.submitted", ref="ef" * 16, to=["special-unit"])
+        (while_it_runs,) = case.explain(referral).clocks
+        case.later(hours=24)
+        (alone,) = case.explain(referral).clocks
+        accepted = case.say("vac", "referral.accepted", ref=asked.referral)
+        (clock,) = case.explain(referral).clocks
+        explained = case.explain(accepted)
+
+        assert (while_it_runs.code, while_it_runs.state) == ("D-ACK", "runs")
+        assert (alone.state, alone.seconds, alone.end) == ("lifted", 15 * 3600, None)
+        assert (clock.state, clock.seconds, clock.end) == ("lifted", 15 * 3600, None)
+        assert (explained.ended, explained.lifted) == ((("D-SERVICE", "vac"),), ())
+
     def test_a_duty_whose_answer_could_not_be_read_runs_on(self) -> None:
         """The signal's clock ends with the referral to the unit, and begins again when its letter does not open."""
         case = Case()

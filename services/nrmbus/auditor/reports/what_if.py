@@ -85,17 +85,29 @@ class _World:
     ran: dict[tuple[str, str, str], _Ran] = field(default_factory=dict)
 
     def take(self, rules: Rules, fact: Fact) -> None:
+        self.wait(rules, fact.registered)
         self.view = rules.evolve(self.view, fact)
-        now = {(each.code, each.cause, each.answerable): each for each in rules.clocks(self.view)}
-        for key, clock in now.items():
+        for key, clock in self._runs(rules, self.view, fact.registered).items():
             known = self.ran.get(key)
             if known is None:
                 self.ran[key] = _Ran(clock, fact.number, fact.event.type)
             else:
                 known.clock, known.ended = clock, None
+
+    def wait(self, rules: Rules, until: datetime) -> None:
+        """Let days pass: the last day of a consent lifts duties by itself."""
+        for at, later in rules.changing(self.view):
+            if at > until:
+                return
+            self._runs(rules, later, at)
+
+    def _runs(self, rules: Rules, view: View, at: datetime) -> dict[tuple[str, str, str], Clock]:
+        """Return the duties of *view*, and note which others have ended by *at*."""
+        now = {(each.code, each.cause, each.answerable): each for each in rules.clocks(view)}
         for key, each in self.ran.items():
             if key not in now and each.ended is None:
-                each.ended = fact.registered
+                each.ended = at
+        return now
 
 
 def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datetime) -> Iterator[Difference]:
@@ -126,6 +138,8 @@ def differences(entries: Iterable[Entry], rules: Rules, other: Rules, now: datet
         was.take(rules, fact)
         would.take(other, Fact.of(fact.event, fact.recipients, fact.registered, fact.number, other.profile.name))
     for subject, (was, would) in cases.items():
+        was.wait(rules, now)
+        would.wait(other, now)
         yield from _clocks(subject, was, would, other, now)
 
 

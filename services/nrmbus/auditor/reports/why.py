@@ -304,8 +304,8 @@ class _Watched:
     ended: datetime | None = None
 
 
-def _running(rules: Rules, view: View) -> dict[tuple[str, str, str], Clock]:
-    return {(clock.code, clock.cause, clock.answerable): clock for clock in rules.clocks(view)}
+def _running(rules: Rules, view: View, now: datetime | None = None) -> dict[tuple[str, str, str], Clock]:
+    return {(clock.code, clock.cause, clock.answerable): clock for clock in rules.clocks(view, now)}
 
 
 def _clocks(
@@ -316,18 +316,31 @@ def _clocks(
     if fact is None:
         return (), (), ()
     view = rules.evolve(before, fact)
-    ran_before, runs = _running(rules, before), _running(rules, view)
+    ran_before, runs = _running(rules, before, fact.registered), _running(rules, view)
     profile = rules.profile_for(view)
     watched = {key: _Watched(clock, profile) for key, clock in runs.items() if clock.cause == fact.event.id}
     over = [(clock.code, clock.answerable) for key, clock in ran_before.items() if key not in runs]
     ended = tuple(each for each in over if _is_an_end(rules.profile_for(before), each[0], fact.event.type))
     lifted = tuple(each for each in over if each not in ended)
     for each, next_fact in _facts(later) if watched else ():
+        _pass(rules, view, watched, next_fact.registered)
         view = rules.evolve(view, next_fact)
         runs = _running(rules, view)
         for key, one in watched.items():
             _follow(rules.profile_for(view), one, runs.get(key), each)
+    _pass(rules, view, watched, now)
     return tuple(_ran(one, now) for one in watched.values()), ended, lifted
+
+
+def _pass(rules: Rules, view: View, watched: Mapping[tuple[str, str, str], _Watched], until: datetime) -> None:
+    """Note which clocks days alone lift in *view* up to *until*: no event is their end."""
+    for at, later in rules.changing(view) if watched else ():
+        if at > until:
+            return
+        runs = _running(rules, later)
+        for key, one in watched.items():
+            if key not in runs and one.ended is None:
+                one.ended, one.lifted = at, True
 
 
 def _is_an_end(profile: Profile, code: str, type: str) -> bool:
@@ -340,7 +353,7 @@ def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -
             one.breach = Point.of(entry)
         one.clock, one.profile = runs, profile
         one.end, one.ended = None, None  # a letter that cannot be read begins the duty again
-    elif one.end is None:
+    elif one.ended is None:
         one.end, one.ended = Point.of(entry), entry.registration.time
         one.lifted = not _is_an_end(one.profile, one.clock.code, one.end.type)
 
