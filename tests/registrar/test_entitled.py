@@ -23,6 +23,7 @@ from registrar.given import Bus, check_history, to
 from registrar.test_directory import entered, rotated, state
 from registrar.test_shard import CONSENT, LETTER, REF, REFERRAL, registration
 from rules.given import DEFAULTS
+from rules.stories import BODIES
 
 MOST: Final = "coded identity contact story health"
 FEW: Final = "coded identity contact"
@@ -276,6 +277,51 @@ def test_p2_a_desk_that_knew_nothing_keeps_shut_what_it_got_by_a_consent_that_ha
 
     assert heard == [refused, given, sent]
     assert shut == [False, True]
+    check_history(fresh, shard)
+
+
+@pytest.mark.parametrize("refuses", ["as a child", "as an adult"])
+def test_p2_a_desk_keeps_shut_what_it_got_as_a_childs_once_the_word_of_an_adult_holds(fresh: Bus, refuses: str) -> None:
+    """P2: given a boy who refuses the legal NGO before or after he is found to be an adult, then its desk gets finding and refusal, and keeps the letter shut."""
+    shard, now = fresh.shard(), NOW + timedelta(hours=1)
+    word = {"purposes": ["information_sharing"], "receivers": ["ngo-l"], "given_by": "individual"}
+    law: dict[str, Any] = {"legalbasis": "a law"}
+    said: list[Event] = []
+    heard: list[Event] = []
+
+    def says(by: str, type_: str, data: Mapping[str, Any], letter: Any = None, **more: Any) -> Event:
+        event = fresh.event(by, type_, {**data}, **more)
+        readers = readers_of(fresh, shard, event) if letter else ()
+        decision = fresh.take(shard, fresh.signed(event, letter, readers), owner=by, now=now)
+        assert decision.outcome == "registered", (type_, decision.code)
+        said.append(event)
+        known = {each.id: each for each in said}
+        heard.extend(known[dict(out.headers)["ce_id"].decode()] for out in to(decision, "ngo-l"))
+        return event
+
+    def refuse() -> None:
+        says("ngo-a", "consent.refused", word)
+
+    says("ngo-a", "case.signal_recorded", {**SIGNAL, "child": True})
+    says("ngo-a", "safeguard.child_flagged", {**DEFAULTS["safeguard.child_flagged"], "to": BODIES})
+    if refuses == "as a child":
+        refuse()
+    child = {**REFERRAL, "child": True}
+    sent = says("ngo-a", "referral.submitted", {**child, "to": ["ngo-l"]}, LETTER, referral=REF, **law)
+    says("ngo-a", "referral.submitted", child, referral="22" * 16, **law)
+    says("special-unit", "referral.acknowledged", DEFAULTS["referral.acknowledged"], referral="22" * 16)
+    says("special-unit", "referral.accepted", DEFAULTS["referral.accepted"], referral="22" * 16)
+    says("special-unit", "identification.stage_entered", DEFAULTS["identification.stage_entered"])
+    says("special-unit", "safeguard.age_assessed", {"result": "adult"})
+    if refuses == "as an adult":
+        refuse()
+    view = fresh.rules.start(sent.subject)
+    for number, event in enumerate(heard, start=1):
+        view = fresh.rules.evolve(view, Fact.of(event, ("ngo-l",), now, number))
+
+    types = [event.type for event in heard if event.type in ("consent.refused", "safeguard.age_assessed")]
+    assert sorted(types) == ["consent.refused", "safeguard.age_assessed"]
+    assert fresh.rules.keeps_shut(view, sent, "ngo-l", now)
     check_history(fresh, shard)
 
 

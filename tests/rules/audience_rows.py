@@ -322,6 +322,14 @@ def _recovery_and_safeguard() -> Iterator[Seen]:
     yield Seen(child_signalled, "school", "safeguard.child_flagged", (*BODIES, UNIT), said={"to": BODIES})
     bodies = tuple(sorted((*BODIES, "ngo-shelter", "vac")))
     yield Seen(child_planned, UNIT, "safeguard.age_assessed", bodies)
+    refused = going_on(child_planned, UNIT, "consent.refused", receivers=["school"])
+    yield Seen(refused, UNIT, "safeguard.age_assessed", tuple(sorted((*bodies, "school"))))
+    yield Seen(refused, UNIT, "safeguard.age_assessed", bodies, said={"result": "child"})
+    lets_in = {"receivers": ["school"], "expires": "2026-12-31", "given_by": "individual"}
+    again = going_on(refused, UNIT, "consent.given", **lets_in)
+    yield Seen(again, UNIT, "safeguard.age_assessed", tuple(sorted((*bodies, "school"))))
+    unknowing = going_on(child_planned, UNIT, "consent.refused", receivers=["hospital"])
+    yield Seen(unknowing, UNIT, "safeguard.age_assessed", bodies)
     yield Seen(child_planned, "guardianship", "safeguard.representative_assigned", ("ngo-shelter", UNIT))
     others = ("ngo-shelter", UNIT, "vac")
     best = "safeguard.best_interests_decided"

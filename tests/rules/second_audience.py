@@ -179,6 +179,12 @@ class Telling:
         """The child-protection bodies that a child's flag reached."""
         return {each for each in self.case.flags if self.child}
 
+    def w_refused_by_child(self) -> set[str]:
+        """Who knows the case and is refused by the person, now or after a consent that ends, if this finds an adult; not who deleted all."""
+        if self.kind != "safeguard.age_assessed" or self.said.result != "adult":
+            return set()
+        return {each for each in self.w_holders() - self.case.gone if self.case.bar_of(each)}
+
     def w_guardian_bodies_of_child_to_unit(self) -> set[str]:
         """The same, when a child is referred to the deciding body."""
         return self.w_guardian_bodies() if any(self.case.within(each, "DECIDERS") for each in self.to) else set()

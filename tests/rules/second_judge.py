@@ -133,6 +133,10 @@ class Second:
             return said[-1]
         return self._bar_before(said) or (None, None, "")
 
+    def bar_of(self, agency: str) -> tuple[str, str | None, str] | None:
+        """Return the word against *agency* that holds, or holds again once a consent or override is over."""
+        return self._bar_before(self.statements.get((agency, SHARING), []))
+
     @staticmethod
     def _bar_before(said: "list[tuple[str, str | None, str]]") -> tuple[str, str | None, str] | None:
         """Return the bar that her newest word without a last day is; an override is no word of hers."""

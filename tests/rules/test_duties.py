@@ -32,15 +32,15 @@ TURN = (("case.closed", "lost_contact"), ("case.reopened", "person_returned"))
 Story = Callable[[Bench], Bench]
 
 
-def desk(b: Bench, agency: str, said: Said) -> View:
-    """Return the case as *agency*'s desk shows it; what comes before *said* comes just before it."""
-    view, first = b.rules.start(b.subject), said.audience.earlier.get(agency, ())
-    late = [fact for fact in b.facts if fact.event.id in first]
+def desk(b: Bench, agency: str, *said: Said) -> View:
+    """Return the case as *agency*'s desk shows it; what comes before each of *said* comes just before it."""
+    view, facts = b.rules.start(b.subject), {fact.event.id: fact for fact in b.facts}
+    first = {each.id: [facts[id] for id in each.audience.earlier.get(agency, ())] for each in said}
     for fact in b.facts:
-        for each in (*late, fact) if fact.event.id == said.id else (fact,):
-            if (each in late and fact.event.id == said.id) or agency in (each.event.source, *each.recipients):
-                told = each.recipients if agency == each.event.source else (agency,)
-                view = b.rules.evolve(view, Fact.of(each.event, told, each.registered, each.number))
+        own = [fact] if agency in (fact.event.source, *fact.recipients) else []
+        for each in (*first.get(fact.event.id, ()), *own):
+            told = each.recipients if agency == each.event.source else (agency,)
+            view = b.rules.evolve(view, Fact.of(each.event, told, each.registered, each.number))
     return view
 
 

@@ -24,7 +24,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "a0e737f2865c393e660c9c38a97ba18db3776b41800328c7e5015c3032cc399c"
+PINNED = "326cfbf05c188b1af23bcfaa73d19c812b4a3579ed6b46522df1e68f0867260c"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

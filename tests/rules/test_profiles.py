@@ -6,11 +6,11 @@ from agencies import AGENCIES, POLICY
 from nrmbus.rules import Profile, Rules, load_profile, profile_names
 
 PINNED = {
-    "az@2009-09-03": "24f15f6ca46d7a18a3af8568a5e396a427d4d3cfa2aa01a8fbeb000795966cda",
-    "az@2010-10-01": "493bdb187780dfa01fc6194b3fb07608fcc0d58e98b65bc4f39564bc74b906ad",
-    "az@2024-02-08": "c4af924d34757348eda6dbf4bd77ab4c11e3821559a652ad94ea5e675baf5cec",
-    "md@2014-03-28": "1a9da3e520b5e1c31f0495e382c589dddbc471f913a40e057cbaef3eac1f8097",
-    "osce-generic@2022-01-01": "eeceb3e2783ae2680f06fa69541b06f29bb164d2419542963d70eb4615099734",
+    "az@2009-09-03": "e9d0c6782283c69f69c24b35f74ba3b9182ca3007e92cb2f4e7c380c9b9f4c14",
+    "az@2010-10-01": "482a5669a9e548e47bbfe0cfeb319926d83b93b30fb8bfdb7d26d54f9a3e796d",
+    "az@2024-02-08": "cbc9b43660459af734bf906388818103e36e83b9a7274a33ef2ca0179868bb7b",
+    "md@2014-03-28": "b7e126491700c5ad21aa71c6a7fa62857d9e6dbc5116a34815ce70a310f75d84",
+    "osce-generic@2022-01-01": "22960bf5a0ac7e34fd42a65ca138ed7c752963b1b26c9ea3eb3ede0e9a6c839a",
 }
 """Digests of the whole profiles. A change of the profile that they extend changes all of them: pin them again together."""
 AZERBAIJAN = ("CoM ", "Law 958-IIQ")

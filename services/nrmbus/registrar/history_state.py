@@ -38,9 +38,9 @@ from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 from nrmbus.wire.transaction import Proved, Transaction, salts
 
-HEARD_FIRST: Final = frozenset(
-    {"consent.given", "consent.overridden", "consent.refused", "consent.withdrawn", "stay.embassy_barred"}
-)
+HEARD_FIRST: Final = frozenset({
+    "consent.given", "consent.overridden", "consent.refused", "consent.withdrawn", "safeguard.age_assessed", "stay.embassy_barred",
+})  # fmt: skip
 """Types whose envelopes are kept, for delivery to agencies that join the case later."""
 
 

@@ -16,10 +16,12 @@ from nrmbus.rules.conditions import holds
 from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, granted_to
 from nrmbus.rules.emergency import second_agencies
 from nrmbus.rules.event_context import (
+    AGE_ASSESSED,
     AUTHORITIES,
     CHILD_FLAGGED,
     COURT,
     PAPERS,
+    SHARING,
     STATISTICS,
     EventContext,
     holder_of,
@@ -187,6 +189,14 @@ def _guardian_bodies(context: EventContext) -> Iterable[str]:
     """Return the bodies that a child's flag reached, while the person is, or is again found to be, a child."""
     is_child = context.view.child is not False or context.finds_child or context.event.type == CHILD_FLAGGED
     return context.view.flagged if is_child else ()
+
+
+def _refused_by_child(context: EventContext) -> Iterable[str]:
+    """Return the agencies with something of the case that a child's word keeps out from now on, or later, since the child is found to be an adult."""
+    if context.event.type != AGE_ASSESSED or context.finds_child:
+        return ()
+    words = ((agency, context.standing(agency, SHARING)) for agency in context.holders)
+    return _staying(context, (agency for agency, word in words if word and (word.bars or word.before)))
 
 
 def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
@@ -493,6 +503,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "referrer_when_unit_ends": _referrer_when_unit_ends,
     "referring_ngo": _referring_ngo,
     "referring_ngo_that_attended": _referring_ngo_that_attended,
+    "refused_by_child": _refused_by_child,
     "relieved": _relieved,
     "rescuer": lambda context: _sender(context.emergency),
     "return_helpers": _return_helpers,

@@ -1,31 +1,37 @@
 """Events that an agency hears just before another event, since it could not read that one rightly without them.
 
-They are standing consents with the refusals behind them, the bar on embassies, and what a deciding body missed of the case.
+They are standing consents with the refusals behind them, a child's refusals, the finding that a child has grown up, the bar on
+embassies, and what a deciding body missed of the case.
 Registrar and fold ask alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import SHARING, EventContext, receivers_of, value
-from nrmbus.rules.records import lasts
+from nrmbus.rules.event_context import AGE_ASSESSED, SHARING, EventContext, receivers_of, value
+from nrmbus.rules.records import Standing, lasts
 
 EMBASSY_BARRED: Final = "stay.embassy_barred"
 EMBASSY_BAR_LIFTED: Final = "stay.embassy_bar_lifted"
-GRANTS = ("consent.given", "consent.overridden")
+GIVEN: Final = "consent.given"
+OVERRIDDEN: Final = "consent.overridden"
+GRANTS = (GIVEN, OVERRIDDEN)
+BARS: Final = ("consent.refused", "consent.withdrawn")
 COURSE: Final = frozenset({"case.closed", "case.reopened", "case.signal_dismissed", "review.decided"})
 """Types by which others than the deciding body end its work on a case, or have it go on."""
 
 
 def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each recipient and the sender, what it must hear first: standing consents, the bar on embassies, the course of the case.
+    """Return, for each recipient and the sender, what it must hear first: the person's words, the bar on embassies, the course of the case.
 
     A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
     recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
     consent its desk would keep shut what comes now; without the refusal that holds again after the consent, the desk would
-    still open it then.
+    still open it then. So it would once a child whose word against it stands is found to be an adult.
     """
-    found = _consents_first(context, recipients)
+    found = _words_first(context, recipients)
+    for agency in _unaware_of_her_age(context, recipients, found):
+        found[agency] = (str(context.view.grown_up), *found.get(agency, ()))
     for agency in _unaware_of_the_bar(context, recipients):
         found[agency] = (*found.get(agency, ()), str(context.view.embassy_bar))
     for agency in _let_in_again(context, recipients):
@@ -33,21 +39,65 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
     return {agency: found[agency] for agency in sorted(found)}
 
 
-def _consents_first(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    view = context.view
+def _words_first(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return what she has said about recipients that have not heard it, and that need it to read this event or what follows."""
+    view, turned = context.view, _TURNED.get(context.event.type)
     fresh = [agency for agency in recipients if not view.count_for(agency) or not view.on_case(agency)]
-    if not fresh or not view.consents:
+    if not view.consents or not (fresh or turned):
         return {}
-    found: dict[str, set[tuple[bool, int, str]]] = {}
+    found: dict[str, set[tuple[bool, bool, int, str]]] = {}
     for receiver, purpose in view.consents:
-        standing = context.standing(receiver, purpose) if receiver in fresh else None
-        if standing and not standing.bars:
-            for each in (standing.before, standing):
-                paper = view.papers.get(each.id) if each else None
-                if each and paper and not (view.count_for(receiver) and receiver in paper.known_to):
-                    # A withdrawal comes before all else: an agency that knows nothing yet has nothing to stop.
-                    found.setdefault(receiver, set()).add((not each.bars, each.number, each.id))
-    return {agency: tuple(each for _, _, each in sorted(found[agency])) for agency in found}
+        words = _of_a_newcomer(context, receiver, purpose) if receiver in fresh else ()
+        if turned and receiver in recipients:
+            words += turned(context, receiver, purpose)
+        for each in words:
+            paper = view.papers.get(each.id)
+            if paper and not (view.count_for(receiver) and receiver in paper.known_to):
+                # A withdrawal comes before all else: an agency that knows nothing yet has nothing to stop.
+                first = (each.kind != "withdrawn", not each.bars, each.number, each.id)
+                found.setdefault(receiver, set()).add(first)
+    return {agency: tuple(each[-1] for each in sorted(found[agency])) for agency in found}
+
+
+def _standing(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
+    """Return what stands about *agency* today, after the refusal or withdrawal that holds again when that is over."""
+    found = context.standing(agency, purpose)
+    return tuple(each for each in (found.before, found) if each) if found else ()
+
+
+def _of_a_newcomer(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
+    """Return what covers an agency without an event or a part of the case, or what only a child's word does not keep out."""
+    found = _standing(context, agency, purpose)
+    return () if found and found[-1].bars and (not context.child or context.barred(agency)) else found
+
+
+def _behind_a_grant(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
+    """Return the refusal or withdrawal that holds again after this consent to *agency*, or this override."""
+    holds_again = context.event.type == OVERRIDDEN or value(context.event, "expires") is not None
+    if not holds_again or agency not in receivers_of(context.event):
+        return ()
+    return tuple(each for each in _standing(context, agency, purpose) if each.bars)
+
+
+def _of_an_adult(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
+    """Return all that holds about *agency* once this assessment finds that the person is an adult."""
+    return () if context.finds_child else _standing(context, agency, purpose)
+
+
+_TURNED: Final[Mapping[str, Callable[[EventContext, str, str], tuple[Standing, ...]]]] = {
+    GIVEN: _behind_a_grant, OVERRIDDEN: _behind_a_grant, AGE_ASSESSED: _of_an_adult,
+}  # fmt: skip
+"""Types after which another word of hers may hold, also for an agency that is on the case already."""
+
+
+def _unaware_of_her_age(context: EventContext, recipients: Iterable[str], words: Container[str]) -> list[str]:
+    """Return the agencies that hear a word against them, or hear *words* first, and would read it as a child's, which bars nobody."""
+    view, event = context.view, context.event
+    if view.grown_up is None:
+        return []
+    against = receivers_of(event) if event.type in BARS else ()
+    knowing = (agency for agency in recipients if view.count_for(agency) and agency not in view.grown_up_known)
+    return [agency for agency in knowing if agency in against or agency in words]
 
 
 def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:
@@ -85,8 +135,8 @@ def granted_to(context: EventContext, agency: str) -> bool:
     """Return whether the event is itself the consent that lets this agency be told again."""
     if context.event.type not in GRANTS or agency not in receivers_of(context.event) or context.embassy_barred(agency):
         return False
-    if agency in context.view.revoked and context.event.type == "consent.overridden":
+    if agency in context.view.revoked and context.event.type == OVERRIDDEN:
         return False
     if not lasts(value(context.event, "expires"), context.today):
         return False
-    return context.event.type == "consent.overridden" or SHARING in value(context.event, "purposes", ())
+    return context.event.type == OVERRIDDEN or SHARING in value(context.event, "purposes", ())

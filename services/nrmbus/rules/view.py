@@ -61,6 +61,10 @@ class View:
     parts: Mapping[str, frozenset[str]] = field(default_factory=dict)
     opened: Mark | None = None
     child: bool | None = None
+    grown_up: str | None = None
+    """Id of the assessment that found the person to be an adult, while that stands."""
+    grown_up_known: frozenset[str] = frozenset()
+    """Agencies that know of that assessment."""
     group: str | None = None
     """Incident in which the person was found with others."""
     abroad: bool = False

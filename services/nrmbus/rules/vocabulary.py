@@ -49,6 +49,7 @@ Term = Literal[
     "referrer_when_unit_ends",
     "referring_ngo",
     "referring_ngo_that_attended",
+    "refused_by_child",
     "relieved",
     "rescuer",
     "return_helpers",

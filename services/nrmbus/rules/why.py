@@ -80,6 +80,7 @@ WORDS: Final[Mapping[Term, str]] = {
     "referrer_when_unit_ends": "who referred to the deciding body, where that itself ends what it owes",
     "referring_ngo": "the NGO that referred to the deciding body",
     "referring_ngo_that_attended": "the NGO that referred to the deciding body, if it attended",
+    "refused_by_child": "the agencies that know the case and that the person has refused, or withdrawn consent from, as a child",
     "relieved": "who is relieved of a duty by it",
     "rescuer": "who broke the glass",
     "return_helpers": "the agencies that help with the return",

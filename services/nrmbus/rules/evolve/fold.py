@@ -13,7 +13,7 @@ from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, as_of, resumed, settled
 from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, missing
-from nrmbus.rules.event_context import EventContext
+from nrmbus.rules.event_context import AGE_ASSESSED, EventContext
 from nrmbus.rules.evolve.bulletin import announced
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
@@ -30,7 +30,8 @@ from nrmbus.rules.evolve.shelter import SHELTER
 from nrmbus.rules.evolve.stay import STAY
 from nrmbus.rules.evolve.support import SUPPORT
 from nrmbus.rules.mark import Mark
-from nrmbus.rules.records import Letters, Status
+from nrmbus.rules.persistent_map import PersistentMap
+from nrmbus.rules.records import Letters, Paper, Status
 from nrmbus.rules.running import advance, ended, surviving
 from nrmbus.rules.view import View
 
@@ -78,7 +79,7 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
     if event.type in READING:
         return replace(context.view, classes=_classes(context)) if context.view.exists else context.view
     if context.about_no_case:
-        return context.view.changed(announced(context, mark) | _heard(context, fact))
+        return context.view.changed(announced(context, mark) | _heard(context, fact, context.view.papers))
     status = _status(context)
     running = advance(context, mark)
     if (event.type in ENDING or holds("merge_ends", context)) and status is not None:
@@ -96,7 +97,7 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
         # Duties settled while the case is closed do not come back when it is re-opened.
         changes["closing"] = replace(closing, stopped=ended(context, closing.stopped))
     if not type(event.data).technical:
-        changes |= _heard(context, fact)
+        changes |= _heard(context, fact, changes.get("papers", context.view.papers))
     if event.type in TELLING:
         parts: Mapping[str, frozenset[str]] = changes.get("parts", context.view.parts)
         told = [agency for agency in fact.recipients if context.roles.of(agency) in TOLD]
@@ -138,8 +139,11 @@ def _before(context: EventContext) -> Status | None:
     return context.view.closing.before if context.view.closing else context.view.status
 
 
-def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
-    """Return the agencies' event counts, what reached a recipient just before this event, and who knows of a bar or missed something."""
+def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> dict[str, Any]:
+    """Return the agencies' event counts, what reached a recipient just before this event, and who knows of a bar or the person's age, or missed something.
+
+    *papers* are those after the event: it may itself be the consent with which an agency hears what was before.
+    """
     view = context.view
     counts = dict(view.counts)
     before = earlier(context, fact.recipients)
@@ -148,6 +152,9 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
     found: dict[str, Any] = {"counts": counts}
     if context.event.type == EMBASSY_BARRED:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
+    if context.event.type == AGE_ASSESSED:
+        known = view.grown_up_known if view.child is False else frozenset[str]()
+        found["grown_up_known"] = known | {context.source, *fact.recipients}
     over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
     missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
     unaware = missing(context, fact.recipients)
@@ -164,11 +171,13 @@ def _heard(context: EventContext, fact: Fact) -> dict[str, Any]:
         found["missed"] = missed
     if not before:
         return found
-    papers, bar = view.papers, view.embassy_bar
+    bar = view.embassy_bar
     for agency, ids in before.items():
         for each in ids:
             paper = papers.get(each)
             if paper:
                 papers = papers.put(each, replace(paper, known_to=paper.known_to | {agency}))
     told = {agency for agency, ids in before.items() if bar in ids}
+    if grown := {agency for agency, ids in before.items() if view.grown_up in ids}:
+        found["grown_up_known"] = view.grown_up_known | grown
     return {**found, "papers": papers, "bar_known": view.bar_known | told}

@@ -14,6 +14,7 @@ def _flagged(context: EventContext, _: Mark) -> Changes:
     again = context.view.child is False  # bodies of before, which had no part any more, have one again
     return {
         "child": True,
+        "grown_up": None,
         "flagged": flagged,
         "parts": parts_with(context.view.parts, sorted(flagged if again else bodies), "safeguard"),
     }
@@ -23,10 +24,12 @@ def _age_assessed(context: EventContext, _: Mark) -> Changes:
     """Give the flagged bodies a part while the person is, or is again found to be, a child; else remove their parts."""
     view = context.view
     if not context.finds_child:
-        return {"child": False, "parts": parts_without(view.parts, view.flagged, "safeguard")}
+        parts = parts_without(view.parts, view.flagged, "safeguard")
+        found = view.grown_up if view.child is False else context.event.id
+        return {"child": False, "grown_up": found, "parts": parts}
     if view.child is not False:
         return {"child": True}
-    return {"child": True, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
+    return {"child": True, "grown_up": None, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
 
 
 SAFEGUARD: Final[Mapping[str, Folder]] = {

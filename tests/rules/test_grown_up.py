@@ -1,0 +1,150 @@
+"""Words of a child, who bars nobody, and who is then found to be an adult: the words hold, also at the desk of the agency."""
+
+from typing import Any, Final
+
+import pytest
+
+from nrmbus.events.model import Event
+from rules.given import Bench, Said
+from rules.stories import LEGAL, child_flagged, child_planned, left
+from rules.test_duties import desk
+
+UNIT: Final = "special-unit"
+FOUND: Final = "safeguard.age_assessed"
+CHILD: Final[dict[str, Any]] = {
+    "letter": True,
+    "urgency": "normal",
+    "services": ["legal"],
+    "child": True,
+    "legal_basis": LEGAL,
+}
+
+
+class OneDesk:
+    """A boy's case, and what the desk of one agency makes of the events that it is told."""
+
+    def __init__(self, agency: str, *, knows: bool) -> None:
+        """Begin with a child whom a school found, and who is referred to the agency if it *knows* him."""
+        self.agency, self.b = agency, child_flagged(Bench())
+        self.said: list[Said] = []
+        if knows:
+            self.refer("R-1")
+
+    def refer(self, ref: str) -> Event:
+        """Have the school refer the boy to the agency as a child, with a letter."""
+        return self.says("school", "referral.submitted", ref=ref, to=[self.agency], **CHILD).event
+
+    def grown_up(self) -> Said:
+        """Have the special unit take him on, and find an adult a day later."""
+        b = self.b.at("1:00")
+        self.says("school", "referral.submitted", ref="R-10", to=[UNIT], child=True, legal_basis=LEGAL, letter=True)
+        for type, more in (("referral.acknowledged", {"ref": "R-10"}), ("referral.accepted", {"ref": "R-10"})):
+            self.says(UNIT, type, **more)
+        self.says(UNIT, "identification.stage_entered")
+        b.at("d1 9:00")
+        return self.says(UNIT, FOUND)
+
+    def says(self, by: str, type: str, **more: Any) -> Said:
+        """Register it."""
+        self.said.append(self.b.say(by, type, **more))
+        return self.said[-1]
+
+    def first(self) -> dict[str, list[str]]:
+        """Return what came first with each event that the agency was told, by type."""
+        types = {fact.event.id: fact.event.type for fact in self.b.facts}
+        firsts = {each.event.type: each.audience.earlier.get(self.agency, ()) for each in self.said}
+        return {type: [types[id] for id in ids] for type, ids in firsts.items() if ids}
+
+    def shut(self, letter: Event) -> tuple[bool, bool]:
+        """Return whether registrar and desk keep *letter* shut now."""
+        own = desk(self.b, self.agency, *self.said)
+        views = (self.b.view, own)
+        registrar, there = (self.b.rules.keeps_shut(view, letter, self.agency, self.b.now) for view in views)
+        return registrar, there
+
+
+@pytest.mark.parametrize("agency", ["vac", "ngo-l"])
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+class TestAWordOfAChild:
+    """Given a boy who refuses an agency, or takes his consent back, and whose word bars nobody (reading 3)."""
+
+    @pytest.mark.parametrize("knows", [False, True], ids=["that did not know him", "that knew him"])
+    def test_p2_shuts_the_letters_at_the_desk_once_he_is_found_to_be_an_adult(
+        self, agency: str, type: str, *, knows: bool
+    ) -> None:
+        """P2: given a letter that the agency got as a child's, when he is found to be an adult, then desk and registrar keep it shut."""
+        case = OneDesk(agency, knows=knows)
+        case.says("school", type, receivers=[agency])
+        letter = case.refer("R-2")
+        assert case.first() == ({} if knows else {"referral.submitted": [type]})
+        assert case.shut(letter) == (False, False)
+
+        found = case.grown_up()
+        assert agency in found.audience.recipients
+        assert found.audience.opens == {}
+        assert case.shut(letter) == (True, True)
+
+    def test_p2_holds_again_after_a_consent_that_the_agency_hears(self, agency: str, type: str) -> None:
+        """P2: given a consent until the day after, when he is found to be an adult and the day is over, then both keep the letter shut."""
+        case = OneDesk(agency, knows=False)
+        case.says("school", type, receivers=[agency])
+        letter = case.refer("R-2")
+        case.says("school", "consent.given", receivers=[agency], expires="2026-03-04", given_by="individual")
+        case.grown_up()
+        assert case.shut(letter) == (False, False)
+        case.b.at("d3 9:00")
+
+        assert case.shut(letter) == (True, True)
+
+
+class TestAWordOfAnAdult:
+    """Given an agency that got a letter as a child's, and did not hear that the person was found to be an adult."""
+
+    @pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+    def test_p2_is_no_word_of_a_child_for_its_desk(self, type: str) -> None:
+        """P2: when the adult refuses the agency, then it hears first what was found, and keeps the letter shut."""
+        case = OneDesk("ngo-l", knows=True)
+        letter = case.refer("R-2")
+        assert "ngo-l" not in case.grown_up().audience.recipients
+        case.says("school", type, receivers=["ngo-l"])
+
+        assert case.first() == {type: [FOUND]}
+        assert case.shut(letter) == (True, True)
+
+    def test_comes_alone_where_the_agency_knows_what_was_found(self) -> None:
+        """When the adult has refused it once, then what was found is not told again with the next word."""
+        case = OneDesk("ngo-l", knows=True)
+        case.grown_up()
+        case.says("school", "consent.refused", receivers=["ngo-l"])
+        case.says("school", "consent.given", receivers=["ngo-l"])
+        case.says("school", "consent.withdrawn", receivers=["ngo-l"])
+
+        assert case.first() == {"consent.refused": [FOUND]}
+
+    def test_is_no_reason_to_tell_of_a_finding_that_is_over(self) -> None:
+        """When he is found to be a child after all, then a refusal comes alone."""
+        case = OneDesk("ngo-l", knows=True)
+        case.grown_up()
+        case.says(UNIT, FOUND, result="child")
+        case.says("school", "consent.refused", receivers=["ngo-l"])
+
+        assert case.first() == {}
+
+
+def test_who_is_not_told_of_an_assessment() -> None:
+    """Given agencies that are on the case and that the boy has not refused, and one that he refused and that knows nothing, then neither is told."""
+    b = child_planned(Bench())
+    b.say(UNIT, "consent.refused", receivers=["hospital"])
+
+    assert not {"hospital", "school"} & {*b.say(UNIT, FOUND).audience.recipients}
+
+
+def test_a_consent_that_tells_of_a_bar_is_on_record_itself() -> None:
+    """Given a consent with which the unit hears what a refusal had kept from it, then a later event may rest on that consent."""
+    b = left(Bench())
+    b.say("ngo-a", "consent.refused", receivers=[UNIT])
+    b.say("vac", "case.closed")
+    (given,) = b.consents(UNIT)
+
+    assert given.audience.earlier[UNIT]
+    assert b.view.papers.get(given.id) is not None
