@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "d0713c4b680e60c7ec5b1625d52b0eebcea9ab36"
+COMMIT: Final = "648dcc83fac898ce74fa3f304f347e8958b17bf1"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 
