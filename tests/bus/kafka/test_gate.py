@@ -1,8 +1,12 @@
 """Certificates that the supervisor keeps, and their rights, where the broker was away or a key cannot be used."""
 
+import base64
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
@@ -53,7 +57,32 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Gate, dict[st
     return gate, homes, given
 
 
-@pytest.mark.parametrize("found", [b"damaged", b"-----BEGIN PRIVATE KEY-----\ndamaged\n-----END PRIVATE KEY-----\n"])
+def pem(key: PrivateKeyTypes, flipped: int | None = None) -> bytes:
+    """Return the PEM of *key*, raw, with one bit of the byte at *flipped* turned over."""
+    private = serialization.PrivateFormat.PKCS8
+    raw = bytearray(key.private_bytes(serialization.Encoding.DER, private, serialization.NoEncryption()))
+    if flipped is not None:
+        raw[flipped] ^= 1
+    return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(raw) + b"-----END PRIVATE KEY-----\n"
+
+
+SEALED_ELSEWHERE = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"another")
+)
+"""A key under a passphrase of its own, as `openssl` seals one."""
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        b"damaged",
+        b"-----BEGIN PRIVATE KEY-----\ndamaged\n-----END PRIVATE KEY-----\n",
+        pem(ec.generate_private_key(ec.SECP256R1()), flipped=10),
+        pem(ed25519.Ed25519PrivateKey.generate()),
+        SEALED_ELSEWHERE,
+    ],
+    ids=["no PEM", "no DER", "one bit of the algorithm", "another kind of key", "sealed elsewhere"],
+)
 def test_one_unusable_key_keeps_nobody_elses_certificate(
     found: bytes, kept: tuple[Gate, dict[str, Path], list[int]]
 ) -> None:

@@ -1,9 +1,11 @@
 """Holder's side of a certificate: the key, which never leaves the folder, the request, and the issued certificate."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -24,7 +26,7 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
     The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
 
     Raises:
-        KeysSealed: nothing given opens the key that is there, or its file is damaged.
+        KeysSealed: nothing given opens the key that is there, or its file is damaged, or holds a key of another kind.
     """
     if anew or not tls.key.exists():
         fresh = ec.generate_private_key(ec.SECP256R1())
@@ -34,12 +36,12 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-    try:
+    key = None
+    # UnsupportedAlgorithm: the damage made another algorithm or curve of it. TypeError: PEM under a passphrase of its own.
+    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
         key = serialization.load_pem_private_key(tls.private_key(), None)
-    except ValueError:
-        raise KeysSealed(str(keyfile.KeyFileError("key_malformed"))) from None
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("a TLS key of the bus is of the curve P-256")
+        raise KeysSealed(str(keyfile.KeyFileError("key_malformed")))
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
 
