@@ -183,10 +183,20 @@ class Identity:
 
     @staticmethod
     def finish_destroying(home: Path) -> None:
-        """Destroy what `destroy` was cut at, and what an interrupted writing of a key has left."""
+        """Destroy what `destroy` was cut at, and what an interrupted writing of a key has left.
+
+        Raises:
+            OSError: a file cannot be destroyed; all others are. The first such error is raised.
+        """
         _end_left_over(home)
+        failed = None
         for gone in sorted((home / "keys").glob(f"*/*{_GONE}")):
-            keyfile.destroy(gone)
+            try:
+                keyfile.destroy(gone)
+            except OSError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
 
 def _end_left_over(home: Path) -> None:

@@ -117,6 +117,37 @@ async def test_a_key_whose_destruction_failed_once_is_gone_after_the_next_round(
     assert not list(bus.home.rglob("*.gone"))
 
 
+async def test_a_key_file_that_can_never_be_overwritten_stops_no_other_key(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an expired key on a damaged place of the disk, when each round fails at its file, then all other keys end and are renewed in time."""
+    first = bus.identity.sealing.kid
+    await bus.round(90)
+    second = bus.identity.sealing.kid
+    bus.at(119)
+    bus.admit(bus.asked())
+    third = bus.identity.sealing.kid
+    whole, damaged = keyfile.destroy, list[Path]()
+
+    def fails_at_one(path: Path) -> None:
+        damaged[:] = damaged or [path]
+        if path == damaged[0]:
+            raise OSError("bad sector")
+        whole(path)
+
+    monkeypatch.setattr(keyfile, "destroy", fails_at_one)
+    held = []
+    for day in (160, 240):
+        with pytest.raises(OSError, match=r"^bad sector$"):
+            await bus.round(day)
+        held.append(bus.held())
+    after = bus.identity.sealing.kid
+
+    assert held == [{third}, {after}]
+    assert after not in {first, second, third}
+    assert [path.name for path in bus.home.rglob("*.gone")] == [damaged[0].name]
+
+
 async def test_a_desk_that_runs_makes_its_rounds_by_itself(bus: OwnBus, monkeypatch: pytest.MonkeyPatch) -> None:
     """The desk waits until its inbox is read, makes the next key after 90 days, and destroys the old one after 30 more."""
     monkeypatch.setattr(rounds, "LOOK_EVERY", 0.02)
@@ -250,3 +281,23 @@ def test_a_key_that_was_admitted_and_never_used_is_destroyed_where_it_waits(tmp_
     assert Identity.at(tmp_path, "vac").opening.keys() == {here.sealing.kid}
     assert Identity.next_at(tmp_path, "vac").sealing.kid != coming.sealing.kid
     assert not list(tmp_path.rglob("*.gone"))
+
+
+def test_a_file_that_cannot_be_overwritten_keeps_no_other_cut_destruction_from_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given two keys whose destruction was cut, when the disk fails at the first file, then the second is destroyed, and the error is raised."""
+    Identity.at(tmp_path, "vac").succeeded(tmp_path).succeeded(tmp_path)
+    due = [path.rename(path.with_suffix(".gone")) for path in sorted(tmp_path.glob("keys/past/*.seed"))]
+    whole = keyfile.destroy
+
+    def fails_at_the_first(path: Path) -> None:
+        if path == due[0]:
+            raise OSError("bad sector")
+        whole(path)
+
+    monkeypatch.setattr(keyfile, "destroy", fails_at_the_first)
+    with pytest.raises(OSError, match=r"^bad sector$"):
+        Identity.finish_destroying(tmp_path)
+
+    assert [path.exists() for path in due] == [True, False]

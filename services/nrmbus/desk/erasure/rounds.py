@@ -338,8 +338,15 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
     If the key in use is 90 days old and there is no other, the desk makes an interim key and hands over to it. The
     desk's own clock decides, even if the directory may be behind: an entry can only end a key sooner. After an
     interruption, the next round does the rest.
+
+    Raises:
+        OSError: a key's file cannot be destroyed. The first such error is raised after all else is done.
     """
-    Identity.finish_destroying(home)
+    failed = None
+    try:
+        Identity.finish_destroying(home)
+    except OSError as error:
+        failed = error  # a file on a damaged place of the disk may fail in every round, and must stop no other key
     seat.renew()
     now, known = seat.now(), epochs.of_desk(seat.directory, seat.identity)
     ours = seat.me not in SERVICES and (seat.own is None or seat.own.alarm is None)
@@ -350,15 +357,22 @@ async def end_epochs(seat: Seat, home: Path) -> tuple[str, ...]:
     due = sorted(ended - {seat.identity.sealing.kid})
     await _hand_over(seat, whole=bool(due))
     await intake.tend(seat, home)
+    gone = list[str]()
     try:
         for kid in due:
-            Identity.destroy(home, kid)
+            try:
+                Identity.destroy(home, kid)
+                gone.append(kid)
+            except OSError as error:
+                failed = failed or error
     finally:
         if due:  # a key whose destruction was cut off is no longer in the folder, and is finished by the next round
             seat.identity = Identity.at(home, seat.me)
-    if due:
-        telemetry.handled("epoch_ended", count=len(due))
-    return tuple(due)
+    if gone:
+        telemetry.handled("epoch_ended", count=len(gone))
+    if failed is not None:
+        raise failed
+    return tuple(gone)
 
 
 async def _hand_over(seat: Seat, *, whole: bool) -> None:
