@@ -192,6 +192,23 @@ def test_a_task_that_expired_by_one_of_two_events_is_found_after_both() -> None:
     assert judged(mapping.task(referral, "vac"))["lastModified"] == "2026-03-02T05:09:00Z"
 
 
+def test_a_deciding_body_that_asks_after_the_time_of_the_others_has_no_task_once_the_person_withdraws() -> None:
+    """Given a question between the expiry of the other parts and the withdrawal, then its Task is cancelled, and nothing stays on hold."""
+    events = [
+        REFERRAL,
+        said("referral.expired", "timekeeper", {"reason": "no_answer"}, 2),
+        said("referral.info_requested", "vac", {"question": "documents"}, 4),
+        {**said("case.withdrawn", "ngo-a", {}, 9), "ref": None},
+    ]
+    (before,) = mapping.referrals(events[:-1], "ngo-a", {REF: {"shelter"}}).values()
+    (after,) = mapping.referrals(events, "ngo-a", {REF: {"shelter", "vac"}}).values()
+
+    assert judged(mapping.task(before, "vac"))["status"] == "on-hold"
+    task = judged(mapping.task(after, "vac"))
+    assert (task["status"], task["statusReason"]["text"]) == ("cancelled", "case withdrawn")
+    assert judged(mapping.service_request(after))["status"] == "revoked"
+
+
 def test_a_receiver_sees_its_own_task_alone() -> None:
     """No receiver learns from a Task how another one answered."""
     (referral,) = mapping.referrals([REFERRAL], "vac").values()

@@ -141,6 +141,8 @@ def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
 def _take(answer: Answer, kind: str, event: Mapping[str, Any]) -> None:
     data = event["data"]
     answer.changed = event["registered"]
+    if answer.reason == _EXPIRED:  # whoever acts had not expired by then: a later event ends this part
+        answer.status, answer.reason = "requested", None
     match kind:
         case "acknowledged":
             answer.progress = ("referral-progress", "acknowledged")
