@@ -63,6 +63,17 @@ async def shared(given: Given, content: bytes = PDF, **more: Any) -> list[Record
     return sent
 
 
+async def chunk_without_verdict(given: Given, turn: int) -> Record:
+    """Share a document up to its chunk *turn*, which gets a passing answer; return this chunk."""
+    await given.ask(**announcing(await uploaded(given)))
+    for _ in range(turn + 1):
+        (record,) = await given.out()
+        await given.hear(given.registrar.register(record, to="ngo-a"))
+    (chunk,) = await given.out()
+    await given.hear(given.registrar.answer(chunk, "agency_suspended"))
+    return chunk
+
+
 def content_of(given: Given, chunks: list[Record], agency: str) -> bytes:
     """Return what *agency* reads in *chunks*, in the order in which they were sent."""
     key, found = given.town.identities[agency].sealing, b""
@@ -309,6 +320,75 @@ class TestRefused:
             assert chunks == ["registered"] * 3
             assert "not_sent" not in [row.kind for row in await given.rows("tasks") if row.done is None]
             assert await given.rows("documents") == []
+
+    async def test_an_announcement_that_waited_for_a_day_is_sent_whole_too(self, tmp_path: Path) -> None:
+        """Given a registrar away for a day, when a passing answer to one copy comes before the registration of another, then every chunk goes out."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            record = await given.said(**announcing(await uploaded(given)))
+            given.clock.time = NOW + documents.KEPT + timedelta(seconds=1)
+            await given.hear(given.registrar.answer(record, "agency_suspended"))
+            await rounds.end_uploads(given.desk.seat)
+            await given.hear(given.registrar.register(record, to="ngo-a"))
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+
+            assert chunks == ["registered"] * 3
+            assert "not_sent" not in [row.kind for row in await given.rows("tasks") if row.done is None]
+
+    @pytest.mark.parametrize("turn", range(3))
+    async def test_a_chunk_registered_after_a_passing_answer_is_followed_by_the_rest(
+        self, tmp_path: Path, turn: int
+    ) -> None:
+        """Given a passing answer to one copy of a chunk, when another copy is registered, then the rest goes out, and no task is left."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            chunk = await chunk_without_verdict(given, turn)
+            (task,) = [row for row in await given.rows("tasks") if row.kind == "not_sent"]
+            assert task.done is None
+            await given.hear(given.registrar.register(chunk, to="ngo-a"))
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+
+            assert chunks == ["registered"] * 3
+            assert "not_sent" not in [row.kind for row in await given.rows("tasks") if row.done is None]
+            assert await given.rows("documents") == await given.rows("document_pieces") == []
+
+    @pytest.mark.parametrize(("turn", "tasks"), [(0, 1), (2, 0)], ids=["first chunk", "last chunk"])
+    async def test_a_chunk_registered_after_the_day_leaves_its_task_unless_it_is_the_last(
+        self, tmp_path: Path, turn: int, tasks: int
+    ) -> None:
+        """Given a passing answer to a chunk, when its copy is registered only after the rest was destroyed, then a task says that chunks are missing."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            chunk = await chunk_without_verdict(given, turn)
+            given.clock.time = NOW + documents.KEPT - timedelta(seconds=1)
+            await rounds.end_uploads(given.desk.seat)
+            before = await given.rows("documents")
+            given.clock.time = NOW + documents.KEPT
+            await rounds.end_uploads(given.desk.seat)
+            left = [await given.rows("documents"), await given.rows("document_pieces")]
+            await given.hear(given.registrar.register(chunk, to="ngo-a"))
+            open_tasks = [row.kind for row in await given.rows("tasks") if row.done is None]
+
+            assert (len(before), left) == (1, [[], []])
+            assert await given.out() == []
+            assert open_tasks.count("not_sent") == tasks
+
+    async def test_an_announcement_registered_after_its_upload_was_destroyed_leaves_its_task(
+        self, tmp_path: Path
+    ) -> None:
+        """Given a passing answer and no other copy for a day, when a copy is registered later, then a task still says that no chunk follows."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            record = await given.said(**announcing(await uploaded(given)))
+            await given.hear(given.registrar.answer(record, "agency_suspended"))
+            given.clock.time = NOW + documents.KEPT
+            await rounds.end_uploads(given.desk.seat)
+            await given.hear(given.registrar.register(record, to="ngo-a"))
+
+            assert await given.out() == []
+            assert "not_sent" in [row.kind for row in await given.rows("tasks") if row.done is None]
 
     async def test_after_a_passing_answer_it_can_be_given_again(self, tmp_path: Path) -> None:
         """Given an announcement that ended with a passing answer, it is announced under another id, and ends after its day otherwise."""

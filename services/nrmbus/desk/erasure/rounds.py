@@ -240,13 +240,12 @@ def _confirm(seat: Seat, tx: Connection, row: Row[Any]) -> None:
 
 
 async def end_uploads(seat: Seat) -> None:
-    """Destroy the uploads that nobody has announced within a day."""
-    over = documents.ended(seat)
+    """Destroy the uploads that nobody has announced within a day, and those of which nothing more was sent for a day."""
     with seat.ledger.read() as tx:
-        if tx.scalar(select(tables.documents.c.document).where(over).limit(1)) is None:
+        if not documents.ended(seat, tx):
             return
     async with seat.ledger.write() as tx:
-        documents.drop(tx, over)
+        documents.drop(tx, tables.documents.c.document.in_(documents.ended(seat, tx)))
     await seat.ledger.off_the_disk()
 
 

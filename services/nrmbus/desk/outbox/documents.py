@@ -158,9 +158,25 @@ def _waits() -> ColumnElement[bool]:
     return _DOCUMENTS.event.is_(None) | exists().where(same, _OUTBOX.state == "closed", _OUTBOX.receipt.is_(None))
 
 
-def ended(seat: Seat) -> ColumnElement[bool]:
-    """Return the condition for uploads that nobody has announced in time."""
-    return _waits() & (_DOCUMENTS.ends <= seat.stamp())
+def ended(seat: Seat, tx: Connection) -> list[str]:
+    """Return the uploads whose day is over: nobody has announced them, or their sending ended without a verdict of the registrar.
+
+    The day begins with the upload, or when the announcement or chunk was closed: an announcement may have waited for days.
+    """
+    unannounced = select(_DOCUMENTS.document).where(_DOCUMENTS.event.is_(None), _DOCUMENTS.ends <= seat.stamp())
+    closed = (_OUTBOX.subject == _DOCUMENTS.subject) & (_OUTBOX.state == "closed") & _OUTBOX.receipt.is_(None)
+    long_ago = _OUTBOX.closed <= times.write(seat.now() - KEPT)
+    stopped_at = (
+        select(_DOCUMENTS.document, _DOCUMENTS.event, _OUTBOX.id, _OUTBOX.clear)
+        .join_from(tables.documents, tables.outbox, closed & long_ago)
+        .where(_OUTBOX.type.in_((DocumentShared.type, DocumentChunkSent.type)))
+    )
+    found = [
+        row.document
+        for row in tx.execute(stopped_at)
+        if row.event in (row.id, json.loads(row.clear).get("causationid"))
+    ]
+    return [*tx.scalars(unannounced), *found]
 
 
 # -- announcing ------------------------------------------------------------------------------------------------------
@@ -188,13 +204,32 @@ def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None
 
     A refused announcement leaves the upload to be announced again; so does a sent one that ended without a verdict, and the
     upload remains its own, since another copy of its bytes may be registered. After a refused chunk, no further one would be
-    registered either, so the rest is destroyed.
+    registered either, so the rest is destroyed; after a sent one without a verdict, the rest waits for another copy.
     """
+    if not has_verdict and row.value is not None:
+        return
     if row.type == DocumentShared.type:
-        if has_verdict or row.value is None:
-            tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
+        tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
     elif row.type == DocumentChunkSent.type and replaced_by is None:
         drop(tx, _announced_by(row.subject, json.loads(row.clear)["causationid"]))
+
+
+def is_cut_short(seat: Seat, tx: Connection, row: Row[Any]) -> bool:
+    """Return whether the *row* of the outbox is of a document of which no further chunk is sent, although chunks are missing."""
+    if row.type == DocumentShared.type:
+        announced, last = row.id, False
+    elif row.type == DocumentChunkSent.type:
+        said = json.loads(row.clear)
+        announced = said["causationid"]
+        found = _announcement(tx, row.subject, seat.me, announced)
+        last = (
+            found is not None
+            and isinstance(found.data, DocumentShared)
+            and said["data"]["index"] + 1 >= found.data.chunks
+        )
+    else:
+        return False
+    return not last and tx.scalar(select(_DOCUMENTS.document).where(_announced_by(row.subject, announced))) is None
 
 
 def _announced_by(subject: str, id: str) -> ColumnElement[bool]:
@@ -210,7 +245,10 @@ def go_on(seat: Seat, tx: Connection, event: Event) -> None:
     data = event.data
     if isinstance(data, DocumentShared):
         announced, index = event, 0
-    elif isinstance(data, DocumentChunkSent) and (found := _announcement(tx, event)) is not None:
+    elif (
+        isinstance(data, DocumentChunkSent)
+        and (found := _announcement(tx, event.subject, event.source, event.causationid)) is not None
+    ):
         announced, index = found, data.index + 1
     else:
         return
@@ -258,8 +296,8 @@ def stopped(tx: Connection, me: str) -> list[Event]:
     return found
 
 
-def _announcement(tx: Connection, chunk: Event) -> Event | None:
-    same = (_EVENTS.subject == chunk.subject) & (_EVENTS.source == chunk.source) & (_EVENTS.id == chunk.causationid)
+def _announcement(tx: Connection, subject: str, source: str, id: str | None) -> Event | None:
+    same = (_EVENTS.subject == subject) & (_EVENTS.source == source) & (_EVENTS.id == id)
     row = tx.execute(select(tables.events).where(same)).first()
     return None if row is None else event_of(row)
 

@@ -81,7 +81,8 @@ def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[
     row = row_of(tx, registration.subject, registration.id)
     if row is None:
         return ()
-    if row.state == "closed" and row.receipt is None:  # a passing answer to another copy of the bytes came first
+    is_late = row.state == "closed" and row.receipt is None  # a passing answer to another copy of the bytes came first
+    if is_late and not documents.is_cut_short(seat, tx, row):
         tx.execute(_SENT_AFTER_ALL, {"of_case": row.subject, "of_event": row.id, "at": seat.stamp()})
     _close(tx, row.seq, seat.stamp(), draft=None, **_answered(registration))
     return tuple(json.loads(row.recipients)) if row.recipients else ()
