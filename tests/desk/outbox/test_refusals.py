@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from agencies import CASE, SIGNAL, town
-from desk.given import desk_of
+from desk.given import REF, desk_of
 from nrmbus.rules.placed import placed
 from nrmbus.wire.errors import SENTENCES
 from nrmbus.wire.record import Record
@@ -76,6 +76,25 @@ async def test_what_failed_is_sent_again_once_and_is_answered(
         assert await here.out() == []
         (row,) = await here.rows("outbox")
         assert (row.state, row.verdict, row.code) == ("closed", "failed", "signature_invalid")
+
+
+async def test_an_event_of_the_procedure_registered_after_a_passing_answer_leaves_no_task(tmp_path: Path) -> None:
+    """Given an offer of a bed that got a passing answer, when another copy is registered, then both tasks about the offer are closed."""
+    async with desk_of("shelter", tmp_path) as here:
+        asked = here.registrar.event(
+            "special-unit", "shelter.bed_requested", {"to": ["shelter"], "urgency": "urgent"},
+            parts={"coded": {"category": "women"}}, opens=["shelter"], referral=REF,
+        )  # fmt: skip
+        await here.hear(here.registrar.register(asked, to="shelter"))
+        (receipt,) = await here.out()
+        await here.hear(here.registrar.register(receipt, to="shelter"))
+        (offer,) = await here.out()
+        await here.hear(here.registrar.answer(offer, "agency_suspended"))
+        before = {row.kind for row in await here.rows("tasks") if row.done is None}
+        await here.hear(here.registrar.register(offer, to="shelter"))
+        after = [row.kind for row in await here.rows("tasks") if row.done is None]
+
+    assert (before, after) == ({"not_sent", "refused"}, [])
 
 
 async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path: Path) -> None:

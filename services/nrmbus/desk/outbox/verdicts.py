@@ -37,7 +37,7 @@ _SENT_AFTER_ALL: Final = (
     update(tables.tasks)
     .where(
         tables.tasks.c.subject == bindparam("of_case"), tables.tasks.c.event == bindparam("of_event"),
-        tables.tasks.c.kind == literal_column("'not_sent'"), tables.tasks.c.done.is_(None),
+        tables.tasks.c.kind.in_(literal_column(f"'{each}'") for each in ("not_sent", "refused")), tables.tasks.c.done.is_(None),
     )
     .values(done=bindparam("at"))
 )  # fmt: skip
