@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import NullPool, create_engine
 from typer.testing import CliRunner
 
+from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import keep, of_part, paths, put_back
 from nrmbus.backup.store import Store
 from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
@@ -314,6 +316,45 @@ def test_a_backup_is_complete_although_an_older_one_cannot_be_removed(
 
     assert (made["code"], made["where"]) == ("not_removed", "generation 1")
     assert typed("backup", tmp_path / "backup", "--verify", "--data", folder.path)["generation"] == 1
+
+
+@pytest.mark.thorough
+def test_a_backup_is_complete_although_older_ones_cannot_be_read(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a disk that fails once this backup is published, then the answer says that it is complete."""
+    publish = Store.publish
+
+    def failing(*_: object) -> list[int]:
+        raise BackupError("file_unreadable", "manifests")
+
+    def published(store: Store, *more: Any) -> None:
+        publish(store, *more)
+        disk.setattr(Store, "generations", failing)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Store, "publish", published)
+        made = typed("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path, status=1)
+
+    assert (made["code"], made["where"]) == ("not_removed", "generation 1")
+    assert typed("backup", tmp_path / "backup", "--verify", "--data", folder.path)["generation"] == 1
+
+
+@pytest.mark.thorough
+def test_a_backup_does_not_go_on_past_a_manifest_that_the_disk_does_not_give(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an error of reading, then the backup ends, since this folder may be another bus's; the next one goes on."""
+    backup = ("backup", tmp_path / "backup", "--agency", "ngo-b", "--data", folder.path)
+    typed(*backup)
+
+    def failing(_: Store, generation: int) -> tuple[bytes, bytes]:
+        raise BackupError("file_unreadable", f"generation {generation}")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Store, "_lines", failing)
+        assert typed(*backup, status=1)["code"] == "file_unreadable"
+    assert typed(*backup)["generation"] == 2
 
 
 @pytest.mark.thorough

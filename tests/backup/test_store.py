@@ -184,6 +184,29 @@ def test_an_unreadable_backup_keeps_the_files_of_all_no_longer_than_any_other(tm
         assert contents(store) == {b"third"}
 
 
+def test_an_error_of_reading_removes_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given older manifests that the disk does not give for a moment, when generations are removed, then all stay, and the next time they go as ever."""
+    store, read_bytes = Store.at(tmp_path), Path.read_bytes
+
+    def failing(path: Path) -> bytes:
+        if path.parent.name == "manifests" and path.name != "00000004":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read_bytes(path)
+
+    with store.held():
+        for generation in range(1, 5):
+            made = NOW - timedelta(days=4 - generation)
+            published(store, generation, b"%d" % generation, made=made)
+        with monkeypatch.context() as disk:
+            disk.setattr(Path, "read_bytes", failing)
+            with pytest.raises(BackupError, match="file_unreadable"):
+                store.prune(1, NOW)
+        assert store.generations() == [1, 2, 3, 4]
+
+        assert store.prune(1, NOW + 2 * KEPT_DAYS) == 3
+    assert contents(store) == {b"4"}
+
+
 def test_no_file_goes_while_a_manifest_cannot_be_read(tmp_path: Path) -> None:
     """Nobody knows what a damaged manifest needs, so no file is removed."""
     store = Store.at(tmp_path)

@@ -16,7 +16,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "busy": "Another backup is being written here: wait until it has ended.",
     "disk_full": "The disk is full, so nothing was published, and what was complete before stays: free some space, or name a folder on another disk.",
     "not_written": "The folder cannot be written: see whether it exists and whose it is.",
-    "not_removed": "This backup is complete, but not every older one that is due could be removed, and none may stay longer than 30 days: see whose the files of this folder are, and back up once more.",
+    "not_removed": "This backup is complete, but not every older one that is due could be removed, and none may stay longer than 30 days: see whose the files of this folder are and whether the disk fails, and back up once more.",
     "manifest_unreadable": "The manifest of the newest backup cannot be read: it was altered or cut. Take an older one with --generation N, or another copy.",
     "format_unknown": "A later release wrote this backup: use that release.",
     "signature_invalid": "The manifest is not signed by the key that is expected: do not restore it; ask who could write to this folder.",

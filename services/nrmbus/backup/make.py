@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
-from nrmbus.backup.store import Manifest, Store, Stored, said, writer
+from nrmbus.backup.store import DAMAGED, Manifest, Store, Stored, said, writer
 from nrmbus.backup.topics import Archive, Progress
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.errors import NoBus
@@ -77,12 +77,19 @@ def of_agency(folder: BusFolder, store: Store, agency: str, *, keep: int, progre
 
 
 def _before(store: Store, folder: BusFolder, kind: str, agency: str = "") -> tuple[Manifest | None, int]:
-    """Return the backup that this one goes on from, if there is a sound one, and the number of this one."""
+    """Return the backup that this one goes on from, if there is a sound one, and the number of this one.
+
+    Raises:
+        BackupError: ``file_unreadable``, ``file_missing``, ``other_bus`` or ``other_kind``.
+    """
     there = store.generations()
     for number in reversed(there):
-        with suppress(BackupError):
+        try:
             before = store.manifest(number)
             break
+        except BackupError as error:
+            if error.code not in DAMAGED:
+                raise
     else:
         return None, there[-1] + 1 if there else 1
     if before.bus != folder.settings.bus:
@@ -122,7 +129,7 @@ def _published(
         write_json(home / BACKED_UP, {"generation": manifest.generation, "made": manifest.made})
     try:
         removed = store.prune(keep, datetime.now(UTC))
-    except OSError:
+    except (OSError, BackupError):  # as a file that cannot be read: this backup is published all the same
         raise BackupError("not_removed", f"generation {manifest.generation}") from None
     opened = tuple(folders.unprotected(folder.path, manifest.files))
     on_servers = tuple(folders.on_servers(folder.path, manifest.files))

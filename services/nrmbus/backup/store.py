@@ -38,6 +38,8 @@ KEEP: Final = 30
 KEPT_DAYS: Final = timedelta(days=30)
 """The age from which a generation is removed, unless it is the newest: the time for which a key opens letters after its use
 has ended. So no backup opens a letter after the horizon that an erasure names (``desk/README.md``, Erasure)."""
+DAMAGED: Final = frozenset({"manifest_unreadable", "format_unknown"})
+"""Codes of a manifest whose content cannot be used. After an error of reading, the manifest may be sound."""
 _CHUNK: Final = 1 << 20
 _LIMIT: Final = 1 << 28
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -320,19 +322,24 @@ class Store:
         """Remove generations; return how many.
 
         There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
-        newest. Files that no generation has any more are removed too. An unreadable generation is as old as its file: it keeps
-        all others' files until it is removed.
+        newest. Files that no generation has any more are removed too. A generation with a damaged manifest is as old as its
+        file: it keeps all others' files until it is removed.
+
+        Raises:
+            BackupError: ``file_unreadable`` or ``file_missing``; nothing was removed if a manifest could not be read.
         """
         there = self.generations()
         made: dict[int, datetime] = {}
-        unreadable: dict[int, datetime] = {}
+        damaged: dict[int, datetime] = {}
         for number in there:
             try:
                 made[number] = datetime.fromisoformat(self.manifest(number).made)
-            except BackupError:
-                unreadable[number] = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
+            except BackupError as error:
+                if error.code not in DAMAGED:  # a good backup may be behind an error of reading, which may pass
+                    raise
+                damaged[number] = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
         last_of_day = {each.date(): number for number, each in sorted(made.items())}
-        young = {number for number, each in (made | unreadable).items() if now - each <= KEPT_DAYS}
+        young = {number for number, each in (made | damaged).items() if now - each <= KEPT_DAYS}
         stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
         for number in set(there) - stay:
             self._manifest(number).unlink()
