@@ -105,7 +105,9 @@ def test_what_comes_next_is_said_of_what_was_restored(folder: BusFolder, tmp_pat
     whole = CliRunner().invoke(app, ["restore", store, "--data", elsewhere]).stdout
     assert whole.endswith(f"Next, once it no longer runs on the old machine: {runs}")
     part = CliRunner().invoke(app, ["restore", store, "--part", "settings", "--data", elsewhere]).stdout
-    assert part.endswith(f"is restored: nothing was missing.\nNext: {runs}")
+    here = "Left as they are, since they are here: agencies/ngo-b/agency.json, bus.json."
+    assert f"is restored: nothing was missing.\n{here}" in part
+    assert part.endswith(f"\nNext: {runs}")
 
 
 @pytest.mark.thorough

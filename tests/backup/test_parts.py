@@ -22,7 +22,7 @@ DIGEST = "ab" * 32
 LOG = "auditor/logs"
 OF_PEOPLE = ("auditor/off-the-record.jsonl", "auditor/users.json")
 BESIDE = ("auditor/cosigned.db", "auditor/starts/p0.json")
-Logged = tuple[BusFolder, Callable[..., list[str]]]
+Logged = tuple[BusFolder, Callable[..., restore.Restored]]
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def logged(tmp_path: Path) -> Logged:
     (folder.path / LOG / "0" / "head").write_bytes(b"head-9")
     (folder.path / LOG / "0" / "tile").write_bytes(b"tile-9")
 
-    def restored(agency: str | None = None, **more: bool) -> list[str]:
+    def restored(agency: str | None = None, **more: bool) -> restore.Restored:
         return restore.one_part(store, manifest, folder, "log", lambda _: None, lambda *_: None, agency=agency, **more)
 
     return folder, restored
@@ -146,20 +146,21 @@ def test_trees_of_one_agency_come_back_without_touching_the_log(logged: Logged) 
     """Given a restore of what one agency keeps of the log, then the auditor's own log stays."""
     folder, restored = logged
 
-    assert restored("ngo-a") == ["agencies/ngo-a/tree/heads.db"]
+    assert restored("ngo-a").written == ["agencies/ngo-a/tree/heads.db"]
     assert log_of(folder) == {"head": b"head-9", "tile": b"tile-9"}
 
 
 @pytest.mark.parametrize("over_newer", [False, True])
 def test_p4_readings_off_the_record_and_users_stay(logged: Logged, over_newer: bool) -> None:  # noqa: FBT001 - a row of a table
-    """Given a user removed and a reading noted since the backup, when the log is restored, then both files stay as they are."""
+    """Given a user removed and a reading noted since the backup, when the log is restored, then both files stay as they are, and are named."""
     folder, restored = logged
     for each in OF_PEOPLE:
         (folder.path / each).write_bytes(b"of today")
 
     found = restored(over_newer=over_newer)
     assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of today"] * 2
-    assert found == sorted(["agencies/ngo-a/tree/heads.db", *BESIDE, f"{LOG}/0/head"])
+    assert found.written == sorted(["agencies/ngo-a/tree/heads.db", *BESIDE, f"{LOG}/0/head"])
+    assert found.left == [*OF_PEOPLE]
 
 
 def test_lost_readings_and_users_come_back_with_the_log(logged: Logged) -> None:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
@@ -96,6 +96,15 @@ def _with_broker(folder: BusFolder, work: Callable[[], None], progress: Progress
         kafka.stop()
 
 
+class Restored(NamedTuple):
+    """A part that was restored."""
+
+    written: list[str]
+    """Paths that were written."""
+    left: list[str]
+    """Paths of the backup that were left as they are here."""
+
+
 def one_part(
     store: Store,
     manifest: Manifest,
@@ -106,8 +115,8 @@ def one_part(
     *,
     agency: str | None = None,
     over_newer: bool = False,
-) -> list[str]:
-    """Restore *part* into the folder of *target*, where nothing runs; return the paths that were written.
+) -> Restored:
+    """Restore *part* into the folder of *target*, where nothing runs.
 
     Keys, settings, the auditor's users and readings off the record that are here stay: only those that are missing come
     back. With *agency*, only of this agency.
@@ -121,7 +130,7 @@ def one_part(
         raise BackupError("bus_running", ", ".join(target.running) or str(target.path))
     with target.held():
         if part in (folders.BROKER, folders.DIRECTORY):
-            return _broker(store, manifest, target, part, unlock, progress, over_newer=over_newer)
+            return Restored(_broker(store, manifest, target, part, unlock, progress, over_newer=over_newer), [])
         below = f"agencies/{agency}/" if agency else ""
         due = {
             path: stored
@@ -131,18 +140,19 @@ def one_part(
         if not due:
             raise BackupError("part_absent", f"{part} {below}".strip())
         with said():
-            due = {
-                path: stored
-                for path, stored in due.items()
-                if not (folders.stays(part, path, over_newer=over_newer) and (target.path / path).exists())
-            }
+            left = [
+                path
+                for path in due
+                if folders.stays(part, path, over_newer=over_newer) and (target.path / path).exists()
+            ]
+            due = {path: stored for path, stored in due.items() if path not in left}
             if not over_newer:
                 _check_older(store, target, due)
             if part == "log":
                 _put_back_log(store, due, target.path)
             else:
                 folders.put_back(store, due.items(), target.path)
-        return sorted(due)
+        return Restored(sorted(due), sorted(left))
 
 
 def _put_back_log(store: Store, due: dict[str, Stored], root: Path) -> None:

@@ -157,7 +157,9 @@ def test_a_password_has_a_length(tmp_path: Path, password: str) -> None:
 def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     """Nobody is locked out without a word."""
     (tmp_path / "users.json").write_text("[")
-    with pytest.raises(BusError, match="cannot be read"):
+    with pytest.raises(
+        BusError, match="cannot be read: move it away, then restore it with nrmbus restore DIR --part log"
+    ):
         Users(tmp_path).password_of("leyla")
 
 

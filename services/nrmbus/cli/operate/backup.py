@@ -227,7 +227,7 @@ def restored(
     """
     checked_address(bootstrap)
     _check_options(part, agency, over_newer=over_newer, bootstrap=bootstrap)
-    store, folder = Store.at(directory), context.folder
+    store, folder, left = Store.at(directory), context.folder, list[str]()
 
     def opened(stage: BusFolder) -> None:
         unlock(stage, unprotected=context.keys_unprotected)
@@ -239,15 +239,19 @@ def restored(
                 restore.everything(store, manifest, folder, opened, progress, bootstrap, only_folder=part == FOLDER)
                 written = [str(folder.path)]
             else:
-                written = restore.one_part(
+                written, left = restore.one_part(
                     store, manifest, folder, part, opened, progress, agency=agency, over_newer=over_newer
                 )
     except BackupError as error:
         return _fail(error, as_json=as_json)
     if as_json:
-        typer.echo(json.dumps({"generation": found.generation, "made": found.made, "restored": written}))
+        typer.echo(json.dumps({"generation": found.generation, "made": found.made, "restored": written, "left": left}))
         return None
     typer.echo(f"Backup {found.generation} of {found.made} is restored: {', '.join(written) or 'nothing was missing'}.")
+    if left:
+        typer.echo(
+            f"Left as they are, since they are here: {', '.join(left)}. If one is damaged, move it away and restore once more."
+        )
     is_bus, is_whole = manifest.kind != "agency", part in (None, FOLDER)
     command = "nrmbus up" if is_bus else f"nrmbus run {manifest.agency}"
     once = ", once it no longer runs on the old machine" if is_whole else ""
