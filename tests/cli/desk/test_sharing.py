@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from agencies import CASE, SIGNAL
-from desk.documents.test_reading import received
+from desk.documents.test_reading import OTHER, received, received_elsewhere
 from desk.documents.test_sharing import PDF
 from desk.given import CANARY, TOKEN, Given, desk_of
 from nrmbus.cli.desk import desks, sharing
@@ -132,6 +133,38 @@ async def test_what_came_is_listed_sealed_and_saved_on_record(tmp_path: Path, re
     assert read == ("application/pdf", PDF)
     assert "access.granted" not in before
     assert after.count("access.granted") == 1
+
+
+async def test_of_two_documents_with_one_id_the_case_says_which_is_saved(tmp_path: Path, reached: list[Given]) -> None:
+    """Given an agency that announces a document of another case under the same id, then each comes with its shortened case."""
+    async with desk_of("vac", tmp_path) as here:
+        reached.append(here)
+        await here.hear(
+            here.registrar.register(here.registrar.event("ngo-a", "case.signal_recorded", SIGNAL), to="vac")
+        )
+        id = await received(here)
+        other = await received_elsewhere(here, id)
+        read = [
+            await ended(here, sharing._read_document(FOLDER, "vac", id, "V-7", "case_work", case))
+            for case in (CASE[:8], OTHER)
+        ]
+
+    assert [content for _, content in read] == [PDF, other]
+
+
+def test_the_case_of_a_saved_document_reaches_the_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given --case, then the file that is written is the document of that case."""
+
+    async def read(*asked: object) -> tuple[str, bytes]:
+        return "application/pdf", str(asked[-1]).encode()
+
+    monkeypatch.setattr(sharing, "number_at", lambda *_: "V-7")
+    monkeypatch.setattr(sharing, "_read_document", read)
+    out = tmp_path / "report.pdf"
+    words = ["save", "vac", "x", "--out", str(out), "--case", CASE[:8], "--data", str(tmp_path)]
+
+    assert CliRunner().invoke(sharing.app, words).exit_code == 0
+    assert out.read_bytes() == CASE[:8].encode()
 
 
 def test_a_file_that_cannot_be_shared_is_one_sentence(tmp_path: Path) -> None:

@@ -133,17 +133,19 @@ def save(
         typer.Option(metavar="CODE", help="Staff number of the person who reads it. (default: this account's)"),
     ] = None,
     purpose: Annotated[AccessPurpose, typer.Option(help="What the document is read for.")] = "case_work",
+    case: InCase = None,
     context: BusContext,
 ) -> None:
     """Save a document, once the registrar has recorded who reads it and what for; its digest is compared first.
 
-    The agency that shared a document reads its own in the same way. Only this account may read the file.
+    The agency that shared a document reads its own in the same way. Only this account may read the file. If several cases
+    have a document with this id, --case says which one is meant.
     """
     folder = context.folder
     if out.exists():
         raise BusError(f"{out} exists already: choose another file with --out FILE.")
     who = number_at(folder, agency, actor)
-    kind, content = asyncio.run(_read_document(folder, agency, document, who, purpose))
+    kind, content = asyncio.run(_read_document(folder, agency, document, who, purpose, case))
     write_private(out.absolute(), content)
     typer.echo(f"{out}: {len(content):,} bytes of {kind}, recorded at the desk of {agency} as read by {who}.")
     ending = ENDINGS.get(kind)
@@ -188,9 +190,12 @@ async def _share(
         return answer | {"waits_for": why} if why else answer
 
 
-async def _read_document(folder: BusFolder, agency: str, id: str, actor: str, purpose: str) -> tuple[str, bytes]:
+async def _read_document(
+    folder: BusFolder, agency: str, id: str, actor: str, purpose: str, case: str | None = None
+) -> tuple[str, bytes]:
     async with door_of(folder, agency) as door:
-        return await door.document(id, actor=actor or None, purpose=purpose)
+        about = None if case is None else whole(case, await known_cases(door))
+        return await door.document(id, case=about, actor=actor or None, purpose=purpose)
 
 
 async def _received(folder: BusFolder, agency: str, case: str | None) -> list[Json]:
