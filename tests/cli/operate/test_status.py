@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 from nrmbus.bus.errors import KafkaFailed, KeysSealed
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli import health
 from nrmbus.cli.operate import status
@@ -437,6 +438,20 @@ def test_a_stopped_desk_of_the_operators_machine_is_a_fault_beside_services_that
         assert found.faults == (f"The desk of ngo-a does not run. Mend: nrmbus run ngo-a --data '{tmp_path}'",)
         started.enter_context(folder.alone("ngo-a"))
         assert looked(dict.fromkeys((*names, "ngo-a"), READY), running=False).well
+
+
+def test_nobody_waits_for_the_desk_of_a_suspended_agency_without_tls(
+    looked: Callable[..., Status], tmp_path: Path
+) -> None:
+    """Given Kafka elsewhere in plain text, and an agency of this machine that is suspended or has left, then its stopped desk is no fault."""
+    folder, names = BusFolder(tmp_path), ("registrar", "timekeeper", "auditor")
+    write_json(folder.agency("ngo-a").agency_json, {})
+    Authority(folder).suspend("ngo-a")
+    with ExitStack() as started:
+        for each in names:
+            started.enter_context(folder.alone(each))
+        found = looked(dict.fromkeys(names, READY), running=False)
+    assert (found.faults, found.well) == ((), True)
 
 
 @pytest.mark.parametrize(

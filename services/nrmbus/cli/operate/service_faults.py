@@ -5,7 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from nrmbus.bus.folder import BusFolder
-from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, suspended, why_not_ready
+from nrmbus.bus.pki.authority import Authority
+from nrmbus.cli.health import ENDING, Health, brokers_down, failing, silence_of, why_not_ready
 from nrmbus.cli.operate.faults import SOON, Finding, of_numbers
 from nrmbus.directory.standby import SERVED
 from nrmbus.host.services import agency_of, pages_here, services_of
@@ -95,10 +96,10 @@ def _of_desks(health: Health) -> Iterator[Finding]:
 
 
 def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
-    """Yield the stopped desks, public pages and services, on a machine elsewhere or without `nrmbus up`.
+    """Yield the stopped desks, public pages and services of a machine elsewhere, or of a bus on another's cluster without `nrmbus up`.
 
-    *Closed* agencies, suspended or retired, need no desk. `nrmbus up` restarts ended processes, and without Kafka
-    nothing runs.
+    *Closed* agencies, suspended or retired, need no desk. `nrmbus up` restarts ended processes. A bus with a Kafka of its own
+    needs `nrmbus up`: without it nothing runs.
     """
     if folder.is_joined:
         services = [
@@ -107,7 +108,8 @@ def of_stopped(folder: BusFolder, closed: Collection[str]) -> Iterator[Finding]:
             if (folder.service(each) / "keys").exists()  # a host gets no keys of an auditor with a machine of her own
         ]
     elif folder.settings.bootstrap and not folder.is_held:
-        services, closed = [*services_of(folder)], suspended(folder).union(closed)
+        # The register has them without TLS too, where the broker denies them nothing.
+        services, closed = [*services_of(folder)], Authority(folder).suspended.union(closed)
     else:
         return
     due, running = [each for each in folder.agencies() if each not in closed], folder.running
