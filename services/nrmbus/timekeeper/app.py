@@ -162,7 +162,7 @@ class Timekeeper:
                     watch.failed(id, ended)
 
     async def _look(self, silence: Silence) -> None:
-        """Look every few seconds which agencies have a desk at the broker, and publish each change."""
+        """Look every few seconds which agencies have a desk at the broker, and publish what `Silence` yields."""
         seat, where, stillness = self._process.seat, self._folder.reach(self._folder.service(TIMEKEEPER)), Stillness()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
