@@ -314,10 +314,14 @@ async def test_a_duty_that_the_last_day_of_a_consent_lifts_leaves_the_list(tmp_p
             await here.hear(here.registrar.register(sent, to="special-unit"))
         await here.settle()
         before = await shown()
+        known = known_of(here.behind)
+        old = await known.after(known.now.version, 0.01)  # from here on a watch waits for the next commit
         here.clock.time += timedelta(days=1)
+        followed = await known.after(old.version, 0.01)
         after = await shown()
 
     assert (before, after) == ([True] * 3, [False] * 3)
+    assert followed.version > old.version, "an open list is not told that a day has ended"
 
 
 async def test_every_page_counts_what_waits_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,8 +152,11 @@ class Known:
         return self.now
 
     def _is_old(self) -> bool:
-        """Return whether there is a newer commit, or days have changed the duties of a case since the last reading."""
-        return self._count != self._seat.ledger.count or (self._until is not None and self._until <= self._seat.now())
+        return self._count != self._seat.ledger.count or self._has_ended()
+
+    def _has_ended(self) -> bool:
+        """Return whether days alone have changed the duties of a case since the last reading."""
+        return self._until is not None and self._until <= self._seat.now()
 
     async def _read(self) -> None:
         ledger, now = self._seat.ledger, self._seat.now()
@@ -239,7 +242,7 @@ class Known:
         if self.now.version == version:
             with suppress(TimeoutError):
                 await asyncio.wait_for(moved.wait(), seconds)
-        return self.now
+        return await self.fresh() if self._has_ended() else self.now  # no commit tells the watch of a day
 
     async def _follow(self) -> None:
         ledger = self._seat.ledger
