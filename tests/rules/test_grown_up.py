@@ -6,7 +6,7 @@ import pytest
 
 from nrmbus.events.model import Event
 from rules.given import Bench, Said
-from rules.stories import LEGAL, child_flagged, child_planned, left
+from rules.stories import LEGAL, child_begun, child_flagged, child_planned, left
 from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
@@ -30,9 +30,10 @@ class OneDesk:
         if knows:
             self.refer("R-1")
 
-    def refer(self, ref: str) -> Event:
-        """Have the school refer the boy to the agency as a child, with a letter."""
-        return self.says("school", "referral.submitted", ref=ref, to=[self.agency], **CHILD).event
+    def refer(self, ref: str, *, age_is_said: bool = True) -> Event:
+        """Have the school refer the boy to the agency with a letter, as a child if the age is said."""
+        more = {key: each for key, each in CHILD.items() if age_is_said or key != "child"}
+        return self.says("school", "referral.submitted", ref=ref, to=[self.agency], **more).event
 
     def grown_up(self) -> Said:
         """Have the special unit take him on, and find an adult a day later."""
@@ -76,12 +77,23 @@ class TestAWordOfAChild:
         case = OneDesk(agency, knows=knows)
         case.says("school", type, receivers=[agency])
         letter = case.refer("R-2")
-        assert case.first() == ({} if knows else {"referral.submitted": [type]})
+        assert case.first() == {}
         assert case.shut(letter) == (False, False)
 
         found = case.grown_up()
         assert agency in found.audience.recipients
         assert found.audience.opens == {}
+        assert case.first() == ({} if knows else {FOUND: [type]})
+        assert case.shut(letter) == (True, True)
+
+    def test_p2_opens_the_letters_at_a_desk_that_does_not_know_of_a_child(self, agency: str, type: str) -> None:
+        """P2: given a referral that does not say that he is a child, when the agency gets it first, then desk and registrar open its letter."""
+        case = OneDesk(agency, knows=False)
+        case.says("school", type, receivers=[agency])
+        letter = case.refer("R-2", age_is_said=False)
+        assert case.shut(letter) == (False, False)
+
+        case.grown_up()
         assert case.shut(letter) == (True, True)
 
     def test_p2_holds_again_after_a_consent_that_the_agency_hears(self, agency: str, type: str) -> None:
@@ -95,6 +107,18 @@ class TestAWordOfAChild:
         case.b.at("d3 9:00")
 
         assert case.shut(letter) == (True, True)
+
+
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_p2_a_shelter_that_a_child_refused_may_offer_a_bed(type: str) -> None:
+    """P2: given a request for a bed, which says nothing of age, when the shelter gets it first, then its desk opens the letter and lets it answer."""
+    b = child_begun(Bench())
+    refused = b.at("3:00").say(UNIT, type, receivers=["ngo-shelter"])
+    asked = b.at("4:00").say(UNIT, "shelter.bed_requested", ref="B-10", to=["ngo-shelter"], letter=True)
+    own = desk(b, "ngo-shelter", refused, asked)
+
+    assert not b.rules.keeps_shut(own, asked.event, "ngo-shelter", b.now)
+    assert b.rules.judge(own, b.event("ngo-shelter", "shelter.bed_offered", ref="B-10"), b.now) is None
 
 
 class TestAWordOfAnAdult:

@@ -1,7 +1,7 @@
 """Events that an agency hears just before another event, since it could not read that one rightly without them.
 
-They are standing consents with the refusals behind them, a child's refusals, the finding that a child has grown up, the bar on
-embassies, and what a deciding body missed of the case.
+They are standing consents with the refusals behind them, what a child refused once the child has grown up, that finding itself,
+the bar on embassies, and what a deciding body missed of the case.
 Registrar and fold ask alike.
 """
 
@@ -27,7 +27,7 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
     A consent comes first for a recipient without an event or a part of the case that has not heard it. Such a consent was
     recorded when it did not concern the agency yet, or no more: after it deleted what it had, or was shut out. Without the
     consent its desk would keep shut what comes now; without the refusal that holds again after the consent, the desk would
-    still open it then. So it would once a child whose word against it stands is found to be an adult.
+    still open it then. So it would once a child is found to be an adult: the child's refusals come first with that finding.
     """
     found = _words_first(context, recipients)
     for agency in _unaware_of_her_age(context, recipients, found):
@@ -66,9 +66,13 @@ def _standing(context: EventContext, agency: str, purpose: str) -> tuple[Standin
 
 
 def _of_a_newcomer(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
-    """Return what covers an agency without an event or a part of the case, or what only a child's word does not keep out."""
+    """Return what covers an agency without an event or a part of the case.
+
+    A child's refusal bars nobody, and waits for the finding of an adult (`_of_an_adult`): a desk that does not know yet of a
+    child would take the refusal for an adult's.
+    """
     found = _standing(context, agency, purpose)
-    return () if found and found[-1].bars and (not context.child or context.barred(agency)) else found
+    return () if found and found[-1].bars else found
 
 
 def _behind_a_grant(context: EventContext, agency: str, purpose: str) -> tuple[Standing, ...]:
