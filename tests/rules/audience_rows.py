@@ -328,6 +328,10 @@ def _recovery_and_safeguard() -> Iterator[Seen]:
     lets_in = {"receivers": ["school"], "expires": "2026-12-31", "given_by": "individual"}
     again = going_on(refused, UNIT, "consent.given", **lets_in)
     yield Seen(again, UNIT, "safeguard.age_assessed", tuple(sorted((*bodies, "school"))))
+    found = going_on(refused, UNIT, "safeguard.age_assessed")
+    told_again = tuple(sorted((*bodies, "school")))
+    yield Seen(found, UNIT, "safeguard.age_assessed", told_again, said={"result": "unclear"})
+    yield Seen(found, UNIT, "safeguard.child_flagged", told_again, said={"to": BODIES})
     unknowing = going_on(child_planned, UNIT, "consent.refused", receivers=["hospital"])
     yield Seen(unknowing, UNIT, "safeguard.age_assessed", bodies)
     yield Seen(child_planned, "guardianship", "safeguard.representative_assigned", ("ngo-shelter", UNIT))

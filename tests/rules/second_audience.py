@@ -185,6 +185,12 @@ class Telling:
             return set()
         return {each for each in self.w_holders() - self.case.gone if self.case.bar_of(each)}
 
+    def w_told_of_adult(self) -> set[str]:
+        """Who has the assessment by which a child became an adult, if this makes the person a child again; not who deleted all."""
+        is_child = self.kind == "safeguard.child_flagged" or getattr(self.said, "result", "") in ("child", "unclear")
+        undone = self.case.adult_by and is_child and self.kind.startswith("safeguard.")
+        return (self.w_holders() & self.case.adult_known) - self.case.gone if undone else set()
+
     def w_guardian_bodies_of_child_to_unit(self) -> set[str]:
         """The same, when a child is referred to the deciding body."""
         return self.w_guardian_bodies() if any(self.case.within(each, "DECIDERS") for each in self.to) else set()

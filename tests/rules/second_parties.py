@@ -55,6 +55,10 @@ class Parties(Second):
         self.gone: set[str] = set()
         """Agencies that deleted their data or are out, and have had no part since."""
         self.was_adult = False
+        self.adult_by = ""
+        """Assessment by which the person, a child before, is an adult now."""
+        self.adult_known: set[str] = set()
+        """Agencies that have that assessment, with its registration or just before a later event."""
         self.withdrawers: dict[str, str] = {}
         self.senders_of: dict[str, str] = {}
         self.told_of: dict[str, set[str]] = {}
@@ -73,9 +77,12 @@ class Parties(Second):
 
     # What happens
 
-    def heard(self, event: Any, told: Iterable[str], registered: datetime) -> None:
-        """Take an event, the time of its registration, and its recipients."""
+    def heard(
+        self, event: Any, told: Iterable[str], registered: datetime, first: Mapping[str, Iterable[str]] | None = None
+    ) -> None:
+        """Take an event, the time of its registration, its recipients, and what each of them gets *first*, just before it."""
         self.was_adult = self.child is False
+        self.adult_known |= {agency for agency, ids in (first or {}).items() if self.adult_by in ids}
         self.senders_of[event.id] = event.source
         self.told_of[event.id] = {event.source, *told}
         for each in (event.source, *told):
@@ -306,16 +313,21 @@ class Parties(Second):
     ) -> None:
         self.flags |= dict.fromkeys(each for each in to if self.within(each, "GUARDIANS"))
         named = {each for each in to if self.within(each, "GUARDIANS")}
+        self.adult_by = ""
         for each in sorted(self.flags if self.was_adult else named):  # a child again: those of before too (reading 65)
             self.part(each, "flag")
 
     def _after_safeguard_age_assessed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
+        is_adult = event.data.result == "adult"
+        if not (is_adult and self.was_adult):
+            self.adult_by, self.adult_known = event.id if is_adult else "", set()
+        self.adult_known |= {by, *told}
         for each in sorted(
             self.flags
         ):  # found adult they have no part by the flag; found a child again they have it again (reading 65)
-            if event.data.result == "adult":
+            if is_adult:
                 self.ends(each, "flag")
             elif self.was_adult:
                 self.part(each, "flag")

@@ -6,7 +6,7 @@ import pytest
 
 from nrmbus.events.model import Event
 from rules.given import Bench, Said
-from rules.stories import LEGAL, child_begun, child_flagged, child_planned, left
+from rules.stories import BODIES, LEGAL, child_begun, child_flagged, child_planned, left
 from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
@@ -153,6 +153,38 @@ class TestAWordOfAnAdult:
         case.says("school", "consent.refused", receivers=["ngo-l"])
 
         assert case.first() == {}
+
+
+@pytest.mark.parametrize("agency", ["vac", "ngo-l"])
+class TestAChildAfterAll:
+    """Given an agency that was told that the boy who had refused it is an adult, or that heard it with a refusal."""
+
+    @pytest.mark.parametrize("refuses", ["as a child", "as an adult"])
+    @pytest.mark.parametrize("again", [FOUND, "safeguard.child_flagged"])
+    def test_p2_opens_the_letters_at_the_desk_again(self, agency: str, again: str, refuses: str) -> None:
+        """P2: when he is found or flagged to be a child after all, then the agency is told so, and opens a child's letter as the registrar has it."""
+        case = OneDesk(agency, knows=True)
+        if refuses == "as a child":
+            case.says("school", "consent.refused", receivers=[agency])
+        case.grown_up()
+        if refuses == "as an adult":
+            case.says("school", "consent.refused", receivers=[agency])
+        more: dict[str, Any] = {"result": "child"} if again == FOUND else {"to": BODIES}
+        said = case.says(UNIT, again, **more)
+
+        assert agency in said.audience.recipients
+        assert case.shut(case.refer("R-3")) == (False, False)
+
+    def test_is_told_once(self, agency: str) -> None:
+        """When a second assessment finds a child as well, then an agency without another reason is not told."""
+        case = OneDesk(agency, knows=True)
+        case.says("school", "consent.refused", receivers=[agency])
+        case.grown_up()
+        case.says(UNIT, FOUND, result="child")
+        case.says(UNIT, FOUND, result="child")
+
+        assert agency in case.said[-2].audience.recipients
+        assert (agency in case.said[-1].audience.recipients) == (agency == "vac")
 
 
 def test_who_is_not_told_of_an_assessment() -> None:

@@ -24,7 +24,7 @@ PROFILE = load_profile(POLICY)
 TEXT = profile_text(POLICY)
 CALENDAR = Calendar.of(PROFILE)
 
-PINNED = "326cfbf05c188b1af23bcfaa73d19c812b4a3579ed6b46522df1e68f0867260c"
+PINNED = "f658041523275768af9b6bd36e1cb33750ca98048dc9d41c1bf384e931572acf"
 """The digest that registrations of this profile carry.
 
 If this fails, a value of the profile was altered. Before the profile is in force anywhere: see that a behaviour test

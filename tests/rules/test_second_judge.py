@@ -78,13 +78,13 @@ class Twice(Roaming):
     def hear(self, fact: Fact) -> None:
         """Take a registered event into both; compare who is told, and which duties begin and end."""
         before, said = self.rules.clocks(self.view), understood(fact.event)
-        opens = self.rules.audience(self.view, fact.event, None, fact.registered).opens
+        audience = self.rules.audience(self.view, fact.event, None, fact.registered)
         super().hear(fact)
         after = self.rules.clocks(self.view)
-        self.misdelivered += misdelivered(self.second, said, fact, opens, (before, after))
+        self.misdelivered += misdelivered(self.second, said, fact, audience.opens, (before, after))
         self.told += len(fact.recipients)
         self.begun |= {clock.code for clock in after if clock.cause == said.id}
-        self.second.heard(said, fact.recipients, fact.registered)
+        self.second.heard(said, fact.recipients, fact.registered, audience.earlier)
         self.differing += unexplained(self.second, said, fact.registered, before, after)
         self.differing += self.lifted.heard(self.second, said, fact.registered, before, after)
         if self.second.status != self.view.status:

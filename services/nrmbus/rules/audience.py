@@ -199,6 +199,13 @@ def _refused_by_child(context: EventContext) -> Iterable[str]:
     return _staying(context, (agency for agency, word in words if word and (word.bars or word.before)))
 
 
+def _told_of_adult(context: EventContext) -> Iterable[str]:
+    """Return the agencies that were told of the finding of an adult, once the person is found or flagged to be a child after all."""
+    if context.view.grown_up is None or not (context.finds_child or context.event.type == CHILD_FLAGGED):
+        return ()
+    return _staying(context, (agency for agency in context.holders if agency in context.view.grown_up_known))
+
+
 def _guardians_of_child_to_unit(context: EventContext) -> Iterable[str]:
     return _guardian_bodies(context) if context.units_in_to and context.child else ()
 
@@ -519,6 +526,7 @@ TERMS: Final[Mapping[Term, Callable[[EventContext], Iterable[str]]]] = {
     "supervisor": lambda context: _supervisors(context, _answerable(context)),
     "terminator": _terminator,
     "to": lambda context: context.to,
+    "told_of_adult": _told_of_adult,
     "told_of_closing": _told_of_closing,
     "unanswering": _unanswering,
     "vac_on_case": lambda context: (vac for vac in context.roles.having("vac") if context.view.on_case(vac)),

@@ -64,6 +64,7 @@ Term = Literal[
     "supervisor",
     "terminator",
     "to",
+    "told_of_adult",
     "told_of_closing",
     "unanswering",
     "vac_on_case",
