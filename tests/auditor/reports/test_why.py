@@ -19,6 +19,8 @@ from rules.given import DEFAULTS
 PROFILE = first_scenario().rules.profile
 CASE = "ab" * 16
 HOUR = timedelta(hours=1)
+LATE = datetime.fromisoformat("2026-03-03T20:05:00Z")
+"""Five minutes after 3 March has ended in Baku."""
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +48,17 @@ class Case:
         self.now = datetime.fromisoformat("2026-03-02T05:00:00Z")
 
     def say(
-        self, by: str, type_: str, *, ref: str | None = None, letter: bool = False, about: str = CASE, **said: Any
+        self,
+        by: str,
+        type_: str,
+        *,
+        ref: str | None = None,
+        letter: bool = False,
+        about: str = CASE,
+        registered: datetime | None = None,
+        **said: Any,
     ) -> Event:
-        """Register it now; no rule is asked."""
+        """Register it now, or as late as *registered*; no rule is asked."""
         cause = said.pop("cause", None)
         event = Event(
             id=ids.new_event_id(), source=by, type=type_, version=1, subject=about, time=self.now, recordedtime=self.now,
@@ -56,7 +66,7 @@ class Case:
             sealeddigest="0" * 64 if letter else None,
             data=data_type(type_, 1).from_mapping({**DEFAULTS.get(type_, {}), **said}),
         )  # fmt: skip
-        self.written.register(event, self.now)
+        self.written.register(event, registered or self.now)
         return event
 
     def later(self, **length: int) -> "Case":
@@ -318,6 +328,26 @@ class TestClocks:
         assert (alone.state, alone.seconds, alone.end) == ("lifted", 15 * 3600, None)
         assert (clock.state, clock.seconds, clock.end) == ("lifted", 15 * 3600, None)
         assert (explained.ended, explained.lifted) == ((("D-SERVICE", "vac"),), ())
+
+    def test_a_lifted_clock_keeps_a_breach_that_was_registered_after_the_last_day_of_a_consent(self) -> None:
+        """Given a duty that was late on 3 March, when the breach is registered once she refuses the unit again, then it is shown and lifted."""
+        case = Case()
+        case.say("ngo-a", "case.signal_recorded")
+        case.say("ngo-a", "consent.refused", receivers=["special-unit"])
+        case.say("ngo-a", "consent.given", receivers=["special-unit"], expires="2026-03-03")
+        referral = case.say("ngo-a", "referral.submitted", ref="ef" * 16, to=["special-unit"])
+        answered = case.later(hours=1).say("special-unit", "referral.acknowledged", ref=referral.referral)
+        (running,) = case.explain(answered).clocks
+        assert running.due is not None
+        late: dict[str, Any] = {"rule": running.code, "due": _text(running.due), "late_by_minutes": 0}
+        case.now = running.due
+        breach = case.say("timekeeper", "deadline.breached", registered=LATE, cause=answered.id, **late)
+        case.now = LATE
+        (clock,) = case.explain(answered).clocks
+
+        assert (running.code, clock.state) == ("D-ANSWER", "lifted")
+        assert clock.breach is not None
+        assert clock.breach.id == breach.id
 
     def test_a_duty_whose_answer_could_not_be_read_runs_on(self) -> None:
         """The signal's clock ends with the referral to the unit, and begins again when its letter does not open."""

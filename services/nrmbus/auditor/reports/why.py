@@ -1,6 +1,6 @@
 """Reasons why an event reached some agencies and not others, and what became of it. No letter is opened for this."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -10,8 +10,9 @@ from nrmbus.auditor.history.outcomes import is_sealed_again, refusal_of, success
 from nrmbus.auditor.reports.plain import plain
 from nrmbus.auditor.reports.replayed import row_of
 from nrmbus.directory import SERVICES, Directory
+from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.document import DocumentChunkSent
-from nrmbus.events.model import Fact, Part
+from nrmbus.events.model import Event, Fact, Part
 from nrmbus.rules import Clock, Profile, Reason, Rules, View
 from nrmbus.rules.profile import matches
 from nrmbus.rules.why import ReasonCode
@@ -328,6 +329,7 @@ def _clocks(
         runs = _running(rules, view)
         for key, one in watched.items():
             _follow(rules.profile_for(view), one, runs.get(key), each)
+        _late_breach(watched.values(), each, next_fact.event)
     _pass(rules, view, watched, now)
     return tuple(_ran(one, now) for one in watched.values()), ended, lifted
 
@@ -345,6 +347,20 @@ def _pass(rules: Rules, view: View, watched: Mapping[tuple[str, str, str], _Watc
 
 def _is_an_end(profile: Profile, code: str, type: str) -> bool:
     return any(matches(type, name) for end in profile.clocks[code].ends_by for name in end.events)
+
+
+def _late_breach(watched: Collection[_Watched], entry: Entry, event: Event) -> None:
+    """Note a breach that was registered after days alone had lifted its clock: the view at the registration shows no such clock.
+
+    Two receivers of one request have the same clock: their breaches are published in the request's order.
+    """
+    if not isinstance(event.data, DeadlineBreached) or any(one.breach == Point.of(entry) for one in watched):
+        return
+    about = (event.data.rule, event.causationid, event.data.due)
+    alike = (one for one in watched if (one.clock.code, one.clock.cause, one.clock.due) == about)
+    found = next((one for one in alike if one.lifted and one.breach is None), None)
+    if found is not None:
+        found.breach = Point.of(entry)
 
 
 def _follow(profile: Profile, one: _Watched, runs: Clock | None, entry: Entry) -> None:
