@@ -306,6 +306,22 @@ class TestADutyOfAnAgencyThatIsRefusedAgain:
             ("D-ANSWER", True)
         ]
 
+    def test_is_breached_on_a_day_of_the_consent_also_after_another_breach(self) -> None:
+        """When two answers of the NGO were due on 3 March, then both are late, also if the timekeeper speaks of them on 4 March only."""
+        b = signalled(Bench()).at("0:40")
+        b.say("ngo-a", "consent.refused", receivers=["ngo-l"])
+        b.consents("ngo-l", expires="2026-03-03")
+        more = {"urgency": "emergency", "services": ["legal"], "letter": True}
+        b.say("ngo-a", "referral.submitted", ref="R-1", to=["ngo-l"], **more)
+        b.at("13:00").say("ngo-l", "referral.info_requested", ref="R-1")
+        b.at("d2 0:05")
+        b.say_due("deadline.breached")
+        b.say_due("deadline.breached")
+
+        said = [fact.event.data for fact in b.facts]
+        assert [each.rule for each in said if isinstance(each, DeadlineBreached)] == ["D-REFER", "D-INFO"]
+        assert not [each for each in b.through("d30 9:00") if each.startswith("D-INFO")]
+
     def test_is_no_answer_to_an_agency_that_is_refused_again(self) -> None:
         """When the legal NGO asked something while it was let know, then the answer is owed no more from the day after."""
         b = signalled(Bench()).at("0:40")

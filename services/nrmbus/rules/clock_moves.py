@@ -179,6 +179,7 @@ def breached_by(context: EventContext) -> Running | None:
     code, due = value(context.event, "rule"), value(context.event, "due")
     for clock in context.view.running:
         alike = clock.code == code and clock.mark.id == context.event.causationid
-        if alike and clock.runs and not clock.breached and due_of(context.tables, clock) == due:
+        is_owed = not clock.breached and clock.runs_until(context.event.time)
+        if alike and is_owed and due_of(context.tables, clock) == due:
             return clock
     return None

@@ -30,6 +30,16 @@ def clocks_of(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
     return tuple(_shown(tables, roles, view, clock) for clock in view.running if clock.runs)
 
 
+def late(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
+    """Return every unbreached duty that is late at its ``sayable``: it runs, or an adult's word lifted it only later.
+
+    A breach may be registered after that word: until then the duty was owed.
+    """
+    owed = (clock for clock in view.running if not clock.breached and (clock.runs or clock.lifted is not None))
+    found = ((clock, _shown(tables, roles, view, clock)) for clock in owed)
+    return tuple(each for clock, each in found if each.sayable is not None and clock.runs_until(each.sayable))
+
+
 def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
     due = due_of(tables, clock)
     bound = _binds(tables, roles, clock)

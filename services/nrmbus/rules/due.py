@@ -12,7 +12,7 @@ from nrmbus.events.model import Data, Event
 from nrmbus.events.referral import ReferralExpired
 from nrmbus.events.shelter import OfferLapsed
 from nrmbus.rules.calendar import FIRST, lasting, later
-from nrmbus.rules.clocks import clocks_of
+from nrmbus.rules.clocks import late
 from nrmbus.rules.due_times import due_of, length_of
 from nrmbus.rules.duties import changing
 from nrmbus.rules.emergency import refused_by_person
@@ -94,11 +94,11 @@ def _due(at: datetime, rule: str, cause: str, data: Data, ref: str | None, detai
 
 
 def _breaches(tables: Tables, roles: Roles, view: View) -> Iterator[Due]:
-    for clock in clocks_of(tables, roles, view):
-        if clock.breached or clock.due is None or clock.sayable is None:
+    for clock in late(tables, roles, view):
+        if clock.due is None or clock.sayable is None:
             continue
-        late = min((clock.sayable - clock.due) // MINUTE, MOST_MINUTES)
-        data = DeadlineBreached(rule=clock.code, due=clock.due, late_by_minutes=late)
+        minutes = min((clock.sayable - clock.due) // MINUTE, MOST_MINUTES)
+        data = DeadlineBreached(rule=clock.code, due=clock.due, late_by_minutes=minutes)
         yield _due(
             clock.sayable, clock.code, clock.cause, data, clock.ref, f"{clock.answerable}|{clock.due.isoformat()}"
         )

@@ -384,7 +384,16 @@ class Running:
     @property
     def runs(self) -> bool:
         """Return whether the duty is still owed, in time or overdue."""
-        return self.lifted is None and not any(ending.counts for ending in self.endings)
+        return self.lifted is None and not self.met
+
+    @property
+    def met(self) -> bool:
+        """Return whether an event ended the duty, with a letter that reached somebody."""
+        return any(ending.counts for ending in self.endings)
+
+    def runs_until(self, at: datetime) -> bool:
+        """Return whether the duty is owed *at* that time: an adult's word lifts it later, or not at all."""
+        return not self.met and (self.lifted is None or at < self.lifted)
 
 
 @frozen
