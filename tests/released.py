@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
-COMMIT: Final = "648dcc83fac898ce74fa3f304f347e8958b17bf1"
+COMMIT: Final = "634e6c12e74016db078585d3d825097faf4f18ac"
 THIS: Final = "this release"
 HERE: Final = Path(__file__).parents[1]
 
