@@ -291,6 +291,47 @@ class TestRefused:
         assert none == []
         assert chunks == ["registered"] * 3
 
+    async def test_an_announcement_refused_after_a_day_can_be_given_again_for_a_day(self, tmp_path: Path) -> None:
+        """Given a registrar away for a day, when it refuses the announcement, then the upload waits a day for the next attempt, and no longer."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            again, never = [await uploaded(given, PDF + each) for each in (b"", b" ")]
+            refused = [await given.said(**announcing(again))]
+            await given.ask(**announcing(never))
+            given.clock.time = NOW + documents.KEPT + timedelta(seconds=1)
+            await given.hear(given.registrar.refuse(refused[0], "consent_required", "G-32"))
+            refused += await given.out()
+            await given.hear(given.registrar.refuse(refused[1], "consent_required", "G-32"))
+            await rounds.end_uploads(given.desk.seat)
+            assert {row.document for row in await given.rows("documents")} == {again["document"], never["document"]}
+
+            await given.ask(**announcing(again))
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+            assert chunks == ["registered"] * 3
+            given.clock.time += documents.KEPT
+            await rounds.end_uploads(given.desk.seat)
+            assert await given.rows("documents") == await given.rows("document_pieces") == []
+
+    async def test_a_failed_announcement_ends_no_upload_of_the_event_that_it_names_as_its_cause(
+        self, tmp_path: Path
+    ) -> None:
+        """Given a second announcement caused by the first, when the second has ended without a verdict for a day, then every chunk of the first still goes out."""
+        async with desk_of("ngo-a", tmp_path) as given:
+            await given.registered(type="case.signal_recorded", data=SIGNAL)
+            first = await given.said(**announcing(await uploaded(given)))
+            second = announcing(await uploaded(given, PDF + b" "), cause=decode(first).id)
+            await given.ask(**second)
+            await given.hear(given.registrar.register(first, to="ngo-a"))
+            (failed,) = await given.out()
+            await given.hear(given.registrar.answer(failed, "agency_suspended"))
+            given.clock.time = NOW + documents.KEPT
+            await rounds.end_uploads(given.desk.seat)
+            await given.settle()
+            chunks = [row.verdict for row in await given.rows("outbox") if row.type == "document.chunk_sent"]
+
+            assert chunks == ["registered"] * 3
+
     async def test_a_repeated_request_that_was_refused_leaves_the_upload(self, tmp_path: Path) -> None:
         """A program that repeats the refused request hears of the refusal again, and announces the upload under another id."""
         async with desk_of("ngo-a", tmp_path) as given:

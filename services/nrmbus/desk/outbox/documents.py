@@ -162,19 +162,20 @@ def ended(seat: Seat, tx: Connection) -> list[str]:
     """Return the uploads whose day is over: nobody has announced them, or their sending ended without a verdict of the registrar.
 
     The day begins with the upload, or when the announcement or chunk was closed: an announcement may have waited for days.
+    A client may name any event as the cause of an announcement, so only a chunk is found by its cause.
     """
     unannounced = select(_DOCUMENTS.document).where(_DOCUMENTS.event.is_(None), _DOCUMENTS.ends <= seat.stamp())
     closed = (_OUTBOX.subject == _DOCUMENTS.subject) & (_OUTBOX.state == "closed") & _OUTBOX.receipt.is_(None)
     long_ago = _OUTBOX.closed <= times.write(seat.now() - KEPT)
     stopped_at = (
-        select(_DOCUMENTS.document, _DOCUMENTS.event, _OUTBOX.id, _OUTBOX.clear)
+        select(_DOCUMENTS.document, _DOCUMENTS.event, _OUTBOX.type, _OUTBOX.id, _OUTBOX.clear)
         .join_from(tables.documents, tables.outbox, closed & long_ago)
         .where(_OUTBOX.type.in_((DocumentShared.type, DocumentChunkSent.type)))
     )
     found = [
         row.document
         for row in tx.execute(stopped_at)
-        if row.event in (row.id, json.loads(row.clear).get("causationid"))
+        if row.event == (row.id if row.type == DocumentShared.type else json.loads(row.clear)["causationid"])
     ]
     return [*tx.scalars(unannounced), *found]
 
@@ -199,17 +200,22 @@ def announce(seat: Seat, tx: Connection, document: str, draft: Draft) -> None:
     tx.execute(update(tables.documents).where(mine).values(event=draft.id))
 
 
-def not_registered(tx: Connection, row: Row[Any], replaced_by: str | None = None, *, has_verdict: bool) -> None:
+def not_registered(
+    seat: Seat, tx: Connection, row: Row[Any], replaced_by: str | None = None, *, has_verdict: bool
+) -> None:
     """Note within *tx* that the *row* of the outbox was closed without a registration; *replaced_by* is the id of its next try.
 
-    A refused announcement leaves the upload to be announced again; so does a sent one that ended without a verdict, and the
+    A refused announcement leaves the upload to be announced again within a day; so does a sent one that ended without a verdict, and the
     upload remains its own, since another copy of its bytes may be registered. After a refused chunk, no further one would be
     registered either, so the rest is destroyed; after a sent one without a verdict, the rest waits for another copy.
     """
     if not has_verdict and row.value is not None:
         return
     if row.type == DocumentShared.type:
-        tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(event=replaced_by))
+        values = {"event": replaced_by}
+        if replaced_by is None:  # the announcement may have waited for longer than the day of the upload
+            values["ends"] = times.write(seat.now() + KEPT)
+        tx.execute(update(tables.documents).where(_announced_by(row.subject, row.id)).values(values))
     elif row.type == DocumentChunkSent.type and replaced_by is None:
         drop(tx, _announced_by(row.subject, json.loads(row.clear)["causationid"]))
 

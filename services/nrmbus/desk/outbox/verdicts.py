@@ -100,13 +100,13 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
     if row.state == "closed":
         if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
             _close(tx, row.seq, seat.stamp(), **_answered(registration))
-            documents.not_registered(tx, row, has_verdict=True)
+            documents.not_registered(seat, tx, row, has_verdict=True)
         return None
     replaced_by = None
     if registration.code == queue.RESEALED:
         replaced_by = queue.put_again(seat, tx, row, registration.seal_to or {})
     _close(tx, row.seq, seat.stamp(), replaced_by=replaced_by, **_answered(registration))
-    documents.not_registered(tx, row, replaced_by, has_verdict=True)
+    documents.not_registered(seat, tx, row, replaced_by, has_verdict=True)
     if replaced_by is not None:
         return None
     if row.origin == "receipt":
@@ -173,7 +173,7 @@ def fail(seat: Seat, tx: Connection, row: Row[Any], why: queue.Refused) -> Event
         seat.ledger.set_sequence(tx, row.subject, row.sequence)
     verdict = "refused" if why.rule else "failed"
     _close(tx, row.seq, seat.stamp(), verdict=verdict, code=why.code, rule=why.rule, article=why.article, sequence=None)
-    documents.not_registered(tx, row, has_verdict=False)
+    documents.not_registered(seat, tx, row, has_verdict=False)
     if verdict == "failed" or row.origin != "door":
         _task(seat, tx, row, "not_sent", why.code, why.rule)
     return _event_of(seat, row) if row.origin == "procedure" else None
