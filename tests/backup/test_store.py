@@ -11,6 +11,7 @@ import pytest
 from nrmbus.backup import folders
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import KEPT_DAYS, Manifest, Store, Stored, said
+from nrmbus.wire.keys.keys import SigningKey
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
@@ -23,6 +24,7 @@ def published(store: Store, generation: int, *contents: bytes, made: datetime = 
         private_keys="sealed", files=files,
     )  # fmt: skip
     store.publish(manifest, None)
+    os.utime(store.path / "manifests" / f"{generation:08}", (made.timestamp(), made.timestamp()))
     return manifest
 
 
@@ -182,6 +184,40 @@ def test_an_unreadable_backup_keeps_the_files_of_all_no_longer_than_any_other(tm
 
         assert (store.prune(9, later), store.generations()) == (2, [3])
         assert contents(store) == {b"third"}
+
+
+@pytest.mark.parametrize("key", [SigningKey.generate(), None], ids=["signed", "unsigned"])
+@pytest.mark.parametrize(
+    "made",
+    ["2026-11-27T12:00:0zZ", "2026-11-27T12:00:00", "2026-01-27T12:00:00Z"],
+    ids=["no time", "no zone", "earlier"],
+)
+def test_a_damaged_time_removes_no_backup_before_its_end(tmp_path: Path, made: str, key: SigningKey | None) -> None:
+    """Given a manifest in which damage has changed the time, when generations are removed, then this one is as old as its file."""
+    store = Store.at(tmp_path)
+    with store.held():
+        manifest = published(store, 1, b"first")
+        store.publish(manifest.model_copy(update={"signer": key.public.hex() if key else ""}), key)
+        path = store.path / "manifests" / "00000001"
+        path.write_bytes(path.read_bytes().replace(manifest.made.encode(), made.encode()))
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+        published(store, 2, b"second")
+
+        assert (store.prune(9, NOW + KEPT_DAYS), store.generations()) == (0, [1, 2])
+        assert contents(store) == {b"first", b"second"}
+        assert (store.prune(9, NOW + KEPT_DAYS + timedelta(seconds=1)), store.generations()) == (1, [2])
+
+
+def test_a_signed_backup_ends_by_its_own_time(tmp_path: Path) -> None:
+    """Given a folder whose copy gave every file a newer time, then a signed generation still ends 30 days after it was made."""
+    store, key = Store.at(tmp_path), SigningKey.generate()
+    with store.held():
+        store.publish(published(store, 1, b"first").model_copy(update={"signer": key.public.hex()}), key)
+        later = NOW + KEPT_DAYS + timedelta(seconds=1)
+        os.utime(store.path / "manifests" / "00000001", (later.timestamp(), later.timestamp()))
+        published(store, 2, b"second", made=later)
+
+        assert (store.prune(9, later), store.generations()) == (1, [2])
 
 
 def test_an_error_of_reading_removes_no_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from nrmbus.backup.errors import BackupError
 from nrmbus.bus.private_files import PRIVATE_FILE, lock_file, make_private
@@ -103,6 +103,13 @@ class Manifest(Frozen):
     """By topic and partition."""
     groups: dict[str, dict[str, dict[str, Committed]]] = Field(default_factory=dict)
     """By group, topic and partition."""
+
+    @field_validator("made")
+    @classmethod
+    def _is_time(cls, made: str) -> str:
+        if datetime.fromisoformat(made).tzinfo is None:
+            raise ValueError("no zone")
+        return made
 
     def stored(self) -> Iterator[tuple[str, Stored]]:
         """Yield every file of this backup, with what it holds."""
@@ -323,7 +330,8 @@ class Store:
 
         There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
         newest. Files that no generation has any more are removed too. A generation with a damaged manifest is as old as its
-        file: it keeps all others' files until it is removed.
+        file: it keeps all others' files until it is removed. One that differs from its signature is as old as its file, too;
+        one that nobody signed is no older than its file: damage may have changed its time.
 
         Raises:
             BackupError: ``file_unreadable`` or ``file_missing``; nothing was removed if a manifest could not be read.
@@ -332,12 +340,16 @@ class Store:
         made: dict[int, datetime] = {}
         damaged: dict[int, datetime] = {}
         for number in there:
+            written = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
             try:
-                made[number] = datetime.fromisoformat(self.manifest(number).made)
+                manifest = self.manifest(number)
+                at = datetime.fromisoformat(manifest.made)
+                made[number] = at if self.signer(manifest, None) else max(at, written)
             except BackupError as error:
-                if error.code not in DAMAGED:  # a good backup may be behind an error of reading, which may pass
+                # A good backup may be behind an error of reading, which may pass.
+                if error.code not in DAMAGED | {"signature_invalid"}:
                     raise
-                damaged[number] = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
+                damaged[number] = written
         last_of_day = {each.date(): number for number, each in sorted(made.items())}
         young = {number for number, each in (made | damaged).items() if now - each <= KEPT_DAYS}
         stay = {there[-1]} | ({*there[-keep:], *last_of_day.values()} & young) if there else set()
