@@ -3,7 +3,9 @@
 import errno
 import json
 import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -170,3 +172,37 @@ def test_lost_readings_and_users_come_back_with_the_log(logged: Logged) -> None:
 
     assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of the backup"] * 2
     assert not (folder.path / "auditor" / "directory").exists()
+
+
+def heads(path: Path, size: int) -> Path:
+    """Write a table of signed trees, of which the last one has *size* entries."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as table, table:
+        table.execute("create table if not exists signed (origin text primary key, note blob)")
+        table.execute("replace into signed values ('bus/0', ?)", (b"bus/0\n%d\nroot\n" % size,))
+    return path
+
+
+@pytest.mark.parametrize("lost", OF_PEOPLE)
+def test_p5_lost_users_or_readings_come_back_under_a_newer_log(tmp_path: Path, lost: str) -> None:
+    """Given a log that is newer than the backup, when users are restored, then the missing file comes back, and the log and the other file stay."""
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    table = heads(folder.path / LOG / "heads.db", 100)
+    stored = {f"{LOG}/heads.db": store.put_file(table)} | {each: store.put([b"of the backup"]) for each in OF_PEOPLE}
+    manifest = Manifest(
+        bus=folder.settings.bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored
+    )  # fmt: skip
+    heads(table, 101)
+    newer = table.read_bytes()
+    (kept,) = {*OF_PEOPLE} - {lost}
+    (folder.path / kept).write_bytes(b"of today")
+
+    found = restore.one_part(store, manifest, folder, "users", lambda _: None, lambda *_: None)
+    assert found == restore.Restored([lost], [kept])
+    assert (folder.path / lost).read_bytes() == b"of the backup"
+    assert (folder.path / kept).read_bytes() == b"of today"
+    assert table.read_bytes() == newer
+    with pytest.raises(BackupError, match="newer_here"):
+        restore.one_part(store, manifest, folder, "log", lambda _: None, lambda *_: None)

@@ -40,6 +40,7 @@ _PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
         (parts[0] == "auditor" and bool({"logs", "starts", "cosigned.db", *_OF_PEOPLE} & {*parts[1:2]}))
         or parts[-1] == "heads.db"
     ),
+    "users": lambda parts: parts[0] == "auditor" and parts[1:] in {(each,) for each in _OF_PEOPLE},
 }
 """Parts of a folder that can be restored alone, by the path of a file."""
 BROKER: Final = "broker"
@@ -62,7 +63,7 @@ def stays(part: str, path: str, *, over_newer: bool) -> bool:
     Nothing in such a file says which version is newer. Users and readings off the record stay with *over_newer* too, which
     gives up a newer log: an older file would let a removed user sign in again, or lose readings.
     """
-    return path.endswith(_OF_PEOPLE) if part == "log" else part in ("keys", "settings") and not over_newer
+    return path.endswith(_OF_PEOPLE) if part in ("log", "users") else part in ("keys", "settings") and not over_newer
 
 
 def paths(root: Path, below: str = "") -> list[str]:

@@ -91,7 +91,7 @@ async def test_a_file_of_users_that_cannot_be_read_is_named(hall: Hall, content:
         file.mkdir() if content is None else file.write_text(content)
         for answer in [await browser.get("/search"), await browser.get(f"/cases/{hall.case}"), await sign_in(browser)]:
             assert answer.status_code == 503
-            assert "Move users.json away first, then restore it: nrmbus restore DIR --part log." in answer.text
+            assert "Move users.json away first, then restore it: nrmbus restore DIR --part users." in answer.text
             assert answer.headers["cache-control"] == "no-store"
             assert hall.case not in answer.text.replace(f"/cases/{hall.case}", "")
 

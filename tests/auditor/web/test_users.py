@@ -158,7 +158,7 @@ def test_a_damaged_file_is_reported(tmp_path: Path) -> None:
     """Nobody is locked out without a word."""
     (tmp_path / "users.json").write_text("[")
     with pytest.raises(
-        BusError, match="cannot be read: move it away, then restore it with nrmbus restore DIR --part log"
+        BusError, match="cannot be read: move it away, then restore it with nrmbus restore DIR --part users"
     ):
         Users(tmp_path).password_of("leyla")
 

@@ -53,7 +53,7 @@ class Users:
             found = {}
         if not isinstance(found, dict) or not isinstance(found.get("users"), dict):
             raise UsersUnreadable(
-                f"{self._path} cannot be read: move it away, then restore it with nrmbus restore DIR --part log, or add the users again."
+                f"{self._path} cannot be read: move it away, then restore it with nrmbus restore DIR --part users, or add the users again."
             )
         return cast("dict[str, Any]", found)
 

@@ -113,7 +113,7 @@ class Site:
                 response = self._message(visit, 413, t("The form is too long."))
             except UsersUnreadable:
                 log.report("users_unreadable")
-                response = self._message(visit, 503, t("The file with the users of this page cannot be read, so nobody can sign in. Move {file} away first, then restore it: {command}.", file=FILE, command="nrmbus restore DIR --part log"))  # fmt: skip
+                response = self._message(visit, 503, t("The file with the users of this page cannot be read, so nobody can sign in. Move {file} away first, then restore it: {command}.", file=FILE, command="nrmbus restore DIR --part users"))  # fmt: skip
             except NotOnRecordError as error:
                 response = self._not_on_record(visit, error.code)
             except Missing:
