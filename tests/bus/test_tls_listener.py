@@ -3,9 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -137,6 +138,36 @@ async def test_another_certificate_of_the_doors_own_authority_comes_before_the_e
 
     assert beyond.context() is not before
     beyond.socket.close()
+
+
+async def test_a_damaged_key_of_the_doors_authority_leaves_the_earlier_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a key in which one byte is damaged, when another certificate is due, then the door is still reached under the one before."""
+    beyond = TlsListener(listen(), tmp_path, "ngo-a")
+    key = tmp_path / "door" / "key.pem"
+    raw = bytearray(key.read_bytes())
+    raw[60] ^= 1
+    key.write_bytes(raw)
+    async with served(tmp_path, beyond):
+        at = now() + LIFE - RENEWED_BEFORE
+        with monkeypatch.context() as later:
+            later.setattr(certificate, "now", lambda: at)
+            assert (await size_of(beyond, trusting(tmp_path / "door" / "ca.pem")))["size"] == 0
+
+
+async def test_an_error_before_the_handshake_closes_the_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an error that nobody foresaw, then the client is not left waiting for an answer."""
+    beyond = TlsListener(listen(), tmp_path, "ngo-a")
+    monkeypatch.setattr(beyond, "context", Mock(side_effect=RuntimeError))
+    async with served(tmp_path, beyond):
+        reader, writer = await asyncio.open_connection("127.0.0.1", beyond.socket.getsockname()[1])
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        writer.close()
 
 
 async def test_the_agencys_own_certificate_is_named_before_its_end(

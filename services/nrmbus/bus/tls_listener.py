@@ -121,7 +121,7 @@ class TlsListener:
 
         Raises:
             BusError: the certificate cannot be used, or another program has the port.
-            KeysSealed: nothing given opens the authority's key.
+            KeysSealed: nothing given opens the authority's key, or the key is damaged.
         """
         self._listen = listen
         self._authority = None if listen.certificate else DoorAuthority(home / FOLDER, f"door of {name}")
@@ -252,6 +252,9 @@ class _Handshake(asyncio.Protocol):
         except (OSError, ssl.SSLError, asyncio.CancelledError):
             transport.abort()
             return
+        except Exception:
+            transport.abort()
+            raise
         finally:
             self._listener.leave(self)
         if secured is None or early.is_lost:

@@ -72,7 +72,7 @@ SEALED_ELSEWHERE = ec.generate_private_key(ec.SECP256R1()).private_bytes(
 """A key under a passphrase of its own, as `openssl` seals one."""
 
 
-@pytest.mark.parametrize(
+UNUSABLE = pytest.mark.parametrize(
     "found",
     [
         b"damaged",
@@ -83,6 +83,9 @@ SEALED_ELSEWHERE = ec.generate_private_key(ec.SECP256R1()).private_bytes(
     ],
     ids=["no PEM", "no DER", "one bit of the algorithm", "another kind of key", "sealed elsewhere"],
 )
+
+
+@UNUSABLE
 def test_one_unusable_key_keeps_nobody_elses_certificate(
     found: bytes, kept: tuple[Gate, dict[str, Path], list[int]]
 ) -> None:
@@ -95,6 +98,21 @@ def test_one_unusable_key_keeps_nobody_elses_certificate(
     with pytest.raises(KeysSealed):
         gate.keep(homes)
     assert len(given) == 1
+
+
+@UNUSABLE
+def test_an_unusable_key_of_the_authority_is_named(
+    found: bytes, kept: tuple[Gate, dict[str, Path], list[int]], tmp_path: Path
+) -> None:
+    """Given a damaged key of the bus's authority, when certificates are due, then the error says to restore the key, and nobody gets a certificate."""
+    gate, homes, given = kept
+    before = {name: Tls(home).certificate.read_bytes() for name, home in homes.items()}
+    (BusFolder(tmp_path).keys / "authority" / "key.pem").write_bytes(found)
+
+    with pytest.raises(KeysSealed, match="restore it from a backup"):
+        gate.keep(homes)
+    assert {name: Tls(home).certificate.read_bytes() for name, home in homes.items()} == before
+    assert given == []
 
 
 def test_a_folder_that_cannot_be_written_gets_no_further_certificates(

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nrmbus.bus.errors import KeysSealed, NotCertified
+from nrmbus.bus.errors import NotCertified
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.building import begun, general_name, usage, written
@@ -305,14 +305,7 @@ class Authority:
             )
             write_private(self._home / "cert.pem", own.public_bytes(serialization.Encoding.PEM))
             keyfile.write(path, written(made))
-        try:
-            raw = keyfile.read(path)
-        except keyfile.KeyFileError as error:
-            raise KeysSealed(str(error)) from None
-        key = serialization.load_pem_private_key(raw, None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise NotCertified("weak_key")
-        return key
+        return certificate.opened(path)
 
     def _name(self, *attributes: tuple[x509.ObjectIdentifier, str]) -> x509.Name:
         # The broker reads it from the last to the first: CN=…,OU=…,O=nrmbus.

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -36,14 +37,27 @@ def request(tls: Tls, *, anew: bool = False) -> bytes:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-    key = None
-    # UnsupportedAlgorithm: the damage made another algorithm or curve of it. TypeError: PEM under a passphrase of its own.
-    with suppress(ValueError, TypeError, UnsupportedAlgorithm):
-        key = serialization.load_pem_private_key(tls.private_key(), None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise KeysSealed(str(keyfile.KeyFileError("key_malformed")))
+    key = opened(tls.key)
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
+
+
+def opened(path: Path) -> ec.EllipticCurvePrivateKey:
+    """Return the private key in the file *path*, a holder's or an authority's.
+
+    Raises:
+        KeysSealed: nothing given opens the key, or its file is damaged, or holds a key of another kind.
+    """
+    key = None
+    try:
+        # UnsupportedAlgorithm: the damage made another algorithm or curve of it. TypeError: PEM under a passphrase of its own.
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            key = serialization.load_pem_private_key(keyfile.read(path), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise keyfile.KeyFileError("key_malformed")
+    except keyfile.KeyFileError as error:
+        raise KeysSealed(str(error)) from None
+    return key
 
 
 def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from nrmbus.bus.errors import KeysSealed
 from nrmbus.bus.pki.building import begun, general_name, usage, written
+from nrmbus.bus.pki.certificate import opened
 from nrmbus.bus.private_files import write_private
 from nrmbus.wire.keys import keyfile
 
@@ -54,13 +54,9 @@ class DoorAuthority:
         """Certify a new key for *names*, host names and addresses.
 
         Raises:
-            KeysSealed: nothing given opens the authority's key.
+            KeysSealed: nothing given opens the authority's key, or its file is damaged, or holds a key of another kind.
         """
-        try:
-            own = serialization.load_pem_private_key(keyfile.read(self._key_file), None)
-        except keyfile.KeyFileError as error:
-            raise KeysSealed(str(error)) from None
-        assert isinstance(own, ec.EllipticCurvePrivateKey)  # noqa: S101 - for mypy: it was made above
+        own = opened(self._key_file)
         key = ec.generate_private_key(ec.SECP256R1())
         made = (
             begun(_named(names[0]), self._name, key.public_key(), LIFE, own.public_key())
