@@ -1,6 +1,8 @@
 """Replaced sealing keys of services that have no desk: destroyed when their time is over, and found where they are not."""
 
 import asyncio
+import errno
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from nrmbus.directory import Directory, Identity, Operator, epochs
 from nrmbus.directory.admission import admit
 from nrmbus.host import expired_keys
 from nrmbus.host.supervisor import BROKER_SECONDS
+from nrmbus.wire.keys import keyfile
 from nrmbus.wire.keys.keys import VerifyKey
 
 JANUARY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -52,12 +55,12 @@ def test_a_replaced_key_is_destroyed_when_its_time_is_over_and_no_other(tmp_path
     bus = Replaced(tmp_path)
     over = bus.over()
     assert APRIL + timedelta(days=30) <= over <= APRIL + timedelta(days=40)
-    assert expired_keys.destroy(bus.folder, bus.directory, over - timedelta(seconds=1)) == ()
+    assert expired_keys.destroy(bus.folder, bus.directory, over - timedelta(seconds=1)) == ((), None)
     assert bus.there == {bus.old, bus.new}
-    assert expired_keys.destroy(bus.folder, bus.directory, over) == (bus.old,)
+    assert expired_keys.destroy(bus.folder, bus.directory, over) == ((bus.old,), None)
     assert bus.there == {bus.new}
     assert bus.old in Identity.at(bus.home, "registrar").kids  # the key is known as made here
-    assert expired_keys.destroy(bus.folder, bus.directory, over) == ()
+    assert expired_keys.destroy(bus.folder, bus.directory, over) == ((), None)
 
 
 def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
@@ -67,6 +70,36 @@ def test_cut_between_two_steps_the_next_look_finishes(tmp_path: Path) -> None:
     left.rename(left.with_suffix(".gone"))
     expired_keys.destroy(bus.folder, bus.directory, bus.over())
     assert [*(bus.home / "keys" / "past").iterdir()] == []
+
+
+def test_no_service_waits_for_a_key_of_another_that_cannot_be_destroyed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a cut destruction of the auditor's key on a bad sector, then the registrar's key is destroyed, and both are told."""
+    bus, said, overwrite = Replaced(tmp_path), list[str](), keyfile._overwrite
+    auditor = bus.folder.service("auditor")
+    Identity.at(auditor, "auditor").succeeded(auditor)
+    (left,) = (auditor / "keys" / "past").glob("*.seed")
+    stuck = left.rename(left.with_suffix(".gone"))
+
+    def failing(path: Path) -> None:
+        if path == stuck:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        overwrite(path)
+
+    async def known(_folder: BusFolder) -> tuple[Directory, datetime]:
+        return bus.directory, bus.over()
+
+    monkeypatch.setattr(keyfile, "_overwrite", failing)
+    monkeypatch.setattr(expired_keys, "_read", known)
+    expired_keys.look(bus.folder, said.append, BROKER_SECONDS)
+
+    assert bus.there == {bus.new}
+    assert stuck.exists()
+    assert said == [
+        "1 sealing keys of services were replaced long ago, and are destroyed.",
+        "Replaced keys of services could not be looked through (OSError); it is tried again tomorrow.",
+    ]
 
 
 def test_a_key_that_the_directory_does_not_name_stays(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from aiokafka.errors import KafkaError
 
-from nrmbus.bus.errors import BusError
+from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
 from nrmbus.directory import Directory, DirectoryError, Identity, epochs
 from nrmbus.directory.admission import home_of, read_directory
@@ -22,30 +22,47 @@ from nrmbus.wire.names import AUDITOR, REGISTRAR, TEST_AGENCIES
 WITHOUT_DESK: Final = (AUDITOR, REGISTRAR, *TEST_AGENCIES)
 
 
-def destroy(folder: BusFolder, directory: Directory, now: datetime) -> tuple[str, ...]:
-    """Destroy the keys whose time is over at *now* by the *directory*; return their kids. The next run completes an interrupted one."""
+def destroy(
+    folder: BusFolder, directory: Directory, now: datetime
+) -> tuple[tuple[str, ...], OSError | KeysSealed | None]:
+    """Destroy the keys whose time is over at *now* by the *directory*; the next run completes an interrupted one.
+
+    Return their kids, and the first error: no other key waits for one that cannot be destroyed.
+    """
     gone: list[str] = []
+    failed: OSError | KeysSealed | None = None
     for service in WITHOUT_DESK:
         home = home_of(folder, service)
-        Identity.finish_destroying(home)
+        try:
+            Identity.finish_destroying(home)
+        except OSError as error:
+            failed = failed or error
         for kid in epochs.left_at(home, directory, service, now):
-            Identity.destroy(home, kid)
-            gone.append(kid)
-    return tuple(gone)
+            try:
+                Identity.destroy(home, kid)
+            except (OSError, KeysSealed) as error:
+                failed = failed or error
+            else:
+                gone.append(kid)
+    return tuple(gone), failed
 
 
 def look(folder: BusFolder, notify: Callable[[str], None], seconds: float) -> None:
-    """Destroy expired keys by the directory and the bus's present time; *notify* gets a sentence about the result or the obstacle.
+    """Destroy expired keys by the directory and the bus's present time; *notify* gets a sentence about the result and the obstacle.
 
     The broker may take so many *seconds*.
     """
+    failed: Exception | None
     try:
         directory, now = asyncio.run(asyncio.wait_for(_read(folder), seconds))
-        if gone := destroy(folder, directory, now):
+        gone, failed = destroy(folder, directory, now)
+        if gone:
             notify(f"{len(gone)} sealing keys of services were replaced long ago, and are destroyed.")
     except (BusError, DirectoryError, KafkaError, OSError) as error:
+        failed = error
+    if failed is not None:
         notify(
-            f"Replaced keys of services could not be looked through ({type(error).__name__}); it is tried again tomorrow."
+            f"Replaced keys of services could not be looked through ({type(failed).__name__}); it is tried again tomorrow."
         )
 
 
