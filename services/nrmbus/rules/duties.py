@@ -36,12 +36,15 @@ def settled(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     view = _forgotten(view) if left else view
     if view.missed and not left.keys().isdisjoint(view.missed):
         view = replace(view, missed={agency: ids for agency, ids in view.missed.items() if agency not in left})
-    owed = tuple(_owed_again(tables, view, clock, now) for clock in _owed_on(tables, roles, view, now))
+    day = tables.calendar.day(now)
+    owed = tuple(_owed_again(tables, view, clock, day, now) for clock in _owed_on(tables, roles, view, day, now))
     return replace(view, running=owed) if owed != view.running else view
 
 
 def as_of(tables: Tables, roles: Roles, view: View, now: datetime) -> View:
     """Return *view* as it is at *now*: days may have changed it since its last event."""
+    if not _last_days(view):  # nearly always: the registrar asks several times an event
+        return view
     for at, later in changing(tables, roles, view):
         if at > now:
             break
@@ -62,23 +65,26 @@ def changing(tables: Tables, roles: Roles, view: View) -> Iterator[tuple[datetim
 
     No event comes at such a time. Days alone only lift duties and end waits: a refusal has no last day.
     """
-    days = {
-        standing.last_day
-        for (_, purpose), standing in view.consents.items()
-        if purpose == SHARING and standing.last_day and standing.before
-    }
-    for day in sorted(days):
-        at = tables.calendar.ends(date.fromisoformat(day))
-        owed = _owed_on(tables, roles, view, at)
+    for last in sorted(_last_days(view)):
+        at = tables.calendar.ends(date.fromisoformat(last))
+        owed = _owed_on(tables, roles, view, tables.calendar.day(at), at)
         view = replace(view, running=owed) if owed != view.running else view
         yield at, view
 
 
-def _owed_on(tables: Tables, roles: Roles, view: View, now: datetime) -> tuple[Running, ...]:
-    """Return the duties of *view* that somebody can meet, with those lifted that an adult's word lifts by *now*."""
-    day = tables.calendar.day(now)
+def _last_days(view: View) -> set[str]:
+    """Return the last days of the consents after which a refusal holds again."""
+    return {
+        standing.last_day
+        for (_, purpose), standing in view.consents.items()
+        if standing.last_day and standing.before and purpose == SHARING
+    }
+
+
+def _owed_on(tables: Tables, roles: Roles, view: View, day: date, now: datetime) -> tuple[Running, ...]:
+    """Return the duties of *view* that somebody can meet, with those lifted that an adult's word lifts by *now*, on *day*."""
     return tuple(
-        _lifted(tables, view, _awaited(tables, roles, view, clock, now), now)
+        _lifted(tables, view, _awaited(tables, roles, view, clock, day, now), day, now)
         for clock in view.running
         if _owed(tables, view, clock, day)
     )
@@ -110,9 +116,7 @@ def _relieved(view: View, referral: Referral, party: Party) -> Party:
     return replace(party, asked=party.asked and referral.sender not in view.left, left=left)
 
 
-def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, now: datetime) -> Running:
-    day = tables.calendar.day(now)
-
+def _awaited(tables: Tables, roles: Roles, view: View, clock: Running, day: date, now: datetime) -> Running:
     def ended(pause: Pause) -> Pause:
         if pause.until is not None:
             return pause
@@ -163,16 +167,15 @@ def _barred(rule: ClockRule, view: View, clock: Running, day: date) -> bool:
     )
 
 
-def _lifted(tables: Tables, view: View, clock: Running, now: datetime) -> Running:
+def _lifted(tables: Tables, view: View, clock: Running, day: date, now: datetime) -> Running:
     """Return *clock* lifted from *now* on, if an adult's word lifts it by then."""
-    is_barred = _barred(tables.profile.clocks[clock.code], view, clock, tables.calendar.day(now))
+    is_barred = _barred(tables.profile.clocks[clock.code], view, clock, day)
     return replace(clock, lifted=now) if is_barred and clock.lifted is None else clock
 
 
-def _owed_again(tables: Tables, view: View, clock: Running, now: datetime) -> Running:
+def _owed_again(tables: Tables, view: View, clock: Running, day: date, now: datetime) -> Running:
     """Return *clock* without the lift if no adult's word lifts it any more: due later by the time for which it was lifted."""
-    is_barred = _barred(tables.profile.clocks[clock.code], view, clock, tables.calendar.day(now))
-    if clock.lifted is None or is_barred:
+    if clock.lifted is None or _barred(tables.profile.clocks[clock.code], view, clock, day):
         return clock
     return replace(clock, lifted=None, pauses=(*clock.pauses, Pause("", clock.lifted, now)), reopened=now)
 

@@ -205,9 +205,10 @@ def not_registered(
 ) -> None:
     """Note within *tx* that the *row* of the outbox was closed without a registration; *replaced_by* is the id of its next try.
 
-    A refused announcement leaves the upload to be announced again within a day; so does a sent one that ended without a verdict, and the
-    upload remains its own, since another copy of its bytes may be registered. After a refused chunk, no further one would be
-    registered either, so the rest is destroyed; after a sent one without a verdict, the rest waits for another copy.
+    A refused announcement leaves the upload to be announced again within a day. So does a sent one that ended without a
+    verdict, and the upload remains its own, since another copy of its bytes may be registered. After a refused chunk, no
+    further one would be registered either, so the rest is destroyed; after a sent one without a verdict, the rest waits
+    for another copy.
     """
     if not has_verdict and row.value is not None:
         return
