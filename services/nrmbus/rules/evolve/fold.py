@@ -96,8 +96,8 @@ def evolve_view(context: EventContext, fact: Fact) -> View:
     if context.view.closing is not None and closing is not None and context.tables.ends.get(event.type):
         # Duties settled while the case is closed do not come back when it is re-opened.
         changes["closing"] = replace(closing, stopped=ended(context, closing.stopped))
-    if not type(event.data).technical:
-        changes |= _heard(context, fact, changes.get("papers", context.view.papers))
+    papers = changes.get("papers", context.view.papers)
+    changes |= (_heard_first if type(event.data).technical else _heard)(context, fact, papers)
     if event.type in TELLING:
         parts: Mapping[str, frozenset[str]] = changes.get("parts", context.view.parts)
         told = [agency for agency in fact.recipients if context.roles.of(agency) in TOLD]
@@ -145,11 +145,12 @@ def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> d
     *papers* are those after the event: it may itself be the consent with which an agency hears what was before.
     """
     view = context.view
-    counts = dict(view.counts)
     before = earlier(context, fact.recipients)
+    found = _noted(context, before, papers)
+    counts = dict(found.get("counts", view.counts))
     for agency in (context.source, *fact.recipients):
-        counts[agency] = counts.get(agency, 0) + 1 + len(before.get(agency, ()))
-    found: dict[str, Any] = {"counts": counts}
+        counts[agency] = counts.get(agency, 0) + 1
+    found["counts"] = counts
     if context.event.type == EMBASSY_BARRED:
         found["bar_known"] = frozenset({context.source, *fact.recipients})
     if context.event.type == AGE_ASSESSED:
@@ -169,15 +170,29 @@ def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> d
     missed |= {agency: (*missed.get(agency, ()), context.event.id)[-MISSED_AT_MOST:] for agency in unaware}
     if missed != view.missed:
         found["missed"] = missed
+    return found
+
+
+def _heard_first(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> dict[str, Any]:
+    """Return what reached a recipient just before this technical event, which is not counted itself."""
+    return _noted(context, earlier(context, fact.recipients), papers)
+
+
+def _noted(
+    context: EventContext, before: Mapping[str, tuple[str, ...]], papers: PersistentMap[Paper]
+) -> dict[str, Any]:
+    """Return the changes by the events that each agency in *before* heard: counts, *papers*, the bar and the person's age."""
     if not before:
-        return found
-    bar = view.embassy_bar
+        return {}
+    view, counts = context.view, dict(context.view.counts)
     for agency, ids in before.items():
+        counts[agency] = counts.get(agency, 0) + len(ids)
         for each in ids:
             paper = papers.get(each)
             if paper:
                 papers = papers.put(each, replace(paper, known_to=paper.known_to | {agency}))
-    told = {agency for agency, ids in before.items() if bar in ids}
-    if grown := {agency for agency, ids in before.items() if view.grown_up in ids}:
-        found["grown_up_known"] = view.grown_up_known | grown
-    return {**found, "papers": papers, "bar_known": view.bar_known | told}
+    told = frozenset(agency for agency, ids in before.items() if view.embassy_bar in ids)
+    grown = frozenset(agency for agency, ids in before.items() if view.grown_up in ids)
+    return {
+        "counts": counts, "papers": papers, "bar_known": view.bar_known | told, "grown_up_known": view.grown_up_known | grown,
+    }  # fmt: skip
