@@ -38,6 +38,9 @@ IMAGE = f"nrmbus:{PROJECT['version']}"
 STANDBY = ("standby", *(f"standby-{each}" for each in SERVED))
 """The containers of a standby host, with the one that holds their network first."""
 
+WATCHED = ("operator-network", "operator", "prometheus", "grafana")
+"""The operator's services and the containers that watch them, with the one that holds their network first."""
+
 OLDEST = {"docker": 2, "docker-compose": 2, "podman-compose": 1}
 """The first major version of each engine's reader of compose files that knows today's files."""
 
@@ -129,7 +132,8 @@ def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -
         "desk-b": ["run", "special-unit"],
         "desk-statistics": ["run", "statistics"],
         "desk-coordinator": ["run", "coordinator"],
-        "standby": [],  # it runs nothing
+        "operator-network": [],  # it runs nothing
+        "standby": [],
         **{f"standby-{each}": ["run", each] for each in SERVED},
     }
     assert {name for name, each in ours.items() if each.get("profiles")} == {
@@ -147,18 +151,23 @@ def test_it_has_a_bus_with_three_brokers_and_desks_for_cases_and_for_figures() -
         assert f"{name}-config:/made/{name}" in SERVICES["prepare"]["volumes"]
 
 
-def test_the_services_of_a_standby_host_reach_one_another() -> None:
-    """A health check asks every service of its folder on 127.0.0.1, so these share folder and network; the network ends with none of them."""
-    holder, *services = (SERVICES[name] for name in STANDBY)
+@pytest.mark.parametrize("names", [STANDBY, WATCHED], ids=["standby", "operator"])
+def test_a_network_that_containers_share_ends_with_none_of_them(names: tuple[str, ...]) -> None:
+    """Given containers that ask one another on 127.0.0.1, when the engine starts one of them again, then the others keep the network."""
+    holder, *services = (SERVICES[name] for name in names)
 
-    assert {each["network_mode"] for each in services} == {"service:standby"}
-    assert not any({"networks", "hostname"} & each.keys() for each in services), (
+    assert {each["network_mode"] for each in services} == {f"service:{names[0]}"}
+    assert not any({"networks", "hostname", "ports"} & each.keys() for each in services), (
         "an engine refuses them beside network_mode"
     )
-    assert all(each["volumes"] == services[0]["volumes"] for each in services)
     assert (holder["networks"], holder["healthcheck"]) == (["bus"], {"disable": True})
     assert not {"secrets", "volumes"} & holder.keys()
     assert "nrmbus" not in holder["entrypoint"], "it runs no service that could end"
+
+
+def test_the_services_of_a_standby_host_share_a_folder() -> None:
+    """The health check of each asks all services of its folder."""
+    assert len({str(SERVICES[name]["volumes"]) for name in STANDBY[1:]}) == 1
 
 
 def test_secrets_are_files_that_git_does_not_know() -> None:
