@@ -190,6 +190,17 @@ async def take(folder: BusFolder, answer: Standby) -> tuple[str, ...]:
     return tuple(secrets)
 
 
+def is_untaken(folder: BusFolder, answer: Standby) -> bool:
+    """Return whether *answer* has keys for this machine that `take` has not kept yet.
+
+    Raises:
+        KeysSealed: this process cannot open the key of the request.
+    """
+    with suppress(DirectoryError):
+        return answer.keys is not None and bool(_opened(folder, answer))
+    return False
+
+
 def _confirm(directory: Directory, service: str, seeds: Mapping[str, bytes]) -> None:
     """Raise DirectoryError, ``standby_keys``, unless the *directory* names these keys for *service* now."""
     entry, log = directory.entries.get(service), None

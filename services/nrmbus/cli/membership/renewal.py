@@ -1,13 +1,15 @@
 """Work of `nrmbus agency renew` (a certificate by file) and `nrmbus agency head` (the care of a directory without `nrmbus up`)."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki.authority import OPERATOR
 from nrmbus.cli.counted import counted
-from nrmbus.directory import renewal
+from nrmbus.directory import DirectoryError, renewal
 from nrmbus.directory.admission import read_directory
 from nrmbus.directory.commands import is_operator, sign_head
 from nrmbus.directory.operator_inbox import answer
@@ -17,11 +19,17 @@ def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
     """Do the next step with *file*: request, issue or store; return a sentence about it.
 
     Raises:
+        BusError: the file to be written has a certificate that is not stored yet, or is no renewal.
         DirectoryError, NotCertified: the file is not in order.
     """
     if file is None:
-        path = Path(f"{agency}.renewal.json")
-        renewal.ask(folder, agency).write(path)
+        path, asked = Path(f"{agency}.renewal.json"), renewal.ask(folder, agency)
+        if path.exists() and not _is_done(folder, agency, path):
+            raise BusError(
+                f"{path} is there already, and may have the next certificate of {agency}: nrmbus agency renew {agency} {path} "
+                "stores the certificate. Otherwise move the file."
+            )
+        asked.write(path)
         return f"{path} goes to the operator: nrmbus agency renew {agency} {path}"
     found, back = renewal.Renewal.read(file), f"{file} goes back to the agency: nrmbus agency renew {agency} {file}"
     if found.certificate is not None and is_operator(folder) and agency not in folder.agencies():
@@ -33,6 +41,17 @@ def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
         return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
     renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
     return back
+
+
+def _is_done(folder: BusFolder, agency: str, path: Path) -> bool:
+    """Return whether nobody needs the renewal in *path* any more: it has no certificate, or none that the agency could store."""
+    with suppress(DirectoryError):
+        found = renewal.Renewal.read(path)
+        with suppress(DirectoryError):
+            renewal.check(folder, agency, found)
+            return False
+        return True
+    return False
 
 
 async def looked_after(folder: BusFolder) -> list[str]:

@@ -1,6 +1,7 @@
 """``nrmbus standby``: a second machine is admitted to run the bus's own services, and its certificates are taken back."""
 
 import asyncio
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +16,7 @@ from nrmbus.cli.hosts import hosts_of, table_of
 from nrmbus.cli.membership.agency import sentences
 from nrmbus.cli.membership.keys import KeysContext
 from nrmbus.cli.options import to_write
-from nrmbus.directory import standby
+from nrmbus.directory import DirectoryError, standby
 from nrmbus.directory.commands import is_operator
 from nrmbus.directory.standby import Standby
 from nrmbus.wire.ids import is_agency
@@ -58,10 +59,22 @@ def request(
         raise BusError(f"{busy[0]} runs here, and would lose its certificate: end it first.")
     file = out or Path(f"{host}.standby.json")
     with sentences():
+        if file.exists() and not _is_done(folder, file):
+            raise BusError(
+                f"{file} is there already, and may have the operator's answer to this machine: nrmbus standby take {file} keeps "
+                "the answer. Otherwise move the file."
+            )
         made = standby.ask(folder, host)
         made.write(file)
     typer.echo(f"{file} goes to the operator: nrmbus standby admit {file} --fingerprint DIGITS")
     typer.echo(f"Fingerprint, to read out: {made.fingerprint}")
+
+
+def _is_done(folder: BusFolder, file: Path) -> bool:
+    """Return whether nobody needs the request in *file* any more: it has no answer, or none that this machine could still take."""
+    with suppress(DirectoryError):
+        return not standby.is_untaken(folder, Standby.read(file))
+    return False
 
 
 @app.register(example='nrmbus standby admit host-b.standby.json --fingerprint "…"')
