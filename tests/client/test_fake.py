@@ -361,6 +361,16 @@ QUESTIONS: dict[str, str] = {
     "no ledger": "/v1/inbox?ledger=1",
     "a case for tasks": "/v1/tasks?case=CASE-1",
     "a name as reader of a document": f"/v1/documents/{ID}?actor=Leyla%20Example",
+    "no version that a program speaks": "/v1/inbox?speaks=referral.submitted",
+    "no version in a stream": "/v1/inbox/stream?speaks=referral.submitted:two",
+    "no type that a program speaks": f"/v1/inbox?speaks=Referral:2&speaks=referral.submitted:0&speaks={SIGNAL.type}:1",
+    "too many versions": f"/v1/inbox?{'&'.join(['speaks=referral.submitted:1'] * 257)}",
+    "a long kind of tasks": f"/v1/tasks?kind={'x' * 65}",
+    "no state of a referral": "/v1/referrals?state=open",
+    "no direction of a referral": "/v1/referrals?direction=both",
+    "no case as cursor": f"/v1/cases?after={'0' * 33}",
+    "nothing wrong with tasks": f"/v1/tasks?kind={'x' * 64}",
+    "nothing wrong with referrals": "/v1/referrals?state=revoked&direction=sent",
     "nothing wrong": f"/v1/inbox?type={SIGNAL.type}&case={CASE}&source=ngo-a&purpose=audit",
 }
 

@@ -42,7 +42,11 @@ _FORMS: Final[Mapping[str, str]] = {
     "case": forms.REF, "ref": forms.REF, "type": forms.TYPE, "source": forms.SOURCE, "ledger": forms.LEDGER, "actor": forms.ACTOR,
 }  # fmt: skip
 """Forms of the parameters that are texts, as the door has them."""
-_PURPOSES: Final[tuple[str, ...]] = get_args(AccessPurpose)
+_CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
+    "purpose": get_args(AccessPurpose), "state": get_args(forms.State), "direction": get_args(forms.Direction),
+}  # fmt: skip
+"""Values of the parameters that have few."""
+_LONGEST: Final[Mapping[str, int]] = {"kind": forms.LONGEST_KIND}
 
 Json = dict[str, Any]
 
@@ -96,8 +100,23 @@ def check_parameters(request: httpx.Request, route: str) -> None:
         for each in sorted(set(names) & taken & _FORMS.keys())
         if re.search(_FORMS[each], request.url.params[each]) is None
     ]
-    if "purpose" in taken and request.url.params.get("purpose", "case_work") not in _PURPOSES:
-        faults.append(Problem("?purpose", "literal_error", _PURPOSES))
+    faults += [
+        Problem(f"?{each}", "literal_error", _CHOICES[each])
+        for each in sorted(set(names) & taken & _CHOICES.keys())
+        if request.url.params[each] not in _CHOICES[each]
+    ]
+    longest = {**_LONGEST, **({"after": forms.LONGEST_CASE} if route == "GET /v1/cases" else {})}
+    faults += [
+        Problem(f"?{each}", "string_too_long")
+        for each in sorted(set(names) & taken & longest.keys())
+        if len(request.url.params[each]) > longest[each]
+    ]
+    spoken = request.url.params.get_list("speaks") if "speaks" in taken else []
+    faults += [
+        Problem("?speaks", "string_pattern_mismatch") for each in spoken if re.search(forms.SPOKEN, each) is None
+    ]
+    if len(spoken) > forms.MOST_SPOKEN:
+        faults.append(Problem("?speaks", "too_long"))
     if faults:
         raise DeskError("unknown_field", faults)
 

@@ -1,6 +1,6 @@
-"""Forms of the door's parameters as regular expressions: the fake desk, which has no FastAPI, asks the same ones."""
+"""Forms of the door's parameters: the fake desk, which has no FastAPI, asks the same ones."""
 
-from typing import Final
+from typing import Final, Literal
 
 from nrmbus.wire import ids
 
@@ -11,3 +11,11 @@ LEDGER: Final = "^[0-9a-f]{16}$"
 ACTOR: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 IDEMPOTENCY_KEY: Final = f'^("{ids.EVENT_ID.pattern}"|{ids.EVENT_ID.pattern})$'
 """Id of an event, with or without quotation marks."""
+SPOKEN: Final = r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$"
+MOST_SPOKEN: Final = 256
+LONGEST_KIND: Final = 64
+LONGEST_CASE: Final = 32
+"""Characters of the cursor of the list of cases, which is a text."""
+
+State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
+Direction = Literal["sent", "received"]

@@ -17,15 +17,15 @@ LONGEST_WAIT: Final = 60.0
 LAST_ROW: Final = 2**63 - 1
 """Largest row number of SQLite."""
 
-_SPOKEN: Final = r"^[a-z][a-z_]{0,40}\.[a-z][a-z_]{0,40}:[1-9][0-9]{0,3}$"
-
 Wait = Annotated[
     float,
     Query(ge=0, le=LONGEST_WAIT, description="Seconds to wait for the outcome; 0 answers at once.", examples=[20]),
 ]
 Limit = Annotated[int, Query(ge=1, le=1000, description="The most entries of one page.")]
 After = Annotated[int, Query(ge=0, le=LAST_ROW, description="The cursor: `next` of the page before; 0 begins.")]
-AfterText = Annotated[str, Query(max_length=32, description="The cursor: `next` of the page before; empty begins.")]
+AfterText = Annotated[
+    str, Query(max_length=forms.LONGEST_CASE, description="The cursor: `next` of the page before; empty begins.")
+]
 AfterName = Annotated[str, Query(max_length=64, description="The cursor: `next` of the page before; empty begins.")]
 """`AfterText` where the cursor is the name of a token, which may be that long."""
 Case = Annotated[str | None, Query(pattern=forms.REF, description="Only this case: its reference, 32 hex digits.")]
@@ -79,9 +79,9 @@ Purpose = Annotated[AccessPurpose, Query(description="What the person reads for.
 Open = Annotated[bool, Query(description="Open the letters too, at most 50 a page: each reading is registered first.")]
 Technical = Annotated[bool, Query(description="Include events about letters, readings and clocks.")]
 Spoken = Annotated[
-    list[Annotated[str, StringConstraints(pattern=_SPOKEN)]] | None,
+    list[Annotated[str, StringConstraints(pattern=forms.SPOKEN)]] | None,
     Query(
-        max_length=256,
+        max_length=forms.MOST_SPOKEN,
         description="Version of a type that the program speaks, as `referral.submitted:2`; else the one that "
         "`agency.json` declares.",
     ),

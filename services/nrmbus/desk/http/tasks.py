@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy import select
 
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.http import views
+from nrmbus.desk.http import forms, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, TaskDone, TaskList
 from nrmbus.desk.http.documented import answers, subject
 from nrmbus.desk.http.parameters import After, Case, Limit, Since, TaskPath, Until
@@ -17,7 +17,9 @@ from nrmbus.desk.store.ledger import finish_task as finish
 
 routes: Final = subject("tasks")
 
-OfKind = Annotated[str | None, Query(max_length=64, description="Only tasks of this kind.", examples=["read"])]
+OfKind = Annotated[
+    str | None, Query(max_length=forms.LONGEST_KIND, description="Only tasks of this kind.", examples=["read"])
+]
 
 
 @routes.get(

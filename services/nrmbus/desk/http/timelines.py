@@ -1,7 +1,7 @@
 """Routes of what happened in cases: the timeline of one, and the referrals of all."""
 
 import asyncio
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import Query, Request
 from fastapi.responses import JSONResponse
@@ -12,6 +12,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.http.answers import AT, CASE, EVENT, DocumentState, Happened, LostField, Ref, Registered, Time
 from nrmbus.desk.http.documented import Answer, answers, subject
+from nrmbus.desk.http.forms import Direction, State
 from nrmbus.desk.http.parameters import After, Case, CasePath, Limit, Referral, Since, Spoken, Technical, Until
 from nrmbus.desk.http.served import door_of
 
@@ -19,8 +20,6 @@ routes: Final = subject("cases")
 
 AT_A_TIME: Final = 50
 """Referrals that are read at a time: others have their turn before the next ones."""
-
-State = Literal["submitted", "accepted", "completed", "declined", "revoked", "expired"]
 
 
 class Asked(BaseModel):
@@ -43,7 +42,7 @@ class _AskedReferrals(BaseModel):
     until: Until = None
     state: Annotated[State | None, Query(description="Only referrals with a receiver in this state.")] = None
     direction: Annotated[
-        Literal["sent", "received"] | None, Query(description="Only referrals that this agency sent, or did not send.")
+        Direction | None, Query(description="Only referrals that this agency sent, or did not send.")
     ] = None
 
 
@@ -97,9 +96,7 @@ class ReferralItem(Answer):
     time: Happened
     registered: Registered
     receivers: list[ReferralAnswer]
-    direction: Literal["sent", "received"] = Field(
-        description="`sent` by this agency; else it was told of the referral."
-    )
+    direction: Direction = Field(description="`sent` by this agency; else it was told of the referral.")
     waits_for: list[str] = Field(description="Agencies whose answer it waits for; the sender, while a question waits.")
     due: Time | None = Field(None, description="When the earliest duty of this referral is due.")
     overdue: bool | None = Field(None, description="True if a duty of this referral is overdue.")
