@@ -80,9 +80,9 @@ def test_every_example_of_the_door_fits(path: Path) -> None:
     assert nrmbus("check", path).exit_code == 0
 
 
-def published(alter: str, value: Any) -> str:
-    """Return the full example of a referral with *value* at the slash-separated place *alter*, or without it if None."""
-    whole = json.loads((FOLDER / "nrm.referral.submitted" / "v1" / "full.json").read_bytes())
+def published(alter: str, value: Any, of: str = "referral.submitted") -> str:
+    """Return the full example of a referral, or *of* another type, with *value* at the slash-separated place *alter*, or without it if None."""
+    whole = json.loads((FOLDER / f"nrm.{of}" / "v1" / "full.json").read_bytes())
     *steps, last = alter.split("/")
     inner = whole
     for step in steps:
@@ -114,13 +114,14 @@ def published(alter: str, value: Any) -> str:
         (published("letter/contact/method", SECRET), "/letter/contact/method"),
         (published(f"letter/{SECRET}", 1), "/letter"),
         (published("event/data", SECRET), "/event/data"),
+        (published("event/sealeddigest", "e" * 64, "case.closed"), "/event/sealeddigest"),
         (posted(data={"mode": SECRET}), "/data/mode"),
         (posted(sealed={"name": 7}), "/sealed/name"),
         (posted(**{SECRET: 1}), "/"),
         (posted(to=[SECRET]), "/to/0"),
         (posted(version=2), "/data/services/0"),
     ],
-    ids=range(23),
+    ids=range(24),
 )
 def test_a_problem_is_named_and_never_repeated(document: str, pointer: str) -> None:
     """P9: the output has a pointer of published names and a kind, and the exit status is 1."""

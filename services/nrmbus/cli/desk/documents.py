@@ -136,6 +136,8 @@ def _published(body: Mapping[str, Any], model: type[Data]) -> list[Problem]:
         found.append(Problem("/letter", "no_letter"))
     elif model.letter is not None and "letter" in body:
         _at("/letter", model.letter, body["letter"], found)
+    if "sealeddigest" in attributes and model.letter is None:
+        found.append(Problem("/event/sealeddigest", "no_letter"))
     source = attributes.get("source")
     attributes["source"] = (
         source.removeprefix(_SOURCE) if isinstance(source, str) and source.startswith(_SOURCE) else ""
