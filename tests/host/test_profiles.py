@@ -163,6 +163,27 @@ def test_a_profile_that_was_known_never_changes_under_a_running_service(bus: Bus
     assert (load_profile(NAME).digest, load_profile("az@2024-02-08").digest) == (before, bundled)
 
 
+@pytest.mark.thorough
+def test_a_profile_whose_holidays_the_release_lacks_is_refused(
+    bus: BusFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a file that somebody put into the folder, when its country has no table, then a running service goes on without the profile.
+
+    A start names the country and the command that says what to write.
+    """
+    know_profiles(bus)
+    bus.keep_profile("az@2028-01-01", copied(("country: AZ", "country: QQ"), name="az@2028-01-01"))
+    newcomers = Newcomers(bus)
+    for _ in range(2):
+        newcomers.look()
+    told = capsys.readouterr()
+
+    assert "az@2028-01-01" not in profile_names()
+    assert (told.out + told.err).count("profile_refused") == 1
+    with known_here(), pytest.raises(NoBus, match=r"nrmbus rules check FILE.*no holidays of QQ"):
+        know_profiles(bus)
+
+
 def test_an_invitation_may_name_any_profile_of_the_release(tmp_path: Path) -> None:
     """One whose name has a hyphen too."""
     folder = BusFolder(tmp_path / "operator")

@@ -18,6 +18,7 @@ from yaml.error import Mark
 
 from nrmbus.packed import packed
 from nrmbus.rules import overlay
+from nrmbus.rules.calendar import Calendar
 from nrmbus.rules.profile import Profile, ProfileError, UnknownProfileError
 
 _PROFILES: Final = packed("rules/profiles")
@@ -173,7 +174,8 @@ def add_profiles(texts: Iterable[str]) -> tuple[Profile, ...]:
     A profile that is known with the same values is known already, and nothing is done.
 
     Raises:
-        ProfileError: one does not read, or its name is known with other values. None of *texts* is added then.
+        ProfileError: one does not read, this release lacks the holidays of its country, or its name is known with other
+            values. None of *texts* is added then.
     """
     given = tuple(texts)
     named = {name_in(text): text for text in given}
@@ -182,6 +184,7 @@ def add_profiles(texts: Iterable[str]) -> tuple[Profile, ...]:
     fresh = {name: text for name, text in named.items() if name not in profile_names()}
     found = {name: read_profile(text, fresh) for name, text in named.items()}
     for name, profile in found.items():
+        Calendar.of(profile)  # a service that judges by a profile without one would end at its first event
         if name not in fresh and load_profile(name).digest != profile.digest:
             message = f"{name} is known with other values: give the profile another date, since one that is known never changes"
             raise ProfileError(message)
