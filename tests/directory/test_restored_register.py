@@ -1,5 +1,6 @@
 """A register of certificates that is older than the directory: a restored folder gives no right back that was taken."""
 
+import shutil
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -7,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from directory.given import HOUR, Office
+from nrmbus.backup import folders, restore
+from nrmbus.backup.store import Manifest, Store
 from nrmbus.bus.folder import BusFolder
+from nrmbus.bus.kafka import quotas
+from nrmbus.bus.kafka.gate import Gate, Rule
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.reach import Tls
 from nrmbus.directory.admission import withdraw
 from nrmbus.directory.heads import utc_time
+from nrmbus.wire.names import REGISTRAR
 
 US = "ngo-a"
 NOW = utc_time()
@@ -34,6 +40,110 @@ def _office(folder: BusFolder) -> Office:
 def certified(folder: BusFolder, name: str = "before", life: timedelta = certificate.LIFE) -> None:
     """Issue a certificate to the agency."""
     Authority(folder).issue(US, certificate.request(Tls(folder.path / name)), life=life)
+
+
+@pytest.fixture(name="has")
+def _has(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Principals that have rights at a broker; `Gate.apply` changes them."""
+    there = set[str]()
+
+    async def nothing(*_: object) -> dict[str, quotas.Quota]:
+        return {}
+
+    def have(_gate: Gate, wanted: frozenset[Rule], _found: frozenset[Rule]) -> None:
+        there.clear()
+        there.update(rule.principal for rule in wanted)
+
+    def found(_gate: Gate) -> frozenset[Rule]:
+        return frozenset(Rule(each, "allow", "topic", "nrm.directory", "read") for each in there)
+
+    monkeypatch.setattr(Gate, "_found", found)
+    monkeypatch.setattr(Gate, "_have", have)
+    monkeypatch.setattr(Gate, "_have_quotas", lambda *_: None)
+    monkeypatch.setattr(quotas, "found", nothing)
+    return there
+
+
+def hosted(folder: BusFolder, *hosts: str) -> None:
+    """Issue a certificate of the registrar to each of *hosts*, and give them their rights."""
+    for each in hosts:
+        Authority(folder).issue(REGISTRAR, certificate.request(Tls(folder.path / each)), host=each)
+    Gate(folder).apply()
+
+
+class Kept:
+    """Backup of a bus's folder."""
+
+    def __init__(self, folder: BusFolder) -> None:
+        self._folder, self._store = folder, Store.at(folder.path.parent / "backup")
+        with self._store.held():
+            files = {each: self._store.put_file(folder.path / each) for each in folders.paths(folder.path)}
+        self._manifest = Manifest(
+            bus=folder.settings.bus,
+            generation=1,
+            made="2026-03-01T00:00:00Z",
+            by="x",
+            private_keys="sealed",
+            files=files,
+        )
+
+    def folder(self) -> None:
+        """Restore the folder of a machine that was lost, beside the cluster."""
+        shutil.rmtree(self._folder.path)
+        restore.everything(self._store, self._manifest, self._folder, lambda _: None, lambda *_: None, only_folder=True)
+
+    def keys(self) -> None:
+        """Restore keys that were lost."""
+        shutil.rmtree(self._folder.keys)
+        restore.one_part(self._store, self._manifest, self._folder, "keys", lambda _: None, lambda *_: None)
+
+
+@pytest.fixture(name="cluster")
+def _cluster(tmp_path: Path) -> BusFolder:
+    folder = BusFolder(tmp_path / "bus")
+    folder.create(bootstrap="127.0.0.1:1", tls=True)
+    return folder
+
+
+@pytest.mark.parametrize("restored", [Kept.folder, Kept.keys])
+def test_a_standby_host_that_was_taken_off_gets_no_rights_after_a_restore(
+    cluster: BusFolder, has: set[str], restored: Callable[[Kept], None]
+) -> None:
+    """P2: given a register of before `standby revoke`, when rights are given, then the host that was taken off has none, and another has its own."""
+    hosted(cluster, "host-b", "host-c")
+    assert has == {"registrar.1", "registrar.2"}
+    backup = Kept(cluster)
+    Authority(cluster).revoke_host("host-b")
+    Gate(cluster).apply()
+    assert has == {"registrar.2"}
+
+    restored(backup)
+    Gate(cluster).apply()
+
+    assert has == {"registrar.2"}
+    assert Authority(cluster).hosts(certificate.now()).keys() == {"host-c"}
+
+
+def test_a_standby_host_is_left_where_the_broker_tells_nothing(cluster: BusFolder, has: set[str]) -> None:
+    """Given another broker, on which nobody has rights, when rights are given after a restore, then the standby host has its own."""
+    hosted(cluster, "host-b")
+    has.clear()
+
+    Kept(cluster).folder()
+    Gate(cluster).apply()
+
+    assert has == {"registrar.1"}
+
+
+def test_a_standby_host_that_was_just_admitted_gets_its_rights(cluster: BusFolder, has: set[str]) -> None:
+    """Given no restore since rights were last given, when a host is admitted, then it has rights that the broker did not know before."""
+    hosted(cluster, "host-b")
+    Kept(cluster).folder()
+    Gate(cluster).apply()
+
+    hosted(cluster, "host-c")
+
+    assert has == {"registrar.1", "registrar.2"}
 
 
 def suspended(office: Office) -> None:

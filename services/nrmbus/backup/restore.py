@@ -16,6 +16,7 @@ from nrmbus.backup.verify import directory_of
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import make_private, write_json
 from nrmbus.directory.reader import MARK
 from nrmbus.wire.names import CASES, DIRECTORY, REGISTRAR
@@ -25,6 +26,7 @@ _NEEDED: Final = 1.5
 """Free disk that a restore asks for, in lengths of the backup: its records are in the broker's form afterwards."""
 _LISTEN: Final = "listen.json"
 _LOG: Final = "auditor/logs"
+_REGISTER: Final = "keys/authority/issued.json"
 Unlock = Callable[[BusFolder], None]
 
 
@@ -56,6 +58,8 @@ def everything(
         make_private(stage.path)
         # Addresses for other machines are of the machine that was: they come back when the broker has ended.
         folders.put_back(store, [each for each in manifest.files.items() if each[0] != _LISTEN], stage.path)
+        if only_folder and _REGISTER in manifest.files:
+            Authority(stage).note_restore()
         if bootstrap:
             made = replace(stage.settings, bootstrap=bootstrap)
             write_json(stage.path / "bus.json", asdict(made))
@@ -148,6 +152,8 @@ def one_part(
             due = {path: stored for path, stored in due.items() if path not in left}
             if not over_newer:
                 _check_older(store, target, due)
+            if _REGISTER in due and target.exists:
+                Authority(target).note_restore()
             if part == "log":
                 _put_back_log(store, due, target.path)
             else:

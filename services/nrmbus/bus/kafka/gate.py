@@ -73,8 +73,10 @@ class Gate:
         if not self._folder.settings.tls:
             return
         with self._alone():
-            self._client, wanted, at = None, self._wanted(declarations), now()
+            self._client, at = None, now()
             found, has = self._found(), asyncio.run(quotas.found(self._folder.as_operator))
+            self._authority.take_off_again({rule.principal for rule in found if _OURS.fullmatch(rule.principal)}, at)
+            wanted = self._wanted(declarations)
             self._see_that_nobody_else_is_there({rule.principal for rule in found} | has.keys())
             self._have(wanted, found)
             self._have_quotas(has, at)

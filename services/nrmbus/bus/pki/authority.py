@@ -8,7 +8,7 @@ connections that were opened before. The authority's key lies beside the operato
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -56,6 +56,7 @@ class Authority:
         self._bus = folder.settings.bus
         self._home = folder.keys / "authority"
         self._register = self._home / "issued.json"
+        self._restored = self._home / "restored"
         self._folder = folder
 
     # -- what it certifies -------------------------------------------------------------------------------------------
@@ -204,6 +205,27 @@ class Authority:
                 entry = register.setdefault(who, {"certificates": []})
                 if count >= _next_number(entry):
                     entry["above"] = count
+
+    def note_restore(self) -> None:
+        """Note that the register comes from a backup, for the next `take_off_again`."""
+        write_private(self._restored, b"")
+
+    def take_off_again(self, principals: Collection[str], at: datetime) -> None:
+        """Once after a restore, take back each valid certificate of a standby host that is not among *principals*.
+
+        These have rights at the broker. Nothing else tells after a restore which hosts `revoke_host` has taken off since the
+        backup. A broker without any principal is another one, and tells nothing.
+        """
+        if not self._restored.exists():
+            return
+        with self._altered() as register:
+            for who, entry in register.items() if principals else ():
+                valid = {number for number, end in self._lasting(entry) if end > at}
+                for each in entry["certificates"]:
+                    is_valid = each.get("host") is not None and each["number"] in valid
+                    if is_valid and principal(who, each["number"]) not in principals:
+                        each["revoked"] = each["off"] = True
+        self._restored.unlink()
 
     def hosts(self, at: datetime) -> Mapping[str, Mapping[str, datetime]]:
         """Return by standby host, for each id with a valid certificate there at *at*, when its last certificate ends."""
