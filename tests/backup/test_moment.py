@@ -4,12 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from backup.given import checkpoint, placed, spoken
+from agencies import cosignature
+from backup.given import SIGNED_AT, checkpoint, placed, spoken, witnessed
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.records import Kept, Writer, records
 from nrmbus.backup.store import Partition, Store
 from nrmbus.backup.topics import Moment
 from nrmbus.directory import Directory
+from nrmbus.wire.keys.keys import SigningKey
+from nrmbus.wire.log.checkpoint import Checkpoint, origin_of
+from nrmbus.wire.log.note import Ed25519Signer, Note
 from registrar.given import Bus
 
 
@@ -54,6 +58,44 @@ def test_a_checkpoint_of_a_later_tree_is_left_to_the_next_backup(tmp_path: Path)
 
     assert [moment.covers(note) for note in notes] == [True, False]
     assert moment.covers(b"anybody's words")
+
+
+def test_a_later_tree_that_nobody_signed_keeps_nothing_out_of_a_backup(tmp_path: Path) -> None:
+    """Given an agency that writes trees of any size without a signature of the bus, then what is behind them is backed up.
+
+    The directory is read again once, for a key that may be newer.
+    """
+    bus, said = spoken()
+    read = list[Directory]()
+
+    def read_again() -> Directory:
+        read.append(bus.directory)
+        return bus.directory
+
+    moment, store, origin = Moment(bus.bus, bus.directory, read_again), Store.at(tmp_path), origin_of(bus.bus, 0)
+    text, other = (Checkpoint(origin, size, bytes(32)).text for size in (1_000_000, 2))
+    stranger = SigningKey.from_seed(bytes(range(32)))
+    with store.held():
+        taken(moment, store, placed(said["nrm.cases"]))
+
+    for signature in (Ed25519Signer(origin, stranger).sign(text), cosignature("ngo-a", other, SIGNED_AT)):
+        assert moment.covers(Note(text, (signature,)).bytes())
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("is_newer", [False, True], ids=["known key", "newer key"])
+def test_a_later_tree_that_a_witness_signed_is_left_to_the_next_backup(tmp_path: Path, *, is_newer: bool) -> None:
+    """Given a co-signature of a later tree, then it is left out, also where the directory was read before the witness's key was entered."""
+    bus, said = spoken()
+    cases = [record for transaction in said["nrm.cases"] for record in transaction]
+    store, moment = Store.at(tmp_path), moment_of(bus)
+    topics = witnessed(bus, checkpoint(bus, cases).value or b"", SIGNED_AT)
+    with store.held():
+        taken(moment, store, placed(said["nrm.cases"])[:2])
+    if is_newer:
+        moment._directory = Directory(bus.bus, bus.operator.signing.verify_key)
+
+    assert [moment.covers(each.value or b"") for found in topics.values() for each in found] == [False] * len(topics)
 
 
 def test_a_known_receipt_that_comes_again_is_kept(tmp_path: Path) -> None:

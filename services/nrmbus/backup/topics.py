@@ -19,7 +19,7 @@ from nrmbus.backup.store import Committed, Manifest, Partition, Store
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients, groups
 from nrmbus.bus.kafka.declarations import load_declarations
-from nrmbus.directory import Directory
+from nrmbus.directory import Directory, Published
 from nrmbus.directory.admission import read_directory
 from nrmbus.wire import history
 from nrmbus.wire.errors import ProofError, WireError
@@ -93,6 +93,7 @@ class Moment:
     def __init__(self, bus: str, directory: Directory, read_again: Callable[[], Directory]) -> None:
         """Find the registrar's keys in *directory*, or in the one that *read_again* returns, for a newer key."""
         self._bus, self._directory, self._read_again = bus, directory, read_again
+        self._has_read_again = False
         self._signatures: dict[int, set[bytes]] = {}
         """Of each partition, the transactions of these registrations."""
         self.numbers: dict[int, int] = {}
@@ -147,12 +148,35 @@ class Moment:
         return True
 
     def covers(self, note: bytes) -> bool:
-        """Return whether the tree in the signed checkpoint *note* has registrations up to this moment alone; anybody's words count as such."""
+        """Return whether the tree in the checkpoint *note* has registrations up to this moment alone; anybody's words count as such.
+
+        A later tree counts if a log or a witness signed it: else one note without a signature would keep everything behind the
+        note out of all backups.
+        """
         with suppress(ProofError):
             tree = Checkpoint.parse(Note.parse(note).text)
             bus, partition = place_of(tree.origin)
-            return bus != self._bus or tree.size <= self.numbers.get(partition, 0)
+            if bus == self._bus and tree.size > self.numbers.get(partition, 0):
+                return not self._is_signed(note)
         return True
+
+    def _is_signed(self, note: bytes) -> bool:
+        """Return whether a log or a witness of the bus signed *note*; a newer key than the directory has is looked for once.
+
+        One look is enough: the notes of a backup are older than the first look at one of them.
+        """
+        if not self._has_read_again and not self._is_signed_by(self._directory, note):
+            self._directory, self._has_read_again = self._read_again(), True
+        return self._is_signed_by(self._directory, note)
+
+    def _is_signed_by(self, directory: Directory, note: bytes) -> bool:
+        with suppress(ProofError):
+            Published.read(note, self._bus, directory.log_keys())
+            return True
+        with suppress(ProofError):
+            Note.parse(note).verified(directory.witnesses())
+            return True
+        return False
 
 
 class Archive:
