@@ -97,7 +97,7 @@ def remove(agency: Agency, name: Name, *, context: BusContext) -> None:
 def reset(agency: Agency, name: Name, *, as_json: AsJson = False, context: BusContext) -> None:
     """Give a member another one-time password, and print it: password and second factors are forgotten, and sessions end.
 
-    A member whom the agency's own sign-in names gets none.
+    A member gets none if the agency's own sign-in names the member, or if nobody signs in otherwise.
     """
     _tell(agency, *asyncio.run(_reset(context.folder, agency, name)), as_json=as_json)
 
@@ -143,6 +143,12 @@ async def _reset(folder: BusFolder, agency: str, name: str) -> tuple[dict[str, A
 def _tell(agency: str, member: dict[str, Any], url: str, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(member))
+        return
+    if "password" not in member and "provider" not in member["second_factor"]:
+        typer.echo(
+            f"{member['name']} cannot sign in, since nobody signs in with a password here: nrmbus staff remove {agency} "
+            f"'{member['name']}', then nrmbus staff add with --subject."
+        )
         return
     if "password" not in member:
         typer.echo(f"{member['name']} signs in at {url}{PAGES} with the agency's own sign-in.")

@@ -374,15 +374,20 @@ class Staff:
         """Return whether the agency's provider signs *member* in, who then has no password here."""
         return member.is_of_provider and self.settings.provider is not None
 
+    def gets_no_password(self, member: Member) -> bool:
+        """Return whether a reset gives *member* no one-time password: the provider signs in this member, or everybody."""
+        provider = self.settings.provider
+        return self.signs_in_elsewhere(member) or (provider is not None and provider.is_only)
+
     async def reset(self, number: str, by: str, still: Still = lambda: True) -> tuple[Member, str | None]:
         """Have *by* reset a member's sign-in: second factors are forgotten, and sessions end.
 
-        Return the member, and a one-time password unless the agency's provider signs the member in.
+        Return the member, and a one-time password unless the member could not sign in with one (`gets_no_password`).
 
         Raises:
             NotSignedIn: ``over``: what *by* signed in with does not *still* hold.
         """
-        if self.signs_in_elsewhere(self.members.there(number)):
+        if self.gets_no_password(self.members.there(number)):
             return await self.members.reset(number, None, by, also=_if(still)), None
         once = passwords.one_time()
         return await self.members.reset(number, await self._passwords.hashed(once), by, also=_if(still)), once

@@ -233,6 +233,23 @@ async def test_a_reset_of_the_providers_member_gives_no_password(tmp_path: Path,
 
 
 @pytest.mark.usefixtures("cheap_passwords")
+async def test_a_reset_gives_no_password_that_would_open_nothing(tmp_path: Path) -> None:
+    """Given a member of before the provider alone signs in, when the sign-in is reset, then no password is handed over, and the page says what to do."""
+    async with elsewhere(tmp_path, only=True) as (it, _):
+        await administers(it)
+        rena = await it.example("Rena Example", "worker")
+        asked = text_of(await it.get(f"/staff/{rena.number}/reset"))
+        answer = text_of(await it.send(f"/staff/{rena.number}/reset"))
+
+        assert "one-time password" not in asked + answer
+        assert "signs in with the agency's account." not in answer
+        for page in (asked, answer):
+            assert "remove the member, and add the member again with the subject" in page
+        assert it.staff.members.secrets_of(rena.number).password is None
+        assert not it.staff.sessions.of(rena.number)
+
+
+@pytest.mark.usefixtures("cheap_passwords")
 async def test_nobody_is_added_whom_the_only_provider_would_not_know(tmp_path: Path) -> None:
     """Given an agency whose provider alone signs in, then page and door refuse a member without a subject."""
     async with elsewhere(tmp_path, only=True) as (it, _):

@@ -121,7 +121,7 @@ def _once(visit: Visit, member: Member, once: str | None, title: str) -> Respons
     """Show the one-time password; without one only how the member signs in, under *title*."""
     return visit.page(
         "staff/once.html.j2", title=visit.t("Hand over the one-time password") if once else title,
-        about=member, once=once, ends=moment_of(visit, member.once_ends), address=f"{cookies.origin_of(visit.request)}/",
+        about=member, once=once, unknown=_unknown_elsewhere(visit.t, member), ends=moment_of(visit, member.once_ends), address=f"{cookies.origin_of(visit.request)}/",
     )  # fmt: skip
 
 
@@ -184,12 +184,24 @@ def _is_address(email: str) -> bool:
     return True
 
 
+def _unknown_elsewhere(t: Words, member: Member) -> str:
+    """Return what to do about a *member* whom the agency's provider does not know; an empty text about any other."""
+    if member.is_of_provider:
+        return ""
+    return t("Members sign in with the agency's account alone, and this member has no subject there: remove the member, and add the member again with the subject.")  # fmt: skip
+
+
 def _sure(visit: Visit, member: Member, what: str) -> Response:
     t = visit.t
     reset = t(
         "Password, authenticator app, passkeys and recovery codes of this member are worth nothing afterwards, and every session ends."
     )
-    once = "" if visit.door.staff.signs_in_elsewhere(member) else t("You get a one-time password to hand over.")
+    staff = visit.door.staff
+    once = (
+        _unknown_elsewhere(t, member)
+        if staff.gets_no_password(member)
+        else t("You get a one-time password to hand over.")
+    )
     title, said, button = {
         "reset": (
             t("Reset the sign-in?"),
