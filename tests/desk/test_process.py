@@ -9,8 +9,9 @@ import pytest
 
 from agencies import CASE
 from desk.given import REF, FakeRegistrar, Read, desk_of
+from nrmbus.desk.access import opening
 from nrmbus.desk.errors import DeskError
-from nrmbus.desk.inbox import settle
+from nrmbus.desk.inbox import release, settle
 from nrmbus.desk.process import DeskProcess
 from patience import eventually
 
@@ -64,3 +65,37 @@ async def test_a_partition_that_stands_still_keeps_no_letter_of_another_one_clos
         opening.cancel()
 
     assert (opened, then) == ({OTHER}, {OTHER, CASE})
+
+
+async def test_a_case_that_meets_a_lasting_fault_of_the_machine_keeps_no_letter_of_another_one_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a case whose letter the disk never yields, when another letter has waited for the inbox, then it opens, and the first one after the repair."""
+    monkeypatch.setattr(release, "FIRST_WAIT", 0.0)
+    whole = opening.open_letter
+
+    async def open_letter(desk: Any, signed: Any, **how: Any) -> Any:
+        if signed.subject == CASE:
+            raise OSError
+        return await whole(desk, signed, **how)
+
+    async def position(_: int) -> int:
+        return 4
+
+    async with desk_of("vac", tmp_path) as given:
+        process: Any = object.__new__(DeskProcess)
+        process.desk, process._position, process._inbox = given.desk, position, given.inbox
+        given.desk.end_of = lambda _: 4
+        for case in (CASE, OTHER):
+            await given.hear(letter(given.registrar, case))
+        with monkeypatch.context() as patch:
+            patch.setattr(opening, "open_letter", open_letter)
+            opening_all = asyncio.create_task(process._open_what_waited(given.inbox))
+            await eventually("the other letter is open", lambda: OTHER not in given.desk.parked)
+            assert given.desk.stuck == {CASE}
+            assert not given.desk.ahead
+        await process._try_stuck()
+        opened = {row.subject for row in await given.rows("reads")}
+        opening_all.cancel()
+
+    assert opened == {CASE, OTHER}

@@ -49,6 +49,8 @@ class Desk:
         """Reader for requests of the agency's own system that name nobody."""
         self.parked: set[str] = set()
         """Cases that wait for a person or an upgrade, because a record could not be handled."""
+        self.stuck: set[str] = set()
+        """Parked cases that wait for no person and met a fault of this machine at every try; tried again."""
         self.ahead: dict[str, tuple[int, int]] = {}
         """Case whose letter, or answer to an emergency, waits for the inbox -> the partition, and its end when the record came."""
         self.waits = asyncio.Event()

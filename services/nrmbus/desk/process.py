@@ -18,7 +18,7 @@ from nrmbus.bus.clock import SteppedClock, WallClock, clock_of
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.lease import Begins
-from nrmbus.bus.periodic import doubled
+from nrmbus.bus.periodic import doubled, every
 from nrmbus.bus.vitals import RELEASE, vitals
 from nrmbus.desk.broker_clock import BrokerClock
 from nrmbus.desk.desk import Desk
@@ -64,6 +64,8 @@ STUCK_SECONDS: Final = 15.0
 _LOOK: Final = 0.01
 _LONGEST_LOOK: Final = 1.0
 _PATIENCE: Final = 0.25
+_TRY_STUCK_EVERY: Final = 5.0
+"""Seconds between two tries to let cases through that met a fault of this machine."""
 
 
 def is_hosted(folder: BusFolder, service: str) -> bool:
@@ -217,6 +219,7 @@ class DeskProcess:
             tasks.create_task(self._begin_anew_without_ledger())
             tasks.create_task(self._reader.follow())
             tasks.create_task(self._catch_up(relay))
+            tasks.create_task(every(_TRY_STUCK_EVERY, self._try_stuck))
             tasks.create_task(self._look_over(relay))
             tasks.create_task(lost_keys.run(self.seat, self._lost))
             tasks.create_task(follower.run(self.witness, self._where))
@@ -314,6 +317,11 @@ class DeskProcess:
                 await release_by_itself(self.desk, inbox, (subject,))
                 if self.desk.ahead.get(subject) == (partition, end):
                     del self.desk.ahead[subject]
+
+    async def _try_stuck(self) -> None:
+        """Let through each case that met a fault of this machine, once the fault is mended; the other cases went on meanwhile."""
+        if self._inbox is not None and self.desk.stuck:
+            await release_by_itself(self.desk, self._inbox, sorted(self.desk.stuck))
 
     async def _position(self, partition: int) -> int:
         consumer = self._inbox.consumer if self._inbox else None

@@ -1,5 +1,6 @@
 """Records that wait together share a transaction: the same result as one by one, and after a fault or a kill nothing is lost."""
 
+import json
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -384,25 +385,67 @@ async def test_a_waiting_letter_at_which_the_rules_fail_waits_for_a_person(
         assert await receipts(given, CASES[0]) == 0
 
 
-async def test_a_case_that_meets_a_fault_of_the_machine_keeps_no_other_waiting(
+async def test_a_lasting_fault_of_the_machine_at_one_case_ends_the_release_of_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Given a file that cannot be read for the first case alone, the other cases are let through, and then the first one too."""
+    """Given a file that can never be read for the first case, the others are let through, a task shows the first, and it follows after the repair."""
     async with desk_of("shelter", tmp_path) as given:
         await wait_for_the_inbox(given)
-        whole, tries = opening.open_letter, count()
+        await hear_waiting(given, asked(given.registrar, CASES[:1], ref="ef" * 16))
+        with monkeypatch.context() as patch:
+            patch.setattr(opening, "open_letter", unreadable_for(CASES[0]))
+            for _ in range(2):
+                await release.release_by_itself(given.desk, given.inbox)
+            assert [(row.subject, row.error) for row in await given.rows("parked")] == [
+                (CASES[0], parking.STUCK),
+                (CASES[0], parking.BEHIND),
+            ]
+            assert given.desk.stuck == given.desk.parked == {CASES[0]}
+            assert [(row.subject, row.done) for row in await given.rows("tasks") if row.kind == parking.TASK] == [
+                (CASES[0], None)
+            ]
+
+        await release.release_by_itself(given.desk, given.inbox, sorted(given.desk.stuck))
+        assert (await given.rows("parked"), given.desk.parked, given.desk.stuck) == ([], set(), set())
+        assert [row.done is None for row in await given.rows("tasks") if row.kind == parking.TASK] == [False]
+        answers = [row for row in await given.rows("outbox") if row.origin == "procedure" and row.subject == CASES[0]]
+        assert [json.loads(row.clear)["causationid"] for row in answers] == [
+            row.id for row in await given.rows("events") if row.subject == CASES[0]
+        ]
+
+
+def unreadable_for(case: str) -> Any:
+    """Return the opening of letters with an error of the disk for *case*; it kills a release that tries without end."""
+    whole, tries = opening.open_letter, count()
+
+    async def open_letter(desk: Any, signed: Signed, **how: Any) -> letters.Opened:
+        if signed.subject == case:
+            if next(tries) > 40:
+                raise Killed
+            raise OSError
+        return await whole(desk, signed, **how)
+
+    return open_letter
+
+
+async def test_a_case_that_meets_a_passing_fault_of_the_machine_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a file that cannot be read for the first case until the others are through, then the first one follows without a task."""
+    async with desk_of("shelter", tmp_path) as given:
+        await wait_for_the_inbox(given)
+        whole = opening.open_letter
 
         async def open_letter(desk: Any, signed: Signed, **how: Any) -> letters.Opened:
             if signed.subject == CASES[0] and len(given.desk.parked) > 1:
-                if next(tries) > 20:
-                    raise Killed
                 raise OSError
             return await whole(desk, signed, **how)
 
         monkeypatch.setattr(opening, "open_letter", open_letter)
         await release.release_by_itself(given.desk, given.inbox)
 
-        assert (await given.rows("parked"), given.desk.parked) == ([], set())
+        assert (await given.rows("parked"), given.desk.parked, given.desk.stuck) == ([], set(), set())
+        assert [row for row in await given.rows("tasks") if row.kind == parking.TASK] == []
 
 
 async def test_the_task_about_a_gap_is_opened_once_the_disk_has_room(

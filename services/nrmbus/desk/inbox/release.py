@@ -6,6 +6,7 @@ the next start continues with the next record.
 """
 
 import asyncio
+import json
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -22,7 +23,8 @@ from nrmbus.desk.inbox.transaction import AT_ONCE, handle_together
 from nrmbus.desk.inbox.verify import Released
 from nrmbus.desk.procedure.handlers import Inbox
 from nrmbus.desk.state import parking
-from nrmbus.desk.state.cases import unpack
+from nrmbus.desk.state.cases import signed_of, unpack
+from nrmbus.desk.store.ledger import open_task
 from nrmbus.wire.names import inbox_of
 from nrmbus.wire.record import DELIVERY, REGISTRATION
 
@@ -40,7 +42,8 @@ async def _release(desk: Desk, inbox: Inbox, subject: str) -> int:
             break
         try:
             await inbox.process_message(_released(row, inbox_of(desk.seat.me)))
-        except Exception:  # noqa: BLE001 - undone, and logged as retried; the answer says how many are left
+        except Exception as error:  # noqa: BLE001 - undone; the answer says how many are left
+            telemetry.handled("retried", error=type(error).__name__)
             return _left(desk, subject)
     async with desk.seat.ledger.without_writers():  # nothing of the case can come in between
         left = _left(desk, subject)
@@ -54,17 +57,44 @@ async def release_by_itself(desk: Desk, inbox: Inbox, subjects: Iterable[str] | 
 
     These are cases whose first record this release now knows, and cases with an interrupted release. Stops at a
     record that fails again (a person then decides), and at a record that is still unknown. A fault of the ledger or the
-    directory is no record's: such a case is tried again after the other cases.
+    directory is no record's: such a case is tried a few times, each time after the other cases and a longer wait. If
+    the fault lasts, the case is left in ``desk.stuck``, with a task that shows it, and no other case waits for it.
     """
-    waiting = sorted(desk.parked) if subjects is None else list(subjects)
-    while waiting:
-        left = list[str]()
-        for number, subject in enumerate(waiting):
-            if number % AT_ONCE == 0:
-                await _begin_together(desk, waiting[number : number + AT_ONCE])
-            if not await _through_in_time(desk, inbox, subject):
-                left.append(subject)
-        waiting = left
+    asked = sorted(desk.parked) if subjects is None else list(subjects)
+    waiting = asked
+    for attempt in range(TRIES):
+        if waiting and attempt:
+            await asyncio.sleep(doubled(FIRST_WAIT, attempt - 1, LONGEST_WAIT))
+        waiting = await _not_through(desk, inbox, waiting)
+    for subject in waiting:
+        await _show_stuck(desk, subject)
+    desk.stuck.difference_update(asked)
+    desk.stuck.update(waiting)
+
+
+async def _not_through(desk: Desk, inbox: Inbox, subjects: list[str]) -> list[str]:
+    """Let each of *subjects* through once; return those that met a fault of the ledger or the directory."""
+    left = list[str]()
+    for number, subject in enumerate(subjects):
+        if number % AT_ONCE == 0:
+            await _begin_together(desk, subjects[number : number + AT_ONCE])
+        if not await _through(desk, inbox, subject):
+            left.append(subject)
+    return left
+
+
+async def _show_stuck(desk: Desk, subject: str) -> None:
+    """Open a task about the first record of *subject*, which met a fault of this machine at every try; the task ends with the record."""
+    with suppress(SQLAlchemyError, OSError):  # the fault may be the ledger's own; the next try shows the case then
+        row = _first(desk, subject)
+        if row is None or row.error == parking.STUCK or not parking.waits_for_nobody(row, desk.seat.rules):
+            return
+        sentence = parking.sentence_of(parking.STUCK, signed_of(row))
+        about = {"source": row.source, "number": row.number, "partition": row.partition, "sentence": sentence}
+        async with desk.seat.ledger.write() as tx:
+            parking.keep(tx, row.position, parking.STUCK)
+            how = {"subject": subject, "event_id": row.id, "kind": parking.TASK, "about": json.dumps(about)}
+            open_task(tx, opened=desk.seat.stamp(), **how)
 
 
 async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
@@ -81,15 +111,6 @@ async def _begin_together(desk: Desk, subjects: Iterable[str]) -> None:
             ]
             if len(rows) > 1:
                 await handle_together(desk, [_released(row, inbox_of(desk.seat.me)) for row in rows])
-
-
-async def _through_in_time(desk: Desk, inbox: Inbox, subject: str) -> bool:
-    """Let *subject* through in a few tries, each after a longer wait; return False if it has to be tried again later."""
-    for attempt in range(TRIES):
-        if await _through(desk, inbox, subject):
-            return True
-        await asyncio.sleep(doubled(FIRST_WAIT, attempt, LONGEST_WAIT))
-    return False
 
 
 async def _through(desk: Desk, inbox: Inbox, subject: str) -> bool:

@@ -1,7 +1,7 @@
 """Parked cases: the waiting records in order, the reason, and the task for a person.
 
 A record that could not be handled waits for a person. A record of an unknown type or version waits for an upgrade,
-and later records wait for their turn: both continue automatically.
+one that met a lasting fault of the machine for its repair, and later records for their turn: these continue automatically.
 """
 
 from typing import Any, Final
@@ -23,6 +23,9 @@ UNREAD: Final = "Unread"
 
 AHEAD: Final = "InboxUnread"
 """Reason of a record whose letter, or answer to an emergency, waits until the inbox is read to its end: a withdrawal may follow."""
+
+STUCK: Final = "MachineFault"
+"""Reason of a record that met a fault of this machine, which is no record's, at every try; the desk tries it again."""
 
 UNKNOWN: Final = {
     "unknown_type": "UnknownType",
@@ -74,6 +77,11 @@ def sentence_of(error: str, signed: Signed) -> str:
         return "Nothing: the desk goes on by itself once it has read its inbox to the end."
     elif error == BEHIND:
         return "Nothing: what stood before it was let through, and the desk goes on by itself."
+    elif error == STUCK:
+        return (
+            f"{signed.type} meets a fault of this machine at every try: the log of the desk names the error. Mend the "
+            "machine; the desk then lets the case through by itself, in order."
+        )
     else:
         return f"{signed.type} could not be handled ({error}): have the desk mended, then release the case at its door."
     return f"{what}: upgrade the desk, which then lets the case through by itself, in order."
@@ -107,8 +115,8 @@ def count(tx: Connection, subject: str) -> int:
 
 
 def waits_for_nobody(row: Row[Any], rules: Rules) -> bool:
-    """Return whether the parked *row* needs no person: it waited for its turn, or this release now knows its type and profile."""
-    if row.error in (BEHIND, AHEAD):
+    """Return whether the parked *row* needs no person: it waited for its turn or the machine, or this release now knows its type and profile."""
+    if row.error in (BEHIND, AHEAD, STUCK):
         return True
     if row.error not in UNKNOWN.values() or known(signed_of(row)) is None:
         return False
