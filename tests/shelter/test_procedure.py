@@ -228,6 +228,16 @@ class TestRelease:
 
         story.when(asked("B-2")).then(OFFER)
 
+    def test_a_refusal_by_hand_frees_the_bed_of_an_offer_without_a_verdict(self) -> None:
+        """Given an offer that got a passing answer, when a colleague refuses the request instead, then the bed is offered to the next."""
+        house(women=1).heard(asked("B-1"), says(ME, FULL, "B-1", case="B-1")).when(asked("B-2")).then(OFFER)
+
+    def test_a_refusal_by_hand_frees_no_bed_that_was_offered(self) -> None:
+        """Given a registered offer, then a refusal of the same request leaves the bed to the offer."""
+        story = house(women=1).heard(asked("B-1"), offered("B-1"), says(ME, FULL, "B-1", case="B-1"))
+
+        story.when(asked("B-2")).then(FULL)
+
     def test_a_refused_refusal_frees_nothing(self) -> None:
         """A request without a bed returns none."""
         story = house(women=1).heard(asked("B-1"))

@@ -56,6 +56,9 @@ def release(state: State, heard: Heard) -> State:
     subject = heard.event.subject
     if _has_lapsed(heard) or (heard.own and isinstance(heard.event.data, Discharged)):
         return state.without(state.bed(heard.event))
+    if heard.own and isinstance(heard.event.data, BedRefused):
+        # A colleague refuses what the desk offered in an event that waits for the house's suspension to end, and keeps its bed.
+        return state.without(_not_offered(state, heard.event))
     if _has_left(heard):
         return state.changed(beds=tuple(bed for bed in state.beds if bed.subject != subject))
     return state
@@ -95,9 +98,7 @@ def keep(state: State, heard: Heard) -> State:
 
 def take_back(state: State, refused: Event) -> State:
     """Free the bed of a refused offer, unless another offer for the same request was registered."""
-    bed = state.bed(refused)
-    is_held = bed is not None and (bed.offered or bed.taken)
-    return state if is_held or not isinstance(refused.data, BedOffered) else state.without(bed)
+    return state.without(_not_offered(state, refused)) if isinstance(refused.data, BedOffered) else state
 
 
 _CATEGORIES: Final = frozenset(CapacityChanged.model_fields)
@@ -107,6 +108,12 @@ def _steps_after(before: State, after: State) -> CapacityChanged | None:
     """Return the steps of the house *after* a change, or None if they are the same as *before*."""
     was, now = ({each: state.step(each) for each in state.places if each in _CATEGORIES} for state in (before, after))
     return CapacityChanged(**now) if now != was else None
+
+
+def _not_offered(state: State, event: Event) -> Bed | None:
+    """Return the bed that is held for the request of *event* without a registered offer; None if there is none."""
+    bed = state.bed(event)
+    return bed if bed is not None and not (bed.offered or bed.taken) else None
 
 
 def _has_lapsed(heard: Heard) -> bool:

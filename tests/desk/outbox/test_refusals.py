@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from agencies import CASE, SIGNAL, town
-from desk.given import REF, desk_of
+from desk.given import REF, Given, desk_of
 from nrmbus.rules.placed import placed
+from nrmbus.wire.envelope import decode
 from nrmbus.wire.errors import SENTENCES
 from nrmbus.wire.record import Record
 from patience import eventually
@@ -79,22 +80,57 @@ async def test_what_failed_is_sent_again_once_and_is_answered(
 
 
 async def test_an_event_of_the_procedure_registered_after_a_passing_answer_leaves_no_task(tmp_path: Path) -> None:
-    """Given an offer of a bed that got a passing answer, when another copy is registered, then both tasks about the offer are closed."""
+    """Given an offer of a bed that got a passing answer, when another copy is registered, then the task about the offer is closed."""
     async with desk_of("shelter", tmp_path) as here:
-        asked = here.registrar.event(
-            "special-unit", "shelter.bed_requested", {"to": ["shelter"], "urgency": "urgent"},
-            parts={"coded": {"category": "women"}}, opens=["shelter"], referral=REF,
-        )  # fmt: skip
-        await here.hear(here.registrar.register(asked, to="shelter"))
-        (receipt,) = await here.out()
-        await here.hear(here.registrar.register(receipt, to="shelter"))
-        (offer,) = await here.out()
+        offer = await offer_to(here, CASE)
         await here.hear(here.registrar.answer(offer, "agency_suspended"))
         before = {row.kind for row in await here.rows("tasks") if row.done is None}
         await here.hear(here.registrar.register(offer, to="shelter"))
         after = [row.kind for row in await here.rows("tasks") if row.done is None]
 
-    assert (before, after) == ({"not_sent", "refused"}, [])
+    assert (before, after) == ({"not_sent"}, [])
+
+
+async def offer_to(here: Given, case: str) -> Record:
+    """Have the house asked for a woman's bed; return its answer, sent."""
+    asked = here.registrar.event(
+        "special-unit", "shelter.bed_requested", {"to": ["shelter"], "urgency": "urgent"},
+        parts={"coded": {"category": "women"}}, opens=["shelter"], referral=REF, case=case,
+    )  # fmt: skip
+    await here.hear(here.registrar.register(asked, to="shelter"))
+    (receipt,) = await here.out()
+    await here.hear(here.registrar.register(receipt, to="shelter"))
+    (answer,) = await here.out()
+    return answer
+
+
+OTHER = "ef" * 16
+
+
+async def test_a_bed_is_not_offered_twice_after_a_passing_answer(tmp_path: Path) -> None:
+    """Given the only bed, whose offer got a passing answer, when another request comes, then it is refused, and the first offer may be sent again."""
+    async with desk_of("shelter", tmp_path) as here:
+        offer = await offer_to(here, CASE)
+        await here.hear(here.registrar.answer(offer, "agency_suspended"))
+        second = await offer_to(here, OTHER)
+        await here.hear(here.registrar.register(second, to="shelter"))
+        await here.hear(here.registrar.register(offer, to="shelter"))
+
+        assert [decode(each).type for each in (offer, second)] == ["shelter.bed_offered", "shelter.bed_refused"]
+        assert [(bed.subject, bed.category, bed.offered) for bed in here.desk.book.beds] == [(CASE, "women", True)]  # type: ignore[attr-defined]  # the book of a shelter
+
+
+async def test_a_bed_is_free_once_the_registrar_refuses_after_a_passing_answer(tmp_path: Path) -> None:
+    """Given the only bed, whose offer got a passing answer, when the registrar refuses another copy, then the next request is offered the bed."""
+    async with desk_of("shelter", tmp_path) as here:
+        offer = await offer_to(here, CASE)
+        await here.hear(here.registrar.answer(offer, "agency_suspended"))
+        await here.hear(here.registrar.refuse(offer, "not_open", "G-51"))
+        (task,) = [row for row in await here.rows("tasks") if row.kind == "refused" and row.done is None]
+        second = await offer_to(here, OTHER)
+
+    assert decode(second).type == "shelter.bed_offered"
+    assert task.subject == CASE
 
 
 async def test_a_reading_that_the_registrar_refused_says_by_which_rule(tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ _SENT_AFTER_ALL: Final = (
 )  # fmt: skip
 
 
+_OF_THE_DIRECTORY: Final = frozenset({"agency_suspended", "signature_invalid"})
+"""Codes of passing answers that depend on the directory of that moment: the same bytes may be registered later."""
+
+
 def row_of(tx: Connection, subject: str, id: str) -> Row[Any] | None:
     """Return the outbox row of an event, or None if this desk did not make it."""
     return tx.execute(_OF_EVENT, {"subject": subject, "id": id}).first()
@@ -91,7 +95,8 @@ def registered(seat: Seat, tx: Connection, registration: Registration) -> tuple[
 def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | None:
     """Close the row of a refused own event, or have the row sealed again if only the audience was wrong.
 
-    Returns the event if the agency's procedure made it: the procedure then releases its reservations.
+    Returns the event if the agency's procedure made it: the procedure then releases its reservations, also after a
+    passing answer to the same bytes, which may have released none.
     """
     _after(seat, tx, registration)
     row = row_of(tx, registration.subject, registration.id)
@@ -101,6 +106,7 @@ def refused(seat: Seat, tx: Connection, registration: Registration) -> Event | N
         if row.receipt is None:  # a passing answer to another copy of the bytes came first: the numbered verdict counts
             _close(tx, row.seq, seat.stamp(), **_answered(registration))
             documents.not_registered(seat, tx, row, has_verdict=True)
+            return _event_of(seat, row) if row.origin == "procedure" else None
         return None
     replaced_by = None
     if registration.code == queue.RESEALED:
@@ -125,7 +131,8 @@ def repeated(seat: Seat, tx: Connection, registration: Registration) -> None:
 def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
     """Apply a passing answer: fill a gap by sending again in order; close an unreadable row as failed.
 
-    A closed row that was to be sent again has its answer by that. Returns as `fail` does.
+    A closed row that was to be sent again has its answer by that. Returns as `fail` does, and None if the same bytes may
+    still be registered: the procedure then keeps its reservations.
     """
     tx.execute(_ANSWERED_AGAIN, {"answered_digest": answer.sha256})
     if answer.code == "sequence_gap":
@@ -142,7 +149,8 @@ def answered(seat: Seat, tx: Connection, answer: Answer) -> Event | None:
                 kind="not_ours", about=json.dumps({"code": answer.code}),
             )  # fmt: skip
         return None
-    return fail(seat, tx, row, queue.Refused(answer.code))
+    event = fail(seat, tx, row, queue.Refused(answer.code))
+    return None if answer.code in _OF_THE_DIRECTORY else event
 
 
 def _gap(seat: Seat, tx: Connection, subject: str, id: str, expected: int) -> None:
