@@ -78,7 +78,7 @@ class Item:
     """Type of the event by which a reader knows the thing."""
     ref: str | None = None
     code: str = ""
-    """The clock's code, the state of a record, or the kind of a task."""
+    """The clock's code, the state of a record (of a failed payment that was ordered again, `REPLACED`), or the kind of a task."""
     agencies: tuple[str, ...] = ()
     """Agencies that ask (ours), that have to act (theirs), or that said it."""
     since: datetime | None = None

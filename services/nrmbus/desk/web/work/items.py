@@ -28,6 +28,7 @@ from nrmbus.desk.web.work.kinds import (
     QUESTION,
     REFER_AGAIN,
     REFERRING,
+    REPLACED,
     RESULTS,
     SERVICES,
     SHOWN,
@@ -399,8 +400,9 @@ class _Case:
         for ref, each in self.view.payments.items():
             is_mine, again = each.mark.source == self.me, self._is_ordered_again(each)
             act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
+            code = REPLACED if each.state == "failed" and self._has_later_order(each) else each.state
             said = {
-                "ref": ref, "since": each.mark.registered, "state": each.state, "code": each.state, "act": act,
+                "ref": ref, "since": each.mark.registered, "state": each.state, "code": code, "act": act,
                 "agencies": () if is_mine else (each.mark.source,),
                 "said": {
                     "kind": each.kind, "amount": each.amount, "currency": each.currency, **self._granted(each.grant),
@@ -422,6 +424,8 @@ class _Case:
         """Return whether *payment* came back and is ordered again from its own row; the money of a grant is, from the grant's."""
         if payment.state != "failed" or payment.grant is not None or payment.kind == "compensation":
             return False
+        if self._has_later_order(payment):  # which is paid, waits, or has come back in its own row
+            return False
         if payment.kind == "one_time_allowance" and payment.decision != self.view.effective:  # a revoked status ends it
             return False
         standing = (
@@ -430,6 +434,14 @@ class _Case:
         if payment.decision is not None:
             return all(each.decision != payment.decision for each in standing)
         return all(each.mark.number < payment.mark.number for each in standing)
+
+    def _has_later_order(self, payment: Payment) -> bool:
+        """Return whether the money of *payment* was ordered once more since."""
+        return any(
+            (each.kind, each.decision, each.grant) == (payment.kind, payment.decision, payment.grant)
+            and each.mark.number > payment.mark.number
+            for each in self.view.payments.values()
+        )
 
     def _granted(self, ref: str | None) -> Mapping[str, Any]:
         """Return what the money of the grant *ref* is for, and where it comes from; nothing if no grant is known."""
@@ -495,7 +507,7 @@ class _Case:
         """Return whether the case has gone on since *task* was opened.
 
         It was closed, the person was referred again, a plan was agreed on, a hold was asked for, the child came home, the
-        status was decided, the negative decision fell, or the same is asked for once more.
+        status was decided, the negative decision fell, money was ordered again, or the same is asked for once more.
         """
         if self.is_over and task.kind in OF_A_RUNNING_CASE:
             return True
@@ -507,6 +519,9 @@ class _Case:
         if task.kind == "ask_another_shelter":
             asked = (each.mark.registered for each in self.view.beds.values() if each.asker == self.me)
             return any(each > task.opened for each in asked)
+        if task.kind == "came_back":
+            back = self.view.payments.get(task.ref or "")
+            return back is not None and (back.state != "failed" or self._has_later_order(back))
         if task.kind == "has_left":
             return not any(house.agency == self.me and house.state == "admitted" for _, house in self.view.houses())
         if task.kind == "ask_hold":

@@ -118,6 +118,8 @@ OF_A_RUNNING_CASE: Final = frozenset(
 """Kinds of tasks that are over with their case."""
 PLANNING: Final = frozenset({"make_plan", "transition"})
 """Kinds of tasks that a plan of this agency ends."""
+REPLACED: Final = "replaced"
+"""Code of a failed payment whose money was ordered again: its list is that of the later order."""
 ONCE: Final = frozenset({*PLANNING, "conditions", "visits", "stay_on"})
 """Kinds of tasks of which a case shows the newest alone."""
 OF_A_NO: Final = frozenset({"transition", "stay_on", "review_for_person", "tell_of_review"})

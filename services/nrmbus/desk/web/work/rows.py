@@ -261,9 +261,9 @@ def spent(t: Words, snapshot: Snapshot, board: Board) -> list[Spent]:
         return []
     lines: dict[tuple[str, str], dict[str, list[Item]]] = {}
     for item in snapshot.items:
-        if item.side == "record" and item.about in ("payment", "grant") and item.code in _OF_MONEY:
+        if item.side == "record" and item.about in ("payment", "grant") and item.state in _OF_MONEY:
             source = t.code("GrantSource", item.said["source"]) if item.said.get("source") else ""
-            lines.setdefault((_for_what(t, item), source), {}).setdefault(item.code, []).append(item)
+            lines.setdefault((_for_what(t, item), source), {}).setdefault(item.state, []).append(item)
     return [
         Spent(purpose, source, len(states.pop("granted", ())), {code: (len(items), totals(t, items)) for code, items in states.items()})
         for (purpose, source), states in sorted(lines.items())
