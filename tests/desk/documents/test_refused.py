@@ -209,7 +209,14 @@ class TestRefused:
             out = await given.out()
             left = [await given.rows("documents"), await given.rows("document_pieces")]
             (task,) = [row for row in await given.rows("tasks") if row.kind == "refused"]
+            (announced,) = [row for row in await given.rows("outbox") if row.type == "document.shared"]
+            own = await given.during(given.door.get(f"/v1/documents/{announced.id}", params={"actor": "S-1"}))
 
+        assert (own.status_code, own.json()["code"]) == (409, "document_incomplete")
+        assert own.json()["detail"].startswith(
+            "1 of 3 pieces are here. No further piece is sent; the document can be shared again. "
+        )
+        assert given.town.rules.profile.refusals["G-31"].says in own.json()["detail"]
         assert out == []
         assert left == [[], []]
         assert json.loads(task.about)["type"] == "document.chunk_sent"

@@ -19,6 +19,8 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import case_keys, letters
+from nrmbus.desk.outbox import refusals
+from nrmbus.desk.outbox.documents import cut_short
 from nrmbus.desk.state.cases import known, signed_of
 from nrmbus.desk.store import tables
 from nrmbus.events.access import AccessPurpose
@@ -108,6 +110,10 @@ async def reading(desk: Desk, shared: Shared, *, who: str, purpose: AccessPurpos
             raise _shut("not_allowed")
         if parked is not None or len(shared.chunks) < shared.data.chunks:
             here = f"{len(shared.chunks)} of {shared.data.chunks} pieces are here."
+            ended = cut_short(tx, row.subject, row.id) if shared.is_own and parked is None else None
+            if ended is not None:
+                why = f" {refusals.sentence(seat, ended.code, ended.rule)}" if ended.code else ""
+                here += f" No further piece is sent; the document can be shared again.{why}"
             raise DeskError("document_incomplete", detail=here)
     how: dict[str, Any] = {"who": who, "purpose": purpose, "parts": (shared.part,), "event": row.id}
     return opening.access(desk, row.subject, "letter", **how)

@@ -9,7 +9,7 @@ ends what is left.
 import base64
 import json
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from hashlib import sha256
@@ -237,6 +237,31 @@ def is_cut_short(seat: Seat, tx: Connection, row: Row[Any]) -> bool:
     else:
         return False
     return not last and tx.scalar(select(_DOCUMENTS.document).where(_announced_by(row.subject, announced))) is None
+
+
+@dataclass(frozen=True, slots=True)
+class CutShort:
+    """End of the sending of a document of which chunks are missing; both None unless a chunk was refused or could not be sent."""
+
+    code: str | None = None
+    rule: str | None = None
+
+
+def cut_short(tx: Connection, subject: str, announced: str) -> CutShort | None:
+    """Return why nothing more is sent of the document, of which chunks are missing, that the own event *announced* announces.
+
+    Return None while the upload is here: the next chunk is on its way, or another copy of one may be registered.
+    """
+    if tx.scalar(select(_DOCUMENTS.document).where(_announced_by(subject, announced))) is not None:
+        return None
+    ended = select(_OUTBOX.code, _OUTBOX.rule, _OUTBOX.clear).where(
+        _OUTBOX.subject == subject, _OUTBOX.type == DocumentChunkSent.type, _OUTBOX.verdict.in_(("refused", "failed")),
+        _OUTBOX.replaced_by.is_(None),
+    )  # fmt: skip
+    for row in tx.execute(ended.order_by(_OUTBOX.seq.desc())):
+        if json.loads(row.clear)["causationid"] == announced:
+            return CutShort(row.code, row.rule)
+    return CutShort()
 
 
 def _announced_by(subject: str, id: str) -> ColumnElement[bool]:

@@ -3,6 +3,7 @@
 import json
 import re
 import tempfile
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,33 @@ async def test_a_refused_document_stays_on_the_first_page_until_its_own_kind_is_
         same = (await browser.get(AT)).text
 
     assert [words in page for page in (other, same)] == [True, False]
+
+
+async def test_a_document_with_a_refused_piece_is_not_on_its_way_for_ever(tmp_path: Path) -> None:
+    """Given a piece that the registrar refused, the sender reads that no more follows and why; a document on its way, and one shared again, do not say so."""
+    words, rule = "Only a part of this document was sent, and no more follows. You can share it again.", "G-31"
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+
+        async def shared(pieces: int) -> str:
+            check = await browser.post(SHARE, data=SAID, files=FILE)
+            assert (await browser.post(f"{AT}/documents/send", data=hidden(check))).status_code == 303
+            for _ in range(1 + pieces):
+                (record,) = await here.out()
+                await here.hear(here.registrar.register(record, to="vac"))
+            return (await browser.get(f"{AT}/documents")).text
+
+        on_its_way = await shared(1)
+        (second,) = await here.out()
+        await here.hear(here.registrar.refuse(second, "consent_withdrawn", rule))
+        ended = (await browser.get(f"{AT}/documents")).text
+        await shared(3)
+        again = (await browser.get(f"{AT}/documents")).text
+        says = here.town.rules.profile.refusals[rule].says
+
+    assert [words in page for page in (on_its_way, ended, again)] == [False, True, True]
+    assert "Not all of this document is here" in on_its_way
+    assert says in unescape(ended)
+    assert [page.count('name="document" type="radio"') for page in (ended, again)] == [0, 1]
 
 
 async def test_a_file_is_kept_while_the_rest_of_the_form_is_mended(tmp_path: Path) -> None:

@@ -10,9 +10,12 @@ from nrmbus.desk.access import documents as reading
 from nrmbus.desk.access.documents import Shared
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.documents import disposition
+from nrmbus.desk.outbox import refusals
+from nrmbus.desk.outbox.documents import cut_short
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, SYSTEM, purpose_of, why_shut
+from nrmbus.desk.web.cases.pages import reason
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.document import DocumentShared
 from nrmbus.web.frame import LANGUAGE
@@ -109,7 +112,8 @@ async def _closed(case: Case, shared: Shared) -> Document:
     try:
         await reading.reading(case.visit.door.desk, shared, who=case.visit.me.number, purpose="case_work")
     except DeskError as error:
-        why = _why(case.visit, error)
+        is_cut_short = shared.is_own and error.code == "document_incomplete"
+        why = (_why_cut_short(case.visit, shared) if is_cut_short else "") or _why(case.visit, error)
     return Document(
         id=row.id,
         title=t.code("DocumentType", shared.data.document_type),
@@ -119,6 +123,18 @@ async def _closed(case: Case, shared: Shared) -> Document:
         part=t.capital(t.code("part", shared.part)),
         why_shut=why,
     )
+
+
+def _why_cut_short(visit: Visit, shared: Shared) -> str:
+    """Return that nothing more is sent of the own document *shared*, and why; empty while more is sent."""
+    with visit.door.ledger.read() as tx:
+        ended = cut_short(tx, shared.announcement.subject, shared.announcement.id)
+    if ended is None:
+        return ""
+    said = visit.t("Only a part of this document was sent, and no more follows. You can share it again.")
+    if ended.code is None:
+        return said
+    return f"{said} {reason(visit, ended.code, refusals.sentence(visit.door.seat, ended.code, ended.rule))}"
 
 
 def _why(visit: Visit, error: DeskError) -> str:
