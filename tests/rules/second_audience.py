@@ -51,6 +51,7 @@ class Telling:
         self.case, self.event, self.said, self.kind, self.by = case, event, event.data, event.type, event.source
         self.child = case.is_child(event)
         self.day = case.day = f"{max(event.recordedtime, registered).astimezone(ZONE):%Y-%m-%d}"
+        case.passes_to(self.day)
         self.to = set(getattr(event.data, "to", None) or ())
         self.before, self.after, self.registered = before, after, registered
         self._next: Parties | None = None

@@ -52,6 +52,8 @@ class Parties(Second):
         self.taken_over = ""
         self.began = ""
         self.out: dict[str, None] = {}
+        self.in_until: dict[str, str] = {}
+        """Last day of the consent that lets each agency in again whose access was ended (reading 164)."""
         self.gone: set[str] = set()
         """Agencies that deleted their data or are out, and have had no part since."""
         self.was_adult = False
@@ -88,6 +90,7 @@ class Parties(Second):
         for each in (event.source, *told):
             self.knows.setdefault(each)
         self.registered_on = f"{registered.astimezone(ZONE):%Y-%m-%d}"
+        self.passes_to(self.registered_on)
         self.take(event, self.registered_on)
         self._gives(event, tuple(told))
         for ref in [each for each in self.questions if self._away(self.senders.get(each, ""))]:
@@ -380,7 +383,26 @@ class Parties(Second):
     def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         is_over = event.data.expires is not None and event.data.expires < self.registered_on
         if SHARING in event.data.purposes and event.data.receivers[0] != by and not is_over:
-            self.out.pop(event.data.receivers[0], None)
+            agency = event.data.receivers[0]
+            if event.data.expires and (agency in self.out or agency in self.in_until):
+                self.in_until[agency] = event.data.expires
+            else:
+                self.in_until.pop(agency, None)
+            self.out.pop(agency, None)
+
+    def passes_to(self, day: str) -> None:
+        """Have agencies be out again whose consent has ended by *day*."""
+        for agency in [each for each, last in self.in_until.items() if last < day]:
+            self._is_out(agency)
+
+    def _is_out(self, agency: str) -> None:
+        self.in_until.pop(agency, None)
+        self.out.setdefault(agency)
+        self._leaves(agency)
+
+    def _after_case_reopened(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
+        for agency in [] if event.data.reason == "closed_in_error" else [*self.in_until]:
+            self._is_out(agency)
 
     def _leaves(self, agency: str) -> None:
         """Have *agency* have no part and house nobody any more, also if it comes back (readings 42 and 112)."""
@@ -393,8 +415,7 @@ class Parties(Second):
 
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         self.withdrawers[event.data.receivers[0]] = by
-        self.out.setdefault(event.data.receivers[0])
-        self._leaves(event.data.receivers[0])
+        self._is_out(event.data.receivers[0])
 
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]

@@ -6,8 +6,9 @@ import pytest
 
 from agencies import AGENCIES, POLICY
 from nrmbus.rules import Agency, Rules, load_profile
-from rules.given import Bench
+from rules.given import Bench, Said
 from rules.stories import LEGAL, begun, child_housed, child_planned, housed, planned, served
+from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
 REVOKED: Final = "access.revoked"
@@ -127,6 +128,105 @@ class TestTheAgencyThatIsOut:
         b = cut(planned(Bench()))
         b.say("vac", "consent.given", receivers=["ngo-l"], purposes=["services"])
         assert refused(b, "vac", "needs.assessed", to=["ngo-l"]) == "G-67"
+
+
+@pytest.mark.parametrize("child", [False, True], ids=["of an adult", "of a child's carer"])
+class TestAConsentForSomeDays:
+    """Given an agency whose access was ended, and a consent to it until 12 March."""
+
+    def let_in(self, child: bool) -> Bench:  # noqa: FBT001 -- the parameter of each test
+        """It is the legal NGO in an adult's case, and in a child's case the assistance centre."""
+        self.agency, self.by, given_by = ("vac", UNIT, "caregiver") if child else ("ngo-l", "vac", "individual")
+        self.consent: dict[str, Any] = {"receivers": [self.agency], "given_by": given_by}
+        b = cut(child_planned(Bench()) if child else planned(Bench()), self.agency)
+        b.say(self.by, "consent.given", **self.consent, expires="2026-03-12")
+        return b
+
+    def refer(self, b: Bench) -> Said:
+        """Send a letter to the agency, which it may open."""
+        more: dict[str, Any] = {"urgency": "normal", "services": ["legal"], "legal_basis": LEGAL, "letter": True}
+        return b.say(self.by, "referral.submitted", ref="R-9", to=[self.agency], **more)
+
+    def is_out(self, b: Bench, day: str) -> bool:
+        """Return whether nobody may turn to the agency on *day*."""
+        b.at(day)
+        asked = b.event(self.by, "referral.submitted", ref="R-8", to=[self.agency], legal_basis=LEGAL)
+        return "G-67" in {each.rule for each in b.rules.refusals(b.view, asked, b.now)}
+
+    def test_p2_lets_it_in_for_these_days_alone(self, *, child: bool) -> None:
+        """P2: when the last day is over, then the agency is out without an event: it has no part, and does nothing more."""
+        b = self.let_in(child)
+        self.refer(b)
+        assert not self.is_out(b, "d10 23:59")
+        assert refused(b, self.agency, "referral.accepted", ref="R-9") is None
+
+        assert self.is_out(b, "d11 0:00")
+        assert refused(b, self.agency, "referral.accepted", ref="R-9") == "G-05"
+        assert not b.rules.as_of(b.view, b.now).on_case(self.agency)
+
+    def test_p2_keeps_its_letters_shut_afterwards(self, *, child: bool) -> None:
+        """P2: when the last day is over, then a letter of these days stays shut, for the registrar and at the agency's desk."""
+        b = self.let_in(child)
+        sent = self.refer(b)
+        views = (b.view, desk(b, self.agency, sent))
+
+        def shut(day: str) -> list[bool]:
+            b.at(day)
+            return [b.rules.keeps_shut(view, sent.event, self.agency, b.now) for view in views]
+
+        assert shut("d10 9:00") == [False, False]
+        assert shut("d11 9:00") == [True, True]
+
+    def test_leaves_no_duty_behind(self, *, child: bool) -> None:
+        """When the agency owes an answer at the end of these days, then nobody is late with it."""
+        b = self.let_in(child)
+        self.refer(b)
+
+        assert "D-SERVICE" in b.codes
+        assert not [each for each in b.through("d40 9:00") if each.startswith("D-SERVICE")]
+
+    def test_may_be_made_longer(self, *, child: bool) -> None:
+        """When another consent until 20 March follows in time, then the agency is out again after that day."""
+        b = self.let_in(child).at("d10 9:00")
+        b.say(self.by, "consent.given", **self.consent, expires="2026-03-20")
+
+        assert not self.is_out(b, "d18 9:00")
+        assert self.is_out(b, "d19 9:00")
+
+    @pytest.mark.parametrize("day", ["d10 9:00", "d15 9:00"], ids=["in these days", "afterwards"])
+    def test_is_followed_by_one_without_an_end(self, day: str, *, child: bool) -> None:
+        """When a consent without a last day follows, then the agency stays."""
+        b = self.let_in(child).at(day)
+        b.say(self.by, "consent.given", **self.consent)
+
+        assert not self.is_out(b, "d60 9:00")
+
+    def test_is_made_longer_by_nobody_else(self, *, child: bool) -> None:
+        """When the word is a relative's or an override, then it is refused, as while the agency is out."""
+        b = self.let_in(child)
+
+        assert refused(b, self.by, "consent.given", receivers=[self.agency], given_by="other") == "G-67"
+        assert refused(b, self.by, "consent.overridden", receivers=[self.agency]) == "G-67"
+
+    def test_ends_with_another_end_of_the_access(self, *, child: bool) -> None:
+        """When two officers end the access again in these days, then a later consent until 20 March holds until that day."""
+        b = cut(self.let_in(child), self.agency)
+        assert self.is_out(b, "d10 9:00")
+        b.say(self.by, "consent.given", **self.consent, expires="2026-03-20")
+
+        assert not self.is_out(b, "d18 9:00")
+        assert self.is_out(b, "d19 9:00")
+
+    @pytest.mark.parametrize(("reason", "out"), [("other", True), ("closed_in_error", False)])
+    def test_lapses_with_the_closing(self, reason: str, *, out: bool, child: bool) -> None:
+        """When the case is closed and opened again, then the agency is out at once, unless the case was closed in error."""
+        b = self.let_in(child)
+        b.say("ngo-shelter" if child else "shelter", "shelter.discharged", ref="B-10" if child else "B-1")
+        b.say(self.by, "case.closed")
+        b.say(self.by, "case.reopened", reason=reason)
+
+        assert self.is_out(b, "d10 9:00") is out
+        assert self.is_out(b, "d11 9:00")
 
 
 class TestWhoseAccess:

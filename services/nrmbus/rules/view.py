@@ -24,6 +24,7 @@ from nrmbus.rules.records import (
     Grant,
     Hold,
     House,
+    LetIn,
     Letters,
     Paper,
     Payment,
@@ -71,6 +72,8 @@ class View:
     """Whether the person was found in another country."""
     revoked: Mapping[str, str] = field(default_factory=dict)
     """Agencies whose access was ended, and the event that ended it; a new consent of the person lets one in again."""
+    let_in: Mapping[str, LetIn] = field(default_factory=dict)
+    """Agencies that such a consent lets in for some days only."""
     flagged: frozenset[str] = frozenset()
     represented: bool = False
     best_interests: str | None = None

@@ -103,8 +103,9 @@ def _is_kept_shut(desk: Desk, signed: Signed, tx: Connection) -> bool:
     event = known(signed)
     if event is None:
         return False  # of a type or version that this release cannot open at all
-    view = desk.cases.view(tx, signed.subject)
-    if not desk.seat.rules.keeps_shut(view, event, desk.seat.me, desk.seat.now()):
+    rules, now = desk.seat.rules, desk.seat.now()
+    view = rules.as_of(desk.cases.view(tx, signed.subject), now)
+    if not rules.keeps_shut(view, event, desk.seat.me, now):
         return rests_on_consent(desk, signed) and _unread_word(tx, signed.subject)
     stop = view.stops.get(desk.seat.me)
     retained = stop is not None and stop.answer == "must_retain" and desk.seat.me not in view.revoked

@@ -393,15 +393,15 @@ def access_revoked(q: Question) -> bool:
     """An event of an agency whose access was ended, beyond its answer to that; or one that turns to such an agency.
 
     An override lets nobody in again, nor does the word of a relative: the person does, for a child also the carer, by a consent
-    that another agency records.
+    that another agency records. A consent for some days is made longer in no other way.
     """
-    revoked = q.view.revoked
-    if not revoked or q.about_no_case:
+    revoked, let_in = q.view.revoked, q.view.let_in
+    if not (revoked or let_in) or q.about_no_case:
         return False
     if q.source in revoked:
         return q.event.type not in _OF_WHO_IS_OUT
-    named = (*q.to, *(receivers_of(q.event) if _by_others_word(q) else ()))
-    return any(agency in revoked for agency in named)
+    named = receivers_of(q.event) if _by_others_word(q) else ()
+    return any(agency in revoked for agency in (*q.to, *named)) or any(agency in let_in for agency in named)
 
 
 def _by_others_word(q: Question) -> bool:
