@@ -79,6 +79,8 @@ class Second:
         """Know the roles of all agencies."""
         self.roles = roles
         self.child: bool | None = None
+        self.was_child = False
+        """Whether the case was a child's once."""
         self.detector = ""
         self.flagged: set[str] = set()
         self.represented = self.screened = False
@@ -155,6 +157,7 @@ class Second:
     def take(self, event: Any, day: str) -> None:
         """Take what was registered on *day*."""
         said, kind, by = event.data, event.type, event.source
+        self.was_child = self.was_child or bool(self.child)
         self._move(event)
         if kind in ("case.signal_recorded", "case.re_referred"):
             self.detector, self.child = by, said.child
@@ -357,7 +360,8 @@ class Asked:
     def g_21(self) -> bool:
         """A child is referred before the flag reached guardianship and child commission."""
         told = {self.case.roles[each] for each in self.case.flagged}
-        return self.kind == REFERRAL and self.child and not {"guardianship", "child_commission"} <= told
+        is_child = self.child or (getattr(self.said, "child", None) is True and not (self.case.was_child or self.child))
+        return self.kind == REFERRAL and is_child and not {"guardianship", "child_commission"} <= told
 
     def g_22(self) -> bool:
         """A child is interviewed while no representative is assigned, or none attends."""

@@ -30,9 +30,9 @@ class OneDesk:
         if knows:
             self.refer("R-1")
 
-    def refer(self, ref: str, *, age_is_said: bool = True) -> Event:
-        """Have the school refer the boy to the agency with a letter, as a child if the age is said."""
-        more = {key: each for key, each in CHILD.items() if age_is_said or key != "child"}
+    def refer(self, ref: str, *, child: bool | None = True) -> Event:
+        """Have the school refer the boy to the agency with a letter, which says *child* of his age, or nothing."""
+        more = {key: each for key, each in {**CHILD, "child": child}.items() if each is not None}
         return self.says("school", "referral.submitted", ref=ref, to=[self.agency], **more).event
 
     def grown_up(self) -> Said:
@@ -90,7 +90,7 @@ class TestAWordOfAChild:
         """P2: given a referral that does not say that he is a child, when the agency gets it first, then desk and registrar open its letter."""
         case = OneDesk(agency, knows=False)
         case.says("school", type, receivers=[agency])
-        letter = case.refer("R-2", age_is_said=False)
+        letter = case.refer("R-2", child=None)
         assert case.shut(letter) == (False, False)
 
         case.grown_up()
@@ -119,6 +119,95 @@ def test_p2_a_shelter_that_a_child_refused_may_offer_a_bed(type: str) -> None:
 
     assert not b.rules.keeps_shut(own, asked.event, "ngo-shelter", b.now)
     assert b.rules.judge(own, b.event("ngo-shelter", "shelter.bed_offered", ref="B-10"), b.now) is None
+
+
+@pytest.mark.parametrize("agency", ["vac", "ngo-l"])
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+class TestADeskThatDoesNotKnowOfAChild:
+    """Given an agency whose desk was not told that the person is a child, or was told of an adult."""
+
+    @pytest.mark.parametrize("said", [None, False], ids=["nothing of age", "no child"])
+    def test_p2_hears_of_the_child_before_the_refusal(self, agency: str, type: str, *, said: bool | None) -> None:
+        """P2: given a referral that says nothing of age, or an adult, when the child refuses the agency, then desk and registrar open its letter."""
+        case = OneDesk(agency, knows=False)
+        letter = case.refer("R-2", child=said)
+        case.says("school", type, receivers=[agency])
+
+        assert case.first() == {type: ["safeguard.child_flagged"]}
+        assert case.shut(letter) == (False, False)
+        case.grown_up()
+        assert case.shut(letter) == (True, True)
+
+    def test_p2_hears_of_the_child_before_a_consent_for_some_days(self, agency: str, type: str) -> None:
+        """P2: given a word that the agency hears with a consent until 3 March, when that day is over, then both open the letter still."""
+        case = OneDesk(agency, knows=False)
+        case.says("school", type, receivers=[agency])
+        case.says("school", "consent.given", receivers=[agency], expires="2026-03-03", given_by="individual")
+        letter = case.refer("R-2", child=None)
+        case.b.at("d3 9:00")
+
+        assert case.shut(letter) == (False, False)
+
+    def test_hears_it_once(self, agency: str, type: str) -> None:
+        """When another word follows, then that word comes alone."""
+        case = OneDesk(agency, knows=False)
+        case.refer("R-2", child=None)
+        case.says("school", type, receivers=[agency])
+        case.says("school", "consent.given", receivers=[agency], given_by="individual")
+        again = case.says("school", type, receivers=[agency])
+
+        assert again.audience.earlier == {}
+
+    def test_hears_nothing_of_age_where_nobody_is_refused(self, agency: str, type: str) -> None:
+        """When the child refuses another agency, then this one is told of no child."""
+        case = OneDesk(agency, knows=False)
+        case.refer("R-2", child=None)
+        case.says("school", type, receivers=["hospital"])
+
+        assert case.first() == {}
+
+
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+@pytest.mark.parametrize("child", [False, True], ids=["as an adult", "as a child"])
+def test_p2_a_word_from_before_the_flag_is_a_childs_from_the_next_event_on(type: str, *, child: bool) -> None:
+    """P2: given a person who was found and refused a shelter before the flag, when a bed is asked for again, then the shelter opens that letter."""
+    b = Bench()
+    b.say("ngo-a", "case.signal_recorded", child=child, letter=True)
+    b.consents("shelter")
+    said = [b.say("ngo-a", "shelter.bed_requested", ref="B-9", to=["shelter"], letter=True)]
+    said.append(b.say("ngo-a", type, receivers=["shelter"]))
+    b.say("ngo-a", "safeguard.child_flagged", to=BODIES)
+    said.append(b.say("ngo-a", "shelter.bed_requested", ref="B-10", to=["shelter"], letter=True))
+
+    assert not b.rules.keeps_shut(b.view, said[-1].event, "shelter", b.now)
+    assert not b.rules.keeps_shut(desk(b, "shelter", *said), said[-1].event, "shelter", b.now)
+
+
+@pytest.mark.parametrize("type", ["consent.refused", "consent.withdrawn"])
+def test_p2_a_shelter_that_a_child_refuses_after_the_request_may_offer_a_bed(type: str) -> None:
+    """P2: given a request for a bed, which says nothing of age, when the child refuses the shelter, then its desk lets it answer still."""
+    b = child_begun(Bench())
+    asked = b.at("4:00").say(UNIT, "shelter.bed_requested", ref="B-10", to=["ngo-shelter"], letter=True)
+    refused = b.say(UNIT, type, receivers=["ngo-shelter"])
+    own = desk(b, "ngo-shelter", asked, refused)
+
+    assert not b.rules.keeps_shut(own, asked.event, "ngo-shelter", b.now)
+    assert b.rules.judge(own, b.event("ngo-shelter", "shelter.bed_offered", ref="B-10"), b.now) is None
+
+
+@pytest.mark.parametrize("agency", ["vac", "ngo-l"])
+def test_p2_a_referral_that_says_child_makes_no_child_of_an_adult_at_the_desk(agency: str) -> None:
+    """P2: given a boy found to be an adult, who refused an agency and lets it in until 4 March, when a referral says child, then that day counts at its desk too."""
+    case = OneDesk(agency, knows=False)
+    case.says("school", "consent.refused", receivers=[agency])
+    case.grown_up()
+    case.says("school", "consent.given", receivers=[agency], expires="2026-03-04")
+    letter = case.refer("R-2")
+    assert case.first()["referral.submitted"][0] == FOUND
+    assert case.shut(letter) == (False, False)
+    case.b.at("d3 9:00")
+
+    assert case.shut(letter) == (True, True)
 
 
 class TestAWordOfAnAdult:

@@ -1,14 +1,14 @@
 """Events that an agency hears just before another event, since it could not read that one rightly without them.
 
-They are standing consents with the refusals behind them, what a child refused once the child has grown up, that finding itself,
-the bar on embassies, and what a deciding body missed of the case.
+They are standing consents with the refusals behind them, what a child refused once the child has grown up, the findings of age by
+which a refusal bars or does not, the bar on embassies, and what a deciding body missed of the case.
 Registrar and fold ask alike.
 """
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Final
 
-from nrmbus.rules.event_context import AGE_ASSESSED, SHARING, EventContext, receivers_of, value
+from nrmbus.rules.event_context import AGE_ASSESSED, CHILD_FLAGGED, SHARING, EventContext, receivers_of, value
 from nrmbus.rules.records import Standing, lasts
 
 EMBASSY_BARRED: Final = "stay.embassy_barred"
@@ -30,8 +30,8 @@ def earlier(context: EventContext, recipients: Iterable[str]) -> dict[str, tuple
     still open it then. So it would once a child is found to be an adult: the child's refusals come first with that finding.
     """
     found = _words_first(context, recipients)
-    for agency in _unaware_of_her_age(context, recipients, found):
-        found[agency] = (str(context.view.grown_up), *found.get(agency, ()))
+    for agency, finding in _unaware_of_her_age(context, recipients, found):
+        found[agency] = (finding, *found.get(agency, ()))
     for agency in _unaware_of_the_bar(context, recipients):
         found[agency] = (*found.get(agency, ()), str(context.view.embassy_bar))
     for agency in _let_in_again(context, recipients):
@@ -94,14 +94,32 @@ _TURNED: Final[Mapping[str, Callable[[EventContext, str, str], tuple[Standing, .
 """Types after which another word of hers may hold, also for an agency that is on the case already."""
 
 
-def _unaware_of_her_age(context: EventContext, recipients: Iterable[str], words: Container[str]) -> list[str]:
-    """Return the agencies that hear a word against them, or hear *words* first, and would read it as a child's, which bars nobody."""
+def _unaware_of_her_age(
+    context: EventContext, recipients: Iterable[str], words: Mapping[str, tuple[str, ...]]
+) -> list[tuple[str, str]]:
+    """Return the agencies that would read a word against them, of now or of *words*, by another age, each with the finding that tells the age.
+
+    An adult's word would be read as a child's, which bars nobody, or a child's as an adult's.
+    """
     view, event = context.view, context.event
-    if view.grown_up is None:
-        return []
     against = receivers_of(event) if event.type in BARS else ()
-    knowing = (agency for agency in recipients if view.count_for(agency) and agency not in view.grown_up_known)
-    return [agency for agency in knowing if agency in against or agency in words]
+    if view.grown_up is not None:
+        unaware = [agency for agency in recipients if agency not in view.grown_up_known]
+        knowing = [agency for agency in unaware if view.count_for(agency) and (agency in against or agency in words)]
+        misled = [agency for agency in unaware if context.says_child and agency not in view.ages]
+        return [(agency, view.grown_up) for agency in dict.fromkeys((*knowing, *misled))]
+    if view.found_child is None or event.type in (AGE_ASSESSED, CHILD_FLAGGED):
+        return []
+    unaware = [agency for agency in recipients if not view.ages.get(agency, context.says_child)]
+    barred = [agency for agency in unaware if agency in against or _hears_bar(context, agency, words.get(agency, ()))]
+    return [(agency, view.found_child) for agency in barred]
+
+
+def _hears_bar(context: EventContext, agency: str, words: Container[str]) -> bool:
+    """Return whether a refusal or withdrawal about *agency* holds, or holds again later, that it has heard or hears among *words*."""
+    bar = next((each for each in _standing(context, agency, SHARING) if each.bars), None)
+    paper = context.view.papers.get(bar.id) if bar else None
+    return bar is not None and (bar.id in words or (paper is not None and agency in paper.known_to))
 
 
 def _unaware_of_the_bar(context: EventContext, recipients: Iterable[str]) -> Iterable[str]:

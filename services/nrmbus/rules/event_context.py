@@ -25,6 +25,7 @@ STOPPED = "consent.stop_confirmed"
 PAPERS = "handover.document_transferred"
 CHILD_FLAGGED = "safeguard.child_flagged"
 AGE_ASSESSED = "safeguard.age_assessed"
+REFERRED = "referral.submitted"
 
 
 def value(event: Event, name: str, default: Any = None) -> Any:
@@ -86,6 +87,19 @@ class EventContext:
     def finds_child(self) -> bool:
         """Return whether the event is an age assessment that finds that the person is, or may be, a child."""
         return self.event.type == AGE_ASSESSED and value(self.event, "result") != "adult"
+
+    @property
+    def says_child(self) -> bool:
+        """Return whether the event is a referral that says that the person is a child."""
+        return self.event.type == REFERRED and value(self.event, "child") is True
+
+    @property
+    def age_said(self) -> bool | None:
+        """Return whether the person is a child by what a recipient reads in the event; None if it tells nothing of age."""
+        if self.event.type in (CHILD_FLAGGED, AGE_ASSESSED):
+            return self.event.type == CHILD_FLAGGED or self.finds_child
+        said: bool | None = value(self.event, "child")
+        return said
 
     @property
     def deletes(self) -> bool:

@@ -66,6 +66,10 @@ class View:
     """Id of the assessment that found the person to be an adult, while that stands."""
     grown_up_known: frozenset[str] = frozenset()
     """Agencies that know of that assessment."""
+    found_child: str | None = None
+    """Id of the latest flag or assessment by which the person is a child, while that stands."""
+    ages: Mapping[str, bool] = field(default_factory=dict)
+    """Whether the person is a child by what each agency was told; an agency that was told nothing of age is not in it."""
     group: str | None = None
     """Incident in which the person was found with others."""
     abroad: bool = False

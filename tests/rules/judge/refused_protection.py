@@ -1,8 +1,11 @@
 """G-20 to G-37: for each rule an event that it refuses, and a similar event that it lets pass."""
 
+from typing import Any
+
 from nrmbus.rules import Refusal
 from rules.given import ONE_YEAR, Bench, Said, moment
 from rules.stories import (
+    BODIES,
     LEGAL,
     child_flagged,
     child_housed,
@@ -240,12 +243,19 @@ def _of_children() -> list[tuple[str, Refusal | None, str | None]]:
     half = child_signalled(Bench())
     half.say("school", "safeguard.child_flagged", to=["guardianship"])
     found += [("half a safeguard", half.ask("school", REFERRAL, **TO_UNIT), "G-21")]
+    adult = consented(Bench())
+    says: dict[str, Any] = {"ref": "R-9", "to": ["vac"], "child": True, "legal_basis": LEGAL}
+    found += [("a child by the referral alone", adult.ask("ngo-a", REFERRAL, **says), "G-21")]
+    adult.say("ngo-a", "safeguard.child_flagged", to=BODIES)
+    found += [("a child after all", adult.ask("ngo-a", REFERRAL, **says), None)]
     b = child_housed(Bench())
     found += [
         ("no decision on best interests", b.ask("guardianship", "safeguard.returned_to_family"), "G-24"),
         ("an interview in initial assistance", _interviewed(b, "representative", "doctor"), "G-42"),
     ]
     grown: Said | None = b.say("special-unit", "safeguard.age_assessed")
+    b.say("special-unit", "consent.given", receivers=["vac"])
+    found += [("of age meanwhile", b.ask("school", REFERRAL, **says), None)]
     found += [("an adult from here on", b.ask("special-unit", "identification.stage_entered", stage="inquiry"), "G-32")]
     unclear = child_housed(Bench())
     unclear.say("special-unit", "safeguard.age_assessed", result="unclear")

@@ -13,7 +13,7 @@ from nrmbus.rules.changes import Changes, Folder, parts_with
 from nrmbus.rules.conditions import holds
 from nrmbus.rules.duties import ERASED, as_of, resumed, settled
 from nrmbus.rules.earlier import EMBASSY_BARRED, earlier, missing
-from nrmbus.rules.event_context import AGE_ASSESSED, EventContext
+from nrmbus.rules.event_context import AGE_ASSESSED, REFERRED, EventContext
 from nrmbus.rules.evolve.bulletin import announced
 from nrmbus.rules.evolve.case import CASE
 from nrmbus.rules.evolve.consent import CONSENT
@@ -156,6 +156,7 @@ def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> d
     if context.event.type == AGE_ASSESSED:
         known = view.grown_up_known if view.child is False else frozenset[str]()
         found["grown_up_known"] = known | {context.source, *fact.recipients}
+    found |= _ages(context, fact, found.get("ages", view.ages))
     over = {*before, *(view.missed if context.event.type in DECISIONS else ())}
     missed = {agency: ids for agency, ids in view.missed.items() if agency not in over}
     unaware = missing(context, fact.recipients)
@@ -171,6 +172,15 @@ def _heard(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> d
     if missed != view.missed:
         found["missed"] = missed
     return found
+
+
+def _ages(context: EventContext, fact: Fact, ages: Mapping[str, bool]) -> dict[str, Any]:
+    """Return the changes of *ages* by the event: a referral says the age to those alone that were told nothing of it."""
+    said = context.age_said
+    if said is None:
+        return {}
+    told = dict.fromkeys((context.source, *fact.recipients), said)
+    return {"ages": {**told, **ages} if context.event.type == REFERRED else {**ages, **told}}
 
 
 def _heard_first(context: EventContext, fact: Fact, papers: PersistentMap[Paper]) -> dict[str, Any]:
@@ -193,6 +203,8 @@ def _noted(
                 papers = papers.put(each, replace(paper, known_to=paper.known_to | {agency}))
     told = frozenset(agency for agency, ids in before.items() if view.embassy_bar in ids)
     grown = frozenset(agency for agency, ids in before.items() if view.grown_up in ids)
+    children = dict.fromkeys((agency for agency, ids in before.items() if view.found_child in ids), True)
     return {
         "counts": counts, "papers": papers, "bar_known": view.bar_known | told, "grown_up_known": view.grown_up_known | grown,
+        "ages": {**view.ages, **dict.fromkeys(grown, False), **children},
     }  # fmt: skip

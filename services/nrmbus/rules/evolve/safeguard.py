@@ -15,6 +15,7 @@ def _flagged(context: EventContext, _: Mark) -> Changes:
     return {
         "child": True,
         "grown_up": None,
+        "found_child": context.event.id,
         "flagged": flagged,
         "parts": parts_with(context.view.parts, sorted(flagged if again else bodies), "safeguard"),
     }
@@ -26,10 +27,11 @@ def _age_assessed(context: EventContext, _: Mark) -> Changes:
     if not context.finds_child:
         parts = parts_without(view.parts, view.flagged, "safeguard")
         found = view.grown_up if view.child is False else context.event.id
-        return {"child": False, "grown_up": found, "parts": parts}
-    if view.child is not False:
-        return {"child": True}
-    return {"child": True, "grown_up": None, "parts": parts_with(view.parts, sorted(view.flagged), "safeguard")}
+        return {"child": False, "grown_up": found, "found_child": None, "parts": parts}
+    changes: Changes = {"child": True, "grown_up": None, "found_child": context.event.id}
+    if view.child is False:
+        changes["parts"] = parts_with(view.parts, sorted(view.flagged), "safeguard")
+    return changes
 
 
 SAFEGUARD: Final[Mapping[str, Folder]] = {

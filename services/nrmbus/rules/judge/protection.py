@@ -82,9 +82,14 @@ _NOBODY = {"", *map(_person, NOBODYS)}
 
 @_rules.rule("G-21", _REFERRAL)
 def safeguard_first(q: Question) -> bool:
-    """A child's referral before `child_flagged` reached guardianship and child_commission."""
+    """A child's referral before `child_flagged` reached guardianship and child_commission, also one that says so against the signal.
+
+    The receiver takes the person for a child by the referral alone. Where the person was found to be an adult since, it hears of
+    that finding first instead: whoever refers may not know of it.
+    """
     told = {q.roles.of(body) for body in q.view.flagged}
-    return q.child and not q.tables.groups["GUARDIANS"] <= told
+    is_child = q.child or (q.says_child and q.view.grown_up is None)
+    return is_child and not q.tables.groups["GUARDIANS"] <= told
 
 
 @_rules.rule("G-22", _INTERVIEW)
