@@ -399,9 +399,8 @@ class Telling:
         return {self.case.supervisors.get(each) or "" for each in self.w_consent_receiver_on_case()}
 
     def w_withdrawer(self) -> set[str]:
-        """The recorder of the withdrawal; where several are not confirmed, each recorder."""
-        owed = [each for each in self.before if each.code == "D-STOP" and each.answerable == self.by]
-        return {self.case.withdrawers.get(self.by, ""), *(self.case.senders_of.get(each.cause, "") for each in owed)}
+        """The recorders of all withdrawals since the agency deleted last (reading 166)."""
+        return self.case.withdrawers.get(self.by, set())
 
     def w_told_of_closing(self) -> set[str]:
         """Who closed the case, or was told that it was closed, and has not left it."""

@@ -61,7 +61,7 @@ class Parties(Second):
         """Assessment by which the person, a child before, is an adult now."""
         self.adult_known: set[str] = set()
         """Agencies that have that assessment, with its registration or just before a later event."""
-        self.withdrawers: dict[str, str] = {}
+        self.withdrawers: dict[str, set[str]] = {}
         self.senders_of: dict[str, str] = {}
         self.told_of: dict[str, set[str]] = {}
         self.closing: tuple[str, ...] = ()
@@ -378,7 +378,7 @@ class Parties(Second):
     def _after_consent_withdrawn(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
-        self.withdrawers[event.data.receivers[0]] = by
+        self.withdrawers.setdefault(event.data.receivers[0], set()).add(by)
 
     def _after_consent_given(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
         is_over = event.data.expires is not None and event.data.expires < self.registered_on
@@ -414,13 +414,14 @@ class Parties(Second):
                 record.asked[agency] = "discharged"
 
     def _after_access_revoked(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:
-        self.withdrawers[event.data.receivers[0]] = by
+        self.withdrawers.setdefault(event.data.receivers[0], set()).add(by)
         self._is_out(event.data.receivers[0])
 
     def _after_consent_stop_confirmed(
         self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]
     ) -> None:
         if event.data.answer == "deleted":
+            self.withdrawers.pop(by, None)
             self._leaves(by)
 
     def _after_case_merged(self, event: Any, by: str, ref: str, to: tuple[str, ...], told: tuple[str, ...]) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from nrmbus.rules import View
 from rules.given import Bench
-from rules.stories import planned
+from rules.stories import LEGAL, planned
 
 UNIT = "special-unit"
 
@@ -42,13 +43,18 @@ def twice(b: Bench, first: str, second: str) -> Bench:
     return b
 
 
-def shown(b: Bench, agency: str) -> list[str]:
-    """Return the duties on the desk of *agency*, by the events of that desk alone."""
+def as_shown(b: Bench, agency: str) -> View:
+    """Return the case on the desk of *agency*, by the events of that desk alone."""
     view = b.rules.start(b.subject)
     for fact in b.facts:
         if agency in (fact.event.source, *fact.recipients):
             view = b.rules.evolve(view, fact)
-    return [clock.code for clock in b.rules.clocks(view)]
+    return view
+
+
+def shown(b: Bench, agency: str) -> list[str]:
+    """Return the duties on the desk of *agency*."""
+    return [clock.code for clock in b.rules.clocks(as_shown(b, agency))]
 
 
 @pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])
@@ -59,6 +65,38 @@ def test_each_that_recorded_a_withdrawal_is_told_of_the_confirmation(first: str,
 
     assert said.audience.recipients == ("ngo-a", "vac")
     assert "D-STOP" not in b.codes + shown(b, first) + shown(b, second)
+
+
+@pytest.mark.parametrize("answered", ["after both", "in between"])
+@pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])
+def test_p7_each_that_recorded_a_withdrawal_is_told_that_what_was_retained_is_deleted(
+    first: str, second: str, answered: str
+) -> None:
+    """P7: given an NGO that had to retain something, when it has deleted all, then each desk that showed the missing deletion shows that it came."""
+    b = planned(Bench()).at("d9 9:00")
+    b.say(first, "consent.withdrawn", receivers=["ngo-l"], purposes=["services"])
+    retained: dict[str, Any] = {"answer": "must_retain", "legal_basis": LEGAL}
+    if answered == "in between":
+        b.say("ngo-l", "consent.stop_confirmed", **retained)
+    b.at("d9 10:00").say(second, "consent.withdrawn", receivers=["ngo-l"])
+    if answered == "after both":
+        b.say("ngo-l", "consent.stop_confirmed", **retained)
+    said = b.at("d60 9:00").say("ngo-l", "consent.stop_confirmed", answer="deleted")
+
+    assert said.audience.recipients == ("ngo-a", "vac")
+    assert {as_shown(b, each).stops["ngo-l"].answer for each in (first, second)} == {"deleted"}
+
+
+def test_a_withdrawal_after_the_deletion_is_answered_to_its_recorder_alone() -> None:
+    """Given an NGO that deleted all and was let in again, when another agency records a withdrawal, then that agency alone hears of the stop."""
+    b = planned(Bench())
+    b.say("ngo-a", "consent.withdrawn", receivers=["ngo-l"])
+    b.say("ngo-l", "consent.stop_confirmed", answer="deleted")
+    b.say("vac", "consent.given", receivers=["ngo-l"])
+    b.say("vac", "service.requested", ref="S-9", to=["ngo-l"])
+    b.say("vac", "consent.withdrawn", receivers=["ngo-l"])
+
+    assert b.say("ngo-l", "consent.stop_confirmed", answer="deleted").audience.recipients == ("vac",)
 
 
 @pytest.mark.parametrize(("first", "second"), [("ngo-a", "vac"), ("vac", "ngo-a")])

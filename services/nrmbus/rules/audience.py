@@ -30,7 +30,7 @@ from nrmbus.rules.event_context import (
     value,
 )
 from nrmbus.rules.profile import Row
-from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status, Stop
+from nrmbus.rules.records import Bed, Emergency, Hold, House, Plan, Referral, Review, Running, Status
 from nrmbus.rules.running import ended_by
 from nrmbus.rules.vocabulary import Term
 
@@ -147,7 +147,7 @@ def _named(agency: str | None) -> tuple[str, ...]:
     return (agency,) if agency else ()
 
 
-def _sender(record: Referral | Bed | Hold | Review | Stop | Emergency | None) -> tuple[str, ...]:
+def _sender(record: Referral | Bed | Hold | Review | Emergency | None) -> tuple[str, ...]:
     return (record.mark.source,) if record else ()
 
 
@@ -419,9 +419,9 @@ def _waiting(context: EventContext) -> Iterable[str]:
 
 
 def _withdrawer(context: EventContext) -> Iterable[str]:
-    """Return who recorded the latest withdrawal, and every other agency that waits for the same confirmation."""
-    waiting = (agency for clock in ended_by(context) for agency in _named(clock.waits))
-    return (*_sender(context.view.stops.get(context.source)), *waiting)
+    """Return who recorded the withdrawals since the last deletion: one answer is for all, and so is the deletion after a retention."""
+    stop = context.view.stops.get(context.source)
+    return stop.recorders if stop else ()
 
 
 def _relieved(context: EventContext) -> Iterable[str]:

@@ -315,9 +315,13 @@ class Paper:
 
 @frozen
 class Stop:
-    """One withdrawal of consent, open until the receiver confirms that use has stopped; ``answer`` is that confirmation."""
+    """The latest withdrawal of consent, open until the receiver confirms that use has stopped; ``answer`` is that confirmation.
+
+    ``recorders`` are the agencies that recorded it and those before it, back to the last deletion.
+    """
 
     mark: Mark
+    recorders: tuple[str, ...]
     open: bool = True
     answer: str | None = None
 

@@ -59,8 +59,15 @@ def _let_in(context: EventContext, last_day: str | None) -> Changes:
 
 
 def _consent_withdrawn(context: EventContext, mark: Mark) -> Changes:
-    stops = {**context.view.stops, **{receiver: Stop(mark) for receiver in receivers_of(context.event)}}
-    return {**_consent(context, mark), "stops": stops}
+    stops = {receiver: _stop(context, mark, receiver) for receiver in receivers_of(context.event)}
+    return {**_consent(context, mark), "stops": {**context.view.stops, **stops}}
+
+
+def _stop(context: EventContext, mark: Mark, receiver: str) -> Stop:
+    """Return the stop that *receiver* has to confirm, to everybody who waits for it or knows only that data were retained."""
+    before = context.view.stops.get(receiver)
+    recorders = before.recorders if before is not None and before.answer != "deleted" else ()
+    return Stop(mark, tuple(dict.fromkeys((*recorders, mark.source))))
 
 
 def _stop_confirmed(context: EventContext, mark: Mark) -> Changes:
@@ -80,7 +87,7 @@ def _revoked(context: EventContext, mark: Mark) -> Changes:
     changes: Changes = {}
     for agency in receivers_of(context.event):
         changes |= left_by(context, mark, agency)
-        changes["stops"] = {**context.view.stops, agency: Stop(mark)}
+        changes["stops"] = {**context.view.stops, agency: _stop(context, mark, agency)}
         changes["revoked"] = {**context.view.revoked, agency: mark.id}
         changes["let_in"] = {each: until for each, until in context.view.let_in.items() if each != agency}
     return changes
