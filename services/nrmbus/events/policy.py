@@ -13,7 +13,10 @@ from nrmbus.events.model import Data, Day, Digest, clear
 PROFILE_NAME: Final = r"^[a-z]{2,20}(-[a-z]{2,20})?@\d{4}-\d{2}-\d{2}$"
 """A country, or an organisation, and the day of the act."""
 Act = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z]{1,15} [0-9]{1,6}(/[0-9]{4}|-[A-Z]{1,5})?$")]
-"""A legal act as the Rules cite it: its kind and its number, such as CoM 131/2009 or Law 958-IIQ."""
+"""A legal act by its kind and its number, such as CoM 131/2009 or Law 958-IIQ.
+
+The Rules put the letters of a country before some acts (MD Law 241-XVI), since they cite those of several; a bus has one country.
+"""
 
 
 class ProfileActivated(Data):

@@ -4,7 +4,8 @@ import gettext
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from types import SimpleNamespace
+from typing import Final, cast
 
 import pytest
 
@@ -16,9 +17,13 @@ from generations import before_type
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.state import labels
 from nrmbus.desk.web.acts.told import TOLD
+from nrmbus.desk.web.cases.pages import reason
+from nrmbus.desk.web.shell import Visit
+from nrmbus.events.referral import ReferralSubmittedV3
 from nrmbus.events.registry import TYPES
+from nrmbus.rules import load_profile
 from nrmbus.web import words
-from nrmbus.web.words import LANGUAGES, Language, catalogues
+from nrmbus.web.words import LANGUAGES, Language, Words, catalogues
 from nrmbus.wire.envelope import decode
 
 PAGES: Final = ("", "/timeline", "/letters", "/referrals", "/documents", "/reads", "/sheet", f"/referrals/{REF}/copy")
@@ -53,6 +58,20 @@ async def test_who_may_only_read_is_offered_nothing_else(tmp_path: Path) -> None
     assert {below for below, page in pages.items() if page.status_code == 403} == {
         "/reads", "/sheet", f"/referrals/{REF}/copy",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("profile", ["az@2022-04-29", "md@2014-03-28"])
+def test_a_refusal_that_names_a_field_calls_it_as_the_form_does(profile: str, language: Language) -> None:
+    """Given a body that the person has refused, and a profile's sentence about it, then no page shows the name of a field of the interface."""
+    here = load_profile(profile)
+    t, sentence = Words(language, here.zone), here.says("withhold_required", "G-34")
+    assert sentence
+    shown = reason(cast("Visit", SimpleNamespace(t=t)), "withhold_required", sentence)
+
+    assert "withhold_from" not in shown
+    if profile == "md@2014-03-28":
+        assert t.capital(t.field(ReferralSubmittedV3, "withhold_from")) in shown
 
 
 async def test_the_timeline_has_what_was_heard_said_and_refused_the_newest_first(tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases import filters
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.shell import Pages, Visit
+from nrmbus.events.referral import ReferralSubmittedV3
+from nrmbus.events.withholding import FIELD as WITHHELD
 from nrmbus.rules.handbook.lookup import has_words
 from nrmbus.wire.json import MAX_INTEGER
 
@@ -175,8 +177,13 @@ def unsent(case: Case, *, is_news: bool = False) -> list[Unsent]:
 
 
 def reason(visit: Visit, code: str, sentence: str) -> str:
-    """Return why an event was refused, in the reader's words; English has the sentence that says what to do too."""
-    return sentence if visit.t.language == "en" or not has_words(code, sentence) else visit.t.refusal(code)
+    """Return why an event was refused, in the reader's words; English has the sentence that says what to do too.
+
+    A sentence that names a field as an agency's system writes it has the label that the reader sees instead.
+    """
+    if visit.t.language != "en" and has_words(code, sentence):
+        return visit.t.refusal(code)
+    return sentence.replace(f"`{WITHHELD}`", f"“{visit.t.capital(visit.t.field(ReferralSubmittedV3, WITHHELD))}”")
 
 
 def article(basis: str) -> str:
