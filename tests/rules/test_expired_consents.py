@@ -1,5 +1,7 @@
 """Consents with a last day: none undoes a refusal, a withdrawal or the end of an access for longer than it holds."""
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
@@ -7,7 +9,21 @@ import pytest
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Event
 from rules.given import Bench, Said, moment
-from rules.stories import CONSENTED, LEGAL, accepted, begun, child_planned, planned, screened, signalled
+from rules.stories import (
+    CONSENTED,
+    LEGAL,
+    accepted,
+    arranged,
+    begun,
+    child_planned,
+    home,
+    identified,
+    merging,
+    planned,
+    screened,
+    signalled,
+    wishing,
+)
 from rules.test_duties import desk
 
 UNIT: Final = "special-unit"
@@ -377,3 +393,62 @@ class TestADutyOfAnAgencyThatIsRefusedAgain:
         assert [each for each in b.through("d30 9:00") if each.startswith("referral.expired")] == [
             "referral.expired 12 Mar 24:00 ngo-a,ngo-l"
         ]
+
+
+class TestADutyThatDoesNotComeBack:
+    """Given a duty that another agency may meet, too: once the person refuses who owes it, it is owed no more, also after a new consent."""
+
+    @pytest.mark.parametrize("consents_anew", [False, True], ids=["", "and she consents anew"])
+    @pytest.mark.parametrize(
+        ("story", "code", "owing"),
+        [
+            (wishing, "D-RISK", "iom"),
+            (arranged, "D-TRAVEL", "iom"),
+            (home, "D-MONITOR", "iom"),
+            (merging, "D-MERGE", UNIT),
+        ],
+    )
+    def test_is_breached_where_it_was_late_before(
+        self, story: Callable[[Bench], Bench], code: str, owing: str, *, consents_anew: bool
+    ) -> None:
+        """When she refuses one second after the due time, and the breach is registered later, then the duty is late once, and lifted."""
+        b = story(Bench())
+        b.now = next(due.at for due in b.rules.due(b.view) if due.rule == code) + timedelta(seconds=1)
+        b.say("vac", "consent.refused", receivers=[owing])
+        if consents_anew:
+            b.consents(owing, by="vac")
+        assert code not in b.codes
+
+        assert late(b, code) == [code]
+        assert code not in b.codes
+
+    @pytest.mark.parametrize(("last_day", "breached"), [("2026-05-08", []), ("2026-05-09", ["D-RISK"])])
+    def test_is_breached_where_it_was_late_on_a_day_of_the_consent(self, last_day: str, breached: list[str]) -> None:
+        """When the finding was due at the end of 8 May, then it is late if she consents until 9 May, however late the timekeeper speaks."""
+        b = identified(Bench()).at("d60 9:00")
+        b.say("vac", "consent.refused", receivers=["iom"])
+        b.consents("iom", by="vac", expires=last_day)
+        b.say(
+            "vac", "referral.submitted", ref="R-7", to=["iom"], reason="Return", services=["repatriation"], letter=True
+        )
+        b.say("iom", "referral.accepted", ref="R-7")
+        b.say("iom", "return.consented", letter=True)
+        assert "D-RISK 8 May 24:00" in b.deadlines
+        b.at("d70 9:00").say("vac", "needs.assessed", to=["ngo-l"], letter=True)
+
+        assert late(b, "D-RISK") == breached
+
+    def test_is_not_breached_where_somebody_met_it_first(self) -> None:
+        """When the centre arranges the journey before the breach is registered, then nobody is late."""
+        b = wishing(Bench())
+        b.now = next(due.at for due in b.rules.due(b.view) if due.rule == "D-RISK") + timedelta(seconds=1)
+        b.say("vac", "consent.refused", receivers=["iom"])
+        b.say("vac", "return.stopped", letter=True)
+
+        assert late(b, "D-RISK") == []
+
+
+def late(b: Bench, code: str) -> list[str]:
+    """Let the timekeeper say every breach of the duty that is due within half a year; return them."""
+    said = b.through("d250 9:00")
+    return [code for each in said if each.startswith(code)]

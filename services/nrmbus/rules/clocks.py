@@ -35,14 +35,25 @@ def late(tables: Tables, roles: Roles, view: View) -> tuple[Clock, ...]:
 
     A breach may be registered after that word: until then the duty was owed.
     """
-    owed = (clock for clock in view.running if not clock.breached and (clock.runs or clock.lifted is not None))
-    found = ((clock, _shown(tables, roles, view, clock)) for clock in owed)
-    return tuple(each for clock, each in found if each.sayable is not None and clock.runs_until(each.sayable))
+    owed = (clock for clock in view.running if not clock.breached and is_late(tables, roles, clock))
+    return tuple(_shown(tables, roles, view, clock) for clock in owed)
+
+
+def is_late(tables: Tables, roles: Roles, clock: Running) -> bool:
+    """Return whether *clock* is still owed at its ``sayable``, so that a breach is or was due."""
+    at = _sayable(tables, roles, clock, due_of(tables, clock))
+    return at is not None and clock.runs_until(at)
+
+
+def _sayable(tables: Tables, roles: Roles, clock: Running, due: datetime | None) -> datetime | None:
+    """Return when the breach of *clock* is due; None while the clock is paused, or if its lateness is no breach."""
+    if due is None or not _binds(tables, roles, clock):
+        return None
+    return max(due, clock.mark.registered, clock.reopened or due)
 
 
 def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
     due = due_of(tables, clock)
-    bound = _binds(tables, roles, clock)
     return Clock(
         code=clock.code,
         cause=clock.mark.id,
@@ -50,7 +61,7 @@ def _shown(tables: Tables, roles: Roles, view: View, clock: Running) -> Clock:
         told=told(tables, roles, view, clock),
         start=clock.start,
         due=due,
-        sayable=max(due, clock.mark.registered, clock.reopened or due) if due and bound else None,
+        sayable=_sayable(tables, roles, clock, due),
         ref=clock.ref,
         breached=clock.breached,
     )

@@ -13,6 +13,7 @@ from typing import Final
 from nrmbus.events.deadline import DeadlineBreached
 from nrmbus.events.model import Event
 from nrmbus.rules.changes import Changes
+from nrmbus.rules.clocks import is_late
 from nrmbus.rules.event_context import SHARING, EventContext
 from nrmbus.rules.mark import Mark
 from nrmbus.rules.profile import ClockRule
@@ -87,11 +88,8 @@ def _last_days(view: View) -> set[str]:
 
 def _owed_on(tables: Tables, roles: Roles, view: View, day: date, now: datetime) -> tuple[Running, ...]:
     """Return the duties of *view* that somebody can meet, with those lifted that an adult's word lifts by *now*, on *day*."""
-    return tuple(
-        _lifted(tables, view, _awaited(tables, roles, view, clock, day, now), day, now)
-        for clock in view.running
-        if _owed(tables, view, clock, day)
-    )
+    found = (_lifted(tables, view, _awaited(tables, roles, view, clock, day, now), day, now) for clock in view.running)
+    return tuple(clock for clock in found if _owed(tables, roles, view, clock))
 
 
 def _left(view: View, now: datetime) -> Mapping[str, datetime]:
@@ -146,15 +144,16 @@ def _silenced(tables: Tables, roles: Roles, view: View, agency: str, day: date) 
     return agency in view.left or is_barred or _refused(view, agency, day)
 
 
-def _owed(tables: Tables, view: View, clock: Running, day: date) -> bool:
+def _owed(tables: Tables, roles: Roles, view: View, clock: Running) -> bool:
     """Return whether the agency is still there, and whoever asked it a question still needs the answer.
 
     A duty that another agency may end does not come back: an agency that an adult refuses would not hear of the end.
+    Such a duty stays lifted only for the breach of a time before the lift.
     """
     rule = tables.profile.clocks[clock.code]
     if clock.answerable in view.left and LEFT not in rule.outlives:
         return False
-    if clock.code not in tables.returning and _barred(rule, view, clock, day):
+    if clock.lifted is not None and clock.code not in tables.returning and not is_late(tables, roles, clock):
         return False
     if rule.answerable != "referring":
         return True
@@ -178,8 +177,10 @@ def _lifted(tables: Tables, view: View, clock: Running, day: date, now: datetime
 
 
 def _owed_again(tables: Tables, view: View, clock: Running, day: date, now: datetime) -> Running:
-    """Return *clock* without the lift if no adult's word lifts it any more: due later by the time for which it was lifted."""
-    if clock.lifted is None or _barred(tables.profile.clocks[clock.code], view, clock, day):
+    """Return *clock* without the lift if it comes back and no adult's word lifts it any more: due later by the time of the lift."""
+    if clock.lifted is None or clock.code not in tables.returning:
+        return clock
+    if _barred(tables.profile.clocks[clock.code], view, clock, day):
         return clock
     return replace(clock, lifted=None, pauses=(*clock.pauses, Pause("", clock.lifted, now)), reopened=now)
 
