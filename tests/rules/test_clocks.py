@@ -97,6 +97,24 @@ def test_an_answer_that_cannot_be_read_does_not_end_the_pause() -> None:
     assert b.deadlines == ["D-ANSWER 3 Mar 13:00"]
 
 
+@pytest.mark.parametrize("is_unreadable", [False, True], ids=["answered on Saturday", "answer opened on Saturday"])
+def test_a_time_that_passed_during_a_wait_is_late_when_the_answer_comes(*, is_unreadable: bool) -> None:
+    """Given a decision due on Friday 13 March, and an answer that reaches the unit on Saturday: it is late from then on, and not in the wait."""
+    b = accepted(Bench()).at("d3 9:00")
+    b.say("special-unit", "identification.stage_entered")
+    b.at("d11 9:00").say("special-unit", "referral.info_requested", ref="R-1")
+    if is_unreadable:
+        supplied = b.at("d11 10:00").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
+        b.at("d11 11:00").say("special-unit", "letter.unreadable", cause=supplied.id)
+        assert "D-RG paused" in b.deadlines
+        b.at("d12 10:00").say("special-unit", "letter.opened", cause=supplied.id)
+    else:
+        b.at("d12 10:00").say("ngo-a", "referral.info_supplied", ref="R-1", letter=True)
+
+    assert "D-RG 13 Mar 24:00" in b.deadlines
+    assert "D-RG 14 Mar 10:00 ngo-a,special-unit" in b.through("d20 9:00")
+
+
 def test_a_question_moves_working_days_by_those_from_the_day_after_asking_to_the_day_of_the_answer() -> None:
     """Asked on Thursday 5 March, answered on Tuesday 10 March: Friday and Tuesday are worked, Monday 9 is off."""
     b = begun(Bench()).at("d3 10:00")

@@ -35,9 +35,12 @@ def _supplied(context: EventContext, running: tuple[Running, ...], mark: Mark) -
             return pause
         return replace(pause, supplied=mark.registered, supply=context.event.id, unread=False)
 
-    return tuple(
-        replace(clock, pauses=tuple(map(answered, clock.pauses))) if clock.pauses else clock for clock in running
-    )
+    def moved(clock: Running) -> Running:
+        pauses = tuple(map(answered, clock.pauses))
+        # A time that passed during the wait, as on a day off, was nobody's to announce: it can be late from the answer on.
+        return replace(clock, pauses=pauses, reopened=mark.registered) if pauses != clock.pauses else clock
+
+    return tuple(map(moved, running))
 
 
 def _extended(context: EventContext, running: tuple[Running, ...], _: Mark) -> tuple[Running, ...]:
@@ -99,9 +102,19 @@ def _taken_up(context: EventContext, running: tuple[Running, ...], mark: Mark) -
 
 def _letter(context: EventContext, running: tuple[Running, ...], mark: Mark) -> tuple[Running, ...]:
     return tuple(
-        replace(after, reopened=mark.registered) if after.runs and not before.runs else after
+        replace(after, reopened=mark.registered) if _runs_on(before, after) else after
         for before, after in zip(running, _reported(context, running), strict=True)
     )
+
+
+def _runs_on(before: Running, after: Running) -> bool:
+    """Return whether the duty runs on by the report of a letter's reader: it was met *before*, or waited for the answer in the letter."""
+    is_answered = _stands_still(before) and not _stands_still(after)
+    return after.runs and (is_answered or not before.runs)
+
+
+def _stands_still(clock: Running) -> bool:
+    return any(pause.until is None for pause in clock.pauses)
 
 
 def turned_by_letter(context: EventContext) -> list[Running]:
