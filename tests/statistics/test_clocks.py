@@ -1,6 +1,7 @@
 """Duties by clock and by role: the same duties, counted twice over."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import SPECS
 from recounted_duties import ends
 from rules.given import Bench
-from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred, signalled
+from rules.stories import BODIES, LEGAL, begun, child_begun, consented, identified, referred, signalled, wishing
 
 BY: Final = {spec.id: spec for spec in SPECS if spec.population == "clocks"}
 
@@ -166,3 +167,14 @@ def test_a_duty_that_the_last_day_of_a_consent_lifted_is_met_by_no_later_event()
 
     assert outcomes(b, "D-ACK") == []
     assert outcomes(b, "D-SERVICE") == ["met"]
+
+
+def test_a_duty_that_was_late_before_a_refusal_lifted_it_for_good_is_missed_by_who_owed_it() -> None:
+    """Given an organisation that the person refuses one second after its finding was due, and a breach that is registered later, then the organisation missed it."""
+    b = wishing(Bench())
+    b.now = next(due.at for due in b.rules.due(b.view) if due.rule == "D-RISK") + timedelta(seconds=1)
+    b.say("vac", "consent.refused", receivers=["iom"])
+    b.say_due("deadline.breached")
+
+    found = [(each.agency, each.outcome) for each in duties_of(b.rules, b.subject, b.facts) if each.rule == "D-RISK"]
+    assert found == [("iom", "missed")]

@@ -45,6 +45,19 @@ def is_late(tables: Tables, roles: Roles, clock: Running) -> bool:
     return at is not None and clock.runs_until(at)
 
 
+def breached_since(before: View, after: View) -> Running | None:
+    """Return the duty that is breached in *after*, the view after one event, and not in *before*; None if there is none.
+
+    An adult's word may have lifted the duty: a breach may be registered after that.
+    """
+    known = {_name(clock) for clock in before.running if clock.breached}
+    return next((clock for clock in after.running if clock.breached and _name(clock) not in known), None)
+
+
+def _name(clock: Running) -> tuple[str, str, str, str | None]:
+    return clock.code, clock.mark.id, clock.answerable, clock.ref
+
+
 def _sayable(tables: Tables, roles: Roles, clock: Running, due: datetime | None) -> datetime | None:
     """Return when the breach of *clock* is due; None while the clock is paused, or if its lateness is no breach."""
     if due is None or not _binds(tables, roles, clock):

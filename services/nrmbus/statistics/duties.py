@@ -10,6 +10,7 @@ from nrmbus.events.model import Fact
 from nrmbus.events.referral import ReferralRevoked
 from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.rules import Clock, Rules, View
+from nrmbus.rules.clocks import breached_since
 from nrmbus.rules.records import Running
 
 _TAKE_BACK: Final = (ReferralRevoked.type, AgeAssessed.type)
@@ -43,7 +44,8 @@ def duties_of(rules: Rules, subject: str, facts: Iterable[Fact]) -> list[Duty]:
         kind = fact.event.type
         if kind == "deadline.breached":
             rule: str = fact.event.data.rule  # type: ignore[attr-defined]
-            missed.append(Duty(rule, "missed", _owing(before, view), fact.registered))
+            late = breached_since(before, view)
+            missed.append(Duty(rule, "missed", late.answerable if late else None, fact.registered))
         for clock in _ended(before, view):
             if _takes_back(fact, clock):
                 continue
@@ -91,12 +93,6 @@ def _ended(before: View, after: View) -> Iterator[Running]:
                 left[_name(clock)] -= 1
             else:
                 yield clock
-
-
-def _owing(before: View, after: View) -> str | None:
-    """Return the agency whose clock is breached since *before*; None if no clock is."""
-    known = Counter(_name(each) for each in before.running if each.breached)
-    return next((each.answerable for each in after.running if each.breached and not known[_name(each)]), None)
 
 
 def _name(clock: Running | Clock) -> _Name:

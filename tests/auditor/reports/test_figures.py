@@ -10,6 +10,7 @@ from nrmbus.auditor.reports.figures import Figures, by_agency
 from nrmbus.events.model import Event
 from nrmbus.events.registry import data_type
 from nrmbus.rules import Refusal
+from nrmbus.rules.due import Due
 from nrmbus.wire import ids
 from rules.given import DEFAULTS
 
@@ -24,26 +25,36 @@ class Story:
         first = first_scenario()
         self.written, self.now = Written(first.directory, first.identities, first.rules), BEGAN
 
-    def say(self, by: str, type: str, *, refused: Refusal | None = None, **said: Any) -> None:
-        """Register it now, or refuse it."""
+    def say(
+        self, by: str, type: str, *, refused: Refusal | None = None, registered: datetime | None = None, **said: Any
+    ) -> None:
+        """Register it now, or as late as *registered*, or refuse it."""
         ref, cause = said.pop("ref", None), said.pop("cause", None)
         data = said.pop("data", None) or data_type(type, 1).from_mapping({**DEFAULTS.get(type, {}), **said})
         event = Event(
             id=ids.new_event_id(), source=by, type=type, version=1, subject=CASE, time=self.now, recordedtime=self.now,
             sequence=1, actor="S-1", policy="az@2022-04-29", referral=ref, causationid=cause, data=data,
         )  # fmt: skip
-        self.written.register(event, self.now, refused)
+        self.written.register(event, registered or self.now, refused)
+
+    def breaches(self) -> list[Due]:
+        """Return the breaches that are due if nothing else happens."""
+        due = self.written.rules.due(self.written.view[CASE])
+        return [each for each in due if each.type == "deadline.breached"]
+
+    def breach(self, due: Due) -> None:
+        """Let the timekeeper say it, registered now if its time has come already."""
+        registered = max(self.now, due.at)
+        self.now = due.at
+        self.say("timekeeper", due.type, data=due.data, cause=due.cause, ref=due.ref, registered=registered)
+        self.now = registered
 
     def missed(self) -> list[str]:
         """Let the timekeeper say every breach that is due; which clocks."""
         said = []
-        while found := [
-            each for each in self.written.rules.due(self.written.view[CASE]) if each.type == "deadline.breached"
-        ]:
-            due = found[0]
-            self.now = due.at
-            self.say("timekeeper", due.type, data=due.data, cause=due.cause, ref=due.ref)
-            said.append(due.rule)
+        while found := self.breaches():
+            self.breach(found[0])
+            said.append(found[0].rule)
         return said
 
     def figures(self, *period: datetime | None) -> dict[str, Figures]:
@@ -101,3 +112,39 @@ def test_only_what_was_registered_in_the_period_counts(late: Story) -> None:
     before, after = late.figures(None, BEGAN), late.figures(BEGAN + timedelta(seconds=1), None)
     assert (before["ngo-a"].registered, before["ngo-a"].breaches) == (4, {})
     assert (after["ngo-a"].registered, list(after["ngo-a"].breaches)) == (0, ["D-REFER"])
+
+
+class TestABreachThatIsRegisteredAfterARefusal:
+    """Given a special unit that owes an answer, which an adult's refusal lifts before the breach is registered."""
+
+    @staticmethod
+    def answering(last_day: str | None) -> tuple[Story, Due]:
+        """Return the case up to the acknowledgement, and the breach of the unit's answer, due on 3 March."""
+        story = Story()
+        story.say("ngo-a", "case.signal_recorded")
+        if last_day is not None:
+            story.say("ngo-a", "consent.refused", receivers=["special-unit"])
+        given: dict[str, Any] = {"expires": last_day} if last_day else {}
+        story.say("ngo-a", "consent.given", receivers=["special-unit"], **given)
+        story.say("ngo-a", "referral.submitted", ref="ef" * 16, to=["special-unit"], urgency="emergency")
+        story.now += timedelta(hours=1)
+        story.say("special-unit", "referral.acknowledged", ref="ef" * 16)
+        return story, next(each for each in story.breaches() if each.rule == "D-ANSWER")
+
+    def test_is_under_who_owed_the_duty(self) -> None:
+        """When she refuses the unit twenty seconds after the answer was due, then its breach counts all the same."""
+        story, late = self.answering(None)
+        story.now = late.at + timedelta(seconds=20)
+        story.say("ngo-a", "consent.refused", receivers=["special-unit"])
+        story.breach(late)
+
+        assert list(story.figures()["special-unit"].breaches) == ["D-ANSWER"]
+
+    def test_is_under_who_owed_the_duty_where_a_consent_has_expired(self) -> None:
+        """When the last day of the consent passes first, with an event on the next day, then its breach counts all the same."""
+        story, late = self.answering("2026-03-03")
+        story.now = datetime.fromisoformat("2026-03-04T05:00:00Z")
+        story.say("ngo-a", "consent.given", receivers=["vac"])
+        story.breach(late)
+
+        assert list(story.figures()["special-unit"].breaches) == ["D-ANSWER"]

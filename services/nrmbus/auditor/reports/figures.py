@@ -1,6 +1,7 @@
 """Refusals and breaches by agency, from the verified history. Pure."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -9,6 +10,8 @@ from nrmbus.auditor.history.history import Audited, Entry
 from nrmbus.auditor.history.outcomes import kind_of
 from nrmbus.auditor.reports.why import Point
 from nrmbus.events.deadline import DeadlineBreached
+from nrmbus.rules.clocks import breached_since
+from nrmbus.rules.records import Running
 
 SIGNALS: Final = frozenset({"case.signal_recorded", "case.re_referred"})
 Period = tuple[datetime | None, datetime | None]
@@ -58,11 +61,9 @@ def by_agency(seen: Audited, period: Period = (None, None)) -> list[Figures]:
             if figures.signals is not None and entry.said is not None and entry.said.type in SIGNALS:
                 figures.signals += 1
     for subject in seen.history.spoken_of():
-        for entry, owed_by in _breaches(seen, subject):
-            if _within(entry.registration.time, period):
-                for agency, code in owed_by:
-                    if agency in found:
-                        found[agency].breaches.setdefault(code, []).append(Point.of(entry))
+        for entry, late in _breaches(seen, subject):
+            if _within(entry.registration.time, period) and late.answerable in found:
+                found[late.answerable].breaches.setdefault(late.code, []).append(Point.of(entry))
     return list(found.values())
 
 
@@ -71,24 +72,17 @@ def _within(time: datetime, period: Period) -> bool:
     return (first is None or time >= first) and (last is None or time <= last)
 
 
-def _breaches(seen: Audited, subject: str) -> list[tuple[Entry, list[tuple[str, str]]]]:
-    """Return each breach of a case with the duty and its agency, which the view before the breach names."""
+def _breaches(seen: Audited, subject: str) -> Iterator[tuple[Entry, Running]]:
+    """Yield each breach of a case with the duty that it marks as breached; none if the history shows no such duty."""
     entries = seen.history.about(subject)
     if not any(entry.said and entry.said.type == DeadlineBreached.type for entry in entries):
-        return []
-    view, found = seen.rules.start(subject), []
+        return
+    view = seen.rules.start(subject)
     for entry in entries:
         fact = entry.fact
         if fact is None:
             continue
-        data = fact.event.data
-        if isinstance(data, DeadlineBreached):
-            alike = (data.rule, fact.event.causationid, data.due, False)
-            owed = [
-                (clock.answerable, clock.code)
-                for clock in seen.rules.clocks(view, fact.event.time)
-                if (clock.code, clock.cause, clock.due, clock.breached) == alike
-            ]
-            found.append((entry, owed[:1]))  # of equal clocks, one breach at a time is published, in their order
-        view = seen.rules.evolve(view, fact)
-    return found
+        before, view = view, seen.rules.evolve(view, fact)
+        late = breached_since(before, view) if fact.event.type == DeadlineBreached.type else None
+        if late is not None:
+            yield entry, late
