@@ -26,6 +26,7 @@ from nrmbus.desk.webhooks import schedule
 from nrmbus.intake.store import FILE, FOLDER, IntakeStore
 
 WALL = datetime(2026, 3, 2, 5, tzinfo=UTC)
+FRIDAY = datetime(2026, 3, 13, 5, tzinfo=UTC)
 REFERRAL: dict[str, Any] = {
     "to": ["vac"],
     "mode": "referral",
@@ -84,6 +85,10 @@ class Mails:
         self.here.clock.time += time
         self.here.registrar.time = self.here.clock.time
         await self.look()
+
+    def go_to(self, time: datetime) -> None:
+        """Set all clocks."""
+        self.wall[0] = self.here.clock.time = self.here.registrar.time = time
 
     async def look(self) -> None:
         """Let the dispatcher look until there is nothing more at this moment."""
@@ -217,6 +222,58 @@ async def test_nobody_is_told_that_a_duty_is_overdue_which_the_last_day_of_a_con
         for _ in range(5):
             await mails.pass_by(timedelta(hours=10))
         assert mails.said() == []
+
+
+class TestAWaitThatEndsOnADayOff:
+    """Given a unit whose decision is due on Friday 13 March at 24:00, and which asks the NGO something on that day."""
+
+    @asynccontextmanager
+    async def asking(self, folder: Path, *before: tuple[str, dict[str, Any]]) -> AsyncIterator[Mails]:
+        """Yield the unit's desk after the question; *before* it, the unit publishes these events."""
+        async with mailing(folder, "special-unit") as mails:
+            await mails.hear("ngo-a", "referral.submitted", REFERRAL | {"to": ["special-unit"]}, referral=REF)
+            await mails.here.registered(type="referral.accepted", ref=REF, data={"next_step": "reception"})
+            mails.go_to(datetime(2026, 3, 5, 5, tzinfo=UTC))
+            await mails.here.registered(type="identification.stage_entered", data={"stage": "initial_assistance"})
+            mails.go_to(FRIDAY)
+            for type_, data in before:
+                await mails.here.registered(type=type_, data=data)
+            await mails.here.registered(type="referral.info_requested", ref=REF, data={"question": "documents"})
+            await mails.look()
+            await mails.member("Ayla")
+            yield mails
+
+    async def test_the_duty_is_told_as_overdue_when_the_wait_ends_by_the_last_day_of_a_consent(
+        self, tmp_path: Path
+    ) -> None:
+        """When the NGO may know of her until Saturday only, and the desk looks at an event of another case on Saturday, then the mail leaves at the end of that day."""
+        said = {name: value for name, value in CONSENT.items() if name != "form"} | {"receivers": ["ngo-a"]}
+        given = said | {"form": "written", "expires": "2026-03-14"}
+        async with self.asking(tmp_path, ("consent.refused", said), ("consent.given", given)) as mails:
+            await mails.pass_by(timedelta(hours=38, minutes=59))  # 23:59 on Saturday
+            await mails.hear("ngo-a", "consent.given", CONSENT, case="12" * 16)
+            await mails.pass_by(GATHERED)
+            assert mails.said() == []
+
+            await mails.pass_by(timedelta(minutes=1))
+            await mails.pass_by(GATHERED)
+            assert mails.said() == [("Ayla@agency.example", [OVERDUE])]
+
+    async def test_the_duty_is_told_as_overdue_though_the_desk_hears_the_answer_late(self, tmp_path: Path) -> None:
+        """When the answer is registered on Saturday, and the desk looks at an event of another case before it hears the answer, then the mail leaves."""
+        async with self.asking(tmp_path) as mails:
+            mails.go_to(FRIDAY + timedelta(days=1))
+            registrar = mails.here.registrar
+            other = registrar.event("ngo-a", "consent.given", CONSENT, case="12" * 16)
+            answer = registrar.event("ngo-a", "referral.info_supplied", {"question": "documents"}, referral=REF)
+            delivered = [registrar.register(each, to="special-unit") for each in (other, answer)]
+            mails.go_to(FRIDAY + timedelta(days=1, minutes=1))
+            for each in delivered:
+                await mails.here.hear(each)
+                await mails.look()
+            await mails.pass_by(GATHERED)
+
+            assert mails.said() == [("Ayla@agency.example", [OVERDUE, ANSWERED])]
 
 
 async def test_an_answer_is_told_to_who_asked(tmp_path: Path) -> None:

@@ -69,8 +69,11 @@ def of_events(seat: Seat, tx: Connection, duties: Duties, rows: Sequence[Any], n
             if row.type in QUESTIONS and asker is not None:
                 yield Notice("asked", _key_of_event(seat, "asked", row), colleague)
             yield from (Notice("waits", key_of(seat, "waits", row.subject, each), colleague) for each in owed)
-        late = (each for each in owed if each.due is not None and each.due <= now)
-        yield from (Notice("overdue", key_of(seat, "overdue", row.subject, each)) for each in late)
+        # The desk may have looked at the moment of the registration before it heard the event, which may have ended a wait.
+        at = times.read(row.registered)
+        late = (each for each in duties.of(row.subject) if row.id == each.cause or at == each.sayable)
+        past = (each for each in late if each.due is not None and each.due <= now)
+        yield from (Notice("overdue", key_of(seat, "overdue", row.subject, each)) for each in past)
 
 
 def of_time(seat: Seat, tx: Connection, duties: Duties, since: datetime, now: datetime) -> Iterator[Notice]:
@@ -84,11 +87,17 @@ def of_time(seat: Seat, tx: Connection, duties: Duties, since: datetime, now: da
 
 
 def _come(duty: Clock, since: datetime, now: datetime) -> Kind | None:
-    if duty.due is None:
+    late = _late_at(duty)
+    if duty.due is None or late is None:
         return None
-    if since < duty.due <= now:
+    if since < late <= now:
         return "overdue"
     return "due_soon" if since < duty.due - LEAD <= now < duty.due else None
+
+
+def _late_at(duty: Clock) -> datetime | None:
+    """Return when the duty is overdue: at its due time, or when a wait ends during which that time passed; None while it is paused."""
+    return duty.sayable or duty.due
 
 
 def of_messages(seat: Seat, unread: Iterable[str]) -> Iterator[Notice]:
@@ -99,9 +108,8 @@ def of_messages(seat: Seat, unread: Iterable[str]) -> Iterator[Notice]:
 
 def next_moment(duties: Duties, now: datetime) -> datetime | None:
     """Return when the time of a duty comes next; None if no duty runs."""
-    dues = [each.due for _, each in duties.all() if each.due is not None]
-    moments = [moment for due in dues for moment in (due - LEAD, due) if moment > now]
-    return min(moments, default=None)
+    found = [(each.due - LEAD, _late_at(each)) for _, each in duties.all() if each.due is not None]
+    return min((moment for both in found for moment in both if moment is not None and moment > now), default=None)
 
 
 def still_hold(seat: Seat, duties: Duties, now: datetime) -> frozenset[str]:

@@ -22,7 +22,9 @@ KEPT: Final = timedelta(days=30)
 
 _ROWS, _PLACE, _EVENTS = tables.notices.c, tables.notice_place.c, tables.events.c
 _HEARD: Final = (
-    select(_EVENTS.position, _EVENTS.subject, _EVENTS.source, _EVENTS.id, _EVENTS.type, _EVENTS.referral)
+    select(
+        _EVENTS.position, _EVENTS.subject, _EVENTS.source, _EVENTS.id, _EVENTS.type, _EVENTS.referral, _EVENTS.registered,
+    )
     .where(_EVENTS.position > bindparam("after"), _EVENTS.position <= bindparam("until"), _EVENTS.technical == 0)
     .order_by(_EVENTS.position)
 )  # fmt: skip
@@ -69,7 +71,7 @@ def move(tx: Connection, place: Place) -> None:
     tx.execute(insert(tables.notice_place), {"way": "mail", "heard": place.heard, "at": times.write(place.at)})
 
 
-def heard(tx: Connection, after: int, until: int) -> Sequence[Row[Any, Any, Any, Any, Any, Any]]:
+def heard(tx: Connection, after: int, until: int) -> Sequence[Row[Any, Any, Any, Any, Any, Any, Any]]:
     """Return the events behind *after*, up to *until*; technical ones are left out."""
     return tx.execute(_HEARD, {"after": after, "until": until}).all()
 
