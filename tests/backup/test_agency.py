@@ -18,7 +18,7 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.folders import keep, of_part, paths, put_back
 from nrmbus.backup.store import Store
 from nrmbus.bus.agency_folder import BACKED_UP, AgencyFolder
-from nrmbus.bus.errors import NoBus
+from nrmbus.bus.errors import FolderHeld, NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
@@ -210,6 +210,31 @@ def test_nothing_is_restored_where_it_does_not_belong(folder: BusFolder, tmp_pat
     (folder.path / "bus.json").unlink()
     folder.create()
     assert typed(*part, status=1)["code"] == "other_bus"
+
+
+@pytest.mark.thorough
+def test_no_desk_starts_while_its_ledger_is_restored(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a service manager that starts the desk again during a restore, then the desk waits: it would write to the ledger that is replaced."""
+    store, read_file, desk = tmp_path / "backup", Store.read, BusFolder(folder.path)
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    folder.agency("ngo-b").ledger.unlink()
+    refused = list[FolderHeld]()
+
+    def started(*file: Any) -> bytes:
+        with pytest.raises(FolderHeld) as caught, desk.alone("ngo-b"):
+            pass
+        refused.append(caught.value)
+        return read_file(*file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", started)
+        typed("restore", store, "--part", "ledger", "--data", folder.path)
+
+    assert refused
+    with desk.alone("ngo-b"):
+        pass
 
 
 @pytest.mark.thorough

@@ -70,6 +70,25 @@ def test_a_service_started_alone_is_seen_as_long_as_it_runs(tmp_path: Path) -> N
     assert folder.running == ()
 
 
+def test_nothing_starts_in_an_idle_folder(tmp_path: Path) -> None:
+    """Given a folder that a process keeps idle, when the bus or a service starts there, then it is refused with that process, until the end."""
+    folder, other = BusFolder(tmp_path), BusFolder(tmp_path)
+    with folder.idle():
+        for start in (other.held, lambda: other.alone("ngo-a"), lambda: other.among("canary")):
+            with pytest.raises(FolderHeld, match=f"is held by process {os.getpid()}"), start():
+                pass
+    with other.held(), other.alone("ngo-a"), other.among("canary"):
+        pass
+
+
+@pytest.mark.parametrize("name", ["ngo-a", "public.ngo-a", "canary", "registrar.2"])
+def test_a_folder_in_which_a_service_runs_is_not_idle(tmp_path: Path, name: str) -> None:
+    """Given a service that was started alone, when a process asks for the idle folder, then it is refused, and the service is named."""
+    folder, other = BusFolder(tmp_path), BusFolder(tmp_path)
+    with folder.among(name), pytest.raises(FolderHeld, match=f"runs {name}: end that first"), other.idle():
+        pass
+
+
 def test_a_bus_that_does_not_run_says_how_to_start_it(tmp_path: Path) -> None:
     """Also where a killed holder left its broker's address behind."""
     folder = BusFolder(tmp_path)

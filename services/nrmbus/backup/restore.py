@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -14,6 +15,7 @@ from nrmbus.backup.store import Manifest, Store, Stored, said, synced
 from nrmbus.backup.topics import Progress
 from nrmbus.backup.verify import directory_of
 from nrmbus.bus.embedded.embedded import EmbeddedKafka
+from nrmbus.bus.errors import FolderHeld
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.high_water import HighWater
 from nrmbus.bus.pki.authority import Authority
@@ -120,7 +122,7 @@ def one_part(
     agency: str | None = None,
     over_newer: bool = False,
 ) -> Restored:
-    """Restore *part* into the folder of *target*, where nothing runs.
+    """Restore *part* into the folder of *target*, where nothing runs, and nothing starts meanwhile.
 
     Keys, settings, the auditor's users and readings off the record that are here stay: only those that are missing come
     back. With *agency*, only of this agency.
@@ -130,9 +132,7 @@ def one_part(
     """
     if target.exists and target.settings.bus != manifest.bus:
         raise BackupError("other_bus")
-    if target.is_held or target.running:
-        raise BackupError("bus_running", ", ".join(target.running) or str(target.path))
-    with target.held():
+    with _idle(target):
         if part in (folders.BROKER, folders.DIRECTORY):
             return Restored(_broker(store, manifest, target, part, unlock, progress, over_newer=over_newer), [])
         below = f"agencies/{agency}/" if agency else ""
@@ -159,6 +159,21 @@ def one_part(
             else:
                 folders.put_back(store, due.items(), target.path)
         return Restored(sorted(due), sorted(left))
+
+
+@contextmanager
+def _idle(target: BusFolder) -> Iterator[None]:
+    """Keep everything from starting in the folder of *target*, until the end of the block.
+
+    Raises:
+        BackupError: ``bus_running``.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(target.idle())
+        except FolderHeld:
+            raise BackupError("bus_running", ", ".join(target.running) or str(target.path)) from None
+        yield
 
 
 def _put_back_log(store: Store, due: dict[str, Stored], root: Path) -> None:

@@ -23,7 +23,7 @@ registrar/history/          high-water marks of the history, per partition
 registrar/snapshots/        the registrar's state, signed, per partition; may be removed
 */directory                 high-water mark of the directory
 logs/                       one file a service
-run/                        lock, <service>.lock, broker.json, services.json: what runs now
+run/                        lock, idle, <service>.lock, broker.json, services.json: what runs now
 """
 
 import fcntl
@@ -32,7 +32,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -439,25 +439,62 @@ class BusFolder:
                 self._lock = None
 
     @contextmanager
+    def idle(self) -> Iterator[None]:
+        """Keep everything from starting here until the end of the block: the bus, and each service alone.
+
+        Raises:
+            FolderHeld: something runs here; the message says what.
+        """
+        with self.held(), lock_file(self.run / "idle") as descriptor:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_idle = not self.running  # a service of an earlier release has its own lock alone
+            except BlockingIOError:
+                is_idle = False
+            if not is_idle:
+                raise FolderHeld(f"In {self.path} runs {' and '.join(self.running) or 'a service'}: end that first.")
+            self._sign(descriptor)
+            yield
+
+    @contextmanager
     def alone(self, service: str) -> Iterator[None]:
         """Be the one process that is *service* here, until the end of the block.
 
         Raises:
-            FolderHeld: another process is; the message says which, and since when.
+            FolderHeld: another process is, or holds the folder `idle`; the message says which, and since when.
         """
-        with lock_file(self.run / f"{service}.lock") as descriptor:
+        with self._busy(), lock_file(self.run / f"{service}.lock") as descriptor:
             self._take(descriptor, f"The ledger of {service}")
             yield
 
-    def among(self, service: str) -> AbstractContextManager[None]:
-        """Be one of possibly several processes of *service* here, until the end of the block."""
-        return locked(self.run / f"{service}.lock", fcntl.LOCK_SH)
+    @contextmanager
+    def among(self, service: str) -> Iterator[None]:
+        """Be one of possibly several processes of *service* here, until the end of the block.
+
+        Raises:
+            FolderHeld: a process holds the folder `idle`.
+        """
+        with self._busy(), locked(self.run / f"{service}.lock", fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        with lock_file(self.run / "idle") as descriptor:
+            self._lock_now(descriptor, "The bus", fcntl.LOCK_SH)
+            yield
 
     def _take(self, descriptor: int, what: str = "The bus") -> None:
+        self._lock_now(descriptor, what, fcntl.LOCK_EX)
+        self._sign(descriptor)
+
+    def _lock_now(self, descriptor: int, what: str, how: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
         except BlockingIOError:
             raise FolderHeld(self._holder(descriptor, what)) from None
+
+    def _sign(self, descriptor: int) -> None:
+        """Write for `_holder` which process holds the lock."""
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": utc_now()}).encode(), 0)
 

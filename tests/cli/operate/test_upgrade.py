@@ -188,6 +188,22 @@ class TestBack:
         with stopped.held(), pytest.raises(FolderHeld, match="stop it first"):
             asked(stopped, "--back-to", RELEASE)
 
+    def test_no_desk_starts_while_its_ledger_is_taken_back(
+        self, stopped: BusFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given a service manager that starts a desk again meanwhile, then the desk waits: it would upgrade the ledger once more."""
+        take_back, desk, refused = schema.take_back, BusFolder(stopped.path), list[FolderHeld]()
+
+        def started(*asked_for: Any) -> str:
+            with pytest.raises(FolderHeld) as caught, desk.alone("ngo-a"):
+                pass
+            refused.append(caught.value)
+            return take_back(*asked_for)
+
+        monkeypatch.setattr(schema, "take_back", started)
+        assert asked(stopped, "--back-to", RELEASE)[0] == 0
+        assert refused
+
 
 @pytest.mark.slow
 @pytest.mark.broker

@@ -187,8 +187,9 @@ def protect(context: BusContext) -> None:
         raise BusError(
             f"In {folder.path} nrmbus run has started {' and '.join(alone)}: end that first, and start it with the same passphrase."
         )
-    found = _whole(private_keys(folder))
-    with sentences():
+    # Held before the passphrase is typed: a service that started meanwhile would write raw keys beside the sealed ones.
+    with folder.idle(), sentences():
+        found = _whole(private_keys(folder))
         passphrase = keyfile.asked()
         if passphrase is None:
             raise KeysSealed(f"Name a key file kept elsewhere with {keyfile.SETTING}=FILE, or run this at a terminal.")

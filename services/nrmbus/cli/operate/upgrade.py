@@ -205,7 +205,7 @@ def _take_back(folder: BusFolder, release: str) -> bool:
     if folder.is_held or folder.running:
         raise FolderHeld("Something runs here on this release: stop it first, and start it with the earlier release.")
     is_whole = True
-    with folder.held():
+    with folder.idle():
         for agency in folder.agencies():
             ledger = place_of(folder.agency(agency))
             if not exists(ledger):
