@@ -167,8 +167,15 @@ def new(
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise BusError(f"{file} cannot be made ({error.strerror}): name another file.") from None
-    with os.fdopen(descriptor, "w") as made:
-        made.write(secrets.token_hex(32) + "\n")
+    try:
+        with os.fdopen(descriptor, "w") as made:
+            made.write(secrets.token_hex(32) + "\n")
+            made.flush()
+            os.fsync(made.fileno())
+        keyfile.sync(file.parent)
+    except OSError as error:
+        file.unlink(missing_ok=True)
+        raise BusError(f"{file} cannot be written ({error.strerror}): name another file.") from None
     typer.echo(f"{file} is made. Without it, the keys that are sealed with it are lost: keep a copy away from the bus.")
 
 
@@ -195,6 +202,8 @@ def protect(context: BusContext) -> None:
             raise KeysSealed(f"Name a key file kept elsewhere with {keyfile.SETTING}=FILE, or run this at a terminal.")
         _kept_elsewhere(folder)
         _tried(passphrase, [path for path in found if keyfile.is_sealed(path)])
+        if named := _named():
+            keyfile.sync(named)  # a copy that a power cut loses would leave the sealed keys without what opens them
         keyfile.hold(passphrase)
         for each in _folders(folder):
             keyfile.end_left_over(each)

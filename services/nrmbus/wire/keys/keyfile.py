@@ -273,7 +273,7 @@ def write(path: Path, seed: bytes) -> None:
     except BaseException:
         _discard(partial)
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def is_partial(path: Path) -> bool:
@@ -355,7 +355,7 @@ def set_aside(path: Path, to: Path) -> None:
         missing.mkdir(mode=0o700, exist_ok=True)
     if not to.exists():
         os.link(path, to)
-    _sync(to.parent)
+    sync(to.parent)
 
 
 def destroy(path: Path) -> None:
@@ -376,11 +376,12 @@ def _overwrite(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     path.unlink()
-    _sync(path.parent)
+    sync(path.parent)
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Make the content of the file at *path* durable, or the names in the folder at *path*."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:
