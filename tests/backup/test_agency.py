@@ -278,6 +278,43 @@ def test_a_restore_that_was_cut_off_begins_again(folder: BusFolder, tmp_path: Pa
     assert content(elsewhere) == whole
 
 
+@pytest.mark.thorough
+def test_nothing_else_begins_where_a_folder_is_restored(
+    folder: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a restore that runs, when a second one or a bus begins in the same folder, then it is refused, and the first is whole."""
+    store, elsewhere, read_file = tmp_path / "backup", BusFolder(tmp_path / "elsewhere"), Store.read
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    refused, due = list[object](), [True]
+
+    def begun(*file: Any) -> bytes:
+        if due:
+            due.pop()
+            refused.append(typed("restore", store, "--data", elsewhere.path, status=1)["code"])
+            with pytest.raises(FolderHeld), BusFolder(elsewhere.path).held():
+                pass
+        return read_file(*file)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "read", begun)
+        typed("restore", store, "--data", elsewhere.path)
+
+    assert refused == ["bus_running"]
+    assert content(elsewhere) == content(folder)
+
+
+@pytest.mark.thorough
+def test_a_folder_with_other_files_is_not_written(folder: BusFolder, tmp_path: Path) -> None:
+    """Given a folder with somebody's file, when a whole folder is restored there, then it is refused and not even a lock is left."""
+    store, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
+    typed("backup", store, "--agency", "ngo-b", "--data", folder.path)
+    elsewhere.mkdir()
+    (elsewhere / "notes.txt").touch()
+
+    assert typed("restore", store, "--data", elsewhere, status=1)["code"] == "folder_not_empty"
+    assert [each.name for each in elsewhere.iterdir()] == ["notes.txt"]
+
+
 @contextmanager
 def no_file_longer_than(length: int) -> Iterator[None]:
     """Have the system refuse every file that would get longer, as a full disk does."""

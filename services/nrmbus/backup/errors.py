@@ -34,7 +34,7 @@ SENTENCES: Final[dict[BackupCode, str]] = {
     "other_kind": "This is a backup of another kind: one of a bus and one of an agency are kept in folders of their own.",
     "folder_not_empty": "A whole bus is restored into an empty folder only: name another one with --data DIR, or one part with --part.",
     "newer_here": "What is here is newer than the backup, and would be lost: look for a newer backup; or say --over-newer to lose it.",
-    "bus_running": "Something runs in this folder: end it first.",
+    "bus_running": "Something runs in this folder, or another restore writes to it: end it first.",
     "part_absent": "The backup has nothing of this part, or of this agency: topics are in the backup of a bus alone, and an agency's backup has only its own folder.",
     "cluster_not_empty": "The cluster has records of a bus already: restore to an empty one.",
     "offset_differs": "The broker put a record in another place than it had: see that nobody else writes there, and restore again.",

@@ -48,12 +48,28 @@ def everything(
     before. The cluster must be empty and takes the records; with *only_folder* it has them, and nothing is written there.
 
     Raises:
-        BackupError: ``folder_not_empty``, ``disk_full``, ``cluster_not_empty`` or ``offset_differs``.
+        BackupError: ``folder_not_empty``, ``bus_running``, ``disk_full``, ``cluster_not_empty`` or ``offset_differs``.
         BusError, KafkaError: Kafka does not start, or fails.
     """
+    with said():
+        _check_empty(target)  # before a lock is written there
+    with _idle(target):
+        _everything(store, manifest, target, unlock, progress, bootstrap, only_folder=only_folder)
+
+
+def _everything(
+    store: Store,
+    manifest: Manifest,
+    target: BusFolder,
+    unlock: Unlock,
+    progress: Progress,
+    bootstrap: str | None,
+    *,
+    only_folder: bool,
+) -> None:
     stage = BusFolder(target.path / STAGE)
     with said():
-        _empty(target.path)
+        _empty(target)
         needed = int(sum(each.length for _, each in manifest.stored()) * _NEEDED)
         if folders.free(target.path) < needed:
             raise BackupError("disk_full", f"{needed} bytes are needed")
@@ -79,14 +95,31 @@ def everything(
         synced(target.path)
 
 
-def _empty(path: Path) -> None:
-    """Make *path* an empty folder; what a restore that was cut off has left is removed."""
-    make_private(path)
-    if (path / STAGE).exists() and not (path / "bus.json").exists():
-        for each in path.iterdir():
+def _empty(target: BusFolder) -> None:
+    """Remove what a restore that was cut off has left in *target*; raises as `_check_empty`."""
+    if _is_cut_off(target):
+        for each in _found(target):
             shutil.rmtree(each) if each.is_dir() else each.unlink()
-    if any(path.iterdir()):
-        raise BackupError("folder_not_empty", str(path))
+    _check_empty(target)
+
+
+def _check_empty(target: BusFolder) -> None:
+    """Check that *target* is empty, but for what a restore that was cut off has left.
+
+    Raises:
+        BackupError: ``folder_not_empty``.
+    """
+    if not _is_cut_off(target) and _found(target):
+        raise BackupError("folder_not_empty", str(target.path))
+
+
+def _is_cut_off(target: BusFolder) -> bool:
+    return (target.path / STAGE).exists() and not target.exists
+
+
+def _found(target: BusFolder) -> list[Path]:
+    """Return what is in the folder of *target*, without its locks: the restore holds one of them."""
+    return [each for each in target.path.iterdir() if each != target.run] if target.path.exists() else []
 
 
 def _with_broker(folder: BusFolder, work: Callable[[], None], progress: Progress) -> None:
@@ -166,11 +199,12 @@ def _idle(target: BusFolder) -> Iterator[None]:
     """Keep everything from starting in the folder of *target*, until the end of the block.
 
     Raises:
-        BackupError: ``bus_running``.
+        BackupError: ``bus_running``, or as `said`.
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(target.idle())
+            with said():
+                stack.enter_context(target.idle())
         except FolderHeld:
             raise BackupError("bus_running", ", ".join(target.running) or str(target.path)) from None
         yield
