@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -19,6 +20,7 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, said
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
+from nrmbus.wire.keys import keyfile
 
 DIGEST = "ab" * 32
 LOG = "auditor/logs"
@@ -102,6 +104,54 @@ def test_a_restored_ledger_never_meets_the_write_ahead_file_of_another(
 
     folders.put_back(store, [(ledger.name, stored)], target)
     assert {path.name: path.read_bytes() for path in target.iterdir()} == {"ledger.sqlite": b"restored"}
+
+
+@pytest.mark.parametrize("name", ["sealing.seed", "key.pem"])
+def test_p6_a_restore_that_was_killed_leaves_no_key_that_outlives_its_end(tmp_path: Path, name: str) -> None:
+    """Given a restore that was killed while a private key came back, when the key is destroyed later, then no file has it any more."""
+    store, key = Store.at(tmp_path / "backup"), tmp_path / "keys" / name
+    seed = b"\2" * keyfile.SEED_BYTES
+    keyfile.write(key, seed)
+    with store.held():
+        stored = store.put_file(key)
+    if (child := os.fork()) == 0:
+        Path.replace = Mock(side_effect=lambda *_: os._exit(9))  # type: ignore[method-assign]
+        folders.put_back(store, [(name, stored)], key.parent)
+    os.waitpid(child, 0)
+
+    assert seed in [each.read_bytes() for each in key.parent.iterdir() if each != key]
+    keyfile.destroy(key)
+    assert not [*key.parent.iterdir()]
+
+
+def test_a_restore_that_was_cut_off_leaves_no_half_a_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a power cut while the data of a broker are removed, then the data in their place are whole: those of before, or the restored ones."""
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    manifest = Manifest(bus=folder.settings.bus, generation=1, made=MADE, by="x", private_keys="sealed", files={})
+    before, restored = {"log": b"before", "meta": b"before"}, {"log": b"restored", "meta": b"restored"}
+
+    def filled(target: BusFolder, data: dict[str, bytes]) -> None:
+        target.kafka.mkdir()
+        for name, content in data.items():
+            (target.kafka / name).write_bytes(content)
+
+    def cut(path: Path, **_: object) -> None:
+        for each in path.rglob("meta"):
+            each.unlink()
+            raise KeyboardInterrupt
+
+    filled(folder, before)
+    monkeypatch.setattr(restore, "_with_broker", lambda stage, *_: filled(stage, restored))
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cut)
+        with pytest.raises(KeyboardInterrupt):
+            restore.one_part(store, manifest, folder, "broker", lambda _: None, lambda *_: None, over_newer=True)
+
+    assert {each.name: each.read_bytes() for each in folder.kafka.iterdir()} in (before, restored)
+    restore.one_part(store, manifest, folder, "broker", lambda _: None, lambda *_: None, over_newer=True)
+    assert {each.name: each.read_bytes() for each in folder.kafka.iterdir()} == restored
+    assert not (folder.path / restore.STAGE).exists()
 
 
 @pytest.fixture

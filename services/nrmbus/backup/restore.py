@@ -284,10 +284,12 @@ def _broker(
         stage = _beside(target)
         _with_broker(stage, lambda: asyncio.run(rebuild(stage, store, manifest, progress)), progress)
         with said():
-            shutil.rmtree(target.kafka, ignore_errors=True)
+            if target.kafka.exists():
+                # As a whole: on half of its data a broker would start, and lack the rest.
+                target.kafka.rename(stage.path / "before")
             stage.kafka.rename(target.kafka)
-            shutil.rmtree(stage.path)
             synced(target.path)
+            shutil.rmtree(stage.path)
     if over_newer:
         _put_back(store, manifest, target, folders.is_mark)
     return sorted(manifest.records)
