@@ -189,10 +189,13 @@ def test_an_unreadable_backup_keeps_the_files_of_all_no_longer_than_any_other(tm
 @pytest.mark.parametrize("key", [SigningKey.generate(), None], ids=["signed", "unsigned"])
 @pytest.mark.parametrize(
     "made",
-    ["2026-11-27T12:00:0zZ", "2026-11-27T12:00:00", "2026-01-27T12:00:00Z"],
-    ids=["no time", "no zone", "earlier"],
-)
-def test_a_damaged_time_removes_no_backup_before_its_end(tmp_path: Path, made: str, key: SigningKey | None) -> None:
+    [
+        "2026-11-27T12:00:0zZ", "2026-11-27T12:00:00", "2026-01-27T12:00:00Z",
+        "2026-12-27T12:00:00Z", "2426-11-27T12:00:00Z",
+    ],
+    ids=["no time", "no zone", "earlier", "a month later", "centuries later"],
+)  # fmt: skip
+def test_p6_a_backup_with_a_damaged_time_ends_as_any_other(tmp_path: Path, made: str, key: SigningKey | None) -> None:
     """Given a manifest in which damage has changed the time, when generations are removed, then this one is as old as its file."""
     store = Store.at(tmp_path)
     with store.held():

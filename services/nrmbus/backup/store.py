@@ -330,8 +330,8 @@ class Store:
 
         There stay the newest *keep*, and the last one of each earlier day; none that is older than `KEPT_DAYS` but the
         newest. Files that no generation has any more are removed too. A generation with a damaged manifest is as old as its
-        file: it keeps all others' files until it is removed. One that differs from its signature is as old as its file, too;
-        one that nobody signed is no older than its file: damage may have changed its time.
+        file: it keeps all others' files until it is removed. One that differs from its signature, or that nobody signed, is as
+        old as its file, too: damage may have changed its time.
 
         Raises:
             BackupError: ``file_unreadable`` or ``file_missing``; nothing was removed if a manifest could not be read.
@@ -343,8 +343,8 @@ class Store:
             written = datetime.fromtimestamp(self._manifest(number).stat().st_mtime, UTC)
             try:
                 manifest = self.manifest(number)
-                at = datetime.fromisoformat(manifest.made)
-                made[number] = at if self.signer(manifest, None) else max(at, written)
+                is_signed = bool(self.signer(manifest, None))
+                made[number] = datetime.fromisoformat(manifest.made) if is_signed else written
             except BackupError as error:
                 # A good backup may be behind an error of reading, which may pass.
                 if error.code not in DAMAGED | {"signature_invalid"}:
