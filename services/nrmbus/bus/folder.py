@@ -51,6 +51,8 @@ BUS_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _TOLD: Final = "addresses.json"
 CANARY_SECONDS: Final = 60.0
 """Seconds between two test hand-overs, unless the operator sets others."""
+POLICY: Final = "az@2022-04-29"
+"""The policy profile of a new bus, unless another is asked for."""
 PLAY: Final = "play-"
 """Prefix of the id of a bus for playing, fixed when the bus is made: only such a bus has a movable clock."""
 
@@ -82,7 +84,7 @@ class BusSettings:
     """True for a bus on which stories are played, with a movable clock and raw keys."""
     partitions: int = 1
     """Partitions of each topic that holds cases."""
-    policy: str = "az@2022-04-29"
+    policy: str = POLICY
     """The dated policy profile."""
     policy_digest: str | None = None
     """Digest of that profile if it came in a file; None for a profile of the release."""

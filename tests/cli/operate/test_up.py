@@ -10,9 +10,10 @@ import typer
 from typer.testing import CliRunner
 
 from nrmbus.bus.embedded.node import Node
-from nrmbus.bus.errors import FolderHeld, KafkaFailed
+from nrmbus.bus.errors import BusError, FolderHeld, KafkaFailed
 from nrmbus.bus.folder import BusFolder, Listening
 from nrmbus.cli.operate import up
+from nrmbus.environment import KEY_FILE
 
 KEPT = ("listen.json", "canary.json", "audited-elsewhere")
 
@@ -36,6 +37,33 @@ def test_a_refused_start_changes_nothing_of_the_bus_that_runs(tmp_path: Path) ->
 
     assert isinstance(done.exception, FolderHeld)
     assert kept(folder) == before
+
+
+NEW = ("--play", "--partitions", "3")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (("--partitions", "3"), "Nothing protects the private keys"),
+        ((*NEW, "--agencies", "AGENCIES"), "has no such role"),
+        ((*NEW, "--canary", "5"), "makes no test hand-overs"),
+    ],
+    ids=["raw keys", "a mistake in the agencies", "a canary beside stories"],
+)
+def test_a_refused_first_start_fixes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], message: str
+) -> None:
+    """Given a first start that is refused, then no bus was made, so that the next start may ask for other partitions, Rules or kind."""
+    monkeypatch.delenv(KEY_FILE.name, raising=False)
+    folder, agencies = BusFolder(tmp_path / "bus"), tmp_path / "agencies.yaml"
+    agencies.write_text("ngo-a: {role: no_role}\n")
+    options = [str(agencies) if each == "AGENCIES" else each for each in asked]
+    done = CliRunner().invoke(up.app, [*options, "--no-fork", "--data", str(folder.path)])
+
+    assert isinstance(done.exception, BusError)
+    assert message in str(done.exception)
+    assert not folder.exists
 
 
 class Ending(Node):

@@ -94,16 +94,16 @@ def sentences() -> Iterator[None]:
         raise KeysSealed(str(error)) from None
 
 
-def unlock(folder: BusFolder, *, unprotected: bool = False) -> None:
+def unlock(folder: BusFolder, *, unprotected: bool = False, play: bool = False) -> None:
     """Have this process hold the passphrase of the private keys of *folder*; call it before any key is made.
 
     The keys of a bus for playing are always unprotected, with a warning. On any other bus, and in a folder without a bus,
-    no key is made or used unprotected unless *unprotected* is True.
+    no key is made or used unprotected unless *unprotected* is True. *play* says that a bus for playing is about to be made.
 
     Raises:
         KeysSealed: nothing protects the keys, or the passphrase does not open the sealed ones.
     """
-    if folder.exists and folder.settings.play:
+    if play or (folder.exists and folder.settings.play):
         typer.echo("This is a bus for playing: its private keys are unprotected. Publish nothing real on it.", err=True)
         return
     found = private_keys(folder)

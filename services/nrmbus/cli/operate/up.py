@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -14,7 +15,7 @@ from nrmbus.bus.embedded.embedded import EmbeddedKafka
 from nrmbus.bus.embedded.listeners import listening
 from nrmbus.bus.embedded.node import Node
 from nrmbus.bus.errors import KafkaFailed, NoBus
-from nrmbus.bus.folder import BusFolder, BusSettings, Listening
+from nrmbus.bus.folder import POLICY, BusFolder, BusSettings, Listening
 from nrmbus.bus.kafka.cluster import GUEST, guest_settings
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.pki.strictness import MADE_AGAIN, is_strict, untrusted
@@ -160,25 +161,29 @@ def up(  # noqa: PLR0913 - one each for what may be asked
     is_tls = reached_by_tls(bootstrap, tls, plaintext=plaintext, is_new=not folder.exists)
     if tls:
         authority_in(tls)  # before a bus is made that keeps its cluster for good
+    make = partial(
+        made_with, folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
+    )
     with folder.held():  # before anything is written: a bus that runs here would move to what this start asks for
-        settings = made_with(
-            folder, profile, play=play, partitions=partitions, bootstrap=bootstrap, tls=is_tls, brokers=brokers
-        )
+        present = make() if folder.exists else None
         operators_own(folder)
-        if listens is not None:
-            folder.listen(listens)
-        if canary and settings.play:
+        is_play = present.play if present else bool(play)
+        if canary and is_play:
             raise NoBus(
                 "A bus for playing makes no test hand-overs, since its clock is moved by hand: leave --canary out."
             )
+        rules = present.policy if present else profile.name if profile else POLICY
+        newcomers = newcomers_of(agencies, rules) if agencies else {}
+        unlock(folder, unprotected=keys_unprotected, play=is_play)
+        settings = make()  # after all that can be refused: the settings of a new bus are fixed for good
+        if listens is not None:
+            folder.listen(listens)
         if not settings.play:
             folder.send_canary(canary)
         if without_auditor is not None:
             folder.audit(elsewhere=without_auditor)
         for warning in (() if settings.tls else (PLAINTEXT,)) + ((THREE,) if settings.brokers > 1 else ()):
             typer.echo(warning)
-        newcomers = newcomers_of(agencies, settings.policy) if agencies else {}
-        unlock(folder, unprotected=keys_unprotected)
         if tls:  # not before: the authority's key may be made here
             for line in introduced(folder, tls):
                 typer.echo(line)
