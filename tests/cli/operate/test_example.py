@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -153,6 +154,28 @@ def test_the_rest_of_a_start_that_was_broken_off_is_removed(tmp_path: Path) -> N
     before = folder.settings.bus
     example._prepared(folder)
     assert folder.settings.bus == before
+
+
+def test_a_removal_that_was_cut_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given Ctrl-C while the rest of a broken-off start is removed, whatever is gone then, the next start removes the others and begins again."""
+    folder, remove = BusFolder(tmp_path / "bus"), shutil.rmtree
+    write_private(example._prepared(folder).parent / "kafka" / "records", b"")
+    first = folder.settings.bus
+
+    def cut(path: Path) -> None:
+        for each in (path / example.NAME, path):
+            if each.exists():
+                remove(each)
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", cut)
+        with pytest.raises(KeyboardInterrupt):
+            example._prepared(folder)
+
+    example._prepared(folder)
+    assert folder.settings.bus != first
+    assert not folder.kafka.exists()
 
 
 @contextmanager

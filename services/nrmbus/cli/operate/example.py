@@ -76,9 +76,10 @@ def _prepared(folder: BusFolder) -> Path:
     mark = mark_of(folder, NAME)
     is_ours = (mark / BEGUN).exists()
     if is_ours and not (mark / PLAYED).exists():
-        with folder.held():
-            pass  # raises if it runs
-        shutil.rmtree(folder.path)
+        with folder.held():  # raises if it runs
+            # The mark stays: a removal that is cut off goes on at the next start.
+            for each in (each for each in folder.path.iterdir() if each != mark):
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
     if not is_ours and folder.path.exists() and any(folder.path.iterdir()):
         raise BusError(f"{folder.path} has other files: name a folder with --data DIR that is empty, or not there yet.")
     write_private(mark / BEGUN, b"")
