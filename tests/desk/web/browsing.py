@@ -9,11 +9,15 @@ from typing import Final
 import httpx
 from starlette.requests import Request
 
+from agencies import NOW, identity
 from desk.given import Given
+from desk.test_directory import directory, entered
 from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.application import AgencyPages
+from nrmbus.directory import joining
+from nrmbus.directory.entry import Kind
 from nrmbus.web.words import Language
 
 WORKER: Final[tuple[Permission, ...]] = ("read_cases", "open_letters", "publish")
@@ -31,6 +35,13 @@ def employed(here: Given, who: Member) -> Member:
     """Return *who*, whom the desk *here* knows from now on as a member: the first of two signatures counts only of one."""
     here.behind.staff.members._members[who.number] = who
     return who
+
+
+def gone(here: Given, agency: str, kind: Kind) -> None:
+    """Let the desk *here* learn that *agency* is suspended, or ``retired`` at its own request."""
+    found = here.desk.seat.directory = directory()
+    entry = joining.repeated(found, agency, kind, made=NOW)
+    entered(found, joining.asked_by(entry, [identity(agency).signing]) if kind == "retired" else entry)
 
 
 @asynccontextmanager

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
-from desk.web.acts.test_pages import begun, filled, hear_a_case
-from desk.web.browsing import browsing, member
+from desk.web.acts.test_pages import begun, filled, heading, hear_a_case
+from desk.web.browsing import browsing, gone, member
 from desk.web.cases.given import CONSENT, REFERRAL, TAKEN_BACK, came
+from nrmbus.directory.entry import Kind
 
 HOLD: dict[str, Any] = {"to": ["migration"], "ground": "identification", "until_days": 45}
 
@@ -54,6 +56,48 @@ async def test_the_only_agency_that_may_be_asked_is_chosen(tmp_path: Path) -> No
 
     assert (chosen(hold, "data.to"), chosen(hold, "data.ground")) == (["migration"], ["identification"])
     assert chosen(bed, "data.to") == []
+
+
+def offered(page: httpx.Response, agency: str) -> str:
+    """Return the words of the box of *agency* among the receivers on *page*; empty without one."""
+    box = re.search(rf'name="data.receivers"[^>]*value="{agency}".*?<label[^>]*>(.*?)</label>', page.text, re.DOTALL)
+    return box[1].strip() if box else ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [("suspended", "vac (victim assistance centre) – suspended"), ("retired", "vac (victim assistance centre) – has left")],
+)  # fmt: skip
+async def test_consent_to_an_agency_that_is_suspended_or_has_left_can_be_taken_back(
+    tmp_path: Path, kind: Kind, said: str
+) -> None:
+    """Given a consent whose receiver is suspended or has left, when the person withdraws or refuses, then the form offers that agency and says so; nobody consents to it, and the withdrawal is registered."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, who) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        gone(here, "vac", kind)
+        ends, begins = ["consent.refused", "consent.withdrawn"], "consent.given"
+        at = {type: await begun(browser, type) for type in (*ends, begins)}
+        pages = {type: await browser.get(address) for type, address in at.items()}
+        typed = {"data.purposes": TAKEN_BACK["purposes"], "data.receivers": ["vac"]}
+        check = (await filled(browser, at["consent.withdrawn"], typed)).headers["location"]
+        done = await here.during(browser.post(check.replace("/check", "/send")))
+
+        assert {type: offered(page, "vac") for type, page in pages.items()} == {**dict.fromkeys(ends, said), begins: ""}
+        assert "–" not in offered(pages["consent.withdrawn"], "ngo-l")
+        assert heading(await browser.get(done.headers["location"])) == "Registered"
+
+
+async def test_access_of_a_suspended_agency_can_be_ended(tmp_path: Path) -> None:
+    """Given an agency that is suspended after a theft, then the special unit can still end its access to the case."""
+    who = member("read_cases", "publish", "decide", "approve")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        gone(here, "ngo-a", "suspended")
+        page = await browser.get(await begun(browser, "access.revoked"))
+
+    assert offered(page, "ngo-a").endswith(" – suspended")
 
 
 async def test_of_a_child_the_procedure_and_the_kind_of_bed_are_chosen(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from sqlalchemy import Connection, Row, select
 
@@ -20,6 +20,7 @@ from nrmbus.desk.web.called import SERVICES, called, is_service
 from nrmbus.desk.web.shell import NotFound, Visit
 from nrmbus.desk.web.work.kinds import ACTS, REFERRING, first_step
 from nrmbus.desk.web.work.rows import SHORT
+from nrmbus.directory.fold import State
 from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Data, Part
 from nrmbus.events.referral import ReferralInfoRequested, ReferralInfoSupplied
@@ -201,26 +202,44 @@ class Names(Mapping[str, str]):
         return len(self._events)
 
 
+def _others(visit: Visit, *states: State) -> list[str]:
+    """Return the other agencies, without services of the bus, that are in one of *states* now."""
+    seat = visit.door.seat
+    found = (agency for agency, entry in seat.directory.entries.items() if entry.role not in SERVICES)
+    return sorted(each for each in found if each != seat.me and seat.directory.state(each, visit.now) in states)
+
+
+def _is_stop(visit: Visit, case: Case, type: str) -> bool:
+    """Return whether an event of *type* stops something."""
+    row = visit.door.seat.rules.profile_for(case.view).types.get(type)
+    return row is not None and row.stops
+
+
+def _with_state(visit: Visit, agency: str) -> str:
+    """Return an agency's name, and whether the agency is suspended or has left."""
+    gone = {"suspended": visit.t("suspended"), "retired": visit.t("has left")}
+    state = visit.door.seat.directory.state(agency, visit.now) or ""
+    return " – ".join([name_of(visit, agency), *([gone[state]] if state in gone else [])])
+
+
 def choices(visit: Visit, case: Case, data: type[Data], said: Mapping[str, Any], ref: str | None) -> Choices:
     """Return what may be chosen in a form of *data* in *case*, of which *said* is known so far."""
     seat = visit.door.seat
-
-    def admitted() -> list[str]:
-        entries = seat.directory.entries.items()
-        open_now = (agency for agency, entry in entries if entry.role not in SERVICES and agency != seat.me)
-        return sorted(agency for agency in open_now if seat.directory.state(agency, visit.now) == "admitted")
 
     def agencies(of: Field) -> list[Option]:
         if data.type == DeadlineLifted.type:
             return [
                 (each, name_of(visit, each)) for each in sorted({late.answerable for late in liftable(seat, case.view)})
             ]
-        found = admitted()
-        if of.pointer != "/data/to":
-            own = [seat.me] if of.pointer == _RECEIVERS and _may_name_itself() else []
-            return [(each, name_of(visit, each)) for each in sorted((*found, *own))]
-        known = known_of(visit)
-        return [(each, standing_of(visit, each, known)) for each in found if _may_get(each)]
+        if of.pointer == "/data/to":
+            known = known_of(visit)
+            return [(each, standing_of(visit, each, known)) for each in _others(visit, "admitted") if _may_get(each)]
+        found = _others(visit, "admitted")
+        if of.pointer == _RECEIVERS:
+            # A suspended agency may be resumed: a consent that nobody could take back would cover it again.
+            found = _others(visit, *get_args(State)) if _is_stop(visit, case, data.type) else found
+            found = sorted((*found, *([seat.me] if _may_name_itself() else [])))
+        return [(each, _with_state(visit, each)) for each in found]
 
     def _may_name_itself() -> bool:
         receivers = {**said, "receivers": [seat.me], "given_by": "individual"}
