@@ -11,10 +11,11 @@ import pytest
 from desk.given import CANARY, Given, desk_of
 from desk.web.acts.test_attacks import changed_elsewhere, hidden
 from desk.web.acts.test_pages import filled, heading
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, gone, member
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.web.acts.guide_events import REFS
+from nrmbus.directory.entry import Kind
 from nrmbus.wire import json
 
 ADULT: dict[str, dict[str, Any]] = {
@@ -264,6 +265,22 @@ async def test_without_guardian_bodies_a_child_s_signal_goes_alone(
         events = await sent(here)
         assert [type for type, _, _ in events] == types
         assert {verdict for _, _, verdict in events} == {"registered"}
+
+
+@pytest.mark.parametrize("kind", ["suspended", "retired"])
+async def test_a_child_is_referred_to_nobody_while_the_guardian_body_hears_nothing(tmp_path: Path, kind: Kind) -> None:
+    """Given a bus whose only guardianship body is suspended or has left, then the guide says so, tells the other body alone, and refers nobody."""
+    answers = {page: CHILD[page] for page in ("seen", "person", "danger")}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        gone(here, "guardianship", kind)
+        check = await led(browser, answers)
+        page = (await browser.get(check)).text
+        await here.during(browser.post(check.replace("/check", "/send")))
+        await here.settle()
+
+        assert "Nobody is referred yet" in page
+        told = [(type, data.get("to")) for type, data, _ in await sent(here)]
+        assert told == [("case.signal_recorded", None), ("safeguard.child_flagged", ["child-commission"])]
 
 
 async def test_a_page_says_what_is_missing_and_nobody_is_told_without_a_yes(tmp_path: Path) -> None:

@@ -91,9 +91,15 @@ def is_child(typed: Typed) -> bool:
     return form.one(typed, "guide.child") in {"yes", "unclear"}
 
 
+def _guardians(visit: Visit, role: str) -> list[str]:
+    """Return the guardian bodies of *role* that hear of a child now: a suspended one, or one that has left, hears nothing."""
+    directory = visit.door.seat.directory
+    return [each for each in directory.of_role(role) if directory.state(each, visit.now) == "admitted"]
+
+
 def guardians_missing(visit: Visit) -> list[str]:
     """Return the roles of guardian bodies that no agency has: without them no child can be referred (G-21)."""
-    return [role for role in GUARDIANS if not visit.door.seat.directory.of_role(role)]
+    return [role for role in GUARDIANS if not _guardians(visit, role)]
 
 
 def seen_signs(typed: Typed) -> list[str]:
@@ -135,7 +141,7 @@ def _bodies(visit: Visit, draft: Kept) -> Iterator[Body]:
     typed = draft.typed
     yield _signal(visit, typed)
     if is_child(typed):
-        bodies = sorted(each for role in GUARDIANS for each in visit.door.seat.directory.of_role(role))
+        bodies = sorted(each for role in GUARDIANS for each in _guardians(visit, role))
         if bodies:
             yield {"type": "safeguard.child_flagged", "data": {"to": bodies, "basis": form.one(typed, "guide.basis")}}
         if guardians_missing(visit):
