@@ -81,6 +81,42 @@ async def test_one_request_says_no_flood_of_consents(receivers: list[str], kind:
         assert await here.rows("outbox") == []
 
 
+CODES: dict[str, dict[str, str]] = {
+    "representative": {"type": "safeguard.representative_assigned", "good": "REP-2026-0014"},
+    "receipt_no": {"type": "referral.acknowledged", "good": "20260000014"},
+    "article": {"type": "justice.case_opened", "good": "CC-144-1"},
+}
+MORE = {"receipt_no": {"duty_role": "duty_officer"}, "article": {"kind": "criminal_case"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("representative", "CANARY.Aliyeva"), ("representative", "0501234567"), ("representative", "994-50-123-45-67"),
+        ("representative", "tel0501234567"), ("receipt_no", "CANARY-Example"), ("article", "CANARY-Example"),
+    ],
+)  # fmt: skip
+async def test_a_code_that_a_person_types_is_no_name_and_no_telephone_number(
+    name: str, code: str, tmp_path: Path
+) -> None:
+    """Given a name or a telephone number where the clear data have a number, then the door names the field and keeps nothing; a number of a register passes."""
+    asked = {"case": CASE, "ref": "ab" * 16, "actor": "S-1", "type": CODES[name]["type"]}
+    answers = []
+    async with desk_of("ngo-a", tmp_path) as here:
+        for each in (code, CODES[name]["good"]):
+            data = {name: each, **MORE.get(name, {})}
+            answers.append(await here.door.post("/v1/checks", json={"events": [{**asked, "data": data}]}))
+        refused = await here.door.post("/v1/events", json={**asked, "data": {name: code, **MORE.get(name, {})}})
+
+        problems = [{"pointer": f"/data/{name}", "kind": "string_pattern_mismatch"}]
+        checks = [answer.json()["checks"][0].get("problems") for answer in answers]
+        assert checks == [problems, None]
+        assert (refused.status_code, refused.json()["code"]) == (422, "unknown_field")
+        assert refused.json()["problems"] == problems
+        assert code not in refused.text
+        assert await here.rows("outbox") == []
+
+
 @pytest.mark.thorough
 async def test_many_members_are_read_at_once(tmp_path: Path) -> None:
     """Half a mebibyte of members is refused within moments."""

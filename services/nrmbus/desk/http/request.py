@@ -16,8 +16,11 @@ from nrmbus.desk.versions import Speaks, version_of
 from nrmbus.events import bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.events.errors import Invalid, Problem, UnknownType, UnknownVersion
+from nrmbus.events.justice import CaseOpened, MeasureGranted, VerdictRecorded
 from nrmbus.events.model import AgencyId, CaseRef, Code, Data, Draft, EventId, Frozen, Letter, Printable, Time
+from nrmbus.events.referral import ReferralAcknowledged
 from nrmbus.events.registry import TYPES, data_type
+from nrmbus.events.safeguard import RepresentativeAssigned
 from nrmbus.wire import json
 from nrmbus.wire.errors import WireError
 from nrmbus.wire.ids import is_derived, new_event_id, new_ref, said_by_itself
@@ -36,6 +39,13 @@ _BOUND: Final = b"nrmbus/asked/v1\0"
 _DIGIT: Final = re.compile("[0-9]")
 _TELEPHONE: Final = re.compile("(?:[0-9][ -]?){7}")
 """Longer sequence of digits than in any date or number of a law."""
+_TELEPHONE_AS_CODE: Final = re.compile("[0-9]{7}|^[0-9](?:[._/-]?[0-9]){6}")
+"""The same in a code: seven digits in a row, or seven from its beginning. `REP-2026-0014` is a number of a register."""
+_TYPED_CODES: Final[Mapping[str, str]] = {
+    CaseOpened.type: "article", MeasureGranted.type: "article", VerdictRecorded.type: "article",
+    ReferralAcknowledged.type: "receipt_no", RepresentativeAssigned.type: "representative",
+}  # fmt: skip
+"""Type, and the code in its data that a person types: the pattern of a code would let a name pass."""
 MOST_RECEIVERS: Final = 64
 """Most receivers of one consent: each becomes an event; the same limit as for an event's recipients."""
 
@@ -318,9 +328,10 @@ def _printable(text: object) -> bool:
 
 
 def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
-    """Return the pointer to an envelope field that is no staff number, or no act and article; None if all are right.
+    """Return the pointer to a clear field that is no staff number, no act and article, or no number; None if all are right.
 
-    The envelope is readable on its way and permanent, and so would be a name or a telephone number there.
+    Envelope and data are readable on their way and permanent, and so would be a name or a telephone number there. A receipt
+    may have digits alone, as registers of cases number.
     """
     for name in ("actor", "approver"):
         number = getattr(asked, name)
@@ -328,6 +339,11 @@ def _named_in_the_clear(asked: Asked, legal_basis: str | None) -> str | None:
             return f"/{name}"
     if legal_basis is not None and (_DIGIT.search(legal_basis) is None or _TELEPHONE.search(legal_basis)):
         return "/legal_basis"
+    if (typed := _TYPED_CODES.get(asked.type)) is not None:
+        code = str(asked.data.get(typed, ""))
+        is_telephone = asked.type == RepresentativeAssigned.type and _TELEPHONE_AS_CODE.search(code)
+        if _DIGIT.search(code) is None or is_telephone:
+            return f"/data/{typed}"
     return None
 
 

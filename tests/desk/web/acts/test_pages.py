@@ -454,6 +454,20 @@ async def test_a_shelter_is_told_that_no_bed_follows_from_a_referral(tmp_path: P
     assert (words in before.text, words in after.text) == (True, False)
 
 
+async def test_the_form_of_a_receipt_asks_for_a_number(tmp_path: Path) -> None:
+    """Given a name where the number of a receipt belongs, then the form comes back, names the field and asks for a number without a name."""
+    who = member("read_cases", "publish", "decide")
+    async with desk_of("special-unit", tmp_path) as here, browsing(here, who) as browser:
+        await hear_a_case(here)
+        at = await begun(browser, "referral.acknowledged", REF)
+        typed = {"data.receipt_no": "Alina-Example", "data.duty_role": "other"}
+        check = await browser.get((await filled(browser, at, typed)).headers["location"])
+
+    assert heading(check) != "Check your answers"
+    assert 'href="#data-receipt_no"' in check.text
+    assert "no name and no telephone number" in check.text
+
+
 async def test_what_leads_to_the_end_of_a_clock_comes_first(tmp_path: Path) -> None:
     """Given an acknowledged referral, its acceptance is due, not its decline alone; after it, the first stage is due."""
     who = member("read_cases", "publish", "decide")

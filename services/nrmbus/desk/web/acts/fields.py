@@ -34,6 +34,8 @@ _OFF: Final = {"autocomplete": "off", "spellcheck": "false"}
 """A browser keeps nothing of what is typed about a person, and no spelling service reads it."""
 _BIRTH: Final = "/sealed/birth_date"
 """Day that lies far back; every other day that a form asks for is still to come."""
+_OWN_NUMBERS: Final = frozenset({"/data/receipt_no", "/data/representative"})
+"""Fields with a number that the agency gives: a person or a telephone must not be found by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,8 @@ def hint_of(t: Words, of: Field) -> str:
         found.append(t("Put a comma between them"))
     elif of.pointer in COUNTS:
         found.append(t("If you leave it out, the indicators that you tick are counted"))
+    elif of.pointer in _OWN_NUMBERS:
+        found.append(t("A number of your own register, with a digit: no name and no telephone number"))
     elif of.kind == "case":
         found.append(t("The reference of the case: 32 letters and digits"))
     return ". ".join(each for each in found if each)
