@@ -23,6 +23,7 @@ from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http.limits import A_MINUTE, MOST_A_MINUTE
 from nrmbus.desk.http.scopes import LOCAL, SCOPES, Caller, ScopeName
 from nrmbus.desk.staff import changes
+from nrmbus.desk.staff.changes import Also
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger, replaced
 from nrmbus.events.errors import Problem
@@ -157,10 +158,12 @@ class Tokens:
             "sentence": f"{what}: make another one for the system with nrmbus token add {agency} NAME.",
         }
 
-    async def add(self, asked: NewToken, maker: Caller, by: str | None = None) -> dict[str, Any]:
+    async def add(
+        self, asked: NewToken, maker: Caller, by: str | None = None, also: Also = lambda _: None
+    ) -> dict[str, Any]:
         """Make a token; return it with its row. This is the only time that anybody sees it.
 
-        *by* is the number of the member who asked at a page.
+        *by* is the number of the member who asked at a page. *also* is done in the same transaction.
 
         Raises:
             DeskError: ``token_exists`` if a valid one has the name; ``scope_missing`` if *maker* lacks one of its scopes;
@@ -176,6 +179,7 @@ class Tokens:
             "a_minute": asked.a_minute, "revoked": None, "used": 0, "last_used": None,
         }  # fmt: skip
         async with self._ledger.write() as tx:
+            also(tx)
             mine = next((each for each in self._valid.values() if each.caller == maker), None)
             latest = min(now + LONGEST, mine.ends) if mine else now + LONGEST
             if not now < asked.ends <= latest:
@@ -205,13 +209,16 @@ class Tokens:
     def _forget(self, digest: str) -> None:
         self._valid.pop(digest, None)
 
-    async def revoke(self, name: str, by: str) -> dict[str, Any]:
+    async def revoke(self, name: str, by: str, also: Also = lambda _: None) -> dict[str, Any]:
         """Have *by* end a token now, for every later request; return its row. A token that was revoked already stays as it is.
+
+        *also* is done in the same transaction.
 
         Raises:
             DeskError: ``not_found`` if no token has that name.
         """
         async with self._ledger.write() as tx:
+            also(tx)
             self._write_uses(tx)
             row = tx.execute(select(tables.tokens).where(_ROW.name == name)).one_or_none()
             if row is None:

@@ -1,5 +1,6 @@
 """Rows of the ledger about who was given access by whom: supervisors see them, and no page and no route deletes one."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from sqlalchemy import Connection, insert
@@ -8,6 +9,8 @@ from nrmbus.desk.store import tables
 
 What = Literal["added", "roles", "reset", "removed", "token added", "token removed"]
 """What somebody changed of a member, or of a token of the agency's systems."""
+Also = Callable[[Connection], None]
+"""Further step of a transaction, which is undone if the step raises."""
 
 
 def note(tx: Connection, what: What, *, at: str, who: str, of: str, may: str) -> None:

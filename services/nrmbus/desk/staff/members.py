@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, insert, select, updat
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff import changes
+from nrmbus.desk.staff.changes import Also
 from nrmbus.desk.staff.permissions import ROLES, Given, Permission, Role, together
 from nrmbus.desk.state import book
 from nrmbus.desk.state.context import Seat
@@ -34,8 +35,6 @@ When = Literal["at_once", "daily", "none"]
 WHEN: Final[tuple[When, ...]] = get_args(When)
 Standing = Literal["invited", "active", "removed"]
 """Invited: a one-time password was given out and not used yet."""
-Also = Callable[[Connection], None]
-"""Further step of a transaction, which is undone if the step raises."""
 
 MOST: Final = 500
 """Most members of one agency who have not left."""
@@ -276,8 +275,10 @@ class Members:
             self._follow(tx, number)
         return self._members[number]
 
-    async def set_roles(self, number: str, roles: Iterable[Role], by: str) -> Member:
+    async def set_roles(self, number: str, roles: Iterable[Role], by: str, also: Also = lambda _: None) -> Member:
         """Have *by* give a member other roles, which ends the member's sessions; the same roles change nothing.
+
+        *also* is done in the same transaction.
 
         Raises:
             DeskError: ``last_administrator``: nobody would be left who manages the staff.
@@ -287,6 +288,7 @@ class Members:
             return self.there(number)
 
         def noted(tx: Connection) -> None:
+            also(tx)
             if "manage_staff" not in together(_roles_of(wanted), self._given):
                 self._keep_an_administrator(number)
             self._note(tx, "roles", number, by, wanted)
@@ -320,8 +322,10 @@ class Members:
             password=password, once_ends=ends, code_step=None, example=0,
         )  # fmt: skip
 
-    async def remove(self, number: str, by: str, *, keeps_one: bool = False) -> Member:
+    async def remove(self, number: str, by: str, *, keeps_one: bool = False, also: Also = lambda _: None) -> Member:
         """Have *by* let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay.
+
+        *also* is done in the same transaction.
 
         Raises:
             DeskError: ``last_administrator``, with *keeps_one*: nobody would be left who manages the staff.
@@ -330,6 +334,7 @@ class Members:
         forget_keys = self._forget_keys(number)
 
         def forget(tx: Connection) -> None:
+            also(tx)
             if keeps_one:
                 self._keep_an_administrator(number)
             forget_keys(tx)

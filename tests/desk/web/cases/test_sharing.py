@@ -10,10 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
+from agencies import CASE
 from desk.documents.test_sharing import PDF
 from desk.given import CANARY
 from desk.web.browsing import member
-from desk.web.cases.given import AT, at_vac
+from desk.web.cases.given import AT, at_vac, referred
+from desk.web.staff.given import behind_a_removal, office
 
 SHARE = f"{AT}/documents/share"
 FILE = {"file": (f"{CANARY}.pdf", PDF, "text/html")}
@@ -47,6 +49,21 @@ async def test_a_document_goes_from_the_browser_to_the_agencies_that_were_chosen
     assert len(chunks) == 3
     assert "Medical report" in listed
     assert CANARY not in listed + str([dict(each.headers) for each in sent])
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_the_last_click_of_a_member_who_was_removed_shares_nothing(tmp_path: Path) -> None:
+    """Given a click on send that waits for the ledger behind the removal of its sender, then no document is announced."""
+    async with office(tmp_path, agency="vac") as it:
+        await referred(it.here)
+        me, own = await it.signed_in("Leyla Example", "worker"), {"sec-fetch-site": "same-origin"}
+        check = await it.browser.post(SHARE, data=SAID, files=FILE, headers=own)
+        send = it.send(f"/cases/{CASE}/documents/send", **hidden(check))
+        answer = await behind_a_removal(it, me, send)
+
+        assert (check.status_code, answer.status_code) == (200, 303)
+        assert answer.headers["location"].startswith("/app/sign-in?over=1")
+        assert [row.type for row in await it.here.rows("outbox") if row.type.startswith("document.")] == []
 
 
 async def test_a_refused_document_stays_on_the_first_page_until_its_own_kind_is_shared(tmp_path: Path) -> None:

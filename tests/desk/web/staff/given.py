@@ -1,8 +1,9 @@
 """A desk with people who sign in at its pages, as a browser without scripts does."""
 
+import asyncio
 import html
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from nrmbus.desk.staff.members import Member, NewMember
 from nrmbus.desk.staff.permissions import StaffSettings
 from nrmbus.desk.staff.staff import Staff
 from nrmbus.desk.web.application import AgencyPages
+from patience import eventually
 
 OPEN = "open sesame"
 
@@ -77,14 +79,32 @@ class Office:
 
 
 @asynccontextmanager
-async def office(home: Path, *, settings: StaffSettings | None = None, site: str = SITE) -> AsyncIterator[Office]:
-    """Yield the desk of ngo-a with a browser at its pages; the clock of its sessions stands."""
+async def office(
+    home: Path, *, settings: StaffSettings | None = None, site: str = SITE, agency: str = "ngo-a"
+) -> AsyncIterator[Office]:
+    """Yield the desk of *agency* with a browser at its pages; the clock of its sessions stands."""
     clock = StandingClock()
-    async with desk_of("ngo-a", home) as here:
+    async with desk_of(agency, home) as here:
         here.behind.__dict__["staff"] = Staff(here.desk.seat, settings or StaffSettings(), clock.now)
         transport = httpx.ASGITransport(AgencyPages(here.behind))
         async with httpx.AsyncClient(transport=transport, base_url=site, headers={"accept-language": "en"}) as browser:
             yield Office(here, clock, browser)
+
+
+async def behind_a_removal(it: Office, who: Member, click: Coroutine[Any, Any, httpx.Response]) -> httpx.Response:
+    """Return the answer to *click*, which waits for the ledger behind the removal of *who*."""
+    ledger = it.here.desk.seat.ledger
+
+    def waiting() -> int:
+        return len(ledger._turn._waiters or ())
+
+    async with ledger.write():
+        removal = asyncio.create_task(it.staff.members.remove(who.number, "door.json"))
+        await eventually("the removal waits for its turn", lambda: waiting() == 1)
+        asking = asyncio.create_task(click)
+        await eventually("the click waits behind it, or is answered", lambda: waiting() == 2 or asking.done())
+    await removal
+    return await asking
 
 
 def text_of(answer: httpx.Response) -> str:

@@ -5,14 +5,14 @@ import re
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from agencies import NOW, SIGNAL
 from desk.staff.given import one_time_in
-from desk.web.staff.given import OPEN, errors_of, office, text_of
+from desk.web.staff.given import OPEN, behind_a_removal, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.vitals import WAITS
 from nrmbus.desk.outbox import drafts
@@ -122,6 +122,54 @@ async def test_an_administrator_who_is_removed_meanwhile_gives_nobody_a_sign_in(
         assert it.staff.members.secrets_of(colleague.number) == before
         changes = [row.what for row in await it.here.rows("staff_changes")]
         assert changes == ["added", "added", "removed"]
+
+
+CLICKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "make a token": ("/systems/add", {"name": "later", "scopes": ["open", "administer"], "days": "365"}),
+    "revoke a token": ("/systems/booking/revoke", {}),
+    "give a role": ("/staff/{colleague}", {"roles": ["administrator"], "email": ""}),
+    "change an address": ("/staff/{colleague}", {"roles": ["worker"], "email": "leyla@ngo.example"}),
+    "remove a colleague": ("/staff/{colleague}/remove", {}),
+}
+
+
+@pytest.mark.parametrize("what", CLICKS)
+async def test_the_last_click_of_an_administrator_who_was_removed_changes_nothing(tmp_path: Path, what: str) -> None:
+    """Given a click that waits for the ledger behind the removal of its sender, then the sender is signed out, and nobody's access has changed."""
+    async with office(tmp_path) as it:
+        await it.example("Zaur Example", "administrator")
+        admin = await it.signed_in("Admin Example", "administrator")
+        colleague = await it.example("Leyla Example", "worker")
+        await it.send("/systems/add", name="booking", scopes=["open"], days="90")
+        tokens = await it.here.rows("tokens")
+        path, fields = CLICKS[what]
+        answer = await behind_a_removal(it, admin, it.send(path.format(colleague=colleague.number), **fields))
+
+        assert (answer.status_code, answer.headers.get("location", "")[:22]) == (303, "/app/sign-in?over=1&ba")
+        assert await it.here.rows("tokens") == tokens
+        assert it.staff.members.there(colleague.number) == colleague
+        assert [(row.what, row.member) for row in await it.here.rows("staff_changes")][-1] == ("removed", admin.number)
+
+
+async def test_who_was_removed_takes_over_no_signature(tmp_path: Path) -> None:
+    """Given a draft whose owner has left, when a colleague who is removed meanwhile takes it over or gives it back, then it waits as before."""
+    async with office(tmp_path) as it:
+        boss = await it.signed_in("Boss Example", "supervisor", "worker")
+        leaver, seat = await it.example("Leyla Example", "worker"), it.here.desk.seat
+        request = b'{"events":[{"type":"consent.given"}]}'
+        async with seat.ledger.write() as tx:
+            draft = drafts.begin(
+                seat, tx, owner=leaver.number, type="consent.given", subject="ab" * 16, ref=None, page="what", typed={}
+            )
+            drafts.keep(seat, tx, replace(draft, state="waits", request=request), seen=1)
+        await it.staff.members.remove(leaver.number, "door.json")
+        before = await it.here.rows("drafts")
+        taken = await behind_a_removal(it, boss, it.send(f"/approvals/{draft.id}/take"))
+        another = await it.signed_in("Zaur Example", "supervisor", "worker")
+        back = await behind_a_removal(it, another, it.send(f"/approvals/{draft.id}/back"))
+
+        assert {each.headers.get("location", "")[:19] for each in (taken, back)} == {"/app/sign-in?over=1"}
+        assert await it.here.rows("drafts") == before
 
 
 async def test_an_administrator_ends_anybodys_session(tmp_path: Path) -> None:

@@ -93,6 +93,7 @@ async def take(visit: Visit) -> Response:
         return await _shown(visit, draft)
     made = None
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         if _stands(visit, tx, draft):
             made = drafts.take_over(visit.door.seat, tx, draft, visit.me.number, WHAT)
     if made is None and (now := _found(visit)) is not None:
@@ -108,6 +109,7 @@ async def back(visit: Visit) -> Response:
         return visit.see("/approvals")
     has_left = visit.door.staff.members.has_left(draft.owner)
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         if has_left and _stands(visit, tx, draft):
             drafts.drop(tx, drafts.is_draft(draft.id))
         elif not has_left:

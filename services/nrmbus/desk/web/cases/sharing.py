@@ -119,7 +119,7 @@ async def send(visit: Visit) -> Response:
     with door.ledger.read() as tx:
         case = Case(visit, tx)
     typed = Typed(form["kind"], tuple(sorted(form.all("to"))), {name: form[name] for name in _KEPT})
-    await batches.publish(door, [_body(case, typed)], door.desk.speaks)
+    await batches.publish(door, [_body(case, typed)], door.desk.speaks, lambda _: visit.must_go_on())
     return visit.see(f"/acts/{form['id']}/sent")
 
 

@@ -164,14 +164,14 @@ async def change(visit: Visit) -> Response:
     if errors:
         return _one(visit, member, errors, wanted, email, status=422)
     try:
-        await staff.members.set_roles(member.number, wanted, visit.me.number)
+        await staff.members.set_roles(member.number, wanted, visit.me.number, lambda _: visit.must_go_on())
     except DeskError as error:
         if error.code != "last_administrator":
             raise
         errors["roles"] = t("Nobody else manages the staff: give somebody else that role first.")
         return _one(visit, member, errors, wanted, email, status=422)
     if email != (member.email or ""):
-        await staff.members.change(member.number, sealed={"email": email or None})
+        await staff.members.change(member.number, sealed={"email": email or None}, also=lambda _: visit.must_go_on())
     return visit.see(f"/staff/{member.number}")
 
 
@@ -240,7 +240,9 @@ async def ask_remove(visit: Visit) -> Response:
 @routes.post("/staff/{number}/remove", may="manage_staff")
 async def remove(visit: Visit) -> Response:
     """Remove a member, unless nobody would be left who manages the staff."""
-    await visit.door.staff.members.remove(visit.path("number"), visit.me.number, keeps_one=True)
+    await visit.door.staff.members.remove(
+        visit.path("number"), visit.me.number, keeps_one=True, also=lambda _: visit.must_go_on()
+    )
     return visit.see("/staff")
 
 

@@ -95,7 +95,7 @@ async def add(visit: Visit) -> Response:
     if errors or asked is None:
         return _add(visit, errors, values, status=422)
     try:
-        made = await visit.door.tokens.add(asked, LOCAL, by=visit.me.number)
+        made = await visit.door.tokens.add(asked, LOCAL, by=visit.me.number, also=lambda _: visit.must_go_on())
     except DeskError as error:
         if error.code != "token_exists":
             raise
@@ -122,5 +122,5 @@ async def ask_revoke(visit: Visit) -> Response:
 @routes.post("/systems/{name}/revoke", may="manage_tokens")
 async def revoke(visit: Visit) -> Response:
     """End a token now."""
-    await visit.door.tokens.revoke(_valid(visit)["name"], visit.me.number)
+    await visit.door.tokens.revoke(_valid(visit)["name"], visit.me.number, lambda _: visit.must_go_on())
     return visit.see("/systems")
