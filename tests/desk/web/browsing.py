@@ -16,7 +16,7 @@ from nrmbus.desk.http.served import Door
 from nrmbus.desk.staff.members import Member
 from nrmbus.desk.staff.permissions import Permission
 from nrmbus.desk.web.application import AgencyPages
-from nrmbus.directory import joining
+from nrmbus.directory import Directory, joining
 from nrmbus.directory.entry import Kind
 from nrmbus.web.words import Language
 
@@ -37,9 +37,9 @@ def employed(here: Given, who: Member) -> Member:
     return who
 
 
-def gone(here: Given, agency: str, kind: Kind) -> None:
-    """Let the desk *here* learn that *agency* is suspended, or ``retired`` at its own request."""
-    found = here.desk.seat.directory = directory()
+def gone(here: Given, agency: str, kind: Kind, found: Directory | None = None) -> None:
+    """Let the desk *here* learn that *agency*, of *found* or else of the town, is suspended or at its own request ``retired``."""
+    found = here.desk.seat.directory = found or directory()
     entry = joining.repeated(found, agency, kind, made=NOW)
     entered(found, joining.asked_by(entry, [identity(agency).signing]) if kind == "retired" else entry)
 

@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from agencies import CASE, SIGNAL
+from agencies import CASE, JOINED, SIGNAL, identity, operator
 from desk.given import CANARY, REF, Given, desk_of
-from desk.web.browsing import browsing, member
+from desk.test_directory import directory
+from desk.web.browsing import browsing, gone, member
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, at_vac, came
 from nrmbus.desk.http.served import Door
+from nrmbus.directory.entry import Contact, Kind
 from nrmbus.web.words import LANGUAGES, Language
 
 COPY = f"{AT}/referrals/{REF}/copy"
@@ -54,6 +56,23 @@ async def test_the_person_s_copy_is_in_her_language(language: Language, tmp_path
         assert await handed_on(here) == [("person_report", "person_request")]
         iso = {"az": "aze", "en": "eng", "ru": "rus"}[language]
         assert await copies(here) == [{"form": "referral_form", "paper_language": iso}]
+
+
+@pytest.mark.parametrize(("kind", "is_there"), [("suspended", True), ("retired", False)])
+@pytest.mark.parametrize("says", ["all", "contacts"])
+async def test_the_person_s_copy_has_no_telephone_that_nobody_answers(
+    tmp_path: Path, kind: Kind, says: str, *, is_there: bool
+) -> None:
+    """Given a hotline that has left the bus, then no paper for the person names it; a suspended one still helps who calls."""
+    found = directory()
+    line = Contact(name="Example Line", phone="+994 00 000 00 09")
+    found.add(operator().entry(found, identity("old-line"), "hotline", JOINED, None, None, line))
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        gone(here, "old-line", kind, found)
+        paper = await shown(here, browser, COPY, language="en", says=says)
+
+    assert paper.status_code == 200
+    assert ("Example Line" in paper.text, "+994 00 000 00 09" in paper.text) == (is_there, is_there)
 
 
 @pytest.mark.parametrize(

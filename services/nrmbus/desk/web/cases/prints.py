@@ -199,7 +199,10 @@ def _copy(
     asked_too = {each["agency"] for each in told["receivers"]}
     teller = None if (me := visit.door.seat.me) in asked_too else _place(visit, me)
     known = {each["agency"]: each["state"] for each in told["receivers"] if hears(me, told, each)}
-    hotlines = set(visit.door.seat.directory.of_role("hotline")) - asked_too - {me}
+    directory = visit.door.seat.directory
+    lines = set(directory.of_role("hotline")) - asked_too - {me}
+    # Somebody answers the telephone of a suspended one all the same.
+    hotlines = {each for each in lines if directory.state(each, visit.now) != "retired"}
     return visit.page(
         "cases/copy.html.j2", title=t("Addresses") if only_contacts else t("Your referral"), case=case, number=number, how=how, only_contacts=only_contacts,
         places=[_place(visit, each["agency"], known.get(each["agency"], ""), _ground(case, each["agency"], events)) for each in told["receivers"]], teller=teller,
