@@ -22,7 +22,7 @@ from nrmbus.desk.outbox import drafts
 from nrmbus.desk.staff import changes
 from nrmbus.desk.staff.changes import Also
 from nrmbus.desk.staff.permissions import ROLES, Given, Permission, Role, together
-from nrmbus.desk.state import book
+from nrmbus.desk.state import book, labels
 from nrmbus.desk.state.context import Seat
 from nrmbus.desk.store import tables
 from nrmbus.events.model import Frozen
@@ -278,6 +278,8 @@ class Members:
     async def set_roles(self, number: str, roles: Iterable[Role], by: str, also: Also = lambda _: None) -> Member:
         """Have *by* give a member other roles, which ends the member's sessions; the same roles change nothing.
 
+        Nobody has the cases any more of a member who may read none afterwards.
+
         *also* is done in the same transaction.
 
         Raises:
@@ -289,8 +291,11 @@ class Members:
 
         def noted(tx: Connection) -> None:
             also(tx)
-            if "manage_staff" not in together(_roles_of(wanted), self._given):
+            permissions = together(_roles_of(wanted), self._given)
+            if "manage_staff" not in permissions:
                 self._keep_an_administrator(number)
+            if "read_cases" not in permissions:
+                labels.give_up(tx, number)
             self._note(tx, "roles", number, by, wanted)
 
         return await self.change(number, roles=wanted, signs_out=True, also=noted)
@@ -325,6 +330,8 @@ class Members:
     async def remove(self, number: str, by: str, *, keeps_one: bool = False, also: Also = lambda _: None) -> Member:
         """Have *by* let a member sign in no more, and destroy the drafts that nobody else can open; number and name stay.
 
+        Nobody has the member's cases and tasks any more, so that a colleague can take them.
+
         *also* is done in the same transaction.
 
         Raises:
@@ -339,6 +346,7 @@ class Members:
                 self._keep_an_administrator(number)
             forget_keys(tx)
             drafts.drop(tx, drafts.nobodys(number))
+            labels.give_up(tx, number)
             self._note(tx, "removed", number, by, "")
 
         return await self.change(

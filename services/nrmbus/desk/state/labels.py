@@ -79,6 +79,11 @@ def assign(tx: Connection, subject: str, member: str, at: str, task: int = _CASE
         tx.execute(delete(tables.assignments).where(_ASSIGNED.subject == subject, _ASSIGNED.task == task))
 
 
+def give_up(tx: Connection, member: str) -> None:
+    """Note within *tx* that nobody has what the colleague with the number *member* had."""
+    tx.execute(delete(tables.assignments).where(_ASSIGNED.member == member))
+
+
 def assigned(tx: Connection) -> Mapping[tuple[str, int], str]:
     """Return the colleague's number by case and task; task 0 is the case itself."""
     return {(row.subject, row.task): row.member for row in tx.execute(select(tables.assignments))}

@@ -15,6 +15,7 @@ from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, kept_in, member
 from desk.web.cases.given import CONSENT, came
+from desk.web.staff.given import OPEN, behind_a_removal, office
 from nrmbus.desk.staff.members import NewMember
 from nrmbus.desk.staff.permissions import Permission, Role
 from nrmbus.desk.web.shell import Visit
@@ -167,6 +168,50 @@ async def test_who_was_first_keeps_a_case(tmp_path: Path) -> None:
 
     assert [row.member for row in kept] == ["4711"]
     assert "4711" in rows(page)[0]
+
+
+@pytest.mark.parametrize("how", ["removed", "another role"])
+async def test_a_case_of_a_colleague_who_is_gone_waits_for_somebody_to_take_it(tmp_path: Path, how: str) -> None:
+    """Given a case and its colleague, when that colleague is removed or may read no cases any more, then it is listed as taken by nobody, and the next one takes it."""
+    nobody = {"text": "", "type": "", "colleague": "nobody"}
+    take = {"case": CASE, "task": "0", "back": "waits"}
+    async with desk_of("vac", tmp_path) as here, browsing(here, member(number="4712")) as browser:
+        await a_referral_comes(here)
+        members = here.behind.staff.members
+        left = await members.add(NewMember(name="Aysel Example", roles=("worker",)), "door.json", None)
+        async with browsing(here, left) as other:
+            await other.post("/app/lists/take", data=take)
+        everything = await browser.get("/app/work")
+        if how == "removed":
+            await members.remove(left.number, "door.json")
+        else:
+            await members.set_roles(left.number, ["administrator"], "door.json")
+        page = await browser.get("/app/work")
+        found = await browser.get((await browser.post("/app/lists/waits/search", data=nobody)).headers["location"])
+        await browser.post("/app/lists/take", data=take)
+        taken = [(row.subject, row.member) for row in await here.rows("assignments")]
+
+    assert "Aysel Example" in everything.text
+    assert "Aysel Example" not in page.text
+    assert "/lists/take" in page.text
+    assert len(rows(found)) == len(rows(page)) > 0
+    assert taken == [(CASE, "4712")]
+
+
+@pytest.mark.usefixtures("cheap_passwords")
+async def test_who_was_removed_takes_no_case(tmp_path: Path) -> None:
+    """Given a click that waits for the ledger behind the removal of its sender, then nobody has the case, whether it was taken or given."""
+    async with office(tmp_path, agency="vac") as it:
+        await a_referral_comes(it.here)
+        one, other = await it.example("Leyla Example", "worker"), await it.signed_in("Rena Example", "worker")
+        given = {"label": "", "was_label": "", "colleague": other.number, "was_colleague": ""}
+        answers = [await behind_a_removal(it, other, it.send(f"/cases/{CASE}/notes", **given))]
+        await it.send("/sign-in", name=one.name, password=OPEN)
+        take = it.send("/lists/take", case=CASE, task="0", back="waits")
+        answers.append(await behind_a_removal(it, one, take))
+
+        assert {each.headers.get("location", "")[:19] for each in answers} == {"/app/sign-in?over=1"}
+        assert await it.here.rows("assignments") == []
 
 
 async def test_a_supervisor_gives_a_case_to_a_colleague(tmp_path: Path) -> None:

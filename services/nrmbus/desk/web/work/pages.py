@@ -220,6 +220,7 @@ async def take(visit: Visit) -> Response:
     if not any(item.case == case and item.task == task for item in snapshot.items):
         raise NotFound
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         if (case, task) not in labels.assigned(tx):
             labels.assign(tx, case, visit.me.number, visit.door.seat.stamp(), task)
     return _back(visit, form["back"])
@@ -310,6 +311,7 @@ async def keep_notes(visit: Visit) -> Response:
         return _notes(visit, case, _Notes.sent(form, shown), _Notes.sent(form, shown, "was_"), shown)
     seat = visit.door.seat
     async with visit.door.ledger.write() as tx:
+        visit.must_go_on()
         now = _Notes(labels.of(seat, tx, case), labels.colleague_of(tx, case))
         typed, was = _Notes.sent(form, now), _Notes.sent(form, now, "was_")
         label, is_label_passed = _merged(was.label, now.label, typed.label)
