@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from desk.given import Given, desk_of
 from desk.http.test_bulletins import SILENT
 from desk.web.acts.test_pages import begun, filled, heading, with_case
-from desk.web.browsing import browsing, member
+from desk.web.browsing import browsing, gone, member
+from nrmbus.directory.entry import Kind
 from nrmbus.events import bulletin
 from nrmbus.wire.names import TIMEKEEPER
 
@@ -45,6 +48,22 @@ async def test_whoever_chooses_a_receiver_sees_who_has_places_and_who_does_not_r
     assert "Data or a device were lost" in page.text
     assert "The breach is not over." in page.text
     assert "Reported 2 March" in page.text
+
+
+@pytest.mark.parametrize("kind", ["suspended", "retired"])
+@pytest.mark.parametrize(("agency", "said"), [("shelter", "women: few places"), ("vac", "No, since")])
+async def test_what_an_agency_said_before_it_left_is_not_shown_as_current(
+    tmp_path: Path, agency: str, said: str, kind: Kind
+) -> None:
+    """Given a shelter with places, or an agency that does not read, when it is suspended or has left, then the page does not name it."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await told(here)
+        before = (await browser.get("/app/bulletins")).text
+        gone(here, agency, kind)
+        after = (await browser.get("/app/bulletins")).text
+
+    assert (said in before, said in after) == (True, False)
+    assert "Data or a device were lost" in after
 
 
 async def test_an_agency_says_by_hand_for_whom_it_has_places(tmp_path: Path) -> None:

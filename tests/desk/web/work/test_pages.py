@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given, desk_of
-from desk.web.browsing import browsing, kept_in, member
+from desk.web.browsing import browsing, gone, kept_in, member
 from desk.web.cases.given import CONSENT, came
 from desk.web.staff.given import OPEN, behind_a_removal, office
 from nrmbus.desk.staff.members import NewMember
@@ -22,6 +22,7 @@ from nrmbus.desk.web.shell import Visit
 from nrmbus.desk.web.work import stream
 from nrmbus.desk.web.work.known import Known, known_of
 from nrmbus.desk.web.work.queues import files
+from nrmbus.directory.entry import Kind
 
 OTHER = "12" * 16
 LABEL = "CANARY-file 12, the woman from the tea house"
@@ -294,6 +295,28 @@ async def test_a_task_to_refer_again_that_is_done_leaves_no_row(tmp_path: Path) 
             found.append([sum("declined" in row for row in rows(page)) for page in (before, after)])
 
     assert found == [[1, 0], [1, 0]]
+
+
+@pytest.mark.parametrize("kind", ["suspended", "retired"])
+async def test_a_declined_referral_names_only_who_can_be_asked(tmp_path: Path, kind: Kind) -> None:
+    """Given two agencies that consent covers, when one is suspended or has left, then the task to refer again names the other alone."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.ask(type="consent.given", data={**CONSENT, "receivers": ["vac", "ngo-l", "special-unit"]})
+        await here.settle()
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL | {"services": []})
+        no = {"reason": "no_capacity", "declined_by": "provider", "alternative": "ngo-l"}
+        await came(here, "referral.declined", no, by="vac", referral=REF)
+        before = await browser.get("/app/board")
+        gone(here, "ngo-l", kind)
+        here.clock.time += timedelta(minutes=1)
+        after = await browser.get("/app/board")
+
+    again = [" ".join(row for row in rows(page) if "declined" in row) for page in (before, after)]
+    assert [[each for each in ("ngo-l", "special-unit") if each in row] for row in again] == [
+        ["ngo-l", "special-unit"],
+        ["special-unit"],
+    ]
 
 
 @pytest.mark.thorough

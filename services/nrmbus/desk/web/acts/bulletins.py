@@ -25,7 +25,9 @@ async def show(visit: Visit) -> Response:
     with visit.door.ledger.read() as tx:
         known = standings(tx, visit.door.desk.cases)
         told = list(announcements(tx, visit.door.desk.cases))
-    rows = [_row(visit, name, known[name]) for name in sorted(known) if known[name].places or known[name].silent_since]
+    # An agency that is suspended or has left publishes nothing any more: what it said last would stand for ever.
+    there = (name for name in sorted(known) if visit.door.seat.directory.state(name, visit.now) == "admitted")
+    rows = [_row(visit, name, known[name]) for name in there if known[name].places or known[name].silent_since]
     breaches = [_breach(visit, each.mark, each.data) for each in told if isinstance(each.data, BreachReported)]
     mine = [each for each in ABOUT_NO_CASE if around.may_do(visit, each) and own_act(visit, each) is None]
     return visit.page(

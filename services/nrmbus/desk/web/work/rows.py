@@ -138,7 +138,7 @@ def rows_of(
             status=t.code("status", item.status) if item.status else "",
             stage=t.code("Stage", item.said["stage"]) if item.said.get("stage") else "",
             last=_at(t, item.said.get("last")),
-            for_what=_for_what(t, item) or ", ".join(called(door, each) for each in item.said.get("alternatives", ())),
+            for_what=_for_what(t, item) or ", ".join(called(door, each) for each in _alternatives(door, item, now)),
             amount=t.money(item.said["amount"], item.said["currency"]) if "amount" in item.said else "",
             colleague=name_of(number) if (number := snapshot.colleague(item)) else "",
             task=item.task,
@@ -155,6 +155,12 @@ def rows_of(
             if act
             else t("Open the case"),
         )
+
+
+def _alternatives(door: Door, item: Item, now: datetime) -> list[str]:
+    """Return the agencies that the task *item* names and to which somebody can turn now: the form offers no others."""
+    named: tuple[str, ...] = item.said.get("alternatives", ())
+    return [each for each in named if door.seat.directory.state(each, now) == "admitted"]
 
 
 def _known_as(t: Words, door: Door, agency: str) -> tuple[str, str]:
