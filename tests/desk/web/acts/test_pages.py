@@ -163,10 +163,12 @@ async def test_what_was_typed_is_still_there_after_a_refusal(tmp_path: Path) -> 
         assert heading(refused) == "Refused"
         assert "G-31" in refused.text
         assert CANARY in refused.text
-        again = await browser.post(at.replace("/check", "/again"))
+        again, clicked_twice = [await browser.post(at.replace("/check", "/again")) for _ in range(2)]
 
         assert again.headers["location"] != at
         assert CANARY in (await browser.get(again.headers["location"])).text
+        assert heading(await browser.get(clicked_twice.headers["location"])) == "Refused"
+        assert len(await here.rows("drafts")) == 1
 
 
 async def test_another_language_keeps_what_was_typed(tmp_path: Path) -> None:

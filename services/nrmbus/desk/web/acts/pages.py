@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from markupsafe import Markup
+from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, Response
 
@@ -246,28 +247,36 @@ def _complete(visit: Visit, draft: Kept) -> list[sending.Body] | None:
 
 @routes.post("/acts/{id}/again", may="publish")
 async def again(visit: Visit) -> Response:
-    """Go on with what was typed after a refusal, as a new event; or take it back from a second person."""
-    draft = own_draft(visit, visit.path("id"))
-    if draft is None:
-        raise NotFound
+    """Go on with what was typed after a refusal, as a new event; or take it back from a second person.
+
+    A second click leads to the same draft after taking it back, and to the refusal after that.
+    """
+    draft, made = own_draft(visit, visit.path("id")), None
+    if draft is not None:
+        async with visit.door.ledger.write() as tx:
+            now = drafts.of(visit.door.seat, tx, draft.id, draft.owner)
+            made = _again(visit, tx, now) if now is not None else None
+    return await lead_on(visit, visit.path("id")) if made is None else visit.see(f"/acts/{made.id}/{CHECK}")
+
+
+def _again(visit: Visit, tx: Connection, now: Kept) -> Kept:
+    """Return the draft with which the member goes on instead of *now*. Raises NotFound if nothing of it was refused."""
     seat = visit.door.seat
-    async with visit.door.ledger.write() as tx:
-        now = drafts.of(seat, tx, draft.id, draft.owner)
-        if now is None:
-            raise NotFound
-        made = drafts.take_back(seat, tx, now)
-        if made is None and now.type == guide_questions.GUIDE:
-            made = guide.again(visit, tx, now)
-        elif made is None:
-            found = sending.outcome(visit.door, tx, [now.id])
-            if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
-                raise NotFound
-            made = drafts.begin(
-                seat, tx, owner=now.owner, type=now.type, subject=now.subject, ref=now.ref, page=WHAT, typed=now.typed,
-                is_another=True,
-            )  # fmt: skip
-            drafts.drop(tx, drafts.is_draft(now.id))
-    return visit.see(f"/acts/{made.id}/{CHECK}")
+    if now.state == "open":
+        return now
+    if (taken := drafts.take_back(seat, tx, now)) is not None:
+        return taken
+    if now.type == guide_questions.GUIDE:
+        return guide.again(visit, tx, now)
+    found = sending.outcome(visit.door, tx, [now.id])
+    if now.state != "sent" or not found or sending.verdict_of(found) not in {"refused", "failed"}:
+        raise NotFound
+    made = drafts.begin(
+        seat, tx, owner=now.owner, type=now.type, subject=now.subject, ref=now.ref, page=WHAT, typed=now.typed,
+        is_another=True,
+    )  # fmt: skip
+    drafts.drop(tx, drafts.is_draft(now.id))
+    return made
 
 
 @routes.post("/acts/{id}/{page}", may="publish")
