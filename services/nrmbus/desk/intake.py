@@ -16,12 +16,14 @@ from nrmbus.intake.messages import Hotline, Written
 from nrmbus.intake.store import IntakeStore, Look, Message, Thread, wall_time
 from nrmbus.rules import Profile
 from nrmbus.rules.handbook.lookup import facts_of
-from nrmbus.wire import letter
+from nrmbus.wire import letter, times
 from nrmbus.wire.errors import LetterClosed
 from nrmbus.wire.keys.keys import SealingKey, SealTo
 
 AGAIN: Final = timedelta(minutes=1)
 """Time between two looks, unless the key has changed."""
+SAME_READING: Final = timedelta(minutes=15)
+"""Time after an opening in which the same page, as in another language, is no new reading."""
 PURPOSE: Final = "intake"
 """Purpose of the rows ``reads`` of anonymous messages."""
 
@@ -114,7 +116,7 @@ async def in_store(home: Path, work: Callable[[IntakeStore], _T]) -> _T:
 async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = False) -> Conversation | None:
     """Record that the member *who* opens the thread *number*, and then open it; None if it does not exist any more.
 
-    With *again* the same page is shown once more: only messages that *who* has not opened yet are recorded.
+    With *again* the same page is shown once more: messages that *who* opened within `SAME_READING` are not recorded again.
     """
     thread = await in_store(home, lambda store: store.thread(number))
     if thread is None:
@@ -140,10 +142,11 @@ async def read(seat: Seat, home: Path, number: int, who: str, *, again: bool = F
 
 
 def _opened_by(seat: Seat, thread: Thread, who: str) -> set[str]:
-    """Return the messages of the thread that *who* has opened on record."""
+    """Return the messages of the thread that *who* has opened on record since `SAME_READING`."""
+    since = times.write(seat.now() - SAME_READING)
     rows = select(_READS.event).where(_READS.subject == thread.ref, _READS.purpose == PURPOSE, _READS.who == who)
     with seat.ledger.read() as tx:
-        return set(tx.scalars(rows))
+        return set(tx.scalars(rows.where(_READS.at > since)))
 
 
 def _parts_of(message: Message) -> tuple[str, ...]:

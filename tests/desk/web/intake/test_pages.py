@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,21 @@ async def test_another_language_is_the_same_answer_and_the_same_reading(
         assert {row.event for row in (await here.rows("reads"))[len(read) :]} == {ID[:-1] + "2"}
         late = fields(newer) | {"id": ids.new_event_id(), "text": "another answer"}
         assert (await browser.post("/app/intake/1/answer", data=late)).status_code == 409
+
+
+async def test_another_language_a_while_later_is_another_reading(tmp_path: Path) -> None:
+    """Given a message that a member opened, when the member sends the form of a language months later, then that reading is recorded too."""
+    form = {"id": ids.new_event_id(), "last": "1", "text": "", "go": "language"}
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        await browser.post("/app/intake/1/open")
+        rows = []
+        for minutes in (14, 2, 14, 200_000):
+            here.clock.time += timedelta(minutes=minutes)
+            assert CANARY in (await browser.post("/app/intake/1/answer", data=form)).text
+            rows.append(len({row.at for row in await here.rows("reads")}))
+
+    assert rows == [1, 2, 2, 3]
 
 
 async def test_another_language_of_what_nobody_opened_is_recorded(tmp_path: Path) -> None:
