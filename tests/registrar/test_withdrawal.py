@@ -4,12 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from agencies import CASE, NOW
+from agencies import CASE, NOW, SIGNAL
 from nrmbus.registrar.shard import Shard
 from nrmbus.rules import View
 from registrar.given import Bus, check_history, to
 from registrar.test_directory import state
 from registrar.test_shard import CONSENT, REFERRAL, registration
+from rules.given import DEFAULTS
+from rules.stories import BODIES
 
 REF = "cd" * 16
 TAKEN_BACK = {"purposes": ["information_sharing", "services"]}
@@ -75,3 +77,20 @@ def test_p7_who_is_suspended_is_told_and_owes_its_answer(bus: Bus) -> None:
     assert owed == ["vac"]
     assert after.code is None
     assert "D-STOP" not in {clock.code for clock in bus.rules.clocks(view_of(shard))}
+
+
+def test_a_refusal_by_a_child_is_registered_after_the_flag_that_its_receiver_has_not_heard(bus: Bus) -> None:
+    """The house was asked for a bed for somebody of unknown age: it hears that she is a child, then that she refuses the house."""
+    shard = bus.shard()
+    bus.say(shard, "ngo-a", "case.signal_recorded", {**SIGNAL, "child": True})
+    bus.say(shard, "ngo-a", "safeguard.child_flagged", {**DEFAULTS["safeguard.child_flagged"], "to": BODIES})
+    bus.say(
+        shard, "ngo-a", "shelter.bed_requested", {**DEFAULTS["shelter.bed_requested"], "to": ["shelter"]}, referral=REF
+    )
+
+    refused = bus.say(shard, "ngo-a", "consent.refused", {**DEFAULTS["consent.refused"], "receivers": ["shelter"]})
+
+    assert refused.code is None
+    heard = [dict(out.headers)["ce_type"] for out in to(refused, "shelter")]
+    assert heard == [b"nrm.safeguard.child_flagged", b"nrm.consent.refused"]
+    check_history(bus, shard)

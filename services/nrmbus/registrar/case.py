@@ -26,7 +26,7 @@ class Case:
     view: View
     sequences: dict[str, int] = field(default_factory=dict)
     heard_first: dict[str, tuple[Record, Statement]] = field(default_factory=dict)
-    """Envelopes that an agency which comes later hears before anything else: consents and refusals, assessments of age, a bar on embassies, and what it missed."""
+    """Envelopes that an agency which comes later hears before anything else: consents and refusals, what was found of the person's age, a bar on embassies, and what it missed."""
     digests: dict[str, str] = field(default_factory=dict)
     """Digest of the registration per event, for later deliveries."""
     asleep: list[Asleep] = field(default_factory=list)

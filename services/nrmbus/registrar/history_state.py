@@ -20,6 +20,7 @@ from nrmbus.registrar.case import Asleep, Case, Known
 from nrmbus.registrar.records import Statement
 from nrmbus.registrar.spill_file import Scratch, Submission
 from nrmbus.rules import Rules, View
+from nrmbus.rules.earlier import HEARD_FIRST
 from nrmbus.wire import times
 from nrmbus.wire.history import (
     FaultCode,
@@ -37,11 +38,6 @@ from nrmbus.wire.names import CASES
 from nrmbus.wire.record import SUBMITTED, Record, header_of
 from nrmbus.wire.registration import NOTHING_BEFORE
 from nrmbus.wire.transaction import Proved, Transaction, salts
-
-HEARD_FIRST: Final = frozenset({
-    "consent.given", "consent.overridden", "consent.refused", "consent.withdrawn", "safeguard.age_assessed", "stay.embassy_barred",
-})  # fmt: skip
-"""Types whose envelopes are kept, for delivery to agencies that join the case later."""
 
 
 def _is_heard_first(event: Event, view: View) -> bool:

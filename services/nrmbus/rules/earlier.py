@@ -17,6 +17,8 @@ GIVEN: Final = "consent.given"
 OVERRIDDEN: Final = "consent.overridden"
 GRANTS = (GIVEN, OVERRIDDEN)
 BARS: Final = ("consent.refused", "consent.withdrawn")
+HEARD_FIRST: Final = frozenset({*GRANTS, *BARS, AGE_ASSESSED, CHILD_FLAGGED, EMBASSY_BARRED})
+"""Types that `earlier` returns, beside what a deciding body missed: their envelopes are kept for agencies that come later."""
 COURSE: Final = frozenset({"case.closed", "case.reopened", "case.signal_dismissed", "review.decided"})
 """Types by which others than the deciding body end its work on a case, or have it go on."""
 
