@@ -247,7 +247,9 @@ def revoke(folder: BusFolder, host: str) -> None:
 
     Raises:
         DirectoryError: ``standby_unknown``.
+        KafkaFailed: the broker does not answer; called again, it does what is left.
     """
-    if not Authority(folder).revoke_host(host):
+    found = Authority(folder).revoke_host(host)
+    Gate(folder).apply()  # also for a host taken off before: that call may have been cut before the broker heard of it
+    if not found:
         raise DirectoryError("standby_unknown")
-    Gate(folder).apply()

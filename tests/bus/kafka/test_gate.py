@@ -128,3 +128,20 @@ def test_a_folder_that_cannot_be_written_gets_no_further_certificates(
             gate.keep(homes)
 
     assert gate._authority.count("ngo-b", None, certificate.now()) == 1
+
+
+def test_rights_of_a_certificate_revoked_while_the_broker_was_away_are_taken(
+    kept: tuple[Gate, dict[str, Path], list[int]],
+) -> None:
+    """Given a command that revoked a host and did not reach the broker, then the next look takes the host's rights, once."""
+    gate, homes, given = kept
+    gate.keep(homes)
+    given.clear()
+    request = certificate.request(Tls(homes["ngo-a"].with_name("host-b")))
+    gate._authority.issue("registrar", request, host="host-b")
+    assert gate._authority.revoke_host("host-b")
+
+    gate.keep(homes)
+    gate.keep(homes)
+
+    assert len(given) == 1

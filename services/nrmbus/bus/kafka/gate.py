@@ -58,6 +58,8 @@ class Gate:
         self._client: Administration | None = None  # one a call: the broker may be elsewhere, the certificate another
         self._kept = now()
         """When ended certificates were last looked for."""
+        self._revoked = 0
+        """How many revoked certificates the register had when the broker was last told."""
         self._without_rights = set[str]()
         """Who has a new certificate of which the broker was not told."""
 
@@ -125,9 +127,10 @@ class Gate:
         return failed
 
     def keep(self, homes: Mapping[str, Path]) -> frozenset[str]:
-        """Renew the certificates that are due in *homes* and take all rights from ended ones; return the ids that got a new one.
+        """Renew the certificates that are due in *homes*; take all rights from ended and revoked ones; return who got a new one.
 
-        Such a service must reconnect before its old certificate ends; until then both are valid.
+        A service with a new certificate must reconnect before its old one ends; until then both are valid. A command that
+        revoked certificates may have been cut before the broker heard of it, so this takes their rights as well.
 
         Raises:
             KafkaFailed: the broker does not answer; called again, it does what is left.
@@ -135,10 +138,10 @@ class Gate:
                 comes with the next call: the certificate is still due then.
         """
         failed = self._equip(homes, self._without_rights)
-        at = now()
-        if self._without_rights or self._authority.has_ended(self._kept, at):
+        at, revoked = now(), self._authority.revoked
+        if self._without_rights or revoked != self._revoked or self._authority.has_ended(self._kept, at):
             self.apply()
-            self._kept = at
+            self._kept, self._revoked = at, revoked
         renewed, self._without_rights = frozenset(self._without_rights), set()
         if failed is not None and not renewed:
             raise failed

@@ -166,6 +166,11 @@ class Authority:
         return any(since < end <= at for each in self._read().values() for _, end in self._lasting(each))
 
     @property
+    def revoked(self) -> int:
+        """How many certificates were ever revoked."""
+        return sum(bool(one.get("revoked")) for each in self._read().values() for one in each["certificates"])
+
+    @property
     def suspended(self) -> frozenset[str]:
         """Ids that are suspended now."""
         return frozenset(who for who, each in self._read().items() if each.get("suspended"))
