@@ -15,7 +15,7 @@ registrar/, timekeeper/     those services' keys
 auditor/                    the auditor's keys, signed heads and logs
 canary-a/, canary-b/        the keys of the two test agencies; canary/ has the door of the service that speaks for both
 broker/tls/                 the embedded broker's key and certificate
-*/tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner
+*/tls/                      key.pem (sealed), cert.pem, ca.pem of the folder's owner; next/key.pem until there is a certificate over it
 agencies/<id>/              agency.json, keys/{signing,sealing,witness}.seed, ledger.sqlite, door.json; import.json has the key of imports
 agencies/<id>/public/       intake.sqlite with sealed anonymous messages, and door.json of the public page, if it has one
 agencies/<id>/door/         key.pem (sealed) and ca.pem of the door's own authority, if other machines reach the door

@@ -19,7 +19,7 @@ from nrmbus.bus.errors import KeysSealed, NoBus
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """The three TLS files of a service or an agency in its folder *home*, for the owner only."""
+    """The TLS files of a service or an agency in its folder *home*, for the owner only."""
 
     home: Path
 
@@ -32,6 +32,11 @@ class Tls:
     def key(self) -> Path:
         """The private key's file: raw on a bus for playing, else sealed (`nrmbus.wire.keys.keyfile`)."""
         return self.folder / "key.pem"
+
+    @property
+    def next_key(self) -> Path:
+        """The file of a key that takes the key's place once a certificate over it is stored (`certificate.keep`)."""
+        return self.folder / "next" / "key.pem"
 
     @property
     def certificate(self) -> Path:

@@ -16,7 +16,7 @@ from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import BROKER, Authority, principal
 from nrmbus.bus.pki.certificate import LIFE, now
-from nrmbus.bus.reach import Tls
+from nrmbus.bus.reach import Reach, Tls
 
 Key = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
 
@@ -233,3 +233,19 @@ def test_a_suspended_agency_gets_no_certificate_automatically(authority: Authori
     homes = {who: folder.agency(who).path for who in ("ngo-a", "ngo-b")}
     authority.suspend("ngo-a")
     assert Gate(folder).equip(homes) == {"ngo-b"}
+
+
+def test_a_next_key_takes_its_place_although_storing_its_certificate_was_cut(
+    authority: Authority, folder: BusFolder
+) -> None:
+    """Given a power cut between a certificate and the key that it is over, then the holder's next look finishes the change."""
+    home = folder.agency("ngo-a").path
+    tls = Tls(home)
+    authority.equip("ngo-a", home)
+    asked = certificate.request(tls, anew=True)
+    assert not authority.equip("ngo-a", home)
+    tls.certificate.write_bytes(authority.issue("ngo-a", asked))
+
+    assert authority.equip("ngo-a", home)
+    assert not tls.next_key.exists()
+    Reach("kafka.example.org:9092", tls).context()

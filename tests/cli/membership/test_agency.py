@@ -16,9 +16,13 @@ from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
+from nrmbus.bus.pki import certificate
+from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
+from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
+from nrmbus.cli.membership.keys import private_keys
 from nrmbus.directory import commands, joining, renewal, requests
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
 from nrmbus.directory.admitters import Listing, propose
@@ -295,6 +299,34 @@ def test_lost_says_when_the_new_keys_are_valid(
     said = capsys.readouterr().out
     assert ("valid as soon as two admitters have signed" in said) == has_old_key
     assert ("valid four days after" in said) != has_old_key
+
+
+def test_keys_asked_for_as_lost_leave_the_connection_until_they_are_certified(
+    quiet: BusFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an agency whose request for other keys is refused or on its way, then its certificate goes on being usable.
+
+    Once the certificate over the new key is stored, that key is in use, and the earlier one is gone.
+    """
+    monkeypatch.chdir(quiet.path.parent)
+    tls, authority = Tls(home_of(quiet, "ngo-a")), Authority(quiet)
+    authority.equip("ngo-a", tls.home)
+    stolen = tls.key.read_bytes()
+    Path("ngo-a.request.json").write_text("mine")
+    given: dict[str, Any] = {"directory": quiet.path / "entries", "data": quiet.path, "keys_unprotected": True}
+
+    with pytest.raises(BusError, match="is there already"):
+        agency.lost("ngo-a", None, **given)
+    Reach("kafka.example.org:9092", tls).context()
+    agency.lost("ngo-a", Path("other"), **given)
+    Reach("kafka.example.org:9092", tls).context()
+    assert {tls.key, tls.next_key} <= {*private_keys(quiet)}
+
+    csr = (Request.read(Path("other")).csr or "").encode()
+    certificate.keep(tls, authority.issue("ngo-a", csr), authority.brokers_ca)
+    Reach("kafka.example.org:9092", tls).context()
+    assert tls.key.read_bytes() != stolen
+    assert not tls.next_key.exists()
 
 
 def test_new_keys_of_a_test_agency_reach_the_canary(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,20 +24,22 @@ RENEWED_BEFORE: Final = timedelta(days=10)
 def request(tls: Tls, *, anew: bool = False) -> bytes:
     """Return a certificate request (PKCS #10, PEM), signed by the key; the key is made on first use, or with *anew*.
 
-    The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
+    A key that is made *anew* waits beside the present one until `keep` stores a certificate over it: the holder still has to
+    reach the broker until then, and the request may never be written or answered. The request names nobody: the authority writes the name. The key is sealed as this process holds it (`keyfile.hold`).
 
     Raises:
         KeysSealed: nothing given opens the key that is there, or its file is damaged, or holds a key of another kind.
     """
-    if anew or not tls.key.exists():
+    path = tls.next_key if tls.next_key.exists() or (anew and tls.key.exists()) else tls.key
+    if anew or not path.exists():
         fresh = ec.generate_private_key(ec.SECP256R1())
         keyfile.write(
-            tls.key,
+            path,
             fresh.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),
         )
-    key = opened(tls.key)
+    key = opened(path)
     made = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
 
@@ -61,15 +63,31 @@ def opened(path: Path) -> ec.EllipticCurvePrivateKey:
 
 
 def keep(tls: Tls, certificate: bytes, ca: bytes) -> None:
-    """Store the issued *certificate* and the *ca* that certifies the broker; both PEM."""
+    """Store the issued *certificate* and the *ca* that certifies the broker; both PEM. A next key takes its place with it.
+
+    Raises:
+        KeysSealed: as `request`, of a next key.
+    """
     write_private(tls.ca, ca)
     write_private(tls.certificate, certificate)
+    if _is_over_next_key(tls):
+        tls.next_key.replace(tls.key)
+
+
+def _is_over_next_key(tls: Tls) -> bool:
+    if not tls.next_key.exists():
+        return False
+    stored = x509.load_pem_x509_certificate(tls.certificate.read_bytes())
+    return stored.public_key() == opened(tls.next_key).public_key()
 
 
 def is_due(tls: Tls, at: datetime) -> bool:
-    """Return whether the certificate is missing, or ends within ten days, or within the last third of a shorter life."""
+    """Return whether the certificate is missing, or ends within ten days, or within the last third of a shorter life.
+
+    A certificate is due as well if `keep` was cut before the key of the certificate took its place.
+    """
     end = ends(tls)
-    if end is None:
+    if end is None or _is_over_next_key(tls):
         return True
     begins = x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_before_utc
     return at >= end - min(RENEWED_BEFORE, (end - begins) / 3)
