@@ -9,7 +9,7 @@ import pytest
 
 from agencies import BUS, NOW
 from directory.given import HOUR, Office, refused
-from nrmbus.directory import Directory, DirectoryError, joining
+from nrmbus.directory import Directory, DirectoryError, Operator, joining, operator_key
 from nrmbus.directory.entry import AdmitterKey, Admitters, admission_of, body_of
 from nrmbus.directory.heads import is_due, is_stale
 from nrmbus.directory.operator import Admitter
@@ -21,6 +21,31 @@ from nrmbus.wire.keys.keys import SigningKey, VerifyKey
 @pytest.fixture(name="office")
 def _office(tmp_path: Path) -> Office:
     return Office(tmp_path)
+
+
+class TestOperator:
+    @pytest.mark.parametrize("left", [0, 30, 63])
+    def test_half_a_public_key_is_written_again(self, tmp_path: Path, left: int) -> None:
+        """Given a first start that a full disk ended, then the next start writes the operator's public key whole, for its owner."""
+        public = tmp_path / "keys" / "operator.pub"
+        expected = Operator(tmp_path).public
+        public.write_bytes(public.read_bytes()[:left])
+
+        Operator(tmp_path)
+
+        assert operator_key(tmp_path).public == expected
+        assert public.stat().st_mode & 0o077 == 0
+
+    def test_another_operators_public_key_is_left(self, tmp_path: Path) -> None:
+        """Given the whole public key of another operator, then it is refused and stays: nobody's trust changes unseen."""
+        public = tmp_path / "keys" / "operator.pub"
+        Operator(tmp_path)
+        public.write_text(f"{SigningKey.generate().public.hex()}\n")
+        before = public.read_bytes()
+
+        with pytest.raises(DirectoryError, match="operator_key_malformed"):
+            Operator(tmp_path)
+        assert public.read_bytes() == before
 
 
 class TestHeads:

@@ -21,7 +21,7 @@ DirectoryCode = Literal[
 SENTENCES: Final[Mapping[DirectoryCode, str]] = MappingProxyType(
     {
         "operator_key_missing": "keys/operator.pub is missing: run nrmbus invite on the operator's machine, then nrmbus join here.",
-        "operator_key_malformed": "keys/operator.pub is not a key: remove the file, run nrmbus invite on the operator's machine, then nrmbus join here.",
+        "operator_key_malformed": "keys/operator.pub is not the key of this bus's operator: remove the file. The operator's machine makes it again; for any other, run nrmbus invite there, then nrmbus join here.",
         "operator_signature_invalid": "The operator of this bus did not sign this: stop and ask the operator.",
         "entry_malformed": "The entry does not have the form of this release: upgrade, or ask the operator what wrote the entry.",
         "other_bus": "The entry belongs to another bus: make a new one for this bus.",

@@ -296,7 +296,8 @@ class Operator:
         """Load the keys in *home*/keys, or make them on first use: ``operator.seed``, ``head.seed``.
 
         Raises:
-            DirectoryError: ``not_operator``: the bus has an operator, whose key is elsewhere.
+            DirectoryError: ``not_operator``: the bus has an operator, whose key is elsewhere; ``operator_key_malformed``:
+                ``operator.pub`` is another operator's.
         """
         self.home = home
         public = home / "keys" / OPERATOR_KEY
@@ -305,8 +306,13 @@ class Operator:
         self._here: tuple[Admitter, ...] | None = None
         self._key = SigningKey.from_seed(_secret(home, "operator", SigningKey.generate))
         self._head = SigningKey.from_seed(_secret(home, "head", SigningKey.generate))
-        if not public.exists():
-            public.write_text(self._key.public.hex() + "\n")
+        there = None
+        with suppress(DirectoryError):  # it is missing, or a full disk took half of it
+            there = operator_key(home).public
+        if there is None:
+            write_private(public, f"{self._key.public.hex()}\n".encode())
+        elif there != self._key.public:
+            raise DirectoryError("operator_key_malformed")
 
     @property
     def public(self) -> bytes:
