@@ -72,3 +72,14 @@ def locked(path: Path, how: int = fcntl.LOCK_EX) -> Iterator[None]:
     with lock_file(path) as descriptor:
         fcntl.flock(descriptor, how)
         yield
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold the lock on *folder* itself, as `locked`, where a lock file would be in the way; a missing folder is made."""
+    descriptor = os.open(make_private(folder), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol, Self
 
 from nrmbus.bus.errors import KeysSealed
-from nrmbus.bus.private_files import write_private
+from nrmbus.bus.private_files import locked_folder, write_private
 from nrmbus.directory import joining, requests
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import AdmitterKey, Admitters, Contact, Entry, Head, LogEntry, body_of
@@ -63,7 +63,11 @@ class _Pair(Protocol):
 def _secret(home: Path, purpose: str, generate: Callable[[], _Pair]) -> bytes:
     path = home / "keys" / f"{purpose}.seed"
     if not path.exists():
-        keyfile.write(path, generate().seed)
+        # A person's command and a running desk may ask for keys at the same time; a request must not name a key that another
+        # process has replaced.
+        with locked_folder(path.parent):
+            if not path.exists():
+                keyfile.write(path, generate().seed)
     return _read(path)
 
 
