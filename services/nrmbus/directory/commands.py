@@ -18,12 +18,13 @@ from nrmbus.bus.reach import Tls, Where
 from nrmbus.directory import joining
 from nrmbus.directory.admission import home_of, numbering, read_directory
 from nrmbus.directory.directory import Directory
-from nrmbus.directory.entry import CHANGES_KEYS, Contact, Kind, LogEntry
+from nrmbus.directory.entry import CHANGES_KEYS, Contact, Entry, Kind, LogEntry
 from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.fold import RUNNING, SERVICES, TWO, Kids
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, LogIdentity, Operator, operator_key
 from nrmbus.directory.reader import DirectoryReader
+from nrmbus.directory.renewal import MOST
 from nrmbus.directory.requests import Disposal, Request, believe, digest, disposed, disposed_cases
 from nrmbus.wire.ids import is_agency
 from nrmbus.wire.keys import files
@@ -330,8 +331,11 @@ def is_complete(request: Request) -> bool:
 async def enter(folder: BusFolder, request: Request) -> Request:
     """Number and publish an admitted or confirmed entry, update the broker, and issue a requested certificate.
 
+    If the agency's newest entry is this one already and *request* lacks the certificate, only that is issued, again: the
+    command may have been cut before it wrote the first, without which the agency reaches nothing.
+
     Raises:
-        DirectoryError: the request is not complete, or not believed.
+        DirectoryError: the request is not complete, or not believed; ``certificates_many``.
     """
     if not is_complete(request):
         raise DirectoryError("not_yet_two")
@@ -341,16 +345,40 @@ async def enter(folder: BusFolder, request: Request) -> Request:
 
 async def _enter(folder: BusFolder, request: Request) -> Request:
     operator, directory, entry = operator_of(folder), await read_directory(folder), request.entry
+    if request.csr is not None and request.certificate is None and _is_entered(directory, entry):
+        return await _certified_again(folder, directory, request)
     raw = operator.number(entry, directory)
     everybody = sorted({*directory.entries, entry.agency, *RUNNING})
     directory.add(raw)
     settings = folder.settings
     await asyncio.to_thread(topics.apply, folder.as_operator, everybody, settings.partitions, play=settings.play)
-    waits = entry.valid_from - await time_of(folder, folder.as_operator) if entry.kind == "lost" else timedelta()
-    issued = await asyncio.to_thread(_at_the_gate, folder, request, max(waits, timedelta()))
+    issued = await asyncio.to_thread(_at_the_gate, folder, request, await _waits(folder, entry))
     await publish(folder, [raw, operator.head(directory, utc_time(), folder.addresses)])
     came = operator.vouched(directory.bus, entry.agency, *issued) if issued else ()
     return request.having(entry, *came)
+
+
+async def _waits(folder: BusFolder, entry: Entry) -> timedelta:
+    """Return how long *entry*'s keys have still to wait, if they replace lost ones."""
+    waits = entry.valid_from - await time_of(folder, folder.as_operator) if entry.kind == "lost" else timedelta()
+    return max(waits, timedelta())
+
+
+def _is_entered(directory: Directory, entry: Entry) -> bool:
+    newest = directory.entries.get(entry.agency)
+    return newest is not None and joining.changed(entry, number=newest.number) == newest
+
+
+async def _certified_again(folder: BusFolder, directory: Directory, request: Request) -> Request:
+    agency, authority = request.entry.agency, Authority(folder)
+    if request.csr is None or await _waits(folder, request.entry):
+        return request
+    if authority.count(agency, None, certificate.now()) >= MOST:
+        raise DirectoryError("certificates_many")
+    issued = authority.issue(agency, request.csr.encode())
+    await asyncio.to_thread(Gate(folder).apply)
+    came = operator_of(folder).vouched(directory.bus, agency, issued, authority.brokers_ca)
+    return request.having(request.entry, *came)
 
 
 def _at_the_gate(folder: BusFolder, request: Request, waits: timedelta) -> tuple[bytes, bytes] | None:

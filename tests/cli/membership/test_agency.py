@@ -1,6 +1,7 @@
 """``nrmbus agency`` and ``nrmbus admitter``: from a request to a letter's key, and to an agency that left."""
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,13 +16,14 @@ from brokers import Broker
 from nrmbus.bus.clock import BEFORE_ANY_TICK
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.folder import BusFolder
-from nrmbus.bus.kafka import clients
+from nrmbus.bus.kafka import clients, topics
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
 from nrmbus.bus.private_files import write_json
 from nrmbus.bus.reach import Reach, Tls
 from nrmbus.cli.desk.desks import door_of
 from nrmbus.cli.membership import admitter, agency
+from nrmbus.cli.membership import renewal as agency_renewal
 from nrmbus.cli.membership.keys import private_keys
 from nrmbus.directory import commands, joining, renewal, requests
 from nrmbus.directory.admission import Newcomer, admit, home_of, read_directory
@@ -29,6 +31,7 @@ from nrmbus.directory.admitters import Listing, propose
 from nrmbus.directory.commands import read_file, write_file
 from nrmbus.directory.directory import Directory
 from nrmbus.directory.entry import body_of
+from nrmbus.directory.errors import DirectoryError
 from nrmbus.directory.heads import utc_time
 from nrmbus.directory.operator import Admitter, Identity, Operator, operator_key
 from nrmbus.directory.requests import Request
@@ -404,6 +407,95 @@ def test_a_signed_request_is_not_written_over(
     assert "ngo-a.request.json is there already" in str(done.exception)
     assert "--out FILE" in str(done.exception)
     assert (file.read_bytes(), destroyed) == (before, [])
+
+
+class Taken:
+    """The operator's commands of `quiet` with the topic of the directory in memory, and a file that may take nothing."""
+
+    def __init__(self, quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bus, self.topic = quiet, list(read_file(quiet, quiet.path / "entries").signed)
+        self.is_full = True
+        write = Request.write
+
+        async def publish(_: BusFolder, records: list[bytes]) -> None:
+            self.topic.append(records[0])
+
+        async def read(_: BusFolder) -> Directory:
+            return self.directory
+
+        def written(file: Request, path: Path) -> None:
+            if self.is_full:
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+            write(file, path)
+
+        for module in (commands, agency_renewal):
+            monkeypatch.setattr(module, "read_directory", read)
+        monkeypatch.setattr(commands, "publish", publish)
+        monkeypatch.setattr(topics, "apply", lambda *_, **__: None)
+        monkeypatch.setattr(requests.Carried, "write", written)
+
+    @property
+    def directory(self) -> Directory:
+        """The directory as the topic has it."""
+        made = Directory(self.bus.settings.bus, operator_key(self.bus.path))
+        for raw in self.topic:
+            made.add(raw)
+        return made
+
+    def admitted(self, request: Request) -> Request:
+        """Return *request* signed by both admitters."""
+        for name in (A, B):
+            request = commands.sign(self.directory, request, Admitter.at(self.bus.path, name), utc_time())
+        return request
+
+    def certificates(self, who: str) -> int:
+        """How many valid certificates of *who* there are."""
+        return Authority(self.bus).count(who, None, certificate.now())
+
+
+@pytest.fixture(name="taken")
+def _taken(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> Taken:
+    return Taken(quiet, monkeypatch)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_entered(taken: Taken, tmp_path: Path) -> None:
+    """Given a request and a renewal on a stick that takes nothing, then no entry is made and no certificate is issued."""
+    given: dict[str, Any] = {"data": taken.bus.path, "keys_unprotected": True}
+    asked, renewed = tmp_path / "asked", tmp_path / "renewed"
+    request = taken.admitted(commands.ask_first(taken.bus, "ngo-b", "ngo_legal", None))
+    write_json(asked, body_of(request))
+    write_json(renewed, body_of(renewal.ask(taken.bus, "ngo-a")))
+
+    with pytest.raises(BusError, match="name another"):
+        agency.admit(asked, **given)
+    with pytest.raises(BusError, match="name another"):
+        agency.renew("ngo-a", renewed, **given)
+
+    assert "ngo-b" not in taken.directory.entries
+    assert (taken.certificates("ngo-a"), taken.certificates("ngo-b")) == (0, 0)
+
+
+def test_a_request_that_was_entered_gets_the_certificate_that_it_was_cut_off_from(taken: Taken, tmp_path: Path) -> None:
+    """Given a command that was killed between the entry and the file, when it is given again, then the file has a certificate.
+
+    The agency is in the directory once, and gets no more certificates than others.
+    """
+    asked = tmp_path / "asked"
+    request = taken.admitted(commands.ask_first(taken.bus, "ngo-b", "ngo_legal", None))
+    taken.is_full = False
+    request.write(asked)
+    asyncio.run(commands.enter(taken.bus, request))
+    number = taken.directory.number
+
+    agency.admit(asked, data=taken.bus.path, keys_unprotected=True)
+    assert Request.read(asked).certificate
+    assert (taken.directory.number, taken.certificates("ngo-b")) == (number, 2)
+
+    asyncio.run(commands.enter(taken.bus, request))
+    with pytest.raises(DirectoryError, match="certificates_many"):
+        asyncio.run(commands.enter(taken.bus, request))
+    with pytest.raises(BusError, match="agency_known"):
+        agency.admit(asked, data=taken.bus.path, keys_unprotected=True)
 
 
 def test_a_request_that_nobody_needs_is_written_over(

@@ -39,6 +39,7 @@ def renewed(folder: BusFolder, agency: str, file: Path | None) -> str:
         return f"{agency} has its certificate; its desk takes it within a minute, or when it starts."
     if not is_operator(folder):
         return f"{file} has no certificate yet: the operator runs nrmbus agency renew {agency} {file}"
+    found.write(file)  # a place that takes no file is refused before a certificate is issued: an agency gets three
     renewal.issue(folder, asyncio.run(read_directory(folder)), found).write(file)
     return back
 

@@ -58,6 +58,7 @@ async def admitted(
         return (
             f"{agency} ({kind}): two admitters have signed {file}; the operator enters it: nrmbus agency admit {file}"
         )
+    asked.write(file)  # a place that takes no file is refused before anything is entered or issued
     asked = await enter(folder, asked)
     asked.write(file)
     more = f" {file} goes back to the agency: nrmbus agency check {agency} {file}" if asked.certificate else ""
