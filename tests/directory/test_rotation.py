@@ -114,6 +114,20 @@ async def test_keys_change_with_nobody_carrying_a_file(bus: BusFolder) -> None:
     assert await answer(bus) == ()
 
 
+async def test_a_second_signature_of_the_same_moment_is_said_not_to_count(bus: BusFolder) -> None:
+    """Given two admitters who sign before the operator has seen either, then one counts, the other is reported, and signs again."""
+    await look(bus)
+    await answer(bus)
+    for name in (A, B):
+        (line,) = await signed(bus, "ngo-a", name)
+        assert "nrmbus agency waiting" in line.line
+
+    assert await answer(bus) == (WAITS, Outcome("ngo-a", done="twice"))
+    assert f"signed by {A}." in (await listed(bus))[0]
+    await signed(bus, "ngo-a", B)
+    assert await answer(bus) == (ENTERED,)
+
+
 @pytest.mark.slow
 async def test_an_admitter_signs_from_another_agency_s_place(bus: BusFolder) -> None:
     """A signed request counts by its signatures, whichever topic it came in."""

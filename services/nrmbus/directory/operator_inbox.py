@@ -49,7 +49,7 @@ class Outcome:
 
     agency: str
     code: str | None = None
-    done: Literal["certificate", "waiting", "entered", "confirmed"] = "certificate"
+    done: Literal["certificate", "waiting", "twice", "entered", "confirmed"] = "certificate"
 
     def __str__(self) -> str:
         if self.code is None:
@@ -60,6 +60,7 @@ class Outcome:
 _DONE: Final = {
     "certificate": "has asked for another certificate, and has it.",
     "waiting": "asks for other keys: an admitter signs with nrmbus agency admit --waiting.",
+    "twice": "asks for other keys, and two admitters signed at the same time: the second signs again, with nrmbus agency admit --waiting.",
     "entered": "has asked for other keys, two admitters have signed, and it is entered.",
     "confirmed": "has confirmed its other keys, and they are current.",
 }
@@ -178,6 +179,8 @@ async def _changed(
             elif count > _waiting(directory, waits.get(owner)):
                 waits[owner] = record
                 yield Outcome(owner, done="waiting"), Answer(agency=owner, record=record)
+            elif count and record != waits.get(owner):  # each signed a challenge of their own: nobody can join the two
+                yield Outcome(owner, done="twice"), None
         except DirectoryError as error:
             yield Outcome(agency, error.code), None
         except (BusError, KafkaError):  # what is complete stays there for the next pass

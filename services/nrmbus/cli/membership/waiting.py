@@ -13,6 +13,10 @@ from nrmbus.wire import base64, times
 from nrmbus.wire.keys.keys import SealTo, VerifyKey
 
 NOTHING: Final = "Nothing waits for an admitter."
+_SECOND: Final = (
+    "a second admitter has to sign as well. See in a minute with nrmbus agency waiting that the request names you; if another "
+    "admitter signed at the same time, sign again"
+)
 
 
 async def listed(folder: BusFolder) -> list[str]:
@@ -63,7 +67,7 @@ async def signed(folder: BusFolder, agency: str | None, name: str | None) -> lis
         try:
             done = sign(directory, request, admitter, now)
             await send(folder, home, done)
-            left = "the operator enters it" if is_complete(done) else "a second admitter has to sign as well"
+            left = "the operator enters it" if is_complete(done) else _SECOND
             signer = directory.roll.admitter_kids[admitter.key.kid]
             answers.append(Answered(f"{request.entry.agency} ({request.entry.kind}): {signer} has signed; {left}."))
         except DirectoryError as error:
