@@ -187,9 +187,14 @@ def _proving(identity: Identity) -> list[SigningKey]:
 
 
 async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str | None]) -> Request:
-    """Return the request of an agency that leaves. *cases* has the new holder of each case, or None for a deleted case."""
+    """Return the request of an agency that leaves. *cases* has the new holder of each case, or None for a deleted case.
+
+    Raises:
+        DirectoryError: ``agency_unknown``; ``supervises_others``.
+    """
     home = folder.agency(agency).path
     directory, key = await read_as(folder, home), Identity.at(home, agency).signing
+    _see_that_nobody_is_supervised(directory, agency)
     now = await time_of(folder, folder.reach(home))
     said = [
         Disposal(bus=directory.bus, agency=agency, case=case, outcome="handed_over" if to else "deleted", to=to, at=now)
@@ -199,6 +204,13 @@ async def ask_to_leave(folder: BusFolder, agency: str, cases: Mapping[str, str |
     entry = joining.repeated(directory, agency, "retired", made=now)
     entry = joining.changed(entry, **({"cases": digest(*disposals)} if disposals else {}))
     return Request(entry=joining.asked_by(entry, [key]), disposals=disposals)
+
+
+def _see_that_nobody_is_supervised(directory: Directory, agency: str) -> None:
+    # Its breaches, and an emergency access to its cases, would be reported to an agency that is gone, and to nobody else.
+    for each in directory.roll.agencies.values():
+        if each.last.supervisor == agency and each.states[-1][1] != "retired":
+            raise DirectoryError("supervises_others")
 
 
 async def check(folder: BusFolder, agency: str, request: Request | None) -> tuple[str, Request | None]:
@@ -291,6 +303,8 @@ def sign(
     """
     entry = request.entry
     directory.check_request(entry)
+    if entry.kind == "retired":
+        _see_that_nobody_is_supervised(directory, entry.agency)
     if entry.kind == "retired" and not set(open_cases) <= disposed_cases(directory, request):
         raise DirectoryError("case_open")
     if admitter.key.kid not in directory.roll.admitter_kids:

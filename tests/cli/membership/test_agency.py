@@ -364,6 +364,47 @@ def test_a_request_that_cannot_be_written_destroys_nothing(
     assert (done, (tmp_path / "file").exists()) == ([], False)
 
 
+def test_an_agency_stays_as_long_as_it_supervises_another(
+    quiet: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Given a supervisor whose school is still on the bus, when it retires, then it is refused before any key is destroyed.
+
+    No admitter signs such a request either. Once the school has left, its supervisor may.
+    """
+    cases, done = tmp_path / "cases.yaml", list[str]()
+    cases.write_text(f"{'ab' * 16}: deleted\n")
+    operator, directory = Operator(quiet.path), read_file(quiet, quiet.path / "entries")
+    school = Identity.at(home_of(quiet, "school"), "school")
+    directory.add(operator.entry(directory, school, "education", utc_time() - timedelta(hours=1), "ngo-a") or b"")
+    leaving = {
+        each: joining.asked_by(
+            joining.repeated(directory, each, "retired", made=utc_time()),
+            [Identity.at(home_of(quiet, each), each).signing],
+        )
+        for each in ("ngo-a", "school")
+    }
+    first, second = (Admitter.at(quiet.path, name) for name in (A, B))
+
+    async def known(_folder: BusFolder, _home: Path) -> Directory:
+        return directory
+
+    monkeypatch.setattr(commands, "read_as", known)
+    monkeypatch.setattr(agency, "read_as", known)
+    monkeypatch.setattr(agency, "destroyed", lambda *_: done.append("destroyed"))
+    with pytest.raises(BusError, match="supervises_others"):
+        agency.retire("ngo-a", cases=cases, out=tmp_path / "file", data=quiet.path, keys_unprotected=True)
+    assert (done, (tmp_path / "file").exists()) == ([], False)
+    with pytest.raises(DirectoryError, match="supervises_others"):
+        commands.sign(directory, Request(entry=leaving["ngo-a"]), first, utc_time())
+    agency.list_(None, data=quiet.path)
+    assert "education  supervised by ngo-a" in capsys.readouterr().out
+
+    left = commands.sign(directory, Request(entry=leaving["school"]), first, utc_time())
+    left = commands.sign(directory, left, second, utc_time())
+    directory.add(operator.number(left.entry, directory))
+    assert commands.sign(directory, Request(entry=leaving["ngo-a"]), first, utc_time()).entry.admitted
+
+
 @pytest.fixture(name="signed")
 def _signed(quiet: BusFolder, monkeypatch: pytest.MonkeyPatch) -> Request:
     """Return a request of ngo-a with its first signature; the commands read the directory of `quiet`."""

@@ -401,7 +401,7 @@ def list_(
     *,
     context: BusContext,
 ) -> None:
-    """Print every agency with its state and its role."""
+    """Print every agency with its state, its role and its supervisor."""
     folder = context.folder
     with sentences():
         directory = asyncio.run(read_as(folder, reader_of(folder)))
@@ -409,7 +409,8 @@ def list_(
             write_file(directory, signed)
     width = max((len(each) for each in directory.roll.agencies), default=0)
     for agency, standing in sorted(directory.roll.agencies.items()):
-        typer.echo(f"{agency:{width}}  {standing.states[-1][1]:9}  {standing.last.role}")
+        by = f"  supervised by {standing.last.supervisor}" if standing.last.supervisor else ""
+        typer.echo(f"{agency:{width}}  {standing.states[-1][1]:9}  {standing.last.role}{by}")
 
 
 @app.register(example="nrmbus agency show ngo-a")
