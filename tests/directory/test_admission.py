@@ -1,5 +1,6 @@
 """Admission on a real broker: entries of a new bus, and the directory as a desk and a registrar read it."""
 
+import errno
 from datetime import timedelta
 
 import pytest
@@ -44,6 +45,36 @@ async def test_a_bus_is_founded_once_and_signs_a_head_of_its_directory(broker: B
     with pytest.raises(DirectoryError, match="admitters_missing"):
         await admit(folder, {"ngo-l": Newcomer("ngo_legal")}, NOW)
     assert len(Admitter.here(folder.path)) == 1
+
+
+async def test_a_start_that_was_cut_is_finished_without_its_list_of_agencies(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a start that was cut after the entries, when the next one names no agencies, then their desks start with the settings of the first.
+
+    An agency with an entry of another role than was announced gets no desk.
+    """
+    folder = broker.fresh_bus()
+
+    def cut(*_: object) -> bytes:
+        raise OSError(errno.EIO, "the power was cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Operator, "head", cut)
+        with pytest.raises(OSError, match="power"):
+            await admit(folder, {"shelter-k": Newcomer("shelter_state", capacity={"women": 4})}, NOW)
+    assert "shelter-k" in (await read_directory(folder)).entries
+    assert folder.agencies() == ()
+
+    assert await admit(folder, {}, NOW) == ()
+    assert folder.agencies() == ("shelter-k",)
+    assert folder.agency("shelter-k").settings.capacity == {"women": 4}
+
+    folder.agency("shelter-k").agency_json.unlink()
+    with pytest.raises(DirectoryError, match="role_changed"):
+        await admit(folder, {"shelter-k": Newcomer("vac")}, NOW)
+    assert await admit(folder, {}, NOW) == ()
+    assert folder.agencies() == ()
 
 
 async def test_a_directory_without_fresh_heads_is_stale(broker: Broker) -> None:

@@ -70,6 +70,11 @@ class AgencyFolder:
         return self.path / "agency.json"
 
     @property
+    def admitting_json(self) -> Path:
+        """What ``agency.json`` will have once the directory has the agency."""
+        return self.path / ".admitting.json"
+
+    @property
     def settings(self) -> AgencySettings:
         """What ``agency.json`` sets; a service of the bus with a desk has none. Values are not checked.
 

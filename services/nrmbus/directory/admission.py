@@ -1,6 +1,7 @@
 """Admitting agencies to a bus on this machine: topics first, then the entry, then the folder that starts its desk."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -102,6 +103,7 @@ async def _admit(
     asking = {name: Newcomer(role) for name, role in running.items()}
     asking |= dict(newcomers)
     new: list[str] = []
+    _announce(folder, newcomers)
     async with clients.producer(where, command=True) as producer:
         if (founding := operator.found(directory)) is not None:
             await producer.send_and_wait(DIRECTORY, value=founding, partition=0)
@@ -120,13 +122,32 @@ async def _admit(
         if new or is_due(directory, utc_time()) or told != folder.addresses:
             head = operator.head(directory, utc_time(), folder.addresses)
             await producer.send_and_wait(DIRECTORY, value=head, partition=0)
+    _start_desks(folder, directory)
+    return tuple(new)
+
+
+def _announce(folder: BusFolder, newcomers: Mapping[str, Newcomer]) -> None:
+    """Keep the settings of *newcomers* without a desk here, before their entries: a start may be cut between the two.
+
+    The next start may name no agencies, and would have the settings from nowhere else.
+    """
     for agency, newcomer in newcomers.items():
-        path = folder.agency(agency).agency_json
-        if not path.exists():
+        home = folder.agency(agency)
+        if not home.agency_json.exists():
             body = {"agency": agency, "role": newcomer.role, "capacity": dict(newcomer.capacity)}
             more = {"supervisor": newcomer.supervisor, "public": newcomer.public, "webhooks": newcomer.webhooks}
-            write_json(path, body | {name: value for name, value in more.items() if value})
-    return tuple(new)
+            write_json(home.admitting_json, body | {name: value for name, value in more.items() if value})
+
+
+def _start_desks(folder: BusFolder, directory: Directory) -> None:
+    """Have the desk of each announced agency start whose entry *directory* has, this start's and those of one that was cut."""
+    for path in sorted((folder.path / "agencies").glob("*/.admitting.json")):
+        home = folder.agency(path.parent.name)
+        entry = directory.entries.get(home.id)
+        if home.agency_json.exists():
+            path.unlink()
+        elif entry is not None and entry.role == json.loads(path.read_bytes())["role"]:
+            path.rename(home.agency_json)
 
 
 def withdraw(folder: BusFolder, directory: Directory) -> None:
