@@ -62,6 +62,11 @@ def of_type(sent: list[Record], type_: str) -> list[Any]:
     return [decode(each).event() for each in sent if decode(each).type == type_]
 
 
+async def tasks_of(given: Given, case: str) -> list[tuple[str, str, str | None]]:
+    """Return the tasks of *case*: kind, what it is about, and when it was done."""
+    return [(row.kind, row.about, row.done) for row in await given.rows("tasks") if row.subject == case]
+
+
 async def test_nothing_is_erased_before_it_is_due(tmp_path: Path) -> None:
     """A decision alone destroys nothing: a week for objections follows."""
     async with desk_of("vac", tmp_path) as given:
@@ -204,6 +209,46 @@ async def test_what_was_signed_in_the_clear_stays(tmp_path: Path) -> None:
         (read, _) = (await given.door.get("/v1/inbox", params={"technical": True})).json()["events"]
         assert read["shut"] == "erased"
         assert "letter" not in read
+
+
+async def test_the_tasks_that_the_procedure_gave_end_with_the_case(tmp_path: Path) -> None:
+    """Given a task about a letter, when its case is erased, then the task is done and says nothing; that of another case stays."""
+    async with desk_of("vac", tmp_path) as given:
+        for case in (CASE, OTHER):
+            await hear_a_letter(given, case)
+        ((kind, about, _),) = await tasks_of(given, OTHER)
+        await hear_that_it_is_due(given)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+
+        assert await tasks_of(given, CASE) == [(kind, "{}", times.write(NOW))]
+        assert await tasks_of(given, OTHER) == [(kind, about, None)]
+
+
+async def test_tasks_that_an_earlier_release_left_behind_an_erasure_end_too(tmp_path: Path) -> None:
+    """Given an erased case with a task about an earlier event, when the desk looks, then that task ends; one about a later event stays."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        ((kind, about, _),) = await tasks_of(given, CASE)
+        await hear_that_it_is_due(given)
+        await rounds.erase_due(given.desk)
+        async with given.desk.seat.ledger.write() as tx:
+            tx.execute(update(tables.tasks).values(about=about, done=None))
+        await hear_a_letter(given)
+        assert await rounds.erase_due(given.desk) == ()
+
+        assert await tasks_of(given, CASE) == [(kind, "{}", times.write(NOW)), (kind, about, None)]
+
+
+async def test_a_task_of_the_desk_itself_outlives_its_case(tmp_path: Path) -> None:
+    """Given a record that nobody signed, when its case is erased, then somebody still has to look at it."""
+    async with desk_of("vac", tmp_path) as given:
+        await hear_a_letter(given)
+        said = given.registrar.event("migration", "access.erasure_due", {"ground": "decision"})
+        await given.hear(given.registrar.register(said, to="vac"))
+        await hear_that_it_is_due(given)
+        assert await rounds.erase_due(given.desk) == (CASE,)
+
+        assert ("forged", None) in [(kind, done) for kind, _, done in await tasks_of(given, CASE)]
 
 
 async def test_it_is_confirmed_once_with_the_horizon(tmp_path: Path) -> None:

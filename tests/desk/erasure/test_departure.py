@@ -36,6 +36,7 @@ async def test_what_it_signs_as_deleted_opens_no_more(tmp_path: Path) -> None:
     async with desk_of("vac", tmp_path) as given:
         assert await secrets_of(given, place) == {}
         assert await secrets_of(given, other)
+        assert {row.subject: row.about == "{}" for row in await given.rows("tasks")} == {CASE: True, OTHER: False}
 
 
 async def test_what_was_typed_and_never_sent_goes_as_well(tmp_path: Path) -> None:

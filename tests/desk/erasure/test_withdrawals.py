@@ -80,3 +80,21 @@ async def test_what_it_has_to_retain_stays(tmp_path: Path) -> None:
 
         assert await rounds.delete_stopped(given.desk) == ()
         assert await given.rows("letter_keys")
+
+
+async def test_the_tasks_about_what_it_deleted_end(tmp_path: Path) -> None:
+    """Given tasks about what came before and after a confirmed deletion, then the earlier ones are done and say nothing."""
+    async with desk_of("vac", tmp_path) as given:
+        for record in (consented(given.registrar), supplied(given.registrar), withdrawn(given.registrar)):
+            await given.hear(record)
+        before = {row.id for row in await given.rows("tasks")}
+        await given.settle()
+        await given.registered(type="consent.stop_confirmed", data={"answer": "deleted"})
+        await given.hear(consented(given.registrar))
+        await given.hear(supplied(given.registrar))
+        await rounds.delete_stopped(given.desk)
+
+        tasks = await given.rows("tasks")
+        assert {row.id for row in tasks if row.done is not None} == before
+        assert {row.about for row in tasks if row.id in before} == {"{}"}
+        assert any("sentence" in row.about for row in tasks if row.id not in before)

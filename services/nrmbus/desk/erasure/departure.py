@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Collection
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final
 
 import sqlalchemy as sql
@@ -15,6 +16,7 @@ from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import Place, exists
 from nrmbus.events.bulletin import is_bulletin
+from nrmbus.wire import times
 
 _KNOWN: Final = sql.select(tables.events.c.subject).union(sql.select(tables.outbox.c.subject))
 """Subjects of which something was sent or received."""
@@ -23,7 +25,7 @@ _KNOWN: Final = sql.select(tables.events.c.subject).union(sql.select(tables.outb
 async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str]) -> bool:
     """Destroy the letters of *cases*, and their keys, in the ledger at *place*; return whether there is a ledger.
 
-    Drafts, uploads and labels of cases of which nothing was sent or received are destroyed too, whatever *cases* has.
+    Their tasks are closed. Drafts, uploads and labels of cases of which nothing was sent or received are destroyed too, whatever *cases* has.
     Envelopes, registrations and the record of readings stay, as after an erasure. Idempotent.
 
     Raises:
@@ -39,6 +41,9 @@ async def delete(place: Place, *, bus: str, agency: str, cases: Collection[str])
                 if rounds.may_be_sent(tx, case):
                     raise DeskError("still_open")
             rounds.erase(tx, cases)
+            rounds.close_tasks(
+                tx, tables.tasks.c.subject.in_(cases), at=times.write(datetime.now(UTC).replace(microsecond=0))
+            )
             # A case that was only typed is in no list, so nothing else would end its drafts, uploads and label.
             for table in (tables.case_labels, tables.assignments, tables.drafts):
                 tx.execute(sql.delete(table).where(table.c.subject.not_in(_KNOWN)))

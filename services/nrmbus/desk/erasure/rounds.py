@@ -2,8 +2,8 @@
 
 Only the bus orders the erasure of a case: `access.erasure_due`, after a decision or when the profile's years are
 over, and never while a hold stands. The erasure destroys the key of the case, the keys kept under it, letters and
-drafts. Envelopes, numbers, registrations and the record of readings stay. The erasure is confirmed in the same
-transaction. If an agency confirms a deletion after a withdrawal, its received letters of the case are destroyed too.
+drafts, and closes the tasks. Envelopes, numbers, registrations and the record of readings stay. The erasure is
+confirmed in the same transaction. If an agency confirms a deletion after a withdrawal, its received letters of the case are destroyed too.
 """
 
 import asyncio
@@ -16,7 +16,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, bindparam, case, delete, exists, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    bindparam,
+    case,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -65,7 +78,9 @@ WORDS: Final = (AccessErasureDue.type, ConsentStopConfirmed.type)
 _DELETED: Final = b'"answer":"deleted"'
 """Answer of a confirmed deletion, in canonical JSON."""
 
-_EVENTS, _OUTBOX, _ERASURES = tables.events.c, tables.outbox.c, tables.erasures.c
+_EVENTS, _OUTBOX, _ERASURES, _TASKS = tables.events.c, tables.outbox.c, tables.erasures.c, tables.tasks.c
+_OF_A_PROCEDURE: Final = _TASKS.about.contains('"alternatives":')
+"""Tasks that a procedure gave; those of the desk itself, a forged record say, are not over with a case."""
 _ASKED: Final = select(
     func.max(_EVENTS.position), func.count(case((or_(*(_EVENTS.type == word for word in WORDS)), 1)))
 ).where(_EVENTS.position > bindparam("seen"))
@@ -153,7 +168,8 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
     with seat.ledger.read() as tx:
         due = tx.execute(select(tables.erasures).where(_ERASURES.done.is_(None))).all()
         late = list(tx.execute(_left_over()).scalars())
-    if not due and not late:
+        tasks = list(tx.execute(_tasks_of_erased()).scalars())
+    if not due and not late and not tasks:
         return ()
     done = []
     async with seat.ledger.write() as tx:
@@ -161,9 +177,11 @@ async def erase_due(desk: Desk) -> tuple[str, ...]:
             if may_be_sent(tx, row.subject):
                 continue  # wait for the registrar's refusal: until then the bytes may be needed again
             erase(tx, [row.subject])
+            close_tasks(tx, _TASKS.subject == row.subject, at=seat.stamp())
             _confirm(seat, tx, row)
             done.append(row.subject)
         erase(tx, late)
+        close_tasks(tx, _TASKS.id.in_(tasks), at=seat.stamp())
     await seat.ledger.off_the_disk()
     telemetry.handled("erased", count=len(done))
     return tuple(done)
@@ -198,6 +216,27 @@ def _left_over() -> Any:
     typed = select(tables.drafts.c.subject).where(tables.drafts.c.subject.in_(cases))
     labelled = select(tables.case_labels.c.subject).where(tables.case_labels.c.subject.in_(cases))
     return came.union(select(_OUTBOX.subject).where(_OUTBOX.subject.in_(cases), closed), uploaded, typed, labelled)
+
+
+def _tasks_of_erased() -> Select[Any]:
+    """Return the query for tasks about what came before the order of an erasure that is done.
+
+    An earlier release left such tasks in the ledger, and some of them said what stood in a letter.
+    """
+    heard, order = tables.events.alias("heard"), tables.events.alias("order")
+    rows = (
+        select(_TASKS.id)
+        .join(tables.erasures, _ERASURES.subject == _TASKS.subject)
+        .join(order, (order.c.subject == _TASKS.subject) & (order.c.id == _ERASURES.cause))
+        .join(heard, (heard.c.subject == _TASKS.subject) & (heard.c.id == _TASKS.event))
+    )
+    return rows.where(_ERASURES.done.is_not(None), _OF_A_PROCEDURE, heard.c.position < order.c.position)
+
+
+def close_tasks(tx: Connection, which: ColumnElement[bool], *, at: str) -> None:
+    """Mark within *tx* as done the tasks *which* a procedure gave, and empty them: nothing is left that they could be about."""
+    rows = update(tables.tasks).where(which, _OF_A_PROCEDURE)
+    tx.execute(rows.values(about="{}", done=func.coalesce(_TASKS.done, at)))
 
 
 def may_be_sent(tx: Connection, subject: str) -> bool:
@@ -269,13 +308,14 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
     """Destroy the received letters of each case whose deletion this agency has confirmed; return the cases.
 
     `consent.stop_confirmed` with ``deleted`` is a signed promise to the person: no earlier letter opens here any
-    more, even after a new consent. The agency's own events, and later ones, stay.
+    more, even after a new consent, and the tasks about what was received are closed. The agency's own events, and later ones, stay.
     """
     seat = desk.seat
     with seat.ledger.read() as tx:
         said = select(_EVENTS.subject, _EVENTS.position).where(_deletable(seat.me)).order_by(_EVENTS.position)
         due = {row.subject: row.position for row in tx.execute(said)}
-    if not due:
+        tasks = list(tx.execute(_tasks_of_deleted(seat.me)).scalars())
+    if not due and not tasks:
         return ()
     async with seat.ledger.write() as tx:
         for subject, position in due.items():
@@ -286,6 +326,7 @@ async def delete_stopped(desk: Desk) -> tuple[str, ...]:
             tx.execute(
                 update(tables.events).where(told, _EVENTS.letter.is_not(None)).values(letter=None, shut=letters.ERASED)
             )
+        close_tasks(tx, _TASKS.id.in_(tasks), at=seat.stamp())
     await seat.ledger.off_the_disk()
     telemetry.handled("deleted", count=len(due))
     return tuple(due)
@@ -295,8 +336,26 @@ def _deletable(me: str) -> Any:
     """Return the condition for own confirmed deletions with an earlier received event that still has its letter."""
     came = tables.events.alias("came")
     left = (came.c.subject == _EVENTS.subject) & (came.c.source != me) & came.c.letter.is_not(None)
-    own = (_EVENTS.type == ConsentStopConfirmed.type) & (_EVENTS.source == me)
-    return own & tables.has_bytes(_EVENTS.value, _DELETED) & exists().where(left, came.c.position < _EVENTS.position)
+    return _is_deletion(_EVENTS, me) & exists().where(left, came.c.position < _EVENTS.position)
+
+
+def _is_deletion(events: Any, me: str) -> Any:
+    """Return the condition for confirmed deletions of the agency *me*."""
+    own = (events.type == ConsentStopConfirmed.type) & (events.source == me)
+    return own & tables.has_bytes(events.value, _DELETED)
+
+
+def _tasks_of_deleted(me: str) -> Select[Any]:
+    """Return the query for tasks about what was received before a deletion that this agency has confirmed."""
+    heard, said = tables.events.alias("heard"), tables.events.alias("said")
+    rows = (
+        select(_TASKS.id)
+        .join(said, said.c.subject == _TASKS.subject)
+        .join(heard, (heard.c.subject == _TASKS.subject) & (heard.c.id == _TASKS.event))
+    )
+    return rows.where(
+        _is_deletion(said.c, me), heard.c.source != me, heard.c.position < said.c.position, _OF_A_PROCEDURE
+    )
 
 
 def is_due(seat: Seat, tx: Connection, signed: Signed) -> bool:
