@@ -75,13 +75,17 @@ class TestAfterwards:
         given(procedure, me=ME).when(says(ME, ReturnCompleted())).then("agree_on_report")
         given(procedure, me=ME).when(says("embassy", ReturnCompleted())).then()
 
-    def test_who_is_not_safe_is_asked_about_a_new_referral(self) -> None:
-        """Given a report that says no, then somebody asks the person; a good or closed report asks for nothing."""
+    @pytest.mark.parametrize("by", [ME, "vac"])
+    def test_the_task_about_a_report_says_nothing_of_its_answer(self, by: str) -> None:
+        """Given a report that says no, says yes, or stays closed, then somebody reads it, and the task is the same."""
         report = ReturnMonitored(again=True)
+        tasks = [
+            given(procedure, me=ME).when(says(by, report, letter=letter)).then("read_report").task
+            for letter in ({"still_safe": "no"}, {"still_safe": "yes"}, {})
+        ]
 
-        given(procedure, me=ME).when(says("vac", report, letter={"still_safe": "no"})).then("unsafe_at_home")
-        given(procedure, me=ME).when(says(ME, report, letter={"still_safe": "yes"})).then()
-        given(procedure, me=ME).when(says("vac", report)).then()
+        assert tasks[0] == tasks[1] == tasks[2]
+        assert "new referral" in tasks[0].sentence
 
 
 class TestStopping:

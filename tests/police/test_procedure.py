@@ -6,7 +6,6 @@ from agencies import reference
 from given import Word, given, moment, says
 from nrmbus.desk.procedure.interface import Heard, Result, Settings, lines_of
 from nrmbus.events.case import Closed, Linked, Merged, Reopened, SignalRecorded
-from nrmbus.events.erasure import AccessErasureConfirmed
 from nrmbus.events.handover import DocumentTransferred
 from nrmbus.events.identification import (
     InterviewHeld,
@@ -30,7 +29,6 @@ from nrmbus.police.state import State
 UNIT = "special-unit"
 POSITIVE = ReasonableGroundsDecided(outcome="positive", reasons=("indicators_met",))
 NEGATIVE = ReasonableGroundsDecided(outcome="negative", reasons=("indicators_not_met",), review_until_days=30)
-ERASED = AccessErasureConfirmed(ground="decision", horizon=moment(0))
 
 
 def referral(*to: str) -> ReferralSubmitted:
@@ -92,7 +90,7 @@ class TestReflection:
 
     def test_positive_grounds_start_thirty_days(self) -> None:
         """A positive decision starts the recovery and reflection period of thirty days."""
-        given(procedure, me=UNIT).when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
+        given(procedure, me=UNIT).when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold")
 
     def test_the_period_runs_from_the_decision(self) -> None:
         """However late the decision is typed, the person's days run from when it was taken."""
@@ -230,7 +228,7 @@ class TestWitnesses:
         assert "relocation" not in task.sentence
 
 
-def found(*, citizenship: str | None, by: str = "ngo-a") -> Word:
+def found(*, citizenship: str | None = None, by: str = "ngo-a") -> Word:
     """A signal whose letter says the citizenship, or nothing about it."""
     signal = SignalRecorded(
         detector="ngo_outreach", child=False, urgency="urgent", detected_abroad=False, basis=("indicators",)
@@ -241,11 +239,16 @@ def found(*, citizenship: str | None, by: str = "ngo-a") -> Word:
 class TestForeignNationals:
     """Line 10."""
 
-    def test_grounds_about_a_foreign_national_ask_for_a_hold(self) -> None:
-        """From reasonable grounds on nobody removes the person, and only the unit can ask for that."""
-        story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
+    @pytest.mark.parametrize("citizenship", ["XA", "AZ", None])
+    def test_the_task_for_a_hold_says_nothing_of_the_citizenship(self, citizenship: str | None) -> None:
+        """Given a foreign national, a citizen, or somebody of whom nothing is known, when reasonable grounds are found, then the task is the same.
 
-        story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold")
+        From then on nobody removes the person, and only the unit can ask for that; the citizenship stands in a sealed letter.
+        """
+        story = given(procedure, me=UNIT).heard(found(citizenship=citizenship))
+
+        task = story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold").task
+        assert task.sentence == "No hold on removal stands: ask migration for one, if the person is a foreign national."
 
     def test_a_hold_that_stands_is_enough(self) -> None:
         """Nothing is asked for twice."""
@@ -254,55 +257,13 @@ class TestForeignNationals:
 
         story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
 
-    def test_a_citizen_and_somebody_of_whom_nothing_is_known_need_none(self) -> None:
-        """Most identified victims are citizens."""
-        for citizenship in ("AZ", None):
-            story = given(procedure, me=UNIT).heard(found(citizenship=citizenship))
-            story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30))
-
-    def test_a_case_that_has_ended_is_forgotten(self) -> None:
-        """The unit's book names no case longer than it is open."""
+    def test_the_book_notes_nothing_of_a_letter(self) -> None:
+        """Given a letter with a citizenship, then the unit's book stays as it began."""
         story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
-        story.heard(says(UNIT, Closed(reason="lost_contact", follow_up=False)))
 
         assert story.book == procedure.begin(Settings())
 
-    @pytest.mark.parametrize(
-        ("ends", "by", "left"),
-        [
-            (Merged(outcome="ends"), UNIT, 0),
-            (Merged(outcome="continues"), UNIT, 1),
-            (ERASED, UNIT, 0),
-            (ERASED, "ngo-a", 1),
-        ],
-    )
-    def test_a_case_that_goes_on_elsewhere_or_is_erased_is_forgotten(self, ends: Data, by: str, left: int) -> None:
-        """The citizenship stood in a sealed letter: the book keeps it no longer than the unit may open that letter."""
-        story = given(procedure, me=UNIT).heard(found(citizenship="XA"), says(by, ends))
-
-        assert isinstance(story.book, State)
-        assert len(story.book.foreign) == left
-
-    @pytest.mark.parametrize("by", [UNIT, "vac"])
-    def test_grounds_in_a_case_that_was_opened_again_ask_too(self, by: str) -> None:
-        """The citizenship was forgotten with the closing: the task asks for each person whether it is a foreign national."""
-        story = given(procedure, me=UNIT).heard(found(citizenship="XA"))
-        story.heard(
-            says(by, Closed(reason="lost_contact", follow_up=False)), says(by, Reopened(reason="closed_in_error"))
-        )
-        sentence = story.when(says(UNIT, POSITIVE)).then(PeriodStarted(days=30), "ask_hold").task.sentence
-
-        assert "if the person is a foreign national" in sentence
-
-    def test_a_case_that_ends_once_more_is_forgotten(self) -> None:
-        """The note that it was opened again is kept no longer than the case is open."""
-        ends, again = Closed(reason="lost_contact", follow_up=False), Reopened(reason="closed_in_error")
-        story = given(procedure, me=UNIT).heard(found(citizenship="XA"), says("vac", ends), says("vac", again))
-        assert story.book != procedure.begin(Settings())
-
-        assert story.heard(says("vac", ends)).book == procedure.begin(Settings())
-
-    def test_what_another_agency_says_is_read_though_the_book_notes_it(self) -> None:
+    def test_what_another_agency_says_is_read(self) -> None:
         """A foreign national's signal, and the end and the opening of the case, are tasks as those of a citizen are."""
         ends, again = Closed(reason="lost_contact", follow_up=False), Reopened(reason="closed_in_error")
         for citizenship in ("AZ", "XA"):
@@ -310,9 +271,11 @@ class TestForeignNationals:
             for said in (found(citizenship=citizenship), says("vac", ends), says("vac", again)):
                 story.when(said).then("read")
 
-    def test_a_stored_book_of_before_is_read(self) -> None:
-        """A book that was stored by an older release notes no case that was opened again."""
-        assert State.from_json('{"services": [], "foreign": ["a"]}') == State(foreign=("a",))
+    def test_a_stored_book_of_before_is_read_without_its_foreign_nationals(self) -> None:
+        """Given a book of an earlier release, then its referrals are kept, and the cases that it noted from letters are not."""
+        stored = '{"services": ["r"], "foreign": ["a"], "reopened": ["b"]}'
+
+        assert State.from_json(stored) == State(services=("r",))
 
 
 class TestFoundAdult:
@@ -332,8 +295,8 @@ class TestOwnFind:
 
     def test_the_unit_asks_whom_it_finds(self) -> None:
         """A signal of another agency is read by a person."""
-        given(procedure, me=UNIT).when(found(citizenship=None, by=UNIT)).then("ask_first")
-        given(procedure, me=UNIT).when(found(citizenship=None)).then("read")
+        given(procedure, me=UNIT).when(found(by=UNIT)).then("ask_first")
+        given(procedure, me=UNIT).when(found()).then("read")
 
 
 def test_a_complaint_is_for_the_superior() -> None:

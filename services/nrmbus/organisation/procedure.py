@@ -75,11 +75,9 @@ def agree(_arrival: ReturnCompleted, heard: Heard, _: State) -> Result | None:
 
 @line(ReturnMonitored)
 def refer_again(_report: ReturnMonitored, heard: Heard, _: State) -> Result | None:
-    """6. A report says that the person is not safe: the person is asked about a new referral, which opens a new case ([S35, S54], [D])."""
-    if heard.letter.get("still_safe") != "no":
-        return Result()
-    sentence = "The person is not safe: ask about a new referral. It opens a new case that names this one."
-    return Result(tasks=(task(heard, "unsafe_at_home", sentence),))
+    """6. A report on the life after a return comes: a case worker reads it, and asks a person who is not safe about a new referral, which opens a new case ([S35, S54], [D])."""
+    sentence = "A report has come: read whether the person is safe. If not, ask about a new referral, which opens a new case that names this one."
+    return Result(tasks=(task(heard, "read_report", sentence),))
 
 
 @line(ReturnStopped)

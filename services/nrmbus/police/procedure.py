@@ -12,7 +12,7 @@ from nrmbus.events.returns import ReturnCompleted
 from nrmbus.events.review import ReviewRequested
 from nrmbus.events.safeguard import AgeAssessed
 from nrmbus.police import groups, steps
-from nrmbus.police.state import State, ask_migration, decides, holds_removal, last_day, noticed
+from nrmbus.police.state import State, decides, holds_removal, last_day
 
 
 def begin(_: Settings) -> State:
@@ -105,14 +105,14 @@ def guard(_granted: MeasureGranted, heard: Heard, _: State) -> Result | None:
 
 
 @line(ReasonableGroundsDecided)
-def keep_here(decision: ReasonableGroundsDecided, heard: Heard, state: State) -> Result | None:
+def keep_here(decision: ReasonableGroundsDecided, heard: Heard, _: State) -> Result | None:
     """10. Reasonable grounds about a foreign national whose removal nobody holds: the migration service is asked for a hold (CETS 197 art. 10, 13 [S30])."""
     if not heard.own or not decides(heard) or decision.outcome != "positive":
         return None
     if any(not hold.ended for hold in heard.view.holds.values()):
         return None
-    sentence = ask_migration(heard, state)
-    return None if sentence is None else Result(tasks=(task(heard, "ask_hold", sentence),))
+    sentence = "No hold on removal stands: ask migration for one, if the person is a foreign national."
+    return Result(tasks=(task(heard, "ask_hold", sentence),))
 
 
 @line(AgeAssessed)
@@ -141,8 +141,8 @@ go_home, take_papers = steps.go_home, steps.take_papers
 
 
 def keep(state: State, heard: Heard) -> State:
-    """Remember which persons are foreign nationals, and which of its own referrals ask for services."""
-    return noticed(state, heard).after(heard)
+    """Remember which of its own referrals ask for services."""
+    return state.after(heard)
 
 
 def take_back(state: State, _: Event) -> State:

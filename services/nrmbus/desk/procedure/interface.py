@@ -53,7 +53,11 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Task for a person about *event*; *code* names the kind. The sentence holds no content."""
+    """Task for a person about *event*; *code* names the kind. The sentence holds no content.
+
+    Whoever lists tasks opens no letter, and no reading is recorded. So no code, no sentence and no absence of a task may
+    depend on what a letter says.
+    """
 
     code: str
     sentence: str
