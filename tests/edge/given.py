@@ -11,10 +11,13 @@ import httpx
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from agencies import SIGNAL
 from contract.tree import ROOT
-from desk.given import TOKEN, FakeRegistrar, Given, desk_of
+from desk.given import CANARY, REF, TOKEN, FakeRegistrar, Given, desk_of
 from nrmbus.edge.mounts import mount
 from nrmbus.events.registry import TYPES
+
+_OTHER_CASE, _OTHER_REF = "cd" * 16, "12" * 16
 
 
 class Unguarded:
@@ -42,6 +45,26 @@ async def edge_of(
         base = f"http://desk/{name}"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app.app), base_url=base, headers=headers) as client:
             yield here, client
+
+
+async def own_and_received(here: Given) -> int:
+    """Let ngo-a send a referral, and then receive one about another person, with a letter; return the row of its own."""
+    registrar = here.registrar
+    data = {"mode": "referral", "reason": "LegalAid", "urgency": "urgent", "services": ["legal"]}
+    consent = {"purposes": ["services", "information_sharing"], "given_by": "individual", "form": "written"}
+    for type_, said in (("case.signal_recorded", SIGNAL), ("consent.given", consent | {"receivers": ["ngo-a"]})):
+        await here.hear(registrar.register(registrar.event("police-x", type_, said, case=_OTHER_CASE), to="ngo-a"))
+    await here.settle()
+    await here.registered(type="case.signal_recorded", data=SIGNAL)
+    await here.registered(type="consent.given", data=consent | {"receivers": ["vac"]})
+    await here.registered(type="referral.submitted", ref=REF, data=data | {"to": ["vac"]}, sealed={"name": "Own"})
+    received = registrar.event(
+        "police-x", "referral.submitted", data | {"to": ["ngo-a"]}, case=_OTHER_CASE, referral=_OTHER_REF,
+        parts={"identity": {"name": CANARY}}, opens=["ngo-a"],
+    )  # fmt: skip
+    await here.hear(registrar.register(received, to="ngo-a"))
+    await here.settle()
+    return next(int(row.position) for row in await here.rows("events") if row.referral == REF)
 
 
 @cache

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, FakeRegistrar
 from desk.given import Given as Desk
-from edge.given import edge_of, examples
+from edge.given import edge_of, examples, own_and_received
 from nrmbus.desk.http import request as door_request
 from nrmbus.edge.cloud_events import mapping
 from nrmbus.edge.misfit import Misfit
@@ -221,6 +221,20 @@ async def test_a_letter_opens_for_a_named_person_and_on_record(tmp_path: Path) -
         assert (unnamed.status_code, unnamed.json()["code"]) == (422, "reader_unnamed")
         assert opened.json()[-1]["data"]["sealed"] == {"name": CANARY}
         assert {row.who for row in await here.rows("reads")} == {"desk", "S-1"}
+
+
+async def test_a_row_that_is_not_in_the_inbox_opens_no_other_letter(tmp_path: Path) -> None:
+    """Given a row of the agency's own, when somebody asks to open it, then the letter behind it, another person's, stays closed."""
+    async with edge_of("ngo-a", tmp_path, "cloudevents") as (here, edge):
+        row = await own_and_received(here)
+        answer = await here.during(edge.get(f"/inbox/{row}", params={"open": "true", "actor": "V-7"}))
+        opened = await here.during(edge.get(f"/inbox/{row + 1}", params={"open": "true", "actor": "V-8"}))
+
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert opened.json()["data"]["sealed"] == {"name": CANARY}
+        assert {row.who for row in await here.rows("reads")} == {"desk", "V-8"}
+        granted = [json.loads(row.clear) for row in await here.rows("outbox") if row.type == "access.granted"]
+        assert [each["actor"] for each in granted] == ["V-8"]
 
 
 async def test_a_sender_may_ask_first(tmp_path: Path) -> None:

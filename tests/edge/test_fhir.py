@@ -11,7 +11,7 @@ from starlette.requests import Request
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, Given
 from edge.fhir_judge import judged
-from edge.given import edge_of
+from edge.given import edge_of, own_and_received
 from nrmbus.desk.state import beginnings
 from nrmbus.edge.door import Answer, OwnDoor
 from patience import eventually
@@ -416,6 +416,17 @@ async def test_a_letter_is_opened_for_a_named_person_and_on_record(tmp_path: Pat
             headers={"authorization": "Bearer a-token-to-read"},
         )
         assert (read_only.status_code, judged(read_only.json())["issue"][0]["code"]) == (403, "forbidden")
+
+
+async def test_the_letter_of_an_own_referral_opens_no_other(tmp_path: Path) -> None:
+    """Given a referral of the agency's own, when somebody asks for its letter, then the next one, about another person, stays closed."""
+    async with edge_of("ngo-a", tmp_path, "fhir") as (here, fhir):
+        await own_and_received(here)
+        answer = await here.during(fhir.get(f"/ServiceRequest/{REF}/$letter", params={"actor": "V-7"}))
+
+        assert (answer.status_code, judged(answer.json())["issue"][0]["code"]) == (404, "not-found")
+        assert {row.who for row in await here.rows("reads")} == {"desk"}
+        assert "access.granted" not in {row.type for row in await here.rows("outbox")}
 
 
 async def test_the_server_says_what_it_can_do(tmp_path: Path) -> None:
