@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from nrmbus.bus.errors import BusError, FolderHeld
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.private_files import write_json
 from nrmbus.cli.app import app
+from nrmbus.desk.store import sqlite, tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.store.place import place_of, run
 from postgres import EACH_SERVER, Server, serving
@@ -72,6 +74,36 @@ def test_the_desk_starts_where_its_ledger_was_copied_to(server: Server, folder: 
     copied(folder, "file")
     assert json.loads(home.agency_json.read_bytes()) == {"agency": "ngo-a", "port": 20123}
     assert run(name_of(folder), home.ledger) == name
+
+
+def test_a_full_disk_ends_a_copy_in_a_sentence_without_rows(
+    server: Server, folder: BusFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given no room for the copy, then the command says so, repeats no row, and changes nothing; with room it goes on."""
+    home = folder.agency("ngo-a")
+    address = asyncio.run(server.at(folder.path / "full"))
+    run(filled(folder), home.ledger)
+    copied(folder, address.url)
+    before = home.agency_json.read_bytes()
+    home.ledger.rename(home.path / "before.sqlite")
+    with monkeypatch.context() as full:
+        full.setattr(sqlite, "_SETTINGS", (*sqlite._SETTINGS, "max_page_count=1"))
+        with pytest.raises(BusError, match=r"^Nothing was copied\. .*make room") as failed:
+            copied(folder, "file")
+
+    assert "CANARY" not in f"{failed.value!r} {failed.value.__cause__!r}"
+    assert home.agency_json.read_bytes() == before
+    assert "Copied and compared: " in copied(folder, "file")
+
+
+async def filled(folder: BusFolder) -> None:
+    """Give the desk's ledger a row that needs more room than an empty ledger has."""
+    ledger = await Ledger.open(place_of(folder.agency("ngo-a")), bus=folder.settings.bus, agency="ngo-a")
+    try:
+        async with ledger.write() as tx:
+            tx.execute(insert(tables.case_labels).values(subject="ab" * 16, kid="x", sealed=b"CANARY" * 100_000))
+    finally:
+        await ledger.close()
 
 
 def test_what_is_no_address_changes_nothing(folder: BusFolder) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, insert
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from agencies import BUS, town
 from desk.given import FakeRegistrar, desk_of
 from desk.store.given import bed_request, outcome
-from nrmbus.desk.store import sqlite
+from nrmbus.desk.store import sqlite, tables
 from nrmbus.desk.store.ledger import Ledger, Position
 from patience import eventually
 
@@ -33,6 +33,18 @@ async def test_the_ledger_is_for_its_owner_and_safe_against_a_power_cut(tmp_path
 
         assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
         assert (tmp_path / "ledger.sqlite").stat().st_mode & 0o077 == 0
+
+
+async def test_an_error_of_the_ledger_repeats_no_row(tmp_path: Path) -> None:
+    """P9: Given a statement that fails, then the error, which may end in a log, shows nothing of what was to be written."""
+    row = insert(tables.meta).values(name="CANARY", value="CANARY")
+    async with desk_of("shelter", tmp_path) as given, given.desk.seat.ledger.write() as tx:
+        tx.execute(row)
+        with pytest.raises(IntegrityError) as failed:
+            tx.execute(row)
+
+    assert "meta" in str(failed.value)
+    assert "CANARY" not in f"{failed.value} {failed.value!r}"
 
 
 async def test_no_connection_caches_much_of_the_ledger(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
 from nrmbus.bus.errors import BusError
 from nrmbus.bus.private_files import write_json
@@ -52,6 +53,11 @@ def copy(
             write_json(home.agency_json, settings)
     except DeskError as error:
         raise BusError(f"Nothing was copied. {_reason(error, source, target)}") from None
+    except SQLAlchemyError as error:  # its text has a statement of the ledger
+        raise BusError(
+            f"Nothing was copied. The ledger, or its copy, cannot be read or written ({type(error).__name__}): make room if "
+            "a disk is full, see that a server answers, then give the command again."
+        ) from None
     where = home.ledger if to == FILE else to
     typer.echo(
         f"Copied and compared: {counted(sum(counts.values()), 'row')}. The desk of {agency} starts on {where} from now on."

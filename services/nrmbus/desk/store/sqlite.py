@@ -35,7 +35,9 @@ def making(path: Path) -> Engine:
 
 
 def _engine(path: Path, *pragmas: str, **more: Any) -> Engine:
-    engine = create_engine(f"sqlite:///{path}", connect_args={"check_same_thread": False}, **more)
+    engine = create_engine(
+        f"sqlite:///{path}", connect_args={"check_same_thread": False}, hide_parameters=True, **more
+    )  # an error's text, which may end in a log, would repeat whole rows
 
     # The driver's own transactions begin too late (at the first write) and end at surprising places.
     @event.listens_for(engine, "connect")
