@@ -70,6 +70,23 @@ async def test_a_person_writes_and_comes_back_for_the_answer(tmp_path: Path) -> 
         assert len(page.store.threads()) == 1
 
 
+async def test_no_spelling_service_reads_what_a_person_types(tmp_path: Path) -> None:
+    """P9: A browser may send what is typed to a spelling service of its maker: each form with a text field asks it not to."""
+    with here(tmp_path) as page:
+        written = await page.write()
+        shown = [
+            await page.get("/en/write"),
+            await page.get("/en/answer"),
+            written,
+            await page.come_back(code_in(written)),
+        ]
+        forms = re.findall(r"<form.*?</form>", "".join(each.text for each in shown), re.DOTALL)
+        typed = [each for each in forms if "<textarea" in each or 'type="text"' in each]
+
+        assert len(typed) == 3
+        assert all('spellcheck="false"' in each.partition(">")[0] for each in typed)
+
+
 async def test_a_number_without_a_way_to_reach_her_is_not_thrown_away(tmp_path: Path) -> None:
     """Given a number or times and no way chosen, then nothing is sent, and the page keeps them and asks for the way."""
     typed = {"contact": "CANARY 09", "safe_times": "after nine"}

@@ -87,6 +87,16 @@ async def test_a_message_is_shown_only_after_its_reader_is_on_record(
         assert "CANARY" not in again.text + "".join(titles([*closed, opened]))
 
 
+async def test_no_spelling_service_reads_an_answer(tmp_path: Path) -> None:
+    """P9: A browser may send what is typed to a spelling service of its maker: the form of an answer asks it not to."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
+        await write(here, tmp_path)
+        opened = await browser.post("/app/intake/1/open")
+        (form,) = [each for each in re.findall(r"<form.*?</form>", opened.text, re.DOTALL) if "<textarea" in each]
+
+        assert 'spellcheck="false"' in form.partition(">")[0]
+
+
 async def test_an_answer_reaches_the_codes_holder(tmp_path: Path) -> None:
     """Sealed to her and to the hotline; sent twice, it is there once; the thread is answered."""
     async with desk_of("ngo-a", tmp_path) as here, browsing(here, WORKER) as browser:
