@@ -48,6 +48,7 @@ async def test_without_a_token_no_adapter_reads_a_request() -> None:
             assert (await client.options(f"/{name}/events")).status_code == 401
         answer = await client.options("/cloudevents/events", headers={"authorization": f"Bearer {TOKEN}"})
         assert answer.status_code == 200
+        assert answer.headers["cache-control"] == "no-store", "an adapter hands opened letters on"
 
 
 @pytest.mark.parametrize("name", ["cloudevents", "htcds"])

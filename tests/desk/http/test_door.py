@@ -152,6 +152,18 @@ async def test_the_ends_of_the_calendar_are_times_like_others(path: str, tmp_pat
         assert (await here.door.get(path, params=ends)).status_code == 200
 
 
+@pytest.mark.parametrize("header", [f"Bearer {TOKEN}", "Bearer a-token-to-read"], ids=["of the machine", "of a system"])
+async def test_no_cache_keeps_an_answer(header: str, tmp_path: Path) -> None:
+    """P9: An answer may have an opened letter: neither a proxy nor a browser stores it, nor a refusal; the public page may be kept."""
+    async with desk_of("vac", tmp_path) as given:
+        for path in ("/v1/inbox", "/v1/cases", "/v1/nowhere", "/v1/inbox?limit=x"):
+            answer = await given.door.get(path, headers={"authorization": header})
+            assert answer.headers["cache-control"] == "no-store"
+        visited = await given.door.get("/docs", headers={"authorization": ""})
+
+    assert "cache-control" not in visited.headers
+
+
 async def test_two_tokens_are_none(tmp_path: Path) -> None:
     """A request with two authorization headers is refused, even if one of them is right."""
     async with desk_of("ngo-a", tmp_path) as here:

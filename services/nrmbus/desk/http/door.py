@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import Message, Receive, Scope, Send
@@ -114,10 +115,11 @@ class Token:
             refused = self._refused(caller, scope)
             try:
                 answer = self.app if refused is None else _answer(refused)
+                unstored = send if caller is VISITOR else _unstored(send)
                 if caller in (LOCAL, VISITOR):
-                    await answer(scope, receive, send)
+                    await answer(scope, receive, unstored)
                 else:
-                    await answer(scope, self._from(caller, receive), self._to(caller, scope, receive, send))
+                    await answer(scope, self._from(caller, receive), self._to(caller, scope, receive, unstored))
             finally:
                 if counts:
                     self._limits.leave(caller)
@@ -160,6 +162,17 @@ class Token:
                 raise TokenEnded
 
         return sent
+
+
+def _unstored(send: Send) -> Send:
+    """Return *send* whose answers no cache keeps: an opened letter among them, whichever adapter hands it on."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).setdefault("cache-control", "no-store")
+        await send(message)
+
+    return sent
 
 
 class TokenEnded(Exception):
