@@ -11,9 +11,13 @@ from nrmbus.backup.store import Store
 from nrmbus.desk.erasure import rounds
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.letters import letters
+from nrmbus.desk.store.ledger import Beginning, Position
 from nrmbus.statistics import service
+from nrmbus.wire import times
 from nrmbus.wire.envelope import decode
 from nrmbus.wire.letter import Container, Place
+from nrmbus.wire.record import DELIVERY, REGISTRATION
+from nrmbus.wire.registration import verify_delivery, verify_registration
 from statistics_story import SIGNAL, Story
 
 
@@ -69,6 +73,29 @@ async def test_figures_wait_for_letters_that_are_under_way(tmp_path: Path, monke
             await story.figures(given, story.deliveries[:6])
 
     assert caught.value.code == "inbox_unread"
+
+
+async def test_figures_do_not_wait_for_letters_that_were_lost_with_the_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a new ledger whose inbox begins with the seventh delivery, then the answer asks for a backup, since no waiting helps."""
+    monkeypatch.setattr(service, "WITHIN_SECONDS", 0.0)
+    story = Story()
+    async with desk_of("statistics", tmp_path, registrar=story.registrar) as given:
+        seat, headers = given.desk.seat, dict(story.deliveries[6].headers)
+        delivery = verify_delivery(headers[DELIVERY], seat.registrar_key)
+        since = verify_registration(headers[REGISTRATION], seat.registrar_key).time
+        async with seat.ledger.write() as tx:
+            begins = Beginning(
+                inbox_number=delivery.inbox_number, previous=delivery.previous, since=times.write(since),
+                until=len(story.deliveries), noticed=seat.stamp(), lost=True,
+            )  # fmt: skip
+            seat.ledger.begin(tx, 0, begins)
+            seat.ledger.advance(tx, 0, Position(delivery.inbox_number - 1, delivery.previous, 6))
+        with pytest.raises(DeskError) as caught:
+            await story.figures(given, story.deliveries[6:])
+
+    assert caught.value.code == "letters_lost"
 
 
 async def test_p6_erased_person_leaves_the_next_figures_and_the_desk_confirms(tmp_path: Path) -> None:

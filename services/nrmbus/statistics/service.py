@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -20,6 +20,7 @@ from nrmbus.desk.errors import DeskError, problem
 from nrmbus.desk.http.documented import PROBLEM_JSON
 from nrmbus.desk.http.scopes import caller_of
 from nrmbus.desk.process import DeskProcess
+from nrmbus.desk.state import beginnings
 from nrmbus.desk.state.cases import event_of
 from nrmbus.desk.store import tables
 from nrmbus.edge.mounts import Guarded
@@ -31,6 +32,7 @@ from nrmbus.statistics.history import Histories, named_in
 from nrmbus.statistics.persons import ERASED, LINKS, SIGNALS, Case
 from nrmbus.statistics.release import compute, published_in
 from nrmbus.statistics.spans import Span
+from nrmbus.wire import times
 from nrmbus.wire.names import CASES
 from nrmbus.wire.record import Record
 
@@ -117,7 +119,8 @@ class Figures:
         As long as nothing is registered, they stay the same, and no letter is opened again.
 
         Raises:
-            DeskError: ``inbox_unread`` if letters that the history has did not arrive.
+            DeskError: ``inbox_unread`` if letters that the history has did not arrive; ``letters_lost`` if they came before
+                the beginning of this ledger, so that no waiting brings them.
             HistoryFault: the history does not verify.
         """
         async with self._turn:
@@ -148,7 +151,7 @@ class Figures:
     async def _opened(self, facts: Mapping[str, tuple[Fact, ...]]) -> dict[str, dict[str, Mapping[str, Any]]]:
         """Return the coded fields of each counted letter, by case and event. Each opening is recorded before."""
         wanted = {
-            fact.event.id: fact.event.subject
+            fact.event.id: fact
             for found in facts.values()
             for fact in found
             if fact.event.type in _COUNTED and fact.event.sealeddigest and self._seat.me in fact.recipients
@@ -160,7 +163,7 @@ class Figures:
                 found.setdefault(row.subject, {})[row.id] = fields
         return found
 
-    async def _arrived(self, wanted: Mapping[str, str]) -> list[Any]:
+    async def _arrived(self, wanted: Mapping[str, Fact]) -> list[Any]:
         """Return the rows of the ledger of the events *wanted*, once all of them have arrived."""
         until = asyncio.get_running_loop().time() + WITHIN_SECONDS
         # No row is an event of this agency: the statistics publish no event of these types.
@@ -168,11 +171,18 @@ class Figures:
         while True:
             with self._seat.ledger.read() as tx:
                 rows = tx.execute(letters).all()
-            if wanted.keys() <= {row.id for row in rows}:
+            missing = wanted.keys() - {row.id for row in rows}
+            if not missing:
                 return [row for row in rows if row.id in wanted and row.letter is not None]
             if asyncio.get_running_loop().time() > until:
-                raise DeskError("inbox_unread")
+                raise DeskError("letters_lost" if self._are_lost(wanted[each] for each in missing) else "inbox_unread")
             await asyncio.sleep(_LOOK)
+
+    def _are_lost(self, facts: Iterable[Fact]) -> bool:
+        """Return whether one of *facts* was registered before the time from which this ledger knows every delivery."""
+        lost = beginnings.shown(self._seat.ledger)
+        since = lost["since"] if lost is not None else None
+        return since is not None and any(times.write(each.registered) <= since for each in facts)
 
 
 def _fits(row: Row[Any], parts: Mapping[Part, Mapping[str, Any]]) -> bool:
