@@ -8,13 +8,16 @@ from typing import Any, Final
 import httpx
 import pytest
 
+from agencies import NOW, identity
 from desk.given import Given, desk_of
+from desk.test_directory import directory, entered, state
 from desk.web.browsing import browsing, member
 from figures_published import CORRECTED, LAST, YEAR
 from figures_published import hear as figures
 from nrmbus.coordinator.deadlines import over_all
 from nrmbus.desk.web.application import pages_of
 from nrmbus.desk.web.rooms import ROOMS, room_of
+from nrmbus.directory import joining
 from nrmbus.events import bulletin
 from nrmbus.events.figures import Release, Row, Table
 from nrmbus.play.example_figures import invented
@@ -84,6 +87,22 @@ async def test_a_silent_agency_stands_there_until_it_reads_again(here: Given) ->
     assert "Every agency takes what is delivered." in shown
     assert "no longer takes what is delivered" not in shown
     assert "Nothing is to be done" in shown
+
+
+@pytest.mark.parametrize("now", ["suspended", "retired"])
+async def test_an_agency_that_is_not_admitted_is_not_called_for_its_silence(here: Given, now: str) -> None:
+    """Given a silent agency, when it is suspended or leaves the bus, then nobody is asked to call it: no return would be published."""
+    await hear(here, "timekeeper", "agency.listening_changed", SILENT)
+    here.desk.seat.directory = found = directory()
+    if now == "retired":
+        retired = joining.repeated(found, "shelter", "retired", made=NOW)
+        entered(found, joining.asked_by(retired, [identity("shelter").signing]))
+    else:
+        state(found, "shelter", "suspended")
+    shown = (await page(here, "/app/overview")).text
+
+    assert "Every agency takes what is delivered." in shown
+    assert "no longer takes what is delivered" not in shown
 
 
 async def test_a_second_silence_is_one_task(here: Given) -> None:

@@ -39,13 +39,15 @@ _REPORTS: Final = _ABOUT_NO_CASE.where(_EVENTS.type == BreachReported.type)
 async def overview(visit: Visit) -> Response:
     """Show the main figures, what is to be done, which agencies do not read, breaches of data, and the Rules in force."""
     every = released.newest_first(visit.door.ledger)
-    found = released.chosen(every)
+    found, directory = released.chosen(every), visit.door.seat.directory
     with visit.door.ledger.read() as tx:
         said = list(announcements(tx, visit.door.desk.cases))
         silent = {
             each.mark.id: each.data
             for each in said
-            if isinstance(each.data, ListeningChanged) and not each.data.listening
+            if isinstance(each.data, ListeningChanged)
+            and not each.data.listening
+            and directory.state(each.data.agency, visit.now) == "admitted"  # nobody watches the others any more
         }
         now = (each for each in _open_tasks(tx) if each["kind"] != SILENT or each["event"] in silent)
         tasks = list(islice(now, _MOST_TASKS))
