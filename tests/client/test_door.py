@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,24 @@ def test_a_foreign_answer_is_a_door_error_without_its_text(answer: httpx.Respons
     assert raised.value.code == code
     assert CANARY not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+async def test_no_address_of_a_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """P9: Given a program that logs, then no line has the case or the reader of a request; requests of other clients are logged."""
+    case = "ab" * 16
+    answer: dict[str, Any] = {"events": [], "next": None, "ledger": "9f2c4e6a8b0d1f35"}
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, json=answer))
+    with caplog.at_level(logging.DEBUG):
+        async with Door("http://127.0.0.1:1", "token", transport=transport) as door:
+            await door.inbox(opened=True, actor=CANARY, case=case)
+            async with httpx.AsyncClient(transport=transport) as other:
+                await other.get("http://127.0.0.1:1/elsewhere")
+
+    logged = [record.getMessage() for record in caplog.records if record.name == "httpx"]
+    assert len(logged) == 1
+    assert "/elsewhere" in logged[0]
+    assert CANARY not in caplog.text
+    assert case not in caplog.text
 
 
 async def test_an_answer_that_cannot_be_unpacked_is_a_door_error() -> None:

@@ -110,12 +110,12 @@ async def rows_of(desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: list[str
     """Return the rows of a program that follows from row 0 to row *until*."""
     monkeypatch.setattr(of_door, "SHORTEST_PAUSE", 0.001)
     monkeypatch.setattr(of_door, "LONGEST_PAUSE", 0.002)
-    connect = httpx.AsyncClient
+    connect = of_door.UnloggedClient
 
     def connected(**how: Any) -> httpx.AsyncClient:
         return connect(**how | {"transport": httpx.MockTransport(desk.answer)})
 
-    monkeypatch.setattr(httpx, "AsyncClient", connected)
+    monkeypatch.setattr(of_door, "UnloggedClient", connected)
     found: list[int] = []
     async with Door.of(desk.home) as door:
         async for events in door.pages(every=0.001, waiting=lambda error: waiting.append(error.code)):

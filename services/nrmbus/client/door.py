@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import logging
 import re
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
+from contextvars import ContextVar
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -41,6 +43,24 @@ UNFIT: Final = (OSError, ValueError, KeyError, TypeError, RecursionError, httpx.
 
 Json = dict[str, Any]
 _AS_DECLARED: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+_ASKING: Final = ContextVar("nrmbus.client asks a desk", default=False)
+
+
+class UnloggedClient(httpx.AsyncClient):
+    """Client of a desk whose requests httpx does not log: an address names the case, and the person who reads."""
+
+    async def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
+        """Send *request* as every client does."""
+        before = _ASKING.set(True)
+        try:
+            return await super().send(request, **how)
+        finally:
+            _ASKING.reset(before)
+
+
+logging.getLogger("httpx").addFilter(lambda _: not _ASKING.get())  # requests of other clients are logged as before
 
 
 def _read(answer: httpx.Response) -> Json:
@@ -154,7 +174,7 @@ class Door:
         self._left: list[httpx.AsyncClient] = []
 
     def _connected(self, at: Address) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+        return UnloggedClient(
             base_url=at.url,
             headers={"authorization": f"Bearer {at.token}"},
             timeout=_PATIENCE,
