@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 Rows = dict[tuple[str, ...], int]
 
 ANSWERS = {"accepted", "declined", "revoked", "expired"}
+UNIT = "special_unit"
 MEASURES = {
     "case.re_referred", "case.withdrawn", "case.follow_up_recorded", "consent.refused", "consent.withdrawn", "access.break_glass",
     "access.revoked", "identification.interview_held",
@@ -90,6 +91,8 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
     }  # fmt: skip
     minutes: dict[tuple[str, str], list[int]] = {}
     asked: dict[tuple[str, str], dict[str, Any]] = {}
+    waiting: dict[tuple[str, str], set[str]] = {}
+    gone: set[tuple[str, str]] = set()
     orders: dict[str, list[dict[str, Any]]] = {}
     for line in (line for line in events if line["leaf"]["subject"] not in erased):
         type_, data, about = (
@@ -97,18 +100,22 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
             json.loads(line["envelope"]["value"]),
             line["envelope"]["headers"].get("ce_referral", ""),
         )
+        case = line["leaf"]["subject"]
+        move(line, data, gone)
         counts = lies_in(line["leaf"]["time"], period)
         group, _, word = type_.partition(".")
         if type_ == "referral.submitted":
-            asked[line["leaf"]["subject"], about] = line
+            asked[case, about], waiting[case, about] = line, set(data["to"])
             for agency in data["to"] if counts else ():
                 add(found["referrals_by_role"], (role(roles, agency),))
-        elif group == "referral" and word in ANSWERS and counts:
-            answer(line, asked[line["leaf"]["subject"], about], data, found, minutes, roles)
+        elif group == "referral" and word in ANSWERS:
+            ended = ended_by(line, waiting[case, about], gone, roles)
+            waiting[case, about] -= ended
+            answer(line, asked[case, about], ended if counts else set(), data, found, minutes, roles)
         elif type_ == "payment.ordered":
-            orders.setdefault(line["leaf"]["subject"], []).append(data | {"about": about})
+            orders.setdefault(case, []).append(data | {"about": about})
         elif type_ in ("payment.executed", "payment.failed"):
-            amount = taken_off(orders[line["leaf"]["subject"]], data, about)
+            amount = taken_off(orders[case], data, about)
             if counts and type_ == "payment.executed":
                 found["paid_by_kind"][data["kind"],] += 1
                 found["paid_amount_by_kind"][data["kind"],] += amount
@@ -127,19 +134,38 @@ def tables(registrations: list[dict[str, Any]], roles: dict[str, str], period: s
     return result
 
 
+def move(line: dict[str, Any], data: dict[str, Any], gone: set[tuple[str, str]]) -> None:
+    """Keep in *gone* the agencies that have left a case: by deletion or the end of their access, until they have a part again."""
+    case, source, type_ = line["leaf"]["subject"], line["leaf"]["source"], kind(line)
+    if type_ == "consent.stop_confirmed" and data["answer"] == "deleted":
+        gone.add((case, source))
+    elif type_ == "access.revoked":
+        gone.update((case, each) for each in data["receivers"])
+    else:
+        gone.difference_update((case, each) for each in (source, *data.get("to", ())))
+
+
+def ended_by(line: dict[str, Any], waiting: set[str], gone: set[tuple[str, str]], roles: dict[str, str]) -> set[str]:
+    """Return the receivers among those *waiting* for which *line* is the answer or the end; an expiry is none for a unit that is there."""
+    word, case = kind(line).partition(".")[2], line["leaf"]["subject"]
+    if word in ("accepted", "declined"):
+        return {line["leaf"]["source"]}
+    return {each for each in waiting if word == "revoked" or role(roles, each) != UNIT or (case, each) in gone}
+
+
 def answer(
     line: dict[str, Any],
     question: dict[str, Any],
+    ended: set[str],
     data: dict[str, Any],
     found: dict[str, Counter[tuple[str, ...]]],
     minutes: dict[tuple[str, str], list[int]],
     roles: dict[str, str],
 ) -> None:
-    """Count the answer in *line* to the referral in *question*."""
+    """Count the answer in *line* to the referral in *question* for the receivers whose wait is *ended* by it."""
     word = kind(line).partition(".")[2]
     sender = role(roles, question["leaf"]["source"])
-    to = json.loads(question["envelope"]["value"])["to"]
-    for agency in [line["leaf"]["source"]] if word in ("accepted", "declined") else to:
+    for agency in ended:
         add(found["answers_by_role"], (role(roles, agency), word))
         add(found["answers_by_sender"], (sender, word))
         if word == "declined":

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import recounted as other_program
 from agencies import AGENCIES, POLICY
 from nrmbus.events.figures import TOTAL
 from nrmbus.events.model import Fact
@@ -19,7 +20,19 @@ from nrmbus.statistics.release import release_of
 from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import CODES, SPECS, Spec
 from rules.given import Bench
-from rules.stories import child_identified, erasing, identified, paid, referred, served, signalled, wishing
+from rules.stories import (
+    LEGAL,
+    child_identified,
+    consented,
+    erasing,
+    identified,
+    paid,
+    referred,
+    served,
+    signalled,
+    wishing,
+)
+from statistics_lines import lines_of
 
 K = 11
 YEAR = Span(2026)
@@ -164,6 +177,89 @@ def test_answers_are_counted_by_role_and_by_kind_of_sender() -> None:
     assert cells(count, "answers_by_sender")["vac", "declined"] == 1
     assert cells(count, "answers_by_role")["special_unit", "accepted"] == 1
     assert cells(count, "answers_by_sender")["ngo_outreach", "accepted"] == 1
+
+
+def referred_to_two(b: Bench) -> Bench:
+    """1:10: the NGO refers her to the assistance centre and to the legal NGO at once; the centre takes her on."""
+    consented(b).at("1:10")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["ngo-l", "vac"], urgency="urgent", letter=True)
+    b.say("vac", "referral.accepted", ref="R-1")
+    return b
+
+
+def expired(b: Bench) -> Bench:
+    """The legal NGO is silent until the referral expires."""
+    referred_to_two(b).through("d20 9:00")
+    return b
+
+
+def revoked(b: Bench) -> Bench:
+    """The sender takes the referral back before the legal NGO has answered."""
+    referred_to_two(b).say("ngo-a", "referral.revoked", ref="R-1")
+    return b
+
+
+def answers(b: Bench) -> list[dict[tuple[str, ...], int]]:
+    """Return the answers by role as the statistics count them, and as another program does that has the envelopes alone."""
+    roles = {agency: b.rules.role_of(agency) for agency in ("ngo-a", "ngo-l", "vac", "special-unit")}
+    return [
+        cells(counted(case(b)), "answers_by_role"),
+        other_program.tables(lines_of([case(b)]), roles, "2026")["answers_by_role"],
+    ]
+
+
+@pytest.mark.parametrize("ended", [expired, revoked])
+def test_referral_ends_without_an_answer_for_those_that_gave_none(ended: Callable[[Bench], Bench]) -> None:
+    """Each receiver of a referral counts with one answer.
+
+    Given: a referral to two agencies, one of which has accepted.
+    When: the referral expires, or its sender revokes it.
+    Then: this counts for the agency that has not answered, and not for the one that has.
+    """
+    word = ended.__name__
+    expected = {
+        ("vac", "accepted"): 1, ("vac", TOTAL): 1, ("ngo_legal", word): 1, ("ngo_legal", TOTAL): 1,
+        (TOTAL, "accepted"): 1, (TOTAL, word): 1, (TOTAL, TOTAL): 2,
+    }  # fmt: skip
+
+    assert answers(ended(Bench())) == [expected] * 2
+
+
+def test_expired_referral_leaves_the_answer_of_the_special_unit_open() -> None:
+    """The special unit goes on owing its answer when the time of the others is over, so nothing expires for it.
+
+    Given: a referral to the special unit and the legal NGO, which nobody has answered.
+    When: the time of the legal NGO is over, and the special unit accepts after that.
+    Then: each counts once, the legal NGO with an expiry and the special unit with its acceptance.
+    """
+    b = consented(Bench()).at("1:10")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["ngo-l", "special-unit"], legal_basis=LEGAL, letter=True)
+    b.through("d20 9:00")
+    b.say("special-unit", "referral.accepted", ref="R-1")
+    expected = {
+        ("ngo_legal", "expired"): 1, ("ngo_legal", TOTAL): 1, ("special_unit", "accepted"): 1, ("special_unit", TOTAL): 1,
+        (TOTAL, "accepted"): 1, (TOTAL, "expired"): 1, (TOTAL, TOTAL): 2,
+    }  # fmt: skip
+
+    assert answers(b) == [expected] * 2
+
+
+def test_special_unit_that_has_left_answers_no_more() -> None:
+    """A referral that the special unit left unanswered expires for it.
+
+    Given: a referral to the special unit, which deletes the data because the person has withdrawn her consent.
+    When: the referral expires.
+    Then: the special unit counts with the expiry.
+    """
+    b = referred(Bench()).at("1:20")
+    b.say("ngo-a", "consent.withdrawn", receivers=["special-unit"])
+    b.say("special-unit", "consent.stop_confirmed", answer="deleted")
+    b.through("d20 9:00")
+    expected = {
+        ("special_unit", "expired"): 1, ("special_unit", TOTAL): 1, (TOTAL, "expired"): 1, (TOTAL, TOTAL): 1,
+    }  # fmt: skip
+
+    assert answers(b) == [expected] * 2
 
 
 def executed_without_reference(b: Bench) -> Bench:

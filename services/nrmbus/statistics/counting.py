@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from itertools import product
+from itertools import product, takewhile
 from statistics import median
 from typing import Any
 
@@ -203,16 +203,14 @@ class Count:
                 case type if type in self.codes["measure"]:
                     self._put("measures", at, {"measure": type, ABOUT: case.subject})
                 case type if type in ANSWERS:
-                    self._read_answer(fact, asked.get(event.referral or ""))
+                    self._read_answer(case, fact, asked.get(event.referral or ""))
 
-    def _read_answer(self, fact: Fact, asked: Fact | None) -> None:
+    def _read_answer(self, case: Case, fact: Fact, asked: Fact | None) -> None:
         event, at = fact.event, fact.registered
         answer = ANSWERS[event.type]
         sender = self._role(asked.event.source) if asked else UNKNOWN
         # Revoked by the sender or expired by the timekeeper: both count as answers of the asked agency.
-        receivers = asked.event.data.recipients if asked else ()
-        agencies = (event.source,) if answer in ("accepted", "declined") else receivers
-        for agency in agencies:
+        for agency in (event.source,) if answer in ("accepted", "declined") else self._ended_by(case, fact):
             record = {"role": self._role(agency), "sender": sender, "answer": answer, ABOUT: event.subject}
             if answer == "declined":
                 record["reason"] = event.data.reason  # type: ignore[attr-defined]
@@ -220,6 +218,18 @@ class Count:
             if asked and answer in ("accepted", "declined"):
                 minutes = int((fact.registered - asked.registered).total_seconds() // 60)
                 self._minutes.append((self._local(at), record, minutes))
+
+    def _ended_by(self, case: Case, fact: Fact) -> list[str]:
+        """Return the receivers whose part of a referral *fact* ends, a revocation or an expiry of *case*."""
+        view = self._rules.start(case.subject)
+        for each in takewhile(lambda each: each is not fact, case.facts):
+            view = self._rules.evolve(view, each)
+        ref = fact.event.referral or ""
+        before, after = (each.referrals.get(ref) for each in (view, self._rules.evolve(view, fact)))
+        if before is None or after is None:
+            return []
+        pairs = zip(before.receivers, after.receivers, strict=True)
+        return [then.agency for then, now in pairs if then.state != now.state]
 
     def _read_duties(self, case: Case) -> None:
         for duty in duties_of(self._rules, case.subject, case.facts):
