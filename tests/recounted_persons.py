@@ -132,6 +132,8 @@ def facts(person: list[Line], coded: Coded, country: str) -> dict[str, str]:
     for line in person:
         if line in signals:
             child = data(line)["child"]
+        elif kind(line) == "safeguard.child_flagged":
+            child = True
         elif kind(line) == "safeguard.age_assessed":
             child = data(line)["result"] != "adult"
     fits = "age_band" in known and (known["age_band"] in CHILDREN) is child

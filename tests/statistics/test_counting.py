@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import recounted as other_program
+import recounted_persons as other_program_of_persons
 from agencies import AGENCIES, POLICY
 from nrmbus.events.figures import TOTAL
 from nrmbus.events.model import Fact
@@ -21,6 +22,7 @@ from nrmbus.statistics.spans import Span
 from nrmbus.statistics.specs import CODES, SPECS, Spec
 from rules.given import Bench
 from rules.stories import (
+    BODIES,
     LEGAL,
     child_identified,
     consented,
@@ -102,6 +104,29 @@ def test_child_is_a_child_whatever_the_band_says() -> None:
 
     assert cells(count, "identified_by_age") == {("child",): 1, (TOTAL,): 1}
     assert cells(count, "identified_by_age_band") == {("child", "unknown"): 1, ("child", TOTAL): 1, (TOTAL, TOTAL): 1}
+
+
+@pytest.mark.parametrize(
+    ("result", "age", "band"), [(None, "child", "16-17"), ("adult", "adult", "unknown")], ids=["flagged", "assessed"]
+)
+def test_child_that_was_flagged_after_the_signal_counts_as_a_child(result: str | None, age: str, band: str) -> None:
+    """The newest word about the age counts: a signal, a flag or an assessment.
+
+    Given: a signal that says adult, and in its letter an age band of 16 or 17 years.
+    When: the NGO flags a child; or the special unit finds an adult after that.
+    Then: the person counts as a child in her age band; or as an adult, with the band unknown since it contradicts that.
+    """
+    b = referred(Bench()).at("1:20")
+    b.say("ngo-a", "safeguard.child_flagged", to=BODIES)
+    if result:
+        b.say("special-unit", "safeguard.age_assessed", result=result)
+    she = case(b, case__signal_recorded={"age_band": "16-17"})
+    coded = {id: dict(fields) for id, fields in she.coded.items()}
+    count, expected = counted(she), {(age,): 1, (TOTAL,): 1}
+
+    assert cells(count, "signalled_by_age") == expected
+    assert [record["age_band"] for record in count.records("signalled", YEAR)] == [band]
+    assert other_program_of_persons.tables(lines_of([she]), coded, "2026", K, "AZ")["signalled_by_age"] == expected
 
 
 def test_nothing_known_is_unknown_and_still_counts() -> None:

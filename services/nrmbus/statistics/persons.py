@@ -133,12 +133,14 @@ def counted_once(fact: Fact) -> Iterator[tuple[str, str]]:
 
 
 def _child(facts: Iterable[Fact], band: str | None) -> bool | None:
-    """Return whether the person is a child: by the newest signal, unless the age was assessed since; else by the band."""
+    """Return whether the person is a child: by the newest signal, flag or assessment of age; without any, by the band."""
     child: bool | None = None
     for fact in facts:
         data: Any = fact.event.data
         if fact.event.type in SIGNALS:
             child = data.child
+        elif fact.event.type == "safeguard.child_flagged":
+            child = True
         elif fact.event.type == "safeguard.age_assessed":
             child = data.result != "adult"
     return child if child is not None or band is None else band in _CHILD_BANDS
