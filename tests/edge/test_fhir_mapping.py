@@ -107,6 +107,50 @@ def test_a_question_holds_the_task_until_its_answer() -> None:
     assert _task([*accepted, said("referral.info_supplied", "ngo-a", {"question": "other"}, 3)])["status"] == "accepted"
 
 
+def test_question_is_still_open_after_the_acceptance() -> None:
+    """The sender owes the answer as before, reads that in the Task, and can give it.
+
+    Given: a receiver that asked, and accepts before the answer has come.
+    When: the sender answers with a note.
+    Then: the Task was accepted with the question as its reason, the answer is published, and the reason is gone after it.
+    """
+    asked = [
+        REFERRAL,
+        said("referral.info_requested", "vac", {"question": "safe_contact"}, 1),
+        said("referral.accepted", "vac", {"next_step": "plan"}, 2),
+    ]
+    accepted = judged(_task(asked))
+    after = judged(_task([*asked, said("referral.info_supplied", "ngo-a", {"question": "safe_contact"}, 3)]))
+    note = {"note": [{"text": "Example: after six."}]}
+
+    assert (accepted["status"], accepted["statusReason"]["text"]) == ("accepted", "safe contact")
+    assert mapping.change(accepted, {**accepted, **note}) == {
+        "type": "referral.info_supplied", "data": {"question": "safe_contact"}, "sealed": {"answer": "Example: after six."},
+    }  # fmt: skip
+    assert mapping.change(accepted, accepted) is None
+    assert (after["status"], after["lastModified"]) == ("accepted", "2026-03-02T05:03:00Z")
+    assert "statusReason" not in after
+    for before, status in ((accepted, "requested"), (after, "accepted")):
+        with pytest.raises(Misfit) as caught:
+            mapping.change(before, {**before, "status": status, **note})
+        assert [tuple(each) for each in caught.value.problems] == [("/note", "no_letter")]
+
+
+def test_completed_task_has_no_question() -> None:
+    """Given a question that nobody answered, when the receiver completes its part, then it needs no answer any more."""
+    events = [
+        REFERRAL,
+        said("referral.info_requested", "vac", {"question": "safe_contact"}, 1),
+        said("referral.accepted", "vac", {"next_step": "plan"}, 2),
+        said("referral.completed", "vac", {"outcome": "provided_by_own_agency"}, 3),
+        said("referral.info_supplied", "ngo-a", {"question": "safe_contact"}, 4),
+    ]
+    task = judged(_task(events))
+
+    assert (task["status"], task["lastModified"]) == ("completed", "2026-03-02T05:03:00Z")
+    assert "statusReason" not in task
+
+
 def test_one_answer_frees_every_receiver_that_asked() -> None:
     """Given two receivers with two questions, when the sender answers one, then no Task stays on hold, as by the Rules."""
     events = [

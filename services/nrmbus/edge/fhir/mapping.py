@@ -38,6 +38,8 @@ STATUSES: Final = ("requested", "accepted", "rejected", "on-hold", "completed", 
 
 
 _EXPIRED: Final = ("revocation-reason", "no_answer")
+_QUESTION: Final = "question"
+"""Code list of the ``statusReason`` of a Task whose question is open."""
 
 
 @dataclass
@@ -61,6 +63,11 @@ class Answer:
     def is_open(self) -> bool:
         """Return whether the receiver has not answered yet."""
         return self.status == "requested" or (self.status == "on-hold" and self.before_question == "requested")
+
+    @property
+    def asks(self) -> bool:
+        """Return whether the receiver's question waits for an answer, also since it has accepted."""
+        return self.reason is not None and self.reason[0] == _QUESTION
 
 
 @dataclass
@@ -132,10 +139,11 @@ def _end(referral: Referral, event: Mapping[str, Any], reason: str, receivers: C
 
 
 def _answered(referral: Referral, event: Mapping[str, Any]) -> None:
-    """Free every Task that is on hold: by the Rules, one answer is an answer to all who asked."""
+    """Free every Task whose question is open: by the Rules, one answer is an answer to all who asked."""
     for answer in referral.answers.values():
-        if answer.status == "on-hold":
-            answer.status, answer.reason, answer.changed = answer.before_question, None, event["registered"]
+        if answer.asks:
+            answer.status = answer.before_question if answer.status == "on-hold" else answer.status
+            answer.reason, answer.changed = None, event["registered"]
 
 
 def _take(answer: Answer, kind: str, event: Mapping[str, Any]) -> None:
@@ -148,14 +156,16 @@ def _take(answer: Answer, kind: str, event: Mapping[str, Any]) -> None:
             answer.progress = ("referral-progress", "acknowledged")
             answer.receipt, answer.duty_role = data["receipt_no"], data["duty_role"]
         case "accepted":
-            answer.status, answer.progress, answer.reason = "accepted", ("next-step", data["next_step"]), None
+            answer.status, answer.progress = "accepted", ("next-step", data["next_step"])
+            if not answer.asks:  # by the Rules, an open question still waits for its answer
+                answer.reason = None
         case "declined":
             answer.status, answer.reason = "rejected", ("decline-reason", data["reason"])
             answer.declined_by, answer.alternative = data["declined_by"], data.get("alternative")
         case "info_requested":
             if answer.status != "on-hold":
                 answer.before_question = answer.status
-            answer.status, answer.reason = "on-hold", ("question", data["question"])
+            answer.status, answer.reason = "on-hold", (_QUESTION, data["question"])
         case "completed":
             answer.status, answer.outcome, answer.reason = "completed", data["outcome"], None
         case _:
@@ -317,9 +327,11 @@ def change(before: Mapping[str, Any], after: Mapping[str, Any], *, is_alone: boo
         raise Misfit(*(Problem(f"/{name}", "literal_error") for name in fixed))
     old, new = before["status"], after.get("status")
     if after.get("note"):
-        if old != "on-hold" or new not in (old, "requested", "accepted") or _differing(before, after):
+        question = _code(before.get("statusReason"), _QUESTION)
+        goes_on = (old, "requested", "accepted") if old == "on-hold" else (old,)
+        if question is None or new not in goes_on or _differing(before, after):
             raise Misfit(Problem("/note", "no_letter"))
-        return _supplied(before, after)
+        return _supplied(question, after)
     if new == "received" or (new == old == "requested" and _receipt(after) != _receipt(before)):
         return _acknowledged(after)
     if new == old:
@@ -355,12 +367,11 @@ def _acknowledged(after: Mapping[str, Any]) -> Json:
     return {"type": "referral.acknowledged", "data": {"receipt_no": receipt, "duty_role": role}}
 
 
-def _supplied(before: Mapping[str, Any], after: Mapping[str, Any]) -> Json:
-    """Return the answer to the open question: its text is for the letter, which the desk seals."""
+def _supplied(question: str, after: Mapping[str, Any]) -> Json:
+    """Return the answer to the open *question*: its text is for the letter, which the desk seals."""
     note = _first(after["note"])
     if not isinstance(note.get("text"), str):
         raise Misfit(Problem("/note/0/text", "missing"))
-    question = _code(before.get("statusReason"), "question")
     return {"type": "referral.info_supplied", "data": {"question": question}, "sealed": {"answer": note["text"]}}
 
 
