@@ -42,7 +42,8 @@ def judged(made: dict[str, Any]) -> dict[str, Any]:
 
 def event(kind: str, data: dict[str, Any], source: str = "ngo-a", turn: int = 0) -> dict[str, Any]:
     """Return an event of a timeline."""
-    return {"id": f"{kind}-{turn}", "type": kind, "source": source, "time": "2026-03-02T05:00:00Z", "data": data}
+    at = "2026-03-02T05:00:00Z"
+    return {"id": f"{kind}-{turn}", "type": kind, "source": source, "time": at, "registered": at, "data": data}
 
 
 @given(names=st.lists(st.sampled_from(sorted(examples())), max_size=6))
@@ -111,6 +112,8 @@ CONSENT = {"receivers": ["vac"], "purposes": ["services"]}
 POSITIVE, NEGATIVE = {"outcome": "positive"}, {"outcome": "negative"}
 GROUNDS = "identification.reasonable_grounds_decided"
 DECIDED = {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Police"}}
+NOT_A_VICTIM = {"status": "NotAVictimOfTrafficking", "deciding_body": {"type": "Police"}}
+REOPEN, UPHOLD = {"outcome": "reopen"}, {"outcome": "uphold"}
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,8 @@ DECIDED = {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Pol
         ([("case.closed", {"reason": "deceased"}), ("case.reopened", {"reason": "closed_in_error"})], {}),
         ([("identification.status_decided", DECIDED), ("identification.status_revoked", {})], {}),
         ([(GROUNDS, POSITIVE), (GROUNDS, NEGATIVE)], {}),
+        ([("identification.status_decided", NOT_A_VICTIM), ("review.decided", REOPEN)], {}),
+        ([(GROUNDS, POSITIVE), ("identification.status_decided", NOT_A_VICTIM), ("review.decided", REOPEN)], {}),
         ([("consent.given", {**CONSENT, "expires": "2026-03-20"})], {"con_Consent": True}),
         ([("consent.given", {**CONSENT, "expires": "2026-03-19"})], {"con_Consent": False}),
         ([("consent.given", CONSENT), ("consent.refused", {**CONSENT, "purposes": ["tracing"]})], {"con_Consent": True}),
@@ -127,7 +132,7 @@ DECIDED = {"status": "ActualVictimOfTrafficking", "deciding_body": {"type": "Pol
         ([("consent.given", CONSENT), ("case.reopened", {"reason": "closed_in_error"})], {"con_Consent": True}),
     ],
     ids=[
-        "not deceased", "status revoked", "no grounds", "last day", "expired", "another purpose", "withdrawn", "lapsed", "closed in error",
+        "not deceased", "status revoked", "no grounds", "reopened", "reopened after a presumption", "last day", "expired", "another purpose", "withdrawn", "lapsed", "closed in error",
     ],
 )  # fmt: skip
 def test_a_fact_that_no_longer_holds_is_not_exported(
@@ -138,6 +143,36 @@ def test_a_fact_that_no_longer_holds_is_not_exported(
     letters = {"identification.status_decided-0": {"exploitation": ["ForcedLabour"]}}
 
     assert judged(mapping.record(events, letters, "vac", TODAY)) == {"cas_Status": "Active", **fields}
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ([("identification.status_decided", NOT_A_VICTIM), ("review.decided", UPHOLD)], "NotAVictimOfTrafficking"),
+        ([("identification.status_decided", DECIDED), ("review.decided", REOPEN)], "ActualVictimOfTrafficking"),
+        ([(GROUNDS, NEGATIVE), (GROUNDS, POSITIVE), ("review.decided", REOPEN)], "PossibleVictimOfTrafficking"),
+    ],
+    ids=["upheld", "recognised meanwhile", "presumed meanwhile"],
+)
+def test_review_changes_no_status_but_the_refusal_that_it_reopens(
+    said: list[tuple[str, dict[str, Any]]], status: str
+) -> None:
+    """Given a review that upholds the decision, or comes when a later decision stands, then the status stays."""
+    events = [event(kind, data, "special-unit", turn) for turn, (kind, data) in enumerate(said)]
+
+    assert judged(mapping.record(events, {}, "vac", TODAY))["vic_TraffickingStatus"] == status
+
+
+def test_consent_that_is_typed_after_its_last_day_replaces_nothing() -> None:
+    """Given a consent without an end, when an older paper is registered after its last day, then the consent still stands."""
+    paper = event("consent.given", {**CONSENT, "expires": "2026-03-10"}, turn=1)
+    late = {**paper, "registered": "2026-03-12T05:00:00Z"}
+    lasting = event("consent.given", CONSENT)
+    refused = event("consent.refused", CONSENT)
+
+    assert judged(mapping.record([lasting, late], {}, "vac", TODAY))["con_Consent"] is True
+    assert judged(mapping.record([refused, late], {}, "vac", TODAY))["con_Consent"] is False
+    assert judged(mapping.record([late], {}, "vac", TODAY))["con_Consent"] is False
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,10 @@ STANDARD: Final = "HTCDS 2.0"
 _PHONE: Final = re.compile(r"\+?[1-9][0-9]{1,14}")
 _GENDERS: Final[Mapping[str, str]] = {"F": "Feminine", "M": "Masculine"}
 _UNKNOWN_GENDER: Final = "NonSpecifiedUnknown"
+_STATUS: Final = "vic_TraffickingStatus"
+_DECIDER: Final = "vic_TraffickingStatusDecisionMakingOrg"
 _POSSIBLE: Final = "PossibleVictimOfTrafficking"
+_RECOGNISED: Final = "ActualVictimOfTrafficking"
 _NOT_LISTED: Final = frozenset({"Slavery", "BiomedicalResearch", "ForcedCriminality"})
 """Forms of exploitation that the standard does not have: they are ``Other`` there."""
 _REASONS: Final = frozenset({"AdditionalServicesRequired", "MigrationOrChangeOfLocation", "Other"})
@@ -156,8 +159,8 @@ def _contact(made: _Record, kind: str, contact: Mapping[str, Any]) -> None:
 def _decided(made: _Record, event: Mapping[str, Any], letter: Mapping[str, Any]) -> None:
     data = event["data"]
     body = data.get("deciding_body")
-    made.put("vic_TraffickingStatus", data["status"])
-    made.put("vic_TraffickingStatusDecisionMakingOrg", body["type"] if isinstance(body, Mapping) else body)
+    made.put(_STATUS, data["status"])
+    made.put(_DECIDER, body["type"] if isinstance(body, Mapping) else body)
     for each in letter.get("exploitation", ()):
         made.add("vic_TypeOfExploitation", ["Other" if each in _NOT_LISTED else each])
         if each in _NOT_LISTED:
@@ -165,16 +168,27 @@ def _decided(made: _Record, event: Mapping[str, Any], letter: Mapping[str, Any])
 
 
 def _revoked(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    for name in ("vic_TraffickingStatus", "vic_TraffickingStatusDecisionMakingOrg", "vic_TypeOfExploitation"):
-        made.fields.pop(name, None)
+    _without_status(made)
     made.lose(event["type"], "/data/reasons")
+
+
+def _reviewed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
+    """Drop a negative decision on the status that the review reopens; a presumption has no decision on the status."""
+    is_negative = _DECIDER in made.fields and made.fields.get(_STATUS) != _RECOGNISED
+    if is_negative and event["data"]["outcome"] == "reopen":
+        _without_status(made)
+
+
+def _without_status(made: _Record) -> None:
+    for name in (_STATUS, _DECIDER, "vic_TypeOfExploitation"):
+        made.fields.pop(name, None)
 
 
 def _grounds(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     if event["data"]["outcome"] == "positive":
-        made.put("vic_TraffickingStatus", _POSSIBLE)
-    elif made.fields.get("vic_TraffickingStatus") == _POSSIBLE:
-        del made.fields["vic_TraffickingStatus"]
+        made.put(_STATUS, _POSSIBLE)
+    elif made.fields.get(_STATUS) == _POSSIBLE:
+        del made.fields[_STATUS]
 
 
 def _submitted(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
@@ -248,15 +262,20 @@ def _ended(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> Non
 
 
 def _consented(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    data = event["data"]
+    data, last = event["data"], event["data"].get("expires")
+    is_late = last is not None and last < event["registered"][:10]  # typed after its last day, so it replaces nothing
     for about in product(data["receivers"], data["purposes"]):
-        made.consents[about] = (event["type"] == "consent.given", data.get("expires"))
+        if is_late:
+            made.consents.setdefault(about, (False, None))
+        else:
+            made.consents[about] = (event["type"] == "consent.given", last)
 
 
 _TAKES: Final[Mapping[str, Callable[[_Record, Mapping[str, Any], Mapping[str, Any]], None]]] = {
     "identification.reasonable_grounds_decided": _grounds,
     "identification.status_decided": _decided,
     "identification.status_revoked": _revoked,
+    "review.decided": _reviewed,
     "referral.submitted": _submitted,
     "referral.accepted": _accepted,
     "case.closed": _closed,
