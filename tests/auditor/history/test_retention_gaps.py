@@ -157,7 +157,7 @@ class TestInWords:
     def test_the_person_reads_who_erased_the_case_and_who_did_not_answer(self, kept: Kept, language: Language) -> None:
         """The report names the end of the period, the agencies that erased, and those that still owe an answer."""
         seen, words = self.seen(kept), Words(language, kept.bus.rules.profile.zone)
-        text = person_report.written(held(seen, CASE), words, teller="auditor", number=1, made=LATER).text()
+        text = person_report.written(held(seen, CASE, LATER), words, teller="auditor", number=1, made=LATER).text()
         said = {key: each[language].split("{")[0] for key, each in person_report.sentences().items()}
         assert [key for key in ("over", "erased", "erased.missing") if said[key] not in text] == []
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from agencies import CASE, SIGNAL
+from agencies import CASE, NOW, SIGNAL
 from auditor.played import Written, first_audited, first_scenario
 from cli.audit.typed_commands import Commands
 from client.given import served
@@ -33,6 +33,8 @@ from nrmbus.web.words import LANGUAGES, Language, Words
 from nrmbus.wire import ids
 
 READER = "S-17"
+MADE = NOW + timedelta(days=275)
+"""Time of a report: after the whole story."""
 
 
 def story() -> Written:
@@ -386,7 +388,7 @@ class TestPersonReport:
     def test_a_paper_begins_with_who_holds_letters_and_ends_with_who_audits(self, commands: Commands) -> None:
         """The person's own matters come first; agencies are described, and have their id."""
         (subject,) = commands.seen.history.spoken_of()
-        known = held(commands.seen, subject)
+        known = held(commands.seen, subject, MADE)
         (read,) = access_records(commands.seen.history.about(subject))
         audits = Holder("auditor", "auditor", readings=[replace(read, what="case", purpose="audit", parts=())] * 3)
         report = person_report.written(
@@ -405,7 +407,7 @@ class TestPersonReport:
     def test_the_report_names_somebody_to_ask(self, language: Language, commands: Commands) -> None:
         """The report has name, address and number as in the directory, or else names others who can answer."""
         (subject,) = commands.seen.history.spoken_of()
-        known = held(commands.seen, subject)
+        known = held(commands.seen, subject, MADE)
         found = Contact(name="Example Centre", address="1 Example Street", phone="+994 00 000 00 01")
         hidden = Contact(name="Example House", phone="+994 00 000 00 02")
         contacts = {"vac": found, "shelter": hidden}
@@ -437,7 +439,7 @@ class TestPersonReport:
         commands.seen = found.audited()
         (subject,) = commands.seen.history.spoken_of()
         words = Words("en", commands.seen.rules.profile.zone)
-        (vac,) = [each for each in held(commands.seen, subject).holders if each.agency == "vac"]
+        (vac,) = [each for each in held(commands.seen, subject, MADE).holders if each.agency == "vac"]
         apart = replace(vac.readings[0], at=vac.readings[0].at - timedelta(days=3))
 
         assert lines_of([apart, *vac.readings[1:]], words) == [
@@ -508,7 +510,7 @@ def test_holdings_follow_from_the_readers_of_the_letters() -> None:
     """The fund holds no story, migration no contact; each holding follows the person's latest word."""
     found = story()
     (subject,) = found.audited().history.spoken_of()
-    by = {each.agency: each for each in held(found.audited(), subject).holders}
+    by = {each.agency: each for each in held(found.audited(), subject, MADE).holders}
 
     assert by["fund"].parts == {"coded", "contact", "identity", "money"}
     assert "contact" not in by["migration"].parts
@@ -524,9 +526,9 @@ def test_a_reading_is_shown_with_its_agency_and_apart_from_its_events() -> None:
     """A reading is shown separately from the steps of the case."""
     found = story()
     (subject,) = found.audited().history.spoken_of()
-    before = {each.agency: dict(each.received) for each in held(found.audited(), subject).holders}
+    before = {each.agency: dict(each.received) for each in held(found.audited(), subject, MADE).holders}
     read_by(found, "vac", letter_to("ngo-l"))
-    after = {each.agency: each for each in held(found.audited(), subject).holders}
+    after = {each.agency: each for each in held(found.audited(), subject, MADE).holders}
 
     assert [each.actor for each in after["vac"].readings] == [READER]
     assert {agency: each.received for agency, each in after.items()} == before

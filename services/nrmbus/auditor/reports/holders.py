@@ -8,7 +8,7 @@ that of the parts sealed to it, and passes it in as `Written`.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, Literal
 
 from nrmbus.auditor.history.history import Audited, Entry
@@ -16,12 +16,14 @@ from nrmbus.auditor.reports.erasure_certificate import Confirmed, certificate
 from nrmbus.directory.entry import Contact
 from nrmbus.events.access import Access, AccessGranted, AccessPurpose
 from nrmbus.events.consent import ConsentStopConfirmed
+from nrmbus.events.deadline import DeadlineLifted
 from nrmbus.events.model import Event, Part
 from nrmbus.rules import View, ends_keeping
 from nrmbus.rules.event_context import SHARING
 from nrmbus.wire.names import STATISTICS
 
-Ground = Literal["consent", "override", "law"]
+Ground = Literal["consent", "consent_over", "override", "law"]
+"""What an agency's knowledge rests on; ``consent_over`` is a consent whose last day has passed."""
 StopState = Literal["missing", "deleted", "must_retain"]
 Written = Mapping[tuple[str, str], Mapping[Part, bool]]
 """For each letter that a desk opened (by source and id of the event), whether anything is written in each part."""
@@ -57,6 +59,8 @@ class Stopped:
     state: StopState
     due: datetime | None = None
     breached: bool = False
+    lifted: datetime | None = None
+    """When two members of staff recorded that the agency cannot answer any more; None for every other."""
 
 
 @dataclass(slots=True)
@@ -135,8 +139,11 @@ def _reading(event: Event, entry: Entry) -> AccessRecord | None:
     )
 
 
-def held(seen: Audited, subject: str, written: Written | None = None) -> HoldersReport:
-    """Return the report of the case *subject*, from the history so far and the parts that a desk knows as *written*."""
+def held(seen: Audited, subject: str, made: datetime, written: Written | None = None) -> HoldersReport:
+    """Return the report of the case *subject*, from the history so far and the parts that a desk knows as *written*.
+
+    *made* is the time of the report: a consent is a ground until the end of its last day.
+    """
     entries, rules = seen.history.about(subject), seen.rules
     holders: dict[str, Holder] = {}
     papers: dict[str, datetime] = {}
@@ -172,9 +179,9 @@ def held(seen: Audited, subject: str, written: Written | None = None) -> Holders
     for reading in access_records(entries):
         holder(reading.agency).readings.append(reading)
     confirmed = _erasures(entries, holder)
-    stops = _stops(seen, view)
+    stops, today = _stops(seen, view, entries), made.astimezone(rules.profile_for(view).zone).date()
     for each in holders.values():
-        _ground(each, view, papers)
+        _ground(each, view, papers, today)
         each.stopped = stops.get(each.agency)
     found = tuple(each for _, each in sorted(holders.items()) if each.role not in SERVICES)
     figures = coded and not confirmed.issuperset(seen.directory.of_role(STATISTICS))
@@ -204,26 +211,36 @@ def _received(holder: Holder, event: Event, at: datetime, basis: str) -> None:
     holder.received.setdefault(event.type, at)
 
 
-def _ground(holder: Holder, view: View, papers: Mapping[str, datetime]) -> None:
+def _ground(holder: Holder, view: View, papers: Mapping[str, datetime], today: date) -> None:
     """Set the ground: the consent or override that stands for *holder*, or stood before its withdrawal; else the law."""
     standing = view.consents.get((holder.agency, SHARING))
     if standing is None or view.child or standing.kind == "refused":
+        return
+    if standing.on(today) is not standing:
+        holder.ground, holder.since = "consent_over", None
         return
     holder.ground = "override" if standing.kind == "overridden" else "consent"
     holder.since = papers.get(standing.id) if standing.kind != "withdrawn" else None
 
 
-def _stops(seen: Audited, view: View) -> dict[str, Stopped]:
+def _stops(seen: Audited, view: View, entries: Iterable[Entry]) -> dict[str, Stopped]:
     due = {clock.answerable: clock for clock in seen.rules.clocks(view) if clock.code == STOP}
+    said = ((entry.event.data, entry.registration) for entry in entries if entry.event)
+    lifts = {data.agency: at for data, at in said if isinstance(data, DeadlineLifted) and data.rule == STOP}
     found = {}
     for agency, stop in view.stops.items():
         state: StopState = "missing"
         if not stop.open:
             state = "must_retain" if stop.answer == "must_retain" else "deleted"
-        clock = due.get(agency) if stop.open else None
-        if stop.open and clock is None:
+        clock, lift = (due.get(agency), lifts.get(agency)) if stop.open else (None, None)
+        is_lifted = lift is not None and lift.number > stop.mark.number
+        if stop.open and clock is None and not is_lifted:
             continue  # the agency was told nothing, so it owes no answer
         found[agency] = Stopped(
-            stop.mark.registered, state, clock.due if clock else None, breached=bool(clock and clock.breached)
+            stop.mark.registered,
+            state,
+            clock.due if clock else None,
+            breached=bool(clock and clock.breached),
+            lifted=lift.time if lift is not None and is_lifted else None,
         )
     return found

@@ -79,7 +79,7 @@ def person_report(
     seen = verified(folder)  # once more: this report is a part of what it tells
     made = max(entry.registration.time for entry in seen.history.about(subject))
     words = Words(language, **facts_of(seen.rules.profile_for(seen.latest(subject))))
-    report = written(held(seen, subject, known), words, teller=teller, number=number, made=made)
+    report = written(held(seen, subject, made, known), words, teller=teller, number=number, made=made)
     if html is None:
         typer.echo(_folded(report.text()))
     else:
@@ -295,6 +295,8 @@ def _ground(holder: Holder, words: Words, sentence: Any) -> str:
     day = words.day(holder.since) if holder.since else ""
     if holder.ground == "override" and day:
         return str(sentence("ground.override", day=day))
+    if holder.ground == "consent_over":
+        return str(sentence("ground.consent_over"))
     if holder.ground == "consent":
         return str(sentence("ground.consent", day=day) if day else sentence("ground.consent_ended"))
     return str(sentence("ground.law", basis=holder.basis) if holder.basis else sentence("ground.rules"))
@@ -304,6 +306,8 @@ def _stopped(holder: Holder, words: Words, sentence: Any) -> str:
     stopped = holder.stopped
     if stopped is None or stopped.state != "missing":
         return str(sentence(f"stop.{stopped.state}")) if stopped else ""
+    if stopped.lifted:
+        return str(sentence("stop.lifted", day=words.day(stopped.lifted)))
     day = words.day(stopped.due - timedelta(seconds=1)) if stopped.due else ""  # 24:00 belongs to the day that it ends
     return str(sentence("stop.late" if stopped.breached else "stop.missing", day=day))
 
