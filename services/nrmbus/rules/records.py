@@ -221,7 +221,10 @@ class Plan:
 
 @frozen
 class Payment:
-    """One order of money; ``amount`` as the event wrote it, ``grant`` is the reference of the grant that it pays."""
+    """One order of money; ``amount`` as the event wrote it, ``grant`` is the reference of the grant that it pays.
+
+    ``failed`` is where in the history the money came back, or None unless the state is ``failed``.
+    """
 
     ref: str
     mark: Mark
@@ -231,6 +234,7 @@ class Payment:
     currency: str
     grant: str | None = None
     state: Literal["ordered", "executed", "failed"] = "ordered"
+    failed: Mark | None = None
 
 
 @frozen

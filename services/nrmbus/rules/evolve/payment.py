@@ -50,12 +50,13 @@ def ordered_before(context: EventContext) -> Payment | None:
     return found[-1] if found else None
 
 
-def _paid(context: EventContext, _: Mark) -> Changes:
+def _paid(context: EventContext, mark: Mark) -> Changes:
     order = ordered_before(context)
     if order is None:
         return {}
     state: Literal["executed", "failed"] = "executed" if context.event.type == "payment.executed" else "failed"
-    changes: Changes = {"payments": put(context.view.payments, order.ref, replace(order, state=state))}
+    paid = replace(order, state=state, failed=mark if state == "failed" else None)
+    changes: Changes = {"payments": put(context.view.payments, order.ref, paid)}
     if state == "failed":
         grants = context.view.grants
         unpaid = {ref: replace(each, order=None) if each.order == order.ref else each for ref, each in grants.items()}

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from nrmbus.desk.state.open_duties import met_unseen
-from nrmbus.desk.web.work import staying
+from nrmbus.desk.web.work import money, staying
 from nrmbus.desk.web.work.item import NOTHING, Facts, Item, Side, Task
 from nrmbus.desk.web.work.kinds import (
     ACTS,
@@ -62,6 +62,7 @@ class _Case:
         """Side, reference and agency of what a duty shows already."""
         self.questions: set[tuple[str, str]] = set()
         """Reference and asker of the questions that a duty shows."""
+        self.ordered_again = money.ordered_again(self.view.payments.values())
 
     def item(self, side: Side, about: str, type: str, **more: Any) -> Item:
         return Item(
@@ -400,7 +401,7 @@ class _Case:
         for ref, each in self.view.payments.items():
             is_mine, again = each.mark.source == self.me, self._is_ordered_again(each)
             act = "" if not is_mine else "payment.executed" if each.state == "ordered" else "payment.ordered" * again
-            code = REPLACED if each.state == "failed" and self._has_later_order(each) else each.state
+            code = REPLACED if ref in self.ordered_again else each.state
             said = {
                 "ref": ref, "since": each.mark.registered, "state": each.state, "code": code, "act": act,
                 "agencies": () if is_mine else (each.mark.source,),
@@ -415,7 +416,7 @@ class _Case:
             amount, _, currency = self.facts.owed.partition(" ")
             said = {
                 "state": "owed", "code": "owed", "act": "payment.ordered",
-                "said": {"kind": "one_time_allowance", "amount": amount, "currency": currency},
+                "said": {"kind": money.ALLOWANCE, "amount": amount, "currency": currency},
             }  # fmt: skip
             yield self.item("record", "payment", "identification.status_decided", **said)
             yield self.item("ours", "payment", "identification.status_decided", **said)
@@ -424,24 +425,9 @@ class _Case:
         """Return whether *payment* came back and is ordered again from its own row; the money of a grant is, from the grant's."""
         if payment.state != "failed" or payment.grant is not None or payment.kind == "compensation":
             return False
-        if self._has_later_order(payment):  # which is paid, waits, or has come back in its own row
+        if payment.ref in self.ordered_again:  # the later order is paid, waits, or has come back in its own row
             return False
-        if payment.kind == "one_time_allowance" and payment.decision != self.view.effective:  # a revoked status ends it
-            return False
-        standing = (
-            each for each in self.view.payments.values() if each.kind == payment.kind and each.state != "failed"
-        )
-        if payment.decision is not None:
-            return all(each.decision != payment.decision for each in standing)
-        return all(each.mark.number < payment.mark.number for each in standing)
-
-    def _has_later_order(self, payment: Payment) -> bool:
-        """Return whether the money of *payment* was ordered once more since."""
-        return any(
-            (each.kind, each.decision, each.grant) == (payment.kind, payment.decision, payment.grant)
-            and each.mark.number > payment.mark.number
-            for each in self.view.payments.values()
-        )
+        return payment.kind != money.ALLOWANCE or payment.decision == self.view.effective  # a revoked status ends it
 
     def _granted(self, ref: str | None) -> Mapping[str, Any]:
         """Return what the money of the grant *ref* is for, and where it comes from; nothing if no grant is known."""
@@ -521,7 +507,7 @@ class _Case:
             return any(each > task.opened for each in asked)
         if task.kind == "came_back":
             back = self.view.payments.get(task.ref or "")
-            return back is not None and (back.state != "failed" or self._has_later_order(back))
+            return back is not None and (back.state != "failed" or back.ref in self.ordered_again)
         if task.kind == "has_left":
             return not any(house.agency == self.me and house.state == "admitted" for _, house in self.view.houses())
         if task.kind == "ask_hold":
