@@ -144,6 +144,35 @@ class TestAfterTheUpgrade:
             assert (await given.door.post(f"/v1/cases/{CASE}/release")).json()["left"] == 0
             assert await payments(given) == ["deposit", "person"]
 
+    @pytest.mark.parametrize(
+        ("fault", "says"),
+        [
+            (
+                ValueError(),
+                "could not be handled (ValueError): have the desk mended, then release the case at its door.",
+            ),
+            (OperationalError("", {}, Exception("disk")), "Mend the machine; the desk then lets the case through"),
+        ],
+        ids=["of the procedure", "of the machine"],
+    )
+    async def test_the_task_of_a_record_that_is_known_now_says_why_it_waits_still(
+        self, fault: Exception, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Given a task to upgrade the desk, when the upgraded desk cannot handle the record either, then the task says what to do now."""
+
+        def fails(*_: object) -> None:
+            raise fault
+
+        registrar = FakeRegistrar(town())
+        await waiting(tmp_path, registrar)
+        async with desk_of("fund", tmp_path, registrar=registrar) as given:
+            monkeypatch.setattr(fund, "keep", fails)
+            await by_itself(given)
+
+            (task,) = [each for each in (await given.door.get("/v1/tasks")).json()["tasks"] if each["kind"] == "parked"]
+            assert says in task["sentence"]
+            assert "upgrade the desk" not in task["sentence"]
+
     async def test_a_desk_upgraded_too_little_stops_at_the_next_unknown(self, tmp_path: Path) -> None:
         """The desk handles the types that it knows; the others wait for the next upgrade, and a task says so."""
         registrar = FakeRegistrar(town())

@@ -84,7 +84,10 @@ async def _not_through(desk: Desk, inbox: Inbox, subjects: list[str]) -> list[st
 
 
 async def _show_stuck(desk: Desk, subject: str) -> None:
-    """Open a task about the first record of *subject*, which met a fault of this machine at every try; the task ends with the record."""
+    """Open a task about the first record of *subject*, which met a fault of this machine at every try; the task ends with the record.
+
+    A task that is open already, from when the release did not know the record, says the new reason.
+    """
     with suppress(SQLAlchemyError, OSError):  # the fault may be the ledger's own; the next try shows the case then
         row = _first(desk, subject)
         if row is None or row.error == parking.STUCK or not parking.waits_for_nobody(row, desk.seat.rules):
@@ -92,7 +95,7 @@ async def _show_stuck(desk: Desk, subject: str) -> None:
         sentence = parking.sentence_of(parking.STUCK, signed_of(row))
         about = {"source": row.source, "number": row.number, "partition": row.partition, "sentence": sentence}
         async with desk.seat.ledger.write() as tx:
-            parking.keep(tx, row.position, parking.STUCK)
+            parking.keep(tx, row.position, parking.STUCK, sentence)
             how = {"subject": subject, "event_id": row.id, "kind": parking.TASK, "about": json.dumps(about)}
             open_task(tx, opened=desk.seat.stamp(), **how)
 

@@ -89,8 +89,8 @@ async def keep_parked(desk: Desk, record: Verified | None, error: Exception, *, 
         return
     why = parking.UNKNOWN.get(arrived.unread, parking.UNREAD) if arrived.unread else type(error).__name__
     async with desk.seat.ledger.write() as tx:
-        parking.keep(tx, record.released, why)
         sentence = parking.sentence_of(why, arrived.signed)
+        parking.keep(tx, record.released, why, sentence)
         open_record_task(desk, tx, arrived, parking.TASK, sentence=sentence)
 
 

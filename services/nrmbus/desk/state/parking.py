@@ -4,6 +4,7 @@ A record that could not be handled waits for a person. A record of an unknown ty
 one that met a lasting fault of the machine for its repair, and later records for their turn: these continue automatically.
 """
 
+import json
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, literal_column, select, update
@@ -43,14 +44,15 @@ _PARKED, _EVENTS, _INBOX, _TASKS = tables.parked.c, tables.events.c, tables.inbo
 _PUT: Final = insert(tables.parked)
 _AT: Final = select(_EVENTS.subject, _EVENTS.id).where(_EVENTS.position == bindparam("position"))
 _LET_GO: Final = delete(tables.parked).where(_PARKED.position == bindparam("at_position"))
-_TASK_DONE: Final = (
-    update(tables.tasks)
-    .where(
-        _TASKS.subject == bindparam("of_case"), _TASKS.event == bindparam("of_event"),
-        _TASKS.kind == literal_column(f"'{TASK}'"), _TASKS.done.is_(None),
-    )
-    .values(done=bindparam("at"))
-)  # fmt: skip
+_ITS_TASK: Final = (
+    (_TASKS.subject == bindparam("of_case"))
+    & (_TASKS.event == bindparam("of_event"))
+    & (_TASKS.kind == literal_column(f"'{TASK}'"))
+    & _TASKS.done.is_(None)
+)
+_TASK_DONE: Final = update(tables.tasks).where(_ITS_TASK).values(done=bindparam("at"))
+_TASK_SAYS: Final = select(_TASKS.about).where(_ITS_TASK)
+_TASK_SAYS_NOW: Final = update(tables.tasks).where(_ITS_TASK).values(about=bindparam("says"))
 _FIRST: Final = (
     select(tables.events, _INBOX.registration, _INBOX.delivery, _PARKED.error, _PARKED.since)
     .join(tables.parked, _PARKED.position == _EVENTS.position)
@@ -99,9 +101,14 @@ def let_go(tx: Connection, position: int, at: str) -> None:
     tx.execute(_TASK_DONE, {"of_case": event.subject, "of_event": event.id, "at": at})
 
 
-def keep(tx: Connection, position: int, error: str) -> None:
-    """Store *error*, with which the record at *position* failed again."""
+def keep(tx: Connection, position: int, error: str, sentence: str) -> None:
+    """Store *error*, with which the record at *position* failed again; *sentence* replaces that of the record's open task."""
     tx.execute(update(tables.parked).where(_PARKED.position == position).values(error=error))
+    event = tx.execute(_AT, {"position": position}).one()
+    its_task = {"of_case": event.subject, "of_event": event.id}
+    about = tx.scalar(_TASK_SAYS, its_task)
+    if about is not None:
+        tx.execute(_TASK_SAYS_NOW, {**its_task, "says": json.dumps({**json.loads(about), "sentence": sentence})})
 
 
 def first(tx: Connection, subject: str) -> Row[Any] | None:

@@ -8,14 +8,16 @@ from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, SIGNAL
 from desk.given import CANARY, REF, desk_of
 from desk.web.browsing import browsing, member, titles
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, after_a_loss, at_vac, came, opened, referred
 from generations import before_type
+from nrmbus.desk.inbox import release
 from nrmbus.desk.staff.permissions import Permission
-from nrmbus.desk.state import labels
+from nrmbus.desk.state import labels, parking
 from nrmbus.desk.web.acts.told import TOLD
 from nrmbus.desk.web.cases.pages import reason
 from nrmbus.desk.web.shell import Visit
@@ -266,6 +268,29 @@ async def test_a_case_that_waits_says_why(tmp_path: Path) -> None:
 
     assert "1 message of this case waits" in page
     assert "came in a form that this release cannot read" in page
+
+
+async def test_a_case_that_a_fault_of_the_machine_holds_up_says_that_it_goes_on_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a case that meets a fault of the ledger at every try, then its page asks for the repair, and not for a release by hand."""
+    monkeypatch.setattr(release, "FIRST_WAIT", 0.0)
+    monkeypatch.setattr(parking, "let_go", disk_full)
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        word = here.registrar.register(here.registrar.event("ngo-a", "consent.withdrawn", TAKEN_BACK), to="vac")
+        with before_type("consent.withdrawn"):
+            await here.hear(word)
+        await release.release_by_itself(here.desk, here.inbox)
+        page = (await browser.get(AT)).text
+
+    assert "because of a fault of the desk’s machine" in page
+    assert "the case then goes on by itself" in page
+    assert "the case released" not in page
+
+
+def disk_full(*_: object) -> None:
+    """Fail as the ledger does on a full disk."""
+    raise OperationalError("", {}, Exception("disk"))
 
 
 async def test_a_case_whose_beginning_is_lost_shows_no_status_and_no_steps(

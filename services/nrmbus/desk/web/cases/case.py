@@ -217,6 +217,11 @@ class Case:
                 "“{type}” came in a form that this release cannot read. Ask your administrator to update the desk: "
                 "the case then goes on by itself.", type=type,
             )  # fmt: skip
+        elif error == parking.STUCK:
+            sentence = t(
+                "“{type}” could not be handled because of a fault of the desk’s machine. Ask your administrator to repair "
+                "the machine: the case then goes on by itself.", type=type,
+            )  # fmt: skip
         else:
             sentence = t(
                 "“{type}” could not be handled, and everything after it waits. Ask your administrator to have the desk "
