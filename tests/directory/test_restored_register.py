@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from directory.given import HOUR, Office
 from nrmbus.backup import folders, restore
@@ -15,9 +16,14 @@ from nrmbus.bus.kafka import quotas
 from nrmbus.bus.kafka.gate import Gate, Rule
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.private_files import make_private
 from nrmbus.bus.reach import Tls
-from nrmbus.directory.admission import withdraw
+from nrmbus.directory import DirectoryError, renewal, standby
+from nrmbus.directory.admission import home_of, withdraw
+from nrmbus.directory.fold import SERVICES
 from nrmbus.directory.heads import utc_time
+from nrmbus.directory.operator import Identity
+from nrmbus.wire import statement, times
 from nrmbus.wire.names import REGISTRAR
 
 US = "ngo-a"
@@ -144,6 +150,100 @@ def test_a_standby_host_that_was_just_admitted_gets_its_rights(cluster: BusFolde
     hosted(cluster, "host-c")
 
     assert has == {"registrar.1", "registrar.2"}
+
+
+def asking(cluster: BusFolder, host: str) -> standby.Standby:
+    """Return the request of another machine to be the standby *host*."""
+    there = BusFolder(cluster.path.parent / host)
+    make_private(there.path)
+    shutil.copy(cluster.path / "bus.json", there.path)
+    return standby.ask(there, host)
+
+
+def admits(cluster: BusFolder, host: str) -> str:
+    """Admit *host* as the command does; return the broker's name for the registrar on it."""
+    request = asking(cluster, host)
+    answer = standby.admit(cluster, request, request.fingerprint)
+    return principal((answer.certificates or {})[REGISTRAR])
+
+
+def principal(pem: str) -> str:
+    """Return the broker's name for the holder of a certificate of the registrar."""
+    subject = x509.load_pem_x509_certificate(pem.encode()).subject
+    _bus, number = [str(each.value) for each in subject.get_attributes_for_oid(x509.NameOID.ORGANIZATIONAL_UNIT_NAME)]
+    return f"{REGISTRAR}.{number}"
+
+
+def test_a_host_that_is_admitted_before_the_first_start_has_its_rights(cluster: BusFolder, has: set[str]) -> None:
+    """Given a restored folder that nothing has started in, when a host is admitted, then it has its rights, and a host that was taken off has none."""
+    hosted(cluster, "host-b", "host-c")
+    backup = Kept(cluster)
+    Authority(cluster).revoke_host("host-b")
+    Gate(cluster).apply()
+
+    backup.folder()
+    new = admits(cluster, "host-d")
+    Gate(cluster).apply()
+
+    assert {each for each in has if each.startswith(REGISTRAR)} == {"registrar.2", new}
+    assert Authority(cluster).hosts(certificate.now()).keys() == {"host-c", "host-d"}
+
+
+def test_a_host_that_was_taken_off_is_admitted_again_before_the_first_start(cluster: BusFolder, has: set[str]) -> None:
+    """Given a restored register that lists a host which was taken off since, when the host is admitted again, then only its new certificate has rights."""
+    hosted(cluster, "host-b", "host-c")
+    backup = Kept(cluster)
+    Authority(cluster).revoke_host("host-b")
+    Gate(cluster).apply()
+
+    backup.folder()
+    new = admits(cluster, "host-b")
+
+    assert {each for each in has if each.startswith(REGISTRAR)} == {"registrar.2", new}
+
+
+def test_a_host_that_is_admitted_before_the_first_start_shares_no_number(cluster: BusFolder, has: set[str]) -> None:
+    """P2: given a certificate that was issued after the backup, when a host is admitted, then it gets another number, since rights go by the number."""
+    hosted(cluster, "host-b")
+    backup = Kept(cluster)
+    hosted(cluster, "host-c")
+    assert has == {"registrar.1", "registrar.2"}
+
+    backup.folder()
+
+    assert admits(cluster, "host-d") == "registrar.3"
+
+
+def renewed(cluster: BusFolder, office: Office, host: str) -> str:
+    """Renew the registrar's certificate on *host* by file; return the broker's name for its new holder."""
+    identity = Identity.at(home_of(cluster, REGISTRAR), REGISTRAR)
+    entry = office.operator.entry(office.directory, identity, SERVICES[REGISTRAR], BEFORE)
+    if entry is not None:
+        office.directory.add(entry)
+    csr = certificate.request(Tls(cluster.path.parent / f"tls-{host}")).decode()
+    asked = {"bus": cluster.settings.bus, "agency": REGISTRAR, "csr": csr, "made": times.write(utc_time())}
+    request = renewal.Renewal(asked=statement.sign("request", asked, identity.signing).decode())
+    return principal(renewal.issue(cluster, office.directory, request).certificate or "")
+
+
+def test_a_renewal_before_the_first_start_is_for_hosts_that_were_not_taken_off(
+    cluster: BusFolder, has: set[str]
+) -> None:
+    """P2: given a restored folder that nothing has started in, when two hosts renew by file, then the one that was taken off gets nothing, and the other's new certificate has rights."""
+    office = Office(cluster.path, cluster.settings.bus)
+    for each in ("host-b", "host-c"):
+        request = certificate.request(Tls(cluster.path.parent / f"tls-{each}"))
+        Authority(cluster).issue(REGISTRAR, request, host=each)
+    Gate(cluster).apply()
+    backup = Kept(cluster)
+    Authority(cluster).revoke_host("host-b")
+    Gate(cluster).apply()
+
+    backup.folder()
+    new = renewed(cluster, office, "host-c")
+    assert has == {"registrar.2", new}
+    with pytest.raises(DirectoryError, match="standby_unknown"):
+        renewed(cluster, office, "host-b")
 
 
 def suspended(office: Office) -> None:

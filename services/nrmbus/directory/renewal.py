@@ -135,8 +135,10 @@ def _is_apart(folder: BusFolder, service: str) -> bool:
 
 def issue(folder: BusFolder, directory: Directory, renewal: Renewal) -> Renewal:
     """At the operator: certify what is asked for, and have the broker let it in. Blocking; raises as `certified`."""
+    gate = Gate(folder)
+    gate.catch_up()
     issued = certified(folder, directory, renewal)
-    Gate(folder).apply()
+    gate.apply()
     return issued
 
 

@@ -109,6 +109,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
     Raises:
         DirectoryError: ``standby_other``, ``other_bus``, ``standby_old``, ``standby_known``, ``standby_malformed``,
             ``not_operator``.
+        KafkaFailed: the broker does not answer.
         NotCertified: a key of the request is weak, or another's.
     """
     operator, authority, at = Operator(folder.path), Authority(folder), certificate.now()
@@ -118,6 +119,8 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         raise DirectoryError("other_bus")
     if abs(utc_time() - request.made) > GOOD_FOR:
         raise DirectoryError("standby_old")
+    gate = Gate(folder)
+    gate.catch_up()
     if request.host in authority.hosts(at):
         raise DirectoryError("standby_known")
     if set(request.requests) != set(SERVED if folder.settings.tls else ()):
@@ -129,7 +132,7 @@ def admit(folder: BusFolder, request: Standby, fingerprint: str) -> Standby:
         gave = Identity.at(home_of(folder, each), each).signing.kid
         issued = authority.issue(each, asked.encode(), host=request.host, gave=gave)
         certificates[each], ca, words[each] = operator.vouched(folder.settings.bus, each, issued, authority.brokers_ca)
-    Gate(folder).apply()
+    gate.apply()
     answer = {"keys": sealed, "certificates": certificates, "words": words, "ca": ca}
     return Standby.model_validate_json(json.dumps({**body_of(request), **{k: v for k, v in answer.items() if v}}))
 

@@ -100,6 +100,19 @@ class Gate:
             found = {rule.principal for rule in self._found()}
             self._authority.number_above(each for each in found if _OURS.fullmatch(each))
 
+    def catch_up(self) -> None:
+        """Have a restored register learn from the broker's rules which certificates were issued, and which hosts taken off.
+
+        Called before a certificate is issued to a host: one of which the broker does not know yet would be taken off too,
+        and a host that was taken off would get another. Does nothing unless the register was restored.
+
+        Raises:
+            KafkaFailed: as `apply`.
+        """
+        if self._authority.is_restored:
+            self.skip_numbers()
+            self.apply()
+
     def equip(self, homes: Mapping[str, Path]) -> frozenset[str]:
         """Give each id in *homes* a valid certificate in its folder on this machine; return the ids that got a new one.
 

@@ -215,13 +215,18 @@ class Authority:
         """Note that the register comes from a backup, for the next `take_off_again`."""
         write_private(self._restored, b"")
 
+    @property
+    def is_restored(self) -> bool:
+        """Return whether the register comes from a backup, and `take_off_again` has not followed."""
+        return self._restored.exists()
+
     def take_off_again(self, principals: Collection[str], at: datetime) -> None:
         """Once after a restore, take back each valid certificate of a standby host that is not among *principals*.
 
         These have rights at the broker. Nothing else tells after a restore which hosts `revoke_host` has taken off since the
         backup. A broker without any principal is another one, and tells nothing.
         """
-        if not self._restored.exists():
+        if not self.is_restored:
             return
         with self._altered() as register:
             for who, entry in register.items() if principals else ():
