@@ -100,6 +100,16 @@ def wait_for_clock(folder: BusFolder, service: str, notify: Callable[[str], None
         time.sleep(CLOCK_SECONDS)
 
 
+def _check_place(service: str, folder: BusFolder) -> None:
+    """Check that the *service* is not one that runs on another machine.
+
+    Raises:
+        NoBus: it is the auditor of a bus that was made for one elsewhere; here she would only wait for keys.
+    """
+    if service == AUDITOR and folder.audited_elsewhere:
+        raise NoBus("The auditor of this bus works on a machine of her own: nrmbus run auditor there.")
+
+
 def run_service(
     name: str, folder: BusFolder, notify: Callable[[str], None] = lambda _: None, how: "How" = "wait"
 ) -> None:
@@ -119,6 +129,7 @@ def run_service(
     if name != CANARY and not is_public_page(name):  # these judge nothing
         take_newcomers(folder)
     service, number = parted(name)
+    _check_place(service, folder)
     try:
         wait_for_clock(folder, service, notify)
         if service == REGISTRAR:

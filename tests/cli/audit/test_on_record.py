@@ -109,6 +109,29 @@ def test_p4_off_the_record_is_loud_and_written_down_before_it_is_shown(commands:
     assert (line.subject == commands.case) == (name not in OF_ALL)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("option", [(), (OFF,)])
+def test_p4_nothing_is_noted_where_no_auditor_ever_runs(commands: Commands, name: str, option: tuple[str, ...]) -> None:
+    """Given a bus whose auditor is elsewhere, when the operator asks, also off the record, then nothing is shown and nothing is noted that nobody records."""
+    BusFolder(commands.home).audit(elsewhere=True)
+    commands.away = "unreachable"
+    result = commands.type(*typed(commands)[name], *option)
+
+    assert "on a machine of her own" in str(result.exception)
+    assert (result.stdout, result.exit_code) == ("", 1)
+    assert not (commands.home / "auditor" / OFF_THE_RECORD).exists()
+
+
+def test_a_refused_report_names_the_machine_of_the_auditor(commands: Commands) -> None:
+    """Given a bus whose auditor is elsewhere, when a person's report finds no such case, then the answer is not shown, and the sentence says where to ask."""
+    BusFolder(commands.home).audit(elsewhere=True)
+    commands.away = "unreachable"
+
+    refused = commands.refused("person-report", "--case", "00000000", "--language", "az")
+    assert "on a machine of her own" in refused
+    assert "nrmbus up" not in refused
+
+
 def test_off_the_record_is_not_taken_where_the_record_can_be_had(commands: Commands) -> None:
     """A user who always gives the option is recorded anyway."""
     commands.shown("replay", OFF)

@@ -29,7 +29,7 @@ from nrmbus.cli.operate.peers import peers_of
 from nrmbus.cli.operate.topic_faults import TopicRead, of_the_auditor
 from nrmbus.client.door import Door
 from nrmbus.directory.admission import Newcomer
-from nrmbus.host.services import services_of
+from nrmbus.host.services import run_service, services_of
 from nrmbus.host.supervisor import Supervisor
 from nrmbus.wire.names import AUDITOR
 from patience import LONGEST_WAIT, PATIENCE, until
@@ -179,6 +179,18 @@ def test_a_bus_whose_auditor_is_here_cannot_give_her_away(tmp_path: Path) -> Non
     (folder.service(AUDITOR) / "keys").mkdir(parents=True)
     with pytest.raises(NoBus, match="whose keys the operator made"):
         folder.audit(elsewhere=True)
+
+
+def test_no_auditor_starts_on_a_bus_that_has_one_elsewhere(tmp_path: Path) -> None:
+    """Given a bus whose auditor is on her own machine, when the operator runs an auditor, then it is refused, and no folder of hers is left."""
+    folder = BusFolder(tmp_path)
+    folder.create(play=True)
+    folder.audit(elsewhere=True)
+
+    with pytest.raises(NoBus, match="nrmbus run auditor there"):
+        run_service(AUDITOR, folder)
+    assert not folder.service(AUDITOR).exists()
+    assert not folder.runs(AUDITOR)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,10 @@ _ELSEWHERE: Final = (
     "The history can be read on the operator's machine only, where the auditor records every reading: ask there. "
     "The events that an agency received are here: nrmbus inbox AGENCY."
 )
+_AT_THE_AUDITOR: Final = (
+    "The auditor of this bus works on a machine of her own, and questions to the history are recorded there only: ask "
+    "there. Nothing is shown."
+)
 _REFUSED: Final = "The registrar refused to record the question ({code}): look at the logs of registrar and auditor"
 
 
@@ -169,9 +173,11 @@ class Question:
         *off* says whether an unrecorded answer will do; None if the command does not offer that.
 
         Raises:
-            BusError: the question cannot be recorded and *off* is not True; or no user has *name* and password.
+            BusError: the question cannot be recorded and *off* is not True; the auditor is on another machine; or no
+                user has *name* and password.
         """
         folder.settings  # noqa: B018 - raises where no bus was made
+        _ask_where_recorded(folder)
         self._folder, self._home, self._purpose, self._off = folder, folder.service("auditor"), purpose, off
         self._actor = _actor(self._home, name)
         self._door = AuditorsDoor(self._home)
@@ -188,8 +194,6 @@ class Question:
         self._why = code
         if not self._off:
             sentence = _SENTENCES.get(code, _REFUSED.format(code=code))
-            if code == "unreachable":
-                read_at_the_operator(self._folder)
             raise BusError(f"{sentence}. Nothing is shown{'.' if self._off is None else f'; {_ALL_THE_SAME}'}")
 
     def put(self, what: What, case: str | None = None, event: str | None = None) -> int | None:
@@ -359,6 +363,19 @@ def read_at_the_operator(folder: BusFolder) -> None:
     """
     if folder.is_joined and not (folder.service("auditor") / "keys").exists():
         raise BusError(_ELSEWHERE)
+
+
+def _ask_where_recorded(folder: BusFolder) -> None:
+    """Check that a question can be recorded here, now or later.
+
+    Off the record is no way around: only an auditor's process records a noted question, and none ever runs here.
+
+    Raises:
+        BusError: the auditor is on another machine.
+    """
+    read_at_the_operator(folder)
+    if folder.audited_elsewhere:
+        raise BusError(_AT_THE_AUDITOR)
 
 
 def asked(folder: BusFolder, name: str | None, purpose: Purpose, *, off: bool | None) -> Question:
