@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from sqlalchemy import insert
 from typer.testing import CliRunner
 
 from backup.given import MADE, backup, spoken
@@ -20,6 +21,8 @@ from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, said
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
+from nrmbus.desk.store import tables
+from nrmbus.desk.store.ledger import Beginning, Ledger, Position
 from nrmbus.wire.keys import keyfile
 
 DIGEST = "ab" * 32
@@ -222,6 +225,72 @@ def test_lost_readings_and_users_come_back_with_the_log(logged: Logged) -> None:
 
     assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of the backup"] * 2
     assert not (folder.path / "auditor" / "directory").exists()
+
+
+async def ledger_at(path: Path, inbox: int, *, lost: str | None = None, state: str = "closed", rows: int = 0) -> Path:
+    """Write a ledger that has read *inbox* deliveries, and whose outbox has so many *rows*; begun at *lost* after a loss."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    ledger = await Ledger.open(path, bus="bus", agency="ngo-a")
+    async with ledger.write() as tx:
+        ledger.advance(tx, 0, Position(inbox, DIGEST, inbox))
+        if lost:
+            ledger.begin(tx, 0, Beginning(until=inbox, inbox_number=1, noticed=lost, lost=True))
+        for number in range(rows):
+            row = {"turn": number, "subject": "ab", "id": f"{number}", "type": "t", "origin": "door"}
+            tx.execute(insert(tables.outbox).values(**row, state=state, asked="", clear=b"{}", made=MADE))
+    await ledger.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("here", "again"),
+    [
+        ({"inbox": 61, "lost": MADE, "rows": 1}, None),
+        ({"inbox": 61, "lost": MADE, "rows": 1, "state": "waiting"}, "unanswered: 1 here, 0 in the backup"),
+        ({"inbox": 61, "lost": MADE, "rows": 3}, "outbox: 3 here, 2 in the backup"),
+        ({"inbox": 61, "rows": 2}, "inbox 0: 61 here, 50 in the backup"),
+    ],
+)
+async def test_p1_a_backup_takes_the_place_of_the_ledger_that_began_after_the_loss(
+    tmp_path: Path, here: dict[str, Any], again: str | None
+) -> None:
+    """Given a desk that said `ledger_lost` and read its inbox further than the backup, when the ledger is restored, then it comes back, unless the new one alone has an event.
+
+    A ledger that was never lost is kept as soon as it has read further.
+    """
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    path, name = folder.agency("ngo-a").ledger, "agencies/ngo-a/ledger.sqlite"
+    stored = {name: store.put_file(await ledger_at(path, 50, rows=2))}
+    manifest = Manifest(bus=folder.settings.bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored)
+    await ledger_at(path, **here)
+
+    def restored() -> restore.Restored:
+        return restore.one_part(store, manifest, folder, "ledger", lambda _: None, lambda *_: None, agency="ngo-a")
+
+    if again is None:
+        assert restored().written == [name]
+        assert (folders.rows(path) or {})["outbox"] == 2
+    else:
+        with pytest.raises(BackupError, match="newer_here") as refused:
+            restored()
+        assert again in refused.value.where
+
+
+async def test_a_backup_of_the_new_ledger_is_compared_as_any_other(tmp_path: Path) -> None:
+    """Given a ledger that began after a loss and was backed up since, then a later delivery keeps the ledger that is here."""
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    path, name = folder.agency("ngo-a").ledger, "agencies/ngo-a/ledger.sqlite"
+    stored = {name: store.put_file(await ledger_at(path, 50, lost=MADE))}
+    manifest = Manifest(bus=folder.settings.bus, generation=1, made=MADE, by="x", private_keys="sealed", files=stored)
+    await ledger_at(path, 51, lost=MADE)
+
+    with pytest.raises(BackupError, match="inbox 0: 51 here, 50 in the backup"):
+        restore.one_part(store, manifest, folder, "ledger", lambda _: None, lambda *_: None)
 
 
 def heads(path: Path, size: int) -> Path:

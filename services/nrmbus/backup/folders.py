@@ -225,6 +225,22 @@ def rows(path: Path) -> dict[str, int] | None:
     return None
 
 
+def began_after_loss(path: Path) -> set[str]:
+    """Return the times at which the ledger at *path* began because an earlier ledger was lost; empty if none was."""
+    with suppress(sqlite3.Error), closing(_database(path)) as database:
+        if _has(database, "beginnings"):
+            return {noticed for (noticed,) in database.execute("SELECT noticed FROM beginnings WHERE lost = 1")}
+    return set()
+
+
+def unanswered(path: Path) -> int:
+    """Return how many events in the ledger at *path* the registrar has not answered, or the desk has to send again."""
+    with closing(_database(path)) as database:
+        statement = "SELECT count(*) FROM outbox WHERE state IN ('waiting', 'signed') OR again = 1"
+        (count,) = database.execute(statement).fetchone()
+        return int(count)
+
+
 def _has(database: sqlite3.Connection, table: str) -> bool:
     return database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone() is not None
 

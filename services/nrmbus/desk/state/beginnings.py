@@ -33,7 +33,8 @@ OPENING: Final = ("case.signal_recorded", "case.re_referred")
 
 _GONE: Final = (
     "It does not know what it had not sent yet, who had read which letter, and which tasks were done: compare with the "
-    "agency's own files. If there is a backup of the ledger from the last 30 days, stop the desk, put the backup in place and start again."
+    "agency's own files. If there is a backup of the ledger from the last 30 days: wait until nrmbus status shows no unanswered "
+    "event, stop the desk, put the backup in place (nrmbus restore DIR --part ledger --agency AGENCY), and start again."
 )
 INCOMPLETE: Final = (
     "The ledger of this desk was lost and the beginning of this case with it, so status, version and deadlines are not "

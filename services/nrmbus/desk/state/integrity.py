@@ -27,7 +27,9 @@ TASK: Final = "ledger_altered"
 
 _SENTENCE: Final = (
     "The ledger does not say what the registrar delivered: somebody has edited it, or its disk is damaged. No letter that it "
-    "is about is opened. Keep it as it is, ask who has access to this machine, and go on from a backup of the ledger."
+    "is about is opened. Ask who has access to this machine. Wait until nrmbus status shows no unanswered event, stop the "
+    "desk, keep a copy of the ledger, and put a backup in its place: nrmbus restore DIR --part ledger --agency AGENCY "
+    "--over-newer. The desk then reads the rest again from its inbox."
 )
 _AT_A_TIME: Final = 200
 _INBOX, _EVENTS, _TASKS = tables.inbox.c, tables.events.c, tables.tasks.c
