@@ -68,7 +68,9 @@ class TestARegistrarOfAnOlderRelease:
         assert activate(bus, shard) is None
         with older_release(monkeypatch, bus, has=has):
             older = bus.shard()
-            with pytest.raises(HistoryError, match=rf"{NEW}.*does not have.*upgrade the registrar") as error:
+            with pytest.raises(
+                HistoryError, match=rf"{NEW}.*does not have.*nrmbus rules add FILE.*upgrade the registrar"
+            ) as error:
                 older.memory.fold(bus.history[-1])
 
         assert "registration 1" in str(error.value)

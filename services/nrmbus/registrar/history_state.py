@@ -50,6 +50,7 @@ ACTIVATION: Final = "policy.profile_activated"
 EMERGENCY: Final = "access.break_glass"
 """The type that an agency may say only so often a month, over all cases."""
 
+_PROFILE_REMEDY: Final = "add the operator's file of the profile (nrmbus rules add FILE) or, if a newer release has the profile, upgrade the registrar"
 _WHAT: Final[Mapping[FaultCode, str]] = {
     "unreadable": "is not a registration",
     "signature_invalid": "was not signed by the registrar of this bus",
@@ -88,8 +89,8 @@ def check_installed(rules: Rules, partition: int, fact: Fact) -> None:
     """
     data = fact.event.data
     if isinstance(data, ProfileActivated) and not rules.is_installed(data.profile, data.digest):
-        what = f"put the profile {data.profile} in force, which this release does not have, or has with other values"
-        raise HistoryError(partition, fact.number, what, "upgrade the registrar")
+        what = f"put the profile {data.profile} in force, which this machine does not have, or has with other values"
+        raise HistoryError(partition, fact.number, what, _PROFILE_REMEDY)
 
 
 class HistoryError(Exception):
@@ -358,8 +359,8 @@ class Memory:
 
     def _check_policy(self, policy: str) -> None:
         if not self._rules.knows(policy):
-            what = "was judged by a profile that this release does not have"
-            raise HistoryError(self.partition, self.number, what, "upgrade the registrar")
+            what = "was judged by a profile that this machine does not have"
+            raise HistoryError(self.partition, self.number, what, _PROFILE_REMEDY)
 
     def _wake(self, case: Case, asleep: Asleep) -> None:
         fact = self._fact(asleep)

@@ -52,7 +52,7 @@ SENTENCES: Final[Mapping[WireCode, str]] = MappingProxyType(
 _OF_DESKS: Final[Mapping[str, str]] = {
     "audience_changed": "The audience changed after the letter was sealed: the desk seals the event again automatically, under a new id.",
     "audience_not_allowed": "The registrar named an agency that may open this letter in no possible history, so the desk sent nothing: ask the bus's operator.",
-    "profile_missing": "This case is under a profile of the Rules that the desk's release does not have, so the desk sent nothing: have the desk upgraded (nrmbus upgrade says how), then publish the event again.",
+    "profile_missing": "This case is under a profile of the Rules that the desk does not have, so the desk sent nothing: have the profile added (nrmbus rules add FILE) or, if a newer release has it, the desk upgraded; then publish the event again.",
 }
 
 _NO_SENTENCE: Final = "This release has no sentence for this code: look it up in a newer one."

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from agencies import POLICY
-from nrmbus.rules import profile_text
+from copies import NAME, REFER_IN_36_HOURS, copied, known_here
+from nrmbus.bus.folder import BusFolder
+from nrmbus.rules import profile_text, read_profile
 from typed import run
 
 
@@ -108,6 +110,26 @@ def test_a_wrong_file_is_not_repeated(tmp_path: Path, content: str) -> None:
     done = run("rules", "check", file)
     assert done.returncode == 1
     assert "CANARY" not in done.stdout + done.stderr
+
+
+def test_a_draft_under_the_name_of_the_profile_in_force_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """Given a machine that got an earlier draft, when the file of the operator is added, then the answer names the draft; without the draft the file is added."""
+    folder, file = BusFolder(tmp_path / "bus"), tmp_path / "right.yaml"
+    folder.create(play=True)
+    folder.keep_profile(NAME, copied())
+    file.write_text(copied(REFER_IN_36_HOURS), encoding="utf-8")
+
+    with known_here():
+        refused = run("rules", "add", file, "--data", folder.path)
+    assert refused.returncode == 1
+    assert f"{folder.profiles / NAME}.yaml is an earlier draft: remove that" in refused.stderr
+    assert read_profile(copied(REFER_IN_36_HOURS)).digest in refused.stderr
+
+    (folder.profiles / f"{NAME}.yaml").unlink()
+    with known_here():
+        added = run("rules", "add", file, "--data", folder.path)
+    assert added.returncode == 0, added.stderr
+    assert "standby host" in added.stdout
 
 
 def test_a_sound_profile_is_named_with_its_digest(tmp_path: Path) -> None:

@@ -83,7 +83,8 @@ def of_numbers(name: str, numbers: Mapping[str, float]) -> Iterator[Finding]:
             "deadlines_unknown",
             f"{name} cannot read {counted(unknown, 'case')}.",
             "Nothing is published of their deadlines.",
-            "upgrade the operator's services; if they are the newest: nrmbus auditor judge",
+            "nrmbus rules add FILE, if they lack a profile, or upgrade the operator's services, and start them again; if they "
+            "have both: nrmbus auditor judge",
         )
     if number("witness_alarms"):
         yield Finding(

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nrmbus.bus.errors import BusError, NoBus
+from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.commands import Commands
 from nrmbus.cli.counted import counted
 from nrmbus.cli.options import AsJson, BusContext
@@ -262,12 +264,30 @@ def add(
     """
     folder = context.folder
     folder.settings  # noqa: B018 - raises where no bus was made
-    profile = own_profile(file)
+    try:
+        profile = own_profile(file)
+    except NoBus as error:
+        raise NoBus(f"{error}{_draft_in_the_way(folder, file)}") from None
     folder.keep_profile(profile.name, _text(file))
     typer.echo(
-        f"{folder.path} has the profile {profile.name}; services that run take it within seconds. Give the file to every agency."
+        f"{folder.path} has the profile {profile.name}; services that run take it within seconds. Give the file to every agency, "
+        "to each standby host, and to an auditor elsewhere."
     )
     typer.echo(f"Digest, which every machine must have: {profile.digest}")
+
+
+def _draft_in_the_way(folder: BusFolder, file: Path) -> str:
+    """Return the sentence about a file of *folder* that has the name of the profile in *file*, and other values; "" if none has."""
+    text = _text(file)
+    with suppress(ProfileError, UnknownProfileError):
+        profile = read_profile(text, _beside(file, text))
+        kept = folder.profiles / f"{profile.name}.yaml"
+        if kept.exists() and load_profile(profile.name).digest != profile.digest:
+            return (
+                f". If the operator has the digest {profile.digest} for this name, {kept} is an earlier draft: remove that, "
+                "add the file again, and start the services here again."
+            )
+    return ""
 
 
 def own_profile(file: Path) -> Profile:

@@ -72,8 +72,9 @@ def sentence_of(error: str, signed: Signed) -> str:
         what = f"This desk's release does not know {signed.type}"
     elif error == UNKNOWN["unknown_profile"]:
         return (
-            "The case is under a profile of the Rules that this desk does not have, or has with other values: give the desk "
-            "that profile (nrmbus rules add FILE) or a newer release, and start it again; it then lets the case through."
+            "The case is under a profile of the Rules that this desk does not have, or has with other values: add the operator's "
+            "file of the profile (nrmbus rules add FILE, which names an earlier draft that is in its way) or, if a newer "
+            "release has the profile, upgrade the desk; then start the desk again, and it lets the case through."
         )
     elif error == AHEAD:
         return "Nothing: the desk goes on by itself once it has read its inbox to the end."

@@ -1,6 +1,7 @@
 """The pages of a case: what this agency knows of it in words, and nothing of anybody else's."""
 
 import gettext
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from nrmbus.desk.web.cases.pages import reason
 from nrmbus.desk.web.shell import Visit
 from nrmbus.events.referral import ReferralSubmittedV3
 from nrmbus.events.registry import TYPES
-from nrmbus.rules import load_profile
+from nrmbus.rules import Rules, load_profile
 from nrmbus.web import words
 from nrmbus.web.words import LANGUAGES, Language, Words, catalogues
 from nrmbus.wire.envelope import decode
@@ -291,6 +292,24 @@ async def test_a_case_that_a_fault_of_the_machine_holds_up_says_that_it_goes_on_
 def disk_full(*_: object) -> None:
     """Fail as the ledger does on a full disk."""
     raise OperationalError("", {}, Exception("disk"))
+
+
+async def test_a_case_that_waits_for_a_profile_names_the_profile_and_no_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given an event under a profile that the desk does not have, then page and task name the command that adds a profile: no release has it."""
+    async with at_vac(tmp_path, member()) as (here, browser, _):
+        word = here.registrar.register(here.registrar.event("ngo-a", "consent.withdrawn", TAKEN_BACK), to="vac")
+        with monkeypatch.context() as lacking:
+            lacking.setattr(Rules, "is_installed", lambda *_: False)
+            await here.hear(word)
+            page = (await browser.get(AT)).text
+        (task,) = [row for row in await here.rows("tasks") if row.kind == parking.TASK]
+
+    assert "1 message of this case waits" in page
+    assert "Ask your administrator to add it (nrmbus rules add)" in page
+    assert "cannot read" not in page
+    assert "nrmbus rules add FILE" in json.loads(task.about)["sentence"]
 
 
 async def test_a_case_whose_beginning_is_lost_shows_no_status_and_no_steps(

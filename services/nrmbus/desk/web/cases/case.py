@@ -212,6 +212,11 @@ class Case:
             sentence = t(
                 "Newer messages of this case come in right now. You need do nothing: they appear by themselves."
             )
+        elif error == parking.UNKNOWN["unknown_profile"]:
+            sentence = t(
+                "The case is under a profile of the Rules that this desk does not have. Ask your administrator to add it "
+                "(nrmbus rules add) and to start the desk again: the case then goes on by itself."
+            )
         elif error in parking.NOT_READ:
             sentence = t(
                 "“{type}” came in a form that this release cannot read. Ask your administrator to update the desk: "
