@@ -110,9 +110,9 @@ def test_a_key_that_the_directory_does_not_name_stays(tmp_path: Path) -> None:
     assert bus.there == {bus.new, third}
 
 
-def test_the_doctor_says_what_is_left_and_who_destroys_it() -> None:
+def test_the_doctor_says_what_is_left_and_who_destroys_it(tmp_path: Path) -> None:
     """The start of the bus destroys a service's key, and an agency's desk its own."""
-    found = list(of_left_keys(TopicRead(left=(("registrar", 1), ("ngo-a", 2)))))
+    found = list(of_left_keys(BusFolder(tmp_path), TopicRead(left=(("registrar", 1), ("ngo-a", 2)))))
     assert [each.code for each in found] == ["key_left"] * 2
     assert [each.mend.partition(" destroys")[0] for each in found] == ["nrmbus up", "nrmbus run ngo-a: a desk"]
     assert all(each.serious for each in found)

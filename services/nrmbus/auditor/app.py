@@ -41,10 +41,10 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.http_server import Listening, Server, pages
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.kafka.failures import is_passing, sentence_of
-from nrmbus.bus.periodic import pause_after
+from nrmbus.bus.periodic import every, pause_after
 from nrmbus.bus.reach import Reach
 from nrmbus.bus.vitals import RELEASE, vitals
-from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, operator_key
+from nrmbus.directory import Directory, DirectoryReader, Entry, Identity, Published, epochs, operator_key
 from nrmbus.rules import load_profile
 from nrmbus.telemetry import log
 from nrmbus.telemetry.metrics import page
@@ -59,6 +59,8 @@ COMMIT_SECONDS: Final = 1.0
 """How long a registration may wait to be durable; after a crash it is read again from the topic."""
 PAUSE_SECONDS: Final = 10.0
 """Real time between two checkpoints, however fast a stepped clock goes: each checkpoint is work for every desk."""
+DESTROY_SECONDS: Final = 86_400.0
+"""Seconds between two searches for expired keys of an auditor on her own machine."""
 PUBLISHER: Final = "nrm-auditor-p0"
 """Transactional id of whoever publishes checkpoints."""
 CLOSING_SECONDS: Final = 2.0
@@ -126,6 +128,7 @@ class Auditor:
             if self._folder.is_joined:  # where the operator runs her, his supervisor does all of it
                 elsewhere = beside_her(self._folder, where, self._directory, self._begin_anew)
                 beside += [asyncio.ensure_future(work()) for work in await stack.enter_async_context(elsewhere)]
+                beside.append(asyncio.create_task(every(DESTROY_SECONDS, self._destroy_replaced, failed=_not_now)))
             if isinstance(self._clock, SteppedClock):
                 beside.append(asyncio.create_task(self._clock.run()))
             for task in (auditing, *beside):
@@ -159,6 +162,24 @@ class Auditor:
         self.site.open(opened)
         self.questions.open(opened)
         return seen
+
+    async def _destroy_replaced(self) -> None:
+        """Destroy her replaced sealing keys whose time is over: no supervisor does it on this machine.
+
+        The second factors of her users are handed over first: the keys may have been replaced since the start.
+
+        Raises:
+            OSError, BusError: a key cannot be destroyed; all others are.
+        """
+        assert self._clock is not None  # noqa: S101 - made before this begins
+        await self._directory_reader.catch_up()
+        now = self._clock.now()
+        await asyncio.to_thread(Apps(self.home).hand_over)
+        gone, failed = await asyncio.to_thread(epochs.destroy_left, self.home, self._directory, AUDITOR, now)
+        if gone:
+            telemetry.handled("epoch_ended", count=len(gone))
+        if failed is not None:
+            raise failed
 
     def _begin_anew(self) -> None:
         self.anew = True
@@ -409,6 +430,11 @@ class Auditor:
         age = (self._clock.now() - newest).total_seconds() if self._clock and newest else None
         own = vitals(self._folder, self.home, AUDITOR)
         return page(AUDITOR, {**await self.health(), **own, "checkpoint_age": age})
+
+
+def _not_now(error: Exception) -> None:
+    """Log that the work of a day could not be done; it is tried again the next day."""
+    telemetry.handled("not_available", error=type(error).__name__)
 
 
 def _taken(ingest: LogIngest, records: Iterable[Record]) -> None:

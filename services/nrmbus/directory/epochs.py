@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from nrmbus.bus.errors import KeysSealed
 from nrmbus.directory import SERVICES, Directory, Identity
 from nrmbus.directory.fold import LIFE, WARNED, Period
 from nrmbus.wire import times
@@ -108,6 +109,29 @@ def left_at(home: Path, directory: Directory, agency: str, now: datetime) -> tup
     """Return the replaced private keys in *agency*'s folder *home* that must be destroyed by *now*; opens none of them."""
     known = with_interim(epochs_of(directory, agency), Identity.interim_at(home).items())
     return tuple(sorted(Identity.replaced_at(home).intersection(to_destroy(known, now))))
+
+
+def destroy_left(
+    home: Path, directory: Directory, agency: str, now: datetime
+) -> tuple[tuple[str, ...], OSError | KeysSealed | None]:
+    """Destroy the keys of `left_at`; the next run completes an interrupted one.
+
+    Return their kids, and the first error: no other key waits for one that cannot be destroyed.
+    """
+    gone: list[str] = []
+    failed: OSError | KeysSealed | None = None
+    try:
+        Identity.finish_destroying(home)
+    except OSError as error:
+        failed = error
+    for kid in left_at(home, directory, agency, now):
+        try:
+            Identity.destroy(home, kid)
+        except (OSError, KeysSealed) as error:
+            failed = failed or error
+        else:
+            gone.append(kid)
+    return tuple(gone), failed
 
 
 def horizon(known: Iterable[Epoch], now: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 Nothing is sealed to registrar or test agencies, so nothing is handed over first. To the auditor's key the second factors of
 her page's users are sealed, which she hands over at each start (`nrmbus.auditor.web.users`), and so before a key that a start
-of the bus has replaced is destroyed. A running desk, the timekeeper's too, destroys its own keys (`nrmbus.desk.erasure.rounds`).
+of the bus has replaced is destroyed. On a machine of her own she destroys them herself (`nrmbus.auditor.app`). A running desk, the timekeeper's too, destroys its own keys (`nrmbus.desk.erasure.rounds`).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 
 from nrmbus.bus.errors import BusError, KeysSealed
 from nrmbus.bus.folder import BusFolder
-from nrmbus.directory import Directory, DirectoryError, Identity, epochs
+from nrmbus.directory import Directory, DirectoryError, epochs
 from nrmbus.directory.admission import home_of, read_directory
 from nrmbus.directory.commands import time_of
 from nrmbus.wire.names import AUDITOR, REGISTRAR, TEST_AGENCIES
@@ -32,18 +32,9 @@ def destroy(
     gone: list[str] = []
     failed: OSError | KeysSealed | None = None
     for service in WITHOUT_DESK:
-        home = home_of(folder, service)
-        try:
-            Identity.finish_destroying(home)
-        except OSError as error:
-            failed = failed or error
-        for kid in epochs.left_at(home, directory, service, now):
-            try:
-                Identity.destroy(home, kid)
-            except (OSError, KeysSealed) as error:
-                failed = failed or error
-            else:
-                gone.append(kid)
+        kids, error = epochs.destroy_left(home_of(folder, service), directory, service, now)
+        gone += kids
+        failed = failed or error
     return tuple(gone), failed
 
 

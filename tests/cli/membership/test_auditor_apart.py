@@ -10,27 +10,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pyotp
 import pytest
 from typer.testing import CliRunner
 
+from nrmbus.auditor.app import Auditor
 from nrmbus.auditor.history.whole import audited
+from nrmbus.auditor.web.apps import Apps
+from nrmbus.auditor.web.users import Users
+from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka.gate import Gate
 from nrmbus.bus.pki import certificate
 from nrmbus.bus.pki.authority import Authority
+from nrmbus.bus.private_files import write_json, write_private
 from nrmbus.bus.reach import Tls
 from nrmbus.cli import health
 from nrmbus.cli.app import app
 from nrmbus.cli.membership import agency, invitation
+from nrmbus.cli.operate import folder_faults
 from nrmbus.cli.operate.peers import peers_of
-from nrmbus.cli.operate.topic_faults import TopicRead, of_the_auditor
+from nrmbus.cli.operate.topic_faults import TopicRead, of_left_keys, of_sealing_keys, of_the_auditor
 from nrmbus.client.door import Door
+from nrmbus.directory import Directory, Identity, LogIdentity, Operator
 from nrmbus.directory.admission import Newcomer
+from nrmbus.directory.epochs import Ending
 from nrmbus.host.services import run_service, services_of
 from nrmbus.host.supervisor import Supervisor
+from nrmbus.wire import times
+from nrmbus.wire.keys.keys import VerifyKey
 from nrmbus.wire.names import AUDITOR
 from patience import LONGEST_WAIT, PATIENCE, until
 from typed import run
@@ -116,8 +128,11 @@ def test_an_auditor_on_her_own_machine_signs_answers_and_exports(bus: BusFolder,
     hers = joined(bus, tmp_path)
     data = ("--data", hers.path)
     assert "stopped" in findings(hers), "she has not started it yet"
+    past = hers.service(AUDITOR) / "keys" / "past" / "sealing-cut.gone"
+    write_private(past, b"a key whose destruction was cut")
 
     with running(hers):
+        until("p6: her expired keys are destroyed", lambda: not past.exists())
         until("her checkpoint is co-signed", lambda: state(hers)["history"].get("cosigned", 0) > 0)
         assert [each["name"] for each in state(hers)["services"]] == [AUDITOR]
         shown = run("replay", "--case", case, "--purpose", "audit", *data)
@@ -191,6 +206,71 @@ def test_no_auditor_starts_on_a_bus_that_has_one_elsewhere(tmp_path: Path) -> No
         run_service(AUDITOR, folder)
     assert not folder.service(AUDITOR).exists()
     assert not folder.runs(AUDITOR)
+
+
+@pytest.fixture(name="hers")
+def _hers(tmp_path: Path) -> BusFolder:
+    """Return the folder of her machine, joined, with her keys and without a broker."""
+    folder = BusFolder(tmp_path / "hers")
+    folder.create(bootstrap="127.0.0.1:9", tls=False)
+    write_private(folder.keys / "operator.pub", b"ab" * 32)
+    Identity.at(folder.service(AUDITOR), AUDITOR)
+    return folder
+
+
+def test_each_fault_of_her_machine_has_a_command_that_works_there(hers: BusFolder, tmp_path: Path) -> None:
+    """Given a joined machine, where nrmbus up is refused, then no fault of the auditor's names it: she asks by file as an agency does."""
+    operator = BusFolder(tmp_path / "operator")
+    operator.create()
+    home, tls = hers.service(AUDITOR), Tls(hers.service(AUDITOR))
+    Authority(operator).equip(AUDITOR, home)
+    write_json(home / BACKED_UP, {"made": times.write(NOW - timedelta(days=40))})
+    end = certificate.ends(tls)
+    assert end is not None
+    found = {each.code: each for each in folder_faults.findings(hers, end)}
+    topic = TopicRead(ending=(Ending(AUDITOR, NOW, "sealing_key_over"),), left=((AUDITOR, 1),))
+    found |= {each.code: each for each in (*of_sealing_keys(hers, topic, NOW), *of_left_keys(hers, topic))}
+
+    assert found["certificate"].mend == f"nrmbus agency renew auditor --data '{hers.path}'"
+    assert f"--agency auditor --data '{hers.path}'" in found["backup_old"].mend
+    assert found["sealing_key"].mend == "nrmbus agency rotate auditor"
+    assert found["key_left"].mend.startswith("nrmbus run auditor destroys")
+
+
+async def test_p6_her_replaced_key_is_destroyed_and_her_users_sign_in_with_the_same_app(
+    hers: BusFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given keys that were rotated while her auditor runs, when the old key's time is over, then the apps of her users are handed over, and the key is destroyed."""
+    home, secret, operator = hers.service(AUDITOR), pyotp.random_base32(), Operator(tmp_path / "operator")
+    directory = Directory(hers.settings.bus, VerifyKey(operator.public))
+    old = Identity.at(home, AUDITOR)
+    users, apps = Users(home), Apps(home)
+    users.add("leyla", "a long example password")
+    assert apps.set_up("leyla", users.password_of("leyla") or "", secret, 0)
+    directory.add(operator.entry(directory, old, AUDITOR, NOW, log=LogIdentity.at(home)))
+    new = old.succeeded(home)
+    directory.add(operator.entry(directory, new, AUDITOR, NOW + timedelta(days=80), log=LogIdentity.at(home)))
+    later = NOW + timedelta(days=120)
+
+    read = SimpleNamespace(catch_up=lambda: asyncio.sleep(0))
+    monkeypatch.setattr("nrmbus.auditor.app.DirectoryReader", lambda *_, **__: read)
+    auditor = Auditor(hers)
+    monkeypatch.setattr(auditor, "_directory", directory)
+    monkeypatch.setattr(auditor, "_clock", SimpleNamespace(now=lambda: later))
+    await auditor._destroy_replaced()
+
+    assert set(Identity.at(home, AUDITOR).opening) == {new.sealing.kid}
+    assert apps.is_code("leyla", pyotp.TOTP(secret).at(later), later)
+
+
+def test_her_machine_is_never_sent_to_a_command_of_the_operator(hers: BusFolder) -> None:
+    """Given a joined machine, when its auditor has not started, or a command names another agency, then no answer names nrmbus up."""
+    page = run("auditor", "page", "--data", hers.path)
+    inbox = run("inbox", "ngo-x", "--data", hers.path)
+
+    assert "The auditor has not started yet: nrmbus run auditor" in page.stderr
+    assert "has no such agency; it has none." in inbox.stderr
+    assert "nrmbus up" not in page.stderr + inbox.stderr
 
 
 @pytest.mark.parametrize(

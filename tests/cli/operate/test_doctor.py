@@ -417,12 +417,12 @@ class TestTheDoctor:
         """Clocks are compared by the broker's time of the newest record, the directory by the time of its newest head."""
         assert [each.code for each in of_clocks(topic, NOW)] == wrong
 
-    def test_a_sealing_key_near_its_end_is_found_with_the_command(self) -> None:
+    def test_a_sealing_key_near_its_end_is_found_with_the_command(self, tmp_path: Path) -> None:
         """The key is found before and after letters stop to reach the agency; a person's command replaces it."""
         soon = Ending("ngo-a", NOW + timedelta(days=3), "sealing_key_old")
         over = Ending("vac", NOW - timedelta(days=3), "sealing_key_over")
         service = Ending("timekeeper", NOW, "sealing_key_over")
-        found = list(of_sealing_keys(TopicRead(ending=(soon, over, service)), NOW))
+        found = list(of_sealing_keys(BusFolder(tmp_path), TopicRead(ending=(soon, over, service)), NOW))
         assert [each.code for each in found] == ["sealing_key"] * 3
         assert [each.mend for each in found] == ["nrmbus agency rotate ngo-a", "nrmbus agency rotate vac", "nrmbus up"]
         assert "ends on 2026-03-05" in found[0].what

@@ -58,7 +58,8 @@ def page(context: BusContext) -> None:
     try:
         door = json.loads((folder.service("auditor") / "door.json").read_bytes())
     except FileNotFoundError:
-        raise BusError("The auditor has not started yet: nrmbus up") from None
+        start = "nrmbus run auditor" if folder.is_joined else "nrmbus up"
+        raise BusError(f"The auditor has not started yet: {start}") from None
     typer.echo(f"{door['url']}/")
 
 

@@ -35,9 +35,8 @@ async def door_of(folder: BusFolder, agency: str) -> AsyncIterator[Door]:
     agencies = folder.agencies()
     if agency not in agencies:
         known = f"it has {', '.join(agencies)}" if agencies else "it has none"
-        raise BusError(
-            f"The bus in {folder.path} has no such agency; {known}: nrmbus up --agencies FILE admits the agencies of a file."
-        )
+        admits = "" if folder.is_joined else ": nrmbus up --agencies FILE admits the agencies of a file"
+        raise BusError(f"The bus in {folder.path} has no such agency; {known}{admits}.")
     try:
         async with await _opened(folder, agency) as door:
             yield door

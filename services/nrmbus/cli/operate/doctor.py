@@ -70,8 +70,8 @@ async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
             topic, now = await read_topic(folder, folder.reach(home)), datetime.now(UTC)
         found = [
             *of_clocks(topic, now),
-            *of_sealing_keys(topic, now),
-            *of_left_keys(topic),
+            *of_sealing_keys(folder, topic, now),
+            *of_left_keys(folder, topic),
             *of_quarantine(topic, now),
             *of_the_auditor(topic, now),
         ]

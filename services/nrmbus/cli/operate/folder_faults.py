@@ -20,6 +20,7 @@ from nrmbus.cli.operate.faults import LEAST_FREE, SET_CLOCKS, SKEW, SOON, Findin
 from nrmbus.directory.commands import is_operator
 from nrmbus.environment import KEY_FILE
 from nrmbus.wire.keys import keyfile
+from nrmbus.wire.names import AUDITOR
 
 NO_BACKUP: Final = timedelta(days=1)
 """Age at which the last backup is too old, if there was a backup."""
@@ -110,7 +111,8 @@ def _certificates(folder: BusFolder, now: datetime, closed: Collection[str]) -> 
         if (end is not None and end - now > SOON) or (home.parent.name == "agencies" and home.name in closed):
             continue
         says = "cannot be read" if end is None else "has ended" if end <= now else f"ends on {end:%Y-%m-%d %H:%M} UTC"
-        lives_here = is_operator(folder) or home.parent.name != "agencies"
+        # An auditor on her own machine asks the operator by file, as an agency does.
+        lives_here = is_operator(folder) or (folder.host is not None and home.parent.name != "agencies")
         up = f"nrmbus up --data '{folder.path}'"
         yield Finding(
             "certificate",
@@ -169,7 +171,8 @@ def _disk(folder: BusFolder) -> Iterator[Finding]:
 
 def _backups(folder: BusFolder, now: datetime) -> Iterator[Finding]:
     """Yield the backups of this folder, and of agencies in it, that somebody began to make and makes no more."""
-    for path in (folder.path / BACKED_UP, *sorted(folder.path.glob(f"agencies/*/{BACKED_UP}"))):
+    of_auditor = folder.service(AUDITOR) / BACKED_UP  # on her own machine, her folder is backed up as an agency's
+    for path in (folder.path / BACKED_UP, of_auditor, *sorted(folder.path.glob(f"agencies/*/{BACKED_UP}"))):
         made = None
         with suppress(OSError, ValueError, KeyError, TypeError):
             made = datetime.fromisoformat(json.loads(path.read_bytes())["made"])

@@ -17,7 +17,7 @@ from nrmbus.directory.admission import home_of
 from nrmbus.directory.epochs import Ending
 from nrmbus.directory.heads import is_stale, utc_time
 from nrmbus.host.expired_keys import WITHOUT_DESK
-from nrmbus.wire.names import CASES, CHECKPOINTS, DIRECTORY, QUARANTINE
+from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, DIRECTORY, QUARANTINE
 
 LAST: Final = 100
 """Offsets of a topic that are read, from its end."""
@@ -46,29 +46,36 @@ class TopicRead:
     registered: datetime | None = None
 
 
-def of_sealing_keys(topic: TopicRead, now: datetime) -> Iterator[Finding]:
-    """Yield a finding for each sealing key that ends soon or has ended."""
+def of_sealing_keys(folder: BusFolder, topic: TopicRead, now: datetime) -> Iterator[Finding]:
+    """Yield a finding for each sealing key in *folder* that ends soon or has ended."""
     for each in topic.ending:
         ended = each.ends <= now
         yield Finding(
             "sealing_key",
             f"The sealing key of {each.agency} {'has ended' if ended else f'ends on {each.ends:%Y-%m-%d %H:%M} UTC'}.",
             f"A sealing key lives 90 days; {'since' if ended else 'from'} then no letter reaches {each.agency}.",
-            each.command,
+            f"nrmbus agency rotate {AUDITOR}" if _is_hers(folder, each.agency) else each.command,
         )
 
 
-def of_left_keys(topic: TopicRead) -> Iterator[Finding]:
-    """Yield a finding for each agency with replaced sealing keys that should be gone."""
+def of_left_keys(folder: BusFolder, topic: TopicRead) -> Iterator[Finding]:
+    """Yield a finding for each agency in *folder* with replaced sealing keys that should be gone."""
     for agency, count in topic.left:
         yield Finding(
             "key_left",
             f"{count} replaced sealing keys of {agency} should have been destroyed, and are still here.",
             "Until then a backup can be opened that should not open any more, even after an erasure.",
-            "nrmbus up destroys them within a day"
+            f"nrmbus run {AUDITOR} destroys them at its start, and once a day"
+            if _is_hers(folder, agency)
+            else "nrmbus up destroys them within a day"
             if agency in WITHOUT_DESK
             else f"nrmbus run {agency}: a desk destroys them in its first round",
         )
+
+
+def _is_hers(folder: BusFolder, service: str) -> bool:
+    """Return whether *service* is an auditor on a machine of her own, where no nrmbus up runs."""
+    return service == AUDITOR and folder.is_joined and folder.host is None
 
 
 def of_clocks(topic: TopicRead, now: datetime) -> Iterator[Finding]:
