@@ -19,6 +19,7 @@ from backup.given import MADE, backup, spoken
 from nrmbus.backup import folders, restore
 from nrmbus.backup.errors import BackupError
 from nrmbus.backup.store import Manifest, Store, said
+from nrmbus.bus.errors import NoBus
 from nrmbus.bus.folder import BusFolder
 from nrmbus.cli.app import app
 from nrmbus.desk.store import tables
@@ -225,6 +226,28 @@ def test_lost_readings_and_users_come_back_with_the_log(logged: Logged) -> None:
 
     assert [(folder.path / each).read_bytes() for each in OF_PEOPLE] == [b"of the backup"] * 2
     assert not (folder.path / "auditor" / "directory").exists()
+
+
+@pytest.mark.parametrize("lost", ["bus.json", "agencies/ngo-a/import.json", "profiles/az@2027-01-01.yaml"])
+def test_a_setting_that_was_moved_away_comes_back(tmp_path: Path, lost: str) -> None:
+    """Given a damaged file of the settings, an agency's key of imports or a profile of the country's own, when it is moved away, then the settings restore it: another key of imports would import every case again."""
+    (tmp_path / "backup").mkdir()
+    store, folder = Store.at(tmp_path / "backup"), BusFolder(tmp_path / "bus")
+    folder.create(play=True, tls=False)
+    whole, bus = (folder.path / "bus.json").read_bytes(), folder.settings.bus
+    manifest = Manifest(
+        bus=bus, generation=1, made=MADE, by="x", private_keys="sealed", files={lost: store.put([whole])}
+    )  # fmt: skip
+    damaged = folder.path / lost
+    damaged.parent.mkdir(parents=True, exist_ok=True)
+    damaged.write_bytes(b"{")
+    if lost == "bus.json":
+        with pytest.raises(NoBus, match="move it away, then restore it with nrmbus restore DIR --part settings"):
+            assert folder.settings.bus
+    damaged.rename(tmp_path / "damaged")
+
+    assert restore.one_part(store, manifest, folder, "settings", lambda _: None, lambda *_: None).written == [lost]
+    assert damaged.read_bytes() == whole
 
 
 async def ledger_at(path: Path, inbox: int, *, lost: str | None = None, state: str = "closed", rows: int = 0) -> Path:

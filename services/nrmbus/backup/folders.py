@@ -31,7 +31,7 @@ _TRIES: Final = 20
 _OF_PEOPLE: Final = ("users.json", "off-the-record.jsonl")
 """The auditor's users, and readings that are recorded nowhere else yet."""
 _PARTS: Final[dict[str, Callable[[tuple[str, ...]], bool]]] = {
-    "settings": lambda parts: len(parts) == 1 or parts[-1] == "agency.json",
+    "settings": lambda parts: len(parts) == 1 or parts[-1] in {"agency.json", "import.json"} or parts[0] == "profiles",
     "keys": lambda parts: (
         bool({"keys", "tls", "door"} & {*_named_here(parts)}) and parts[-1] not in {"heads.db", "directory"}
     ),

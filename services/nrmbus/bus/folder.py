@@ -199,7 +199,10 @@ class BusFolder:
                 f"No bus was made in {self.path}: nrmbus up --data '{self.path}', or nrmbus join for another machine's."
             )
         except (ValueError, TypeError):
-            message = f"{self.path / 'bus.json'} cannot be read: restore it from a backup, or choose another folder with --data DIR."
+            message = (
+                f"{self.path / 'bus.json'} cannot be read: move it away, then restore it with nrmbus restore DIR --part settings, "
+                "or choose another folder with --data DIR."
+            )
         raise NoBus(message)
 
     @property

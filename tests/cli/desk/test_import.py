@@ -306,7 +306,7 @@ def test_the_key_of_imports_is_made_once(tmp_path: Path) -> None:
     assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
     assert [each.name for each in tmp_path.iterdir()] == [KEY_FILE]
     (tmp_path / KEY_FILE).write_text(json.dumps({"key": "x"}))
-    with pytest.raises(BusError, match="restore it from a backup"):
+    with pytest.raises(BusError, match="move it away, then restore it with nrmbus restore DIR --part settings"):
         _key(tmp_path, keep=True)
 
 

@@ -227,7 +227,8 @@ def _key(home: Path, *, keep: bool) -> tuple[bytes, int]:
         pass
     except (ValueError, KeyError, TypeError):
         raise BusError(
-            f"{file} cannot be read: restore it from a backup, since with another key every case would be imported again."
+            f"{file} cannot be read: move it away, then restore it with nrmbus restore DIR --part settings --agency {home.name}. "
+            "With another key every case would be imported again."
         ) from None
     key, made = secrets.token_bytes(32), time.time_ns() // 1_000_000
     if keep:
