@@ -71,6 +71,26 @@ def test_an_invitation_names_every_address(operator: BusFolder, tmp_path: Path) 
     assert joined.bootstrap == "bus.example.org:9093,10.0.0.5:9094"
 
 
+@pytest.mark.parametrize(
+    ("cluster", "remedy", "other"),
+    [(None, "nrmbus up --listen HOST", "--bootstrap"), ("127.0.0.1:9093", "--bootstrap HOST:PORT", "--listen")],
+)
+def test_an_address_of_this_machine_alone_has_the_remedy_of_its_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], cluster: str | None, remedy: str, other: str
+) -> None:
+    """Given a broker that only this machine reaches, then the bus's own Kafka is told to listen, and a cluster, which refuses that, to be named otherwise."""
+    folder = BusFolder(tmp_path / "operator")
+    folder.create(bootstrap=cluster, tls=True)
+    Operator(folder.path)
+    folder.listen(Listening(("127.0.0.1:9093",)))
+    invitation.invite(tmp_path / "bus.invitation.json", data=folder.path)
+    said = capsys.readouterr().out
+
+    assert "Only this machine reaches the broker at 127.0.0.1:9093" in said
+    assert remedy in said
+    assert other not in said
+
+
 def test_a_machine_joins_three_brokers_as_it_joins_one(operator: BusFolder, tmp_path: Path) -> None:
     """Given a bus with three brokers, when a machine is invited, then its file is read by a release that knows only one."""
     one, file = tmp_path / "one.json", tmp_path / "three.json"

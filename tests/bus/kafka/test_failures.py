@@ -43,6 +43,13 @@ def test_each_kind_of_error_is_one_sentence_that_repeats_nothing(error: Exceptio
     assert "CANARY" not in sentence
 
 
+def test_a_denied_agency_is_sent_to_the_operator() -> None:
+    """Given an agency whose certificate Kafka denies the directory too, then the sentence names a command that works: one of the operator's."""
+    sentence = sentence_of(errors.TopicAuthorizationFailedError())
+    assert sentence is not None
+    assert "Ask the operator: nrmbus agency show AGENCY, on the operator's machine" in sentence
+
+
 @pytest.mark.parametrize("error", [ValueError("x"), OSError("x"), KafkaException()], ids=repr)
 def test_an_error_of_our_own_is_not_explained_away(error: Exception) -> None:
     """It is a mistake of ours, and shown as one."""

@@ -149,7 +149,20 @@ def test_a_certificate_for_other_names(folder: BusFolder, monkeypatch: pytest.Mo
 
     assert (last.step, last.well) == ("tls", False)
     assert f"for other names than {host}" in last.what
-    assert "nrmbus up --listen" in last.what
+    assert "nrmbus up --listen, or for a cluster by nrmbus invite --bootstrap" in last.what
+
+
+async def test_a_closed_agency_is_sent_to_the_operator(folder: BusFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a certificate without rights, which does not read the directory either, then the command named is one of the operator's."""
+
+    async def denied(_: Reach) -> bool:
+        return False
+
+    monkeypatch.setattr("nrmbus.bus.kafka.clients.anybody_answers", denied)
+    (last,) = await check._at_kafka(folder, Reach("kafka.invalid:9093", None), "ngo-b")
+
+    assert (last.step, last.well) == ("rights", False)
+    assert "Ask the operator: nrmbus agency show AGENCY, on the operator's machine" in last.what
 
 
 def _at(port: int) -> tuple[int, int, int, str, tuple[str, int]]:

@@ -5,7 +5,7 @@ import os
 from typing import Any, Final
 
 _AWAY: Final = "Kafka does not answer: check that the bus is running and reachable; nrmbus check says where the way ends. If the broker moved, run nrmbus join with a new invitation; if the certificate expired, nrmbus agency renew. A suspended or retired agency gets no answer."
-_NOT_LET: Final = "Kafka denied access: this agency is not admitted yet, is suspended, has left, or does not own this topic. nrmbus agency list shows its state."
+_NOT_LET: Final = "Kafka denied access: this agency is not admitted yet, is suspended, has left, or does not own this topic. Ask the operator: nrmbus agency show AGENCY, on the operator's machine, shows its state."
 _PLACES: Final = {
     errno.EACCES: "choose another place, or have its owner give this account access.",
     errno.EPERM: "choose another place, or have its owner give this account access.",

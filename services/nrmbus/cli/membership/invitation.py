@@ -39,10 +39,12 @@ def invite(
         made.write(file)
     typer.echo(f"{file} goes to the machine that joins: nrmbus join {file}")
     if is_this_machine(made.bootstrap):
-        typer.echo(
-            f"Only this machine reaches the broker at {made.bootstrap}: nrmbus up --listen HOST serves other machines, at an "
-            "address that stays."
+        serves = (
+            f"nrmbus invite {file} --bootstrap HOST:PORT names the cluster's address for other machines"
+            if context.folder.settings.bootstrap
+            else "nrmbus up --listen HOST serves other machines, at an address that stays"
         )
+        typer.echo(f"Only this machine reaches the broker at {made.bootstrap}: {serves}.")
     typer.echo(f"Fingerprint, to read out: {made.fingerprint}")
 
 

@@ -231,7 +231,7 @@ def _tls(host: str, port: int, reach: Reach) -> Step:
 def _distrusted(host: str, error: ssl.SSLCertVerificationError) -> str:
     code = error.verify_code
     if code in _MISMATCH:
-        return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen."  # fmt: skip
+        return f"It has a certificate of this bus, for other names than {host}: the operator gives the address by nrmbus up --listen, or for a cluster by nrmbus invite --bootstrap."  # fmt: skip
     if code in (_NOT_YET, _EXPIRED):
         return f"By this machine's clock ({datetime.now(UTC):%Y-%m-%d %H:%M} UTC) the broker's certificate is not valid: set the clock, or the operator starts nrmbus up again."  # fmt: skip
     if code in _STRICT:
@@ -250,7 +250,7 @@ def _certificate(tls: Tls) -> Step:
 
 async def _at_kafka(folder: BusFolder, reach: Reach, agency: str | None) -> list[Step]:
     if not await clients.anybody_answers(reach):
-        return [fault("rights", "The broker ends the connection: the certificate has no rights. The agency is suspended, has left, or has a newer certificate: nrmbus agency show says which.")]  # fmt: skip
+        return [fault("rights", "The broker ends the connection: the certificate has no rights. The agency is suspended, has left, or has a newer certificate. Ask the operator: nrmbus agency show AGENCY, on the operator's machine, says which.")]  # fmt: skip
     if agency is None:
         return [ok("rights", "The operator may do anything there.")]
     steps, partition = [], TopicPartition(inbox_of(agency), 0)
