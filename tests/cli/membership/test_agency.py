@@ -168,9 +168,13 @@ def test_two_admitters_agree_on_who_admits(bus: BusFolder, tmp_path: Path, capsy
     with pytest.raises(BusError, match="admitter_key_missing"):
         admitter.sign(file, by=B, **here)
     away.rename(bus.path / "admitters" / B)
-    assert f"Entered: there are 3 now: {A}, {B}, leyla." in said(admitter.sign, file)
+    entered = said(admitter.sign, file)
+    assert f"Entered: there are 3 now: {A}, {B}, leyla." in entered
+    assert "add a third" not in entered
 
-    assert f"leyla is to admit no more. Entered: there are 2 now: {A}, {B}." in said(admitter.remove, "leyla")
+    removed = said(admitter.remove, "leyla")
+    assert f"leyla is to admit no more. Entered: there are 2 now: {A}, {B}." in removed
+    assert "add a third: nrmbus admitter add" in removed
     with pytest.raises(BusError, match="admitter_unknown"):
         admitter.remove("leyla", **here)
     with pytest.raises(BusError, match="admitters_few"):
@@ -580,7 +584,9 @@ def test_admitters_are_named_before_the_first_start(tmp_path: Path, capsys: pyte
     for name in ("leyla", "rauf"):
         admitter.add(name, data=tmp_path, keys_unprotected=True)
 
-    assert ["the bus needs a second one" in line for line in capsys.readouterr().out.splitlines()] == [True, False]
+    said = capsys.readouterr().out.splitlines()
+    assert ["the bus needs a second one" in line for line in said] == [True, False]
+    assert ["add a third" in line for line in said] == [False, True], "one lost key of two is the end"
     assert not BusFolder(tmp_path).exists, "how many partitions it has, and by which rules, is for `nrmbus up` to say"
 
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "admitters").rglob("*.seed")} == {0o600}

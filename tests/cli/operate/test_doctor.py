@@ -25,7 +25,7 @@ from nrmbus.cli.app import app
 from nrmbus.cli.membership.keys import private_keys, unlock
 from nrmbus.cli.operate import doctor, folder_faults, topic_faults
 from nrmbus.cli.operate.service_faults import of_stopped
-from nrmbus.cli.operate.topic_faults import TopicRead, of_clocks, of_quarantine, of_sealing_keys
+from nrmbus.cli.operate.topic_faults import TopicRead, of_admitters, of_clocks, of_quarantine, of_sealing_keys
 from nrmbus.desk.store import tables
 from nrmbus.directory import Identity, Operator
 from nrmbus.directory.admission import admit
@@ -416,6 +416,13 @@ class TestTheDoctor:
     def test_clocks_and_directory(self, topic: TopicRead, wrong: list[str]) -> None:
         """Clocks are compared by the broker's time of the newest record, the directory by the time of its newest head."""
         assert [each.code for each in of_clocks(topic, NOW)] == wrong
+
+    @pytest.mark.parametrize(("admitters", "told"), [(2, True), (3, False), (None, False)])
+    def test_a_list_of_two_admitters_is_noted(self, admitters: int | None, told: bool) -> None:  # noqa: FBT001 - a column
+        """Given two admitters, of whom nobody could replace a lost key, then a note names the command that adds a third; a bus for playing has none."""
+        found = list(of_admitters(TopicRead(admitters=admitters)))
+        assert [(each.code, each.serious) for each in found] == [("admitters_two", False)] * told
+        assert all("nrmbus admitter add NAME --key KEY" in each.mend for each in found)
 
     def test_a_sealing_key_near_its_end_is_found_with_the_command(self, tmp_path: Path) -> None:
         """The key is found before and after letters stop to reach the agency; a person's command replaces it."""

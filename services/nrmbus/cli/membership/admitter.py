@@ -37,6 +37,10 @@ As = Annotated[
 ]
 _FILE: Final = Path("admitters.request.json")
 _KEY_BYTES: Final = 32
+FEW: Final = (
+    "If one of two keys is lost, nobody can replace it, and no agency is admitted or suspended any more; add a third"
+)
+"""Advice for a list of two admitters."""
 
 
 @app.register(example="nrmbus admitter add leyla --key KEY")
@@ -71,7 +75,8 @@ def add(
         if is_new:
             here = len(Admitter.here(folder.path))
             more = "nrmbus up makes the bus" if here >= TWO else "the bus needs a second one before nrmbus up"
-            typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.")
+            few = f" {FEW}." if here == TWO else ""
+            typer.echo(f"{name} has a key, and admits from the first nrmbus up on; {more}.{few}")
             return
         typer.echo(asyncio.run(_changed(folder, {name: public}, (), by, out, directory)))
 
@@ -151,7 +156,8 @@ def _changes(change: Change) -> str:
 
 def _admitting(directory: Directory) -> str:
     names = sorted(directory.roll.admitter_kids.values())
-    return f"Entered: there are {len(names)} now: {', '.join(names)}."
+    few = f" {FEW}: nrmbus admitter add NAME --key KEY" if len(names) == TWO else ""
+    return f"Entered: there are {len(names)} now: {', '.join(names)}.{few}"
 
 
 @app.register(example="nrmbus admitter key leyla")

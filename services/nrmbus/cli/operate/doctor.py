@@ -22,6 +22,7 @@ from nrmbus.cli.operate.peers import brokers_of, peers_of
 from nrmbus.cli.operate.service_faults import of_brokers, of_peers, of_services, of_stopped
 from nrmbus.cli.operate.topic_faults import (
     TopicRead,
+    of_admitters,
     of_clocks,
     of_left_keys,
     of_quarantine,
@@ -73,6 +74,7 @@ async def _of_the_broker(folder: BusFolder) -> tuple[list[Finding], TopicRead]:
             *of_sealing_keys(folder, topic, now),
             *of_left_keys(folder, topic),
             *of_quarantine(topic, now),
+            *of_admitters(topic),
             *of_the_auditor(topic, now),
         ]
     except DirectoryError as error:

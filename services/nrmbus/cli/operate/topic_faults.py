@@ -11,10 +11,12 @@ from nrmbus.bus.folder import BusFolder
 from nrmbus.bus.kafka import clients
 from nrmbus.bus.reach import Reach
 from nrmbus.cli.counted import counted
+from nrmbus.cli.membership.admitter import FEW
 from nrmbus.cli.operate.faults import SET_CLOCKS, SKEW, UNSIGNED, Finding, seconds
 from nrmbus.directory import SERVICES, Directory, epochs, operator_key
 from nrmbus.directory.admission import home_of
 from nrmbus.directory.epochs import Ending
+from nrmbus.directory.fold import TWO
 from nrmbus.directory.heads import is_stale, utc_time
 from nrmbus.host.expired_keys import WITHOUT_DESK
 from nrmbus.wire.names import AUDITOR, CASES, CHECKPOINTS, DIRECTORY, QUARANTINE
@@ -31,7 +33,8 @@ class TopicRead:
     counts, by agency or service, the private keys in its folder that had to be destroyed a day ago or before. *closed*
     are suspended or retired agencies of this machine. *quarantined* are the broker's times of the newest records in
     quarantine, for the operator alone. *checkpointed* and *registered* are the broker's times of the newest checkpoint
-    and registration, if the auditor is elsewhere.
+    and registration, if the auditor is elsewhere. *admitters* is their number on a bus for real cases, for the operator
+    alone.
     """
 
     newest: datetime | None = None
@@ -44,6 +47,7 @@ class TopicRead:
     quarantined: tuple[datetime, ...] = ()
     checkpointed: datetime | None = None
     registered: datetime | None = None
+    admitters: int | None = None
 
 
 def of_sealing_keys(folder: BusFolder, topic: TopicRead, now: datetime) -> Iterator[Finding]:
@@ -70,6 +74,18 @@ def of_left_keys(folder: BusFolder, topic: TopicRead) -> Iterator[Finding]:
             else "nrmbus up destroys them within a day"
             if agency in WITHOUT_DESK
             else f"nrmbus run {agency}: a desk destroys them in its first round",
+        )
+
+
+def of_admitters(topic: TopicRead) -> Iterator[Finding]:
+    """Yield a note if the bus has two admitters only."""
+    if topic.admitters == TWO:
+        yield Finding(
+            "admitters_two",
+            "The bus has two admitters only.",
+            f"{FEW}.",
+            "nrmbus admitter key NAME on the person's machine, then nrmbus admitter add NAME --key KEY",
+            serious=False,
         )
 
 
@@ -133,9 +149,11 @@ async def read_topic(folder: BusFolder, where: Reach) -> TopicRead:
         partitions = range(folder.settings.partitions)
         registered = max([each for number in partitions for each in await _last(where, CASES, number)], default=None)
     stale = is_stale(directory, now)
+    admitters = None if folder.is_joined or folder.settings.play else len(directory.roll.admitter_kids)
     return TopicRead(
-        newest, head.time if head else None, appended, stale, ending, left, closed, quarantined, signed, registered
-    )
+        newest, head.time if head else None, appended, stale, ending, left, closed, quarantined, signed, registered,
+        admitters,
+    )  # fmt: skip
 
 
 async def _last(where: Reach, topic: str, number: int = 0) -> list[datetime]:
