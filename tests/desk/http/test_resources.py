@@ -8,10 +8,12 @@ import pytest
 from agencies import CASE, SIGNAL
 from desk.access.test_opening import consented, supplied
 from desk.given import BED, REF, Given, desk_of
+from desk.web.cases.given import came
 
 OTHER = "ef" * 16
 CONSENT = {"purposes": ["services"], "receivers": ["vac"], "given_by": "individual", "form": "written"}
 REFERRAL = {"to": ["vac"], "mode": "referral", "reason": "LegalAid", "urgency": "normal", "services": ["legal"]}
+DECLINED = {"reason": "no_capacity", "declined_by": "provider"}
 CLOSED = {"reason": "lost_contact", "follow_up": False}
 RECOGNISED = {"status": "ActualVictimOfTrafficking", "deciding_body": "Police", "reasons": ["indicators_met"]}
 ORDER = {
@@ -166,6 +168,21 @@ async def test_referrals_say_who_is_waited_for_and_until_when(tmp_path: Path) ->
         (each,) = received["referrals"]
         assert (each["direction"], each["waits_for"], each["overdue"]) == ("received", ["vac"], False)
         assert each["due"] > each["registered"]
+
+
+async def test_a_referral_that_was_declined_waits_for_no_answer_to_a_question(tmp_path: Path) -> None:
+    """Given a receiver that asks its sender and then declines, then nobody is waited for, and no question is open."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT | {"purposes": ["information_sharing"]})
+        await here.registered(type="referral.submitted", version=1, data=REFERRAL, ref=REF)
+        await came(here, "referral.info_requested", {"question": "safe_contact"}, by="vac", referral=REF)
+        (asked,) = (await get(here, "/v1/referrals"))["referrals"]
+        await came(here, "referral.declined", DECLINED, by="vac", referral=REF)
+        (declined,) = (await get(here, "/v1/referrals"))["referrals"]
+
+    assert (asked["waits_for"], asked["receivers"][0]["asked"]) == (["ngo-a"], True)
+    assert (declined["waits_for"], declined["receivers"][0]["asked"]) == ([], False)
 
 
 async def test_receipts_are_the_registrars_verdicts(tmp_path: Path) -> None:

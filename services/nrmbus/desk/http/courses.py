@@ -86,10 +86,10 @@ def referrals(
 def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
     view = desk.cases.view(tx, row.subject)
     known = view.referrals.get(row.referral)
-    names = ("agency", "state", "acknowledged", "asked")
     parties = known.receivers if known else ()
-    waits_for = [each.agency for each in parties if each.state == "submitted" and not each.asked]
-    if any(each.asked for each in parties):
+    asking = {each.agency for each in parties if each.asked and each.works}
+    waits_for = [each.agency for each in parties if each.state == "submitted" and each.agency not in asking]
+    if asking:
         waits_for.append(row.source)
     duties = (
         [each for each in desk.seat.rules.clocks(view, desk.seat.now()) if each.ref == row.referral] if known else []
@@ -103,7 +103,15 @@ def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
         "id": row.id,
         "time": row.time,
         "registered": row.registered,
-        "receivers": [{name: getattr(each, name) for name in names} for each in parties],
+        "receivers": [
+            {
+                "agency": each.agency,
+                "state": each.state,
+                "acknowledged": each.acknowledged,
+                "asked": each.agency in asking,
+            }
+            for each in parties
+        ],
         "direction": "sent" if row.source == desk.seat.me else "received",
         "waits_for": waits_for,
     }
