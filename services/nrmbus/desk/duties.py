@@ -1,6 +1,7 @@
 """Duties that this agency owes by the Rules, over all its cases: in memory, brought up to date by the events since."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, func, select
 
 from nrmbus.desk.desk import Desk
+from nrmbus.desk.state import beginnings
 from nrmbus.desk.store import tables
 from nrmbus.rules import Clock
 
@@ -27,7 +29,7 @@ _THERE: Final = select(_EVENTS.position).where(_EVENTS.subject == bindparam("sub
 
 
 class Duties:
-    """Running and overdue duties of one agency, by case."""
+    """Running and overdue duties of one agency, by case; those of a case without its beginning have no time."""
 
     def __init__(self, desk: Desk) -> None:
         """Begin with no case; `look` reads them."""
@@ -54,7 +56,11 @@ class Duties:
     def _fold(self, tx: Connection, subject: str, now: datetime) -> None:
         seat, view = self._desk.seat, self._desk.cases.view(tx, subject)
         self._forget(subject)
-        if owed := tuple(each for each in seat.rules.clocks(view, now) if each.answerable == seat.me):
+        owed = tuple(each for each in seat.rules.clocks(view, now) if each.answerable == seat.me)
+        if owed and beginnings.is_incomplete(seat.ledger, tx, subject):
+            # Deadlines need the whole case. The duty itself stays, since people hear of the event that brought it.
+            owed = tuple(replace(each, due=None, sayable=None) for each in owed)
+        if owed:
             self._owed[subject] = owed
             if until := seat.rules.next_change(view, now):
                 self._until[subject] = until

@@ -136,9 +136,7 @@ def test_what_a_member_says_of_itself_goes_before_what_its_type_says() -> None:
     schemas = the_document()["components"]["schemas"]
 
     assert schemas["Webhook"]["properties"]["failing"]["description"] == "Since when nothing but failures came."
-    assert (
-        schemas["ReferralItem"]["properties"]["due"]["description"] == "When the earliest duty of this referral is due."
-    )
+    assert schemas["ReferralItem"]["properties"]["due"]["description"].startswith("When the earliest duty")
     assert schemas["InboxEvent"]["properties"]["registered"]["description"].startswith(
         "When the registrar registered it"
     )

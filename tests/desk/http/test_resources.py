@@ -1,5 +1,6 @@
 """A system sees where its cases stand, from its own ledger alone: steps, referrals, beds, payments, receipts, readings, agencies."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,23 @@ async def test_a_referral_that_was_declined_waits_for_no_answer_to_a_question(tm
 
     assert (asked["waits_for"], asked["receivers"][0]["asked"]) == (["ngo-a"], True)
     assert (declined["waits_for"], declined["receivers"][0]["asked"]) == ([], False)
+
+
+async def test_a_referral_of_a_case_without_its_beginning_has_no_deadline(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that lost its ledger, and with it the beginning of a case, then nothing says when its referral is due or that it is overdue."""
+    async with desk_of("vac", tmp_path) as here:
+        await came(here, "case.signal_recorded", SIGNAL)
+        await came(here, "referral.submitted", REFERRAL, referral=REF)
+        here.clock.time += timedelta(days=30)
+        (whole,) = (await get(here, "/v1/referrals"))["referrals"]
+        monkeypatch.setattr("nrmbus.desk.state.beginnings.is_incomplete", lambda *_: True)
+        (part,) = (await get(here, "/v1/referrals"))["referrals"]
+
+    assert whole["overdue"] is True
+    assert {"due", "overdue"}.isdisjoint(part)
+    assert part["waits_for"] == whole["waits_for"] == ["vac"]
 
 
 async def test_receipts_are_the_registrars_verdicts(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, Select, select
 from nrmbus.desk.access import documents
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http import views
+from nrmbus.desk.state import beginnings
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
 from nrmbus.wire import times
@@ -91,9 +92,10 @@ def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
     waits_for = [each.agency for each in parties if each.state == "submitted" and each.agency not in asking]
     if asking:
         waits_for.append(row.source)
-    duties = (
-        [each for each in desk.seat.rules.clocks(view, desk.seat.now()) if each.ref == row.referral] if known else []
-    )
+    # Deadlines need the whole case, and answers do not: they come after the referral.
+    is_timed = known is not None and not beginnings.is_incomplete(desk.seat.ledger, tx, row.subject)
+    clocks = desk.seat.rules.clocks(view, desk.seat.now()) if is_timed else ()
+    duties = [each for each in clocks if each.ref == row.referral]
     due = min((each.due for each in duties if each.due), default=None)
     told = {
         "row": row.position,

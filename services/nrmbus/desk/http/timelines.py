@@ -98,7 +98,10 @@ class ReferralItem(Answer):
     receivers: list[ReferralAnswer]
     direction: Direction = Field(description="`sent` by this agency; else it was told of the referral.")
     waits_for: list[str] = Field(description="Agencies whose answer it waits for; the sender, while a question waits.")
-    due: Time | None = Field(None, description="When the earliest duty of this referral is due.")
+    due: Time | None = Field(
+        None,
+        description="When the earliest duty of this referral is due; left out if the beginning of the case is gone.",
+    )
     overdue: bool | None = Field(None, description="True if a duty of this referral is overdue.")
 
 
