@@ -6,6 +6,7 @@ from typing import Any
 
 from nrmbus.auditor.history.history import History, fold
 from nrmbus.bus.reach import Where
+from nrmbus.desk.state.open_duties import open_referrals
 from nrmbus.play.stage import Standing
 from nrmbus.play.trail import check
 from nrmbus.rules import Rules
@@ -38,7 +39,7 @@ def of_case(
                 found.append(f"{agency} shows a case of which it was told nothing")
             continue
         view = fold(rules, subject, own)
-        due = (view.status, len(own), sorted(view.open_referrals))
+        due = (view.status, len(own), sorted(open_referrals(view, agency)))
         if (page.get("status"), page.get("events"), sorted(page.get("open_referrals", ()))) != due:
             found.append(f"{agency} shows a case otherwise than the fold of its own events")
     return found

@@ -203,6 +203,38 @@ async def test_a_referral_of_a_case_without_its_beginning_has_no_deadline(
     assert part["waits_for"] == whole["waits_for"] == ["vac"]
 
 
+async def test_an_accepted_referral_is_due_to_its_sender_no_more(tmp_path: Path) -> None:
+    """Given a receiver that accepted in time and is at work, of which the sender is told nothing, then the referral is never overdue at the sender."""
+    async with desk_of("ngo-a", tmp_path) as here:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT | {"purposes": ["information_sharing"]})
+        await here.registered(type="referral.submitted", version=1, data=REFERRAL, ref=REF)
+        await came(here, "referral.accepted", {"next_step": "plan"}, by="vac", referral=REF)
+        here.clock.time += timedelta(days=30)
+        (each,) = (await get(here, "/v1/referrals"))["referrals"]
+        case = await get(here, f"/v1/cases/{CASE}")
+
+    assert each["waits_for"] == case["open_referrals"] == []
+    assert [duty for duty in case["open_deadlines"] if duty.get("ref") == REF] == []
+    assert {"due", "overdue"}.isdisjoint(each)
+
+
+async def test_a_receiver_waits_for_no_answer_that_it_does_not_hear(tmp_path: Path) -> None:
+    """Given a referral to two agencies, when this one has accepted, then it waits for nobody: the other answers the sender alone."""
+    async with desk_of("vac", tmp_path) as here:
+        await came(here, "case.signal_recorded", SIGNAL)
+        await came(here, "referral.submitted", REFERRAL | {"to": ["fund", "vac"]}, referral=REF)
+        await here.settle()
+        (asked,) = (await get(here, "/v1/referrals"))["referrals"]
+        opened = (await get(here, f"/v1/cases/{CASE}"))["open_referrals"]
+        await here.registered(type="referral.accepted", ref=REF, data={"next_step": "plan"})
+        (accepted,) = (await get(here, "/v1/referrals"))["referrals"]
+        left = (await get(here, f"/v1/cases/{CASE}"))["open_referrals"]
+
+    assert (asked["waits_for"], opened) == (["vac"], [REF])
+    assert (accepted["waits_for"], left) == ([], [])
+
+
 async def test_receipts_are_the_registrars_verdicts(tmp_path: Path) -> None:
     """Events without a verdict have no receipt; a filter finds what was refused, with the sentence."""
     async with desk_of("ngo-a", tmp_path) as here:

@@ -216,7 +216,7 @@ class Case(Answer):
     version: int | None = Field(None, description="Count of the events that this agency knows of: `expected_version`.")
     on_case: bool | None = Field(None, description="True if this agency takes part in the case.")
     events: int
-    open_referrals: list[str]
+    open_referrals: list[str] = Field(description="Referrals with a missing answer that this agency would hear.")
     open_deadlines: list[Duty] | None = None
     stops: list[Stop] | None = None
     incomplete: bool | None = Field(None, description="True if the beginning is gone after a loss of the ledger.")

@@ -10,6 +10,7 @@ from nrmbus.desk.access import documents
 from nrmbus.desk.desk import Desk
 from nrmbus.desk.http import views
 from nrmbus.desk.state import beginnings
+from nrmbus.desk.state.open_duties import hears, open_duties
 from nrmbus.desk.store import tables
 from nrmbus.desk.versions import Speaks
 from nrmbus.wire import times
@@ -85,17 +86,20 @@ def referrals(
 
 
 def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
-    view = desk.cases.view(tx, row.subject)
+    view, me, now = desk.cases.view(tx, row.subject), desk.seat.me, desk.seat.now()
     known = view.referrals.get(row.referral)
     parties = known.receivers if known else ()
     asking = {each.agency for each in parties if each.asked and each.works}
-    waits_for = [each.agency for each in parties if each.state == "submitted" and each.agency not in asking]
+    silent = (each.agency for each in parties if each.state == "submitted" and each.agency not in asking)
+    waits_for = [each for each in silent if hears(me, row.source, each, "submitted")]
     if asking:
         waits_for.append(row.source)
     # Deadlines need the whole case, and answers do not: they come after the referral.
     is_timed = known is not None and not beginnings.is_incomplete(desk.seat.ledger, tx, row.subject)
-    clocks = desk.seat.rules.clocks(view, desk.seat.now()) if is_timed else ()
-    duties = [each for each in clocks if each.ref == row.referral]
+    clocks = desk.seat.rules.clocks(view, now) if is_timed else ()
+    duties = [
+        each for each in open_duties(clocks, me, now) if each.ref == row.referral and each.answerable in waits_for
+    ]
     due = min((each.due for each in duties if each.due), default=None)
     told = {
         "row": row.position,
@@ -114,9 +118,9 @@ def _referral(tx: Connection, desk: Desk, row: Row[Any]) -> dict[str, Any]:
             }
             for each in parties
         ],
-        "direction": "sent" if row.source == desk.seat.me else "received",
+        "direction": "sent" if row.source == me else "received",
         "waits_for": waits_for,
     }
     if due is not None:
-        told |= {"due": times.write(due), "overdue": any(each.breached for each in duties) or due < desk.seat.now()}
+        told |= {"due": times.write(due), "overdue": any(each.breached for each in duties) or due < now}
     return told

@@ -97,12 +97,14 @@ class ReferralItem(Answer):
     registered: Registered
     receivers: list[ReferralAnswer]
     direction: Direction = Field(description="`sent` by this agency; else it was told of the referral.")
-    waits_for: list[str] = Field(description="Agencies whose answer it waits for; the sender, while a question waits.")
+    waits_for: list[str] = Field(
+        description="Agencies whose answer this agency hears and still waits for; the sender, while a question waits."
+    )
     due: Time | None = Field(
         None,
-        description="When the earliest duty of this referral is due; left out if the beginning of the case is gone.",
+        description="When the earliest duty of the agencies in `waits_for` is due; left out if the beginning of the case is gone.",
     )
-    overdue: bool | None = Field(None, description="True if a duty of this referral is overdue.")
+    overdue: bool | None = Field(None, description="True if such a duty is overdue.")
 
 
 class ReferralList(Answer):

@@ -18,7 +18,7 @@ from nrmbus.desk.outbox.verdicts import row_of
 from nrmbus.desk.state import beginnings, parking
 from nrmbus.desk.state.cases import event_of, known, signed_of
 from nrmbus.desk.state.context import Seat
-from nrmbus.desk.state.open_duties import open_duties
+from nrmbus.desk.state.open_duties import open_duties, open_referrals
 from nrmbus.desk.store import tables
 from nrmbus.desk.store.ledger import Ledger
 from nrmbus.desk.versions import Speaks
@@ -333,7 +333,7 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
             "version": view.count_for(desk.seat.me),
             "on_case": view.on_case(desk.seat.me),
             "events": count,
-            "open_referrals": list(view.open_referrals),
+            "open_referrals": list(open_referrals(view, desk.seat.me)),
             "open_deadlines": [
                 _there(
                     {
@@ -360,7 +360,7 @@ def _incomplete(tx: Connection, desk: Desk, subject: str, view: View, count: int
             "incomplete": True,
             "sentence": beginnings.INCOMPLETE,
             "events": count,
-            "open_referrals": list(view.open_referrals),
+            "open_referrals": list(open_referrals(view, desk.seat.me)),
             "stops": _stops(desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": _because(tx, subject),

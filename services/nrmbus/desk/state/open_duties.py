@@ -1,15 +1,17 @@
-"""Duties that are open as far as this agency can tell: some end with events of which it is not told. Pure."""
+"""Duties and referrals that are open as far as this agency can tell: some end with events of which it is not told. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-from nrmbus.rules import Clock
+from nrmbus.rules import Clock, View
 
 UNSEEN: Final = frozenset({"D-ASSIGN"})
 """Clocks that end with events of which whoever waits for them is not told, such as an assessment of needs."""
 BETWEEN_TWO: Final = frozenset({"D-ACK", "D-ANSWER", "D-SERVICE", "D-INFO", "D-BED"})
 """Clocks that end with an answer of which the asking and the asked agency alone are told."""
+_ANSWERED: Final = frozenset({"accepted", "completed", "declined"})
+"""States of a receiver that its own answer alone leads to."""
 TOLD_WITHIN: Final = timedelta(hours=1)
 """Time in which whoever waits hears that a duty was missed; one that nobody has called missed by then was met."""
 
@@ -27,3 +29,24 @@ def open_duties(duties: Iterable[Clock], me: str, now: datetime) -> tuple[Clock,
     """Return those of *duties* that the agency *me* cannot take as met at *now*."""
     met = ((each, met_unseen(each, me)) for each in duties)
     return tuple(each for each, at in met if at is None or at > now)
+
+
+def hears(me: str, sender: str, receiver: str, state: str) -> bool:
+    """Return whether the agency *me* knows how *receiver*, whose *state* is known here, answered a referral of *sender*.
+
+    Answers go to the sender; an acceptance also to the agency that held the case before. The end of a referral tells a
+    receiver of its own part alone, since another one may have answered before.
+    """
+    return me in (sender, receiver) or state in _ANSWERED
+
+
+def open_referrals(view: View, me: str) -> tuple[str, ...]:
+    """Return the referrals of *view* with a receiver whose answer is missing and would be heard by the agency *me*."""
+    return tuple(
+        ref
+        for ref, referral in view.referrals.items()
+        if any(
+            each.state == "submitted" and hears(me, referral.sender, each.agency, each.state)
+            for each in referral.receivers
+        )
+    )

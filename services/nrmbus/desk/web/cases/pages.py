@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from nrmbus.desk.http import courses, views
 from nrmbus.desk.letters import letters
+from nrmbus.desk.state.open_duties import hears
 from nrmbus.desk.store import tables
 from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.acts.sending import IN_WORDS
@@ -29,8 +30,6 @@ LATEST: Final = 3
 MOST: Final = 50
 """Events on a page of the timeline."""
 _EVENTS: Final = tables.events.c
-_ANSWERED: Final = frozenset({"accepted", "completed", "declined"})
-"""States of a receiver that its own answer alone leads to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,8 +214,8 @@ def _referral(
     case: Case, told: Mapping[str, Any], events: Mapping[str, Mapping[str, Any]], in_words: frozenset[str]
 ) -> Referral:
     t, me = case.visit.t, case.visit.door.seat.me
-    heard = {each["agency"] for each in told["receivers"] if hears(me, told, each)}
-    waits_for = [each for each in told["waits_for"] if each in {*heard, told["source"]}]
+    heard = {each["agency"] for each in told["receivers"] if hears(me, told["source"], each["agency"], each["state"])}
+    waits_for, due, waits = told["waits_for"], case.deadline(told.get("due")), ""
     event = events.get(told["id"], {})
     data = {name: value for name, value in event.get("data", {}).items() if name != "to"}
     unheard = t("Your agency does not hear the answer")
@@ -229,11 +228,9 @@ def _referral(
         for each in told["receivers"]
     )
     names = ", ".join(case.agency(each) for each in waits_for)
-    duties = [each for each in case.clocks if each.ref == told["ref"] and each.answerable in waits_for]
-    due, waits = min((each.due for each in duties if each.due), default=None), ""
-    if due is not None:
-        since, until = case.day(told["registered"]), t.deadline(due)
-        waits = t("Waits for {agencies} since {day}. Due by {due}.", agencies=names, day=since, due=until)
+    if due:
+        since = case.day(told["registered"])
+        waits = t("Waits for {agencies} since {day}. Due by {due}.", agencies=names, day=since, due=due)
     elif waits_for:
         waits = t("Waits for {agencies} since {day}.", agencies=names, day=case.day(told["registered"]))
     if told["source"] == me:
@@ -247,20 +244,11 @@ def _referral(
         facts=tuple(case.facts("referral.submitted", data)),
         receivers=receivers,
         waits=waits,
-        is_late=due is not None and (due < case.visit.now or any(each.breached for each in duties)),
+        is_late=told.get("overdue", False),
         is_open=bool(waits_for),
         has_words=told["ref"] in in_words,
         is_party=me in (told["source"], *(each["agency"] for each in told["receivers"])),
     )
-
-
-def hears(me: str, told: Mapping[str, Any], party: Mapping[str, Any]) -> bool:
-    """Return whether the agency *me* knows how *party* answered the referral *told*.
-
-    Answers go to the sender; an acceptance also to the agency that held the case before. The end of a referral tells a
-    receiver of its own part alone, since another one may have answered before.
-    """
-    return me in (told["source"], party["agency"]) or party["state"] in _ANSWERED
 
 
 def _answer(case: Case, party: Mapping[str, Any], told: Mapping[str, Any], events: Iterable[Mapping[str, Any]]) -> str:

@@ -15,11 +15,12 @@ from nrmbus.desk.access import opening
 from nrmbus.desk.access.written_parts import written
 from nrmbus.desk.errors import DeskError
 from nrmbus.desk.http import courses
+from nrmbus.desk.state.open_duties import hears
 from nrmbus.desk.web.acts import around
 from nrmbus.desk.web.cases import case as cases
 from nrmbus.desk.web.cases.case import Case
 from nrmbus.desk.web.cases.letters import PURPOSES, purpose_of
-from nrmbus.desk.web.cases.pages import Referral, hears, referrals_of
+from nrmbus.desk.web.cases.pages import Referral, referrals_of
 from nrmbus.desk.web.shell import NotFound, Pages, Visit, url
 from nrmbus.events.access import Access, AccessPurpose
 from nrmbus.events.case import CopyIssued
@@ -198,7 +199,11 @@ def _copy(
     there: Mapping[str, bool] | None = next((each["parts"] for each in parts if each["event"] == told["id"]), None)
     asked_too = {each["agency"] for each in told["receivers"]}
     teller = None if (me := visit.door.seat.me) in asked_too else _place(visit, me)
-    known = {each["agency"]: each["state"] for each in told["receivers"] if hears(me, told, each)}
+    known = {
+        each["agency"]: each["state"]
+        for each in told["receivers"]
+        if hears(me, told["source"], each["agency"], each["state"])
+    }
     directory = visit.door.seat.directory
     lines = set(directory.of_role("hotline")) - asked_too - {me}
     # Somebody answers the telephone of a suspended one all the same.
