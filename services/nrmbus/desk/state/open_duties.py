@@ -20,8 +20,8 @@ def met_unseen(duty: Clock, me: str) -> datetime | None:
     """Return when the agency *me* may take *duty*, of another agency, as met, though no event told so; None if never."""
     if duty.answerable == me or duty.breached:
         return None
-    if duty.code in BETWEEN_TWO and me not in duty.told:
-        return duty.start
+    if me not in duty.told:  # nobody would call it missed here
+        return duty.start if duty.code in BETWEEN_TWO else duty.due
     return duty.due + TOLD_WITHIN if duty.code in UNSEEN and duty.due is not None else None
 
 
