@@ -191,7 +191,7 @@ class Stop(Answer):
     withdrawn: Time
     event: str
     answer: str = Field(description="`missing` while there is none.")
-    due: Time | None = None
+    due: Time | None = Field(None, description="Left out if no answer is owed any more.")
     overdue: bool | None = None
 
 

@@ -27,6 +27,7 @@ from nrmbus.events.access import AccessGranted
 from nrmbus.events.bulletin import is_bulletin
 from nrmbus.events.document import DocumentShared
 from nrmbus.rules import View
+from nrmbus.rules.mark import Mark
 from nrmbus.wire import base64, times
 from nrmbus.wire.envelope import Signed
 from nrmbus.wire.ids import said_by_itself, sealed_again
@@ -345,7 +346,7 @@ def case(tx: Connection, desk: Desk, subject: str) -> dict[str, Any] | None:
                 )
                 for duty in duties
             ],
-            "stops": _stops(desk, view) or None,
+            "stops": _stops(tx, desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": _because(tx, subject),
         }
@@ -361,21 +362,26 @@ def _incomplete(tx: Connection, desk: Desk, subject: str, view: View, count: int
             "sentence": beginnings.INCOMPLETE,
             "events": count,
             "open_referrals": list(open_referrals(view, desk.seat.me)),
-            "stops": _stops(desk, view) or None,
+            "stops": _stops(tx, desk, view) or None,
             "parked": subject in desk.parked,
             "parked_because": _because(tx, subject),
         }
     )
 
 
-def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
-    """Return the withdrawals that this agency received or recorded, each with its answer."""
+def _stops(tx: Connection, desk: Desk, view: View) -> list[dict[str, Any]]:
+    """Return the withdrawals that this agency received or recorded, each with its answer.
+
+    An agency that was never told of the case was not told of the withdrawal either, and owes no answer.
+    """
     me, due = desk.seat.me, {duty.answerable: duty for duty in desk.seat.rules.clocks(view) if duty.code == STOP}
     found = []
     for agency, stop in view.stops.items():
         if me not in (agency, stop.mark.source):
             continue
         duty = due.get(agency) if stop.open else None
+        if stop.open and duty is None and agency not in {me, *_told(tx, view.subject, stop.mark)}:
+            continue
         row = {
             "agency": agency,
             "withdrawn": times.write(stop.mark.registered),
@@ -386,6 +392,13 @@ def _stops(desk: Desk, view: View) -> list[dict[str, Any]]:
         }
         found.append(_there(row))
     return found
+
+
+def _told(tx: Connection, subject: str, mark: Mark) -> list[str]:
+    """Return the agencies that were told of the event of *mark*, as far as this desk knows."""
+    said = (_EVENTS.subject == subject) & (_EVENTS.source == mark.source) & (_EVENTS.id == mark.id)
+    told = tx.scalar(select(_EVENTS.recipients).where(said))
+    return json.loads(told) if told else []
 
 
 def reads(

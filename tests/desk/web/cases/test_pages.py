@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from agencies import CASE, SIGNAL
-from desk.given import CANARY, REF, desk_of
+from desk.given import CANARY, REF, Given, desk_of
 from desk.web.browsing import browsing, member, titles
 from desk.web.cases.given import AT, CONSENT, REFERRAL, TAKEN_BACK, after_a_loss, at_vac, came, opened, referred
 from generations import before_type
@@ -242,6 +242,54 @@ async def test_a_withdrawal_says_what_to_do_until_it_is_answered(tmp_path: Path)
     assert "Stop using what you have of this person. Answer by 5 March 2026, 24:00" in before
     assert f'action="{AT}/acts/consent.stop_confirmed"' in before
     assert "Answered: the data were deleted." in after
+
+
+async def test_a_withdrawal_for_an_agency_that_was_never_told_waits_for_no_answer(tmp_path: Path) -> None:
+    """Given consents that were recorded at once, when she withdraws that for an agency that was told nothing, then nothing waits for its answer, also after a new consent and a referral."""
+    async with desk_of("ngo-a", tmp_path) as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="consent.withdrawn", data=TAKEN_BACK)
+        untold = (await browser.get(AT)).text, (await here.door.get(f"/v1/cases/{CASE}")).json()
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
+        told = (await browser.get(AT)).text, (await here.door.get(f"/v1/cases/{CASE}")).json()
+
+    for page, case in (untold, told):
+        assert "The person withdrew consent" not in page
+        assert "stops" not in case
+
+
+async def lift(here: Given) -> None:
+    """Let the desk hear that the victim assistance centre has not confirmed in time that it stopped, and owes this no more."""
+    with here.desk.seat.ledger.read() as tx:
+        coming = here.desk.seat.rules.due(here.desk.cases.view(tx, CASE))
+    late = next(each for each in coming if each.rule == "D-STOP")
+    said = dict(late.data.to_mapping())
+    await came(here, late.type, said, by="timekeeper", referral=late.ref, causationid=late.cause)
+    lifted = {"rule": "D-STOP", "agency": "vac", "ground": "no_contact"}
+    await came(here, "deadline.lifted", lifted, by="special-unit")
+
+
+async def test_an_answer_that_is_owed_no_more_is_missing_and_has_no_day(tmp_path: Path) -> None:
+    """Given a withdrawal whose overdue answer two officers have lifted, then the agency that recorded it and the silent one read that the answer is missing, and no empty day."""
+    async with desk_of("ngo-a", tmp_path / "recorder") as here, browsing(here, member()) as browser:
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        await here.registered(type="consent.given", data=CONSENT)
+        await here.registered(type="referral.submitted", ref=REF, data=REFERRAL)
+        await came(here, "referral.accepted", {"next_step": "plan"}, by="vac", referral=REF)
+        await here.registered(type="consent.withdrawn", data=TAKEN_BACK)
+        await lift(here)
+        recorder = (await browser.get(AT)).text
+        (stop,) = (await here.door.get(f"/v1/cases/{CASE}")).json()["stops"]
+    async with at_vac(tmp_path / "silent", member()) as (here, browser, _):
+        await came(here, "consent.withdrawn", TAKEN_BACK)
+        await lift(here)
+        silent = (await browser.get(AT)).text
+
+    assert (stop["answer"], "due" in stop) == ("missing", False)
+    assert "The agency has not answered yet.</p>" in recorder
+    assert "Stop using what you have of this person. Answer that you did.</p>" in silent
 
 
 @pytest.mark.parametrize("when", ["0001-01-01T00:00:00Z", "9999-12-31T23:00:00Z"])

@@ -251,10 +251,14 @@ class Case:
             )
         elif answer == "confirmed":
             sentence = t("Answered: the data are no longer used.")
-        elif is_mine:
+        elif is_mine and due:
             sentence = t("Stop using what you have of this person. Answer by {due} that you did.", due=due)
-        else:
+        elif is_mine:
+            sentence = t("Stop using what you have of this person. Answer that you did.")
+        elif due:
             sentence = t("The agency has not answered yet. Its answer is due by {due}.", due=due)
+        else:
+            sentence = t("The agency has not answered yet.")
         type = "consent.stop_confirmed" if is_mine and answer == "missing" else ""
         return Notice(title, sentence, type, bool(stop.get("overdue")))
 
