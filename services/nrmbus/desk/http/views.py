@@ -37,6 +37,8 @@ from nrmbus.wire.statement import body_of
 STOP: Final = "D-STOP"
 """The duty to answer a withdrawal of consent."""
 
+_OF_LETTER: Final = b'"what":"letter"'
+"""Part of the signed data of an `AccessGranted` about a letter, which has no free text."""
 _OUTBOX, _EVENTS, _TASKS = tables.outbox.c, tables.events.c, tables.tasks.c
 
 _FILTERS: Final = {"case": _EVENTS.subject, "type": _EVENTS.type, "source": _EVENTS.source, "ref": _EVENTS.referral}
@@ -419,14 +421,19 @@ def read(row: Row[Any]) -> dict[str, Any]:
     return _there({name: getattr(row, name) for name in ("at", "who", "source", "event", "part", "purpose", "system")})
 
 
-def granted(tx: Connection, me: str, *only: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
-    """Yield what the registrar recorded of the agency *me* reading or handing on, the oldest first, where *only* holds."""
+def granted(tx: Connection, me: str, *only: ColumnElement[bool], letters: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield what the registrar recorded of the agency *me* reading or handing on, the oldest first, where *only* holds.
+
+    Without *letters*, only cases that were read as a whole, printed or handed on.
+    """
     mine = (_OUTBOX.subject == _EVENTS.subject) & (_OUTBOX.id == _EVENTS.id)
     rows = select(*without_letter()).outerjoin(tables.outbox, mine)
     rows = rows.where(_EVENTS.type == AccessGranted.type, _EVENTS.source == me, *only)
     for row in tx.execute(rows.order_by(_EVENTS.position)):
+        if not letters and _OF_LETTER in row.value:
+            continue  # almost all are, and to decode each takes a quarter of a millisecond
         event = event_of(row)
-        if event is not None and isinstance(data := event.data, AccessGranted):
+        if event is not None and isinstance(data := event.data, AccessGranted) and (letters or data.what != "letter"):
             yield {
                 "case": row.subject, "at": row.registered, "who": event.actor, "what": data.what, "event": data.event or "",
                 "parts": data.parts or (), "purpose": data.purpose,

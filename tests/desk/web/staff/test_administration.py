@@ -12,6 +12,8 @@ import pytest
 
 from agencies import NOW, SIGNAL
 from desk.staff.given import one_time_in
+from desk.web.browsing import member
+from desk.web.cases.given import AT, at_vac, opened
 from desk.web.staff.given import OPEN, behind_a_removal, errors_of, office, text_of
 from nrmbus.bus.agency_folder import BACKED_UP
 from nrmbus.bus.vitals import WAITS
@@ -376,6 +378,34 @@ async def test_a_supervisor_sees_who_read_what(tmp_path: Path) -> None:
         assert text_of(await it.get(earlier.replace("&amp;", "&"))).count("Leyla Example") == 6 + 1
         only = text_of(await it.get(f"/readings?who={other.number}"))
         assert only.count("Leyla Example") == 1
+
+
+async def test_a_supervisor_sees_who_printed_a_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a sheet for a court, then it stands once in the list of all cases, on the page of its time, and under its colleague alone."""
+    monkeypatch.setattr("nrmbus.desk.web.staff.supervisor.PAGE", 2)
+    who = member("read_cases", "open_letters", "see_reads")
+    async with at_vac(tmp_path, who) as (here, browser, id):
+        await here.during(browser.post(f"{AT}/sheet", data={"purpose": "court"}))
+        listed = (await browser.get("/app/readings")).text
+        of_other = (await browser.get("/app/readings?who=4712")).text
+        here.clock.time = here.registrar.time = here.clock.time + timedelta(minutes=1)
+        await opened(here, browser, id)
+        newer = (await browser.get("/app/readings")).text
+        pages = [newer]
+        while earlier := re.findall(r'href="(/app/readings\?who=[^"]*before=[^"]+)"', pages[-1]):
+            pages.append((await browser.get(earlier[0].replace("&amp;", "&"))).text)
+
+    row = re.compile(
+        r'data-label="Colleague">([^<]*)</td><td data-label="What">([^<]*)</td><td data-label="What for">([^<]*)<'
+    )
+    printed = ("4711", "Export as evidence", "For a court or the prosecution")
+    assert row.findall(listed) == [printed]
+    assert f'href="{AT}"' in listed
+    assert '<option value="4711"' in listed
+    assert row.findall(of_other) == []
+    assert printed not in row.findall(newer)
+    assert [each for page in pages for each in row.findall(page)].count(printed) == 1
+    assert row.findall(pages[-1])[-1] == printed
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ async def reads(visit: Visit) -> Response:
         of_case, me = _EVENTS.subject == case.subject, visit.door.seat.me
         found = [*views.reads(tx, case.subject), *views.lost_reads(tx, me, of_case)]
         events = courses.course(tx, visit.door.desk, case.subject, cases.NEWEST, limit=MAX_INTEGER, technical=True)
-        granted = list(views.granted(tx, me, of_case))
+        granted = list(views.granted(tx, me, of_case, letters=False))
     types = {each["id"]: each["type"] for each in events}
     rows = [
         {
@@ -131,7 +131,6 @@ async def reads(visit: Visit) -> Response:
     rows += [
         {name: each[name] for name in ("at", "who", "purpose")} | {"what": t.code("access", each["what"])}
         for each in granted
-        if each["what"] != "letter"
     ]
     rows.sort(key=lambda each: str(each["at"]), reverse=True)
     shown = [

@@ -40,7 +40,7 @@ async def in_another_language(visit: Visit) -> Response:
 
 
 def _readings(visit: Visit, chosen: str) -> Response:
-    """Show a page of readings; those that an earlier ledger had recorded stand among them by their time."""
+    """Show a page of readings; what was handed on, and what an earlier ledger had recorded, stands among them by its time."""
     t, members = visit.t, visit.door.staff.members
     who, before = visit.asked("who", 16), visit.asked("before", 18)
     changed_before = visit.asked("changed_before", 18)
@@ -52,26 +52,28 @@ def _readings(visit: Visit, chosen: str) -> Response:
     with visit.door.ledger.read() as tx:
         found = list(tx.execute(wanted).all())
         readers = set(tx.scalars(select(_READS.who).where(_READS.who != DESK).distinct()))
-        lost = views.lost_reads(tx, visit.door.seat.me)
+        others = [
+            *views.lost_reads(tx, visit.door.seat.me), *views.granted(tx, visit.door.seat.me, letters=False),
+        ]  # fmt: skip
         until = tx.scalar(select(_READS.at).where(_READS.id == int(before))) if before.isdecimal() else None
     more = str(found[PAGE - 1].id) if len(found) > PAGE else ""
     since = found[PAGE - 1].at if more else ""
     here = [
         each
-        for each in lost
+        for each in others
         if who in ("", each["who"]) and since <= each["at"] and (until is None or each["at"] < until)
     ]
     shown = [*({"case": row.subject, **views.read(row)} for row in found[:PAGE]), *here]
     rows: list[dict[str, Any]] = [
         {
             "case": None if told["purpose"] == PURPOSE else told["case"], "when": moment_of(visit, told["at"]), "iso": told["at"],
-            "who": members.name_of(told["who"]), "part": t.capital(t.code("part", told["part"])),
+            "who": members.name_of(told["who"]), "what": t.capital(t.code("part", told["part"]) if "part" in told else t.code("access", told["what"])),
             "purpose": t.capital(t.code("purpose", told["purpose"])),
             "system": told.get("system", "") if told.get("system") != "/app" else "",
         }
         for told in sorted(shown, key=lambda each: str(each["at"]), reverse=True)
     ]  # fmt: skip
-    names = [(each, members.name_of(each)) for each in sorted(readers.union(each["who"] for each in lost))]
+    names = [(each, members.name_of(each)) for each in sorted(readers.union(each["who"] for each in others))]
     changes, more_changes = _changes(visit, changed_before) if not (who or before) else (None, "")
     return visit.page(
         "staff/readings.html.j2", title=t("Who read what"), rows=rows, names=names, chosen=chosen, who=who, more=more,
