@@ -1,7 +1,7 @@
 """One partition's registrar decides, numbers and routes, and its history records everything."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -247,6 +247,27 @@ class TestARefusedEvent:
         decision = bus.say(shard, "ngo-a", type_, {**data, "receivers": ["special-unt"]})
 
         assert (decision.outcome, decision.code) == ("refused", "unknown_recipient")
+        check_history(bus, shard)
+
+    def test_is_judged_at_the_time_of_its_registration(self, bus: Bus) -> None:
+        """Given a clock that was an hour ahead past midnight, when a consent's last day is not over, then it has ended.
+
+        The registration would be dated to the day after, and no time in the history falls.
+        """
+        shard, half_an_hour = bus.shard(), timedelta(minutes=30)
+        midnight = datetime(2026, 3, 2, 20, tzinfo=UTC)  # in Baku
+        bus.signal(shard)
+        consent = {**CONSENT, "receivers": ["vac"], "expires": "2026-03-02"}
+        assert bus.say(shard, "ngo-a", "consent.given", consent).outcome == "registered"
+        bus.signal(shard, case=ids.new_ref(), at=midnight - half_an_hour, now=midnight + half_an_hour)
+        referral = {**REFERRAL, "to": ["vac"], "reason": "Other", "urgency": "normal"}
+        decision = bus.say(
+            shard, "ngo-a", "referral.submitted", referral, referral=ids.new_ref(), legalbasis="a law",
+            now=midnight - half_an_hour,
+        )  # fmt: skip
+
+        assert (decision.outcome, decision.code) == ("refused", "consent_required")
+        assert registration(decision).time == midnight + half_an_hour
         check_history(bus, shard)
 
     def test_an_expected_version_that_has_passed(self, bus: Bus) -> None:

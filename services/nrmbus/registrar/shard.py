@@ -199,12 +199,13 @@ class Shard:
         """Ask the Rules of the profile *policy*; return the audience and the readers of each part. Raises Refused."""
         if event.expectedversion is not None and event.expectedversion != view.count_for(event.source):
             raise WireError("version_passed")
-        # It counts in the month of its registration, whose time never falls.
-        spent = self.spent(event.source, self._rules.month(self._time(now))) if event.type == EMERGENCY else 0
-        refusal = self._rules.judge(view, event, now, spent=spent, policy=policy)
+        # The event is judged at the time of its registration, as an auditor judges it again. This time never falls.
+        time = self._time(now)
+        spent = self.spent(event.source, self._rules.month(time)) if event.type == EMERGENCY else 0
+        refusal = self._rules.judge(view, event, time, spent=spent, policy=policy)
         if refusal:
             raise Refused(refusal.code, refusal.rule, refusal.article, because=refusal.because)
-        audience = self._rules.audience(view, event, policy, self._time(now))
+        audience = self._rules.audience(view, event, policy, time)
         told = Told(audience.recipients, audience.earlier, {})
         if letter is None:
             return told

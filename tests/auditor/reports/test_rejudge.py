@@ -71,6 +71,24 @@ def test_a_registrar_that_goes_by_the_rules_is_not_found_fault_with() -> None:
     assert list(otherwise(seen.history.entries, seen.rules, seen.directory)) == []
 
 
+@pytest.mark.parametrize("minutes", [-30, 30], ids=["its last day", "the day after"])
+def test_a_registrar_whose_clock_was_set_back_is_not_found_fault_with(bus: Bus, minutes: int) -> None:
+    """Given a clock that was an hour ahead past midnight, when a consent's last day ends again, then no finding names it."""
+    shard, midnight = bus.shard(), datetime(2026, 3, 2, 20, tzinfo=UTC)  # in Baku
+    bus.signal(shard)
+    consent = {**CONSENT, "purposes": ["information_sharing", "services"], "expires": "2026-03-02"}
+    assert bus.say(shard, "ngo-a", "consent.given", consent).outcome == "registered"
+    bus.signal(shard, case=ids.new_ref(), at=midnight - timedelta(minutes=30), now=midnight + timedelta(minutes=30))
+    referral = {"to": ["vac"], "mode": "referral", "reason": "Other", "urgency": "normal", "services": []}
+    now = midnight + timedelta(minutes=minutes)
+    bus.say(shard, "ngo-a", "referral.submitted", referral, referral=ids.new_ref(), legalbasis="a law", now=now)
+    history = History(bus.directory)
+    for record in bus.history:
+        history.take(record, 0)
+
+    assert list(otherwise(history.entries, bus.rules, bus.directory)) == []
+
+
 def test_a_wrongly_registered_event_is_found(bus: Bus) -> None:
     """A consent that names its own publisher."""
     assert registered(bus, lambda _: None) == [("let_in", "G-36", ())]
