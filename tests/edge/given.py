@@ -40,7 +40,8 @@ async def edge_of(
     async with desk_of(agency, home, registrar=registrar) as here:
         door = here.door._transport.app  # type: ignore[attr-defined]  # httpx has no public name for it
         app = Unguarded(door)
-        mount([name], app, agency)
+        seat = here.desk.seat
+        mount([name], app, agency, lambda: seat.rules.profile_at(seat.now()).zone)
         headers = {"authorization": f"Bearer {TOKEN}"}
         base = f"http://desk/{name}"
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app.app), base_url=base, headers=headers) as client:

@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import re
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -17,13 +18,15 @@ from desk.given import CANARY, REF
 from edge.given import edge_of, examples
 from nrmbus.edge.htcds import mapping
 from nrmbus.events.codes import Sector, Service
+from rules.stories import LEGAL
 
 STANDARD: dict[str, Any] = json.loads((Path(__file__).parent / "htcds_fields.json").read_bytes())["fields"]
 """Fields of the standard, as its authors published them."""
 SEVERAL = ("Multiselect Picklist",)
 MANY = {"cas_ReferredOrganisation", "spl_Type"}
 """Fields of which the standard says that there may be several records; here they are lists."""
-TODAY = date(2026, 3, 20)
+BAKU = ZoneInfo("Asia/Baku")
+TODAY = datetime(2026, 3, 20, 9, tzinfo=BAKU)
 
 
 def judged(made: dict[str, Any]) -> dict[str, Any]:
@@ -40,10 +43,11 @@ def judged(made: dict[str, Any]) -> dict[str, Any]:
     return dict(made["fields"])
 
 
-def event(kind: str, data: dict[str, Any], source: str = "ngo-a", turn: int = 0) -> dict[str, Any]:
+def event(
+    kind: str, data: dict[str, Any], source: str = "ngo-a", turn: int = 0, time: str = "2026-03-02T05:00:00Z"
+) -> dict[str, Any]:
     """Return an event of a timeline."""
-    at = "2026-03-02T05:00:00Z"
-    return {"id": f"{kind}-{turn}", "type": kind, "source": source, "time": at, "registered": at, "data": data}
+    return {"id": f"{kind}-{turn}", "type": kind, "source": source, "time": time, "registered": time, "data": data}
 
 
 @given(names=st.lists(st.sampled_from(sorted(examples())), max_size=6))
@@ -176,6 +180,31 @@ def test_consent_that_is_typed_after_its_last_day_replaces_nothing() -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "data", "field", "day"),
+    [
+        ("plan.adopted", {"services": [], "planned_end_days": 30}, "spl_PlannedEndDate", "2026-04-01"),
+        ("plan.completed", {}, "spl_ActualEndDate", "2026-03-02"),
+        ("referral.submitted", {"to": ["vac"], "reason": "Other"}, "cas_OutgoingReferralDate", "2026-03-02"),
+        ("referral.accepted", {"next_step": "plan"}, "cas_IncomingReferralDate", "2026-03-02"),
+    ],
+)
+def test_a_date_is_the_local_day(kind: str, data: dict[str, Any], field: str, day: str) -> None:
+    """Given something at half past one in the night of 2 March in Baku, then the record dates it to 2 March, as the Rules do."""
+    made = mapping.record([event(kind, data, time="2026-03-01T21:30:00Z")], {}, "ngo-a", TODAY)
+
+    assert judged(made)[field] == day
+
+
+@pytest.mark.parametrize(("minute", "is_given"), [(-1, True), (0, False)])
+def test_a_consent_ends_with_its_last_day_where_the_bus_is(minute: int, is_given: bool) -> None:  # noqa: FBT001
+    """Given a consent until 2 March, when it is 3 March in Baku and not yet so in UTC, then it stands no more."""
+    events = [event("consent.given", {**CONSENT, "expires": "2026-03-02"})]
+    now = datetime(2026, 3, 2, 20, 0, tzinfo=UTC) + timedelta(minutes=minute)
+
+    assert judged(mapping.record(events, {}, "vac", now.astimezone(BAKU)))["con_Consent"] is is_given
+
+
+@pytest.mark.parametrize(
     ("kind", "data", "left_out"),
     [
         ("case.signal_dismissed", {"reason": "no_indicator"}, ["reason"]),
@@ -229,6 +258,18 @@ async def test_the_sector_of_a_decision_is_exported(tmp_path: Path) -> None:
 
         assert judged(answer.json())["vic_ForcedLabourIndustry"] == "F_Construction"
         assert answer.json()["left_out"] == []
+
+
+async def test_the_door_s_adapter_counts_days_in_the_zone_of_the_profile(tmp_path: Path) -> None:
+    """Given a referral that ngo-a sends at one in the night in Baku, when it exports the case, then it has the day of that night."""
+    async with edge_of("ngo-a", tmp_path, "htcds") as (here, htcds):
+        here.clock.time = datetime(2026, 3, 1, 21, 0, tzinfo=UTC)
+        await here.registered(type="case.signal_recorded", data=SIGNAL)
+        data = {"to": ["special-unit"], "mode": "referral", "reason": "Other", "urgency": "normal", "services": []}
+        await here.registered(type="referral.submitted", ref=REF, data=data, legal_basis=LEGAL)
+        answer = await here.during(htcds.get(f"/cases/{CASE}", params={"actor": "N-7", "purpose": "case_work"}))
+
+        assert judged(answer.json())["cas_OutgoingReferralDate"] == "2026-03-02"
 
 
 def test_no_cell_begins_a_formula() -> None:

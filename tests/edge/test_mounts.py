@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -20,6 +21,11 @@ from nrmbus.desk.own_settings import edge_of
 from nrmbus.edge.door import OwnDoor
 from nrmbus.edge.mounts import ADAPTERS, mount
 from nrmbus.edge.problems import PROBLEM_JSON
+
+
+def zone() -> ZoneInfo:
+    """Return the time zone of a bus."""
+    return ZoneInfo("Asia/Baku")
 
 
 @pytest.mark.parametrize("edge", [["hl7"], "cloudevents", {"cloudevents": True}, [["cloudevents"]], None])
@@ -42,7 +48,7 @@ def test_a_desk_has_the_adapters_that_its_settings_name(tmp_path: Path) -> None:
 async def test_without_a_token_no_adapter_reads_a_request() -> None:
     """The token is checked before the adapter sees anything, also of a request to an adapter that asks the door for nothing."""
     served = Token(Starlette(), CALLERS.get)
-    mount(ADAPTERS, served, "ngo-a")
+    mount(ADAPTERS, served, "ngo-a", zone)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url="http://desk") as client:
         for name in ADAPTERS:
             assert (await client.options(f"/{name}/events")).status_code == 401
@@ -55,7 +61,7 @@ async def test_without_a_token_no_adapter_reads_a_request() -> None:
 async def test_an_address_that_an_adapter_does_not_have_is_answered_as_at_the_door(name: str) -> None:
     """RFC 9457 for an unknown address, and for a method that the address does not take."""
     served = Token(Starlette(), CALLERS.get)
-    mount([name], served, "ngo-a")
+    mount([name], served, "ngo-a", zone)
     headers = {"authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(served), base_url=f"http://desk/{name}") as client:
         unknown = await client.get("/nothing", headers=headers)
@@ -71,7 +77,7 @@ async def test_the_requests_of_an_adapter_count_as_the_one_that_its_caller_sent(
     """A page that an adapter makes of many requests to the door is one request of the token; a caller cannot say so of its own."""
     flood = Caller("flood", frozenset(), 60)
     served = Token(Starlette(), lambda header: flood if header == "Bearer flood" else None)
-    door = OwnDoor(served, "ngo-a")
+    door = OwnDoor(served, "ngo-a", zone)
 
     async def one(_: Request) -> JSONResponse:
         return JSONResponse({})

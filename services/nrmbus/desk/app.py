@@ -97,7 +97,7 @@ async def _run(folder: BusFolder, agency: str, start: "_Start") -> DeskProcess |
         )
         process.door, process.notices = door, _notices(home, process, door)
         served = application(door, door.tokens.caller_of, process.running)
-        mount(edge_of(home), served, agency)
+        mount(edge_of(home), served, agency, lambda: process.seat.rules.profile_at(process.seat.now()).zone)
         if agency in BESIDE:
             import_module(BESIDE[agency]).mount(folder, process, served)
         server = Server(Beside(served, door), start.listening, keep=True)

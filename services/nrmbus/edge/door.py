@@ -6,9 +6,10 @@ refusals as for a request from outside.
 
 import json
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message
@@ -57,9 +58,9 @@ class DoorProblem(Exception):
 class OwnDoor:
     """The door of the desk that an adapter stands above."""
 
-    def __init__(self, app: ASGIApp, agency: str) -> None:
-        """Ask *app*, the whole application of the desk of *agency*."""
-        self._app, self.agency = app, agency
+    def __init__(self, app: ASGIApp, agency: str, zone: Callable[[], ZoneInfo]) -> None:
+        """Ask *app*, the whole application of the desk of *agency*; *zone* returns the time zone of the profile in force."""
+        self._app, self.agency, self.zone = app, agency, zone
 
     async def ask(
         self, caller: Request, method: str, path: str, *, params: Parameters = (), body: Any = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, Protocol
+from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
@@ -43,8 +44,11 @@ ADAPTERS: Final[Mapping[str, Callable[[OwnDoor], Adapter]]] = {
 """Adapters by name; the name is also the first part of their addresses."""
 
 
-def mount(names: Iterable[str], served: Guarded, agency: str) -> None:
-    """Mount the adapters *names* behind the check of the token in *served*, the application of the desk of *agency*."""
-    door = OwnDoor(served, agency)
+def mount(names: Iterable[str], served: Guarded, agency: str, zone: Callable[[], ZoneInfo]) -> None:
+    """Mount the adapters *names* behind the check of the token in *served*, the application of the desk of *agency*.
+
+    *zone* returns the time zone of the profile in force.
+    """
+    door = OwnDoor(served, agency, zone)
     for name in names:
         served.app.mount(f"/{name}", ADAPTERS[name](door).application())

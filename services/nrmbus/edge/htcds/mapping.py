@@ -7,11 +7,9 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta, tzinfo
 from itertools import product
 from typing import Any, Final
-
-from nrmbus.wire import times
 
 Json = dict[str, Any]
 
@@ -75,12 +73,16 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 class _Record:
     """Fields in the making, and the places of what the standard has no room for."""
 
-    def __init__(self, me: str) -> None:
-        self.me = me
+    def __init__(self, me: str, zone: tzinfo | None) -> None:
+        self.me, self._zone = me, zone
         self.fields: Json = {}
         self.left_out: list[str] = []
         self.consents: dict[tuple[str, str], tuple[bool, str | None]] = {}
         """For each receiver and purpose, whether the person consented, and the last day on which that holds."""
+
+    def day_of(self, event: Mapping[str, Any], field: str = "time") -> date:
+        """Return the local day of the time in *field* of *event*, as the Rules count it."""
+        return datetime.fromisoformat(event[field]).astimezone(self._zone).date()
 
     def put(self, name: str, value: Any) -> None:
         """Set a field; a later event says the newer value."""
@@ -97,13 +99,17 @@ class _Record:
         self.left_out.append(f"{kind}{place}")
 
 
-def record(events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[str, Any]], me: str, today: date) -> Json:
-    """Return the case of *events*, in the order of registration, with the opened *letters* by event id, as *me* knows it *today*.
+def record(
+    events: Iterable[Mapping[str, Any]], letters: Mapping[str, Mapping[str, Any]], me: str, now: datetime
+) -> Json:
+    """Return the case of *events*, in the order of registration, with the opened *letters* by event id, as *me* knows it *now*.
+
+    Days are those of the zone of *now*.
 
     ``left_out`` has the places of values that the standard has no code for, or that the version read here does not say: never
     the values.
     """
-    made, day = _Record(me), today.isoformat()
+    made, day = _Record(me, now.tzinfo), now.date().isoformat()
     made.put("cas_Status", "Active")
     for event in events:
         letter = letters.get(event["id"], {})
@@ -198,7 +204,7 @@ def _submitted(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) ->
         made.lose(event["type"], "/data/reason")
     if way == "Outgoing":
         made.add("cas_ReferredOrganisation", data["to"])
-        made.put("cas_OutgoingReferralDate", event["time"][:10])
+        made.put("cas_OutgoingReferralDate", made.day_of(event).isoformat())
     elif made.me in data["to"]:
         made.put("cas_ReferringOrganisation", event["source"])
     else:
@@ -208,7 +214,7 @@ def _submitted(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) ->
 
 def _accepted(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     if event["source"] == made.me:
-        made.put("cas_IncomingReferralDate", event["time"][:10])
+        made.put("cas_IncomingReferralDate", made.day_of(event).isoformat())
 
 
 def _closed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
@@ -252,18 +258,18 @@ def _followed(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> 
 def _planned(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     data = event["data"]
     made.fields["spl_Type"] = sorted({PLANS.get(each, "SocialCare") for each in data["services"]})
-    begun = times.read(event["time"])
-    if begun is not None:
-        made.put("spl_PlannedEndDate", (begun + timedelta(days=data["planned_end_days"])).date().isoformat())
+    made.put("spl_PlannedEndDate", (made.day_of(event) + timedelta(days=data["planned_end_days"])).isoformat())
 
 
 def _ended(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
-    made.put("spl_ActualEndDate", event["time"][:10])
+    made.put("spl_ActualEndDate", made.day_of(event).isoformat())
 
 
 def _consented(made: _Record, event: Mapping[str, Any], _: Mapping[str, Any]) -> None:
     data, last = event["data"], event["data"].get("expires")
-    is_late = last is not None and last < event["registered"][:10]  # typed after its last day, so it replaces nothing
+    is_late = (
+        last is not None and last < made.day_of(event, "registered").isoformat()
+    )  # typed after its last day, so it replaces nothing
     for about in product(data["receivers"], data["purposes"]):
         if is_late:
             made.consents.setdefault(about, (False, None))

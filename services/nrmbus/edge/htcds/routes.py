@@ -1,6 +1,6 @@
 """Route for the export of a case as HTCDS, above the door's routes for cases, readings and the inbox."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -48,7 +48,7 @@ class Htcds:
         await self._door.ask(request, "POST", f"/v1/cases/{case}/reads", params=[*reader, ("what", "export")])
         letters = await self._letters(request, case, reader)
         events = [each async for each in self._door.timeline(request, case, _SPEAKS)]
-        made = mapping.record(events, letters, self._door.agency, datetime.now(UTC).date())
+        made = mapping.record(events, letters, self._door.agency, datetime.now(self._door.zone()))
         if form == "csv":
             return Response(mapping.to_csv(made), media_type=CSV)
         return JSONResponse(made)
