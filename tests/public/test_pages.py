@@ -1,10 +1,13 @@
 """The public pages: what anybody reads, on any telephone, and what the page tells nobody."""
 
+import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from intake.given import KEY
 from intake.public_page import SETTING, here
 from nrmbus.desk.intake import facts
 from nrmbus.public.site import INFORMATION, PublicSite
@@ -116,6 +119,28 @@ async def test_a_child_reads_who_is_there_by_the_profile(
     promised = re.findall(r"When the deciding body \((.*)\) asks you questions, (.*)\.", told)
     assert promised == ([("social services", sentence)] if sentence else [])
     assert ("good for you" in told) is ("G-24" in rules)
+
+
+@pytest.mark.parametrize(("profile", "hour"), [("az@2022-04-29", "13:00"), ("md@2014-03-28", "11:00"), (None, "13:00")])
+async def test_times_are_those_of_the_country(tmp_path: Path, profile: str | None, hour: str) -> None:
+    """Given the profile of a country, then a person reads the times there; those of Baku before the desk has named a profile."""
+    with here(tmp_path) as page:
+        if profile is not None:
+            page.store.state(facts(load_profile(profile)))
+        page.store.tell(KEY.seal_to, datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+        assert f"{hour} nobody at the hotline could read" in (await page.get("/en/write")).text
+
+
+async def test_a_desk_of_an_earlier_release_names_no_zone(tmp_path: Path) -> None:
+    """Given facts without a zone, as a desk wrote them before, then the page states them."""
+    profile = load_profile("az@2022-04-29")
+    written = json.loads(facts(profile))
+    written.pop("zone", None)
+    with here(tmp_path) as page:
+        page.store.state(json.dumps(written))
+
+        assert f"at least: {profile.periods.recovery_days} calendar days" in (await page.get("/en/help")).text
 
 
 async def test_a_page_for_everybody_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

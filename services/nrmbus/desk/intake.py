@@ -50,7 +50,7 @@ async def tend(seat: Seat, home: Path) -> None:
 
 def facts(profile: Profile) -> str:
     """Return the facts of *profile* that stand in sentences of the public page, in JSON."""
-    return json.dumps({name: each for name, each in facts_of(profile).items() if name != "zone"}, sort_keys=True)
+    return json.dumps({**facts_of(profile), "zone": profile.timezone}, sort_keys=True)
 
 
 def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: SealTo, now: datetime, about: str) -> None:

@@ -14,6 +14,7 @@ from nrmbus.bus.tls_listener import Listen
 from nrmbus.web.words import LANGUAGES, Language
 
 ZONE: Final = ZoneInfo("Asia/Baku")
+"""Time zone of the pages until the desk has written that of the profile."""
 EXIT: Final = "https://www.wikipedia.org/"
 KEEP_DAYS: Final = 90
 NATIONAL: Final = "152"

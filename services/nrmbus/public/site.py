@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment
 from starlette.applications import Starlette
@@ -93,7 +94,7 @@ class PublicSite:
         self._templates = _templates()
         self._turn, self._waiting = asyncio.Semaphore(1), 0
         self._same: dict[tuple[Language, str, str], tuple[bytes, bytes]] = {}
-        self._facts: tuple[str, dict[str, Any]] = "", {}
+        self._facts: tuple[str, dict[str, Any]] = "", {"zone": ZONE}
         self.routes: Final = [
             Route("/", self._first),
             Route("/static/{name}", self._file),
@@ -177,7 +178,7 @@ class PublicSite:
 
     async def _receipt(self, t: Words, code: str, *, is_danger: bool) -> Response:
         """Show the code once, in no other language: no browser has the page again, so a click would lose the code."""
-        others = [Words(each, ZONE, **self._known()) for each in LANGUAGES if each != t.language]
+        others = [Words(each, **self._known()) for each in LANGUAGES if each != t.language]
         values = {"code": codes.shown(code).split(), "danger": is_danger, "others": others, **await self._readers()}
         return self._page(t, "receipt.html.j2", "write", **values)
 
@@ -366,11 +367,11 @@ class PublicSite:
     async def _no_page(self, request: Request, _error: Exception) -> Response:
         first = request.url.path.split("/")[1]
         language = language_of(first, accepted=request.headers.get("accept-language"))
-        t = Words(language, ZONE, **self._known())
+        t = Words(language, **self._known())
         return self._page(t, "message.html.j2", "", status=404, sentence=t("There is no such page."))
 
     def _words(self, request: Request) -> Words:
-        return Words(cast("Language", request.url.path.split("/")[1]), ZONE, **self._known())
+        return Words(cast("Language", request.url.path.split("/")[1]), **self._known())
 
     def _known(self) -> dict[str, Any]:
         """Return the facts of the profile in force, as the desk wrote them last; those before if the file is held."""
@@ -378,7 +379,10 @@ class PublicSite:
             written = self._store.facts
             if written != self._facts[0]:
                 self._same.clear()
-                self._facts = written, json.loads(written)
+                facts = json.loads(written)
+                # A desk of an earlier release has written no zone.
+                zone = ZoneInfo(facts["zone"]) if "zone" in facts else ZONE
+                self._facts = written, {**facts, "zone": zone}
         return self._facts[1]
 
     def _page(self, t: Words, template: str, name: str, *, status: int = 200, **values: Any) -> Response:
