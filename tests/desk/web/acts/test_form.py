@@ -202,6 +202,53 @@ def test_a_time_before_the_calendar_is_a_problem_of_its_field() -> None:
     assert found.pointer == "/data/when"
 
 
+@pytest.mark.parametrize(
+    ("moment", "clock"),
+    [
+        ("2026-10-24T22:30:00Z", "01:30"),
+        ("2026-10-24T23:30:00Z", "02:30 +03:00"),
+        ("2026-10-25T00:30:15Z", "02:30:15 +02:00"),
+        ("2026-10-25T01:30:00Z", "03:30"),
+    ],
+)
+def test_each_of_two_equal_times_comes_back_from_its_form(moment: str, clock: str) -> None:
+    """Given the night in which clocks in Chisinau are set back, then a form shows which of two equal times its own is."""
+    made, zone = form.form_of(TYPES["service.scheduled", 1]), ZoneInfo("Europe/Chisinau")
+
+    typed = form.typed_of(made, {"data": {"when": moment}}, zone)
+
+    assert typed["data.when.clock"] == (clock,)
+    assert form.read(made, typed, zone)["data"]["when"] == moment
+
+
+@pytest.mark.parametrize(
+    ("day", "month", "clock", "moment"),
+    [
+        ("25", "10", "2:30", "2026-10-24T23:30:00Z"),
+        ("25", "10", "2:30+02:00", "2026-10-25T00:30:00Z"),
+        ("25", "10", "2:30 +04:00", None),
+        ("24", "10", "2:30 +03:00", "2026-10-23T23:30:00Z"),
+        ("29", "3", "2:30", None),
+        ("29", "3", "3:30", "2026-03-29T00:30:00Z"),
+    ],
+    ids=["the first of two", "the second", "neither", "the only one", "left out", "after the hour left out"],
+)
+def test_a_time_that_clocks_show_twice_or_never(day: str, month: str, clock: str, moment: str | None) -> None:
+    """Given a night in which clocks are set, then a time is what its offset says, else the first; one that no clock shows is a problem."""
+    scheduled, zone = form.form_of(TYPES["service.scheduled", 1]), ZoneInfo("Europe/Chisinau")
+    typed = form.typed_of(scheduled, _example(scheduled.data, full=True), zone)
+    typed |= {f"data.when.{name}": (each,) for name, each in (("day", day), ("month", month), ("year", "2026"))}
+    typed |= {"data.when.clock": (clock,)}
+
+    found = form.read(scheduled, typed, zone)
+
+    if moment is None:
+        assert [each.pointer for each in form.problems(scheduled, found)] == ["/data/when"]
+    else:
+        assert found["data"]["when"] == moment
+        assert form.problems(scheduled, found) == ()
+
+
 def test_a_consent_may_have_several_receivers() -> None:
     """The door makes one event of each receiver, so the form takes them together."""
     made = form.form_of(TYPES["consent.given", 1])

@@ -40,7 +40,8 @@ _SEPARATORS: Final = re.compile(r"[\s,;]*[,;][\s,;]*|\s+(?!\d)")
 """What stands between words; not the space before a number, as in the citation of an act."""
 _WHOLE: Final = re.compile(r"-?[0-9]{1,12}")
 _SUM: Final = re.compile(r"([0-9]+)(?:[.,]([0-9]{1,2}))?")
-_CLOCK: Final = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})(?::([0-9]{2}))?")
+_CLOCK: Final = re.compile(r"([0-9]{1,2})[:.]([0-9]{2})(?::([0-9]{2}))?(?:\s*([+-][0-9]{2}:[0-9]{2}))?")
+"""Time of day; in an hour that clocks show twice, the offset from UTC tells which of the two is meant."""
 _SUM_OF_MONEY: Final = frozenset({"value", "currency"})
 _ASKED_FOR: Final = {
     "referral.info_supplied": "/sealed/answer", "case.linked": "/sealed/other_case", "case.merged": "/sealed/other_case",
@@ -308,11 +309,26 @@ def _time(name: str, typed: Values, zone: ZoneInfo) -> str | None:
         return None
     read_clock = _CLOCK.fullmatch(clock)
     try:
-        hour, minute, second = (int(each or 0) for each in read_clock.groups()) if read_clock else (-1, 0, 0)
-        here = datetime.fromisoformat(day or "").replace(hour=hour, minute=minute, second=second, tzinfo=zone)
-        return here.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError):  # in UTC, the first hours of the first year lie before the calendar
+        hour, minute, second = (int(each or 0) for each in read_clock.groups()[:3]) if read_clock else (-1, 0, 0)
+        here = datetime.fromisoformat(day or "").replace(hour=hour, minute=minute, second=second)
+        found = _moments(here, zone)
+        offset = read_clock[4] if read_clock else None
+        meant = (each for each in found if offset is None or _offset(each, zone) == offset)
+        return next(meant).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, StopIteration):
+        # In UTC, the first hours of the first year lie before the calendar. An hour that clocks leave out has no moment.
         return f"{day or ''}T{clock}"
+
+
+def _moments(here: datetime, zone: ZoneInfo) -> list[datetime]:
+    """Return the moments at which clocks in *zone* show *here*: none or two where they are set, else one."""
+    both = (here.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return [each for each in dict.fromkeys(both) if each.astimezone(zone).replace(tzinfo=None, fold=0) == here]
+
+
+def _offset(moment: datetime, zone: ZoneInfo) -> str:
+    """Return how far *zone* is from UTC at *moment*, such as ``+04:00``."""
+    return moment.astimezone(zone).isoformat()[len("2026-03-02T05:00:00") :]
 
 
 def _sum(text: str) -> str:
@@ -372,7 +388,9 @@ def _typed(of: Field, value: Any, zone: ZoneInfo) -> Iterator[tuple[str, tuple[s
         case "time":
             here = datetime.fromisoformat(value).astimezone(zone)
             yield from _typed_day(of.name, here.date().isoformat())
-            yield f"{of.name}.clock", (here.strftime("%H:%M:%S" if here.second else "%H:%M"),)
+            clock = here.strftime("%H:%M:%S" if here.second else "%H:%M")
+            is_twice = len(_moments(here.replace(tzinfo=None, fold=0), zone)) > 1
+            yield f"{of.name}.clock", (f"{clock} {_offset(here, zone)}" if is_twice else clock,)
         case "yes_no":
             yield of.name, ("yes" if value else "no",)
         case _:
