@@ -8,14 +8,25 @@ from typing import Any
 import pytest
 
 from agencies import AGENCIES, NOW, POLICY, reference
+from copies import known_here
 from nrmbus.events.model import Fact
-from nrmbus.rules import Agency, Rules, View, load_profile
+from nrmbus.rules import Agency, Rules, View, add_profiles, load_profile
 from rules.given import Bench
-from rules.stories import consented, presumed, referred, signalled
+from rules.stories import LEGAL, consented, presumed, referred, signalled
 
 LATER = "az@2024-02-08"
 EARLY = "az@2009-09-03"
 GENERIC = "osce-generic@2022-01-01"
+SHORT, LONG = "az@2026-01-01", "az@2026-02-01"
+_OWN = "name: {name}\nextends: az@2022-04-29\nchanges:\n  clocks:\n{clocks}"
+OWN = (
+    _OWN.format(
+        name=SHORT,
+        clocks="    D-REFER: {length: {hours: 1}}\n    D-SERVICE: {length: {by_urgency: {normal: {days: 5}}}}\n",
+    ),
+    _OWN.format(name=LONG, clocks="    D-SERVICE: {length: {by_urgency: {normal: {days: 20}}}}\n"),
+)
+"""Profiles that give less time than the first one, and more."""
 DAY = datetime(2026, 3, 9, 20, tzinfo=UTC)
 """00:00 of 10 March in Baku."""
 
@@ -98,7 +109,7 @@ class TestMove:
     """A case moves by its next event, if the act says so."""
 
     def test_an_open_case_moves_by_its_next_event(self) -> None:
-        """Before that event it stands as it was; from then on the new lengths hold, and lifted duties are gone."""
+        """Before that event it stands as it was; from then on the new profile holds, and duties that it does not know are gone."""
         b = presumed(under(activation(EARLY, open_cases="move")))
         b.now = DAY + timedelta(days=1)
         before = {clock.code for clock in b.rules.clocks(b.view)}
@@ -129,6 +140,99 @@ class TestMove:
         b.now = DAY + timedelta(days=30)
 
         assert b.rules.policy_for(b.view, "ngo-a", b.now) == LATER
+
+
+class TestADutyOfACaseThatMoves:
+    """A duty under way has the longer of two times: nobody is late by a law that was not in force when the duty began."""
+
+    @pytest.fixture(autouse=True)
+    def _own_profiles(self) -> Iterator[None]:
+        with known_here():
+            add_profiles(OWN)
+            yield
+
+    def test_p1_keeps_the_time_in_which_it_was_to_be_met(self) -> None:
+        """Given 14 days, then a law of 5 days in force on day 10, when the case moves on day 13, then no breach and no end comes before day 14."""
+        b = asked_for_help(under(activation(SHORT, "2026-03-12", open_cases="move")))
+        moved_by_consent(b, "d13 9:00")
+
+        assert b.view.policy == SHORT
+        assert "D-SERVICE 16 Mar 24:00" in b.deadlines
+        assert [each for each in b.through("d40 9:00") if "referral.expired" in each or "D-SERVICE" in each] == [
+            "D-SERVICE 16 Mar 24:00 ngo-a,vac", "referral.expired 30 Mar 24:00 ngo-a,vac",
+        ]  # fmt: skip
+
+    def test_keeps_it_also_if_it_waits_for_an_answer_meanwhile(self) -> None:
+        """Given a question on day 9, when the case moves on day 13 and the answer comes on day 17, then five days are left as before."""
+        b = asked_for_help(under(activation(SHORT, "2026-03-12", open_cases="move")))
+        b.at("d9 9:00").say("vac", "referral.info_requested", ref="R-1")
+        moved_by_consent(b, "d13 9:00")
+        b.at("d17 9:00").say("ngo-a", "referral.info_supplied", ref="R-1")
+
+        assert b.view.policy == SHORT
+        assert "D-SERVICE 24 Mar 24:00" in b.deadlines
+
+    def test_keeps_it_through_a_closing(self) -> None:
+        """Given 24 hours to refer, of which 3 are left at the dismissal, when the case is opened again under a law of one hour, then 3 are left."""
+        b = signalled(under(activation(SHORT, "2026-03-12", open_cases="move")))
+        b.at("21:00").say("ngo-a", "case.signal_dismissed")
+        b.at("d12 9:00").say("ngo-a", "case.reopened")
+
+        assert b.view.policy == SHORT
+        assert "D-REFER 14 Mar 12:00" in b.deadlines
+
+    def test_that_begins_afterwards_has_the_new_time(self) -> None:
+        """Given the same law, when help is asked for on the day of the move, then it is due in 5 days."""
+        b = consented(under(activation(SHORT, "2026-03-12", open_cases="move")))
+        moved_by_consent(b, "d10 9:00")
+        asked_for_help(b)
+
+        assert "D-SERVICE 17 Mar 24:00" in b.deadlines
+
+    def test_has_a_new_time_that_is_longer(self) -> None:
+        """Given 14 days, then a law of 20 days, when the case moves, then the duty has 20 days from its beginning."""
+        b = asked_for_help(under(activation(LONG, "2026-03-12", open_cases="move")))
+        moved_by_consent(b, "d13 9:00")
+
+        assert b.view.policy == LONG
+        assert "D-SERVICE 22 Mar 24:00" in b.deadlines
+
+    def test_has_the_longest_of_several(self) -> None:
+        """Given 14 days, a law of 5 days and then the one of 14 days again, then the duty has had 14 days all along."""
+        b = asked_for_help(
+            under(
+                activation(SHORT, "2026-03-10", open_cases="move"), activation(LATER, "2026-03-13", open_cases="move")
+            )
+        )
+        moved_by_consent(b, "d9 9:00")
+        moved_by_consent(b, "d12 9:00")
+
+        assert b.view.policy == LATER
+        assert "D-SERVICE 16 Mar 24:00" in b.deadlines
+        assert all(clock.length is None for clock in b.view.running)
+
+    def test_has_the_same_time_for_who_hears_of_the_move_later(self) -> None:
+        """Given an agency that the event does not reach by which the case moved, when it hears the next one, then it shows the same time."""
+        b = asked_for_help(under(activation(SHORT, "2026-03-12", open_cases="move")))
+        moved_by_consent(b, "d13 9:00")
+        moved_by_consent(b, "d13 10:00")
+        told = [replace(fact, policy=SHORT if fact.registered > DAY else POLICY) for fact in b.facts]
+        due = {clock.code: clock.due for clock in b.rules.clocks(folded(b.rules, [*told[:-2], told[-1]]))}
+
+        assert due["D-SERVICE"] == next(clock.due for clock in b.rules.clocks(b.view) if clock.code == "D-SERVICE")
+
+
+def asked_for_help(b: Bench) -> Bench:
+    """The NGO asks the assistance centre for help that is not urgent: on the first day, unless the case has gone on."""
+    if not b.facts:
+        consented(b).at("1:10")
+    b.say("ngo-a", "referral.submitted", ref="R-1", to=["vac"], legal_basis=LEGAL, urgency="normal", reason="Other")
+    return b
+
+
+def moved_by_consent(b: Bench, at: str) -> None:
+    """She consents again *at* that time: an event that ends no duty."""
+    b.at(at).say("ngo-a", "consent.given", receivers=["vac"])
 
 
 def test_p2_a_stranger_cannot_tell_a_case_of_before_from_none() -> None:

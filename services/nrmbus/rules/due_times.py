@@ -3,6 +3,7 @@
 All instants are UTC; days are those of the profile's zone.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -39,10 +40,24 @@ def _due(tables: Tables, clock: Running, pauses: tuple[Interval, ...]) -> dateti
 
 def length_of(rule: ClockRule, clock: Running) -> Length:
     """Return the length that applies to *clock*; a clock without an urgency counts as ``normal``."""
+    if clock.length is not None:
+        return clock.length
     if rule.length.by_urgency is None:
         return rule.length
     by_urgency = {str(urgency): length for urgency, length in rule.length.by_urgency.items()}
     return by_urgency.get(clock.urgency or "", by_urgency["normal"])
+
+
+def under(before: Tables, tables: Tables, clock: Running) -> Running:
+    """Return *clock* of a case that comes from the profile of *before* under that of *tables*: it keeps a length that ends later.
+
+    The lengths alone are compared, so each reader keeps the same one, whichever event of the case moves it there.
+    """
+    fresh = replace(clock, length=None, pauses=())
+    kept = replace(fresh, length=length_of(before.profile.clocks[clock.code], clock))
+    ends, once = due_of(tables, fresh), due_of(tables, kept)
+    is_longer = ends is not None and once is not None and once > ends
+    return replace(clock, length=kept.length if is_longer else None)
 
 
 def waited(tables: Tables, clock: Running, until: datetime) -> int:

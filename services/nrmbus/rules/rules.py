@@ -16,6 +16,7 @@ from nrmbus.rules.calendar import lasting
 from nrmbus.rules.clocks import Clock, clocks_of
 from nrmbus.rules.dated import Activation, Timeline
 from nrmbus.rules.due import Due, due_of_view
+from nrmbus.rules.due_times import under
 from nrmbus.rules.duties import as_of, changing, just_before
 from nrmbus.rules.emergency import RESEALED, is_too_late, refused_by_person
 from nrmbus.rules.event_context import AUTHORITIES, EventContext, shut_for
@@ -27,7 +28,7 @@ from nrmbus.rules.once import once_for
 from nrmbus.rules.opening_bound import could_open
 from nrmbus.rules.profile import Profile, Row, UnknownProfileError
 from nrmbus.rules.profile_files import load_profile
-from nrmbus.rules.records import Agency, Emergency
+from nrmbus.rules.records import Agency, Emergency, Running
 from nrmbus.rules.retention import RetentionPeriod, kept
 from nrmbus.rules.running import TIMEKEEPER
 from nrmbus.rules.tables import Roles, Tables
@@ -290,12 +291,18 @@ class Rules:
         return after.changed({"policy": policy, "policy_since": view.policy_since})
 
     def _under(self, view: View, policy: str, since: datetime) -> View:
-        """Return *view* as that of a case under *policy*: duties that this profile does not know are lifted."""
-        clocks = self._of(policy).profile.clocks
-        closing = view.closing
+        """Return *view* as that of a case under *policy*: duties that this profile does not know are lifted.
+
+        The others take the length of this profile, unless theirs ends later (reading 175).
+        """
+        before, tables, closing = self._of(view.policy).tables, self._of(policy).tables, view.closing
+
+        def moved(clocks: tuple[Running, ...]) -> tuple[Running, ...]:
+            return tuple(under(before, tables, each) for each in clocks if each.code in tables.profile.clocks)
+
         if closing is not None:
-            closing = replace(closing, stopped=tuple(each for each in closing.stopped if each.code in clocks))
-        running = tuple(each for each in view.running if each.code in clocks)
+            closing = replace(closing, stopped=moved(closing.stopped))
+        running = moved(view.running)
         return view.changed({"policy": policy, "policy_since": since, "running": running, "closing": closing})
 
     def holder(self, view: View, event: Event) -> str | None:
