@@ -1,6 +1,6 @@
 """An intake file with a hotline's key, and a person with a code."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from nrmbus.intake.codes import Holder
@@ -34,6 +34,11 @@ def take(
 ) -> None:  # fmt: skip
     """Store what *who* wrote to *hotline*."""
     store.take(who, id, lambda to: hotline.seal(written, to, id=id, ref=who.ref), now=NOW, danger=danger)
+
+
+def days_pass(store: IntakeStore, days: int, since: datetime = NOW) -> int:
+    """Look once a day for messages that are too old, *days* days long; return how many threads went."""
+    return sum(store.expire(since + timedelta(days=day + 1)) for day in range(days))
 
 
 def on_disk(home: Path) -> bytes:

@@ -8,12 +8,12 @@ import sys
 import textwrap
 import threading
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from intake.given import CANARY, HOTLINE, ID, KEY, NOW, WRITTEN, holder, on_disk, opened, take
+from intake.given import CANARY, HOTLINE, ID, KEY, NOW, WRITTEN, days_pass, holder, on_disk, opened, take
 from nrmbus.intake.messages import MOST_CHARACTERS, Written
 from nrmbus.intake.store import MOST_MESSAGES, IntakeStore, NoKey, StoreFull, TooMany
 from nrmbus.wire.errors import LetterClosed
@@ -176,15 +176,15 @@ def test_the_same_message_sent_twice_is_there_once(tmp_path: Path) -> None:
 def test_what_is_deleted_is_gone_from_the_disk(tmp_path: Path) -> None:
     """By its holder, by a worker, or after the days without anybody: not even the sealed bytes are left."""
     store = opened(tmp_path)
-    store.keep(90)
+    store.keep(10)
     for number in (1, 2, 3):
         take(store, holder(number), f"{ID[:-1]}{number}")
     letters = [store.thread(each).messages[0].letter for each in (1, 2, 3)]  # type: ignore[union-attr]
 
     store.remove(holder(1).ref)
     store.finish(2, NOW, last=newest(store, 2), delete=True)
-    assert store.expire(NOW + timedelta(days=90)) == 0
-    assert store.expire(NOW + timedelta(days=90, minutes=1)) == 1
+    assert days_pass(store, 10) == 0
+    assert store.expire(NOW + timedelta(days=10, minutes=1)) == 1
 
     left = on_disk(tmp_path)
     assert store.threads() == []
@@ -229,15 +229,95 @@ def test_a_glance_tells_what_waits_and_holds_nobody_up(tmp_path: Path) -> None:
 def test_somebody_who_comes_back_keeps_the_messages(tmp_path: Path) -> None:
     """The days run from the last time that anybody was there."""
     store = opened(tmp_path)
-    store.keep(90)
+    store.keep(10)
     take(store, holder())
 
-    store.found(holder().ref, now=NOW + timedelta(days=80))
-    assert store.expire(NOW + timedelta(days=100)) == 0
-    store.mark_read(1, NOW + timedelta(days=160), last=newest(store, 1))
+    assert days_pass(store, 8) == 0
+    back = NOW + timedelta(days=8)
+    store.found(holder().ref, now=back)
+    assert days_pass(store, 8, back) == 0
+    read = back + timedelta(days=8)
+    store.mark_read(1, read, last=newest(store, 1))
 
-    assert store.expire(NOW + timedelta(days=240)) == 0
-    assert store.expire(NOW + timedelta(days=251)) == 1
+    assert days_pass(store, 10, read) == 0
+    assert days_pass(store, 1, read + timedelta(days=10)) == 1
+
+
+@pytest.mark.parametrize("days", [1, 10])
+@pytest.mark.parametrize("wrong", [timedelta(days=91), timedelta(days=3650), timedelta(days=-9000)])
+def test_a_clock_that_is_wrong_for_a_while_deletes_no_message(tmp_path: Path, days: int, wrong: timedelta) -> None:
+    """Given a message and a clock that jumps, when the processes start again meanwhile and the clock is then set right, then the message goes after its days, and at most one day or a tenth of them sooner."""
+    store = opened(tmp_path)
+    store.keep(days)
+    take(store, holder())
+
+    for hour in range(2):
+        store.close()
+        store = opened(tmp_path)
+        assert store.expire(NOW + wrong + timedelta(hours=hour)) == 0
+    step = min(timedelta(days=1), timedelta(days=days) / 10)
+    whole = timedelta(days=days) // step
+    gone = [store.expire(NOW + number * step) for number in range(whole + 2)]
+
+    assert sum(gone[: whole - 1]) == 0
+    assert sum(gone) == 1
+
+
+@pytest.mark.parametrize("visit", ["write", "come back", "read", "answer", "close"])
+@pytest.mark.parametrize("wrong", [timedelta(days=3650), timedelta(days=-9000)])
+def test_a_visit_counts_also_at_the_moment_when_the_clock_changes(tmp_path: Path, visit: str, wrong: timedelta) -> None:
+    """Given a message, when somebody is there just after the clock went wrong, and again just after it was set right, then the days run from the second time."""
+    store = opened(tmp_path)
+    store.keep(10)
+    take(store, holder())
+    days_pass(store, 8)
+    right = NOW + timedelta(days=8)
+
+    def visited(now: datetime) -> None:
+        last, id = newest(store, 1), new_event_id()
+        letter = HOTLINE.seal_answer("x", KEY.seal_to, holder().key.seal_to, id=id, ref=holder().ref)
+        match visit:
+            case "write":
+                store.take(holder(), id, lambda to: HOTLINE.seal(WRITTEN, to, id=id, ref=holder().ref), now=now)
+            case "come back":
+                store.found(holder().ref, now=now)
+            case "read":
+                store.mark_read(1, now, last=last)
+            case "answer":
+                assert store.answer(1, id, "a-17", letter, KEY.kid, last=last, now=now)
+            case _:
+                assert store.finish(1, now, last=last)
+                take(store, holder(), ID)  # she writes again, so that it can be closed again
+
+    visited(right + wrong)
+    visited(right + timedelta(minutes=1))
+
+    assert days_pass(store, 10, right) == 0
+    assert days_pass(store, 1, right + timedelta(days=10)) == 1
+
+
+def test_a_machine_that_is_seldom_on_keeps_no_message_for_ever(tmp_path: Path) -> None:
+    """Given a machine that is on for a moment each week, when a message is too old by the days that were counted, then it is deleted."""
+    store = opened(tmp_path)
+    store.keep(10)
+    take(store, holder())
+
+    gone = [store.expire(NOW + timedelta(weeks=week)) for week in range(12)]
+
+    assert gone == [0] * 11 + [1]
+
+
+def test_a_file_of_an_earlier_release_counts_from_the_desks_last_look(tmp_path: Path) -> None:
+    """Given a file without the time of its last use, when the first look comes by a clock that is ahead, then nothing is deleted."""
+    store = opened(tmp_path)
+    store.keep(90)
+    take(store, holder())
+    store._db.execute("DROP TABLE IF EXISTS clock")
+    store.close()
+
+    store = IntakeStore(tmp_path)
+
+    assert store.expire(NOW + timedelta(days=91)) == 0
 
 
 def test_messages_follow_the_hotline_to_its_next_key(tmp_path: Path) -> None:

@@ -30,6 +30,9 @@ FOR_ANSWERS: Final = 8 * 1024 * 1024
 MOST_MESSAGES: Final = 40
 """Messages of one code, answers included: one code alone does not fill the file."""
 
+MOST_AT_ONCE: Final = timedelta(days=1)
+"""Time by which messages age between two uses of the file at most, however far the wall clock went on meanwhile."""
+
 _PAGE: Final = 4096
 _WAIT: Final = 10.0
 _TABLES: Final = """
@@ -54,6 +57,7 @@ CREATE TABLE IF NOT EXISTS messages (
     read TEXT
 );
 CREATE TABLE IF NOT EXISTS profile (facts TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS clock (at TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS messages_of_thread ON messages (thread);
 """
 
@@ -157,6 +161,9 @@ class IntakeStore:
         with self._writing() as tx:
             if tx.execute("SELECT 1 FROM about").fetchone() is None:
                 tx.execute("INSERT INTO about (salt) VALUES (?)", (os.urandom(SALT_BYTES),))
+            # in the file of an earlier release the desk's last look is the newest time
+            tx.execute("INSERT INTO clock (at) SELECT seen FROM about WHERE seen IS NOT NULL"
+                       " AND NOT EXISTS (SELECT 1 FROM clock)")  # fmt: skip
         self.salt: Final = bytes(self._db.execute("SELECT salt FROM about").fetchone()[0])
 
     @classmethod
@@ -217,8 +224,8 @@ class IntakeStore:
             StoreFull: there is no room.
             TooMany: she has too many messages here.
         """
-        at = _written(now)
         with self._writing() as tx:
+            at = _in_step(tx, now)
             (public,) = tx.execute("SELECT public FROM about").fetchone()
             if public is None:
                 raise NoKey
@@ -241,7 +248,7 @@ class IntakeStore:
     def found(self, ref: str, *, now: datetime) -> Thread | None:
         """Return the messages of a code's reference, and note that its holder was here; None if there are none."""
         with suppress(StoreFull), self._writing() as tx:  # an answer can be read when the disk is full, too
-            tx.execute("UPDATE threads SET touched = ? WHERE ref = ?", (_written(now), ref))
+            tx.execute("UPDATE threads SET touched = ? WHERE ref = ?", (_in_step(tx, now), ref))
         rows = self._all("SELECT number FROM threads WHERE ref = ?", ref)
         return self.thread(rows[0][0]) if rows else None
 
@@ -303,9 +310,10 @@ class IntakeStore:
     def mark_read(self, number: int, now: datetime, *, last: int) -> None:
         """Note that the hotline was there and has opened the messages of a thread, up to the row *last*."""
         with self._writing() as tx:
-            tx.execute("UPDATE threads SET touched = ? WHERE number = ?", (_written(now), number))
+            at = _in_step(tx, now)
+            tx.execute("UPDATE threads SET touched = ? WHERE number = ?", (at, number))
             tx.execute("UPDATE messages SET read = ? WHERE thread = ? AND who IS NULL AND read IS NULL AND row <= ?",
-                       (_written(now), number, last))  # fmt: skip
+                       (at, number, last))  # fmt: skip
 
     def answer(
         self, number: int, id: str, who: str, letter: bytes, kid: str, *, last: int, now: datetime, look: Look = lambda: None
@@ -322,11 +330,12 @@ class IntakeStore:
             (newest,) = tx.execute("SELECT max(row) FROM messages WHERE thread = ?", (number,)).fetchone()
             if newest != last:
                 return False
-            values = (id, number, _written(now), who, kid, letter, _written(now))
+            at = _in_step(tx, now)
+            values = (id, number, at, who, kid, letter, at)
             tx.execute(
                 "INSERT INTO messages (id, thread, at, who, kid, letter, read) VALUES (?, ?, ?, ?, ?, ?, ?)", values
             )
-            tx.execute("UPDATE threads SET touched = ?, closed = NULL WHERE number = ?", (_written(now), number))
+            tx.execute("UPDATE threads SET touched = ?, closed = NULL WHERE number = ?", (at, number))
         return True
 
     def finish(self, number: int, now: datetime, *, last: int, delete: bool = False, look: Look = lambda: None) -> bool:
@@ -342,7 +351,8 @@ class IntakeStore:
             if delete:
                 tx.execute("DELETE FROM threads WHERE number = ?", (number,))
             else:
-                values = (_written(now), _written(now), number)
+                at = _in_step(tx, now)
+                values = (at, at, number)
                 tx.execute("UPDATE threads SET closed = ?, touched = ? WHERE number = ? AND closed IS NULL", values)
         if delete:
             self._off_the_disk(_WAIT)
@@ -379,6 +389,8 @@ class IntakeStore:
     def expire(self, now: datetime) -> int:
         """Delete each thread where nobody has been for `keep_days`; return how many.
 
+        A pause between two uses of the file counts as `MOST_AT_ONCE` at most, or as a tenth of the days if that is less: a
+        wrong clock deletes nothing that was not nearly due, and a machine that was off for longer deletes that much later.
         What was deleted while somebody read leaves the disk now, whoever deleted it, or at a later call.
         """
         days = self.keep_days
@@ -386,6 +398,7 @@ class IntakeStore:
         if days is not None:
             before = _written(now - timedelta(days=days))
             with self._writing() as tx:
+                _in_step(tx, now)
                 gone = tx.execute("DELETE FROM threads WHERE touched < ?", (before,)).rowcount
         self._off_the_disk(0)
         return gone
@@ -420,6 +433,29 @@ def wall_time() -> datetime:
 def _written(now: datetime) -> str:
     """Return *now* to the minute: the file says no more than people need."""
     return times.write(now.replace(second=0, microsecond=0))
+
+
+def _in_step(tx: sqlite3.Connection, now: datetime) -> str:
+    """Return *now* as the file has it, after moving the time of each thread's last visit along with a clock that jumped.
+
+    Each write of such a time begins here. Otherwise a visit noted just after a clock was set right would be moved with it.
+    """
+    at = _written(now)
+    last = tx.execute("SELECT at FROM clock").fetchone()
+    if last is None:
+        tx.execute("INSERT INTO clock (at) VALUES (?)", (at,))
+    elif last[0] != at:
+        (days,) = tx.execute("SELECT keep_days FROM about").fetchone()
+        most = MOST_AT_ONCE if days is None else min(MOST_AT_ONCE, timedelta(days=days) / 10)
+        passed = _read(at) - _read(last[0])
+        if abs(passed) > most:
+            moved = passed - most if passed > most else passed
+            for number, touched in tx.execute("SELECT number, touched FROM threads").fetchall():
+                tx.execute(
+                    "UPDATE threads SET touched = ? WHERE number = ?", (_written(_read(touched) + moved), number)
+                )
+        tx.execute("UPDATE clock SET at = ?", (at,))
+    return at
 
 
 def _read(text: str) -> datetime:
