@@ -1,5 +1,6 @@
 """The hotline's desk and the intake file: the key that messages are sealed to, over its whole life."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ async def test_a_message_that_nobody_can_open_has_the_file_written_once_a_minute
         await intake.tend(seat, bus.home)
 
     assert not told
+
+
+async def test_a_time_named_by_a_clock_that_was_ahead_is_corrected_at_the_next_look(
+    bus: OwnBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a desk that looked while its clock was ten days ahead, when the clock is right, then the public page knows when the desk was last here."""
+    IntakeStore(bus.home).close()
+    seat = bus.given.desk.seat
+
+    for now in (NOW + timedelta(days=10), NOW):
+        monkeypatch.setattr(intake, "wall_time", lambda now=now: now)
+        await intake.tend(seat, bus.home)
+
+    store = IntakeStore(bus.home)
+    assert store.seen == NOW
+    store.close()
 
 
 async def test_an_agency_without_an_intake_gets_no_file(bus: OwnBus) -> None:

@@ -496,6 +496,11 @@ async def test_the_page_says_since_when_nobody_could_read(tmp_path: Path) -> Non
             assert "nobody at the hotline could read" in found.text
         page.store.tell(KEY.seal_to, wall_time())
         assert "nobody at the hotline could read" not in (await page.get("/en/write")).text
+        ahead = wall_time() + timedelta(days=3650)
+        page.store.tell(KEY.seal_to, ahead)  # by a clock that was ahead, and the desk has been off since
+        found = await page.get("/en/write")
+        assert "nobody at the hotline could read" in found.text
+        assert f"{ahead.year}, " not in found.text
     with here(tmp_path / "never", store=IntakeStore(tmp_path / "never")) as page:
         form = await page.get("/en/write")
         assert "We cannot take a message now" in form.text

@@ -58,7 +58,7 @@ def _tend(home: Path, hotline: Hotline, keys: Mapping[str, SealingKey], to: Seal
     try:
         if store.facts != about:
             store.state(about)
-        told = store.key_kid == to.kid and store.seen is not None and now - store.seen < AGAIN
+        told = store.key_kid == to.kid and store.seen is not None and timedelta(0) <= now - store.seen < AGAIN
         if not told:
             store.tell(to, now)
         for ref, public, message in store.behind(to.kid):

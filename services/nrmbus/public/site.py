@@ -329,9 +329,13 @@ class PublicSite:
             self._waiting -= 1
 
     async def _readers(self) -> dict[str, Any]:
-        """Return since when nobody could read, or None if somebody can; and whether a message can be sealed at all."""
-        seen = await asyncio.to_thread(lambda: self._store.seen)
-        return {"unread_since": seen if seen and wall_time() - seen > UNSEEN else None, "can_write": seen is not None}
+        """Return since when nobody could read, or None if somebody can; and whether a message can be sealed at all.
+
+        A desk that runs corrects a time in the future at its next look, so such a time means that it does not run.
+        """
+        seen, now = await asyncio.to_thread(lambda: self._store.seen), wall_time()
+        is_away = seen is not None and abs(now - seen) > UNSEEN
+        return {"unread_since": min(seen, now) if seen and is_away else None, "can_write": seen is not None}
 
     def _refused(self, error: Exception, t: Words) -> str:
         """Return what to do when a message could not be stored."""
